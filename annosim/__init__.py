@@ -1,0 +1,79 @@
+"""annosim: a laboratory for preference learning. This file holds the public names, and nothing else."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+# name -> module; imported on first use, so that `import annosim` and the command line start fast
+_NAMES: dict[str, str] = {
+    # nouns
+    "Items": "items",
+    "Feedback": "feedback",
+    "free": "parameters",
+    "fixed": "parameters",
+    "Utility": "utilities",
+    "Tabular": "utilities",
+    "Linear": "utilities",
+    "IdealPoint": "utilities",
+    "LogDensity": "utilities",
+    "DensityMixture": "utilities",
+    "Network": "utilities",
+    "truncated_normal": "utilities",
+    "Population": "populations",
+    "Annotator": "populations",
+    "Mixture": "populations",
+    "Design": "designs",
+    # rules
+    "Rule": "rules.base",
+    "Luce": "rules.luce",
+    "PBDE": "rules.luce",
+    # data
+    "PreferenceData": "data.preferences",
+    # verbs
+    "law": "law",
+    "Law": "law",
+    "simulate": "simulate",
+    # errors
+    "AnnosimError": "errors",
+    "NotIdentifiedError": "errors",
+    "TooLargeError": "errors",
+    "NoProjectionError": "errors",
+}
+
+__all__ = sorted(_NAMES)
+__version__ = "0.1.0"
+
+
+#: rooms that are reached as attributes: an.checks.check_estimator, an.plotting.figure
+_ROOMS = ("analysis", "checks", "data", "plotting", "policies", "rules", "study")
+
+
+class _Package(ModuleType):
+    def __setattr__(self, name: str, value: Any) -> None:
+        # importing annosim.law would bind the module over the verb an.law; the public name wins
+        if not (isinstance(value, ModuleType) and name in _NAMES):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
+
+
+def __getattr__(name: str) -> Any:
+    if name in _NAMES:
+        value = getattr(importlib.import_module(f"annosim.{_NAMES[name]}"), name)
+        globals()[name] = value
+        return value
+    if name in _ROOMS:
+        return importlib.import_module(f"annosim.{name}")
+    raise AttributeError(f"module 'annosim' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+if TYPE_CHECKING:
+    from annosim.data.preferences import PreferenceData as PreferenceData

@@ -1,0 +1,290 @@
+"""PreferenceData: what people said, in columns; answers in display positions (see :mod:`annosim.feedback`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from annosim.errors import ArgumentError, DataError
+from annosim.feedback import Feedback
+from annosim.items import Items
+from annosim.rules.base import Answer, View
+
+__all__ = ["PreferenceData"]
+
+_ROW_COLUMNS = ("annotator", "prompt", "order", "weight")
+
+
+@dataclass(frozen=True, eq=False)
+class PreferenceData:
+    """Answers to questions, one row each.
+
+    Args:
+        items: the item set.
+        menu: ``(rows, k)`` ints, item ids in display order, -1 pads. With replicates ``(R, rows, k)``.
+        answer: display positions: choice ``(rows,)``; ranking and top ``(rows, k)``, best first; best-worst
+            ``(rows, 2)``; rating ``(rows, k)`` grades. -1 throughout is a skip. A choice among data with ties is
+            ``(rows, k)``: the winners first.
+        feedback: kind, or a :class:`~annosim.feedback.Feedback`.
+        tied: ``(rows, k - 1)`` bool: the j-th and (j+1)-th of the order are tied; ``None`` when nothing is.
+        annotator: ``(rows,)`` ints; every row its own annotator by default.
+        prompt: ``(rows,)`` ints, the context of the question.
+        order: ``(rows,)`` ints, place in the annotator's own sequence; counted in row order by default.
+        weight: ``(rows,)`` nonnegative floats; it belongs to the **annotator** and is constant within one.
+        annotator_names: names of the annotators, indexed by ``annotator``.
+        columns: further named columns of length ``rows``.
+        truth: what the simulation knows and a learner must not (hidden types); see :meth:`for_learner`.
+        settings: where the data come from.
+
+    Raises:
+        DataError: no rows, an item id, position or grade out of range, lengths that differ, a weight that changes
+            within an annotator. The first offending row is named.
+
+    Example:
+        >>> data = PreferenceData(Items(names=["tea", "coffee"]), menu=[[0, 1], [1, 0]], answer=[0, 0])
+        >>> data.rows, data.num_annotators
+        (2, 2)
+    """
+
+    items: Items
+    menu: Any
+    answer: Any
+    feedback: Any = "choice"
+    tied: Any = None
+    annotator: Any = None
+    prompt: Any = None
+    order: Any = None
+    weight: Any = None
+    annotator_names: Any = None
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    truth: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        put = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731
+        menu = _array("menu", self.menu, np.int32)
+        if menu.ndim not in (2, 3):
+            raise DataError(f"menu: shape {tuple(menu.shape)}, expected (rows, k), or (R, rows, k) with replicates")
+        if menu.shape[-2] == 0:
+            raise DataError("the data have no rows; check the file or the filter that was applied")
+        put("menu", menu)
+        answer = _array("answer", self.answer, np.int8)
+        if not isinstance(self.feedback, Feedback):
+            depth = int((answer >= 0).sum(-1).max()) if self.feedback == "top" else None
+            grades = int(answer.max()) + 1 if self.feedback == "rating" else None
+            put("feedback", Feedback(self.feedback, depth, None if grades is None else max(grades, 2)))
+        put("answer", answer)
+        put("tied", None if self.tied is None else _array("tied", self.tied, np.bool_))
+        for name, dtype in zip(_ROW_COLUMNS, (np.int32, np.int32, np.int32, np.float64), strict=True):
+            value = getattr(self, name)
+            put(name, None if value is None else _array(name, value, dtype))
+        self._check_shapes()
+        self._check_values()
+
+    # ---- validation ------------------------------------------------------------------------------------------------
+
+    def _check_shapes(self) -> None:
+        lead = tuple(self.menu.shape[:-1])
+        k = self.menu.shape[-1]
+        widths = {self.feedback.width(k, ties=False), self.feedback.width(k, ties=True)}
+        shapes = {(*lead, w) for w in widths} | ({lead} if self.feedback.kind == "choice" else set())
+        if tuple(self.answer.shape) not in shapes:
+            raise DataError(f"answer: shape {tuple(self.answer.shape)}, expected one of {sorted(shapes, key=str)}")
+        if self.tied is not None and tuple(self.tied.shape) != (*lead, k - 1):
+            raise DataError(f"tied: shape {tuple(self.tied.shape)}, expected {(*lead, k - 1)}")
+        for name in _ROW_COLUMNS:
+            value = getattr(self, name)
+            if value is not None and tuple(value.shape) not in {lead, lead[-1:]}:
+                raise DataError(f"{name}: shape {tuple(value.shape)}, expected {lead}")
+        for name, value in self.columns.items():
+            if len(value) != lead[-1]:
+                raise DataError(f"column {name!r}: {len(value)} entries for {lead[-1]} rows")
+
+    def _check_values(self) -> None:
+        k = self.menu.shape[-1]
+        _refuse((self.menu < -1) | (self.menu >= self.items.n), "menu", f"item ids are 0..{self.items.n - 1}, -1 pads")
+        top = self.feedback.grades if self.feedback.kind == "rating" else k
+        _refuse((self.answer < -1) | (self.answer >= top), "answer", f"values are 0..{top - 1}, -1 for a skip or pad")
+        if self.feedback.kind != "rating" and not isinstance(self.menu, torch.Tensor):
+            answer = self.answer[..., None] if self.answer.ndim == self.menu.ndim - 1 else self.answer
+            shown = np.take_along_axis(self.menu, np.maximum(answer, 0).astype(np.int64), -1)
+            _refuse((answer >= 0) & (shown < 0), "answer", "points at an empty place (-1) of its menu")
+            if answer.shape[-1] > 1:
+                ordered = np.sort(answer, -1)
+                _refuse((np.diff(ordered, axis=-1) == 0) & (ordered[..., 1:] >= 0), "answer", "repeats a position")
+        if self.weight is not None:
+            _refuse(~((self.weight >= 0) & (self.weight < np.inf)), "weight", "weights are finite and nonnegative")
+            if self.annotator is not None and self.annotator.ndim == 1 and self.weight.ndim == 1:
+                first = np.full(self.num_annotators, np.nan)
+                first[self.annotator[::-1]] = self.weight[::-1]
+                _refuse(
+                    first[self.annotator] != self.weight,
+                    "weight",
+                    "a weight belongs to an annotator: make it equal on all rows of one",
+                )
+        if self.annotator is not None:
+            _refuse(self.annotator < 0, "annotator", "annotator numbers start at 0")
+
+    # ---- sizes -----------------------------------------------------------------------------------------------------
+
+    @property
+    def rows(self) -> int:
+        """Rows (of one replicate)."""
+        return int(self.menu.shape[-2])
+
+    def __len__(self) -> int:
+        return self.rows
+
+    @property
+    def menu_size(self) -> int:
+        """Places on a menu, pads included."""
+        return int(self.menu.shape[-1])
+
+    @property
+    def replicates(self) -> int | None:
+        """Number of replicates, or ``None`` for plain data."""
+        return int(self.menu.shape[0]) if self.menu.ndim == 3 else None
+
+    @property
+    def annotator_ids(self) -> np.ndarray:
+        """``(rows,)`` annotator of each row; row numbers when nobody is named."""
+        return np.arange(self.rows, dtype=np.int32) if self.annotator is None else self.annotator
+
+    @property
+    def num_annotators(self) -> int:
+        """Number of annotators (largest id + 1)."""
+        return self.rows if self.annotator is None else int(self.annotator.max()) + 1
+
+    @property
+    def annotator_weight(self) -> np.ndarray:
+        """``(annotators,)`` weight of each annotator's block; ones by default."""
+        weight = np.ones(self.num_annotators)
+        if self.weight is not None:
+            weight[self.annotator_ids] = self.weight
+        return weight
+
+    @property
+    def row_weight(self) -> np.ndarray:
+        """``(rows,)`` weight of each row's annotator; ones by default."""
+        return np.ones(self.rows) if self.weight is None else self.weight
+
+    @property
+    def skipped(self) -> np.ndarray:
+        """``(..., rows)`` bool: the annotator declined to answer."""
+        return self.answer < 0 if self.answer.ndim == self.menu.ndim - 1 else (self.answer < 0).all(-1)
+
+    @property
+    def has_ties(self) -> bool:
+        """Whether any answer is tied."""
+        return self.tied is not None and bool(self.tied.any())
+
+    @property
+    def sequence(self) -> np.ndarray:
+        """``(rows,)`` place of each row in its annotator's sequence: ``order``, or counted in row order."""
+        if self.order is not None:
+            return self.order
+        if self.annotator is None:
+            return np.zeros(self.rows, dtype=np.int32)
+        by = np.argsort(self.annotator, kind="stable")
+        sorted_ids = self.annotator[by]
+        start = np.r_[0, np.flatnonzero(np.diff(sorted_ids)) + 1]
+        place = np.arange(self.rows) - np.repeat(start, np.diff(np.r_[start, self.rows]))
+        out = np.empty(self.rows, dtype=np.int32)
+        out[by] = place
+        return out
+
+    # ---- selections ------------------------------------------------------------------------------------------------
+
+    def __getitem__(self, replicate: int) -> PreferenceData:
+        """One replicate."""
+        if self.replicates is None:
+            raise ArgumentError("these data have no replicates; data[r] reads replicate r, data.take(rows) takes rows")
+        pick = lambda v: v[replicate] if v is not None and v.ndim == self.menu[..., 0].ndim else v  # noqa: E731
+        truth = {k: (v[replicate] if getattr(v, "ndim", 0) > 1 else v) for k, v in self.truth.items()}
+        return replace(
+            self,
+            menu=self.menu[replicate],
+            answer=self.answer[replicate],
+            tied=None if self.tied is None else self.tied[replicate],
+            truth=truth,
+            settings={**self.settings, "replicate": replicate},
+            **{name: pick(getattr(self, name)) for name in _ROW_COLUMNS},
+        )
+
+    def take(self, rows: Any) -> PreferenceData:
+        """Some rows (indices or a mask), annotator numbers kept."""
+        at = lambda v: None if v is None else v[rows]  # noqa: E731
+        return replace(
+            self,
+            menu=self.menu[rows],
+            answer=self.answer[rows],
+            tied=at(self.tied),
+            columns={name: np.asarray(value)[rows] for name, value in self.columns.items()},
+            **{
+                name: at(self.sequence if name == "order" and self.annotator is not None else getattr(self, name))
+                for name in _ROW_COLUMNS
+            },
+        )
+
+    def for_learner(self) -> PreferenceData:
+        """The same data without the hidden truth."""
+        return replace(self, truth={})
+
+    def with_(self, **changes: Any) -> PreferenceData:
+        """A copy with some columns replaced."""
+        return replace(self, **changes)
+
+    # ---- towards rules ---------------------------------------------------------------------------------------------
+
+    def view(self, device: str | torch.device = "cpu") -> View:
+        """What the annotators saw, as tensors."""
+        put = lambda v: None if v is None else torch.as_tensor(np.asarray(v), dtype=torch.long, device=device)  # noqa: E731
+        return View(
+            items=self.items,
+            menu=put(self.menu),
+            feedback=self.feedback,
+            order=put(self.sequence),
+            annotator=put(self.annotator_ids),
+            prompt=put(self.prompt),
+        )
+
+    def answers(self, device: str | torch.device = "cpu") -> Answer:
+        """The answers, as tensors; a plain choice gets a trailing axis of one."""
+        position = torch.as_tensor(np.asarray(self.answer), dtype=torch.long, device=device)
+        if position.ndim == self.menu.ndim - 1:
+            position = position.unsqueeze(-1)
+        return Answer(position, None if self.tied is None else torch.as_tensor(self.tied, device=device))
+
+    def __repr__(self) -> str:
+        kind = self.feedback.kind
+        extra = f", replicates={self.replicates}" if self.replicates is not None else ""
+        extra += ", ties" if self.has_ties else ""
+        return (
+            f"PreferenceData({self.rows} rows, {kind} from menus of {self.menu_size}, "
+            f"{self.num_annotators} annotators, {self.items.n} items{extra})"
+        )
+
+
+def _array(name: str, value: Any, dtype: Any) -> Any:
+    if isinstance(value, torch.Tensor) and value.device.type != "cpu":
+        return value  # stays where it was simulated; .numpy() of the verbs brings it back when needed
+    try:
+        raw = np.asarray(value)
+        out = raw.astype(dtype, copy=False)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{name}: not numeric ({error}); encode names as item ids first") from error
+    if raw.dtype.kind == "f" and np.issubdtype(dtype, np.integer) and not bool((raw == out).all()):
+        raise DataError(f"{name}: needs whole numbers, found NaN or fractions")
+    if raw.dtype.kind in "iu" and raw.size and not bool((raw == out).all()):
+        raise DataError(f"{name}: values do not fit {np.dtype(dtype).name}")
+    return out
+
+
+def _refuse(bad: Any, name: str, remedy: str) -> None:
+    if bool(bad.any()):
+        where = np.argwhere(np.asarray(bad))[0].tolist()
+        raise DataError(f"{name}: bad value at {where} (row first unless there are replicates): {remedy}")

@@ -1,0 +1,124 @@
+"""The error tree: one class per failure, each message says what is wrong, where, and what to do.
+
+Every error of the library derives from :class:`AnnosimError`, so that a command can turn any of them into one line
+and exit code 2, and a caller can catch the one failure that it knows how to handle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+__all__ = [
+    "AnnosimError",
+    "ArgumentError",
+    "AnswerKindError",
+    "CheckError",
+    "DataError",
+    "DeviceError",
+    "FileReadError",
+    "GaugeError",
+    "MissingDependencyError",
+    "NoProjectionError",
+    "NotIdentifiedError",
+    "NothingFreeError",
+    "RowsError",
+    "ScenarioError",
+    "StudyError",
+    "TiesError",
+    "TooLargeError",
+    "TrainingError",
+]
+
+
+class AnnosimError(Exception):
+    """Base class of every error that annosim raises on purpose."""
+
+
+class ArgumentError(AnnosimError, ValueError):
+    """An argument has a value that its constraint does not allow."""
+
+
+class DataError(AnnosimError, ValueError):
+    """Preference data that contradict themselves or the encoding of the data."""
+
+
+class RowsError(DataError):
+    """Malformed rows in a file: all of them, up to twenty, with their line numbers.
+
+    Args:
+        source: the file's name as the user wrote it.
+        problems: ``(line number, what is wrong)`` for each row.
+        remedy: what to do about it.
+    """
+
+    def __init__(self, source: str, problems: Sequence[tuple[int, str]], remedy: str = "mend or remove these rows"):
+        self.problems = list(problems)
+        shown = "; ".join(f"line {line}: {what}" for line, what in self.problems[:20])
+        more = f"; and {len(self.problems) - 20} more" if len(self.problems) > 20 else ""
+        super().__init__(f"{source}: {len(self.problems)} malformed row(s): {shown}{more}. Remedy: {remedy}.")
+
+
+class FileReadError(AnnosimError, OSError):
+    """A file is missing, unreadable, or not in the format that was named."""
+
+
+class AnswerKindError(AnnosimError, TypeError):
+    """A rule was asked for a feedback kind that it does not define."""
+
+
+class TiesError(DataError):
+    """Tied answers met a rule without ties; ``data.ties("half")`` or a rule with ties is the remedy."""
+
+
+class TooLargeError(AnnosimError, MemoryError):
+    """An exact enumeration would exceed its limit; the message counts it and names the remedies."""
+
+
+class GaugeError(AnnosimError, ValueError):
+    """Parameters were asked for in a gauge that the model does not have."""
+
+
+class NothingFreeError(AnnosimError, ValueError):
+    """``population.like`` or ``fit`` met a population in which no parameter is free."""
+
+
+class NotIdentifiedError(AnnosimError, ValueError):
+    """The estimate does not exist, or the data say nothing of some parameters.
+
+    Attributes:
+        items: the items at fault (possibly empty).
+        components: the components of the comparison graph at fault (possibly empty).
+    """
+
+    def __init__(self, message: str, items: Sequence[object] = (), components: Sequence[Sequence[object]] = ()):
+        super().__init__(message)
+        self.items = list(items)
+        self.components = [list(c) for c in components]
+
+
+class NoProjectionError(AnnosimError, TypeError):
+    """The objective has no declared population optimum for this model and design."""
+
+
+class TrainingError(AnnosimError, ArithmeticError):
+    """A training run met a non-finite loss; the batch was saved where the message says."""
+
+
+class ScenarioError(AnnosimError, ValueError):
+    """A scenario file has an unknown key or a value that is not allowed; the message names the key and the remedy."""
+
+
+class StudyError(AnnosimError, RuntimeError):
+    """A study could not be found, loaded or run."""
+
+
+class CheckError(AnnosimError, RuntimeError):
+    """An estimator could not be loaded or called by the checks."""
+
+
+class DeviceError(AnnosimError, RuntimeError):
+    """A device was asked for that this machine does not have."""
+
+
+class MissingDependencyError(AnnosimError, ImportError):
+    """An extra is needed; the message names the ``pip install`` that brings it."""

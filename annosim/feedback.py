@@ -1,0 +1,155 @@
+"""Kinds of feedback, and the set of answers that each of them allows on a menu of ``k`` alternatives.
+
+An answer is always written in **display positions** (0 .. k-1), never in item ids:
+
+===========  ===========================  ==================================================================
+kind         ``answer``                   meaning
+===========  ===========================  ==================================================================
+choice       ``(rows,)``                  position of the best
+ranking      ``(rows, k)``                positions, best first
+top          ``(rows, k)``                positions, best first, -1 beyond the depth
+best-worst   ``(rows, 2)``                position of the best, position of the worst
+rating       ``(rows, k)``                grade 0 .. grades-1 of each position
+===========  ===========================  ==================================================================
+
+Ties stand beside it: ``tied[r, j]`` says that the j-th and the (j+1)-th of the order are tied; inside a tied group
+positions ascend. A choice with ties lists the tied winners first, as ``top`` does. A skip is -1 throughout.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from annosim.errors import ArgumentError
+
+__all__ = ["KINDS", "AnswerSpace", "Feedback"]
+
+KINDS = ("choice", "ranking", "top", "best-worst", "rating")
+
+
+@dataclass(frozen=True, eq=False)
+class AnswerSpace:
+    """Every possible answer to one menu of ``k`` alternatives, in a fixed order.
+
+    Attributes:
+        answer: ``(A, width)`` int8, one answer a row; -1 pads; a skip is a row of -1.
+        tied: ``(A, k - 1)`` bool, or ``None`` when ties are not allowed.
+    """
+
+    answer: np.ndarray
+    tied: np.ndarray | None
+
+    def __len__(self) -> int:
+        return int(self.answer.shape[0])
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """A kind of feedback with its settings.
+
+    Args:
+        kind: one of :data:`KINDS`.
+        depth: how many places a ``top`` answer ranks.
+        grades: how many grades a ``rating`` uses.
+
+    Raises:
+        ArgumentError: an unknown kind, or a depth or number of grades that is missing or out of place.
+
+    Example:
+        >>> len(Feedback("ranking").answers(3)), len(Feedback("ranking").answers(3, ties=True))
+        (6, 13)
+    """
+
+    kind: str = "choice"
+    depth: int | None = None
+    grades: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ArgumentError(f"feedback={self.kind!r}: the kinds are {', '.join(KINDS)}")
+        if (self.kind == "top") != (self.depth is not None):
+            raise ArgumentError(f"depth={self.depth}: feedback 'top' needs depth=l, and no other kind takes it")
+        if self.depth is not None and self.depth < 1:
+            raise ArgumentError(f"depth={self.depth}: at least one place must be ranked")
+        if self.kind == "rating" and self.grades is None:
+            object.__setattr__(self, "grades", 5)
+        if self.kind != "rating" and self.grades is not None:
+            raise ArgumentError(f"grades={self.grades}: only feedback 'rating' takes grades")
+        if self.grades is not None and not 2 <= self.grades <= 127:
+            raise ArgumentError(f"grades={self.grades}: between 2 and 127")
+
+    def width(self, k: int, ties: bool = False) -> int:
+        """Number of columns of ``answer`` for menus of ``k`` (1 for a plain choice)."""
+        if self.kind == "choice":
+            return k if ties else 1
+        return 2 if self.kind == "best-worst" else k
+
+    def count(self, k: int, ties: bool = False) -> int:
+        """Number of possible answers to a menu of ``k`` (skips not counted)."""
+        if self.kind == "choice":
+            return 2**k - 1 if ties else k
+        if self.kind == "best-worst":
+            return k * (k - 1)
+        if self.kind == "rating":
+            return int(self.grades or 0) ** k
+        depth = min(self.depth or k, k)
+        if ties:
+            return len(self.answers(k, ties=True)) if k <= 8 else 10**12
+        return math.perm(k, depth)
+
+    def answers(self, k: int, ties: bool = False, skips: bool = False) -> AnswerSpace:
+        """All answers to a menu of ``k``, in lexicographic order; a skip comes last."""
+        return _answers(self, int(k), bool(ties), bool(skips))
+
+
+@lru_cache(maxsize=256)
+def _answers(feedback: Feedback, k: int, ties: bool, skips: bool) -> AnswerSpace:
+    tied: list[list[bool]] | None = None
+    if feedback.kind == "choice" and not ties:
+        rows = [[i] for i in range(k)]
+    elif feedback.kind == "best-worst":
+        rows = [list(p) for p in itertools.permutations(range(k), 2)]
+    elif feedback.kind == "rating":
+        rows = [list(g) for g in itertools.product(range(int(feedback.grades or 0)), repeat=k)]
+    elif feedback.kind == "choice":
+        rows, tied = [], []
+        for size in range(1, k + 1):
+            for group in itertools.combinations(range(k), size):
+                rows.append(list(group) + [-1] * (k - size))
+                tied.append([j < size - 1 for j in range(k - 1)])
+    else:
+        depth = min(feedback.depth or k, k)
+        if not ties:
+            rows = [list(p) + [-1] * (k - depth) for p in itertools.permutations(range(k), depth)]
+        else:
+            rows, tied = [], []
+            for groups in _weak_orders(tuple(range(k)), depth):
+                flat = [p for group in groups for p in group]
+                marks = [j < len(group) - 1 for group in groups for j in range(len(group))]
+                rows.append(flat + [-1] * (k - len(flat)))
+                tied.append((marks + [False] * k)[: k - 1])
+    width = feedback.width(k, ties)
+    if skips:
+        rows = rows + [[-1] * width]
+        tied = None if tied is None else tied + [[False] * (k - 1)]
+    answer = np.array(rows, dtype=np.int8).reshape(len(rows), width)
+    answer.setflags(write=False)
+    marks_array = None if tied is None else np.array(tied, dtype=bool).reshape(len(rows), k - 1)
+    return AnswerSpace(answer, marks_array)
+
+
+def _weak_orders(rest: tuple[int, ...], depth: int):
+    """Ordered groups that fill at least ``depth`` places (the last group may run over)."""
+    if depth <= 0 or not rest:
+        yield ()
+        return
+    for size in range(1, len(rest) + 1):
+        for group in itertools.combinations(rest, size):
+            left = tuple(p for p in rest if p not in group)
+            for tail in _weak_orders(left, depth - size):
+                yield (group, *tail)

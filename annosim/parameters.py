@@ -1,0 +1,243 @@
+"""Parameters: which numbers of a model are estimated, under which constraint, and how they are redrawn.
+
+Utilities, rules, habits and populations are torch modules. A number is *free* (a ``torch.nn.Parameter``) or *fixed* (a
+buffer). Utility parameters and mixture weights are free unless written ``fixed(value)``; rule and habit parameters are
+fixed unless written ``free(start)``. Each has a constraint, written beside the constructor as data, from which come the
+message for a bad value, the unconstrained coordinates that solvers use, and the tests of bad values.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.special import ndtri
+from torch import nn
+from torch.distributions import constraints, transform_to
+from torch.distributions.transforms import Transform
+
+from annosim.errors import ArgumentError, NothingFreeError
+from annosim.random import child_seed, uniform53
+
+__all__ = ["CONSTRAINTS", "Model", "fixed", "free"]
+
+#: name -> (torch constraint, words for the message)
+CONSTRAINTS: dict[str, tuple[Any, str]] = {
+    "real": (constraints.real, "a finite number"),
+    "positive": (constraints.positive, "a finite number above 0"),
+    "nonnegative": (constraints.nonnegative, "a finite number of at least 0"),
+    "unit": (constraints.unit_interval, "a number from 0 to 1"),
+    "at_least_one": (constraints.greater_than_eq(1.0), "a finite number of at least 1"),
+    "simplex": (constraints.simplex, "nonnegative numbers that sum to one"),
+    "increasing": (None, "finite numbers in increasing order"),
+}
+
+
+@dataclass(frozen=True)
+class free:  # noqa: N801 - reads as a word in a constructor: Lapse(Luce(), rate=free(.05))
+    """Marks a rule, habit or utility number as estimated, starting at ``start``.
+
+    Example:
+        >>> free(0.5).start
+        0.5
+    """
+
+    start: Any
+
+
+@dataclass(frozen=True)
+class fixed:  # noqa: N801
+    """Marks a utility number or the mixture weights as known: they are not estimated.
+
+    Example:
+        >>> fixed([0.5, 0.5]).value
+        [0.5, 0.5]
+    """
+
+    value: Any
+
+
+class Model(nn.Module):
+    """A torch module whose numbers are declared with a constraint, and are either free or fixed.
+
+    Subclasses call :meth:`declare` in ``__init__`` and read the number as an attribute.
+    """
+
+    def declare(
+        self, name: str, value: Any, constraint: str = "real", *, free_by_default: bool = False, dtype=torch.float64
+    ) -> None:
+        """Register ``self.<name>``: a Parameter when free, a buffer when fixed, checked against ``constraint``.
+
+        Args:
+            name: attribute name; it is also the name in :meth:`free_parameters`.
+            value: a number or array, or ``free(start)``, or ``fixed(value)``.
+            constraint: a key of :data:`CONSTRAINTS`.
+            free_by_default: whether a bare value is estimated (utilities and weights) or not (rules and habits).
+
+        Raises:
+            ArgumentError: the value breaks the constraint.
+        """
+        is_free = free_by_default
+        if isinstance(value, free):
+            value, is_free = value.start, True
+        elif isinstance(value, fixed):
+            value, is_free = value.value, False
+        tensor = check_value(f"{type(self).__name__}({name}=)", value, constraint).to(dtype)
+        self.__dict__.setdefault("_constraints", {})[name] = constraint
+        if is_free:
+            self.register_parameter(name, nn.Parameter(tensor))
+        else:
+            self.register_buffer(name, tensor)
+
+    def constraint_of(self, name: str) -> str:
+        """Constraint of the free parameter ``name`` (dotted); ``"real"`` for network weights."""
+        *path, leaf = name.split(".")
+        module: nn.Module = self
+        for part in path:
+            module = getattr(module, part)
+        return module.__dict__.get("_constraints", {}).get(leaf, "real")
+
+    def free_parameters(self) -> dict[str, torch.Tensor]:
+        """Names and values (detached copies) of the free parameters: the one coordinate system of the library.
+
+        Example:
+            >>> import annosim as an
+            >>> {k: tuple(v.shape) for k, v in an.Annotator(an.Linear([1., 0.]), an.Luce()).free_parameters().items()}
+            {'utility.weights': (2,)}
+        """
+        return {name: p.detach().clone() for name, p in self.named_parameters() if p.requires_grad}
+
+    def num_free(self) -> int:
+        """How many numbers are free."""
+        return sum(p.numel() for p in self.parameters() if p.requires_grad)
+
+    def vector(self) -> torch.Tensor:
+        """The free parameters as one float64 vector, in the order of :meth:`free_parameters`."""
+        parts = [p.detach().reshape(-1).double() for p in self.parameters() if p.requires_grad]
+        return torch.cat(parts) if parts else torch.zeros(0, dtype=torch.float64)
+
+    def unflatten(self, vector: torch.Tensor) -> dict[str, torch.Tensor]:
+        """A vector ``(..., P)`` as named tensors ``(..., *shape)``, differentiably."""
+        out, start = {}, 0
+        for name, p in self.named_parameters():
+            if p.requires_grad:
+                part = vector[..., start : start + p.numel()]
+                out[name] = part.reshape(*vector.shape[:-1], *p.shape).to(p.dtype)
+                start += p.numel()
+        return out
+
+    def parameter_names(self) -> list[str]:
+        """One readable name per entry of :meth:`vector`: ``"types.0.utility.values[3]"``."""
+        names = []
+        for name, p in self.named_parameters():
+            if p.requires_grad:
+                names += [name if p.ndim == 0 else f"{name}[{','.join(map(str, i))}]" for i in np.ndindex(*p.shape)]
+        return names
+
+    def with_parameters(self, values: dict[str, torch.Tensor] | torch.Tensor) -> Any:
+        """A copy with the free parameters (some of them, by name, or all as one vector) set to ``values``."""
+        other = copy.deepcopy(self)
+        if isinstance(values, torch.Tensor):
+            values = self.unflatten(values)
+        own = dict(other.named_parameters())
+        unknown = sorted(set(values) - set(own))
+        if unknown:
+            raise ArgumentError(f"no free parameter is named {unknown[0]!r}; there are: {', '.join(own) or 'none'}")
+        with torch.no_grad():
+            for name, value in values.items():
+                own[name].copy_(torch.as_tensor(value).reshape(own[name].shape))
+        return other
+
+    def frozen(self) -> Any:
+        """A copy in which nothing is free (its parameters take no gradient)."""
+        return copy.deepcopy(self).requires_grad_(False)
+
+    def like(self, seed: int) -> Any:
+        """The same structure and fixed numbers, with every free number redrawn at ``seed``.
+
+        Raises:
+            NothingFreeError: nothing is free, so the copy would start a fit at the truth.
+
+        Example:
+            >>> import annosim as an
+            >>> truth = an.Annotator(an.Tabular([0., 1.]), an.Luce())
+            >>> bool((truth.like(seed=1).utility.values == truth.utility.values).any())
+            False
+        """
+        if not self.num_free():
+            raise NothingFreeError(
+                f"{type(self).__name__}.like(seed={seed}): nothing is free in this model, so a fit would start at the "
+                "truth; write the model to be fitted yourself, for example an.Annotator(an.Tabular(n), an.Luce())"
+            )
+        other = copy.deepcopy(self)
+        with torch.no_grad():
+            for name, p in other.named_parameters():
+                if p.requires_grad:
+                    p.copy_(_redraw(other, name, p, child_seed(seed, f"like/{name}")))
+        return other
+
+
+def check_value(label: str, value: Any, constraint: str) -> torch.Tensor:
+    """``value`` as a float64 tensor, or an :class:`ArgumentError` that names it and says what is allowed."""
+    words = CONSTRAINTS[constraint][1]
+    try:
+        tensor = torch.as_tensor(np.asarray(value.detach().cpu() if isinstance(value, torch.Tensor) else value))
+        tensor = tensor.to(torch.float64).clone()
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(f"{label}: {value!r} is not numeric; give {words}") from error
+    finite = torch.isfinite(tensor)
+    if not bool(finite.all()):
+        at = "" if tensor.ndim == 0 else f" at position {torch.nonzero(~finite)[0].tolist()}"
+        raise ArgumentError(f"{label}: not finite{at}; give {words}")
+    if constraint == "simplex":
+        ok = bool((tensor >= 0).all()) and math.isclose(float(tensor.sum()), 1.0, abs_tol=1e-6)
+        if not ok:
+            raise ArgumentError(f"{label}: {tensor.tolist()} sums to {float(tensor.sum()):.6g}; give {words}")
+        return tensor / tensor.sum()
+    if constraint == "increasing":
+        ok = bool((tensor.diff() > 0).all())
+    else:
+        ok = bool(CONSTRAINTS[constraint][0].check(tensor).all())
+    if not ok:
+        raise ArgumentError(f"{label}: {tensor.tolist()}; give {words}")
+    return tensor
+
+
+class _Increasing(Transform):
+    """x -> (x0, x0 + e^x1, x0 + e^x1 + e^x2, ...)."""
+
+    domain = constraints.real_vector
+    codomain = constraints.real_vector
+    bijective = True
+
+    def _call(self, x):
+        return torch.cat([x[..., :1], x[..., 1:].exp()], -1).cumsum(-1)
+
+    def _inverse(self, y):
+        return torch.cat([y[..., :1], y.diff(dim=-1).log()], -1)
+
+
+def transform_of(constraint: str) -> Transform:
+    """The map from unconstrained numbers to the constraint's set (softmax for weights, exp for positive, ...)."""
+    return _Increasing() if constraint == "increasing" else transform_to(CONSTRAINTS[constraint][0])
+
+
+def _redraw(model: Model, name: str, p: torch.Tensor, seed: int) -> torch.Tensor:
+    z = torch.as_tensor(ndtri(uniform53(seed, "start", np.arange(p.numel()), 0))).reshape(p.shape)
+    constraint = model.constraint_of(name)
+    *path, _ = name.split(".")
+    owner: nn.Module = model
+    for part in path:
+        owner = getattr(owner, part)
+    if isinstance(owner, nn.Linear):  # torch's own default, U(-1/sqrt(fan_in), 1/sqrt(fan_in)), from our addresses
+        bound = 1.0 / math.sqrt(owner.in_features)
+        return (2 * torch.special.ndtr(z) - 1) * bound
+    if constraint == "simplex":
+        return torch.softmax(0.3 * z, -1)
+    if constraint == "real":
+        return z
+    return transform_of(constraint)(0.5 * z)

@@ -1,0 +1,1 @@
+"""Rules: how one answers. One file per family; ``habits.py`` wraps any of them."""

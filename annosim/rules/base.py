@@ -1,0 +1,219 @@
+"""What every choice rule has: an index, and three faces (sample, log_prob, table) on the indexed scores of a view.
+
+Shapes: scores are ``(..., rows, k)``, the indexed utilities of the items on each menu, ``-inf`` where the menu is
+padded; leading axes are types and replicates. Answers are in the encoding of :mod:`annosim.feedback`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from annosim.errors import AnswerKindError
+from annosim.feedback import AnswerSpace, Feedback
+from annosim.items import Items
+from annosim.parameters import Model
+from annosim.random import Address
+
+__all__ = ["Answer", "Rule", "View"]
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """Answers as tensors.
+
+    Attributes:
+        position: ``(..., rows, width)`` long: see :mod:`annosim.feedback`; a choice has width 1.
+        tied: ``(..., rows, k - 1)`` bool, or ``None`` when no answer is tied.
+    """
+
+    position: torch.Tensor
+    tied: torch.Tensor | None = None
+
+    @property
+    def skipped(self) -> torch.Tensor:
+        """``(..., rows)``: the answer is a skip."""
+        return (self.position < 0).all(-1)
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """What an annotator sees of each question, beside the scores.
+
+    Attributes:
+        items: the item set.
+        menu: ``(rows, k)`` long, item ids in display order, -1 pads.
+        feedback: the kind of answer asked for.
+        order: ``(rows,)`` long, place of the question in the annotator's own sequence (0 first), or ``None``.
+        previous: ``(rows, width)`` long, the same annotator's previous answer (-1 at the first), or ``None``.
+        annotator: ``(rows,)`` long, who answers, or ``None``.
+        prompt: ``(rows,)`` long, the context of the question, or ``None``.
+    """
+
+    items: Items
+    menu: torch.Tensor
+    feedback: Feedback
+    order: torch.Tensor | None = None
+    previous: torch.Tensor | None = None
+    annotator: torch.Tensor | None = None
+    prompt: torch.Tensor | None = None
+
+    @property
+    def k(self) -> int:
+        """Places on the menu, pads included."""
+        return int(self.menu.shape[-1])
+
+    def expanded(self) -> View:
+        """The view with an answer axis: every row-level field gets a last-but-one axis of length one."""
+        up = lambda t: None if t is None else t.unsqueeze(-1)  # noqa: E731
+        return replace(
+            self,
+            menu=self.menu.unsqueeze(-2),
+            order=up(self.order),
+            previous=None if self.previous is None else self.previous.unsqueeze(-2),
+            annotator=up(self.annotator),
+            prompt=up(self.prompt),
+        )
+
+    def rows(self, keep: Any) -> View:
+        """The view of some rows (an index or a mask)."""
+        at = lambda t: None if t is None else t[keep]  # noqa: E731
+        return replace(
+            self,
+            menu=self.menu[keep],
+            order=at(self.order),
+            previous=at(self.previous),
+            annotator=at(self.annotator),
+            prompt=at(self.prompt),
+        )
+
+
+class Rule(Model):
+    """Base of every rule. Subclasses define ``kinds`` and :meth:`log_prob`; a fast :meth:`sample` where it pays.
+
+    Attributes:
+        kinds: feedback kinds that the rule defines.
+        ties: the rule can answer with a tie.
+        skips: the rule can answer with a skip.
+        memory: answers depend on the annotator's previous answers (then a block is enumerated, or refused).
+        sequential: answers depend on the place in the annotator's sequence (``view.order``).
+    """
+
+    kinds: frozenset[str] = frozenset()
+    ties: bool = False
+    skips: bool = False
+    memory: bool = False
+    sequential: bool = False
+
+    def index(self, u: torch.Tensor, items: Items) -> torch.Tensor:
+        """What could ever be known of the utilities from answers, ``(..., n) -> (..., n)``; the identity for Luce."""
+        return u
+
+    def log_prob(self, scores: torch.Tensor, answer: Answer, view: View) -> torch.Tensor:
+        """Log-probability of each answer, ``(..., rows)``; everything broadcasts over leading axes."""
+        raise TypeError(f"{type(self).__name__} must define log_prob(scores, answer, view)")
+
+    def check_kind(self, feedback: Feedback) -> None:
+        """Raise :class:`AnswerKindError` when the rule does not define this kind."""
+        if feedback.kind not in self.kinds:
+            raise AnswerKindError(
+                f"{type(self).__name__} does not define feedback {feedback.kind!r}; it defines "
+                f"{', '.join(sorted(self.kinds))}"
+            )
+
+    def space(self, view: View) -> AnswerSpace:
+        """All answers that this rule can give to menus of this size."""
+        return view.feedback.answers(view.k, ties=self.ties, skips=self.skips)
+
+    def table(self, scores: torch.Tensor, view: View, space: AnswerSpace | None = None) -> torch.Tensor:
+        """Exact log-probabilities of every answer in ``space``, ``(..., rows, answers)``.
+
+        Answers outside the rule's own space (ties, skips, pads) have ``-inf``.
+
+        Args:
+            scores: ``(..., rows, k)``.
+            view: the rows' view.
+            space: the answers to list; the rule's own space by default.
+        """
+        self.check_kind(view.feedback)
+        space = self.space(view) if space is None else space
+        answer = Answer(
+            torch.as_tensor(np.array(space.answer), dtype=torch.long, device=scores.device),
+            None if space.tied is None else torch.as_tensor(np.array(space.tied), device=scores.device),
+        )
+        allowed = self._allowed(answer, view).to(scores.device)
+        safe = self._safe(answer, space)
+        out = self.log_prob(scores.unsqueeze(-2), safe, view.expanded())
+        return torch.where(allowed, out, -torch.inf)
+
+    def sample(self, scores: torch.Tensor, view: View, address: Address) -> Answer:
+        """Draw an answer per row by inverting the exact table (rules with large answer spaces override this).
+
+        Args:
+            scores: ``(rows, k)``.
+            view: the rows' view.
+            address: one entity per row; uses stream ``answer``.
+        """
+        space = self.space(view)
+        log_p = self.table(scores, view, space)
+        cdf = log_p.double().exp().cumsum(-1)
+        draw = torch.as_tensor(address.uniform53("answer", 1), device=cdf.device) * cdf[..., -1:]
+        pick = torch.searchsorted(cdf, draw).squeeze(-1).clamp_max(len(space) - 1)
+        position = torch.as_tensor(np.array(space.answer), dtype=torch.long, device=cdf.device)[pick]
+        tied = None if space.tied is None else torch.as_tensor(space.tied, device=cdf.device)[pick]
+        return Answer(position, tied)
+
+    def _allowed(self, answer: Answer, view: View) -> torch.Tensor:
+        """``(rows, answers)``: the answer can be given to the row's menu (pads, ties, skips)."""
+        filled = view.menu >= 0
+        if view.feedback.kind == "rating":
+            return (answer.position >= 0).all(-1).expand(len(filled), -1) & filled.all(-1, keepdim=True)
+        padded = torch.cat([filled, torch.ones_like(filled[:, :1])], -1)
+        on_menu = padded[:, answer.position].all(-1)  # position -1 reads the column of ones
+        if view.feedback.kind == "ranking":
+            on_menu = on_menu & (filled.all(-1, keepdim=True))
+        if answer.tied is not None and not self.ties:
+            on_menu = on_menu & ~answer.tied.any(-1)
+        return on_menu & ~answer.skipped if not self.skips else on_menu
+
+    def _safe(self, answer: Answer, space: AnswerSpace) -> Answer:
+        """The answers with those outside this rule's space replaced by one that it defines (masked afterwards)."""
+        position, tied = answer.position, answer.tied
+        if not self.skips and bool(answer.skipped.any()):
+            position = torch.where(answer.skipped[:, None], position[:1], position)
+        if tied is not None and not self.ties:
+            plain = torch.nonzero(~tied.any(-1) & ~answer.skipped).flatten()
+            position = torch.where(tied.any(-1)[:, None], position[plain[0]], position)
+            tied = None
+        return Answer(position, tied)
+
+
+def remaining_logsumexp(scores: torch.Tensor, position: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Stage by stage: the chosen score and the logsumexp of what was still there.
+
+    Args:
+        scores: ``(..., k)``, ``-inf`` at pads.
+        position: ``(..., width)`` long, best first, -1 beyond the end.
+
+    Returns:
+        chosen, log-total: both ``(..., width)``; zero at stages beyond the end.
+    """
+    width, k = position.shape[-1], scores.shape[-1]
+    batch = torch.broadcast_shapes(scores.shape[:-1], position.shape[:-1])
+    position = position.expand(*batch, width)
+    left = torch.ones((*batch, k), dtype=torch.bool, device=scores.device)
+    scores = scores.expand(*batch, k)
+    chosen, total = [], []
+    for j in range(width):
+        at = position[..., j : j + 1]
+        live = at >= 0
+        at = at.clamp_min(0)
+        # rows that have ended see zeros instead of -inf everywhere, whose logsumexp has no gradient
+        stage = torch.where(live, torch.where(left, scores, -torch.inf), torch.zeros_like(scores))
+        chosen.append(torch.where(live, scores.gather(-1, at), 0.0).squeeze(-1))
+        total.append(torch.where(live.squeeze(-1), torch.logsumexp(stage, -1), 0.0))
+        left = left.scatter(-1, at, left.gather(-1, at) & ~live)
+    return torch.stack(chosen, -1), torch.stack(total, -1)

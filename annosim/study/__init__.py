@@ -1,0 +1,85 @@
+"""The study room: a paper's claims as code, run once, kept, judged, and reported on one page.
+
+A study is a file (or folder) under ``./studies`` that imports only the public API and sets ``STUDY``::
+
+    from annosim.study import Cell, Preset, Statement, Study, at_most
+    from annosim import plotting
+
+    def error(n, seed):                      # a cell: named arguments in, a dict out
+        draws = np.random.default_rng(seed).normal(size=n)
+        return {"error": abs(draws.mean())}
+
+    def cells(sizes, replicates):            # the settings of a preset, by name
+        return [Cell(error, {"n": n}, replicates=replicates) for n in sizes]
+
+    def claims(sizes):                       # a judge is called when all cells are done
+        yield Statement("mean", "the mean is found", "law of large numbers",
+                        lambda found: at_most(found.estimate("error", "error", n=max(sizes)), 0.1))
+
+    def errors(found):
+        \"\"\"Error of the mean against the sample size.\"\"\"
+        fig, axes = plotting.figure()
+        ...
+        return fig
+
+    STUDY = Study(name="mean", title="The mean of a sample", paper="Bernoulli 1713",
+                  presets={"quick": Preset(0.1, {"sizes": [100, 1000], "replicates": 20})},
+                  cells=cells, claims=claims, figures=[errors])
+"""
+
+from annosim.study.claims import (
+    Claim,
+    Judgement,
+    Statement,
+    at_least,
+    at_most,
+    equal,
+    every,
+    increasing,
+    inside,
+    true,
+)
+from annosim.study.datapath import MissingDataError, data_path, data_root
+from annosim.study.definition import Cell, Preset, Study
+from annosim.study.estimates import (
+    Estimate,
+    binomial_interval,
+    bootstrap_interval,
+    difference,
+    exact,
+    t_interval,
+)
+from annosim.study.find import find_studies, load_named, load_study
+from annosim.study.outcome import Outcome
+from annosim.study.runner import StudyRun, run_study
+
+__all__ = [
+    "Cell",
+    "Claim",
+    "Estimate",
+    "Judgement",
+    "MissingDataError",
+    "Outcome",
+    "Preset",
+    "Statement",
+    "Study",
+    "StudyRun",
+    "at_least",
+    "at_most",
+    "binomial_interval",
+    "bootstrap_interval",
+    "data_path",
+    "data_root",
+    "difference",
+    "equal",
+    "every",
+    "exact",
+    "find_studies",
+    "increasing",
+    "inside",
+    "load_named",
+    "load_study",
+    "run_study",
+    "t_interval",
+    "true",
+]
