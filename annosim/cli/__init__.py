@@ -1,11 +1,11 @@
 """The command line: one file per group of commands, each with ``register(app)``.
 
-To add a command, write ``annosim/cli/NAME.py`` with a function ``register(app: typer.Typer) -> None`` that adds it, and
-put its name into :data:`GROUPS`. These files import typer and nothing else of weight at their top; everything that loads
-torch, pandas or matplotlib is imported inside the command, so that ``annosim --help`` answers at once.
+To add a command, write ``annosim/cli/NAME.py`` with a function ``register(app: typer.Typer) -> None`` that adds it,
+and put its name into :data:`GROUPS`. These files import typer and nothing else of weight at their top; everything that
+loads torch, pandas or matplotlib is imported inside the command, so that ``annosim --help`` answers at once.
 
-Bad input is one line on standard error and exit code 2: every :class:`annosim.errors.AnnosimError`, a file that cannot be
-read or written, a wrong option. Nothing else is caught: a traceback is a bug of annosim.
+Bad input is one line on standard error and exit code 2: every :class:`annosim.errors.AnnosimError`, a file that cannot
+be read or written, a wrong option. Nothing else is caught: a traceback is a bug of annosim.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def _show_version(wanted: bool) -> None:
 def _options(
     version: bool = typer.Option(False, "--version", callback=_show_version, is_eager=True, help="Print the version."),
 ) -> None:
-    """A laboratory for preference learning: simulate annotators, train what you would train, find out what was learned."""
+    """Options of the command itself; the help text is the application's."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,0 +1,8 @@
+"""``python -m annosim.cli`` is ``annosim``."""
+
+import sys
+
+from annosim.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

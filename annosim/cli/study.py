@@ -1,0 +1,111 @@
+"""``annosim study list`` and ``annosim study run``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from annosim.study import StudyRun
+
+__all__ = ["register"]
+
+#: A run in which a cell failed; its claims and report are written all the same.
+CELL_FAILED = 1
+
+
+def register(app: typer.Typer) -> None:
+    """Add the ``study`` group."""
+    group = typer.Typer(help="Run a paper's claims as code and read the verdicts.", no_args_is_help=True)
+    group.command("list", epilog="Example: annosim study list")(list_studies)
+    group.command(
+        "run",
+        epilog="Example: annosim study run density_estimation --preset quick --jobs 2. Exit codes: 0 all cells ran, "
+        "1 a cell failed (its claims are inconclusive), 2 bad input.",
+    )(run)
+    app.add_typer(group, name="study")
+
+
+def list_studies(
+    ci: bool = typer.Option(False, "--ci", help="Print only the names of the studies whose quick preset CI runs."),
+) -> None:
+    """List studies: name, paper, presets with their time, and the verdicts of the last runs under ./runs."""
+    from annosim.study import find_studies
+
+    studies = [found.load() for found in find_studies()]
+    if ci:
+        names = [s.name for s in studies if s.in_ci and "quick" in s.presets]
+        typer.echo("\n".join(names))
+        return
+    if not studies:
+        typer.echo("no studies: none in ./studies, and none installed (entry-point group annosim.studies)")
+        return
+    for study in studies:
+        typer.echo(f"{study.name}: {study.title}")
+        typer.echo(f"  {study.paper}")
+        for name, preset in study.presets.items():
+            typer.echo(f"  --preset {name:<8} {preset.time:<12} {_last_verdicts(Path('runs') / study.name / name)}")
+
+
+def run(
+    study: str = typer.Argument(
+        help="Name of a study in ./studies or an installed one, or the path of one.", show_default=False
+    ),
+    preset: str = typer.Option(None, help="Size of the run, for example quick or paper; the study's first by default."),
+    out: Path = typer.Option(
+        None, help="Where everything is written; runs/NAME/PRESET by default.", show_default=False
+    ),
+    data: Path = typer.Option(None, help="Directory of real data; $ANNOSIM_DATA or ../shared/data by default."),
+    jobs: int = typer.Option(1, help="Worker processes, one thread each; -1 for all cores."),
+    device: str = typer.Option("cpu", help="Device of the cells that take one: cpu, cuda, cuda:1."),
+) -> None:
+    """Run a study and write claims.json, results.parquet, figures and report.html.
+
+    Every finished cell is kept: the same command resumes a run that was stopped, and repeats nothing.
+    """
+    from annosim.study import load_named, run_study
+
+    done = run_study(load_named(study), preset, out, data, jobs, device)
+    _print_claims(done)
+    raise typer.Exit(CELL_FAILED if done.failed else 0)
+
+
+def _print_claims(done: StudyRun) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from annosim.study.page import number
+
+    colours = {"supported": "green", "contradicted": "red", "inconclusive": "yellow"}
+    table = Table(box=None, pad_edge=False)
+    for head in ("claim", "statement", "expected", "found", "verdict"):
+        table.add_column(head, overflow="fold")
+    for c in done.claims:
+        found = number(c.value) if c.low == c.high else f"{number(c.value)} [{number(c.low)}, {number(c.high)}]"
+        table.add_row(c.id, c.statement, c.expected, found, f"[{colours[c.verdict]}]{c.verdict}[/]")
+    console = Console()
+    console.print(table)
+    for record in done.failed:
+        console.print(
+            f"failed: {record.cell}, replicate {record.replicate}: {record.error}", markup=False, soft_wrap=True
+        )
+    counts = ", ".join(f"{n} {verdict}" for verdict, n in done.counts().items())
+    cells = f"{len(done.outcome.records)} cells ({done.kept} kept from before, {len(done.failed)} failed)"
+    typer.echo(f"{counts}; {cells}; {done.seconds:.1f} s")
+    typer.echo(f"report: {done.out / 'report.html'}")
+
+
+def _last_verdicts(folder: Path) -> str:
+    """Counts of the verdicts of the last run kept in this folder."""
+    try:
+        claims = json.loads((folder / "claims.json").read_text())
+    except FileNotFoundError:
+        return "not run yet"
+    except ValueError:
+        return f"{folder / 'claims.json'} is not readable"
+    verdicts = [claim["verdict"] for claim in claims]
+    counts = [f"{verdicts.count(v)} {v}" for v in ("supported", "contradicted", "inconclusive") if v in verdicts]
+    return ", ".join(counts) or "no claims"

@@ -1,0 +1,293 @@
+"""What a study is: presets, cells, statements, figures. Plain functions joined by plain dicts.
+
+A *cell* is the unit of work: one function (or a chain of them) with a dict of parameters, run once per replicate. Each
+function takes, by name, what it needs from the pool of parameters, earlier results, and these reserved names::
+
+    seed       64-bit number from a stable hash of the study's, the cell's name and the replicate
+    replicate  0 .. replicates - 1
+    device     what --device says, "cpu" by default
+    data       what --data says; pass it on to ``annosim.study.data_path(name, data)``
+    jobs       how many processes this run may use
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from annosim.errors import StudyError
+from annosim.study.claims import Claim, Statement
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from annosim.study.outcome import Outcome
+
+__all__ = ["RESERVED", "Cell", "Preset", "Study", "call_by_name"]
+
+#: Names that a cell's function may ask for and a parameter must not have.
+RESERVED = ("seed", "replicate", "device", "data", "jobs")
+#: Columns of results.parquet that a parameter or a result must not shadow.
+COLUMNS = ("cell", "group", "status", "error", "seconds", "key")
+
+
+@dataclass(frozen=True)
+class Preset:
+    """One size of a study.
+
+    Attributes:
+        minutes: estimated time on two CPU cores.
+        settings: what the study's ``cells`` (and ``claims``) functions take by name.
+        note: anything else to say of its cost ("on one GPU").
+
+    Example:
+        >>> Preset(3, {"pairs": 2**15}).time
+        '3 min'
+    """
+
+    minutes: float
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    note: str = ""
+
+    @property
+    def time(self) -> str:
+        """The estimate in words."""
+        if self.minutes < 1:
+            text = f"{max(1, round(self.minutes * 60))} s"
+        elif self.minutes < 120:
+            text = f"{self.minutes:g} min"
+        else:
+            text = f"{self.minutes / 60:.3g} h"
+        return f"{text}, {self.note}" if self.note else text
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One unit of work: its finished result is kept on disk under a key that follows everything it depends on.
+
+    Attributes:
+        function: a function, or a chain of them; each takes by name what it needs and returns a dict that later
+            ones may take from. The result is the last dict (or list of dicts, a row each): numbers, texts, arrays.
+        parameters: plain values (numbers, texts, booleans, None, and lists, tuples or dicts of these).
+        name: unique in the study; made of the function's name and the parameters by default.
+        replicates: how often it runs, each with its own seed.
+        needs: argument name -> another cell, whose result (a dict) is passed under that name. A cell with as many
+            replicates gives replicate r its replicate r; a cell with one gives it to all.
+        skip: ``skip(...) -> (bool, reason)``, taking by name what the function may take; a skipped cell is a row.
+        seed_name: cells with the same seed_name share their seeds (common random numbers); the cell's name by default.
+
+    Example:
+        >>> def square(x, seed):
+        ...     return {"y": x * x}
+        >>> Cell(square, {"x": 3}).title
+        'square(x=3)'
+    """
+
+    function: Callable[..., Any] | Sequence[Callable[..., Any]]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    name: str = ""
+    replicates: int = 1
+    needs: Mapping[str, Cell] = field(default_factory=dict)
+    skip: Callable[..., tuple[bool, str]] | None = None
+    seed_name: str = ""
+
+    @property
+    def pieces(self) -> tuple[Callable[..., Any], ...]:
+        """The functions in their order."""
+        return (self.function,) if callable(self.function) else tuple(self.function)
+
+    @property
+    def group(self) -> str:
+        """Name of the last function: results of one group have the same columns."""
+        return _name_of(self.pieces[-1]) if self.pieces else ""
+
+    @property
+    def title(self) -> str:
+        """The cell's name, or the one made from its functions and parameters."""
+        if self.name:
+            return self.name
+        inner = ", ".join(f"{k}={_short(v)}" for k, v in self.parameters.items())
+        chain = " + ".join(_name_of(piece) for piece in self.pieces)
+        return f"{chain}({inner})"
+
+    def check(self) -> None:
+        """Raise StudyError when the cell cannot be run as written."""
+        if not self.pieces:
+            raise StudyError(f"cell {self.name!r} has no function; pass Cell(function, parameters)")
+        if isinstance(self.replicates, bool) or not isinstance(self.replicates, int) or self.replicates < 1:
+            raise StudyError(f"cell {self.title}: replicates={self.replicates!r}; use a whole number from 1")
+        for name in (*self.parameters, *self.needs):
+            if name in RESERVED or name in COLUMNS:
+                raise StudyError(f"cell {self.title}: the name {name!r} is reserved; rename this parameter")
+        both = set(self.parameters) & set(self.needs)
+        if both:
+            raise StudyError(
+                f"cell {self.title}: {sorted(both)[0]!r} is both a parameter and a needed cell; rename one"
+            )
+        taken = set().union(*(_names(piece) for piece in self.pieces))
+        if self.skip is not None:
+            taken |= _names(self.skip)
+        unused = [name for name in (*self.parameters, *self.needs) if name not in taken and "**" not in taken]
+        if unused:
+            raise StudyError(f"cell {self.title}: no function takes {unused[0]!r}; remove it or mend its name")
+        for needed in self.needs.values():
+            if needed.replicates not in (1, self.replicates):
+                raise StudyError(
+                    f"cell {self.title}: needs {needed.title} with {needed.replicates} replicates but has "
+                    f"{self.replicates}; use 1 or {self.replicates}"
+                )
+
+
+@dataclass(frozen=True)
+class Study:
+    """A paper's claims as code: presets of settings, cells of work, statements to judge, figures to look at.
+
+    A study is a Python file or folder under ``./studies`` (or an entry point of the group ``annosim.studies``) that
+    imports only the public API and names its study ``STUDY``.
+
+    Attributes:
+        name: what ``annosim study run NAME`` takes.
+        title: one line.
+        paper: authors, title and number of the source.
+        presets: ``{"quick": Preset(...), "paper": Preset(...)}``; the first is the default.
+        cells: ``cells(**settings) -> cells`` of a preset.
+        claims: ``claims(**settings) -> statements``; it takes by name the settings that it needs.
+        figures: functions ``figure(outcome) -> matplotlib Figure``; the function's name is the file's name, its
+            docstring the caption, and the first one is the key figure that opens the report.
+        tables: functions ``table(outcome) -> pandas DataFrame`` with the docstring as caption.
+        finding: ``finding(outcome, claims) -> str``, two sentences; a count of verdicts by default.
+        data: real data that it reads (``"preflib/sushi.soc"``): the files must exist; their content enters every key.
+        seed: first part of every cell's seed.
+        in_ci: whether CI runs the quick preset.
+        path: the file it was loaded from (set by the loader).
+    """
+
+    name: str
+    title: str
+    paper: str
+    presets: Mapping[str, Preset]
+    cells: Callable[..., Iterable[Cell]]
+    claims: Callable[..., Iterable[Statement]]
+    figures: Sequence[Callable[[Outcome], Figure]] = ()
+    tables: Sequence[Callable[[Outcome], pd.DataFrame]] = ()
+    finding: Callable[[Outcome, Sequence[Claim]], str] | None = None
+    data: Sequence[str] = ()
+    seed: int = 0
+    in_ci: bool = True
+    path: Path | None = None
+
+    def preset(self, name: str | None = None) -> tuple[str, Preset]:
+        """Name and contents of a preset; the first one when no name is given.
+
+        Raises:
+            StudyError: the study has no such preset; the message lists those it has.
+        """
+        if not self.presets:
+            raise StudyError(f"study {self.name} has no presets; give it at least 'quick'")
+        chosen = next(iter(self.presets)) if name is None else name
+        if chosen not in self.presets:
+            raise StudyError(f"study {self.name} has no preset {chosen!r}; choose one of {', '.join(self.presets)}")
+        return chosen, self.presets[chosen]
+
+    def plan(self, preset: str | None = None) -> list[Cell]:
+        """The cells of a preset in an order in which every cell comes after those it needs.
+
+        Raises:
+            StudyError: two cells of one name, a reserved or unused parameter, settings that ``cells`` does not take.
+        """
+        name, chosen = self.preset(preset)
+        try:
+            listed = list(self.cells(**chosen.settings))
+        except TypeError as error:
+            raise StudyError(f"study {self.name}, preset {name}: its cells function failed: {error}") from error
+        ordered: dict[str, Cell] = {}
+        for cell in listed:
+            _place(cell, ordered)
+        if not ordered:
+            raise StudyError(f"study {self.name}, preset {name}: no cells; its cells function must yield at least one")
+        return list(ordered.values())
+
+    def statements(self, preset: str | None = None) -> list[Statement]:
+        """The statements of a preset, before they are judged.
+
+        Raises:
+            StudyError: two of them with the same id, or a setting that ``claims`` takes and the preset lacks.
+        """
+        name, chosen = self.preset(preset)
+        listed = list(call_by_name(self.claims, chosen.settings, f"study {self.name}, preset {name}: claims"))
+        seen: set[str] = set()
+        for one in listed:
+            if not isinstance(one, Statement):
+                raise StudyError(f"study {self.name}: claims yielded {type(one).__name__}; yield Statement(...)")
+            if one.id in seen:
+                raise StudyError(f"study {self.name}: two claims have the id {one.id!r}; ids are unique")
+            seen.add(one.id)
+        return listed
+
+
+def call_by_name(function: Callable[..., Any], pool: Mapping[str, Any], where: str) -> Any:
+    """Call a function with those entries of the pool that it names (all of them if it takes ``**``).
+
+    Raises:
+        StudyError: it needs an argument that the pool does not have.
+
+    Example:
+        >>> call_by_name(lambda x, scale=2: x * scale, {"x": 3, "other": 0}, "here")
+        6
+    """
+    parameters = inspect.signature(function).parameters.values()
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return function(**pool)
+    lacking = [
+        p.name for p in parameters if p.default is p.empty and p.kind is not p.VAR_POSITIONAL and p.name not in pool
+    ]
+    if lacking:
+        raise StudyError(f"{where}: {_name_of(function)} takes {lacking[0]!r}, which nothing provides; add it")
+    return function(**{p.name: pool[p.name] for p in parameters if p.name in pool})
+
+
+def _place(cell: Cell, ordered: dict[str, Cell]) -> None:
+    """Put a cell behind the cells that it needs; a cell met twice stays once, two cells of one name are refused."""
+    if not isinstance(cell, Cell):
+        raise StudyError(f"cells yielded {type(cell).__name__}; yield Cell(function, parameters)")
+    cell.check()
+    for needed in cell.needs.values():
+        _place(needed, ordered)
+    before = ordered.setdefault(cell.title, cell)
+    if before is not cell and _essence(before) != _essence(cell):
+        raise StudyError(f"two cells have the name {cell.title!r}; give one of them another name=")
+
+
+def _essence(cell: Cell) -> tuple[Any, ...]:
+    needs = {name: needed.title for name, needed in cell.needs.items()}
+    return cell.pieces, repr(dict(cell.parameters)), cell.replicates, needs, cell.skip, cell.seed_name
+
+
+def _names(function: Callable[..., Any]) -> set[str]:
+    kinds = inspect.signature(function).parameters.values()
+    return {"**" if p.kind is p.VAR_KEYWORD else p.name for p in kinds}
+
+
+def _name_of(function: Callable[..., Any]) -> str:
+    inner = getattr(function, "func", function)  # functools.partial
+    return str(getattr(inner, "__name__", type(inner).__name__))
+
+
+def _short(value: Any) -> str:
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
+def source_file(study: Study) -> Path | None:
+    """The file that the study was loaded from or is written in; None in an interactive session."""
+    if study.path is not None:
+        return study.path
+    try:
+        path = Path(inspect.getfile(study.cells))
+    except (TypeError, OSError):
+        return None
+    return path if path.is_file() else None

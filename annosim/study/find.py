@@ -1,0 +1,123 @@
+"""Finding and loading studies: ``./studies``, then the entry-point group ``annosim.studies``, or any path."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+
+from annosim.errors import StudyError
+from annosim.study.definition import Study
+
+__all__ = ["Found", "find_studies", "load_study"]
+
+GROUP = "annosim.studies"
+
+
+@dataclass(frozen=True)
+class Found:
+    """A study's name and where it is, before it is loaded."""
+
+    name: str
+    where: Path | EntryPoint
+
+    def load(self) -> Study:
+        """Import it.
+
+        Raises:
+            StudyError: it cannot be imported, or holds no ``STUDY``.
+        """
+        return load_study(self.where) if isinstance(self.where, Path) else _load_entry_point(self.where)
+
+
+def find_studies(folder: Path | None = None) -> list[Found]:
+    """All studies by name: files and folders of ``./studies``, then entry points whose names are not taken.
+
+    Names that begin with an underscore are helpers of other studies.
+
+    Example:
+        >>> [found.name for found in find_studies(Path("no such folder"))]
+        []
+    """
+    found = {one.name: one for one in _in_folder(folder or Path("studies"))}
+    for point in sorted(entry_points(group=GROUP), key=lambda p: p.name):
+        found.setdefault(point.name, Found(point.name, point))
+    return list(found.values())
+
+
+def load_named(name_or_path: str, folder: Path | None = None) -> Study:
+    """The study of this name, or at this path.
+
+    Raises:
+        StudyError: there is none; the message lists those there are.
+    """
+    for one in find_studies(folder):
+        if one.name == name_or_path:
+            return one.load()
+    path = Path(name_or_path)
+    if path.suffix == ".py" or path.is_dir() or path.is_file():
+        return load_study(path)
+    known = ", ".join(one.name for one in find_studies(folder)) or "none (run from the folder that holds studies/)"
+    raise StudyError(f"no study {name_or_path!r} in ./studies or among the installed ones; there are: {known}")
+
+
+def load_study(path: Path) -> Study:
+    """Import a study from a file, or from a folder with ``__init__.py``, and return its ``STUDY``.
+
+    Raises:
+        StudyError: no such file, an error while importing it, or no ``STUDY`` in it.
+    """
+    file = path / "__init__.py" if path.is_dir() else path
+    if not file.is_file():
+        raise StudyError(f"{file} does not exist; a study is a .py file, or a folder with __init__.py, that sets STUDY")
+    file = file.resolve()
+    is_folder = file.name == "__init__.py"
+    name = f"annosim_study_{file.parent.name if is_folder else file.stem}"
+    beside = str(file.parent.parent if is_folder else file.parent)
+    if beside not in sys.path:  # at the end: helpers beside a study are found, and nothing installed is hidden
+        sys.path.append(beside)
+    spec = importlib.util.spec_from_file_location(
+        name, file, submodule_search_locations=[str(file.parent)] if is_folder else None
+    )
+    if spec is None or spec.loader is None:
+        raise StudyError(f"{file} is not a Python file; a study is a .py file or a folder with __init__.py")
+    module = importlib.util.module_from_spec(spec)
+    for stale in [n for n in sys.modules if n == name or n.startswith(f"{name}.")]:
+        del sys.modules[stale]
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # the file is the user's: whatever its import raises is told in one line
+        raise StudyError(f"{path}: importing this study failed: {type(error).__name__}: {error}") from error
+    return _study_of(module, str(path), file)
+
+
+def _load_entry_point(point: EntryPoint) -> Study:
+    try:
+        loaded = point.load()
+    except Exception as error:  # an installed study of somebody else: told in one line
+        raise StudyError(f"entry point {point.name} = {point.value} failed: {type(error).__name__}: {error}") from error
+    if isinstance(loaded, Study):
+        module_file = getattr(sys.modules.get(point.module), "__file__", None)
+        return replace(loaded, path=Path(module_file)) if module_file and loaded.path is None else loaded
+    return _study_of(loaded, f"entry point {point.name}", Path(loaded.__file__))
+
+
+def _study_of(module: object, where: str, file: Path) -> Study:
+    study = getattr(module, "STUDY", None)
+    if not isinstance(study, Study):
+        raise StudyError(f"{where} sets no STUDY = Study(...); add it")
+    return replace(study, path=file)
+
+
+def _in_folder(folder: Path) -> Iterator[Found]:
+    if not folder.is_dir():
+        return
+    for entry in sorted(folder.iterdir()):
+        if entry.name.startswith(("_", ".")):
+            continue
+        if entry.suffix == ".py" or (entry / "__init__.py").is_file():
+            yield Found(entry.stem if entry.suffix == ".py" else entry.name, entry)
