@@ -1,0 +1,207 @@
+"""Hypothesis strategies for items, utilities, rules, annotators, populations, designs and preference data.
+
+They are public: use them to property-test your own code. Sizes are small, numbers are short (multiples of 1/8), and
+everything shrinks towards two items, utilities of zero and one annotator, so that a counterexample prints as a few
+lines. ``hypothesis`` comes with the extra ``checks``.
+
+Example:
+    >>> from hypothesis import given, settings
+    >>> from annosim.checks import strategies as st
+    >>> @settings(max_examples=5, database=None)
+    ... @given(st.preference_data(shape="identified"))
+    ... def test_rows(data):
+    ...     assert data.rows >= 2
+    >>> test_rows()
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+
+from annosim.errors import ArgumentError, MissingDependencyError
+
+try:
+    from hypothesis import strategies as hs
+except ImportError as error:  # pragma: no cover - depends on the installation
+    raise MissingDependencyError(
+        "annosim.checks.strategies needs hypothesis; install it with: pip install 'annosim[checks]'"
+    ) from error
+
+from annosim.data.preferences import PreferenceData
+from annosim.designs import Design
+from annosim.feedback import Feedback
+from annosim.items import Items
+from annosim.populations import Annotator, Mixture, Population
+from annosim.rules.base import Rule
+from annosim.rules.luce import Luce
+from annosim.utilities import Linear, Tabular, Utility
+
+__all__ = [
+    "annotators",
+    "designs",
+    "feedbacks",
+    "items",
+    "numbers",
+    "populations",
+    "preference_data",
+    "rankings",
+    "rules",
+    "tied_comparisons",
+    "utilities",
+    "weights",
+]
+
+SHAPES = ("identified", "unidentified", "degenerate", "any")
+
+
+def numbers(low: float = -3.0, high: float = 3.0) -> hs.SearchStrategy[float]:
+    """Multiples of 1/8 in ``[low, high]``, shrinking towards zero: short to print, exact in binary."""
+    return hs.integers(int(np.ceil(low * 8)), int(np.floor(high * 8))).map(lambda i: i / 8)
+
+
+def weights(k: int) -> hs.SearchStrategy[list[float]]:
+    """``k`` positive probabilities that sum to one, shrinking towards equal ones."""
+    return hs.lists(hs.integers(1, 9), min_size=k, max_size=k).map(lambda w: [v / sum(w) for v in w])
+
+
+@hs.composite
+def items(draw: Any, min_n: int = 2, max_n: int = 5, dim: int | None = None, prompts: bool = False) -> Items:
+    """Item sets of ``min_n .. max_n`` items, with ``dim`` features when given, and several prompts when asked."""
+    n = draw(hs.integers(min_n, max_n))
+    features = None
+    if dim:
+        rows = hs.lists(numbers(), min_size=dim, max_size=dim)
+        features = draw(hs.lists(rows, min_size=n, max_size=n))
+    labels = None
+    if prompts and n >= 2 * min_n and draw(hs.booleans()):
+        cut = draw(hs.integers(min_n, n - min_n))
+        labels = [0] * cut + [1] * (n - cut)
+    return Items(features=features, prompts=labels, n=n)
+
+
+@hs.composite
+def utilities(draw: Any, over: Items) -> Utility:
+    """Tabular utilities on ``over``, or linear ones when it has features."""
+    if over.dim and draw(hs.booleans()):
+        return Linear(draw(hs.lists(numbers(), min_size=over.dim, max_size=over.dim)))
+    return Tabular(draw(hs.lists(numbers(), min_size=over.n, max_size=over.n)))
+
+
+def rules(feedback: str | None = None) -> hs.SearchStrategy[Rule]:
+    """Choice rules that define ``feedback`` (Luce at several temperatures, and every registered rule that does)."""
+    luce = hs.sampled_from([1.0, 0.5, 2.0]).map(Luce)
+    return luce
+
+
+@hs.composite
+def annotators(draw: Any, over: Items, feedback: str | None = None) -> Annotator:
+    """One kind of annotator on ``over``."""
+    return Annotator(draw(utilities(over)), draw(rules(feedback)))
+
+
+@hs.composite
+def populations(
+    draw: Any, over: Items, kind: str = "any", max_types: int = 3, feedback: str | None = None
+) -> Population:
+    """Populations on ``over``: ``kind`` is ``"annotator"``, ``"mixture"`` or ``"any"``."""
+    if kind not in ("annotator", "mixture", "any"):
+        raise ArgumentError(f"populations(kind={kind!r}): annotator, mixture or any")
+    k = 1 if kind == "annotator" else draw(hs.integers(2 if kind == "mixture" else 1, max_types))
+    if k == 1:
+        return draw(annotators(over, feedback))
+    return Mixture([draw(annotators(over, feedback)) for _ in range(k)], draw(weights(k)))
+
+
+@hs.composite
+def feedbacks(draw: Any, menu_size: int) -> Feedback:
+    """Feedback kinds without grades, for menus of ``menu_size``."""
+    kind = draw(hs.sampled_from(["choice", "ranking", "top", "best-worst"]))
+    return Feedback(kind, depth=draw(hs.integers(1, menu_size)) if kind == "top" else None)
+
+
+@hs.composite
+def designs(draw: Any, over: Items | None = None, feedback: Any = None, max_questions: int = 2) -> Design:
+    """Small designs: drawn menus or a fixed list, any feedback kind, few annotators."""
+    over = draw(items()) if over is None else over
+    smallest = int(over.prompts.unique(return_counts=True)[1].min())
+    k = draw(hs.integers(2, min(3, smallest)))
+    kind = draw(feedbacks(k)) if feedback is None else feedback
+    kind = Feedback("top", depth=k) if kind == "top" else kind
+    common: dict[str, Any] = {
+        "feedback": kind,
+        "annotators": draw(hs.integers(1, 6)),
+        "questions": draw(hs.integers(1, max_questions)),
+    }
+    if over.num_prompts == 1 and draw(hs.booleans()):
+        menus = draw(
+            hs.lists(
+                hs.sampled_from(list(itertools.permutations(range(over.n), k))), min_size=1, max_size=4, unique=True
+            )
+        )
+        return Design(over, menus=menus, **common)
+    return Design(over, menu_size=k, **common)
+
+
+@hs.composite
+def preference_data(draw: Any, shape: str = "any", feedback: str = "choice", max_n: int = 5, max_rows: int = 12):
+    """Preference data.
+
+    Args:
+        shape: ``"identified"`` (pairs: the win graph is strongly connected, every item beats and loses around a cycle),
+            ``"unidentified"`` (an item that never loses), ``"degenerate"`` (one row, or only skips), or ``"any"``.
+        feedback: kind of answers; ``"identified"`` and ``"unidentified"`` are shapes of every kind that ranks a winner.
+        max_n: most items.
+        max_rows: most free rows beyond those that the shape needs.
+    """
+    if shape not in SHAPES:
+        raise ArgumentError(f"preference_data(shape={shape!r}): {', '.join(SHAPES)}")
+    over = draw(items(max_n=max_n))
+    k = 2 if feedback in ("choice", "rating") else min(3, over.n)
+    menus: list[tuple[int, ...]] = []
+    orders: list[tuple[int, ...]] = []
+    if shape == "degenerate":
+        menus, orders = [tuple(range(k))], [tuple(range(k))]
+    elif shape == "identified":  # a cycle of wins through all items, each menu filled up with later items
+        for i in range(over.n):
+            menus.append(tuple((i + j) % over.n for j in range(k)))
+            orders.append(tuple(range(k)))
+    free_rows = hs.permutations(range(over.n)).map(lambda p: tuple(p[:k]))
+    many = draw(hs.integers(0 if menus else 1, 0 if shape == "degenerate" else max_rows))
+    for _ in range(many):
+        menu = draw(free_rows)
+        order = tuple(draw(hs.permutations(range(k))))
+        if shape == "unidentified" and 0 in menu:  # item 0 always comes first
+            first = menu.index(0)
+            order = (first, *[p for p in order if p != first])
+        menus.append(menu)
+        orders.append(order)
+    answer: Any
+    if feedback == "choice":
+        answer = [order[0] for order in orders]
+    elif feedback == "best-worst":
+        answer = [(order[0], order[-1]) for order in orders]
+    else:
+        answer = orders
+    per = draw(hs.integers(1, 3))
+    return PreferenceData(
+        over, menus, answer, feedback=feedback, annotator=np.arange(len(menus)) // per if per > 1 else None
+    )
+
+
+def rankings(max_n: int = 5, shape: str = "any") -> hs.SearchStrategy[PreferenceData]:
+    """Full rankings of menus of up to three."""
+    return preference_data(shape=shape, feedback="ranking", max_n=max_n)
+
+
+@hs.composite
+def tied_comparisons(draw: Any, max_n: int = 5, max_rows: int = 12) -> PreferenceData:
+    """Pairs of which some are tied."""
+    over = draw(items(max_n=max_n))
+    rows = draw(hs.integers(1, max_rows))
+    menus = [tuple(draw(hs.permutations(range(over.n)))[:2]) for _ in range(rows)]
+    outcome = draw(hs.lists(hs.sampled_from([0, 1, 2]), min_size=rows, max_size=rows))
+    answer = [[0, 1] if o == 2 else [o, -1] for o in outcome]
+    return PreferenceData(over, menus, answer, feedback="choice", tied=[[o == 2] for o in outcome])
