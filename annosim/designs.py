@@ -298,16 +298,21 @@ def _invert(probability: torch.Tensor, u: np.ndarray) -> torch.Tensor:
 
 
 def _uniform_menus(draws: np.ndarray, n: int, k: int, replacement: bool) -> np.ndarray:
-    """Uniform menus by multiply and shift (bias below n / 2**32); distinct items by skipping those already drawn."""
-    menu = np.empty((len(draws), k), dtype=np.int64)
+    """Uniform menus by multiply and shift (each probability is off by less than 2**-32).
+
+    Distinct items are the first ``k`` of a Fisher-Yates shuffle of ``0 .. n - 1``, of which only the places that were
+    touched are followed: step ``j`` reads place ``p`` drawn from ``j .. n - 1``, where an earlier step ``i`` that drew
+    the same place has left what stood at place ``i``.
+    """
+    if replacement:
+        return ((draws * np.uint64(n)) >> np.uint64(32)).astype(np.int64)
+    place = np.empty((len(draws), k), dtype=np.int64)
+    menu = np.empty_like(place)
     for j in range(k):
-        size = n if replacement else n - j
-        pick = (draws[:, j] * np.uint64(size)) >> np.uint64(32)
-        pick = pick.astype(np.int64)
-        if not replacement:
-            for seen in np.sort(menu[:, :j], axis=1).T:
-                pick += pick >= seen
-        menu[:, j] = pick
+        place[:, j] = j + ((draws[:, j] * np.uint64(n - j)) >> np.uint64(32)).astype(np.int64)
+        menu[:, j] = place[:, j]
+        for i in reversed(range(j)):
+            menu[:, j] = np.where(menu[:, j] == place[:, i], i, menu[:, j])
     return menu
 
 

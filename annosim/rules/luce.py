@@ -79,22 +79,20 @@ class Luce(Rule):
         return best - worst - total
 
     def sample(self, scores: torch.Tensor, view: View, address: Address) -> Answer:
-        """Draw answers: a threshold for pairs, a race of exponentials for larger menus and rankings."""
+        """Draw answers: one uniform against cumulative probabilities for a choice, a race of exponentials for a ranking."""
         kind = view.feedback.kind
         if kind == "best-worst":
             return super().sample(scores, view, address)
         self.check_kind(view.feedback)
         k = scores.shape[-1]
         scores = scores.double()
-        if kind == "choice" and k == 2:
-            u = torch.as_tensor(address.uniform53("answer", 1), device=scores.device)[:, 0]
-            first = u < torch.sigmoid(scores[:, 0] - scores[:, 1])
-            return Answer(torch.where(first, 0, 1).unsqueeze(-1))
+        if kind == "choice":
+            cdf = torch.softmax(scores, -1).cumsum(-1)
+            u = torch.as_tensor(address.uniform53("answer", 1), device=scores.device)
+            return Answer(torch.searchsorted(cdf, u * cdf[:, -1:]))
         # argmin of Exponential / weight, in logs: the first to arrive is chosen, and so on (Yellott 1977)
         u = torch.as_tensor(address.uniform("answer", k), device=scores.device)
         arrival = torch.log(-torch.log(u)) - scores
-        if kind == "choice":
-            return Answer(arrival.argmin(-1, keepdim=True))
         order = arrival.argsort(-1)
         pad = ~torch.isfinite(scores).gather(-1, order)
         depth = min(view.feedback.depth or k, k)
