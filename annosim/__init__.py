@@ -36,6 +36,11 @@ _NAMES: dict[str, str] = {
     "law": "law",
     "Law": "law",
     "simulate": "simulate",
+    # analysis
+    "compare": "analysis.comparison",
+    "Comparison": "analysis.comparison",
+    "total_variation": "analysis.divergences",
+    "kl_divergence": "analysis.divergences",
     # errors
     "AnnosimError": "errors",
     "NotIdentifiedError": "errors",

@@ -1,0 +1,190 @@
+"""``compare``: how far apart two laws and two populations are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from annosim.analysis.clustering import adjusted_rand, clustering_accuracy
+from annosim.analysis.coordinates import Alignment, align_types, centred_index
+from annosim.analysis.divergences import kl_divergence, law_distance, total_variation
+from annosim.designs import Design
+from annosim.errors import ArgumentError
+from annosim.items import Items
+from annosim.populations import Population
+from annosim.results import Result
+
+__all__ = ["Comparison", "compare"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Comparison(Result):
+    """A fitted population beside the truth.
+
+    Attributes:
+        total_variation: between the laws of one annotator's block of answers.
+        kl: KL(truth || fitted) of the block, nats.
+        excess_cross_entropy: KL per answer, nats.
+        alignment: ``(K,)`` fitted type of each true type, -1 for true types left over.
+        parameter_distance: of all coordinates modulo gauge, over the naming of types; NaN when numbers of types differ.
+        index_error: ``(K,)`` root mean squared error of each true type's centred index.
+        weight_error: ``(K,)`` fitted minus true weight.
+        regret: ``(K,)`` utility (in units of the true index) that a true type loses when it is given its matched fitted
+            type's favourite item, averaged over prompts.
+        density_total_variation, density_kl, density_kl_reverse: ``(K,)`` when both sides' utilities are densities: the
+            distance, KL(true || fitted) and KL(fitted || true) of each true type's density, mean over prompts; else
+            ``None``.
+        adjusted_rand, clustering_accuracy: of the types to which annotators are assigned, when responsibilities and the
+            true types are known; else ``None``.
+        total_variation_error, kl_error: standard errors, 0 when exact.
+    """
+
+    total_variation: float
+    kl: float
+    excess_cross_entropy: float
+    alignment: np.ndarray
+    parameter_distance: float
+    index_error: np.ndarray
+    weight_error: np.ndarray
+    regret: np.ndarray
+    density_total_variation: np.ndarray | None
+    density_kl: np.ndarray | None
+    density_kl_reverse: np.ndarray | None
+    adjusted_rand: float | None
+    clustering_accuracy: float | None
+    total_variation_error: float
+    kl_error: float
+
+    def _lines(self):
+        error = lambda e: f" +- {e:.2g}" if e else ""  # noqa: E731
+        lines = [
+            ("total variation", f"{self.total_variation:.6g}{error(self.total_variation_error)}"),
+            ("KL(truth || fitted)", f"{self.kl:.6g}{error(self.kl_error)} nats per annotator"),
+            ("excess cross-entropy", f"{self.excess_cross_entropy:.6g} nats per answer"),
+            ("parameter distance", self.parameter_distance),
+            ("types matched", _show(self.alignment)),
+            ("index error", _show(self.index_error)),
+            ("weight error", _show(self.weight_error)),
+            ("regret per type", _show(self.regret)),
+        ]
+        if self.density_total_variation is not None:
+            lines += [("density TV", _show(self.density_total_variation)), ("density KL", _show(self.density_kl))]
+        if self.adjusted_rand is not None:
+            lines += [("adjusted Rand", self.adjusted_rand), ("clustering accuracy", self.clustering_accuracy)]
+        return lines + [("laws compared", self.settings.get("method"))]
+
+
+def compare(
+    fitted: Any,
+    truth: Population,
+    design: Design,
+    *,
+    types: Any = None,
+    max_outcomes: float = 1e6,
+    draws: int = 20_000,
+    seed: int = 0,
+) -> Comparison:
+    """Measure how far apart two laws and two populations are.
+
+    Args:
+        fitted: a ``Fit`` or a population.
+        truth: the population from which data come (or would come).
+        design: what was asked; laws are compared on it.
+        types: ``(annotators,)`` true types, for the clustering scores; by default those of the data that the fit
+            keeps, if it keeps them.
+        max_outcomes: laws with more outcomes are not enumerated (see :func:`law_distance`).
+        draws, seed: of the sample used then.
+
+    Returns:
+        :class:`Comparison`; ``settings["method"]`` says whether the laws' distances are exact.
+
+    Raises:
+        ArgumentError: not a fit or population, or types of another length than the responsibilities.
+
+    Example:
+        >>> import annosim as an
+        >>> design = an.Design(an.Items(n=3))
+        >>> truth = an.Annotator(an.Tabular([0., 1., 2.]), an.Luce())
+        >>> score = compare(an.Annotator(an.Tabular([5., 6., 7.]), an.Luce()), truth, design)
+        >>> score.total_variation, score.parameter_distance
+        (0.0, 0.0)
+    """
+    population = fitted if isinstance(fitted, Population) else getattr(fitted, "population", None)
+    if not isinstance(population, Population) or not isinstance(truth, Population):
+        raise ArgumentError(f"compare({type(fitted).__name__}, {type(truth).__name__}): give fits or populations")
+    laws = law_distance(truth, population, design, max_outcomes=max_outcomes, draws=draws, seed=seed)
+    alignment = align_types(population, truth, design.items)
+    densities = _densities(population, truth, alignment, design.items)
+    scores = _clustering(fitted, types)
+    return Comparison(
+        total_variation=laws.total_variation,
+        kl=laws.kl,
+        excess_cross_entropy=laws.excess_cross_entropy,
+        alignment=alignment.match,
+        parameter_distance=alignment.distance,
+        index_error=alignment.index_error,
+        weight_error=alignment.weight_error,
+        regret=favourite_regret(population, truth, alignment, design.items),
+        density_total_variation=None if densities is None else densities[0],
+        density_kl=None if densities is None else densities[1],
+        density_kl_reverse=None if densities is None else densities[2],
+        adjusted_rand=scores[0],
+        clustering_accuracy=scores[1],
+        total_variation_error=laws.total_variation_error,
+        kl_error=laws.kl_error,
+        settings={**laws.settings, "method": laws.method, "max_outcomes": max_outcomes},
+    )
+
+
+def favourite_regret(fitted: Population, truth: Population, alignment: Alignment, items: Items) -> np.ndarray:
+    """What each true type loses when given its matched type's favourite of every prompt, in units of its index.
+
+    When a fitted type has several favourites in a prompt, the loss is their mean.
+    """
+    theirs, _ = centred_index(fitted, items)
+    ours, _ = centred_index(truth, items)
+    loss = torch.zeros(len(ours), dtype=torch.float64)
+    prompts = items.prompts.unique().tolist()
+    for prompt in prompts:
+        ids = items.members(prompt)
+        best = ours[:, ids].max(-1).values
+        guess = theirs[alignment.nearest][:, ids]
+        top = (guess == guess.max(-1, keepdim=True).values).double()
+        loss += best - (top * ours[:, ids]).sum(-1) / top.sum(-1)
+    return (loss / len(prompts)).numpy()
+
+
+def _densities(fitted: Population, truth: Population, alignment: Alignment, items: Items):
+    """Distances between the types' densities, or None unless every utility on both sides is a density."""
+    theirs = [getattr(leaf, "utility", None) for leaf in fitted.leaves()]
+    ours = [getattr(leaf, "utility", None) for leaf in truth.leaves()]
+    if not all(callable(getattr(u, "log_prob", None)) for u in theirs + ours):
+        return None
+    with torch.no_grad():
+        pairs = [(p, theirs[at]) for p, at in zip(ours, alignment.nearest, strict=True)]
+        parts = [
+            [total_variation(p, q, items), kl_divergence(p, q, items), kl_divergence(q, p, items)] for p, q in pairs
+        ]
+    return np.array(parts).T
+
+
+def _clustering(fitted: Any, types: Any) -> tuple[float | None, float | None]:
+    responsibilities = getattr(fitted, "responsibilities", None)
+    if types is None:
+        truth = getattr(getattr(fitted, "data", None), "truth", None) or {}
+        types = truth.get("type")
+    if responsibilities is None or types is None:
+        return None, None
+    found = np.asarray(torch.as_tensor(responsibilities).detach()).argmax(-1)
+    if found.shape != np.asarray(types).shape:
+        raise ArgumentError(f"compare(types=): shape {np.asarray(types).shape}, expected {found.shape}")
+    return adjusted_rand(types, found), clustering_accuracy(types, found)
+
+
+def _show(values: Any) -> str:
+    flat = np.asarray(values).ravel()
+    text = ", ".join(f"{v:.4g}" for v in flat[:8])
+    return f"[{text}{', ...' if len(flat) > 8 else ''}]"
