@@ -126,7 +126,7 @@ class Model(nn.Module):
         for name, p in self.named_parameters():
             if p.requires_grad:
                 part = vector[..., start : start + p.numel()]
-                out[name] = part.reshape(*vector.shape[:-1], *p.shape).to(p.dtype)
+                out[name] = part.reshape((*vector.shape[:-1], *p.shape)).to(p.dtype)
                 start += p.numel()
         return out
 

@@ -48,7 +48,7 @@ class Luce(Rule):
 
     def index(self, u: torch.Tensor, items: Items) -> torch.Tensor:
         """``u / temperature``, ``(..., n)``."""
-        if not self.temperature.requires_grad and float(self.temperature) == 1.0:
+        if "temperature" in self._buffers and float(self.temperature) == 1.0:
             return u  # keeps a network's float32
         return u / self.temperature.to(u.dtype)
 
