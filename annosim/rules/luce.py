@@ -79,7 +79,7 @@ class Luce(Rule):
         return best - worst - total
 
     def sample(self, scores: torch.Tensor, view: View, address: Address) -> Answer:
-        """Draw answers: one uniform against cumulative probabilities for a choice, a race of exponentials for a ranking."""
+        """Draw answers: a uniform against cumulative probabilities for a choice, a race of exponentials for a ranking."""
         kind = view.feedback.kind
         if kind == "best-worst":
             return super().sample(scores, view, address)
