@@ -163,7 +163,7 @@ class Study:
         data: real data that it reads (``"preflib/sushi.soc"``): the files must exist; their content enters every key.
         seed: first part of every cell's seed.
         in_ci: whether CI runs the quick preset.
-        path: the file it was loaded from (set by the loader).
+        path, digest: the file it was loaded from, and the hash of its sources at that time (set by the loader).
     """
 
     name: str
@@ -179,6 +179,7 @@ class Study:
     seed: int = 0
     in_ci: bool = True
     path: Path | None = None
+    digest: str = ""
 
     def preset(self, name: str | None = None) -> tuple[str, Preset]:
         """Name and contents of a preset; the first one when no name is given.

@@ -85,7 +85,7 @@ def t_interval(values: ArrayLike, level: float = 0.95) -> Estimate:
     if len(x) == 1:
         return Estimate(mean, -math.inf, math.inf, "one replicate: no interval", 1)
     half = float(t.ppf(0.5 + level / 2, len(x) - 1) * x.std(ddof=1) / math.sqrt(len(x)))
-    return Estimate(mean, mean - half, mean + half, f"t, {level:.0%}", len(x))
+    return Estimate(mean, mean - half, mean + half, f"t, {100 * level:.6g} %", len(x))
 
 
 def bootstrap_interval(
@@ -119,7 +119,7 @@ def bootstrap_interval(
     if len(x) == 1:
         return Estimate(value, -math.inf, math.inf, "one replicate: no interval", 1)
     if np.ptp(x) == 0:  # every resample is the sample itself
-        return Estimate(value, value, value, f"bootstrap, {level:.0%}, constant sample", len(x))
+        return Estimate(value, value, value, f"bootstrap, {100 * level:.6g} %, constant sample", len(x))
     for method in ("BCa", "percentile"):
         with np.errstate(all="ignore"):
             found = bootstrap(
@@ -135,7 +135,7 @@ def bootstrap_interval(
         if math.isfinite(found.low) and math.isfinite(found.high):
             break
     low, high = min(float(found.low), value), max(float(found.high), value)
-    return Estimate(value, low, high, f"bootstrap {method}, {level:.0%}", len(x))
+    return Estimate(value, low, high, f"bootstrap {method}, {100 * level:.6g} %", len(x))
 
 
 def binomial_interval(successes: int, trials: int, level: float = 0.95) -> Estimate:
@@ -159,7 +159,7 @@ def binomial_interval(successes: int, trials: int, level: float = 0.95) -> Estim
     tail = (1 - level) / 2
     low = 0.0 if successes == 0 else float(beta.ppf(tail, successes, trials - successes + 1))
     high = 1.0 if successes == trials else float(beta.isf(tail, successes + 1, trials - successes))
-    return Estimate(successes / trials, low, high, f"exact binomial, {level:.0%}", int(trials))
+    return Estimate(successes / trials, low, high, f"exact binomial, {100 * level:.6g} %", int(trials))
 
 
 def difference(first: ArrayLike, second: ArrayLike, paired: bool = True, level: float = 0.95) -> Estimate:
@@ -193,7 +193,7 @@ def difference(first: ArrayLike, second: ArrayLike, paired: bool = True, level: 
         return Estimate(value, value, value, "Welch t, constant samples", len(a) + len(b))
     freedom = (va + vb) ** 2 / (va**2 / (len(a) - 1) + vb**2 / (len(b) - 1))
     half = float(t.ppf(0.5 + level / 2, freedom)) * math.sqrt(va + vb)
-    return Estimate(value, value - half, value + half, f"Welch t, {level:.0%}", len(a) + len(b))
+    return Estimate(value, value - half, value + half, f"Welch t, {100 * level:.6g} %", len(a) + len(b))
 
 
 def _check_level(level: float) -> None:

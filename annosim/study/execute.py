@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import sys
 import time
 import traceback
 import warnings
@@ -127,36 +127,31 @@ def run_in_worker(source: Study | tuple[str, Path], preset: str, job: Job, pool:
     """The same in a worker process, with numba and torch at one thread; the study is loaded there once.
 
     Args:
-        source: the study itself, or its name and file (functions of a file outside ``sys.path`` cannot be sent).
+        source: the study itself, or its digest and file (functions of a file outside ``sys.path`` cannot be sent).
     """
-    _one_thread()
     if isinstance(source, Study):
         study, cells = source, {c.title: c for c in source.plan(preset)}
     else:
-        study, cells = _loaded(source, preset)
+        study, cells = _loaded(source[1], preset)
+        if study.digest != source[0]:
+            return job.record(status="failed", error="the study's source was edited during this run; run it again")
+    _one_thread()
     return run_job(study, cells[job.cell], job, pool)
 
 
 @cache
-def _loaded(source: tuple[str, Path], preset: str) -> tuple[Study, dict[str, Cell]]:
+def _loaded(file: Path, preset: str) -> tuple[Study, dict[str, Cell]]:
     from annosim.study.find import load_study
 
-    study = load_study(source[1])
+    study = load_study(file)
     return study, {c.title: c for c in study.plan(preset)}
 
 
-@cache
 def _one_thread() -> None:
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    import torch
-
-    torch.set_num_threads(1)
-    try:
-        import numba
-
-        numba.set_num_threads(1)
-    except ImportError:  # the torch path runs without numba
-        pass
+    """One thread for torch and numba if they are loaded; joblib's environment sees to it if they are not yet."""
+    for name in ("torch", "numba"):
+        if name in sys.modules:
+            sys.modules[name].set_num_threads(1)
 
 
 def _takes(function: Any, name: str) -> bool:

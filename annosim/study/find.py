@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from annosim.errors import StudyError
 from annosim.study.definition import Study
+from annosim.study.keys import digest_of_sources, source_files
 
 __all__ = ["Found", "find_studies", "load_study"]
 
@@ -85,14 +86,21 @@ def load_study(path: Path) -> Study:
     if spec is None or spec.loader is None:
         raise StudyError(f"{file} is not a Python file; a study is a .py file or a folder with __init__.py")
     module = importlib.util.module_from_spec(spec)
-    for stale in [n for n in sys.modules if n == name or n.startswith(f"{name}.")]:
-        del sys.modules[stale]
+    digest = digest_of_sources(file)
+    _forget(source_files(file))
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
     except Exception as error:  # the file is the user's: whatever its import raises is told in one line
         raise StudyError(f"{path}: importing this study failed: {type(error).__name__}: {error}") from error
-    return _study_of(module, str(path), file)
+    return _study_of(module, str(path), file, digest)
+
+
+def _forget(files: Sequence[Path]) -> None:
+    """Drop these files' modules: a helper that was edited since it was imported must not be served as it was."""
+    paths = {str(f) for f in files}
+    for name in [n for n, m in sys.modules.items() if getattr(m, "__file__", None) in paths and n != "__main__"]:
+        del sys.modules[name]
 
 
 def _load_entry_point(point: EntryPoint) -> Study:
@@ -106,11 +114,11 @@ def _load_entry_point(point: EntryPoint) -> Study:
     return _study_of(loaded, f"entry point {point.name}", Path(loaded.__file__))
 
 
-def _study_of(module: object, where: str, file: Path) -> Study:
+def _study_of(module: object, where: str, file: Path, digest: str = "") -> Study:
     study = getattr(module, "STUDY", None)
     if not isinstance(study, Study):
         raise StudyError(f"{where} sets no STUDY = Study(...); add it")
-    return replace(study, path=file)
+    return replace(study, path=file, digest=digest)
 
 
 def _in_folder(folder: Path) -> Iterator[Found]:

@@ -91,13 +91,20 @@ def study_digest(study: Study) -> str:
     Raises:
         StudyError: the source cannot be seen (functions typed into a session that keeps no source).
     """
+    if study.digest:
+        return study.digest
     path = source_file(study)
     if path is None:
         try:
             return stable_hash([inspect.getsource(f) for f in (study.cells, study.claims)])
         except (OSError, TypeError) as error:
             raise StudyError(f"study {study.name}: its source cannot be read; put it into a file") from error
-    names = {f: os.path.relpath(f, path.parent) for f in source_files(path)}
+    return digest_of_sources(path)
+
+
+def digest_of_sources(path: Path) -> str:
+    """Hash of the files of :func:`source_files`, with their places relative to the study's own."""
+    names = {f: os.path.relpath(f, path.resolve().parent) for f in source_files(path)}
     return stable_hash({name: hashlib.sha256(f.read_bytes()).hexdigest() for f, name in names.items()})
 
 

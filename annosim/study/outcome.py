@@ -59,13 +59,15 @@ class Outcome:
             raise StudyError(f"cell {bad[0].cell}, replicate {bad[0].replicate}, {bad[0].status}: {bad[0].error}")
         return found
 
+    def finished(self, group: str, /, **parameters: Any) -> list[dict[str, Any]]:
+        """The rows of those matching cells that finished, possibly none: for figures, never for claims."""
+        wanted = {name: canonical(value) for name, value in parameters.items()}
+        found = [r for r in self.records if group in (r.group, r.cell) and _matches(r, wanted)]
+        return _rows([r for r in found if r.status == "done"])
+
     def rows(self, group: str, /, **parameters: Any) -> list[dict[str, Any]]:
         """All result rows of the matching cells, each with its parameters, ``cell`` and ``replicate``."""
-        return [
-            {"cell": r.cell, "replicate": r.replicate, **r.parameters, **row}
-            for r in self.select(group, **parameters)
-            for row in r.rows
-        ]
+        return _rows(self.select(group, **parameters))
 
     def frame(self, group: str, /, **parameters: Any) -> pd.DataFrame:
         """The same as a table, without the arrays."""
@@ -129,6 +131,10 @@ class Outcome:
                 body = {k: _scalar(v) for k, v in {**r.parameters, **row}.items() if not isinstance(v, np.ndarray)}
                 out.append({**head, **body})
         return _one_type_a_column(pd.DataFrame(out))
+
+
+def _rows(records: Sequence[Record]) -> list[dict[str, Any]]:
+    return [{"cell": r.cell, "replicate": r.replicate, **r.parameters, **row} for r in records for row in r.rows]
 
 
 def _matches(record: Record, wanted: dict[str, Any]) -> bool:

@@ -39,8 +39,8 @@ def write_outputs(run: StudyRun) -> None:
 def default_finding(run: StudyRun) -> str:
     """Two sentences from the verdicts, for a study that says none of its own."""
     counts, total = run.counts(), len(run.claims)
-    first = f"Of {total} claims, {counts['supported']} are supported, {counts['contradicted']} contradicted and "
-    first += f"{counts['inconclusive']} inconclusive at preset {run.preset}."
+    rest = f"{counts['contradicted']} contradicted, {counts['inconclusive']} inconclusive"
+    first = f"{counts['supported']} of {total} claims supported, {rest} (preset {run.preset})."
     against = [c.id for c in run.claims if c.verdict == "contradicted"]
     if against:
         return f"{first} Contradicted: {', '.join(against)}."

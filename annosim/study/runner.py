@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -110,8 +111,9 @@ def run_study(
             records[job.key] = kept
     known = len(records)
     with Progress(f"{study.name} {name}", len(todo), known, progress) as bar:
-        for wave in _waves([job for job in todo if job.key not in records], set(records)):
-            for record in _run_wave(study, name, wave, pool, workers, bar):
+        for wave in _waves([job for job in todo if job.key not in records]):
+            ready, hopeless = _ready(wave, {str(job.file): records.get(job.key) for job in todo})
+            for record in chain(hopeless, _run_wave(study, name, ready, pool, workers, bar)):
                 records[record.key] = record
                 bar.step(record)
     outcome = Outcome([records[job.key] for job in todo], dict(chosen.settings), name)
@@ -136,7 +138,7 @@ def _workers(jobs: int) -> int:
     return jobs if jobs > 0 else max(1, (os.cpu_count() or 1) + 1 + jobs)
 
 
-def _waves(todo: list[Job], done: set[str]) -> Iterator[list[Job]]:
+def _waves(todo: list[Job]) -> Iterator[list[Job]]:
     """Groups of jobs that can run side by side: each comes after the jobs whose results it needs."""
     waiting = {str(job.file) for job in todo}
     while todo:
@@ -144,6 +146,24 @@ def _waves(todo: list[Job], done: set[str]) -> Iterator[list[Job]]:
         yield ready
         waiting -= {str(job.file) for job in ready}
         todo = [job for job in todo if str(job.file) in waiting]
+
+
+def _ready(wave: list[Job], by_file: Mapping[str, Record | None]) -> tuple[list[Job], list[Record]]:
+    """Jobs whose needs are there, and the records of those whose needs failed or were skipped."""
+    ready, hopeless = [], []
+    for job in wave:
+        above = [by_file[str(file)] for file in job.needs.values()]
+        bad = next((record for record in above if record is not None and record.status != "done"), None)
+        if bad is None:
+            ready.append(job)
+        else:
+            told = (
+                bad.error
+                if bad.error.startswith("it needs ")
+                else f"it needs {bad.cell}, which was {bad.status}: {bad.error}"
+            )
+            hopeless.append(job.record(status=bad.status, error=told.replace("was failed", "failed")))
+    return ready, hopeless
 
 
 def _run_wave(
@@ -171,7 +191,7 @@ def _run_wave(
 def _parallel(study: Study, preset: str, wave: list[Job], pool: dict[str, Any], workers: int) -> Iterator[Record]:
     from joblib import Parallel, delayed, parallel_config
 
-    source: Study | tuple[str, Path] = study if study.path is None else (study.name, study.path)
+    source: Study | tuple[str, Path] = (study.digest, study.path) if study.digest and study.path else study
     inside = {**pool, "jobs": 1}
     with parallel_config(backend="loky", inner_max_num_threads=1):
         run = Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1)

@@ -1,0 +1,149 @@
+"""Laws of verdicts: an interval that shrinks can decide a claim, and never turn it round."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from annosim.errors import ArgumentError, StudyError
+from annosim.study import Estimate, Statement, at_least, at_most, equal, every, increasing, inside, true
+
+VERDICTS = {"supported", "contradicted", "inconclusive"}
+finite = st.floats(-100, 100).map(lambda x: round(x, 3))
+
+
+@st.composite
+def estimates(draw):
+    low, value, high = sorted(draw(st.tuples(finite, finite, finite)))
+    return Estimate(value, low, high)
+
+
+@st.composite
+def nested(draw):
+    a, b, value, c, d = sorted(draw(st.tuples(*[finite] * 5)))
+    return Estimate(value, a, d), Estimate(value, b, c)
+
+
+@given(estimates(), finite, finite)
+def test_verdict_says_whether_all_some_or_no_points_lie_inside(estimate, one, other):
+    low, high = min(one, other), max(one, other)
+    verdict = inside(estimate, low, high).verdict
+    # The ends of both intervals and the points between are all that can matter.
+    points = sorted({estimate.low, estimate.high, *(p for p in (low, high) if estimate.low <= p <= estimate.high)})
+    points += [(a + b) / 2 for a, b in zip(points, points[1:], strict=False)]
+    hit = [low <= p <= high for p in points]
+    assert verdict == ("supported" if all(hit) else "inconclusive" if any(hit) else "contradicted")
+
+
+@given(nested(), finite, st.floats(0, 50))
+def test_a_smaller_interval_never_turns_a_decided_claim(pair, target, within):
+    wide, narrow = (equal(e, target, within).verdict for e in pair)
+    assert wide in ("inconclusive", narrow)
+
+
+@given(estimates(), finite, st.floats(0, 20), st.floats(0, 20))
+def test_a_wider_tolerance_keeps_a_supported_claim(estimate, target, within, more):
+    if equal(estimate, target, within).verdict == "supported":
+        assert equal(estimate, target, within + more).verdict == "supported"
+    if equal(estimate, target, within + more).verdict == "contradicted":
+        assert equal(estimate, target, within).verdict == "contradicted"
+
+
+@given(estimates(), finite)
+def test_at_least_mirrors_at_most(estimate, bound):
+    assert at_least(estimate, bound).verdict == at_most(-estimate, -bound).verdict
+
+
+@given(estimates(), finite)
+def test_at_least_and_at_most_cannot_both_fail(estimate, bound):
+    verdicts = [at_least(estimate, bound).verdict, at_most(estimate, bound).verdict]
+    assert verdicts.count("contradicted") <= 1
+    assert verdicts.count("supported") < 2 or estimate.low == estimate.high == bound
+
+
+@given(estimates(), estimates())
+def test_two_in_order_is_a_positive_difference(a, b):
+    verdict = increasing([a, b]).verdict
+    steps = [b.low - a.high, b.high - a.low]
+    assert verdict == ("supported" if steps[0] > 0 else "contradicted" if steps[1] <= 0 else "inconclusive")
+
+
+@given(st.lists(finite, min_size=2, max_size=6))
+def test_exact_numbers_are_in_order_or_not(values):
+    expected = all(a < b for a, b in zip(values, values[1:], strict=False))
+    assert increasing(values).verdict == ("supported" if expected else "contradicted")
+
+
+@given(st.lists(estimates(), min_size=1, max_size=5), finite)
+def test_every_is_a_conjunction(many, bound):
+    parts = [at_most(e, bound) for e in many]
+    verdict, verdicts = every(parts).verdict, {p.verdict for p in parts}
+    assert (verdict == "supported") == (verdicts == {"supported"})
+    assert (verdict == "contradicted") == ("contradicted" in verdicts)
+
+
+@given(st.sampled_from(["value", "low", "high"]), finite)
+def test_what_is_not_a_number_decides_nothing(field, bound):
+    broken = Estimate(**{**{"value": 0.0, "low": -1.0, "high": 1.0}, field: math.nan})
+    for judged in (
+        at_least(broken, bound),
+        at_most(broken, bound),
+        equal(broken, bound, 1.0),
+        increasing([broken, 1.0]),
+    ):
+        assert judged.verdict == "inconclusive" and "not a number" in judged.reason
+
+
+def test_an_infinite_interval_decides_nothing():
+    unknown = Estimate(0.5, -math.inf, math.inf)
+    assert {equal(unknown, 0.5, 1e9).verdict, at_least(unknown, -1e9).verdict} == {"inconclusive"}
+
+
+def test_a_fact_is_supported_or_contradicted():
+    assert true(True, "modes").verdict == "supported" and true(False, "modes").verdict == "contradicted"
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: equal(1.0, 1.0, within=-0.1),
+        lambda: equal(1.0, math.nan, within=0.1),
+        lambda: at_least(1.0, math.nan),
+        lambda: inside(1.0, 2.0, 1.0),
+        lambda: every([]),
+        lambda: increasing([1.0]),
+    ],
+)
+def test_a_claim_that_means_nothing_is_refused(call):
+    with pytest.raises(ArgumentError):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("judge", "reason"),
+    [
+        (lambda outcome: 1 / 0, "ZeroDivisionError: division by zero"),
+        (lambda outcome: 0.5, "its judge returned float"),
+        (
+            lambda outcome: (_ for _ in ()).throw(StudyError("cell a, replicate 0, failed: b")),
+            "cell a, replicate 0, failed: b",
+        ),
+    ],
+)
+def test_a_judge_that_fails_makes_its_claim_inconclusive(judge, reason):
+    claim = Statement("C", "text", "source", judge, expected="at least 1").decide(None)
+    assert claim.verdict == "inconclusive" and claim.reason.startswith(reason) and claim.expected == "at least 1"
+    assert claim.as_json()["value"] is None
+
+
+@given(estimates(), finite)
+def test_a_claim_is_plain_json(estimate, bound):
+    import json
+
+    claim = Statement("C", "text", "source", lambda outcome: at_most(estimate, bound)).decide(None)
+    told = json.loads(json.dumps(claim.as_json(), allow_nan=False))
+    assert list(told)[:8] == ["id", "statement", "source", "expected", "value", "low", "high", "verdict"]
+    assert told["verdict"] in VERDICTS and told["value"] == estimate.value

@@ -1,0 +1,105 @@
+"""Intervals cover as often as they say, and say so when they know nothing.
+
+False alarms: every coverage test compares a count with an exact binomial quantile at 1e-9.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binom
+
+from annosim.errors import ArgumentError
+from annosim.study import binomial_interval, bootstrap_interval, difference, exact, t_interval
+from annosim.study.estimates import Estimate
+
+FALSE_ALARM = 1e-9
+
+
+def test_t_interval_covers_as_often_as_it_says():
+    draws = np.random.Generator(np.random.Philox(1)).normal(3.0, 2.0, size=(2000, 7))
+    hits = sum(e.low <= 3.0 <= e.high for e in map(t_interval, draws))
+    low, high = binom.ppf(FALSE_ALARM / 2, 2000, 0.95), binom.isf(FALSE_ALARM / 2, 2000, 0.95)
+    assert low <= hits <= high
+
+
+@pytest.mark.parametrize("trials", [1, 5, 20])
+@pytest.mark.parametrize("level", [0.8, 0.95])
+def test_binomial_interval_never_covers_less_than_it_says(trials, level):
+    found = [binomial_interval(k, trials, level) for k in range(trials + 1)]
+    for share in np.linspace(0.0, 1.0, 101):
+        covered = sum(binom.pmf(k, trials, share) for k, e in enumerate(found) if e.low <= share <= e.high)
+        assert covered >= level - 1e-9
+
+
+def test_bootstrap_interval_covers_a_skewed_median_nearly_as_often_as_it_says():
+    draws = np.random.Generator(np.random.Philox(2)).exponential(1.0, size=(150, 40))
+    found = [bootstrap_interval(x, np.median, draws=400, seed=i) for i, x in enumerate(draws)]
+    hits = sum(e.low <= math.log(2.0) <= e.high for e in found)
+    # An approximate interval: the null is a true coverage of at least .85.
+    assert hits >= binom.ppf(FALSE_ALARM, 150, 0.85)
+    assert found[0] == bootstrap_interval(draws[0], np.median, draws=400, seed=0)
+
+
+def test_paired_difference_removes_common_noise():
+    rng = np.random.Generator(np.random.Philox(3))
+    noise, step = rng.normal(0, 10, 30), rng.normal(1.0, 0.1, 30)
+    paired, apart = difference(noise + step, noise), difference(noise + step, noise, paired=False)
+    assert paired.value == pytest.approx(apart.value)
+    assert paired.high - paired.low < (apart.high - apart.low) / 20
+
+
+def test_welch_agrees_with_scipy():
+    from scipy.stats import ttest_ind
+
+    rng = np.random.Generator(np.random.Philox(4))
+    a, b = rng.normal(0, 1, 12), rng.normal(0.5, 3, 20)
+    ours, theirs = difference(a, b, paired=False), ttest_ind(a, b, equal_var=False).confidence_interval(0.95)
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high))
+
+
+@pytest.mark.parametrize("make", [t_interval, bootstrap_interval])
+def test_one_replicate_says_nothing_of_its_error(make):
+    found = make([0.5])
+    assert (found.low, found.high) == (-math.inf, math.inf)
+
+
+def test_a_constant_sample_has_a_point_interval():
+    assert bootstrap_interval([2.0, 2.0, 2.0]).high == 2.0 == t_interval([2.0, 2.0]).low
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=20))
+def test_the_estimate_lies_in_its_interval(values):
+    found = t_interval(values)
+    assert found.low <= found.value <= found.high
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_an_exact_value_is_its_own_interval(value):
+    found = exact(value)
+    assert found.low == found.value == found.high and (-found).value == -value
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (lambda: t_interval([]), "empty"),
+        (lambda: t_interval([1.0, 2.0], level=1.0), "level=1.0"),
+        (lambda: binomial_interval(3, 2), "3 successes in 2 trials"),
+        (lambda: binomial_interval(0, 0), "0 trials"),
+        (lambda: difference([1.0, 2.0], [1.0]), "2 and 1"),
+        (lambda: Estimate(0.0, 1.0, -1.0), "swap"),
+    ],
+)
+def test_bad_input_is_told_in_one_line(call, told):
+    with pytest.raises(ArgumentError, match=told) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_value_is_not_known():
+    assert not t_interval([1.0, math.nan]).known
