@@ -1,0 +1,99 @@
+"""Results of checks: a name, a status, a p-value where the law is about chance, and the evidence."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from annosim.results import Result
+
+__all__ = ["STATUSES", "CheckReport", "CheckResult"]
+
+STATUSES = ("passed", "failed", "not_applicable", "expected_failure")
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """Outcome of one check.
+
+    Attributes:
+        name: of the check, ``check_<law>``.
+        status: ``passed``, ``failed``, ``not_applicable`` or ``expected_failure``.
+        p_value: of a statistical check (its null: the estimator obeys the law), else ``None``.
+        evidence: one paragraph: what was found, with the numbers; for a failure, data that show it.
+        law: the first sentence of the check's docstring.
+    """
+
+    name: str
+    status: str
+    p_value: float | None = None
+    evidence: str = ""
+    law: str = ""
+
+    def __repr__(self) -> str:
+        p = "" if self.p_value is None else f", p={self.p_value:.2g}"
+        return f"CheckResult({self.name}: {self.status}{p}; {self.evidence})"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CheckReport(Result):
+    """All results of one estimator, in the order in which they ran; a sequence of :class:`CheckResult`."""
+
+    estimator: str
+    results: list[CheckResult] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[CheckResult]:
+        return iter(self.results)
+
+    def __len__(self) -> int:
+        return len(self.results)
+
+    def __getitem__(self, name: str | int) -> CheckResult:
+        """A result by the check's name, or by position."""
+        if isinstance(name, int):
+            return self.results[name]
+        return next(r for r in self.results if r.name == name)
+
+    @property
+    def failed(self) -> list[CheckResult]:
+        """The results that failed unexpectedly."""
+        return [r for r in self.results if r.status == "failed"]
+
+    @property
+    def passed(self) -> bool:
+        """No check failed unexpectedly."""
+        return not self.failed
+
+    def table(self) -> pd.DataFrame:
+        """One row a check: name, status, p-value, evidence."""
+        return pd.DataFrame(
+            [(r.name, r.status, r.p_value, r.evidence, r.law) for r in self.results],
+            columns=["check", "status", "p_value", "evidence", "law"],
+        )
+
+    def _title(self) -> str:
+        counts = {s: sum(r.status == s for r in self.results) for s in STATUSES}
+        return f"{self.estimator}: " + ", ".join(f"{n} {s.replace('_', ' ')}" for s, n in counts.items() if n)
+
+    def _lines(self) -> list[tuple[str, Any]]:
+        return [(r.name, _line(r)) for r in self.results]
+
+    def _repr_html_(self) -> str:
+        colour = {"passed": "#009E73", "failed": "#D55E00", "not_applicable": "#888", "expected_failure": "#E69F00"}
+        rows = "".join(
+            f"<tr><td>{html.escape(r.name)}</td><td style='color:{colour[r.status]}'>{r.status}</td>"
+            f"<td>{'' if r.p_value is None else f'{r.p_value:.2g}'}</td>"
+            f"<td><pre style='white-space:pre-wrap;margin:0'>{html.escape(r.evidence)}</pre></td></tr>"
+            for r in self.results
+        )
+        head = "<tr><th>check</th><th>status</th><th>p</th><th>evidence</th></tr>"
+        return f"<table><caption>{html.escape(self._title())}</caption>{head}{rows}</table>"
+
+
+def _line(r: CheckResult) -> str:
+    p = "" if r.p_value is None else f" (p={r.p_value:.2g})"
+    return f"{r.status}{p}" + (f": {r.evidence}" if r.evidence and r.status != "passed" else "")

@@ -1,0 +1,142 @@
+"""``check_estimator`` and the pytest parametrisation."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from annosim.checks import conduct, recovery, refusals, symmetries  # noqa: F401 - importing them registers their checks
+from annosim.checks.estimator import Estimator, as_estimator
+from annosim.checks.registry import CHECKS, Check, Finding
+from annosim.checks.result import CheckReport, CheckResult
+from annosim.errors import ArgumentError
+from annosim.results import versions
+
+__all__ = ["check_estimator", "checks_for", "parametrize_with_checks", "run_check"]
+
+#: False alarms of one whole run: the level is split evenly over the statistical checks (union bound).
+LEVEL = 1e-6
+
+
+def check_estimator(
+    estimator: Callable[..., Any] | Estimator,
+    *,
+    kind: str = "pairwise",
+    tags: Iterable[str] = (),
+    returns: str = "utilities",
+    tolerance: float = 1e-4,
+    expected_failed_checks: Mapping[str, str] | None = None,
+    only: Iterable[str] | None = None,
+    statistical: bool = True,
+    seed: int = 0,
+    name: str | None = None,
+) -> CheckReport:
+    """Ask whether an estimator obeys the laws of the data that it is meant for.
+
+    Args:
+        estimator: ``f(data) -> utilities (n_items,)``; see :class:`~annosim.checks.estimator.Estimator`.
+        kind: ``pairwise | choice | ranking | ties | mixture | reward``.
+        tags: what it declares (:data:`~annosim.checks.estimator.TAGS`); they decide which laws apply.
+        returns: ``utilities | population | probabilities``.
+        tolerance: how far two utilities may differ that a law says are equal.
+        expected_failed_checks: ``{check name: reason}``; such a failure is reported as ``expected_failure``.
+        only: names of the checks to run; all by default.
+        statistical: also run the checks with p-values (they cost many calls).
+        seed: of all data that are drawn.
+        name: for the report.
+
+    Returns:
+        A :class:`CheckReport`, one result per check, with evidence.
+
+    Raises:
+        ArgumentError: an unknown kind, tag or check name.
+
+    Example:
+        >>> from annosim.checks import check_estimator
+        >>> import numpy as np
+        >>> def left_wins(data):  # counts what stands on the left, whoever won
+        ...     return np.bincount(data.menu[:, 0], minlength=data.items.n).astype(float)
+        >>> report = check_estimator(left_wins, tags={"score"}, statistical=False)
+        >>> report["check_swapping_sides"].status
+        'failed'
+    """
+    wrapped = as_estimator(estimator, kind, tags, returns, tolerance, name)
+    expected = dict(expected_failed_checks or {})
+    wanted = list(CHECKS) if only is None else list(only)
+    for unknown in [c for c in [*wanted, *expected] if c not in CHECKS]:
+        raise ArgumentError(f"check {unknown!r} is unknown; the checks are {', '.join(CHECKS)}")
+    results = []
+    for check in (CHECKS[c] for c in wanted):
+        if check.statistical and not statistical:
+            continue
+        results.append(run_check(check, wrapped, seed, expected.get(check.name)))
+    settings = {"kind": kind, "tags": sorted(wrapped.tags), "seed": seed, "tolerance": tolerance, **versions()}
+    return CheckReport(estimator=wrapped.name, results=results, settings=settings)
+
+
+def run_check(check: Check, estimator: Estimator, seed: int = 0, expected: str | None = None) -> CheckResult:
+    """Run one check and judge it; an exception of the estimator is a failure with its message as evidence."""
+    applies, reason = check.applies(estimator)
+    if not applies:
+        return CheckResult(check.name, "not_applicable", None, reason, check.law)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            finding = check.run(estimator, seed)
+    except Exception as error:  # the estimator is foreign code: whatever it raises on lawful data is the finding
+        text = str(error).splitlines()[0] if str(error) else ""
+        finding = Finding(False, f"raised {type(error).__name__} on lawful data: {text}")
+    holds = finding.holds
+    if finding.p_value is not None:
+        count = sum(c.statistical for c in CHECKS.values())
+        holds = holds and finding.p_value >= LEVEL / count
+    status = "passed" if holds else ("failed" if expected is None else "expected_failure")
+    evidence = finding.evidence if expected is None or holds else f"expected ({expected}): {finding.evidence}"
+    return CheckResult(check.name, status, finding.p_value, evidence, check.law)
+
+
+def checks_for(estimator: Estimator) -> list[Check]:
+    """The checks that apply to an estimator."""
+    return [c for c in CHECKS.values() if c.applies(estimator)[0]]
+
+
+def parametrize_with_checks(
+    estimators: Iterable[Estimator | Callable[..., Any]],
+    *,
+    expected_failed_checks: Mapping[str, Mapping[str, str]] | None = None,
+):
+    """A pytest decorator: one test per estimator and applicable check, generated lazily.
+
+    Args:
+        estimators: wrapped by :func:`as_estimator` where they are plain functions.
+        expected_failed_checks: ``{estimator name: {check name: reason}}``; these become strict expected failures.
+
+    Example:
+        >>> from annosim.checks import as_estimator, parametrize_with_checks
+        >>> mine = as_estimator(lambda data: data.menu[:, 0].astype(float), name="mine")
+        >>> @parametrize_with_checks([mine])
+        ... def test_my_estimator(estimator, check):
+        ...     result = check(estimator)
+        ...     assert result.status == "passed", result.evidence
+    """
+    import pytest
+
+    reasons = expected_failed_checks or {}
+    cases = []
+    for one in map(as_estimator, estimators):
+        for check in checks_for(one):
+            reason = reasons.get(one.name, {}).get(check.name)
+            marks = [pytest.mark.xfail(reason=reason, strict=True)] if reason else []
+            cases.append(pytest.param(one, _Bound(check), id=f"{one.name}-{check.name}", marks=marks))
+    return pytest.mark.parametrize(("estimator", "check"), cases)
+
+
+class _Bound:
+    """``check(estimator) -> CheckResult``, for use inside a test."""
+
+    def __init__(self, check: Check):
+        self.check = check
+
+    def __call__(self, estimator: Estimator, seed: int = 0) -> CheckResult:
+        return run_check(self.check, estimator, seed)

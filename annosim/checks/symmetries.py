@@ -1,0 +1,223 @@
+"""Laws of symmetry: what an estimate may not depend on, and how it must move when the data move."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from annosim.checks.estimator import Estimator
+from annosim.checks.minimal import shrink
+from annosim.checks.registry import Finding, check
+from annosim.checks.worlds import exact_world, random_world, relabel, repeat, swap_sides
+from annosim.data.preferences import PreferenceData
+from annosim.random import child_seed, uniform53
+
+__all__ = [
+    "check_annotator_relabelling",
+    "check_duplicates",
+    "check_gauge",
+    "check_merging_weights",
+    "check_monotonicity",
+    "check_relabelling",
+    "check_reversal",
+    "check_row_order",
+    "check_subset_consistency",
+    "check_swapping_sides",
+]
+
+_RANKED = ("pairwise", "choice", "ranking", "ties", "reward")
+_SHUFFLES = 3
+
+
+def _permutation(n: int, seed: int, name: str) -> np.ndarray:
+    return np.argsort(uniform53(child_seed(seed, name), "analysis", np.arange(n), 0), kind="stable")
+
+
+def _same(estimator: Estimator, a: np.ndarray, b: np.ndarray) -> float:
+    """Largest difference of two estimates, infinite when either is not finite."""
+    if a.shape != b.shape or not (np.isfinite(a).all() and np.isfinite(b).all()):
+        return float("inf")
+    scale = max(1.0, float(np.abs(a).max(initial=0.0))) if "score" in estimator.tags else 1.0
+    return float(np.abs(a - b).max(initial=0.0)) / scale
+
+
+def _equal(estimator: Estimator, data: PreferenceData, moved, back=lambda u: u, what: str = "") -> Finding:
+    """The law ``back(f(moved(data))) == f(data)``, with a small counterexample when it fails."""
+
+    def gap(d: PreferenceData) -> float:
+        return _same(estimator, estimator(d), back(estimator(moved(d))))
+
+    distance = gap(data)
+    if distance <= estimator.tolerance:
+        return Finding(True, f"{what}: largest difference {distance:.2g}")
+    small = shrink(data, lambda d: gap(d) > estimator.tolerance)
+    return Finding(False, f"{what}: utilities differ by {distance:.3g} (tolerance {estimator.tolerance:g}); {small}")
+
+
+@check()
+def check_relabelling(estimator: Estimator, seed: int) -> Finding:
+    """Renaming the items permutes the estimate in the same way.
+
+    ``f(P data) = P f(data)`` for permutations P. Deterministic: no false alarm beyond the tolerance.
+    """
+    data = random_world(estimator.kind, seed=seed)
+    for shuffle in range(_SHUFFLES):
+        order = _permutation(data.items.n, seed, f"relabel/{shuffle}")
+        back = lambda u, o=order: u[..., np.argsort(o)]  # noqa: E731
+        finding = _equal(estimator, data, lambda d, o=order: relabel(d, o), back, f"items renamed to {order.tolist()}")
+        if not finding.holds:
+            return finding
+    return finding
+
+
+@check()
+def check_swapping_sides(estimator: Estimator, seed: int) -> Finding:
+    """Showing every menu in reverse display order, with the same item preferred, changes nothing.
+
+    Deterministic. A position-bias model that estimates the bias on the data obeys it as well.
+    """
+    return _equal(estimator, random_world(estimator.kind, seed=seed), swap_sides, what="display order reversed")
+
+
+@check(without={"sequential": "reads rows in order by design"})
+def check_row_order(estimator: Estimator, seed: int) -> Finding:
+    """The order of the rows changes nothing.
+
+    Deterministic.
+    """
+    data = random_world(estimator.kind, seed=seed)
+    order = _permutation(data.rows, seed, "rows")
+    if data.annotator is not None:  # rows of one annotator stay together; annotators trade places
+        people = _permutation(data.num_annotators, seed, "rows")
+        order = np.concatenate([np.flatnonzero(data.annotator == a)[::-1] for a in people])
+    shuffled = _equal(estimator, data, lambda d: d.take(order[order < d.rows]), what="rows shuffled")
+    if not shuffled.holds:
+        return shuffled
+    return _equal(estimator, data, lambda d: d.take(np.arange(d.rows)[::-1]), what="rows reversed")
+
+
+@check(kinds=("mixture",))
+def check_annotator_relabelling(estimator: Estimator, seed: int) -> Finding:
+    """Renaming the annotators changes nothing.
+
+    Deterministic. Catches annotator indices that are off by one.
+    """
+    data = random_world("mixture", seed=seed)
+    people = _permutation(data.num_annotators, seed, "people")
+    return _equal(estimator, data, lambda d: d.with_(annotator=people[d.annotator]), what="annotators renamed")
+
+
+@check(kinds=_RANKED, needs=("weights",), without={"sequential": "a weight is no sequence"})
+def check_merging_weights(estimator: Estimator, seed: int) -> Finding:
+    """A row of weight three is three rows.
+
+    Splitting or merging duplicates leaves the estimate alone. Deterministic; needs the tag ``weights``.
+    """
+    data = random_world(estimator.kind, rows=60, seed=seed)
+    times = 1 + (uniform53(child_seed(seed, "times"), "analysis", np.arange(data.rows), 0) * 3).astype(int)
+    split = data.take(np.repeat(np.arange(data.rows), times))
+    merged = data.with_(weight=times.astype(float))
+    distance = _same(estimator, estimator(split), estimator(merged))
+    return Finding(
+        distance <= estimator.tolerance, f"rows repeated against weighted: largest difference {distance:.2g}"
+    )
+
+
+@check(without={"sequential": "more rows move a running score", "regularised": "a penalty weighs less on more data"})
+def check_duplicates(estimator: Estimator, seed: int) -> Finding:
+    """Doubling the data leaves the estimate alone (and halves the variance, with the tag ``intervals``).
+
+    Deterministic. The variance is held to a factor of two within five per cent.
+    """
+    data = random_world(estimator.kind, seed=seed)
+    finding = _equal(estimator, data, lambda d: repeat(d, 2), what="every row twice")
+    if not finding.holds or "intervals" not in estimator.tags:
+        return finding
+    one = estimator.standard_errors(estimator.raw(data)) ** 2
+    two = estimator.standard_errors(estimator.raw(repeat(data, 2))) ** 2
+    keep = one > 0
+    ratio = one[keep] / two[keep]
+    good = bool(np.all(np.abs(ratio - 2) < 0.1))
+    return Finding(good, f"{finding.evidence}; variance ratios {np.round(ratio, 3).tolist()} (expected 2)")
+
+
+@check(kinds=("pairwise", "choice", "ranking", "reward"), without={"sequential": "reads rows in order by design"})
+def check_gauge(estimator: Estimator, seed: int) -> Finding:
+    """Adding a constant to all true utilities changes nothing, whatever whole-number counts express it.
+
+    Deterministic: worths w and 5 w have the same choice probabilities, so the same expected counts up to a factor.
+    """
+    a, _ = exact_world(estimator.kind, (1, 2, 3, 4))
+    b, _ = exact_world(estimator.kind, (1, 2, 3, 4), shift=5)
+    b = b.with_(items=a.items)
+    distance = _same(estimator, estimator(a), estimator(b))
+    return Finding(distance <= estimator.tolerance, f"worths times five: largest difference {distance:.2g}")
+
+
+@check(kinds=("pairwise", "ties"))
+def check_reversal(estimator: Estimator, seed: int) -> Finding:
+    """Exchanging the winner and the loser of every pair turns the estimate u into -u.
+
+    Deterministic; a law of pairs under a symmetric rule (not of rankings, whose reversal is another model).
+    """
+
+    def reverse(data: PreferenceData) -> PreferenceData:
+        if data.answer.ndim == 1:
+            return data.with_(answer=(1 - data.answer).astype(np.int8))
+        answer = np.where(data.tied, data.answer, np.stack([1 - data.answer[:, 0], data.answer[:, 1]], -1))
+        return data.with_(answer=answer.astype(np.int8))
+
+    if "score" in estimator.tags:
+        data = random_world(estimator.kind, seed=seed)
+        a, b = estimator(data), estimator(reverse(data))
+        same = bool(np.array_equal(np.argsort(a), np.argsort(-b)))
+        return Finding(same, f"order of the items {np.argsort(a).tolist()}, reversed {np.argsort(-b).tolist()}")
+    return _equal(estimator, random_world(estimator.kind, seed=seed), reverse, lambda u: -u, "winners exchanged")
+
+
+@check(kinds=("pairwise", "choice", "ranking"), without={"sequential": "the last row counts most by design"})
+def check_monotonicity(estimator: Estimator, seed: int) -> Finding:
+    """One more win never lowers an item against any other.
+
+    Deterministic; for the maximum-likelihood estimate of Luce's model it is a theorem, and any method that breaks it
+    rewards losing. The gap to every other item may fall by no more than the tolerance.
+    """
+    data = random_world(estimator.kind, rows=60, seed=seed)
+    before = estimator(data)
+    worst, at = 0.0, 0
+    for item in range(data.items.n):
+        rows = np.flatnonzero(data.menu[:, 0] == item)[:1]
+        if not len(rows):
+            continue
+        extra = data.take(rows)
+        first = np.arange(data.menu_size, dtype=np.int8)[None] if data.answer.ndim > 1 else np.zeros(1, np.int8)
+        more = data.with_(
+            menu=np.concatenate([data.menu, extra.menu]), answer=np.concatenate([data.answer, first]),
+            annotator=None, order=None, weight=None,
+        )  # fmt: skip
+        after = estimator(more)
+        beaten = [i for i in extra.menu[0] if i != item]
+        fall = float(np.max((before[item] - before[beaten]) - (after[item] - after[beaten])))
+        if not np.isfinite(fall) or fall > worst:
+            worst, at = fall, item
+    return Finding(bool(worst <= estimator.tolerance), f"largest fall after one more win {worst:.2g} (item {at})")
+
+
+@check(
+    kinds=("pairwise", "choice", "ranking"),
+    without={
+        "score": "a score depends on who else was compared",
+        "sequential": "reads rows in order by design",
+        "regularised": "a penalty pulls differently with fewer items",
+    },
+)
+def check_subset_consistency(estimator: Estimator, seed: int) -> Finding:
+    """On noiseless Luce data, leaving items out does not change the differences among the rest.
+
+    Independence of irrelevant alternatives (Luce 1959). Deterministic.
+    """
+    worths = (1, 2, 3, 4, 2)
+    whole, _ = exact_world(estimator.kind, worths)
+    part, _ = exact_world(estimator.kind, worths[:4])
+    a, b = estimator(whole)[:4], estimator(part)
+    distance = _same(estimator, a - a.mean(), b)
+    return Finding(distance <= estimator.tolerance, f"item 4 left out: largest difference {distance:.2g}")
