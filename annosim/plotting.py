@@ -66,7 +66,10 @@ _STYLE: dict[str, Any] = {
     "grid.linewidth": 0.8,
     "lines.linewidth": 2.4,
     "lines.markersize": 7,
-    "legend.frameon": False,
+    "legend.frameon": True,
+    "legend.framealpha": 0.85,
+    "legend.edgecolor": "none",
+    "legend.handlelength": 2.4,
     "legend.fontsize": 12,
     "xtick.labelsize": 12,
     "ytick.labelsize": 12,
@@ -224,7 +227,7 @@ def line(
         >>> len(line(axes[0, 0], [0, 1], [0, 1], "mean", low=[0, .9], high=[.1, 1.1]).lines)
         1
     """
-    drawn = {"color": colour(index), "linestyle": _LINES[index // 2 % len(_LINES)]}
+    drawn = {"color": colour(index), "linestyle": _LINES[index % len(_LINES)]}
     drawn |= {"marker": _MARKERS[index % len(_MARKERS)]} if markers else {}
     with style():
         axes.plot(x, y, label=name or None, **{**drawn, **options})
@@ -255,7 +258,7 @@ def density(
         >>> float(density(axes[0, 0], [0, 1, 2], [0, 1, 0], "p*", fill=True).get_ylim()[0])
         0.0
     """
-    line(axes, x, values, name, index, **options)
+    line(axes, x, values, name, index, **({"linestyle": "-"} if fill else {}) | options)
     if fill:
         band(axes, x, np.zeros_like(np.asarray(values, dtype=float)), values, index)
     axes.set_ylim(bottom=0.0)

@@ -68,11 +68,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0
     """
     try:
-        code = build()(args=list(sys.argv[1:] if arguments is None else arguments), standalone_mode=False)
+        words = list(sys.argv[1:] if arguments is None else arguments)
+        code = build()(args=words, prog_name="annosim", standalone_mode=False)
     except AnnosimError as error:
         return _complain(str(error))
     except _usage_error() as error:
-        return _complain(_usage_line(error))
+        line = _usage_line(error)
+        return _complain(line) if line else BAD_INPUT
     except BrokenPipeError:  # the reader of our output went away (annosim ... | head)
         sys.stderr.close()
         return 1
@@ -99,6 +101,8 @@ def _usage_error() -> type[Exception]:
 
 def _usage_line(error: Exception) -> str:
     text = str(error.format_message())  # type: ignore[attr-defined]
+    if not text:  # a group without a command: its help was printed
+        return ""
     context = getattr(error, "ctx", None)
     command = getattr(context, "command_path", "annosim") if context is not None else "annosim"
     return f"{text.rstrip('.')}; see {command} --help"

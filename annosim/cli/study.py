@@ -19,7 +19,11 @@ CELL_FAILED = 1
 
 def register(app: typer.Typer) -> None:
     """Add the ``study`` group."""
-    group = typer.Typer(help="Run a paper's claims as code and read the verdicts.", no_args_is_help=True)
+    group = typer.Typer(
+        help="Run a paper's claims as code and read the verdicts.",
+        epilog="Example: annosim study run density_estimation --preset quick",
+        no_args_is_help=True,
+    )
     group.command("list", epilog="Example: annosim study list")(list_studies)
     group.command(
         "run",

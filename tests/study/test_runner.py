@@ -235,3 +235,13 @@ def test_declared_data_must_exist_and_enter_the_key(tmp_path):
     for text, kept in (("1", 0), ("1", 1), ("2", 0)):
         (tmp_path / "a.csv").write_text(text)
         assert run_study(study, out=tmp_path / "out", data=tmp_path).kept == kept
+
+
+def test_a_worker_that_would_load_an_edited_source_refuses(coin, tmp_path):
+    from annosim.study.execute import make_jobs, run_in_worker
+
+    study = load_study(coin)
+    job = make_jobs(study, study.plan(), tmp_path, {}, {})[0]
+    coin.write_text(coin.read_text() + "# edited\n")
+    found = run_in_worker((study.digest, coin), "quick", job, {})
+    assert found.status == "failed" and "edited during this run" in found.error and not ran(coin)

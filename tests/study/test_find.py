@@ -1,0 +1,73 @@
+"""Studies are found by name, then by path; what is not one is told in a line."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import shutil
+from pathlib import Path
+
+import pytest
+
+from annosim.errors import StudyError
+from annosim.study import find_studies, load_named, load_study
+
+COIN = Path(__file__).with_name("coin.py")
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    studies = tmp_path / "studies"
+    (studies / "folder").mkdir(parents=True)
+    shutil.copy(COIN, studies / "coin.py")
+    shutil.copy(COIN, studies / "folder" / "__init__.py")
+    (studies / "_helper.py").write_text("")
+    (studies / "notes.txt").write_text("")
+    return studies
+
+
+def test_files_and_folders_are_studies_and_helpers_are_not(here):
+    assert [f.name for f in find_studies()] == ["coin", "folder"]
+    assert load_named("coin").path == here / "coin.py" and load_named("folder").path == here / "folder" / "__init__.py"
+    assert load_named("studies/coin.py").name == load_named("studies/folder").name == "coin"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("1 / 0", "importing this study failed: ZeroDivisionError: division by zero"),
+        ("import a_module_that_does_not_exist", "No module named"),
+        ("def f(:", "SyntaxError"),
+        ("x = 1", "sets no STUDY"),
+        ("STUDY = 3", "sets no STUDY"),
+    ],
+)
+def test_a_broken_study_is_one_line(here, text, told):
+    (here / "broken.py").write_text(text)
+    with pytest.raises(StudyError, match=told):
+        load_named("broken")
+
+
+def test_an_unknown_name_lists_the_known_ones(here):
+    with pytest.raises(StudyError, match="there are: coin, folder"):
+        load_named("coins")
+    with pytest.raises(StudyError, match="does not exist"):
+        load_study(here / "absent.py")
+
+
+def test_installed_studies_come_after_those_of_the_folder(here, monkeypatch):
+    point = importlib.metadata.EntryPoint("installed", "installed_study:STUDY", "annosim.studies")
+    hidden = importlib.metadata.EntryPoint("coin", "installed_study:STUDY", "annosim.studies")
+    monkeypatch.setattr("annosim.study.find.entry_points", lambda group: [point, hidden])
+    monkeypatch.syspath_prepend(str(here))
+    shutil.copy(COIN, here / "installed_study.py")
+    (here / "coin.py").unlink()
+    assert [f.name for f in find_studies()] == ["folder", "installed_study", "coin", "installed"]
+    assert load_named("installed").path == here / "installed_study.py"
+
+
+def test_an_installed_study_that_fails_is_one_line(here, monkeypatch):
+    point = importlib.metadata.EntryPoint("gone", "no_such_module_at_all:STUDY", "annosim.studies")
+    monkeypatch.setattr("annosim.study.find.entry_points", lambda group: [point])
+    with pytest.raises(StudyError, match=r"entry point gone = no_such_module_at_all:STUDY failed: ModuleNotFoundError"):
+        load_named("gone")

@@ -1,0 +1,40 @@
+"""A bar on a terminal, nothing elsewhere."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+COIN = Path(__file__).with_name("coin.py")
+
+
+def command(out):
+    return [sys.executable, "-m", "annosim.cli", "study", "run", str(COIN), "--out", str(out)]
+
+
+def test_no_bar_when_output_is_not_a_terminal(tmp_path):
+    done = subprocess.run(command(tmp_path / "out"), capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0 and done.stderr == "" and "━" not in done.stdout
+
+
+def test_a_bar_on_a_terminal(tmp_path):
+    ours, theirs = pty.openpty()
+    env = {**os.environ, "TERM": "xterm", "COIN_SLEEP": "0.2"}
+    running = subprocess.Popen(command(tmp_path / "out"), stdout=theirs, stderr=theirs, env=env)
+    os.close(theirs)
+    seen = b""
+    while True:
+        try:
+            chunk = os.read(ours, 65536)
+        except OSError:  # the other end was closed: the run is over
+            break
+        if not chunk:
+            break
+        seen += chunk
+    os.close(ours)
+    assert running.wait(timeout=100) == 0
+    shown = seen.decode(errors="replace")
+    assert "coin quick" in shown and "12/12" in shown and "coin 0.3" in shown
