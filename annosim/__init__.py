@@ -30,8 +30,17 @@ _NAMES: dict[str, str] = {
     "Rule": "rules.base",
     "Luce": "rules.luce",
     "PBDE": "rules.luce",
+    # habits
+    "Habit": "rules.habits",
+    "Lapse": "rules.habits",
+    "PositionBias": "rules.habits",
+    "AttributeBias": "rules.habits",
+    "LengthBias": "rules.habits",
+    "Skip": "rules.habits",
     # data
     "PreferenceData": "data.preferences",
+    "read_csv": "data.pairs",
+    "read_preflib": "data.preflib",
     # verbs
     "law": "law",
     "Law": "law",
