@@ -1,0 +1,119 @@
+"""Scenario files: the design's own example is read, and every mistake is one line that names the key."""
+
+from pathlib import Path
+
+import pytest
+
+import annosim as an
+from annosim.errors import FileReadError, ScenarioError
+from annosim.scenario import load_scenario, read_scenario
+
+GOOD = """
+seed = 3
+[items]
+kind = "normal"
+n = 6
+dim = 2
+[[population.types]]
+weight = 0.7
+utility = { kind = "linear", weights = [1.0, 0.0] }
+rule = { kind = "luce", temperature = 1.0 }
+[[population.types]]
+weight = 0.3
+utility = { kind = "linear", weights = [-1.0, 0.0] }
+rule = { kind = "luce", temperature = 0.5 }
+habits = [ { kind = "lapse", rate = 0.05 }, { kind = "position_bias", shift = 0.2 } ]
+[design]
+menu_size = 3
+annotators = 50
+questions = 2
+[plan]
+precision = 0.05
+compare = [ { menu_size = 2 }, { menu_size = 2, questions = 4 }, { menu_size = 3 } ]
+cost = { annotator = 1.0, answer = 0.1 }
+"""
+
+
+@pytest.fixture
+def write(tmp_path: Path):
+    def save(text: str) -> Path:
+        (tmp_path / "scenario.toml").write_text(text)
+        return tmp_path / "scenario.toml"
+
+    return save
+
+
+def test_a_scenario_simulates_and_has_a_law(write):
+    scenario = load_scenario(write(GOOD))
+    assert scenario.seed == 3 and len(scenario.compare) == 3
+    assert scenario.compare[1].num_questions == 4 and scenario.compare[1].menu_size == 2
+    assert scenario.population.leaf_weights().tolist() == [0.7, 0.3]
+    data = an.simulate(scenario.population, scenario.design, seed=scenario.seed)
+    assert data.rows == 100
+    law = an.law(scenario.population, scenario.design)
+    assert float(law.probabilities.sum().detach()) == pytest.approx(1.0, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("menu_size = 3\nann", "menusize = 3\nann", "design.menusize: unknown key.*did you mean 'menu_size'"),
+        ("temperature = 1.0", "temperature = -1.0", r"population.types\[0\].rule.*temperature.*above 0"),
+        ("temperature = 1.0", "temprature = 1.0", "unknown key.*did you mean 'temperature'"),
+        ("weight = 0.7", "weight = 0.8", r"weight.*sum to 1\.1"),
+        ("weight = 0.7\n", "", r"types\[0\].weight: missing"),
+        ("weights = [1.0, 0.0]", "weights = [nan, 0.0]", r"types\[0\].utility.*not finite"),
+        ("weights = [1.0, 0.0]", "weights = [1.0]", r"types\[0\].utility.*1 weights but the items have 2"),
+        ('kind = "lapse"', 'kind = "laps"', r"habits\[0\].kind: 'laps' is unknown; did you mean 'lapse'"),
+        ("menu_size = 3\nann", "menu_size = 7\nann", "design.*only 6 items"),
+        ('kind = "normal"', 'kind = "gaussian"', "items.*gaussian"),
+        ("annotators = 50", "annotators = 0", "design.annotators.*greater than or equal to 1, got 0"),
+        ("{ menu_size = 2 }", "{ menu_sise = 2 }", r"plan.compare\[0\].menu_sise: unknown key"),
+        ("seed = 3", "seed = -3", "seed.*greater than or equal to 0"),
+        ("n = 6\n", "", "items.n: missing"),
+    ],
+)
+def test_each_mistake_is_one_line_that_names_the_key(write, old, new, words):
+    assert old in GOOD
+    with pytest.raises(ScenarioError, match=words) as caught:
+        load_scenario(write(GOOD.replace(old, new, 1)))
+    assert "\n" not in str(caught.value)
+
+
+def test_files_that_cannot_be_read(write, tmp_path):
+    with pytest.raises(FileReadError, match="cannot read the scenario"):
+        load_scenario(tmp_path / "absent.toml")
+    with pytest.raises(FileReadError, match="not valid TOML.*line 1"):
+        load_scenario(write("seed = ="))
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(FileReadError, match="not a text file"):
+        load_scenario(tmp_path / "binary.toml")
+
+
+def test_references_and_proposals_are_densities():
+    scenario = read_scenario({
+        "items": {"kind": "grid", "low": -10, "high": 10, "n": 101},
+        "population": {"types": [{
+            "utility": {"kind": "truncated_normal", "mean": 0, "sd": 2},
+            "rule": {"kind": "dpo", "beta": 4.0, "reference": {"kind": "truncated_normal", "mean": 0, "sd": 5}},
+        }]},
+        "design": {"proposal": {"kind": "truncated_normal", "mean": 0, "sd": 5}},
+    })  # fmt: skip
+    assert scenario.design.with_replacement
+    with pytest.raises(ScenarioError, match=r"design.proposal.kind: 'linear' is not a density"):
+        read_scenario({
+            "items": {"kind": "grid", "low": 0, "high": 1, "n": 3},
+            "design": {"proposal": {"kind": "linear", "weights": [1.0]}},
+        })  # fmt: skip
+
+
+def test_a_model_table_writes_down_misspecification():
+    raw = {
+        "items": {"kind": "inline", "n": 3},
+        "population": {"types": [{"utility": {"kind": "tabular", "values": [0.0, 1.0, 2.0]}}]},
+        "model": {"types": [{"utility": {"kind": "tabular", "values": [0.0, 0.0, 0.0]}} for _ in range(2)]},
+    }
+    scenario = read_scenario(raw)
+    assert len(scenario.model.leaves()) == 2 and len(scenario.population.leaves()) == 1
+    with pytest.raises(ScenarioError, match=r"no \[design\] table"):
+        scenario.need("design")
