@@ -50,6 +50,16 @@ _NAMES: dict[str, str] = {
     "Comparison": "analysis.comparison",
     "total_variation": "analysis.divergences",
     "kl_divergence": "analysis.divergences",
+    # objectives and training
+    "NLL": "learning.objectives",
+    "IPO": "learning.objectives",
+    "SLiC": "learning.objectives",
+    "Margin": "learning.objectives",
+    "SoftLabels": "learning.objectives",
+    "ForwardKL": "learning.objectives",
+    "Adam": "learning.sgd",
+    "identify": "identify.verb",
+    "IdentifiabilityReport": "identify.report",
     # errors
     "AnnosimError": "errors",
     "NotIdentifiedError": "errors",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -36,6 +36,7 @@ class PreferenceData:
         order: ``(rows,)`` ints, place in the annotator's own sequence; counted in row order by default.
         weight: ``(rows,)`` nonnegative floats; it belongs to the **annotator** and is constant within one.
         annotator_names: names of the annotators, indexed by ``annotator``.
+        prompt_names: names (or texts) of the prompts, indexed by ``prompt``.
         columns: further named columns of length ``rows``.
         truth: what the simulation knows and a learner must not (hidden types); see :meth:`for_learner`.
         settings: where the data come from.
@@ -60,6 +61,7 @@ class PreferenceData:
     order: Any = None
     weight: Any = None
     annotator_names: Any = None
+    prompt_names: Any = None
     columns: Mapping[str, Any] = field(default_factory=dict)
     truth: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -233,6 +235,93 @@ class PreferenceData:
     def for_learner(self) -> PreferenceData:
         """The same data without the hidden truth."""
         return replace(self, truth={})
+
+    def ties(self, how: str = "half") -> PreferenceData:
+        """The data without ties: each tied pair counts as half a win for either side.
+
+        A weight belongs to an annotator, so an annotator with ties becomes two half annotators: in the first every
+        tied pair is won by the one displayed first, in the second by the other. A data set without annotator ids
+        simply gets two rows of half the weight for each tied row. In rankings the second copy reverses every tied
+        group, so that each tied pair is ordered each way by half the weight; in choices between more than two, and in
+        ``top`` answers whose last group runs over the depth, there are as many copies as give each member an equal
+        share. The total weight, and the log-likelihood of a model without types, are those of the usual half wins.
+
+        Args:
+            how: ``"half"``.
+
+        Returns:
+            Data without ties, rows sorted by annotator; ``columns["voter"]`` names the original annotator (for
+            clustered standard errors).
+
+        Raises:
+            TooLargeError: one annotator's groups need more than 720 copies.
+
+        Example:
+            >>> import annosim as an
+            >>> tied = an.PreferenceData(an.Items(n=2), [[0, 1]], answer=[[0, 1]], tied=[[True]])
+            >>> half = tied.ties("half")
+            >>> half.answer.tolist(), half.weight.tolist()
+            ([0, 1], [0.5, 0.5])
+        """
+        from annosim.data.reshape import break_ties
+
+        return break_ties(self, how)
+
+    def counts(self, by: str = "annotator", ordered: bool = False, columns: Sequence[str] = ()) -> PreferenceData:
+        """Sufficient statistics: annotators with equal blocks of answers become one whose weight is their total.
+
+        A block is the annotator's multiset of rows (menu in display order, answer, ties, prompt, and the ``columns``
+        that are named); other columns, names and hidden truth do not survive. Classes stand in the order of their
+        first annotator.
+
+        Args:
+            by: ``"annotator"``, or ``"row"`` for models in which it does not matter who answered (then every distinct
+                row is an annotator of its own).
+            ordered: blocks are sequences instead of multisets (for rules with memory, fatigue or drift).
+            columns: named columns that belong to the key and are kept.
+
+        Example:
+            >>> import annosim as an
+            >>> data = an.PreferenceData(an.Items(n=2), [[0, 1]] * 3, answer=[0, 1, 0])
+            >>> data.counts().weight.tolist()
+            [2.0, 1.0]
+        """
+        from annosim.data.counts import counts
+
+        return counts(self, by, ordered, columns)
+
+    def split(
+        self, by: str = "annotator", fraction: float | Sequence[float] = 0.8, seed: int = 0
+    ) -> tuple[PreferenceData, ...]:
+        """Disjoint parts: all rows of an annotator, of a prompt, or single rows go together.
+
+        Args:
+            by: ``"annotator"``, ``"prompt"`` (``data.prompt``, else the items' prompts) or ``"row"``.
+            fraction: share of the units in the first of two parts, or the shares of several parts.
+            seed: the draw; each unit's number is an address, so that other columns change nothing.
+
+        Returns:
+            The parts, rows in their old order, annotators renumbered without gaps (:meth:`compact`).
+
+        Raises:
+            ArgumentError: an unknown unit, or shares that are not positive or do not sum to one.
+            DataError: fewer units than parts.
+
+        Example:
+            >>> import annosim as an
+            >>> data = an.PreferenceData(an.Items(n=2), [[0, 1]] * 10, answer=[0] * 10)
+            >>> [part.rows for part in data.split(by="row", fraction=0.7, seed=0)]
+            [7, 3]
+        """
+        from annosim.data.reshape import split
+
+        return split(self, by, fraction, seed)
+
+    def compact(self) -> PreferenceData:
+        """Annotators renumbered 0, 1, ... without gaps (after :meth:`take`); names and hidden truth follow."""
+        from annosim.data.reshape import compact
+
+        return compact(self)
 
     def with_(self, **changes: Any) -> PreferenceData:
         """A copy with some columns replaced."""

@@ -1,0 +1,153 @@
+"""Sufficient statistics: equal blocks of answers become one annotator with their total weight."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from annosim.errors import ArgumentError, DataError
+
+if TYPE_CHECKING:
+    from annosim.data.preferences import PreferenceData
+
+__all__ = ["counts"]
+
+_LIMIT = 1 << 62
+
+
+def counts(
+    data: PreferenceData, by: str = "annotator", ordered: bool = False, columns: Sequence[str] = ()
+) -> PreferenceData:
+    """Collapse equal blocks; see :meth:`PreferenceData.counts`."""
+    if by not in ("annotator", "row"):
+        raise ArgumentError(f"counts(by={by!r}): 'annotator' (whole blocks) or 'row' (blocks do not matter)")
+    if data.replicates is not None:
+        raise DataError("counts: one replicate at a time: data[r].counts()")
+    missing = [name for name in columns if name not in data.columns]
+    if missing:
+        raise ArgumentError(f"counts(columns=): no column {missing[0]!r}; there are {sorted(data.columns) or 'none'}")
+    code, representative = _row_codes(data, columns)
+    if by == "row" or data.annotator is None:
+        return _rows(data, code, representative, columns)
+    return _blocks(data, code, ordered, columns)
+
+
+def _rows(data: PreferenceData, code: np.ndarray, first: np.ndarray, columns: Sequence[str]) -> PreferenceData:
+    weight = np.bincount(code, weights=data.row_weight, minlength=len(first))
+    return _collapsed(data.take(first), None, None, weight, columns)
+
+
+def _blocks(data: PreferenceData, code: np.ndarray, ordered: bool, columns: Sequence[str]) -> PreferenceData:
+    owner = np.asarray(data.annotator)
+    place = np.asarray(data.sequence)
+    by = np.lexsort((place, owner) if ordered else (code, owner))
+    sorted_owner, sorted_code = owner[by], code[by]
+    start = np.r_[0, np.flatnonzero(np.diff(sorted_owner)) + 1]
+    length = np.diff(np.r_[start, len(owner)])
+    klass = _block_classes(sorted_code, start, length)
+    _, first, group = np.unique(klass, return_index=True, return_inverse=True)
+    weight_of = data.annotator_weight[sorted_owner[start]]
+    order = np.argsort(first)  # classes in order of their first annotator
+    number = np.empty(len(order), dtype=np.int64)
+    number[order] = np.arange(len(order))
+    weight = np.bincount(number[group], weights=weight_of, minlength=len(order))
+    keep = first[order]
+    size = length[keep]
+    offset = np.arange(int(size.sum())) - np.repeat(np.cumsum(size) - size, size)
+    rows = by[np.repeat(start[keep], size) + offset]
+    annotator = np.repeat(np.arange(len(keep)), size).astype(np.int32)
+    return _collapsed(data.take(rows), annotator, offset if ordered else None, weight[annotator], columns)
+
+
+def _collapsed(
+    out: PreferenceData, annotator: np.ndarray | None, order: np.ndarray | None, weight: np.ndarray,
+    columns: Sequence[str],
+) -> PreferenceData:  # fmt: skip
+    return replace(
+        out, annotator=annotator, order=None if order is None else order.astype(np.int32), weight=weight,
+        annotator_names=None, columns={name: out.columns[name] for name in columns}, truth={},
+        settings={**out.settings, "counts": True},
+    )  # fmt: skip
+
+
+def _block_classes(code: np.ndarray, start: np.ndarray, length: np.ndarray) -> np.ndarray:
+    """A class number for each block: equal exactly where length and contents are equal."""
+    klass = np.empty(len(start), dtype=np.int64)
+    used = 0
+    by_length = np.argsort(length, kind="stable")
+    edges = np.r_[0, np.flatnonzero(np.diff(length[by_length])) + 1, len(start)]
+    for low, high in zip(edges[:-1], edges[1:], strict=True):
+        blocks = by_length[low:high]
+        size = int(length[blocks[0]])
+        body = code[start[blocks][:, None] + np.arange(size)]
+        if len(blocks) == 1:
+            inverse = np.zeros(1, dtype=np.int64)
+        elif size <= 16:
+            inverse = combine(body.T)
+        else:
+            raw = np.ascontiguousarray(body).view(np.dtype((np.void, body.dtype.itemsize * size))).ravel()
+            inverse = np.unique(raw, return_inverse=True)[1]
+        klass[blocks] = used + inverse
+        used += int(inverse.max()) + 1
+    return klass
+
+
+def _row_codes(data: PreferenceData, columns: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """A number per distinct row (menu, answer, ties, prompt, named columns), and each one's first row."""
+    fields: list[np.ndarray] = [*data.menu.T]
+    answer = data.answer[:, None] if data.answer.ndim == 1 else data.answer
+    fields += [*answer.T]
+    if data.tied is not None:
+        fields += [*data.tied.T]
+    if data.prompt is not None:
+        fields.append(data.prompt)
+    for name in columns:
+        value = np.asarray(data.columns[name])
+        fields += [np.unique(part, return_inverse=True)[1] for part in value.reshape(len(value), -1).T]
+    code = combine(fields)
+    first = np.full(int(code.max()) + 1, data.rows, dtype=np.int64)
+    rows = np.arange(data.rows)
+    first[code[::-1]] = rows[::-1]
+    order = np.argsort(first, kind="stable")  # codes in order of first appearance
+    number = np.empty_like(order)
+    number[order] = np.arange(len(order))
+    return number[code], first[order]
+
+
+def combine(fields: Iterable[np.ndarray]) -> np.ndarray:
+    """One int64 per row that is equal exactly where all fields are equal, counted from 0 without gaps.
+
+    Mixed radix; whenever the product of the ranges would overflow the numbers are compressed, so that nothing rests
+    on a hash.
+    """
+    code: np.ndarray | None = None
+    size = 1
+    for field in fields:
+        field = np.asarray(field)
+        low = int(field.min())
+        span = int(field.max()) - low + 1
+        if span == 1 and code is not None:
+            continue
+        digit = field.astype(np.int64) - low
+        if code is None:
+            code, size = digit, span
+            continue
+        if size * span >= _LIMIT:
+            code, size = _dense(code, size)
+        code, size = code * span + digit, size * span
+    if code is None:
+        raise DataError("counts: rows without fields")
+    return _dense(code, size)[0]
+
+
+def _dense(code: np.ndarray, size: int) -> tuple[np.ndarray, int]:
+    if size <= max(1 << 20, 4 * len(code)):  # a table is faster than a sort
+        seen = np.zeros(size, dtype=bool)
+        seen[code] = True
+        number = np.cumsum(seen) - 1
+        return number[code], int(number[-1]) + 1
+    distinct, inverse = np.unique(code, return_inverse=True)
+    return inverse, len(distinct)
