@@ -1,0 +1,136 @@
+"""Preference data as tensors on a device, cut by annotator into minibatches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from annosim.data.preferences import PreferenceData
+from annosim.errors import ArgumentError
+from annosim.items import Items
+from annosim.learning.objectives import Objective, columns_of
+from annosim.random import torch_generator
+from annosim.rules.base import Answer, View
+
+__all__ = ["Rows", "rows_of"]
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Rows of data ready for a rule; with ``R`` replicates they are stacked: replicate r's rows follow those of r - 1.
+
+    Attributes:
+        view: ``(rows,)`` fields of the questions.
+        answer: the answers.
+        block: ``(rows,)`` long, position of the row's annotator among the blocks, replicates one after another.
+        weight: ``(blocks,)`` float64 annotator weights, scaled so that each replicate's sum to one.
+        replicate: ``(rows,)`` long.
+        columns: named float64 columns, ``(rows,)``.
+        replicates: R.
+        single: every block has exactly one row, in order.
+        padded: some menu is shorter than the widest.
+    """
+
+    view: View
+    answer: Answer
+    block: torch.Tensor
+    weight: torch.Tensor
+    replicate: torch.Tensor
+    columns: dict[str, torch.Tensor]
+    replicates: int
+    single: bool
+    padded: bool
+
+    @property
+    def blocks(self) -> int:
+        """Blocks of one replicate."""
+        return len(self.weight) // self.replicates
+
+    @property
+    def device(self) -> torch.device:
+        """Where the rows lie."""
+        return self.weight.device
+
+    def take_blocks(self, blocks: torch.Tensor) -> Rows:
+        """The rows of some blocks (numbers within a replicate, ascending), of every replicate; weights rescaled."""
+        n, r = self.blocks, self.replicates
+        where = torch.full((n,), -1, dtype=torch.long, device=self.device)
+        where[blocks] = torch.arange(len(blocks), device=self.device)
+        new = where[self.block % n]
+        keep = torch.nonzero(new >= 0).flatten()
+        weight = self.weight.view(r, n)[:, blocks]
+        weight = weight / weight.sum(-1, keepdim=True)
+        at = lambda t: None if t is None else t[keep]  # noqa: E731
+        return replace(
+            self,
+            view=self.view.rows(keep),
+            answer=Answer(self.answer.position[keep], at(self.answer.tied)),
+            block=new[keep] + self.replicate[keep] * len(blocks),
+            weight=weight.reshape(-1),
+            replicate=self.replicate[keep],
+            columns={name: value[keep] for name, value in self.columns.items()},
+        )
+
+
+def rows_of(
+    data: PreferenceData, objective: Objective, items: Items, copies: int = 1, device: str | torch.device = "cpu"
+) -> Rows:
+    """Tensors of the data; ``copies`` repeats them for as many starts.
+
+    Args:
+        data: with or without a replicate axis.
+        objective: says which columns are read.
+        items: the item set on the device.
+        copies: starts per replicate; all starts of replicate 0 come first.
+    """
+    parts = [data] if data.replicates is None else [data[r] for r in range(data.replicates)]
+    parts = [part for part in parts for _ in range(copies)]
+    tables = [_one(part, objective, r, device) for r, part in enumerate(parts)]
+    join = lambda name: torch.cat([t[name] for t in tables]) if tables[0][name] is not None else None  # noqa: E731
+    view = View(items, join("menu"), data.feedback, join("order"), None, join("annotator"), join("prompt"))
+    return Rows(
+        view=view,
+        answer=Answer(join("position"), join("tied")),
+        block=torch.cat([t["block"] + r * len(tables[0]["weight"]) for r, t in enumerate(tables)]),
+        weight=join("weight"),
+        replicate=torch.cat([torch.full((len(t["menu"]),), r, device=device) for r, t in enumerate(tables)]),
+        columns={name: torch.cat([t["columns"][name] for t in tables]) for name in objective.columns()},
+        replicates=len(parts),
+        single=all(t["single"] for t in tables),
+        padded=any(bool((t["menu"] < 0).any()) for t in tables),
+    )
+
+
+def _one(data: PreferenceData, objective: Objective, replicate: int, device: Any) -> dict[str, Any]:
+    view, answer = data.view(device), data.answers(device)
+    ids = np.asarray(data.annotator_ids)
+    names, block = np.unique(ids, return_inverse=True)
+    weight = torch.as_tensor(data.annotator_weight[names], dtype=torch.float64, device=device)
+    if not float(weight.sum()) > 0:
+        raise ArgumentError("fit: all annotators have weight zero; give some a positive weight")
+    return {
+        "menu": view.menu,
+        "order": view.order,
+        "annotator": view.annotator,
+        "prompt": view.prompt,
+        "position": answer.position,
+        "tied": answer.tied,
+        "block": torch.as_tensor(block, dtype=torch.long, device=device),
+        "weight": weight / weight.sum(),
+        "columns": columns_of(objective, data.columns, device),
+        "single": len(names) == len(ids) and bool((np.diff(block) > 0).all() if len(block) > 1 else True),
+    }
+
+
+def shuffled_batches(blocks: int, batch: int, seed: int, epoch: int) -> list[torch.Tensor]:
+    """Block numbers of one epoch's minibatches, without replacement; they depend on (seed, epoch) only.
+
+    Example:
+        >>> [len(b) for b in shuffled_batches(10, 4, seed=0, epoch=0)]
+        [4, 4, 2]
+    """
+    order = torch.randperm(blocks, generator=torch_generator(seed, f"epoch {epoch}"))
+    return [part.sort().values for part in order.split(batch)]

@@ -1,0 +1,326 @@
+"""Objectives: how one learns. Each acts on the rule's answers or on its preference logit; smaller is better.
+
+The *preference logit* of a pair is ``h = log P(recorded answer) - log P(the other one)``; under Luce's rule it is the
+difference of the two indexed utilities, so that DPO, IPO and SLiC are these objectives with ``PBDE.dpo(beta, ref)``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn.functional import logsigmoid
+
+from annosim.errors import ArgumentError
+from annosim.items import Items
+from annosim.parameters import check_value
+from annosim.populations import Population
+from annosim.rules.base import Answer, Rule, View
+from annosim.rules.luce import Luce
+from annosim.utilities import as_log_density
+
+__all__ = ["IPO", "NLL", "ForwardKL", "Margin", "Objective", "SLiC", "SoftLabels", "pair_logit"]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Base of every objective: :meth:`row_losses` of a rule, ``(..., rows)``.
+
+    Attributes:
+        likelihood: it is minus a log-likelihood of whole answers, so a mixture may sum it over an annotator's answers
+            before it averages over types; every other objective asks for a model with a single type.
+    """
+
+    likelihood: bool = field(default=False, init=False, repr=False)
+
+    def row_losses(
+        self, rule: Rule, scores: torch.Tensor, answer: Answer, view: View, columns: dict[str, torch.Tensor]
+    ) -> torch.Tensor:
+        """Loss of each row, ``(..., rows)``.
+
+        Args:
+            rule: the assumed rule.
+            scores: ``(..., rows, k)`` indexed utilities of each menu.
+            answer: recorded answers.
+            view: what was seen.
+            columns: named columns of the data, each ``(rows,)``.
+        """
+        raise TypeError(f"{type(self).__name__} must define row_losses(rule, scores, answer, view, columns)")
+
+    def columns(self) -> tuple[str, ...]:
+        """Names of the data's columns that the objective reads."""
+        return ()
+
+    def loss_of_logit(self, h: torch.Tensor, q: torch.Tensor | None = None) -> torch.Tensor:
+        """Loss as a function of the preference logit ``h`` of the recorded answer (``q``: share that agrees with it)."""
+        raise TypeError(f"{type(self).__name__} is not a function of one preference logit")
+
+
+def pair_logit(rule: Rule, scores: torch.Tensor, view: View, what: str = "this objective") -> torch.Tensor:
+    """``log P(first) - log P(second)`` of a choice from pairs in display order, ``(..., rows)``.
+
+    Raises:
+        ArgumentError: the data are not choices from pairs.
+
+    Example:
+        >>> import annosim as an
+        >>> from annosim.feedback import Feedback
+        >>> view = View(an.Items(n=2), torch.tensor([[0, 1]]), Feedback("choice"))
+        >>> pair_logit(an.Luce(), torch.tensor([[2.0, 0.5]]), view).tolist()
+        [1.5]
+    """
+    if view.feedback.kind not in ("choice", "ranking", "top") or scores.shape[-1] != 2:
+        raise ArgumentError(
+            f"{what} needs choices from pairs, and these are {view.feedback.kind} answers to menus of "
+            f"{scores.shape[-1]}; use objective=NLL(), which takes every kind"
+        )
+    if isinstance(rule, Luce):
+        return scores[..., 0] - scores[..., 1]
+    zero = torch.zeros((*scores.shape[:-1], 1), dtype=torch.long, device=scores.device)
+    return rule.log_prob(scores, Answer(zero), view) - rule.log_prob(scores, Answer(zero + 1), view)
+
+
+def chosen_logit(rule: Rule, scores: torch.Tensor, answer: Answer, view: View, what: str) -> torch.Tensor:
+    """Preference logit of the recorded answer, ``(..., rows)``."""
+    if answer.tied is not None and bool(answer.tied.any()):
+        raise ArgumentError(f'{what} has no meaning for ties; make them half wins with data.ties("half")')
+    if bool((answer.position[..., 0] < 0).any()):
+        raise ArgumentError(f"{what} has no meaning for skips; drop these rows with data.take(~data.skipped)")
+    h = pair_logit(rule, scores, view, what)
+    return torch.where(answer.position[..., 0] == 0, h, -h)
+
+
+@dataclass(frozen=True)
+class NLL(Objective):
+    r"""Minus the log-likelihood, of any rule, feedback kind and population: the default.
+
+    With ``label_smoothing = e`` each pair counts as ``1 - e`` of itself and ``e`` of its opposite (conservative DPO,
+    Mitchell 2023): ``-(1 - e) log P(recorded) - e log P(other)``.
+
+    Args:
+        label_smoothing: from 0 to 1/2 (exclusive); pairs only.
+
+    Raises:
+        ArgumentError: label smoothing out of range.
+
+    Example:
+        >>> NLL().loss_of_logit(torch.zeros(1)).round(decimals=4).tolist()
+        [0.6931]
+    """
+
+    label_smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.label_smoothing < 0.5:
+            raise ArgumentError(f"NLL(label_smoothing={self.label_smoothing}): a number from 0 to below 0.5")
+        object.__setattr__(self, "likelihood", self.label_smoothing == 0)
+
+    def row_losses(self, rule, scores, answer, view, columns):
+        """``-log P(answer)``, ``(..., rows)``."""
+        if self.label_smoothing == 0:
+            return -rule.log_prob(scores, answer, view)
+        return self.loss_of_logit(chosen_logit(rule, scores, answer, view, "NLL(label_smoothing=)"))
+
+    def loss_of_logit(self, h, q=None):
+        """Softplus of ``-h``, smoothed."""
+        e = self.label_smoothing
+        return -(1 - e) * logsigmoid(h) - e * logsigmoid(-h) if e else -logsigmoid(h)
+
+
+@dataclass(frozen=True)
+class IPO(Objective):
+    r"""``(h - 1 / (2 tau))^2`` (Azar et al. 2310.12036), with ``PBDE.dpo(1, reference)`` as the rule.
+
+    Its optimum on a proposal ``mu`` is ``reference(x) exp(E_{x'~mu} P(x > x') / tau) / Z``: it depends on ``mu``.
+
+    Args:
+        tau: positive.
+
+    Example:
+        >>> IPO(0.5).loss_of_logit(torch.tensor([0.0, 1.0])).tolist()
+        [1.0, 0.0]
+    """
+
+    tau: float = 0.1
+
+    def __post_init__(self) -> None:
+        check_value("IPO(tau=)", self.tau, "positive")
+
+    def row_losses(self, rule, scores, answer, view, columns):
+        """Squared distance of the logit from its target, ``(..., rows)``."""
+        return self.loss_of_logit(chosen_logit(rule, scores, answer, view, "IPO"))
+
+    def loss_of_logit(self, h, q=None):
+        """``(h - 1 / (2 tau))^2``."""
+        return (h - 1 / (2 * self.tau)) ** 2
+
+
+@dataclass(frozen=True)
+class SLiC(Objective):
+    r"""``max(0, delta - h)`` (Zhao et al. 2305.10425); the regulariser is a separate :class:`ForwardKL`.
+
+    Args:
+        delta: margin, at least 0.
+
+    Example:
+        >>> SLiC(1.0).loss_of_logit(torch.tensor([0.0, 2.0])).tolist()
+        [1.0, 0.0]
+    """
+
+    delta: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_value("SLiC(delta=)", self.delta, "nonnegative")
+
+    def row_losses(self, rule, scores, answer, view, columns):
+        """Hinge of the logit, ``(..., rows)``."""
+        return self.loss_of_logit(chosen_logit(rule, scores, answer, view, "SLiC"))
+
+    def loss_of_logit(self, h, q=None):
+        """``max(0, delta - h)``."""
+        return torch.relu(self.delta - h)
+
+
+_KINDS = ("unsigned", "signed", "inside", "constant")
+
+
+@dataclass(frozen=True)
+class Margin(Objective):
+    r"""``-log sigmoid(h - m)`` with a margin from judgements; ``q`` is the share of judges for the first displayed.
+
+    ===============  ============================  ====================================================================
+    kind             m                             optimum per pair (p = true preference for the first, d its logit)
+    ===============  ============================  ====================================================================
+    unsigned (M1)    ``alpha |2 q - 1|``           inflates ``|d|`` unless p = 1/2
+    signed (M2)      ``alpha (2 q_c - 1)``         ``d = logit p + alpha (2 q - 1)`` exactly; q_c agrees with the choice
+    inside (M3)      ``-alpha |2 q - 1|``          shrinks ``|d|``
+    constant         ``alpha``                     inflates ``|d|``
+    ===============  ============================  ====================================================================
+
+    Args:
+        kind: one of the four.
+        column: the data's column that holds ``q`` (not needed by ``constant``).
+        alpha: at least 0.
+        judge: a population whose choice probabilities are ``q`` when an infinite-data law is projected and has no
+            columns; the truth itself by default.
+
+    Example:
+        >>> Margin("signed", "q", 1.0).loss_of_logit(torch.tensor([0.5]), torch.tensor([0.75])).round(decimals=4).tolist()
+        [0.6931]
+    """
+
+    kind: str = "signed"
+    column: str = "judged"
+    alpha: float = 1.0
+    judge: Population | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in _KINDS:
+            raise ArgumentError(f"Margin(kind={self.kind!r}): one of {', '.join(_KINDS)}")
+        check_value("Margin(alpha=)", self.alpha, "nonnegative")
+
+    def columns(self) -> tuple[str, ...]:
+        """The column of judgements."""
+        return () if self.kind == "constant" else (self.column,)
+
+    def row_losses(self, rule, scores, answer, view, columns):
+        """``-log sigmoid(h - m)``, ``(..., rows)``."""
+        h = chosen_logit(rule, scores, answer, view, "Margin")
+        if self.kind == "constant":
+            return self.loss_of_logit(h)
+        q = columns[self.column].to(h.dtype)
+        return self.loss_of_logit(h, torch.where(answer.position[..., 0] == 0, q, 1 - q))
+
+    def margin(self, q: torch.Tensor | None) -> Any:
+        """The margin, given the share ``q`` that agrees with the recorded answer."""
+        if self.kind == "constant":
+            return self.alpha
+        if self.kind == "signed":
+            return self.alpha * (2 * q - 1)
+        return self.alpha * (2 * q - 1).abs() * (1 if self.kind == "unsigned" else -1)
+
+    def loss_of_logit(self, h, q=None):
+        """``-log sigmoid(h - m)``."""
+        return -logsigmoid(h - self.margin(q))
+
+
+@dataclass(frozen=True)
+class SoftLabels(Objective):
+    """``-q log P(first) - (1 - q) log P(second)``: the answer is a share ``q`` for the first displayed alternative.
+
+    Args:
+        column: the data's column that holds ``q``.
+        judge: as in :class:`Margin`.
+
+    Example:
+        >>> SoftLabels("q").columns()
+        ('q',)
+    """
+
+    column: str = "judged"
+    judge: Population | None = None
+
+    def columns(self) -> tuple[str, ...]:
+        """The column of shares."""
+        return (self.column,)
+
+    def row_losses(self, rule, scores, answer, view, columns):
+        """Cross-entropy with the share, ``(..., rows)``; the recorded answers play no part."""
+        h = pair_logit(rule, scores, view, "SoftLabels")
+        q = columns[self.column].to(h.dtype)
+        return -q * logsigmoid(h) - (1 - q) * logsigmoid(-h)
+
+    def loss_of_logit(self, h, q=None):
+        """Cross-entropy of the logit with the share that agrees with the recorded answer."""
+        return -q * logsigmoid(h) - (1 - q) * logsigmoid(-h)
+
+
+@dataclass(frozen=True, eq=False)
+class ForwardKL:
+    """``weight * KL(reference || density)``, added to an objective: it keeps the model where the reference has mass.
+
+    The expectation is exact over the items (a draw of the reference per step would only add noise). The utility of the
+    model must be a density.
+
+    Args:
+        reference: a density.
+        weight: at least 0.
+
+    Example:
+        >>> import annosim as an
+        >>> flat = an.LogDensity(lambda x: 0 * x[:, 0])
+        >>> float(ForwardKL(flat, 1.0)(flat(an.Items.grid(0, 1, 3)), an.Items.grid(0, 1, 3)))
+        0.0
+    """
+
+    reference: Any
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_value("ForwardKL(weight=)", self.weight, "nonnegative")
+
+    def __call__(self, log_density: torch.Tensor, items: Items) -> torch.Tensor:
+        """The penalty of log densities ``(..., n)``; averaged over prompts."""
+        log_ref = as_log_density(self.reference, items).to(log_density.device)
+        mass = (log_ref + items.log_weights.to(log_ref.device)).exp()
+        gap = torch.where(mass > 0, log_ref - log_density, torch.zeros_like(log_density))
+        return self.weight * (mass * gap).sum(-1) / items.num_prompts
+
+
+def columns_of(objective: Objective, data_columns: Any, device: Any = "cpu") -> dict[str, torch.Tensor]:
+    """The columns that an objective reads, as float64 tensors.
+
+    Raises:
+        ArgumentError: a column is missing, not finite, or outside [0, 1].
+    """
+    out = {}
+    for name in objective.columns():
+        if name not in data_columns:
+            raise ArgumentError(
+                f"{type(objective).__name__}: the data have no column {name!r} (they have "
+                f"{', '.join(map(repr, data_columns)) or 'none'}); add it with data.with_(columns={{{name!r}: shares}})"
+            )
+        out[name] = check_value(f"column {name!r}", np.asarray(data_columns[name]), "unit").to(device)
+    return out

@@ -1,0 +1,221 @@
+"""Choices from pairs as one weighted graph, and Newton's method for convex functions of its preference logits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.linalg import cho_factor, cho_solve
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+from annosim.errors import NoProjectionError, NotIdentifiedError
+from annosim.items import Items
+from annosim.learning.objectives import Margin, Objective, SoftLabels
+from annosim.law import on_menus
+from annosim.learning.problem import Problem
+
+__all__ = ["PairGraph", "Minimum", "graph_of", "minimise"]
+
+
+@dataclass(frozen=True, eq=False)
+class PairGraph:
+    """Every ordered (winner, loser) with its weight, and the judges' share that agrees with the winner.
+
+    Attributes:
+        winner, loser: ``(E,)`` long.
+        weight: ``(E,)`` float64, sums to one.
+        agree: ``(E,)`` float64 or ``None``.
+        n: number of items.
+    """
+
+    winner: torch.Tensor
+    loser: torch.Tensor
+    weight: torch.Tensor
+    agree: torch.Tensor | None
+    n: int
+
+    def check_connected(self, items: Items) -> None:
+        """Raise when a prompt falls into pieces that were never compared: their levels are not identified."""
+        size = (self.n, self.n)
+        graph = coo_matrix((np.ones(len(self.winner)), (self.winner.numpy(), self.loser.numpy())), shape=size)
+        count, label = connected_components(graph, directed=False)
+        if count == items.num_prompts:
+            return
+        prompts = items.prompts.numpy()
+        for prompt in np.unique(prompts):
+            inside = np.flatnonzero(prompts == prompt)
+            pieces = [inside[label[inside] == c] for c in np.unique(label[inside])]
+            if len(pieces) > 1:
+                small = min(pieces, key=len)
+                names = [items.names[i] for i in small]
+                raise NotIdentifiedError(
+                    f"{len(pieces)} groups of items of prompt {prompt} were never compared with each other (one is "
+                    f"{', '.join(names[:5])}); add comparisons between them, or drop them",
+                    items=names,
+                    components=[[items.names[i] for i in piece] for piece in pieces],
+                )
+
+    def laplacian(self, curvature: torch.Tensor) -> torch.Tensor:
+        """``sum_e c_e (e_w - e_l)(e_w - e_l)'``, ``(n, n)``."""
+        off = torch.zeros(self.n * self.n, dtype=torch.float64)
+        off.index_add_(0, self.winner * self.n + self.loser, curvature)
+        off = off.view(self.n, self.n)
+        off = off + off.T
+        return torch.diag(off.sum(-1)) - off
+
+    def divergence(self, flow: torch.Tensor) -> torch.Tensor:
+        """``sum_e f_e (e_w - e_l)``, ``(n,)``: the gradient of a function of the logits."""
+        return torch.zeros(self.n, dtype=torch.float64).index_add_(0, self.winner, flow).index_add_(0, self.loser, -flow)
+
+
+def graph_of(problem: Problem) -> PairGraph:
+    """The pairs of a problem: of a projection the exact law, otherwise the data.
+
+    Raises:
+        NoProjectionError: the answers are not choices from pairs.
+    """
+    objective = problem.objective
+    if problem.law is not None:
+        first, second, win, lose, share = _from_law(problem, objective)
+    else:
+        first, second, win, lose, share = _from_data(problem, objective)
+    keep_w, keep_l = win > 0, lose > 0
+    winner = torch.cat([first[keep_w], second[keep_l]])
+    loser = torch.cat([second[keep_w], first[keep_l]])
+    weight = torch.cat([win[keep_w], lose[keep_l]])
+    agree = None if share is None else torch.cat([share[keep_w], 1 - share[keep_l]])
+    proper = winner != loser  # a self-pair says nothing
+    graph = PairGraph(
+        winner[proper], loser[proper], weight[proper] / weight.sum(), None if agree is None else agree[proper],
+        problem.items.n,
+    )  # fmt: skip
+    return graph if agree is not None else _merged(graph)
+
+
+def _merged(graph: PairGraph) -> PairGraph:
+    code, place = torch.unique(graph.winner * graph.n + graph.loser, return_inverse=True)
+    if len(code) == len(graph.winner):
+        return graph
+    weight = torch.zeros(len(code), dtype=torch.float64).index_add_(0, place, graph.weight)
+    return PairGraph(code // graph.n, code % graph.n, weight, None, graph.n)
+
+
+def _from_law(problem: Problem, objective: Objective):
+    law = problem.law
+    if law.design.feedback.kind != "choice" or law.menu.shape[1] != 2 or len(law.space) != 2:
+        raise NoProjectionError(
+            f"{type(objective).__name__} needs choices from pairs without ties or skips; this design asks for "
+            f"{law.design.feedback.kind} of {law.menu.shape[1]}; project with NLL"
+        )
+    p = law._mean_marginal().detach()
+    share = None
+    if isinstance(objective, Margin | SoftLabels) and objective.columns():
+        if objective.judge is None:
+            share = p[:, 0] / p.sum(-1)
+        else:
+            judged = on_menus(objective.judge, law.design, law.menu, law.menu_probability).given_menus.marginal()
+            share = judged[:, 0].detach()
+    if isinstance(objective, SoftLabels):  # the recorded answer plays no part
+        p = p.sum(-1, keepdim=True) * torch.stack([share, 1 - share], -1)
+    return law.menu[:, 0], law.menu[:, 1], p[:, 0], p[:, 1], share
+
+
+def _from_data(problem: Problem, objective: Objective):
+    data = problem.data
+    if data.feedback.kind != "choice" or data.menu_size != 2 or data.has_ties or bool(data.skipped.any()):
+        raise NoProjectionError(
+            f"{type(objective).__name__} needs choices from pairs without ties or skips; project with NLL, or fit with "
+            'solver="adam"'
+        )
+    from annosim.learning.objectives import columns_of
+
+    menu = torch.as_tensor(np.asarray(data.menu), dtype=torch.long)
+    answer = torch.as_tensor(np.asarray(data.answer), dtype=torch.long).reshape(len(menu), -1)[:, 0]
+    weight = torch.as_tensor(np.asarray(data.row_weight), dtype=torch.float64)
+    share = next(iter(columns_of(objective, data.columns).values()), None)
+    if isinstance(objective, SoftLabels):
+        return menu[:, 0], menu[:, 1], weight * share, weight * (1 - share), share
+    zero = torch.zeros_like(weight)
+    return menu[:, 0], menu[:, 1], torch.where(answer == 0, weight, zero), torch.where(answer == 1, weight, zero), share
+
+
+@dataclass(frozen=True, eq=False)
+class Minimum:
+    """Where Newton's method ended.
+
+    Attributes:
+        x: ``(p,)``.
+        value, gradient_norm: there.
+        iterations: Newton steps.
+        converged: the gradient is below the tolerance.
+        stopped_by: ``"gradient"``, ``"rounding"`` (no step lowers the value any more) or ``"iterations"``.
+    """
+
+    x: np.ndarray
+    value: float
+    gradient_norm: float
+    iterations: int
+    converged: bool
+    stopped_by: str
+
+
+def minimise(
+    function: Callable[[torch.Tensor], tuple[float, torch.Tensor, torch.Tensor]],
+    start: torch.Tensor,
+    gauge: torch.Tensor | None,
+    tolerance: float,
+    limit: int,
+) -> Minimum:
+    """Damped Newton for a convex function; ``gauge (p, m)`` holds directions along which it is constant.
+
+    Args:
+        function: ``x -> value, gradient (p,), Hessian (p, p)``.
+        start: ``(p,)`` float64.
+        gauge: its span is left where it starts.
+        tolerance: on the largest gradient entry.
+        limit: Newton steps.
+
+    Example:
+        >>> found = minimise(lambda x: (float(x @ x), 2 * x, 2 * torch.eye(1).double()), torch.ones(1).double(), None, 1e-9, 9)
+        >>> found.converged, found.iterations
+        (True, 1)
+    """
+    x, iterations = start.clone(), 0
+    value, gradient, hessian = function(x)
+    while True:
+        norm = float(gradient.abs().max())
+        if norm < tolerance:
+            return Minimum(x.numpy(), value, norm, iterations, True, "gradient")
+        if iterations >= limit:
+            return Minimum(x.numpy(), value, norm, iterations, False, "iterations")
+        step = _newton_step(hessian, gradient, gauge)
+        slope, size = float(gradient @ step), 1.0
+        while True:
+            new_value, new_gradient, new_hessian = function(x + size * step)
+            if new_value <= value + 1e-4 * size * slope:
+                break
+            size /= 2
+            if size < 1e-10:
+                return Minimum(x.numpy(), value, norm, iterations, norm < max(1e-9, tolerance), "rounding")
+        x, value, gradient, hessian = x + size * step, new_value, new_gradient, new_hessian
+        iterations += 1
+
+
+def _newton_step(hessian: torch.Tensor, gradient: torch.Tensor, gauge: torch.Tensor | None) -> torch.Tensor:
+    h = hessian.numpy()
+    scale = max(float(np.trace(h)) / len(h), np.finfo(float).tiny)
+    if gauge is not None:
+        g = gauge.numpy()
+        h = h + scale * (g @ g.T) / (g * g).sum(0).max()
+    ridge = 0.0
+    for _ in range(60):
+        try:
+            factor = cho_factor(h + ridge * np.eye(len(h)))
+        except np.linalg.LinAlgError:
+            ridge = max(10 * ridge, 1e-14 * scale)
+            continue
+        return torch.as_tensor(-cho_solve(factor, gradient.numpy()))
+    raise NotIdentifiedError("the Hessian is singular beyond the gauges: some parameters are never compared")

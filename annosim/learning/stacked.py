@@ -1,0 +1,141 @@
+"""Copies of one model with stacked parameters, evaluated at once."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from typing import Any
+
+import torch
+from torch.distributions.transforms import Transform
+
+from annosim.items import Items
+from annosim.parameters import transform_of
+from annosim.populations import Annotator, Population
+from annosim.rules.base import Rule
+from annosim.rules.luce import PBDE
+
+__all__ = ["Batched", "with_cached_references"]
+
+
+class Batched:
+    """``copies`` models of one structure whose free parameters are stacked along a leading axis.
+
+    Args:
+        models: populations of one structure; the first one's fixed numbers are used for all.
+        items: the item set, on the device.
+        device: where the networks live.
+        half: autocast dtype of the networks' pass, or ``None``.
+        compiled: run the pass through ``torch.compile``.
+
+    Attributes:
+        trainable: unconstrained leaf tensors, each ``(copies, *shape)``.
+    """
+
+    def __init__(
+        self,
+        models: list[Population],
+        items: Items,
+        device: torch.device,
+        half: torch.dtype | None = None,
+        compiled: bool = False,
+    ):
+        self.originals, self.items, self.device, self.half = models, items, device, half
+        self.copies = len(models)
+        base = with_cached_references(copy.deepcopy(models[0]), items).to(device)
+        self.base = base
+        self.names = [name for name, p in base.named_parameters() if p.requires_grad]
+        self.transforms: dict[str, Transform | None] = {
+            name: None if (c := base.constraint_of(name)) == "real" else transform_of(c) for name in self.names
+        }
+        self.raw: dict[str, torch.Tensor] = {name: self._start(name) for name in self.names}
+        self._index = self._indices
+        if compiled:
+            self._index = torch.compile(self._indices, dynamic=False)
+
+    @property
+    def trainable(self) -> list[torch.Tensor]:
+        """The unconstrained parameters, in the order of ``names``."""
+        return list(self.raw.values())
+
+    def _start(self, name: str) -> torch.Tensor:
+        values = torch.stack([dict(m.named_parameters())[name].detach() for m in self.originals]).to(self.device)
+        transform = self.transforms[name]
+        if transform is not None:
+            tiny = torch.finfo(values.dtype).tiny
+            values = transform.inv(values.clamp_min(tiny) if self.base.constraint_of(name) == "simplex" else values)
+        return values.clone().requires_grad_(True)
+
+    def constrained(self) -> dict[str, torch.Tensor]:
+        """Named parameters, ``(copies, *shape)``, under their constraints, differentiable."""
+        return {n: v if (t := self.transforms[n]) is None else t(v) for n, v in self.raw.items()}
+
+    def components(self) -> tuple[list[tuple[Rule, torch.Tensor, torch.Tensor]], list[torch.Tensor]]:
+        """``(rule, index (copies, n), weight (copies,))`` per component, and each leaf's utility ``(copies, n)``.
+
+        Free numbers of a rule are read by the rule itself, so models with such rules run one copy at a time.
+        """
+        values = self.constrained()
+        amp = torch.autocast(self.device.type, self.half) if self.half is not None else contextlib.nullcontext()
+        with amp:
+            if self.copies == 1:
+                index, weight, utility = self._index({n: v[0] for n, v in values.items()})
+                index, weight = index[:, None], weight[:, None]
+                utility = None if utility is None else utility[:, None]
+            else:
+                index, weight, utility = torch.vmap(self._index, out_dims=1)(values)
+        rules = self._rules
+        parts = [(rules[c], _plain(index[c]), weight[c]) for c in range(len(rules))]
+        return parts, [] if utility is None else list(utility)
+
+    def _indices(self, values: dict[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
+        return torch.func.functional_call(self.base, values, (self._read,))
+
+    def _read(self, population: Population) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        leaves, shares = population.leaves(), population.leaf_weights()
+        self._rules: list[Rule] = []
+        index, weight, utility = [], [], []
+        for leaf, share in zip(leaves, shares, strict=True):
+            if isinstance(leaf, Annotator):
+                u = leaf.utility(self.items)
+                nodes, part = leaf.rule.index(u, self.items)[None], share[None]
+            else:
+                nodes, part = leaf.nodes(self.items)
+                u, part = nodes[0], share * part
+            index.append(nodes)
+            weight.append(part)
+            utility.append(u)
+            self._rules += [leaf.rule] * len(nodes)
+        return torch.cat(index), torch.cat(weight), torch.stack(utility)
+
+    def populations(self) -> list[Population]:
+        """Trained copies of the models that were given, on the CPU."""
+        with torch.no_grad():
+            values = {n: v.detach().cpu() for n, v in self.constrained().items()}
+        return [m.with_parameters({n: v[r] for n, v in values.items()}) for r, m in enumerate(self.originals)]
+
+
+def _plain(index: torch.Tensor) -> torch.Tensor:
+    """Half precision ends here: losses are float32 at least."""
+    return index.float() if index.dtype in (torch.bfloat16, torch.float16) else index
+
+
+def with_cached_references(model: Population, items: Items) -> Any:
+    """The model with every reference of a PBDE rule evaluated once on the items (in place; pass a copy).
+
+    Example:
+        >>> import annosim as an
+        >>> items = an.Items.grid(-1., 1., 3)
+        >>> rule = an.PBDE.dpo(2.0, an.LogDensity(lambda x: -x[:, 0] ** 2))
+        >>> made = with_cached_references(an.Annotator(an.Tabular(3), rule), items)
+        >>> made.rule.g.shape
+        torch.Size([3])
+    """
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, PBDE) and (callable(child.f) or callable(child.g)):
+                free = [p for p in child.parameters() if p.requires_grad]
+                if not free:
+                    f, g = child.coefficients(items)
+                    setattr(parent, name, PBDE(f.detach().cpu(), g.detach().cpu()))
+    return model
