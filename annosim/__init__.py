@@ -30,7 +30,10 @@ _NAMES: dict[str, str] = {
     "Rule": "rules.base",
     "Luce": "rules.luce",
     "PBDE": "rules.luce",
+    "RaoKupper": "rules.ties",
+    "Davidson": "rules.ties",
     # habits
+    "JustNoticeable": "rules.ties",
     "Habit": "rules.habits",
     "Lapse": "rules.habits",
     "PositionBias": "rules.habits",

@@ -1,0 +1,1 @@
+"""Can it be known? ``identify(population, design)`` and what stands behind it."""

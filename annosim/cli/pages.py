@@ -1,0 +1,21 @@
+"""A report as one page that opens offline."""
+
+from __future__ import annotations
+
+import html as escape
+import os
+from pathlib import Path
+
+
+def write_page(path: Path, title: str, body: str) -> None:
+    """Write a self-contained page: complete, or not at all."""
+    page = (
+        f"<!doctype html><meta charset='utf-8'><title>{escape.escape(title)}</title>"
+        "<style>body{font:16px/1.5 system-ui,sans-serif;margin:2rem;max-width:72rem}"
+        "th,td{vertical-align:top;padding:.2rem .8rem .2rem 0}caption{text-align:left;font-weight:bold;padding:.5rem 0}"
+        "</style>"
+        f"<h1>{escape.escape(title)}</h1>{body}\n"
+    )
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text(page, encoding="utf-8")
+    os.replace(temporary, path)
