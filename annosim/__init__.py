@@ -48,6 +48,12 @@ _NAMES: dict[str, str] = {
     "law": "law",
     "Law": "law",
     "simulate": "simulate",
+    "fit": "learning.fit",
+    "project": "learning.project",
+    "Fit": "learning.result",
+    "Gaussian": "learning.priors",
+    "Dirichlet": "learning.priors",
+    "Ridge": "learning.priors",
     # analysis
     "compare": "analysis.comparison",
     "Comparison": "analysis.comparison",

@@ -1,0 +1,141 @@
+"""The verb ``fit``: inverts the law from finite data; and its dispatch to a solver by structure."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+import warnings
+from typing import Any
+
+import numpy as np
+
+from annosim.data.preferences import PreferenceData
+from annosim.errors import ArgumentError, NothingFreeError
+from annosim.learning.likelihood import check_answers
+from annosim.learning.problem import Problem, Solution, choose, is_nll
+from annosim.learning.result import Fit
+from annosim.populations import Population
+from annosim.results import versions
+
+__all__ = ["fit"]
+
+#: files that add rows to the table of solvers, in order of preference (missing ones are skipped)
+_ROWS = ("luce", "em", "mixed_logit", "generic", "sgd", "projections")
+
+
+def fit(
+    model: Population,
+    data: PreferenceData,
+    objective: Any = None,
+    regulariser: Any = None,
+    prior: Any = None,
+    solver: str = "auto",
+    starts: int = 1,
+    seed: int = 0,
+    device: Any = None,
+    *,
+    tolerance: float = 1e-10,
+    max_iterations: int = 1000,
+    **options: Any,
+) -> Fit:
+    r"""Estimate the free parameters of ``model`` from ``data`` by maximum likelihood (or another objective).
+
+    Maximises ``sum_b weight_b log P(block_b)`` over blocks of answers (one annotator's answers are one block). Before it
+    fits a tabular or linear model it decides whether the estimate exists (Ford 1957; Albert and Anderson 1984).
+
+    Args:
+        model: a population; its free parameters are estimated, its present values are the first start.
+        data: the answers.
+        objective: ``None`` or ``an.NLL()`` for the likelihood; see :mod:`annosim.learning.objectives` for others.
+        regulariser: added to the objective (``an.ForwardKL(...)``).
+        prior: ``an.Gaussian(sd)``, ``an.Dirichlet(pseudo_counts)`` or ``an.Ridge(penalty)``; never silent.
+        solver: ``"auto"``, or a name (the result says which was chosen and why).
+        starts: restarts on the same data; the best is kept, ``.starts`` has all log-likelihoods.
+        seed: address of the restarts and of stochastic solvers.
+        device: where networks are trained.
+        tolerance: on the scaled gradient (never on the step).
+        max_iterations: then the result says ``converged=False`` and warns.
+        options: further keywords of one solver.
+
+    Returns:
+        A frozen :class:`~annosim.learning.result.Fit`.
+
+    Raises:
+        NotIdentifiedError: the estimate does not exist; items, components and remedies are named.
+        NothingFreeError: no parameter is free.
+        TiesError, AnswerKindError, DataError: the rule cannot give these answers.
+
+    Example:
+        >>> import annosim as an
+        >>> data = an.PreferenceData(an.Items(names=["tea", "coffee"]), menu=[[0, 1]] * 4, answer=[0, 0, 0, 1])
+        >>> result = fit(an.Annotator(an.Tabular(2), an.Luce()), data)
+        >>> [round(v, 4) for v in result.population.utility.values.tolist()]  # log 3 apart, centred
+        [0.5493, -0.5493]
+    """
+    if not isinstance(model, Population):
+        raise ArgumentError(f"fit(model={model!r}): give a population such as an.Annotator(an.Tabular(n), an.Luce())")
+    if not isinstance(data, PreferenceData):
+        raise ArgumentError("fit(data=): give an.PreferenceData, or read a file with an.read_csv(...)")
+    _check_numbers(starts, tolerance, max_iterations)
+    if not model.num_free():
+        raise NothingFreeError("fit: nothing is free in this model; leave a utility or the weights free")
+    load_solvers()
+    if data.replicates is not None:
+        from annosim.learning.batched import fit_replicates
+
+        return fit_replicates(
+            model, data, objective=objective, regulariser=regulariser, prior=prior, solver=solver, starts=starts,
+            seed=seed, device=device, tolerance=tolerance, max_iterations=max_iterations, **options,
+        )  # fmt: skip
+    if is_nll(objective):
+        check_answers(model, data)
+    problem = Problem(
+        model, data.for_learner(), objective=objective, regulariser=regulariser, prior=prior, starts=int(starts),
+        seed=seed, device=device, tolerance=tolerance, max_iterations=max_iterations, options=options,
+    )  # fmt: skip
+    row = choose(problem, solver)
+    return finish(problem, row.name, row.solve(problem))
+
+
+def finish(problem: Problem, name: str, solution: Solution) -> Fit:
+    """A frozen result from a solver's solution, with its settings; warns when it did not converge."""
+    result = Fit.from_solution(problem, name, solution, settings=_settings(problem, name))
+    if not result.converged and result.stopped_by != "schedule":
+        warnings.warn(
+            f"fit did not converge: {name} stopped by {result.stopped_by} after {result.iterations} iterations at "
+            f"gradient norm {result.gradient_norm:.2g}; raise max_iterations, try another solver=, or add a prior",
+            stacklevel=3,
+        )
+    return result
+
+
+def load_solvers() -> None:
+    """Import the files that add rows to the table (once)."""
+    for name in _ROWS:
+        full = f"annosim.learning.{name}"
+        if full not in sys.modules and importlib.util.find_spec(full) is not None:
+            importlib.import_module(full)
+
+
+def _settings(problem: Problem, name: str) -> dict[str, Any]:
+    return {
+        "solver": name,
+        "objective": "NLL" if is_nll(problem.objective) else repr(problem.objective),
+        "regulariser": None if problem.regulariser is None else repr(problem.regulariser),
+        "prior": None if problem.prior is None else repr(problem.prior),
+        "tolerance": problem.tolerance,
+        "max_iterations": problem.max_iterations,
+        "starts": problem.starts,
+        "seed": problem.seed,
+        **problem.options,
+        "versions": versions(),
+    }
+
+
+def _check_numbers(starts: Any, tolerance: Any, max_iterations: Any) -> None:
+    for name, value in (("starts", starts), ("max_iterations", max_iterations)):
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+            raise ArgumentError(f"fit({name}={value!r}): a whole number of at least 1")
+    if not 0 < tolerance < 1:
+        raise ArgumentError(f"fit(tolerance={tolerance!r}): a number between 0 and 1, on the scaled gradient")

@@ -1,0 +1,145 @@
+"""Gauges: directions that no answer can tell. Computed, fixed by a stated convention, reported; never an error.
+
+What could ever be known is each component's index, centred within each prompt, and the components' weights.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from annosim.items import Items
+from annosim.populations import Annotator, Mixture, Population
+from annosim.utilities import LogDensity, Tabular
+
+__all__ = ["best_order", "canonical", "centred", "conventions", "knowable", "knowable_rank"]
+
+
+def centred(index: torch.Tensor, items: Items) -> torch.Tensor:
+    """``index (..., n)`` minus its mean within each prompt.
+
+    Example:
+        >>> centred(torch.tensor([1.0, 3.0]), Items(n=2)).tolist()
+        [-1.0, 1.0]
+    """
+    if items.num_prompts == 1:
+        return index - index.mean(-1, keepdim=True)
+    _, code = items.prompts.unique(return_inverse=True)
+    code = code.to(index.device)
+    count = torch.bincount(code).to(index.dtype)
+    total = torch.zeros((*index.shape[:-1], len(count)), dtype=index.dtype, device=index.device)
+    total = total.index_add(-1, code, index)
+    return index - (total / count)[..., code]
+
+
+def knowable(population: Population, items: Items) -> torch.Tensor:
+    """All that answers could tell: centred indices of all components, their weights, and free rule numbers, as a vector."""
+    parts = []
+    for component in population.components(items):
+        parts += [centred(component.index.double(), items).reshape(-1), component.weight.double().reshape(-1)]
+    for leaf in population.leaves():
+        own = [p for name, p in leaf.rule.named_parameters() if p.requires_grad and not name.endswith("temperature")]
+        parts += [p.double().reshape(-1) for p in own]
+    return torch.cat(parts)
+
+
+def knowable_jacobian(population: Population, items: Items) -> torch.Tensor:
+    """Jacobian of :func:`knowable` in the free parameters, ``(knowable, P)``."""
+    vector = population.vector()
+    rows = knowable(population, items).numel()
+    jacobian = torch.func.jacfwd if vector.numel() <= rows else torch.func.jacrev
+    return jacobian(lambda v: population.at(v, lambda p: knowable(p, items)))(vector).detach()
+
+
+def knowable_rank(population: Population, items: Items) -> int:
+    """Rank of the knowable coordinates' Jacobian: the number of parameters that data could tell."""
+    closed = _closed_rank(population, items)
+    if closed is not None:
+        return closed
+    return int(torch.linalg.matrix_rank(knowable_jacobian(population, items), rtol=1e-10))
+
+
+def _closed_rank(population: Population, items: Items) -> int | None:
+    """One free table without anything else: items minus prompts (spares the Jacobian of many items)."""
+    if type(population) is Annotator and not population.rule.num_free() and _table_of(population) is not None:
+        return items.n - items.num_prompts
+    return None
+
+
+def _table_of(one: Annotator) -> Tabular | None:
+    utility = one.utility.energy if type(one.utility) is LogDensity else one.utility
+    free = type(utility) is Tabular and utility.values.requires_grad
+    return utility if free else None
+
+
+def canonical(population: Population, items: Items) -> torch.Tensor:
+    """The free parameters in the reported gauge, as one vector (differentiable): tables centred, weights summing to one.
+
+    A table inside a normalised density becomes the log density itself; under a PBDE the null direction is 1/f.
+    """
+    values = {name: p.double() for name, p in population.named_parameters() if p.requires_grad}
+    for prefix, one in _annotators(population):
+        name = prefix + ("utility.energy.values" if type(one.utility) is LogDensity else "utility.values")
+        if name in values and _table_of(one) is not None:
+            values[name] = _canonical_table(one, values[name], items)
+    for name, value in values.items():
+        if population.constraint_of(name) == "simplex":
+            values[name] = value / value.sum()
+    return torch.cat([value.reshape(-1) for value in values.values()])
+
+
+def _canonical_table(one: Annotator, value: torch.Tensor, items: Items) -> torch.Tensor:
+    if type(one.utility) is LogDensity:
+        return one.utility(items)
+    zero, unit = torch.zeros(items.n, dtype=torch.float64), torch.ones(items.n, dtype=torch.float64)
+    slope = one.rule.index(unit, items) - one.rule.index(zero, items)
+    null = (1.0 / slope).detach() * unit
+    _, code = items.prompts.unique(return_inverse=True)
+    sums = lambda x: torch.zeros(int(code.max()) + 1, dtype=torch.float64).index_add(0, code, x)  # noqa: E731
+    return value - (sums(value) / sums(null))[code] * null
+
+
+def _annotators(population: Population, prefix: str = ""):
+    if isinstance(population, Annotator):
+        yield prefix, population
+    elif isinstance(population, Mixture):
+        for number, one in enumerate(population.types):
+            yield from _annotators(one, f"{prefix}types.{number}.")  # type: ignore[arg-type]
+
+
+def conventions(population: Population, items: Items) -> tuple[str, ...]:
+    """In words, the convention that fixes each gauge of this model."""
+    out = []
+    tables = [one for _, one in _annotators(population) if _table_of(one) is not None]
+    where = "" if items.num_prompts == 1 else f" in each of {items.num_prompts} prompts"
+    if any(type(one.utility) is LogDensity for one in tables):
+        out.append(f"log densities are normalised{where}")
+    if any(type(one.utility) is not LogDensity for one in tables):
+        out.append(f"utilities sum to zero{where}")
+    if isinstance(population, Mixture):
+        out.append("weights sum to one; types are named in order of falling weight")
+    return tuple(out)
+
+
+def best_order(population: Mixture, truth: Population, items: Items) -> list[int]:
+    """Naming of the types that comes nearest to ``truth`` (assignment on squared distance of centred indices)."""
+    from scipy.optimize import linear_sum_assignment
+
+    with torch.no_grad():
+        ours = torch.stack([centred(_mean_index(one, items), items) for one in population.leaves()])
+        theirs = torch.stack([centred(_mean_index(one, items), items) for one in truth.leaves()])
+    cost = torch.cdist(theirs, ours).square().numpy()
+    rows, columns = linear_sum_assignment(cost)
+    order = [int(c) for _, c in sorted(zip(rows, columns, strict=True))]
+    return order + [k for k in range(len(ours)) if k not in order]
+
+
+def _mean_index(leaf: Population, items: Items) -> torch.Tensor:
+    parts = leaf.components(items)
+    total = sum((part.weight[:, None] * part.index.double()).sum(0) for part in parts)
+    return total / sum(part.weight.sum() for part in parts)  # type: ignore[return-value, operator]
+
+
+def by_weight(population: Mixture) -> list[int]:
+    """Types in order of falling weight (ties keep their order): only breaks the symmetry of names."""
+    return np.argsort(-population.weights.detach().numpy(), kind="stable").tolist()

@@ -1,0 +1,189 @@
+"""Any rule, any population, by automatic differentiation: L-BFGS, then Newton, in unconstrained coordinates.
+
+The parameters' constraints give the coordinates (softmax for weights, exp for positive numbers), and the Hessian's flat
+directions (gauges) are left alone. Used where no faster solver applies.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from annosim.learning.gauge import by_weight
+from annosim.learning.likelihood import Blocks, block_log_likelihood
+from annosim.learning.newton import newton
+from annosim.learning.problem import Problem, Solution, is_nll, register
+from annosim.learning.structure import has_network
+from annosim.parameters import transform_of
+from annosim.populations import Mixture, Population
+from annosim.random import child_seed
+
+__all__ = ["Coordinates", "maximise", "starting_points"]
+
+#: Newton's dense Hessian is formed up to this many parameters
+NEWTON_PARAMETERS = 400
+
+
+class Coordinates:
+    """Unconstrained coordinates of a model's free parameters.
+
+    Example:
+        >>> import annosim as an
+        >>> model = an.Mixture([an.Annotator(an.Tabular(2), an.Luce()), an.Annotator(an.Tabular(2), an.Luce())])
+        >>> z = Coordinates(model)
+        >>> bool(torch.allclose(z.parameters(z.of(model)), model.vector()))
+        True
+    """
+
+    def __init__(self, model: Population):
+        self.model = model
+        self.parts: list[tuple[str, int, torch.Size, Any]] = []
+        for name, p in model.named_parameters():
+            if p.requires_grad:
+                constraint = model.constraint_of(name)
+                transform = None if constraint == "real" else transform_of(constraint)
+                self.parts.append((name, p.numel(), p.shape, transform))
+        self.size = sum(count for _, count, _, _ in self.parts)
+
+    def of(self, model: Population) -> torch.Tensor:
+        """The coordinates of a model, ``(Z,)`` (weights on the boundary are moved inside by 1e-12)."""
+        own, out = dict(model.named_parameters()), []
+        for name, _, _, transform in self.parts:
+            value = own[name].detach().double()
+            if transform is not None:
+                value = transform.inv(value.clamp_min(1e-12) if model.constraint_of(name) == "simplex" else value)
+            out.append(value.reshape(-1))
+        return torch.cat(out)
+
+    def parameters(self, z: torch.Tensor) -> torch.Tensor:
+        """Coordinates to the model's own parameter vector, differentiably."""
+        out, start = [], 0
+        for _, count, shape, transform in self.parts:
+            part = z[start : start + count].reshape(shape)
+            out.append((part if transform is None else transform(part)).reshape(-1))
+            start += count
+        return torch.cat(out)
+
+    def real(self) -> torch.Tensor:
+        """``(Z,)`` bool: coordinates without a constraint (those a Gaussian prior is on)."""
+        return torch.cat([torch.full((count,), transform is None) for _, count, _, transform in self.parts])
+
+
+def starting_points(problem: Problem) -> list[Population]:
+    """The model's own values, then redraws; identical types are redrawn, since they are a saddle."""
+    first = problem.model
+    if isinstance(first, Mixture) and _identical_types(first):
+        first = first.like(child_seed(problem.seed, "start/0"))
+    more = [problem.model.like(child_seed(problem.seed, f"start/{i}")) for i in range(1, problem.starts)]
+    return [first, *more]
+
+
+def _identical_types(model: Mixture) -> bool:
+    vectors = [one.vector() for one in model.types]  # type: ignore[operator]
+    same_kind = len({type(one) for one in model.types}) == 1 and len({v.shape for v in vectors}) == 1
+    return len(vectors) > 1 and same_kind and vectors[0].numel() > 0 and all(torch.equal(v, vectors[0]) for v in vectors)
+
+
+def maximise(problem: Problem, model: Population, blocks: Blocks) -> dict[str, Any]:
+    """Climb from one starting point: L-BFGS to a small gradient, then Newton."""
+    coordinates = Coordinates(model)
+    total = max(blocks.total, 1e-300)
+    real = coordinates.real()
+
+    def objective(z: torch.Tensor) -> torch.Tensor:
+        ll = model.at(coordinates.parameters(z), lambda p: block_log_likelihood(p, blocks))
+        value = (blocks.weight * ll).sum()
+        if problem.prior is not None:
+            value = value - 0.5 * problem.prior.precision * (z[real] ** 2).sum()
+        return value / total
+
+    z, iterations, trace = _lbfgs(objective, coordinates.of(model).numpy(), problem.max_iterations)
+    stopped, condition, notes = "iterations", float("nan"), []
+    if coordinates.size <= NEWTON_PARAMETERS:
+        optimum = newton(
+            lambda x: _everything(objective, x), lambda x: _value(objective, x), z, np.ones(len(z)),
+            None, problem.tolerance, 50,
+        )  # fmt: skip
+        z, stopped, notes = optimum.point, optimum.stopped_by, []
+        iterations += optimum.iterations
+        gradient, condition = optimum.gradient, optimum.condition
+        trace = [*trace, *optimum.trace]
+    else:
+        gradient = _gradient(objective, z)[1]
+        if np.abs(gradient).max() <= max(problem.tolerance, 1e-8):
+            stopped = "gradient"
+    point = torch.as_tensor(z)
+    population = model.with_parameters(coordinates.parameters(point).detach())
+    with torch.no_grad():
+        log_likelihood = float((blocks.weight * block_log_likelihood(population, blocks)).sum())
+    return {
+        "population": population, "log_likelihood": log_likelihood, "iterations": iterations, "stopped": stopped,
+        "gradient": float(np.abs(gradient).max()), "condition": condition, "notes": notes, "objective": -_value(objective, z),
+        "trace": np.array(trace) * total,
+    }  # fmt: skip
+
+
+def _value(objective, x: np.ndarray) -> float:
+    with torch.no_grad():
+        return float(objective(torch.as_tensor(x)))
+
+
+def _gradient(objective, x: np.ndarray) -> tuple[float, np.ndarray]:
+    z = torch.tensor(x, dtype=torch.float64, requires_grad=True)
+    value = objective(z)
+    (gradient,) = torch.autograd.grad(value, z)
+    return float(value.detach()), gradient.numpy()
+
+
+def _everything(objective, x: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+    value, gradient = _gradient(objective, x)
+    hessian = torch.autograd.functional.hessian(objective, torch.as_tensor(x))
+    return value, gradient, -hessian.numpy()  # type: ignore[union-attr]
+
+
+def _lbfgs(objective, start: np.ndarray, max_iterations: int) -> tuple[np.ndarray, int, list[float]]:
+    from scipy.optimize import minimize
+
+    trace: list[float] = []
+
+    def minus(x: np.ndarray) -> tuple[float, np.ndarray]:
+        value, gradient = _gradient(objective, x)
+        trace.append(value)
+        return -value, -gradient
+
+    options = {"maxiter": max_iterations, "maxfun": 2 * max_iterations, "gtol": 1e-6, "ftol": 1e-15, "maxcor": 20}
+    found = minimize(minus, start, jac=True, method="L-BFGS-B", options=options)
+    return found.x, int(found.nit), trace
+
+
+def _solve(problem: Problem) -> Solution:
+    blocks = Blocks(problem.data)
+    found = [maximise(problem, start, blocks) for start in starting_points(problem)]
+    best = max(found, key=lambda one: -one["objective"])
+    population = best["population"]
+    if isinstance(population, Mixture) and _exchangeable(population):
+        population = population.relabelled(by_weight(population))
+    extra = {}
+    if problem.is_projection:
+        from annosim.learning.luce import block_divergence
+
+        extra["divergence"] = block_divergence(problem, best["log_likelihood"])
+    notes = list(best["notes"])
+    if problem.prior is not None:
+        notes.append(f"prior {problem.prior} on the unconstrained numbers: the estimate is a posterior mode")
+    return Solution(
+        population=population, log_likelihood=best["log_likelihood"], objective=best["objective"],
+        converged=best["stopped"] == "gradient", iterations=best["iterations"], stopped_by=best["stopped"],
+        gradient_norm=best["gradient"], condition=best["condition"], notes=notes,
+        why="no closed structure: automatic differentiation", starts=[one["log_likelihood"] for one in found],
+        trace=best["trace"], extra=extra,
+    )  # fmt: skip
+
+
+def _exchangeable(population: Mixture) -> bool:
+    return population.weights.requires_grad and len({str(type(t)) for t in population.types}) == 1
+
+
+register("autograd", lambda p: is_nll(p.objective) and p.regulariser is None and not has_network(p.model), _solve)

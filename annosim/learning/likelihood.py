@@ -1,0 +1,143 @@
+"""The likelihood of preference data under any population, in torch: the reference that every solver is held against.
+
+An annotator's block of answers shares one hidden type, so ``log P(block) = log sum_c w_c prod_j P_c(answer_j | menu_j)``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from annosim.data.preferences import PreferenceData
+from annosim.errors import DataError, TiesError
+from annosim.populations import Population, gather
+from annosim.rules.base import Answer, View
+
+__all__ = ["Blocks", "block_log_likelihood", "check_answers", "log_likelihood", "row_log_prob"]
+
+
+class Blocks:
+    """Data prepared for repeated evaluation: tensors made once, rows grouped by annotator.
+
+    Args:
+        data: preference data without replicates.
+        device: where to compute.
+
+    Attributes:
+        weight: ``(B,)`` weight of each annotator with an answer.
+        block: ``(rows,)`` number of the block of each row.
+        annotator: ``(B,)`` annotator number of each block.
+
+    Example:
+        >>> import annosim as an
+        >>> data = an.PreferenceData(an.Items(n=2), menu=[[0, 1]] * 3, answer=[0, 0, 1], annotator=[5, 5, 7])
+        >>> Blocks(data).annotator.tolist()
+        [5, 7]
+    """
+
+    def __init__(self, data: PreferenceData, device: str | torch.device = "cpu"):
+        self.data = data
+        self.view: View = data.view(device)
+        self.answer: Answer = data.answers(device)
+        ids, block = np.unique(np.asarray(data.annotator_ids), return_inverse=True)
+        self.annotator = torch.as_tensor(ids.astype(np.int64), device=device)
+        self.block = torch.as_tensor(block.astype(np.int64), device=device)
+        self.weight = torch.as_tensor(np.asarray(data.annotator_weight)[ids], dtype=torch.float64, device=device)
+        self._previous: torch.Tensor | None = None
+
+    @property
+    def count(self) -> int:
+        """Number of blocks."""
+        return len(self.annotator)
+
+    @property
+    def total(self) -> float:
+        """Sum of the weights of all blocks."""
+        return float(self.weight.sum())
+
+    def with_memory(self) -> View:
+        """The view with each row's previous answer by the same annotator (-1 at the first)."""
+        if self._previous is None:
+            by = np.lexsort((np.asarray(self.data.sequence), self.block.cpu().numpy()))
+            ordered = self.answer.position[torch.as_tensor(by)]
+            last = torch.full_like(ordered, -1)
+            last[1:] = ordered[:-1]
+            first = np.r_[True, np.diff(self.block.cpu().numpy()[by]) != 0]
+            last[torch.as_tensor(first)] = -1
+            self._previous = torch.empty_like(last)
+            self._previous[torch.as_tensor(by)] = last
+        from dataclasses import replace
+
+        return replace(self.view, previous=self._previous)
+
+
+def check_answers(population: Population, data: PreferenceData) -> None:
+    """Raise where a rule cannot give the answers in the data.
+
+    Raises:
+        AnswerKindError: the rule does not define the kind of feedback.
+        TiesError: tied answers met a rule without ties.
+        DataError: skipped answers met a rule without skips.
+    """
+    for leaf in population.leaves():
+        leaf.rule.check_kind(data.feedback)
+    if data.has_ties and not all(leaf.rule.ties for leaf in population.leaves()):
+        share = float(np.mean(np.asarray(data.tied).any(-1)))
+        raise TiesError(
+            f"{share:.1%} of the answers are tied and the rule has no ties; ask for half wins with data.ties('half'), "
+            "or fit a rule with ties (an.Davidson, an.RaoKupper)"
+        )
+    skipped = np.asarray(data.skipped)
+    if skipped.any() and not all(leaf.rule.skips for leaf in population.leaves()):
+        raise DataError(
+            f"row {int(np.argmax(skipped))} (and {int(skipped.sum()) - 1} more) is a skip and the rule has none; drop "
+            "them with data.take(~data.skipped), or fit a rule with skips"
+        )
+
+
+def row_log_prob(population: Population, blocks: Blocks) -> tuple[torch.Tensor, torch.Tensor]:
+    """Log-probability of every row under every component, ``(C, rows)``, and log-weights ``(C,)``; differentiable."""
+    parts, weights = [], []
+    for rule, index, weight, _ in population.components(blocks.data.items):
+        view = blocks.with_memory() if rule.memory else blocks.view
+        tied = blocks.answer.tied if rule.ties else None
+        answer = Answer(blocks.answer.position, tied)
+        if rule.ties and tied is None:
+            answer = _without_marks(answer, view)
+        for one in index:  # quadrature nodes
+            parts.append(rule.log_prob(gather(one.double(), view.menu), answer, view))
+        weights.append(weight)
+    return torch.stack(parts), torch.cat(weights).log()
+
+
+def _without_marks(answer: Answer, view: View) -> Answer:
+    return Answer(answer.position, torch.zeros((*view.menu.shape[:-1], view.k - 1), dtype=torch.bool))
+
+
+def block_log_likelihood(population: Population, blocks: Blocks) -> torch.Tensor:
+    """``log P(block)`` of every annotator, ``(B,)`` float64, differentiable in the population's parameters."""
+    rows, log_weight = row_log_prob(population, blocks)
+    return torch.logsumexp(log_weight[:, None] + block_sums(rows, blocks), 0)
+
+
+def block_sums(rows: torch.Tensor, blocks: Blocks) -> torch.Tensor:
+    """Row log-probabilities summed within blocks, ``(C, rows) -> (C, B)``."""
+    if blocks.count == rows.shape[-1] and bool((blocks.block == torch.arange(blocks.count)).all()):
+        return rows
+    out = torch.zeros((*rows.shape[:-1], blocks.count), dtype=rows.dtype, device=rows.device)
+    return out.index_add(-1, blocks.block, rows)
+
+
+def log_likelihood(population: Population, data: PreferenceData) -> float:
+    """``sum_b weight_b log P(block_b)``.
+
+    Example:
+        >>> import annosim as an
+        >>> data = an.PreferenceData(an.Items(n=2), menu=[[0, 1]], answer=[0])
+        >>> round(log_likelihood(an.Annotator(an.Tabular(2), an.Luce()), data), 6)
+        -0.693147
+    """
+    check_answers(population, data)
+    blocks = Blocks(data)
+    with torch.no_grad():
+        return float((blocks.weight * block_log_likelihood(population, blocks)).sum())

@@ -1,0 +1,264 @@
+"""The frozen result of ``fit`` and ``project``: what was found, how surely, and how."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from annosim.errors import ArgumentError, FileReadError
+from annosim.populations import Mixture, Population
+from annosim.results import Result
+
+if TYPE_CHECKING:
+    from annosim.learning.problem import Problem, Solution
+
+__all__ = ["Fit"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Fit(Result):
+    """What ``fit`` or ``project`` found.
+
+    Attributes:
+        population: the model at the optimum: it can be simulated, compared and identified like any other.
+        log_likelihood: at the optimum, without penalties; ``None`` of a projection and of other objectives.
+        objective: value of what was minimised, per unit weight of the data (penalties included).
+        divergence: of a projection: Kullback-Leibler divergence from the truth's law to the model's, in nats per block
+            of answers; ``None`` otherwise.
+        converged: the scaled gradient is below the tolerance.
+        iterations: of the best start.
+        solver: its name; ``why`` says why it was chosen.
+        stopped_by: ``"gradient"`` when converged; else ``"iterations"``, ``"rounding"``, ``"schedule"``, ...
+        gradient_norm: largest entry of the gradient of the objective per unit weight.
+        gauge: the convention that fixes each direction which no answer can tell.
+        condition: condition number of the Hessian off the gauges.
+        starts: log-likelihoods of all starting points.
+        trace: log-likelihood by iteration of the best start, or ``None``.
+        notes: what a prior decided, fallbacks, whatever the reader must know.
+        extra: further numbers of one solver.
+
+    Example:
+        >>> import annosim as an
+        >>> data = an.PreferenceData(an.Items(n=2), menu=[[0, 1]] * 3, answer=[0, 0, 1])
+        >>> an.fit(an.Annotator(an.Tabular(2), an.Luce()), data).converged
+        True
+    """
+
+    population: Population
+    log_likelihood: float | None
+    converged: bool
+    iterations: int
+    solver: str
+    stopped_by: str
+    gradient_norm: float
+    why: str = ""
+    objective: float | None = None
+    divergence: float | None = None
+    gauge: tuple[str, ...] = ()
+    condition: float = float("nan")
+    starts: tuple[float, ...] = ()
+    trace: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
+    extra: dict[str, Any] = field(default_factory=dict)
+    problem: Any = field(default=None, repr=False)
+
+    @classmethod
+    def from_solution(cls, problem: Problem, name: str, solution: Solution, settings: dict[str, Any]) -> Fit:
+        """Freeze a solver's solution."""
+        from annosim.learning.gauge import conventions
+
+        return cls(
+            population=solution.population,
+            log_likelihood=None if problem.is_projection else solution.log_likelihood,
+            converged=bool(solution.converged),
+            iterations=int(solution.iterations),
+            solver=name,
+            stopped_by=solution.stopped_by,
+            gradient_norm=float(solution.gradient_norm),
+            why=solution.why,
+            objective=solution.objective,
+            divergence=solution.extra.pop("divergence", None),
+            gauge=conventions(solution.population, problem.items),
+            condition=float(solution.condition),
+            starts=tuple(float(v) for v in solution.starts),
+            trace=None if solution.trace is None else np.asarray(solution.trace),
+            notes=tuple(solution.notes),
+            extra=solution.extra,
+            problem=problem,
+            settings=settings,
+        )
+
+    # ---- numbers ---------------------------------------------------------------------------------------------------
+
+    @property
+    def is_projection(self) -> bool:
+        """Whether this is the limit of infinite data."""
+        return self.problem is not None and self.problem.is_projection
+
+    @cached_property
+    def num_parameters(self) -> int:
+        """How many numbers the data could ever tell: rank of the Jacobian of centred indices and weights."""
+        from annosim.learning.gauge import knowable_rank
+
+        return knowable_rank(self.population, self.problem.items)
+
+    @property
+    def bic(self) -> float:
+        """Bayesian information criterion ``p log(annotators) - 2 log L`` (smaller is better); blocks are the units."""
+        return self.num_parameters * float(np.log(self._weight())) - 2.0 * self._need_likelihood("bic")
+
+    @property
+    def aic(self) -> float:
+        """Akaike's criterion ``2 p - 2 log L``."""
+        return 2.0 * self.num_parameters - 2.0 * self._need_likelihood("aic")
+
+    def _weight(self) -> float:
+        return float(np.asarray(self.problem.data.annotator_weight).sum())
+
+    def _need_likelihood(self, name: str) -> float:
+        if self.log_likelihood is None:
+            raise ArgumentError(f"{name}: this result has no log-likelihood (a projection, or another objective)")
+        return self.log_likelihood
+
+    def held_out(self, data: Any) -> float:
+        """Mean log-likelihood per annotator on other data."""
+        from annosim.learning.likelihood import log_likelihood
+
+        return log_likelihood(self.population, data) / float(np.asarray(data.annotator_weight).sum())
+
+    def covariance(self, kind: str = "hessian") -> torch.Tensor:
+        """Covariance of the estimates in the reported gauge, ``(P, P)``, rows as ``population.parameter_names()``.
+
+        Args:
+            kind: ``"hessian"`` (inverse observed information), ``"sandwich"`` (rows, or blocks of a mixture,
+                independent; right under misspecification; White 1982), ``"cluster"`` (annotators independent).
+        """
+        from annosim.learning.uncertainty import covariance
+
+        return covariance(self, kind)
+
+    def standard_errors(self, kind: str = "hessian") -> dict[str, torch.Tensor]:
+        """Standard errors by parameter name, each of its parameter's shape, in the reported gauge.
+
+        Raises:
+            ArgumentError: an unknown kind, or a result without data (a batched or loaded one).
+        """
+        se = self.covariance(kind).diagonal().clamp_min(0.0).sqrt()
+        return self.population.unflatten(se)
+
+    def bootstrap(self, replicates: int = 200, seed: int = 0) -> torch.Tensor:
+        """Bootstrap by annotator, as multinomial weights: parameter vectors ``(replicates, P)`` in the gauge."""
+        from annosim.learning.uncertainty import bootstrap
+
+        return bootstrap(self, replicates, seed)
+
+    def profile(self, name: str, **options: Any) -> Any:
+        """Profile likelihood of one free number (``"types.0.utility.values[3]"``) with a classification."""
+        from annosim.learning.profile import profile
+
+        return profile(self, name, **options)
+
+    # ---- mixtures --------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def responsibilities(self) -> torch.Tensor:
+        """Posterior probability of each leaf for each annotator with an answer, ``(annotators, types)``."""
+        from annosim.learning.likelihood import Blocks, block_sums, row_log_prob
+
+        blocks = Blocks(self.problem.data)
+        with torch.no_grad():
+            rows, log_weight = row_log_prob(self.population, blocks)
+            joint = log_weight[:, None] + block_sums(rows, blocks)
+            leaf = torch.cat(
+                [torch.full((len(c.weight),), c.leaf) for c in self.population.components(self.problem.items)]
+            )
+            share = torch.softmax(joint, 0)
+            out = torch.zeros(int(leaf.max()) + 1, blocks.count, dtype=share.dtype)
+            return out.index_add(0, leaf, share).T
+
+    def align(self, truth: Population) -> Fit:
+        """The same fit with its types renamed to match ``truth`` (assignment on centred indices)."""
+        from dataclasses import replace
+
+        from annosim.learning.gauge import best_order
+
+        if not isinstance(self.population, Mixture):
+            return self
+        order = best_order(self.population, truth, self.problem.items)
+        return replace(self, population=self.population.relabelled(order))
+
+    # ---- to read ---------------------------------------------------------------------------------------------------
+
+    def _title(self) -> str:
+        return "Projection" if self.is_projection else "Fit"
+
+    def _lines(self) -> list[tuple[str, Any]]:
+        lines: list[tuple[str, Any]] = [("model", _short(repr(self.population)))]
+        if self.log_likelihood is not None:
+            lines.append(("log-likelihood", self.log_likelihood))
+        if self.divergence is not None:
+            lines.append(("divergence from the truth", f"{self.divergence:.6g} nats a block"))
+        state = "converged" if self.converged else "NOT converged"
+        lines.append((state, f"stopped by {self.stopped_by} after {self.iterations} iterations"))
+        lines.append(("gradient norm", f"{self.gradient_norm:.2g}"))
+        lines.append(("solver", self.solver + (f" ({self.why})" if self.why else "")))
+        if np.isfinite(self.condition):
+            lines.append(("condition", f"{self.condition:.3g}"))
+        if len(self.starts) > 1:
+            lines.append(("starts", f"{len(self.starts)}, best {max(self.starts):.6g}, worst {min(self.starts):.6g}"))
+        lines += [("gauge", text) for text in self.gauge] + [("note", text) for text in self.notes]
+        return lines
+
+    def summary(self, kind: str = "hessian", level: float = 0.95) -> Any:
+        """A table (pandas): parameter, item, estimate, standard error, interval.
+
+        Args:
+            kind: see :meth:`covariance`.
+            level: coverage of the Wald intervals.
+        """
+        from annosim.learning.uncertainty import summary
+
+        return summary(self, kind, level)
+
+    def plot(self, kind: str = "hessian", level: float = 0.95, axes: Any = None) -> Any:
+        """Estimates with intervals, in order; returns the matplotlib axes."""
+        from annosim.learning.draw import intervals
+
+        return intervals(self, kind, level, axes)
+
+    # ---- to keep ---------------------------------------------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the fit (population, numbers, data) to one file; first under a temporary name, then renamed."""
+        target = Path(path)
+        partial = target.with_name(target.name + ".partial")
+        torch.save({"annosim": 1, "fit": self}, partial)
+        partial.replace(target)
+        return target
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Fit:
+        """Read a fit written by :meth:`save`. The file is a pickle: load only files that you trust.
+
+        Raises:
+            FileReadError: the file is missing or is not a saved fit.
+        """
+        import pickle
+
+        try:
+            content = torch.load(Path(path), weights_only=False)
+        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            raise FileReadError(f"{path}: cannot be read as a saved fit ({error}); write one with Fit.save") from error
+        if not isinstance(content, dict) or not isinstance(content.get("fit"), cls):
+            raise FileReadError(f"{path}: holds no fit; write one with Fit.save")
+        return content["fit"]
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 160 else text[:157] + "..."

@@ -1,0 +1,129 @@
+"""What kind of model is this? Solvers are chosen by structure: how each type's index depends on the free parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from annosim.items import Items
+from annosim.populations import Annotator, Mixture, Population
+from annosim.rules.luce import PBDE, Luce
+from annosim.utilities import Linear, LogDensity, Tabular, Utility
+
+__all__ = ["LuceLeaf", "has_network", "luce_leaf", "luce_mixture"]
+
+
+@dataclass(frozen=True, eq=False)
+class LuceLeaf:
+    """An annotator whose answers follow Luce's rule on ``s = f u + g`` with ``f`` and ``g`` known.
+
+    Attributes:
+        kind: ``"tabular"`` (any index is possible), ``"linear"`` (``u = X w``), or ``"known"`` (nothing free).
+        f: ``(n,)`` positive.
+        g: ``(n,)``.
+        density: the utility is a normalised log density.
+        annotator: the annotator itself.
+    """
+
+    kind: str
+    f: np.ndarray
+    g: np.ndarray
+    density: bool
+    annotator: Annotator
+
+    def design_matrix(self, items: Items) -> np.ndarray:
+        """``(n, dim)`` matrix ``A`` with ``s = A w + g`` (linear models)."""
+        return self.f[:, None] * items.features.double().numpy()
+
+    def utility_from_index(self, s: np.ndarray, items: Items) -> np.ndarray:
+        """``u = (s - g + C) / f``: C from the normalisation of a density, or from centring, in each prompt."""
+        prompts = items.prompts.numpy()
+        u = np.empty_like(s)
+        for prompt in np.unique(prompts):
+            at = prompts == prompt
+            base, slope = (s[at] - self.g[at]) / self.f[at], 1.0 / self.f[at]
+            if self.density:
+                constant = _normalising_constant(base, slope, items.log_weights.numpy()[at])
+            else:
+                constant = -base.sum() / slope.sum()
+            u[at] = base + constant * slope
+        return u
+
+    def index_of(self, items: Items) -> np.ndarray:
+        """The index at the annotator's present parameters, ``(n,)``."""
+        with torch.no_grad():
+            return self.annotator.index(items).double().numpy()
+
+
+def _normalising_constant(base: np.ndarray, slope: np.ndarray, log_weight: np.ndarray) -> float:
+    """Root in C of ``logsumexp(base + C slope + log weight) = 0`` (increasing and convex in C): Newton from the right."""
+    from scipy.special import logsumexp
+
+    value = logsumexp(base + log_weight)
+    if np.ptp(slope) == 0:
+        return float(-value / slope[0])
+    c = -value / slope.min() if value < 0 else -value / slope.max()
+    for _ in range(200):
+        terms = base + c * slope + log_weight
+        value = logsumexp(terms)
+        step = value / float(np.exp(terms - value) @ slope)
+        c -= step
+        if abs(step) <= 1e-15 * max(1.0, abs(c)):
+            break
+    return float(c)
+
+
+def luce_leaf(model: Population, items: Items) -> LuceLeaf | None:
+    """The structure of a single annotator, or ``None`` when it is not Luce on a tabular or linear utility."""
+    if type(model) is not Annotator or type(model.rule) not in (Luce, PBDE) or _rule_is_free(model.rule):
+        return None
+    utility, density = model.utility, False
+    if type(utility) is LogDensity and isinstance(utility.energy, Utility):
+        utility, density = utility.energy, True
+    ones = torch.ones(items.n, dtype=torch.float64)
+    with torch.no_grad():
+        g = model.rule.index(torch.zeros(items.n, dtype=torch.float64), items).double() * ones
+        f = model.rule.index(ones, items).double() - g
+    free = any(p.requires_grad for p in utility.parameters())
+    if type(utility) is Tabular:
+        kind = "tabular" if free else "known"
+    elif type(utility) is Linear:
+        kind = "linear" if free else "known"
+        if density and not bool((f == f[0]).all()):
+            return None  # the normalising constant then depends on w and does not cancel
+    else:
+        return None
+    return LuceLeaf(kind, (f * ones).numpy(), g.numpy(), density, model)
+
+
+def _rule_is_free(rule: Any) -> bool:
+    return any(p.requires_grad for p in rule.parameters())
+
+
+def luce_mixture(model: Population, items: Items) -> list[LuceLeaf] | None:
+    """The structures of a flat mixture's types, or ``None`` when one of them is not of Luce form."""
+    if type(model) is not Mixture:
+        return None
+    leaves = [luce_leaf(one, items) for one in model.types]
+    return None if any(leaf is None for leaf in leaves) else leaves  # type: ignore[return-value]
+
+
+def has_network(model: Population) -> bool:
+    """Whether a free parameter is a network's: it belongs to a plain torch module and was never declared.
+
+    Example:
+        >>> import annosim as an
+        >>> has_network(an.Annotator(an.Network([4], dim=1), an.Luce())), has_network(an.Annotator(an.Tabular(2), an.Luce()))
+        (True, False)
+    """
+    for name, p in model.named_parameters():
+        *path, leaf = name.split(".")
+        owner: torch.nn.Module = model
+        for part in path:
+            owner = getattr(owner, part)
+        if p.requires_grad and leaf not in owner.__dict__.get("_constraints", {}):
+            return True
+    return False

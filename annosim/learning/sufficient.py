@@ -1,0 +1,337 @@
+"""Sufficient statistics of Luce data, each with value, gradient and information of the log-likelihood in the index ``s``.
+
+========== ===================================================  =============================
+class      what it holds                                        when
+========== ===================================================  =============================
+PairTable  dense matrix of wins ``(n, n)``                      pairs, at most 4,096 items
+PairList   distinct pairs with wins both ways                   pairs, more items
+Orders     orders of items, chosen from the top                 menus, top-l, rankings
+========== ===================================================  =============================
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from annosim.data.preferences import PreferenceData
+from annosim.kernels import learning_luce as kernels
+from annosim.law import Law
+
+__all__ = ["Orders", "PairList", "PairTable", "from_data", "from_law"]
+
+DENSE_ITEMS = 4096
+#: differences of scores beyond which exponentials of one common scale would underflow
+SAFE_RANGE = 600.0
+
+
+class PairTable:
+    """Wins ``(n, n)``: ``wins[i, j]`` is the weight of answers in which i was preferred to j.
+
+    Example:
+        >>> import numpy as np
+        >>> table = PairTable(np.array([[0.0, 3.0], [1.0, 0.0]]))
+        >>> round(table.value(np.zeros(2)), 4), table.gradient(np.zeros(2)).tolist()
+        (-2.7726, [1.0, -1.0])
+    """
+
+    def __init__(self, wins: np.ndarray):
+        self.wins = np.array(wins, dtype=np.float64)
+        self.constant = -np.log(2.0) * float(np.trace(self.wins))  # an item beside itself
+        np.fill_diagonal(self.wins, 0.0)
+        self.total = float(self.wins.sum())
+        self.n = len(self.wins)
+        self.both = self.wins + self.wins.T
+        self.involved = self.both.sum(1)
+
+    def value(self, s: np.ndarray) -> float:
+        """Log-likelihood at ``s (n,)``."""
+        return self._value(_differences(s)) + self.constant
+
+    def _value(self, d: np.ndarray) -> float:
+        soft = np.log1p(np.exp(-np.abs(d)))
+        return -float((self.wins * (soft + np.maximum(-d, 0.0))).sum())
+
+    def gradient(self, s: np.ndarray) -> np.ndarray:
+        """Gradient ``(n,)``: wins minus expected wins, summed as differences that keep small probabilities."""
+        p = _logistic(_differences(s))
+        return (self.wins * p.T - self.wins.T * p).sum(1)
+
+    def information(self, s: np.ndarray) -> np.ndarray:
+        """Minus the Hessian, ``(n, n)``."""
+        p = _logistic(_differences(s))
+        h = -self.both * p * p.T
+        h[np.diag_indices(self.n)] = -h.sum(1)
+        return h
+
+    def all(self, s: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        """Value, gradient and information in one pass over the table."""
+        d = _differences(s)
+        z = np.exp(-np.abs(d))
+        p = np.where(d >= 0, 1.0, z)
+        z += 1.0
+        p /= z
+        value = -float((self.wins * (np.log(z) + np.maximum(-d, 0.0))).sum()) + self.constant
+        gradient = (self.wins * p.T - self.wins.T * p).sum(1)
+        h = -self.both * p * p.T
+        h[np.diag_indices(self.n)] = -h.sum(1)
+        return value, gradient, h
+
+    def start(self) -> np.ndarray:
+        """Least squares on the observed log-odds (the usual start of a logistic regression), ``(n,)``.
+
+        Exact when every pair's odds come from one index, as in a projection onto the truth's own family; pairs that were
+        only ever won by one side are left out.
+        """
+        won = (self.wins > 0) & (self.wins.T > 0)
+        if not won.any():
+            return np.zeros(self.n)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            odds = np.where(won, np.log(self.wins) - np.log(self.wins.T), 0.0)
+            w = np.where(won, self.wins * self.wins.T / self.both, 0.0)
+        return _laplacian_solve(w, (w * odds).sum(1), self.n)
+
+    def graph(self) -> sparse.csr_matrix:
+        """Who beat whom: entry (i, j) is positive when i was preferred to j."""
+        return sparse.csr_matrix(self.wins)
+
+    def reweighted(self, weight: np.ndarray) -> Any:
+        raise TypeError("a table of counts has no rows to reweight")
+
+
+class PairList:
+    """Distinct pairs ``first < second`` with wins of the first and of the second: memory linear in distinct pairs.
+
+    Example:
+        >>> import numpy as np
+        >>> pairs = PairList(np.array([0]), np.array([1]), np.array([3.0]), np.array([1.0]), 2)
+        >>> pairs.gradient(np.zeros(2)).tolist()
+        [1.0, -1.0]
+    """
+
+    def __init__(
+        self, first: np.ndarray, second: np.ndarray, wins: np.ndarray, losses: np.ndarray, n: int, constant: float = 0.0
+    ):
+        self.first, self.second = first.astype(np.int32), second.astype(np.int32)
+        self.wins, self.losses, self.n, self.constant = wins, losses, n, constant
+        self.total = float(wins.sum() + losses.sum())
+        both = wins + losses
+        self.involved = np.bincount(first, both, n) + np.bincount(second, both, n)
+
+    def value(self, s: np.ndarray) -> float:
+        """Log-likelihood at ``s``."""
+        return self.parts(s)[0]
+
+    def gradient(self, s: np.ndarray) -> np.ndarray:
+        """Gradient ``(n,)``."""
+        return self.parts(s)[1]
+
+    def parts(self, s: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        """Value, gradient and the curvature of each pair, in one pass."""
+        gradient, curvature = np.zeros(self.n), np.empty(len(self.first))
+        value = kernels.pair_gradient(s, self.first, self.second, self.wins, self.losses, gradient, curvature)
+        return value + self.constant, gradient, curvature
+
+    def information(self, s: np.ndarray) -> np.ndarray:
+        """Minus the Hessian, dense ``(n, n)``."""
+        return self.sparse_information(s).toarray()
+
+    def sparse_information(self, s: np.ndarray) -> sparse.csr_matrix:
+        """Minus the Hessian: a weighted graph Laplacian, sparse."""
+        c = self.parts(s)[2]
+        off = sparse.coo_matrix((np.r_[c, c], (np.r_[self.first, self.second], np.r_[self.second, self.first])))
+        off.resize((self.n, self.n))
+        return (sparse.diags(np.asarray(off.sum(1)).ravel()) - off).tocsr()
+
+    def all(self, s: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        """Value, gradient and dense information."""
+        value, gradient, _ = self.parts(s)
+        return value, gradient, self.information(s)
+
+    def start(self) -> np.ndarray:
+        """Zeros."""
+        return np.zeros(self.n)
+
+    def graph(self) -> sparse.csr_matrix:
+        """Who beat whom."""
+        up, down = self.wins > 0, self.losses > 0
+        row = np.r_[self.first[up], self.second[down]]
+        column = np.r_[self.second[up], self.first[down]]
+        return sparse.csr_matrix((np.ones(len(row)), (row, column)), shape=(self.n, self.n))
+
+
+class Orders:
+    """Orders of items, of which the first ``depth`` were chosen one after the other from what was left.
+
+    Args:
+        order: ``(N, k)`` item ids, chosen first, the rest in any order, -1 pads.
+        depth: ``(N,)`` number of stages.
+        length: ``(N,)`` number of items.
+        weight: ``(N,)``.
+        n: number of items in all.
+
+    Example:
+        >>> import numpy as np
+        >>> one = np.ones(1, np.int32)
+        >>> orders = Orders(np.array([[2, 0, 1]], np.int32), 2 * one, 3 * one, np.ones(1), 3)
+        >>> bool(np.isclose(orders.value(np.zeros(3)), -np.log(6)))
+        True
+    """
+
+    def __init__(self, order: np.ndarray, depth: np.ndarray, length: np.ndarray, weight: np.ndarray, n: int):
+        self.order = np.ascontiguousarray(order, dtype=np.int32)
+        # the last of those left is not a choice
+        self.depth = np.minimum(depth, np.maximum(length - 1, 0)).astype(np.int32)
+        self.length, self.weight, self.n = length.astype(np.int32), np.asarray(weight, dtype=np.float64), n
+        self.total = float(self.weight.sum())
+        stages = np.where(self.order >= 0, np.minimum(self.depth[:, None], np.arange(1, order.shape[1] + 1)), 0)
+        involved = np.bincount(np.maximum(self.order, 0).ravel(), (stages * self.weight[:, None]).ravel(), n)
+        self.involved = involved
+        self.constant = 0.0
+
+    def _scale(self, s: np.ndarray) -> tuple[np.ndarray, bool]:
+        seen = s[self.involved > 0]
+        safe = bool(len(seen) and np.ptp(seen) > SAFE_RANGE)
+        return (s if safe else np.exp(s - (seen.max() if len(seen) else 0.0))), safe
+
+    def value(self, s: np.ndarray) -> float:
+        """Log-likelihood at ``s``."""
+        return self._parts(s)[0]
+
+    def _parts(self, s: np.ndarray) -> tuple[float, np.ndarray]:
+        e, safe = self._scale(s)
+        gradient = np.zeros(self.n)
+        value = kernels.order_gradient(s, e, self.order, self.depth, self.length, self.weight, safe, gradient)
+        return value, gradient
+
+    def gradient(self, s: np.ndarray) -> np.ndarray:
+        """Gradient ``(n,)``."""
+        return self._parts(s)[1]
+
+    def information(self, s: np.ndarray) -> np.ndarray:
+        """Minus the Hessian, ``(n, n)``."""
+        e, safe = self._scale(s)
+        h = np.zeros((self.n, self.n))
+        kernels.order_hessian(s, e, self.order, self.depth, self.length, self.weight, safe, h)
+        h += np.tril(h, -1).T
+        return h
+
+    def all(self, s: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        """Value, gradient and information."""
+        value, gradient = self._parts(s)
+        return value, gradient, self.information(s)
+
+    def start(self) -> np.ndarray:
+        """Zeros."""
+        return np.zeros(self.n)
+
+    def graph(self) -> sparse.csr_matrix:
+        """Who was chosen over whom (at some stage)."""
+        rows, columns = [], []
+        live = self.weight > 0
+        for t in range(int(self.depth.max(initial=0))):
+            for a in range(t + 1, self.order.shape[1]):
+                use = live & (self.depth > t) & (self.length > a)
+                rows.append(self.order[use, t])
+                columns.append(self.order[use, a])
+        row, column = (np.concatenate(part) if part else np.zeros(0, np.int32) for part in (rows, columns))
+        code = np.unique(row.astype(np.int64) * self.n + column)
+        return sparse.csr_matrix((np.ones(len(code)), (code // self.n, code % self.n)), shape=(self.n, self.n))
+
+    def reweighted(self, weight: np.ndarray) -> Orders:
+        """The same orders with other weights ``(N,)``."""
+        return Orders(self.order, self.depth, self.length, weight, self.n)
+
+
+def from_data(data: PreferenceData, weight: np.ndarray | None = None) -> PairTable | PairList | Orders:
+    """Sufficient statistics of untied answers (choice, ranking, top).
+
+    Args:
+        data: answers without ties and skips.
+        weight: ``(rows,)``; the data's row weights by default.
+    """
+    weight = np.asarray(data.row_weight if weight is None else weight, dtype=np.float64)
+    menu, n = np.asarray(data.menu), data.items.n
+    if data.feedback.kind == "choice" and data.menu_size == 2 and not (menu < 0).any():
+        answer = np.asarray(data.answer).reshape(data.rows, -1)[:, 0].astype(np.int64)
+        chosen = np.where(answer == 0, menu[:, 0], menu[:, 1])
+        other = np.where(answer == 0, menu[:, 1], menu[:, 0])
+        return from_pairs(chosen, other, None if data.weight is None else weight, n)
+    return orders_from_data(data, weight)
+
+
+def from_pairs(chosen: np.ndarray, other: np.ndarray, weight: np.ndarray | None, n: int) -> PairTable | PairList:
+    """Wins from rows of (chosen, other): a dense table, or a list of distinct pairs when there are many items."""
+    if n <= DENSE_ITEMS:
+        code = chosen.astype(np.int32 if n * n < 2**31 else np.int64) * n + other
+        return PairTable(np.bincount(code, weight, n * n).reshape(n, n))
+    same = chosen == other
+    low, high = np.minimum(chosen, other), np.maximum(chosen, other)
+    weight = np.ones(len(chosen)) if weight is None else weight
+    constant = -np.log(2.0) * float(weight[same].sum())
+    code = low[~same].astype(np.int64) * n + high[~same]
+    up = (chosen < other)[~same]
+    order = np.argsort(code, kind="stable")
+    code, up, w = code[order], up[order], weight[~same][order]
+    start = np.flatnonzero(np.r_[True, code[1:] != code[:-1]])
+    wins, losses = np.add.reduceat(w * up, start), np.add.reduceat(w * ~up, start)
+    return PairList(code[start] // n, code[start] % n, wins, losses, n, constant)
+
+
+def orders_from_data(data: PreferenceData, weight: np.ndarray | None = None) -> Orders:
+    """Every answer as an order with a depth (choice: depth 1)."""
+    weight = np.asarray(data.row_weight if weight is None else weight, dtype=np.float64)
+    menu = np.asarray(data.menu)
+    answer = np.asarray(data.answer).reshape(data.rows, -1).astype(np.int64)
+    k = menu.shape[1]
+    length = (menu >= 0).sum(1)
+    depth = (answer >= 0).sum(1)
+    # rank of each position: its place among the chosen, then the others, then pads
+    place = np.where(menu >= 0, k, 2 * k) + np.zeros((1, k), dtype=np.int64)
+    rows = np.arange(data.rows)
+    for j in range(answer.shape[1]):
+        live = answer[:, j] >= 0
+        place[rows[live], answer[live, j]] = j
+    if data.feedback.kind == "choice" and k == 2:
+        order = np.where((answer[:, 0] == 0)[:, None], menu, menu[:, ::-1])
+    else:
+        order = np.take_along_axis(menu, np.argsort(place, 1, kind="stable"), 1)
+    return Orders(order, depth, length, weight, data.items.n)
+
+
+def from_law(law: Law) -> PairTable | None:
+    """A law's win matrix without writing its rows: ordered pairs, no ties; ``None`` for other feedback."""
+    if law.design.feedback.kind != "choice" or law.menu.shape[1] != 2 or law.space.tied is not None:
+        return None
+    if len(law.space) != 2 or law.design.items.n > DENSE_ITEMS or len(law.table) > 1 or law.table.shape[1] > 1:
+        return None
+    p = law.marginal().detach().numpy() * law.questions
+    menu, n = law.menu.numpy(), law.design.items.n
+    wins = np.bincount(menu[:, 0] * n + menu[:, 1], p[:, 0], n * n)
+    wins += np.bincount(menu[:, 1] * n + menu[:, 0], p[:, 1], n * n)
+    return PairTable(wins.reshape(n, n))
+
+
+def _differences(s: np.ndarray) -> np.ndarray:
+    return s[:, None] - s[None, :]
+
+
+def _logistic(d: np.ndarray) -> np.ndarray:
+    z = np.exp(-np.abs(d))
+    return np.where(d >= 0, 1.0, z) / (1.0 + z)
+
+
+def _laplacian_solve(w: np.ndarray, right: np.ndarray, n: int) -> np.ndarray:
+    laplacian = np.diag(w.sum(1)) - w
+    degree = laplacian.diagonal().copy()
+    scale = 1.0 / np.sqrt(np.where(degree > 0, degree, 1.0))
+    system = laplacian * scale[:, None] * scale[None, :] + np.outer(1 / scale, 1 / scale) / np.sum(scale**-2.0)
+    try:
+        from scipy.linalg import cho_factor, cho_solve
+
+        s = scale * cho_solve(cho_factor(system), right * scale)
+    except np.linalg.LinAlgError:
+        s = scale * np.linalg.lstsq(system, right * scale, rcond=None)[0]
+    return s - s.mean()
