@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -13,6 +13,11 @@ from annosim.errors import ArgumentError, DataError
 from annosim.feedback import Feedback
 from annosim.items import Items
 from annosim.rules.base import Answer, View
+
+if TYPE_CHECKING:
+    import os
+
+    import pandas as pd
 
 __all__ = ["PreferenceData"]
 
@@ -86,6 +91,20 @@ class PreferenceData:
             put(name, None if value is None else _array(name, value, dtype))
         self._check_shapes()
         self._check_values()
+
+    @classmethod
+    def _trusted(cls, **columns: Any) -> PreferenceData:
+        """Data whose arrays already have the dtypes and values of the encoding: no pass over them is made.
+
+        For code that has just drawn them (validation costs several times the drawing).
+        """
+        from dataclasses import MISSING, fields
+
+        data = object.__new__(cls)
+        for one in fields(cls):
+            default = one.default_factory() if one.default_factory is not MISSING else one.default
+            object.__setattr__(data, one.name, columns.get(one.name, default))
+        return data
 
     # ---- validation ------------------------------------------------------------------------------------------------
 
@@ -326,6 +345,70 @@ class PreferenceData:
     def with_(self, **changes: Any) -> PreferenceData:
         """A copy with some columns replaced."""
         return replace(self, **changes)
+
+    # ---- other forms -----------------------------------------------------------------------------------------------
+
+    def equals(self, other: PreferenceData, truth: bool = False) -> bool:
+        """Whether the two say the same: items, questions, answers, annotators, weights and named columns.
+
+        Spellings that mean the same are equal (``tied`` without a tie and ``None``); settings are not compared, and
+        hidden truth only on request.
+        """
+        from annosim.data.same import differences
+
+        return not differences(self, other, truth)
+
+    def to_frame(self, layout: str = "wide") -> pd.DataFrame:
+        """A pandas frame that :meth:`from_frame` reads back without loss (hidden truth is never in it).
+
+        Args:
+            layout: ``"wide"``: a row per answer, with columns ``annotator, prompt, order, weight`` (where the data have
+                them), ``item_0 ..``, ``answer`` or ``answer_0 ..`` (display positions), ``tied_0 ..`` and the named
+                columns. ``"long"``: a row per answer and alternative shown, with ``row, position, item`` and
+                ``answer``: 1 for the chosen and 0 elsewhere; ranks from 1 (tied alternatives share one, 0 is not
+                ranked); 1 and -1 for best and worst; the grade; missing throughout for a skip.
+
+        Example:
+            >>> import annosim as an
+            >>> data = an.PreferenceData(an.Items(names=["tea", "milk"]), [[1, 0]], answer=[0])
+            >>> data.to_frame("long")[["item", "answer"]].values.tolist()
+            [['milk', 1], ['tea', 0]]
+        """
+        from annosim.data.frames import to_frame
+
+        return to_frame(self, layout)
+
+    @classmethod
+    def from_frame(
+        cls, frame: pd.DataFrame, items: Items | None = None, feedback: Any = None, menu_size: int | None = None
+    ) -> PreferenceData:
+        """Data from a frame of the layout that :meth:`to_frame` writes (wide or long, told by its columns).
+
+        Args:
+            frame: the frame. Text columns are coded in order of first appearance; categories keep their codes.
+            items: the item set; by default the names found, without features.
+            feedback: kind of answer, where the frame does not remember it (``frame.attrs``); ``"choice"`` by default.
+            menu_size: places on a menu, for long frames in which the last places are always empty.
+
+        Raises:
+            DataError: neither layout, blanks, unknown items, or values out of range; the row is named.
+        """
+        from annosim.data.frames import from_frame
+
+        return from_frame(frame, items, feedback, menu_size)
+
+    def to_parquet(self, path: str | os.PathLike[str]) -> None:
+        """One parquet file with everything, hidden truth in its metadata; see :mod:`annosim.data.parquet`."""
+        from annosim.data.parquet import write_parquet
+
+        write_parquet(self, path)
+
+    @classmethod
+    def from_parquet(cls, path: str | os.PathLike[str]) -> PreferenceData:
+        """Read a file that :meth:`to_parquet` wrote (memory-mapped), or all shards of a directory."""
+        from annosim.data.shards import read_parquet
+
+        return read_parquet(path)
 
     # ---- towards rules ---------------------------------------------------------------------------------------------
 

@@ -1,0 +1,237 @@
+"""Any run of rows of a data set: who is asked, which menus, which answers, by whichever path was chosen.
+
+Rows are numbered annotator by annotator. What is drawn for a row depends on its number alone, so that runs may be cut
+anywhere (chunks, threads, shards) and put together again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from annosim.designs import Design
+from annosim.kernels import reference, threads
+from annosim.kernels.dispatch import Path, choose
+from annosim.populations import Population
+from annosim.rules.base import View
+
+__all__ = ["Block", "Source"]
+
+#: Rows that one task of a thread fills: their menus and answers stay in the second-level cache.
+CHUNK = 1 << 16
+_GROUP = 64
+
+
+@dataclass(eq=False)
+class Block:
+    """Columns of a run of rows.
+
+    Attributes:
+        menu: ``(rows, k)`` int32.
+        answer: ``(rows,)`` or ``(rows, width)`` int8.
+        tied: ``(rows, k - 1)`` bool, or ``None``.
+        type: hidden types of the run's annotators.
+    """
+
+    menu: np.ndarray
+    answer: np.ndarray
+    tied: np.ndarray | None
+    type: np.ndarray
+
+
+class Source:
+    """Draws any annotators' rows of one replicate.
+
+    Args:
+        population, design: what is drawn.
+        seed: 0 .. 2**64 - 1.
+        path: ``"auto"``, ``"numba"`` or ``"reference"``.
+        threads: of compiled kernels; see :func:`annosim.kernels.threads.count`.
+
+    Example:
+        >>> import annosim as an
+        >>> people = an.Annotator(an.Tabular([0.0, 1.0]), an.Luce())
+        >>> source = Source(people, an.Design(an.Items(n=2), annotators=100), seed=0)
+        >>> bool((source.draw(0, 100, 0).menu[64:] == source.draw(64, 100, 0).menu).all())
+        True
+    """
+
+    def __init__(
+        self, population: Population, design: Design, seed: int, path: str = "auto", threads: int | None = None
+    ):
+        self.population, self.design, self.seed = population, design, seed
+        self.threads = threads
+        leaves = population.leaves()
+        self.num_leaves = len(leaves)
+        self.ties = any(leaf.rule.ties for leaf in leaves)
+        self.memory = any(leaf.rule.memory for leaf in leaves)
+        self.width = design.feedback.width(design.menu_size, self.ties)
+        self.flat = design.feedback.kind == "choice" and self.width == 1
+        self.path: Path = choose(population, design, seed, path)
+        self.starts = None if design.loads is None else np.r_[0, np.cumsum(design.loads)]
+
+    # ---- layout ----------------------------------------------------------------------------------------------------
+
+    def row_of(self, annotator: int) -> int:
+        """Number of an annotator's first row."""
+        return int(annotator * self.design.num_questions if self.starts is None else self.starts[annotator])
+
+    def layout(self, low: int, high: int) -> tuple[np.ndarray, np.ndarray]:
+        """Annotator and place in the annotator's sequence of the rows ``low .. high - 1``."""
+        row = np.arange(low, high)
+        if self.starts is None:
+            return row // self.design.num_questions, row % self.design.num_questions
+        annotator = np.searchsorted(self.starts, row, side="right") - 1
+        return annotator, row - self.starts[annotator]
+
+    def empty(self, rows: int, lead: tuple[int, ...] = ()) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Unfilled menu, answer and tied arrays with leading axes ``lead``."""
+        k = self.design.menu_size
+        menu = np.empty((*lead, rows, k), dtype=np.int32)
+        answer = np.empty((*lead, rows) if self.flat else (*lead, rows, self.width), dtype=np.int8)
+        return menu, answer, np.zeros((*lead, rows, k - 1), dtype=bool) if self.ties else None
+
+    # ---- drawing ---------------------------------------------------------------------------------------------------
+
+    def draw(self, first: int, last: int, replicate: int) -> Block:
+        """Everything that the annotators ``first .. last - 1`` say."""
+        menu, answer, tied = self.empty(self.row_of(last) - self.row_of(first))
+        types = self.types(first, last, replicate)
+        self.fill(menu, answer, tied, types, first, last, replicate)
+        return Block(menu, answer, tied, types)
+
+    def types(self, first: int, last: int, replicate: int) -> np.ndarray:
+        """Hidden types of the annotators ``first .. last - 1``."""
+        dtype = np.int8 if self.num_leaves <= 127 else np.int32
+        if self.num_leaves == 1:
+            return np.zeros(last - first, dtype=dtype)
+        if self.path.types is None:
+            return reference.types(self.population, self.seed, np.arange(first, last), replicate)
+        out = np.empty(last - first, dtype=dtype)
+        with _may_compile(self.path):
+            self._spread(lambda a, b: _aligned(self.path.types, out[a:b], first + a, replicate), last - first)
+        return out
+
+    def fill(self, menu, answer, tied, types: np.ndarray, first: int, last: int, replicate: int) -> None:
+        """Fill the columns of the annotators ``first .. last - 1``, whose hidden types are ``types``."""
+        if self.memory:
+            self._fill_with_memory(menu, answer, tied, types, first, last, replicate)
+            return
+        start = self.row_of(first)
+
+        def task(a: int, b: int) -> None:
+            part = None if tied is None else tied[a:b]
+            self._fill_rows(menu[a:b], answer[a:b], part, start + a, start + b, types, first, replicate)
+
+        with torch.no_grad(), _may_compile(self.path):
+            self._spread(task, len(menu))
+
+    def _spread(self, task, rows: int) -> None:
+        cuts = [*range(0, rows, CHUNK), rows]
+        workers = threads.count(self.threads) if self.path.answers is not None else 1
+        threads.run(lambda i: task(cuts[i], cuts[i + 1]), range(len(cuts) - 1), workers)
+
+    def _fill_rows(self, menu, answer, tied, low: int, high: int, types, first: int, replicate: int) -> None:
+        layout = None
+        if self.path.menus is None or self.path.answers is None or self.num_leaves > 1 or not self._own_menus:
+            layout = self.layout(low, high)
+        if self.path.menus is not None and self._own_menus:
+            _aligned(self.path.menus, menu, low, replicate)
+        else:
+            menu[:] = self._other_menus(*layout, replicate)
+        of_row = None if self.num_leaves == 1 or layout is None else types[layout[0] - first]
+        if self.path.answers is None:
+            self._refer(menu, answer, tied, low, layout, np.zeros(len(menu), np.int8) if of_row is None else of_row,
+                        replicate)  # fmt: skip
+        elif low % _GROUP == 0:
+            self.path.answers(menu, of_row, answer, tied, low, replicate)
+        else:
+            self._answers_unaligned(menu, of_row, answer, tied, low, replicate)
+
+    @property
+    def _own_menus(self) -> bool:
+        """Every row has its own menu, drawn at its own number."""
+        return self.design.overlap == 1 and self.design.questions != "all"
+
+    def _other_menus(self, annotator: np.ndarray, order: np.ndarray, replicate: int) -> np.ndarray:
+        """Menus that are shared by annotators, listed in order, or drawn by the reference."""
+        design = self.design
+        if design.questions == "all" or self.path.menus is None:
+            return reference.menus(design, self.seed, replicate, annotator, order).numpy()
+        entity = reference.question_entity(design, annotator, order)
+        low = int(entity.min()) // _GROUP * _GROUP
+        drawn = np.empty((int(entity.max()) + 1 - low, design.menu_size), dtype=np.int32)
+        self.path.menus(drawn, low, replicate)
+        return drawn[entity - low]
+
+    def _refer(self, menu, answer, tied, low, layout, of_row, replicate, previous=None) -> None:
+        annotator, order = layout
+        view = View(
+            items=self.design.items,
+            menu=torch.as_tensor(menu, dtype=torch.long),
+            feedback=self.design.feedback,
+            order=torch.as_tensor(order),
+            previous=previous,
+            annotator=torch.as_tensor(annotator),
+        )
+        row = low + np.arange(len(menu)) if np.ndim(low) == 0 else low
+        given = reference.answers(
+            self.population, view, self.seed, replicate, row, of_row, self.width, self.ties
+        )  # fmt: skip
+        answer[:] = given[0][:, 0] if self.flat else given[0]
+        if tied is not None:
+            tied[:] = given[1]
+
+    def _answers_unaligned(self, menu, of_row, answer, tied, low: int, replicate: int) -> None:
+        """The compiled answers need a first row that is a multiple of 64: walk a copy that begins at one."""
+        skip = low % _GROUP
+        pad = lambda x: None if x is None else np.concatenate([np.repeat(x[:1], skip, 0), x])  # noqa: E731
+        out, marks = pad(answer), pad(tied)
+        self.path.answers(pad(menu), pad(of_row), out, marks, low - skip, replicate)
+        answer[:] = out[skip:]
+        if tied is not None:
+            tied[:] = marks[skip:]
+
+    def _fill_with_memory(self, menu, answer, tied, types, first: int, last: int, replicate: int) -> None:
+        """Rules that remember: one question of everybody's sequence at a time."""
+        start = self.row_of(first)
+        annotator, order = self.layout(start, start + len(menu))
+        previous = torch.full((last - first, self.width), -1, dtype=torch.long)
+        with torch.no_grad():
+            for j in range(int(order.max()) + 1):
+                now = np.flatnonzero(order == j)
+                who = annotator[now] - first
+                asked = reference.menus(self.design, self.seed, replicate, annotator[now], order[now]).numpy()
+                menu[now] = asked
+                given = np.empty((len(now),) if self.flat else (len(now), self.width), dtype=np.int8)
+                marks = None if tied is None else np.empty((len(now), self.design.menu_size - 1), dtype=bool)
+                self._refer(asked, given, marks, start + now, (annotator[now], order[now]), types[who], replicate,
+                            previous[who])  # fmt: skip
+                answer[now] = given
+                if tied is not None:
+                    tied[now] = marks
+                previous[who] = torch.as_tensor(given, dtype=torch.long).reshape(len(now), self.width)
+
+
+def _aligned(fill: Any, out: np.ndarray, start: int, replicate: int) -> None:
+    """Fill from any first entity: kernels begin at multiples of 64."""
+    skip = start % _GROUP
+    if skip == 0:
+        fill(out, start, replicate)
+        return
+    longer = np.empty((len(out) + skip, *out.shape[1:]), dtype=out.dtype)
+    fill(longer, start - skip, replicate)
+    out[:] = longer[skip:]
+
+
+def _may_compile(path: Path) -> Any:
+    from contextlib import nullcontext
+
+    if path.answers is None and path.menus is None:
+        return nullcontext()
+    from annosim.kernels.compiled import announced
+
+    return announced()
