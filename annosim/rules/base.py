@@ -18,7 +18,7 @@ from annosim.items import Items
 from annosim.parameters import Model
 from annosim.random import Address
 
-__all__ = ["Answer", "Rule", "View"]
+__all__ = ["Answer", "Rule", "Tempered", "View"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,7 +170,8 @@ class Rule(Model):
         """``(rows, answers)``: the answer can be given to the row's menu (pads, ties, skips)."""
         filled = view.menu >= 0
         if view.feedback.kind == "rating":
-            return (answer.position >= 0).all(-1).expand(len(filled), -1) & filled.all(-1, keepdim=True)
+            given = (answer.position >= 0).all(-1) | (answer.skipped & self.skips)
+            return given.expand(len(filled), -1) & filled.all(-1, keepdim=True)
         padded = torch.cat([filled, torch.ones_like(filled[:, :1])], -1)
         on_menu = padded[:, answer.position].all(-1)  # position -1 reads the column of ones
         if view.feedback.kind == "ranking":
@@ -189,6 +190,24 @@ class Rule(Model):
             position = torch.where(tied.any(-1)[:, None], position[plain[0]], position)
             tied = None
         return Answer(position, tied)
+
+
+class Tempered(Rule):
+    """Base of rules whose index is the utility over a temperature.
+
+    Args:
+        temperature: positive; ``free(start)`` to estimate it.
+    """
+
+    def __init__(self, temperature: Any = 1.0):
+        super().__init__()
+        self.declare("temperature", temperature, "positive")
+
+    def index(self, u: torch.Tensor, items: Items) -> torch.Tensor:
+        """``u / temperature``, ``(..., n)``."""
+        if "temperature" in self._buffers and float(self.temperature) == 1.0:
+            return u  # keeps a network's float32
+        return u / self.temperature.to(u.dtype)
 
 
 def remaining_logsumexp(scores: torch.Tensor, position: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -225,6 +225,8 @@ class Lapse(Habit):
             lapsed = log_first(answer, view).to(attended.dtype)
         else:
             lapsed = log_uniform(answer, view, self.ties).to(attended.dtype)
+        if self.skips and self.how != "flip":  # who skips does not lapse
+            lapsed = lapsed + log_answered(self.rule, scores, answer, view)
         rate = self.rate.to(device=attended.device, dtype=attended.dtype)
         mixed = log_mix(attended, lapsed, rate)
         # a skip of the wrapped rule is not an answer that a lapse would give
@@ -283,6 +285,13 @@ class Skip(Habit):
         away = (draw < self.rate.to(scores.device))[:, None]
         tied = None if given.tied is None else given.tied & ~away
         return Answer(torch.where(away, -1, given.position), tied)
+
+
+def log_answered(rule: Rule, scores: torch.Tensor, answer: Answer, view: View) -> torch.Tensor:
+    """``log(1 - P(skip))`` of a rule that can skip, ``(..., rows)``."""
+    tied = None if answer.tied is None else torch.zeros_like(answer.tied)
+    skip = rule.log_prob(scores, Answer(torch.full_like(answer.position, -1), tied), view)
+    return torch.log1p(-skip.exp())
 
 
 # ---- answers that do not look at the scores ----------------------------------------------------------------------------
@@ -405,7 +414,7 @@ def canonical(answer: Answer) -> Answer:
     group = starts.cumsum(-1)
     live = answer.position >= 0
     key = torch.where(live, group * (width + 1) + answer.position, 10**6)
-    order = key.argsort(-1, stable=True)
+    order = key.argsort(dim=-1, stable=True)
     return Answer(answer.position.gather(-1, order), answer.tied)
 
 

@@ -62,6 +62,8 @@ _ALL = [
         ("dpo", "rules.luce:PBDE.dpo", "PBDE of DPO: beta (log p - log reference)"),
         ("geometric", "rules.luce:PBDE.geometric", "PBDE whose optimum is a geometric average with a reference"),
         ("length_normalised", "rules.luce:PBDE.length_normalised", "PBDE of per-token log-probability"),
+        ("rao_kupper", "rules.ties:RaoKupper", "pairs with ties below a threshold log theta"),
+        ("davidson", "rules.ties:Davidson", "ties of any order, any menu size, rankings with ties; delta"),
     ),
     *_entries(
         "habit",
@@ -69,6 +71,7 @@ _ALL = [
         ("position_bias", "rules.habits:PositionBias", "a logit shift by display position"),
         ("attribute_bias", "rules.habits:AttributeBias", "a taste for an attribute beside the utility"),
         ("length_bias", "rules.habits:LengthBias", "a taste for length (items' column 'length')"),
+        ("just_noticeable", "rules.ties:JustNoticeable", "differences below jnd are not seen (a guess, or a tie)"),
         ("skip", "rules.habits:Skip", "with probability rate no answer (kept as missing, counted)"),
     ),
 ]

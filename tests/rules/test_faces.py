@@ -1,0 +1,218 @@
+"""Every rule and habit, on every kind of feedback that it defines: the three faces agree, and the symmetries hold.
+
+False alarms: each sampling test rejects below 1e-9 (exact binomial with Bonferroni inside a test); with fewer than 400 of
+them the whole file's rate is below 4e-7, and the seeds are fixed.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import annosim as an
+from annosim.checks.faces import compare_faces, make_view, table_probabilities
+from annosim.feedback import Feedback
+from annosim.populations import gather
+
+LEVEL = 1e-9
+U = torch.tensor([0.3, -0.5, 0.9, 0.1, -0.2], dtype=torch.float64)
+ITEMS = an.Items(
+    features=np.array([[0.5, 1.0], [-0.3, 1.0], [0.8, -1.0], [0.1, 0.2], [-1.0, 0.4]]),
+    clusters=[0, 0, 1, 2, 2],
+    columns={"length": [1.0, 2.0, 3.0, 0.5, 1.5]},
+)
+
+RULES = {
+    "luce": lambda: an.Luce(0.8),
+    "rao_kupper": lambda: an.RaoKupper(1.7),
+    "davidson": lambda: an.Davidson(0.7),
+    "davidson_order3": lambda: an.Davidson([0.7, 1.3]),
+    "jnd": lambda: an.JustNoticeable(an.Luce(), 0.5),
+    "jnd_tie": lambda: an.JustNoticeable(an.Luce(), 0.5, respond="tie"),
+    "lapse": lambda: an.Lapse(an.Luce(), 0.2),
+    "lapse_ties": lambda: an.Lapse(an.Davidson([0.7, 0.3]), 0.3),
+    "lapse_flip": lambda: an.Lapse(an.Luce(), 0.2, how="flip"),
+    "lapse_flip_ties": lambda: an.Lapse(an.Davidson(0.9), 0.2, how="flip"),
+    "lapse_first": lambda: an.Lapse(an.Luce(), 0.2, how="first"),
+    "position_bias": lambda: an.PositionBias(an.Luce(), 0.4),
+    "length_bias": lambda: an.LengthBias(an.Luce(), 0.4),
+    "skip": lambda: an.Skip(an.Luce(), 0.3),
+    "skip_ties": lambda: an.Skip(an.Davidson(0.5), 0.3),
+    "nested": lambda: an.Lapse(an.Skip(an.Lapse(an.PositionBias(an.Luce(), 0.4), 0.1), 0.2), 0.1),
+}
+#: what a rule says depends on the side on which an alternative stands
+POSITIONAL = {"lapse_first", "position_bias", "nested"}
+PAIRS_ONLY = {"rao_kupper", "jnd_tie"}
+FEEDBACK = {
+    "pair": (Feedback("choice"), 2),
+    "choice3": (Feedback("choice"), 3),
+    "choice4": (Feedback("choice"), 4),
+    "ranking2": (Feedback("ranking"), 2),
+    "ranking3": (Feedback("ranking"), 3),
+    "ranking4": (Feedback("ranking"), 4),
+    "top2of4": (Feedback("top", depth=2), 4),
+    "best-worst3": (Feedback("best-worst"), 3),
+    "best-worst4": (Feedback("best-worst"), 4),
+    "rating2": (Feedback("rating", grades=3), 2),
+    "rating1": (Feedback("rating", grades=5), 1),
+}
+MENUS = {1: [[2]], 2: [[0, 1], [2, 0]], 3: [[0, 1, 2], [4, 2, 3]], 4: [[0, 1, 2, 3], [3, 4, 2, 1]]}
+
+
+def defined(name: str, kind: str) -> bool:
+    rule, (feedback, k) = RULES[name](), FEEDBACK[kind]
+    view = make_view(ITEMS, MENUS[k], feedback, ties=rule.ties)
+    try:
+        rule.check_kind(feedback)
+        table_probabilities(rule, U, view)
+    except (an.AnnosimError, TypeError):
+        return False
+    return True
+
+
+CASES = [(name, kind) for name in RULES for kind in FEEDBACK if defined(name, kind)]
+
+
+def case(name: str, kind: str, menus=None, order: int = 1):
+    rule, (feedback, k) = RULES[name](), FEEDBACK[kind]
+    return rule, make_view(ITEMS, MENUS[k] if menus is None else menus, feedback, order=order, ties=rule.ties)
+
+
+def test_every_rule_defines_something_and_pairs_only_rules_refuse_menus():
+    assert {name for name, _ in CASES} == set(RULES)
+    for name in PAIRS_ONLY:
+        assert (name, "choice3") not in CASES
+
+
+@pytest.mark.parametrize("name,kind", CASES)
+def test_probabilities_sum_to_one(name, kind):
+    rule, view = case(name, kind)
+    probability, _ = table_probabilities(rule, U, view)
+    assert (probability.sum(-1) - 1).abs().max() < 1e-12
+    assert probability.min() >= 0
+
+
+@pytest.mark.parametrize("name,kind", CASES)
+def test_sample_follows_the_table(name, kind):
+    rule, view = case(name, kind)
+    result = compare_faces(rule, U, view, draws=5_000, seed=17)
+    assert result.p_value > LEVEL, result
+
+
+@pytest.mark.parametrize("name,kind", CASES)
+def test_relabelling_items_permutes_the_law(name, kind):
+    rule, view = case(name, kind)
+    before, _ = table_probabilities(rule, U, view)
+    new_of_old = torch.tensor([3, 0, 4, 1, 2])
+    old_of_new = new_of_old.argsort()
+    items = ITEMS.with_(
+        features=ITEMS.features[old_of_new].numpy(),
+        names=[ITEMS.names[i] for i in old_of_new],
+        clusters=ITEMS.clusters[old_of_new].numpy(),
+        columns={key: np.asarray(value)[old_of_new.numpy()] for key, value in ITEMS.columns.items()},
+    )
+    moved = relabelled_rule(rule, old_of_new)
+    after, _ = table_probabilities(moved, U[old_of_new], make_view(
+        items, new_of_old[view.menu].numpy(), view.feedback, order=1, ties=rule.ties))
+    assert (before - after).abs().max() < 1e-12
+
+
+def relabelled_rule(rule, old_of_new):
+    """The rule after renaming items: its per-item numbers move along."""
+    moved = rule
+    for module in rule.modules():
+        if hasattr(module, "relabelled"):
+            moved = module.relabelled(old_of_new) if module is rule else moved
+    return moved
+
+
+@pytest.mark.parametrize("name,kind", [c for c in CASES if c[0] not in POSITIONAL])
+def test_permuting_places_permutes_the_law(name, kind):
+    """Any reordering of the menu's places permutes the answers alike (for a pair: swapping the two sides)."""
+    rule, view = case(name, kind)
+    k = view.k
+    before, space = table_probabilities(rule, U, view)
+    shuffle = np.roll(np.arange(k), 1)  # new place j shows what stood at old place shuffle[j]
+    _, moved = case(name, kind, menus=view.menu.numpy()[:, shuffle])
+    after, _ = table_probabilities(rule, U, moved)
+    match = permuted_answers(space, shuffle, view.feedback)
+    assert (before - after[:, match]).abs().max() < 1e-12
+
+
+def permuted_answers(space, shuffle, feedback) -> np.ndarray:
+    """Number of the answer that says the same after the places were shuffled."""
+    new_place = np.argsort(shuffle)
+    def key(answer, tied):
+        if feedback.kind == "rating":
+            return tuple(answer)
+        groups, group = [], []
+        for j, a in enumerate(answer):
+            if a >= 0:
+                group.append(a)
+            if tied is None or j >= len(tied) or not tied[j]:
+                groups.append(tuple(sorted(group)))
+                group = []
+        return tuple(g for g in groups if g)
+    def say(answer):
+        if feedback.kind == "rating":
+            return [answer[shuffle[j]] for j in range(len(answer))]
+        return [new_place[a] if a >= 0 else a for a in answer]
+    ties = [None] * len(space) if space.tied is None else list(space.tied)
+    number = {key(a, t): i for i, (a, t) in enumerate(zip(space.answer, ties, strict=True))}
+    return np.array([number[key(say(a), t)] for a, t in zip(space.answer, ties, strict=True)])
+
+
+@pytest.mark.parametrize("name,kind", CASES)
+def test_gradients_match_finite_differences(name, kind):
+    """Of every table entry, in the utilities and in all rule parameters together."""
+    rule, view = case(name, kind)
+    for module in rule.modules():
+        for key, value in list(module._buffers.items()):
+            if key in module.__dict__.get("_constraints", {}):
+                del module._buffers[key]
+                module.register_parameter(key, torch.nn.Parameter(value))
+
+    def table(u, *values):
+        named = dict(zip([n for n, _ in rule.named_parameters()], values, strict=True))
+
+        def run(u):
+            scores = gather(rule.index(u, ITEMS), view.menu)
+            return rule.table(scores, view, rule.space(view)).exp()
+
+        rule.forward = run
+        return torch.func.functional_call(rule, named, (u,))
+
+    start = [U.clone().requires_grad_(True)] + [p.detach().clone().requires_grad_(True) for _, p in rule.named_parameters()]
+    assert torch.autograd.gradcheck(table, tuple(start), eps=1e-6, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name,kind", CASES)
+def test_batches_over_leading_axes(name, kind):
+    rule, view = case(name, kind)
+    many = torch.stack([U, U.flip(0), 2 * U]).reshape(3, 1, -1).expand(3, 2, -1)
+    batch, _ = table_probabilities(rule, many, view)
+    single = torch.stack([table_probabilities(rule, u, view)[0] for u in (U, U.flip(0), 2 * U)])
+    assert batch.shape == (3, 2, *single.shape[1:])
+    assert (batch - single[:, None]).abs().max() < 1e-12
+
+
+@pytest.mark.parametrize("name,kind", CASES)
+def test_simulate_and_law_carry_the_rule(name, kind):
+    """Round trip through the encoding: simulated answers are in the law's space, and log_prob finds them possible."""
+    rule, (feedback, k) = RULES[name](), FEEDBACK[kind]
+    people = an.Annotator(an.Tabular(U.numpy()), rule)
+    design = an.Design(ITEMS, menu_size=k, feedback=feedback, annotators=40, questions=2)
+    data = an.simulate(people, design, seed=3)
+    if rule.memory:
+        return
+    view = data.view()
+    log_p = rule.log_prob(gather(rule.index(U, ITEMS), view.menu), data.answers(), view)
+    assert torch.isfinite(log_p).all()
+    probability, space = table_probabilities(rule, U, view)
+    from annosim.checks.faces import answer_numbers
+
+    number = answer_numbers(data.answers(), space)
+    assert (number >= 0).all()
+    found = probability[torch.arange(data.rows), torch.as_tensor(number)]
+    assert (found.log() - log_p).abs().max() < 1e-10
