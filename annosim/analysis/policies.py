@@ -1,0 +1,182 @@
+"""What a policy is worth: KL to the reference, win rates, expected utility and regret of each type, the worst group."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from annosim.analysis.borda import borda_scores
+from annosim.analysis.divergences import kl_divergence, prompt_sums
+from annosim.errors import ArgumentError
+from annosim.items import Items
+from annosim.populations import Population
+from annosim.results import Result
+from annosim.utilities import as_log_density
+
+__all__ = ["PolicyScore", "expected_utility", "score_policy", "win_rate", "win_rate_quantile"]
+
+
+def _masses(policy: Any, items: Items) -> torch.Tensor:
+    return (as_log_density(policy, items) + items.log_weights).exp()
+
+
+def _utilities(utility: Any, items: Items) -> torch.Tensor:
+    """``(types, n)`` float64: of a utility, a vector or table, or the indexed utilities of a population's leaves."""
+    if isinstance(utility, Population):
+        with torch.no_grad():
+            parts = utility.components(items)
+            rows = [(c.weight[:, None] * c.index.double()).sum(0) / c.weight.sum() for c in parts]
+            return torch.stack(rows).double()
+    value = utility(items).detach() if callable(utility) else torch.as_tensor(np.asarray(utility))
+    value = value.double().reshape(-1, value.shape[-1])
+    if value.shape[-1] != items.n or not bool(torch.isfinite(value).all()):
+        raise ArgumentError(f"utility: shape {tuple(value.shape)}; give {items.n} finite numbers per type")
+    return value
+
+
+def expected_utility(policy: Any, utility: Any, items: Items) -> np.ndarray:
+    """``E_x E_{pi(.|x)} u_k`` of each type, ``(types,)``, prompts with equal weight.
+
+    Args:
+        policy: a density, or its vector on the items.
+        utility: a utility, a vector, a ``(types, n)`` table, or a population (its leaves' indexed utilities).
+        items: on which both are evaluated.
+
+    Example:
+        >>> expected_utility([0.5, 0.5], [[0.0, 2.0], [1.0, 1.0]], Items(n=2)).tolist()
+        [1.0, 1.0]
+    """
+    return (_utilities(utility, items) @ _masses(policy, items) / items.num_prompts).numpy()
+
+
+def win_rate(policy: Any, utility: Any, items: Items, against: Any, per_prompt: bool = False) -> Any:
+    """Probability that a response of the policy has a higher utility than one of another policy, ties half.
+
+    Args:
+        policy, against: densities, or vectors on the items.
+        utility: one utility (or vector).
+        items: on which they are evaluated.
+        per_prompt: one number per prompt instead of their mean.
+
+    Example:
+        >>> win_rate([0.25, 0.75], [0.0, 1.0], Items(n=2), against=[0.5, 0.5])
+        0.625
+    """
+    u = _one(utility, items)
+    ours, theirs = _masses(policy, items).numpy(), _masses(against, items).numpy()
+    out = []
+    for prompt in items.prompts.unique().tolist():
+        ids = items.members(prompt).numpy()
+        _, level = np.unique(u[ids], return_inverse=True)
+        other = np.bincount(level, weights=theirs[ids])
+        below = np.cumsum(other) - other / 2
+        out.append(float(ours[ids] @ below[level]))
+    return torch.tensor(out, dtype=torch.float64) if per_prompt else float(np.mean(out))
+
+
+def win_rate_quantile(
+    policy: Any, utility: Any, items: Items, reference: Any, level: float = 0.85, per_prompt: bool = False
+) -> Any:
+    """Probability that a response of the policy beats the ``level`` quantile of the reference's utility.
+
+    Equality counts half; the quantile is the smallest value v with ``P_reference(u <= v) >= level``, prompt by prompt.
+
+    Example:
+        >>> win_rate_quantile([0., 0., 0., 1.], [0., 1., 2., 3.], Items(n=4), [.25] * 4, level=.75)
+        1.0
+    """
+    u = _one(utility, items)
+    ours, theirs = _masses(policy, items).numpy(), _masses(reference, items).numpy()
+    out = []
+    for prompt in items.prompts.unique().tolist():
+        ids = items.members(prompt).numpy()
+        order = ids[np.argsort(u[ids], kind="stable")]
+        upto = np.cumsum(theirs[order])
+        at = min(int(np.searchsorted(upto, level * upto[-1] - 1e-12)), len(ids) - 1)
+        bar = u[order[at]]
+        out.append(float(ours[ids] @ (0.5 * ((u[ids] > bar).astype(float) + (u[ids] >= bar)))))
+    return torch.tensor(out, dtype=torch.float64) if per_prompt else float(np.mean(out))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PolicyScore(Result):
+    """A policy's scores.
+
+    Attributes:
+        kl: KL to the reference, mean over prompts, nats.
+        win_rate: ``(types,)`` against one response of the reference, ties half.
+        win_rate_quantile: ``(types,)`` against the reference's 85 % quantile.
+        utility: ``(types,)`` expected utility.
+        regret: ``(types,)`` what each type loses against its favourite response of every prompt.
+        worst: the type with the largest regret.
+        borda: expected Borda score of its responses; ``None`` unless a population was given.
+    """
+
+    kl: float
+    win_rate: np.ndarray
+    win_rate_quantile: np.ndarray
+    utility: np.ndarray
+    regret: np.ndarray
+    worst: int
+    borda: float | None
+
+    def _lines(self):
+        show = lambda v: np.array2string(v, precision=4)  # noqa: E731
+        lines = [
+            ("KL to the reference", f"{self.kl:.4g} nats per prompt"),
+            ("win rate", show(self.win_rate)),
+            ("win rate against the quantile", show(self.win_rate_quantile)),
+            ("expected utility", show(self.utility)),
+            ("regret", show(self.regret)),
+            ("worst group", f"type {self.worst}"),
+        ]
+        return lines if self.borda is None else [*lines, ("Borda score", self.borda)]
+
+
+def score_policy(policy: Any, truth: Any, reference: Any, items: Items, level: float = 0.85) -> PolicyScore:
+    """Everything said of a policy, type by type.
+
+    Args:
+        policy: a density, or its vector on the items.
+        truth: a population, or utilities (one, or a ``(types, n)`` table).
+        reference: the policy it started from.
+        items: all responses of all prompts.
+        level: of the quantile.
+
+    Example:
+        >>> import annosim as an
+        >>> truth = an.Annotator(an.Tabular([0.0, 1.0]), an.Luce())
+        >>> score = score_policy([0.0, 1.0], truth, [0.5, 0.5], an.Items(n=2))
+        >>> score.regret.tolist(), score.win_rate.tolist(), round(score.kl, 4)
+        ([0.0], [0.75], 0.6931)
+    """
+    u = _utilities(truth, items)
+    gained = expected_utility(policy, u, items)
+    _, code = items.prompts.unique(return_inverse=True)
+    top = torch.full((len(u), items.num_prompts), -torch.inf, dtype=torch.float64)
+    best = top.scatter_reduce(1, code.expand(u.shape), u, "amax").mean(1).numpy()
+    regret = best - gained
+    borda = None
+    if isinstance(truth, Population):
+        scores = torch.nan_to_num(borda_scores(truth, items), nan=0.5)  # a response alone in its prompt
+        borda = float(prompt_sums(_masses(policy, items) * scores, items).mean())
+    return PolicyScore(
+        kl_divergence(policy, reference, items),
+        np.array([win_rate(policy, row, items, reference) for row in u]),
+        np.array([win_rate_quantile(policy, row, items, reference, level) for row in u]),
+        gained,
+        regret,
+        int(regret.argmax()),
+        borda,
+        settings={"level": level},
+    )
+
+
+def _one(utility: Any, items: Items) -> np.ndarray:
+    u = _utilities(utility, items)
+    if len(u) != 1:
+        raise ArgumentError(f"win rate: {len(u)} types; give one utility (a row of the table) at a time")
+    return u[0].numpy()

@@ -1,0 +1,375 @@
+r"""One policy for several groups: min-max regret, as a matrix game of policies and in its KL-regularised form.
+
+Conventions (see also Chidambaram et al. 2405.15065 and 2510.15716):
+
+* *Mixtures.* The deployed policy answers with policy j with probability ``w_j``. Group k's loss from policy j is
+  ``L_kj = E_{pi_k} r_k - E_{pi_j} r_k`` (``against="own"``), which is negative when another group's policy serves k
+  better than its own, or ``max_i E_{pi_i} r_k - E_{pi_j} r_k`` (``against="best"``), which never is. Expectations are
+  averaged over prompts, and one w serves them all.
+* *KL-regularised.* Group k values a policy at ``J_k(pi) = E_pi r_k - beta KL(pi || ref)``, whose maximum is ``pi_k``;
+  its regret is ``beta KL(pi || pi_k)`` exactly, whatever r_k is. The worst regret is least at a log-linear pool.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from annosim.analysis.divergences import prompt_sums
+from annosim.errors import ArgumentError
+from annosim.items import Items
+from annosim.policies.pools import linear_pool, log_linear_pool
+from annosim.policies.tilts import as_density, values_of
+from annosim.results import Result, versions
+from annosim.utilities import LogDensity, Tabular, as_log_density
+
+__all__ = ["MinMaxSolution", "loss_matrix", "matrix_game", "min_max_kl_regret", "min_max_regret"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class MinMaxSolution(Result):
+    """How a min-max policy was found.
+
+    Attributes:
+        weights: ``(J,)`` weights of the policies.
+        adversary: ``(K,)`` weights of the groups in the worst case (the dual solution).
+        regrets: ``(K,)`` regret of each group.
+        value: the largest of them.
+        gap: value minus the dual bound: how far the value can be from optimal at most.
+        iterations: of the solver.
+        losses: ``(K, J)`` the game, or ``None``.
+    """
+
+    weights: np.ndarray
+    adversary: np.ndarray
+    regrets: np.ndarray
+    value: float
+    gap: float
+    iterations: int
+    losses: np.ndarray | None = None
+
+    def _lines(self):
+        return [
+            ("weights", np.array2string(self.weights, precision=4)),
+            ("regrets", np.array2string(self.regrets, precision=4)),
+            ("worst regret", self.value),
+            ("duality gap", f"{self.gap:.3g}"),
+            ("method", self.settings.get("method")),
+        ]
+
+
+def matrix_game(losses: Any, method: str = "lp", iterations: int = 20_000) -> MinMaxSolution:
+    r"""``min_w max_k (L w)_k`` over the simplex, with the adversary's mixed strategy and the duality gap.
+
+    Args:
+        losses: ``(K, J)`` loss of group k under policy j.
+        method: ``"lp"`` (exact linear program, HiGHS) or ``"mwu"``: multiplicative weights on both sides, average
+            iterates, step ``sqrt(8 log(n) / T) / range``, gap at most ``range (sqrt(log J / 2T) + sqrt(log K / 2T))``.
+        iterations: T of ``"mwu"``.
+
+    Raises:
+        ArgumentError: losses not a finite table, or an unknown method.
+
+    Example:
+        >>> matrix_game([[1.0, -1.0], [-1.0, 1.0]]).weights.tolist()
+        [0.5, 0.5]
+    """
+    table = np.asarray(losses, dtype=np.float64)
+    if table.ndim != 2 or not table.size or not np.isfinite(table).all():
+        raise ArgumentError(f"matrix_game(losses=): shape {table.shape}; give a finite (groups, policies) table")
+    if method == "lp":
+        weights, adversary, count = _linear_program(table)
+    elif method == "mwu":
+        weights, adversary, count = _multiplicative_weights(table, iterations)
+    else:
+        raise ArgumentError(f"matrix_game(method={method!r}): 'lp' or 'mwu'")
+    regrets = table @ weights
+    gap = float(regrets.max() - (adversary @ table).min())
+    settings = {"method": method, **versions()}
+    return MinMaxSolution(weights, adversary, regrets, float(regrets.max()), gap, count, table, settings=settings)
+
+
+def _linear_program(table: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+    from scipy.optimize import linprog
+
+    groups, policies = table.shape
+    found = linprog(
+        np.r_[np.zeros(policies), 1.0],
+        A_ub=np.c_[table, -np.ones(groups)],
+        b_ub=np.zeros(groups),
+        A_eq=np.r_[np.ones(policies), 0.0][None],
+        b_eq=[1.0],
+        bounds=[(0, None)] * policies + [(None, None)],
+        method="highs",
+    )
+    if not found.success:  # a finite game always has a value: only a solver failure leads here
+        raise ArithmeticError(f"the linear program of the game failed: {found.message}")
+    weights = np.clip(found.x[:-1], 0, None)  # HiGHS may return -1e-17
+    adversary = np.clip(-found.ineqlin.marginals, 0, None)
+    return weights / weights.sum(), adversary / adversary.sum(), int(found.nit)
+
+
+def _multiplicative_weights(table: np.ndarray, iterations: int) -> tuple[np.ndarray, np.ndarray, int]:
+    if iterations < 1:
+        raise ArgumentError(f"matrix_game(iterations={iterations}): at least 1")
+    groups, policies = table.shape
+    spread = float(np.ptp(table)) or 1.0
+    step_w = np.sqrt(8 * np.log(policies) / iterations) / spread
+    step_a = np.sqrt(8 * np.log(groups) / iterations) / spread
+    log_w, log_a = np.zeros(policies), np.zeros(groups)
+    sum_w, sum_a = np.zeros(policies), np.zeros(groups)
+    for _ in range(iterations):
+        w = np.exp(log_w - log_w.max())
+        a = np.exp(log_a - log_a.max())
+        w, a = w / w.sum(), a / a.sum()
+        sum_w += w
+        sum_a += a
+        log_w -= step_w * (a @ table)
+        log_a += step_a * (table @ w)
+    return sum_w / iterations, sum_a / iterations, iterations
+
+
+def loss_matrix(policies: Sequence[Any], rewards: Sequence[Any], items: Items, against: str = "own") -> np.ndarray:
+    """``L_kj``: what group k loses under policy j, mean over prompts, ``(K, J)``.
+
+    Args:
+        policies: J densities; with ``against="own"`` the k-th is group k's own, so J >= K.
+        rewards: K utilities, or vectors on the items.
+        items: on which both are evaluated.
+        against: ``"own"`` or ``"best"`` (see the conventions of this module).
+
+    Raises:
+        ArgumentError: fewer policies than groups with ``against="own"``, or an unknown convention.
+
+    Example:
+        >>> loss_matrix([[1., 0.], [0., 1.]], [[1., 0.], [0., 3.]], Items(n=2)).tolist()
+        [[0.0, 1.0], [3.0, 0.0]]
+    """
+    value = expected_rewards(policies, rewards, items)
+    if against == "best":
+        return value.max(1, keepdims=True) - value
+    if against != "own":
+        raise ArgumentError(f"min_max_regret(against={against!r}): 'own' or 'best'")
+    if len(policies) < len(rewards):
+        raise ArgumentError(
+            f"min_max_regret: {len(policies)} policies for {len(rewards)} groups; against='own' needs group k's own "
+            "policy in place k, against='best' does not"
+        )
+    return np.diag(value[:, : len(value)])[:, None] - value
+
+
+def expected_rewards(policies: Sequence[Any], rewards: Sequence[Any], items: Items) -> np.ndarray:
+    """``E_x E_{pi_j(.|x)} r_k``, ``(K, J)``, prompts with equal weight."""
+    r = torch.stack([values_of(reward, items, "rewards") for reward in rewards])
+    mass = torch.stack([(as_log_density(p, items) + items.log_weights).exp() for p in policies])
+    return (r @ mass.T / items.num_prompts).numpy()
+
+
+def min_max_regret(
+    policies: Sequence[Any],
+    rewards: Sequence[Any],
+    items: Items | None = None,
+    *,
+    against: str = "own",
+    method: str = "lp",
+    iterations: int = 20_000,
+) -> LogDensity:
+    """The mixture of policies with the smallest worst regret over groups.
+
+    Args:
+        policies: densities, group k's own in place k.
+        rewards: the groups' utilities (or vectors on the items).
+        items: may be left out when policies are vectors or tabular.
+        against: regret against each group's ``"own"`` policy (may be negative) or the ``"best"`` of all (never is).
+        method, iterations: see :func:`matrix_game`.
+
+    Returns:
+        A density; ``policy.solution`` is the :class:`MinMaxSolution`.
+
+    Raises:
+        ArgumentError: see :func:`loss_matrix`.
+
+    Example:
+        >>> policy = min_max_regret([[1., 0.], [0., 1.]], [[1., 0.], [0., 3.]])
+        >>> policy.solution.weights.tolist(), policy.solution.value
+        ([0.25, 0.75], 0.75)
+    """
+    items = _items(items, policies, rewards)
+    found = matrix_game(loss_matrix(policies, rewards, items, against), method, iterations)
+    found.settings["against"] = against
+    policy = linear_pool(policies, found.weights)
+    policy.solution = found  # type: ignore[assignment]
+    return policy
+
+
+def min_max_kl_regret(
+    policies: Sequence[Any],
+    items: Items | None = None,
+    *,
+    beta: float = 1.0,
+    per_prompt: bool = False,
+    tolerance: float = 1e-10,
+) -> LogDensity:
+    r"""The policy with the smallest worst KL-regularised regret: ``min_pi max_k beta E_x KL(pi(.|x) || pi_k(.|x))``.
+
+    It is the log-linear pool ``prod_k pi_k^{w_k}`` with one w for all prompts that maximises
+    ``-E_x log sum_y prod_k pi_k(y|x)^{w_k}`` (minimax duality: the inner problem is convex in pi, linear in w). With
+    ``per_prompt=True`` every prompt has its own w: another problem, in which regret is bounded prompt by prompt.
+
+    Args:
+        policies: densities with common support.
+        items: may be left out when policies are vectors or tabular.
+        beta: positive; scales the regrets, not the policy.
+        per_prompt: a w for each prompt.
+        tolerance: of the duality gap (in units of beta) beyond which the solver refuses to answer.
+
+    Returns:
+        A density; ``policy.solution`` is the :class:`MinMaxSolution` (``weights`` are ``(prompts, K)`` per prompt).
+
+    Raises:
+        ArgumentError: beta not positive, or policies without common support in a prompt.
+
+    Example:
+        >>> policy = min_max_kl_regret([[.8, .2], [.2, .8]])
+        >>> policy.solution.weights.round(6).tolist(), policy.mass(Items(n=2)).numpy().round(6).tolist()
+        ([0.5, 0.5], [0.5, 0.5])
+    """
+    if not beta > 0:
+        raise ArgumentError(f"min_max_kl_regret(beta={beta}): a number above 0")
+    items = _items(items, policies, ())
+    densities = [as_density(p, "min_max_kl_regret(policies=)") for p in policies]
+    logs = torch.stack([as_log_density(p, items) for p in densities]).numpy()
+    mass = items.weights.numpy()
+    blocks = [items.members(prompt).numpy() for prompt in items.prompts.unique().tolist()]
+    groups = [blocks] if not per_prompt else [[block] for block in blocks]
+    solved = [_pool_weights(logs, mass, group, tolerance) for group in groups]
+    weights = np.stack([s[0] for s in solved])
+    if per_prompt:
+        pool = _pool_per_prompt(logs, weights, items)
+    else:
+        pool = log_linear_pool(densities, weights[0])
+    regrets = beta * _mean_kl(pool, logs, items)
+    value = float(np.mean([beta * s[1] for s in solved])) if per_prompt else float(regrets.max())
+    pool.solution = MinMaxSolution(  # type: ignore[assignment]
+        weights if per_prompt else weights[0],
+        weights if per_prompt else weights[0],
+        regrets,
+        value,
+        float(np.max([beta * s[2] for s in solved])),
+        int(sum(s[3] for s in solved)),
+        settings={"method": "dual Newton", "per_prompt": per_prompt, "beta": beta, **versions()},
+    )
+    return pool
+
+
+def _pool_weights(logs: np.ndarray, mass: np.ndarray, blocks: list[np.ndarray], tolerance: float):
+    """Weights, worst mean KL, duality gap and iterations for prompts that share one w.
+
+    The dual is minimising the convex ``f(w) = mean_x log sum_y m(y) prod_k pi_k(y)^{w_k}`` over the simplex; its
+    gradient is ``E log pi_k`` under the pool, its Hessian their mean covariance. A quasi-Newton run finds the support;
+    Newton steps on the support's optimality conditions finish it.
+    """
+    from scipy.optimize import minimize
+
+    tables = [np.where(np.isneginf(logs[:, b]), -1e300, logs[:, b]) for b in blocks]
+    masses = [mass[b] for b in blocks]
+    count = len(logs)
+
+    def evaluate(w: np.ndarray):
+        f, g, h = 0.0, np.zeros(count), np.zeros((count, count))
+        for table, m in zip(tables, masses, strict=True):
+            keep = ~(table <= -1e299).any(0)
+            if not keep.any():
+                raise ArgumentError(
+                    "min_max_kl_regret: the policies share no item with positive probability in a prompt"
+                )
+            inside = table[:, keep]
+            e = w @ inside + np.log(m[keep])
+            top = e.max()
+            p = np.exp(e - top)
+            f += top + np.log(p.sum())
+            p /= p.sum()
+            mean = inside @ p
+            g += mean
+            h += (inside * p) @ inside.T - np.outer(mean, mean)
+        return f / len(tables), g / len(tables), h / len(tables)
+
+    if count == 1:
+        return np.ones(1), 0.0, 0.0, 0
+    start = np.full(count, 1 / count)
+    found = minimize(
+        lambda w: evaluate(w)[:2],
+        start,
+        jac=True,
+        method="SLSQP",
+        bounds=[(0, 1)] * count,
+        constraints=[{"type": "eq", "fun": lambda w: w.sum() - 1, "jac": lambda w: np.ones(count)}],
+        options={"ftol": 1e-14, "maxiter": 500},
+    )
+    w, steps = _polish(np.clip(found.x, 0, None) / np.clip(found.x, 0, None).sum(), evaluate)
+    f, g, _ = evaluate(w)
+    # KL(pool || pi_k) = E[sum_j w_j log pi_j] - f - E log pi_k, averaged over prompts
+    regrets = w @ g - f - g
+    gap = float(regrets.max() + f)
+    if gap > max(tolerance, 1e-12 * abs(f)):
+        raise ArithmeticError(f"min_max_kl_regret: duality gap {gap:.3g} above tolerance={tolerance}; raise it")
+    return w, float(regrets.max()), gap, int(found.nit) + steps
+
+
+def _polish(w: np.ndarray, evaluate: Any, steps: int = 30) -> tuple[np.ndarray, int]:
+    """Newton on the active support: gradients equal there, weights sum to one; leaves the simplex never."""
+    active = w > 1e-7
+    w = np.where(active, w, 0.0)
+    w = w / w.sum()
+    for step in range(steps):
+        f, g, h = evaluate(w)
+        at = np.flatnonzero(active)
+        k = len(at)
+        system = np.block([[h[np.ix_(at, at)], np.ones((k, 1))], [np.ones((1, k)), np.zeros((1, 1))]])
+        move = np.linalg.lstsq(system, np.r_[-g[at], 0.0], rcond=None)[0][:k]
+        shrink = min(1.0, *(0.99 * w[at][move < 0] / -move[move < 0])) if (move < 0).any() else 1.0
+        trial = w.copy()
+        trial[at] += shrink * move
+        if evaluate(trial)[0] > f + 1e-15 * abs(f) or np.abs(trial - w).max() < 1e-16:
+            return w, step
+        w = trial / trial.sum()
+    return w, steps
+
+
+def _pool_per_prompt(logs: np.ndarray, weights: np.ndarray, items: Items) -> LogDensity:
+    from annosim.policies.tilts import ItemDensity
+
+    _, code = items.prompts.unique(return_inverse=True)
+    total = np.zeros(items.n)
+    for k in range(len(logs)):
+        w = weights[code.numpy(), k]
+        total += np.where(w > 0, w * np.where(w > 0, logs[k], 0.0), 0.0)
+    for prompt in items.prompts.unique().tolist():
+        ids = items.members(prompt).numpy()
+        total[ids] -= total[ids].max()
+    return ItemDensity(np.exp(total))
+
+
+def _mean_kl(pool: LogDensity, logs: np.ndarray, items: Items) -> np.ndarray:
+    log_p = as_log_density(pool, items)
+    mass = log_p.exp() * items.weights
+    gap = torch.where(mass > 0, log_p - torch.as_tensor(logs), 0.0)
+    return prompt_sums(mass * gap, items).mean(-1).numpy()
+
+
+def _items(items: Items | None, policies: Sequence[Any], rewards: Sequence[Any]) -> Items:
+    """The item set, or the one that vectors and tabular policies imply."""
+    if items is not None:
+        return items
+    if not len(policies):
+        raise ArgumentError("min_max_regret(policies=): needs at least one policy")
+    for one in [*policies, *rewards]:
+        inner = getattr(one, "energy", one)
+        values = inner.values if isinstance(inner, Tabular) else getattr(inner, "values", inner)
+        if isinstance(values, torch.Tensor | np.ndarray | list | tuple):
+            return Items(n=len(values))
+    raise ArgumentError("min_max_regret(items=): needed, because no policy is a vector on the items; pass items=")

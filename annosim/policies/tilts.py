@@ -1,0 +1,198 @@
+"""Gibbs tilts: the exact optimum of KL-regularised reward maximisation."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from annosim.analysis.divergences import kl_divergence, prompt_sums
+from annosim.errors import ArgumentError
+from annosim.items import Items
+from annosim.utilities import LogDensity, Utility, as_log_density, segment_logsumexp
+
+__all__ = ["ItemDensity", "gibbs", "gibbs_at_kl", "gibbs_path", "log_partition"]
+
+
+class _LogValues(Utility):
+    """Log densities on a known item set; ``-inf`` is mass zero."""
+
+    def __init__(self, values: torch.Tensor):
+        super().__init__()
+        self.register_buffer("values", values)
+
+    def forward(self, items: Items) -> torch.Tensor:
+        if items.n != self.values.shape[-1]:
+            raise ArgumentError(f"this density is given on {self.values.shape[-1]} items but there are {items.n}")
+        return self.values
+
+
+class ItemDensity(LogDensity):
+    """A fixed density given by its numbers on one item set (normalised within each prompt); zeros are allowed.
+
+    Args:
+        values: ``(n,)`` nonnegative densities with respect to ``items.weights``, up to a factor per prompt.
+
+    Raises:
+        ArgumentError: a value is negative or not finite.
+
+    Example:
+        >>> ItemDensity([1.0, 3.0, 0.0]).mass(Items(n=3)).numpy().round(12).tolist()
+        [0.25, 0.75, 0.0]
+    """
+
+    def __init__(self, values: Any):
+        vector = torch.as_tensor(np.asarray(values), dtype=torch.float64)
+        if vector.ndim != 1 or not bool((torch.isfinite(vector) & (vector >= 0)).all()):
+            raise ArgumentError("ItemDensity(values=): n finite nonnegative numbers, one per item")
+        super().__init__(_LogValues(vector.log()))
+
+
+def frozen(value: Any, what: str) -> Any:
+    """A copy in which nothing is free: a policy does not move when what it was made of is trained further."""
+    if isinstance(value, nn.Module):
+        return copy.deepcopy(value).requires_grad_(False)
+    if callable(getattr(value, "log_prob", None)):
+        return copy.deepcopy(value)
+    raise ArgumentError(f"{what}: {type(value).__name__}; give a utility, or a density such as an.LogDensity(...)")
+
+
+def as_density(value: Any, what: str) -> Any:
+    """A frozen density: of a density itself, or of its vector of densities on the items."""
+    if callable(getattr(value, "log_prob", None)):
+        return frozen(value, what)
+    if isinstance(value, nn.Module):
+        raise ArgumentError(f"{what}: {type(value).__name__} is not a density; wrap it as an.LogDensity(...)")
+    return ItemDensity(value)
+
+
+def values_of(utility: Any, items: Items, what: str = "utility") -> torch.Tensor:
+    """Utilities of all items as float64, checked to be finite.
+
+    Raises:
+        ArgumentError: a value is NaN or infinite; the item is named.
+    """
+    out = utility(items) if callable(utility) else torch.as_tensor(np.asarray(utility))
+    out = out.detach().double()
+    if out.shape != (items.n,):
+        raise ArgumentError(f"{what}: shape {tuple(out.shape)}, expected ({items.n},)")
+    bad = ~torch.isfinite(out)
+    if bool(bad.any()):
+        at = int(torch.nonzero(bad)[0])
+        raise ArgumentError(f"{what}: item {items.names[at]!r} has value {float(out[at])}; utilities must be finite")
+    return out
+
+
+class _Tilt(Utility):
+    def __init__(self, reference: Any, utility: Utility, gamma: float):
+        super().__init__()
+        self.reference, self.utility, self.gamma = reference, utility, gamma
+
+    def forward(self, items: Items) -> torch.Tensor:
+        log_reference = as_log_density(self.reference, items)
+        u = values_of(self.utility, items)
+        if self.gamma > 0:
+            return log_reference + u / self.gamma
+        inside = torch.where(torch.isneginf(log_reference), -torch.inf, u)
+        _, code = items.prompts.unique(return_inverse=True)
+        top = torch.full((items.num_prompts,), -torch.inf, dtype=torch.float64).scatter_reduce(0, code, inside, "amax")
+        return torch.where(inside == top[code], log_reference, -torch.inf)
+
+
+def gibbs(reference: Any, utility: Utility, gamma: float) -> LogDensity:
+    r"""The Gibbs tilt ``pi(y|x) = pi_0(y|x) exp(u(x, y) / gamma) / Z(x)``.
+
+    It maximises ``E_pi u - gamma KL(pi || pi_0)`` prompt by prompt (Wang et al. 2402.00742, section 2; the maximum is
+    ``gamma log Z``).
+
+    Args:
+        reference: a density, or its vector on the items.
+        utility: what is maximised; for a transformed reward pass ``an.lsc(...)``.
+        gamma: at least 0; 0 is the limit, the reference restricted to each prompt's best items; infinity gives the
+            reference back.
+
+    Raises:
+        ArgumentError: ``gamma`` is negative or NaN; a utility is not finite (when the policy is evaluated).
+
+    Example:
+        >>> import annosim as an
+        >>> policy = gibbs([0.5, 0.5], an.Tabular([0.0, 1.0]), gamma=1.0)
+        >>> policy.mass(an.Items(n=2)).numpy().round(4).tolist()
+        [0.2689, 0.7311]
+    """
+    if not gamma >= 0:
+        raise ArgumentError(f"gibbs(gamma={gamma}): a number of at least 0")
+    return LogDensity(
+        _Tilt(as_density(reference, "gibbs(reference=)"), frozen(utility, "gibbs(utility=)"), float(gamma))
+    )
+
+
+def gibbs_path(reference: Any, utility: Utility, gammas: Sequence[float]) -> list[LogDensity]:
+    """One tilt per gamma.
+
+    Example:
+        >>> import annosim as an
+        >>> [round(float(p.mass(an.Items(n=2))[1]), 3) for p in gibbs_path([.5, .5], an.Tabular([0., 1.]), [1., .5])]
+        [0.731, 0.881]
+    """
+    return [gibbs(reference, utility, gamma) for gamma in gammas]
+
+
+def log_partition(reference: Any, utility: Utility, gamma: float, items: Items) -> torch.Tensor:
+    """``log Z(x) = log E_{pi_0} exp(u / gamma)`` for each prompt, ``(prompts,)`` float64.
+
+    Example:
+        >>> import annosim as an
+        >>> log_partition([0.5, 0.5], an.Tabular([3.0, 3.0]), 1.0, an.Items(n=2)).tolist()
+        [3.0]
+    """
+    if not gamma > 0:
+        raise ArgumentError(f"log_partition(gamma={gamma}): a number above 0")
+    total = as_log_density(reference, items) + items.log_weights + values_of(utility, items) / gamma
+    log_z = segment_logsumexp(total, items.prompts)
+    count = prompt_sums(torch.ones(items.n, dtype=torch.float64), items)
+    return prompt_sums(log_z, items) / count
+
+
+def gibbs_at_kl(reference: Any, utility: Utility, kl: float, items: Items, tolerance: float = 1e-10) -> LogDensity:
+    """The tilt whose mean KL to the reference over prompts is ``kl`` nats (the KL falls strictly in gamma).
+
+    Args:
+        reference, utility: as in :func:`gibbs`.
+        kl: above 0, below the KL of the limit gamma -> 0.
+        items: the prompts over which the KL is averaged.
+
+    Returns:
+        The policy; its ``gamma`` is ``policy.energy.gamma``.
+
+    Raises:
+        ArgumentError: no gamma reaches this KL; the message says what the limit is.
+
+    Example:
+        >>> import annosim as an
+        >>> policy = gibbs_at_kl([0.5, 0.5], an.Tabular([0.0, 1.0]), 0.1, an.Items(n=2))
+        >>> round(kl_divergence(policy, [0.5, 0.5], an.Items(n=2)), 9)
+        0.1
+    """
+    from scipy.optimize import brentq
+
+    log_reference = as_log_density(reference, items)
+    u = values_of(utility, items)
+    log_mass = log_reference + items.log_weights
+
+    def excess(log_gamma: float) -> float:
+        scaled = u * np.exp(-log_gamma)
+        log_pi = log_mass + scaled - segment_logsumexp(log_mass + scaled, items.prompts)
+        gap = torch.where(torch.isneginf(log_mass), 0.0, log_pi - log_mass)
+        return float(prompt_sums(log_pi.exp() * gap, items).mean()) - kl
+
+    top = kl_divergence(gibbs(reference, utility, 0.0), reference, items)
+    scale = float((u.max() - u.min()).clamp_min(1e-300))
+    low, high = np.log(scale) - 12, np.log(scale) + 12
+    if not kl > 0 or excess(low) < 0 or excess(high) > 0:
+        raise ArgumentError(f"gibbs_at_kl(kl={kl}): reachable values lie above 0 and below {top:.6g} nats")
+    return gibbs(reference, utility, float(np.exp(brentq(excess, low, high, xtol=tolerance))))

@@ -1,0 +1,150 @@
+"""Clustering, calibration, agreement, Borda and policy scores: closed forms and invariances."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import annosim as an
+from annosim.analysis import (
+    adjusted_rand,
+    agreement,
+    borda_counts,
+    borda_scores,
+    brier_score,
+    calibration_curve,
+    calibration_error,
+    calibration_slope,
+    clustering_accuracy,
+    expected_utility,
+    log_loss,
+    score_policy,
+    win_rate,
+    win_rate_quantile,
+)
+from annosim.errors import AnswerKindError, ArgumentError, NotIdentifiedError
+
+
+def test_adjusted_rand_by_hand_and_by_symmetry():
+    # the example of Hubert and Arabie's formula: contingency [[1, 1, 0], [1, 2, 1], [0, 0, 4]]
+    a = [0, 0, 1, 1, 1, 1, 2, 2, 2, 2]
+    b = [0, 1, 0, 1, 1, 2, 2, 2, 2, 2]
+    assert adjusted_rand(a, b) == pytest.approx(0.31257344300822565)
+    assert adjusted_rand(b, a) == pytest.approx(adjusted_rand(a, b))
+    renamed = [{0: 9, 1: 4, 2: 7}[x] for x in b]
+    assert adjusted_rand(a, renamed) == pytest.approx(adjusted_rand(a, b))
+    assert adjusted_rand([0] * 5, [1] * 5) == 1.0 and adjusted_rand(range(5), range(5)) == 1.0
+
+
+def test_adjusted_rand_is_zero_on_average_for_random_labels():
+    rng = np.random.default_rng(0)
+    scores = [adjusted_rand(rng.integers(3, size=60), rng.integers(4, size=60)) for _ in range(2000)]
+    # mean of 2,000 within six standard errors (false-alarm rate 2e-9)
+    assert abs(np.mean(scores)) < 6 * np.std(scores) / np.sqrt(2000)
+
+
+def test_clustering_accuracy_with_unequal_numbers_of_types():
+    assert clustering_accuracy([0, 0, 1, 1], [0, 1, 2, 2]) == 0.75
+    assert clustering_accuracy([0, 1, 2, 3], [0, 0, 0, 0]) == 0.25
+    with pytest.raises(ArgumentError, match="one of each"):
+        adjusted_rand([0, 1], [0])
+
+
+def test_proper_scores_are_minimised_by_the_truth():
+    rng = np.random.default_rng(0)
+    p = rng.uniform(0.05, 0.95, 200)
+    for score in (brier_score, log_loss):
+        assert score(p, p) <= min(score(np.clip(p + d, 0, 1), p) for d in (-0.05, 0.01, 0.05))
+    assert log_loss([1.0], [0]) == np.inf and log_loss([1.0, 0.0], [1, 0]) == 0.0
+
+
+def test_calibration_curve_and_error():
+    curve = calibration_curve([0.05, 0.05, 0.95, 1.0], [0, 1, 1, 1], bins=10, weight=[1, 1, 2, 2])
+    assert curve.tolist() == pytest.approx(np.array([[0.05, 0.5, 2.0], [0.975, 1.0, 4.0]]))
+    assert calibration_error([0.05, 0.05], [0, 1]) == pytest.approx(0.45)
+
+
+def test_calibration_slope_recovers_a_scale():
+    rng = np.random.default_rng(0)
+    logit = rng.normal(size=400)
+    share = 1 / (1 + np.exp(-0.4 * logit))  # infinite data: shares
+    assert calibration_slope(logit, share).slope == pytest.approx(0.4, abs=1e-8)
+    assert calibration_slope(10 * logit, share).slope == pytest.approx(0.04, abs=1e-9)
+    with pytest.raises(NotIdentifiedError, match="separate"):
+        calibration_slope([1.0, -1.0], [1, 0])
+
+
+def test_agreement_within_and_between():
+    menus = [[0, 1], [1, 0], [0, 1], [1, 0]]
+    # annotator 0 always takes item 0, annotator 1 always item 1, whatever the side
+    data = an.PreferenceData(an.Items(n=2), menu=menus, answer=[0, 1, 1, 0], annotator=[0, 0, 1, 1])
+    found = agreement(data)
+    assert (found.within, found.between, found.pairs_within, found.pairs_between) == (1.0, 0.0, 2, 4)
+    ties = an.PreferenceData(
+        an.Items(n=2), menu=[[0, 1]] * 3, answer=[[0, 1], [0, -1], [1, -1]], tied=[[True], [False], [False]]
+    )
+    assert agreement(ties).between == 0.0
+    assert np.isnan(agreement(ties).within)
+    ratings = an.PreferenceData(an.Items(n=2), menu=[[0, 1]], answer=[[3, 4]], feedback="rating")
+    with pytest.raises(AnswerKindError):
+        agreement(ratings)
+
+
+def test_krippendorff_alpha_by_hand():
+    # two questions, two annotators each: agree, disagree; 3 a's and 1 b in all, expected disagreement 6/12
+    data = an.PreferenceData(
+        an.Items(n=2), menu=[[0, 1]] * 4, answer=[0, 0, 0, 1], annotator=[0, 1, 2, 3], prompt=[0, 0, 1, 1]
+    )
+    assert agreement(data).alpha == pytest.approx(1 - 0.5 / 0.5)
+    same = an.PreferenceData(an.Items(n=2), menu=[[0, 1]] * 2, answer=[0, 0], annotator=[0, 1])
+    assert np.isnan(agreement(same).alpha)
+
+
+def test_borda_orders_as_bradley_terry_for_one_type_and_is_linear_in_types():
+    items = an.Items(n=5)
+    rng = np.random.default_rng(0)
+    one, two = (an.Annotator(an.Tabular(rng.normal(size=5)), an.Luce()) for _ in range(2))
+    assert borda_scores(one, items).argsort().tolist() == one.utility.values.argsort().tolist()
+    mixed = borda_scores(an.Mixture([one, two], weights=[0.3, 0.7]), items)
+    assert mixed.tolist() == pytest.approx((0.3 * borda_scores(one, items) + 0.7 * borda_scores(two, items)).tolist())
+    assert float(mixed.mean()) == pytest.approx(0.5)
+
+
+def test_borda_counts_estimate_borda_scores():
+    items = an.Items(n=4)
+    people = an.Annotator(an.Tabular([0.0, 0.5, 1.0, -1.0]), an.Luce())
+    data = an.simulate(people, an.Design(items, annotators=20_000), seed=0)
+    # each score is a mean of about 10,000 answers: six standard errors of at most .005 (false-alarm rate 1e-8)
+    assert borda_counts(data) == pytest.approx(borda_scores(people, items).numpy(), abs=6 * 0.5 / np.sqrt(9_000))
+
+
+def test_borda_counts_of_rankings_and_choices():
+    ranking = an.PreferenceData(an.Items(n=3), menu=[[2, 1, 0]], answer=[[1, 0, 2]], feedback="ranking")
+    assert borda_counts(ranking).tolist() == [0.0, 1.0, 0.5]
+    choice = an.PreferenceData(an.Items(n=3), menu=[[2, 1, 0]], answer=[1])
+    assert borda_counts(choice).tolist() == [0.0, 1.0, 0.0]
+
+
+def test_win_rates():
+    items = an.Items(n=3)
+    pi0 = [1 / 3] * 3
+    u = an.Tabular([0.0, 1.0, 1.0])
+    assert win_rate(pi0, u, items, pi0) == pytest.approx(0.5)
+    assert win_rate([0.0, 1.0, 0.0], u, items, pi0) == pytest.approx(1 / 3 + 1 / 3)
+    assert win_rate([0.0, 1.0, 0.0], u, items, pi0) + win_rate(pi0, u, items, [0.0, 1.0, 0.0]) == pytest.approx(1)
+    assert win_rate_quantile([0.0, 1.0, 0.0], u, items, pi0, 0.3) == 1.0
+    assert win_rate_quantile([0.0, 1.0, 0.0], u, items, pi0, 0.5) == 0.5
+
+
+def test_policy_scores_of_a_mixture():
+    items = an.Items(n=4, prompts=[0, 0, 1, 1])
+    people = an.Mixture(
+        [an.Annotator(an.Tabular(v), an.Luce()) for v in ([0.0, 1.0, 0.0, 3.0], [2.0, 0.0, 0.0, 0.0])],
+        weights=[0.5, 0.5],
+    )
+    score = score_policy([0.0, 1.0, 0.0, 1.0], people, [0.5] * 4, items)
+    assert score.utility.tolist() == [2.0, 0.0]
+    assert score.regret.tolist() == [0.0, 1.0] and score.worst == 1
+    assert score.kl == pytest.approx(np.log(2))
+    assert expected_utility([0.5] * 4, people, items).tolist() == [1.0, 0.5]
+    assert 0 < score.borda < 1
