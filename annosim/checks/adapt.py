@@ -1,0 +1,211 @@
+"""Adapters: other people's estimators, called with what they expect, as estimators of :class:`PreferenceData`.
+
+Each adapter is named after the package whose calling convention it speaks. No package is imported here: you hand in its
+function or class.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from annosim.checks.estimator import Estimator, as_estimator
+from annosim.data.preferences import PreferenceData
+from annosim.errors import CheckError, MissingDependencyError
+
+__all__ = ["ADAPTERS", "annosim", "choix", "crowdkit", "evalica", "load", "plain", "sklearn"]
+
+
+def choix(
+    function: Callable[..., Any], *, kind: str | None = None, tags: Iterable[str] = (), **settings: Any
+) -> Estimator:
+    """An algorithm of choix: ``f(n_items, data, **settings) -> params``.
+
+    Pairs are ``(winner, loser)`` tuples, rankings tuples of items, choices ``(winner, others)``; the kind is read from
+    the function's name (``ilsr_rankings``) unless given. ``ep_pairwise`` returns ``(mean, covariance)``.
+
+    Example:
+        >>> import choix as peer
+        >>> choix(peer.ilsr_pairwise, alpha=0.0).name
+        'choix.ilsr_pairwise(alpha=0.0)'
+    """
+    name = getattr(function, "__name__", "function")
+    kind = kind or ("ranking" if "ranking" in name else "choice" if "top1" in name else "pairwise")
+
+    def run(data: PreferenceData) -> Any:
+        out = function(data.items.n, _choix_data(data, kind), **settings)
+        return out[0] if isinstance(out, tuple) else out
+
+    declared = set(tags)
+    if settings.get("alpha"):
+        declared.add("regularised")
+    return as_estimator(run, kind, declared, name=_label("choix", name, settings), version=_version("choix"))
+
+
+def _choix_data(data: PreferenceData, kind: str) -> list[Any]:
+    _plain_answers(data)
+    menu = np.asarray(data.menu)
+    if kind == "ranking":
+        order = np.asarray(data.answer).astype(np.int64)
+        return [tuple(int(m[a]) for a in row if a >= 0) for m, row in zip(menu, order, strict=True)]
+    rows = np.arange(len(menu))
+    won = menu[rows, np.asarray(data.answer).astype(np.int64)]
+    if kind == "pairwise":
+        lost = menu[rows, 1 - np.asarray(data.answer).astype(np.int64)]
+        return list(zip(won.tolist(), lost.tolist(), strict=True))
+    return [(int(w), [int(i) for i in m if i != w and i >= 0]) for w, m in zip(won, menu, strict=True)]
+
+
+def evalica(
+    function: Callable[..., Any], *, kind: str = "pairwise", tags: Iterable[str] = (), **settings: Any
+) -> Estimator:
+    """A method of evalica: ``f(xs, ys, winners, weights=, **settings) -> result.scores``.
+
+    ``bradley_terry`` and ``newman`` return worths: their logarithm is the utility. All others are scores.
+    """
+    name = getattr(function, "__name__", "function")
+    worths = name.startswith(("bradley_terry", "newman"))
+
+    def run(data: PreferenceData) -> np.ndarray:
+        from evalica import Winner
+
+        answer = np.asarray(data.answer)
+        first = answer[:, 0] if answer.ndim == 2 else answer
+        tied = np.zeros(len(first), bool) if data.tied is None else np.asarray(data.tied)[:, 0]
+        words = [Winner.Draw if t else (Winner.X if a == 0 else Winner.Y) for a, t in zip(first, tied, strict=True)]
+        weights = None if data.weight is None else np.asarray(data.weight).tolist()
+        xs, ys = (np.asarray(data.menu)[:, side].tolist() for side in (0, 1))
+        scores = function(xs, ys, words, weights=weights, **settings).scores
+        out = scores.reindex(range(data.items.n)).to_numpy(dtype=float)
+        with np.errstate(divide="ignore"):
+            return np.log(out) if worths else out
+
+    declared = (
+        {"weights", *tags} | (set() if worths else {"score"}) | ({"sequential"} if name.startswith("elo") else set())
+    )
+    return as_estimator(run, kind, declared, name=_label("evalica", name, settings), version=_version("evalica"))
+
+
+def crowdkit(
+    cls: Callable[..., Any], *, kind: str = "pairwise", tags: Iterable[str] = (), **settings: Any
+) -> Estimator:
+    """An aggregation class of crowd-kit: ``cls(**settings).fit_predict(frame with worker, left, right, label)``.
+
+    Its scores are worths: their logarithm is the utility.
+    """
+    name = getattr(cls, "__name__", "class")
+
+    def run(data: PreferenceData) -> np.ndarray:
+        import pandas as pd
+
+        _plain_answers(data)
+        menu = np.asarray(data.menu)
+        label = menu[np.arange(len(menu)), np.asarray(data.answer).astype(np.int64)]
+        frame = pd.DataFrame({
+            "worker": np.asarray(data.annotator_ids), "left": menu[:, 0], "right": menu[:, 1], "label": label,
+        })  # fmt: skip
+        scores = cls(**settings).fit_predict(frame)
+        with np.errstate(divide="ignore"):
+            return np.log(scores.reindex(range(data.items.n)).to_numpy(dtype=float))
+
+    return as_estimator(run, kind, tags, name=_label("crowdkit", name, settings), version=_version("crowd-kit"))
+
+
+def sklearn(cls: Callable[..., Any], *, kind: str = "pairwise", tags: Iterable[str] = (), **settings: Any) -> Estimator:
+    """A linear classifier of scikit-learn on differences: ``cls(fit_intercept=False, **settings).fit(X, y, weights)``.
+
+    Pairs become rows of ``e_left - e_right`` (or of feature differences for kind ``reward``); ``coef_`` are the
+    utilities (or the reward's weights).
+    """
+    name = getattr(cls, "__name__", "class")
+
+    def run(data: PreferenceData) -> np.ndarray:
+        _plain_answers(data)
+        menu = np.asarray(data.menu)
+        x = np.eye(data.items.n) if kind == "pairwise" else data.items.features.numpy()
+        y = (np.asarray(data.answer) == 0).astype(int)
+        difference = x[menu[:, 0]] - x[menu[:, 1]]
+        weight = None if data.weight is None else np.asarray(data.weight)
+        if len(set(y.tolist())) < 2:  # the left side always wins: show every pair both ways round
+            difference, y = np.concatenate([difference, -difference]), np.concatenate([y, 1 - y])
+            weight = None if weight is None else np.concatenate([weight, weight])
+        model = cls(fit_intercept=False, **settings).fit(difference, y, sample_weight=weight)
+        coef = np.asarray(model.coef_, dtype=float).reshape(-1)
+        return coef if kind == "pairwise" else x @ coef
+
+    declared = {"weights", *tags}
+    return as_estimator(run, kind, declared, name=_label("sklearn", name, settings), version=_version("scikit-learn"))
+
+
+def annosim(model: Callable[[PreferenceData], Any], *, kind: str = "pairwise", tags: Iterable[str] = (), name: str = "",
+            **settings: Any) -> Estimator:  # fmt: skip
+    """annosim's own ``fit`` of ``model(data)``, a function that makes the model for the data's items."""
+
+    def run(data: PreferenceData) -> Any:
+        from annosim.learning.fit import fit
+
+        return fit(model(data), data, **settings)
+
+    label = name or _label("annosim", "fit", settings)
+    return as_estimator(run, kind, {"weights", *tags}, returns="population", name=label, version=_version("annosim"))
+
+
+def plain(
+    function: Callable[..., Any], *, kind: str = "pairwise", tags: Iterable[str] = (), **settings: Any
+) -> Estimator:
+    """A function of :class:`PreferenceData` itself, with settings bound."""
+    name = getattr(function, "__name__", "function")
+    bound = (lambda data: function(data, **settings)) if settings else function
+    return as_estimator(bound, kind, tags, name=_label("", name, settings))
+
+
+#: name on the command line -> adapter
+ADAPTERS: dict[str, Callable[..., Estimator]] = {
+    "plain": plain,
+    "choix": choix,
+    "evalica": evalica,
+    "crowdkit": crowdkit,
+    "sklearn": sklearn,
+}
+
+
+def load(path: str) -> Any:
+    """The object at ``module:name`` (dots allowed in both).
+
+    Raises:
+        CheckError: no colon, no such module, or no such name in it.
+    """
+    module, _, name = path.partition(":")
+    if not module or not name:
+        raise CheckError(f"estimator {path!r}: write module:callable, for example choix:ilsr_pairwise")
+    try:
+        value: Any = importlib.import_module(module)
+    except ImportError as error:
+        raise CheckError(f"estimator {path!r}: cannot import {module!r} ({error}); is it installed?") from error
+    for part in name.split("."):
+        if not hasattr(value, part):
+            raise CheckError(f"estimator {path!r}: {module!r} has no {part!r}")
+        value = getattr(value, part)
+    return value
+
+
+def _plain_answers(data: PreferenceData) -> None:
+    if data.has_ties:
+        raise CheckError("this estimator has no ties; check it with kind='pairwise', or split ties first")
+
+
+def _label(package: str, name: str, settings: dict[str, Any]) -> str:
+    inside = ", ".join(f"{k}={v!r}" for k, v in settings.items())
+    return f"{package}.{name}({inside})" if package and settings else ".".join(filter(None, [package, name]))
+
+
+def _version(package: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(package)
+    except PackageNotFoundError as error:
+        raise MissingDependencyError(f"{package} is not installed; pip install {package}") from error
