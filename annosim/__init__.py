@@ -44,6 +44,10 @@ _NAMES: dict[str, str] = {
     "PreferenceData": "data.preferences",
     "read_csv": "data.pairs",
     "read_preflib": "data.preflib",
+    "read_parquet": "data.shards",
+    "open_shards": "data.shards",
+    "ShardWriter": "data.shards",
+    "concat": "data.shards",
     # verbs
     "law": "law",
     "Law": "law",
