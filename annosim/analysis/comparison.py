@@ -93,8 +93,8 @@ def compare(
         fitted: a ``Fit`` or a population.
         truth: the population from which data come (or would come).
         design: what was asked; laws are compared on it.
-        types: ``(annotators,)`` true types, for the clustering scores; by default those of the data that the fit
-            keeps, if it keeps them.
+        types: ``(annotators,)`` true types, for the clustering scores; by default those of the simulated data
+            that were fitted.
         max_outcomes: laws with more outcomes are not enumerated (see :func:`law_distance`).
         draws, seed: of the sample used then.
 
@@ -157,7 +157,7 @@ def favourite_regret(fitted: Population, truth: Population, alignment: Alignment
     return (loss / len(prompts)).numpy()
 
 
-def _densities(fitted: Population, truth: Population, alignment: Alignment, items: Items):
+def _densities(fitted: Population, truth: Population, alignment: Alignment, items: Items) -> np.ndarray | None:
     """Distances between the types' densities, or None unless every utility on both sides is a density."""
     theirs = [getattr(leaf, "utility", None) for leaf in fitted.leaves()]
     ours = [getattr(leaf, "utility", None) for leaf in truth.leaves()]
@@ -172,16 +172,24 @@ def _densities(fitted: Population, truth: Population, alignment: Alignment, item
 
 
 def _clustering(fitted: Any, types: Any) -> tuple[float | None, float | None]:
-    responsibilities = getattr(fitted, "responsibilities", None)
-    if types is None:
-        truth = getattr(getattr(fitted, "data", None), "truth", None) or {}
-        types = truth.get("type")
-    if responsibilities is None or types is None:
+    types = _true_types(fitted, types)
+    if types is None or not hasattr(type(fitted), "responsibilities"):
         return None, None
-    found = np.asarray(torch.as_tensor(responsibilities).detach()).argmax(-1)
-    if found.shape != np.asarray(types).shape:
-        raise ArgumentError(f"compare(types=): shape {np.asarray(types).shape}, expected {found.shape}")
+    found = torch.as_tensor(fitted.responsibilities).detach().numpy().argmax(-1)
+    if found.shape != types.shape:
+        raise ArgumentError(f"compare(types=): shape {types.shape}, expected {found.shape}")
     return adjusted_rand(types, found), clustering_accuracy(types, found)
+
+
+def _true_types(fitted: Any, types: Any) -> np.ndarray | None:
+    """True types of the annotators who answered, in the order of the responsibilities."""
+    data = getattr(getattr(fitted, "problem", None), "data", None)
+    if types is None:
+        types = (getattr(fitted, "extra", None) or {}).get("truth", {}).get("type")
+    if types is None:
+        return None
+    known = np.asarray(types)
+    return known if data is None or known.ndim != 1 else known[np.unique(data.annotator_ids)]
 
 
 def _show(values: Any) -> str:

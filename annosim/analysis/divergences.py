@@ -258,7 +258,9 @@ def _wider_support(p: Law, q: Law) -> bool:
     return bool(never.any())
 
 
-def _on_sampled_menus(truth, both, design: Design, draws: int, seed: int, settings) -> LawDistance:
+def _on_sampled_menus(
+    truth: Population, both: Population, design: Design, draws: int, seed: int, settings: dict[str, Any]
+) -> LawDistance:
     q_count = design.num_questions
     draws = max(1000, min(draws, int(4e5) // q_count))
     entity = np.arange(draws * q_count)

@@ -95,7 +95,10 @@ def fit(
         seed=seed, device=device, tolerance=tolerance, max_iterations=max_iterations, options=options,
     )  # fmt: skip
     row = choose(problem, solver)
-    return finish(problem, row.name, row.solve(problem))
+    result = finish(problem, row.name, row.solve(problem))
+    if data.truth:  # kept beside the result for compare; no solver sees it
+        result.extra["truth"] = dict(data.truth)
+    return result
 
 
 def finish(problem: Problem, name: str, solution: Solution) -> Fit:

@@ -27,7 +27,7 @@ class _Combined(Utility):
 
     def forward(self, items: Items) -> torch.Tensor:
         values = torch.stack([values_of(reward, items) for reward in self.rewards])
-        if self.kind == "sum":
+        if self.weights is not None:
             return self.weights @ values
         if self.kind == "minimum":
             return values.min(0).values

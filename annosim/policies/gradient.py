@@ -74,7 +74,9 @@ def kl_regularised_objective(policy: Any, utility: Any, reference: Any, gamma: f
     return prompt_sums(mass * (values_of(utility, items) - gamma * gap), items).mean()
 
 
-def surrogate(log_pi: torch.Tensor, ids: torch.Tensor, score: torch.Tensor, baseline: str, value: torch.Tensor):
+def surrogate(
+    log_pi: torch.Tensor, ids: torch.Tensor, score: torch.Tensor, baseline: str, value: torch.Tensor
+) -> torch.Tensor:
     """A number whose gradient is the Monte Carlo policy gradient.
 
     Args:
@@ -160,10 +162,13 @@ def policy_gradient(
         if step % every == 0:
             with torch.no_grad():
                 trace.append(float(kl_regularised_objective(trained, u, reference, gamma, items)))
-    return _report(trained, u, utility, reference, gamma, items, parameters, trace, steps, (batch, baseline, seed))
+    settings = {"batch": batch, "learning_rate": learning_rate, "baseline": baseline, "seed": seed}
+    return _report(trained, utility, reference, gamma, items, trace, steps, settings)
 
 
-def draw_responses(log_mass: torch.Tensor, members: list[torch.Tensor], batch: int, seed: int, step: int):
+def draw_responses(
+    log_mass: torch.Tensor, members: list[torch.Tensor], batch: int, seed: int, step: int
+) -> torch.Tensor:
     """``(prompts, batch)`` item ids drawn from each prompt's policy, at address (seed, step, prompt, draw)."""
     out = []
     draws = uniform53(seed, "training", np.arange(len(members))[:, None], np.arange(batch), step)
@@ -173,10 +178,20 @@ def draw_responses(log_mass: torch.Tensor, members: list[torch.Tensor], batch: i
     return torch.stack(out)
 
 
-def _report(trained, u, utility, reference, gamma, items, parameters, trace, steps, how) -> PolicyGradient:
-    objective = kl_regularised_objective(trained, u, reference, gamma, items)
+def _report(
+    trained: LogDensity,
+    utility: Utility,
+    reference: Any,
+    gamma: float,
+    items: Items,
+    trace: list[float],
+    steps: int,
+    settings: dict[str, Any],
+) -> PolicyGradient:
+    parameters = [p for p in trained.parameters() if p.requires_grad]
+    objective = kl_regularised_objective(trained, utility, reference, gamma, items)
     gradient = torch.autograd.grad(objective, parameters)
-    norm = float(torch.sqrt(sum((g.double() ** 2).sum() for g in gradient)))  # type: ignore[arg-type]
+    norm = float(torch.stack([(g.double() ** 2).sum() for g in gradient]).sum().sqrt())
     best = gibbs(reference, utility, gamma)
     return PolicyGradient(
         trained,
@@ -186,7 +201,7 @@ def _report(trained, u, utility, reference, gamma, items, parameters, trace, ste
         norm,
         np.array([*trace, float(objective.detach())]),
         steps,
-        settings={"gamma": gamma, "batch": how[0], "baseline": how[1], "seed": how[2], **versions()},
+        settings={"gamma": gamma, **settings, **versions()},
     )
 
 
@@ -217,6 +232,8 @@ class TokenEnergy(Utility):
         >>> policy.mass(all_sequences(2, 2)).tolist()
         [0.25, 0.25, 0.25, 0.25]
     """
+
+    logits: torch.Tensor
 
     def __init__(self, vocabulary: int, length: int):
         super().__init__()

@@ -266,7 +266,9 @@ def min_max_kl_regret(
     return pool
 
 
-def _pool_weights(logs: np.ndarray, mass: np.ndarray, blocks: list[np.ndarray], tolerance: float):
+def _pool_weights(
+    logs: np.ndarray, mass: np.ndarray, blocks: list[np.ndarray], tolerance: float
+) -> tuple[np.ndarray, float, float, int]:
     """Weights, worst mean KL, duality gap and iterations for prompts that share one w.
 
     The dual is minimising the convex ``f(w) = mean_x log sum_y m(y) prod_k pi_k(y)^{w_k}`` over the simplex; its
@@ -279,7 +281,7 @@ def _pool_weights(logs: np.ndarray, mass: np.ndarray, blocks: list[np.ndarray], 
     masses = [mass[b] for b in blocks]
     count = len(logs)
 
-    def evaluate(w: np.ndarray):
+    def evaluate(w: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         f, g, h = 0.0, np.zeros(count), np.zeros((count, count))
         for table, m in zip(tables, masses, strict=True):
             keep = ~(table <= -1e299).any(0)

@@ -19,6 +19,8 @@ __all__ = ["linear_pool", "log_linear_pool"]
 
 
 class _GeometricMean(Utility):
+    weights: torch.Tensor
+
     def __init__(self, policies: Sequence[Any], weights: torch.Tensor):
         super().__init__()
         self.policies = nn.ModuleList(policies)

@@ -21,6 +21,8 @@ __all__ = ["ItemDensity", "gibbs", "gibbs_at_kl", "gibbs_path", "log_partition"]
 class _LogValues(Utility):
     """Log densities on a known item set; ``-inf`` is mass zero."""
 
+    values: torch.Tensor
+
     def __init__(self, values: torch.Tensor):
         super().__init__()
         self.register_buffer("values", values)

@@ -80,12 +80,12 @@ class _All(GoodProbability):
         self.parts = nn.ModuleList(parts)
 
     def log_good(self, items: Items) -> torch.Tensor:
-        return torch.stack([part.log_good(items) for part in self.parts]).sum(0)  # type: ignore[operator,union-attr]
+        return torch.stack([part.log_good(items) for part in self.parts]).sum(0)  # type: ignore[operator]
 
 
 class _None(_All):
     def log_good(self, items: Items) -> torch.Tensor:
-        return torch.stack([part.log_bad(items) for part in self.parts]).sum(0)  # type: ignore[operator,union-attr]
+        return torch.stack([part.log_bad(items) for part in self.parts]).sum(0)  # type: ignore[operator]
 
 
 class _Any(_None):
