@@ -1,0 +1,275 @@
+"""Latent-class mixtures of Luce types: EM, then safeguarded Newton, from several starts; choice of the number of types."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from annosim.errors import NotIdentifiedError
+from annosim.items import Items
+from annosim.kernels import learning_mixture as kernels
+from annosim.learning.existence import connectivity
+from annosim.learning.gauge import by_weight
+from annosim.learning.generic import starting_points
+from annosim.learning.luce import STAGED, block_divergence
+from annosim.learning.problem import Problem, Solution, is_nll, register
+from annosim.learning.structure import LuceLeaf, luce_mixture
+from annosim.learning.sufficient import Orders, orders_from_data
+from annosim.populations import Mixture, Population
+
+__all__ = ["Panel", "panel_of", "solve_mixture"]
+
+#: largest number of free coordinates of one type for which the compiled Hessian is formed
+LARGEST_TYPE = 60
+WARM = 6
+
+
+@dataclass(eq=False)
+class Panel:
+    """A mixture's data and coordinates, ready for the compiled loops.
+
+    Attributes:
+        arguments: features ``(T, n, d)``, which ``(K,)``, offset ``(K, n)``, order, depth, length ``(C, ..)``, code
+            ``(rows,)``, start ``(B + 1,)``, weight ``(B,)``.
+        types, d: number of types, coordinates a type.
+        leaves: their structures.
+        free: indices of the free entries.
+        weights_free: the shares are estimated.
+        scale: ``(P,)`` for the tolerance.
+    """
+
+    arguments: tuple[np.ndarray, ...]
+    types: int
+    d: int
+    leaves: list[LuceLeaf]
+    free: np.ndarray
+    weights_free: bool
+    scale: np.ndarray
+    contrast: np.ndarray | None
+    orders: Orders
+
+    def theta(self, model: Mixture, items: Items) -> np.ndarray:
+        """The model's present parameters in these coordinates."""
+        w = np.zeros((self.types, self.d))
+        for t, leaf in enumerate(luce_mixture(model, items) or []):
+            if self.contrast is None:
+                source = leaf.annotator.utility.energy if leaf.density else leaf.annotator.utility
+                w[t] = source.weights.detach().double().numpy()
+            else:
+                u = (leaf.index_of(items) - leaf.g) / leaf.f
+                base = u[self.contrast]  # the reference item of each item's prompt
+                w[t] = (u - base)[self._kept()]
+        share = model.weights.detach().double().numpy()
+        share = np.maximum(share / share.sum(), 1e-6)
+        return np.r_[w.ravel(), np.log(share[:-1] / share[-1])]
+
+    def _kept(self) -> np.ndarray:
+        return np.flatnonzero(self.contrast != np.arange(len(self.contrast)))  # type: ignore[arg-type]
+
+    def values(self, theta: np.ndarray, items: Items) -> dict[str, torch.Tensor]:
+        """Named free parameters of the model at ``theta``."""
+        w, out = theta[: self.types * self.d].reshape(self.types, self.d), {}
+        for t, leaf in enumerate(self.leaves):
+            if leaf.kind == "known":
+                continue
+            prefix = f"types.{t}.utility." + ("energy." if leaf.density else "")
+            if self.contrast is None:
+                out[prefix + "weights"] = torch.as_tensor(w[t].copy())
+            else:
+                u = np.zeros(items.n)
+                u[self._kept()] = w[t]
+                out[prefix + "values"] = torch.as_tensor(leaf.utility_from_index(leaf.f * u + leaf.g, items))
+        if self.weights_free:
+            ratio = np.r_[theta[self.types * self.d :], 0.0]
+            share = np.exp(ratio - ratio.max())
+            out["weights"] = torch.as_tensor(share / share.sum())
+        return out
+
+
+def panel_of(model: Mixture, data: Any) -> Panel:
+    """Prepare a mixture of Luce types on some data (see :class:`Panel`)."""
+    items = data.items
+    leaves: list[LuceLeaf] = luce_mixture(model, items)  # type: ignore[assignment]
+    tabular = any(leaf.kind == "tabular" for leaf in leaves)
+    contrast, base = _contrast(items) if tabular else (None, items.features.double().numpy())
+    slopes = np.stack([leaf.f for leaf in leaves])
+    offset = np.stack([leaf.g for leaf in leaves])
+    if tabular:  # a known type among tables: all of it is offset
+        offset = np.stack([leaf.index_of(items) if leaf.kind == "known" else leaf.g for leaf in leaves])
+    distinct, which = np.unique(slopes, axis=0, return_inverse=True)
+    features = np.ascontiguousarray(distinct[:, :, None] * base[None])
+    orders, code, start, weight = _coded(data)
+    types, d = len(leaves), features.shape[2]
+    own = np.concatenate([np.full(d, leaf.kind != "known") for leaf in leaves])
+    weights_free = bool(model.weights.requires_grad) and types > 1
+    free = np.flatnonzero(np.r_[own, np.full(types - 1, weights_free)])
+    total = float(weight @ np.diff(start))
+    spread = np.maximum(base.std(0), 1e-300) if contrast is None else np.ones(d)
+    scale = np.r_[np.tile(np.maximum(total * spread, 1e-300), types), np.full(types - 1, weight.sum())]
+    arguments = (
+        features, which.reshape(-1).astype(np.int64), offset, orders.order, orders.depth, orders.length, code, start,
+        weight,
+    )  # fmt: skip
+    return Panel(arguments, types, d, leaves, free, weights_free, scale, contrast, orders)
+
+
+def _contrast(items: Items) -> tuple[np.ndarray, np.ndarray]:
+    """Reference item of each item's prompt ``(n,)`` and the one-hot coordinates of the other items ``(n, d)``."""
+    prompts = items.prompts.numpy()
+    first = {int(p): int(np.flatnonzero(prompts == p)[0]) for p in np.unique(prompts)}
+    reference = np.array([first[int(p)] for p in prompts])
+    kept = np.flatnonzero(reference != np.arange(items.n))
+    base = np.zeros((items.n, len(kept)))
+    base[kept, np.arange(len(kept))] = 1.0
+    return reference, base
+
+
+def _coded(data: Any) -> tuple[Orders, np.ndarray, np.ndarray, np.ndarray]:
+    """Distinct orders, the code of each row (rows sorted by annotator), starts of blocks, weights of blocks."""
+    ids = np.asarray(data.annotator_ids)
+    if len(ids) > 1 and not (np.diff(ids) >= 0).all():
+        data = data.take(np.argsort(ids, kind="stable"))
+        ids = np.asarray(data.annotator_ids)
+    orders = orders_from_data(data, np.ones(data.rows))
+    first = np.flatnonzero(np.r_[True, np.diff(ids) != 0])
+    start = np.r_[first, len(ids)].astype(np.int64)
+    weight = np.asarray(data.annotator_weight, dtype=np.float64)[ids[first]]
+    code, keep = _distinct(orders)
+    if keep is not None:
+        orders = Orders(orders.order[keep], orders.depth[keep], orders.length[keep], np.ones(len(keep)), orders.n)
+    return orders, code, start, weight
+
+
+def _distinct(orders: Orders) -> tuple[np.ndarray, np.ndarray | None]:
+    """Codes of equal orders when they can be many: when all orders fit in a small table, or are few after hashing."""
+    rows, k = orders.order.shape
+    base = orders.n + 1
+    if float(base) ** k * (k + 1) > 2.0**62 or rows < 64:
+        return np.arange(rows), None
+    number = orders.depth.astype(np.int64)
+    order = orders.order
+    if int(orders.depth.max()) == 1 and k > 2:  # the others of a choice stand in any order
+        order = np.concatenate([order[:, :1], np.sort(order[:, 1:], 1)[:, ::-1]], 1)
+    for j in range(k):
+        number = number * base + (order[:, j] + 1)
+    if len(np.unique(number[:: max(rows // 512, 1)])) > 300 and rows > 512:
+        return np.arange(rows), None
+    _, keep, code = np.unique(number, return_index=True, return_inverse=True)
+    return code.reshape(-1).astype(np.int64), keep
+
+
+def climb_from(panel: Panel, theta: np.ndarray, tolerance: float, max_iterations: int, precision: float, newton=True):
+    """Run the compiled loop from one point: (theta, value, gradient, information, status, iterations, steps, trace)."""
+    trace = np.zeros(max_iterations + 1)
+    share = np.full(panel.types, 1.0 / panel.types)
+    if not panel.weights_free:
+        ratio = np.r_[theta[panel.types * panel.d :], 0.0]
+        share = np.exp(ratio - ratio.max())
+        share = share / share.sum()
+    found = kernels.climb(
+        theta, panel.types, panel.d, *panel.arguments, share, panel.weights_free, panel.free, precision, panel.scale,
+        tolerance, max_iterations, WARM, newton, trace,
+    )  # fmt: skip
+    return (*found, trace[: found[5] + 1])
+
+
+def solve_mixture(problem: Problem, newton: bool = True) -> Solution:
+    """EM then Newton from every start; the best is kept."""
+    items = problem.items
+    panel = panel_of(problem.model, problem.data)  # type: ignore[arg-type]
+    notes = _judge(problem, panel, items)
+    precision = 0.0 if problem.prior is None else problem.prior.precision
+    found = []
+    for model in starting_points(problem):
+        theta = panel.theta(model, items)  # type: ignore[arg-type]
+        found.append(climb_from(panel, theta, problem.tolerance, problem.max_iterations, precision, newton))
+    values = [float(one[1]) for one in found]
+    best = found[int(np.argmax(values))]
+    return _solution(problem, panel, best, values, precision, notes, items)
+
+
+def _solution(problem, panel: Panel, best, values, precision, notes, items) -> Solution:
+    theta, value, gradient, information, status, iterations, steps, trace = best
+    population = problem.model.with_parameters(panel.values(theta, items))
+    if problem.model.weights.requires_grad and len({leaf.kind for leaf in panel.leaves}) == 1:
+        population = population.relabelled(by_weight(population))
+    log_likelihood = value + 0.5 * precision * float(theta[: panel.types * panel.d] @ theta[: panel.types * panel.d])
+    extra: dict[str, Any] = {"newton_steps": int(steps)}
+    if problem.is_projection:
+        extra["divergence"] = block_divergence(problem, log_likelihood)
+    total = float(panel.arguments[8].sum())
+    sub = information[np.ix_(panel.free, panel.free)]
+    return Solution(
+        population=population, log_likelihood=log_likelihood, objective=-value / total, converged=status == 1,
+        iterations=int(iterations), stopped_by={1: "gradient", 0: "iterations", 2: "rounding"}[int(status)],
+        gradient_norm=float(np.abs(gradient[panel.free]).max(initial=0.0)) / total, condition=_condition(sub),
+        why=f"mixture of {panel.types} Luce types: EM, then Newton on the whole likelihood ({steps} Newton steps)",
+        notes=notes, starts=values, trace=trace, extra=extra,
+    )  # fmt: skip
+
+
+def _condition(information: np.ndarray) -> float:
+    diagonal = information.diagonal()
+    if not len(diagonal) or not (diagonal > 0).all():
+        return float("inf")
+    d = 1.0 / np.sqrt(diagonal)
+    values = np.linalg.eigvalsh(information * d[:, None] * d)
+    return float(values[-1] / values[0]) if values[0] > 0 else float("inf")
+
+
+def _judge(problem: Problem, panel: Panel, items: Items) -> list[str]:
+    """Items that no answer shows or connects cannot be told for any type."""
+    if panel.contrast is None or problem.prior is not None:
+        prior = problem.prior
+        return [] if prior is None else [f"prior {prior} on every type's utilities (a posterior mode)"]
+    found = connectivity(panel.orders.graph(), items, panel.orders.involved > 0)
+    if (found.unseen or found.separate) and not problem.is_projection:
+        groups = [*([i] for i in found.unseen), *found.separate]
+        raise NotIdentifiedError(
+            found.message(items, "fit"),
+            items=[items.names[i] for g in groups for i in g],
+            components=[[items.names[i] for i in g] for g in groups],
+        )
+    if not found.exists:
+        return [
+            "some items never lost or never won: at least one type's utilities have no finite maximum; "
+            "treat its extreme utilities as bounds, or pass prior="
+        ]
+    return []
+
+
+def _applies(problem: Problem) -> bool:
+    if not is_nll(problem.objective) or problem.regulariser is not None or not isinstance(problem.model, Mixture):
+        return False
+    feedback = problem.design.feedback if problem.design is not None else problem.data.feedback
+    if feedback.kind not in STAGED or _other_prior(problem):
+        return False
+    leaves = luce_mixture(problem.model, problem.items)
+    if not leaves:
+        return False
+    kinds = {leaf.kind for leaf in leaves}
+    if "linear" in kinds:
+        return kinds == {"linear"}
+    small = problem.items.n - problem.items.num_prompts <= LARGEST_TYPE
+    return "tabular" in kinds and small
+
+
+def _other_prior(problem: Problem) -> bool:
+    """A prior on tables is not a quadratic in contrasts: left to automatic differentiation."""
+    return problem.prior is not None and (
+        not hasattr(problem.prior, "precision")
+        or any(leaf.kind == "tabular" for leaf in luce_mixture(problem.model, problem.items) or [])
+    )
+
+
+def _solve_plain(problem: Problem) -> Solution:
+    return solve_mixture(problem, newton=False)
+
+
+
+
+register("em-newton", _applies, solve_mixture)
+register("em", _applies, _solve_plain)
