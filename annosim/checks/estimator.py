@@ -60,7 +60,8 @@ class Estimator:
 
     def raw(self, data: PreferenceData) -> Any:
         """Call the function on data without their hidden truth."""
-        return self.function(data.for_learner())
+        # data without hidden truth are handed over as they are, also when a check went round their constructor
+        return self.function(data.for_learner() if data.truth else data)
 
     def __call__(self, data: PreferenceData) -> np.ndarray:
         """Centred utilities ``(n_items,)`` (types by items, in order of weight, for a mixture)."""

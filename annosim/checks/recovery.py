@@ -159,7 +159,7 @@ def check_coverage(estimator: Estimator, seed: int, replicates: int = 120) -> Fi
 
 
 @check(kinds=("mixture",), without={"regularised": "a penalty biases the estimate"}, statistical=True)
-def check_types_recovered(estimator: Estimator, seed: int, replicates: int = 20) -> Finding:
+def check_types_recovered(estimator: Estimator, seed: int, replicates: int = 30) -> Finding:
     """Two well separated types with ten answers each are recovered: utilities within 0.6 of the truth.
 
     Null: each replicate succeeds with probability at least one half (it is near one for maximum likelihood). The

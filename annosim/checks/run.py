@@ -71,7 +71,7 @@ def check_estimator(
         if check.statistical and not statistical:
             continue
         results.append(run_check(check, wrapped, seed, expected.get(check.name)))
-    settings = {"kind": kind, "tags": sorted(wrapped.tags), "seed": seed, "tolerance": tolerance, **versions()}
+    settings = {"kind": wrapped.kind, "tags": sorted(wrapped.tags), "seed": seed, "tolerance": tolerance, **versions()}
     return CheckReport(estimator=wrapped.name, results=results, settings=settings)
 
 
