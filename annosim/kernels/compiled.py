@@ -14,9 +14,11 @@ import numpy as np
 import torch
 
 from annosim.designs import Design
-from annosim.kernels import luce, menus
+from annosim.kernels import habits, luce, menus
 from annosim.populations import Annotator, Population
 from annosim.random import STREAMS
+from annosim.rules.base import Rule
+from annosim.rules.habits import _LEVEL_WORDS, AttributeBias, Habit, Lapse, LengthBias, PositionBias, Skip
 from annosim.rules.luce import Luce
 
 __all__ = ["Refusal", "answer_filler", "menu_filler", "type_filler"]
@@ -26,7 +28,7 @@ MenuFiller = Callable[[np.ndarray, int, int], None]
 #: fills ``(menu, types of the rows or None, answer, tied or None, first row, replicate)``
 AnswerFiller = Callable[..., None]
 
-_NO_BASE = np.empty(0, dtype=np.int32)
+_ONE_TYPE = np.empty(0, dtype=np.int8)
 #: ranges of utilities within one prompt that the odds form holds: float64 for choices, float32 arrivals for rankings
 _RANGE = {"choice": 600.0, "ranking": 120.0, "top": 120.0}
 
@@ -81,43 +83,124 @@ def type_filler(population: Population, seed: int) -> MenuFiller:
 
 
 def answer_filler(population: Population, design: Design, seed: int) -> AnswerFiller:
-    """Fills answers to given menus."""
-    leaves = population.leaves()
-    kind = design.feedback.kind
-    for leaf in leaves:
+    """Fills answers to given menus: one kernel for the rule, then one pass for every level of habits."""
+    stacks = [Stack.of(leaf, design) for leaf in population.leaves()]
+    ruled = _rule_filler(population, stacks, design, np.uint64(seed))
+    passes = _habit_passes(stacks, design, np.uint64(seed))
+
+    def fill(menu, types, answer, tied, start, replicate):
+        kind = _ONE_TYPE if types is None else types
+        ruled(menu, kind, answer, tied, start, replicate)
+        for one in passes:
+            one(menu, kind, answer.reshape(len(answer), -1), start, replicate)
+
+    return fill
+
+
+class Stack:
+    """An annotator's rule and its habits, taken apart.
+
+    Attributes:
+        rule: the innermost rule.
+        shift: ``(k,)`` numbers that position biases add.
+        lapses: level of the habit -> (how, rate).
+    """
+
+    def __init__(self, rule: Rule, shift: np.ndarray, lapses: dict[int, tuple[int, float]]):
+        self.rule, self.shift, self.lapses = rule, shift, lapses
+
+    @classmethod
+    def of(cls, leaf: Population, design: Design) -> Stack:
+        """The stack of a leaf, or a refusal."""
         if type(leaf) is not Annotator:
             raise Refusal(f"{type(leaf).__name__} has no compiled kernel")
-        if type(leaf.rule).sample is not Luce.sample:
-            raise Refusal(f"{type(leaf.rule).__name__} has no compiled kernel")
-    if kind not in _RANGE:
-        raise Refusal(f"feedback {kind!r} has no compiled kernel")
-    scores = torch.stack([leaf.index(design.items).detach().double() for leaf in leaves]).numpy()
-    odds = _odds(scores, design, _RANGE[kind])
-    n = design.items.n if len(leaves) > 1 else 0
-    key = np.uint64(seed)
-    if kind != "choice":
-        depth = min(design.feedback.depth or design.menu_size, design.menu_size)
-        with np.errstate(divide="ignore"):
-            inverse = 1.0 / odds
-        return lambda menu, types, answer, tied, start, replicate: luce.luce_ranking(
-            menu, _base(types, n), inverse, answer, start, depth, key, replicate
-        )
+        rule, shift, lapses = leaf.rule, np.zeros(design.menu_size), {}
+        while isinstance(rule, Habit):
+            if type(rule) is PositionBias:
+                zero = torch.zeros(1, design.menu_size, dtype=torch.float64)
+                shift = shift + rule.seen(zero, None)[0].detach().numpy()  # type: ignore[arg-type]
+            elif type(rule) in (Lapse, Skip):
+                how = habits.SKIP if type(rule) is Skip else _HOW[rule.how]  # type: ignore[attr-defined]
+                lapses[rule.level] = (how, float(rule.rate.detach()))
+            elif type(rule) not in (AttributeBias, LengthBias):
+                raise Refusal(f"{type(rule).__name__} has no compiled kernel")
+            rule = rule.rule
+        return cls(rule, shift, lapses)
+
+
+_HOW = {"uniform": habits.UNIFORM, "first": habits.FIRST, "flip": habits.FLIP}
+
+
+def _rule_filler(population: Population, stacks: list[Stack], design: Design, key: np.uint64) -> AnswerFiller:
+    samplers = {type(stack.rule).sample for stack in stacks}
+    kind, k = design.feedback.kind, design.menu_size
+    if len({type(stack.rule) for stack in stacks}) > 1 and samplers != {Luce.sample}:
+        raise Refusal("types with different rules")
+    name = type(stacks[0].rule).__name__
+    if samplers == {Luce.sample} and kind in _RANGE:
+        limit = _RANGE[kind]
+    elif name in _TIED and k == 2 and kind in ("choice", "ranking"):
+        limit = _RANGE["choice"]
+    else:
+        raise Refusal(f"{name} with feedback {kind!r} from menus of {k} has no compiled kernel")
+    shift = np.stack([stack.shift for stack in stacks])
+    if np.abs(shift).max() > limit / 2:
+        raise Refusal(f"position biases above {limit / 2:g}")
+    odds, bias = _odds(population, design, limit - 2 * np.abs(shift).max()), np.exp(shift)
     pads = design.menus is not None and bool((design.menus < 0).any())
-    kernel = luce.luce_pairs if design.menu_size == 2 and not pads else luce.luce_choice
+    if name in _TIED:
+        if pads:
+            raise Refusal("menus of one")
+        return _tied_filler(stacks, name, odds, bias, kind == "ranking", key)
+    if kind != "choice":
+        depth = min(design.feedback.depth or k, k)
+        with np.errstate(divide="ignore"):
+            scale = 1.0 / odds
+        return lambda menu, types, answer, tied, start, replicate: luce.luce_ranking(
+            menu, types, scale, 1.0 / bias, answer, start, depth, key, replicate
+        )
+    kernel = luce.luce_pairs if k == 2 and not pads else luce.luce_choice
     return lambda menu, types, answer, tied, start, replicate: kernel(
-        menu, _base(types, n), odds, answer, start, key, replicate
+        menu, types, odds, bias, answer.reshape(-1), start, key, replicate
     )
 
 
-def _base(types: np.ndarray | None, n: int) -> np.ndarray:
-    return _NO_BASE if n == 0 or types is None else types.astype(np.int32) * np.int32(n)
+#: rules of pairs with ties: name -> the attribute that says how likely a tie is
+_TIED = {"Davidson": "delta", "RaoKupper": "theta"}
 
 
-def _odds(scores: np.ndarray, design: Design, limit: float) -> np.ndarray:
-    """``exp(score)`` per type and item, centred within each prompt (each has its own gauge), one run per type."""
+def _tied_filler(stacks, name, odds, bias, ranking, key) -> AnswerFiller:
+    strength = np.array([float(getattr(stack.rule, _TIED[name]).detach().reshape(-1)[0]) for stack in stacks])
+    if any(stack.lapses for stack in stacks):
+        raise Refusal(f"lapses of {name} have no compiled kernel")
+    davidson = name == "Davidson"
+    return lambda menu, types, answer, tied, start, replicate: luce.tied_pairs(
+        menu, types, odds, bias, strength, davidson, ranking, answer, tied, start, key, replicate
+    )
+
+
+def _habit_passes(stacks: list[Stack], design: Design, key: np.uint64) -> list[AnswerFiller]:
+    kind, k = design.feedback.kind, design.menu_size
+    ranked, depth = kind != "choice", min(design.feedback.depth or k, k)
+    levels = sorted({(level, how) for stack in stacks for level, (how, _) in stack.lapses.items()})
+    passes = []
+    for level, how in levels:
+        rates = [stack.lapses.get(level, (how, 0.0)) for stack in stacks]
+        rate = np.array([r if h == how else 0.0 for h, r in rates])
+        passes.append(_habit_pass(rate, how, ranked, depth, _LEVEL_WORDS * level, key))
+    return passes
+
+
+def _habit_pass(rate, how, ranked, depth, word, key) -> AnswerFiller:
+    return lambda menu, types, answer, start, replicate: habits.replace_answers(
+        menu, types, rate, how, ranked, depth, answer, start, word, key, replicate
+    )
+
+
+def _odds(population: Population, design: Design, limit: float) -> np.ndarray:
+    """``exp(score)``, ``(types, n)``, centred within each prompt (each has its own gauge)."""
+    scores = torch.stack([leaf.index(design.items).detach().double() for leaf in population.leaves()]).numpy()  # type: ignore[attr-defined]
     prompts = design.items.prompts.numpy()
-    if scores.size >= 2**31:
-        raise Refusal("types times items exceed 2**31")
     if np.isnan(scores).any() or np.isposinf(scores).any():
         raise Refusal("a utility is NaN or +inf")
     centred = scores.copy()
@@ -131,7 +214,7 @@ def _odds(scores: np.ndarray, design: Design, limit: float) -> np.ndarray:
         if (high - low).max() > limit:
             raise Refusal(f"utilities range over more than {limit:g}")
         centred[:, prompts == prompt] = part - (high + low) / 2
-    return np.exp(centred).ravel()
+    return np.exp(centred)
 
 
 class announced:  # noqa: N801 - reads as a sentence: with announced(): ...

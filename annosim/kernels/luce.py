@@ -1,6 +1,6 @@
 """Luce's rule in compiled loops: choices by one uniform, rankings by a race of exponentials.
 
-Utilities come as a table of odds ``exp(score)``, one run of items per type; ``base`` says where a row's type begins.
+Utilities come as a table of odds ``exp(score)``, one row per type, and shifts by position as ``bias = exp(shift)``.
 Answers equal those of :meth:`annosim.rules.luce.Luce.sample` but where a uniform lies within rounding of a threshold.
 """
 
@@ -14,42 +14,52 @@ from numba.extending import intrinsic
 from annosim.kernels.generator import BLOCK, fill_words, uniform52, word_at
 from annosim.random import STREAMS
 
-__all__ = ["luce_choice", "luce_pairs", "luce_ranking"]
+__all__ = ["exponential", "luce_choice", "luce_pairs", "luce_ranking", "tied_pairs"]
 
 _ANSWER = STREAMS["answer"]
 _WHOLE = 4294967296.0  # 2**32
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
-def luce_pairs(menu, base, odds, out, start, key, replicate):
+def luce_pairs(menu, kind, odds, bias, out, start, key, replicate):
     """Choices from pairs, ``out (rows,)`` int8.
 
     The first is chosen when the uniform ``(word, next word)`` is at most ``a / (a + b)``. The first word decides unless
     the threshold falls inside its cell, which is one pair in 2**32: such a block is walked again with both words, so
     that probabilities far below 2**-32 are right.
+
+    Args:
+        menu: ``(rows, 2)`` int32 without pads.
+        kind: ``(rows,)`` type of each row's annotator; empty when there is one type.
+        odds: ``(types, n)`` ``exp(score)``.
+        bias: ``(types, k)`` ``exp(shift)`` of each display position.
+        out: filled.
+        start: number of the first row, a multiple of 64.
+        key, replicate: the address.
     """
     w = np.empty(BLOCK, np.uint32)
+    one, left, right = odds[0], bias[0, 0], bias[0, 1]
     for at in range(0, len(out), BLOCK):
-        rows, got = menu[at : at + BLOCK], out[at : at + BLOCK]
+        rows, got, types = menu[at : at + BLOCK], out[at : at + BLOCK], kind[at : at + BLOCK]
         fill_words(w, (start + at) // 64, key, _ANSWER, 0, replicate)
         open_cells = 0
-        if len(base) == 0:
+        if len(kind) == 0:
             for r in range(len(got)):
-                a, b = odds[uint64(rows[r, 0])], odds[uint64(rows[r, 1])]
+                a, b = one[uint64(rows[r, 0])] * left, one[uint64(rows[r, 1])] * right
                 low, mark = float64(w[r]) * (a + b), a * _WHOLE
                 got[r] = low >= mark
                 open_cells += (low < mark) & (low + (a + b) > mark)
         else:
-            from_type = base[at : at + BLOCK]
             for r in range(len(got)):
-                a, b = odds[uint64(from_type[r] + rows[r, 0])], odds[uint64(from_type[r] + rows[r, 1])]
+                t = uint64(types[r])
+                a, b = odds[t, uint64(rows[r, 0])] * bias[t, 0], odds[t, uint64(rows[r, 1])] * bias[t, 1]
                 low, mark = float64(w[r]) * (a + b), a * _WHOLE
                 got[r] = low >= mark
                 open_cells += (low < mark) & (low + (a + b) > mark)
         if open_cells:
             for r in range(len(got)):
-                of = base[at + r] if len(base) else 0
-                a, b = odds[of + rows[r, 0]], odds[of + rows[r, 1]]
+                t = types[r] if len(kind) else 0
+                a, b = odds[t, rows[r, 0]] * bias[t, 0], odds[t, rows[r, 1]] * bias[t, 1]
                 low, mark = float64(w[r]) * (a + b), a * _WHOLE
                 if low < mark and low + (a + b) > mark:
                     second = word_at(start + at + r, key, _ANSWER, 1, replicate)
@@ -57,8 +67,8 @@ def luce_pairs(menu, base, odds, out, start, key, replicate):
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
-def luce_choice(menu, base, odds, out, start, key, replicate):
-    """Choices from menus of any size, ``out (rows,)`` int8; pads (-1) are never chosen."""
+def luce_choice(menu, kind, odds, bias, out, start, key, replicate):
+    """Choices from menus of any size, ``out (rows,)`` int8; pads (-1) are never chosen. Arguments as for pairs."""
     k = menu.shape[1]
     w = np.empty(BLOCK, np.uint32)
     value = np.empty((k, BLOCK), np.float64)
@@ -66,7 +76,7 @@ def luce_choice(menu, base, odds, out, start, key, replicate):
     for at in range(0, len(out), BLOCK):
         rows, got = menu[at : at + BLOCK], out[at : at + BLOCK]
         fill_words(w, (start + at) // 64, key, _ANSWER, 0, replicate)
-        gather(rows, base[at : at + BLOCK], odds, value, 0.0)
+        gather(rows, kind[at : at + BLOCK], odds, bias, value, 0.0)
         total[:], sum_to[:], got[:] = 0.0, 0.0, 0
         for j in range(k):
             for r in range(BLOCK):
@@ -89,28 +99,29 @@ def luce_choice(menu, base, odds, out, start, key, replicate):
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
-def luce_ranking(menu, base, inverse_odds, out, start, depth, key, replicate):
+def luce_ranking(menu, kind, scale, bias, out, start, depth, key, replicate):
     """Rankings (the first ``depth`` places), ``out (rows, k)`` int8, -1 beyond the depth and at pads.
 
-    Item ``j`` arrives at ``-log(u_j) / exp(score_j)``; its place is the number of items that arrive before it.
+    Item ``j`` arrives at ``-log(u_j) exp(-score_j)``; its place is the number of items that arrive before it. ``scale``
+    and ``bias`` hold ``exp(-score)`` and ``exp(-shift)``.
     """
     k = menu.shape[1]
     w = np.empty(BLOCK, np.uint32)
-    scale = np.empty((k, BLOCK), np.float64)
+    value = np.empty((k, BLOCK), np.float64)
     arrival, place = np.empty((k, BLOCK), np.float32), np.empty((k, BLOCK), np.int32)
     for at in range(0, len(out), BLOCK):
         rows, got = menu[at : at + BLOCK], out[at : at + BLOCK]
-        gather(rows, base[at : at + BLOCK], inverse_odds, scale, np.inf)
+        gather(rows, kind[at : at + BLOCK], scale, bias, value, np.inf)
         for j in range(k):
             fill_words(w, (start + at) // 64, key, _ANSWER, j, replicate)
-            times, scales = arrival[j], scale[j]
+            times, scales = arrival[j], value[j]
             for r in range(BLOCK):
                 times[r] = exponential(w[r]) * scales[r]
-        write_order(arrival, place, rows, got, depth)
+        write_order(arrival, place, got, depth)
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
-def write_order(arrival, place, rows, got, depth):
+def write_order(arrival, place, got, depth):
     """Positions in ascending order of arrival: each item's place is counted, so nothing is sorted."""
     k = len(arrival)
     place[:] = 0
@@ -127,21 +138,53 @@ def write_order(arrival, place, rows, got, depth):
     for r in range(len(got)):
         for j in range(k):
             if place[j, r] < depth:
-                got[r, place[j, r]] = j if rows[r, j] >= 0 else -1
+                got[r, place[j, r]] = j if arrival[j, r] < np.inf else -1
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
-def gather(rows, base, table, value, pad):
-    """``table`` read at a block of menus, ``value (k, BLOCK)``."""
+def gather(rows, kind, table, bias, value, pad):
+    """``table`` read at a block of menus and multiplied by the positions' ``bias``, ``value (k, BLOCK)``."""
+    one = table[0]
     for j in range(rows.shape[1]):
         here = value[j]
-        if len(base) == 0:
+        if len(kind) == 0:
+            factor = bias[0, j]
             for r in range(len(rows)):
-                here[r] = table[uint64(rows[r, j])] if rows[r, j] >= 0 else pad
+                here[r] = one[uint64(rows[r, j])] * factor if rows[r, j] >= 0 else pad
         else:
             for r in range(len(rows)):
-                here[r] = table[uint64(base[r] + rows[r, j])] if rows[r, j] >= 0 else pad
+                t = uint64(kind[r])
+                here[r] = table[t, uint64(rows[r, j])] * bias[t, j] if rows[r, j] >= 0 else pad
         here[len(rows) :] = 1.0
+
+
+@njit(nogil=True, error_model="numpy", cache=True)
+def tied_pairs(menu, kind, odds, bias, strength, davidson, ranking, out, tied, start, key, replicate):
+    """Pairs with ties, ``out (rows, 2)`` int8 and ``tied (rows, 1)`` bool, after Davidson or Rao and Kupper.
+
+    Cells of the uniform: the first wins, the second wins, a tie. ``strength (types,)`` is Davidson's ``nu``
+    or Rao and Kupper's ``theta``.
+    """
+    w = np.empty(BLOCK, np.uint32)
+    for at in range(0, len(out), BLOCK):
+        fill_words(w, (start + at) // 64, key, _ANSWER, 0, replicate)
+        for r in range(min(BLOCK, len(out) - at)):
+            t = kind[at + r] if len(kind) else 0
+            a, b = odds[t, menu[at + r, 0]] * bias[t, 0], odds[t, menu[at + r, 1]] * bias[t, 1]
+            if davidson:
+                total = a + b + strength[t] * np.sqrt(a * b)
+                to_first, to_second = a / total, (a + b) / total
+            else:
+                to_first = a / (a + strength[t] * b)
+                to_second = to_first + b / (b + strength[t] * a)
+            low = float64(w[r]) * 2.0**-32
+            high = low + 2.0**-32
+            if low < to_first < high or low < to_second < high:
+                low = uniform52(w[r], word_at(start + at + r, key, _ANSWER, 1, replicate))
+            cell = int64(low >= to_first) + int64(low >= to_second)
+            tied[at + r, 0] = cell == 2
+            out[at + r, 0] = 1 if cell == 1 else 0
+            out[at + r, 1] = 1 if cell == 2 else (1 - out[at + r, 0] if ranking else -1)
 
 
 @intrinsic
