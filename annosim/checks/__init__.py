@@ -3,6 +3,7 @@
 >>> from annosim.checks import check_estimator
 """
 
+from annosim.checks.annotators import check_population, check_rule
 from annosim.checks.estimator import TAGS, Estimator, as_estimator
 from annosim.checks.registry import CHECKS
 from annosim.checks.result import CheckReport, CheckResult
@@ -16,6 +17,8 @@ __all__ = [
     "Estimator",
     "as_estimator",
     "check_estimator",
+    "check_population",
+    "check_rule",
     "checks_for",
     "parametrize_with_checks",
 ]

@@ -1,0 +1,225 @@
+"""``check_rule`` and ``check_population``: laws for those who write their own annotators."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from annosim.checks.registry import Finding
+from annosim.checks.result import CheckReport, CheckResult
+from annosim.checks.statistics import compare_counts
+from annosim.designs import Design
+from annosim.errors import AnnosimError
+from annosim.feedback import KINDS
+from annosim.items import Items
+from annosim.law import Law, law
+from annosim.populations import Annotator, Population
+from annosim.random import Address
+from annosim.results import versions
+from annosim.rules.base import Rule
+from annosim.simulate import simulate
+from annosim.utilities import Tabular
+
+__all__ = ["check_population", "check_rule"]
+
+#: probability that a run raises a false alarm, over all of its statistical checks
+LEVEL = 1e-6
+
+
+def check_rule(
+    rule: Rule, *, items: Items | None = None, draws: int = 20_000, seed: int = 0, name: str | None = None
+) -> CheckReport:
+    """Hold a rule's three faces against one another, for every feedback kind that it defines.
+
+    Args:
+        rule: a rule, or habits around one.
+        items: three or more items; three without features by default.
+        draws: simulated answers per feedback kind.
+        seed: of the draws.
+        name: for the report.
+
+    Returns:
+        One result per law and kind: probabilities sum to one, ``log_prob`` agrees with ``table``, samples follow the
+        table (exact binomial, Bonferroni, level 1e-6 for the run), the gradient agrees with central
+        differences, leading axes batch, and seeds are addresses.
+
+    Example:
+        >>> import annosim as an
+        >>> from annosim.checks import check_rule
+        >>> check_rule(an.Luce(temperature=2.0), draws=2000).passed
+        True
+    """
+    items = Items(n=3) if items is None else items
+    person = Annotator(Tabular(np.linspace(-0.8, 1.0, items.n)), rule)
+    report = _run(person, items, draws, seed, name or type(rule).__name__)
+    return report
+
+
+def check_population(
+    population: Population, items: Items, *, draws: int = 20_000, seed: int = 0, name: str | None = None
+) -> CheckReport:
+    """The same laws for a whole population on ``items``: its law against what it simulates.
+
+    Args:
+        population: who answers.
+        items: the item set that its utilities read.
+        draws: simulated annotators per feedback kind.
+        seed: of the draws.
+        name: for the report.
+
+    Example:
+        >>> import annosim as an
+        >>> from annosim.checks import check_population
+        >>> two = an.Mixture([an.Annotator(an.Tabular([0., s]), an.Luce()) for s in (1., -1.)])
+        >>> check_population(two, an.Items(n=2), draws=2000).passed
+        True
+    """
+    return _run(population, items, draws, seed, name or type(population).__name__)
+
+
+def _run(population: Population, items: Items, draws: int, seed: int, name: str) -> CheckReport:
+    kinds = [kind for kind in KINDS if _defines(population, items, kind)]
+    laws: list[tuple[str, Callable[..., Finding]]] = [
+        ("sums_to_one", _sums_to_one),
+        ("log_prob_agrees_with_table", _log_prob_agrees),
+        ("sample_follows_table", _sample_follows),
+        ("gradient", _gradient),
+        ("batches", _batches),
+        ("seeds_are_addresses", _addresses),
+    ]
+    results = []
+    for kind in kinds:
+        design = _design(items, kind, draws)
+        for label, run in laws:
+            try:
+                finding = run(population, design, seed, LEVEL / max(len(kinds), 1))
+            except AnnosimError as error:
+                finding = Finding(False, f"raised {type(error).__name__}: {error}")
+            results.append(
+                CheckResult(
+                    f"{label}[{kind}]",
+                    "passed" if finding.holds else "failed",
+                    finding.p_value,
+                    finding.evidence,
+                    (run.__doc__ or "").strip(),
+                )  # fmt: skip
+            )
+    return CheckReport(estimator=name, results=results, settings={"draws": draws, "seed": seed, **versions()})
+
+
+def _design(items: Items, kind: str, annotators: int) -> Design:
+    k = min(3, items.n)
+    menu = [list(range(k)), list(range(k))[::-1]]
+    return Design(
+        items, menus=menu, feedback=kind, annotators=annotators,
+        depth=max(1, k - 1) if kind == "top" else None, grades=_grades(kind),
+    )  # fmt: skip
+
+
+def _grades(kind: str) -> int | None:
+    return 5 if kind == "rating" else None
+
+
+def _defines(population: Population, items: Items, kind: str) -> bool:
+    design = _design(items, kind, 1)
+    try:
+        law(population, design)
+    except (AnnosimError, TypeError):
+        return False
+    return True
+
+
+def _sums_to_one(population: Population, design: Design, seed: int, level: float) -> Finding:
+    """The probabilities of all answers to a menu sum to one."""
+    table = law(population, design).table.exp().sum(-1)
+    gap = float((table - 1).abs().max())
+    return Finding(gap < 1e-9, f"largest distance from one {gap:.2g}")
+
+
+def _log_prob_agrees(population: Population, design: Design, seed: int, level: float) -> Finding:
+    """``log_prob`` of an answer is its entry of the table."""
+    data = simulate(population, design.with_(annotators=200), seed=seed)
+    worst = 0.0
+    for leaf in population.leaves():
+        index, _ = leaf.nodes(data.items)
+        view, answer = data.view(), data.answers()
+        scores = index[0].double()[view.menu]
+        space = leaf.rule.space(view)
+        table = leaf.rule.table(scores, view, space)
+        code = _answer_codes(data, space)
+        direct = leaf.rule.log_prob(scores, answer, view)
+        kept = code >= 0
+        worst = max(worst, float((direct[kept] - table[torch.arange(len(code)), code.clamp_min(0)][kept]).abs().max()))
+    return Finding(worst < 1e-9, f"largest difference {worst:.2g}")
+
+
+def _answer_codes(data, space) -> torch.Tensor:
+    marks = np.zeros((len(space), 0)) if space.tied is None else space.tied.astype(int)
+    known = {(*a, *t): i for i, (a, t) in enumerate(zip(space.answer.tolist(), marks.tolist(), strict=True))}
+    answer = data.answer[:, None] if data.answer.ndim == 1 else data.answer
+    tied = np.zeros((data.rows, data.menu_size - 1), int) if data.tied is None else data.tied.astype(int)
+    tied = tied if space.tied is not None else tied[:, :0]
+    return torch.tensor([known.get((*a, *t), -1) for a, t in zip(answer.tolist(), tied.tolist(), strict=True)])
+
+
+def _sample_follows(population: Population, design: Design, seed: int, level: float) -> Finding:
+    """Samples follow the exact table: exact binomial per cell, Bonferroni."""
+    exact = law(population, design)
+    data = simulate(population, design, seed=seed)
+    which = (data.menu[:, :1] != np.asarray(exact.menu)[0, 0]).astype(int)[:, 0] if len(exact.menu) > 1 else 0
+    code = _answer_codes(data, exact.space).numpy()
+    if (code < 0).any():
+        return Finding(False, f"row {int(np.flatnonzero(code < 0)[0])} holds an answer that the table does not list")
+    counts = np.bincount(which * len(exact.space) + code, minlength=len(exact.menu) * len(exact.space))
+    test = compare_counts(counts, exact.marginal().detach().numpy().reshape(-1))
+    p = float(test.p_value)
+    return Finding(p >= level, f"{len(counts)} cells, {data.rows} draws", p)
+
+
+def _gradient(population: Population, design: Design, seed: int, level: float) -> Finding:
+    """The gradient of the law in the free parameters agrees with central differences."""
+    if not population.num_free():
+        return Finding(True, "nothing is free")
+
+    def value(v: torch.Tensor) -> torch.Tensor:
+        return population.at(v, lambda p: law(p, design).marginal())
+
+    start, step = population.vector(), 1e-6
+    jacobian = torch.func.jacrev(value)(start)
+    columns = []
+    for i in range(len(start)):
+        up, down = start.clone(), start.clone()
+        up[i] += step
+        down[i] -= step
+        columns.append((value(up) - value(down)) / (2 * step))
+    gap = float((jacobian - torch.stack(columns, -1)).abs().max().detach())
+    return Finding(gap < 1e-7, f"largest difference {gap:.2g}")
+
+
+def _batches(population: Population, design: Design, seed: int, level: float) -> Finding:
+    """A leading axis of scores gives the same table as one call per entry."""
+    worst = 0.0
+    exact: Law = law(population, design)
+    view = simulate(population, design.with_(annotators=6), seed=seed).view()
+    for leaf in population.leaves():
+        index, _ = leaf.nodes(design.items)
+        scores = index[0].detach().double()[view.menu]
+        both = torch.stack([scores, 0.5 * scores])
+        together = leaf.rule.table(both, view, exact.space)
+        apart = torch.stack([leaf.rule.table(s, view, exact.space) for s in both])
+        gap = (together.exp() - apart.exp()).abs().max()
+        worst = max(worst, float(gap.detach()))
+    return Finding(worst < 1e-12, f"largest difference {worst:.2g}")
+
+
+def _addresses(population: Population, design: Design, seed: int, level: float) -> Finding:
+    """A longer run begins with the shorter one, and replicate r of R is replicate r drawn alone."""
+    long = simulate(population, design.with_(annotators=50), seed=seed)
+    short = simulate(population, design.with_(annotators=20), seed=seed)
+    both = simulate(population, design.with_(annotators=20), seed=seed, replicates=2)
+    alone = simulate(population, design.with_(annotators=20), seed=seed, replicate=1)
+    same = np.array_equal(long.answer[: short.rows], short.answer) and np.array_equal(both.answer[1], alone.answer)
+    entity = Address(seed, np.arange(4)).words("answer", 2)
+    return Finding(bool(same) and entity.shape == (4, 2), "prefix and replicate " + ("agree" if same else "differ"))

@@ -1,0 +1,59 @@
+"""check_rule and check_population accept what is right and catch what is wrong."""
+
+import numpy as np
+import pytest
+import torch
+
+import annosim as an
+from annosim.checks import check_population, check_rule
+from annosim.rules.base import Answer
+from annosim.rules.habits import Lapse, PositionBias
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [an.Luce(), an.Luce(0.5), Lapse(an.Luce(), rate=0.1), PositionBias(an.Luce(), shift=0.3)],
+    ids=["luce", "cool", "lapse", "position"],
+)
+def test_our_rules_pass(rule):
+    report = check_rule(rule, draws=4000)
+    assert len(report) >= 6 and report.passed, report.failed
+
+
+def test_a_mixture_passes():
+    people = an.Mixture([an.Annotator(an.Tabular([0.0, s, 0.2]), an.Luce()) for s in (1.0, -1.0)], [0.7, 0.3])
+    assert check_population(people, an.Items(n=3), draws=4000).passed
+
+
+class _SamplesFirst(an.Luce):
+    def sample(self, scores, view, address):
+        return Answer(torch.zeros(len(scores), 1, dtype=torch.long))
+
+    kinds = frozenset({"choice"})
+
+
+class _NotNormalised(an.Luce):
+    kinds = frozenset({"choice"})
+
+    def log_prob(self, scores, answer, view):
+        return super().log_prob(scores, answer, view) + 0.1
+
+
+class _UsesAGlobalGenerator(an.Luce):
+    kinds = frozenset({"choice"})
+
+    def sample(self, scores, view, address):
+        return Answer(torch.as_tensor(np.random.randint(0, 3, (len(scores), 1))))  # noqa: NPY002 - the bug
+
+
+@pytest.mark.parametrize(
+    ("rule", "law"),
+    [
+        (_SamplesFirst(), "sample_follows_table[choice]"),
+        (_NotNormalised(), "sums_to_one[choice]"),
+        (_UsesAGlobalGenerator(), "seeds_are_addresses[choice]"),
+    ],
+    ids=["samples-first", "not-normalised", "global-generator"],
+)
+def test_broken_rules_are_caught(rule, law):
+    assert check_rule(rule, draws=4000)[law].status == "failed"
