@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -66,6 +66,10 @@ class Model(nn.Module):
 
     Subclasses call :meth:`declare` in ``__init__`` and read the number as an attribute.
     """
+
+    if TYPE_CHECKING:
+        # Declared numbers and registered parts are read as attributes; torch's hint, Tensor | Module, fits neither.
+        def __getattr__(self, name: str) -> Any: ...
 
     def declare(
         self, name: str, value: Any, constraint: str = "real", *, free_by_default: bool = False, dtype=torch.float64
