@@ -30,7 +30,12 @@ Verdict = Literal["supported", "contradicted", "inconclusive"]
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a helper such as :func:`equal` says of an estimate: the expectation in words, the estimate, the verdict."""
+    """What a helper such as :func:`equal` says of an estimate: the expectation in words, the estimate, the verdict.
+
+    Example:
+        >>> at_most(2.0, 3.0)
+        Judgement(expected='at most 3', value=2.0, low=2.0, high=2.0, verdict='supported', reason='exact')
+    """
 
     expected: str
     value: float
@@ -52,6 +57,11 @@ class Claim:
         value, low, high: the estimate and its interval.
         verdict: ``supported | contradicted | inconclusive``.
         reason: why it is inconclusive, or how the interval was made.
+
+    Example:
+        >>> claim = Claim("C1", "it converges", "theorem 2", "at most 3", 2.0, 1.0, float("inf"), "inconclusive")
+        >>> claim.as_json()["high"] is None
+        True
     """
 
     id: str

@@ -164,6 +164,15 @@ class Study:
         seed: first part of every cell's seed.
         in_ci: whether CI runs the quick preset.
         path, digest: the file it was loaded from, and the hash of its sources at that time (set by the loader).
+
+    Example:
+        >>> def half(n):
+        ...     return {"half": n / 2}
+        >>> def cells(sizes):
+        ...     return [Cell(half, {"n": n}) for n in sizes]
+        >>> study = Study("halves", "Halves", "Euclid", {"quick": Preset(0.1, {"sizes": [2, 4]})}, cells, lambda: [])
+        >>> [cell.title for cell in study.plan("quick")]
+        ['half(n=2)', 'half(n=4)']
     """
 
     name: str

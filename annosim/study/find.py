@@ -54,6 +54,11 @@ def load_named(name_or_path: str, folder: Path | None = None) -> Study:
 
     Raises:
         StudyError: there is none; the message lists those there are.
+
+    Example:
+        >>> load_named("no-such-study", Path("no such folder"))
+        Traceback (most recent call last):
+        annosim.errors.StudyError: no study 'no-such-study' in ./studies or among the installed ones; there are: ...
     """
     for one in find_studies(folder):
         if one.name == name_or_path:
@@ -70,6 +75,13 @@ def load_study(path: Path) -> Study:
 
     Raises:
         StudyError: no such file, an error while importing it, or no ``STUDY`` in it.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "mine.py"
+        >>> _ = path.write_text("from annosim.study import Study\\nSTUDY = Study('mine', '', '', {}, list, list)")
+        >>> load_study(path).name
+        'mine'
     """
     file = path / "__init__.py" if path.is_dir() else path
     if not file.is_file():

@@ -35,6 +35,15 @@ class StudyRun:
         outcome: the records of all cells.
         settings: the preset's settings, seed, device, versions and machine.
         seconds: wall time of this run; ``kept`` cells came from an earlier one.
+
+    Example:
+        >>> from pathlib import Path
+        >>> study = Study("halves", "Halves", "Euclid", {}, lambda: [], lambda: [])
+        >>> print(StudyRun(study, "quick", Path("runs"), [], Outcome([]), {}, 1.0, 0))
+        StudyRun halves, preset quick
+          claims  0 supported, 0 contradicted, 0 inconclusive
+          cells   0 cells, 0 kept, 0 failed
+          out     runs
     """
 
     study: Study
@@ -90,6 +99,17 @@ def run_study(
         StudyError: the study contradicts itself.
         MissingDataError: a file that the study declares is missing.
         ArgumentError: ``jobs`` is 0.
+
+    Example:
+        >>> import tempfile
+        >>> from annosim.study import Cell, Preset, Statement, at_most
+        >>> def half(n):
+        ...     return {"half": n / 2}
+        >>> def claims():
+        ...     yield Statement("C1", "one", "Euclid", lambda found: at_most(found.get("half", "half"), 1))
+        >>> study = Study("halves", "Halves", "Euclid", {"quick": Preset(0.1)}, lambda: [Cell(half, {"n": 2})], claims)
+        >>> run_study(study, out=tempfile.mkdtemp()).claims[0].verdict
+        'supported'
     """
     from annosim.study.report import write_outputs
 
