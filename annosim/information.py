@@ -393,4 +393,3 @@ def common_frame(first: Population, second: Population, design: Design, seed: in
 def merge_settings(frame: Frame, **more: Any) -> dict[str, Any]:
     """What a result says of the frame."""
     return {"menus": len(frame.menu), "questions": frame.questions, "exact": frame.exact, "note": frame.note, **more}
-

@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import Any
 
+from annosim.data.preferences import PreferenceData
 from annosim.designs import Design
 from annosim.errors import ArgumentError, NothingFreeError
-from annosim.identify.coordinates import knowable
-from annosim.identify.local import local_rank, null_directions
+from annosim.identify.coordinates import Knowable, knowable, knowable_distance
+from annosim.identify.empirical import empirical
+from annosim.identify.families import AnyTastes, Types
+from annosim.identify.freely import among_tastes, among_types
+from annosim.identify.functionals import FUNCTIONALS, check_functionals, named_functionals
+from annosim.identify.local import LocalRank, local_rank, null_directions
 from annosim.identify.report import IdentifiabilityReport
-from annosim.information import merge_settings, prepare
-from annosim.populations import Population
+from annosim.identify.search import thin
+from annosim.identify.theorems import Conclusion, applicable
+from annosim.identify.twins import DIFFERENT, Curve, Search, follow_null, reflection_twins, search_twin
+from annosim.information import Frame, merge_settings, prepare
+from annosim.populations import Annotator, Population
 from annosim.results import versions
 
 __all__ = ["identify"]
 
 
 def identify(
-    population: Population, design: Design, *, among: Any = None, functional: Any = None, starts: int = 20, seed: int = 0
+    population: Any,
+    design: Any = None,
+    *,
+    among: Any = None,
+    functional: Any = None,
+    starts: int = 20,
+    seed: int = 0,
 ) -> IdentifiabilityReport:
     """Can the population be known from such data, however many annotators answer?
 
@@ -27,7 +43,7 @@ def identify(
         among: the population's own family (default), ``an.types(K)`` or ``an.any_tastes(grid)``.
         functional: a function of the population that is to be known.
         starts: starts of the search for a twin; 0 leaves the search out.
-        seed: of the starts.
+        seed: of the starts, and of a sample of menus where there are too many.
 
     Raises:
         NothingFreeError: no parameter is free.
@@ -38,17 +54,147 @@ def identify(
         >>> identify(two, an.Design(an.Items(n=3))).verdict
         'not_identified'
     """
-    if not isinstance(population, Population):
-        raise ArgumentError(f"identify(population={population!r}): give a population such as an.Annotator(...)")
+    population, design, source = read_question(population, design)
+    families = list(among) if isinstance(among, list | tuple) else [among]
+    reports = [_one(population, design, family, functional, starts, seed, source) for family in families]
+    return reports[0] if len(reports) == 1 else replace(reports[0], rows=tuple(_row(r) for r in reports))
+
+
+def _one(population, design, family, functional, starts, seed, source) -> IdentifiabilityReport:
+    if isinstance(family, AnyTastes):
+        return among_tastes(population, design, family, functional, seed)
+    if isinstance(family, Types):
+        own = population.leaves()
+        if len(own) != family.count or not all(isinstance(leaf, Annotator) for leaf in own):
+            return among_types(population, design, family, functional, starts, seed)
+    elif family is not None:
+        raise ArgumentError(f"identify(among={family!r}): None (its own family), an.types(K) or an.any_tastes(grid)")
     if not population.num_free():
         raise NothingFreeError("identify: nothing is free in this population, so there is nothing to know")
     know = knowable(population, design)
-    frame = prepare(population, design, seed=seed)
+    frame = source if isinstance(source, Frame) else prepare(population, design, seed=seed)
     local = local_rank(population, frame, know)
-    null = null_directions(population, know, local.null)
-    verdict = "locally_identified" if local.full else "not_identified"
+    decided = decide(population, design, frame, know, local, starts, seed)
+    functions = named_functionals(functional) or _default_functionals(population)
     return IdentifiabilityReport(
-        verdict, local.rank, local.num_parameters, null, None, None, local.singular_values, local.gap, (),
-        gauges=tuple(know.gauge.words), population=population, design=design,
-        settings=merge_settings(frame, starts=starts, seed=seed, **versions()),
+        verdict=decided["verdict"],
+        rank=local.rank,
+        num_parameters=local.num_parameters,
+        null_directions=null_directions(population, know, local.null),
+        twin=decided["twin"],
+        law_distance=decided["law_distance"],
+        singular_values=local.singular_values,
+        gap=local.gap,
+        reasons=tuple(decided["reasons"]),
+        theorems=tuple(decided["theorems"]),
+        gauges=tuple(know.gauge.words),
+        functionals=check_functionals(functions, population, design.items, know, local.null, decided["twin"]),
+        population=population,
+        design=design,
+        settings=merge_settings(frame, starts=starts, seed=seed, rank_exact=local.exact, among="its own family",
+                                **versions()),
     )  # fmt: skip
+
+
+def read_question(population: Any, design: Any) -> tuple[Population, Design, Any]:
+    """``(population, design)``, ``(fit)`` or ``(model, data)`` as a population and a design."""
+    if not isinstance(population, Population):
+        fitted, data = getattr(population, "population", None), getattr(population, "data", None)
+        if not isinstance(fitted, Population):
+            raise ArgumentError(f"identify(population={population!r}): give a population such as an.Annotator(...)")
+        population, design = fitted, data if design is None else design
+    if isinstance(design, PreferenceData):
+        return population, *empirical(population, design)
+    if not isinstance(design, Design):
+        raise ArgumentError(f"identify(design={design!r}): give an.Design(...), or the data whose questions were asked")
+    return population, design, None
+
+
+def _default_functionals(population: Population) -> dict[str, Any]:
+    names = list(FUNCTIONALS) if len(population.leaves()) > 1 else ["utilities", "pair probabilities"]
+    return {name: FUNCTIONALS[name] for name in names}
+
+
+def _row(report: IdentifiabilityReport) -> dict[str, Any]:
+    row = {"family": report.settings.get("among"), "verdict": report.verdict}
+    if report.num_parameters:
+        row["rank"] = f"{report.rank} of {report.num_parameters}"
+    if report.law_distance is not None:
+        row["twin at law distance"] = f"{report.law_distance:.2g}"
+    bounded = {name: str(f) for name, f in report.functionals.items() if f.low is not None}
+    return {**row, **bounded}
+
+
+def decide(
+    population: Population, design: Design, frame: Frame, know: Knowable, local: LocalRank, starts: int, seed: int
+) -> dict[str, Any]:
+    """Verdict, twin and reasons."""
+    out: dict[str, Any] = {"twin": None, "law_distance": None, "reasons": [], "theorems": []}
+    small = thin(frame, len(population.leaves()), population.num_free(), seed)
+    if not local.clear:
+        kept, lost = local.gap
+        out["verdict"] = "inconclusive"
+        out["reasons"].append(f"no gap between singular values that count ({kept:.2g}) and that do not ({lost:.2g})")
+        return out
+    found = reflection_twins(population, design, frame) if frame.blocks is None else None
+    out["theorems"] = applicable(population, design, local.full) if frame.blocks is None and frame.exact else []
+    if local.full:
+        proved = [t for t in out["theorems"] if t.kind == "identified"]
+        found = found or search_twin(population, small, frame, design, starts, seed)
+        return _full_rank(out, found, proved)
+    curve = follow_null(population, small, frame, know, local.null, seed)
+    return _deficient(out, population, design, frame, local, small, curve, found, starts, seed)
+
+
+def _full_rank(out: dict[str, Any], found: Search, proved: list[Conclusion]) -> dict[str, Any]:
+    out["verdict"] = "identified" if proved else "locally_identified"
+    if found.twin is not None:
+        out |= {"twin": found.twin, "law_distance": found.law_distance, "verdict": "not_identified"}
+        how = "by reflection" if found.source == "reflection" else f"in {found.starts} starts"
+        out["reasons"].append(f"full rank, yet a twin was found elsewhere ({how})")
+        if proved:  # one of the two is wrong: say so instead of choosing
+            out["verdict"] = "inconclusive"
+            out["reasons"].append(f"conflict: the twin contradicts a theorem that seems to apply ({proved[0].source})")
+    elif proved:
+        out["reasons"].append(f"full rank, and {proved[0].text} [{proved[0].source}]")
+        out["reasons"].append(f"no twin found in {found.starts} starts, as the theorem says")
+    elif found.starts:
+        out["reasons"].append(
+            f"full rank; no twin found in {found.starts} starts ({found.home} came back to this population), which "
+            "proves nothing beyond its neighbourhood"
+        )
+    else:
+        out["reasons"].append("full rank; no search for a twin was made (starts=0)")
+    return out
+
+
+def _deficient(out, population, design, frame, local, small, curve: Curve, found, starts, seed) -> dict[str, Any]:
+    if curve.found:
+        out |= {"verdict": "not_identified", "twin": curve.end, "law_distance": curve.law_distance}
+        out["reasons"].append(
+            f"a curve of populations with the same law was followed to a distance of {curve.length:g} in knowable "
+            "coordinates"
+        )
+        if found is not None:
+            out |= {"twin": found.twin, "law_distance": found.law_distance}
+        elif knowable_distance(population, curve.end, design) < DIFFERENT:
+            out["reasons"].append("its far end is a relabelling of this population")
+        return out
+    if found is None:
+        found = search_twin(population, small, frame, design, starts, seed)
+    if found is not None and found.twin is not None:
+        out |= {"twin": found.twin, "law_distance": found.law_distance}
+        out["reasons"].append("a twin was found elsewhere: not identified globally either")
+    lower_bound = not local.exact
+    if not curve.radii or min(curve.distances) < 1e-9 or lower_bound:
+        out["verdict"] = "inconclusive"
+        why = local.note if lower_bound else "null directions could not be followed, nor excluded"
+        out["reasons"].append(f"rank-deficient ({why})")
+        return out
+    out["verdict"] = "singular"
+    order = "" if math.isnan(curve.order) else f", growing like distance^{curve.order:.1f}"
+    out["reasons"].append(
+        f"rank-deficient, but the law moves by {curve.distances[0]:.2g} at a distance of {curve.radii[0]:g}{order}: "
+        "estimates converge slower than root n, Wald errors are invalid"
+    )
+    return out
