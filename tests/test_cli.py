@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -48,6 +51,7 @@ MISTAKES = {
     "study run coin --preset papre": "has no preset 'papre'; choose one of quick, edge",
     "study run coin --jobs 0": "jobs=0",
     "study run coin --jobs two": "Invalid value for '--jobs'",
+    "study run coin --device gpu": "device='gpu' is no device",
     "study run": "Missing argument",
     "study rum": "No such command 'rum'",
     "study run coin --outt x": "No such option",
@@ -94,6 +98,29 @@ def test_the_list_shows_name_paper_presets_times_and_last_verdicts(here, capsys)
 def test_the_list_for_ci_is_names_alone(here, capsys):
     assert cli.main(["study", "list", "--ci"]) == 0
     assert capsys.readouterr().out == "coin\n"
+
+
+def test_a_broken_study_does_not_hide_the_others_but_stops_ci(here, capsys):
+    (here / "studies" / "broken.py").write_text("1 / 0")
+    assert cli.main(["study", "list"]) == 0
+    told = capsys.readouterr().out
+    assert "broken: cannot be loaded: " in told and "coin: Coins show heads" in told
+    assert cli.main(["study", "list", "--ci"]) == 2
+
+
+def test_an_interrupted_run_says_that_it_resumes(here):
+    env = {**os.environ, "COIN_SLEEP": "0.4"}
+    command = [sys.executable, "-m", "annosim.cli", "study", "run", "coin"]
+    running = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    cells = here / "runs/coin/quick/cells"
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not (cells.is_dir() and list(cells.glob("*.npz"))):
+        time.sleep(0.05)
+    running.send_signal(signal.SIGINT)
+    out, err = running.communicate(timeout=60)
+    assert running.returncode == 130 and "the same command resumes it" in err and "Traceback" not in err
+    again = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    assert again.returncode == 0 and "(0 kept from before" not in again.stdout
 
 
 def test_an_empty_folder_says_so(tmp_path, monkeypatch, capsys):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from annosim.study import StudyRun
+    from annosim.study import Study, StudyRun
 
 __all__ = ["register"]
 
@@ -37,21 +37,21 @@ def list_studies(
     ci: bool = typer.Option(False, "--ci", help="Print only the names of the studies whose quick preset CI runs."),
 ) -> None:
     """List studies: name, paper, presets with their time, and the verdicts of the last runs under ./runs."""
+    from annosim.errors import StudyError
     from annosim.study import find_studies
 
-    studies = [found.load() for found in find_studies()]
-    if ci:
-        names = [s.name for s in studies if s.in_ci and "quick" in s.presets]
-        typer.echo("\n".join(names))
+    everywhere = find_studies()
+    if ci:  # a study that cannot be loaded stops CI
+        studies = [found.load() for found in everywhere]
+        typer.echo("\n".join(s.name for s in studies if s.in_ci and "quick" in s.presets))
         return
-    if not studies:
+    if not everywhere:
         typer.echo("no studies: none in ./studies, and none installed (entry-point group annosim.studies)")
-        return
-    for study in studies:
-        typer.echo(f"{study.name}: {study.title}")
-        typer.echo(f"  {study.paper}")
-        for name, preset in study.presets.items():
-            typer.echo(f"  --preset {name:<8} {preset.time:<12} {_last_verdicts(Path('runs') / study.name / name)}")
+    for found in everywhere:
+        try:
+            _print_study(found.load())
+        except StudyError as error:  # the others are listed all the same
+            typer.echo(f"{found.name}: cannot be loaded: {' '.join(str(error).split())}")
 
 
 def run(
@@ -72,9 +72,20 @@ def run(
     """
     from annosim.study import load_named, run_study
 
-    done = run_study(load_named(study), preset, out, data, jobs, device)
+    try:
+        done = run_study(load_named(study), preset, out, data, jobs, device)
+    except KeyboardInterrupt:
+        typer.echo("stopped: what was finished is kept, and the same command resumes it", err=True)
+        raise
     _print_claims(done)
     raise typer.Exit(CELL_FAILED if done.failed else 0)
+
+
+def _print_study(study: Study) -> None:
+    typer.echo(f"{study.name}: {study.title}")
+    typer.echo(f"  {study.paper}")
+    for name, preset in study.presets.items():
+        typer.echo(f"  --preset {name:<8} {preset.time:<12} {_last_verdicts(Path('runs') / study.name / name)}")
 
 
 def _print_claims(done: StudyRun) -> None:

@@ -11,7 +11,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from annosim.errors import ArgumentError
+from annosim.errors import ArgumentError, DeviceError
 from annosim.results import versions
 from annosim.study.claims import Claim
 from annosim.study.datapath import data_path
@@ -99,6 +99,7 @@ def run_study(
         StudyError: the study contradicts itself.
         MissingDataError: a file that the study declares is missing.
         ArgumentError: ``jobs`` is 0.
+        DeviceError: no such device here.
 
     Example:
         >>> import tempfile
@@ -117,6 +118,7 @@ def run_study(
     folder = Path(out) if out is not None else Path("runs") / study.name / name
     root = Path(data) if data is not None else None
     workers = _workers(jobs)
+    _check_device(device)
     cells = study.plan(name)
     statements = study.statements(name)
     for file in study.data:
@@ -156,6 +158,19 @@ def _workers(jobs: int) -> int:
     if jobs == 0:
         raise ArgumentError("jobs=0: no process would run anything; use 1, or -1 for all cores")
     return jobs if jobs > 0 else max(1, (os.cpu_count() or 1) + 1 + jobs)
+
+
+def _check_device(device: str) -> None:
+    if device == "cpu":
+        return
+    import torch
+
+    try:
+        kind = torch.device(device).type
+    except RuntimeError as error:
+        raise DeviceError(f"device={device!r} is no device; use cpu, cuda, or cuda:1") from error
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise DeviceError(f"device={device!r}: torch finds no CUDA device on this machine; use cpu")
 
 
 def _waves(todo: list[Job]) -> Iterator[list[Job]]:
