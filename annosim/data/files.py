@@ -124,6 +124,13 @@ class Table:
         self._lines: list[int] | None = None
         self.problems = Problems(path, self.line)
 
+    @classmethod
+    def of(cls, path: Any, frame: pd.DataFrame, lines: list[int]) -> Table:
+        """A table of values that were read by other means, with their line numbers."""
+        table = cls(path, "", frame, ",")
+        table._lines = lines
+        return table
+
     def line(self, row: int) -> int:
         """Line of a row in the file (the header is line 1; quoted cells may run over lines)."""
         if self._lines is None:
@@ -140,8 +147,10 @@ class Table:
     def filled(self, name: str, option: str) -> np.ndarray:
         """A column in which an empty cell is a malformed row, ``(rows,)`` object strings."""
         values = self.column(name, option).to_numpy(dtype=object)
-        self.problems.where(values == "", lambda r: f"{name} is empty")
-        return values
+        odd = np.array([not isinstance(v, str | int | float) for v in values]) if self._text == "" else values == ""
+        odd = odd | (values == "")
+        self.problems.where(odd, lambda r: f"{name} is {'empty' if values[r] in ('', None) else 'not text'}")
+        return values if self._text else np.array([str(v) for v in values], dtype=object)
 
     def number(self, name: str, option: str, whole: bool = False) -> np.ndarray:
         """A column of finite numbers; anything else is a malformed row."""
@@ -213,7 +222,11 @@ def _slow(path: Any, text: str, sep: str, header: list[str]) -> pd.DataFrame:
 
 
 def _typed(values: np.ndarray) -> np.ndarray:
-    """Text as int64 or float64 when that loses nothing, as text otherwise."""
+    """Text as int64 or float64 when that loses nothing; values that have a type already keep it."""
+    kinds = {type(v) for v in values}
+    if kinds != {str}:
+        one = kinds.pop() if len(kinds) == 1 else object
+        return values.astype(one) if one in (int, float, bool) else values
     for dtype in (np.int64, np.float64):
         try:
             numbers = values.astype(dtype)

@@ -94,7 +94,7 @@ def read_winner(
     columns: tuple[str, str],
     name: str,
 ) -> np.ndarray:
-    """What each winner cell means, ``(rows,)`` ints into ``("left", "right", "tie", "skip")``; unknown cells are problems."""
+    """What each winner cell means: 0 left, 1 right, 2 tie, 3 skip, ``(rows,)``; unknown cells are problems."""
     words = dict(WORDS if words is None else words)
     bad = {w: m for w, m in words.items() if m not in _MEANINGS}
     if bad:

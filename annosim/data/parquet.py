@@ -125,7 +125,9 @@ def _extra(name: str, value: np.ndarray) -> pa.Array:
     """A named column: numbers, text, or an array of fixed shape per row."""
     width = int(np.prod(value.shape[1:], dtype=int))
     try:
-        flat = pa.array(np.ascontiguousarray(value).reshape(-1) if value.dtype != object else value.reshape(-1).tolist())
+        flat = pa.array(
+            value.reshape(-1).tolist() if value.dtype == object else np.ascontiguousarray(value).reshape(-1)
+        )
     except (pa.ArrowException, TypeError) as error:
         raise DataError(f"column {name!r} cannot be stored ({error}); give it one type") from None
     return flat if value.ndim == 1 else pa.FixedSizeListArray.from_arrays(flat, width)
@@ -170,7 +172,7 @@ def items_of(table: pa.Table) -> Items:
         texts=table["text"].to_pylist() if "text" in table.column_names else None,
         prompts=_numpy(table["prompt"]).copy(),  # tensors want memory that they may write to
         clusters=_numpy(table["cluster"]).copy(),
-        weights=_numpy(table["weight"]),
+        weights=_numpy(table["weight"]).copy(),
         columns={
             name: _numpy(table[f"column:{name}"]).reshape(table.num_rows, *shape)
             for name, shape in meta["columns"].items()

@@ -410,6 +410,12 @@ class PreferenceData:
 
         return read_parquet(path)
 
+    def to_trl(self) -> list[dict[str, Any]]:
+        """Records for TRL's trainers (``datasets.Dataset.from_list``); see :func:`annosim.data.trl.to_trl`."""
+        from annosim.data.trl import to_trl
+
+        return to_trl(self)
+
     # ---- towards rules ---------------------------------------------------------------------------------------------
 
     def view(self, device: str | torch.device = "cpu") -> View:

@@ -19,7 +19,16 @@ import pyarrow.parquet as pq
 
 from annosim.data.files import atomic_path, atomic_text
 from annosim.data.parquet import (
-    data_of, items_of, items_table, metadata_of, open_file, read_file, read_truth, table_of, truth_path, write_truth,
+    data_of,
+    items_of,
+    items_table,
+    metadata_of,
+    open_file,
+    read_file,
+    read_truth,
+    table_of,
+    truth_path,
+    write_truth,
 )  # fmt: skip
 from annosim.data.preferences import PreferenceData
 from annosim.data.same import differences
