@@ -67,6 +67,13 @@ class Population(Model):
         """Probability of each leaf, ``(L,)``, differentiable in the mixture weights."""
         return torch.stack([weight for _, weight in self._walk()])
 
+    def annotator_weights(self, annotators: Any) -> torch.Tensor | None:
+        """Probability of each leaf for the named annotators, ``(annotators, L)``, where it depends on who one is.
+
+        ``None`` (the rule) when every annotator has :meth:`leaf_weights`; see :class:`annosim.Gated`.
+        """
+        return None
+
     def components(self, items: Items) -> list[Component]:
         """The leaves' indexed utilities and probabilities: what any law of answers is made of."""
         out = []
@@ -172,6 +179,19 @@ class Mixture(Population):
         for weight, one in zip(share, self.types, strict=True):
             for leaf, inner in one._walk():  # type: ignore[operator, union-attr]
                 yield leaf, weight * inner
+
+    def annotator_weights(self, annotators: Any) -> torch.Tensor | None:
+        """Per-annotator probabilities when some type has them, else ``None``."""
+        own = [one.annotator_weights(annotators) for one in self.types]  # type: ignore[operator]
+        if all(w is None for w in own):
+            return None
+        share = self.weights / self.weights.sum()
+        count = len(np.asarray(annotators))
+        inner = [
+            one.leaf_weights().expand(count, -1) if w is None else w  # type: ignore[operator]
+            for one, w in zip(self.types, own, strict=True)
+        ]
+        return torch.cat([share[k] * w for k, w in enumerate(inner)], -1)
 
     def relabelled(self, order: Sequence[int]) -> Mixture:
         """The same mixture with its types renamed: new type ``j`` is old type ``order[j]``."""

@@ -70,6 +70,8 @@ def _listed(design: Design, key: np.uint64) -> MenuFiller:
 
 def type_filler(population: Population, seed: int) -> MenuFiller:
     """Fills hidden types of consecutive annotators, ``out (n,)``."""
+    if population.annotator_weights(np.arange(1)) is not None:
+        raise Refusal("types that depend on the annotator's covariates have no kernel")
     cdf = population.leaf_weights().detach().double().cumsum(0).numpy()
     guide = menus.guide_table(cdf)
     key = np.uint64(seed)

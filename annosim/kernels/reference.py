@@ -25,6 +25,11 @@ def types(population: Population, seed: int, annotators: np.ndarray, replicate: 
     if len(weight) == 1:
         return np.zeros(len(annotators), dtype=dtype)
     u = torch.as_tensor(Address(seed, annotators, replicate).uniform("type", 1)[:, 0])
+    own = population.annotator_weights(annotators)
+    if own is not None:  # the type depends on who one is
+        cdf = own.detach().double().cumsum(-1)
+        pick = torch.searchsorted(cdf, u[:, None] * cdf[:, -1:], right=True)[:, 0]
+        return pick.clamp_max(len(weight) - 1).numpy().astype(dtype)
     cdf = weight.cumsum(0)
     return torch.searchsorted(cdf, u * cdf[-1], right=True).clamp_max(len(weight) - 1).numpy().astype(dtype)
 

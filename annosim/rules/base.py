@@ -116,6 +116,13 @@ class Rule(Model):
         """Log-probability of each answer, ``(..., rows)``; everything broadcasts over leading axes."""
         raise TypeError(f"{type(self).__name__} must define log_prob(scores, answer, view)")
 
+    @staticmethod
+    def view(items: Items, menu: torch.Tensor, feedback: Feedback, order: int = 0) -> View:
+        """The view of questions ``menu (rows, k)`` at one place of the sequence, with no previous answer."""
+        rows = len(menu)
+        none_yet = torch.full((rows, feedback.width(menu.shape[-1])), -1, device=menu.device)
+        return View(items, menu, feedback, order=torch.full((rows,), order, device=menu.device), previous=none_yet)
+
     def check_kind(self, feedback: Feedback) -> None:
         """Raise :class:`AnswerKindError` when the rule does not define this kind."""
         if feedback.kind not in self.kinds:

@@ -20,7 +20,7 @@ from annosim.random import Address
 from annosim.rules.base import Answer, Rule, View
 from annosim.rules.luce import Luce
 
-__all__ = ["AttributeBias", "Habit", "Lapse", "LengthBias", "PositionBias", "Skip"]
+__all__ = ["AttributeBias", "Habit", "Lapse", "LengthBias", "PositionBias", "Skip", "Spammer"]
 
 _LEVEL_WORDS = 4096
 
@@ -287,6 +287,63 @@ class Skip(Habit):
         return Answer(torch.where(away, -1, given.position), tied)
 
 
+class Spammer(Rule):
+    """Answers without looking at the alternatives: at random, always the same side, or alternating sides.
+
+    ``"random"``: any answer, all alike. ``"first"``: the first position (a ranking: the display order). ``"last"``: the last
+    (the display order backwards). ``"alternating"``: first and last by turns along the annotator's own sequence.
+
+    Args:
+        how: ``"random"``, ``"first"``, ``"last"`` or ``"alternating"``.
+
+    Example:
+        >>> import annosim as an
+        >>> people = an.Annotator(an.Indifferent(), Spammer("first"))
+        >>> an.law(people, an.Design(an.Items(n=2), menus=[[0, 1]])).probabilities.tolist()
+        [1.0, 0.0]
+    """
+
+    def __init__(self, how: str = "random"):
+        super().__init__()
+        if how not in ("random", "first", "last", "alternating"):
+            raise ArgumentError(f"Spammer(how={how!r}): one of random, first, last, alternating")
+        self.how = how
+        kinds = {"choice", "ranking", "top", "best-worst"}
+        self.kinds = frozenset(kinds | {"rating"} if how == "random" else kinds)
+        self.sequential = how == "alternating"
+
+    def index(self, u: torch.Tensor, items: Items) -> torch.Tensor:
+        """Zeros: nothing can be learned from these answers, ``(..., n)``."""
+        return torch.zeros_like(u)
+
+    def log_prob(self, scores: torch.Tensor, answer: Answer, view: View) -> torch.Tensor:
+        """Log-probabilities, ``(..., rows)``."""
+        self.check_kind(view.feedback)
+        if self.how == "random":
+            out = log_uniform(answer, view)
+        else:
+            forward, back = log_first(answer, view), log_first(answer, view, last=True)
+            if self.how == "alternating":
+                if view.order is None:
+                    raise ArgumentError("Spammer('alternating'): the place in the sequence (order) is not known")
+                out = torch.where(view.order % 2 == 0, forward, back)
+            else:
+                out = forward if self.how == "first" else back
+        return out.to(scores.dtype).expand(torch.broadcast_shapes(out.shape, scores.shape[:-1]))
+
+    def sample(self, scores: torch.Tensor, view: View, address: Address) -> Answer:
+        """Draws for ``"random"`` (stream ``answer``); no randomness otherwise."""
+        self.check_kind(view.feedback)
+        if self.how == "random":
+            return sample_uniform(view, False, address, scores)
+        width = view.feedback.width(view.k)
+        like = Answer(torch.zeros((len(view.menu), width), dtype=torch.long, device=scores.device))
+        forward, back = first_answer(view, like), first_answer(view, like, last=True)
+        if self.how == "alternating":
+            return choose((view.order % 2 == 0).to(scores.device), forward, back)
+        return forward if self.how == "first" else back
+
+
 def log_answered(rule: Rule, scores: torch.Tensor, answer: Answer, view: View) -> torch.Tensor:
     """``log(1 - P(skip))`` of a rule that can skip, ``(..., rows)``."""
     tied = None if answer.tied is None else torch.zeros_like(answer.tied)
@@ -339,21 +396,22 @@ def _weak_orders(m: int, depth: int) -> int:
     return sum(math.comb(m, size) * _weak_orders(m - size, depth - size) for size in range(1, m + 1))
 
 
-def log_first(answer: Answer, view: View) -> torch.Tensor:
-    """0 for the answer that follows the display order, -inf otherwise, ``(..., rows)`` float64."""
-    target = first_answer(view, answer)
+def log_first(answer: Answer, view: View, last: bool = False) -> torch.Tensor:
+    """0 for the answer that follows the display order (backwards), -inf otherwise, ``(..., rows)`` float64."""
+    target = first_answer(view, answer, last)
     same = (answer.position == target.position).all(-1)
     if answer.tied is not None:
         same = same & ~answer.tied.any(-1)
     return torch.where(same, 0.0, -torch.inf).double()
 
 
-def first_answer(view: View, like: Answer) -> Answer:
-    """The display order as an answer: the first filled place is best (and the last is worst)."""
+def first_answer(view: View, like: Answer, last: bool = False) -> Answer:
+    """The display order (backwards) as an answer: the first filled place is best (and the last is worst)."""
     filled = view.menu >= 0
     k = view.menu.shape[-1]
-    order = torch.where(filled, torch.arange(k, device=filled.device), k).sort(-1).values
-    order = torch.where(order < k, order, -1)
+    order = torch.where(filled, torch.arange(k, device=filled.device), -1 if last else k)
+    order = order.sort(dim=-1, descending=last).values
+    order = torch.where((order < k) & (order >= 0), order, -1)
     count = filled.sum(-1, keepdim=True)
     kind, width = view.feedback.kind, like.position.shape[-1]
     if kind == "best-worst":

@@ -64,6 +64,7 @@ _ALL = [
         ("length_normalised", "rules.luce:PBDE.length_normalised", "PBDE of per-token log-probability"),
         ("rao_kupper", "rules.ties:RaoKupper", "pairs with ties below a threshold log theta"),
         ("davidson", "rules.ties:Davidson", "ties of any order, any menu size, rankings with ties; delta"),
+        ("spammer", "rules.habits:Spammer", "looks at nothing: random, first, last or alternating"),
     ),
     *_entries(
         "habit",
@@ -73,6 +74,25 @@ _ALL = [
         ("length_bias", "rules.habits:LengthBias", "a taste for length (items' column 'length')"),
         ("just_noticeable", "rules.ties:JustNoticeable", "differences below jnd are not seen (a guess, or a tie)"),
         ("skip", "rules.habits:Skip", "with probability rate no answer (kept as missing, counted)"),
+    ),
+    *_entries(
+        "population",
+        ("annotator", "populations:Annotator", "one kind of person: a utility and a rule"),
+        ("mixture", "populations:Mixture", "hidden types with weights"),
+        ("random_coefficients", "tastes:RandomCoefficients", "mixed logit: normal, log-normal or any distribution"),
+        ("low_rank", "tastes:LowRank", "tastes along a few directions of utility"),
+        ("dirichlet", "tastes:DirichletTastes", "everyone blends K prototype rewards"),
+        ("gated", "groups:Gated", "types whose probabilities depend on covariates (softmax gating)"),
+        ("hierarchy", "groups:Hierarchy", "annotators within groups"),
+        ("contaminated", "groups:Contaminated", "a share of spammers"),
+    ),
+    *_entries(
+        "utility",
+        ("tabular", "utilities:Tabular", "one number per item"),
+        ("linear", "utilities:Linear", "weights on the features"),
+        ("ideal_point", "utilities:IdealPoint", "minus the squared distance to one's ideal (Euclidean)"),
+        ("network", "utilities:Network", "a neural network on the features"),
+        ("indifferent", "groups:Indifferent", "wants nothing"),
     ),
 ]
 
