@@ -27,7 +27,7 @@ import numpy as np
 
 from annosim.errors import ArgumentError
 
-__all__ = ["STREAMS", "Address", "philox4x32", "uniform", "words"]
+__all__ = ["STREAMS", "Address", "check_seed", "philox4x32", "uniform", "words"]
 
 #: Names of the streams; a new kind of draw gets a new name at the end, so that old draws never move.
 STREAMS: Final[dict[str, int]] = {
@@ -88,7 +88,13 @@ def philox4x32(
     return x0, x1, x2, x3
 
 
-def _check_seed(seed: int) -> int:
+def check_seed(seed: int) -> int:
+    """The seed as an int, or an :class:`ArgumentError`.
+
+    Example:
+        >>> check_seed(7)
+        7
+    """
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= int(seed) < 2**64:
         raise ArgumentError(f"seed={seed!r}: a seed is a whole number from 0 to 2**64 - 1; pass for example seed=0")
     return int(seed)
@@ -126,7 +132,7 @@ def _blocks(seed: int, stream: str, block: np.ndarray, k: np.ndarray, replicate:
     if stream not in STREAMS:
         raise ArgumentError(f"stream={stream!r}: the streams are {', '.join(STREAMS)}")
     c3 = np.uint64(STREAMS[stream] << 24) | (block >> _SHIFT)
-    return philox4x32(block & _MASK, k, replicate, c3, _check_seed(seed))
+    return philox4x32(block & _MASK, k, replicate, c3, check_seed(seed))
 
 
 def _run_of_words(seed: int, stream: str, start: int, count: int, k: np.ndarray, replicate: int) -> np.ndarray:
@@ -183,7 +189,7 @@ class Address:
     """
 
     def __init__(self, seed: int, entity: np.ndarray, replicate: int | np.ndarray = 0):
-        self.seed = _check_seed(seed)
+        self.seed = check_seed(seed)
         self.entity = np.asarray(entity)
         self.replicate = replicate
 
@@ -231,7 +237,7 @@ def child_seed(seed: int, name: str) -> int:
     """
     import hashlib
 
-    return int.from_bytes(hashlib.blake2b(f"{_check_seed(seed)}/{name}".encode(), digest_size=8).digest(), "little")
+    return int.from_bytes(hashlib.blake2b(f"{check_seed(seed)}/{name}".encode(), digest_size=8).digest(), "little")
 
 
 def torch_generator(seed: int, name: str, device: str = "cpu"):

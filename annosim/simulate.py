@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -26,9 +28,13 @@ def simulate(
     seed: int = 0,
     replicates: int | None = None,
     replicate: int = 0,
+    counts: bool = False,
+    out: str | os.PathLike[str] | None = None,
+    shard_rows: int = 1 << 22,
     path: str = "auto",
     threads: int | None = None,
-) -> PreferenceData:
+    progress: Callable[[int, int, int], None] | None = None,
+) -> Any:
     """Draw what the population says to the design.
 
     A draw's address is ``(seed, replicate, stream, entity, k)``: nothing depends on chunks, threads or the device, and
@@ -41,12 +47,18 @@ def simulate(
         seed: 0 .. 2**64 - 1.
         replicates: R independent data sets along a leading axis.
         replicate: which replicate, when only one is drawn.
+        counts: draw how often each answer is given instead of the answers: ``data.weight``, equal in law to collapsing
+            the full simulation; the cost grows with the number of distinct menus. See :mod:`annosim.aggregate`.
+        out: a directory: stream shards of parquet to it in constant memory; resumes. See :mod:`annosim.streaming`.
+        shard_rows: rows of a shard, about.
         path: ``"auto"`` takes compiled kernels where there are any; ``"reference"`` is the readable definition;
             ``"numba"`` raises where there is no kernel. ``data.settings["path"]`` says which one ran.
         threads: of the compiled kernels; all cores of the process by default.
+        progress: with ``out``: called after every shard with (rows written, rows kept from before, rows in all).
 
     Returns:
-        :class:`PreferenceData` with the hidden types in ``truth["type"]`` ``(annotators,)``.
+        :class:`PreferenceData` with the hidden types in ``truth["type"]`` ``(annotators,)``; with ``out``, the
+        :class:`~annosim.data.shards.Shards` of the directory.
 
     Raises:
         AnswerKindError: a rule does not define the design's feedback.
@@ -59,6 +71,23 @@ def simulate(
         PreferenceData(10 rows, choice from menus of 2, 10 annotators, 6 items)
     """
     _check(population, design, replicates, replicate)
+    if counts or out is not None:
+        if replicates is not None or (counts and out is not None):
+            raise ArgumentError("simulate: counts=, out= and replicates= exclude one another; pass replicate=r")
+        if counts:
+            from annosim.aggregate import simulate_counts
+
+            return simulate_counts(population, design, seed, replicate)
+        from annosim.streaming import simulate_shards
+
+        return simulate_shards(
+            population, design, out, seed=seed, replicate=replicate, shard_rows=shard_rows, path=path, threads=threads,
+            progress=progress,
+        )  # fmt: skip
+    return _in_memory(population, design, seed, replicates, replicate, path, threads)
+
+
+def _in_memory(population, design, seed, replicates, replicate, path, threads) -> PreferenceData:
     source = Source(population, design, seed, path, threads)
     numbers = [replicate] if replicates is None else list(range(replicates))
     rows, people = design.num_rows, design.annotators
