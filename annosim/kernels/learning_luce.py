@@ -1,9 +1,9 @@
 """Compiled sums over Luce stages: value, gradient and Hessian of the log-likelihood in the index ``s``.
 
-A row is an order of items, best first, of which the first ``depth`` places were chosen one after the other from what was
-left: a choice has depth 1 and its other alternatives in any order, a full ranking depth k - 1. Items beyond ``length`` are
-pads. No ``fastmath``: it would remove the checks on NaN. Where scores differ by less than 600 within the data, exponentials
-are taken once per item; otherwise (``safe``) every stage works in logs.
+A row is an order of items, best first, of which the first ``depth`` places were chosen one after the other from what
+was left: a choice has depth 1 and its other alternatives in any order, a full ranking depth k - 1. Items beyond
+``length`` are pads. No ``fastmath``: it would remove the checks on NaN. Where scores differ by less than 600 within
+the data, exponentials are taken once per item; otherwise (``safe``) every stage works in logs.
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ def linear_sums(w, features, offset, order, depth, length, weight, gradient, inf
     Sums run backwards along each order, so that a full ranking costs one pass; the running maximum keeps every scale.
     ``gradient`` and ``information`` are added to in place (both triangles); returns the log-likelihood.
     """
-    d, k = features.shape[1], order.shape[1]
+    d = features.shape[1]
     mean, second = np.empty(d), np.empty((d, d))
     value = 0.0
     for r in range(order.shape[0]):

@@ -1,8 +1,9 @@
 """Compiled latent-class likelihood: one pass gives value, gradient, responsibilities and the exact Hessian.
 
 Answers are *codes* (distinct orders; see :mod:`annosim.kernels.learning_luce`); rows point to codes, blocks of rows to
-annotators. Tables are computed once a code, so that a design with few distinct menus costs additions only. The parameter
-vector is the types' weights ``(K, d)``, flattened, then ``K - 1`` log-ratios of shares to the last type. No ``fastmath``.
+annotators. Tables are computed once a code, so that a design with few distinct menus costs additions only. The
+parameter vector is the types' weights ``(K, d)``, flattened, then ``K - 1`` log-ratios of shares to the last type. No
+``fastmath``.
 """
 
 from __future__ import annotations
@@ -293,8 +294,8 @@ def climb(
 ):  # fmt: skip
     """EM, then safeguarded Newton, from one starting point.
 
-    The first ``warm`` iterations are EM (each M-step one Newton step on each type's weighted likelihood); then Newton on
-    the whole likelihood wherever its information is positive definite and the likelihood rises, EM elsewhere.
+    The first ``warm`` iterations are EM (each M-step one Newton step on each type's weighted likelihood); then Newton
+    on the whole likelihood wherever its information is positive definite and the likelihood rises, EM elsewhere.
 
     Args:
         free: indices of the free entries of ``theta``.
@@ -389,7 +390,7 @@ def _penalise(now, theta, base, d, precision):
 
 @njit(cache=True, nogil=True)
 def _m_step(theta, gradient, blocks, mass, types, d, weights_free, precision):
-    """EM's move: one Newton step on each type's weighted log-likelihood, and the shares to the mean responsibilities."""
+    """EM's move: one Newton step on each type's weighted likelihood, and the shares to the mean responsibilities."""
     step = np.zeros(len(theta))
     for t in range(types):
         ok, move = _solve_positive(blocks[t], gradient[t * d : (t + 1) * d])

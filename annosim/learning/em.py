@@ -1,4 +1,4 @@
-"""Latent-class mixtures of Luce types: EM, then safeguarded Newton, from several starts; choice of the number of types."""
+"""Latent-class mixtures of Luce types: EM, then safeguarded Newton, from several starts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from annosim.learning.luce import STAGED, block_divergence
 from annosim.learning.problem import Problem, Solution, is_nll, register
 from annosim.learning.structure import LuceLeaf, luce_mixture
 from annosim.learning.sufficient import Orders, orders_from_data
-from annosim.populations import Mixture, Population
+from annosim.populations import Mixture
 
 __all__ = ["Panel", "panel_of", "solve_mixture"]
 
@@ -267,8 +267,6 @@ def _other_prior(problem: Problem) -> bool:
 
 def _solve_plain(problem: Problem) -> Solution:
     return solve_mixture(problem, newton=False)
-
-
 
 
 register("em-newton", _applies, solve_mixture)

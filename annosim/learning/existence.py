@@ -1,8 +1,8 @@
 """Does the maximum-likelihood estimate exist? Decided before anything is fitted.
 
-Tabular Luce models: the estimate exists, uniquely up to one constant a prompt, exactly when within every prompt the graph
-"was at some time preferred to" is strongly connected (Ford 1957 for pairs; Hunter 2004 for rankings). Linear models: it
-exists exactly when no direction separates the answers (Albert and Anderson 1984), a linear program.
+Tabular Luce models: the estimate exists, uniquely up to one constant a prompt, exactly when within every prompt the
+graph "was at some time preferred to" is strongly connected (Ford 1957 for pairs; Hunter 2004 for rankings). Linear
+models: it exists exactly when no direction separates the answers (Albert and Anderson 1984), a linear program.
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ class Connectivity:
         if pair:
             remedies.append(f"ask more, for example {pair}")
         head = f"{what}: " if what else ""
-        return f"{head}the maximum-likelihood estimate does not exist: {'; '.join(parts)}. Remedies: {', '.join(remedies)}."
+        what = f"{head}the maximum-likelihood estimate does not exist: {'; '.join(parts)}"
+        return f"{what}. Remedies: {', '.join(remedies)}."
 
     def missing_question(self, items: Items) -> str:
         """A comparison that would help, in words."""

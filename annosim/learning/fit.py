@@ -41,8 +41,8 @@ def fit(
 ) -> Fit:
     r"""Estimate the free parameters of ``model`` from ``data`` by maximum likelihood (or another objective).
 
-    Maximises ``sum_b weight_b log P(block_b)`` over blocks of answers (one annotator's answers are one block). Before it
-    fits a tabular or linear model it decides whether the estimate exists (Ford 1957; Albert and Anderson 1984).
+    Maximises ``sum_b weight_b log P(block_b)`` over blocks of answers (one annotator's answers are one block). Before
+    it fits a tabular or linear model it decides whether the estimate exists (Ford 1957; Albert and Anderson 1984).
 
     Args:
         model: a population; its free parameters are estimated, its present values are the first start.

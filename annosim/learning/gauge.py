@@ -10,7 +10,7 @@ import torch
 
 from annosim.items import Items
 from annosim.populations import Annotator, Mixture, Population
-from annosim.utilities import LogDensity, Tabular
+from annosim.utilities import LogDensity, Tabular, normalise
 
 __all__ = ["best_order", "canonical", "centred", "conventions", "knowable", "knowable_rank"]
 
@@ -32,23 +32,31 @@ def centred(index: torch.Tensor, items: Items) -> torch.Tensor:
     return index - (total / count)[..., code]
 
 
-def knowable(population: Population, items: Items) -> torch.Tensor:
-    """All that answers could tell: centred indices of all components, their weights, and free rule numbers, as a vector."""
+def knowable(population: Population, items: Items, rule_numbers: list[str] | None = None) -> torch.Tensor:
+    """All that answers could tell, as a vector: centred indices of all components, their weights, free rule numbers.
+
+    Temperatures are left out: they act through the index.
+    """
     parts = []
     for component in population.components(items):
         parts += [centred(component.index.double(), items).reshape(-1), component.weight.double().reshape(-1)]
-    for leaf in population.leaves():
-        own = [p for name, p in leaf.rule.named_parameters() if p.requires_grad and not name.endswith("temperature")]
-        parts += [p.double().reshape(-1) for p in own]
-    return torch.cat(parts)
+    names = _rule_numbers(population) if rule_numbers is None else rule_numbers
+    values = dict(population.named_parameters())
+    return torch.cat(parts + [values[name].double().reshape(-1) for name in names])
+
+
+def _rule_numbers(population: Population) -> list[str]:
+    """Names of free numbers that belong to rules (asked before parameters are replaced by tangents)."""
+    free = [name for name, p in population.named_parameters() if p.requires_grad]
+    return [name for name in free if "rule" in name.split(".") and not name.endswith("temperature")]
 
 
 def knowable_jacobian(population: Population, items: Items) -> torch.Tensor:
     """Jacobian of :func:`knowable` in the free parameters, ``(knowable, P)``."""
-    vector = population.vector()
-    rows = knowable(population, items).numel()
+    vector, names = population.vector(), _rule_numbers(population)
+    rows = knowable(population, items, names).numel()
     jacobian = torch.func.jacfwd if vector.numel() <= rows else torch.func.jacrev
-    return jacobian(lambda v: population.at(v, lambda p: knowable(p, items)))(vector).detach()
+    return jacobian(lambda v: population.at(v, lambda p: knowable(p, items, names)))(vector).detach()
 
 
 def knowable_rank(population: Population, items: Items) -> int:
@@ -72,12 +80,14 @@ def _table_of(one: Annotator) -> Tabular | None:
     return utility if free else None
 
 
-def canonical(population: Population, items: Items) -> torch.Tensor:
-    """The free parameters in the reported gauge, as one vector (differentiable): tables centred, weights summing to one.
+def canonical(population: Population, items: Items, vector: torch.Tensor | None = None) -> torch.Tensor:
+    """The free parameters in the reported gauge, as one vector, differentiable in ``vector`` (default: as it is).
 
-    A table inside a normalised density becomes the log density itself; under a PBDE the null direction is 1/f.
+    Tables are centred in each prompt (under a PBDE along the null direction 1/f), weights sum to one, and a table
+    inside a normalised density becomes the log density itself.
     """
-    values = {name: p.double() for name, p in population.named_parameters() if p.requires_grad}
+    values = population.unflatten(population.vector() if vector is None else vector)
+    values = {name: value.double() for name, value in values.items()}
     for prefix, one in _annotators(population):
         name = prefix + ("utility.energy.values" if type(one.utility) is LogDensity else "utility.values")
         if name in values and _table_of(one) is not None:
@@ -90,13 +100,14 @@ def canonical(population: Population, items: Items) -> torch.Tensor:
 
 def _canonical_table(one: Annotator, value: torch.Tensor, items: Items) -> torch.Tensor:
     if type(one.utility) is LogDensity:
-        return one.utility(items)
+        return normalise(value, items)
     zero, unit = torch.zeros(items.n, dtype=torch.float64), torch.ones(items.n, dtype=torch.float64)
-    slope = one.rule.index(unit, items) - one.rule.index(zero, items)
-    null = (1.0 / slope).detach() * unit
+    with torch.no_grad():
+        null = unit / (one.rule.index(unit, items) - one.rule.index(zero, items))
     _, code = items.prompts.unique(return_inverse=True)
-    sums = lambda x: torch.zeros(int(code.max()) + 1, dtype=torch.float64).index_add(0, code, x)  # noqa: E731
-    return value - (sums(value) / sums(null))[code] * null
+    blank = torch.zeros(items.num_prompts, dtype=torch.float64)
+    shift = blank.index_add(0, code, value) / blank.index_add(0, code, null)
+    return value - shift[code] * null
 
 
 def _annotators(population: Population, prefix: str = ""):

@@ -83,7 +83,9 @@ def starting_points(problem: Problem) -> list[Population]:
 def _identical_types(model: Mixture) -> bool:
     vectors = [one.vector() for one in model.types]  # type: ignore[operator]
     same_kind = len({type(one) for one in model.types}) == 1 and len({v.shape for v in vectors}) == 1
-    return len(vectors) > 1 and same_kind and vectors[0].numel() > 0 and all(torch.equal(v, vectors[0]) for v in vectors)
+    return (
+        len(vectors) > 1 and same_kind and vectors[0].numel() > 0 and all(torch.equal(v, vectors[0]) for v in vectors)
+    )
 
 
 def maximise(problem: Problem, model: Population, blocks: Blocks) -> dict[str, Any]:
@@ -100,7 +102,8 @@ def maximise(problem: Problem, model: Population, blocks: Blocks) -> dict[str, A
         return value / total
 
     z, iterations, trace = _lbfgs(objective, coordinates.of(model).numpy(), problem.max_iterations)
-    stopped, condition, notes = "iterations", float("nan"), []
+    stopped, condition = "iterations", float("nan")
+    notes: list[str] = []
     if coordinates.size <= NEWTON_PARAMETERS:
         optimum = newton(
             lambda x: _everything(objective, x), lambda x: _value(objective, x), z, np.ones(len(z)),
@@ -120,8 +123,8 @@ def maximise(problem: Problem, model: Population, blocks: Blocks) -> dict[str, A
         log_likelihood = float((blocks.weight * block_log_likelihood(population, blocks)).sum())
     return {
         "population": population, "log_likelihood": log_likelihood, "iterations": iterations, "stopped": stopped,
-        "gradient": float(np.abs(gradient).max()), "condition": condition, "notes": notes, "objective": -_value(objective, z),
-        "trace": np.array(trace) * total,
+        "gradient": float(np.abs(gradient).max()), "condition": condition, "notes": notes, "objective":
+        -_value(objective, z), "trace": np.array(trace) * total,
     }  # fmt: skip
 
 
@@ -140,7 +143,7 @@ def _gradient(objective, x: np.ndarray) -> tuple[float, np.ndarray]:
 def _everything(objective, x: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
     value, gradient = _gradient(objective, x)
     hessian = torch.autograd.functional.hessian(objective, torch.as_tensor(x))
-    return value, gradient, -hessian.numpy()  # type: ignore[union-attr]
+    return value, gradient, -hessian.numpy()
 
 
 def _lbfgs(objective, start: np.ndarray, max_iterations: int) -> tuple[np.ndarray, int, list[float]]:

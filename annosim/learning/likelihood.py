@@ -1,6 +1,6 @@
 """The likelihood of preference data under any population, in torch: the reference that every solver is held against.
 
-An annotator's block of answers shares one hidden type, so ``log P(block) = log sum_c w_c prod_j P_c(answer_j | menu_j)``.
+An annotator's answers share one hidden type: ``log P(block) = log sum_c w_c prod_j P_c(answer_j | menu_j)``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Single-type Luce models: Bradley-Terry, Plackett-Luce and conditional logit by Newton's method on sufficient statistics."""
+"""Luce models of one type: Bradley-Terry, Plackett-Luce, conditional logit; Newton on sufficient statistics."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 
 from annosim.items import Items
 from annosim.kernels import learning_luce as kernels
+from annosim.law import Law
 from annosim.learning import existence
 from annosim.learning.newton import Optimum, newton
 from annosim.learning.priors import penalty_for
@@ -67,7 +68,9 @@ def solve_tabular(
         return v + pv, g + pg, h + ph
 
     scale = np.maximum(stats.involved + penalty.weight, 1e-300)
-    return newton(everything, lambda s: stats.value(s) + penalty.value(s), start, scale, null, tolerance, max_iterations)
+    return newton(
+        everything, lambda s: stats.value(s) + penalty.value(s), start, scale, null, tolerance, max_iterations
+    )
 
 
 def _solve_tabular(problem: Problem) -> Solution:
@@ -133,14 +136,13 @@ def _solution(problem, population, optimum: Optimum, stats, log_likelihood, note
 
 def divergence(problem: Problem, log_likelihood: float) -> float:
     """Kullback-Leibler divergence, per block, of one-type models: cross-entropy of single questions minus entropy."""
-    law = problem.law
-    assert_law = law.given_menus if law is not None else None  # menus are drawn alike under both
-    p = assert_law.marginal() if assert_law is not None else None
-    if law.questions > 1 and len(law.weight) > 1:  # type: ignore[union-attr]
+    law: Law = problem.law  # type: ignore[assignment]
+    if law.questions > 1 and len(law.weight) > 1:
         return block_divergence(problem, log_likelihood)
-    weight = law.menu_probability[:, None]  # type: ignore[union-attr]
+    p = law.given_menus.marginal().detach()  # menus are drawn alike under both
+    weight = law.menu_probability[:, None]
     inside = torch.where(p > 0, weight * p * p.log(), torch.zeros((), dtype=p.dtype))
-    return float(inside.sum().detach()) * law.questions - log_likelihood  # type: ignore[union-attr]
+    return float(inside.sum()) * law.questions - log_likelihood
 
 
 def block_divergence(problem: Problem, log_likelihood: float) -> float:

@@ -1,6 +1,7 @@
-"""Newton's method for concave log-likelihoods: gauge projected out, steps capped, accepted only when the likelihood rises.
+"""Newton's method for log-likelihoods: gauges projected out, steps capped, accepted only when the likelihood rises.
 
-The tolerance is on the scaled gradient: each entry divided by the weight of the answers in which its parameter has a part.
+The tolerance is on the scaled gradient: each entry divided by the weight of the answers in which its parameter has a
+part.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """Priors: penalties on utilities, each a log density that is added to the log-likelihood; never silent.
 
-======================  =======================================================  =========================================
-prior                   adds to the log-likelihood                               fits
-======================  =======================================================  =========================================
-``Gaussian(sd)``        ``-sum u^2 / (2 sd^2)``                                  any model with free real numbers
-``Ridge(penalty)``      ``-penalty sum w^2 / 2``                                 linear models (features' weights)
-``Dirichlet(counts)``   ``counts sum_i log softmax(u)_i`` within each prompt     tabular models
-======================  =======================================================  =========================================
+======================  ====================================================  ===================================
+prior                   adds to the log-likelihood                            fits
+======================  ====================================================  ===================================
+``Gaussian(sd)``        ``-sum u^2 / (2 sd^2)``                               any model with free real numbers
+``Ridge(penalty)``      ``-penalty sum w^2 / 2``                              linear models (features' weights)
+``Dirichlet(counts)``   ``counts sum_i log softmax(u)_i`` within each prompt  tabular models
+======================  ====================================================  ===================================
 
 ``Dirichlet(c)`` is c pseudo-choices of every item from the menu of all items of its prompt: the density of a
 Dirichlet(c + 1) distribution of the choice shares.

@@ -1,7 +1,8 @@
 """A problem to be solved, the solution a solver hands back, and the table of solvers and projections.
 
-A solver is a row of a table: a name, a predicate ``applies(problem)``, and ``solve(problem) -> Solution``. ``fit`` takes
-the first row that applies; ``solver="name"`` asks for one. Files of this room add their rows with :func:`register`.
+A solver is a row of a table: a name, a predicate ``applies(problem)``, and ``solve(problem) -> Solution``. ``fit``
+takes the first row that applies; ``solver="name"`` asks for one. Files of this room add their rows with
+:func:`register`.
 """
 
 from __future__ import annotations
@@ -141,9 +142,12 @@ def register(
         projection: a declared population optimum of an objective.
         first: look at this row before the others.
     """
-    table = PROJECTIONS if projection else SOLVERS
-    table[:] = [row for row in table if row.name != name]
-    table.insert(0 if first else len(table), Solver(name, applies, solve))
+    table, row = PROJECTIONS if projection else SOLVERS, Solver(name, applies, solve)
+    names = [other.name for other in table]
+    if name in names:
+        table[names.index(name)] = row
+    else:
+        table.insert(0 if first else len(table), row)
 
 
 def is_nll(objective: Any) -> bool:

@@ -30,7 +30,7 @@ def project(
     max_iterations: int = 1000,
     **options: Any,
 ) -> Fit:
-    r"""The minimiser of the expected objective under ``truth`` and ``design``: what a learner tends to with infinite data.
+    r"""The minimiser of the expected objective under ``truth`` and ``design``: where a learner of infinite data ends.
 
     For the likelihood it is the Kullback-Leibler projection ``argmin_theta KL(law(truth) || law(model_theta))`` (White
     1982). A law is weighted data, so this is ``fit`` on the law: one set of solvers serves both.

@@ -1,6 +1,6 @@
 """Separation in linear models: a direction along which the likelihood never falls has no finite maximum.
 
-The estimate of ``s = A w`` exists, uniquely off the gauge, exactly when no ``w`` has ``(a_chosen - a_other) w >= 0`` for
+The estimate of ``s = A w`` exists, uniquely off the gauge, when no ``w`` has ``(a_chosen - a_other) w >= 0`` for
 every answer with at least one strict inequality (Albert and Anderson 1984). That is a linear program; it is solved on a
 growing subset of the answers, which ends early when the subset already overlaps.
 """
@@ -37,8 +37,10 @@ def separating_direction(d: np.ndarray) -> np.ndarray | None:
         d: ``(D, dim)`` differences, chosen minus other.
 
     Example:
-        >>> separating_direction(np.array([[1.0], [2.0]])) is None, separating_direction(np.array([[1.0], [-1.0]])) is None
-        (False, True)
+        >>> separating_direction(np.array([[1.0], [2.0]]))
+        array([1.])
+        >>> separating_direction(np.array([[1.0], [-1.0]])) is None
+        True
     """
     size = np.abs(d).max(1, initial=0.0)
     d = d[size > 0] / size[size > 0, None]
@@ -71,9 +73,12 @@ def judge_linear(orders: Any, matrix: np.ndarray, items: Items, penalty: Any) ->
     """
     d = differences(orders, matrix)
     prompts = items.prompts.numpy()
-    centred = matrix - np.stack([matrix[prompts == p].mean(0) for p in np.unique(prompts)])[
-        np.unique(prompts, return_inverse=True)[1]
-    ]
+    centred = (
+        matrix
+        - np.stack([matrix[prompts == p].mean(0) for p in np.unique(prompts)])[
+            np.unique(prompts, return_inverse=True)[1]
+        ]
+    )
     gauge, unvaried = _null(centred), _null(d)
     problems = []
     if unvaried.shape[1] > gauge.shape[1]:
@@ -85,14 +90,22 @@ def judge_linear(orders: Any, matrix: np.ndarray, items: Items, penalty: Any) ->
         problems.append(f"the answers are separated along {_direction(separating)} (the likelihood rises for ever)")
     null = gauge if gauge.shape[1] else None
     if penalty is not None:
-        told = f"{penalty} decided what the data do not: {'; '.join(problems)}" if problems else f"{penalty}: it only shrinks"
+        told = (
+            f"{penalty} decided what the data do not: {'; '.join(problems)}"
+            if problems
+            else f"{penalty}: it only shrinks"
+        )
         return [told], None
     if problems:
         raise NotIdentifiedError(
             f"fit: the maximum-likelihood estimate does not exist: {'; '.join(problems)}. Remedies: pass "
             "prior=an.Ridge(1) or an.Gaussian(sd), drop the feature, or ask menus that vary it."
         )
-    return ([f"{gauge.shape[1]} direction(s) of the features never change a choice: minimum-norm weights"] if null is not None else []), null
+    return (
+        [f"{gauge.shape[1]} direction(s) of the features never change a choice: minimum-norm weights"]
+        if null is not None
+        else []
+    ), null
 
 
 def _null(a: np.ndarray) -> np.ndarray:

@@ -59,7 +59,7 @@ class LuceLeaf:
 
 
 def _normalising_constant(base: np.ndarray, slope: np.ndarray, log_weight: np.ndarray) -> float:
-    """Root in C of ``logsumexp(base + C slope + log weight) = 0`` (increasing and convex in C): Newton from the right."""
+    """Root in C of ``logsumexp(base + C slope + log weight) = 0``, which rises and is convex in C: Newton."""
     from scipy.special import logsumexp
 
     value = logsumexp(base + log_weight)
@@ -116,8 +116,8 @@ def has_network(model: Population) -> bool:
 
     Example:
         >>> import annosim as an
-        >>> has_network(an.Annotator(an.Network([4], dim=1), an.Luce())), has_network(an.Annotator(an.Tabular(2), an.Luce()))
-        (True, False)
+        >>> has_network(an.Annotator(an.Network([4], dim=1), an.Luce()))
+        True
     """
     for name, p in model.named_parameters():
         *path, leaf = name.split(".")

@@ -1,4 +1,4 @@
-"""Sufficient statistics of Luce data, each with value, gradient and information of the log-likelihood in the index ``s``.
+"""Sufficient statistics of Luce data: value, gradient and information of the log-likelihood in the index ``s``.
 
 ========== ===================================================  =============================
 class      what it holds                                        when
@@ -33,7 +33,7 @@ class PairTable:
     Example:
         >>> import numpy as np
         >>> table = PairTable(np.array([[0.0, 3.0], [1.0, 0.0]]))
-        >>> round(table.value(np.zeros(2)), 4), table.gradient(np.zeros(2)).tolist()
+        >>> round(float(table.value(np.zeros(2))), 4), table.gradient(np.zeros(2)).tolist()
         (-2.7726, [1.0, -1.0])
     """
 
@@ -82,8 +82,8 @@ class PairTable:
     def start(self) -> np.ndarray:
         """Least squares on the observed log-odds (the usual start of a logistic regression), ``(n,)``.
 
-        Exact when every pair's odds come from one index, as in a projection onto the truth's own family; pairs that were
-        only ever won by one side are left out.
+        Exact when every pair's odds come from one index, as in a projection onto the truth's own family; pairs that
+        were only ever won by one side are left out.
         """
         won = (self.wins > 0) & (self.wins.T > 0)
         if not won.any():

@@ -1,0 +1,137 @@
+"""All solvers that apply come to the same optimum, to 1e-8, on small random instances; choix and statsmodels agree too."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import annosim as an
+from annosim.learning.fit import load_solvers
+from annosim.learning.gauge import canonical
+from annosim.learning.problem import SOLVERS, Problem
+
+TOLERANCE = 1e-8
+
+
+def _solutions(model, data, **options):
+    load_solvers()
+    names = [row.name for row in SOLVERS if row.name != "sgd" and row.applies(Problem(model, data))]
+    out = {}
+    for name in names:
+        fit = an.fit(model, data, solver=name, max_iterations=20_000, **options)
+        out[name] = fit
+    return out
+
+
+def _agree(fits, items):
+    assert len(fits) >= 2
+    vectors = {name: canonical(fit.population, items) for name, fit in fits.items()}
+    first = next(iter(vectors.values()))
+    for name, fit in fits.items():
+        assert fit.converged, (name, fit)
+        assert float((vectors[name] - first).abs().max()) < TOLERANCE, (name, vectors)
+        assert abs(fit.log_likelihood - next(iter(fits.values())).log_likelihood) < 1e-7
+
+
+KINDS = [("choice", 2, None), ("choice", 3, None), ("ranking", 3, None), ("ranking", 4, None), ("top", 4, 2)]
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**32), kind=st.sampled_from(KINDS), n=st.integers(4, 6), weighted=st.booleans())
+def test_one_table(seed, kind, n, weighted):
+    feedback, size, depth = kind
+    rng = np.random.default_rng(seed)
+    truth = an.Annotator(an.Tabular(rng.normal(size=n)), an.Luce())
+    design = an.Design(an.Items(n=n), menu_size=size, feedback=feedback, depth=depth, annotators=150)
+    data = an.simulate(truth, design, seed=seed)
+    if weighted:
+        data = data.with_(weight=rng.uniform(0.1, 3.0, data.rows))
+    try:
+        fits = _solutions(an.Annotator(an.Tabular(n), an.Luce()), data)
+    except an.NotIdentifiedError:
+        return
+    _agree(fits, data.items)
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 2**32), kind=st.sampled_from(KINDS), dim=st.integers(1, 3))
+def test_linear(seed, kind, dim):
+    feedback, size, depth = kind
+    items = an.Items.normal(7, dim, seed=seed)
+    truth = an.Annotator(an.Linear(np.random.default_rng(seed).normal(size=dim)), an.Luce())
+    design = an.Design(items, menu_size=size, feedback=feedback, depth=depth, annotators=120)
+    data = an.simulate(truth, design, seed=seed)
+    try:
+        fits = _solutions(an.Annotator(an.Linear(dim), an.Luce()), data)
+    except an.NotIdentifiedError:
+        return
+    _agree(fits, items)
+
+
+@settings(max_examples=4, deadline=None)
+@given(seed=st.integers(0, 2**32), ranking=st.booleans(), tabular=st.booleans())
+def test_two_types(seed, ranking, tabular):
+    """Well separated types and the same start: EM, EM then Newton, and automatic differentiation meet."""
+    rng = np.random.default_rng(seed)
+    items = an.Items.normal(5, 2, seed=1)
+    w = rng.normal(size=2)
+    w *= 2.0 / np.linalg.norm(w)
+    truth = an.Mixture([an.Annotator(an.Linear(w), an.Luce()), an.Annotator(an.Linear(-w), an.Luce())], [0.6, 0.4])
+    feedback = "ranking" if ranking else "choice"
+    data = an.simulate(truth, an.Design(items, menu_size=3, feedback=feedback, annotators=300, questions=5), seed=seed)
+    model = truth
+    if tabular:
+        model = an.Mixture([an.Annotator(an.Tabular((items.features @ one).tolist()), an.Luce())
+                            for one in (torch.as_tensor(w), -torch.as_tensor(w))], [0.5, 0.5])  # fmt: skip
+    _agree(_solutions(model, data), items)
+
+
+def test_projection_recovers_the_truth_by_every_solver():
+    items = an.Items.normal(5, 2, seed=0)
+    truth = an.Annotator(an.Linear([1.0, -0.5]), an.Luce())
+    design = an.Design(items, menu_size=3, feedback="ranking")
+    load_solvers()
+    for name in ("newton-linear", "autograd"):
+        best = an.project(an.Annotator(an.Linear(2), an.Luce()), truth, design, solver=name)
+        assert best.log_likelihood is None and abs(best.divergence) < 1e-13
+        assert torch.allclose(best.population.utility.weights, truth.utility.weights, atol=1e-9)
+
+
+def test_choix_on_connected_pairs():
+    choix = pytest.importorskip("choix")
+    rng = np.random.default_rng(3)
+    u = rng.normal(size=8)
+    data = an.simulate(an.Annotator(an.Tabular(u), an.Luce()), an.Design(an.Items(n=8), annotators=3000), seed=4)
+    rows = np.arange(data.rows)
+    pairs = np.stack([data.menu[rows, data.answer], data.menu[rows, 1 - data.answer]], 1)
+    theirs = choix.opt_pairwise(8, pairs.tolist(), alpha=0.0, tol=1e-12)
+    ours = an.fit(an.Annotator(an.Tabular(8), an.Luce()), data).population.utility.values.numpy(force=True)
+    assert np.abs(ours - (theirs - theirs.mean())).max() < 1e-6
+
+
+def test_choix_on_rankings():
+    choix = pytest.importorskip("choix")
+    truth = an.Annotator(an.Tabular(np.linspace(-1, 1, 6)), an.Luce())
+    data = an.simulate(truth, an.Design(an.Items(n=6), menu_size=4, feedback="ranking", annotators=300), seed=1)
+    ranked = np.take_along_axis(data.menu, data.answer.astype(int), 1)
+    theirs = choix.opt_rankings(6, ranked.tolist(), alpha=0.0, tol=1e-12)
+    ours = an.fit(an.Annotator(an.Tabular(6), an.Luce()), data).population.utility.values.numpy(force=True)
+    assert np.abs(ours - (theirs - theirs.mean())).max() < 1e-6
+
+
+def test_statsmodels_conditional_logit():
+    """Coefficients and Hessian standard errors of a conditional logit."""
+    discrete = pytest.importorskip("statsmodels.discrete.conditional_models")
+    items = an.Items.normal(30, 3, seed=2)
+    truth = an.Annotator(an.Linear([1.0, -0.5, 0.2]), an.Luce())
+    data = an.simulate(truth, an.Design(items, menu_size=3, annotators=400), seed=2)
+    fit = an.fit(an.Annotator(an.Linear(3), an.Luce()), data)
+    chosen = (np.arange(3) == data.answer[:, None]).astype(int).ravel()
+    groups = np.repeat(np.arange(data.rows), 3)
+    theirs = discrete.ConditionalLogit(chosen, items.features.numpy()[data.menu.ravel()], groups=groups)
+    theirs = theirs.fit(disp=0, method="newton", gtol=1e-12, maxiter=100)
+    assert np.abs(fit.population.utility.weights.numpy(force=True) - theirs.params).max() < 1e-6
+    assert np.abs(fit.standard_errors()["utility.weights"].numpy() - theirs.bse).max() < 1e-6
