@@ -60,11 +60,18 @@ def break_ties(data: PreferenceData, how: str = "half") -> PreferenceData:
         tied=None,
         annotator=None if single else (first[owner[source]] + copy).astype(np.int32),
         weight=weight,
-        annotator_names=None if names is None else np.asarray(names, dtype=object)[owners],
+        annotator_names=None if names is None else _copy_names(names, owners, count),
         columns={**out.columns, "voter": owner[source]},
         truth=truth,
         settings={**data.settings, "ties": "half"},
     )
+
+
+def _copy_names(names: Any, owners: np.ndarray, count: np.ndarray) -> np.ndarray:
+    """Names of the shares of each annotator: the name itself when there is one, else ``name/1``, ``name/2``, ..."""
+    place = np.arange(len(owners)) - np.repeat(np.cumsum(count) - count, count)
+    shown = [f"{names[o]}/{p + 1}" if count[o] > 1 else str(names[o]) for o, p in zip(owners, place, strict=True)]
+    return np.asarray(shown, dtype=object)
 
 
 def _tie_groups(data: PreferenceData) -> tuple[np.ndarray, np.ndarray]:
