@@ -23,13 +23,13 @@ __all__ = ["simulate_counts"]
 def simulate_counts(population: Population, design: Design, seed: int = 0, replicate: int = 0) -> PreferenceData:
     """Distinct menus and answers with how often each was given, as ``data.weight``.
 
-    With one question an annotator, or one kind of annotator without memory, a row is a (menu, answer) and its weight the
-    number of rows of the full simulation; otherwise it is a whole block of answers and its weight counts annotators.
+    With one question an annotator, or one kind of annotator without memory, a row is a (menu, answer) and its weight
+    the number of rows of the full simulation; otherwise it is a block of answers and its weight counts annotators.
 
     Raises:
         TooLargeError: too many distinct menus or blocks to write out.
-        ArgumentError: blocks of a mixture with ``overlap`` or ``loads``, whose annotators do not have the same law or are
-            not independent.
+        ArgumentError: blocks of a mixture with ``overlap`` or ``loads``, whose annotators do not have the same law or
+            are not independent.
 
     Example:
         >>> import annosim as an

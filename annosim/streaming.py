@@ -1,7 +1,7 @@
 """Simulations larger than memory: shards of parquet, each written atomically and reproducible alone.
 
-Shard ``s`` holds the annotators ``s * per_shard ...`` and depends on the seed and on ``s``, not on the shards before it. A
-run that is stopped resumes at the missing shards; a longer run keeps the shards of a shorter one.
+Shard ``s`` holds the annotators ``s * per_shard ...`` and depends on the seed and on ``s``, not on the shards before
+it. A run that is stopped resumes at the missing shards; a longer run keeps the shards of a shorter one.
 """
 
 from __future__ import annotations

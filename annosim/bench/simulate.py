@@ -1,0 +1,164 @@
+"""``annosim bench simulate``: comparisons, rankings and mixtures against numpy, peers, memory and the generator."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from annosim.bench.measure import Contender, Contest, Options
+from annosim.designs import Design
+from annosim.items import Items
+from annosim.kernels import threads
+from annosim.kernels.rows import Source
+from annosim.populations import Annotator, Mixture, Population
+from annosim.rules.luce import Luce
+from annosim.simulate import simulate
+from annosim.utilities import Linear, Tabular
+
+__all__ = ["contests"]
+
+_ITEMS, _TEN = 1000, 10
+
+
+def contests(options: Options) -> list[Contest]:
+    """The contests of this benchmark."""
+    return [_pairs(options), _rankings(options), _mixture(options), _floor(options)]
+
+
+def _normal(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).standard_normal(shape)
+
+
+def _ours(people: Population, design: Design, options: Options, name: str = "annosim") -> Contender:
+    def run() -> Any:
+        return simulate(people, design, seed=0, threads=options.threads)
+
+    return Contender(name, run, design.num_rows)
+
+
+def _reused(people: Population, design: Design, options: Options) -> Contender:
+    """The same draws into arrays that exist already: without the first touch of new memory."""
+    source = Source(people, design, 0, threads=options.threads)
+    menu, answer, tied = source.empty(design.num_rows)
+    kinds = source.types(0, design.annotators, 0)
+
+    def run() -> None:
+        source.fill(menu, answer, tied, kinds, 0, design.annotators, 0)
+
+    return Contender("annosim, into reused arrays", run, design.num_rows)
+
+
+def _peer(name: str, module: str, make: Callable[[Any], Callable[[], Any]], units: float) -> Contender:
+    if importlib.util.find_spec(module.split(".")[0]) is None:
+        return Contender(name, lambda: None, units, skipped=f"pip install {module.split('.')[0]}")
+    return Contender(name, make(importlib.import_module(module)), units)
+
+
+def _pairs(options: Options) -> Contest:
+    rows = int(2e7 * options.size)
+    u = _normal(_ITEMS)
+    people, design = Annotator(Tabular(u), Luce()), Design(Items(n=_ITEMS), annotators=rows)
+    generator, few = np.random.default_rng(0), max(rows // 10, 1)
+
+    def vectorised() -> Any:
+        first = generator.integers(0, _ITEMS, few)
+        second = (first + generator.integers(1, _ITEMS, few)) % _ITEMS
+        won = generator.random(few) < 1 / (1 + np.exp(u[second] - u[first]))
+        return np.stack([first, second], 1), np.where(won, 0, 1)
+
+    choix = _peer("choix", "choix", lambda m: lambda: m.generate_comparisons(u, 5000), 5000)
+    numpy = Contender("numpy", vectorised, few)
+    return Contest(
+        f"pairs of {_ITEMS} items",
+        "pairs",
+        [_ours(people, design, options), _reused(people, design, options), numpy, choix],
+        {"numpy": 15.0},
+    )
+
+
+def _rankings(options: Options) -> Contest:
+    rows = int(2e6 * options.size)
+    u = _normal(_TEN)
+    people = Annotator(Tabular(u), Luce())
+    design = Design(Items(n=_TEN), menu_size=_TEN, feedback="ranking", annotators=rows)
+    generator, few = np.random.default_rng(0), max(rows // 10, 1)
+
+    def gumbel() -> Any:
+        return np.argsort(-(u + generator.gumbel(size=(few, _TEN))), axis=1)
+
+    peer = _peer(
+        "prefsampling",
+        "prefsampling.ordinal",
+        lambda m: lambda: m.plackett_luce(1000, _TEN, np.exp(u).tolist(), seed=0),
+        1000,
+    )
+    return Contest(
+        "Plackett-Luce rankings of ten",
+        "rankings",
+        [_ours(people, design, options), _reused(people, design, options),
+         Contender("numpy, Gumbel and argsort", gumbel, few), peer],
+        {"numpy, Gumbel and argsort": 8.0, "prefsampling": 1000.0},
+    )  # fmt: skip
+
+
+def _mixture(options: Options) -> Contest:
+    people_of, questions, dim = int(4e6 * options.size), 4, 8
+    items = Items.normal(_ITEMS, dim)
+    weights, shares = _normal(5, dim), np.array([0.3, 0.25, 0.2, 0.15, 0.1])
+    people = Mixture([Annotator(Linear(w), Luce()) for w in weights], shares)
+    design = Design(items, annotators=people_of, questions=questions)
+    utilities = items.features.numpy() @ weights.T
+    generator, chunk = np.random.default_rng(0), 1 << 14
+    few = max(people_of // (10 * chunk), 1) * chunk
+
+    def chunked() -> Any:
+        for _ in range(few // chunk):
+            kind = np.repeat(generator.choice(5, size=chunk, p=shares), questions)
+            first = generator.integers(0, _ITEMS, chunk * questions)
+            second = (first + generator.integers(1, _ITEMS, chunk * questions)) % _ITEMS
+            gap = utilities[second, kind] - utilities[first, kind]
+            won = generator.random(chunk * questions) < 1 / (1 + np.exp(gap))
+        return won
+
+    return Contest(
+        "comparisons of a five-type linear population, four questions each",
+        "pairs",
+        [_ours(people, design, options), _reused(people, design, options),
+         Contender("numpy, chunked", chunked, few * questions)],
+        {"numpy, chunked": 5.0},
+    )  # fmt: skip
+
+
+def _floor(options: Options) -> Contest:
+    """What any pair must cost: three words drawn and nine bytes written."""
+    rows = int(2e7 * options.size)
+    workers = threads.count(options.threads)
+    target = np.zeros(rows * 9, dtype=np.uint8)
+
+    def words() -> None:
+        from annosim.kernels.generator import fill_words
+
+        def task(i: int) -> None:
+            buffer = np.empty(1024, dtype=np.uint32)
+            for k in range(3 * rows // (1024 * workers)):
+                fill_words(buffer, k * 16, np.uint64(i), 4, 0, 0)
+
+        threads.run(task, range(workers), workers)
+
+    def write(fresh: bool) -> None:
+        out = np.empty(rows * 9, dtype=np.uint8) if fresh else target
+        cuts = [rows * 9 * i // workers for i in range(workers + 1)]
+        threads.run(lambda i: out[cuts[i] : cuts[i + 1]].fill(1), range(workers), workers)
+
+    return Contest(
+        "the floor of a pair: three words, nine bytes",
+        "pairs",
+        [
+            Contender("words of the generator (in pieces of 1024)", words, rows),
+            Contender("nine bytes into memory that is there", lambda: write(False), rows),
+            Contender("nine bytes into fresh memory", lambda: write(True), rows),
+        ],
+    )

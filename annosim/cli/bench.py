@@ -1,0 +1,66 @@
+"""``annosim bench NAME``: paired runs with ratios and spread."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import typer
+
+__all__ = ["register"]
+
+#: Modules of annosim.bench that are not benchmarks.
+_TOOLS = {"measure"}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(
+        "bench",
+        help="Measure throughput against other ways to do the same: medians, ratios per round, and their range.",
+        epilog="Example: annosim bench simulate --rounds 5",
+    )(_bench)
+
+
+def _bench(
+    name: str = typer.Argument(None, help="Which benchmark; without it, their names.", show_default=False),
+    rounds: int = typer.Option(7, help="Rounds; contenders take turns within each."),
+    size: float = typer.Option(1.0, help="Scales the work."),
+    threads: int = typer.Option(None, help="Threads of compiled code; all cores by default."),
+    device: str = typer.Option("cpu", help="Device: cpu or cuda."),
+    out: Path = typer.Option(None, help="Write the numbers as JSON, too.", show_default=False),
+) -> None:
+    """Run a benchmark and print its table."""
+    from importlib import import_module
+
+    from annosim.bench.measure import Options, machine, measure
+    from annosim.errors import ArgumentError
+
+    names = _names()
+    if name is None:
+        typer.echo("\n".join(names))
+        return
+    if name not in names:
+        raise ArgumentError(f"bench {name!r}: there are {', '.join(names)}")
+    if not size > 0:
+        raise ArgumentError(f"--size={size}: above 0")
+    options = Options(rounds, size, threads, device)
+    here = machine()
+    typer.echo(f"{here['processor']}, {here['cores']} cores; median of {rounds} rounds [range]")
+    records = []
+    for contest in import_module(f"annosim.bench.{name}").contests(options):
+        measured = measure(contest, rounds)
+        typer.echo(repr(measured))
+        records.append(measured.record())
+    if out is not None:
+        temporary = out.with_name(out.name + ".part")
+        temporary.write_text(json.dumps(records, indent=1), encoding="utf-8")
+        temporary.replace(out)
+
+
+def _names() -> list[str]:
+    import pkgutil
+
+    import annosim.bench
+
+    return sorted(m.name for m in pkgutil.iter_modules(annosim.bench.__path__) if m.name not in _TOOLS)

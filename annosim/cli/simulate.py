@@ -1,0 +1,157 @@
+"""``annosim simulate SCENARIO.toml``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from annosim.scenario import Scenario
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(
+        "simulate",
+        help="Draw what the scenario's population says to its design.",
+        epilog="Example: annosim simulate scenario.toml --out votes/ --rows 1e8",
+    )(_simulate)
+
+
+def _simulate(
+    scenario: Path = typer.Argument(None, help="A scenario file (TOML).", show_default=False),
+    out: Path = typer.Option(
+        None,
+        help="Where to write: NAME.parquet is one file, anything else a directory of shards, in constant memory "
+        "and resumed when interrupted. Without it, only a summary is printed.",
+        show_default=False,
+    ),
+    rows: str = typer.Option(None, help="Rows, for example 1e8; the scenario's annotators by default.", metavar="N"),
+    seed: int = typer.Option(None, help="Seed; the scenario's by default."),
+    replicate: int = typer.Option(0, help="Which replicate."),
+    counts: bool = typer.Option(False, "--counts", help="Draw how often each answer is given, not the answers."),
+    shard_rows: str = typer.Option("4194304", help="Rows of a shard, about.", metavar="N"),
+    threads: int = typer.Option(None, help="Threads; all cores by default."),
+    listing: bool = typer.Option(False, "--list", help="List the rules, habits, populations and utilities, and stop."),
+) -> None:
+    """Draw, and say at which rate."""
+    from annosim.errors import ArgumentError
+
+    if listing:
+        from annosim.rules.registry import listing as everything
+
+        typer.echo(everything())
+        return
+    if scenario is None:
+        raise ArgumentError("simulate: no scenario; give a TOML file, or --list to see what one may hold")
+    from annosim.scenario import load_scenario
+
+    found = load_scenario(scenario)
+    found.need("population", "design")
+    options: dict[str, Any] = {"seed": found.seed if seed is None else seed, "replicate": replicate}
+    design = _of_length(found, rows)
+    if counts or out is None or out.suffix == ".parquet":
+        _in_memory(found, design, out, counts, threads, options)
+    else:
+        _streamed(found, design, out, int(_number("--shard-rows", shard_rows)), threads, options)
+
+
+def _of_length(found: Scenario, rows: str | None) -> Any:
+    """The design with as many annotators as the rows need."""
+    from annosim.errors import ArgumentError
+
+    if rows is None:
+        return found.design
+    if found.design.loads is not None:
+        raise ArgumentError("--rows: the design fixes each annotator's load; change loads instead")
+    wanted = _number("--rows", rows)
+    return found.design.with_(annotators=-(-wanted // found.design.num_questions))
+
+
+def _number(name: str, text: str) -> int:
+    from annosim.errors import ArgumentError
+
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 1 <= value <= 2**53 or value != int(value):
+        raise ArgumentError(f"{name}={text}: a whole number of at least 1, for example 1e8")
+    return int(value)
+
+
+def _in_memory(
+    found: Scenario, design: Any, out: Path | None, counts: bool, threads: int | None, options: dict
+) -> None:
+    import time
+
+    from annosim.simulate import simulate
+
+    start = time.perf_counter()
+    data = simulate(found.population, design, counts=counts, threads=threads, **options)
+    seconds = time.perf_counter() - start
+    typer.echo(repr(data))
+    total = int(data.weight.sum()) if counts and data.annotator is None else data.rows
+    typer.echo(f"{total} rows in {seconds:.2f} s, path {data.settings['path']}{_why(data.settings)}")
+    if out is not None:
+        data.to_parquet(out)
+        typer.echo(f"written: {out}")
+
+
+def _why(settings: Any) -> str:
+    reasons = settings.get("path_reasons", {})
+    return f" ({'; '.join(f'{part}: {why}' for part, why in reasons.items())})" if reasons else ""
+
+
+def _streamed(found: Scenario, design: Any, out: Path, shard_rows: int, threads: int | None, options: dict) -> None:
+    import time
+
+    from annosim.simulate import simulate
+
+    start = time.perf_counter()
+    kept = 0
+    with _bar(design.num_rows) as advance:
+
+        def progress(done: int, before: int, total: int) -> None:
+            nonlocal kept
+            kept = before
+            advance(done + before, done / max(time.perf_counter() - start, 1e-9))
+
+        shards = simulate(
+            found.population, design, out=out, shard_rows=shard_rows, threads=threads, progress=progress, **options
+        )
+    seconds = time.perf_counter() - start
+    typer.echo(repr(shards))
+    new = design.num_rows - kept
+    before = f" ({kept} rows were there from before)" if kept else ""
+    typer.echo(f"{new} rows drawn and written in {seconds:.2f} s: {new / seconds:.3g} rows/s{before}")
+    typer.echo(f"written: {out}")
+
+
+def _bar(total: int) -> Any:
+    """A progress bar on standard error when standard output is a terminal, else nothing."""
+    import sys
+    from contextlib import contextmanager
+
+    @contextmanager
+    def shown():
+        if not sys.stdout.isatty():
+            yield lambda done, rate: None
+            return
+        from rich import progress
+        from rich.console import Console
+
+        columns = (
+            progress.TextColumn("rows"), progress.BarColumn(bar_width=24), progress.TaskProgressColumn(),
+            progress.TimeElapsedColumn(), progress.TextColumn("left"), progress.TimeRemainingColumn(),
+            progress.TextColumn("{task.fields[rate]}"),
+        )  # fmt: skip
+        with progress.Progress(*columns, console=Console(stderr=True)) as bar:
+            task = bar.add_task("", total=total, rate="")
+            yield lambda done, rate: bar.update(task, completed=done, rate=f"{rate:.3g} rows/s")
+
+    return shown()
