@@ -108,7 +108,10 @@ class Problems:
     def report(self, remedy: str) -> None:
         """Raise :class:`RowsError` when anything was found."""
         if self.found:
-            raise RowsError(self.source, sorted(self.found, key=lambda p: p[0]), remedy)
+            by_line: dict[int, list[str]] = {}
+            for line, what in sorted(self.found, key=lambda p: p[0]):
+                by_line.setdefault(line, []).append(what)
+            raise RowsError(self.source, [(line, ", ".join(what)) for line, what in by_line.items()], remedy)
 
 
 class Table:

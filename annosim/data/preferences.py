@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from annosim.data.validate import ROW_COLUMNS, as_array, check_shapes, check_values
 from annosim.errors import ArgumentError, DataError
 from annosim.feedback import Feedback
 from annosim.items import Items
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["PreferenceData"]
-
-_ROW_COLUMNS = ("annotator", "prompt", "order", "weight")
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,24 +72,25 @@ class PreferenceData:
 
     def __post_init__(self) -> None:
         put = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731
-        menu = _array("menu", self.menu, np.int32)
+        menu = as_array("menu", self.menu, np.int32)
         if menu.ndim not in (2, 3):
             raise DataError(f"menu: shape {tuple(menu.shape)}, expected (rows, k), or (R, rows, k) with replicates")
         if menu.shape[-2] == 0:
             raise DataError("the data have no rows; check the file or the filter that was applied")
         put("menu", menu)
-        answer = _array("answer", self.answer, np.int8)
+        answer = as_array("answer", self.answer, np.int8 if menu.shape[-1] <= 128 else np.int16)
         if not isinstance(self.feedback, Feedback):
-            depth = int((answer >= 0).sum(-1).max()) if self.feedback == "top" else None
-            grades = int(answer.max()) + 1 if self.feedback == "rating" else None
+            some = answer.ndim > 0 and answer.size > 0
+            depth = max(int((answer >= 0).sum(-1).max()) if some else 1, 1) if self.feedback == "top" else None
+            grades = (int(answer.max()) + 1 if some else 2) if self.feedback == "rating" else None
             put("feedback", Feedback(self.feedback, depth, None if grades is None else max(grades, 2)))
         put("answer", answer)
-        put("tied", None if self.tied is None else _array("tied", self.tied, np.bool_))
-        for name, dtype in zip(_ROW_COLUMNS, (np.int32, np.int32, np.int32, np.float64), strict=True):
+        put("tied", None if self.tied is None else as_array("tied", self.tied, np.bool_))
+        for name, dtype in zip(ROW_COLUMNS, (np.int32, np.int32, np.int32, np.float64), strict=True):
             value = getattr(self, name)
-            put(name, None if value is None else _array(name, value, dtype))
-        self._check_shapes()
-        self._check_values()
+            put(name, None if value is None else as_array(name, value, dtype))
+        check_shapes(self)
+        check_values(self)
 
     @classmethod
     def _trusted(cls, **columns: Any) -> PreferenceData:
@@ -105,50 +105,6 @@ class PreferenceData:
             default = one.default_factory() if one.default_factory is not MISSING else one.default
             object.__setattr__(data, one.name, columns.get(one.name, default))
         return data
-
-    # ---- validation ------------------------------------------------------------------------------------------------
-
-    def _check_shapes(self) -> None:
-        lead = tuple(self.menu.shape[:-1])
-        k = self.menu.shape[-1]
-        widths = {self.feedback.width(k, ties=False), self.feedback.width(k, ties=True)}
-        shapes = {(*lead, w) for w in widths} | ({lead} if self.feedback.kind == "choice" else set())
-        if tuple(self.answer.shape) not in shapes:
-            raise DataError(f"answer: shape {tuple(self.answer.shape)}, expected one of {sorted(shapes, key=str)}")
-        if self.tied is not None and tuple(self.tied.shape) != (*lead, k - 1):
-            raise DataError(f"tied: shape {tuple(self.tied.shape)}, expected {(*lead, k - 1)}")
-        for name in _ROW_COLUMNS:
-            value = getattr(self, name)
-            if value is not None and tuple(value.shape) not in {lead, lead[-1:]}:
-                raise DataError(f"{name}: shape {tuple(value.shape)}, expected {lead}")
-        for name, value in self.columns.items():
-            if len(value) != lead[-1]:
-                raise DataError(f"column {name!r}: {len(value)} entries for {lead[-1]} rows")
-
-    def _check_values(self) -> None:
-        k = self.menu.shape[-1]
-        _refuse((self.menu < -1) | (self.menu >= self.items.n), "menu", f"item ids are 0..{self.items.n - 1}, -1 pads")
-        top = self.feedback.grades if self.feedback.kind == "rating" else k
-        _refuse((self.answer < -1) | (self.answer >= top), "answer", f"values are 0..{top - 1}, -1 for a skip or pad")
-        if self.feedback.kind != "rating" and not isinstance(self.menu, torch.Tensor):
-            answer = self.answer[..., None] if self.answer.ndim == self.menu.ndim - 1 else self.answer
-            shown = np.take_along_axis(self.menu, np.maximum(answer, 0).astype(np.int64), -1)
-            _refuse((answer >= 0) & (shown < 0), "answer", "points at an empty place (-1) of its menu")
-            if answer.shape[-1] > 1:
-                ordered = np.sort(answer, -1)
-                _refuse((np.diff(ordered, axis=-1) == 0) & (ordered[..., 1:] >= 0), "answer", "repeats a position")
-        if self.weight is not None:
-            _refuse(~((self.weight >= 0) & (self.weight < np.inf)), "weight", "weights are finite and nonnegative")
-            if self.annotator is not None and self.annotator.ndim == 1 and self.weight.ndim == 1:
-                first = np.full(self.num_annotators, np.nan)
-                first[self.annotator[::-1]] = self.weight[::-1]
-                _refuse(
-                    first[self.annotator] != self.weight,
-                    "weight",
-                    "a weight belongs to an annotator: make it equal on all rows of one",
-                )
-        if self.annotator is not None:
-            _refuse(self.annotator < 0, "annotator", "annotator numbers start at 0")
 
     # ---- sizes -----------------------------------------------------------------------------------------------------
 
@@ -224,6 +180,8 @@ class PreferenceData:
         """One replicate."""
         if self.replicates is None:
             raise ArgumentError("these data have no replicates; data[r] reads replicate r, data.take(rows) takes rows")
+        if not -self.replicates <= replicate < self.replicates:
+            raise ArgumentError(f"data[{replicate}]: the replicates are 0..{self.replicates - 1}")
         pick = lambda v: v[replicate] if v is not None and v.ndim == self.menu[..., 0].ndim else v  # noqa: E731
         truth = {k: (v[replicate] if getattr(v, "ndim", 0) > 1 else v) for k, v in self.truth.items()}
         return replace(
@@ -233,11 +191,21 @@ class PreferenceData:
             tied=None if self.tied is None else self.tied[replicate],
             truth=truth,
             settings={**self.settings, "replicate": replicate},
-            **{name: pick(getattr(self, name)) for name in _ROW_COLUMNS},
+            **{name: pick(getattr(self, name)) for name in ROW_COLUMNS},
         )
 
     def take(self, rows: Any) -> PreferenceData:
-        """Some rows (indices or a mask), annotator numbers kept."""
+        """Some rows (indices or a mask), annotator numbers kept (:meth:`compact` renumbers them).
+
+        Raises:
+            ArgumentError: row numbers that do not exist, a mask of another length, or data with replicates.
+        """
+        if self.replicates is not None:
+            raise ArgumentError("take: these data have replicates; take rows of one of them: data[r].take(rows)")
+        try:
+            rows = np.arange(self.rows)[rows]
+        except IndexError as error:
+            raise ArgumentError(f"take: {error}; row numbers are 0..{self.rows - 1}, a mask has {self.rows}") from None
         at = lambda v: None if v is None else v[rows]  # noqa: E731
         return replace(
             self,
@@ -247,7 +215,7 @@ class PreferenceData:
             columns={name: np.asarray(value)[rows] for name, value in self.columns.items()},
             **{
                 name: at(self.sequence if name == "order" and self.annotator is not None else getattr(self, name))
-                for name in _ROW_COLUMNS
+                for name in ROW_COLUMNS
             },
         )
 
@@ -445,24 +413,3 @@ class PreferenceData:
             f"PreferenceData({self.rows} rows, {kind} from menus of {self.menu_size}, "
             f"{self.num_annotators} annotators, {self.items.n} items{extra})"
         )
-
-
-def _array(name: str, value: Any, dtype: Any) -> Any:
-    if isinstance(value, torch.Tensor) and value.device.type != "cpu":
-        return value  # stays where it was simulated; .numpy() of the verbs brings it back when needed
-    try:
-        raw = np.asarray(value)
-        out = raw.astype(dtype, copy=False)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{name}: not numeric ({error}); encode names as item ids first") from error
-    if raw.dtype.kind == "f" and np.issubdtype(dtype, np.integer) and not bool((raw == out).all()):
-        raise DataError(f"{name}: needs whole numbers, found NaN or fractions")
-    if raw.dtype.kind in "iu" and raw.size and not bool((raw == out).all()):
-        raise DataError(f"{name}: values do not fit {np.dtype(dtype).name}")
-    return out
-
-
-def _refuse(bad: Any, name: str, remedy: str) -> None:
-    if bool(bad.any()):
-        where = np.argwhere(np.asarray(bad))[0].tolist()
-        raise DataError(f"{name}: bad value at {where} (row first unless there are replicates): {remedy}")

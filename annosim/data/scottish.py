@@ -40,8 +40,8 @@ def read_scottish(path: str | os.PathLike[str], expand: bool = False, unlisted: 
     Example:
         >>> import tempfile, pathlib
         >>> path = pathlib.Path(tempfile.mkdtemp()) / "ward.csv"
-        >>> ballots, people = "2,1,\\n5,2,1,\\n3,1,\\n", '"Candidate 1","Ann","Red",\\n"Candidate 2","Bob","Blue",\\n"Hill",'
-        >>> _ = path.write_text(ballots + people)
+        >>> people = '"Candidate 1","Ann","Red",\\n"Candidate 2","Bob","Blue",\\n"Hill",'
+        >>> _ = path.write_text("2,1,\\n5,2,1,\\n3,1,\\n" + people)
         >>> data = read_scottish(path)
         >>> data.items.names, data.weight.tolist(), data.answer.tolist()
         (('Ann', 'Bob'), [5.0, 3.0], [[1, 0], [0, -1]])
