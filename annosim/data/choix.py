@@ -80,6 +80,10 @@ def to_choix(data: PreferenceData, kind: str | None = None) -> list[Any]:
     Raises:
         TiesError: tied answers; break them with ``data.ties("half")`` and double the weights.
         DataError: skips, fractional weights, or another kind of answer.
+
+    Example:
+        >>> to_choix(from_choix([(0, 1), (2, 1)]))
+        [(0, 1), (2, 1)]
     """
     fits = {"choice": ("pairs", "top1") if data.menu_size == 2 else ("top1",), "ranking": ("rankings",)}
     kinds = fits.get(data.feedback.kind, ())

@@ -314,6 +314,14 @@ def open_shards(path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]])
 
     Raises:
         FileReadError: missing, or incomplete (the run that wrote it was stopped).
+
+    Example:
+        >>> import tempfile, pathlib, annosim as an
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "votes.parquet"
+        >>> an.PreferenceData(an.Items(n=2), [[0, 1]] * 3, answer=[0, 1, 0]).to_parquet(path)
+        >>> shards = open_shards([path, path])
+        >>> shards.rows, [batch.rows for batch in shards.batches(2)]
+        (6, [2, 1, 2, 1])
     """
     if not isinstance(path, str | os.PathLike):
         return Shards([Path(p) for p in path])
@@ -338,5 +346,13 @@ def read_parquet(path: str | os.PathLike[str]) -> PreferenceData:
 
     Raises:
         FileReadError: missing, damaged, or a parquet file of somebody else.
+
+    Example:
+        >>> import tempfile, pathlib, annosim as an
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "votes.parquet"
+        >>> data = an.PreferenceData(an.Items(names=["tea", "milk"]), [[0, 1]], answer=[1])
+        >>> data.to_parquet(path)
+        >>> read_parquet(path).equals(data)
+        True
     """
     return open_shards(path).load() if Path(path).is_dir() else read_file(path)

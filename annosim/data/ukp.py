@@ -32,6 +32,15 @@ def read_ukp(path: str | os.PathLike[str], arguments: str | os.PathLike[str] | N
     Raises:
         FileReadError: a file is missing, unreadable or empty, or lacks a column.
         RowsError: an unknown winner, an argument without a text, or a vote across debates, with line numbers.
+
+    Example:
+        >>> import tempfile, pathlib
+        >>> folder = pathlib.Path(tempfile.mkdtemp())
+        >>> texts = "topic,argument,text\\nsnow,a1,It is cold.\\nsnow,a2,It is fun!\\n"
+        >>> _ = (folder / "arguments.csv").write_text(texts)
+        >>> _ = (folder / "votes.csv").write_text("topic,left,right,worker,winner\\nsnow,a1,a2,w0,right\\n")
+        >>> read_ukp(folder).items.texts
+        ('It is cold.', 'It is fun!')
     """
     votes_path = _beside(Path(path), "votes")
     texts = read_table(_beside(votes_path.parent, "arguments") if arguments is None else arguments)
