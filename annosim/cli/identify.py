@@ -29,6 +29,7 @@ def _identify(
     from annosim.scenario import load_scenario
 
     found = load_scenario(scenario)
+    found.need("population", "design")
     report = an.identify(found.population, found.design, starts=starts, seed=found.seed if seed is None else seed)
     typer.echo(repr(report))
     if html is not None:

@@ -19,3 +19,14 @@ def write_page(path: Path, title: str, body: str) -> None:
     temporary = path.with_name(path.name + ".part")
     temporary.write_text(page, encoding="utf-8")
     os.replace(temporary, path)
+
+
+def figure_tag(figure) -> str:
+    """A matplotlib figure as an image inside the page."""
+    import base64
+    import io
+
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=150, bbox_inches="tight")
+    picture = base64.b64encode(buffer.getvalue()).decode()
+    return f"<img alt='figure' style='max-width:100%' src='data:image/png;base64,{picture}'>"

@@ -262,8 +262,10 @@ def _describe_gauge(population: Population, directions: torch.Tensor) -> Gauge:
 def knowable_distance(first: Population, second: Population, design: Design) -> float:
     """Largest-norm distance of the coordinates of two populations, minimised over the naming of types.
 
-    Root mean square over items of the index differences and absolute differences of the weights, joined in one norm. Types
-    of different structure are compared by their index only. Populations with different numbers of leaves are padded with
+    Root mean square over items of the index differences and absolute differences of the weights, joined in one norm.
+    Types
+    of different structure are compared by their index only. Populations with different numbers of leaves are padded
+    with
     types of weight zero.
 
     Example:

@@ -114,7 +114,8 @@ class Bounds:
 class TasteProgram:
     """The linear program ``{F >= 0 on the grid: law(F) = law(population)}``.
 
-    The law's coordinates are an orthonormal basis of the span of the tastes' laws (directions below 1e-11 of the largest
+    The law's coordinates are an orthonormal basis of the span of the tastes' laws (directions below 1e-11 of the
+    largest
     are left out: they are beyond float64, and leaving them out can only widen the bounds).
     """
 

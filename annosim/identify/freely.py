@@ -49,7 +49,8 @@ def among_tastes(
         else "the functionals are pinned down on this grid, which is no proof for all distributions"
     )
     return IdentifiabilityReport(
-        verdict, 0, 0, (), twin if verdict == "not_identified" else None, distance, torch.empty(0), (0.0, 0.0), (reason,),
+        verdict, 0, 0, (), twin if verdict == "not_identified" else None, distance, torch.empty(0), (0.0, 0.0),
+        (reason,),
         functionals=results, population=population, design=design,
         settings=merge_settings(program.frame, among=f"any tastes on {program.tastes} points", **versions()),
     )  # fmt: skip
@@ -98,7 +99,8 @@ def among_types(
         same = there is not None and there.shape == value.shape and bool(torch.allclose(there, value, atol=1e-7))
         results[name] = FunctionalResult(torch.full((len(value),), twin is None or same), value, there)
     return IdentifiabilityReport(
-        "not_identified" if twin is not None else "inconclusive", 0, 0, (), twin, distance if twin is not None else None,
+        "not_identified" if twin is not None else "inconclusive", 0, 0, (), twin, distance if twin is not None else
+        None,
         torch.empty(0), (0.0, 0.0), (reason,), functionals=results, population=population, design=design,
         settings=merge_settings(frame, among=f"{family.count} types", starts=starts, seed=seed, **versions()),
     )  # fmt: skip

@@ -95,7 +95,8 @@ class LocalRank:
 def saturation(components: int, questions: int) -> int:
     r"""Questions after which the rank of a mixture of ``components`` cannot grow any more: ``min(questions, 2C - 1)``.
 
-    The tangents ``f_c^{(x)q}`` and ``f_c^{(x)(q-1)} df`` are evaluations of polynomials of degree q and of their derivatives
+    The tangents ``f_c^{(x)q}`` and ``f_c^{(x)(q-1)} df`` are evaluations of polynomials of degree q and of their
+    derivatives
     at C points; polynomials of degree 2C - 1 take any values and derivatives at C points (products of squared linear
     forms), so that from there on they are as independent as they will ever be.
     """

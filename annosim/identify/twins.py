@@ -185,7 +185,9 @@ def search_twin(population: Population, small: Frame, full: Frame, design: Desig
 
 
 def random_starts(population: Population, free: Unconstrained, count: int, seed: int) -> torch.Tensor:
-    """Half of the starts are drawn afresh, half are large moves away from the population (its scale is the right one)."""
+    """Half of the starts are drawn afresh, half are large moves away from the population (its scale is the
+    right one).
+    """
     here = free.outside(double(population).vector())
     out = []
     for number in range(count):
@@ -214,7 +216,8 @@ def reflection_twins(population: Population, design: Design, full: Frame) -> Sea
     """Twins by reflection: one pair per annotator shows only the odd part of the distribution of tastes.
 
     For a symmetric rule, a type of zero utility with weight w may be split into ``+-b`` with w/2 each; antipodal types
-    ``+-b`` may be replaced by b and 0, and, when their weights are equal, by any other antipodal pair. Each candidate is
+    ``+-b`` may be replaced by b and 0, and, when their weights are equal, by any other antipodal pair. Each candidate
+    is
     verified on the law; ``None`` when none holds.
     """
     if not isinstance(population, Mixture) or design.menu_size != 2 or design.num_questions != 1:

@@ -1,0 +1,1 @@
+"""What a design costs, and which design is best."""

@@ -1,0 +1,45 @@
+"""``annosim plan SCENARIO.toml``: what each design would cost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(
+        "plan",
+        help="What would it cost to know the target of the scenario's [plan] table, under each of its designs? Exit "
+        "code 0: some design identifies the target; 3: none does; 2: bad input.",
+        epilog="Example: annosim plan scenario.toml --html plan.html",
+    )(_plan)
+
+
+def _plan(
+    scenario: Path = typer.Argument(..., help="A scenario file (TOML) with a [plan] table."),
+    starts: int = typer.Option(6, help="Starts of the search for a twin; 0 leaves it out."),
+    html: Path | None = typer.Option(None, help="Write the table and the figure as a page, too."),
+) -> None:
+    """Print the plan."""
+    import annosim as an
+    from annosim.cli.pages import figure_tag, write_page
+    from annosim.errors import ScenarioError
+    from annosim.plan.cost import Cost
+    from annosim.scenario import load_scenario
+
+    found = load_scenario(scenario)
+    found.need("population", "design", "plan")
+    table = found.plan
+    if table is None:
+        raise ScenarioError(f"{scenario}: no [plan] table; add one with precision, target, compare and cost")
+    cost = Cost(table.cost.annotator, table.cost.answer)
+    result = an.plan(
+        found.population, found.compare, target=table.target, precision=table.precision, cost=cost, starts=starts,
+        seed=found.seed,
+    )  # fmt: skip
+    typer.echo(repr(result))
+    if html is not None:
+        write_page(html, f"annosim plan {scenario.name}", result._repr_html_() + figure_tag(result.figure()))
+    raise typer.Exit(0 if result.best is not None else 3)
