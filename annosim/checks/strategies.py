@@ -32,7 +32,7 @@ except ImportError as error:  # pragma: no cover - depends on the installation
 
 from annosim.data.preferences import PreferenceData
 from annosim.designs import Design
-from annosim.feedback import Feedback
+from annosim.feedback import KINDS, Feedback
 from annosim.items import Items
 from annosim.populations import Annotator, Mixture, Population
 from annosim.rules.base import Rule
@@ -42,6 +42,7 @@ from annosim.utilities import Linear, Tabular, Utility
 __all__ = [
     "annotators",
     "designs",
+    "encoded_data",
     "feedbacks",
     "items",
     "numbers",
@@ -205,3 +206,65 @@ def tied_comparisons(draw: Any, max_n: int = 5, max_rows: int = 12) -> Preferenc
     outcome = draw(hs.lists(hs.sampled_from([0, 1, 2]), min_size=rows, max_size=rows))
     answer = [[0, 1] if o == 2 else [o, -1] for o in outcome]
     return PreferenceData(over, menus, answer, feedback="choice", tied=[[o == 2] for o in outcome])
+
+
+def texts(min_size: int = 0, max_size: int = 6) -> hs.SearchStrategy[str]:
+    """Text of any script, with commas, quotes and spaces, without control characters."""
+    return hs.text(hs.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=min_size, max_size=max_size)
+
+
+@hs.composite
+def encoded_data(
+    draw: Any, kind: str | None = None, ties: bool = True, skips: bool = True, max_n: int = 5, max_rows: int = 6
+) -> PreferenceData:
+    """Everything that the encoding can hold: any kind, padded menus, ties, skips, names, weights and named columns.
+
+    Args:
+        kind: feedback kind; any by default.
+        ties: answers may be tied (kinds that have ties).
+        skips: answers may be missing.
+        max_n: most items.
+        max_rows: most rows.
+    """
+    kind = kind or draw(hs.sampled_from(KINDS))
+    n = draw(hs.integers(2, max_n))
+    names = draw(hs.lists(texts(1), min_size=n, max_size=n, unique=True))
+    k = draw(hs.integers(2, min(4, n)))
+    rows = draw(hs.integers(1, max_rows))
+    least = {"top": draw(hs.integers(1, k)), "best-worst": 2}.get(kind, 1)
+    feedback = Feedback(kind, least if kind == "top" else None, 3 if kind == "rating" else None)
+    may_tie = ties and kind in ("choice", "ranking", "top") and draw(hs.booleans())
+    menu = np.full((rows, k), -1)
+    answer = np.full((rows, feedback.width(k, may_tie)), -1)
+    tied = np.zeros((rows, k - 1), dtype=bool)
+    for r in range(rows):
+        size = draw(hs.integers(least, k))
+        menu[r, :size] = draw(hs.permutations(range(n)))[:size]
+        space = feedback.answers(size, may_tie, skips)
+        pick = draw(hs.integers(0, len(space) - 1))
+        answer[r, : space.answer.shape[1]] = space.answer[pick]
+        if space.tied is not None:
+            tied[r, : size - 1] = space.tied[pick]
+    given: dict[str, Any] = {}
+    if draw(hs.booleans()):
+        people = draw(hs.integers(1, 3))
+        given["annotator"] = draw(hs.lists(hs.integers(0, people - 1), min_size=rows, max_size=rows))
+        if draw(hs.booleans()):
+            given["annotator_names"] = draw(hs.lists(texts(1), min_size=people, max_size=people, unique=True))
+        if draw(hs.booleans()):
+            given["order"] = draw(hs.lists(hs.integers(0, 9), min_size=rows, max_size=rows))
+    if draw(hs.booleans()):
+        given["prompt"] = draw(hs.lists(hs.integers(0, 1), min_size=rows, max_size=rows))
+        if draw(hs.booleans()):
+            given["prompt_names"] = draw(hs.lists(texts(1), min_size=2, max_size=2, unique=True))
+    if draw(hs.booleans()):
+        each = np.array(draw(hs.lists(numbers(0.0, 4.0), min_size=max(rows, 3), max_size=max(rows, 3))))
+        given["weight"] = each[given.get("annotator", np.arange(rows))]
+    if draw(hs.booleans()):
+        margin = draw(hs.lists(numbers(), min_size=rows, max_size=rows))
+        note = draw(hs.lists(texts(), min_size=rows, max_size=rows))
+        given["columns"] = {"margin": np.array(margin), "note": np.array(note, dtype=object)}
+    plain = kind == "choice" and not may_tie
+    return PreferenceData(
+        Items(names=names), menu, answer[:, 0] if plain else answer, feedback, tied if may_tie else None, **given
+    )
