@@ -53,6 +53,15 @@ def test_paired_difference_removes_common_noise():
     assert paired.high - paired.low < (apart.high - apart.low) / 20
 
 
+@pytest.mark.parametrize("n", [2, 5, 30])
+def test_t_interval_agrees_with_scipy(n):
+    from scipy.stats import ttest_1samp
+
+    x = np.random.Generator(np.random.Philox(n)).normal(1.0, 2.0, n)
+    ours, theirs = t_interval(x, 0.9), ttest_1samp(x, 0.0).confidence_interval(0.9)
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), rel=1e-12)
+
+
 def test_welch_agrees_with_scipy():
     from scipy.stats import ttest_ind
 

@@ -59,6 +59,15 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path):
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
 
 
+def test_who_reads_while_a_file_is_replaced_reads_the_old_one_whole(tmp_path):
+    path = tmp_path / "a.txt"
+    atomic_write(path, "old")
+    with path.open() as reader:
+        atomic_write(path, "new and longer")
+        assert reader.read() == "old"
+    assert path.read_text() == "new and longer"
+
+
 @pytest.mark.parametrize("keep", [0.0, 0.3, 0.9, 0.999])
 def test_a_file_cut_short_is_computed_anew(tmp_path, keep):
     path = tmp_path / "a.npz"
