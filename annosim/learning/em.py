@@ -269,5 +269,5 @@ def _solve_plain(problem: Problem) -> Solution:
     return solve_mixture(problem, newton=False)
 
 
-register("em-newton", _applies, solve_mixture)
-register("em", _applies, _solve_plain)
+register("em-newton", _applies, solve_mixture, order=20)
+register("em", _applies, _solve_plain, order=90)

@@ -8,6 +8,7 @@ models: it exists exactly when no direction separates the answers (Albert and An
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -139,6 +140,75 @@ def require_connected(found: Connectivity, items: Items, what: str = "") -> None
             items=[items.names[i] for i in at],
             components=[[items.names[i] for i in c] for c in components],
         )
+
+
+def answers_graph(data: Any) -> tuple[sparse.csr_matrix, np.ndarray]:
+    """Who was preferred to whom in any kind of answer (a tie goes both ways), and which items stand in some answer."""
+    menu, n = np.asarray(data.menu), data.items.n
+    live = (np.asarray(data.row_weight) > 0) & ~np.asarray(data.skipped)
+    seen = np.zeros(n, bool)
+    seen[menu[live][menu[live] >= 0]] = True
+    answer = np.asarray(data.answer).reshape(data.rows, -1).astype(np.int64)
+    k, kind = menu.shape[1], data.feedback.kind
+    edges = []
+    if kind == "rating":
+        level = answer
+    else:  # a level for every place: the higher is preferred; what was not listed comes last
+        level = np.full(menu.shape, -k - 1)
+        fall = np.zeros(data.rows, dtype=np.int64)
+        for j in range(1 if kind == "best-worst" else answer.shape[1]):
+            rows = np.flatnonzero(answer[:, j] >= 0)
+            if j > 0 and data.tied is not None:
+                fall = fall - np.where(np.asarray(data.tied)[:, j - 1], 0, 1)
+            elif j > 0:
+                fall = fall - 1
+            level[rows, answer[rows, j]] = fall[rows]
+        if kind == "best-worst":
+            level[np.arange(data.rows), answer[:, 1]] = -2 * k
+    for a in range(k):
+        for b in range(k):
+            use = live & (menu[:, a] >= 0) & (menu[:, b] >= 0) & (menu[:, a] != menu[:, b])
+            tie = (level[:, a] == level[:, b]) & (level[:, a] > -k - 1)
+            use &= (level[:, a] > level[:, b]) | tie
+            edges.append(np.unique(menu[use, a].astype(np.int64) * n + menu[use, b]))
+    code = np.unique(np.concatenate(edges))
+    return sparse.csr_matrix((np.ones(len(code)), (code // n, code % n)), shape=(n, n)), seen
+
+
+def judge_table(model: Any, data: Any, prior: Any, is_projection: bool) -> list[str]:
+    """Existence for one free table under any rule: raise, or notes. Other models are not judged here.
+
+    Items never shown or never connected cannot be told under any rule. An item that never lost has no finite utility
+    under Luce's rule, under ties and under a position bias; under other habits (lapses) it may have, so this is a note.
+    """
+    from annosim.populations import Annotator
+    from annosim.utilities import LogDensity, Tabular
+
+    utility = getattr(model, "utility", None)
+    table = utility.energy if type(utility) is LogDensity else utility
+    if not isinstance(model, Annotator) or type(table) is not Tabular or not table.values.requires_grad:
+        return []
+    if is_projection:
+        return []
+    found = connectivity(*_swap(answers_graph(data), data.items))
+    if found.exists:
+        return []
+    if prior is not None:
+        return [f"prior {prior} decided what the data do not: {found.message(data.items).split('. Remedies')[0]}"]
+    if found.unseen or found.separate or _unbounded(model.rule):
+        require_connected(found, data.items, "fit")
+    return [f"existence is not decided for {type(model.rule).__name__}; under Luce's rule, {found.message(data.items)}"]
+
+
+def _swap(parts: tuple[sparse.csr_matrix, np.ndarray], items: Items) -> tuple[sparse.csr_matrix, Items, np.ndarray]:
+    return parts[0], items, parts[1]
+
+
+def _unbounded(rule: Any) -> bool:
+    """Whether the likelihood rises for ever when an item never loses."""
+    names = {"Luce", "PBDE", "Davidson", "RaoKupper", "PositionBias", "AttributeBias", "LengthBias", "Thurstone"}
+    inner = getattr(rule, "rule", None)
+    return type(rule).__name__ in names and (inner is None or _unbounded(inner))
 
 
 def _names(items: Items, ids: list[int]) -> str:

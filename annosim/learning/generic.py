@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from annosim.errors import ArgumentError
+from annosim.learning.existence import judge_table
 from annosim.learning.gauge import by_weight
 from annosim.learning.likelihood import Blocks, block_log_likelihood
 from annosim.learning.newton import newton
@@ -74,6 +76,8 @@ class Coordinates:
 def starting_points(problem: Problem) -> list[Population]:
     """The model's own values, then redraws; identical types are redrawn, since they are a saddle."""
     first = problem.model
+    if problem.prior is not None and not hasattr(problem.prior, "precision"):
+        raise ArgumentError(f"prior={problem.prior!r} does not fit this model; use an.Gaussian(sd)")
     if isinstance(first, Mixture) and _identical_types(first):
         first = first.like(child_seed(problem.seed, "start/0"))
     more = [problem.model.like(child_seed(problem.seed, f"start/{i}")) for i in range(1, problem.starts)]
@@ -111,7 +115,7 @@ def maximise(problem: Problem, model: Population, blocks: Blocks) -> dict[str, A
         )  # fmt: skip
         z, stopped, notes = optimum.point, optimum.stopped_by, []
         iterations += optimum.iterations
-        gradient, condition = optimum.gradient, optimum.condition
+        gradient, condition = optimum.gradient, _condition(_everything(objective, z)[2])
         trace = [*trace, *optimum.trace]
     else:
         gradient = _gradient(objective, z)[1]
@@ -126,6 +130,14 @@ def maximise(problem: Problem, model: Population, blocks: Blocks) -> dict[str, A
         "gradient": float(np.abs(gradient).max()), "condition": condition, "notes": notes, "objective":
         -_value(objective, z), "trace": np.array(trace) * total,
     }  # fmt: skip
+
+
+def _condition(information: np.ndarray) -> float:
+    """Condition number off the flat directions (eigenvalues below 1e-10 of the largest), diagonally scaled."""
+    d = 1.0 / np.sqrt(np.maximum(information.diagonal(), 1e-300))
+    values = np.linalg.eigvalsh(information * d[:, None] * d)
+    live = values[values > 1e-10 * values[-1]]
+    return float(values[-1] / live[0]) if len(live) else float("nan")
 
 
 def _value(objective, x: np.ndarray) -> float:
@@ -163,6 +175,7 @@ def _lbfgs(objective, start: np.ndarray, max_iterations: int) -> tuple[np.ndarra
 
 def _solve(problem: Problem) -> Solution:
     blocks = Blocks(problem.data)
+    notes = judge_table(problem.model, problem.data, problem.prior, problem.is_projection)
     found = [maximise(problem, start, blocks) for start in starting_points(problem)]
     best = max(found, key=lambda one: -one["objective"])
     population = best["population"]
@@ -173,7 +186,7 @@ def _solve(problem: Problem) -> Solution:
         from annosim.learning.luce import block_divergence
 
         extra["divergence"] = block_divergence(problem, best["log_likelihood"])
-    notes = list(best["notes"])
+    notes += best["notes"]
     if problem.prior is not None:
         notes.append(f"prior {problem.prior} on the unconstrained numbers: the estimate is a posterior mode")
     return Solution(
@@ -189,4 +202,8 @@ def _exchangeable(population: Mixture) -> bool:
     return population.weights.requires_grad and len({str(type(t)) for t in population.types}) == 1
 
 
-register("autograd", lambda p: is_nll(p.objective) and p.regulariser is None and not has_network(p.model), _solve)
+def _applies(problem: Problem) -> bool:
+    return is_nll(problem.objective) and problem.regulariser is None and not has_network(problem.model)
+
+
+register("autograd", _applies, _solve, order=80)

@@ -195,5 +195,5 @@ def _solve_linear(problem: Problem) -> Solution:
     return _solution(problem, population, optimum, orders, log_likelihood, notes, "Orders")
 
 
-register("newton", lambda p: _leaf(p, "tabular") is not None, _solve_tabular)
-register("newton-linear", lambda p: _leaf(p, "linear") is not None, _solve_linear)
+register("newton", lambda p: _leaf(p, "tabular") is not None, _solve_tabular, order=10)
+register("newton-linear", lambda p: _leaf(p, "linear") is not None, _solve_linear, order=10)

@@ -119,6 +119,7 @@ class Solver:
     name: str
     applies: Callable[[Problem], bool]
     solve: Callable[[Problem], Solution]
+    order: int = 50
 
 
 SOLVERS: list[Solver] = []
@@ -132,6 +133,7 @@ def register(
     *,
     projection: bool = False,
     first: bool = False,
+    order: int = 50,
 ) -> None:
     """Add a solver (of objectives other than NLL in the limit of infinite data: ``projection=True``) to the table.
 
@@ -140,14 +142,12 @@ def register(
         applies: whether this solver can solve the problem.
         solve: does it.
         projection: a declared population optimum of an objective.
-        first: look at this row before the others.
+        first: look at this row before all others (``order=0``).
+        order: rows are asked in this order, whatever file was imported first.
     """
-    table, row = PROJECTIONS if projection else SOLVERS, Solver(name, applies, solve)
-    names = [other.name for other in table]
-    if name in names:
-        table[names.index(name)] = row
-    else:
-        table.insert(0 if first else len(table), row)
+    table = PROJECTIONS if projection else SOLVERS
+    kept = [row for row in table if row.name != name]
+    table[:] = sorted([*kept, Solver(name, applies, solve, 0 if first else order)], key=lambda row: row.order)
 
 
 def is_nll(objective: Any) -> bool:
