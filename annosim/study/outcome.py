@@ -119,7 +119,7 @@ class Outcome:
         """All records as a table: one row per result row, and one per failed or skipped cell; arrays left out.
 
         This is what ``results.parquet`` holds. Columns: cell, group, replicate, seed, status, error, seconds, key, then
-        the parameters and the results.
+        the parameters and the results; a result of one of these names is called ``result.error`` and so on.
         """
         import pandas as pd
 
@@ -129,7 +129,7 @@ class Outcome:
             head |= {"error": r.error, "seconds": r.seconds, "key": r.key}
             for row in r.rows or [{}]:
                 body = {k: _scalar(v) for k, v in {**r.parameters, **row}.items() if not isinstance(v, np.ndarray)}
-                out.append({**head, **body})
+                out.append({**head, **{f"result.{k}" if k in head else k: v for k, v in body.items()}})
         return _one_type_a_column(pd.DataFrame(out))
 
 

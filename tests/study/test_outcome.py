@@ -56,6 +56,14 @@ def test_figures_may_draw_what_finished():
     assert [row["y"] for row in OUTCOME.finished("f")] == [2.0, 4.0, 1] and OUTCOME.finished("nothing") == []
 
 
+def test_a_result_never_hides_what_became_of_its_cell():
+    made = Record("c", "f", 2, 1, "k", "done", {}, [{"error": 0.5, "replicate": 7, "status": "fine"}])
+    table = Outcome([made]).table()
+    assert table.error[0] == "" and table.replicate[0] == 2 and table.status[0] == "done"
+    assert table["result.error"][0] == 0.5 and table["result.replicate"][0] == 7
+    assert Outcome([made]).values("f", "error").tolist() == [0.5]
+
+
 def test_the_table_has_a_row_for_every_record_and_columns_of_one_type(tmp_path):
     mixed = Outcome([*OUTCOME.records, record("text", y="none"), record(None, y=np.inf)])
     table = mixed.table()
