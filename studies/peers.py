@@ -275,6 +275,10 @@ def _consistent(found):
     return equal(int((rows["verdict"] == "failed").sum()), 0, within=0)
 
 
+#: colours of the key figure
+HOLDS, FAILS = 0, 1
+
+
 def law_matrix(found):
     """Estimator by law: blue holds, orange fails, white does not apply; the failures' data are in the table below."""
     table = _table(found)
@@ -288,20 +292,19 @@ def law_matrix(found):
     ax = axes[0, 0]
     from matplotlib.colors import ListedColormap
 
-    colours = ListedColormap([plotting.colour(5), plotting.colour(1)])
+    colours = ListedColormap([plotting.colour(FAILS), plotting.colour(HOLDS)])
     ax.imshow(np.ma.masked_invalid(grid.to_numpy()), cmap=colours, vmin=0, vmax=1, aspect="auto")
-    ax.set_xticks(
-        range(len(order)), [c.removeprefix("check_").replace("_", " ") for c in order], rotation=60, ha="right"
-    )
+    ax.set_xticks(range(len(order)), [c.removeprefix("check_").replace("_", " ") for c in order], rotation=90)
     ax.set_yticks(range(len(grid)), [name if len(name) < 48 else name[:46] + ".." for name in grid.index])
     ax.set_xticks(np.arange(-0.5, len(order)), minor=True)
     ax.set_yticks(np.arange(-0.5, len(grid)), minor=True)
+    ax.grid(False, which="major")
     ax.grid(which="minor", color="white", linewidth=1.5)
     ax.tick_params(which="both", length=0)
     from matplotlib.patches import Patch
 
     ax.legend(
-        handles=[Patch(color=plotting.colour(i), label=f"law {word}") for i, word in ((1, "holds"), (5, "fails"))],
+        handles=[Patch(color=plotting.colour(i), label=f"law {word}") for i, word in ((HOLDS, "holds"), (FAILS, "fails"))],
         loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, frameon=False,
     )  # fmt: skip
     return fig

@@ -52,9 +52,10 @@ def check_leaves_global_generators_alone(estimator: Estimator, seed: int) -> Fin
     Deterministic. A seeded call that advances a global generator changes everybody else's draws.
     """
     data = random_world(estimator.kind, seed=seed)
-    before = np.random.get_state()[1].copy(), np.random.get_state()[2], torch.get_rng_state()  # noqa: NPY002
+    state: Any = np.random.get_state()  # noqa: NPY002
+    before = state[1].copy(), state[2], torch.get_rng_state()
     estimator(data)
-    after = np.random.get_state()  # noqa: NPY002
+    after: Any = np.random.get_state()  # noqa: NPY002
     moved = []
     if not np.array_equal(before[0], after[1]) or before[1] != after[2]:
         moved.append("numpy")

@@ -215,7 +215,13 @@ def texts(min_size: int = 0, max_size: int = 6) -> hs.SearchStrategy[str]:
 
 @hs.composite
 def encoded_data(
-    draw: Any, kind: str | None = None, ties: bool = True, skips: bool = True, max_n: int = 5, max_rows: int = 6
+    draw: Any,
+    kind: str | None = None,
+    ties: bool = True,
+    skips: bool = True,
+    pads: bool = True,
+    max_n: int = 5,
+    max_rows: int = 6,
 ) -> PreferenceData:
     """Everything that the encoding can hold: any kind, padded menus, ties, skips, names, weights and named columns.
 
@@ -223,6 +229,7 @@ def encoded_data(
         kind: feedback kind; any by default.
         ties: answers may be tied (kinds that have ties).
         skips: answers may be missing.
+        pads: menus may be shorter than others.
         max_n: most items.
         max_rows: most rows.
     """
@@ -238,7 +245,7 @@ def encoded_data(
     answer = np.full((rows, feedback.width(k, may_tie)), -1)
     tied = np.zeros((rows, k - 1), dtype=bool)
     for r in range(rows):
-        size = draw(hs.integers(least, k))
+        size = draw(hs.integers(least, k)) if pads else k
         menu[r, :size] = draw(hs.permutations(range(n)))[:size]
         space = feedback.answers(size, may_tie, skips)
         pick = draw(hs.integers(0, len(space) - 1))
