@@ -1,0 +1,74 @@
+"""Learning from pairwise preferences is density estimation (Dumoulin et al. 2311.14115): every toy experiment, three levels.
+
+Closed form, exact projection and a network fitted to 2^15 pairs. The ``quick`` preset differs from ``paper`` in this:
+its grids have 401 points for the exact levels and 201 for the networks (both spectrally exact for these densities)
+instead of 2001, and its networks take 1024 steps of Adam at 4e-3 instead of 8192 at 1e-4.
+"""
+
+from __future__ import annotations
+
+from annosim.study import Cell, Preset, Study
+
+from . import claims as judged
+from . import figures, toy, two, world
+
+
+def cells(experiments, exact_points, network_points, mixture_points, steps, rate, pairs, width, depth, replicates, seeds,
+          starts, iterations):  # fmt: skip
+    """All cells of a preset."""
+    shape = {"points": network_points, "pairs": pairs, "steps": steps, "rate": rate, "width": width, "depth": depth}
+    begin = Cell(
+        toy.pretrained,
+        {"points": network_points, "steps": max(256, steps // 2), "width": width, "depth": depth},
+        name="pretrained",
+    )
+    for experiment in (e for e in world.SETTINGS if e in experiments):
+        for value in world.SETTINGS[experiment]:
+            which = {"experiment": experiment, "value": value}
+            name = f"{experiment} {world.PARAMETER[experiment]} {value:g}".strip() if value else experiment
+            yield Cell(toy.exact, {**which, "points": exact_points}, name=f"{name} exact")
+            yield Cell(
+                toy.network, {**which, **shape}, name=f"{name} network", replicates=replicates,
+                needs={"pretrained": begin},
+            )  # fmt: skip
+    yield Cell(two.one_model_exact, {"points": exact_points}, name="E7 exact")
+    yield Cell(two.one_model_network, shape, name="E7 network", replicates=replicates, needs={"pretrained": begin})
+    yield Cell(
+        two.two_models_exact, {"points": mixture_points, "starts": starts, "iterations": iterations}, name="E8 exact"
+    )
+    yield Cell(two.two_models_network, shape, name="E8 network", replicates=seeds)
+    yield Cell(two.plateaus, {"points": exact_points}, name="E9 heat maps")
+
+
+def claims(experiments):
+    """All statements."""
+    yield from judged.toy_claims(experiments)
+    yield from judged.two_claims()
+
+
+_SAME = {"pairs": 2**15, "width": 64, "depth": 4, "mixture_points": 201}
+STUDY = Study(
+    name="density_estimation",
+    title="Learning from pairwise preferences is density estimation",
+    paper="Dumoulin, Johnson, Castro, Larochelle, Dauphin: A density estimation perspective on learning from pairwise "
+    "human preferences (arXiv 2311.14115)",
+    presets={
+        "quick": Preset(
+            2,
+            {
+                "experiments": ["E1", "E2", "E6"], "exact_points": 401, "network_points": 201, "steps": 1024,
+                "rate": 4e-3, "replicates": 3, "seeds": 4, "starts": 2, "iterations": 2000, **_SAME,
+            },
+        ),
+        "paper": Preset(
+            60,
+            {
+                "experiments": ["E1", "E2", "E3", "E4", "E6"], "exact_points": 2001, "network_points": 2001,
+                "steps": 8192, "rate": 1e-4, "replicates": 5, "seeds": 12, "starts": 8, "iterations": 20000, **_SAME,
+            },
+        ),
+    },
+    cells=cells,
+    claims=claims,
+    figures=[figures.dpo, figures.reward, figures.ipo, figures.one_model, figures.two_models, figures.heat_maps],
+)  # fmt: skip

@@ -1,0 +1,124 @@
+"""Figures of the toy experiments: densities as in the paper, heat maps of preferences."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from annosim import plotting
+
+from . import world
+
+
+def _panel(axes, found, experiment, value, title):
+    cell = found.rows("exact", experiment=experiment, value=value)[0]
+    plotting.density(axes, cell["x"], cell["star"], "p*", index=0, fill=True)
+    plotting.density(axes, cell["x"], cell["reference"], "pi0", index=6, linestyle=":")
+    plotting.density(axes, cell["x"], cell["projected"], "infinite data", index=2, linestyle="--")
+    for number, row in enumerate(found.rows("network", experiment=experiment, value=value)):
+        axes.plot(row["x"], row["learned"], color=plotting.colour(1), alpha=0.7, linewidth=1.4,
+                  label="network, 2^15 pairs" if number == 0 else None)  # fmt: skip
+    for side in ("left", "right"):
+        axes.plot(cell[f"{side}_at"], cell[f"{side}_peak"], "v", color="black", markersize=6)
+        shift = (-8, 4) if side == "left" else (8, 4)
+        axes.annotate(
+            f"{cell[f'{side}_peak']:.3f}", (cell[f"{side}_at"], cell[f"{side}_peak"]), xytext=shift,
+            textcoords="offset points", ha="right" if side == "left" else "left", fontsize=11,
+        )  # fmt: skip
+    axes.set_xlim(-10, 10)
+    axes.set_ylim(0, 0.8)
+    plotting.label(axes, "x", "density", title)
+
+
+def _row(found, experiment, titles):
+    values = world.SETTINGS[experiment]
+    fig, axes = plotting.figure(1, len(values), width=4.9 * len(values) if len(values) > 1 else 7.5, height=4.0)
+    for ax, value, title in zip(axes[0], values, titles, strict=True):
+        _panel(ax, found, experiment, value, title)
+    plotting.legend(axes[0, -1], loc="upper right")
+    return fig
+
+
+def dpo(found):
+    """E2. DPO fitted to a Luce annotator learns pi0 p*^(1/beta) / Z. Triangles mark the peaks of the infinite-data optimum."""
+    return _row(found, "E2", [f"E2: DPO, beta = {v:g}" for v in world.SETTINGS["E2"]])
+
+
+def reward(found):
+    """E1. A reward model of a Luce annotator: exp(reward) / Z is the implicit preference density."""
+    return _row(found, "E1", ["E1: reward model, exp(r) / Z"])
+
+
+def dpo_annotator(found):
+    """E3. The same rule on both sides: a DPO annotator is recovered by DPO."""
+    return _row(found, "E3", ["E3: DPO annotator, DPO learner, beta = 4"])
+
+
+def geometric(found):
+    """E4. Geometric averages pi0^(1 - alpha) p*^alpha / Z."""
+    return _row(found, "E4", [f"E4: geometric, alpha = {v:g}" for v in world.SETTINGS["E4"]])
+
+
+def ipo(found):
+    """E6. IPO learns pi0 exp(E P(x > x') / tau) / Z, which depends on the proposal even for a Luce annotator."""
+    return _row(found, "E6", [f"E6: IPO, tau = {v:g}" for v in world.SETTINGS["E6"]])
+
+
+def one_model(found):
+    """E7. One model of two annotators has one mode between them, at 1.5, and none where 40 % of the answers come from."""
+    cell = found.rows("one_model_exact")[0]
+    items = world.grid(len(cell["x"]))
+    fig, axes = plotting.figure(width=8, height=4.6)
+    ax = axes[0, 0]
+    plotting.density(ax, cell["x"], world.left()(items).exp() * 0.4, "0.4 x annotator 1", index=0, fill=True)
+    plotting.density(ax, cell["x"], world.right()(items).exp() * 0.6, "0.6 x annotator 2", index=4, fill=True)
+    plotting.density(ax, cell["x"], cell["projected"], "one model, infinite data", index=2, linestyle="--")
+    for number, row in enumerate(found.rows("one_model_network")):
+        ax.plot(row["x"], row["learned"], color=plotting.colour(1), alpha=0.7, linewidth=1.4,
+                label="network, 2^15 pairs" if number == 0 else None)  # fmt: skip
+    top = cell["projected"].max()
+    ax.plot(cell["mode_at"], top, "v", color="black", markersize=7)
+    ax.annotate(f"mode at {cell['mode_at']:.2f}", (cell["mode_at"], top), xytext=(10, 10), textcoords="offset points")
+    ax.set_xlim(-10, 10)
+    plotting.label(ax, "x", "density", "E7: two annotators, one model")
+    return plotting.legend(ax, loc="upper right").get_figure()
+
+
+def two_models(found):
+    """E8. Two models and their shares, fitted to anonymous answers: exact (left), networks on 2^15 pairs (right)."""
+    fig, axes = plotting.figure(1, 2, width=12, height=4.4, sharey=True)
+    cell = found.rows("two_models_exact")[0]
+    items = world.grid(len(cell["x"]))
+    for ax in axes[0]:
+        plotting.density(ax, cell["x"], world.left()(items).exp(), "annotator 1", index=0, fill=True)
+        plotting.density(ax, cell["x"], world.right()(items).exp(), "annotator 2", index=4, fill=True)
+        ax.set_xlim(-6, 8)
+    ax = axes[0, 0]
+    plotting.density(ax, cell["x"], cell["left"], "type 1", index=1, linestyle="--")
+    plotting.density(ax, cell["x"], cell["right"], "type 2", index=2, linestyle="--")
+    plotting.label(ax, "x", "density", f"infinite data: share of type 1 = {cell['weight_left']:.3f}")
+    ax = axes[0, 1]
+    rows = found.rows("two_models_network")
+    for number, row in enumerate(rows):
+        for side, index in (("left", 1), ("right", 2)):
+            name = f"type {index}, network" if number == 0 else None
+            ax.plot(row["x"], row[side], color=plotting.colour(index), alpha=0.7, linewidth=1.4, label=name)
+    shares = [row["weight_left"] for row in rows]
+    plotting.label(ax, "x", "", f"2^15 pairs, {len(rows)} seeds: share {min(shares):.3f} to {max(shares):.3f}")
+    for ax in axes[0]:
+        plotting.legend(ax, loc="upper right")
+    return fig
+
+
+def heat_maps(found):
+    """E9. P(row > column). The annotator mixture has plateaus at 0.4 and 0.6; one fitted reward cannot make them."""
+    cell = found.rows("plateaus")[0]
+    fig, axes = plotting.figure(1, 4, width=18, height=4.6)
+    titles = ("two annotators", "one annotator, density mixture", "one model fitted to two", "difference")
+    maps = [cell["mixture"], cell["density_mixture"], cell["one_model"], cell["one_model"] - cell["mixture"]]
+    for ax, title, values in zip(axes[0], titles, maps, strict=True):
+        centre = 0.0 if title == "difference" else 0.5
+        low, high = (None, None) if title == "difference" else (0.0, 1.0)
+        plotting.heatmap(ax, np.asarray(values), extent=(-10, 10, -10, 10), bar="P(A > B)" if centre else "model - truth",
+                         low=low, high=high, centre=centre)  # fmt: skip
+        plotting.label(ax, "B", "A", title)
+    return fig

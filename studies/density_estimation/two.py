@@ -1,0 +1,149 @@
+"""E7-E9: two annotators, and nobody knows who answered."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+import annosim as an
+
+from . import world
+
+
+def pair_probabilities(population: an.Population, items: an.Items) -> torch.Tensor:
+    """``P(row > column)`` for every ordered pair of items, ``(n, n)``."""
+    chance = 0.0
+    with torch.no_grad():
+        for part in population.components(items):
+            s = part.index.double()
+            chance = chance + (part.weight[:, None, None] * torch.sigmoid(s[:, :, None] - s[:, None])).sum(0)
+    return chance
+
+
+def one_model_exact(points: int) -> dict:
+    """E7 with infinite data: one Luce model of two annotators, and the identity that its optimum obeys."""
+    items = world.grid(points)
+    truth, design = world.two_annotators(), world.design(items)
+    found = an.project(an.Annotator(an.LogDensity(an.Tabular(points)), an.Luce()), truth, design)
+    log_p = world.log_density(found.population, items)
+    mass = world.reference()(items).exp() * items.weights
+    borda = pair_probabilities(truth, items) @ mass
+    residual = (pair_probabilities(found.population, items) @ mass - borda).abs().max()
+    x = items.features[:, 0].numpy()
+    learned_rank, borda_rank = np.argsort(log_p.numpy()), np.argsort(borda.numpy())
+    return {
+        "x": x,
+        "projected": log_p.exp().numpy(),
+        "borda": borda.numpy(),
+        "borda_residual": float(residual),
+        "same_order": bool((learned_rank == borda_rank).all()),
+        "divergence": found.divergence,
+        "modes": world.modes(log_p),
+        "mode_at": float(x[log_p.numpy().argmax()]),
+        "tv_left": world.total_variation(log_p, world.left()(items), items),
+        "tv_right": world.total_variation(log_p, world.right()(items), items),
+        "tv_mixture": world.total_variation(log_p, world.p_star()(items).detach(), items),
+    }
+
+
+def one_model_network(
+    points: int, pairs: int, steps: int, rate: float, width: int, depth: int, pretrained: dict, seed: int, device: str
+) -> dict:
+    """E7 with finite data and the energy network."""
+    items = world.grid(points)
+    data = an.simulate(world.two_annotators(), world.design(items, pairs), seed=seed)
+    start = an.LogDensity(world.energy_network(seed, width, depth))
+    start = start.with_parameters(torch.as_tensor(pretrained["weights"]))
+    found = an.fit(an.Annotator(start, an.Luce()), data, steps=steps, lr=rate, seed=seed, device=device)
+    log_p = world.log_density(found.population, items)
+    exact = an.project(
+        an.Annotator(an.LogDensity(an.Tabular(points)), an.Luce()), world.two_annotators(), world.design(items)
+    )
+    x = items.features[:, 0].numpy()
+    return {
+        "x": x,
+        "learned": log_p.exp().numpy(),
+        "tv": world.total_variation(log_p, world.log_density(exact.population, items), items),
+        "mode_at": float(x[log_p.numpy().argmax()]),
+        "height_left": float(log_p.exp()[np.abs(x + 2.5).argmin()]),
+        "height_mode": float(log_p.exp().max()),
+    }
+
+
+def _matched(population: an.Mixture, items: an.Items) -> dict:
+    """The two types named so that they are as near as possible to the truth."""
+    densities = [world.log_density(leaf, items) for leaf in population.leaves()]
+    targets = [world.left()(items), world.right()(items)]
+    weights = population.leaf_weights().detach().tolist()
+    far = [[world.total_variation(q, p, items) for q in densities] for p in targets]
+    order = (0, 1) if far[0][0] + far[1][1] <= far[0][1] + far[1][0] else (1, 0)
+    shares = torch.tensor([weights[i] for i in order], dtype=torch.float64)
+    both = torch.stack([densities[i] for i in order])
+    marginal = torch.logsumexp(both + shares.log()[:, None], 0)
+    return {
+        "x": items.features[:, 0].numpy(),
+        "left": both[0].exp().numpy(),
+        "right": both[1].exp().numpy(),
+        "weight_left": float(shares[0]),
+        "tv_left": far[0][order[0]],
+        "tv_right": far[1][order[1]],
+        "tv_marginal": world.total_variation(marginal, world.p_star()(items).detach(), items),
+    }
+
+
+def two_models_exact(points: int, starts: int, iterations: int) -> dict:
+    """E8 with infinite data: two tabular densities and their shares, from several starts."""
+    items = world.grid(points)
+    model = an.Mixture([an.Annotator(an.LogDensity(an.Tabular(points)), an.Luce()) for _ in range(2)])
+    found = an.project(
+        model.like(seed=1), world.two_annotators(), world.design(items), starts=starts, max_iterations=iterations
+    )
+    mass = world.reference()(items).exp() * items.weights
+    apart = pair_probabilities(found.population, items) - pair_probabilities(world.two_annotators(), items)
+    return {
+        **_matched(found.population, items),
+        "divergence": found.divergence,
+        "probability_error": float((apart.abs() * mass[:, None] * mass[None]).sum()),
+        "gradient": found.gradient_norm,
+        "starts": np.array(found.starts),
+    }
+
+
+def two_models_network(
+    points: int, pairs: int, steps: int, rate: float, width: int, depth: int, seed: int, device: str
+) -> dict:
+    """E8 with finite data: two energy networks and their shares, by direct likelihood."""
+    items = world.grid(points)
+    data = an.simulate(world.two_annotators(), world.design(items, pairs), seed=seed)
+    types = [an.Annotator(an.LogDensity(world.energy_network(seed + k, width, depth)), an.Luce()) for k in range(2)]
+    found = an.fit(an.Mixture(types), data, steps=steps, lr=rate, seed=seed, device=device)
+    matched = _matched(found.population, items)
+    near = max(matched["tv_left"], matched["tv_right"]) < 0.25 and abs(matched["weight_left"] - 0.4) < 0.05
+    return {**matched, "recovered": float(near), "log_likelihood": found.log_likelihood / pairs}
+
+
+def plateaus(points: int) -> dict:
+    """E9: pairwise preference of the two annotators, of their mixture, of the density mixture, and of one fitted model."""
+    items = world.grid(points)
+    mass = world.reference()(items).exp() * items.weights
+    both = pair_probabilities(world.two_annotators(), items)
+    blend = pair_probabilities(an.Annotator(world.p_star(), an.Luce()), items)
+    single = an.project(
+        an.Annotator(an.LogDensity(an.Tabular(points)), an.Luce()), world.two_annotators(), world.design(items)
+    )
+    one = pair_probabilities(single.population, items)
+    pair_mass = mass[:, None] * mass[None]
+    flat = lambda p: ((p - 0.4).abs() < 1e-3) | ((p - 0.6).abs() < 1e-3)  # noqa: E731
+    share = lambda p: float((pair_mass * flat(p)).sum())  # noqa: E731
+    return {
+        "x": items.features[:, 0].numpy(),
+        "left": pair_probabilities(an.Annotator(world.left(), an.Luce()), items).numpy(),
+        "right": pair_probabilities(an.Annotator(world.right(), an.Luce()), items).numpy(),
+        "mixture": both.numpy(),
+        "density_mixture": blend.numpy(),
+        "one_model": one.numpy(),
+        "plateau_mixture": share(both),
+        "plateau_density": share(blend),
+        "plateau_model": share(one),
+        "largest_slope": float(one.diff(dim=0).abs().max()),
+    }
