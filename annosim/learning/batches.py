@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,27 @@ class Rows:
     replicates: int
     single: bool
     padded: bool
+
+    @cached_property
+    def pairs(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None:
+        """Winner and loser (item + n x replicate), and weight, equal pairs merged; ``None`` unless rows are plain pairs.
+
+        Plain: every annotator chooses once from a pair, without ties or skips, and no column is read. The rows of one
+        replicate need not be as many as those of another.
+        """
+        position = self.answer.position
+        plain = self.single and not self.columns and self.answer.tied is None and position.shape[-1] == 1
+        if not plain or self.view.feedback.kind != "choice" or self.view.k != 2 or self.padded:
+            return None
+        if bool((position < 0).any()):
+            return None
+        n = self.view.items.n
+        size = n * self.replicates
+        ids = self.view.menu + (self.replicate * n)[:, None]
+        code = ids.gather(1, position) * size + ids.gather(1, 1 - position)
+        unique, place = torch.unique(code[:, 0], return_inverse=True)
+        weight = torch.zeros(len(unique), dtype=torch.float64, device=self.device).index_add_(0, place, self.weight)
+        return unique // size, unique % size, weight
 
     @property
     def blocks(self) -> int:

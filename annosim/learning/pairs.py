@@ -197,8 +197,11 @@ def minimise(
             new_value, new_gradient, new_hessian = function(x + size * step)
             if new_value <= value + 1e-4 * size * slope:
                 break
+            # below the rounding of the value the gradient decides
+            if -slope < 1e-11 * (1 + abs(value)) and float(new_gradient.abs().max()) < norm:
+                break
             size /= 2
-            if size < 1e-10:
+            if size < 1e-6:
                 return Minimum(x.numpy(), value, norm, iterations, norm < max(1e-9, tolerance), "rounding")
         x, value, gradient, hessian = x + size * step, new_value, new_gradient, new_hessian
         iterations += 1

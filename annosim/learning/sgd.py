@@ -26,6 +26,8 @@ from annosim.learning.structure import has_network
 from annosim.parameters import check_value
 from annosim.populations import Population
 from annosim.random import child_seed
+from annosim.rules.base import Rule
+from annosim.rules.luce import Luce
 
 __all__ = ["Adam", "Training", "train"]
 
@@ -353,27 +355,47 @@ def population_losses(
     """Mean objective of each copy of the model, ``(copies,)`` float64, differentiable in ``model.trainable``."""
     components, densities = model.components()
     copies, n = model.copies, rows.view.items.n
-    menu = rows.view.menu
-    offset = (rows.replicate * n)[:, None]
-    joint, weights = [], []
-    for rule, index, weight in components:  # index (copies, n), weight (copies,)
+    plain = all(isinstance(rule, Luce) for rule, _, _ in components) and rows.pairs is not None
+    if plain:
+        winner, loser, weight = rows.pairs
+        where = winner // n if copies > 1 else None
+    else:
+        weight = rows.weight
+        where = torch.arange(copies, device=rows.device).repeat_interleave(rows.blocks) if copies > 1 else None
+    joint, shares = [], []
+    for rule, index, share in components:  # index (copies, n), share (copies,)
         flat = index.reshape(-1)
-        at = (menu.clamp_min(0) + offset).reshape(-1)
-        scores = flat.index_select(0, at).reshape(menu.shape)
-        if rows.padded:
-            scores = torch.where(menu >= 0, scores, -torch.inf)
-        loss = objective.row_losses(rule, scores, rows.answer, rows.view, rows.columns).double()
-        joint.append(loss if rows.single else torch.zeros_like(rows.weight).index_add(0, rows.block, loss))
-        weights.append(weight)
+        if plain:
+            loss = objective.loss_of_logit(flat.index_select(0, winner) - flat.index_select(0, loser)).double()
+        else:
+            loss = _block_losses(rule, flat, rows, objective, n)
+        joint.append(loss)
+        shares.append(share)
     total = joint[0]
     if len(joint) > 1:
-        share = torch.stack(weights).log().repeat_interleave(rows.blocks, dim=1)  # (types, copies * blocks)
-        total = -torch.logsumexp(share - torch.stack(joint), 0)
-    out = (rows.weight * total).view(copies, -1).sum(-1)
+        log_share = torch.stack(shares).log()
+        log_share = log_share if where is None else log_share[:, where]
+        total = -torch.logsumexp(log_share - torch.stack(joint), 0)
+    each = weight * total
+    if where is None:
+        out = each.sum()[None]
+    else:
+        out = torch.zeros(copies, dtype=torch.float64, device=rows.device).index_add(0, where, each)
     if regulariser is not None:
         for density in densities:
             out = out + regulariser(density, rows.view.items)
     return out
+
+
+def _block_losses(rule: Rule, flat: torch.Tensor, rows: Rows, objective: Objective, n: int) -> torch.Tensor:
+    """Loss of each annotator's block of answers, ``(copies * blocks,)``; any rule, feedback and objective."""
+    menu = rows.view.menu
+    at = (menu.clamp_min(0) + (rows.replicate * n)[:, None]).reshape(-1)
+    scores = flat.index_select(0, at).reshape(menu.shape)
+    if rows.padded:
+        scores = torch.where(menu >= 0, scores, -torch.inf)
+    loss = objective.row_losses(rule, scores, rows.answer, rows.view, rows.columns).double()
+    return loss if rows.single else torch.zeros_like(rows.weight).index_add(0, rows.block, loss)
 
 
 def _check_model(model: Population, data: PreferenceData, objective: Objective) -> None:
