@@ -1,4 +1,4 @@
-"""All solvers that apply come to the same optimum, to 1e-8, on small random instances; choix and statsmodels agree too."""
+"""All solvers that apply come to the same optimum, to 1e-8, on small random instances; and so do others' libraries."""
 
 from __future__ import annotations
 

@@ -1,0 +1,69 @@
+"""``annosim fit``: what it prints, and its exit codes."""
+
+from __future__ import annotations
+
+import pytest
+
+from annosim.cli import main
+from annosim.study import MissingDataError, data_path
+
+VOTES = "who,left,right,winner\nann,tea,milk,left\nbob,milk,tea,tie\nann,milk,tea,left\nbob,tea,milk,left\n"
+COLUMNS = ["--format", "pairs", "--annotator", "who", "--left", "left", "--right", "right", "--winner", "winner"]
+
+
+@pytest.fixture
+def votes(tmp_path):
+    path = tmp_path / "votes.csv"
+    path.write_text(VOTES)
+    return path
+
+
+def test_half_wins_are_announced_and_items_ranked(votes, capsys):
+    assert main(["fit", str(votes), *COLUMNS]) == 0
+    out = capsys.readouterr().out
+    assert "1 of 4 answers are tied" in out and "half a win" in out
+    assert out.index("tea  ") < out.index("milk  ") and "utilities sum to zero" in out
+
+
+@pytest.mark.parametrize("ties", ["davidson", "rao-kupper", "drop"])
+def test_other_ways_with_ties(votes, capsys, ties):
+    assert main(["fit", str(votes), *COLUMNS, "--ties", ties]) == 0
+    assert ties.removesuffix("drop") in capsys.readouterr().out
+
+
+def test_table_and_fit_are_written(votes, tmp_path, capsys):
+    import annosim as an
+
+    assert main(["fit", str(votes), *COLUMNS, "--out", str(tmp_path / "t.csv"), "--save", str(tmp_path / "f.pt")]) == 0
+    assert "standard_error" in (tmp_path / "t.csv").read_text()
+    assert an.Fit.load(tmp_path / "f.pt").converged
+
+
+def test_an_estimate_that_does_not_exist_exits_3_and_a_prior_mends_it(tmp_path, capsys):
+    path = tmp_path / "votes.csv"
+    path.write_text("who,left,right,winner\nann,tea,milk,left\n")
+    assert main(["fit", str(path), *COLUMNS]) == 3
+    error = capsys.readouterr().err
+    assert "'tea'" in error and "--prior dirichlet=1" in error and error.count("\n") == 1
+    assert main(["fit", str(path), *COLUMNS, "--prior", "dirichlet=1"]) == 0
+    assert "decided" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("extra", "word"),
+    [(["--prior", "wish=1"], "dirichlet"), (["--prior", "gaussian=-1"], "above 0"), (["--ties", "no"], "davidson")],
+)
+def test_bad_options_are_one_line_and_exit_2(votes, capsys, extra, word):
+    assert main(["fit", str(votes), *COLUMNS, *extra]) == 2
+    error = capsys.readouterr().err
+    assert word in error and error.count("\n") == 1
+
+
+def test_the_main_job(capsys):
+    try:
+        path = data_path("llmfao.csv")
+    except MissingDataError as reason:
+        pytest.skip(str(reason))
+    assert main(["fit", str(path), "--format", "pairs", "--annotator", "worker", *COLUMNS[4:]]) == 0
+    out = capsys.readouterr().out
+    assert "8931 rows" in out and "3471 of 8931" in out and "GPT 4" in out

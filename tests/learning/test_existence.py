@@ -1,0 +1,197 @@
+"""Nothing unidentified is returned as if it were known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as hs
+
+import annosim as an
+from annosim.checks import strategies as st
+from annosim.learning.existence import answers_graph, connectivity
+from annosim.learning.separation import separating_direction
+from annosim.learning.sufficient import from_data
+
+LUCE = an.Luce()
+
+
+def table(n, rule=LUCE):
+    return an.Annotator(an.Tabular(n), rule)
+
+
+def pairs(n, won, names=None, prompts=None):
+    """Data in which each pair (a, b) says that a won."""
+    items = an.Items(n=n, names=names, prompts=prompts)
+    return an.PreferenceData(items, menu=[list(p) for p in won], answer=[0] * len(won))
+
+
+@settings(max_examples=60)
+@given(data=st.preference_data(shape="any"))
+def test_fit_raises_exactly_when_the_win_graph_is_not_strongly_connected(data):
+    """Against a search over all subsets (Ford's condition word for word)."""
+    n, stats = data.items.n, from_data(data)
+    wins = stats.graph().toarray() > 0
+    subsets = [s for s in range(1, 2**n - 1)]
+    split = any(
+        not wins[np.ix_([i for i in range(n) if s >> i & 1], [i for i in range(n) if not s >> i & 1])].any()
+        for s in subsets
+    )
+    exists = not split if data.items.num_prompts == 1 else None
+    if exists is None:
+        return
+    if exists:
+        assert an.fit(table(n), data).converged
+    else:
+        with pytest.raises(an.NotIdentifiedError):
+            an.fit(table(n), data)
+
+
+def test_an_undefeated_item_is_named_with_remedies():
+    data = pairs(3, [(0, 1), (1, 2), (2, 1)], names=["tea", "milk", "mud"])
+    with pytest.raises(an.NotIdentifiedError, match="never lost to the others: 'tea'") as caught:
+        an.fit(table(3), data)
+    assert "tea" in caught.value.items and ["tea"] in caught.value.components
+    for word in ("prior=", "drop", "against"):
+        assert word in str(caught.value)
+
+
+def test_separate_components_and_unseen_items_are_named():
+    data = pairs(5, [(0, 1), (1, 0), (2, 3), (3, 2)])
+    with pytest.raises(an.NotIdentifiedError, match="never compared: '4'.*never compared with the rest") as caught:
+        an.fit(table(5), data)
+    assert set(caught.value.items) >= {"4", "2", "3"} or set(caught.value.items) >= {"4", "0", "1"}
+
+
+def test_components_in_different_prompts_are_gauges_of_their_own():
+    data = pairs(4, [(0, 1), (1, 0), (2, 3), (3, 2), (3, 2)], prompts=[0, 0, 1, 1])
+    fit = an.fit(table(4), data)
+    values = fit.population.utility.values
+    assert abs(float(values[:2].sum())) < 1e-12 and abs(float(values[2:].sum())) < 1e-12
+    assert abs(float(values[3] - values[2]) - np.log(2)) < 1e-10
+    assert fit.num_parameters == 2 and "each of 2 prompts" in fit.gauge[0]
+
+
+def test_annotators_without_answers_change_nothing_and_have_no_responsibility():
+    data = an.PreferenceData(an.Items(n=2), menu=[[0, 1]] * 3, answer=[0, 0, 1], annotator=[0, 3, 9])
+    fit = an.fit(table(2), data)
+    assert fit.responsibilities.shape == (3, 1)
+    assert abs(float(fit.population.utility.values[0]) - 0.5 * np.log(2)) < 1e-10
+
+
+@pytest.mark.parametrize("prior", [an.Dirichlet(1.0), an.Gaussian(2.0)])
+def test_a_prior_decides_and_says_so(prior):
+    fit = an.fit(table(3), pairs(3, [(0, 1), (1, 2)]), prior=prior)
+    assert fit.converged and "decided" in fit.notes[0] and repr(prior) in fit.notes[0]
+    assert float(fit.population.utility.values[0]) > float(fit.population.utility.values[2])
+
+
+def test_a_prior_that_only_shrinks_says_so():
+    fit = an.fit(table(2), pairs(2, [(0, 1), (1, 0), (0, 1)]), prior=an.Dirichlet(0.5))
+    assert "exists without it" in fit.notes[0]
+
+
+def test_dirichlet_prior_is_pseudo_counts():
+    """Two items: c pseudo-wins each, so the odds are (wins + c) / (losses + c)."""
+    fit = an.fit(table(2), pairs(2, [(0, 1)] * 3), prior=an.Dirichlet(2.0))
+    gap = float(fit.population.utility.values[0] - fit.population.utility.values[1])
+    assert abs(gap - np.log(5 / 2)) < 1e-9
+
+
+@given(
+    d=hs.lists(hs.lists(hs.integers(-3, 3), min_size=2, max_size=2), min_size=1, max_size=8),
+)
+@settings(max_examples=100)
+def test_separation_against_a_fan_of_directions(d):
+    """In the plane: a separating direction can be looked for at the normals of the differences and between them."""
+    d = np.array(d, dtype=float)
+    angles = [np.arctan2(y, x) + t for x, y in d if x or y for t in (np.pi / 2, -np.pi / 2, 0.0)]
+    middle = [(a + b) / 2 for a in angles for b in angles]
+    fan = np.array([[np.cos(a), np.sin(a)] for a in [*angles, *middle, *(np.array(middle) + np.pi)]])
+    gains = d @ fan.T if len(fan) else np.zeros((1, 1))
+    expected = bool(((gains >= -1e-9).all(0) & (gains > 1e-9).any(0)).any())
+    assert (separating_direction(d) is not None) == expected
+
+
+def test_a_separated_linear_model_raises():
+    items = an.Items(features=[[0.0], [1.0]])
+    data = an.PreferenceData(items, menu=[[0, 1]] * 4, answer=[1] * 4)
+    with pytest.raises(an.NotIdentifiedError, match="separated"):
+        an.fit(an.Annotator(an.Linear(1), LUCE), data)
+    assert an.fit(an.Annotator(an.Linear(1), LUCE), data, prior=an.Ridge(1.0)).converged
+
+
+def test_a_direction_that_no_menu_varied_raises_and_a_constant_feature_is_a_gauge():
+    items = an.Items(features=[[0.0, 0.0], [1.0, 0.0], [0.0, 5.0]])
+    data = an.PreferenceData(items, menu=[[0, 1]] * 4, answer=[1, 0, 0, 0])
+    with pytest.raises(an.NotIdentifiedError, match="no menu varied"):
+        an.fit(an.Annotator(an.Linear(2), LUCE), data)
+    constant = an.Items(features=[[0.0, 1.0], [1.0, 1.0]])
+    fit = an.fit(an.Annotator(an.Linear(2), LUCE), data.with_(items=constant))
+    assert fit.converged and fit.num_parameters == 1
+    assert fit.population.utility.weights[1] == 0.0
+
+
+def test_ties_connect_both_ways():
+    data = an.PreferenceData(
+        an.Items(n=2), menu=[[0, 1]] * 3, answer=[[0, -1], [0, 1], [0, -1]], tied=[[False], [True], [False]]
+    )
+    graph, seen = answers_graph(data)
+    assert connectivity(graph, data.items, seen).exists
+    fit = an.fit(table(2, an.Davidson(delta=an.free(1.0))), data)
+    assert fit.converged
+
+
+def test_undefeated_under_ties_raises_and_under_a_lapse_is_a_note():
+    data = an.PreferenceData(an.Items(n=2), menu=[[0, 1]] * 9, answer=[0] * 9)
+    with pytest.raises(an.NotIdentifiedError):
+        an.fit(table(2, an.RaoKupper(theta=an.free(2.0))), data)
+
+
+def test_where_peers_are_silent():
+    """The cases of the issue: choix's numbers for an infinite maximum, and zeros for disconnected items."""
+    choix = pytest.importorskip("choix")
+    undefeated = choix.opt_pairwise(3, [(0, 1), (0, 2), (1, 2), (2, 1)], alpha=0.0)
+    assert np.isfinite(undefeated).all()  # a finite answer, although the maximum is at infinity
+    with pytest.raises(an.NotIdentifiedError):
+        an.fit(table(3), pairs(3, [(0, 1), (0, 2), (1, 2), (2, 1)]))
+
+
+def test_where_evalica_is_silent():
+    evalica = pytest.importorskip("evalica")
+    x, y = ["a", "a", "b", "c"], ["b", "c", "c", "b"]
+    result = evalica.bradley_terry(x, y, [evalica.Winner.X] * 4)
+    assert np.ptp(result.scores.to_numpy()) == 0.0  # every score has collapsed to the tolerance, without a word
+    with pytest.raises(an.NotIdentifiedError):
+        an.fit(table(3), pairs(3, [(0, 1), (0, 2), (1, 2), (2, 1)]))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"solver": "magic"}, "solvers are"),
+        ({"starts": 0}, "starts=0"),
+        ({"tolerance": 2.0}, "tolerance"),
+        ({"prior": an.Ridge(1.0)}, "does not fit a tabular"),
+        ({"solver": "newton-linear"}, "does not apply"),
+    ],
+)
+def test_bad_arguments(arguments, message):
+    with pytest.raises(an.AnnosimError, match=message):
+        an.fit(table(2), pairs(2, [(0, 1), (1, 0)]), **arguments)
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, np.inf, np.nan, True, "x"])
+@pytest.mark.parametrize("prior", [an.Gaussian, an.Dirichlet, an.Ridge])
+def test_bad_priors(prior, value):
+    with pytest.raises(an.AnnosimError, match="finite number above 0"):
+        prior(value)
+
+
+def test_ties_and_skips_under_luce_raise():
+    tied = an.PreferenceData(an.Items(n=2), menu=[[0, 1]], answer=[[0, 1]], tied=[[True]])
+    with pytest.raises(an.AnnosimError, match="half"):
+        an.fit(table(2), tied)
+    skipped = an.PreferenceData(an.Items(n=2), menu=[[0, 1]] * 2, answer=[0, -1])
+    with pytest.raises(an.AnnosimError, match="skip"):
+        an.fit(table(2), skipped)

@@ -1,0 +1,107 @@
+"""Projections: closed forms of the density-estimation paper, and agreement of the law's two ways into a fit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import annosim as an
+from annosim.learning.sufficient import from_data, from_law
+
+TARGET = an.DensityMixture([an.truncated_normal(-2.5, 0.25), an.truncated_normal(2.5, 1.0)], [0.4, 0.6])
+REFERENCE = an.truncated_normal(0.0, 5.0)
+
+
+def total_variation(p, q, items):
+    return 0.5 * float(((p.exp() - q.exp()).abs() * items.weights).sum())
+
+
+@pytest.mark.parametrize(("beta", "left", "right"), [(1.0, 0.6444, 0.2427), (4.0, 0.2070, 0.1646)])
+def test_dpo_on_the_paper_grid(beta, left, right):
+    """E2: pi0 p*^(1/beta) / Z, on 2001 points, to 1e-3 in the peaks and 1e-9 in total variation."""
+    items = an.Items.grid(-10.0, 10.0, 2001)
+    design = an.Design(items, proposal=REFERENCE)
+    model = an.Annotator(an.LogDensity(an.Tabular(2001)), an.PBDE.dpo(beta, REFERENCE))
+    fit = an.project(model, an.Annotator(TARGET, an.Luce()), design)
+    log_q = fit.population.utility(items).detach()
+    assert abs(float(log_q[:1000].max().exp()) - left) < 1e-3 and abs(float(log_q[1000:].max().exp()) - right) < 1e-3
+    closed = REFERENCE(items) + TARGET(items).detach() / beta
+    closed = closed - torch.logsumexp(closed + items.log_weights, 0)
+    assert total_variation(log_q, closed, items) < 1e-9 and fit.converged
+
+
+def test_two_annotators_without_ids_give_one_mode_by_borda():
+    """E7: a single mode near 1.5, none at -2.5, and the Borda residual below 1e-10."""
+    items = an.Items.grid(-10.0, 10.0, 401)
+    design = an.Design(items, proposal=REFERENCE)
+    ones = [an.Annotator(an.truncated_normal(m, s), an.Luce()) for m, s in ((-2.5, 0.25), (2.5, 1.0))]
+    truth = an.Mixture(ones, [0.4, 0.6])
+    fit = an.project(an.Annotator(an.LogDensity(an.Tabular(401)), an.Luce()), truth, design)
+    s = fit.population.utility(items).detach()
+    mu = REFERENCE.mass(items)
+    p = sum(
+        w * torch.sigmoid(u[:, None] - u[None])
+        for w, u in ((w, one.utility(items)) for w, one in zip((0.4, 0.6), ones, strict=True))
+    )
+    residual = ((torch.sigmoid(s[:, None] - s[None]) - p) * mu[None]).sum(1)
+    assert float(residual.abs().max()) < 1e-10
+    peaks = np.flatnonzero((np.diff(s.numpy()[:-1]) > 0) & (np.diff(s.numpy()[1:]) < 0)) + 1
+    x = items.features[:, 0].numpy()[peaks]
+    assert len(x) == 1 and 1.2 < x[0] < 1.8
+
+
+def test_a_truth_with_log_densities_to_minus_1250_agrees_in_total_variation():
+    items = an.Items.grid(-10.0, 10.0, 201)
+    truth = an.Annotator(an.truncated_normal(-2.5, 0.25), an.Luce())  # log densities down to -1250
+    fit = an.project(
+        an.Annotator(an.LogDensity(an.Tabular(201)), an.Luce()), truth, an.Design(items, proposal=REFERENCE)
+    )
+    assert total_variation(fit.population.utility(items).detach(), truth.utility(items), items) < 1e-6
+    assert fit.converged
+
+
+def test_per_item_f_and_g_are_solved_on_the_index():
+    """T3 with a length-normalised rule: pi = exp((f* log p* + g* - g + C) / f), C by normalisation."""
+    items = an.Items(n=5, columns={"length": [1, 2, 3, 4, 5]})
+    target = an.LogDensity(an.Tabular(an.fixed([0.0, 1.0, -0.5, 0.3, 0.8])))
+    model = an.Annotator(an.LogDensity(an.Tabular(5)), an.PBDE.length_normalised(3.0))
+    fit = an.project(model, an.Annotator(target, an.Luce()), an.Design(items))
+    f = 3.0 / torch.arange(1, 6).double()
+    log_q = fit.population.utility(items).detach()
+    shift = f * log_q - target(items)
+    assert abs(float(log_q.exp().sum()) - 1.0) < 1e-12 and float((shift - shift.mean()).abs().max()) < 1e-9
+    assert abs(fit.divergence) < 1e-13
+
+
+@pytest.mark.parametrize("questions", [1, 3])
+def test_the_law_as_a_table_and_as_rows_are_the_same_data(questions):
+    items = an.Items.normal(4, 1, seed=0)
+    truth = an.Mixture(
+        [an.Annotator(an.Linear([1.0]), an.Luce()), an.Annotator(an.Linear([-2.0]), an.Luce())], [0.6, 0.4]
+    )
+    law = an.law(truth, an.Design(items, questions=questions, proposal=np.full(4, 0.25)))
+    table, rows = from_law(law), from_data(law.as_data(marginal=True))
+    assert np.abs(table.wins - rows.wins).max() < 1e-15 and abs(table.constant - rows.constant) < 1e-15
+
+
+def test_a_mixture_is_projected_onto_itself_and_onto_fewer_types():
+    items = an.Items.normal(5, 2, seed=0)
+    truth = an.Mixture(
+        [an.Annotator(an.Linear([2.0, 0.0]), an.Luce()), an.Annotator(an.Linear([-1.0, 1.0]), an.Luce())], [0.7, 0.3]
+    )
+    design = an.Design(items, menu_size=3, questions=2)
+    own = an.project(truth.like(seed=1), truth, design, starts=3).align(truth)
+    assert abs(own.divergence) < 1e-12
+    assert torch.allclose(own.population.vector(), truth.vector(), atol=1e-7)
+    one = an.project(an.Annotator(an.Linear(2), an.Luce()), truth, design)
+    assert one.divergence > 0.01 and one.log_likelihood is None
+    many = an.fit(an.Annotator(an.Linear(2), an.Luce()), an.simulate(truth, design.with_(annotators=40_000), seed=0))
+    assert torch.allclose(many.population.vector(), one.population.vector(), atol=0.05)
+
+
+def test_rules_with_ties_are_projected():
+    truth = an.Annotator(an.Tabular([0.0, 1.0, 2.0]), an.Davidson(delta=0.7))
+    model = an.Annotator(an.Tabular(3), an.Davidson(delta=an.free(1.0)))
+    fit = an.project(model, truth, an.Design(an.Items(n=3)))
+    assert abs(float(fit.population.rule.delta[0]) - 0.7) < 1e-8 and abs(fit.divergence) < 1e-12

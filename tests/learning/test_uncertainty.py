@@ -1,0 +1,128 @@
+"""Standard errors: two independent ways to each, and coverage by simulation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import binom
+
+import annosim as an
+from annosim.learning import uncertainty
+from annosim.learning.tables import newton_tables
+
+ITEMS = an.Items.normal(5, 2, seed=0)
+TRUTH = an.Annotator(an.Tabular([0.0, 0.5, 1.0, -1.0, 0.2]), an.Luce())
+KINDS = [("choice", 2), ("choice", 3), ("ranking", 4)]
+
+
+@pytest.mark.parametrize("kind", uncertainty.KINDS)
+@pytest.mark.parametrize(("feedback", "size"), KINDS)
+@pytest.mark.parametrize("linear", [False, True])
+def test_closed_forms_agree_with_automatic_differentiation(kind, feedback, size, linear, monkeypatch):
+    design = an.Design(ITEMS, menu_size=size, feedback=feedback, annotators=120, questions=3)
+    data = an.simulate(TRUTH, design, seed=1).with_(weight=np.repeat(np.linspace(0.5, 2.0, 120), 3))
+    fit = an.fit(an.Annotator(an.Linear(2) if linear else an.Tabular(5), an.Luce()), data)
+    closed = fit.covariance(kind)
+    monkeypatch.setattr(uncertainty, "_luce", lambda fit: None)
+    assert torch.allclose(closed, fit.covariance(kind), atol=1e-12)
+
+
+@pytest.mark.parametrize("rule", [an.Luce(), an.PBDE.dpo(2.0, an.truncated_normal(0.0, 1.0, -9.0, 9.0))])
+def test_log_densities_and_pbde_tables_have_errors_in_their_gauge(rule):
+    items = an.Items.grid(-1.0, 1.0, 4)
+    truth = an.Annotator(an.LogDensity(an.Tabular([0.0, 1.0, 0.5, 0.2])), rule)
+    data = an.simulate(truth, an.Design(items, annotators=400), seed=0)
+    fit = an.fit(an.Annotator(an.LogDensity(an.Tabular(4)), rule), data)
+    mass = (fit.population.utility(items).exp() * items.weights).detach()
+    gradient = mass @ fit.covariance()  # the sum of probabilities is known: its variance is zero
+    assert abs(float(mass.sum()) - 1.0) < 1e-12 and float(gradient.abs().max()) < 1e-10
+
+
+def test_coverage_of_wald_intervals():
+    """1000 data sets of 300 pairs: the 95 % interval of each item holds the truth within an exact binomial band.
+
+    False-alarm rate: 5 items, two tails, each below 1e-9 of the exact binomial at coverage 0.95 +- 0.015 (the Wald
+    interval's own error at this size).
+    """
+    replicates, truth = 1000, np.array([0.0, 0.5, 1.0, -1.0, 0.2])
+    truth = truth - truth.mean()
+    data = an.simulate(TRUTH, an.Design(ITEMS, annotators=300), seed=5, replicates=replicates)
+    rows = np.arange(replicates)[:, None]
+    won = np.take_along_axis(data.menu, data.answer[..., None].astype(int), 2)[..., 0]
+    lost = data.menu.sum(2) - won
+    wins = np.zeros((replicates, 5, 5))
+    np.add.at(wins, (rows, won, lost), 1.0)
+    scores, _, gradient, _ = newton_tables(wins, np.zeros(5, int))
+    assert np.isfinite(scores).all() and gradient.max() < 1e-10
+    p = 1 / (1 + np.exp(-(scores[:, :, None] - scores[:, None, :])))
+    h = -(wins + wins.transpose(0, 2, 1)) * p * (1 - p)
+    h[:, np.arange(5), np.arange(5)] -= h.sum(2)
+    error = np.sqrt(np.linalg.pinv(h)[:, np.arange(5), np.arange(5)])
+    covered = (np.abs(scores - truth) <= 1.959964 * error).sum(0)
+    assert (covered >= binom.ppf(1e-9, replicates, 0.935)).all()
+    assert (covered <= binom.ppf(1 - 1e-9, replicates, 0.965)).all()
+
+
+def test_clusters_widen_where_people_repeat_themselves():
+    """Hidden types make one person's answers alike: with m copies of each answer, variances are m times larger."""
+    data = an.simulate(TRUTH, an.Design(ITEMS, annotators=300), seed=2)
+    copies = an.PreferenceData(
+        ITEMS, np.repeat(data.menu, 4, 0), np.repeat(data.answer, 4), annotator=np.repeat(np.arange(300), 4)
+    )
+    fit, once = (
+        an.fit(an.Annotator(an.Tabular(5), an.Luce()), copies),
+        an.fit(an.Annotator(an.Tabular(5), an.Luce()), data),
+    )
+    assert torch.allclose(fit.covariance("cluster"), once.covariance("sandwich"), atol=1e-10)
+    assert torch.allclose(4 * fit.covariance("sandwich"), once.covariance("sandwich"), atol=1e-10)
+
+
+def test_bootstrap_agrees_with_the_sandwich():
+    """400 replicates: a standard deviation is within 25 % of the sandwich (its own error is 3.5 %; 7 sigma)."""
+    data = an.simulate(TRUTH, an.Design(ITEMS, annotators=600), seed=3)
+    fit = an.fit(an.Annotator(an.Tabular(5), an.Luce()), data)
+    draws = fit.bootstrap(400, seed=1)
+    ratio = draws.std(0) / fit.standard_errors("cluster")["utility.values"]
+    assert draws.shape == (400, 5) and float((ratio - 1).abs().max()) < 0.25
+    assert torch.equal(draws, fit.bootstrap(400, seed=1))
+
+
+def test_bootstrap_of_a_mixture_and_of_rankings_refits_with_weights():
+    truth = an.Mixture(
+        [an.Annotator(an.Linear([2.0, 0.0]), an.Luce()), an.Annotator(an.Linear([-2.0, 0.0]), an.Luce())], [0.7, 0.3]
+    )
+    data = an.simulate(truth, an.Design(ITEMS, menu_size=3, feedback="ranking", annotators=200, questions=2), seed=0)
+    fit = an.fit(truth, data)
+    draws = fit.bootstrap(20, seed=0)
+    assert torch.isfinite(draws).all() and float((draws.mean(0)[0] - fit.population.weights[0]).abs()) < 0.1
+
+
+def test_of_a_projection_the_unit_is_one_annotator():
+    """Sandwich at the pseudo-truth: many simulated fits of the misspecified model have that spread (8 %, 5 sigma)."""
+    truth = an.Mixture(
+        [an.Annotator(an.Linear([2.0, 0.0]), an.Luce()), an.Annotator(an.Linear([-1.0, 1.0]), an.Luce())], [0.5, 0.5]
+    )
+    design = an.Design(ITEMS, questions=2, annotators=300)
+    model = an.Annotator(an.Linear(2), an.Luce())
+    best = an.project(model, truth, design)
+    predicted = best.standard_errors("cluster")["utility.weights"].numpy() / np.sqrt(300)
+    fits = [an.fit(model, an.simulate(truth, design, seed=6, replicate=r)).population.vector() for r in range(200)]
+    spread = torch.stack(fits)
+    assert np.abs(spread.std(0).numpy() / predicted - 1).max() < 0.3
+    assert ((spread.mean(0) - best.population.vector()).abs().numpy() < 6 * predicted / np.sqrt(200) + 0.02).all()
+
+
+def test_summary_plot_save_and_load(tmp_path):
+    data = an.simulate(TRUTH, an.Design(ITEMS, annotators=200), seed=3)
+    fit = an.fit(an.Annotator(an.Tabular(5), an.Luce()), data)
+    table = fit.summary("cluster", level=0.9)
+    assert list(table["rank"]) == [1, 2, 3, 4, 5] and (table["low"] < table["estimate"]).all()
+    assert table["item"].iloc[0] == ITEMS.names[int(fit.population.utility.values.argmax())]
+    assert fit.plot() is not None
+    again = an.Fit.load(fit.save(tmp_path / "fit.pt"))
+    assert repr(again) == repr(fit) and torch.equal(again.covariance("cluster"), fit.covariance("cluster"))
+    with pytest.raises(an.AnnosimError, match="cannot be read"):
+        an.Fit.load(tmp_path / "nothing.pt")
+    with pytest.raises(an.AnnosimError, match="the kinds are"):
+        fit.standard_errors("exact")
