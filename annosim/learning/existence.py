@@ -142,6 +142,21 @@ def require_connected(found: Connectivity, items: Items, what: str = "") -> None
         )
 
 
+def require_annotators(model: Any, data: Any, prior: Any) -> None:
+    """Refuse a mixture of more types than there are annotators: one person says nothing of the shares of several types.
+
+    Raises:
+        NotIdentifiedError: fewer annotators than types, and no prior to decide.
+    """
+    types = len(model.leaves())
+    people = len(np.unique(data.annotator_ids[~data.skipped]))
+    if types > 1 and people < types and prior is None:
+        raise NotIdentifiedError(
+            f"{types} types but only {people} annotator(s) answered: the data cannot say how common each type is; collect "
+            "answers from more people, give the annotators' column, fit one type, or pass prior="
+        )
+
+
 def answers_graph(data: Any) -> tuple[sparse.csr_matrix, np.ndarray]:
     """Who was preferred to whom in any kind of answer (a tie goes both ways), and which items stand in some answer."""
     menu, n = np.asarray(data.menu), data.items.n

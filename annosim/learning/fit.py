@@ -12,6 +12,7 @@ import numpy as np
 
 from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError, NothingFreeError
+from annosim.learning.existence import require_annotators
 from annosim.learning.likelihood import check_answers
 from annosim.learning.problem import Problem, Solution, choose, is_nll
 from annosim.learning.result import Fit
@@ -90,6 +91,7 @@ def fit(
         )  # fmt: skip
     if is_nll(objective):
         check_answers(model, data)
+        require_annotators(model, data, prior)
     problem = Problem(
         model, data.for_learner(), objective=objective, regulariser=regulariser, prior=prior, starts=int(starts),
         seed=seed, device=device, tolerance=tolerance, max_iterations=max_iterations, options=options,
