@@ -36,7 +36,7 @@ class Component(NamedTuple):
     """
 
     rule: Rule
-    index: torch.Tensor
+    index: torch.Tensor  # type: ignore[assignment]  # hides tuple.index, which nobody calls
     weight: torch.Tensor
     leaf: int
 

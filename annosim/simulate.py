@@ -81,8 +81,8 @@ def simulate(
         from annosim.streaming import simulate_shards
 
         return simulate_shards(
-            population, design, out, seed=seed, replicate=replicate, shard_rows=shard_rows, path=path, threads=threads,
-            progress=progress,
+            population, design, out,  # type: ignore[arg-type]
+            seed=seed, replicate=replicate, shard_rows=shard_rows, path=path, threads=threads, progress=progress,
         )  # fmt: skip
     return _in_memory(population, design, seed, replicates, replicate, path, threads)
 
@@ -92,11 +92,11 @@ def _in_memory(population, design, seed, replicates, replicate, path, threads) -
     numbers = [replicate] if replicates is None else list(range(replicates))
     rows, people = design.num_rows, design.annotators
     menu, answer, tied = source.empty(rows, (len(numbers),))
-    types = np.stack([source.types(0, people, r) for r in numbers])
+    types = [source.types(0, people, r) for r in numbers]
     for at, number in enumerate(numbers):
         source.fill(menu[at], answer[at], None if tied is None else tied[at], types[at], 0, people, number)
     pick = (lambda x: x[0]) if replicates is None else (lambda x: x)
-    annotator, order = _columns(design, source)
+    annotator, order = source.columns()
     return PreferenceData._trusted(
         items=design.items,
         menu=pick(menu),
@@ -105,7 +105,7 @@ def _in_memory(population, design, seed, replicates, replicate, path, threads) -
         tied=None if tied is None else pick(tied),
         annotator=annotator,
         order=order,
-        truth={"type": pick(types)},
+        truth={"type": types[0] if replicates is None else np.stack(types)},
         settings={
             "seed": seed, "replicates": replicates, "replicate": replicate, **source.path.settings, **versions()
         },
@@ -119,18 +119,6 @@ def _check(population: Population, design: Design, replicates: int | None, repli
         raise ArgumentError(f"simulate(replicates={replicates!r}): a whole number of at least 1")
     if not 0 <= replicate < 2**32:
         raise ArgumentError(f"simulate(replicate={replicate!r}): a whole number from 0 to 2**32 - 1")
-
-
-def _columns(design: Design, source: Source) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Columns ``annotator`` and ``order``, ``(rows,)`` int32; ``None`` when every row is its own annotator's."""
-    if design.num_questions == 1 and design.loads is None:
-        return None, None
-    if design.loads is None:
-        q = design.num_questions
-        people = np.repeat(np.arange(design.annotators, dtype=np.int32), q)
-        return people, np.tile(np.arange(q, dtype=np.int32), design.annotators)
-    annotator, order = source.layout(0, design.num_rows)
-    return annotator.astype(np.int32), order.astype(np.int32)
 
 
 def draw_types(population: Population, seed: int, annotators: np.ndarray, replicate: int) -> np.ndarray:

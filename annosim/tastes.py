@@ -186,7 +186,7 @@ class RandomCoefficients(RandomTastes):
         spread = _like(scale, np.broadcast_to(np.asarray(_bare(scale), dtype=float), (self.dim,)).copy())
         self.declare("scale", spread, "nonnegative" if isinstance(scale, fixed) else "positive", free_by_default=True)
         self._set_shape(distribution, signs)
-        self.lower = None
+        self.lower: Any = None
         if lower is not None:
             del self.lower
             self.declare("lower", lower, free_by_default=True)

@@ -53,7 +53,7 @@ def run(
     """Read, fit, print."""
     import annosim as an
 
-    columns = {
+    columns: dict[str, str | None] = {
         "annotator": annotator,
         "left": left,
         "right": right,

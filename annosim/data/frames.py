@@ -70,7 +70,10 @@ def read_frame(
             frame[name] = frame[name].astype(object)
         if name.startswith("tied_"):
             known = frame[name].isin(["True", "False", "1", "0", 1, 0])
-            table.problems.where(~known.to_numpy(), lambda r, n=name: f"{n} {frame[n].iloc[r]!r} is not True or False")
+            table.problems.where(
+                ~known.to_numpy(),
+                lambda r, n=name: f"{n} {frame[n].iloc[r]!r} is not True or False",  # type: ignore[misc]
+            )
             frame[name] = frame[name].isin(["True", "1", 1])
     table.problems.report("write True or False")
     kind: Any = feedback
@@ -309,7 +312,7 @@ def _meta(data: PreferenceData) -> dict[str, Any]:
 
 
 def _numbered(frame: pd.DataFrame, stem: str) -> list[str]:
-    out = []
+    out: list[str] = []
     while f"{stem}_{len(out)}" in frame:
         out.append(f"{stem}_{len(out)}")
     return out
@@ -329,7 +332,8 @@ def _item_codes(series: list[pd.Series], items: Items | None) -> tuple[Items, np
     cells = np.stack([s.astype(object).to_numpy() for s in series])
     blank = pd.isna(cells) | (cells == "")
     if items is None:
-        _, names = pd.factorize(np.where(blank, None, cells).T.ravel(), use_na_sentinel=True)
+        filled = np.where(blank, None, cells)  # type: ignore[call-overload]
+        _, names = pd.factorize(filled.T.ravel(), use_na_sentinel=True)
         items = Items(names=[str(name) for name in names])
     ids = {name: i for i, name in enumerate(items.names)}
     values, inverse = pd.factorize(cells.ravel(), use_na_sentinel=True)[::-1]

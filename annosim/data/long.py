@@ -79,7 +79,8 @@ def read_long(
     check_weights(table, who, heavy, weight)
     for name, column in ((annotator, who), (weight, heavy)):
         if column is not None:
-            table.problems.where(column != column[first[row]], lambda r, n=name: f"{n} differs within a situation")
+            differs = column != column[first[row]]
+            table.problems.where(differs, lambda r, n=name: f"{n} differs within a situation")  # type: ignore[misc]
     table.problems.report("give every situation one chosen alternative, distinct names, and one annotator")
     order = np.argsort(row, kind="stable")
     size = np.bincount(row, minlength=rows)
@@ -137,8 +138,8 @@ def _items(alt: np.ndarray, values: np.ndarray, features: Sequence[str]) -> tupl
     base = alt[first]
     nth = pd.Series(base).groupby(base).cumcount().to_numpy()
     many = pd.Series(base).duplicated(keep=False).to_numpy()
-    names = [f"{b} #{i + 1}" if m else b for b, i, m in zip(base, nth, many, strict=True)]
-    return Items(names=names, features=values[first], columns={"alternative": base}), codes
+    numbered = [f"{b} #{i + 1}" if m else b for b, i, m in zip(base, nth, many, strict=True)]
+    return Items(names=numbered, features=values[first], columns={"alternative": base}), codes
 
 
 def _column(

@@ -98,8 +98,8 @@ def read_winner(
     words = dict(WORDS if words is None else words)
     bad = {w: m for w, m in words.items() if m not in _MEANINGS}
     if bad:
-        word, meaning = next(iter(bad.items()))
-        raise ArgumentError(f"words[{word!r}]={meaning!r}: a winner word means one of {', '.join(_MEANINGS)}")
+        word, wrong = next(iter(bad.items()))
+        raise ArgumentError(f"words[{word!r}]={wrong!r}: a winner word means one of {', '.join(_MEANINGS)}")
     if winner_is not in ("side", "item", "column", "index"):
         raise ArgumentError(f"winner_is={winner_is!r}: one of side, item, column, index")
     if winner_is == "column":
@@ -108,7 +108,7 @@ def read_winner(
         words = {"0": "left", "1": "right", **_draws(words)}
     elif winner_is == "item":
         words = _draws(words)
-    code = {word: _MEANINGS.index(meaning) for word, meaning in words.items()}
+    code = {word: _MEANINGS.index(told) for word, told in words.items()}
     meaning = pd.Series(said).map(code).to_numpy(dtype=np.float64, na_value=np.nan)
     if winner_is == "item":
         meaning = np.where(said == sides[:, 1], 1.0, meaning)

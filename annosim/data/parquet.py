@@ -177,7 +177,7 @@ def items_of(table: pa.Table) -> Items:
             name: _numpy(table[f"column:{name}"]).reshape(table.num_rows, *shape)
             for name, shape in meta["columns"].items()
         },
-        **shaped,
+        **shaped,  # type: ignore[arg-type]
     )
 
 

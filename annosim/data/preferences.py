@@ -213,7 +213,7 @@ class PreferenceData:
             answer=self.answer[rows],
             tied=at(self.tied),
             columns={name: np.asarray(value)[rows] for name, value in self.columns.items()},
-            **{
+            **{  # type: ignore[arg-type]
                 name: at(self.sequence if name == "order" and self.annotator is not None else getattr(self, name))
                 for name in ROW_COLUMNS
             },
@@ -391,7 +391,7 @@ class PreferenceData:
         put = lambda v: None if v is None else torch.as_tensor(np.asarray(v), dtype=torch.long, device=device)  # noqa: E731
         return View(
             items=self.items,
-            menu=put(self.menu),
+            menu=put(self.menu),  # type: ignore[arg-type]  # never None: only optional columns are
             feedback=self.feedback,
             order=put(self.sequence),
             annotator=put(self.annotator_ids),

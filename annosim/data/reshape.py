@@ -158,7 +158,8 @@ def split(
     data: PreferenceData, by: str = "annotator", fraction: float | Sequence[float] = 0.8, seed: int = 0
 ) -> tuple[PreferenceData, ...]:
     """Parts of the data; see :meth:`PreferenceData.split`."""
-    shares = [float(fraction), 1.0 - float(fraction)] if np.ndim(fraction) == 0 else [float(f) for f in fraction]
+    shares = np.atleast_1d(np.asarray(fraction, dtype=np.float64)).tolist()
+    shares = [*shares, 1.0 - shares[0]] if np.ndim(fraction) == 0 else shares
     if min(shares) <= 0 or not math.isclose(sum(shares), 1.0, abs_tol=1e-9):
         raise ArgumentError(f"split(fraction={fraction!r}): a number in (0, 1), or positive shares that sum to one")
     if data.replicates is not None:

@@ -77,7 +77,7 @@ def _closed_rank(population: Population, items: Items) -> int | None:
 def _table_of(one: Annotator) -> Tabular | None:
     utility = one.utility.energy if type(one.utility) is LogDensity else one.utility
     free = type(utility) is Tabular and utility.values.requires_grad
-    return utility if free else None
+    return utility if free else None  # type: ignore[return-value]
 
 
 def canonical(population: Population, items: Items, vector: torch.Tensor | None = None) -> torch.Tensor:

@@ -238,8 +238,9 @@ class Margin(Objective):
         if self.kind == "constant":
             return self.alpha
         if self.kind == "signed":
-            return self.alpha * (2 * q - 1)
-        return self.alpha * (2 * q - 1).abs() * (1 if self.kind == "unsigned" else -1)
+            return self.alpha * (2 * q - 1)  # type: ignore[operator]
+        size = (2 * q - 1).abs()  # type: ignore[union-attr]
+        return self.alpha * size * (1 if self.kind == "unsigned" else -1)  # type: ignore[operator]
 
     def loss_of_logit(self, h, q=None):
         """``-log sigmoid(h - m)``."""

@@ -57,7 +57,7 @@ class Log:
         import pandas as pd
 
         losses = self.losses().numpy()
-        table = {"step": range(len(losses)), "learning_rate": self.rate}
+        table: dict[str, Any] = {"step": range(len(losses)), "learning_rate": self.rate}
         for r in range(losses.shape[1]):
             suffix = "" if losses.shape[1] == 1 else f"_{r}"
             table[f"loss{suffix}"] = losses[:, r]

@@ -107,7 +107,7 @@ def luce_mixture(model: Population, items: Items) -> list[LuceLeaf] | None:
     """The structures of a flat mixture's types, or ``None`` when one of them is not of Luce form."""
     if type(model) is not Mixture:
         return None
-    leaves = [luce_leaf(one, items) for one in model.types]
+    leaves = [luce_leaf(one, items) for one in model.types]  # type: ignore[arg-type]
     return None if any(leaf is None for leaf in leaves) else leaves  # type: ignore[return-value]
 
 
