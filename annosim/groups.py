@@ -14,7 +14,7 @@ from annosim.items import Items
 from annosim.parameters import check_value, fixed, free
 from annosim.populations import Annotator, Leaf, Mixture, Population
 from annosim.rules.base import Rule
-from annosim.rules.habits import Spammer
+from annosim.rules.spam import Spammer
 from annosim.tastes import RandomCoefficients
 from annosim.utilities import Linear, Utility
 

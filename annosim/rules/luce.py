@@ -140,7 +140,10 @@ class PBDE(Luce):
     def _evaluate(self, name: str, constraint: str, items: Items) -> torch.Tensor:
         value = getattr(self, name)
         if callable(value):
-            value = check_value(f"PBDE({name}=) on the items", value(items), constraint)
+            value = value(items)
+            # inside a torch.func transform there are no numbers to look at; they were checked outside
+            if not (isinstance(value, torch.Tensor) and torch._C._functorch.is_functorch_wrapped_tensor(value)):
+                value = check_value(f"PBDE({name}=) on the items", value, constraint)
         if value.ndim and value.shape[-1] != items.n:
             raise ArgumentError(f"PBDE({name}=): {value.shape[-1]} entries but there are {items.n} items")
         return value

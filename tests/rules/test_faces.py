@@ -20,14 +20,50 @@ U = torch.tensor([0.3, -0.5, 0.9, 0.1, -0.2], dtype=torch.float64)
 ITEMS = an.Items(
     features=np.array([[0.5, 1.0], [-0.3, 1.0], [0.8, -1.0], [0.1, 0.2], [-1.0, 0.4]]),
     clusters=[0, 0, 1, 2, 2],
-    columns={"length": [1.0, 2.0, 3.0, 0.5, 1.5]},
+    columns={
+        "length": [1.0, 2.0, 3.0, 0.5, 1.5],
+        "steps": [[0.1, 0.2], [-0.5, 0.0], [0.3, 0.6], [0.0, 0.1], [0.2, -0.4]],
+    },
 )
+_ROOT = np.array([[0.9, 0.2, -0.1], [0.3, 0.8, 0.1], [-0.2, 0.1, 1.0], [0.0, 0.4, 0.5], [0.6, -0.3, 0.2]])
+COVARIANCE = _ROOT @ _ROOT.T + 0.3 * np.eye(5)
 
 RULES = {
     "luce": lambda: an.Luce(0.8),
     "rao_kupper": lambda: an.RaoKupper(1.7),
     "davidson": lambda: an.Davidson(0.7),
     "davidson_order3": lambda: an.Davidson([0.7, 1.3]),
+    "pbde": lambda: an.PBDE(f=1.3, g=[0.1, 0.0, -0.4, 0.2, 0.3]),
+    "thurstone": lambda: an.Thurstone(0.9),
+    "thurstone_correlated": lambda: an.Thurstone(covariance=COVARIANCE),
+    "mallows": lambda: an.Mallows(0.4),
+    "mallows_normalised": lambda: an.Mallows(normalised=0.5),
+    "reversed_pl": lambda: an.ReversedPlackettLuce(0.8),
+    "repeated_probit": lambda: an.RepeatedSelection(an.Thurstone(0.9)),
+    "repeated_lapse": lambda: an.RepeatedSelection(an.Lapse(an.Luce(), 0.2)),
+    "deterministic": lambda: an.Deterministic(),
+    "lexicographic": lambda: an.Lexicographic([1, "length"], tolerance=[0.55, 0.03]),
+    "ordered_logit3": lambda: an.OrderedLogit([-0.6, 0.7], 0.8),
+    "ordered_logit5": lambda: an.OrderedLogit([-1.0, -0.3, 0.4, 1.1]),
+    "graded_pairs": lambda: an.GradedPairs([0.6], same=True),
+    "bpref": lambda: an.BPref(2.0, 0.8, 0.1, 0.2, 0.15),
+    "bpref_rational": lambda: an.BPref(teacher_eps_mistake=0.1),
+    "spammer": lambda: an.Spammer("random"),
+    "spammer_first": lambda: an.Spammer("first"),
+    "spammer_alternating": lambda: an.Spammer("alternating"),
+    "adversary": lambda: an.Adversary(an.Luce()),
+    "cyclic": lambda: an.Cyclic(an.Luce(), np.linspace(-1, 1, 10)),
+    "sees_clusters": lambda: an.SeesClusters(an.Luce()),
+    "noisy_clusters": lambda: an.NoisyClusters(an.Luce(), 0.2),
+    "noisy_clusters_ties": lambda: an.NoisyClusters(an.Davidson(0.5), 0.2),
+    "myopic": lambda: an.MyopicDiscount(an.Luce(), 0.7),
+    "fatigue": lambda: an.Fatigue(an.Luce(), 0.3),
+    "drift": lambda: an.Drift(an.Luce(), 0.3, "length"),
+    "carryover": lambda: an.Carryover(an.Luce(), 0.7),
+    "scaled": lambda: an.Scaled(an.PBDE(f=1.3), 1.7),
+    "lapse_rating": lambda: an.Lapse(an.OrderedLogit([-0.6, 0.7]), 0.2),
+    "lapse_flip_rating": lambda: an.Lapse(an.OrderedLogit([-0.6, 0.7]), 0.2, how="flip"),
+    "skip_rating": lambda: an.Skip(an.OrderedLogit([-0.6, 0.7]), 0.2),
     "jnd": lambda: an.JustNoticeable(an.Luce(), 0.5),
     "jnd_tie": lambda: an.JustNoticeable(an.Luce(), 0.5, respond="tie"),
     "lapse": lambda: an.Lapse(an.Luce(), 0.2),
@@ -42,7 +78,9 @@ RULES = {
     "nested": lambda: an.Lapse(an.Skip(an.Lapse(an.PositionBias(an.Luce(), 0.4), 0.1), 0.2), 0.1),
 }
 #: what a rule says depends on the side on which an alternative stands
-POSITIONAL = {"lapse_first", "position_bias", "nested"}
+POSITIONAL = {"lapse_first", "position_bias", "nested", "spammer_first", "spammer_alternating", "carryover"}
+#: habits are tried on fewer kinds of feedback than rules: they hand the kind on
+HABIT_KINDS = {"pair", "choice3", "ranking3", "top2of4", "best-worst3", "rating2"}
 PAIRS_ONLY = {"rao_kupper", "jnd_tie"}
 FEEDBACK = {
     "pair": (Feedback("choice"), 2),
@@ -62,6 +100,8 @@ MENUS = {1: [[2]], 2: [[0, 1], [2, 0]], 3: [[0, 1, 2], [4, 2, 3]], 4: [[0, 1, 2,
 
 def defined(name: str, kind: str) -> bool:
     rule, (feedback, k) = RULES[name](), FEEDBACK[kind]
+    if isinstance(rule, an.Habit) and kind not in HABIT_KINDS:
+        return False
     view = make_view(ITEMS, MENUS[k], feedback, ties=rule.ties)
     try:
         rule.check_kind(feedback)
@@ -120,11 +160,10 @@ def test_relabelling_items_permutes_the_law(name, kind):
 
 def relabelled_rule(rule, old_of_new):
     """The rule after renaming items: its per-item numbers move along."""
-    moved = rule
-    for module in rule.modules():
-        if hasattr(module, "relabelled"):
-            moved = module.relabelled(old_of_new) if module is rule else moved
-    return moved
+    if isinstance(rule, an.PBDE):
+        moved = [v[old_of_new] if v.ndim else v for v in (rule.f, rule.g)]
+        return an.PBDE(*moved)
+    return rule.relabelled(old_of_new) if hasattr(rule, "relabelled") else rule
 
 
 @pytest.mark.parametrize("name,kind", [c for c in CASES if c[0] not in POSITIONAL])

@@ -1,0 +1,70 @@
+"""Lexicographic raters: one attribute after the other, and no trade-offs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from annosim.errors import ArgumentError
+from annosim.items import Items
+from annosim.rules.base import View
+from annosim.rules.habits import attribute_of
+from annosim.rules.stages import Stagewise
+
+__all__ = ["Lexicographic"]
+
+
+class Lexicographic(Stagewise):
+    r"""Keep those best on the first attribute (within its tolerance), among them on the second, ...; equals by a coin.
+
+    With positive tolerances this is Tversky's lexicographic semiorder (1969), whose pair choices can be intransitive. The
+    utility is not looked at; wrap in :class:`~annosim.Lapse` for noise.
+
+    Args:
+        attributes: in order of importance: names of items' columns, numbers of features, or ``(n,)`` values.
+        tolerance: one nonnegative number, or one per attribute: smaller differences do not decide.
+        signs: +1 (more is better) or -1, one per attribute.
+
+    Example:
+        >>> import annosim as an
+        >>> items = an.Items(features=[[1.0, 0.0], [1.0, 1.0], [0.0, 9.0]])
+        >>> people = an.Annotator(an.Indifferent(), Lexicographic([0, 1]))
+        >>> an.law(people, an.Design(items, menus=[[0, 1, 2]])).probabilities.tolist()
+        [0.0, 1.0, 0.0]
+    """
+
+    def __init__(self, attributes: Sequence[Any], tolerance: Any = 0.0, signs: Any = None):
+        super().__init__()
+        if isinstance(attributes, str | int) or len(attributes) < 1:
+            raise ArgumentError("Lexicographic(attributes=): a list, in order of importance")
+        self.attributes = [
+            a if isinstance(a, str | int) else torch.as_tensor(np.asarray(a), dtype=torch.float64) for a in attributes
+        ]
+        wide = np.broadcast_to(np.asarray(tolerance, dtype=float), (len(self.attributes),)).copy()
+        self.declare("tolerance", wide, "nonnegative")
+        sign = np.ones(len(self.attributes)) if signs is None else np.asarray(signs, dtype=float)
+        if sign.shape != (len(self.attributes),) or not (np.abs(sign) == 1).all():
+            raise ArgumentError(f"Lexicographic(signs=): {len(self.attributes)} numbers, each +1 or -1")
+        self.signs = sign.tolist()
+
+    def index(self, u: torch.Tensor, items: Items) -> torch.Tensor:
+        """Zeros: the utility is not looked at, ``(..., n)``."""
+        return torch.zeros_like(u)
+
+    def relabelled(self, order: Any) -> Lexicographic:
+        """The same rule after items are renamed: new item ``j`` is old item ``order[j]``."""
+        at = torch.as_tensor(order)
+        moved = [a if isinstance(a, str | int) else a[at] for a in self.attributes]
+        return Lexicographic(moved, self.tolerance.numpy(), self.signs)
+
+    def stage(self, scores: torch.Tensor, left: torch.Tensor, view: View) -> torch.Tensor:
+        """Uniform over those that all attributes leave, ``(..., rows, k)``."""
+        kept = left
+        for attribute, sign, width in zip(self.attributes, self.signs, self.tolerance, strict=True):
+            value = sign * attribute_of(view.items, attribute, "Lexicographic")[view.menu.clamp_min(0)]
+            best = torch.where(kept, value, -torch.inf).amax(-1, keepdim=True)
+            kept = kept & (value >= best - width)
+        return torch.where(kept, -kept.sum(-1, keepdim=True).to(scores.dtype).log(), -torch.inf)
