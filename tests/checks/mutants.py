@@ -458,6 +458,12 @@ def annotator_id_used_as_a_number(data):
     return latent_classes(data.take(heavy))
 
 
+@mutant("check_type_relabelling", kind="mixture")
+def lists_types_by_their_first_item(data):
+    u = latent_classes(data)
+    return u[np.argsort(u[:, 0])]
+
+
 @mutant("check_types_recovered", kind="mixture")
 def averages_where_it_should_multiply(data):
     return latent_classes(data, outside=True)
