@@ -10,8 +10,8 @@ that nothing is said by colour alone. Heat maps use ``cividis`` or, around a cen
 
 from __future__ import annotations
 
+import io
 import os
-import tempfile
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -160,15 +160,12 @@ def save(fig: Figure, path: str | os.PathLike[str], dpi: int = DPI) -> Path:
     if target.suffix != ".png":
         raise ArgumentError(f"save: {target.name} does not end in .png; figures are written as PNG")
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, part = tempfile.mkstemp(suffix=".part.png", dir=target.parent)
-    os.close(handle)
-    try:
-        with style():
-            fig.savefig(part, dpi=dpi, format="png", metadata={"Software": None})
-        os.chmod(part, 0o644)
-        os.replace(part, target)
-    finally:
-        Path(part).unlink(missing_ok=True)
+    drawn = io.BytesIO()
+    with style():
+        fig.savefig(drawn, dpi=dpi, format="png", metadata={"Software": None})
+    part = target.with_name(f".{target.name}.{os.getpid()}")
+    part.write_bytes(drawn.getvalue())
+    part.replace(target)
     return target
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from annosim import plotting
+from annosim.data.files import atomic_path, atomic_text
 from annosim.errors import StudyError
 from annosim.study.page import Picture, Sheet, render
-from annosim.study.store import atomic_path, atomic_write
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +23,7 @@ __all__ = ["write_outputs"]
 def write_outputs(run: StudyRun) -> None:
     """Write ``claims.json``, ``results.parquet``, ``figures/*.png``, ``run.json`` and ``report.html`` of a run."""
     table = run.outcome.table()
-    atomic_write(
+    atomic_text(
         run.out / "claims.json", json.dumps([c.as_json() for c in run.claims], indent=1, allow_nan=False) + "\n"
     )
     with atomic_path(run.out / "results.parquet") as part:
@@ -32,8 +32,8 @@ def write_outputs(run: StudyRun) -> None:
     sheets = [_sheet(make, run) for make in run.study.tables]
     about = {"study": run.study.name, "paper": run.study.paper, **run.settings, "seconds": run.seconds}
     about |= {"cells": len(run.outcome.records), "kept": run.kept, "failed": len(run.failed), "claims": run.counts()}
-    atomic_write(run.out / "run.json", json.dumps(about, indent=1, default=str) + "\n")
-    atomic_write(run.out / "report.html", render(run, _finding(run), pictures, sheets, table))
+    atomic_text(run.out / "run.json", json.dumps(about, indent=1, default=str) + "\n")
+    atomic_text(run.out / "report.html", render(run, _finding(run), pictures, sheets, table))
 
 
 def default_finding(run: StudyRun) -> str:

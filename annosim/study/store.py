@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import tempfile
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from annosim.data.files import atomic_path
 from annosim.errors import StudyError
 
-__all__ = ["Record", "atomic_write", "load_record", "save_record"]
+__all__ = ["Record", "load_record", "normalise_rows", "save_record"]
 
 Status = Literal["done", "failed", "skipped"]
 Rows = list[dict[str, Any]]
@@ -54,35 +52,6 @@ class Record:
     traceback: str = ""
     warnings: tuple[str, ...] = ()
     seconds: float = 0.0
-
-
-@contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path``; renamed to it when the block ends well, removed when it does not."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem[:40]}-", suffix=f".part{path.suffix}", dir=path.parent)
-    os.close(handle)
-    part = Path(name)
-    try:
-        yield part
-        part.chmod(0o644)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def atomic_write(path: Path, content: str | bytes) -> None:
-    """Write a file whole or not at all.
-
-    Example:
-        >>> import tempfile
-        >>> folder = Path(tempfile.mkdtemp())
-        >>> atomic_write(folder / "a.txt", "whole")
-        >>> [f.name for f in folder.iterdir()]
-        ['a.txt']
-    """
-    with atomic_path(path) as part:
-        part.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def save_record(path: Path, record: Record) -> None:

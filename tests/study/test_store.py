@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from annosim.data.files import atomic_path, atomic_text
 from annosim.errors import StudyError
-from annosim.study.store import Record, atomic_path, atomic_write, load_record, normalise_rows, save_record
+from annosim.study.store import Record, load_record, normalise_rows, save_record
 
 scalars = st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.floats() | st.text(max_size=5)
 arrays = hnp.arrays(
@@ -52,7 +53,7 @@ def test_round_trip_loses_nothing(tmp_path_factory, rows):
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path):
     path = tmp_path / "a.txt"
-    atomic_write(path, "old")
+    atomic_text(path, "old")
     with pytest.raises(ZeroDivisionError), atomic_path(path) as part:
         part.write_text("half")
         _ = 1 / 0
@@ -61,9 +62,9 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path):
 
 def test_who_reads_while_a_file_is_replaced_reads_the_old_one_whole(tmp_path):
     path = tmp_path / "a.txt"
-    atomic_write(path, "old")
+    atomic_text(path, "old")
     with path.open() as reader:
-        atomic_write(path, "new and longer")
+        atomic_text(path, "new and longer")
         assert reader.read() == "old"
     assert path.read_text() == "new and longer"
 
