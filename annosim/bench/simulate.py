@@ -69,7 +69,7 @@ def _pairs(options: Options) -> Contest:
         won = generator.random(few) < 1 / (1 + np.exp(u[second] - u[first]))
         return np.stack([first, second], 1), np.where(won, 0, 1)
 
-    choix = _peer("choix", "choix", lambda m: lambda: m.generate_comparisons(u, 5000), 5000)
+    choix = _peer("choix", "choix", lambda m: lambda: m.generate_pairwise(u, 5000), 5000)
     numpy = Contender("numpy", vectorised, few)
     return Contest(
         f"pairs of {_ITEMS} items",
@@ -113,15 +113,17 @@ def _mixture(options: Options) -> Contest:
     utilities = items.features.numpy() @ weights.T
     generator, chunk = np.random.default_rng(0), 1 << 14
     few = max(people_of // (10 * chunk), 1) * chunk
+    menu, answer = np.empty((few * questions, 2), dtype=np.int32), np.empty(few * questions, dtype=np.int8)
 
-    def chunked() -> Any:
-        for _ in range(few // chunk):
+    def chunked() -> None:
+        for at in range(0, few * questions, chunk * questions):
             kind = np.repeat(generator.choice(5, size=chunk, p=shares), questions)
             first = generator.integers(0, _ITEMS, chunk * questions)
             second = (first + generator.integers(1, _ITEMS, chunk * questions)) % _ITEMS
             gap = utilities[second, kind] - utilities[first, kind]
-            won = generator.random(chunk * questions) < 1 / (1 + np.exp(gap))
-        return won
+            rows = slice(at, at + chunk * questions)
+            menu[rows, 0], menu[rows, 1] = first, second
+            answer[rows] = generator.random(chunk * questions) >= 1 / (1 + np.exp(gap))
 
     return Contest(
         "comparisons of a five-type linear population, four questions each",
@@ -142,9 +144,9 @@ def _floor(options: Options) -> Contest:
         from annosim.kernels.generator import fill_words
 
         def task(i: int) -> None:
-            buffer = np.empty(1024, dtype=np.uint32)
-            for k in range(3 * rows // (1024 * workers)):
-                fill_words(buffer, k * 16, np.uint64(i), 4, 0, 0)
+            buffer = np.empty(1 << 13, dtype=np.uint32)
+            for k in range(3 * rows // (len(buffer) * workers)):
+                fill_words(buffer, k * 128, np.uint64(i), 4, 0, 0)
 
         threads.run(task, range(workers), workers)
 
@@ -157,7 +159,7 @@ def _floor(options: Options) -> Contest:
         "the floor of a pair: three words, nine bytes",
         "pairs",
         [
-            Contender("words of the generator (in pieces of 1024)", words, rows),
+            Contender("three words of the generator", words, rows),
             Contender("nine bytes into memory that is there", lambda: write(False), rows),
             Contender("nine bytes into fresh memory", lambda: write(True), rows),
         ],

@@ -6,6 +6,7 @@ part takes the reference path.
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +22,7 @@ from annosim.rules.base import Rule
 from annosim.rules.habits import _LEVEL_WORDS, AttributeBias, Habit, Lapse, LengthBias, PositionBias, Skip
 from annosim.rules.luce import Luce
 
-__all__ = ["Refusal", "answer_filler", "menu_filler", "type_filler"]
+__all__ = ["Refusal", "answer_filler", "announced", "menu_filler", "number_rows", "row_types", "type_filler"]
 
 #: fills ``(out, first entity, replicate)``; the first entity is a multiple of 64
 MenuFiller = Callable[[np.ndarray, int, int], None]
@@ -52,9 +53,12 @@ def menu_filler(design: Design, seed: int) -> MenuFiller:
     size = np.array([len(i) for i in ids])
     members = np.concatenate(ids)
     replacement = design.with_replacement
-    if len(ids) == 1 and design.menu_size == 2 and (members == np.arange(len(members))).all():
+    plain = len(ids) == 1 and (members == np.arange(len(members))).all()
+    if plain and design.menu_size == 2 and sys.byteorder == "little":
         n = int(size[0])
-        return lambda out, start, replicate: menus.uniform_pairs(out, start, n, replacement, key, replicate)
+        return lambda out, start, replicate: menus.uniform_pairs(
+            out.view(np.int64).reshape(-1), start, n, replacement, key, replicate
+        )
     offset, cdf = np.cumsum(size) - size, design.prompt_probability.cumsum(0).numpy()
     return lambda out, start, replicate: menus.uniform_menus(
         out, start, size, offset, members, cdf, replacement, key, replicate
@@ -82,6 +86,16 @@ def type_filler(population: Population, seed: int) -> MenuFiller:
         out[:] = padded[: len(out)]
 
     return fill
+
+
+number_rows = menus.number_rows
+
+
+def row_types(types: np.ndarray, first: int, low: int, high: int, questions: int) -> np.ndarray:
+    """Types of the rows ``low .. high - 1`` from the types of the annotators ``first ...``."""
+    out = np.empty(high - low, dtype=types.dtype)
+    menus.spread_types(types, first, low, questions, out)
+    return out
 
 
 def answer_filler(population: Population, design: Design, seed: int) -> AnswerFiller:
@@ -232,6 +246,4 @@ class announced:  # noqa: N801 - reads as a sentence: with announced(): ...
 
 
 def _say() -> None:
-    import sys
-
     sys.stderr.write("annosim: compiling the simulation kernels (once; they are cached on disk)\n")

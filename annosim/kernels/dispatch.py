@@ -23,12 +23,15 @@ class Path:
 
     Attributes:
         menus, types, answers: fillers of :mod:`annosim.kernels.compiled`.
+        row_types, number_rows: what rows have from their annotators.
         reasons: part -> why it takes the reference path.
     """
 
     menus: Callable[..., None] | None = None
     types: Callable[..., None] | None = None
     answers: Callable[..., None] | None = None
+    row_types: Callable[..., Any] | None = None
+    number_rows: Callable[..., None] | None = None
     reasons: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -58,7 +61,7 @@ def choose(population: Population, design: Design, seed: int, wanted: str = "aut
         if wanted == "numba":
             raise ArgumentError('path="numba": numba cannot be imported; install it, or leave path="auto"')
         return Path(reasons={"all": "numba cannot be imported"})
-    parts: dict[str, Any] = {}
+    parts: dict[str, Any] = {"row_types": compiled.row_types, "number_rows": compiled.number_rows}
     reasons: dict[str, str] = {}
     builders = {
         "menus": lambda: compiled.menu_filler(design, seed) if design.questions != "all" else None,

@@ -38,32 +38,22 @@ def luce_pairs(menu, kind, odds, bias, out, start, key, replicate):
         key, replicate: the address.
     """
     w = np.empty(BLOCK, np.uint32)
-    one, left, right = odds[0], bias[0, 0], bias[0, 1]
+    value = np.empty((2, BLOCK), np.float64)
     for at in range(0, len(out), BLOCK):
-        rows, got, types = menu[at : at + BLOCK], out[at : at + BLOCK], kind[at : at + BLOCK]
+        got = out[at : at + BLOCK]
         fill_words(w, (start + at) // 64, key, _ANSWER, 0, replicate)
+        gather(menu[at : at + BLOCK], kind[at : at + BLOCK], odds, bias, value, 1.0)
+        first, second = value[0], value[1]
         open_cells = 0
-        if len(kind) == 0:
-            for r in range(len(got)):
-                a, b = one[uint64(rows[r, 0])] * left, one[uint64(rows[r, 1])] * right
-                low, mark = float64(w[r]) * (a + b), a * _WHOLE
-                got[r] = low >= mark
-                open_cells += (low < mark) & (low + (a + b) > mark)
-        else:
-            for r in range(len(got)):
-                t = uint64(types[r])
-                a, b = odds[t, uint64(rows[r, 0])] * bias[t, 0], odds[t, uint64(rows[r, 1])] * bias[t, 1]
-                low, mark = float64(w[r]) * (a + b), a * _WHOLE
-                got[r] = low >= mark
-                open_cells += (low < mark) & (low + (a + b) > mark)
+        for r in range(len(got)):
+            total, mark = first[r] + second[r], first[r] * _WHOLE
+            low = float64(w[r]) * total
+            got[r] = low >= mark
+            open_cells += (low < mark) & (low + total > mark)
         if open_cells:
             for r in range(len(got)):
-                t = types[r] if len(kind) else 0
-                a, b = odds[t, rows[r, 0]] * bias[t, 0], odds[t, rows[r, 1]] * bias[t, 1]
-                low, mark = float64(w[r]) * (a + b), a * _WHOLE
-                if low < mark and low + (a + b) > mark:
-                    second = word_at(start + at + r, key, _ANSWER, 1, replicate)
-                    got[r] = a < uniform52(w[r], second) * (a + b)
+                again = word_at(start + at + r, key, _ANSWER, 1, replicate)
+                got[r] = first[r] < uniform52(w[r], again) * (first[r] + second[r])
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
@@ -133,8 +123,16 @@ def write_order(arrival, place, got, depth):
                 late = np.int32(second[r] < first[r])
                 ahead[r] += late
                 behind[r] += np.int32(1) - late
-    if depth < k:
-        got[:] = -1
+    absent = 0
+    for j in range(k):
+        for r in range(len(got)):
+            absent += arrival[j, r] == np.inf
+    if depth == k and absent == 0:
+        for r in range(len(got)):
+            for j in range(k):
+                got[r, uint64(place[j, r])] = j
+        return
+    got[:] = -1
     for r in range(len(got)):
         for j in range(k):
             if place[j, r] < depth:

@@ -6,24 +6,36 @@ Every kernel fills a run of rows whose entities start at a multiple of 64.
 from __future__ import annotations
 
 import numpy as np
-from numba import int32, njit, uint32, uint64
+from numba import int64, njit, uint32, uint64
 
 from annosim.kernels.generator import BLOCK, fill_words
 from annosim.random import STREAMS
 
-__all__ = ["inverse_index", "listed_menus", "proposal_menus", "uniform_menus", "uniform_pairs"]
+__all__ = [
+    "guide_table",
+    "inverse_index",
+    "listed_menus",
+    "number_rows",
+    "proposal_menus",
+    "spread_types",
+    "uniform_menus",
+    "uniform_pairs",
+]
 
 _MENU = STREAMS["menu"]
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
 def uniform_pairs(out, start, n, replacement, key, replicate):
-    """Pairs of ``n`` items of one prompt, ``out (rows, 2)`` int32."""
+    """Pairs of ``n`` items of one prompt, ``out (rows,)`` int64: two int32 side by side, the first in the low half.
+
+    One store of 64 bits for a pair takes half the time of two that alternate. On a little-endian machine ``out`` is
+    ``menu.view(int64)``.
+    """
     w0, w1 = np.empty(BLOCK, np.uint32), np.empty(BLOCK, np.uint32)
     size = uint64(n)
     left = size if replacement else size - uint64(1)
     step = uint32(0) if replacement else uint32(1)
-    none = uint32(n) if replacement else uint32(0)
     for at in range(0, len(out), BLOCK):
         fill_words(w0, (start + at) // 64, key, _MENU, 1, replicate)
         fill_words(w1, (start + at) // 64, key, _MENU, 2, replicate)
@@ -31,9 +43,9 @@ def uniform_pairs(out, start, n, replacement, key, replicate):
         for r in range(len(rows)):
             first = uint32((uint64(w0[r]) * size) >> uint64(32))
             second = uint32((uint64(w1[r]) * left) >> uint64(32)) + step
-            rows[r, 0] = int32(first)
             # without replacement the place that the first draw took holds item 0 (see designs._uniform_menus)
-            rows[r, 1] = int32(0) if (second == first and none == 0) else int32(second)
+            second -= second * step * uint32(second == first)
+            rows[r] = int64(uint64(first) | (uint64(second) << uint64(32)))
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
@@ -72,11 +84,17 @@ def uniform_menus(out, start, size, offset, members, prompt_cdf, replacement, ke
                 item[r] = here[r]
             if not replacement:
                 for i in range(j - 1, -1, -1):
-                    earlier = place[i]
-                    for r in range(BLOCK):
-                        item[r] = uint32(i) if item[r] == earlier[r] else item[r]
+                    _follow(item, place[i], uint32(i))
             for r in range(len(rows)):
                 rows[r, j] = members[first[r] + item[r]]
+
+
+@njit(nogil=True, error_model="numpy", cache=True)
+def _follow(item, earlier, i):
+    """One step back in the shuffle: who stands where step ``i`` drew has what stood at ``i``."""
+    for r in range(BLOCK):  # arithmetic, in a loop of its own: a masked store is several times slower
+        here = item[r]
+        item[r] = here - (here - i) * uint32(here == earlier[r])
 
 
 @njit(inline="always")
@@ -135,6 +153,29 @@ def listed_menus(out, start, cdf, guide, menus, key, replicate):
         for r in range(len(rows)):
             for j in range(out.shape[1]):
                 rows[r, j] = menus[cell[r], j]
+
+
+@njit(nogil=True, error_model="numpy", cache=True)
+def spread_types(types, first, low, questions, out):
+    """Type of each row's annotator when everyone answers ``questions``: rows ``low ...``, annotators ``first ...``."""
+    for place in range(questions):  # strided runs without branches
+        start = -((place - low) // questions)  # first annotator whose row of this place is at or after ``low``
+        stop = (low + len(out) - 1 - place) // questions + 1
+        for who in range(start, stop):
+            out[who * questions + place - low] = types[who - first]
+
+
+@njit(nogil=True, error_model="numpy", cache=True)
+def number_rows(annotator, order, low, questions):
+    """Columns ``annotator`` and ``order`` of the rows ``low ...``, both ``(rows,)`` int32."""
+    who, place = low // questions, low % questions
+    for r in range(len(annotator)):
+        annotator[r] = who
+        order[r] = place
+        place += 1
+        if place == questions:
+            place = 0
+            who += 1
 
 
 def guide_table(cdf: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ import torch
 from annosim.designs import Design
 from annosim.kernels import reference, threads
 from annosim.kernels.dispatch import Path, choose
-from annosim.populations import Population
+from annosim.populations import Annotator, Population
 from annosim.rules.base import View
 
 __all__ = ["Block", "Source"]
@@ -67,6 +67,7 @@ class Source:
         leaves = population.leaves()
         self.num_leaves = len(leaves)
         self.ties = any(leaf.rule.ties for leaf in leaves)
+        self.plain = all(type(leaf) is Annotator for leaf in leaves)
         self.memory = any(leaf.rule.memory for leaf in leaves)
         self.width = design.feedback.width(design.menu_size, self.ties)
         self.flat = design.feedback.kind == "choice" and self.width == 1
@@ -107,7 +108,7 @@ class Source:
         """Hidden types of the annotators ``first .. last - 1``."""
         dtype = np.int8 if self.num_leaves <= 127 else np.int32
         if self.num_leaves == 1:
-            return np.zeros(last - first, dtype=dtype)
+            return np.zeros(last - first, dtype=dtype)  # pages of zeros cost nothing until they are read
         if self.path.types is None:
             return reference.types(self.population, self.seed, np.arange(first, last), replicate)
         out = np.empty(last - first, dtype=dtype)
@@ -129,27 +130,55 @@ class Source:
         with torch.no_grad(), _may_compile(self.path):
             self._spread(task, len(menu))
 
+    def columns(self) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """Columns ``annotator`` and ``order``, ``(rows,)`` int32; ``None`` when every row is its own annotator's."""
+        if self.design.num_questions == 1 and self.starts is None:
+            return None, None
+        rows = self.design.num_rows
+        annotator, order = np.empty(rows, dtype=np.int32), np.empty(rows, dtype=np.int32)
+
+        def task(a: int, b: int) -> None:
+            if self.starts is None and self.path.answers is not None:
+                self.path.number_rows(annotator[a:b], order[a:b], a, self.design.num_questions)
+            else:
+                annotator[a:b], order[a:b] = self.layout(a, b)
+
+        self._spread(task, rows)
+        return annotator, order
+
     def _spread(self, task, rows: int) -> None:
-        cuts = [*range(0, rows, CHUNK), rows]
+        size = CHUNK
+        if self.path.answers is None and not self.plain:  # a reference with tastes holds (annotators, items)
+            size = max(1 << 10, min(CHUNK, (1 << 23) // self.design.items.n))
+        cuts = [*range(0, rows, size), rows]
         workers = threads.count(self.threads) if self.path.answers is not None else 1
         threads.run(lambda i: task(cuts[i], cuts[i + 1]), range(len(cuts) - 1), workers)
 
     def _fill_rows(self, menu, answer, tied, low: int, high: int, types, first: int, replicate: int) -> None:
         layout = None
-        if self.path.menus is None or self.path.answers is None or self.num_leaves > 1 or not self._own_menus:
+        if self.path.menus is None or self.path.answers is None or not self._own_menus:
             layout = self.layout(low, high)
         if self.path.menus is not None and self._own_menus:
             _aligned(self.path.menus, menu, low, replicate)
         else:
             menu[:] = self._other_menus(*layout, replicate)
-        of_row = None if self.num_leaves == 1 or layout is None else types[layout[0] - first]
         if self.path.answers is None:
-            self._refer(menu, answer, tied, low, layout, np.zeros(len(menu), np.int8) if of_row is None else of_row,
-                        replicate)  # fmt: skip
-        elif low % _GROUP == 0:
+            self._refer(menu, answer, tied, low, layout, types[layout[0] - first], replicate)
+            return
+        of_row = self._types_of_rows(types, first, low, high)
+        if low % _GROUP == 0:
             self.path.answers(menu, of_row, answer, tied, low, replicate)
         else:
             self._answers_unaligned(menu, of_row, answer, tied, low, replicate)
+
+    def _types_of_rows(self, types: np.ndarray, first: int, low: int, high: int) -> np.ndarray | None:
+        if self.num_leaves == 1:
+            return None
+        if self.starts is not None:
+            return types[self.layout(low, high)[0] - first]
+        if self.design.num_questions == 1:
+            return types[low - first : high - first]
+        return self.path.row_types(types, first, low, high, self.design.num_questions)
 
     @property
     def _own_menus(self) -> bool:
