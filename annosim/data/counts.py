@@ -29,15 +29,18 @@ def counts(
     missing = [name for name in columns if name not in data.columns]
     if missing:
         raise ArgumentError(f"counts(columns=): no column {missing[0]!r}; there are {sorted(data.columns) or 'none'}")
-    code, representative = _row_codes(data, columns)
+    code = _row_codes(data, columns)
     if by == "row" or data.annotator is None:
-        return _rows(data, code, representative, columns)
+        return _rows(data, code, columns)
     return _blocks(data, code, ordered, columns)
 
 
-def _rows(data: PreferenceData, code: np.ndarray, first: np.ndarray, columns: Sequence[str]) -> PreferenceData:
+def _rows(data: PreferenceData, code: np.ndarray, columns: Sequence[str]) -> PreferenceData:
+    first = np.empty(int(code.max()) + 1, dtype=np.int64)
+    first[code[::-1]] = np.arange(data.rows)[::-1]
+    order = np.argsort(first, kind="stable")  # in order of first appearance
     weight = np.bincount(code, weights=data.row_weight, minlength=len(first))
-    return _collapsed(data.take(first), None, None, weight, columns)
+    return _collapsed(data.take(first[order]), None, None, weight[order], columns)
 
 
 def _blocks(data: PreferenceData, code: np.ndarray, ordered: bool, columns: Sequence[str]) -> PreferenceData:
@@ -95,8 +98,8 @@ def _block_classes(code: np.ndarray, start: np.ndarray, length: np.ndarray) -> n
     return klass
 
 
-def _row_codes(data: PreferenceData, columns: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """A number per distinct row (menu, answer, ties, prompt, named columns), and each one's first row."""
+def _row_codes(data: PreferenceData, columns: Sequence[str]) -> np.ndarray:
+    """A number per distinct row (menu, answer, ties, prompt, named columns), in the order of these values."""
     fields: list[np.ndarray] = [*data.menu.T]
     answer = data.answer[:, None] if data.answer.ndim == 1 else data.answer
     fields += [*answer.T]
@@ -107,18 +110,11 @@ def _row_codes(data: PreferenceData, columns: Sequence[str]) -> tuple[np.ndarray
     for name in columns:
         value = np.asarray(data.columns[name])
         fields += [np.unique(part, return_inverse=True)[1] for part in value.reshape(len(value), -1).T]
-    code = combine(fields)
-    first = np.full(int(code.max()) + 1, data.rows, dtype=np.int64)
-    rows = np.arange(data.rows)
-    first[code[::-1]] = rows[::-1]
-    order = np.argsort(first, kind="stable")  # codes in order of first appearance
-    number = np.empty_like(order)
-    number[order] = np.arange(len(order))
-    return number[code], first[order]
+    return combine(fields)
 
 
 def combine(fields: Iterable[np.ndarray]) -> np.ndarray:
-    """One int64 per row that is equal exactly where all fields are equal, counted from 0 without gaps.
+    """One int64 per row that is equal exactly where all fields are equal: ranks of the rows, from 0 without gaps.
 
     Mixed radix; whenever the product of the ranges would overflow the numbers are compressed, so that nothing rests
     on a hash.

@@ -188,8 +188,7 @@ def read_table(path: str | os.PathLike[str], sep: str = ",") -> Table:
             io.StringIO(text), sep=sep, dtype=object, keep_default_na=False, na_filter=False, skip_blank_lines=True,
             index_col=False, header=None, names=[*header, "\0more"], skiprows=0, engine="c", quotechar='"',
         ).iloc[1:]  # fmt: skip
-        ragged = bool((frame["\0more"].notna() & (frame["\0more"] != "")).any())
-        ragged |= bool(frame[header[-1]].isna().any()) or text.count(sep) < (len(header) - 1) * (len(frame) + 1)
+        ragged = not _even(text, sep, len(header) - 1)
     except (pd.errors.ParserError, ValueError):
         ragged, frame = True, pd.DataFrame()
     if ragged:
@@ -198,6 +197,19 @@ def read_table(path: str | os.PathLike[str], sep: str = ",") -> Table:
         raise FileReadError(f"{path}: a header and no rows; check how the file was made")
     frame = frame[header].fillna("").reset_index(drop=True)
     return Table(path, text, frame, sep)
+
+
+def _even(text: str, sep: str, separators: int) -> bool:
+    """Whether every line has this many separators outside quotes; when in doubt, no (the slow reader then decides)."""
+    raw = np.frombuffer((text if text.endswith("\n") else text + "\n").encode(), dtype=np.uint8)
+    outside = np.bitwise_xor.accumulate(raw == ord('"')) == 0
+    ends = np.flatnonzero((raw == ord("\n")) & outside)
+    if not outside[-1] or not len(ends):
+        return False
+    starts = np.r_[0, ends[:-1] + 1]
+    counts = np.add.reduceat(((raw == ord(sep)) & outside).astype(np.int32), starts)
+    blank = (ends - starts == 0) | ((ends - starts == 1) & (raw[starts] == ord("\r")))
+    return bool(((counts == separators) | blank).all())
 
 
 def _records(text: str, sep: str) -> Iterator[tuple[int, list[str]]]:

@@ -134,15 +134,21 @@ def compact(data: PreferenceData) -> PreferenceData:
     if data.annotator is None or data.annotator.ndim != 1:
         return data
     present, codes = np.unique(data.annotator, return_inverse=True)
-    if len(present) == data.num_annotators:
+    tight = all(np.ndim(value) and len(value) == len(present) for value in data.truth.values())
+    if len(present) == data.num_annotators and tight:
         return data
     names = present.astype(str) if data.annotator_names is None else data.annotator_names
     return replace(
         data,
         annotator=codes.astype(np.int32),
         annotator_names=np.asarray(names, dtype=object)[present] if data.annotator_names is not None else names,
-        truth={name: _per_annotator(value, present, data) for name, value in data.truth.items()},
+        truth={name: np.asarray(value)[present] for name, value in data.truth.items() if _covers(value, present)},
     )
+
+
+def _covers(value: Any, present: np.ndarray) -> bool:
+    """Hidden truth has one entry per annotator; what is too short for that cannot be renumbered and is dropped."""
+    return np.ndim(value) > 0 and len(value) > int(present[-1])
 
 
 def _per_annotator(value: Any, keep: np.ndarray, data: PreferenceData) -> Any:
