@@ -190,8 +190,8 @@ def in_words(population: Population, direction: torch.Tensor, most: int = 8) -> 
     if blocks:
         return "; ".join(f"{'raise' if value > 0 else 'lower'} all of {name} by {abs(value):.3g}"
                          for name, value in blocks)  # fmt: skip
-    order = direction.abs().argsort(descending=True, stable=True)
-    order = [int(i) for i in order if abs(float(direction[i])) > 1e-6]
+    largest = direction.abs().argsort(descending=True, stable=True)
+    order = [int(i) for i in largest if abs(float(direction[i])) > 1e-6]
     parts = [f"{'raise' if direction[i] > 0 else 'lower'} {names[i]} by {abs(float(direction[i])):.3g}"
              for i in order[:most]]  # fmt: skip
     return "; ".join(parts) + (f"; and {len(order) - most} more" if len(order) > most else "")
@@ -303,11 +303,23 @@ def _costs(first: Population, second: Population, items: Items) -> tuple[torch.T
 
 
 def leaf_coordinates(population: Population, items: Items) -> tuple[list[torch.Tensor], torch.Tensor]:
-    """Centred index of each leaf's nodes ``(Q, n)`` with its free rule numbers, and the leaf weights."""
+    """Centred index of each leaf's nodes, with the free rule numbers that the index lacks, and the leaf weights."""
     out = []
-    for component, leaf in zip(population.components(items), population.leaves(), strict=True):
-        centred = centre_per_prompt(component.index.double(), items).flatten()
-        rules = [p.detach().double().flatten() for p in leaf.rule.parameters() if p.requires_grad]
-        scale = [r * math.sqrt(len(centred)) for r in rules]
-        out.append(torch.cat([centred, *scale]).detach())
+    with torch.enable_grad():
+        for component, leaf in zip(population.components(items), population.leaves(), strict=True):
+            index = component.index.double()
+            outside = [p.detach().double().flatten() for p in leaf.rule.parameters() if _outside(index, p)]
+            centred = centre_per_prompt(index, items).flatten()
+            out.append(torch.cat([centred, *[p * math.sqrt(len(centred)) for p in outside]]).detach())
     return out, population.leaf_weights().detach().double()
+
+
+def _outside(index: torch.Tensor, p: torch.Tensor) -> bool:
+    """Whether the index does not contain the free number ``p``."""
+    if not p.requires_grad:
+        return False
+    if not index.requires_grad:
+        return True
+    weight = torch.linspace(1.0, 2.0, index.numel(), dtype=index.dtype).reshape(index.shape)
+    slope = torch.autograd.grad((index * weight).sum(), p, retain_graph=True, allow_unused=True)[0]
+    return slope is None or not bool((slope != 0).any())

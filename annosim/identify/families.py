@@ -179,7 +179,8 @@ class TasteProgram:
         ends = [self._solve(sign * cost) for sign in (1.0, -1.0)]
         low, high = float(cost @ ends[0]), float(cost @ ends[1])
         misfit = max(float(np.abs(self.matrix @ x - self.target).max()) for x in ends)
-        return Bounds(min(low, value), max(high, value), value, *[self.distribution(x) for x in ends], misfit)
+        lowest, highest = (self.distribution(x) for x in ends)
+        return Bounds(min(low, value), max(high, value), value, lowest, highest, misfit)
 
     def _costs(self, function) -> np.ndarray:
         with torch.no_grad():
@@ -204,7 +205,7 @@ class TasteProgram:
     def distribution(self, share: np.ndarray) -> Mixture:
         """A solution as a population, atoms of weight below 1e-9 left out."""
         keep = np.flatnonzero(share > 1e-9)
-        members = []
+        members: list[Population] = []
         for i in keep:
             if i < self.tastes:
                 members.append(self.annotator(self.family.grid[i]))

@@ -94,15 +94,17 @@ def structured_partial_orders(types: int, items: int, ranked: int = 0, choices: 
         ranked: l1, depth of a ranked top answer over all items (0: none).
         choices: sizes of the menus from which choices are made (every menu of these sizes).
 
-    Not identifiable when ``l1 + l2 <= 2k - 1`` with l2 the largest menu of choices; two types are identifiable from ranked
-    top-3, from top-2 with pairs, and from choices over menus of 2, 3 and 4 (Zhao, Xia 2019, 1910.11721; ``m >= 4``).
+    Not identifiable when ``l1 + l2 <= 2k - 1`` with l2 the largest menu of choices (1 without any); two types are
+    identifiable from
+    ranked top-3, from top-2 with pairs, and from choices over menus of 2, 3 and 4 (Zhao, Xia 2019, 1910.11721;
+    ``m >= 4``).
 
     Example:
         >>> [structured_partial_orders(2, 5, choices=c).kind for c in ((2, 3, 4), (2, 3))]
         ['identified', 'collides']
     """
     source = "Zhao, Xia 2019 (1910.11721)"
-    most = max(choices, default=0)
+    most = max(choices, default=1)
     if types >= 2 and ranked + most <= 2 * types - 1:
         return Conclusion("collides", f"l1 + l2 = {ranked + most} <= 2k - 1 = {2 * types - 1}", source)
     enough = ranked >= 3 or (ranked == 2 and 2 in choices) or {2, 3, 4} <= set(choices)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -222,7 +223,8 @@ def reflection_twins(population: Population, design: Design, full: Frame) -> Sea
     """
     if not isinstance(population, Mixture) or design.menu_size != 2 or design.num_questions != 1:
         return None
-    for candidate in _reflected(double(population), design.items):
+    mixture: Any = double(population)
+    for candidate in _reflected(mixture, design.items):
         apart = knowable_distance(population, candidate, design)
         distance = law_distance(population, candidate, full)
         if distance < SAME_LAW and apart > DIFFERENT:

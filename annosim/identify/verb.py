@@ -177,7 +177,7 @@ def _deficient(out, population, design, frame, local, small, curve: Curve, found
         )
         if found is not None:
             out |= {"twin": found.twin, "law_distance": found.law_distance}
-        elif knowable_distance(population, curve.end, design) < DIFFERENT:
+        elif curve.end is not None and knowable_distance(population, curve.end, design) < DIFFERENT:
             out["reasons"].append("its far end is a relabelling of this population")
         return out
     if found is None:

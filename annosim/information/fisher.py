@@ -28,7 +28,7 @@ from annosim.results import Result, versions
 __all__ = ["Information", "fisher_information"]
 
 #: numbers in the enumerated Jacobian above which the information is simulated
-ENUMERATE = 2e7
+ENUMERATE = 5e6
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -134,7 +134,8 @@ def _exact_listed(population, frame: Frame) -> torch.Tensor:
     function = lambda x: population.at(x, lambda p: listed_law(*factors(p, frame), frame))  # noqa: E731
     p, dp = function(v).detach(), forward_jacobian(function, v)
     # listed_law carries the root of the block's share: share * (dp')^2 / p' is (dp)^2 / p, times the root once more
-    share = frame.block_share.sqrt().repeat_interleave(len(p) // len(frame.block_share))  # type: ignore[union-attr]
+    given: Any = frame.block_share
+    share = given.sqrt().repeat_interleave(len(p) // len(given))
     live = p > 0
     scaled = dp[live] * (share[live] / p[live]).sqrt()[:, None]
     return scaled.T @ scaled

@@ -1,0 +1,118 @@
+"""Plans: the bound, the cost, what is not identified, and simulation at the recommended size."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+import annosim as an
+from annosim.errors import ArgumentError
+from annosim.plan.optimal import menu_information
+
+ITEMS = an.Items.normal(6, 2, seed=0)
+
+
+def two(second, weights=(0.7, 0.3)):
+    return an.Mixture([an.Annotator(an.Linear(b), an.Luce()) for b in ([1.0, 0.3], second)], weights=list(weights))
+
+
+def test_one_coin():
+    """A pair of equal items: variance of the log-odds is 4 / n, so 1.96^2 * 4 / .1^2 annotators."""
+    coin = an.Annotator(an.Tabular([0.0, 0.0]), an.Luce())
+    found = an.plan(coin, an.Design(an.Items(n=2)), target=an.mean_gap(0, 1), precision=0.1, cost=an.Cost(2.0, 0.5))
+    expected = math.ceil(1.959963984540054**2 * 4 / 0.01)
+    assert found.rows[0].annotators == expected
+    assert found.rows[0].cost == pytest.approx(2.5 * expected)
+
+
+def test_a_design_that_does_not_identify_costs_infinity():
+    people = two([-1.0, -0.3], (0.5, 0.5))
+    designs = {"pairs": an.Design(ITEMS), "best of three": an.Design(ITEMS, menu_size=3),
+               "two pairs each": an.Design(ITEMS, questions=2)}  # fmt: skip
+    found = an.plan(people, designs)
+    assert [math.isinf(r.cost) for r in found.rows] == [True, False, False]
+    assert "law" in found.rows[0].reason and "inf" in repr(found)
+    assert found.best is not None and found.best.name != "pairs"
+    assert list(found.table["design"]) == list(designs)
+    assert found.figure() is not None and "<table" in found._repr_html_()
+
+
+def test_a_target_that_the_law_shows_is_finite_where_the_weights_are_not():
+    people = two([-1.0, -0.3], (0.5, 0.5))
+    assert math.isinf(an.plan(people, an.Design(ITEMS)).rows[0].annotators)
+    assert math.isinf(an.plan(people, an.Design(ITEMS), target="utilities").rows[0].annotators)
+    shown = an.plan(an.Annotator(an.Linear([1.0, 0.3]), an.Luce()), an.Design(ITEMS), target="pair probabilities")
+    assert math.isfinite(shown.rows[0].annotators)
+
+
+def test_a_twin_makes_the_weights_unknown_at_full_rank():
+    found = an.plan(two([0.0, 0.0]), an.Design(ITEMS))
+    assert math.isinf(found.rows[0].annotators) and "twin" in found.rows[0].reason
+
+
+def test_precision_costs_quadratically_and_questions_help():
+    people = two([-0.5, 0.9])
+
+    def need(precision, questions):
+        design = an.Design(ITEMS, menu_size=3, questions=questions)
+        return an.plan(people, design, precision=precision, starts=0).rows[0].annotators
+
+    assert need(0.05, 2) == pytest.approx(4 * need(0.1, 2), rel=0.01)
+    assert need(0.05, 3) < need(0.05, 2)
+
+
+def test_intervals_at_the_recommended_size_have_the_promised_width():
+    """Estimates of 60 simulated studies: their spread is within the chi-square bounds of the promised half-width.
+
+    False alarm: the 60-replicate variance ratio lies in [.4, 2.1] but with probability below 1e-6 (chi-square, 59
+    degrees).
+    """
+    people = two([-0.5, 0.9], (0.6, 0.4))
+    design = an.Design(ITEMS, menu_size=3, questions=4)
+    row = an.plan(people, design, precision=0.05, starts=0).rows[0]
+    data = an.simulate(people, design.with_(annotators=int(row.annotators)), seed=0, replicates=60)
+    first = []
+    for r in range(60):
+        fitted = an.fit(people, data[r]).population
+        weight = fitted.weights.detach() / fitted.weights.detach().sum()
+        order = torch.stack([t.utility.weights.detach() for t in fitted.types])[:, 0].argsort(descending=True)
+        first.append(float(weight[order[0]]))
+    half = 1.96 * np.std(first, ddof=1)
+    assert 0.4 < (half / float(row.half_width.max())) ** 2 < 2.1
+
+
+def test_a_plan_from_a_pilot_has_a_range():
+    people = two([-0.5, 0.9], (0.6, 0.4))
+    pilot = an.fit(people, an.simulate(people, an.Design(ITEMS, menu_size=3, questions=2, annotators=800), seed=1))
+    found = an.plan(pilot, an.Design(ITEMS, menu_size=3, questions=2), draws=12)
+    low, high = found.rows[0].range
+    assert low <= found.rows[0].annotators <= high and low < high
+    assert 0 <= found.rows[0].share_identified <= 1
+
+
+def test_d_optimal_menus_beat_uniform_ones_and_match_exhaustion():
+    one = an.Annotator(an.Linear([0.6, -0.2]), an.Luce())
+    design = an.Design(ITEMS)
+    best = an.d_optimal(one, design, menus=2)
+    _, info = menu_information(one, design)
+    every = [float(torch.logdet((info[i] + info[j]) / 2)) for i in range(len(info)) for j in range(i + 1, len(info))]
+    assert best.log_determinant == pytest.approx(max(every), abs=1e-9)
+    assert best.efficiency > 1
+    assert an.identify(one, best.design).verdict == "identified"
+
+
+def test_bad_input_is_one_line():
+    people = two([-0.5, 0.9])
+    calls = [
+        lambda: an.plan(people, []),
+        lambda: an.plan(people, an.Design(ITEMS), precision=0.0),
+        lambda: an.plan(people, an.Design(ITEMS), target="nothing"),
+        lambda: an.Cost(annotator=-1),
+    ]
+    for call in calls:
+        with pytest.raises(ArgumentError) as error:
+            call()
+        assert "\n" not in str(error.value)
