@@ -133,7 +133,7 @@ def _defines(population: Population, items: Items, kind: str) -> bool:
 
 def _sums_to_one(population: Population, design: Design, seed: int, level: float) -> Finding:
     """The probabilities of all answers to a menu sum to one."""
-    table = law(population, design).table.exp().sum(-1)
+    table = law(population, design).table.detach().exp().sum(-1)
     gap = float((table - 1).abs().max())
     return Finding(gap < 1e-9, f"largest distance from one {gap:.2g}")
 
