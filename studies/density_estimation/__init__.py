@@ -13,7 +13,7 @@ from . import claims as judged
 from . import figures, toy, two, world
 
 
-def cells(experiments, exact_points, network_points, mixture_points, steps, rate, pairs, width, depth, replicates, seeds,
+def cells(networks, exact_points, network_points, mixture_points, steps, rate, pairs, width, depth, replicates, seeds,
           starts, iterations):  # fmt: skip
     """All cells of a preset."""
     shape = {"points": network_points, "pairs": pairs, "steps": steps, "rate": rate, "width": width, "depth": depth}
@@ -22,15 +22,16 @@ def cells(experiments, exact_points, network_points, mixture_points, steps, rate
         {"points": network_points, "steps": max(256, steps // 2), "width": width, "depth": depth},
         name="pretrained",
     )
-    for experiment in (e for e in world.SETTINGS if e in experiments):
+    for experiment in world.SETTINGS:
         for value in world.SETTINGS[experiment]:
             which = {"experiment": experiment, "value": value}
             name = f"{experiment} {world.PARAMETER[experiment]} {value:g}".strip() if value else experiment
             yield Cell(toy.exact, {**which, "points": exact_points}, name=f"{name} exact")
-            yield Cell(
-                toy.network, {**which, **shape}, name=f"{name} network", replicates=replicates,
-                needs={"pretrained": begin},
-            )  # fmt: skip
+            if experiment in networks:
+                yield Cell(
+                    toy.network, {**which, **shape}, name=f"{name} network", replicates=replicates,
+                    needs={"pretrained": begin},
+                )  # fmt: skip
     yield Cell(two.one_model_exact, {"points": exact_points}, name="E7 exact")
     yield Cell(two.one_model_network, shape, name="E7 network", replicates=replicates, needs={"pretrained": begin})
     yield Cell(
@@ -40,9 +41,9 @@ def cells(experiments, exact_points, network_points, mixture_points, steps, rate
     yield Cell(two.plateaus, {"points": exact_points}, name="E9 heat maps")
 
 
-def claims(experiments):
+def claims(networks):
     """All statements."""
-    yield from judged.toy_claims(experiments)
+    yield from judged.toy_claims(networks)
     yield from judged.two_claims()
 
 
@@ -56,19 +57,19 @@ STUDY = Study(
         "quick": Preset(
             2,
             {
-                "experiments": ["E1", "E2", "E6"], "exact_points": 401, "network_points": 201, "steps": 1024,
-                "rate": 4e-3, "replicates": 3, "seeds": 4, "starts": 2, "iterations": 2000, **_SAME,
+                "networks": ["E1", "E2", "E6"], "exact_points": 401, "network_points": 201, "steps": 1024,
+                "rate": 4e-3, "replicates": 3, "seeds": 6, "starts": 2, "iterations": 1000, **_SAME,
             },
         ),
         "paper": Preset(
             60,
             {
-                "experiments": ["E1", "E2", "E3", "E4", "E6"], "exact_points": 2001, "network_points": 2001,
+                "networks": ["E1", "E2", "E3", "E4", "E6"], "exact_points": 2001, "network_points": 2001,
                 "steps": 8192, "rate": 1e-4, "replicates": 5, "seeds": 12, "starts": 8, "iterations": 20000, **_SAME,
             },
         ),
     },
     cells=cells,
     claims=claims,
-    figures=[figures.dpo, figures.reward, figures.ipo, figures.one_model, figures.two_models, figures.heat_maps],
+    figures=[figures.dpo, figures.reward, figures.dpo_annotator, figures.geometric, figures.ipo, figures.one_model, figures.two_models, figures.heat_maps],
 )  # fmt: skip

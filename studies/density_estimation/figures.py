@@ -14,7 +14,9 @@ def _panel(axes, found, experiment, value, title):
     plotting.density(axes, cell["x"], cell["star"], "p*", index=0, fill=True)
     plotting.density(axes, cell["x"], cell["reference"], "pi0", index=6, linestyle=":")
     plotting.density(axes, cell["x"], cell["projected"], "infinite data", index=2, linestyle="--")
-    for number, row in enumerate(found.rows("network", experiment=experiment, value=value)):
+    fitted = experiment in found.settings["networks"]
+    rows = found.rows("network", experiment=experiment, value=value) if fitted else []
+    for number, row in enumerate(rows):
         axes.plot(row["x"], row["learned"], color=plotting.colour(1), alpha=0.7, linewidth=1.4,
                   label="network, 2^15 pairs" if number == 0 else None)  # fmt: skip
     for side in ("left", "right"):
@@ -112,10 +114,10 @@ def two_models(found):
 def heat_maps(found):
     """E9. P(row > column). The annotator mixture has plateaus at 0.4 and 0.6; one fitted reward cannot make them."""
     cell = found.rows("plateaus")[0]
-    fig, axes = plotting.figure(1, 4, width=18, height=4.6)
+    fig, axes = plotting.figure(2, 2, width=10.5, height=9)
     titles = ("two annotators", "one annotator, density mixture", "one model fitted to two", "difference")
     maps = [cell["mixture"], cell["density_mixture"], cell["one_model"], cell["one_model"] - cell["mixture"]]
-    for ax, title, values in zip(axes[0], titles, maps, strict=True):
+    for ax, title, values in zip(axes.ravel(), titles, maps, strict=True):
         centre = 0.0 if title == "difference" else 0.5
         low, high = (None, None) if title == "difference" else (0.0, 1.0)
         plotting.heatmap(ax, np.asarray(values), extent=(-10, 10, -10, 10), bar="P(A > B)" if centre else "model - truth",
