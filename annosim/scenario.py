@@ -123,10 +123,28 @@ class TypeTable(_Table):
     habits: list[dict[str, Any]] = Field(default_factory=list)
 
 
+class SpammersTable(_Table):
+    """A share of people who answer without looking."""
+
+    share: float = Field(ge=0, le=1)
+    how: str = "random"
+
+
 class PopulationTable(_Table):
     types: list[TypeTable] = Field(min_length=1)
+    spammers: SpammersTable | None = None
 
     def build(self, items: Items, where: str) -> Population:
+        attentive = self._attentive(items, where)
+        if self.spammers is None:
+            return attentive
+        from annosim.groups import Contaminated
+
+        spec = {"kind": "spammer", "how": self.spammers.how}
+        spammer = _call(ENTRIES["rule"], spec, items, f"{where}.spammers")
+        return Contaminated(attentive, self.spammers.share, spammer)
+
+    def _attentive(self, items: Items, where: str) -> Population:
         types = [_build_type(t, items, f"{where}.types[{i}]") for i, t in enumerate(self.types)]
         weights = [t.weight for t in self.types]
         if len(types) == 1:
@@ -165,10 +183,10 @@ def _fits(utility: Utility, items: Items, where: str) -> None:
         raise ScenarioError(f"{where}: {error}") from None
 
 
-def _random_linear(rule: Any, mean: list[float], sd: Any = None, covariance: Any = None, **more: Any) -> Population:
-    from annosim.populations import RandomCoefficients  # type: ignore[attr-defined]
+def _random_linear(rule: Any, mean: list[float], scale: Any, distribution: Any = "normal", **more: Any) -> Population:
+    from annosim.tastes import RandomCoefficients
 
-    return RandomCoefficients.gaussian(mean, sd=sd, covariance=covariance, rule=rule, **more)
+    return RandomCoefficients(mean, scale, rule, distribution=distribution, **more)
 
 
 def _log_density(energy: dict[str, Any]) -> LogDensity:
@@ -440,7 +458,7 @@ def _allowed_keys(location: tuple[Any, ...]) -> list[str]:
     tables: dict[str, type[BaseModel]] = {
         "normal": NormalItems, "grid": GridItems, "csv": CsvItems, "inline": InlineItems, "types": TypeTable,
         "population": PopulationTable, "model": PopulationTable, "design": DesignTable, "plan": PlanTable,
-        "cost": CostTable, "data": DataTable,
+        "cost": CostTable, "data": DataTable, "spammers": SpammersTable,
     }  # fmt: skip
     for part in reversed(location):
         if part in tables:

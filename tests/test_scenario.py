@@ -117,3 +117,19 @@ def test_a_model_table_writes_down_misspecification():
     assert len(scenario.model.leaves()) == 2 and len(scenario.population.leaves()) == 1
     with pytest.raises(ScenarioError, match=r"no \[design\] table"):
         scenario.need("design")
+
+
+def test_random_coefficients_and_spammers():
+    raw = {
+        "items": {"kind": "normal", "n": 4, "dim": 2},
+        "population": {
+            "types": [{"utility": {"kind": "random_linear", "mean": [1.0, 0.0], "scale": [0.5, 0.5]}}],
+            "spammers": {"share": 0.1},
+        },
+        "design": {"annotators": 20},
+    }
+    scenario = read_scenario(raw)
+    assert scenario.population.leaf_weights().tolist() == pytest.approx([0.9, 0.1])
+    assert float(an.law(scenario.population, scenario.design).probabilities.sum().detach()) == pytest.approx(1.0)
+    with pytest.raises(ScenarioError, match=r"population.spammers.*'sideways'"):
+        read_scenario(raw | {"population": raw["population"] | {"spammers": {"share": 0.1, "how": "sideways"}}})
