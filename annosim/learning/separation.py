@@ -111,7 +111,7 @@ def judge_linear(orders: Any, matrix: np.ndarray, items: Items, penalty: Any) ->
 def _null(a: np.ndarray) -> np.ndarray:
     if not len(a):
         return np.eye(a.shape[1])
-    _, values, rows = np.linalg.svd(a, full_matrices=True)
+    _, values, rows = np.linalg.svd(a, full_matrices=len(a) < a.shape[1])  # all right vectors either way
     rank = int((values > 1e-10 * max(values.max(initial=0.0), 1e-300)).sum())
     return rows[rank:].T
 

@@ -1,0 +1,132 @@
+"""Figures: the 2 x 2 first, then margins and judges, repeated answers, the real votes, and the closed forms."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from annosim import plotting
+from annosim.study import t_interval
+
+from .claims import METHODS, cell, column, gain, real_gain
+from .synthetic import CELLS
+
+LABELS = {
+    "agreed": "agreed",
+    "plural": "plural\n(tastes differ)",
+    "paraphrase": "paraphrases",
+    "both": "both",
+}
+
+
+def _parts(estimates):
+    return [[getattr(e, part) for e in estimates] for part in ("value", "low", "high")]
+
+
+def correlation_by_cell(found):
+    """Correlation with the share of four held-out votes in each kind of prompts: reward model of single votes, the same
+    with infinite data, and the noise ceiling (the true preference itself); 95 % intervals over replicates."""
+    fig, axes = plotting.figure(width=8.4, height=4.6)
+    series = {
+        "single votes": [cell(found, "pearson_share", k) for k in CELLS],
+        "infinite data": [cell(found, "pearson_share", k, "infinite data") for k in CELLS],
+        "noise ceiling": [cell(found, "ceiling_share", k) for k in CELLS],
+    }
+    table = [_parts([t_interval(v) for v in values]) for values in series.values()]
+    plotting.bars(axes[0, 0], list(LABELS.values()), *(np.array([t[i] for t in table]) for i in range(3)), list(series))
+    plotting.label(axes[0, 0], "responses", "correlation (Pearson)")
+    plotting.legend(axes[0, 0], loc="upper right")
+    return fig
+
+
+def what_margins_change(found):
+    """Change against plain Bradley-Terry on the same votes, with ten faithful judgements per pair: correlation with the
+    true preference (right is better) and Brier score (left is better); 95 % intervals over replicates."""
+    fig, axes = plotting.figure(1, 2, width=12.5, height=5.0, sharey=True)
+    for axis, name, words in zip(axes[0], ("pearson", "brier"), ("correlation", "Brier score"), strict=True):
+        for index, kind in enumerate(("plural", "paraphrase", "both")):
+            estimates = [gain(found, m, name, kind) for m in METHODS]
+            plotting.intervals(
+                axis, METHODS, *_parts(estimates), index, zero=0.0, offset=0.22 * (index - 1), label=kind
+            )
+        axis.locator_params(axis="x", nbins=5)
+        plotting.label(axis, f"change in {words}", "")
+    plotting.legend(axes[0, 1], outside=True)
+    return fig
+
+
+def size_and_bias_of_judges(found):
+    """Brier score over all prompts against the number of judgements per pair, for judges who are like the population
+    and for judges with a taste for style; bands: 95 % intervals over replicates. (Infinity is the exact share.)"""
+    fig, axes = plotting.figure(1, 2, width=12.5, height=4.6, sharey=True)
+    counts = [*sorted(n for n in found.settings["judges"] if n > 0), 0]
+    at = np.arange(len(counts))
+    for axis, judge in zip(axes[0], ("faithful", "biased"), strict=True):
+        for index, method in enumerate(("none", "M1 unsigned", "M2 signed", "M3 inside", "soft label", "majority")):
+            where = {"method": method, "prompts_are": "all"}
+            estimates = [t_interval(column(found, "margins", "brier", where, judge=judge, judges=n)) for n in counts]
+            value, low, high = _parts(estimates)
+            plotting.line(axis, at, value, method, index, low, high, markers=True)
+        axis.set_xticks(at, [str(n) if n else "∞" for n in counts])
+        plotting.label(axis, "judgements per pair", "Brier score" if judge == "faithful" else "", f"{judge} judges")
+    plotting.legend(axes[0, 1], outside=True)
+    return fig
+
+
+def repeated_answers(found):
+    """Agreement of annotators with themselves on one pair asked four times: with sides swapped at random it tells
+    tastes from noise; without, a position bias looks like taste. 95 % intervals over replicates."""
+    fig, axes = plotting.figure(width=8.4, height=4.4)
+    people = ("plural", "indistinguishable", "position bias")
+    table = []
+    for swap in (True, False):
+        table.append(
+            _parts([t_interval(column(found, "repeated_answers", "within", {"people": p}, swap=swap)) for p in people])
+        )
+    series = ["sides swapped", "sides fixed"]
+    plotting.bars(axes[0, 0], people, *(np.array([t[i] for t in table]) for i in range(3)), series)
+    axes[0, 0].axhline(0.5, color="#555555", linewidth=1.2)
+    axes[0, 0].set_ylim(0, 1.18)
+    plotting.label(axes[0, 0], "people", "agreement with oneself")
+    plotting.legend(axes[0, 0], loc="upper right", ncols=2)
+    return fig
+
+
+def real_votes(found):
+    """UKPConvArg1, held-out arguments, judged by the remaining votes: change against plain Bradley-Terry on one vote
+    per pair, margins from the other annotators; 95 % intervals over random splits (they share arguments, so
+    that they are rather too narrow)."""
+    fig, axes = plotting.figure(1, 2, width=12.5, height=4.6, sharey=True)
+    methods = METHODS[:5]
+    for axis, name, words in zip(axes[0], ("pearson", "brier"), ("correlation", "Brier score"), strict=True):
+        for index, kind in enumerate(("linear", "network")):
+            estimates = [real_gain(found, m, name, kind) for m in methods]
+            plotting.intervals(axis, methods, *_parts(estimates), index, zero=0.0, offset=0.2 * index - 0.1, label=kind)
+        axis.locator_params(axis="x", nbins=5)
+        plotting.label(axis, f"change in {words}", "")
+    plotting.legend(axes[0, 1], outside=True)
+    return fig
+
+
+def closed_forms(found):
+    """The optimum on one pair against the population's preference, margins of size alpha = 1: closed forms (lines) and
+    projections (marks)."""
+    fig, axes = plotting.figure(width=7.6, height=4.6)
+    rows = [r for r in found.rows("one_pair") if r["m"] == round(abs(2 * r["p"] - 1), 10)]
+    for index, name in enumerate(("none", "M1 unsigned", "M2 signed", "M3 inside")):
+        mine = sorted((r["p"], r["gap"], r["closed_form"]) for r in rows if r["objective"] == name)
+        p, gap, closed = np.array(mine).T
+        plotting.line(axes[0, 0], p, closed, name, index)
+        axes[0, 0].plot(p, gap, "o", color=plotting.colour(index), markersize=5)
+    plotting.label(axes[0, 0], "share p that prefers A", "optimal gap d (logits)")
+    plotting.legend(axes[0, 0], loc="upper left")
+    return fig
+
+
+FIGURES = [
+    correlation_by_cell,
+    what_margins_change,
+    size_and_bias_of_judges,
+    real_votes,
+    repeated_answers,
+    closed_forms,
+]

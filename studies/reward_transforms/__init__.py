@@ -1,0 +1,134 @@
+"""Transforming and combining rewards: log-sigmoid centring against raw rewards, exactly and in a whole pipeline."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from annosim.study import Cell, Preset, Study
+
+from . import exact, pipeline
+from .claims import exact_statements, gain, pipeline_statements
+from .figures import FIGURES
+
+#: the numbers of statement S6
+SHARES = {"raw sum": 0.574, "lsc sum": 0.679, "minimum": 0.763}
+
+
+def cells(prompts, responses, pairs, few_pairs, replicates, kls, ks, draws, worlds, steps, members):
+    """Exact worlds once; the pipeline with replicates."""
+    yield from _exact_cells(draws, worlds)
+    size = {"prompts": prompts, "responses": responses, "pairs": pairs}
+    for world in ("shortcut", "clean"):
+        common = {"replicates": replicates, "seed_name": f"world/{world}"}
+        yield Cell(pipeline.frontier, {"world": world, **size, "kls": kls}, **common)
+        yield Cell(pipeline.calibration, {"world": world, **size}, **common)
+    common = {"replicates": replicates, "seed_name": "world/shortcut"}
+    yield Cell(pipeline.best_of, {"world": "shortcut", **size, "ks": ks}, **common)
+    yield Cell(pipeline.reference_values, {"world": "shortcut", **size, "kl": 1.0}, **common)
+    path = {"kls": [0.02, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0], "ks": ks, "members": members}
+    yield Cell(
+        pipeline.overoptimisation, {"world": "harmful", **size, "pairs": few_pairs, **path}, replicates=replicates
+    )
+    yield Cell(pipeline.softmax_gradient, {"gamma": 0.5, "steps": steps}, replicates=2)
+    yield Cell(pipeline.token_gradient, {"gamma": 1.0, "steps": steps}, replicates=2)
+
+
+def _exact_cells(draws, worlds):
+    for gamma, reward in ((2.0, 10.0), *((1.0, r) for r in (0.0, 2.0, 4.0, 6.0, 8.0, 10.0, 12.0))):
+        yield Cell(exact.shortcut, {"gamma": gamma, "reward": reward})
+    for gamma in (1.0, 2.0):
+        yield Cell(exact.exponential_tail, {"gamma": gamma, "tops": [10, 20, 40, 80]})
+    yield Cell(exact.spread_of_prompts, {"kl": 1.0, "spreads": [0.5, 1.0, 2.0, 4.0], "points": 20_001})
+    for function in (exact.bounds_on_random_worlds, exact.best_of_k_invariance, exact.best_of_n_bounds):
+        yield Cell(function, {"worlds": worlds})
+    for rho in (-0.5, 0.0, 0.5):
+        yield Cell(exact.two_rewards, {"k": 64, "rho": rho, "draws": draws})
+    yield Cell(exact.cold_limit, {"gammas": [1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5]})
+    yield Cell(exact.gauge_of_lsc)
+    for strength in (0.0, 0.5, 1.0, 2.0):
+        yield Cell(exact.dependence, {"strength": strength})
+
+
+def claims(kls, ks, steps):
+    """Statements S1 to S8, then the paper's claims."""
+    yield from exact_statements(SHARES)
+    yield from pipeline_statements(kls, ks, steps)
+
+
+def finding(found, claims):
+    """Two sentences with their numbers."""
+    kl = 1.0 if 1.0 in found.settings["kls"] else found.settings["kls"][0]
+    single = gain(found, "shortcut", "helpful, LSC", "helpful, raw", "beat_helpful", kl)
+    both = gain(found, "shortcut", "LSC sum", "raw sum", "both_good", kl)
+    clean = gain(found, "clean", "LSC sum", "raw sum", "both_good", kl)
+    hacked = gain(found, "shortcut", "helpful, LSC", "helpful, raw", "shortcut", kl)
+    verb = "gains" if clean.low > 0 else "loses" if clean.high < 0 else "changes nothing certain:"
+    return (
+        f"Where reward models carry a shortcut and prompts differ, LSC beats the 85 % quantile "
+        f"{100 * single.value:.0f} "
+        f"points more often than the raw reward at KL {kl:g}, its sum gives {100 * both.value:.1f} points more "
+        f"responses "
+        f"that are good in both rewards, and the shortcut gets {-100 * hacked.value:.1f} points less mass. "
+        f"In a clean world with equal prompts the LSC sum {verb} {100 * abs(clean.value):.1f} points against "
+        f"the raw sum, "
+        "and the raw tilt keeps the higher mean utility, as it must."
+    )
+
+
+def dependence_errors(found):
+    """log P(good in both) minus the sum of log-probabilities, when annotators share a leniency: the sum of two LSC
+    rewards is too pessimistic by this much."""
+    rows = found.rows("dependence")
+    table = pd.DataFrame(rows)[["strength", "reward", "error"]]
+    table.columns = ["s.d. of the common leniency (logits)", "reward (logits)", "error (nats)"]
+    return table
+
+
+def overoptimisation_forms(found):
+    """Least squares fits of d (alpha - beta d) and d (alpha - beta log d), d = sqrt(KL), to the mean truth along both
+    paths of one reward model: root mean squared error in logits (2210.10760 fits the first to best of n and the second
+    to reinforcement learning)."""
+    rows = [r for r in found.rows("overoptimisation") if r["score"] == "one model" and r["d"] > 0]
+    out = []
+    for method in ("Gibbs", "best of n"):
+        mine = [r for r in rows if r["method"] == method]
+        at = sorted({r["at"] for r in mine})
+        d = np.array([np.mean([r["d"] for r in mine if r["at"] == a]) for a in at])
+        gold = np.array([np.mean([r["gold"] for r in mine if r["at"] == a]) for a in at])
+        for form, second in (("d (alpha - beta d)", -d * d), ("d (alpha - beta log d)", -d * np.log(d))):
+            table = np.stack([d, second], 1)
+            (alpha, beta), *_ = np.linalg.lstsq(table, gold, rcond=None)
+            error = float(np.sqrt(np.mean((table @ [alpha, beta] - gold) ** 2)))
+            out.append({"path": method, "form": form, "alpha": alpha, "beta": beta, "error (logits)": error})
+    return pd.DataFrame(out)
+
+
+def frontier_table(found):
+    """Means over replicates at every KL: win rates against the 85 % quantile, good in both, mass on the shortcut."""
+    frame = found.frame("frontier")
+    names = ["beat_helpful", "beat_harmless", "both_good", "shortcut", "utility_helpful", "spread_helpful"]
+    return frame.groupby(["world", "scheme", "at"])[names].mean().reset_index().replace(np.nan, None)
+
+
+_QUICK = {
+    "prompts": 40, "responses": 64, "pairs": 2000, "few_pairs": 300, "replicates": 8, "kls": [0.25, 0.5, 1.0, 2.0],
+    "ks": [1, 4, 16, 64], "draws": 200_000, "worlds": 100, "steps": 1000, "members": 4,
+}  # fmt: skip
+_PAPER = _QUICK | {
+    "prompts": 200, "pairs": 10_000, "replicates": 40, "kls": [0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0],
+    "ks": [1, 2, 4, 8, 16, 32, 64, 128], "draws": 2_000_000, "worlds": 1000, "steps": 3000, "members": 5,
+}  # fmt: skip
+
+STUDY = Study(
+    name="reward_transforms",
+    title="Transforming and combining rewards",
+    paper="Wang, Nagpal, Berant, Eisenstein, D'Amour, Koyejo, Veitch: Transforming and Combining Rewards for Aligning "
+    "Large Language Models (2402.00742, ICML 2024)",
+    presets={"quick": Preset(0.75, _QUICK), "paper": Preset(30, _PAPER)},
+    cells=cells,
+    claims=claims,
+    figures=FIGURES,
+    tables=[frontier_table, overoptimisation_forms, dependence_errors],
+    finding=finding,
+)

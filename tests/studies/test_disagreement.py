@@ -1,0 +1,71 @@
+"""The study of disagreement: closed forms, the two kinds, the table of real votes, and a tiny run of everything."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from annosim.study import MissingDataError, Preset, data_path, load_study, run_study
+
+STUDY = load_study(Path(__file__).parents[2] / "studies" / "disagreement")
+formulas = sys.modules["annosim_study_disagreement.formulas"]
+two_kinds = sys.modules["annosim_study_disagreement.two_kinds"]
+real_votes = sys.modules["annosim_study_disagreement.real_votes"]
+
+
+@pytest.mark.parametrize(("p", "m", "value"), [(0.55, 0.5, 0.2653), (0.7, 1.0, 1.4309)])
+def test_unsigned_margins_inflate(p, m, value):
+    assert formulas.unsigned_optimum(p, m) == pytest.approx(value, abs=6e-5)
+    for row in formulas.one_pair(p, m):
+        assert row["gap"] == pytest.approx(row["closed_form"], abs=1e-7)
+
+
+def test_one_answer_cannot_tell_and_two_can():
+    one, two = (two_kinds.laws(5, questions) for questions in (1, 2))
+    assert one["distance"] < 1e-12 and one["verdict"] == "not_identified"
+    assert two["distance"] > 0.01 and two["verdict"] == "locally_identified"
+
+
+def test_tf_idf_weighs_rare_words_more_and_has_unit_rows():
+    texts = ["common rare rare", "common other", "common other thing"]
+    table = real_votes.tf_idf(texts, [0, 1, 2], least=1).toarray()
+    length = np.linalg.norm(table, axis=1)
+    assert length[0] == pytest.approx(1) and length[1] == pytest.approx(1)
+    assert (table[:, 0] == 0).all()  # "common" is in every text: log(3/3) = 0
+    unseen = real_votes.tf_idf(["common rare", "never seen"], [0], least=1).toarray()
+    assert (unseen[1] == 0).all()
+
+
+def test_pair_table_of_real_votes():
+    import annosim as an
+
+    try:
+        votes = an.read_ukp(data_path("ukp_convincing_arguments/votes.csv.gz").parent)
+    except MissingDataError as error:
+        pytest.skip(str(error))
+    table = real_votes.pair_table(np.random.default_rng(0), votes)
+    assert len(table["pair"]) > 15_000 and set(np.unique(table["vote"])) == {0.0, 1.0}
+    assert (table["votes"] >= 2).all() and (table["share"] >= 0).all() and (table["share"] <= 1).all()
+    assert (table["pair"][:, 0] < table["pair"][:, 1]).all()
+
+
+def test_a_missing_file_is_a_skipped_cell_with_a_reason(tmp_path):
+    skipped, reason = real_votes.no_data(tmp_path)
+    assert skipped and "ukp_convincing_arguments" in reason
+
+
+def test_a_tiny_run_without_the_real_votes(tmp_path):
+    tiny = dict(STUDY.presets["quick"].settings) | {
+        "votes": 500, "prompts": 4, "responses": 6, "replicates": 2, "judges": [10, 0], "annotators": 50, "splits": 1,
+    }  # fmt: skip
+    study = dataclasses.replace(STUDY, presets={"tiny": Preset(0.1, tiny)})
+    run = run_study(study, "tiny", out=tmp_path, data=tmp_path / "nothing", jobs=1)
+    assert not run.failed
+    told = {c.id: c for c in run.claims}
+    assert told["K1.laws"].verdict == told["K3.laws"].verdict == "supported"
+    assert told["R0.linear"].verdict == "inconclusive" and "skipped" in told["R0.linear"].reason
+    assert (tmp_path / "report.html").exists()

@@ -1,0 +1,53 @@
+"""The study of reward transforms: its exact worlds give the page's numbers, and a tiny run decides every claim."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+
+import pytest
+
+from annosim.study import Preset, load_study, run_study
+
+STUDY = load_study(Path(__file__).parents[2] / "studies" / "reward_transforms")
+exact = sys.modules["annosim_study_reward_transforms.exact"]
+pipeline = sys.modules["annosim_study_reward_transforms.pipeline"]
+
+
+@pytest.mark.parametrize(("gamma", "raw", "lsc"), [(2.0, 0.1159, 0.0019), (1.0, 0.9304, 0.0034)])
+def test_amplification_of_a_shortcut(gamma, raw, lsc):
+    found = exact.shortcut(gamma)
+    assert found["raw"] == pytest.approx(raw, abs=6e-5)
+    assert found["lsc"] == pytest.approx(lsc, abs=6e-5)
+    assert found["lsc"] <= found["bound"]
+
+
+def test_underfitting_at_matched_kl():
+    raw, lsc = exact.spread_of_prompts(1.0, [0.5, 1.0, 2.0, 4.0], points=4001)
+    assert raw["beaten"] == pytest.approx(0.517, abs=1e-3)
+    assert lsc["beaten"] == pytest.approx(0.652, abs=2e-3)
+    assert raw["spent"].mean() == pytest.approx(1.0) and lsc["spent"].mean() == pytest.approx(1.0)
+
+
+def test_best_of_k_knows_only_the_order():
+    assert exact.best_of_k_invariance(seed=1, worlds=30)["difference"] < 1e-12
+
+
+def test_a_matched_kl_is_matched_in_the_pipeline():
+    rows = pipeline.frontier(seed=3, world="shortcut", prompts=4, responses=16, pairs=200, kls=[0.4])
+    assert all(row["kl"] == pytest.approx(0.4, abs=1e-8) for row in rows)
+    assert len({row["scheme"] for row in rows}) == 9
+
+
+def test_a_tiny_run_finishes_every_cell_and_decides_every_claim(tmp_path):
+    tiny = dict(STUDY.presets["quick"].settings) | {
+        "prompts": 3, "responses": 24, "pairs": 200, "few_pairs": 100, "replicates": 2, "kls": [0.5, 1.0], "ks": [1, 4],
+        "draws": 2000, "worlds": 5, "steps": 20, "members": 2,
+    }  # fmt: skip
+    study = dataclasses.replace(STUDY, presets={"tiny": Preset(0.1, tiny)})
+    run = run_study(study, "tiny", out=tmp_path, jobs=1)
+    assert not run.failed
+    assert all("match" not in claim.reason for claim in run.claims)  # no judge asked for a cell that is not there
+    exact_ones = [c for c in run.claims if c.id.startswith(("S1", "S2", "S3", "S5", "S8", "BoN", "LSC", "AND"))]
+    assert len(exact_ones) >= 15 and all(c.verdict == "supported" for c in exact_ones)
