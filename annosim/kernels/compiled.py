@@ -15,12 +15,15 @@ import numpy as np
 import torch
 
 from annosim.designs import Design
-from annosim.kernels import habits, luce, menus
+from annosim.kernels import habits, luce, menus, tastes
+from annosim.kernels.mallows import mallows
 from annosim.populations import Annotator, Population
 from annosim.random import STREAMS
 from annosim.rules.base import Rule
 from annosim.rules.habits import _LEVEL_WORDS, AttributeBias, Habit, Lapse, LengthBias, PositionBias, Skip
 from annosim.rules.luce import Luce
+from annosim.rules.rankings import Mallows
+from annosim.tastes import RandomCoefficients
 
 __all__ = ["Refusal", "answer_filler", "announced", "menu_filler", "number_rows", "row_types", "type_filler"]
 
@@ -100,8 +103,10 @@ def row_types(types: np.ndarray, first: int, low: int, high: int, questions: int
 
 def answer_filler(population: Population, design: Design, seed: int) -> AnswerFiller:
     """Fills answers to given menus: one kernel for the rule, then one pass for every level of habits."""
-    stacks = [Stack.of(leaf, design) for leaf in population.leaves()]
-    ruled = _rule_filler(population, stacks, design, np.uint64(seed))
+    leaves = population.leaves()
+    stacks = [Stack.of(leaf, population, design) for leaf in leaves]
+    builder = _coefficient_filler if isinstance(leaves[0], RandomCoefficients) else _rule_filler
+    ruled = builder(population, stacks, design, np.uint64(seed))
     passes = _habit_passes(stacks, design, np.uint64(seed))
 
     def fill(menu, types, answer, tied, start, replicate):
@@ -126,10 +131,10 @@ class Stack:
         self.rule, self.shift, self.lapses = rule, shift, lapses
 
     @classmethod
-    def of(cls, leaf: Population, design: Design) -> Stack:
+    def of(cls, leaf: Population, population: Population, design: Design) -> Stack:
         """The stack of a leaf, or a refusal."""
-        if type(leaf) is not Annotator:
-            raise Refusal(f"{type(leaf).__name__} has no compiled kernel")
+        if type(leaf) is not Annotator and (type(leaf) is not RandomCoefficients or len(population.leaves()) > 1):
+            raise Refusal(f"{type(leaf).__name__} among {len(population.leaves())} types has no compiled kernel")
         rule, shift, lapses = leaf.rule, np.zeros(design.menu_size), {}
         while isinstance(rule, Habit):
             if type(rule) is PositionBias:
@@ -150,6 +155,8 @@ _HOW = {"uniform": habits.UNIFORM, "first": habits.FIRST, "flip": habits.FLIP}
 def _rule_filler(population: Population, stacks: list[Stack], design: Design, key: np.uint64) -> AnswerFiller:
     samplers = {type(stack.rule).sample for stack in stacks}
     kind, k = design.feedback.kind, design.menu_size
+    if {type(stack.rule) for stack in stacks} == {Mallows}:
+        return _mallows_filler(population, stacks, design, key)
     if len({type(stack.rule) for stack in stacks}) > 1 and samplers != {Luce.sample}:
         raise Refusal("types with different rules")
     name = type(stacks[0].rule).__name__
@@ -195,6 +202,55 @@ def _tied_filler(stacks, name, odds, bias, ranking, key) -> AnswerFiller:
     )
 
 
+def _coefficient_filler(population, stacks, design: Design, key: np.uint64) -> AnswerFiller:
+    leaf, items, feedback = population.leaves()[0], design.items, design.feedback
+    if type(stacks[0].rule).sample is not Luce.sample or feedback.kind not in _RANGE:
+        raise Refusal(f"random coefficients under {type(stacks[0].rule).__name__}, feedback {feedback.kind!r}")
+    zero, one = torch.zeros(items.n, dtype=torch.float64), torch.ones(items.n, dtype=torch.float64)
+    offset = leaf.rule.index(zero, items).detach().double().numpy()
+    slope = leaf.rule.index(one, items).detach().double().numpy() - offset  # the index of Luce and PBDE is affine in u
+    features, shift = np.ascontiguousarray(items.features.numpy()), stacks[0].shift
+    starts = None if design.loads is None else np.r_[0, np.cumsum(design.loads)]
+    depth = min(feedback.depth or design.menu_size, design.menu_size)
+
+    def fill(menu, types, answer, tied, start, replicate):
+        row = np.arange(start, start + len(menu))
+        who = row // design.num_questions if starts is None else np.searchsorted(starts, row, side="right") - 1
+        first = int(who[0]) // 64 * 64
+        z = np.empty((int(who[-1]) + 1 - first, leaf.dim))
+        tastes.standard_normals(z, first, key, replicate)
+        beta = np.ascontiguousarray(leaf.tastes(torch.as_tensor(z)).detach().numpy())
+        told = (menu, who - first, beta, features, slope, offset, shift)
+        if feedback.kind == "choice":
+            tastes.coefficient_choice(*told, answer.reshape(-1), start, key, replicate)
+        else:
+            tastes.coefficient_ranking(*told, answer, start, depth, key, replicate)
+
+    return fill
+
+
+def _mallows_filler(population, stacks, design: Design, key: np.uint64) -> AnswerFiller:
+    k, scores = design.menu_size, _scores(population, design)
+    phi = np.array([float(stack.rule.dispersion(k, torch.zeros(1, dtype=torch.float64))[k]) for stack in stacks])
+    if any(stack.shift.any() for stack in stacks):
+        raise Refusal("position biases of Mallows have no compiled kernel")
+    if phi.min() ** k < 1e-290:
+        raise Refusal("Mallows with a dispersion of nearly 0")
+    listed = design.menus is not None and (
+        bool((design.menus < 0).any()) or bool((design.menus.sort(-1).values.diff(dim=-1) == 0).any())
+    )
+    if listed or (design.menus is None and design.with_replacement):
+        raise Refusal("Mallows on menus with pads or repeated items")
+    if any(len(np.unique(row[design.items.prompts.numpy() == p])) < len(design.items.members(p))
+           for row in scores for p in design.prompt_ids.tolist()):  # fmt: skip
+        raise Refusal("Mallows with equal utilities")
+    rank = np.argsort(np.argsort(-scores, axis=1), axis=1).astype(np.int32)
+    depth = 1 if design.feedback.kind == "choice" else min(design.feedback.depth or k, k)
+    return lambda menu, types, answer, tied, start, replicate: mallows(
+        menu, types, rank, phi, answer.reshape(len(answer), -1), start, depth, key, replicate
+    )
+
+
 def _habit_passes(stacks: list[Stack], design: Design, key: np.uint64) -> list[AnswerFiller]:
     kind, k = design.feedback.kind, design.menu_size
     ranked, depth = kind != "choice", min(design.feedback.depth or k, k)
@@ -213,12 +269,19 @@ def _habit_pass(rate, how, ranked, depth, word, key) -> AnswerFiller:
     )
 
 
-def _odds(population: Population, design: Design, limit: float) -> np.ndarray:
-    """``exp(score)``, ``(types, n)``, centred within each prompt (each has its own gauge)."""
-    scores = torch.stack([leaf.index(design.items).detach().double() for leaf in population.leaves()]).numpy()  # type: ignore[attr-defined]
-    prompts = design.items.prompts.numpy()
+def _scores(population: Population, design: Design) -> np.ndarray:
+    """Indexed utilities, ``(types, n)`` float64."""
+    rows = [leaf.index(design.items).detach().double() for leaf in population.leaves()]  # type: ignore[attr-defined]
+    scores = torch.stack(rows).numpy()
     if np.isnan(scores).any() or np.isposinf(scores).any():
         raise Refusal("a utility is NaN or +inf")
+    return scores
+
+
+def _odds(population: Population, design: Design, limit: float) -> np.ndarray:
+    """``exp(score)``, ``(types, n)``, centred within each prompt (each has its own gauge)."""
+    scores = _scores(population, design)
+    prompts = design.items.prompts.numpy()
     centred = scores.copy()
     for prompt in np.unique(prompts):
         part = scores[:, prompts == prompt]

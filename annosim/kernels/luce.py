@@ -43,49 +43,59 @@ def luce_pairs(menu, kind, odds, bias, out, start, key, replicate):
         got = out[at : at + BLOCK]
         fill_words(w, (start + at) // 64, key, _ANSWER, 0, replicate)
         gather(menu[at : at + BLOCK], kind[at : at + BLOCK], odds, bias, value, 1.0)
-        first, second = value[0], value[1]
-        open_cells = 0
+        choose_pair(value, w, got, start + at, key, replicate)
+
+
+@njit(nogil=True, error_model="numpy", cache=True)
+def choose_pair(value, w, got, row, key, replicate):
+    """A block of pairs with odds ``value (2, BLOCK)``; ``row`` is the block's first row."""
+    first, second = value[0], value[1]
+    open_cells = 0
+    for r in range(len(got)):
+        total, mark = first[r] + second[r], first[r] * _WHOLE
+        low = float64(w[r]) * total
+        got[r] = low >= mark
+        open_cells += (low < mark) & (low + total > mark)
+    if open_cells:
         for r in range(len(got)):
-            total, mark = first[r] + second[r], first[r] * _WHOLE
-            low = float64(w[r]) * total
-            got[r] = low >= mark
-            open_cells += (low < mark) & (low + total > mark)
-        if open_cells:
-            for r in range(len(got)):
-                again = word_at(start + at + r, key, _ANSWER, 1, replicate)
-                got[r] = first[r] < uniform52(w[r], again) * (first[r] + second[r])
+            again = word_at(row + r, key, _ANSWER, 1, replicate)
+            got[r] = first[r] < uniform52(w[r], again) * (first[r] + second[r])
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
 def luce_choice(menu, kind, odds, bias, out, start, key, replicate):
     """Choices from menus of any size, ``out (rows,)`` int8; pads (-1) are never chosen. Arguments as for pairs."""
-    k = menu.shape[1]
     w = np.empty(BLOCK, np.uint32)
-    value = np.empty((k, BLOCK), np.float64)
-    total, sum_to = np.empty(BLOCK), np.empty(BLOCK)
+    value = np.empty((menu.shape[1], BLOCK), np.float64)
     for at in range(0, len(out), BLOCK):
-        rows, got = menu[at : at + BLOCK], out[at : at + BLOCK]
         fill_words(w, (start + at) // 64, key, _ANSWER, 0, replicate)
-        gather(rows, kind[at : at + BLOCK], odds, bias, value, 0.0)
-        total[:], sum_to[:], got[:] = 0.0, 0.0, 0
-        for j in range(k):
-            for r in range(BLOCK):
-                total[r] += value[j, r]
-        open_cells = 0
-        for j in range(k - 1):
-            for r in range(len(got)):
-                sum_to[r] += value[j, r]
-                low, mark = float64(w[r]) * total[r], sum_to[r] * _WHOLE
-                got[r] += low >= mark
-                open_cells += (low < mark) & (low + total[r] > mark)
-        if open_cells:
-            for r in range(len(got)):
-                second = word_at(start + at + r, key, _ANSWER, 1, replicate)
-                draw, mark, pick = uniform52(w[r], second) * total[r], 0.0, 0
-                for j in range(k - 1):
-                    mark += value[j, r]
-                    pick += mark < draw
-                got[r] = pick
+        gather(menu[at : at + BLOCK], kind[at : at + BLOCK], odds, bias, value, 0.0)
+        choose(value, w, out[at : at + BLOCK], start + at, key, replicate)
+
+
+@njit(nogil=True, error_model="numpy", cache=True)
+def choose(value, w, got, row, key, replicate):
+    """A block's choices, with probabilities proportional to ``value (k, BLOCK)``; ``row`` is the block's first row."""
+    k, open_cells = len(value), 0
+    total, upto = np.zeros(BLOCK), np.zeros(BLOCK)
+    got[:] = 0
+    for j in range(k):
+        for r in range(BLOCK):
+            total[r] += value[j, r]
+    for j in range(k - 1):
+        for r in range(len(got)):
+            upto[r] += value[j, r]
+            low, mark = float64(w[r]) * total[r], upto[r] * _WHOLE
+            got[r] += low >= mark
+            open_cells += (low < mark) & (low + total[r] > mark)
+    if open_cells:
+        for r in range(len(got)):
+            again = word_at(row + r, key, _ANSWER, 1, replicate)
+            draw, mark, pick = uniform52(w[r], again) * total[r], 0.0, 0
+            for j in range(k - 1):
+                mark += value[j, r]
+                pick += mark < draw
+            got[r] = pick
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
