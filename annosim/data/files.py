@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from annosim.errors import FileReadError, RowsError
+from annosim.errors import ArgumentError, FileReadError, RowsError
 
 __all__ = ["Problems", "Table", "atomic_path", "atomic_text", "read_table", "read_text"]
 
@@ -137,7 +137,10 @@ class Table:
     def line(self, row: int) -> int:
         """Line of a row in the file (the header is line 1; quoted cells may run over lines)."""
         if self._lines is None:
-            self._lines = [line for line, _ in _records(self._text, self._sep)][1:]
+            try:
+                self._lines = [line for line, _ in _records(self._text, self._sep)][1:]
+            except csv.Error:  # a cell beyond the csv module's limit, which the fast reader does not have
+                self._lines = list(range(2, len(self.frame) + 2))
         return self._lines[row]
 
     def column(self, name: str, option: str) -> pd.Series:
@@ -178,8 +181,13 @@ def read_table(path: str | os.PathLike[str], sep: str = ",") -> Table:
         FileReadError: missing, unreadable, empty, without rows, or with a header that repeats a name.
         RowsError: rows with more or fewer cells than the header, all of them with their line numbers.
     """
+    if len(sep) != 1:
+        raise ArgumentError(f"sep={sep!r}: one character, for example ',' or a tab")
     text = read_text(path)
-    header = next(csv.reader(io.StringIO(text, newline=""), delimiter=sep))
+    try:
+        header = next(cells for _, cells in _records(text, sep))
+    except csv.Error as error:
+        raise FileReadError(f"{path}: not a delimited text file ({error})") from None
     twice = {name for name in header if header.count(name) > 1}
     if twice:
         raise FileReadError(f"{path}: the header repeats {sorted(twice)[0]!r}; give every column its own name")

@@ -237,8 +237,8 @@ class PreferenceData:
             how: ``"half"``.
 
         Returns:
-            Data without ties, rows sorted by annotator; ``columns["voter"]`` names the original annotator (for
-            clustered standard errors).
+            Data without ties, rows sorted by annotator. ``columns["voter"]`` and ``columns["vote"]`` are the original
+            annotator and row: the copies of one are not independent (robust standard errors add their scores first).
 
         Raises:
             TooLargeError: one annotator's groups need more than 720 copies.

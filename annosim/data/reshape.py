@@ -61,7 +61,7 @@ def break_ties(data: PreferenceData, how: str = "half") -> PreferenceData:
         annotator=None if single else (first[owner[source]] + copy).astype(np.int32),
         weight=weight,
         annotator_names=None if names is None else _copy_names(names, owners, count),
-        columns={**out.columns, "voter": owner[source]},
+        columns={**out.columns, "voter": owner[source], "vote": source},
         truth=truth,
         settings={**data.settings, "ties": "half"},
     )

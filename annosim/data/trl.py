@@ -30,8 +30,8 @@ _RESERVED = ("prompt", "chosen", "rejected", "completion", "label")
 def read_trl(path: str | os.PathLike[str], annotator: str | None = None, order: str = "chosen-first") -> PreferenceData:
     """Read paired preferences (``.jsonl``, ``.json``, ``.csv`` or ``.parquet``).
 
-    Without a field ``prompt`` the prompt is implicit: what ``chosen`` and ``rejected`` begin with in common (whole
-    messages of a conversation; up to the last space of a text), as in TRL's ``extract_prompt``.
+    Without a field ``prompt`` the prompt is implicit: what ``chosen`` and ``rejected`` begin with in common (messages
+    of a conversation, characters of a text, a last space excepted), as in TRL's ``extract_prompt``.
 
     Args:
         path: the file.
@@ -160,15 +160,22 @@ def _loaded(texts: Sequence[str], messages: bool) -> np.ndarray:
 
 def _common(a: str, b: str, messages: bool) -> tuple[str, str, str]:
     """What two whole texts or conversations begin with, and the rest of each."""
+    if not a or not b:
+        return (_dump([]) if messages else ""), a, b
     if messages:
         left, right = json.loads(a), json.loads(b)
-        differ = (i for i, (x, y) in enumerate(zip(left, right, strict=False)) if x != y)
-        same = next(differ, min(len(left), len(right)))
+        same = _differ(left, right)
         return _dump(left[:same]), _dump(left[same:]), _dump(right[same:])
-    same = len(os.path.commonprefix([a, b]))
-    cut = a.rfind(" ", 0, same) if same < max(len(a), len(b)) else same
-    cut = max(cut, 0)
+    cut = _differ(a, b)
+    if 0 < cut and a[cut] != b[cut] and a[cut - 1] == " ":
+        cut -= 1  # the space belongs to the response
     return a[:cut], a[cut:], b[cut:]
+
+
+def _differ(a: Sequence[Any], b: Sequence[Any]) -> int:
+    """Where two begin to differ; where one begins the other, its last unit, so that no response is empty."""
+    unlike = (i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y)
+    return next(unlike, max(min(len(a), len(b)) - 1, 0))
 
 
 def _responses(prompt: np.ndarray, responses: list[np.ndarray]) -> tuple[Items, np.ndarray, np.ndarray, np.ndarray]:

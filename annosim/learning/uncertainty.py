@@ -162,10 +162,25 @@ def scores(fit: Fit, kind: str) -> tuple[Any, np.ndarray]:
         diagonal = leaf.kind == "tabular" and not leaf.density
         rows = rows @ (sparse.diags(leaf.f) if diagonal else jacobian)
         if kind == "sandwich":
-            return rows, np.asarray(data.row_weight)
+            return _whole_votes(data, rows, np.asarray(data.row_weight))
         gather = sparse.csr_matrix((np.ones(len(block)), (block, np.arange(len(block)))))
-        return gather @ rows, block_weight
-    return _autograd_scores(fit, data, kind)
+        return _whole_votes(data, gather @ rows, block_weight)
+    return _whole_votes(data, *_autograd_scores(fit, data, kind))
+
+
+def _whole_votes(data: Any, matrix: Any, weight: np.ndarray) -> tuple[Any, np.ndarray]:
+    """The copies that ``data.ties("half")`` made of one vote or voter are one unit: their weighted mean score."""
+    if data.settings.get("ties") != "half" or not {"vote", "voter"} <= set(data.columns):
+        return matrix, weight
+    if matrix.shape[0] == data.rows and data.rows != data.num_annotators:
+        unit = np.asarray(data.columns["vote"])
+    else:
+        first = np.unique(np.asarray(data.annotator_ids), return_index=True)[1]
+        unit = np.asarray(data.columns["voter"])[first]
+    at = np.unique(unit, return_inverse=True)[1]
+    total = np.bincount(at, weights=weight)
+    share = np.divide(weight, total[at], out=np.zeros(len(at)), where=total[at] > 0)
+    return sparse.csr_matrix((share, (at, np.arange(len(at))))) @ matrix, total
 
 
 def _unit_data(fit: Fit) -> Any:

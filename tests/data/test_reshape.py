@@ -230,3 +230,21 @@ def test_concatenation_refuses_what_does_not_fit():
             an.concat([one, other])
     tie = an.PreferenceData(an.Items(n=2), [[0, 1]], [[0, 1]], tied=[[True]])
     assert an.concat([one, tie]).answer.tolist() == [[0, -1], [0, 1]]
+
+
+@pytest.mark.parametrize("people", [None, 4])
+def test_the_copies_of_a_vote_are_one_observation(people):
+    """Half wins are observations of value 1/2: robust errors by hand, with and without annotators."""
+    said = np.array([0] * 11 + [1] * 5 + [2] * 8)
+    value = np.array([1.0, 0.0, 0.5])[said]
+    answer = np.stack([np.where(said == 1, 1, 0), np.where(said == 2, 1, -1)], 1)
+    who = None if people is None else np.arange(24) % people
+    data = an.PreferenceData(an.Items(n=2), [[0, 1]] * 24, answer, tied=(said == 2)[:, None], annotator=who)
+    fit = an.fit(an.Annotator(an.Tabular(2), an.Luce()), data.ties("half"))
+    p = value.mean()
+    unit = np.arange(24) if who is None else who
+    for kind, by in (("sandwich", np.arange(24)), ("cluster", unit)):
+        meat = (np.bincount(by, weights=value - p) ** 2).sum()
+        error = np.sqrt(meat) / (24 * p * (1 - p)) / 2  # of half the difference: utilities are centred
+        found = np.concatenate([np.ravel(v) for v in fit.standard_errors(kind=kind).values()])
+        np.testing.assert_allclose(found, error, rtol=1e-6)
