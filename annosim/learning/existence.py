@@ -149,11 +149,13 @@ def require_annotators(model: Any, data: Any, prior: Any) -> None:
         NotIdentifiedError: fewer annotators than types, and no prior to decide.
     """
     types = len(model.leaves())
+    if types == 1 or prior is not None:
+        return
     people = len(np.unique(data.annotator_ids[~data.skipped]))
-    if types > 1 and people < types and prior is None:
+    if people < types:
         raise NotIdentifiedError(
-            f"{types} types but only {people} annotator(s) answered: the data cannot say how common each type is; collect "
-            "answers from more people, give the annotators' column, fit one type, or pass prior="
+            f"{types} types but only {people} annotator(s) answered: the data cannot say how common each type is; "
+            "collect answers from more people, give the annotators' column, fit one type, or pass prior="
         )
 
 

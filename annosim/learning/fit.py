@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import importlib.util
 import sys
 import warnings
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -93,7 +95,7 @@ def fit(
         check_answers(model, data)
         require_annotators(model, data, prior)
     problem = Problem(
-        model, data.for_learner(), objective=objective, regulariser=regulariser, prior=prior, starts=int(starts),
+        model, _without_truth(data), objective=objective, regulariser=regulariser, prior=prior, starts=int(starts),
         seed=seed, device=device, tolerance=tolerance, max_iterations=max_iterations, options=options,
     )  # fmt: skip
     row = choose(problem, solver)
@@ -123,6 +125,20 @@ def load_solvers() -> None:
             importlib.import_module(full)
 
 
+def _without_truth(data: PreferenceData) -> PreferenceData:
+    """``data.for_learner()`` without checking every row once more."""
+    if not data.truth:
+        return data
+    other = copy.copy(data)
+    object.__setattr__(other, "truth", {})
+    return other
+
+
+@lru_cache(maxsize=1)
+def _versions() -> tuple[tuple[str, str], ...]:
+    return tuple(versions().items())
+
+
 def _settings(problem: Problem, name: str) -> dict[str, Any]:
     return {
         "solver": name,
@@ -134,7 +150,7 @@ def _settings(problem: Problem, name: str) -> dict[str, Any]:
         "starts": problem.starts,
         "seed": problem.seed,
         **problem.options,
-        "versions": versions(),
+        "versions": dict(_versions()),
     }
 
 

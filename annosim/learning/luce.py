@@ -7,22 +7,26 @@ from typing import Any
 import numpy as np
 import torch
 
+from annosim.errors import TooLargeError
 from annosim.items import Items
 from annosim.kernels import learning_luce as kernels
 from annosim.law import Law
 from annosim.learning import existence
-from annosim.learning.newton import Optimum, newton
+from annosim.learning.accelerated import EdgeList, TableOfCounts, WeightedPairs, accelerate
+from annosim.learning.newton import Optimum, conjugate_gradients, newton
 from annosim.learning.priors import penalty_for
 from annosim.learning.problem import Problem, Solution, is_nll, register
 from annosim.learning.separation import judge_linear
 from annosim.learning.structure import LuceLeaf, luce_leaf
-from annosim.learning.sufficient import Orders, from_data, from_law, orders_from_data
+from annosim.learning.sufficient import DENSE_ITEMS, Orders, from_data, from_law, orders_from_data
 from annosim.populations import Population
 
 __all__ = ["gauge_vectors", "solve_linear", "solve_tabular", "write_leaf"]
 
 #: feedback kinds whose answers are stages of Luce choices
 STAGED = ("choice", "ranking", "top")
+#: below this many items a dense Newton step costs less than anything else
+FEW_ITEMS = 64
 
 
 def _leaf(problem: Problem, kind: str) -> LuceLeaf | None:
@@ -75,12 +79,57 @@ def solve_tabular(
 
 def _solve_tabular(problem: Problem) -> Solution:
     leaf = _leaf(problem, "tabular")
+    if problem.prior is None and not problem.is_projection:
+        quick = _accelerated(problem)
+        if quick is not None:
+            population = write_leaf(problem.model, leaf, quick[1].point, problem.items)  # type: ignore[arg-type]
+            return _solution(problem, population, quick[1], quick[0], quick[1].value, [], type(quick[0]).__name__)
     stats = statistics(problem)
     penalty = penalty_for(problem.prior, "tabular", problem.items.n, problem.items)
     notes = _judge(problem, stats, penalty)
-    optimum = solve_tabular(stats, problem.items, penalty, None, problem.tolerance, problem.max_iterations)
+    if problem.items.n > DENSE_ITEMS:
+        optimum = _sparse(stats, problem, penalty)
+    else:
+        optimum = solve_tabular(stats, problem.items, penalty, None, problem.tolerance, problem.max_iterations)
     population = write_leaf(problem.model, leaf, optimum.point, problem.items)  # type: ignore[arg-type]
     return _solution(problem, population, optimum, stats, stats.value(optimum.point), notes, type(stats).__name__)
+
+
+def _accelerated(problem: Problem) -> tuple[Any, Optimum] | None:
+    """Pairs of many items by the accelerated fixed point, which proves that the maximum exists; else ``None``."""
+    data, n = problem.data, problem.items.n
+    if n < FEW_ITEMS or data.feedback.kind != "choice" or data.menu_size != 2 or data.answer.ndim != 1:
+        return None
+    menu, answer, groups = np.asarray(data.menu), np.asarray(data.answer), problem.items.num_prompts
+    pairs: Any
+    if data.weight is not None:
+        if n <= DENSE_ITEMS:
+            return None
+        pairs = WeightedPairs(from_data(data), groups)  # type: ignore[arg-type]
+    elif n <= DENSE_ITEMS and data.rows * 8 > n * n:
+        pairs = TableOfCounts(menu, answer, n, groups)
+    else:
+        pairs = EdgeList(menu, answer, n, groups)
+    optimum = accelerate(pairs, problem.tolerance)
+    return None if optimum is None else (pairs, optimum)
+
+
+def _sparse(stats: Any, problem: Problem, penalty: Any) -> Optimum:
+    """Newton with conjugate gradients, for more items than a dense matrix should hold."""
+    if penalty is not None or not hasattr(stats, "sparse_information"):
+        raise TooLargeError(
+            f"{problem.items.n} items: beyond {DENSE_ITEMS}, only pairs without a prior are solved; use fewer items"
+        )
+
+    def everything(s: np.ndarray) -> tuple[float, np.ndarray, Any]:
+        value, gradient, _ = stats.parts(s)
+        return value, gradient, stats.sparse_information(s)
+
+    scale = np.maximum(stats.involved, 1e-300)
+    return newton(
+        everything, stats.value, stats.start(), scale, None, problem.tolerance, problem.max_iterations,
+        conjugate_gradients,
+    )  # fmt: skip
 
 
 def _judge(problem: Problem, stats: Any, penalty: Any) -> list[str]:
@@ -117,6 +166,8 @@ def _solution(problem, population, optimum: Optimum, stats, log_likelihood, note
     if problem.is_projection:
         extra["divergence"] = divergence(problem, log_likelihood)
     words = {"PairTable": "a table of wins", "PairList": "distinct pairs", "Orders": "stages of choices"}
+    fast = "comparisons of each pair; accelerated diagonal Newton steps"
+    words |= {"TableOfCounts": fast, "EdgeList": fast, "WeightedPairs": fast}
     return Solution(
         population=population,
         log_likelihood=log_likelihood,
