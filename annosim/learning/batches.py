@@ -47,7 +47,7 @@ class Rows:
 
     @cached_property
     def pairs(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None:
-        """Winner and loser (item + n x replicate), and weight, equal pairs merged; ``None`` unless rows are plain pairs.
+        """Winner and loser (item + n x replicate), and weight, equal pairs merged; ``None`` unless pairs are plain.
 
         Plain: every annotator chooses once from a pair, without ties or skips, and no column is read. The rows of one
         replicate need not be as many as those of another.
@@ -111,7 +111,10 @@ def rows_of(
     parts = [data] if data.replicates is None else [data[r] for r in range(data.replicates)]
     parts = [part for part in parts for _ in range(copies)]
     tables = [_one(part, objective, r, device) for r, part in enumerate(parts)]
-    join = lambda name: torch.cat([t[name] for t in tables]) if tables[0][name] is not None else None  # noqa: E731
+
+    def join(name: str) -> Any:
+        return torch.cat([t[name] for t in tables]) if tables[0][name] is not None else None
+
     view = View(items, join("menu"), data.feedback, join("order"), None, join("annotator"), join("prompt"))
     return Rows(
         view=view,

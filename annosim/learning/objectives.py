@@ -54,7 +54,7 @@ class Objective:
         return ()
 
     def loss_of_logit(self, h: torch.Tensor, q: torch.Tensor | None = None) -> torch.Tensor:
-        """Loss as a function of the preference logit ``h`` of the recorded answer (``q``: share that agrees with it)."""
+        """Loss of the preference logit ``h`` of the recorded answer (``q``: share that agrees with it)."""
         raise TypeError(f"{type(self).__name__} is not a function of one preference logit")
 
 
@@ -106,8 +106,8 @@ class NLL(Objective):
         ArgumentError: label smoothing out of range.
 
     Example:
-        >>> NLL().loss_of_logit(torch.zeros(1)).round(decimals=4).tolist()
-        [0.6931]
+        >>> round(float(NLL().loss_of_logit(torch.zeros(()))), 4)
+        0.6931
     """
 
     label_smoothing: float = 0.0
@@ -207,8 +207,9 @@ class Margin(Objective):
             columns; the truth itself by default.
 
     Example:
-        >>> Margin("signed", "q", 1.0).loss_of_logit(torch.tensor([0.5]), torch.tensor([0.75])).round(decimals=4).tolist()
-        [0.6931]
+        >>> h, q = torch.tensor([0.5]), torch.tensor([0.75])
+        >>> round(float(Margin("signed", "q", 1.0).loss_of_logit(h, q)), 4)
+        0.6931
     """
 
     kind: str = "signed"
@@ -239,8 +240,8 @@ class Margin(Objective):
             return self.alpha
         if self.kind == "signed":
             return self.alpha * (2 * q - 1)  # type: ignore[operator]
-        size = (2 * q - 1).abs()  # type: ignore[union-attr]
-        return self.alpha * size * (1 if self.kind == "unsigned" else -1)  # type: ignore[operator]
+        size: Any = abs(2 * q - 1)  # type: ignore[operator]
+        return self.alpha * size * (1 if self.kind == "unsigned" else -1)
 
     def loss_of_logit(self, h, q=None):
         """``-log sigmoid(h - m)``."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,8 +14,8 @@ from scipy.sparse.csgraph import connected_components
 
 from annosim.errors import NoProjectionError, NotIdentifiedError
 from annosim.items import Items
+from annosim.law import Law, on_menus
 from annosim.learning.objectives import Margin, Objective, SoftLabels
-from annosim.law import on_menus
 from annosim.learning.problem import Problem
 
 __all__ = ["PairGraph", "Minimum", "graph_of", "minimise"]
@@ -29,6 +30,7 @@ class PairGraph:
         weight: ``(E,)`` float64, sums to one.
         agree: ``(E,)`` float64 or ``None``.
         n: number of items.
+        itself: weight of pairs of an item with itself: they say nothing, and add a constant to the objective.
     """
 
     winner: torch.Tensor
@@ -36,6 +38,7 @@ class PairGraph:
     weight: torch.Tensor
     agree: torch.Tensor | None
     n: int
+    itself: float = 0.0
 
     def check_connected(self, items: Items) -> None:
         """Raise when a prompt falls into pieces that were never compared: their levels are not identified."""
@@ -68,7 +71,9 @@ class PairGraph:
 
     def divergence(self, flow: torch.Tensor) -> torch.Tensor:
         """``sum_e f_e (e_w - e_l)``, ``(n,)``: the gradient of a function of the logits."""
-        return torch.zeros(self.n, dtype=torch.float64).index_add_(0, self.winner, flow).index_add_(0, self.loser, -flow)
+        return (
+            torch.zeros(self.n, dtype=torch.float64).index_add_(0, self.winner, flow).index_add_(0, self.loser, -flow)
+        )
 
 
 def graph_of(problem: Problem) -> PairGraph:
@@ -87,10 +92,11 @@ def graph_of(problem: Problem) -> PairGraph:
     loser = torch.cat([second[keep_w], first[keep_l]])
     weight = torch.cat([win[keep_w], lose[keep_l]])
     agree = None if share is None else torch.cat([share[keep_w], 1 - share[keep_l]])
-    proper = winner != loser  # a self-pair says nothing
+    proper = winner != loser
+    weight = weight / weight.sum()
     graph = PairGraph(
-        winner[proper], loser[proper], weight[proper] / weight.sum(), None if agree is None else agree[proper],
-        problem.items.n,
+        winner[proper], loser[proper], weight[proper], None if agree is None else agree[proper], problem.items.n,
+        float(weight[~proper].sum()),
     )  # fmt: skip
     return graph if agree is not None else _merged(graph)
 
@@ -100,18 +106,18 @@ def _merged(graph: PairGraph) -> PairGraph:
     if len(code) == len(graph.winner):
         return graph
     weight = torch.zeros(len(code), dtype=torch.float64).index_add_(0, place, graph.weight)
-    return PairGraph(code // graph.n, code % graph.n, weight, None, graph.n)
+    return PairGraph(code // graph.n, code % graph.n, weight, None, graph.n, graph.itself)
 
 
-def _from_law(problem: Problem, objective: Objective):
-    law = problem.law
+def _from_law(problem: Problem, objective: Objective) -> tuple[Any, ...]:
+    law: Law = problem.law  # type: ignore[assignment]
     if law.design.feedback.kind != "choice" or law.menu.shape[1] != 2 or len(law.space) != 2:
         raise NoProjectionError(
             f"{type(objective).__name__} needs choices from pairs without ties or skips; this design asks for "
             f"{law.design.feedback.kind} of {law.menu.shape[1]}; project with NLL"
         )
     p = law._mean_marginal().detach()
-    share = None
+    share: Any = None
     if isinstance(objective, Margin | SoftLabels) and objective.columns():
         if objective.judge is None:
             share = p[:, 0] / p.sum(-1)
@@ -123,7 +129,7 @@ def _from_law(problem: Problem, objective: Objective):
     return law.menu[:, 0], law.menu[:, 1], p[:, 0], p[:, 1], share
 
 
-def _from_data(problem: Problem, objective: Objective):
+def _from_data(problem: Problem, objective: Objective) -> tuple[Any, ...]:
     data = problem.data
     if data.feedback.kind != "choice" or data.menu_size != 2 or data.has_ties or bool(data.skipped.any()):
         raise NoProjectionError(
@@ -135,7 +141,7 @@ def _from_data(problem: Problem, objective: Objective):
     menu = torch.as_tensor(np.asarray(data.menu), dtype=torch.long)
     answer = torch.as_tensor(np.asarray(data.answer), dtype=torch.long).reshape(len(menu), -1)[:, 0]
     weight = torch.as_tensor(np.asarray(data.row_weight), dtype=torch.float64)
-    share = next(iter(columns_of(objective, data.columns).values()), None)
+    share: Any = next(iter(columns_of(objective, data.columns).values()), None)
     if isinstance(objective, SoftLabels):
         return menu[:, 0], menu[:, 1], weight * share, weight * (1 - share), share
     zero = torch.zeros_like(weight)
@@ -179,7 +185,8 @@ def minimise(
         limit: Newton steps.
 
     Example:
-        >>> found = minimise(lambda x: (float(x @ x), 2 * x, 2 * torch.eye(1).double()), torch.ones(1).double(), None, 1e-9, 9)
+        >>> square = lambda x: (float(x @ x), 2 * x, 2 * torch.eye(1).double())
+        >>> found = minimise(square, torch.ones(1).double(), None, 1e-9, 9)
         >>> found.converged, found.iterations
         (True, 1)
     """

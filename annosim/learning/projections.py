@@ -6,6 +6,7 @@ The same solvers serve finite data and the law (infinite data): both are one wei
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -69,7 +70,18 @@ class _Affine:
         annotator = self.leaf.annotator
         if self.leaf.kind == "linear":
             return annotator.with_parameters(theta)
-        return annotator.with_parameters(torch.as_tensor(self.leaf.utility_from_index(self.index(theta).numpy(), self.items)))
+        return annotator.with_parameters(
+            torch.as_tensor(self.leaf.utility_from_index(self.index(theta).numpy(), self.items))
+        )
+
+
+def _leaf(problem: Problem) -> LuceLeaf:
+    found = _structure(problem)
+    if found is None:
+        raise NoProjectionError(
+            "this optimum needs one annotator with a tabular or linear utility and a Luce-type rule"
+        )
+    return found
 
 
 def _structure(problem: Problem) -> LuceLeaf | None:
@@ -96,7 +108,13 @@ def _pairs(problem: Problem) -> bool:
 def _slic_applies(problem: Problem) -> bool:
     leaf = _structure(problem)
     plain = problem.regulariser is None or problem.regulariser.weight == 0
-    return isinstance(problem.objective, SLiC) and plain and leaf is not None and leaf.kind == "tabular" and _pairs(problem)
+    return (
+        isinstance(problem.objective, SLiC)
+        and plain
+        and leaf is not None
+        and leaf.kind == "tabular"
+        and _pairs(problem)
+    )
 
 
 def project_convex(problem: Problem) -> Solution:
@@ -105,7 +123,7 @@ def project_convex(problem: Problem) -> Solution:
     IPO is quadratic, so one step is weighted least squares. SLiC's hinges are followed along the central path of their
     logarithmic barrier until the duality gap is below 1e-9.
     """
-    leaf = _structure(problem)
+    leaf = _leaf(problem)
     affine = _Affine.of(leaf, problem.items)
     graph = graph_of(problem)
     if affine.basis is None:  # weights of features do not need every item to be compared
@@ -124,7 +142,9 @@ def project_convex(problem: Problem) -> Solution:
     if not hinge:
         return _solution(affine, theta, found, steps, why, [])
     exact = _function(affine, graph, problem.objective, problem.regulariser, None)(theta)[0]
-    return _solution(affine, theta, replace(found, value=exact), steps, "interior point", [f"duality gap below {gap:.0e}"])
+    return _solution(
+        affine, theta, replace(found, value=exact), steps, "interior point", [f"duality gap below {gap:.0e}"]
+    )
 
 
 def _check_regulariser(regulariser: ForwardKL | None, leaf: LuceLeaf, items: Items) -> None:
@@ -136,8 +156,9 @@ def _check_regulariser(regulariser: ForwardKL | None, leaf: LuceLeaf, items: Ite
         raise NoProjectionError("ForwardKL with a rule whose f varies over items has no declared optimum; fit by Adam")
 
 
-def _function(affine: _Affine, graph: PairGraph, objective: Objective, regulariser, barrier: float | None):
+def _function(affine: _Affine, graph: PairGraph, objective: Objective, regulariser, barrier: float | None) -> Any:
     """Value, gradient and Hessian in theta."""
+    alone = graph.itself * float(objective.loss_of_logit(torch.zeros(1), torch.full((1,), 0.5))[0])
 
     def call(theta: torch.Tensor):
         s = affine.index(theta)
@@ -146,8 +167,8 @@ def _function(affine: _Affine, graph: PairGraph, objective: Objective, regularis
             each, slope, curvature = _derivatives(objective, h, graph.agree)
             each, slope, curvature = graph.weight * each, graph.weight * slope, graph.weight * curvature
         else:
-            each, slope, curvature = _barrier_hinge(objective.delta - h, graph.weight, barrier)
-        value = float(each.sum())
+            each, slope, curvature = _barrier_hinge(objective.delta - h, graph.weight, barrier)  # type: ignore[attr-defined]
+        value = float(each.sum()) + alone
         gradient = affine.pull_gradient(graph.divergence(slope), True)
         hessian = affine.pull_hessian(graph.laplacian(curvature), True)
         if regulariser is not None:
@@ -171,10 +192,10 @@ def _derivatives(objective: Objective, h: torch.Tensor, agree: torch.Tensor | No
 
 
 def _barrier_hinge(z: torch.Tensor, weight: torch.Tensor, mu: float):
-    """``min over x of weight x - mu log x - mu log(x - z)``, x standing for ``max(0, z)``, and its slope and curvature in -z.
+    """``min over x of weight x - mu log x - mu log(x - z)``, and its slope and curvature in -z.
 
-    The slack is eliminated in closed form, which keeps the barrier self-concordant: Newton then needs a few steps for
-    each tenfold fall of mu, where a softplus of one temperature needs hundreds.
+    x stands for ``max(0, z)``. The slack is eliminated in closed form, so the barrier stays self-concordant: Newton needs a few steps
+    for each tenfold fall of mu, where a softplus of one temperature needs hundreds.
     """
     a = weight * z
     root = torch.sqrt(a * a + 4 * mu * mu)
@@ -217,11 +238,11 @@ def _solution(affine: _Affine, theta: torch.Tensor, found: Minimum, steps: int, 
 def project_slic(problem: Problem) -> Solution:
     r"""SLiC without a regulariser: a linear program, solved through its dual, a maximum circulation.
 
-    ``max delta sum_e y_e`` over circulations ``0 <= y_e <= weight_e``; the index is the vector of the nodes' dual prices.
+    ``max delta sum_e y_e`` over circulations ``0 <= y_e <= weight_e``; the index is the nodes' dual prices.
     The matrix is totally unimodular, so at a vertex differences of the index are multiples of delta. The optimum need
     not be unique: the result says between which values each item's index can move with the objective unchanged.
     """
-    leaf = _structure(problem)
+    leaf = _leaf(problem)
     affine = _Affine.of(leaf, problem.items)
     graph = graph_of(problem)
     graph.check_connected(problem.items)
@@ -239,6 +260,7 @@ def project_slic(problem: Problem) -> Solution:
     s = delta * ((s - s[0]) / delta).round() if delta > 0 else torch.zeros(n, dtype=torch.float64)
     value = float(graph.weight @ torch.relu(delta - (s[graph.winner] - s[graph.loser])))
     gap = value + float(found.fun) * delta / scale
+    value += graph.itself * delta
     free = _loose_items(graph, s, delta)
     notes = [f"duality gap {gap:.2g}"]
     if free:
@@ -264,5 +286,5 @@ def _loose_items(graph: PairGraph, s: torch.Tensor, delta: float) -> int:
 
 
 for _projection in (True, False):  # the same solvers for the law and for finite data; the linear program comes first
-    register("convex", _convex_applies, project_convex, projection=_projection, first=True)
-    register("slic", _slic_applies, project_slic, projection=_projection, first=True)
+    register("slic", _slic_applies, project_slic, projection=_projection, order=1)
+    register("convex", _convex_applies, project_convex, projection=_projection, order=2)

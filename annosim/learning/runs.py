@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pickle
 import sys
 import tempfile
 import time
@@ -107,12 +108,13 @@ class Keeper:
             return None
         try:
             state = torch.load(self.path, map_location="cpu", weights_only=True)
-        except (RuntimeError, EOFError, OSError) as error:
-            raise FileReadError(f"checkpoint {self.path.name} cannot be read ({error}); remove it") from error
+        except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
+            first = str(error).splitlines()[0]
+            raise FileReadError(f"checkpoint {self.path.name} cannot be read ({first}); remove it") from error
         for name, value in self.fingerprint.items():
             if state["fingerprint"][name] != value:
                 raise ArgumentError(
-                    f"checkpoint {self.path.name} belongs to another run (its {name} differ); name another file or remove it"
+                    f"checkpoint {self.path.name} belongs to another run (its {name} differ); remove it"
                 )
         return state
 

@@ -48,8 +48,8 @@ class Adam:
         patience: evaluations without improvement.
         evaluate_every: steps between evaluations on the held-out annotators.
         tolerance: the run ends, converged, when the largest gradient entry of the full-batch loss is below this.
-        precision: ``"auto"`` (bf16 autocast of the networks on a GPU, float32 on a CPU), ``"float32"`` or ``"bfloat16"``;
-            the loss itself is never in half precision.
+        precision: ``"auto"`` (bf16 autocast of the networks on a GPU, float32 on a CPU), ``"float32"`` or
+            ``"bfloat16"``; the loss itself is never in half precision.
         compile: pass the networks through ``torch.compile``.
         checkpoint: file that a killed run resumes from.
         checkpoint_every: steps between checkpoints.
@@ -151,8 +151,8 @@ def train(
 ) -> Training:
     """Train a population on preference data (or on a law written as data) by Adam.
 
-    Start 0 is the model as given, the others are redrawn at addresses of ``seed``. Replicates of the data and starts are
-    trained at once.
+    Start 0 is the model as given, the others are redrawn at addresses of ``seed``. Replicates and starts are trained at
+    once.
 
     Args:
         model: what is assumed; free parameters are trained under their constraints.
@@ -195,7 +195,7 @@ class _Run:
         rows = rows_of(data, objective, items, starts, self.device)
         self.rows, self.held = _hold_out(rows, options.held_out, seed)
         self.copies = self.model.copies
-        fused = {"fused": True} if self.device.type == "cuda" or options.steps > 50 else {}
+        fused: dict[str, Any] = {"fused": True} if self.device.type == "cuda" or options.steps > 50 else {}
         kind = torch.optim.AdamW if options.weight_decay else torch.optim.Adam
         self.optimiser = kind(self.model.trainable, lr=options.lr, weight_decay=options.weight_decay, **fused)
         self.log = Log()
@@ -263,7 +263,9 @@ class _Run:
         self.optimiser.zero_grad(set_to_none=True)
         loss = self.losses(self.rows)
         loss.sum().backward()
-        parts = [p.grad.detach().abs().reshape(self.copies, -1).amax(-1) for p in self.model.trainable if p.grad is not None]
+        parts = [
+            p.grad.detach().abs().reshape(self.copies, -1).amax(-1) for p in self.model.trainable if p.grad is not None
+        ]
         return loss.detach(), torch.stack([part.double() for part in parts]).amax(0)
 
     def gradient_small(self) -> bool:
@@ -276,7 +278,7 @@ class _Run:
     def give_up(self) -> bool:
         """Evaluate on the held-out annotators; keep each copy's best parameters."""
         with torch.no_grad():
-            loss = self.losses(self.held)
+            loss = self.losses(self.held)  # type: ignore[arg-type]
         self.log.held_out[self.step - 1] = loss.cpu()
         if self.best is None:
             self.best = (loss, [p.detach().clone() for p in self.model.trainable])
@@ -357,7 +359,7 @@ def population_losses(
     copies, n = model.copies, rows.view.items.n
     plain = all(isinstance(rule, Luce) for rule, _, _ in components) and rows.pairs is not None
     if plain:
-        winner, loser, weight = rows.pairs
+        winner, loser, weight = rows.pairs  # type: ignore[misc]
         where = winner // n if copies > 1 else None
     else:
         weight = rows.weight
@@ -410,7 +412,9 @@ def _check_model(model: Population, data: PreferenceData, objective: Objective) 
     for leaf in leaves:
         leaf.rule.check_kind(data.feedback)
         if leaf.rule.memory:
-            raise ArgumentError(f"train: {type(leaf.rule).__name__} remembers earlier answers; Adam takes memoryless rules")
+            raise ArgumentError(
+                f"train: {type(leaf.rule).__name__} remembers earlier answers; Adam takes memoryless rules"
+            )
 
 
 def _hold_out(rows: Rows, share: float, seed: int) -> tuple[Rows, Rows | None]:
@@ -438,8 +442,6 @@ def _half(options: Adam, device: torch.device) -> torch.dtype | None:
     if options.precision == "bfloat16" or (options.precision == "auto" and device.type == "cuda"):
         return torch.bfloat16
     return None
-
-
 
 
 # ---- the row of the table of solvers ------------------------------------------------------------------------------
@@ -491,7 +493,9 @@ def solution_of(done: Training, copies: slice, problem: Problem) -> Solution:
         iterations=done.steps,
         stopped_by=done.stopped_by,
         gradient_norm=float(done.gradient_norm[best]),
-        why="Adam: a utility is a network" if has_network(problem.model) else "Adam: no exact solver for this objective",
+        why="Adam: a utility is a network"
+        if has_network(problem.model)
+        else "Adam: no exact solver for this objective",
         notes=notes,
         starts=[-float(done.loss[r]) * (total if nll else 1.0) for r in numbers],
         trace=-done.log.losses()[:, best].numpy() * (total if nll else 1.0),

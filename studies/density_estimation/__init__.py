@@ -1,4 +1,4 @@
-"""Learning from pairwise preferences is density estimation (Dumoulin et al. 2311.14115): every toy experiment, three levels.
+"""Learning from pairwise preferences is density estimation (Dumoulin et al. 2311.14115), at three levels.
 
 Closed form, exact projection and a network fitted to 2^15 pairs. The ``quick`` preset differs from ``paper`` in this:
 its grids have 401 points for the exact levels and 201 for the networks (both spectrally exact for these densities)
@@ -71,5 +71,8 @@ STUDY = Study(
     },
     cells=cells,
     claims=claims,
-    figures=[figures.dpo, figures.reward, figures.dpo_annotator, figures.geometric, figures.ipo, figures.one_model, figures.two_models, figures.heat_maps],
+    figures=[
+        figures.dpo, figures.reward, figures.dpo_annotator, figures.geometric, figures.ipo, figures.one_model,
+        figures.two_models, figures.heat_maps,
+    ],
 )  # fmt: skip

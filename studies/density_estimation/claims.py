@@ -17,7 +17,11 @@ def toy_claims(networks):
         "infinite-data optimum (project) and closed form are one density, for every rule and objective",
         f"{PAPER}, theorems 1-3",
         lambda found: every(
-            [at_most(found.exact("exact", "tv", experiment=e, value=v), 1e-6) for e in names for v in world.SETTINGS[e]],
+            [
+                at_most(found.exact("exact", "tv", experiment=e, value=v), 1e-6)
+                for e in names
+                for v in world.SETTINGS[e]
+            ],
             "total variation at most 1e-6",
         ),
     )
@@ -134,9 +138,7 @@ def two_claims():
         lambda found: every(
             [
                 equal(found.exact("two_models_exact", "weight_left"), 0.4, 0.01),
-                at_most(
-                    found.get("two_models_exact", "divergence") / found.get("one_model_exact", "divergence"), 0.01
-                ),
+                at_most(found.get("two_models_exact", "divergence") / found.get("one_model_exact", "divergence"), 0.01),
                 at_most(found.exact("two_models_exact", "tv_right"), 0.05),
                 at_most(found.exact("two_models_exact", "tv_left"), 0.05),
             ],
@@ -151,7 +153,7 @@ def two_claims():
     )
     yield Statement(
         "E8-components",
-        "and both components up to their names; the wide one to 0.1, the narrow one is under-fitted by a smooth network",
+        "and both components up to their names; a smooth network under-fits the narrow one",
         f"{PAPER}, figure 5",
         lambda found: every(
             [

@@ -41,7 +41,7 @@ def _row(found, experiment, titles):
 
 
 def dpo(found):
-    """E2. DPO fitted to a Luce annotator learns pi0 p*^(1/beta) / Z. Triangles mark the peaks of the infinite-data optimum."""
+    """E2. DPO fitted to a Luce annotator learns pi0 p*^(1/beta) / Z. Triangles: its peaks."""
     return _row(found, "E2", [f"E2: DPO, beta = {v:g}" for v in world.SETTINGS["E2"]])
 
 
@@ -66,7 +66,7 @@ def ipo(found):
 
 
 def one_model(found):
-    """E7. One model of two annotators has one mode between them, at 1.5, and none where 40 % of the answers come from."""
+    """E7. One model of two annotators has one mode, at 1.5, and none where 40 % of the answers come from."""
     cell = found.rows("one_model_exact")[0]
     items = world.grid(len(cell["x"]))
     fig, axes = plotting.figure(width=8, height=4.6)
@@ -120,7 +120,7 @@ def heat_maps(found):
     for ax, title, values in zip(axes.ravel(), titles, maps, strict=True):
         centre = 0.0 if title == "difference" else 0.5
         low, high = (None, None) if title == "difference" else (0.0, 1.0)
-        plotting.heatmap(ax, np.asarray(values), extent=(-10, 10, -10, 10), bar="P(A > B)" if centre else "model - truth",
-                         low=low, high=high, centre=centre)  # fmt: skip
+        plotting.heatmap(ax, np.asarray(values), extent=(-10, 10, -10, 10),
+                         bar="P(A > B)" if centre else "model - truth", low=low, high=high, centre=centre)  # fmt: skip
         plotting.label(ax, "B", "A", title)
     return fig

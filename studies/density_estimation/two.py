@@ -123,7 +123,7 @@ def two_models_network(
 
 
 def plateaus(points: int) -> dict:
-    """E9: pairwise preference of the two annotators, of their mixture, of the density mixture, and of one fitted model."""
+    """E9: preferences of the two annotators, of their mixture, of the density mixture, of one fitted model."""
     items = world.grid(points)
     mass = world.reference()(items).exp() * items.weights
     both = pair_probabilities(world.two_annotators(), items)

@@ -103,7 +103,7 @@ def total_variation(log_p: torch.Tensor, log_q: torch.Tensor, items: an.Items) -
 
 
 def features_of(log_p: torch.Tensor, items: an.Items) -> dict[str, float]:
-    """Heights at -2.5 and 2.5's sides: the highest point left and right of zero, where it lies, and the mass left of it."""
+    """The highest points left and right of zero, where they lie, and the mass left of zero."""
     p, x = log_p.exp().numpy(), items.features[:, 0].numpy()
     low, high = np.flatnonzero(x < 0), np.flatnonzero(x > 0)
     at_low, at_high = low[p[low].argmax()], high[p[high].argmax()]

@@ -1,0 +1,132 @@
+"""Objectives: values against formulas, gradients against float64 finite differences, optima against closed forms."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import annosim as an
+from annosim.errors import ArgumentError
+from annosim.feedback import Feedback
+from annosim.learning.objectives import chosen_logit, columns_of, pair_logit
+from annosim.rules.base import Answer, View
+
+OBJECTIVES = [
+    an.NLL(),
+    an.NLL(label_smoothing=0.1),
+    an.IPO(0.3),
+    an.SLiC(0.7),
+    an.Margin("unsigned", "q", 0.8),
+    an.Margin("signed", "q", 0.8),
+    an.Margin("inside", "q", 0.8),
+    an.Margin("constant", "q", 0.8),
+    an.SoftLabels("q"),
+]
+
+
+def sample_rows(seed=0, rows=30, n=6):
+    rng = np.random.default_rng(seed)
+    menu = torch.as_tensor(rng.integers(0, n, (rows, 2)))
+    answer = Answer(torch.as_tensor(rng.integers(0, 2, (rows, 1))))
+    view = View(an.Items(n=n), menu, Feedback("choice"))
+    return view, answer, {"q": torch.as_tensor(rng.uniform(0.05, 0.95, rows))}
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=repr)
+@pytest.mark.parametrize("rule", [an.Luce(), an.Luce(2.0), an.PBDE(1.5, 0.2), an.Lapse(an.Luce(), 0.1)], ids=repr)
+def test_gradients_agree_with_central_differences_in_float64(objective, rule):
+    view, answer, columns = sample_rows()
+    u = torch.as_tensor(np.random.default_rng(1).normal(size=6), dtype=torch.float64)
+
+    def loss(u):
+        index = rule.index(u, view.items)
+        return objective.row_losses(rule, index[view.menu], answer, view, columns).sum()
+
+    gradient = torch.func.grad(loss)(u)
+    step = 1e-6
+    eye = torch.eye(6, dtype=torch.float64)
+    differences = torch.stack([(loss(u + step * e) - loss(u - step * e)) / (2 * step) for e in eye])
+    assert torch.allclose(gradient, differences, atol=1e-7, rtol=1e-6)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=repr)
+def test_row_losses_are_functions_of_the_preference_logit_of_the_answer(objective):
+    view, answer, columns = sample_rows(2)
+    s = torch.as_tensor(np.random.default_rng(3).normal(size=6), dtype=torch.float64)[view.menu]
+    h = chosen_logit(an.Luce(), s, answer, view, "test")
+    q = columns["q"]
+    agree = torch.where(answer.position[:, 0] == 0, q, 1 - q)
+    rows = objective.row_losses(an.Luce(), s, answer, view, columns)
+    assert torch.allclose(rows, objective.loss_of_logit(h, agree), atol=1e-12)
+
+
+def test_the_logit_of_any_rule_is_its_log_odds():
+    view, _, _ = sample_rows(4)
+    s = torch.as_tensor(np.random.default_rng(5).normal(size=6), dtype=torch.float64)[view.menu]
+    rule = an.Lapse(an.Luce(), 0.2)
+    table = rule.table(s, view)
+    assert torch.allclose(pair_logit(rule, s, view), table[:, 0] - table[:, 1], atol=1e-12)
+    assert torch.equal(pair_logit(an.Luce(), s, view), s[:, 0] - s[:, 1])
+
+
+@given(p=st.floats(0.02, 0.98), alpha=st.floats(0.0, 2.0))
+def test_margins_move_the_optimum_as_the_study_says(p, alpha):
+    """M1 and M3 have e^d in closed form, M2 adds alpha (2 q - 1) exactly; here q = p (judges are the population)."""
+    d = torch.linspace(-9, 9, 180_001, dtype=torch.float64)
+    for kind in ("unsigned", "signed", "inside"):
+        objective = an.Margin(kind, "q", alpha)
+        q = torch.tensor(p, dtype=torch.float64)
+        found = float(d[(p * objective.loss_of_logit(d, q) + (1 - p) * objective.loss_of_logit(-d, 1 - q)).argmin()])
+        if kind == "signed":
+            expected = math.log(p / (1 - p)) + alpha * (2 * p - 1)
+        else:
+            k = math.exp(-float(objective.margin(q)))
+            expected = math.log(
+                ((2 * p - 1) + math.sqrt((2 * p - 1) ** 2 + 4 * p * (1 - p) * k * k)) / (2 * (1 - p) * k)
+            )
+        assert abs(found - expected) < 2e-4
+
+
+@pytest.mark.parametrize(("p", "m", "d"), [(0.55, 0.5, 0.2653), (0.7, 1.0, 1.4309)])
+def test_unsigned_margins_inflate_to_the_numbers_of_the_study_page(p, m, d):
+    k = math.exp(-m)
+    root = math.sqrt((2 * p - 1) ** 2 + 4 * p * (1 - p) * k * k)
+    assert round(math.log(((2 * p - 1) + root) / (2 * (1 - p) * k)), 4) == d
+    x = torch.linspace(0, 3, 300_001, dtype=torch.float64)
+    loss = -p * torch.nn.functional.logsigmoid(x - m) - (1 - p) * torch.nn.functional.logsigmoid(-x - m)
+    assert abs(float(x[loss.argmin()]) - d) < 1e-4
+
+
+def test_forward_kl_is_zero_at_the_reference_and_equals_its_definition():
+    items = an.Items.grid(-10, 10, 101)
+    ref, other = an.truncated_normal(0, 5), an.truncated_normal(1, 2)
+    assert float(an.ForwardKL(ref, 2.0)(ref(items), items)) == 0.0
+    p, q = ref(items).exp() * items.weights, other(items)
+    assert float(an.ForwardKL(ref, 2.0)(q, items)) == pytest.approx(float(2 * (p * (ref(items) - q)).sum()), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: an.NLL(label_smoothing=0.5), "label_smoothing"),
+        (lambda: an.IPO(0.0), "IPO"),
+        (lambda: an.SLiC(-1.0), "SLiC"),
+        (lambda: an.Margin("odd"), "kind"),
+        (lambda: an.Margin("signed", "q", -1.0), "alpha"),
+        (lambda: an.ForwardKL(an.truncated_normal(0, 1), -1.0), "weight"),
+        (lambda: columns_of(an.SoftLabels("q"), {"other": [0.5]}), "'other'"),
+        (lambda: columns_of(an.SoftLabels("q"), {"q": [1.5]}), "column 'q'"),
+    ],
+)
+def test_bad_values_are_named(make, words):
+    with pytest.raises(ArgumentError, match=words):
+        make()
+
+
+def test_logit_objectives_refuse_rankings_of_three():
+    view = View(an.Items(n=3), torch.tensor([[0, 1, 2]]), Feedback("ranking"))
+    with pytest.raises(ArgumentError, match="pairs"):
+        an.IPO(1.0).row_losses(an.Luce(), torch.zeros(1, 3), Answer(torch.tensor([[0, 1, 2]])), view, {})

@@ -1,0 +1,187 @@
+"""Exact optima of other objectives: against closed forms, against each other, and refusals."""
+
+import numpy as np
+import pytest
+import torch
+
+import annosim as an
+from annosim.errors import NotIdentifiedError
+from annosim.utilities import normalise
+
+
+@pytest.fixture(scope="module")
+def world():
+    items = an.Items.grid(-10.0, 10.0, 81)
+    star = an.DensityMixture([an.truncated_normal(-2.5, 0.5), an.truncated_normal(2.5, 1.0)], [0.4, 0.6])
+    pi0 = an.truncated_normal(0.0, 5.0)
+    return items, star, pi0, an.Annotator(star, an.Luce()), an.Design(items, proposal=pi0)
+
+
+def tabular(n, rule=None):
+    return an.Annotator(an.LogDensity(an.Tabular(n)), rule or an.Luce())
+
+
+def total_variation(p, q, items):
+    return float(0.5 * ((p.exp() - q.exp()).abs() * items.weights).sum())
+
+
+def win_chance(star, pi0, items):
+    s = star(items).detach()
+    return torch.sigmoid(s[:, None] - s[None]) @ (pi0(items).exp() * items.weights)
+
+
+@pytest.mark.parametrize("tau", [0.1, 0.5, 2.0])
+def test_ipo_is_the_reference_tilted_by_the_chance_to_win(world, tau):
+    items, star, pi0, truth, design = world
+    found = an.project(tabular(items.n, an.PBDE.dpo(1.0, pi0)), truth, design, objective=an.IPO(tau))
+    expected = normalise(pi0(items) + win_chance(star, pi0, items) / tau, items)
+    assert found.converged
+    assert total_variation(found.population.utility(items).detach(), expected, items) < 1e-10
+
+
+def test_ipo_depends_on_the_proposal_and_the_likelihood_does_not(world):
+    items, star, pi0, truth, design = world
+    other = design.with_(proposal=an.truncated_normal(3.0, 2.0))
+    rule = an.PBDE.dpo(1.0, pi0)
+    ipo = [
+        an.project(tabular(items.n, rule), truth, d, objective=an.IPO(0.5)).population.utility(items)
+        for d in (design, other)
+    ]
+    nll = [an.project(tabular(items.n, rule), truth, d).population.utility(items) for d in (design, other)]
+    assert total_variation(*[u.detach() for u in ipo], items) > 0.02
+    assert total_variation(*[u.detach() for u in nll], items) < 1e-6
+
+
+@pytest.mark.parametrize("weight", [0.0, 1.0])
+def test_slic_with_margin_zero(world, weight):
+    items, star, pi0, truth, design = world
+    found = an.project(
+        tabular(items.n),
+        truth,
+        design,
+        objective=an.SLiC(0.0),
+        regulariser=an.ForwardKL(pi0, weight) if weight else None,
+    )
+    density = found.population.utility(items).detach().exp()
+    if weight == 0:
+        assert torch.allclose(density, torch.full_like(density, 0.05), atol=1e-9)
+    else:  # the hinge pulls the reference towards flat, and never beyond it
+        assert density.max() < pi0(items).exp().max()
+
+
+def test_slic_is_homogeneous_and_a_staircase(world):
+    items, star, pi0, truth, design = world
+    index = {}
+    for delta in (0.5, 1.0, 2.0):
+        found = an.project(tabular(items.n), truth, design, objective=an.SLiC(delta))
+        s = found.population.utility(items).detach()
+        index[delta] = s - s[0]
+        steps = index[delta] / delta
+        assert torch.allclose(steps, steps.round(), atol=1e-9)
+        assert abs(found.extra["duality_gap"]) < 1e-9
+    assert torch.allclose(index[2.0], 4 * index[0.5], atol=1e-9)
+
+
+def test_the_interior_point_and_the_linear_program_find_one_value(world):
+    from annosim.learning.problem import Problem
+    from annosim.learning.projections import project_convex, project_slic
+
+    items, star, pi0, truth, design = world
+    problem = Problem(tabular(items.n), law=an.law(truth, design), truth=truth, design=design, objective=an.SLiC(1.0))
+    smooth, exact = project_convex(problem), project_slic(problem)
+    assert exact.objective <= smooth.objective + 1e-12
+    assert smooth.objective - exact.objective < 1e-8
+
+
+def test_slic_with_a_regulariser_beats_its_neighbours(world):
+    """A local check of a convex optimum: no random perturbation lowers the exact objective."""
+    items, star, pi0, truth, design = world
+    penalty, objective = an.ForwardKL(pi0, 1.0), an.SLiC(1.0)
+    found = an.project(tabular(items.n), truth, design, objective=objective, regulariser=penalty)
+    law = an.law(truth, design)
+    p = law.marginal()
+
+    def value(u):
+        u = normalise(u, items)
+        h = u[law.menu[:, 0]] - u[law.menu[:, 1]]
+        hinge = (p[:, 0] * objective.loss_of_logit(h) + p[:, 1] * objective.loss_of_logit(-h)).sum()
+        return float((hinge + penalty(u, items)).detach())
+
+    best = found.population.utility(items).detach()
+    here = value(best)
+    assert here == pytest.approx(found.objective, abs=1e-9)
+    rng = np.random.default_rng(0)
+    for size in (1e-4, 1e-2, 1.0):
+        for _ in range(20):
+            assert value(best + size * torch.as_tensor(rng.normal(size=items.n))) >= here - 1e-8
+
+
+def two_items(p):
+    truth = an.Annotator(an.Tabular([np.log(p / (1 - p)), 0.0]), an.Luce())
+    return truth, an.Design(an.Items(n=2), menus=[[0, 1]])
+
+
+@pytest.mark.parametrize("p", [0.3, 0.55, 0.7])
+def test_margins_and_soft_labels_on_one_pair(p):
+    truth, design = two_items(p)
+    logit = np.log(p / (1 - p))
+
+    def gap(objective):
+        u = an.project(
+            an.Annotator(an.Tabular(2), an.Luce()), truth, design, objective=objective
+        ).population.utility.values
+        return float(u[0] - u[1])
+
+    assert gap(an.Margin("signed", alpha=1.5)) == pytest.approx(logit + 1.5 * (2 * p - 1), abs=1e-8)
+    assert gap(an.SoftLabels()) == pytest.approx(logit, abs=1e-8)
+    assert abs(gap(an.Margin("unsigned", alpha=1.0))) > abs(logit) > abs(gap(an.Margin("inside", alpha=1.0)))
+    judge = an.Annotator(an.Tabular([1.0, 0.0]), an.Luce())
+    assert gap(an.SoftLabels(judge=judge)) == pytest.approx(1.0, abs=1e-8)
+    e = 0.1
+    smooth = p * (1 - e) + (1 - p) * e
+    assert gap(an.NLL(label_smoothing=e)) == pytest.approx(np.log(smooth / (1 - smooth)), abs=1e-8)
+
+
+def test_finite_data_use_the_same_solvers():
+    items = an.Items(n=4)
+    data = an.simulate(
+        an.Annotator(an.Tabular([0.0, 0.5, 1.0, 2.0]), an.Luce()), an.Design(items, annotators=300), seed=3
+    )
+    found = an.fit(an.Annotator(an.Tabular(4), an.Luce()), data, objective=an.IPO(0.5))
+    h = np.asarray(data.menu)
+    won = np.where(np.asarray(data.answer) == 0, h[:, 0], h[:, 1])
+    lost = np.where(np.asarray(data.answer) == 0, h[:, 1], h[:, 0])
+    incidence = np.zeros((data.rows, 4))
+    incidence[np.arange(data.rows), won] += 1
+    incidence[np.arange(data.rows), lost] -= 1
+    expected = np.linalg.lstsq(incidence, np.ones(data.rows), rcond=None)[0]  # 1 / (2 tau) = 1
+    got = found.population.utility.values.detach().numpy()
+    assert np.allclose(got - got.mean(), expected - expected.mean(), atol=1e-9)
+
+
+def test_linear_utilities():
+    items = an.Items.normal(6, dim=2, seed=1)
+    truth = an.Annotator(an.Linear([1.0, -0.5]), an.Luce())
+    found = an.project(an.Annotator(an.Linear(2), an.Luce()), truth, an.Design(items), objective=an.IPO(0.5))
+    law = an.law(truth, an.Design(items))
+    x = items.features[law.menu[:, 0]] - items.features[law.menu[:, 1]]
+    p = law.given_menus.marginal()[:, 0]
+    expected = torch.linalg.lstsq(x, ((p - 0.5) / 0.5)[:, None]).solution[:, 0]
+    assert torch.allclose(found.population.utility.weights, expected, atol=1e-9)
+
+
+def test_pieces_that_never_meet_are_named():
+    truth = an.Annotator(an.Tabular([0.0, 1.0, 0.0, 1.0]), an.Luce())
+    design = an.Design(an.Items(names=["a", "b", "c", "d"]), menus=[[0, 1], [2, 3]])
+    with pytest.raises(NotIdentifiedError, match="never compared"):
+        an.project(an.Annotator(an.Tabular(4), an.Luce()), truth, design, objective=an.IPO(1.0))
+
+
+def test_combinations_without_a_meaning_are_refused():
+    items = an.Items(n=4)
+    truth = an.Annotator(an.Tabular(4), an.Luce())
+    two = an.Mixture([an.Annotator(an.Tabular(4), an.Luce()) for _ in range(2)])
+    with pytest.raises(an.NoProjectionError):
+        an.project(truth, truth, an.Design(items, menu_size=3), objective=an.IPO(1.0))
+    with pytest.raises(an.NoProjectionError):
+        an.project(two, truth, an.Design(items), objective=an.IPO(1.0))

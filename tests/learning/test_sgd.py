@@ -1,0 +1,255 @@
+"""Training by Adam: agreement with exact solvers, batches with single runs, resumption, early stopping, refusals."""
+
+import copy
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import annosim as an
+from annosim.errors import ArgumentError, DeviceError, FileReadError, TrainingError
+from annosim.learning.batches import rows_of, shuffled_batches
+from annosim.learning.sgd import Adam, train
+from annosim.learning.stacked import with_cached_references
+from annosim.random import child_seed
+
+
+@pytest.fixture(scope="module")
+def world():
+    items = an.Items.grid(-3.0, 3.0, 31)
+    truth = an.Annotator(an.Linear([1.0]), an.Luce())
+    return items, truth, an.Design(items, annotators=600)
+
+
+def network(seed=0, dtype=torch.float32):
+    return an.Annotator(an.Network([8, 8], dim=1, seed=seed, dtype=dtype), an.Luce())
+
+
+def test_adam_on_a_linear_model_finds_the_maximum_likelihood_estimate(world):
+    items, truth, design = world
+    data = an.simulate(truth, design, seed=1)
+    model = an.Annotator(an.Linear([0.0]), an.Luce())
+    exact = an.fit(model, data)
+    done = train(model, data, options=Adam(steps=600, lr=4e-2, tolerance=1e-9))
+    assert torch.allclose(done.populations[0].vector(), exact.population.vector(), atol=1e-5)
+    assert -float(done.loss[0]) * data.rows == pytest.approx(exact.log_likelihood, rel=1e-9)
+
+
+def test_fit_sends_networks_to_adam_and_reports_the_schedule(world):
+    items, truth, design = world
+    found = an.fit(network(), an.simulate(truth, design, seed=1), steps=50, lr=1e-2)
+    assert (found.solver, found.stopped_by, found.iterations) == ("adam", "schedule", 50)
+    assert not found.converged
+    assert found.log_likelihood == pytest.approx(-found.objective * 600)
+    with pytest.raises(ArgumentError, match="Adam takes"):
+        an.fit(network(), an.simulate(truth, design, seed=1), stepz=50)
+
+
+def test_the_gradient_stops_a_converged_run(world):
+    items, truth, design = world
+    model = an.Annotator(an.Linear([0.0]), an.Luce())
+    done = train(model, an.simulate(truth, design, seed=1), options=Adam(steps=5000, lr=5e-2, tolerance=1e-5))
+    assert done.stopped_by == "gradient"
+    assert done.steps < 5000
+    assert float(done.gradient_norm) < 2e-5
+
+
+@pytest.mark.parametrize("batch", [None, 64])
+def test_replicates_and_starts_trained_at_once_equal_runs_one_by_one(world, batch):
+    items, truth, design = world
+    data = an.simulate(truth, design, seed=2, replicates=3)
+    options = Adam(steps=30, lr=1e-2, batch=batch)
+    model = network(dtype=torch.float64)
+    together = train(model, data, options=options, starts=2, seed=5)
+    assert len(together.populations) == 6
+    for r in range(3):
+        for s in range(2):
+            begin = model if s == 0 else model.like(child_seed(5, f"start {s}"))
+            alone = train(begin, data[r], options=options, seed=5)
+            assert torch.allclose(together.populations[2 * r + s].vector(), alone.populations[0].vector(), atol=1e-10)
+            assert float(together.loss[2 * r + s]) == pytest.approx(float(alone.loss[0]), abs=1e-12)
+
+
+def test_pairs_merged_or_row_by_row_give_one_loss_and_gradient(world):
+    from annosim.learning import sgd
+
+    items, truth, design = world
+    data = an.simulate(truth, design, seed=3)
+    for model in (network(dtype=torch.float64), an.Mixture([network(1, torch.float64), network(2, torch.float64)])):
+        run = sgd._Run(model, data, an.NLL(), None, Adam(steps=1), 1, 0, None)
+        merged = run.full_gradient()
+        rows = rows_of(data, an.NLL(), run.rows.view.items)
+        object.__setattr__(rows, "single", False)  # as if annotators had several rows: the general path
+        run.rows = rows
+        assert rows.pairs is None
+        general = run.full_gradient()
+        assert all(torch.allclose(a, b, atol=1e-12) for a, b in zip(merged, general, strict=True))
+
+
+def test_a_mixture_sums_an_annotators_answers_before_it_averages_over_types(world):
+    items, truth, design = world
+    two = an.Mixture([an.Annotator(an.Linear([w]), an.Luce()) for w in (1.0, -1.0)], [0.3, 0.7])
+    data = an.simulate(two, an.Design(items, annotators=50, questions=4), seed=0)
+    from annosim.learning.likelihood import log_likelihood
+
+    done = train(two, data, options=Adam(steps=1, lr=1e-12))
+    assert -float(done.loss[0]) * 50 == pytest.approx(log_likelihood(two, data), rel=1e-9)
+
+
+def test_rankings_and_menus_of_three_with_pads():
+    items = an.Items.normal(6, dim=2, seed=0)
+    menus = [[0, 1, 2], [3, 4, -1], [5, 0, 3]]
+    truth = an.Annotator(an.Linear([1.0, -1.0]), an.Luce())
+    for feedback in ("choice", "ranking"):
+        data = an.simulate(truth, an.Design(items, menus=menus, feedback=feedback, annotators=40), seed=0)
+        model = an.Annotator(an.Linear([0.0, 0.0]), an.Luce())
+        done = train(model, data, options=Adam(steps=400, lr=6e-2))
+        assert float(-done.loss[0] * data.rows) == pytest.approx(an.fit(model, data).log_likelihood, abs=1e-4)
+
+
+def test_constraints_hold_while_training(world):
+    items, truth, design = world
+    model = an.Mixture([network(0), network(1)], weights=[0.9, 0.1])
+    done = train(model, an.simulate(truth, design, seed=0), options=Adam(steps=20, lr=0.5))
+    weights = done.populations[0].weights
+    assert float(weights.detach().sum()) == pytest.approx(1.0)
+    assert bool((weights > 0).all())
+
+
+def test_slic_with_a_forward_kl_comes_near_its_projection():
+    items = an.Items.grid(-10.0, 10.0, 41)
+    pi0 = an.truncated_normal(0.0, 5.0)
+    truth = an.Annotator(an.truncated_normal(1.0, 2.0), an.Luce())
+    design = an.Design(items, annotators=4000, proposal=pi0)
+    model = an.Annotator(an.LogDensity(an.Tabular(items.n)), an.Luce())
+    parts = {"objective": an.SLiC(1.0), "regulariser": an.ForwardKL(pi0, 1.0)}
+    data = an.simulate(truth, design, seed=0)
+    exact = an.fit(model, data, **parts)
+    done = train(model, data, **parts, options=Adam(steps=1000, lr=2e-2))
+    assert float(done.loss[0]) == pytest.approx(exact.objective, abs=1e-4)
+    assert float(done.loss[0]) >= exact.objective - 1e-9
+
+
+@pytest.mark.parametrize("batch", [None, 100])
+def test_a_killed_run_resumes_and_ends_as_if_nothing_had_happened(world, tmp_path, monkeypatch, batch):
+    items, truth, design = world
+    data = an.simulate(truth, design, seed=4)
+    whole = train(network(), data, options=Adam(steps=40, lr=1e-2, batch=batch))
+    from annosim.learning import sgd
+
+    options = Adam(steps=40, lr=1e-2, batch=batch, checkpoint=tmp_path / "run.pt", checkpoint_every=15)
+    original = sgd._Run.one_step
+
+    def killed(self):
+        if self.step == 22:
+            raise KeyboardInterrupt
+        return original(self)
+
+    monkeypatch.setattr(sgd._Run, "one_step", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train(network(), data, options=options)
+    monkeypatch.setattr(sgd._Run, "one_step", original)
+    resumed = train(network(), data, options=options)
+    assert torch.equal(resumed.populations[0].vector(), whole.populations[0].vector())
+    assert torch.equal(resumed.log.losses(), whole.log.losses())
+    with pytest.raises(ArgumentError, match="another run"):
+        train(network(), data, options=Adam(steps=41, lr=1e-2, batch=batch, checkpoint=tmp_path / "run.pt"))
+    (tmp_path / "run.pt").write_bytes(b"nonsense")
+    with pytest.raises(FileReadError, match=r"run\.pt"):
+        train(network(), data, options=options)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["run.pt"]
+
+
+def test_every_step_is_in_the_log(world, tmp_path):
+    items, truth, design = world
+    data = an.simulate(truth, design, seed=4)
+    options = Adam(steps=12, lr=1e-2, warmup=4, held_out=0.2, evaluate_every=3, log=tmp_path / "log.parquet")
+    done = train(network(), data, options=options)
+    log = pd.read_parquet(tmp_path / "log.parquet")
+    assert list(log["step"]) == list(range(12))
+    assert np.allclose(log["loss"], done.log.losses()[:, 0])
+    assert np.allclose(log["learning_rate"], [options.rate(s) for s in range(12)])
+    assert log["held_out"].notna().sum() == 4
+
+
+def test_early_stopping_gives_back_the_best_parameters(world):
+    items, truth, design = world
+    noise = an.simulate(an.Annotator(an.Tabular(31), an.Luce()), an.Design(items, annotators=60), seed=0)
+    wide = an.Annotator(an.Network([64, 64], dim=1), an.Luce())
+    done = train(wide, noise, options=Adam(steps=2000, lr=3e-2, held_out=0.5, patience=3, evaluate_every=10))
+    assert done.stopped_by == "held out"
+    assert done.steps < 2000
+    best = min(float(v) for v in done.log.held_out.values())
+    assert float(done.held_out_loss) == pytest.approx(best, rel=1e-6)
+
+
+def test_a_loss_that_is_not_finite_stops_and_saves_the_batch(world, tmp_path):
+    items, truth, design = world
+    model = network()
+    with torch.no_grad():
+        next(model.parameters()).fill_(float("nan"))
+    options = Adam(steps=5, checkpoint=tmp_path / "run.pt")
+    with pytest.raises(TrainingError, match="not finite at step 0"):
+        train(model, an.simulate(truth, design, seed=0), options=options)
+    saved = torch.load(tmp_path / "bad-batch-step-0.pt", weights_only=True)
+    assert saved["menu"].shape == (600, 2)
+
+
+def test_accumulated_gradients_equal_one_large_batch(world):
+    items, truth, design = world
+    data = an.simulate(truth, design, seed=6)
+    model = network(dtype=torch.float64)
+    small = train(model, data, options=Adam(steps=1, lr=1e-2, batch=100, accumulate=6))
+    large = train(model, data, options=Adam(steps=1, lr=1e-2, batch=600))
+    assert torch.allclose(small.populations[0].vector(), large.populations[0].vector(), atol=1e-9)
+
+
+def test_half_precision_networks_keep_a_float_loss(world):
+    items, truth, design = world
+    data = an.simulate(truth, design, seed=6)
+    full = train(network(), data, options=Adam(steps=30, lr=1e-2))
+    half = train(network(), data, options=Adam(steps=30, lr=1e-2, precision="bfloat16"))
+    assert half.loss.dtype == torch.float64
+    assert float(half.loss) == pytest.approx(float(full.loss), abs=0.02)
+
+
+def test_references_are_evaluated_once():
+    items = an.Items.grid(-1.0, 1.0, 11)
+    calls = []
+
+    def log_density(x):
+        calls.append(1)
+        return -(x[:, 0] ** 2)
+
+    rule = an.Lapse(an.PBDE.dpo(2.0, an.LogDensity(log_density)), 0.1)
+    model = an.Annotator(an.LogDensity(an.Network([4], dim=1)), rule)
+    cached = with_cached_references(copy.deepcopy(model), items)
+    count = len(calls)
+    assert torch.allclose(cached.index(items), model.index(items))
+    cached.index(items)
+    assert len(calls) == count + 1  # the original's own call
+
+
+def test_every_annotator_is_in_one_batch_of_an_epoch():
+    parts = shuffled_batches(103, 10, seed=3, epoch=2)
+    assert sorted(torch.cat(parts).tolist()) == list(range(103))
+    assert torch.equal(torch.cat(parts), torch.cat(shuffled_batches(103, 10, seed=3, epoch=2)))
+
+
+@pytest.mark.parametrize(
+    "bad", [{"steps": 0}, {"lr": 0.0}, {"lr": float("nan")}, {"batch": 0}, {"held_out": 1.0}, {"precision": "half"}]
+)
+def test_bad_options_are_named(bad):
+    with pytest.raises(ArgumentError, match=next(iter(bad))):
+        Adam(**bad)
+
+
+def test_logit_objectives_on_a_mixture_and_missing_devices_are_refused(world):
+    items, truth, design = world
+    data = an.simulate(truth, design, seed=0)
+    with pytest.raises(ArgumentError, match="mixture of 2 types"):
+        train(an.Mixture([network(0), network(1)]), data, objective=an.IPO(1.0))
+    if not torch.cuda.is_available():
+        with pytest.raises(DeviceError, match="cuda"):
+            train(network(), data, device="cuda")

@@ -1,0 +1,53 @@
+"""The density-estimation study: its exact numbers, and a tiny run through all of its pieces."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from annosim.study import load_study
+
+FOLDER = Path(__file__).parents[2] / "studies" / "density_estimation"
+
+
+@pytest.fixture(scope="module")
+def study():
+    return load_study(FOLDER)
+
+
+@pytest.fixture(scope="module")
+def toy(study):
+    import sys
+
+    return sys.modules["annosim_study_density_estimation"].toy
+
+
+@pytest.mark.parametrize(
+    ("experiment", "value", "left", "right"),
+    [("E1", 0.0, 0.6383, 0.2394), ("E2", 1.0, 0.6444, 0.2427), ("E2", 4.0, 0.2070, 0.1646), ("E4", 0.25, 0.2052, 0.1621),
+     ("E6", 0.1, 0.521, 0.248), ("E6", 0.5, 0.148, 0.130)],
+)  # fmt: skip
+def test_projections_have_the_peaks_of_the_paper(toy, experiment, value, left, right):
+    found = toy.exact(experiment, value, points=401)
+    assert found["left_peak"] == pytest.approx(left, abs=1e-3)
+    assert found["right_peak"] == pytest.approx(right, abs=1e-3)
+    assert found["tv"] < 1e-6
+
+
+def test_a_dpo_annotator_is_recovered_by_dpo(toy):
+    found = toy.exact("E3", 4.0, points=401)
+    assert np.abs(found["projected"] - found["star"]).max() < 1e-6
+
+
+@pytest.mark.parametrize("preset", ["quick", "paper"])
+def test_every_preset_plans_its_cells_and_statements(study, preset):
+    cells = study.plan(preset)
+    assert len({c.title for c in cells}) == len(cells)
+    assert len(study.statements(preset)) > 20
+
+
+def test_one_network_cell_runs(toy):
+    begin = toy.pretrained(points=41, steps=50, width=8, depth=2, seed=0)
+    found = toy.network("E2", 1.0, 41, 256, 20, 1e-2, 8, 2, begin, seed=1, device="cpu")
+    assert 0 < found["tv"] < 1
+    assert found["learned"].shape == (41,)
