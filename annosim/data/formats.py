@@ -86,7 +86,7 @@ _LIST = [
     Format("kto", "trl:read_kto", "TRL unpaired preferences: prompt, completion, label", (), "trl:write_trl"),
     Format("ukp", "ukp:read_ukp", "UKPConvArg1: votes and arguments in a directory"),
     Format("long", "long:read_long", "CSV, a row per choice situation and alternative (xlogit, choice-learn)", (), "long:write_long"),
-    Format("wide", "frames:read_frame", "CSV of data.to_frame(), wide or long", (), "frames:write_frame"),
+    Format("wide", "framecsv:read_frame", "CSV of data.to_frame(), wide or long", (), "framecsv:write_frame"),
     Format("parquet", "shards:read_parquet", "annosim's own parquet file, or a directory of shards", (".parquet",), "parquet:write_parquet"),
 ]  # fmt: skip
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from annosim.data.files import atomic_text, read_table
 from annosim.errors import ArgumentError, DataError
 from annosim.feedback import Feedback
 from annosim.items import Items
@@ -17,7 +15,7 @@ from annosim.items import Items
 if TYPE_CHECKING:
     from annosim.data.preferences import PreferenceData
 
-__all__ = ["from_frame", "read_frame", "to_frame", "write_frame"]
+__all__ = ["from_frame", "to_frame"]
 
 _SHARED = ("replicate", "annotator", "prompt", "order", "weight")
 _KEY = "annosim"
@@ -47,44 +45,6 @@ def from_frame(
         f"from_frame: columns {list(map(str, frame.columns))[:12]}: neither wide (item_0, item_1, ..., answer) "
         "nor long (row, position, item, answer)"
     )
-
-
-def read_frame(
-    path: str | os.PathLike[str], feedback: str = "choice", grades: int | None = None, depth: int | None = None
-) -> PreferenceData:
-    """A CSV file of :meth:`PreferenceData.to_frame` (a CSV does not remember the kind of answer).
-
-    Args:
-        path: the file.
-        feedback: kind of answer.
-        grades, depth: of ratings and of ``top`` answers; by default the most that is found.
-
-    Raises:
-        FileReadError: missing, unreadable or empty file.
-        DataError: neither layout, or values out of range.
-    """
-    table = read_table(path)
-    frame = pd.DataFrame(table.others([]))
-    for name in frame.columns:
-        if name.startswith(("item", "annotator", "prompt")) and frame[name].dtype.kind not in "iu":
-            frame[name] = frame[name].astype(object)
-        if name.startswith("tied_"):
-            known = frame[name].isin(["True", "False", "1", "0", 1, 0])
-            table.problems.where(
-                ~known.to_numpy(),
-                lambda r, n=name: f"{n} {frame[n].iloc[r]!r} is not True or False",  # type: ignore[misc]
-            )
-            frame[name] = frame[name].isin(["True", "1", 1])
-    table.problems.report("write True or False")
-    kind: Any = feedback
-    if grades is not None or depth is not None:
-        kind = Feedback(feedback, depth=depth, grades=grades)
-    return from_frame(frame, feedback=kind)
-
-
-def write_frame(data: PreferenceData, path: str | os.PathLike[str], layout: str = "wide") -> None:
-    """Write :meth:`PreferenceData.to_frame` as CSV; atomic."""
-    atomic_text(path, to_frame(data, layout).to_csv(index=False, lineterminator="\n"))
 
 
 # ---- wide ----------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import annosim as an
-from annosim.data import arena, crowdkit, evalica, frames, long, pairs, preflib, scottish, trl
+from annosim.data import arena, crowdkit, evalica, framecsv, long, pairs, preflib, scottish, trl
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -39,10 +39,10 @@ CASES = {
     "tiny.toc": (an.read_preflib, preflib.write_preflib),
     "tiny.toi": (an.read_preflib, preflib.write_preflib),
     "ward.csv": (an.read_scottish, scottish.write_scottish),
-    "frame_wide.csv": (lambda p: frames.read_frame(p, feedback="ranking"), frames.write_frame),
+    "frame_wide.csv": (framecsv.read_frame, framecsv.write_frame),
     "frame_long.csv": (
-        lambda p: frames.read_frame(p, feedback="ranking"),
-        lambda d, p: frames.write_frame(d, p, layout="long"),
+        framecsv.read_frame,
+        lambda d, p: framecsv.write_frame(d, p, layout="long"),
     ),
 }
 
@@ -149,5 +149,5 @@ def test_long_choices():
 
 def test_parquet_of_an_earlier_day_is_still_read():
     data = an.read_parquet(GOLDEN / "votes.parquet")
-    wide = frames.read_frame(GOLDEN / "frame_wide.csv", feedback="ranking")
+    wide = framecsv.read_frame(GOLDEN / "frame_wide.csv")
     assert data.equals(wide) and data.truth["type"].tolist() == [1, 0]

@@ -11,7 +11,7 @@ from hypothesis import assume, given, settings
 
 import annosim as an
 from annosim.checks import strategies as st
-from annosim.data import arena, choix, crowdkit, evalica, long, pairs, preflib, trl
+from annosim.data import arena, choix, crowdkit, evalica, framecsv, long, pairs, preflib, trl
 from annosim.data.same import differences
 from annosim.feedback import KINDS
 
@@ -197,3 +197,31 @@ def test_replicates_come_back(tmp_path):
     assert differences(data, an.read_parquet(tmp_path / "r.parquet"), truth=True) == []
     for layout in ("wide", "long"):
         assert differences(data, an.PreferenceData.from_frame(data.to_frame(layout), items=data.items)) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=25)
+@given(draw=st.hs.data())
+def test_csv_of_frames(kind, folder, draw):
+    """A CSV keeps names and no codes: the same answers under the names in order of first appearance."""
+    data = draw.draw(st.encoded_data(kind=kind)).with_(columns={})
+    for layout in ("wide", "long"):
+        framecsv.write_frame(data, folder / "f.csv", layout)
+        back = framecsv.read_frame(folder / "f.csv")
+        assert back.feedback == data.feedback
+        shown = lambda d: [[n for n in row if n is not None] for row in by_name(d)["menu"]]  # noqa: E731
+        assert shown(back) == shown(data)
+        assert by_name(back, "annotator", "prompt", "weight", "order") == by_name(data, "annotator", "prompt", "weight", "order")  # fmt: skip
+        assert _answers(back) == _answers(data)
+
+
+def _answers(data):
+    answer = data.answer if data.answer.ndim == 2 else data.answer[:, None]
+    tied = np.zeros((data.rows, data.menu_size - 1), bool) if data.tied is None else data.tied
+    filled = (data.menu >= 0).sum(1)
+    keep = [
+        row[: n if data.feedback.kind == "rating" else None].tolist() for row, n in zip(answer, filled, strict=True)
+    ]
+    if data.feedback.kind != "rating":
+        keep = [[p for p in row if p >= 0] for row in keep]
+    return keep, [np.flatnonzero(row).tolist() for row in tied]
