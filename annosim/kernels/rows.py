@@ -16,6 +16,7 @@ from annosim.designs import Design
 from annosim.kernels import reference, threads
 from annosim.kernels.dispatch import Path, choose
 from annosim.populations import Annotator, Population
+from annosim.random import check_seed
 from annosim.rules.base import View
 
 __all__ = ["Block", "Source"]
@@ -62,7 +63,7 @@ class Source:
     def __init__(
         self, population: Population, design: Design, seed: int, path: str = "auto", threads: int | None = None
     ):
-        self.population, self.design, self.seed = population, design, seed
+        self.population, self.design, self.seed = population, design, check_seed(seed)
         self.threads = threads
         leaves = population.leaves()
         self.num_leaves = len(leaves)

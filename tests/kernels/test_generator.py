@@ -1,0 +1,102 @@
+"""The compiled generator and its helpers, bit by bit and at the extremes."""
+
+import numpy as np
+import pytest
+from scipy import special
+
+numba = pytest.importorskip("numba")
+
+from annosim.kernels.generator import BLOCK, fill_words, uniform52, word_at  # noqa: E402
+from annosim.kernels.luce import choose, choose_pair, exponential  # noqa: E402
+from annosim.kernels.menus import guide_table, inverse_index  # noqa: E402
+from annosim.kernels.tastes import normal_quantile  # noqa: E402
+from annosim.random import STREAMS, uniform53, words  # noqa: E402
+
+LAST = 2**32 - 1
+KEY = np.uint64(2**64 - 5)
+
+
+@pytest.mark.parametrize("group", [0, 1, 2**26 - 1, 2**40])
+def test_compiled_words_are_the_library_s_words(group):
+    out = np.empty(256, np.uint32)
+    fill_words(out, group, KEY, STREAMS["habit"], 3, 7)
+    entity = group * 64 + np.arange(256)
+    assert np.array_equal(out, words(int(KEY), "habit", entity, 3, 7))
+    assert [word_at(e, KEY, STREAMS["habit"], 3, 7) for e in entity[:70]] == out[:70].tolist()
+
+
+def test_two_words_make_the_library_s_uniform():
+    high, low = words(5, "answer", np.arange(20), 0), words(5, "answer", np.arange(20), 1)
+    ours = [uniform52(np.uint32(h), np.uint32(w)) for h, w in zip(high, low, strict=True)]
+    assert ours == uniform53(5, "answer", np.arange(20), 0).tolist()
+
+
+@numba.njit
+def _exponentials(w):
+    out = np.empty(len(w))
+    for i in range(len(w)):
+        out[i] = exponential(w[i])
+    return out
+
+
+def test_exponentials_from_the_smallest_to_the_largest_uniform():
+    w = np.r_[np.arange(2000), LAST - np.arange(2000), np.arange(0, 2**32, 2**20 - 3)].astype(np.uint32)
+    complement = (2.0**32 - w.astype(np.float64) - 0.5) / 2**32  # exact: 33 bits
+    u = (w.astype(np.float64) + 0.5) / 2**32
+    exact = np.where(u > 0.5, -np.log1p(-complement), -np.log(u))
+    assert np.abs(_exponentials(w) / exact - 1).max() < 1e-9
+
+
+def test_normal_quantiles():
+    p = np.r_[np.logspace(-16, -1, 300), np.linspace(0.001, 0.999, 301), 1 - np.logspace(-15, -1, 100)]
+    assert np.abs(np.array([normal_quantile(x) for x in p]) - special.ndtri(p)).max() < 1e-13
+
+
+def _pairs(odds: float, w: list[int], kernel=choose_pair) -> list[int]:
+    """Answers to pairs with odds ``odds : 1`` at given high words."""
+    value = np.ones((2, BLOCK))
+    value[0] = odds
+    padded = np.zeros(BLOCK, np.uint32)
+    padded[: len(w)] = w
+    out = np.empty(BLOCK, np.int8)
+    kernel(value, padded, out, 0, np.uint64(0), 0)
+    return out[: len(w)].tolist()
+
+
+@pytest.mark.parametrize("kernel", [choose_pair, choose])
+class TestThresholds:
+    def test_equal_utilities_split_the_words_in_half(self, kernel):
+        assert _pairs(1.0, [0, 2**31 - 1, 2**31, LAST], kernel) == [0, 0, 1, 1]
+
+    def test_an_event_of_probability_1e_8_has_its_42_words(self, kernel):
+        odds = 1e-8 / (1 - 1e-8)  # 42.95 of the 2**32 words choose the first
+        assert _pairs(odds, list(range(42)), kernel) == [0] * 42
+        assert _pairs(odds, [43, 44, 10**6, LAST], kernel) == [1] * 4
+        assert _pairs(1 / odds, [LAST - i for i in range(42)], kernel) == [1] * 42
+        assert _pairs(1 / odds, [LAST - 43, LAST - 44, 0], kernel) == [0] * 3
+
+    def test_inside_the_cell_of_the_threshold_the_second_word_decides(self, kernel):
+        """Word 42 is below the threshold 42.95 with probability 0.95 over its second words."""
+        odds = 1e-8 / (1 - 1e-8)
+        answers = np.array(_pairs(odds, [42] * BLOCK, kernel))
+        low = words(0, "answer", np.arange(BLOCK), 1)
+        expected = (42 + (low.astype(float) + 0.5) / 2**32) / 2**32 >= 1e-8
+        assert np.array_equal(answers, expected)
+        assert 0 < answers.sum() < BLOCK / 4
+
+    def test_a_difference_of_50_is_certain_at_this_resolution(self, kernel):
+        assert _pairs(np.exp(50.0), [0, 1, LAST - 1, LAST], kernel) == [0] * 4
+        assert _pairs(np.exp(-50.0), [0, 1, LAST - 1, LAST], kernel) == [1] * 4
+
+
+def test_guided_inversion_is_the_binary_search():
+    rng = np.random.default_rng(0)
+    for n in (1, 2, 3, 1000):
+        mass = rng.random(n) ** 4
+        mass[rng.random(n) < 0.3] = 0
+        mass[rng.integers(n)] = 1
+        cdf = np.cumsum(mass / mass.sum())
+        out = np.empty(640, np.int64)
+        inverse_index(out, 3, cdf, guide_table(cdf), STREAMS["menu"], 2, np.uint64(1), 0)
+        u = (words(1, "menu", 192 + np.arange(640), 2).astype(float) + 0.5) / 2**32
+        assert np.array_equal(out, np.minimum(np.searchsorted(cdf, u * cdf[-1], side="right"), n - 1))

@@ -1,0 +1,297 @@
+"""simulate: seeds are addresses, draws follow the law, counts and shards are the same data."""
+
+import json
+
+import numpy as np
+import pytest
+from scipy import stats
+
+import annosim as an
+from annosim.errors import AnswerKindError, ArgumentError
+from annosim.kernels import rows
+from annosim.rules.habits import Lapse
+from annosim.simulate import simulate, simulate_like
+from annosim.streaming import Stream
+
+#: probability that one test fails by chance
+ALARM = 1e-8
+ITEMS = an.Items.normal(12, 2, seed=0)
+
+
+def people(rule=None):
+    rule = rule or an.Luce()
+    return an.Mixture(
+        [an.Annotator(an.Linear(w), rule) for w in ([1.0, 0.0], [0.0, -1.0], [1.0, 1.0])], [0.5, 0.3, 0.2]
+    )
+
+
+def same(a, b, rows=slice(None)):
+    assert np.array_equal(a.menu[..., rows, :], b.menu[..., rows, :])
+    axis = a.menu.ndim - 2
+    assert np.array_equal(
+        np.take(a.answer, np.arange(a.rows)[rows], axis), np.take(b.answer, np.arange(a.rows)[rows], axis)
+    )
+
+
+DESIGNS = {
+    "pairs": an.Design(ITEMS, annotators=1000),
+    "blocks": an.Design(ITEMS, annotators=333, questions=3, menu_size=3),
+    "rankings": an.Design(ITEMS, annotators=333, questions=3, menu_size=4, feedback="ranking"),
+    "overlap": an.Design(ITEMS, annotators=334, questions=3, overlap=2),
+}
+
+
+@pytest.mark.parametrize("path", ["auto", "reference"])
+@pytest.mark.parametrize("name", DESIGNS)
+class TestAddresses:
+    def test_threads_and_chunks_change_nothing(self, name, path, monkeypatch):
+        data = simulate(people(), DESIGNS[name], seed=1, path=path, threads=1)
+        for chunk, threads in ((64, 3), (128, 1), (192, 2)):
+            monkeypatch.setattr(rows, "CHUNK", chunk)
+            same(data, simulate(people(), DESIGNS[name], seed=1, path=path, threads=threads))
+
+    def test_chunks_that_begin_anywhere_change_nothing(self, name, path, monkeypatch):
+        data = simulate(people(), DESIGNS[name], seed=1, path=path)
+        monkeypatch.setattr(rows, "CHUNK", 50)
+        same(data, simulate(people(), DESIGNS[name], seed=1, path=path))
+
+    def test_a_longer_run_begins_with_the_shorter(self, name, path):
+        design = DESIGNS[name]
+        short, long = (simulate(people(), design.with_(annotators=n), seed=2, path=path) for n in (100, 250))
+        first = slice(0, short.rows)
+        assert np.array_equal(short.menu, long.menu[first]) and np.array_equal(short.answer, long.answer[first])
+        assert np.array_equal(short.truth["type"], long.truth["type"][:100])
+
+    def test_replicate_r_of_many_equals_replicate_r(self, name, path):
+        design = DESIGNS[name].with_(annotators=60)
+        many = simulate(people(), design, seed=3, replicates=3, path=path)
+        assert many.replicates == 3
+        for r in range(3):
+            one = simulate(people(), design, seed=3, replicate=r, path=path)
+            same(many[r], one)
+            assert np.array_equal(many[r].truth["type"], one.truth["type"])
+
+    def test_any_sharding_gives_the_same_data(self, name, path):
+        design = DESIGNS[name]
+        data = simulate(people(), design, seed=4, path=path)
+        for size in (1, 200, 10**6):
+            stream = Stream(people(), design, seed=4, shard_rows=size, path=path)
+            shards = [stream.shard(s) for s in reversed(range(len(stream)))][::-1]
+            assert np.array_equal(np.concatenate([s.menu for s in shards]), data.menu)
+            assert np.array_equal(np.concatenate([s.answer for s in shards]), data.answer)
+            assert np.array_equal(np.concatenate([s.truth["type"] for s in shards]), data.truth["type"])
+
+    def test_a_habit_leaves_menus_types_and_other_answers(self, name, path):
+        plain = simulate(people(), DESIGNS[name], seed=5, path=path)
+        habit = simulate(people(Lapse(an.Luce(), 0.25)), DESIGNS[name], seed=5, path=path)
+        assert np.array_equal(plain.menu, habit.menu)
+        assert np.array_equal(plain.truth["type"], habit.truth["type"])
+        changed = (plain.answer != habit.answer).reshape(plain.rows, -1).any(-1).mean()
+        assert 0 < changed < 0.3
+
+
+def test_seeds_are_unrelated():
+    a, b = (simulate(people(), DESIGNS["pairs"].with_(annotators=20_000), seed=s) for s in (0, 1))
+    agree = int((a.answer == b.answer).sum())
+    share = a.answer.mean() * b.answer.mean() + (1 - a.answer.mean()) * (1 - b.answer.mean())
+    assert stats.binomtest(agree, a.rows, float(share)).pvalue > ALARM
+
+
+LAWS = {
+    "choice": {"menu_size": 3},
+    "ranking": {"menu_size": 3, "feedback": "ranking"},
+    "top": {"menu_size": 4, "feedback": "top", "depth": 2, "items": an.Items.normal(4, 2)},
+}
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_draws_follow_the_law(name):
+    """Exact binomial tests of every (menu, answer), Bonferroni over cells."""
+    design = an.Design(**({"items": an.Items.normal(5, 2, seed=1), "annotators": 200_000} | LAWS[name]))
+    _against_law(simulate(people(), design, seed=6), design)
+
+
+def _against_law(data, design, weight=None):
+    law = an.law(people(), design)
+    expected = law.marginal().detach().numpy()
+    base = design.items.n ** np.arange(design.menu_size)
+    place = {int(m @ base): i for i, m in enumerate(law.menu.numpy())}
+    answers = {bytes(a.tobytes()): i for i, a in enumerate(law.space.answer)}
+    counts = np.zeros(expected.shape, dtype=np.int64)
+    given = data.answer.reshape(data.rows, -1)
+    menus = np.array([place[int(m)] for m in data.menu.astype(np.int64) @ base])
+    said = np.array([answers[np.ascontiguousarray(a).tobytes()] for a in given])
+    np.add.at(counts, (menus, said), 1 if weight is None else weight.astype(np.int64))
+    total = int(counts.sum())
+    p = np.array(
+        [stats.binomtest(int(c), total, float(q)).pvalue for c, q in zip(counts.flat, expected.flat, strict=True)]
+    )
+    assert p.min() >= ALARM / p.size
+
+
+class TestCounts:
+    def test_counts_follow_the_law(self):
+        design = an.Design(an.Items.normal(5, 2, seed=1), menu_size=3, annotators=10**7)
+        data = simulate(people(), design, seed=0, counts=True)
+        assert data.weight.sum() == 10**7 and data.settings["counts"]
+        _against_law(data, design, data.weight)
+
+    def test_blocks_of_a_mixture(self):
+        design = an.Design(an.Items.normal(3, 2), annotators=10**6, questions=2)
+        data = simulate(people(), design, seed=1, counts=True)
+        law = an.law(people(), design)
+        assert data.annotator_weight.sum() == 10**6
+        share = law.probabilities.detach().numpy()
+        full = simulate(people(), design.with_(annotators=20_000), seed=1).counts()
+        assert data.num_annotators <= len(share) and full.num_annotators <= len(share)
+        # the share of annotators who gave the same position twice, against the law
+        block = data.answer.reshape(-1, 2)
+        agree = int(data.annotator_weight[block[:, 0] == block[:, 1]].sum())
+        exact = share[law.outcomes[:, 0, 1] == law.outcomes[:, 1, 1]].sum()
+        assert stats.binomtest(agree, 10**6, float(exact)).pvalue > ALARM
+
+    def test_fixed_menus_are_asked_of_everyone(self):
+        one = an.Annotator(an.Tabular([0.0, 1.0, 2.0]), an.Luce())
+        design = an.Design(an.Items(n=3), menus=[[0, 1], [1, 2]], questions="all", annotators=1000)
+        data = simulate(one, design, seed=0, counts=True)
+        asked = {tuple(m): data.weight[(data.menu == m).all(1)].sum() for m in ([0, 1], [1, 2])}
+        assert asked == {(0, 1): 1000, (1, 2): 1000}
+
+    def test_a_trillion_answers_take_no_longer(self):
+        one = an.Annotator(an.Tabular(np.zeros(50)), an.Luce())
+        data = simulate(one, an.Design(an.Items(n=50), annotators=10**12), counts=True)
+        assert data.weight.sum() == 10**12 and data.rows == 50 * 49 * 2
+
+    def test_replicates_of_counts_differ(self):
+        one = an.Annotator(an.Tabular(np.zeros(3)), an.Luce())
+        a, b = (simulate(one, an.Design(an.Items(n=3)), counts=True, replicate=r) for r in (0, 1))
+        assert not np.array_equal(a.weight, b.weight)
+
+    def test_shared_blocks_of_a_mixture_are_refused(self):
+        with pytest.raises(ArgumentError, match="overlap"):
+            simulate(people(), an.Design(an.Items.normal(3, 2), questions=2, overlap=2), counts=True)
+
+
+class TestShards:
+    design = an.Design(ITEMS, annotators=500, questions=3)
+
+    def test_written_shards_are_the_data(self, tmp_path):
+        shards = simulate(people(), self.design, seed=1, out=tmp_path / "votes", shard_rows=400)
+        data, back = simulate(people(), self.design, seed=1), shards.load()
+        assert len(shards) == 4
+        same(data, back)
+        assert np.array_equal(data.annotator, back.annotator)
+        assert np.array_equal(data.truth["type"], back.truth["type"])
+
+    def test_an_interrupted_run_resumes_at_the_missing_shards(self, tmp_path):
+        out = tmp_path / "votes"
+
+        def stop(done, kept, total):
+            if done > 400:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            simulate(people(), self.design, seed=1, out=out, shard_rows=400, progress=stop, threads=1)
+        assert not (out / "shards.json").exists()
+        there = {p: p.stat().st_mtime_ns for p in out.glob("part-*.parquet")}
+        assert there
+        told = []
+        shards = simulate(people(), self.design, seed=1, out=out, shard_rows=400, progress=lambda *x: told.append(x))
+        assert all(p.stat().st_mtime_ns == t for p, t in there.items())
+        assert told[0][1] > 0 and told[-1][0] + told[-1][1] == told[-1][2] == self.design.num_rows
+        same(simulate(people(), self.design, seed=1), shards.load())
+
+    def test_a_damaged_shard_is_written_again(self, tmp_path):
+        out = tmp_path / "votes"
+        simulate(people(), self.design, seed=1, out=out, shard_rows=400)
+        (out / "part-000002.parquet").write_bytes(b"PAR1 half")
+        same(
+            simulate(people(), self.design, seed=1),
+            simulate(people(), self.design, seed=1, out=out, shard_rows=400).load(),
+        )
+
+    def test_a_longer_run_keeps_the_shards_of_a_shorter(self, tmp_path):
+        out = tmp_path / "votes"
+        simulate(people(), self.design, seed=1, out=out, shard_rows=400)
+        longer = self.design.with_(annotators=900)
+        kept = []
+        shards = simulate(people(), longer, seed=1, out=out, shard_rows=400, progress=lambda d, k, t: kept.append(k))
+        assert kept[0] >= 3 * 384 // 3 * 3 - 3 * 128
+        same(simulate(people(), longer, seed=1), shards.load())
+
+    @pytest.mark.parametrize("change", [{"seed": 2}, {"shard_rows": 900}, {"replicate": 1}])
+    def test_another_simulation_is_refused(self, tmp_path, change):
+        out = tmp_path / "votes"
+        simulate(people(), self.design, seed=1, out=out, shard_rows=400)
+        with pytest.raises(ArgumentError, match="another simulation"):
+            simulate(people(), self.design, **({"seed": 1, "shard_rows": 400} | change), out=out)
+
+    def test_another_population_is_refused(self, tmp_path):
+        out = tmp_path / "votes"
+        simulate(people(), self.design, seed=1, out=out)
+        with pytest.raises(ArgumentError, match="another simulation"):
+            simulate(people(Lapse(an.Luce(), 1e-6)), self.design, seed=1, out=out)
+
+    def test_a_directory_with_something_else_in_it_is_refused(self, tmp_path):
+        (tmp_path / "note").write_text("mine")
+        with pytest.raises(ArgumentError, match="exists"):
+            simulate(people(), self.design, out=tmp_path)
+        assert [p.name for p in tmp_path.iterdir()] == ["note"]
+
+
+@pytest.mark.slow
+def test_streaming_memory_does_not_grow(tmp_path):
+    """Peak memory of 4e7 rows within 200 MB of that of 1e7: shards are written and forgotten."""
+    import subprocess
+    import sys
+
+    script = (
+        "import sys, resource, json, annosim as an\n"
+        "people = an.Annotator(an.Tabular(100), an.Luce())\n"
+        "an.simulate(people, an.Design(an.Items(n=100), annotators=int(sys.argv[1])), out=sys.argv[2], threads=2)\n"
+        "print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))\n"
+    )
+    peak = [
+        json.loads(
+            subprocess.run(
+                [sys.executable, "-c", script, str(n), str(tmp_path / str(n))], check=True, capture_output=True
+            ).stdout
+        )
+        for n in (10**7, 4 * 10**7)
+    ]
+    assert peak[1] < peak[0] + 200 and peak[1] < 2000
+
+
+class TestArguments:
+    def test_kinds_that_a_rule_does_not_define(self):
+        with pytest.raises(AnswerKindError):
+            simulate(people(), an.Design(ITEMS, feedback="rating", grades=5))
+
+    @pytest.mark.parametrize(
+        "bad",
+        [{"seed": -1}, {"replicates": 0}, {"replicate": -1}, {"path": "gpu"}, {"counts": True, "replicates": 2}],
+        ids=str,
+    )
+    def test_bad_arguments(self, bad):
+        with pytest.raises(ArgumentError):
+            simulate(people(), DESIGNS["pairs"], **bad)
+
+    def test_small_types_and_trusted_data(self):
+        data = simulate(people(), DESIGNS["blocks"], seed=0)
+        assert (data.menu.dtype, data.answer.dtype, data.truth["type"].dtype) == (np.int32, np.int8, np.int8)
+        assert (data.annotator.dtype, data.order.dtype) == (np.int32, np.int32)
+        checked = an.PreferenceData(
+            items=data.items, menu=data.menu, answer=data.answer, feedback=data.feedback, annotator=data.annotator,
+            order=data.order, truth=data.truth, settings=data.settings,
+        )  # fmt: skip
+        same(checked, data)
+        assert set(vars(checked)) == set(vars(data))
+
+
+def test_new_answers_to_the_same_questions():
+    data = simulate(people(), DESIGNS["blocks"], seed=0)
+    again = simulate_like(people(), data, seed=0)
+    assert np.array_equal(again.menu, data.menu)
+    assert np.array_equal(again.answer, data.answer)  # same seed, same rows: the same words decide
+    other = simulate_like(people(), data, seed=1)
+    assert not np.array_equal(other.answer, data.answer)
