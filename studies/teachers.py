@@ -1,0 +1,279 @@
+"""B-Pref's irrational teachers against the objectives that reward models are trained with."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import torch
+from scipy.stats import spearmanr
+
+import annosim as an
+from annosim import plotting
+from annosim.errors import NotIdentifiedError, StudyError
+from annosim.study import Cell, Preset, Statement, Study, at_least, at_most, difference, equal, every, t_interval
+
+PAPER = "Lee, Smith, Dragan, Abbeel 2111.03026"
+DIM, STEPS = 5, 10
+#: B-Pref's settings (their table of teachers); the margin is the spread of returns here
+TEACHERS = {
+    "oracle": {},
+    "stochastic": {"teacher_beta": 1.0},
+    "mistake": {"teacher_eps_mistake": 0.1},
+    "skip": {"teacher_eps_skip": 0.1},
+    "equal": {"teacher_eps_equal": 0.1},
+    "myopic": {"teacher_gamma": 0.9},
+}
+
+
+def make_teacher(name):
+    """A rule with B-Pref's parameters."""
+    from annosim.rules.bpref import BPref
+
+    return BPref(**TEACHERS[name], margin=3.0)
+
+
+def make_weights(rng):
+    """Step rewards are linear in the features, with weights ``(steps, features)`` that drift during the episode, so
+    that a myopic teacher sees another direction."""
+    first, last = rng.normal(size=(2, DIM))
+    path = np.linspace(0, 1, STEPS)[:, None]
+    weights = (1 - path) * first + path * last
+    scale = 3.0 / np.linalg.norm(weights.sum(0))
+    weights *= scale
+    return weights
+
+
+def episodes(rng, weights, n):
+    """Items with features and the column ``steps``."""
+    x = rng.normal(size=(n, DIM))
+    return an.Items(features=x, columns={"steps": x @ weights.T})
+
+
+def objectives():
+    """Name -> objective and prior."""
+    return {
+        "likelihood": (None, an.Gaussian(10.0)),
+        "smoothed .1": (an.NLL(label_smoothing=0.1), None),
+        "IPO": (an.IPO(0.5), None),
+        "SLiC": (an.SLiC(1.0), None),
+    }
+
+
+def prepared(data):
+    """As B-Pref does: skips are dropped, equal is half a win for each."""
+    kept = data.take(~data.skipped)
+    return kept.ties("half") if kept.has_ties else kept
+
+
+def learn(seed, teacher, pairs):
+    """Train with every objective on the same answers; judge on new episodes."""
+    rng = np.random.default_rng(seed)
+    weights = make_weights(rng)
+    truth = weights.sum(0)
+    train, test = episodes(rng, weights, 200), episodes(rng, weights, 400)
+    people = an.Annotator(an.Linear(truth), make_teacher(teacher))
+    data = an.simulate(people, an.Design(train, annotators=pairs), seed=seed)
+    told = prepared(data)
+    returns = test.features.numpy() @ truth
+    model = an.Annotator(an.Linear(DIM), an.Luce())
+    exists = True
+    try:
+        an.fit(model, told)
+    except NotIdentifiedError:
+        exists = False
+    rows = []
+    for name, (objective, prior) in objectives().items():
+        found = fitted(model, told, objective, prior)
+        w = found.population.utility.weights.detach().numpy()
+        rows.append({"objective": name, "exists": float(exists), "used": len(told), **judge(w, truth, test, returns)})
+    return rows
+
+
+def fitted(model, data, objective, prior):
+    """A fit that is good to six digits (SLiC's interior point may stop a little above the solver's own tolerance)."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = an.fit(model, data, objective=objective, prior=prior)
+    if not found.converged and found.gradient_norm > 1e-6:
+        raise StudyError(f"{objective} did not converge: gradient norm {found.gradient_norm:.2g}")
+    return found
+
+
+def judge(w, truth, test, returns):
+    """Rank correlation with the return, angle to the truth, and the return lost by best of 400 and by a tilt at KL
+    1."""
+    score = test.features.numpy() @ w
+    pi0 = an.ItemDensity(np.ones(test.n))
+    tilts = [an.gibbs_at_kl(pi0, an.Tabular(s), 1.0, test).mass(test).numpy() @ returns for s in (returns, score)]
+    return {
+        "spearman": spearmanr(score, returns).statistic,
+        "cosine": float(w @ truth / np.linalg.norm(w) / np.linalg.norm(truth)),
+        "regret": float(returns.max() - returns[score.argmax()]),
+        "tilt_regret": float(tilts[0] - tilts[1]),
+        "length": float(np.linalg.norm(w)),
+    }
+
+
+def infinite(seed, teacher):
+    """The direction that infinite data lead to, exactly (teachers without ties and skips)."""
+    rng = np.random.default_rng(seed)
+    weights = make_weights(rng)
+    truth = weights.sum(0)
+    items = episodes(rng, weights, 80)
+    people = an.Annotator(an.Linear(truth), make_teacher(teacher))
+    model = an.Annotator(an.Linear(DIM), an.Luce())
+    found = an.project(model, people, an.Design(items)).population.utility.weights.detach()
+    w = torch.as_tensor(truth)
+    return {"cosine": float(found @ w / found.norm() / w.norm())}
+
+
+def cells(pairs, replicates):
+    """Every teacher, every number of pairs, the same episodes and seeds."""
+    common = {"replicates": replicates, "seed_name": "teachers"}
+    for teacher in TEACHERS:
+        for count in pairs:
+            yield Cell(learn, {"teacher": teacher, "pairs": count}, **common)
+    for teacher in ("stochastic", "mistake"):
+        yield Cell(infinite, {"teacher": teacher}, **common)
+
+
+def column(found, name, teacher, objective, pairs):
+    """One score per replicate."""
+    rows = found.rows("learn", teacher=teacher, pairs=pairs)
+    return np.array([r[name] for r in rows if r["objective"] == objective], dtype=float)
+
+
+def loss(found, teacher, pairs, objective="likelihood"):
+    """Rank correlation lost against the oracle, paired."""
+    return difference(
+        column(found, "spearman", "oracle", objective, pairs), column(found, "spearman", teacher, objective, pairs)
+    )
+
+
+def claims(pairs):
+    """B-Pref's findings, for reward learning alone (no agent is trained here)."""
+    few, many = min(pairs), max(pairs)
+    others = ("stochastic", "skip", "equal", "myopic")
+    yield Statement(
+        "T0", f"the likelihood has no maximum for a perfectly rational teacher (share of replicates, {many} pairs)",
+        "this study", lambda f: at_most(t_interval(column(f, "exists", "oracle", "likelihood", many)), 0.0),
+    )  # fmt: skip
+    for teacher in ("stochastic", "mistake", "myopic"):
+        yield Statement(
+            f"T1.{teacher}", f"the {teacher} teacher costs rank correlation against the oracle ({few} pairs)",
+            f"{PAPER}, section 5", lambda f, t=teacher: at_least(loss(f, t, few), 0.0),
+        )  # fmt: skip
+    for teacher in ("skip", "equal"):
+        yield Statement(
+            f"T2.{teacher}", f"the {teacher} teacher costs less than .01 of rank correlation ({few} pairs)",
+            f"{PAPER}, section 5", lambda f, t=teacher: at_most(loss(f, t, few), 0.01),
+        )  # fmt: skip
+    yield Statement(
+        "T3", f"mistakes are the most harmful of all ({few} pairs): they cost more than every other teacher",
+        f"{PAPER}, section 5 (PEBBLE fails most under mistakes)",
+        lambda f: every([at_least(_more(f, "mistake", t, few), 0.0) for t in others]),
+    )  # fmt: skip
+    yield Statement(
+        "T4", f"more answers cure mistakes ({many} pairs: less than .005 is lost)", "this study",
+        lambda f: at_most(loss(f, "mistake", many), 0.005),
+    )  # fmt: skip
+    yield Statement(
+        "T5", f"but not myopia, which points elsewhere ({many} pairs: at least .01 is lost)", "this study",
+        lambda f: at_least(loss(f, "myopic", many), 0.01),
+    )  # fmt: skip
+    yield Statement(
+        "T6", "with infinite data symmetric mistakes and noise keep the direction (cosine; normal features)",
+        "Brillinger 1982; Ruud 1983",
+        lambda f: every([equal(_limit(f, t), 1.0, 0.01) for t in ("stochastic", "mistake")]),
+    )  # fmt: skip
+    for objective in ("smoothed .1", "IPO", "SLiC"):
+        yield Statement(
+            f"T7.{objective.split()[0]}", f"under mistakes {objective} ranks better than the likelihood ({few} pairs)",
+            "robust objectives (Mitchell 2023; Azar et al. 2310.12036; Zhao et al. 2305.10425)",
+            lambda f, o=objective: at_least(_objective_gain(f, o, "mistake", few), 0.0),
+        )  # fmt: skip
+
+
+def _limit(found, teacher):
+    return found.estimate("infinite", "cosine", teacher=teacher)
+
+
+def _more(found, first, second, pairs):
+    return difference(*[column(found, "spearman", t, "likelihood", pairs) for t in (second, first)])
+
+
+def _objective_gain(found, objective, teacher, pairs):
+    return difference(*[column(found, "spearman", teacher, o, pairs) for o in (objective, "likelihood")])
+
+
+def teachers_and_objectives(found):
+    """Rank correlation of the learned reward with the return of new episodes: every teacher with every objective, few
+    pairs; means over replicates."""
+    few = min(found.settings["pairs"])
+    table = [[column(found, "spearman", t, o, few).mean() for o in objectives()] for t in TEACHERS]
+    fig, axes = plotting.figure(width=7.6, height=4.8)
+    bar = f"rank correlation ({few} pairs)"
+    plotting.heatmap(axes[0, 0], table, list(TEACHERS), list(objectives()), bar=bar, annotate=".3f")
+    return fig
+
+
+def more_pairs(found):
+    """Rank correlation lost against a perfect teacher, by number of pairs (likelihood): more answers cure noise and
+    mistakes, not myopia; bands: 95 % intervals over replicates."""
+    fig, axes = plotting.figure(width=8.0, height=4.4)
+    pairs = sorted(found.settings["pairs"])
+    for index, teacher in enumerate(t for t in TEACHERS if t != "oracle"):
+        estimates = [loss(found, teacher, n) for n in pairs]
+        value, low, high = ([getattr(e, part) for e in estimates] for part in ("value", "low", "high"))
+        plotting.line(axes[0, 0], pairs, value, teacher, index, low, high, markers=True)
+    axes[0, 0].set_xscale("log")
+    axes[0, 0].set_xticks(pairs, [str(n) for n in pairs])
+    axes[0, 0].minorticks_off()
+    axes[0, 0].axhline(0.0, color="#555555", linewidth=1.2)
+    plotting.label(axes[0, 0], "pairs asked", "rank correlation lost")
+    plotting.legend(axes[0, 0], outside=True)
+    return fig
+
+
+def scores_table(found):
+    """Means over replicates: rank correlation, cosine to the true weights, return lost by the favourite episode and by
+    a tilt at KL 1, and the answers that could be used."""
+    names = ["spearman", "cosine", "regret", "tilt_regret", "used"]
+    return found.frame("learn").groupby(["pairs", "teacher", "objective"], sort=False)[names].mean().reset_index()
+
+
+def finding(found, claims):
+    """Two sentences with their numbers."""
+    few, many = min(found.settings["pairs"]), max(found.settings["pairs"])
+    mistake, noise, myopic = (loss(found, t, few).value for t in ("mistake", "stochastic", "myopic"))
+    cured, stays = (loss(found, t, many).value for t in ("mistake", "myopic"))
+    best = max(objectives(), key=lambda o: column(found, "spearman", "mistake", o, few).mean())
+    return (
+        f"With {few} pairs ten mistakes in a hundred cost {mistake:.3f} of rank correlation, logistic noise "
+        f"{noise:.3f} and "
+        f"myopia {myopic:.3f}; with {many} pairs mistakes cost {cured:.3f} and myopia still {stays:.3f}, "
+        f"because it points "
+        "elsewhere. "
+        f"Under mistakes the best of four objectives is {best}, and for a perfect teacher the likelihood has no "
+        f"maximum at "
+        "all, which the library says instead of returning a number."
+    )
+
+
+STUDY = Study(
+    name="teachers",
+    title="Irrational teachers and the objectives that learn from them",
+    paper="Lee, Smith, Dragan, Abbeel: B-Pref: Benchmarking Preference-Based Reinforcement Learning "
+    "(2111.03026, NeurIPS "
+    "2021 datasets and benchmarks); here the reward alone, no agent is trained",
+    presets={
+        "quick": Preset(0.4, {"pairs": [100, 300, 1000], "replicates": 12}),
+        "paper": Preset(15, {"pairs": [50, 100, 200, 500, 1000, 5000, 20_000], "replicates": 50}),
+    },
+    cells=cells,
+    claims=claims,
+    figures=[teachers_and_objectives, more_pairs],
+    tables=[scores_table],
+    finding=finding,
+)
