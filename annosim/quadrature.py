@@ -137,7 +137,7 @@ def gamma_quantile(concentration: torch.Tensor, u: torch.Tensor) -> torch.Tensor
     a0 = a.detach()
     small = (u.log() + torch.lgamma(a0 + 1)) / a0
     low, high = torch.minimum(small, torch.zeros_like(a0)) - 1, (a0 + 40 * (a0.sqrt() + 1)).log()
-    for _ in range(90):
+    for _ in range(60):
         middle = (low + high) / 2
         below = torch.special.gammainc(a0, middle.exp()) < u
         low, high = torch.where(below, middle, low), torch.where(below, high, middle)

@@ -117,7 +117,7 @@ def expected_inversions(phi: torch.Tensor, m: int) -> torch.Tensor:
         >>> float(expected_inversions(torch.tensor(1.0), 4))
         3.0
     """
-    i = torch.arange(max(m, 1), dtype=torch.float64)
+    i = torch.arange(max(m, 1), dtype=torch.float64, device=phi.device)
     w = phi.double() ** i
     return (((i * w).cumsum(0) / w.cumsum(0))[:m]).sum()
 
@@ -140,8 +140,11 @@ def dispersion_of(normalised: torch.Tensor, m: int) -> torch.Tensor:
         below = expected_inversions(middle, m) < goal.detach()
         low, high = torch.where(below, middle, low), torch.where(below, high, middle)
     phi = (low + high) / 2
-    step = 1e-6
-    slope = (expected_inversions(phi + step, m) - expected_inversions(phi, m)) / step
+    i = torch.arange(m, dtype=torch.float64, device=phi.device)
+    w = phi.double() ** i
+    share = w.cumsum(0)
+    variance = ((i**2 * w).cumsum(0) / share - ((i * w).cumsum(0) / share) ** 2).sum()
+    slope = torch.where(phi > 1e-12, variance / phi, float(m - 1))  # d E / d phi of a truncated geometric law
     return phi + (goal - goal.detach()) / slope
 
 

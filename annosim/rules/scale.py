@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -15,12 +16,13 @@ from annosim.items import Items
 from annosim.populations import Annotator, gather
 from annosim.rules.base import Rule
 from annosim.rules.habits import Habit
+from annosim.rules.luce import PBDE
 
 __all__ = ["Scaled", "error_rate", "mean_entropy", "with_entropy", "with_error_rate"]
 
 
 class Scaled(Habit):
-    """Multiplies the utility by ``factor`` before the wrapped rule sees it: an inverse temperature for any rule.
+    """Multiplies the wrapped rule's index by ``factor``: an inverse temperature for any rule.
 
     Args:
         rule: the wrapped rule.
@@ -37,8 +39,9 @@ class Scaled(Habit):
         self.declare("factor", factor, "positive")
 
     def index(self, u: torch.Tensor, items: Items) -> torch.Tensor:
-        """The wrapped index of ``factor * u``, ``(..., n)``."""
-        return self.rule.index(u * self.factor.to(u.device), items)
+        """``factor`` times the wrapped index, ``(..., n)``."""
+        index = self.rule.index(u, items)
+        return index * self.factor.to(index.device)
 
 
 def error_rate(annotator: Annotator, design: Design) -> float:
@@ -133,7 +136,7 @@ def with_entropy(annotator: Annotator, design: Design, nats: float) -> Annotator
 
 def _solve(annotator: Annotator, design: Design, measure: Callable, goal: float, name: str) -> Annotator:
     def at(log_temperature: float) -> Annotator:
-        return rescaled(annotator, float(torch.tensor(log_temperature).exp()))
+        return rescaled(annotator, math.exp(log_temperature))
 
     low, high = -9.0, 9.0
     ends = measure(at(low), design), measure(at(high), design)
@@ -150,7 +153,8 @@ def rescaled(annotator: Annotator, temperature: float) -> Annotator:
     other = copy.deepcopy(annotator)
     for module in other.rule.modules():
         for name in ("temperature", "sd"):
-            if name in getattr(module, "_constraints", {}):
+            # a PBDE inherits Luce's temperature without reading it
+            if name in getattr(module, "_constraints", {}) and not isinstance(module, PBDE):
                 with torch.no_grad():
                     getattr(module, name).fill_(temperature)
                 return other

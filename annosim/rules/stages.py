@@ -50,10 +50,11 @@ class Stagewise(Rule):
             at = position[..., j : j + 1]
             live = at >= 0
             at = at.clamp_min(0)
-            here = torch.where(live, left, filled)
-            chance = self.stage(scores, here, view).expand(*batch, k).gather(-1, at).squeeze(-1)
-            alone = left.sum(-1) == 1
-            total = total + torch.where(live.squeeze(-1) & ~alone, chance, 0.0)
+            # who is left alone comes next for certain; the others are not even asked (their gradients could be nan)
+            open_ = live & (left.sum(-1, keepdim=True) > 1)
+            if bool(open_.any()):
+                chance = self.stage(scores, torch.where(open_, left, filled), view).expand(*batch, k).gather(-1, at)
+                total = total + torch.where(open_, chance, 0.0).squeeze(-1)
             left = left.scatter(-1, at, left.gather(-1, at) & ~live)
         return total
 

@@ -1,7 +1,7 @@
 """Every rule and habit, on every kind of feedback that it defines: the three faces agree, and the symmetries hold.
 
-False alarms: each sampling test rejects below 1e-9 (exact binomial with Bonferroni inside a test); with fewer than 400 of
-them the whole file's rate is below 4e-7, and the seeds are fixed.
+False alarms: each sampling test rejects below 1e-9 (exact binomial with Bonferroni inside a test); with fewer than 300
+of them the whole file's rate is below 3e-7, and the seeds are fixed.
 """
 
 from __future__ import annotations
@@ -100,7 +100,9 @@ MENUS = {1: [[2]], 2: [[0, 1], [2, 0]], 3: [[0, 1, 2], [4, 2, 3]], 4: [[0, 1, 2,
 
 def defined(name: str, kind: str) -> bool:
     rule, (feedback, k) = RULES[name](), FEEDBACK[kind]
-    if isinstance(rule, an.Habit) and kind not in HABIT_KINDS:
+    if (isinstance(rule, an.Habit) or name.startswith("repeated")) and kind not in HABIT_KINDS:
+        return False
+    if name.startswith("noisy_clusters") and kind == "top2of4":  # 256 perceptions of every menu
         return False
     view = make_view(ITEMS, MENUS[k], feedback, ties=rule.ties)
     try:
@@ -136,7 +138,7 @@ def test_probabilities_sum_to_one(name, kind):
 @pytest.mark.parametrize("name,kind", CASES)
 def test_sample_follows_the_table(name, kind):
     rule, view = case(name, kind)
-    result = compare_faces(rule, U, view, draws=5_000, seed=17)
+    result = compare_faces(rule, U, view, draws=2_500, seed=17)
     assert result.p_value > LEVEL, result
 
 
@@ -204,36 +206,46 @@ def permuted_answers(space, shuffle, feedback) -> np.ndarray:
 
 @pytest.mark.parametrize("name,kind", CASES)
 def test_gradients_match_finite_differences(name, kind):
-    """Of every table entry, in the utilities and in all rule parameters together."""
+    """A random combination of all table entries, along a random direction of utilities and rule parameters together."""
     rule, view = case(name, kind)
+    rule = all_free(rule)
+    names = [n for n, _ in rule.named_parameters()]
+    rng = np.random.default_rng(5)
+
+    def value(u, *values):
+        rule.forward = lambda x: rule.table(gather(rule.index(x, ITEMS), view.menu), view, rule.space(view)).exp()
+        table = torch.func.functional_call(rule, dict(zip(names, values, strict=True)), (u,))
+        return (table * weight).sum()
+
+    weight = torch.as_tensor(rng.normal(size=(len(view.menu), len(rule.space(view)))))
+    start = [U] + [p.detach() for _, p in rule.named_parameters()]
+    leaves = [x.clone().requires_grad_(True) for x in start]
+    out = value(*leaves)
+    slopes = torch.autograd.grad(out, leaves, allow_unused=True) if out.requires_grad else [None] * len(leaves)
+    way = [torch.as_tensor(rng.normal(size=x.shape)) for x in start]
+    exact = sum(float((g * d).sum()) for g, d in zip(slopes, way, strict=True) if g is not None)
+    step = 1e-5
+    ends = [value(*(x + sign * step * d for x, d in zip(start, way, strict=True))) for sign in (1, -1)]
+    assert abs(exact - float(ends[0] - ends[1]) / (2 * step)) < 1e-6
+
+
+def all_free(rule):
+    """Every declared number of the rule becomes a parameter."""
     for module in rule.modules():
-        for key, value in list(module._buffers.items()):
-            if key in module.__dict__.get("_constraints", {}):
-                del module._buffers[key]
-                module.register_parameter(key, torch.nn.Parameter(value))
-
-    def table(u, *values):
-        named = dict(zip([n for n, _ in rule.named_parameters()], values, strict=True))
-
-        def run(u):
-            scores = gather(rule.index(u, ITEMS), view.menu)
-            return rule.table(scores, view, rule.space(view)).exp()
-
-        rule.forward = run
-        return torch.func.functional_call(rule, named, (u,))
-
-    start = [U.clone().requires_grad_(True)] + [p.detach().clone().requires_grad_(True) for _, p in rule.named_parameters()]
-    assert torch.autograd.gradcheck(table, tuple(start), eps=1e-6, atol=1e-6, rtol=1e-5)
+        for key in set(module._buffers) & set(module.__dict__.get("_constraints", {})):
+            value = module._buffers.pop(key)
+            module.register_parameter(key, torch.nn.Parameter(value))
+    return rule
 
 
 @pytest.mark.parametrize("name,kind", CASES)
 def test_batches_over_leading_axes(name, kind):
     rule, view = case(name, kind)
-    many = torch.stack([U, U.flip(0), 2 * U]).reshape(3, 1, -1).expand(3, 2, -1)
+    many = torch.stack([U, U.flip(0)]).reshape(2, 1, -1)
     batch, _ = table_probabilities(rule, many, view)
-    single = torch.stack([table_probabilities(rule, u, view)[0] for u in (U, U.flip(0), 2 * U)])
-    assert batch.shape == (3, 2, *single.shape[1:])
-    assert (batch - single[:, None]).abs().max() < 1e-12
+    single = torch.stack([table_probabilities(rule, u, view)[0] for u in (U, U.flip(0))])
+    assert batch.shape == (2, 1, *single.shape[1:])
+    assert (batch[:, 0] - single).abs().max() < 1e-12
 
 
 @pytest.mark.parametrize("name,kind", CASES)

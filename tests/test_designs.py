@@ -1,0 +1,123 @@
+"""Designs: the menu law's two faces, and lists of menus.
+
+False alarms: each sampling test rejects below 1e-9.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import annosim as an
+from annosim import menus
+from annosim.checks.statistics import compare_counts
+from annosim.random import Address
+
+PROMPTS = an.Items(n=7, prompts=[0, 0, 0, 1, 1, 1, 1], weights=[1.0, 2.0, 0.5, 1.0, 1.0, 3.0, 0.2])
+DENSITY = np.array([0.3, 0.3, 0.2, 0.3, 0.1, 0.15, 0.75])
+
+DESIGNS = {
+    "pairs": lambda: an.Design(an.Items(n=4)),
+    "triples": lambda: an.Design(an.Items(n=5), menu_size=3),
+    "replacement": lambda: an.Design(an.Items(n=3), menu_size=2, replacement=True),
+    "prompts": lambda: an.Design(PROMPTS, menu_size=3, prompt_weights=[0.3, 0.7]),
+    "proposal": lambda: an.Design(PROMPTS, menu_size=2, proposal=DENSITY),
+    "proposal distinct": lambda: an.Design(PROMPTS, menu_size=3, proposal=DENSITY, replacement=False),
+    "listed": lambda: an.Design(an.Items(n=4), menus=[[0, 1, -1], [1, 2, 3]], menu_weights=[0.2, 0.8]),
+    "single": lambda: an.Design(an.Items(n=4), menu_size=1, feedback="rating"),
+}
+
+
+@pytest.mark.parametrize("name", list(DESIGNS))
+def test_sample_follows_enumerate(name):
+    design = DESIGNS[name]()
+    menu, probability = design.enumerate()
+    assert float(probability.sum()) == pytest.approx(1, abs=1e-12)
+    drawn = design.sample(Address(11, np.arange(40_000))).numpy()
+    code = {tuple(m): i for i, m in enumerate(menu.tolist())}
+    assert len(code) == len(menu)
+    counts = np.zeros(len(menu))
+    for row, count in zip(*np.unique(drawn, axis=0, return_counts=True), strict=True):
+        counts[code[tuple(row.tolist())]] = count
+    result = compare_counts(counts.astype(int), probability.numpy())
+    assert result.p_value > 1e-9, result
+
+
+def connected(pairs: np.ndarray, ids: list[int]) -> bool:
+    seen, todo = {ids[0]}, [ids[0]]
+    while todo:
+        at = todo.pop()
+        for a, b in pairs.tolist():
+            for x, y in ((a, b), (b, a)):
+                if x == at and y not in seen:
+                    seen.add(y)
+                    todo.append(y)
+    return seen == set(ids)
+
+
+@pytest.mark.parametrize("make", [menus.round_robin, menus.star, menus.chain, lambda items: menus.sparse_graph(items, 3)])
+def test_lists_connect_every_prompt_and_stay_inside_it(make):
+    items = an.Items(n=7, prompts=[0, 1, 0, 1, 1, 0, 1])
+    pairs = make(items)
+    an.Design(items, menus=pairs)
+    for prompt in (0, 1):
+        ids = items.members(prompt).tolist()
+        inside = pairs[np.isin(pairs[:, 0], ids)]
+        assert np.isin(inside, ids).all() and connected(inside, ids)
+
+
+@pytest.mark.parametrize("count", [19, 30, 190])
+def test_sparse_graph_has_distinct_pairs_and_is_connected(count):
+    items = an.Items(n=20)
+    for seed in range(5):
+        pairs = menus.sparse_graph(items, count, seed)
+        assert len(np.unique(np.sort(pairs, 1), axis=0)) == count and connected(pairs, list(range(20)))
+    assert (menus.sparse_graph(items, 30, 1) != menus.sparse_graph(items, 30, 2)).any()
+
+
+def test_round_robin_and_random_menus():
+    items = an.Items(n=6)
+    assert len(menus.round_robin(items, 3)) == 20
+    drawn = menus.random_menus(items, 30_000, 2, seed=1)
+    counts = np.bincount(drawn[:, 0] * 6 + drawn[:, 1], minlength=36).reshape(6, 6)
+    off = ~np.eye(6, dtype=bool)
+    assert counts[~off].sum() == 0
+    assert compare_counts(counts[off], np.full(30, 1 / 30)).p_value > 1e-9
+
+
+def test_empirical_loads_resample_real_ones():
+    items = an.Items(n=3)
+    data = an.simulate(
+        an.Annotator(an.Tabular(3), an.Luce()), an.Design(items, annotators=4, loads=[1, 2, 2, 9]), seed=0
+    )
+    loads = menus.empirical_loads(data, 30_000, seed=4)
+    values, counts = np.unique(loads, return_counts=True)
+    assert values.tolist() == [1, 2, 9]
+    assert compare_counts(counts, np.array([0.25, 0.5, 0.25])).p_value > 1e-9
+    people = an.simulate(
+        an.Annotator(an.Tabular(3), an.Luce()), an.Design(items, annotators=10, loads=loads[:10]), seed=0
+    )
+    assert np.bincount(people.annotator_ids).tolist() == loads[:10].tolist()
+
+
+def test_overlap_asks_several_people_the_same():
+    design = an.Design(an.Items(n=9), annotators=12, questions=3, overlap=4)
+    data = an.simulate(an.Annotator(an.Tabular(9), an.Luce()), design, seed=0)
+    blocks = data.menu.reshape(3, 4, 3, 2)
+    assert (blocks == blocks[:, :1]).all() and (blocks[0] != blocks[1]).any()
+
+
+@pytest.mark.parametrize(
+    "make,word",
+    [
+        (lambda: menus.star(an.Items(n=3), 5), "ids"),
+        (lambda: menus.star(an.Items(n=4, prompts=[0, 0, 1, 1]), 1), "prompts"),
+        (lambda: menus.sparse_graph(an.Items(n=5), 3), "connected"),
+        (lambda: menus.round_robin(an.Items(n=2), 3), "only 2 items"),
+        (lambda: menus.both_orders([[0, 1, 2]]), "pairs"),
+        (lambda: menus.empirical_loads([0, 0], 3), "annotator"),
+    ],
+)
+def test_bad_values_are_named(make, word):
+    with pytest.raises(an.AnnosimError, match=word):
+        make()

@@ -1,0 +1,216 @@
+"""Populations: what continuous, gated, grouped and contaminated ones average to, draw, and keep hidden.
+
+False alarms: each sampling test rejects below 1e-9.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.integrate import quad
+from scipy.stats import binom, norm
+from torch import distributions as td
+
+import annosim as an
+from annosim.checks.statistics import compare_counts
+from annosim.parameters import fixed
+from annosim.quadrature import from_normal, gamma_quantile, hermite, sobol, trapezoid
+from annosim.random import Address
+
+LEVEL = 1e-9
+ITEMS = an.Items(features=[[0.5, 1.0], [-0.3, 1.0], [0.8, -1.0]], n=3)
+PAIRS = an.Design(ITEMS, menus=[[0, 1], [0, 2], [2, 1]], questions="all", annotators=20_000)
+
+
+def cells(data, law):
+    """Counts of whole blocks against the law's probabilities."""
+    code = data.answer.reshape(-1, law.questions) @ (len(law.space) ** np.arange(law.questions)[::-1])
+    return compare_counts(np.bincount(code, minlength=law.num_outcomes), law.probabilities.detach().numpy())
+
+
+def continuous():
+    rule = an.Luce()
+    features = [an.Linear([1.0, -0.5]), an.Linear([-1.0, 0.2])]
+    gamma = td.Gamma(torch.tensor([2.0, 0.7]), torch.tensor([1.0, 2.0]))
+    return {
+        "normal": an.RandomCoefficients([1.0, -0.5], [0.8, 1.5], rule),
+        "correlated": an.RandomCoefficients.correlated([1.0, -0.5], [[1.0, 0.7], [0.7, 1.2]], rule),
+        "lognormal": an.RandomCoefficients([0.0, -0.5], [0.5, 0.4], rule, distribution="lognormal", signs=[1, -1]),
+        "mixed": an.RandomCoefficients([0.0, -0.5], [0.5, 0.4], rule, distribution=["lognormal", "normal"]),
+        "gamma": an.RandomCoefficients(gamma, rule=rule),
+        "uniform": an.RandomCoefficients(td.Uniform(-torch.ones(2), torch.ones(2)), rule=rule, quadrature="sobol"),
+        "low_rank": an.LowRank([0.0, 0.5, -0.2], [[1.0], [-0.5], [0.3]], rule),
+        "dirichlet": an.DirichletTastes(features, [0.6, 1.5], rule),
+        "probit": an.RandomCoefficients([1.0, -0.5], [0.8, 1.5], an.Thurstone()),
+        "habit": an.RandomCoefficients([1.0, -0.5], [0.8, 1.5], an.Lapse(rule, 0.1)),
+        "mixture": an.Mixture(
+            [an.RandomCoefficients([1.0, -0.5], [0.8, 1.5], rule), an.Annotator(an.Linear([0.0, 1.0]), rule)], [0.4, 0.6]
+        ),
+        "gated": an.Gated(
+            [an.Annotator(an.Linear([2.0, 0.0]), rule), an.RandomCoefficients([-1.0, 0.0], [0.5, 0.5], rule)],
+            covariates=[[1.0, 0.3], [1.0, -2.0], [1.0, 0.8]], gate=[[0.2], [1.0]],
+        ),
+        "hierarchy": an.Hierarchy([[1.0, 0.0], [-1.0, 0.5]], 0.6, rule, weights=[0.3, 0.7]),
+        "contaminated": an.Contaminated(an.Annotator(an.Linear([2.0, 0.0]), rule), 0.3),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", list(continuous()))
+def test_simulated_blocks_follow_the_law(name):
+    """All three answers of each of 20,000 annotators: tastes are drawn once and kept."""
+    people = continuous()[name]
+    result = cells(an.simulate(people, PAIRS, seed=7), an.law(people, PAIRS))
+    # where the law itself is a Sobol average, its error (4e-4) is far below the binomial noise of 2e4 draws (3e-3)
+    assert result.p_value > LEVEL, result
+
+
+@pytest.mark.parametrize("name", [n for n in continuous() if n not in ("gamma", "uniform")])
+def test_the_law_is_differentiable_in_all_parameters(name):
+    people = continuous()[name]
+    f = lambda v: people.at(v, lambda p: an.law(p, PAIRS).probabilities)  # noqa: E731
+    start = people.vector()
+    jacobian = torch.func.jacrev(f)(start)
+    way = torch.as_tensor(np.random.default_rng(0).normal(size=len(start)))
+    numeric = (f(start + 1e-5 * way) - f(start - 1e-5 * way)) / 2e-5
+    assert (jacobian @ way - numeric).abs().max() < 1e-7
+
+
+def test_normal_tastes_against_scipy():
+    """E sigmoid(m + s z) by adaptive quadrature, on a pair."""
+    people = an.RandomCoefficients([1.3], [2.0], an.Luce())
+    design = an.Design(an.Items(features=[[1.0], [0.0]]), menus=[[0, 1]])
+    integral = quad(lambda z: norm.pdf(z) / (1 + math.exp(-1.3 - 2 * z)), -12, 12, epsabs=1e-13)[0]
+    assert an.law(people, design).probabilities[0].item() == pytest.approx(integral, abs=1e-10)
+    assert people.accuracy(design) < 1e-10
+
+
+def test_probit_with_normal_tastes_in_closed_form():
+    """Phi(d / sqrt(2 sd^2 + s^2 x^2)): normal tastes under normal noise stay normal."""
+    people = an.RandomCoefficients([0.7], [1.5], an.Thurstone(0.6))
+    design = an.Design(an.Items(features=[[1.0], [0.0]]), menus=[[0, 1]])
+    assert float(an.law(people, design).probabilities[0]) == pytest.approx(
+        norm.cdf(0.7 / math.sqrt(2 * 0.36 + 2.25)), abs=1e-12
+    )
+
+
+@pytest.mark.parametrize("kind,bound", [("trapezoid", 5e-5), ("hermite", 5e-4), ("sobol", 5e-3)])
+def test_stated_accuracy_covers_the_error(kind, bound):
+    truth = an.RandomCoefficients([1.0, -0.5], [0.8, 1.5], an.Luce(), points=60)
+    people = an.RandomCoefficients([1.0, -0.5], [0.8, 1.5], an.Luce(), quadrature=kind)
+    design = an.Design(ITEMS, menu_size=3, feedback="ranking")
+    error = float((an.law(people, design).probabilities - an.law(truth, design).probabilities).abs().max())
+    stated = people.accuracy(design)
+    # Sobol states two standard errors, and the worst of many cells can lie beyond them
+    assert error <= stated * (2 if kind == "sobol" else 1) + 1e-15
+    assert stated < bound
+
+
+@pytest.mark.parametrize("rule", [lambda: hermite(2, 9), lambda: trapezoid(2, 40), lambda: sobol(2, 1 << 13, 0)])
+def test_quadrature_has_the_moments_of_the_normal(rule):
+    z, w = rule()
+    tolerance = 0.02 if len(z) == 1 << 13 else 1e-9
+    assert float(w.sum()) == pytest.approx(1, abs=1e-12)
+    for powers, value in (((2, 0), 1), ((0, 4), 3), ((2, 2), 1), ((1, 1), 0), ((3, 2), 0)):
+        assert float((w * z[:, 0] ** powers[0] * z[:, 1] ** powers[1]).sum()) == pytest.approx(value, abs=tolerance)
+
+
+def test_quantiles_of_torch_distributions():
+    z = torch.linspace(-3, 3, 13, dtype=torch.float64)
+    u = norm.cdf(z.numpy())
+    from scipy import stats
+
+    assert torch.allclose(from_normal(td.Gamma(2.5, 3.0), z), torch.as_tensor(stats.gamma.ppf(u, 2.5, scale=1 / 3)))
+    assert torch.allclose(from_normal(td.LogNormal(0.2, 0.5), z), (0.2 + 0.5 * z).exp())
+    assert torch.allclose(from_normal(td.Beta(torch.tensor(2.0), torch.tensor(3.0)), z), torch.as_tensor(stats.beta.ppf(u, 2, 3)))
+    small = gamma_quantile(torch.tensor(0.01, dtype=torch.float64), torch.tensor(0.3, dtype=torch.float64))
+    assert float(small) == pytest.approx((math.log(0.3) + math.lgamma(1.01)) / 0.01, rel=1e-9)
+    with pytest.raises(an.AnnosimError, match="inverse distribution function"):
+        from_normal(td.Poisson(1.0), z)
+
+
+def test_an_annotator_keeps_their_tastes_wherever_they_stand():
+    people = an.RandomCoefficients([1.0, -0.5], [0.8, 1.5], an.Luce())
+    all_of_them = people.annotator_tastes(Address(3, np.arange(50)))
+    some = people.annotator_tastes(Address(3, np.array([7, 31, 7])))
+    assert torch.equal(some, all_of_them[[7, 31, 7]])
+    # adding questions or changing the rule moves nobody's tastes: the stream is 'taste', the entity the annotator
+    longer = an.RandomCoefficients([1.0, -0.5], [0.8, 1.5], an.Lapse(an.Luce(), 0.3))
+    assert torch.equal(longer.annotator_tastes(Address(3, np.arange(50))), all_of_them)
+
+
+def test_dirichlet_shares_have_the_dirichlet_moments():
+    alpha = torch.tensor([0.3, 1.0, 2.0], dtype=torch.float64)
+    people = an.DirichletTastes([an.Tabular(3)] * 3, alpha.numpy(), an.Luce(), points=1 << 12)
+    z, w = people.standard_nodes()
+    shares = people.tastes(z)
+    mean = alpha / alpha.sum()
+    assert torch.allclose((w[:, None] * shares).sum(0), mean, atol=2e-3)
+    variance = mean * (1 - mean) / (alpha.sum() + 1)
+    assert torch.allclose((w[:, None] * (shares - mean) ** 2).sum(0), variance, atol=2e-3)
+
+
+def test_zero_spread_is_one_annotator():
+    plain = an.Annotator(an.Linear([1.0, -0.5]), an.Luce())
+    still = an.RandomCoefficients([1.0, -0.5], fixed([0.0, 0.0]), an.Luce())
+    assert torch.allclose(an.law(still, PAIRS).probabilities, an.law(plain, PAIRS).probabilities, atol=1e-13)
+    grouped = an.Hierarchy([[1.0, -0.5]], 0.0, an.Luce())
+    assert torch.allclose(an.law(grouped, PAIRS).probabilities, an.law(plain, PAIRS).probabilities, atol=1e-13)
+
+
+def test_gated_types_follow_their_covariates():
+    kinds = [an.Annotator(an.Linear([s, 0.0]), an.Luce()) for s in (1.0, -1.0)]
+    people = an.Gated(kinds, covariates=[[1.0], [-1.0]], gate=[[1.5]])
+    data = an.simulate(people, PAIRS, seed=2)
+    first = data.truth["type"][::2] == 0
+    p = 1 / (1 + math.exp(-1.5))
+    low = binom.cdf(first.sum(), len(first), p)
+    assert min(low, 1 - low) * 2 > LEVEL
+    assert people.leaf_weights().tolist() == pytest.approx([0.5, 0.5])
+    nested = an.Mixture([people, kinds[0]], [0.5, 0.5])
+    assert nested.annotator_weights(np.array([0]))[0].tolist() == pytest.approx([p / 2, (1 - p) / 2, 0.5])
+
+
+def test_contamination_lowers_agreement_in_the_law():
+    base = an.Annotator(an.Linear([2.0, 0.0]), an.Luce())
+    clean, dirty = (an.law(p, an.Design(ITEMS, menus=[[0, 1]])).probabilities for p in (base, an.Contaminated(base, 0.3)))
+    assert torch.allclose(dirty, 0.7 * clean + 0.15)
+
+
+def test_the_hidden_truth_never_reaches_a_learner():
+    for people in continuous().values():
+        data = an.simulate(people, PAIRS.with_(annotators=20), seed=0)
+        assert "type" in data.truth and not data.for_learner().truth
+        assert not set(data.for_learner().columns) & {"type", "taste"}
+
+
+def test_redraw_keeps_structure():
+    people = continuous()["mixture"]
+    other = people.like(seed=4)
+    assert other.parameter_names() == people.parameter_names()
+    assert float(other.types[0].scale.min()) > 0
+
+
+BAD = [
+    (lambda: an.RandomCoefficients([1.0], [-1.0], an.Luce()), "scale"),
+    (lambda: an.RandomCoefficients([1.0], [1.0]), "rule"),
+    (lambda: an.RandomCoefficients([1.0], [1.0], an.Luce(), distribution="cauchy"), "distribution"),
+    (lambda: an.RandomCoefficients([1.0], [1.0], an.Luce(), quadrature="monte carlo"), "quadrature"),
+    (lambda: an.RandomCoefficients.correlated([0, 0], [[1, 2], [2, 1]], an.Luce()), "positive definite"),
+    (lambda: an.RandomCoefficients(td.Normal(0.0, 1.0), rule=an.Luce()), "vector"),
+    (lambda: an.law(an.RandomCoefficients([1.0], [1.0], an.Luce()), PAIRS), "features"),
+    (lambda: an.LowRank([0.0, 0.0], [[1.0]], an.Luce()), "loadings"),
+    (lambda: an.DirichletTastes([an.Tabular(2)], 1.0, an.Luce()), "two"),
+    (lambda: an.DirichletTastes([an.Tabular(2)] * 2, -1.0, an.Luce()), "concentration"),
+    (lambda: an.Contaminated(an.Annotator(an.Tabular(2), an.Luce()), 1.5), "share"),
+    (lambda: an.Hierarchy([1.0, 2.0], 0.5, an.Luce()), "groups"),
+    (lambda: an.Gated([an.Annotator(an.Tabular(2), an.Luce())] * 2, [1.0, 2.0]), "covariates"),
+]
+
+
+@pytest.mark.parametrize("make,word", BAD)
+def test_bad_values_are_named(make, word):
+    with pytest.raises(an.AnnosimError, match=word):
+        make()
