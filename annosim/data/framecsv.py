@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import pandas as pd
 
@@ -47,15 +48,22 @@ def read_frame(path: str | os.PathLike[str], feedback: str | None = None) -> Pre
     """
     table = read_table(path)
     feedback = _said(table) if feedback is None else feedback
-    frame = pd.DataFrame({k: v for k, v in table.others([_COLUMN]).items()})
+    frame = pd.DataFrame(table.others([_COLUMN]))
+    for name in frame.columns:
+        if name in ("annotator", "prompt", "item") or name.startswith("item_"):
+            frame[name] = table.frame[name].to_numpy(dtype=object)  # names, also where they look like numbers
     for name in frame.columns:
         if name.startswith("tied_"):
             true, false = frame[name].isin(["True", "1", 1]), frame[name].isin(["False", "0", 0])
             odd = ~(true | false).to_numpy()
-            table.problems.where(odd, lambda r, n=name: f"{n} {frame[n].iloc[r]!r} is neither True nor False")
+            table.problems.where(odd, _neither(name, frame[name].tolist()))
             frame[name] = true
     table.problems.report("write True or False, and one kind of answer per file")
     return from_frame(frame, feedback=_kind(feedback))
+
+
+def _neither(name: str, values: list[object]) -> Callable[[int], str]:
+    return lambda row: f"{name} {values[row]!r} is neither True nor False"
 
 
 def _said(table: Table) -> str:

@@ -353,7 +353,8 @@ class PreferenceData:
         """Data from a frame of the layout that :meth:`to_frame` writes (wide or long, told by its columns).
 
         Args:
-            frame: the frame. Text columns are coded in order of first appearance; categories keep their codes.
+            frame: the frame. Text columns are coded in order of first appearance; categories keep their codes, and
+                whole numbers are the numbers themselves (:meth:`compact` closes gaps).
             items: the item set; by default the names found, without features.
             feedback: kind of answer, where the frame does not remember it (``frame.attrs``); ``"choice"`` by default.
             menu_size: places on a menu, for long frames in which the last places are always empty.

@@ -211,7 +211,8 @@ def test_csv_of_frames(kind, folder, draw):
         assert back.feedback == data.feedback
         shown = lambda d: [[n for n in row if n is not None] for row in by_name(d)["menu"]]  # noqa: E731
         assert shown(back) == shown(data)
-        assert by_name(back, "annotator", "prompt", "weight", "order") == by_name(data, "annotator", "prompt", "weight", "order")  # fmt: skip
+        shared = ("annotator", "prompt", "weight", "order")
+        assert by_name(back, *shared) == by_name(data, *shared)
         assert _answers(back) == _answers(data)
 
 
@@ -219,9 +220,8 @@ def _answers(data):
     answer = data.answer if data.answer.ndim == 2 else data.answer[:, None]
     tied = np.zeros((data.rows, data.menu_size - 1), bool) if data.tied is None else data.tied
     filled = (data.menu >= 0).sum(1)
-    keep = [
-        row[: n if data.feedback.kind == "rating" else None].tolist() for row, n in zip(answer, filled, strict=True)
-    ]
-    if data.feedback.kind != "rating":
-        keep = [[p for p in row if p >= 0] for row in keep]
+    if data.feedback.kind == "rating":
+        keep = [row[:n].tolist() for row, n in zip(answer, filled, strict=True)]
+    else:
+        keep = [row[row >= 0].tolist() for row in answer]
     return keep, [np.flatnonzero(row).tolist() for row in tied]
