@@ -11,10 +11,13 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-__all__ = ["order_gradient", "order_hessian", "order_rates", "pair_gradient", "pair_rates"]
+__all__ = [
+    "as_orders", "linear_sums", "order_edges", "order_gradient", "order_hessian", "order_involved", "order_rates",
+    "pair_gradient",
+]  # fmt: skip
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def order_gradient(s, e, order, depth, length, weight, safe, gradient):
     """Adds the gradient to ``gradient (n,)`` and returns the log-likelihood.
 
@@ -63,11 +66,14 @@ def order_gradient(s, e, order, depth, length, weight, safe, gradient):
     return value
 
 
-@njit(cache=True)
-def order_hessian(s, e, order, depth, length, weight, safe, hessian):
-    """Adds the information (minus the Hessian) to the lower triangle of ``hessian (n, n)``; mirror it afterwards."""
-    k = order.shape[1]
-    total, first, second = np.empty(k), np.empty(k), np.empty(k)
+@njit(cache=True, nogil=True)
+def order_hessian(s, e, order, depth, length, weight, safe, out):
+    """Adds to ``out (n + 1, n)``: sums of products below, sums of probabilities in the last row.
+
+    The information is ``diag(out[n]) - out[:n] - out[:n].T``; an item that stands twice in an order comes out right.
+    """
+    k, n = order.shape[1], out.shape[1]
+    total, first, second, mine = np.empty(k), np.empty(k), np.empty(k), np.empty(k)
     for r in range(order.shape[0]):
         m, d, w = length[r], depth[r], weight[r]
         if safe:
@@ -81,45 +87,32 @@ def order_hessian(s, e, order, depth, length, weight, safe, hessian):
                 for a in range(t, m):
                     i = order[r, a]
                     p = np.exp(s[i] - total[t])
-                    hessian[i, i] += w * p * (1.0 - p)
+                    out[n, i] += w * p * (1.0 - p)
                     for b in range(t, a):
-                        j = order[r, b]
-                        part = w * p * np.exp(s[j] - total[t])
-                        if i == j:
-                            hessian[i, i] -= 2.0 * part
-                        elif i > j:
-                            hessian[i, j] -= part
-                        else:
-                            hessian[j, i] -= part
+                        out[i, order[r, b]] += w * p * np.exp(s[order[r, b]] - total[t])
             continue
         running = 0.0
         for a in range(m - 1, -1, -1):
-            running += e[order[r, a]]
+            mine[a] = e[order[r, a]]
+            running += mine[a]
             total[a] = running
         one, two = 0.0, 0.0
         for a in range(m):
             if a < d:
-                one += w / total[a]
-                two += w / (total[a] * total[a])
-            first[a], second[a] = one, two
+                inverse = 1.0 / total[a]
+                one += w * inverse
+                two += w * inverse * inverse
+            first[a], second[a] = one, two * mine[a]
         for a in range(m):
-            i = order[r, a]
-            x = e[i]
-            hessian[i, i] += x * first[a] - x * x * second[a]
+            i, x = order[r, a], mine[a]
+            out[n, i] += x * (first[a] - second[a])
             for b in range(a):
-                j = order[r, b]
-                part = x * e[j] * second[b]
-                if i == j:
-                    hessian[i, i] -= 2.0 * part
-                elif i > j:
-                    hessian[i, j] -= part
-                else:
-                    hessian[j, i] -= part
+                out[i, order[r, b]] += x * second[b]
 
 
-@njit(cache=True)
-def order_rates(e, order, depth, length, weight, rates):
-    """Adds to ``rates (n,)`` the sum over stages of weight / total that each item stood in (Hunter's MM 2004)."""
+@njit(cache=True, nogil=True)
+def order_rates(e, order, depth, length, weight, rates, chosen):
+    """Adds to ``rates (n,)`` weight / total over the stages an item stood in, to ``chosen (n,)`` its wins."""
     k = order.shape[1]
     total = np.empty(k)
     for r in range(order.shape[0]):
@@ -132,10 +125,56 @@ def order_rates(e, order, depth, length, weight, rates):
         for a in range(m):
             if a < d:
                 inverse += w / total[a]
+                chosen[order[r, a]] += w
             rates[order[r, a]] += inverse
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
+def order_involved(order, depth, length, weight, involved):
+    """Adds to ``involved (n,)`` the weight of the stages in which each item stood."""
+    for r in range(order.shape[0]):
+        for a in range(length[r]):
+            involved[order[r, a]] += weight[r] * min(depth[r], a + 1)
+
+
+@njit(cache=True, nogil=True)
+def order_edges(order, depth, length, weight, table):
+    """Marks who was chosen directly before whom; the last choice stands above all that were left."""
+    for r in range(order.shape[0]):
+        d = depth[r]
+        if weight[r] > 0.0 and d > 0:
+            for t in range(d - 1):
+                table[order[r, t], order[r, t + 1]] = True
+            for a in range(d, length[r]):
+                table[order[r, d - 1], order[r, a]] = True
+
+
+@njit(cache=True, nogil=True)
+def as_orders(menu, answer):
+    """Answers in display positions ``(N, width)`` as orders of items: the chosen first, the others as displayed."""
+    rows, k = menu.shape
+    width = answer.shape[1]
+    order = np.full((rows, k), -1, dtype=np.int32)
+    depth, length = np.zeros(rows, dtype=np.int32), np.zeros(rows, dtype=np.int32)
+    taken = np.zeros(k, dtype=np.bool_)
+    for r in range(rows):
+        taken[:] = False
+        at = 0
+        for j in range(width):
+            if answer[r, j] >= 0:
+                order[r, at] = menu[r, answer[r, j]]
+                taken[answer[r, j]] = True
+                at += 1
+        depth[r] = at
+        for j in range(k):
+            if menu[r, j] >= 0 and not taken[j]:
+                order[r, at] = menu[r, j]
+                at += 1
+        length[r] = at
+    return order, depth, length
+
+
+@njit(cache=True, nogil=True)
 def pair_gradient(s, first, second, wins, losses, gradient, curvature):
     """Sums over distinct pairs: returns the log-likelihood; adds the gradient and fills each pair's ``n p q``."""
     value = 0.0
@@ -153,30 +192,7 @@ def pair_gradient(s, first, second, wins, losses, gradient, curvature):
     return value
 
 
-@njit(cache=True)
-def pair_rates(e, indptr, indices, wins, count):
-    """One sweep of Newman's iteration (2023, "Efficient computation of rankings from pairwise comparisons", eq. 16).
-
-    In place and item after item: ``e_i <- sum_j wins_ij e_j / (e_i + e_j)  /  sum_j wins_ji / (e_i + e_j)``.
-
-    Args:
-        e: ``(n,)`` strengths, updated in place.
-        indptr, indices: CSR of neighbours (both directions).
-        wins: of the row item over the neighbour; ``count`` both ways.
-    """
-    n = e.shape[0]
-    for i in range(n):
-        a, b = 0.0, 0.0
-        for q in range(indptr[i], indptr[i + 1]):
-            j = indices[q]
-            inverse = 1.0 / (e[i] + e[j])
-            a += wins[q] * e[j] * inverse
-            b += (count[q] - wins[q]) * inverse
-        if a > 0.0 and b > 0.0:
-            e[i] = a / b
-
-
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def linear_sums(w, features, offset, order, depth, length, weight, gradient, information):
     """Value, gradient ``(d,)`` and information ``(d, d)`` of a linear index ``s = features @ w + offset``.
 

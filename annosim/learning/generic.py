@@ -110,12 +110,12 @@ def maximise(problem: Problem, model: Population, blocks: Blocks) -> dict[str, A
     notes: list[str] = []
     if coordinates.size <= NEWTON_PARAMETERS:
         optimum = newton(
-            lambda x: _everything(objective, x), lambda x: _value(objective, x), z, np.ones(len(z)),
-            None, problem.tolerance, 50,
+            lambda x: _gradient(objective, x), lambda x: _information(objective, x), z, np.ones(len(z)), None,
+            problem.tolerance, 50,
         )  # fmt: skip
         z, stopped, notes = optimum.point, optimum.stopped_by, []
         iterations += optimum.iterations
-        gradient, condition = optimum.gradient, _condition(_everything(objective, z)[2])
+        gradient, condition = optimum.gradient, _condition(_information(objective, z))
         trace = [*trace, *optimum.trace]
     else:
         gradient = _gradient(objective, z)[1]
@@ -152,10 +152,8 @@ def _gradient(objective, x: np.ndarray) -> tuple[float, np.ndarray]:
     return float(value.detach()), gradient.numpy()
 
 
-def _everything(objective, x: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-    value, gradient = _gradient(objective, x)
-    hessian = torch.autograd.functional.hessian(objective, torch.as_tensor(x))
-    return value, gradient, -hessian.numpy()
+def _information(objective, x: np.ndarray) -> np.ndarray:
+    return -torch.autograd.functional.hessian(objective, torch.as_tensor(x)).numpy()
 
 
 def _lbfgs(objective, start: np.ndarray, max_iterations: int) -> tuple[np.ndarray, int, list[float]]:

@@ -64,17 +64,16 @@ def solve_tabular(
     start = stats.start() if start is None else start
     scale = np.maximum(stats.involved, 1e-300)
     if penalty is None:
-        return newton(stats.all, stats.value, start, scale, null, tolerance, max_iterations)
+        return newton(stats.value_gradient, stats.information, start, scale, null, tolerance, max_iterations)
 
-    def everything(s):
-        v, g, h = stats.all(s)
-        pv, pg, ph = penalty.all(s)
-        return v + pv, g + pg, h + ph
+    def value_gradient(s):
+        v, g = stats.value_gradient(s)
+        pv, pg, _ = penalty.all(s)
+        return v + pv, g + pg
 
     scale = np.maximum(stats.involved + penalty.weight, 1e-300)
-    return newton(
-        everything, lambda s: stats.value(s) + penalty.value(s), start, scale, null, tolerance, max_iterations
-    )
+    both = lambda s: stats.information(s) + penalty.all(s)[2]  # noqa: E731
+    return newton(value_gradient, both, start, scale, null, tolerance, max_iterations)
 
 
 def _solve_tabular(problem: Problem) -> Solution:
@@ -121,14 +120,10 @@ def _sparse(stats: Any, problem: Problem, penalty: Any) -> Optimum:
             f"{problem.items.n} items: beyond {DENSE_ITEMS}, only pairs without a prior are solved; use fewer items"
         )
 
-    def everything(s: np.ndarray) -> tuple[float, np.ndarray, Any]:
-        value, gradient, _ = stats.parts(s)
-        return value, gradient, stats.sparse_information(s)
-
     scale = np.maximum(stats.involved, 1e-300)
     return newton(
-        everything, stats.value, stats.start(), scale, None, problem.tolerance, problem.max_iterations,
-        conjugate_gradients,
+        stats.value_gradient, stats.sparse_information, stats.start(), scale, None, problem.tolerance,
+        problem.max_iterations, conjugate_gradients,
     )  # fmt: skip
 
 
@@ -218,19 +213,27 @@ def solve_linear(
     matrix, offset = np.ascontiguousarray(matrix), np.ascontiguousarray(offset)
     dim = matrix.shape[1]
 
-    def everything(w):
+    kept: dict[str, Any] = {}
+
+    def value_gradient(w):
         gradient, information = np.zeros(dim), np.zeros((dim, dim))
         v = kernels.linear_sums(
             w, matrix, offset, orders.order, orders.depth, orders.length, orders.weight, gradient, information
         )
         if penalty is not None:
             pv, pg, ph = penalty.all(w)
-            return v + pv, gradient + pg, information + ph
-        return v, gradient, information
+            v, gradient, information = v + pv, gradient + pg, information + ph
+        kept["at"], kept["information"] = w.copy(), information
+        return v, gradient
+
+    def information_at(w):
+        if not np.array_equal(kept["at"], w):
+            value_gradient(w)
+        return kept["information"]
 
     scale = np.maximum(orders.total * matrix.std(0), 1e-300)
     start = np.zeros(dim) if start is None else start
-    return newton(everything, lambda w: everything(w)[0], start, scale, null, tolerance, max_iterations)
+    return newton(value_gradient, information_at, start, scale, null, tolerance, max_iterations)
 
 
 def _solve_linear(problem: Problem) -> Solution:

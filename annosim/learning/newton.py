@@ -19,6 +19,9 @@ __all__ = ["Optimum", "conjugate_gradients", "newton"]
 LONGEST_STEP = 6.0
 
 
+Solve = Callable[[np.ndarray], np.ndarray]
+
+
 @dataclass
 class Optimum:
     """Where an optimiser ended."""
@@ -40,55 +43,65 @@ class Optimum:
 
 
 def newton(
-    everything: Callable[[np.ndarray], tuple[float, np.ndarray, np.ndarray]],
-    value: Callable[[np.ndarray], float],
+    value_gradient: Callable[[np.ndarray], tuple[float, np.ndarray]],
+    information: Callable[[np.ndarray], Any],
     start: np.ndarray,
     scale: np.ndarray,
     null: np.ndarray | None = None,
     tolerance: float = 1e-10,
     max_iterations: int = 200,
-    solve: Callable[..., tuple[np.ndarray, float, str]] | None = None,
+    factorise: Callable[..., tuple[Solve, float, str]] | None = None,
 ) -> Optimum:
     """Maximise a concave function.
 
+    The information is formed anew only while steps do not shrink the gradient by a factor of fifty; once the tolerance
+    is met, one more step with the last factor is nearly free of error and costs a gradient.
+
     Args:
-        everything: point -> (value, gradient, information).
-        value: point -> value, for judging steps.
+        value_gradient: point -> (value, gradient).
+        information: point -> minus the Hessian.
         start: ``(P,)``.
         scale: ``(P,)`` by which the gradient is divided before it is compared with ``tolerance``.
         null: ``(P, G)`` directions that change nothing (gauges), each of disjoint support or orthogonal.
         tolerance: on ``max |gradient / scale|``.
-        max_iterations: Newton steps.
-        solve: (gradient, information, null) -> (direction, condition, note); dense Cholesky by default.
+        max_iterations: steps.
+        factorise: (information, null) -> (gradient -> direction, condition, note); dense Cholesky by default.
 
     Example:
         >>> import numpy as np
-        >>> bowl = lambda x: (-0.5 * float((x - 1) @ (x - 1)), 1 - x, np.eye(2))
-        >>> newton(bowl, lambda x: bowl(x)[0], np.zeros(2), np.ones(2)).point.tolist()
-        [1.0, 1.0]
+        >>> bowl = lambda x: (-0.5 * float((x - 1) @ (x - 1)), 1 - x)
+        >>> newton(bowl, lambda x: np.eye(2), np.zeros(2), np.ones(2)).point
+        array([1., 1.])
     """
     point, notes, trace = np.array(start, dtype=np.float64), [], []
     scale = np.where(scale > 0, scale, 1.0)
-    current, gradient, information = everything(point)
+    current, gradient = value_gradient(point)
     best = _measure(gradient, scale)
     stopped, condition, iteration, polished = "iterations", float("nan"), 0, False
+    solve: Solve | None = None
     while True:
         trace.append(current)
-        if best <= tolerance and (polished or best == 0.0):
+        if best <= tolerance and (polished or best == 0.0 or iteration >= max_iterations):
             stopped = "gradient"
             break
         if iteration >= max_iterations:
-            stopped = "gradient" if best <= tolerance else "iterations"
             break
-        polished = best <= tolerance  # one more step, which is nearly free of error, once the tolerance is met
-        direction, condition, note = (solve or _direction)(gradient, information, null)
-        if note and note not in notes:
-            notes.append(note)
-        taken = _step(value, everything, point, direction, current, gradient, scale, best)
+        polished = best <= tolerance
+        fresh = solve is None
+        if solve is None:
+            solve, condition, note = (factorise or _factorise)(information(point), null)
+            if note and note not in notes:
+                notes.append(note)
+        taken = _step(value_gradient, point, solve(gradient), current, gradient, scale, best)
         if taken is None:
-            stopped = "gradient" if best <= tolerance else "rounding"
-            break
-        point, current, gradient, information, best = taken
+            if fresh or polished:
+                stopped = "gradient" if best <= tolerance else "rounding"
+                break
+            solve = None  # the old factor no longer serves
+            continue
+        before, (point, current, gradient, best) = best, taken
+        if best > 0.02 * before and not best <= tolerance:
+            solve = None
         iteration += 1
     return Optimum(point, current, gradient, best, iteration, stopped, condition, trace, notes)
 
@@ -97,26 +110,24 @@ def _measure(gradient: np.ndarray, scale: np.ndarray) -> float:
     return float(np.max(np.abs(gradient) / scale, initial=0.0))
 
 
-def _step(value, everything, point, direction, current, gradient, scale, best) -> Any:
+def _step(value_gradient, point, direction, current, gradient, scale, best) -> Any:
     """The first of step, step/2, step/4 ... at which the likelihood rises (or, within rounding, the gradient falls)."""
     length = min(1.0, LONGEST_STEP / max(float(np.abs(direction).max()), 1e-300))
     slack = 1e-12 * (1.0 + abs(current))
     expected = float(gradient @ direction)
     for _ in range(40):
         trial = point + length * direction
-        reached = value(trial) if expected * length > slack else current
-        if np.isfinite(reached) and reached >= current - slack:
-            if reached > current + 1e-4 * length * expected - slack:
-                full = everything(trial)
-                measured = _measure(full[1], scale)
-                if reached > current + slack or measured < best:
-                    return trial, full[0], full[1], full[2], measured
+        reached, slope = value_gradient(trial)
+        if np.isfinite(reached) and reached >= current + 1e-4 * length * expected - slack:
+            measured = _measure(slope, scale)
+            if reached > current + slack or measured < best:
+                return trial, reached, slope, measured
         length *= 0.5
     return None
 
 
-def _direction(gradient: np.ndarray, information: np.ndarray, null: np.ndarray | None):
-    """Newton direction in coordinates scaled by the diagonal, with the gauges deflated; Cholesky, else eigenvalues."""
+def _factorise(information: np.ndarray, null: np.ndarray | None) -> tuple[Solve, float, str]:
+    """Newton's direction in coordinates scaled by the diagonal, gauges deflated; by Cholesky, else by eigenvalues."""
     diagonal = information.diagonal()
     floor = diagonal.max(initial=0.0) * 1e-300 + 1e-300
     d = 1.0 / np.sqrt(np.maximum(diagonal, floor))
@@ -129,29 +140,26 @@ def _direction(gradient: np.ndarray, information: np.ndarray, null: np.ndarray |
         norm = np.abs(system).sum(0).max(initial=0.0)
         factor = cho_factor(system, lower=True)
         condition = 1.0 / max(lapack.dpocon(factor[0], norm, uplo="L")[0], 1e-300)
-        direction = d * cho_solve(factor, d * gradient)
-        if np.isfinite(direction).all() and condition < 1e15:
-            return direction, condition, ""
+        if condition < 1e15:
+            return (lambda gradient: d * cho_solve(factor, d * gradient)), condition, ""
     except LinAlgError:
-        condition = float("inf")
-    return _by_eigenvalues(gradient, system, d) + (
-        "the information was not positive definite at some step; its small eigenvalues were raised",
-    )
-
-
-def conjugate_gradients(gradient: np.ndarray, information: Any, null: np.ndarray | None):
-    """Newton direction of a sparse information by conjugate gradients, preconditioned by its diagonal."""
-    from scipy.sparse import diags
-    from scipy.sparse.linalg import cg
-
-    inverse = 1.0 / np.maximum(information.diagonal(), 1e-300)
-    accuracy = min(0.1, float(np.sqrt(np.abs(gradient).max(initial=0.0))), 1.0) * 1e-2
-    direction, failed = cg(information, gradient, rtol=max(accuracy, 1e-12), M=diags(inverse), maxiter=2000)
-    return direction, float("nan"), "conjugate gradients stopped at their limit" if failed else ""
-
-
-def _by_eigenvalues(gradient: np.ndarray, system: np.ndarray, d: np.ndarray) -> tuple[np.ndarray, float]:
+        pass  # not positive definite here: by eigenvalues
     values, vectors = np.linalg.eigh(system)
     top = max(float(np.abs(values).max(initial=0.0)), 1e-300)
     safe = np.maximum(np.abs(values), 1e-12 * top)
-    return d * (vectors @ ((vectors.T @ (d * gradient)) / safe)), top / max(float(np.abs(values).min()), 1e-300)
+    note = "the information was not positive definite at some step; its small eigenvalues were raised"
+    condition = top / max(float(np.abs(values).min()), 1e-300)
+    return (lambda gradient: d * (vectors @ ((vectors.T @ (d * gradient)) / safe))), condition, note
+
+
+def conjugate_gradients(information: Any, null: np.ndarray | None) -> tuple[Solve, float, str]:
+    """Newton's direction of a sparse information by conjugate gradients, preconditioned by its diagonal."""
+    from scipy.sparse import diags
+    from scipy.sparse.linalg import cg
+
+    inverse = diags(1.0 / np.maximum(information.diagonal(), 1e-300))
+
+    def solve(gradient: np.ndarray) -> np.ndarray:
+        return cg(information, gradient, rtol=1e-6, M=inverse, maxiter=2000)[0]
+
+    return solve, float("nan"), ""

@@ -18,6 +18,7 @@ from scipy import sparse
 
 from annosim.data.preferences import PreferenceData
 from annosim.kernels import learning_luce as kernels
+from annosim.kernels import threads
 from annosim.law import Law
 
 __all__ = ["Orders", "PairList", "PairTable", "from_data", "from_law"]
@@ -66,18 +67,15 @@ class PairTable:
         h[np.diag_indices(self.n)] = -h.sum(1)
         return h
 
-    def all(self, s: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-        """Value, gradient and information in one pass over the table."""
+    def value_gradient(self, s: np.ndarray) -> tuple[float, np.ndarray]:
+        """Value and gradient in one pass over the table."""
         d = _differences(s)
         z = np.exp(-np.abs(d))
         p = np.where(d >= 0, 1.0, z)
         z += 1.0
         p /= z
         value = -float((self.wins * (np.log(z) + np.maximum(-d, 0.0))).sum()) + self.constant
-        gradient = (self.wins * p.T - self.wins.T * p).sum(1)
-        h = -self.both * p * p.T
-        h[np.diag_indices(self.n)] = -h.sum(1)
-        return value, gradient, h
+        return value, (self.wins * p.T - self.wins.T * p).sum(1)
 
     def start(self) -> np.ndarray:
         """Least squares on the observed log-odds (the usual start of a logistic regression), ``(n,)``.
@@ -145,10 +143,9 @@ class PairList:
         off.resize((self.n, self.n))
         return (sparse.diags(np.asarray(off.sum(1)).ravel()) - off).tocsr()
 
-    def all(self, s: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-        """Value, gradient and dense information."""
-        value, gradient, _ = self.parts(s)
-        return value, gradient, self.information(s)
+    def value_gradient(self, s: np.ndarray) -> tuple[float, np.ndarray]:
+        """Value and gradient."""
+        return self.parts(s)[:2]
 
     def start(self) -> np.ndarray:
         """Zeros."""
@@ -186,9 +183,8 @@ class Orders:
         self.depth = np.minimum(depth, np.maximum(length - 1, 0)).astype(np.int32)
         self.length, self.weight, self.n = length.astype(np.int32), np.asarray(weight, dtype=np.float64), n
         self.total = float(self.weight.sum())
-        stages = np.where(self.order >= 0, np.minimum(self.depth[:, None], np.arange(1, order.shape[1] + 1)), 0)
-        involved = np.bincount(np.maximum(self.order, 0).ravel(), (stages * self.weight[:, None]).ravel(), n)
-        self.involved = involved
+        self.involved = np.zeros(n)
+        kernels.order_involved(self.order, self.depth, self.length, self.weight, self.involved)
         self.constant = 0.0
 
     def _scale(self, s: np.ndarray) -> tuple[np.ndarray, bool]:
@@ -198,42 +194,64 @@ class Orders:
 
     def value(self, s: np.ndarray) -> float:
         """Log-likelihood at ``s``."""
-        return self._parts(s)[0]
+        return self.value_gradient(s)[0]
 
-    def _parts(self, s: np.ndarray) -> tuple[float, np.ndarray]:
+    def value_gradient(self, s: np.ndarray) -> tuple[float, np.ndarray]:
+        """Value and gradient; long lists are shared among the cores."""
         e, safe = self._scale(s)
-        gradient = np.zeros(self.n)
-        value = kernels.order_gradient(s, e, self.order, self.depth, self.length, self.weight, safe, gradient)
-        return value, gradient
+        parts = self._share(
+            lambda rows, out: kernels.order_gradient(
+                s, e, self.order[rows], self.depth[rows], self.length[rows], self.weight[rows], safe, out
+            ),
+            (self.n,),
+        )
+        return float(sum(part[0] for part in parts)), np.sum([part[1] for part in parts], axis=0)
 
     def gradient(self, s: np.ndarray) -> np.ndarray:
         """Gradient ``(n,)``."""
-        return self._parts(s)[1]
+        return self.value_gradient(s)[1]
 
     def information(self, s: np.ndarray) -> np.ndarray:
         """Minus the Hessian, ``(n, n)``."""
         e, safe = self._scale(s)
-        h = np.zeros((self.n, self.n))
-        kernels.order_hessian(s, e, self.order, self.depth, self.length, self.weight, safe, h)
-        h += np.tril(h, -1).T
-        return h
+        parts = self._share(
+            lambda rows, out: kernels.order_hessian(
+                s, e, self.order[rows], self.depth[rows], self.length[rows], self.weight[rows], safe, out
+            ),
+            (self.n + 1, self.n),
+        )
+        total = np.sum([part[1] for part in parts], axis=0)
+        return np.diag(total[-1]) - total[:-1] - total[:-1].T
 
-    def all(self, s: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-        """Value, gradient and information."""
-        value, gradient = self._parts(s)
-        return value, gradient, self.information(s)
+    def _share(self, task: Any, shape: tuple[int, ...]) -> list[tuple[Any, np.ndarray]]:
+        workers = threads.count(None) if self.order.size > 200_000 else 1
+        cuts = [len(self.order) * i // workers for i in range(workers + 1)]
+        out: list[Any] = [None] * workers
+
+        def part(i: int) -> None:
+            sums = np.zeros(shape)
+            out[i] = (task(slice(cuts[i], cuts[i + 1]), sums), sums)
+
+        threads.run(part, range(workers), workers)
+        return out
 
     def start(self) -> np.ndarray:
-        """Zeros."""
-        return np.zeros(self.n)
+        """One step of Hunter's MM (2004) from equal utilities."""
+        rates, chosen = np.zeros(self.n), np.zeros(self.n)
+        kernels.order_rates(np.ones(self.n), self.order, self.depth, self.length, self.weight, rates, chosen)
+        return np.log((chosen + 0.5) / (rates + 0.5))
 
     def graph(self) -> sparse.csr_matrix:
-        """Who was chosen over whom (at some stage)."""
+        """Who was chosen over whom; neighbours in an order stand for all (the rest follows by going on)."""
+        if self.n <= DENSE_ITEMS:
+            table = np.zeros((self.n, self.n), dtype=np.bool_)
+            kernels.order_edges(self.order, self.depth, self.length, self.weight, table)
+            return sparse.csr_matrix(table.astype(np.float64))
         rows, columns = [], []
         live = self.weight > 0
         for t in range(int(self.depth.max(initial=0))):
             for a in range(t + 1, self.order.shape[1]):
-                use = live & (self.depth > t) & (self.length > a)
+                use = live & (self.depth > t) & (self.length > a) & ((a == t + 1) | (self.depth == t + 1))
                 rows.append(self.order[use, t])
                 columns.append(self.order[use, a])
         row, column = (np.concatenate(part) if part else np.zeros(0, np.int32) for part in (rows, columns))
@@ -284,20 +302,8 @@ def orders_from_data(data: PreferenceData, weight: np.ndarray | None = None) -> 
     """Every answer as an order with a depth (choice: depth 1)."""
     weight = np.asarray(data.row_weight if weight is None else weight, dtype=np.float64)
     menu = np.asarray(data.menu)
-    answer = np.asarray(data.answer).reshape(data.rows, -1).astype(np.int64)
-    k = menu.shape[1]
-    length = (menu >= 0).sum(1)
-    depth = (answer >= 0).sum(1)
-    # rank of each position: its place among the chosen, then the others, then pads
-    place = np.where(menu >= 0, k, 2 * k) + np.zeros((1, k), dtype=np.int64)
-    rows = np.arange(data.rows)
-    for j in range(answer.shape[1]):
-        live = answer[:, j] >= 0
-        place[rows[live], answer[live, j]] = j
-    if data.feedback.kind == "choice" and k == 2:
-        order = np.where((answer[:, 0] == 0)[:, None], menu, menu[:, ::-1])
-    else:
-        order = np.take_along_axis(menu, np.argsort(place, 1, kind="stable"), 1)
+    answer = np.asarray(data.answer).reshape(data.rows, -1)
+    order, depth, length = kernels.as_orders(np.ascontiguousarray(menu), np.ascontiguousarray(answer))
     return Orders(order, depth, length, weight, data.items.n)
 
 
