@@ -60,11 +60,12 @@ class Comparison(Result):
 
     def _lines(self):
         error = lambda e: f" +- {e:.2g}" if e else ""  # noqa: E731
+        distance = self.parameter_distance
         lines = [
             ("total variation", f"{self.total_variation:.6g}{error(self.total_variation_error)}"),
             ("KL(truth || fitted)", f"{self.kl:.6g}{error(self.kl_error)} nats per annotator"),
             ("excess cross-entropy", f"{self.excess_cross_entropy:.6g} nats per answer"),
-            ("parameter distance", self.parameter_distance),
+            ("parameter distance", "other numbers of types" if np.isnan(distance) else distance),
             ("types matched", _show(self.alignment)),
             ("index error", _show(self.index_error)),
             ("weight error", _show(self.weight_error)),
