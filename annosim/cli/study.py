@@ -103,10 +103,12 @@ def _print_claims(done: StudyRun) -> None:
         table.add_row(c.id, c.statement, c.expected, found, f"[{colours[c.verdict]}]{c.verdict}[/]")
     console = Console()
     console.print(table)
+    alike: dict[str, list[str]] = {}
     for record in done.failed:
-        console.print(
-            f"failed: {record.cell}, replicate {record.replicate}: {record.error}", markup=False, soft_wrap=True
-        )
+        alike.setdefault(record.error, []).append(f"{record.cell}, replicate {record.replicate}")
+    for error, where in alike.items():
+        more = f" and {len(where) - 1} more" if len(where) > 1 else ""
+        console.print(f"failed: {where[0]}{more}: {error}", markup=False, soft_wrap=True, highlight=False)
     counts = ", ".join(f"{n} {verdict}" for verdict, n in done.counts().items())
     cells = f"{len(done.outcome.records)} cells ({done.kept} kept from before, {len(done.failed)} failed)"
     typer.echo(f"{counts}; {cells}; {done.seconds:.1f} s")
