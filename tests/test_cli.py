@@ -78,7 +78,8 @@ def test_a_run_prints_verdicts_and_where_the_report_is(here, capsys):
 
 def test_a_failed_cell_is_exit_code_1(here, capsys):
     assert cli.main(["study", "run", "coin", "--preset", "edge"]) == 1
-    assert "failed: coin 0.6, replicate 0 and 1 more: ValueError: the coin stands on its edge" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "failed: coin 0.6, replicate 0 and 1 more: ValueError: the coin stands on its edge" in told
 
 
 def test_the_list_shows_name_paper_presets_times_and_last_verdicts(here, capsys):
