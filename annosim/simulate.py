@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from annosim.kernels.rows import Source
 from annosim.populations import Population
 from annosim.results import versions
 
-__all__ = ["draw_types", "simulate", "simulate_like"]
+__all__ = ["draw_types", "simulate", "simulate_like", "to_cpu"]
 
 
 def simulate(
@@ -32,6 +32,7 @@ def simulate(
     out: str | os.PathLike[str] | None = None,
     shard_rows: int = 1 << 22,
     path: str = "auto",
+    device: str = "cpu",
     threads: int | None = None,
     progress: Callable[[int, int, int], None] | None = None,
 ) -> Any:
@@ -52,7 +53,10 @@ def simulate(
         out: a directory: stream shards of parquet to it in constant memory; resumes. See :mod:`annosim.streaming`.
         shard_rows: rows of a shard, about.
         path: ``"auto"`` takes compiled kernels where there are any; ``"reference"`` is the readable definition;
-            ``"numba"`` raises where there is no kernel. ``data.settings["path"]`` says which one ran.
+            ``"numba"`` raises where there is no kernel; ``"torch"`` is the path of other devices, on the processor.
+            ``data.settings["path"]`` says which one ran.
+        device: ``"cuda"`` draws there: Luce's rule, and ``menu``, ``answer`` and ``truth["type"]`` are tensors that
+            stay there (:func:`to_cpu` brings them back).
         threads: of the compiled kernels; all cores of the process by default.
         progress: with ``out``: called after every shard with (rows written, rows kept from before, rows in all).
 
@@ -63,6 +67,7 @@ def simulate(
     Raises:
         AnswerKindError: a rule does not define the design's feedback.
         ArgumentError: a number is out of range, or the path does not exist here.
+        DeviceError: the device is not there, or has no path for this population or design.
 
     Example:
         >>> import annosim as an
@@ -84,7 +89,50 @@ def simulate(
             population, design, out,  # type: ignore[arg-type]
             seed=seed, replicate=replicate, shard_rows=shard_rows, path=path, threads=threads, progress=progress,
         )  # fmt: skip
+    if device != "cpu" or path == "torch":
+        return _on_device(population, design, seed, replicates, replicate, device)
     return _in_memory(population, design, seed, replicates, replicate, path, threads)
+
+
+def _on_device(population, design, seed, replicates, replicate, device) -> PreferenceData:
+    from annosim.kernels.torch_path import TorchSource
+
+    source = TorchSource(population, design, seed, device)
+    numbers = [replicate] if replicates is None else list(range(replicates))
+    parts = [source.draw(r) for r in numbers]
+    columns = {n: parts[0][n] if replicates is None else torch.stack([p[n] for p in parts]) for n in parts[0]}
+    annotator, order = source.columns()
+    data = PreferenceData._trusted(
+        items=design.items,
+        menu=columns["menu"],
+        answer=columns["answer"],
+        feedback=design.feedback,
+        annotator=annotator,
+        order=order,
+        truth={"type": columns["type"]},
+        settings={
+            "seed": seed, "replicates": replicates, "replicate": replicate, "path": source.name, "device": device,
+            **versions(),
+        },
+    )  # fmt: skip
+    return to_cpu(data) if source.device.type == "cpu" else data
+
+
+def to_cpu(data: PreferenceData) -> PreferenceData:
+    """Data that were drawn on a device, as numpy arrays in memory.
+
+    Example:
+        >>> import annosim as an
+        >>> people = an.Annotator(an.Tabular([0.0, 1.0]), an.Luce())
+        >>> data = an.simulate(people, an.Design(an.Items(n=2), annotators=5), path="torch")
+        >>> to_cpu(data).menu.dtype
+        dtype('int32')
+    """
+    bring = lambda v: v.cpu().numpy() if isinstance(v, torch.Tensor) else v  # noqa: E731
+    names = ("menu", "answer", "tied", "annotator", "order")
+    changes = {name: bring(getattr(data, name)) for name in names}
+    every = {f.name: getattr(data, f.name) for f in fields(data)}
+    return PreferenceData._trusted(**(every | changes | {"truth": {k: bring(v) for k, v in data.truth.items()}}))
 
 
 def _in_memory(population, design, seed, replicates, replicate, path, threads) -> PreferenceData:

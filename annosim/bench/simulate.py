@@ -24,7 +24,9 @@ _ITEMS, _TEN = 1000, 10
 
 
 def contests(options: Options) -> list[Contest]:
-    """The contests of this benchmark."""
+    """The contests of this benchmark; on another device, those that have a path there."""
+    if options.device != "cpu":
+        return [_on_device(options, 2, "choice"), _on_device(options, 10, "ranking")]
     return [_pairs(options), _rankings(options), _mixture(options), _floor(options)]
 
 
@@ -132,6 +134,34 @@ def _mixture(options: Options) -> Contest:
          Contender("numpy, chunked", chunked, few * questions)],
         {"numpy, chunked": 5.0},
     )  # fmt: skip
+
+
+def _on_device(options: Options, k: int, feedback: str) -> Contest:
+    """Draws that stay on the device, against filling as many bytes there."""
+    import torch
+
+    rows = int((1e9 if k == 2 else 5e7) * options.size)
+    design = Design(Items(n=_ITEMS), menu_size=k, feedback=feedback, annotators=rows)
+    people = Annotator(Tabular(_normal(_ITEMS)), Luce())
+    bytes_of = rows * (4 * k + (1 if feedback == "choice" else k))
+
+    def finish() -> None:
+        if options.device.startswith("cuda"):
+            torch.cuda.synchronize(options.device)
+
+    def draw() -> None:
+        simulate(people, design, device=options.device)
+        finish()
+
+    def fill() -> None:
+        torch.empty(bytes_of, dtype=torch.uint8, device=options.device).fill_(1)
+        finish()
+
+    return Contest(
+        f"{feedback} from menus of {k} on {options.device} (target for pairs on an H200: 5e10 a second)",
+        "rows",
+        [Contender(f"annosim on {options.device}", draw, rows), Contender("filling as many bytes", fill, rows)],
+    )
 
 
 def _floor(options: Options) -> Contest:

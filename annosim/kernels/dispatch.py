@@ -14,7 +14,7 @@ from annosim.populations import Population
 
 __all__ = ["Path", "choose"]
 
-PATHS = ("auto", "numba", "reference")
+PATHS = ("auto", "numba", "torch", "reference")
 
 
 @dataclass(frozen=True)
