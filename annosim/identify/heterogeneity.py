@@ -64,7 +64,8 @@ def heterogeneity_test(
     ``method="score"``: the within-annotator dependence of the residual scores, ``sum_a (|sum_r s_r|^2 - sum_r |s_r|^2)``
     with ``s_r`` the derivative of row r's log-likelihood in the indices of the items shown: Rao's score statistic
     against random coefficients. It needs annotators with at least two answers, and no mixture is fitted.
-    ``method="likelihood_ratio"``: twice the gain of ``types`` types over one. Both are judged by a parametric bootstrap of
+    ``method="likelihood_ratio"``: twice the gain of ``types`` types over one. Both are judged by a parametric
+    bootstrap of
     the one-type fit, refitted each time (the likelihood ratio has no chi-square law: weights are on their boundary).
 
     Args:
@@ -153,20 +154,22 @@ def within_annotator_score(population: Population, data: PreferenceData) -> floa
     scores = gather(leaf.index(data.items).detach().double(), view.menu).requires_grad_(True)
     log_p = leaf.rule.log_prob(scores, data.answers(), view)
     (slope,) = torch.autograd.grad(log_p.sum(), scores)
-    slope = torch.where(view.menu >= 0, slope, torch.zeros_like(slope)).numpy()
+    shown: np.ndarray = torch.where(view.menu >= 0, slope, torch.zeros_like(slope)).numpy()
     n = data.items.n
     code = np.asarray(data.annotator_ids, dtype=np.int64)[:, None] * n + np.maximum(np.asarray(data.menu), 0)
     cells, where = np.unique(code, return_inverse=True)
-    total = np.bincount(where.reshape(-1), weights=slope.reshape(-1), minlength=len(cells))
-    return float((total**2).sum() - (slope**2).sum())
+    total = np.bincount(where.reshape(-1), weights=shown.reshape(-1), minlength=len(cells))
+    return float((total**2).sum() - (shown**2).sum())
 
 
 def goodness_of_fit(
     model: Population, data: PreferenceData, *, replicates: int = 99, seed: int = 0, starts: int = 1, prior: Any = None
 ) -> TestResult:
-    """Does the model fit the counts? Pearson's statistic over (question, answer), by a parametric bootstrap with refits.
+    """Does the model fit the counts? Pearson's statistic over (question, answer), by a parametric bootstrap with
+    refits.
 
-    Questions are menus as sets of items; answers are counted in item order. Counts see only the margins of single answers:
+    Questions are menus as sets of items; answers are counted in item order. Counts see only the margins of single
+    answers:
     see :func:`heterogeneity_test` for what goes on within annotators.
 
     Example:

@@ -196,7 +196,7 @@ def expected_profile(
 def _root_law(population: Population, frame: Frame) -> Any:
     """Roots of the probabilities of all outcomes, as a function of the parameters."""
     if frame.blocks is not None:
-        share = frame.block_share
+        share: Any = frame.block_share
 
         def listed(v):
             p = population.at(v, lambda p: listed_law(*factors(p, frame), frame))

@@ -1,0 +1,283 @@
+"""What is claimed of hidden types, and what is judged."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from annosim.study import Statement, at_least, at_most, difference, equal, every, t_interval, true
+
+from .twins import CASES
+
+PAPER = "Chidambaram, Seetharaman, Syrgkanis 2405.15065, 2510.15716"
+HERE = "STUDY_heterogeneity (T1-T5, proved and checked there)"
+ZERO = 1e-12
+
+
+def verdict(found, case, *expected):
+    """A verdict is one of those that are expected."""
+    said = found.get("asked", "verdict", case=case)
+    return true(said in expected, f"{case}: {' or '.join(expected)} (found: {said})")
+
+
+def rank(found, group, lost, **which):
+    """The law's rank is so many below the number of knowable parameters."""
+    row = found.rows(group, **which)[0]
+    return equal(row["of"] - row["rank"], lost, 0)
+
+
+def column(found, name, method, **which):
+    """One column of the EM experiment, one number per replicate."""
+    return np.array(
+        [r[name] for r in found.rows("em_dpo", **which) if r["method"] == method and name in r], dtype=float
+    )
+
+
+def error(found, method="em", **which):
+    """Root mean square error of the learned rewards."""
+    return t_interval(column(found, "error", method, **which))
+
+
+def twin_statements():
+    """T1 - T4: witnesses, verdicts, and what breaks the symmetry."""
+    yield Statement(
+        "T1.witnesses", "Pairs of worlds with the same law of single pairs: distance zero up to rounding", HERE,
+        lambda f: every([at_most(d, ZERO) for d in f.values("witness", "pairs")]),
+    )  # fmt: skip
+    for name, words in {
+        "best_of_three": "T2: one best-of-three answer", "two_pairs": "T3: two pairs by the same annotator",
+        "ties": "T4: ties (Rao-Kupper)", "position_bias": "T4: a known position bias",
+    }.items():  # fmt: skip
+        yield Statement(
+            f"{words[:2]}.{name}", f"{words} tells the same worlds apart (law distance above 1e-3)",
+            PAPER if words[:2] == "T2" else HERE,
+            lambda f, n=name: every([at_least(d, 1e-3) for d in f.values("witness", n, scale=1.0)]),
+        )  # fmt: skip
+    for scale, value in ((1.0, 0.365740), (2.0, 0.425182)):
+        yield Statement(
+            f"T2.slate.{scale:g}", f"Slate {{a, b, b'}}, tastes +-{scale:g}: P(a) = {value} (indifferent people: 1/3)",
+            HERE,
+            lambda f, s=scale, v=value: equal(f.exact("duplicated", "probability", scale=s), v, 1e-6),
+        )  # fmt: skip
+    yield Statement(
+        "T1.verdicts", "Pairs once per annotator: antipodal types are not identified, unequal antipodes are singular, "
+        "a type "
+        "without preferences has full rank and a twin", HERE,
+        lambda f: every([verdict(f, "T1 antipodal", "not_identified"), verdict(f, "T1 unequal antipodes", "singular"),
+                         verdict(f, "T1 one without preferences", "not_identified"),
+                         rank(f, "asked", 0, case="T1 one without preferences")]),
+    )  # fmt: skip
+    yield Statement(
+        "T1.general", "Types that are neither antipodal nor indifferent have full rank already under single pairs",
+        HERE,
+        lambda f: verdict(f, "T1 general", "locally_identified", "identified"),
+    )  # fmt: skip
+    yield Statement(
+        "T2-T4.verdicts", "Best of three, two pairs each, ties or a known position bias: full rank and no twin found",
+        PAPER,
+        lambda f: every([verdict(f, c, "locally_identified", "identified") for c in CASES if c[:2] != "T1"]),
+    )  # fmt: skip
+    yield Statement(
+        "slogan", "'Ternary preferences are necessary' is exact for one answer per annotator; two pairs by the same "
+        "annotator suffice", HERE,
+        lambda f: every([at_most(max(f.values("witness", "pairs")), ZERO),
+                         at_least(min(f.values("witness", "two_pairs", scale=1.0)), 1e-3)]),
+    )  # fmt: skip
+
+
+def table_statements():
+    """T5, and bounds on a finite design."""
+    yield Statement(
+        "T5.continuum", "Two free types, pairs of 4 items: rank 6 of 7 and a curve of populations with the same law",
+        HERE,
+        lambda f: every([rank(f, "tables", 1, n=4, answers="pairs"),
+                         at_most(f.exact("tables", "law_distance", n=4, answers="pairs"), 1e-10)]),
+    )  # fmt: skip
+    yield Statement(
+        "T5.full", "Full rank: pairs of 5 and 6, rankings of 3 and 4, best of three of 4 and 5 items", HERE,
+        lambda f: every([rank(f, "tables", 0, n=n, answers=a) for n, a in _T5_FULL]),
+    )  # fmt: skip
+    yield Statement(
+        "bounds.six", "Any distribution of tastes, best of three of 6 items on a line: share(beta > 0) = .674"
+        " lies in [.60, .74]",
+        HERE,
+        lambda f: every([equal(f.exact("shares", "share", n=6, answers="best of three", questions=1), 0.674, 2e-3),
+                         equal(f.exact("shares", "low", n=6, answers="best of three", questions=1), 0.60, 0.02),
+                         equal(f.exact("shares", "high", n=6, answers="best of three", questions=1), 0.74, 0.02)]),
+    )  # fmt: skip
+    yield Statement(
+        "bounds.shrink", "The bounds are narrower for best of three than for pairs, and narrower with more items", HERE,
+        lambda f: every([at_most(_width(f, n, "best of three") - _width(f, n, "pairs"), 0) for n in (4, 6)]
+                        + [at_most(_width(f, 6, "best of three") - _width(f, 4, "best of three"), 0)]),
+    )  # fmt: skip
+
+
+_T5_FULL = ((5, "pairs"), (6, "pairs"), (3, "rankings"), (4, "rankings"), (4, "best of three"), (5, "best of three"))
+
+
+def _width(found, n, answers):
+    return found.get("shares", "width", n=n, answers=answers, questions=1)
+
+
+def theorem_statements():
+    """The known theorems."""
+    yield Statement(
+        "zhao.2016", "k-mixtures of Plackett-Luce collide for m <= 2k - 1: explicit pairs for (k, m) = (2, 3), (3, 5)",
+        "Zhao, Piech, Xia 1603.07323",
+        lambda f: every([at_most(f.exact("collision", "law_distance", kinds=k, n=m), ZERO) for k, m in ((2, 3), (3, 5))]
+                        + [at_least(f.exact("collision", "apart", kinds=k, n=m), 0.1) for k, m in ((2, 3), (3, 5))]),
+    )  # fmt: skip
+    yield Statement(
+        "zhao.2016.two", "2-mixtures over 4 items: full rank and no twin among random mixtures", "Zhao, Piech, Xia "
+        "1603.07323",
+        lambda f: _clean(f, kinds=2, n=4, answers="rankings"),
+    )  # fmt: skip
+    for answers, words in (("choices over up to four", "choices over up to 4"), ("ranked top three", "ranked top-3")):
+        yield Statement(
+            f"zhao.2019.{answers.split()[0]}", f"2-mixtures from {words}: full rank and no twin among random mixtures",
+            "Zhao, Xia 1910.11721", lambda f, a=answers: _clean(f, kinds=2, n=4, answers=a),
+        )  # fmt: skip
+    yield Statement(
+        "mnl.two", "A uniform mixture of two MNLs: slates of 2 and 3 leave no twin; pairs alone leave some random "
+        "mixtures one",
+        "Chierichetti, Kumar, Tomkins 2018",
+        lambda f: every([_clean(f, kinds=2, n=4, answers="slates of two and three"),
+                         at_least(f.exact("mixtures", "twins", kinds=2, n=4, answers="pairs"), 1e-9)]),
+    )  # fmt: skip
+    yield Statement(
+        "zhang.2022", "Two-component Bradley-Terry mixtures over 5 items, 3-slates over 4: full rank at random "
+        "mixtures",
+        "Zhang, Zhang, Loh, Liang 2201.13132",
+        lambda f: every([equal(f.exact("mixtures", "full_rank", kinds=2, n=5, answers="pairs"), 1, 0),
+                         equal(f.exact("mixtures", "full_rank", kinds=2, n=4, answers="best of three"), 1, 0)]),
+    )  # fmt: skip
+    yield Statement(
+        "grouped", "K types from one pair asked q times: q = 2K - 1 has full rank, q = 2K - 2 never", "Vandermeulen, "
+        "Scott 1502.06644",
+        lambda f: every([equal(f.exact("questions_needed", "enough", kinds=k), 1, 0) for k in (2, 3)]
+                        + [equal(f.exact("questions_needed", "one_less", kinds=k), 0, 0) for k in (2, 3)]),
+    )  # fmt: skip
+    yield Statement(
+        "probit", "Correlated probit, zero means: P(1 best of 3) = 1/4 + arcsin(rho)/(2 pi)",
+        "Cherapanamjeri et al. 2510.15839",
+        lambda f: every([equal(r["orthant"] - r["formula"], 0, 1e-7) for r in f.rows("probit")]),
+    )  # fmt: skip
+    yield Statement(
+        "ford", "The Bradley-Terry estimate exists iff the win graph is strongly connected", "Ford 1957",
+        lambda f: equal(f.exact("ford", "agree"), 1, 0),
+    )  # fmt: skip
+    yield Statement(
+        "calibration", "k i.i.d. rewards: squared calibration error at most 1/(4k)", "2506.06298",
+        lambda f: every([at_most(r["worst"] / r["bound"], 1.15) for r in f.rows("calibration")]),
+    )  # fmt: skip
+    yield Statement(
+        "distortion", "Bound of maximal lotteries: 1.0820 (b=1), 1.3130 (2), 2.5339 (5)",
+        "Goelz, Haghtalab, Yang 2505.23749",
+        lambda f: every([equal(f.exact("distortion", "bound", b=b), v, 5e-5)
+                         for b, v in ((1.0, 1.0820), (2.0, 1.3130), (5.0, 2.5339))]),
+    )  # fmt: skip
+
+
+def _clean(found, **which):
+    return every([equal(found.exact("mixtures", "full_rank", **which), 1, 0),
+                  equal(found.exact("mixtures", "twins", **which), 0, 0)])  # fmt: skip
+
+
+def em_statements(annotators):
+    """EM-DPO and regret."""
+    few, many = min(annotators), max(annotators)
+    one = {"tastes": "antipodal", "kind": "linear", "questions": 1}
+    yield Statement(
+        "EM.pairs", f"Antipodal types, one pair per annotator: with {many} annotators the rewards are still wrong "
+        f"(error > .25)",
+        PAPER, lambda f: at_least(error(f, answers="pairs", annotators=many, **one), 0.25),
+    )  # fmt: skip
+    yield Statement(
+        "EM.three", f"Antipodal types, one best-of-three answer per annotator: with {many} annotators the error is "
+        f"below .2", PAPER,
+        lambda f: at_most(error(f, answers="best of three", annotators=many, **one), 0.2),
+    )  # fmt: skip
+    yield Statement(
+        "EM.two_pairs", f"Two pairs by the same annotator suffice: error below .2 with {many} annotators", HERE,
+        lambda f: at_most(error(f, answers="pairs", annotators=many, **(one | {"questions": 2})), 0.2),
+    )  # fmt: skip
+    yield Statement(
+        "EM.shrinks", f"Best of three: the error falls from {few} to {many} annotators; under single pairs it does so "
+        f"by less",
+        HERE, lambda f: at_least(difference(_fall(f, "best of three", few, many, one), _fall(f, "pairs", few, many,
+        one)), 0),
+    )  # fmt: skip
+    for baseline in ("k-means", "hard"):
+        yield Statement(
+            f"EM.{baseline}", f"EM's rewards are closer than those of {baseline} clustering at two answers per "
+            f"annotator", PAPER,
+            lambda f, b=baseline: at_least(difference(_all(f, b), _all(f, "em")), 0),
+        )  # fmt: skip
+    yield Statement(
+        "EM.answers", "Types are found better with more answers per annotator (accuracy at 5 above 1)", PAPER,
+        lambda f: every([at_least(difference(_accuracy(f, a, 5, many), _accuracy(f, a, 1, many)), 0)
+                         for a in ("pairs", "best of three")]),
+    )  # fmt: skip
+    yield Statement(
+        "EM.laws", "The log-likelihood never falls; one type is DPO; the naming of types does not matter", PAPER,
+        lambda f: every([at_least(r["smallest_step"], -1e-8) for r in f.rows("likelihood_laws")]
+                        + [at_most(r["one_type"], 1e-6) for r in f.rows("likelihood_laws")]
+                        + [at_most(r["naming"], 1e-6) for r in f.rows("likelihood_laws")]),
+    )  # fmt: skip
+    for other in ("pooled DPO", "uniform mixture", "largest group's own", "MaxMin"):
+        yield Statement(
+            f"regret.{other}", f"The worst group's regret of the min-max-regret policy is below that of: {other}",
+            PAPER,
+            lambda f, o=other: at_least(difference(_regret(f, o, many), _regret(f, "min-max regret", many)), 0),
+        )  # fmt: skip
+
+
+def _fall(found, answers, few, many, one):
+    return (column(found, "error", "em", answers=answers, annotators=few, **one)
+            - column(found, "error", "em", answers=answers, annotators=many, **one))  # fmt: skip
+
+
+def _all(found, method):
+    return column(found, "error", method, kind="linear", questions=2)
+
+
+def _accuracy(found, answers, questions, annotators):
+    return column(found, "accuracy", "em", tastes="general", kind="linear", answers=answers, questions=questions,
+                  annotators=annotators)  # fmt: skip
+
+
+def _regret(found, method, annotators):
+    return column(found, "worst_regret", method, tastes="general", kind="linear", answers="best of three", questions=5,
+                  annotators=annotators)  # fmt: skip
+
+
+def real_statements():
+    """Real annotators."""
+    for file, words in (("ukp_convincing_arguments/votes.csv.gz", "UKP, one debate"), ("llmfao.csv", "LLMFAO")):
+        yield Statement(
+            f"real.{words.split(',')[0].lower()}", f"{words}: one type is rejected (score test, parametric "
+            f"bootstrap)", HERE,
+            lambda f, x=file: at_most(f.exact("test_votes", "p", file=x), 0.05),
+        )  # fmt: skip
+        yield Statement(
+            f"real.{words.split(',')[0].lower()}.ties", f"{words}: the one-type simulated twin reproduces the tie rate "
+            f"(within .02)",
+            HERE, lambda f, x=file: equal(f.get("test_votes", "twin_ties", file=x) - f.get("test_votes", "ties",
+            file=x), 0, 0.02),
+        )  # fmt: skip
+    yield Statement(
+        "real.sushi", "Sushi: two types have a smaller BIC than one, and full rank before fitting", HERE,
+        lambda f: every([_bic(f, "preflib/sushi.soc"), true(_ranks(f, "preflib/sushi.soc"), "full rank for every K")]),
+    )  # fmt: skip
+    yield Statement(
+        "real.scottish", "A Scottish ward: two types have a smaller BIC than one", HERE,
+        lambda f: _bic(f, "scottish_elections/orkney_2017_ward1.csv"),
+    )  # fmt: skip
+
+
+def _bic(found, file):
+    bic = {r["types"]: r["bic"] for r in found.rows("by_types", file=file)}
+    return at_least(bic[1] - bic[2], 0)
+
+
+def _ranks(found, file):
+    return all(r["rank"] == r["of"] for r in found.rows("by_types", file=file))
