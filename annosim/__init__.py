@@ -21,6 +21,9 @@ _NAMES: dict[str, str] = {
     "LogDensity": "utilities",
     "DensityMixture": "utilities",
     "Network": "utilities",
+    "LogPolicy": "networks",
+    "SequenceReward": "networks",
+    "Ensemble": "networks",
     "truncated_normal": "utilities",
     "Population": "populations",
     "Annotator": "populations",
@@ -169,7 +172,7 @@ __version__ = "0.1.0"
 
 
 #: rooms that are reached as attributes: an.checks.check_estimator, an.plotting.figure
-_ROOMS = ("analysis", "checks", "data", "plotting", "policies", "rules", "study")
+_ROOMS = ("analysis", "checks", "data", "menus", "plotting", "policies", "rules", "study")
 
 
 class _Package(ModuleType):

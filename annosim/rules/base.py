@@ -16,6 +16,7 @@ from annosim.errors import AnswerKindError
 from annosim.feedback import AnswerSpace, Feedback
 from annosim.items import Items
 from annosim.parameters import Model
+from annosim.populations import describe
 from annosim.random import Address
 
 __all__ = ["Answer", "Rule", "Tempered", "View"]
@@ -122,6 +123,9 @@ class Rule(Model):
         rows = len(menu)
         none_yet = torch.full((rows, feedback.width(menu.shape[-1])), -1, device=menu.device)
         return View(items, menu, feedback, order=torch.full((rows,), order, device=menu.device), previous=none_yet)
+
+    def __repr__(self) -> str:
+        return describe(self)
 
     def check_kind(self, feedback: Feedback) -> None:
         """Raise :class:`AnswerKindError` when the rule does not define this kind."""

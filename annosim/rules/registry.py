@@ -1,20 +1,16 @@
 """What exists, by the names that scenario files use: ``kind = "luce"``, with one line each.
 
-``annosim simulate --list`` prints it; :func:`build_rule` and :func:`build_habit` turn a scenario's table into objects.
+``annosim simulate --list`` prints it; :mod:`annosim.scenario` turns a scenario's tables into these objects. Populations and
+designs are listed under their Python names: a scenario has tables of its own for them.
 """
 
 from __future__ import annotations
 
-import difflib
 import importlib
-import inspect
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from annosim.errors import ScenarioError
-
-__all__ = ["ENTRIES", "GROUPS", "Entry", "build", "build_habit", "build_rule", "listing", "lookup"]
+__all__ = ["ENTRIES", "GROUPS", "Entry", "listing"]
 
 #: the groups, in the order in which they are listed
 GROUPS = ("rule", "habit", "population", "utility", "design")
@@ -43,11 +39,6 @@ class Entry:
         for part in name.split("."):
             value = getattr(value, part)
         return value
-
-    def settings(self) -> list[str]:
-        """Names of the settings that the constructor takes (a habit's wrapped rule is not one of them)."""
-        names = list(inspect.signature(self.constructor()).parameters)
-        return names[1:] if self.group == "habit" else names
 
 
 def _entries(group: str, *rows: tuple[str, str, str]) -> list[Entry]:
@@ -96,14 +87,14 @@ _ALL = [
     ),
     *_entries(
         "population",
-        ("annotator", "populations:Annotator", "one kind of person: a utility and a rule"),
-        ("mixture", "populations:Mixture", "hidden types with weights"),
-        ("random_coefficients", "tastes:RandomCoefficients", "mixed logit: normal, log-normal or any distribution"),
-        ("low_rank", "tastes:LowRank", "tastes along a few directions of utility"),
-        ("dirichlet", "tastes:DirichletTastes", "everyone blends K prototype rewards"),
-        ("gated", "groups:Gated", "types whose probabilities depend on covariates (softmax gating)"),
-        ("hierarchy", "groups:Hierarchy", "annotators within groups"),
-        ("contaminated", "groups:Contaminated", "a share of spammers"),
+        ("Annotator", "populations:Annotator", "one kind of person: a utility and a rule"),
+        ("Mixture", "populations:Mixture", "hidden types with weights"),
+        ("RandomCoefficients", "tastes:RandomCoefficients", "mixed logit: normal, log-normal or any distribution"),
+        ("LowRank", "tastes:LowRank", "tastes along a few directions of utility"),
+        ("DirichletTastes", "tastes:DirichletTastes", "everyone blends K prototype rewards"),
+        ("Gated", "groups:Gated", "types whose probabilities depend on covariates (softmax gating)"),
+        ("Hierarchy", "groups:Hierarchy", "annotators within groups"),
+        ("Contaminated", "groups:Contaminated", "a share of spammers"),
     ),
     *_entries(
         "utility",
@@ -111,78 +102,25 @@ _ALL = [
         ("linear", "utilities:Linear", "weights on the features"),
         ("ideal_point", "utilities:IdealPoint", "minus the squared distance to one's ideal (Euclidean)"),
         ("network", "utilities:Network", "a neural network on the features"),
-        ("indifferent", "groups:Indifferent", "wants nothing"),
+        ("random_linear", "tastes:RandomCoefficients", "weights on the features, drawn once per annotator"),
+        ("log_density", "utilities:LogDensity", "log of a density over the items"),
+        ("density_mixture", "utilities:DensityMixture", "log of a mixture of densities"),
+        ("truncated_normal", "utilities:truncated_normal", "log of a normal density on an interval"),
     ),
     *_entries(
         "design",
-        ("random_menus", "menus:random_menus", "menus drawn at random, as a list"),
-        ("round_robin", "menus:round_robin", "every set of items once"),
-        ("star", "menus:star", "one item against each of the others"),
-        ("chain", "menus:chain", "each item against the next"),
-        ("sparse_graph", "menus:sparse_graph", "random pairs that connect all items"),
-        ("both_orders", "menus:both_orders", "every pair on both sides"),
-        ("empirical_loads", "menus:empirical_loads", "unequal loads of annotators, drawn from data"),
+        ("menus.random_menus", "menus:random_menus", "menus drawn at random, as a list"),
+        ("menus.round_robin", "menus:round_robin", "every set of items once"),
+        ("menus.star", "menus:star", "one item against each of the others"),
+        ("menus.chain", "menus:chain", "each item against the next"),
+        ("menus.sparse_graph", "menus:sparse_graph", "random pairs that connect all items"),
+        ("menus.both_orders", "menus:both_orders", "every pair on both sides"),
+        ("menus.empirical_loads", "menus:empirical_loads", "unequal loads of annotators, drawn from data"),
     ),
 ]
 
 #: group -> kind -> entry
 ENTRIES: dict[str, dict[str, Entry]] = {g: {e.kind: e for e in _ALL if e.group == g} for g in GROUPS}
-
-
-def lookup(group: str, kind: str) -> Entry:
-    """The entry of a name, or a :class:`ScenarioError` that lists close names.
-
-    Example:
-        >>> lookup("rule", "luce").line.split(",")[0]
-        'Bradley-Terry'
-    """
-    known = ENTRIES[group]
-    name = str(kind).replace("-", "_").lower()
-    if name in known:
-        return known[name]
-    close = difflib.get_close_matches(name, known, 3) or list(known)
-    raise ScenarioError(f"{group} kind = {kind!r} does not exist; there are: {', '.join(close)}")
-
-
-def build(group: str, spec: Mapping[str, Any], *wrapped: Any) -> Any:
-    """Make what a scenario's table says: ``{"kind": "luce", "temperature": 2.0}``.
-
-    Raises:
-        ScenarioError: no ``kind``, an unknown one, or a setting that the kind does not have.
-        ArgumentError: a setting has a value that is not allowed.
-    """
-    settings = dict(spec)
-    if "kind" not in settings:
-        raise ScenarioError(f"{group}: the key 'kind' is missing; there are: {', '.join(ENTRIES[group])}")
-    entry = lookup(group, settings.pop("kind"))
-    known = entry.settings()
-    unknown = sorted(set(settings) - set(known))
-    if unknown:
-        raise ScenarioError(
-            f"{group} {entry.kind!r} has no setting {unknown[0]!r}; it takes: {', '.join(known) or 'nothing'}"
-        )
-    try:
-        return entry.constructor()(*wrapped, **settings)
-    except TypeError as error:
-        raise ScenarioError(f"{group} {entry.kind!r}: {error}; it takes: {', '.join(known) or 'nothing'}") from error
-
-
-def build_rule(spec: Mapping[str, Any] | str, habits: Any = ()) -> Any:
-    """A rule from its table (or bare name), wrapped by habits in the order in which they are listed (first innermost).
-
-    Example:
-        >>> type(build_rule({"kind": "luce"}, [{"kind": "lapse", "rate": 0.05}])).__name__
-        'Lapse'
-    """
-    rule = build("rule", {"kind": spec} if isinstance(spec, str) else spec)
-    for habit in habits:
-        rule = build_habit(habit, rule)
-    return rule
-
-
-def build_habit(spec: Mapping[str, Any] | str, rule: Any) -> Any:
-    """A habit around ``rule`` from its table (or bare name)."""
-    return build("habit", {"kind": spec} if isinstance(spec, str) else spec, rule)
 
 
 def listing() -> str:
