@@ -10,7 +10,7 @@ import torch
 
 from annosim.errors import NotIdentifiedError
 from annosim.items import Items
-from annosim.kernels import learning_mixture as kernels
+from annosim.learning.climb import Choices, climb_from
 from annosim.learning.existence import connectivity
 from annosim.learning.gauge import by_weight
 from annosim.learning.generic import starting_points
@@ -20,11 +20,10 @@ from annosim.learning.structure import LuceLeaf, luce_mixture
 from annosim.learning.sufficient import Orders, orders_from_data
 from annosim.populations import Mixture
 
-__all__ = ["Panel", "panel_of", "solve_mixture"]
+__all__ = ["Panel", "mixture_applies", "panel_of", "solve_mixture"]
 
 #: largest number of free coordinates of one type for which the compiled Hessian is formed
 LARGEST_TYPE = 60
-WARM = 6
 
 
 @dataclass(eq=False)
@@ -50,6 +49,7 @@ class Panel:
     scale: np.ndarray
     contrast: np.ndarray | None
     orders: Orders
+    choices: Choices | None = None
 
     def theta(self, model: Mixture, items: Items) -> np.ndarray:
         """The model's present parameters in these coordinates."""
@@ -95,25 +95,46 @@ def panel_of(model: Mixture, data: Any) -> Panel:
     leaves: list[LuceLeaf] = luce_mixture(model, items)  # type: ignore[assignment]
     tabular = any(leaf.kind == "tabular" for leaf in leaves)
     contrast, base = _contrast(items) if tabular else (None, items.features.double().numpy())
-    slopes = np.stack([leaf.f for leaf in leaves])
+    slopes = [leaf.f for leaf in leaves]
     offset = np.stack([leaf.g for leaf in leaves])
     if tabular:  # a known type among tables: all of it is offset
         offset = np.stack([leaf.index_of(items) if leaf.kind == "known" else leaf.g for leaf in leaves])
-    distinct, which = np.unique(slopes, axis=0, return_inverse=True)
-    features = np.ascontiguousarray(distinct[:, :, None] * base[None])
+    distinct, which = _same(slopes)
+    features = np.stack([base if (f[0] == 1.0 and not f.strides[0]) else f[:, None] * base for f in distinct])
     orders, code, start, weight = _coded(data)
     types, d = len(leaves), features.shape[2]
     own = np.concatenate([np.full(d, leaf.kind != "known") for leaf in leaves])
     weights_free = bool(model.weights.requires_grad) and types > 1
     free = np.flatnonzero(np.r_[own, np.full(types - 1, weights_free)])
     total = float(weight @ np.diff(start))
-    spread = np.maximum(base.std(0), 1e-300) if contrast is None else np.ones(d)
+    spread = np.sqrt(np.einsum("ij,ij->j", base, base) / len(base)) if contrast is None else np.ones(d)
     scale = np.r_[np.tile(np.maximum(total * spread, 1e-300), types), np.full(types - 1, weight.sum())]
     arguments = (
         features, which.reshape(-1).astype(np.int64), offset, orders.order, orders.depth, orders.length, code, start,
         weight,
     )  # fmt: skip
-    return Panel(arguments, types, d, leaves, free, weights_free, scale, contrast, orders)
+    panel = Panel(arguments, types, d, leaves, free, weights_free, scale, contrast, orders)
+    single = int(orders.depth.max(initial=0)) == 1 and int(orders.depth.min(initial=1)) == 1
+    if single and len(orders.order) == len(code) > 1000 and len(features) == 1 and not tabular:
+        panel.choices = Choices(panel)
+    return panel
+
+
+def _same(slopes: list[np.ndarray]) -> tuple[list[np.ndarray], np.ndarray]:
+    """Distinct rows in order of appearance, and which one each row is."""
+    kept: list[int] = []
+    which = []
+    for t, one in enumerate(slopes):
+        match = next((i for i, k in enumerate(kept) if _equal(slopes[k], one)), len(kept))
+        if match == len(kept):
+            kept.append(t)
+        which.append(match)
+    return [slopes[k] for k in kept], np.array(which)
+
+
+def _equal(a: np.ndarray, b: np.ndarray) -> bool:
+    """Equality that looks at one number where an array is one number read n times."""
+    return bool(a[0] == b[0]) if not a.strides[0] and not b.strides[0] else np.array_equal(a, b)
 
 
 def _contrast(items: Items) -> tuple[np.ndarray, np.ndarray]:
@@ -155,25 +176,16 @@ def _distinct(orders: Orders) -> tuple[np.ndarray, np.ndarray | None]:
         order = np.concatenate([order[:, :1], np.sort(order[:, 1:], 1)[:, ::-1]], 1)
     for j in range(k):
         number = number * base + (order[:, j] + 1)
+    if float(base) ** k * (k + 1) < 4 * rows:  # a table of all orders costs less than sorting the rows
+        first = np.full(int(base**k * (k + 1)), -1, dtype=np.int64)
+        first[number[::-1]] = np.arange(rows - 1, -1, -1)
+        keep = first[first >= 0]
+        first[first >= 0] = np.arange(len(keep))
+        return first[number], keep
     if len(np.unique(number[:: max(rows // 512, 1)])) > 300 and rows > 512:
         return np.arange(rows), None
     _, keep, code = np.unique(number, return_index=True, return_inverse=True)
     return code.reshape(-1).astype(np.int64), keep
-
-
-def climb_from(panel: Panel, theta: np.ndarray, tolerance: float, max_iterations: int, precision: float, newton=True):
-    """Run the compiled loop from one point: (theta, value, gradient, information, status, iterations, steps, trace)."""
-    trace = np.zeros(max_iterations + 1)
-    share = np.full(panel.types, 1.0 / panel.types)
-    if not panel.weights_free:
-        ratio = np.r_[theta[panel.types * panel.d :], 0.0]
-        share = np.exp(ratio - ratio.max())
-        share = share / share.sum()
-    found = kernels.climb(
-        theta, panel.types, panel.d, *panel.arguments, share, panel.weights_free, panel.free, precision, panel.scale,
-        tolerance, max_iterations, WARM, newton, trace,
-    )  # fmt: skip
-    return (*found, trace[: found[5] + 1])
 
 
 def solve_mixture(problem: Problem, newton: bool = True) -> Solution:
@@ -241,7 +253,8 @@ def _judge(problem: Problem, panel: Panel, items: Items) -> list[str]:
     return []
 
 
-def _applies(problem: Problem) -> bool:
+def mixture_applies(problem: Problem) -> bool:
+    """Whether the model is a mixture of Luce types (all linear, or all tabular and small) on staged answers."""
     if not is_nll(problem.objective) or problem.regulariser is not None or not isinstance(problem.model, Mixture):
         return False
     feedback = problem.design.feedback if problem.design is not None else problem.data.feedback
@@ -269,5 +282,5 @@ def _solve_plain(problem: Problem) -> Solution:
     return solve_mixture(problem, newton=False)
 
 
-register("em-newton", _applies, solve_mixture, order=20)
-register("em", _applies, _solve_plain, order=90)
+register("em-newton", mixture_applies, solve_mixture, order=20)
+register("em", mixture_applies, _solve_plain, order=90)

@@ -83,20 +83,28 @@ def luce_leaf(model: Population, items: Items) -> LuceLeaf | None:
     utility, density = model.utility, False
     if type(utility) is LogDensity and isinstance(utility.energy, Utility):
         utility, density = utility.energy, True
-    ones = torch.ones(items.n, dtype=torch.float64)
-    with torch.no_grad():
-        g = model.rule.index(torch.zeros(items.n, dtype=torch.float64), items).double() * ones
-        f = model.rule.index(ones, items).double() - g
+    f, g = _coefficients(model.rule, items)
     free = any(p.requires_grad for p in utility.parameters())
     if type(utility) is Tabular:
         kind = "tabular" if free else "known"
     elif type(utility) is Linear:
         kind = "linear" if free else "known"
-        if density and not bool((f == f[0]).all()):
+        if density and not (f == f[0]).all():
             return None  # the normalising constant then depends on w and does not cancel
     else:
         return None
-    return LuceLeaf(kind, (f * ones).numpy(), g.numpy(), density, model)
+    return LuceLeaf(kind, f, g, density, model)
+
+
+def _coefficients(rule: Any, items: Items) -> tuple[np.ndarray, np.ndarray]:
+    """``f`` and ``g`` of ``s = f u + g``, ``(n,)`` each; Luce's are one number read n times."""
+    if type(rule) is Luce:
+        return np.broadcast_to(1.0 / float(rule.temperature), items.n), np.broadcast_to(0.0, items.n)
+    ones = torch.ones(items.n, dtype=torch.float64)
+    with torch.no_grad():
+        g = rule.index(torch.zeros(items.n, dtype=torch.float64), items).double() * ones
+        f = rule.index(ones, items).double() - g
+    return (f * ones).numpy(), g.numpy()
 
 
 def _rule_is_free(rule: Any) -> bool:

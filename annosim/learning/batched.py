@@ -1,0 +1,255 @@
+"""Fits of many replicates at once: one array program where the structure allows, and a row with a status for each."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from annosim.data.preferences import PreferenceData
+from annosim.errors import AnnosimError, ArgumentError, NotIdentifiedError
+from annosim.kernels import learning_mixture as kernels
+from annosim.kernels import threads
+from annosim.learning.em import mixture_applies, panel_of
+from annosim.learning.generic import starting_points
+from annosim.learning.problem import Problem, Solution
+from annosim.learning.result import Fit
+from annosim.learning.structure import luce_leaf
+from annosim.learning.tables import newton_tables
+from annosim.populations import Population
+from annosim.results import Result
+
+__all__ = ["BatchedFit", "fit_replicates"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class BatchedFit(Result):
+    """Fits of R replicates; ``fits[r]`` is the r-th as a :class:`Fit`.
+
+    Attributes:
+        vectors: ``(R, P)`` free parameters (NaN where a replicate failed); types are matched by :meth:`align` only.
+        log_likelihood: ``(R,)``.
+        converged: ``(R,)`` bool.
+        gradient_norm: ``(R,)`` largest entry of the gradient per unit weight.
+        iterations: ``(R,)``.
+        status: R words: ``"ok"``, ``"not converged"``, or why a replicate failed.
+        model: the model whose parameters they are.
+        solver: its name.
+
+    Example:
+        >>> import annosim as an
+        >>> people = an.Annotator(an.Tabular([0.0, 1.0]), an.Luce())
+        >>> data = an.simulate(people, an.Design(an.Items(n=2), annotators=50), seed=0, replicates=3)
+        >>> fits = an.fit(people.like(seed=1), data)
+        >>> fits.vectors.shape, fits[0].converged
+        ((3, 2), True)
+    """
+
+    model: Population
+    vectors: np.ndarray
+    log_likelihood: np.ndarray
+    converged: np.ndarray
+    gradient_norm: np.ndarray
+    iterations: np.ndarray
+    status: tuple[str, ...]
+    solver: str
+    data: Any = field(default=None)
+    problem: Any = field(default=None)
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def __getitem__(self, replicate: int) -> Fit:
+        """The fit of one replicate.
+
+        Raises:
+            NotIdentifiedError: that replicate's estimate does not exist.
+        """
+        from annosim.learning.fit import finish
+
+        r = range(len(self))[replicate]
+        if not np.isfinite(self.vectors[r]).all():
+            raise NotIdentifiedError(f"replicate {r}: {self.status[r]}")
+        problem = replace(self.problem, _data=self.data[r])
+        solution = Solution(
+            population=self.model.with_parameters(torch.as_tensor(self.vectors[r])),
+            log_likelihood=float(self.log_likelihood[r]), converged=bool(self.converged[r]),
+            iterations=int(self.iterations[r]), stopped_by="gradient" if self.converged[r] else "iterations",
+            gradient_norm=float(self.gradient_norm[r]), why=f"replicate {r} of {len(self)}",
+        )  # fmt: skip
+        return finish(problem, self.solver, solution)
+
+    def align(self, truth: Population) -> BatchedFit:
+        """The same fits, each with its types renamed to match ``truth``."""
+        from annosim.learning.gauge import best_order
+        from annosim.populations import Mixture
+
+        if not isinstance(self.model, Mixture):
+            return self
+        rows = self.vectors.copy()
+        for r, row in enumerate(self.vectors):
+            if np.isfinite(row).all():
+                one: Any = self.model.with_parameters(torch.as_tensor(row))
+                rows[r] = one.relabelled(best_order(one, truth, self.problem.items)).vector().numpy()
+        return replace(self, vectors=rows)
+
+    def _lines(self):
+        ok = sum(word == "ok" for word in self.status)
+        finite = self.gradient_norm[np.isfinite(self.gradient_norm)]
+        return [
+            ("replicates", f"{len(self)}, {ok} converged"),
+            ("other statuses", ", ".join(sorted({w[:60] for w in self.status if w != "ok"})) or "none"),
+            ("largest gradient norm", float(finite.max()) if len(finite) else float("nan")),
+            ("solver", self.solver),
+        ]
+
+
+def fit_replicates(model: Population, data: PreferenceData, **options: Any) -> BatchedFit:
+    """Fit every replicate; a replicate that fails is a row with a status and stops nobody."""
+    known = {name: options.pop(name) for name in list(options) if name in _PROBLEM}
+    solver = known.pop("solver", "auto")
+    problem = Problem(model, data[0], **known, options=options)
+    if solver == "auto" and problem.objective is None and problem.regulariser is None and problem.prior is None:
+        batched = _tables(problem, data) or _mixtures(problem, data)
+        if batched is not None:
+            return batched
+    return _one_by_one(problem, data, solver)
+
+
+_PROBLEM = ("objective", "regulariser", "prior", "solver", "starts", "seed", "device", "tolerance", "max_iterations")
+
+
+def _tables(problem: Problem, data: PreferenceData) -> BatchedFit | None:
+    """Bradley-Terry tables of a few items: Newton on the stack of win matrices."""
+    leaf, n = luce_leaf(problem.model, data.items), data.items.n
+    plain = data.feedback.kind == "choice" and data.menu_size == 2 and data.answer.ndim == 2 and data.weight is None
+    if leaf is None or leaf.kind != "tabular" or not plain or n > 128:
+        return None
+    menu, answer = np.asarray(data.menu), np.asarray(data.answer)
+    if menu.min() < 0 or answer.min() < 0 or data.has_ties:
+        return None
+    count = len(menu)
+    won = np.take_along_axis(menu, answer[..., None].astype(np.int64), 2)[..., 0].astype(np.int64)
+    code = (np.arange(count)[:, None] * n + won) * n + (menu.sum(2) - won)
+    wins = np.bincount(code.ravel(), minlength=count * n * n).reshape(count, n, n).astype(np.float64)
+    diagonal = np.einsum("rii->ri", wins)
+    self_pairs = diagonal.sum(1)
+    diagonal[...] = 0.0
+    s, value, worst, iterations = newton_tables(wins, data.items.prompts.numpy(), tolerance=problem.tolerance)
+    vectors = np.full((count, n), np.nan)
+    for r in np.flatnonzero(np.isfinite(value)):
+        vectors[r] = leaf.utility_from_index(s[r], data.items)
+    done = worst <= problem.tolerance
+    missing = ~np.isfinite(value)
+    words = np.where(missing, "the estimate does not exist", np.where(done, "ok", "not converged"))
+    heavy = (wins.sum(2) + wins.sum(1)).max(1) / np.maximum(wins.sum((1, 2)), 1.0)
+    return BatchedFit(
+        model=problem.model, vectors=vectors, log_likelihood=value - np.log(2.0) * self_pairs,
+        converged=done & ~missing,
+        gradient_norm=np.where(missing, np.nan, worst * heavy), iterations=iterations, status=tuple(words.tolist()),
+        solver="newton", data=data, problem=problem,
+        settings={"replicates": count, "tolerance": problem.tolerance, "path": "stacked tables"},
+    )  # fmt: skip
+
+
+def _mixtures(problem: Problem, data: PreferenceData) -> BatchedFit | None:
+    """Latent classes: the whole climb compiled, replicates shared among the cores."""
+    if not mixture_applies(problem) or data.annotator is not None and data.annotator.ndim != 1 or data.has_ties:
+        return None
+    count, rows = data.menu.shape[0], data.rows
+    if data.weight is not None or bool((np.asarray(data.answer).reshape(count, rows, -1)[..., 0] < 0).any()):
+        return None
+    if data.annotator is not None and not (np.diff(data.annotator) >= 0).all():
+        return None
+    panel = panel_of(problem.model, _stacked(data))  # type: ignore[arg-type]
+    blocks = (len(panel.arguments[8])) // count
+    features, which, offset, order, depth, length, code, start, weight = panel.arguments
+    code, start, weight = code.reshape(count, rows), start[: blocks + 1], weight[:blocks]
+    scale = panel.scale / count
+    points = [panel.theta(one, data.items) for one in starting_points(problem)]  # type: ignore[arg-type]
+    share = np.full(panel.types, 1.0 / panel.types)
+    if not panel.weights_free:
+        share = problem.model.weights.detach().double().numpy()
+    own = len(order) == code.size  # every row its own code: hand each replicate its rows only
+    found: list[Any] = [None] * count
+
+    def climb(r: int) -> None:
+        at = slice(r * rows, (r + 1) * rows) if own else slice(None)
+        codes = code[r] - r * rows if own else code[r]
+        best: Any = None
+        for theta in points:
+            one = kernels.climb(
+                theta, panel.types, panel.d, features, which, offset, order[at], depth[at], length[at], codes, start,
+                weight, share, panel.weights_free, panel.free, 0.0, scale, problem.tolerance, problem.max_iterations, 6,
+                True, np.zeros(problem.max_iterations + 1),
+            )  # fmt: skip
+            best = one if best is None or one[1] > best[1] else best
+        found[r] = best
+
+    threads.run(climb, range(count), threads.count(None))
+    return _gathered(problem, data, panel, found)
+
+
+def _stacked(data: PreferenceData) -> Any:
+    """All replicates one after the other, annotators renumbered."""
+    count, rows = data.menu.shape[0], data.rows
+    ids = np.asarray(data.annotator_ids)
+    people = int(ids.max()) + 1
+    width = data.answer.shape[2:]
+    return PreferenceData(
+        data.items, data.menu.reshape(count * rows, -1), data.answer.reshape(count * rows, *width), data.feedback,
+        annotator=(np.arange(count)[:, None] * people + ids[None]).ravel(),
+    )  # fmt: skip
+
+
+def _gathered(problem: Problem, data: PreferenceData, panel: Any, found: list[Any]) -> BatchedFit:
+    total = float(data.num_annotators)
+    start = problem.model.free_parameters()
+    names = list(start)
+    vectors = np.full((len(found), problem.model.num_free()), np.nan)
+    for r, one in enumerate(found):
+        values = panel.values(one[0], data.items)
+        parts = start | values
+        vectors[r] = np.concatenate([parts[name].double().reshape(-1).numpy() for name in names])
+    status = np.array([one[4] for one in found])
+    return BatchedFit(
+        model=problem.model, vectors=vectors, log_likelihood=np.array([one[1] for one in found]), converged=status == 1,
+        gradient_norm=np.array([np.abs(one[2][panel.free]).max() for one in found]) / total,
+        iterations=np.array([one[5] for one in found]),
+        status=tuple("ok" if s == 1 else "not converged" for s in status), solver="em-newton", data=data,
+        problem=problem, settings={"replicates": len(found), "tolerance": problem.tolerance, "path": "compiled climbs"},
+    )  # fmt: skip
+
+
+def _one_by_one(problem: Problem, data: PreferenceData, solver: str) -> BatchedFit:
+    from annosim.learning.fit import fit
+
+    count, size = len(data.menu), problem.model.num_free()
+    vectors, numbers = np.full((count, size), np.nan), np.full((count, 3), np.nan)
+    converged, words, name = np.zeros(count, dtype=bool), [], solver
+    for r in range(count):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                one = fit(
+                    problem.model, data[r], problem.objective, problem.regulariser, problem.prior, solver,
+                    problem.starts, problem.seed, problem.device, tolerance=problem.tolerance,
+                    max_iterations=problem.max_iterations, **problem.options,
+                )  # fmt: skip
+        except ArgumentError:
+            raise  # the same for every replicate
+        except AnnosimError as error:
+            words.append(str(error))
+            continue
+        vectors[r], converged[r], name = one.population.vector().numpy(), one.converged, one.solver
+        value = np.nan if one.log_likelihood is None else one.log_likelihood
+        numbers[r] = value, one.gradient_norm, one.iterations
+        words.append("ok" if one.converged else "not converged")
+    return BatchedFit(
+        model=problem.model, vectors=vectors, log_likelihood=numbers[:, 0], converged=converged,
+        gradient_norm=numbers[:, 1], iterations=np.nan_to_num(numbers[:, 2]).astype(int), status=tuple(words),
+        solver=name, data=data, problem=problem, settings={"replicates": count, "path": "one by one"},
+    )  # fmt: skip

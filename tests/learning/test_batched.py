@@ -1,0 +1,53 @@
+"""Batches of replicates: each row is what a single fit gives, and a failed replicate stops nobody."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import annosim as an
+
+ITEMS = an.Items.normal(6, 2, seed=0)
+
+
+def test_tables_equal_single_fits_and_a_failure_is_a_row():
+    truth = an.Annotator(an.Tabular([0.0, 0.5, 1.0, -1.0, 0.2, 3.0]), an.Luce())
+    data = an.simulate(truth, an.Design(ITEMS, annotators=60), seed=1, replicates=12)
+    fits = an.fit(truth.like(seed=0), data)
+    failed = [word != "ok" for word in fits.status]
+    assert 0 < sum(failed) < 12  # the best item is undefeated in some of them
+    for r in range(12):
+        if failed[r]:
+            with pytest.raises(an.NotIdentifiedError):
+                an.fit(truth, data[r])
+            with pytest.raises(an.NotIdentifiedError):
+                fits[r]
+        else:
+            one = an.fit(truth, data[r])
+            assert np.abs(one.population.vector().numpy() - fits.vectors[r]).max() < 1e-8
+            assert abs(one.log_likelihood - fits.log_likelihood[r]) < 1e-8
+            assert fits[r].converged and fits[r].standard_errors("cluster")["utility.values"].shape == (6,)
+
+
+@pytest.mark.parametrize(("size", "feedback"), [(2, "choice"), (4, "ranking")])
+def test_mixtures_equal_single_fits(size, feedback):
+    truth = an.Mixture(
+        [an.Annotator(an.Linear([2.0, 0.0]), an.Luce()), an.Annotator(an.Linear([-1.0, 1.0]), an.Luce())], [0.7, 0.3]
+    )
+    design = an.Design(ITEMS, menu_size=size, feedback=feedback, annotators=150, questions=5)
+    data = an.simulate(truth, design, seed=1, replicates=6)
+    fits = an.fit(truth, data).align(truth)
+    assert fits.converged.all() and fits.gradient_norm.max() < 1e-9
+    for r in range(6):
+        one = an.fit(truth, data[r]).align(truth)
+        assert np.abs(one.population.vector().numpy() - fits.vectors[r]).max() < 1e-7
+    assert torch.equal(fits[2].population.vector(), torch.as_tensor(fits.vectors[2]))
+    assert "6 converged" in repr(fits)
+
+
+def test_other_models_are_fitted_one_by_one():
+    truth = an.Annotator(an.Tabular([0.0, 1.0, 0.5]), an.Davidson(delta=0.8))
+    data = an.simulate(truth, an.Design(an.Items(n=3), annotators=80), seed=1, replicates=3)
+    fits = an.fit(an.Annotator(an.Tabular(3), an.Davidson(delta=an.free(1.0))), data)
+    assert fits.converged.all() and fits.vectors.shape == (3, 4) and fits.solver == "autograd"
