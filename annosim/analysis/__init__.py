@@ -13,14 +13,16 @@ from annosim.analysis.calibration import (
 from annosim.analysis.clustering import adjusted_rand, assign, clustering_accuracy, contingency
 from annosim.analysis.comparison import Comparison, compare
 from annosim.analysis.coordinates import align_types, centred_index, parameter_distance
-from annosim.analysis.divergences import LawDistance, kl_divergence, law_distance, total_variation
+from annosim.analysis.divergences import LawDivergence, kl_divergence, law_divergence, total_variation
 from annosim.analysis.policies import PolicyScore, expected_utility, score_policy, win_rate, win_rate_quantile
+from annosim.analysis.replicates import Comparisons
 
 __all__ = [
     "Agreement",
     "CalibrationSlope",
     "Comparison",
-    "LawDistance",
+    "Comparisons",
+    "LawDivergence",
     "PolicyScore",
     "adjusted_rand",
     "agreement",
@@ -39,7 +41,7 @@ __all__ = [
     "contingency",
     "expected_utility",
     "kl_divergence",
-    "law_distance",
+    "law_divergence",
     "log_loss",
     "pair_probabilities",
     "parameter_distance",

@@ -10,7 +10,7 @@ import torch
 
 from annosim.analysis.clustering import adjusted_rand, clustering_accuracy
 from annosim.analysis.coordinates import Alignment, align_types, centred_index
-from annosim.analysis.divergences import kl_divergence, law_distance, total_variation
+from annosim.analysis.divergences import kl_divergence, law_divergence, total_variation
 from annosim.designs import Design
 from annosim.errors import ArgumentError
 from annosim.items import Items
@@ -61,7 +61,7 @@ class Comparison(Result):
     def _lines(self):
         error = lambda e: f" +- {e:.2g}" if e else ""  # noqa: E731
         distance = self.parameter_distance
-        lines = [
+        lines: list[tuple[str, Any]] = [
             ("total variation", f"{self.total_variation:.6g}{error(self.total_variation_error)}"),
             ("KL(truth || fitted)", f"{self.kl:.6g}{error(self.kl_error)} nats per annotator"),
             ("excess cross-entropy", f"{self.excess_cross_entropy:.6g} nats per answer"),
@@ -87,20 +87,21 @@ def compare(
     max_outcomes: float = 1e6,
     draws: int = 20_000,
     seed: int = 0,
-) -> Comparison:
+) -> Any:
     """Measure how far apart two laws and two populations are.
 
     Args:
-        fitted: a ``Fit`` or a population.
+        fitted: a ``Fit`` (of data with replicates too) or a population.
         truth: the population from which data come (or would come).
         design: what was asked; laws are compared on it.
         types: ``(annotators,)`` true types, for the clustering scores; by default those of the simulated data
             that were fitted.
-        max_outcomes: laws with more outcomes are not enumerated (see :func:`law_distance`).
+        max_outcomes: laws with more outcomes are not enumerated (see :func:`law_divergence`).
         draws, seed: of the sample used then.
 
     Returns:
-        :class:`Comparison`; ``settings["method"]`` says whether the laws' distances are exact.
+        :class:`Comparison`; ``settings["method"]`` says whether the laws' distances are exact. Fits of R replicates
+        give :class:`~annosim.analysis.replicates.Comparisons`, with a leading axis R on everything.
 
     Raises:
         ArgumentError: not a fit or population, or types of another length than the responsibilities.
@@ -113,10 +114,14 @@ def compare(
         >>> score.total_variation, score.parameter_distance
         (0.0, 0.0)
     """
+    if hasattr(fitted, "vectors") and hasattr(fitted, "status"):
+        from annosim.analysis.replicates import compare_replicates
+
+        return compare_replicates(fitted, truth, design, types, max_outcomes=max_outcomes, draws=draws, seed=seed)
     population = fitted if isinstance(fitted, Population) else getattr(fitted, "population", None)
     if not isinstance(population, Population) or not isinstance(truth, Population):
         raise ArgumentError(f"compare({type(fitted).__name__}, {type(truth).__name__}): give fits or populations")
-    laws = law_distance(truth, population, design, max_outcomes=max_outcomes, draws=draws, seed=seed)
+    laws = law_divergence(truth, population, design, max_outcomes=max_outcomes, draws=draws, seed=seed)
     alignment = align_types(population, truth, design.items)
     densities = _densities(population, truth, alignment, design.items)
     scores = _clustering(fitted, types)

@@ -18,7 +18,7 @@ from annosim.random import Address, uniform53
 from annosim.results import Result, versions
 from annosim.utilities import as_log_density
 
-__all__ = ["LawDistance", "kl_divergence", "law_distance", "total_variation"]
+__all__ = ["LawDivergence", "kl_divergence", "law_divergence", "total_variation"]
 
 
 def total_variation(p: Any, q: Any, items: Items, per_prompt: bool = False) -> Any:
@@ -81,7 +81,7 @@ def _over_prompts(parts: torch.Tensor, items: Items, per_prompt: bool) -> Any:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class LawDistance(Result):
+class LawDivergence(Result):
     """How far apart two laws of answers are.
 
     Attributes:
@@ -109,7 +109,7 @@ class LawDistance(Result):
         ]
 
 
-def law_distance(
+def law_divergence(
     truth: Population,
     other: Population,
     design: Design,
@@ -118,7 +118,7 @@ def law_distance(
     max_menus: float = 2e5,
     draws: int = 20_000,
     seed: int = 0,
-) -> LawDistance:
+) -> LawDivergence:
     """Distance between the laws of one annotator's block of answers under two populations.
 
     Exact by enumeration up to ``max_outcomes``. Beyond it, blocks of two populations with one component each are
@@ -138,7 +138,7 @@ def law_distance(
         >>> import annosim as an
         >>> design = an.Design(an.Items(n=2), menus=[[0, 1]])
         >>> a, b = (an.Annotator(an.Tabular([0.0, s]), an.Luce()) for s in (1.0, 0.0))
-        >>> round(law_distance(a, b, design).total_variation, 4)
+        >>> round(law_divergence(a, b, design).total_variation, 4)
         0.2311
     """
     both = Mixture([truth, other])
@@ -152,13 +152,13 @@ def law_distance(
     excess = _excess(p, q)
     if p.num_outcomes <= max_outcomes:
         tv, kl = _enumerated(p, q)
-        return LawDistance(tv, kl, excess, 0.0, 0.0, "exact", settings=settings)
+        return LawDivergence(tv, kl, excess, 0.0, 0.0, "exact", settings=settings)
     settings |= {"draws": draws, "seed": seed}
     which = _draw_menus(p, draws, seed)
     tv, tv_error, kl, kl_error = _sampled(p, q, which, seed)
     if len(p.weight) == len(q.weight) == 1 and p.table.shape[1] == 1:
-        return LawDistance(tv, _product_kl(p, q), excess, tv_error, 0.0, "factors", settings=settings)
-    return LawDistance(tv, kl, excess, tv_error, kl_error, "sample", settings=settings)
+        return LawDivergence(tv, _product_kl(p, q), excess, tv_error, 0.0, "factors", settings=settings)
+    return LawDivergence(tv, kl, excess, tv_error, kl_error, "sample", settings=settings)
 
 
 def _split(both: Law, truth: Population, design: Design) -> tuple[Law, Law]:
@@ -260,7 +260,7 @@ def _wider_support(p: Law, q: Law) -> bool:
 
 def _on_sampled_menus(
     truth: Population, both: Population, design: Design, draws: int, seed: int, settings: dict[str, Any]
-) -> LawDistance:
+) -> LawDivergence:
     q_count = design.num_questions
     draws = max(1000, min(draws, int(4e5) // q_count))
     entity = np.arange(draws * q_count)
@@ -271,7 +271,7 @@ def _on_sampled_menus(
     which = torch.arange(len(menu)).reshape(draws, q_count)
     tv, tv_error, kl, kl_error = _sampled(p, q, which, seed)
     settings |= {"draws": draws, "seed": seed, "menus": "sampled"}
-    return LawDistance(tv, kl, _excess(p, q), tv_error, kl_error, "sample", settings=settings)
+    return LawDivergence(tv, kl, _excess(p, q), tv_error, kl_error, "sample", settings=settings)
 
 
 def check_probabilities(name: str, values: Any) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 import annosim as an
-from annosim.analysis import agreement, law_distance
+from annosim.analysis import agreement, law_divergence
 from annosim.study import data_path
 
 FOLDER = "ukp_convincing_arguments"
@@ -47,7 +47,7 @@ def laws_on_real_pairs(questions, data, pairs):
 
 def told(plural, indifferent, design):
     """Distance of the laws and what identify says of the plural population."""
-    found = law_distance(plural, indifferent, design)
+    found = law_divergence(plural, indifferent, design)
     report = an.identify(plural, design, starts=4)
     return {
         "distance": found.total_variation, "kl": found.kl, "verdict": report.verdict, "rank": int(report.rank),

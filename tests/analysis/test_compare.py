@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import annosim as an
-from annosim.analysis import align_types, law_distance, parameter_distance
+from annosim.analysis import align_types, law_divergence, parameter_distance
 from annosim.errors import ArgumentError
 
 
@@ -16,11 +16,11 @@ def two_types(seed: int = 0, n: int = 4, weights=(0.7, 0.3)) -> an.Mixture:
     return an.Mixture([an.Annotator(an.Tabular(rng.normal(size=n)), an.Luce()) for _ in weights], weights=list(weights))
 
 
-def test_pair_law_distance_is_the_bernoulli_one():
+def test_pair_law_divergence_is_the_bernoulli_one():
     design = an.Design(an.Items(n=2), menus=[[0, 1]])
     a, b = (an.Annotator(an.Tabular([0.0, s]), an.Luce()) for s in (1.0, -0.5))
     p, q = 1 / (1 + np.exp(1.0)), 1 / (1 + np.exp(-0.5))
-    found = law_distance(a, b, design)
+    found = law_divergence(a, b, design)
     assert found.method == "exact"
     assert found.total_variation == pytest.approx(abs(p - q), abs=1e-14)
     kl = p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q))
@@ -53,7 +53,7 @@ def test_pinsker_and_data_processing():
     for seed in range(10):
         a, b = two_types(seed), two_types(seed + 100)
         one, two = (an.Design(an.Items(n=4), questions=q) for q in (1, 2))
-        first, second = law_distance(a, b, one), law_distance(a, b, two)
+        first, second = law_divergence(a, b, one), law_divergence(a, b, two)
         assert first.total_variation <= np.sqrt(first.kl / 2) + 1e-12
         assert second.total_variation >= first.total_variation - 1e-12
         assert second.kl >= first.kl - 1e-12
@@ -62,8 +62,8 @@ def test_pinsker_and_data_processing():
 def test_block_kl_of_single_types_is_a_sum_over_questions():
     a, b = (an.Annotator(an.Tabular(v), an.Luce()) for v in ([0.0, 1.0, 2.0], [0.0, -1.0, 0.3]))
     design = an.Design(an.Items(n=3), questions=3)
-    exact = law_distance(a, b, design)
-    factors = law_distance(a, b, design, max_outcomes=10)
+    exact = law_divergence(a, b, design)
+    factors = law_divergence(a, b, design, max_outcomes=10)
     assert (exact.method, factors.method) == ("exact", "factors")
     assert factors.kl == pytest.approx(exact.kl, rel=1e-10)
     assert exact.kl == pytest.approx(3 * exact.excess_cross_entropy, rel=1e-10)
@@ -73,8 +73,8 @@ def test_block_kl_of_single_types_is_a_sum_over_questions():
 def test_sampled_distances_agree_with_exact_ones(limits):
     a, b = two_types(0), two_types(7)
     design = an.Design(an.Items(n=4), questions=2)
-    exact = law_distance(a, b, design)
-    found = law_distance(a, b, design, **limits, draws=20_000, seed=3)
+    exact = law_divergence(a, b, design)
+    found = law_divergence(a, b, design, **limits, draws=20_000, seed=3)
     assert found.method == "sample" and found.kl_error > 0
     # six standard errors: false-alarm rate about 2e-9 each (fixed seed)
     assert abs(found.total_variation - exact.total_variation) < 6 * found.total_variation_error
@@ -84,8 +84,8 @@ def test_sampled_distances_agree_with_exact_ones(limits):
 def test_fixed_sequence_of_questions():
     a, b = two_types(0), two_types(7)
     menus = [[0, 1], [1, 2], [2, 3]]
-    exact = law_distance(a, b, an.Design(an.Items(n=4), menus=menus, questions="all"))
-    sampled = law_distance(a, b, an.Design(an.Items(n=4), menus=menus, questions="all"), max_outcomes=2)
+    exact = law_divergence(a, b, an.Design(an.Items(n=4), menus=menus, questions="all"))
+    sampled = law_divergence(a, b, an.Design(an.Items(n=4), menus=menus, questions="all"), max_outcomes=2)
     assert abs(sampled.kl - exact.kl) < 6 * sampled.kl_error
     assert abs(sampled.total_variation - exact.total_variation) < 6 * sampled.total_variation_error
 
@@ -128,3 +128,24 @@ def test_clustering_scores_need_types():
         an.compare(Fitted(), two_types(), design, types=[1, 0])
     with pytest.raises(ArgumentError, match="fits or populations"):
         an.compare(3, two_types(), design)
+
+
+def test_replicates_are_compared_one_by_one():
+    truth = two_types(n=3)
+    design = an.Design(an.Items(n=3), menu_size=3, annotators=400, questions=2)
+    data = an.simulate(truth, design, seed=0, replicates=2)
+    fits = an.fit(truth.like(seed=1), data)
+    both = an.compare(fits, truth, design, types=data.truth["type"])
+    for r in (0, 1):
+        one = an.compare(fits[r], truth, design, types=data.truth["type"][r])
+        assert both.kl[r] == one.kl and both.adjusted_rand[r] == one.adjusted_rand
+        assert both.regret[r].tolist() == one.regret.tolist()
+    assert "2 compared" in repr(both)
+
+
+def test_a_fit_brings_the_types_of_its_simulated_data():
+    truth = an.Mixture([an.Annotator(an.Tabular([0.0, 1.0, s]), an.Luce()) for s in (3.0, -2.0)], weights=[0.6, 0.4])
+    design = an.Design(an.Items(n=3), menu_size=3, annotators=300, questions=4)
+    data = an.simulate(truth, design, seed=0)
+    score = an.compare(an.fit(truth.like(seed=1), data, starts=2), truth, design)
+    assert score.adjusted_rand > 0.5 and score.clustering_accuracy > 0.8
