@@ -75,12 +75,14 @@ class Measured(Result):
     Attributes:
         contest: what ran.
         rates: contender -> units a second in every round, ``(rounds,)``.
+        core_rates: the same per second of processor time: what a busy machine tells of an idle one.
         skipped: contender -> why it did not run.
         first: contender -> seconds of the uncounted first run (compilation and caches).
     """
 
     contest: Contest
     rates: dict[str, np.ndarray]
+    core_rates: dict[str, np.ndarray]
     skipped: dict[str, str]
     first: dict[str, float]
 
@@ -95,10 +97,13 @@ class Measured(Result):
         ours = self.contest.contenders[0].name
         lines: list[tuple[str, Any]] = []
         for name, rate in self.rates.items():
+            core = np.median(self.core_rates[name])
             text = f"{np.median(rate):9.3g} {self.contest.unit}/s  [{rate.min():.3g} .. {rate.max():.3g}]"
+            text += f"  {core:.3g} per core-second"
             if name != ours:
                 r = self.ratio(name)
-                text += f"  we: {np.median(r):.3g} x  [{r.min():.3g} .. {r.max():.3g}]"
+                per_core = np.median(self.core_rates[ours] / self.core_rates[name])
+                text += f"  we: {np.median(r):.3g} x  [{r.min():.3g} .. {r.max():.3g}], {per_core:.3g} x per core"
                 if name in self.contest.targets:
                     want = self.contest.targets[name]
                     text += f"  target {want:g} x: {'met' if np.median(r) >= want else 'missed'}"
@@ -112,6 +117,7 @@ class Measured(Result):
             "title": self.contest.title,
             "unit": self.contest.unit,
             "rates": {name: rate.tolist() for name, rate in self.rates.items()},
+            "core_rates": {name: rate.tolist() for name, rate in self.core_rates.items()},
             "ratios": {name: self.ratio(name).tolist() for name in self.rates if name != ours},
             "targets": self.contest.targets,
             "skipped": self.skipped,
@@ -142,21 +148,23 @@ def measure(contest: Contest, rounds: int = 7) -> Measured:
     if contest.contenders[0].skipped:
         raise ArgumentError(f"{contest.title}: {contest.contenders[0].skipped}")
     able = [c for c in contest.contenders if not c.skipped]
-    first = {c.name: _seconds(c) for c in able}
-    seconds = np.array([[_seconds(c) for c in able] for _ in range(rounds)])
+    first = {c.name: _seconds(c)[0] for c in able}
+    seconds = np.array([[_seconds(c) for c in able] for _ in range(rounds)])  # (rounds, contenders, wall and processor)
     return Measured(
         contest=contest,
-        rates={c.name: c.units / seconds[:, i] for i, c in enumerate(able)},
+        rates={c.name: c.units / seconds[:, i, 0] for i, c in enumerate(able)},
+        core_rates={c.name: c.units / seconds[:, i, 1] for i, c in enumerate(able)},
         skipped={c.name: c.skipped for c in contest.contenders if c.skipped},
         first=first,
         settings={"rounds": rounds, **machine(), **versions()},
     )
 
 
-def _seconds(contender: Contender) -> float:
-    start = time.perf_counter()
+def _seconds(contender: Contender) -> tuple[float, float]:
+    """Wall time and the process's processor time of one run."""
+    wall, core = time.perf_counter(), time.process_time()
     contender.run()
-    return time.perf_counter() - start
+    return max(time.perf_counter() - wall, 1e-9), max(time.process_time() - core, 1e-9)
 
 
 def machine() -> dict[str, Any]:

@@ -55,21 +55,22 @@ def _simulate(
     options: dict[str, Any] = {"seed": found.seed if seed is None else seed, "replicate": replicate}
     design = _of_length(found, rows)
     if counts or out is None or out.suffix == ".parquet":
-        _in_memory(found, design, out, counts, threads, options)
+        _in_memory(found.population, design, out, counts, threads, options)
     else:
-        _streamed(found, design, out, int(_number("--shard-rows", shard_rows)), threads, options)
+        _streamed(found.population, design, out, int(_number("--shard-rows", shard_rows)), threads, options)
 
 
 def _of_length(found: Scenario, rows: str | None) -> Any:
     """The design with as many annotators as the rows need."""
     from annosim.errors import ArgumentError
 
+    design: Any = found.design
     if rows is None:
-        return found.design
-    if found.design.loads is not None:
+        return design
+    if design.loads is not None:
         raise ArgumentError("--rows: the design fixes each annotator's load; change loads instead")
     wanted = _number("--rows", rows)
-    return found.design.with_(annotators=-(-wanted // found.design.num_questions))
+    return design.with_(annotators=-(-wanted // design.num_questions))
 
 
 def _number(name: str, text: str) -> int:
@@ -92,7 +93,7 @@ def _in_memory(
     from annosim.simulate import simulate
 
     start = time.perf_counter()
-    data = simulate(found.population, design, counts=counts, threads=threads, **options)
+    data = simulate(people, design, counts=counts, threads=threads, **options)
     seconds = time.perf_counter() - start
     typer.echo(repr(data))
     total = int(data.weight.sum()) if counts and data.annotator is None else data.rows
@@ -107,7 +108,7 @@ def _why(settings: Any) -> str:
     return f" ({'; '.join(f'{part}: {why}' for part, why in reasons.items())})" if reasons else ""
 
 
-def _streamed(found: Scenario, design: Any, out: Path, shard_rows: int, threads: int | None, options: dict) -> None:
+def _streamed(people: Any, design: Any, out: Path, shard_rows: int, threads: int | None, options: dict) -> None:
     import time
 
     from annosim.simulate import simulate
@@ -121,9 +122,7 @@ def _streamed(found: Scenario, design: Any, out: Path, shard_rows: int, threads:
             kept = before
             advance(done + before, done / max(time.perf_counter() - start, 1e-9))
 
-        shards = simulate(
-            found.population, design, out=out, shard_rows=shard_rows, threads=threads, progress=progress, **options
-        )
+        shards = simulate(people, design, out=out, shard_rows=shard_rows, threads=threads, progress=progress, **options)
     seconds = time.perf_counter() - start
     typer.echo(repr(shards))
     new = design.num_rows - kept

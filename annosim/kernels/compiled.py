@@ -296,11 +296,15 @@ def _odds(population: Population, design: Design, limit: float) -> np.ndarray:
     return np.exp(centred)
 
 
+#: Seconds of compilation that pass in silence.
+PATIENCE = 2.0
+
+
 class announced:  # noqa: N801 - reads as a sentence: with announced(): ...
     """Says on standard error that kernels are being compiled, when that takes more than two seconds."""
 
     def __enter__(self) -> None:
-        self._timer = threading.Timer(2.0, _say)
+        self._timer = threading.Timer(PATIENCE, _say)
         self._timer.daemon = True
         self._timer.start()
 

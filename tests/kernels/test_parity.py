@@ -177,3 +177,17 @@ def test_without_numba_the_reference_runs_with_one_warning(monkeypatch):
         dispatch._compiled.cache_clear()
     assert data.settings["path"] == "reference"
     assert np.array_equal(data.answer, expected.answer) and np.array_equal(again.answer, expected.answer)
+
+
+def test_compilation_that_takes_long_is_announced(monkeypatch, capsys):
+    import time
+
+    from annosim.kernels import compiled
+
+    with compiled.announced():
+        pass
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(compiled, "PATIENCE", 0.0)
+    with compiled.announced():
+        time.sleep(0.2)
+    assert "compiling" in capsys.readouterr().err
