@@ -122,7 +122,7 @@ _NAMES: dict[str, str] = {
     "log_linear_pool": "policies.pools",
     "linear_pool": "policies.pools",
     "min_max_regret": "policies.min_max",
-    "min_max_kl_regret": "policies.min_max",
+    "min_max_kl_regret": "policies.kl_regret",
     "policy_gradient": "policies.gradient",
     "lsc": "policies.transforms",
     "all_of": "policies.transforms",

@@ -16,7 +16,7 @@ from annosim.law import Law, on_menus
 from annosim.populations import Mixture, Population
 from annosim.random import Address, uniform53
 from annosim.results import Result, versions
-from annosim.utilities import as_log_density
+from annosim.utilities import as_log_density, normalise
 
 __all__ = ["LawDivergence", "kl_divergence", "law_divergence", "total_variation"]
 
@@ -33,10 +33,10 @@ def total_variation(p: Any, q: Any, items: Items, per_prompt: bool = False) -> A
         A float in [0, 1], or a float64 tensor ``(prompts,)``.
 
     Example:
-        >>> total_variation([0.5, 0.5], [0.9, 0.1], Items(n=2))
+        >>> round(total_variation([0.5, 0.5], [0.9, 0.1], Items(n=2)), 12)
         0.4
     """
-    log_p, log_q = as_log_density(p, items), as_log_density(q, items)
+    log_p, log_q = log_density(p, items), log_density(q, items)
     parts = 0.5 * (log_p.exp() - log_q.exp()).abs() * items.weights
     return _over_prompts(parts, items, per_prompt)
 
@@ -56,8 +56,13 @@ def kl_divergence(p: Any, q: Any, items: Items, per_prompt: bool = False) -> Any
         >>> round(kl_divergence([0.5, 0.5], [0.9, 0.1], Items(n=2)), 4)
         0.5108
     """
-    log_p, log_q = as_log_density(p, items), as_log_density(q, items)
+    log_p, log_q = log_density(p, items), log_density(q, items)
     return _over_prompts(relative_entropy_terms(log_p, log_q) * items.weights, items, per_prompt)
+
+
+def log_density(value: Any, items: Items) -> torch.Tensor:
+    """Log density of each item ``(n,)``, normalised on these items: a language model is read as conditional on them."""
+    return normalise(as_log_density(value, items), items)
 
 
 def relative_entropy_terms(log_p: torch.Tensor, log_q: torch.Tensor) -> torch.Tensor:

@@ -9,18 +9,17 @@ import numpy as np
 import torch
 
 from annosim.analysis.borda import borda_scores
-from annosim.analysis.divergences import kl_divergence, prompt_sums
+from annosim.analysis.divergences import kl_divergence, log_density, prompt_sums
 from annosim.errors import ArgumentError
 from annosim.items import Items
 from annosim.populations import Population
 from annosim.results import Result
-from annosim.utilities import as_log_density
 
 __all__ = ["PolicyScore", "expected_utility", "score_policy", "win_rate", "win_rate_quantile"]
 
 
 def _masses(policy: Any, items: Items) -> torch.Tensor:
-    return (as_log_density(policy, items) + items.log_weights).exp()
+    return (log_density(policy, items) + items.log_weights).exp()
 
 
 def _utilities(utility: Any, items: Items) -> torch.Tensor:
@@ -62,7 +61,7 @@ def win_rate(policy: Any, utility: Any, items: Items, against: Any, per_prompt: 
         per_prompt: one number per prompt instead of their mean.
 
     Example:
-        >>> win_rate([0.25, 0.75], [0.0, 1.0], Items(n=2), against=[0.5, 0.5])
+        >>> round(win_rate([0.25, 0.75], [0.0, 1.0], Items(n=2), against=[0.5, 0.5]), 12)
         0.625
     """
     u = _one(utility, items)

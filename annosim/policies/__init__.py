@@ -8,7 +8,8 @@ from annosim.policies.gradient import (
     kl_regularised_objective,
     policy_gradient,
 )
-from annosim.policies.min_max import MinMaxSolution, loss_matrix, matrix_game, min_max_kl_regret, min_max_regret
+from annosim.policies.kl_regret import min_max_kl_regret
+from annosim.policies.min_max import MinMaxSolution, loss_matrix, matrix_game, min_max_regret
 from annosim.policies.pools import linear_pool, log_linear_pool
 from annosim.policies.references import canned, reference_mean, reference_median, reference_quantile
 from annosim.policies.selection import best_of_n, best_of_n_kl_bound, best_of_n_win_rate_bound, sample_best_of_n

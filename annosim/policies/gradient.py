@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from annosim.analysis.divergences import kl_divergence, prompt_sums
+from annosim.analysis.divergences import kl_divergence, log_density, prompt_sums
 from annosim.errors import ArgumentError, NothingFreeError, TrainingError
 from annosim.items import Items
 from annosim.policies.tilts import gibbs, log_partition, values_of
 from annosim.random import uniform53
 from annosim.results import Result, versions
-from annosim.utilities import LogDensity, Utility, as_log_density
+from annosim.utilities import LogDensity, Utility
 
 __all__ = ["PolicyGradient", "TokenEnergy", "all_sequences", "kl_regularised_objective", "policy_gradient"]
 
@@ -68,9 +68,10 @@ def kl_regularised_objective(policy: Any, utility: Any, reference: Any, gamma: f
         >>> bool((value - log_partition([.5, .5], an.Tabular([0., 1.]), 1.0, an.Items(n=2))).abs() < 1e-12)
         True
     """
-    log_pi = policy.log_prob(items).double() if hasattr(policy, "log_prob") else as_log_density(policy, items)
+    learned = isinstance(policy, LogDensity)  # others carry no gradient here, or are normalised on the items first
+    log_pi = policy.log_prob(items).double() if learned else log_density(policy, items)
     mass = (log_pi + items.log_weights).exp()
-    gap = torch.where(mass > 0, log_pi - as_log_density(reference, items), 0.0)
+    gap = torch.where(mass > 0, log_pi - log_density(reference, items), 0.0)
     return prompt_sums(mass * (values_of(utility, items) - gamma * gap), items).mean()
 
 
@@ -111,8 +112,8 @@ def policy_gradient(
     """Train a policy by KL-regularised policy gradient (REINFORCE with Adam, learning rate decayed linearly to 0).
 
     Args:
-        policy: a density with free parameters, for example ``an.LogDensity(an.Tabular(n))`` (softmax) or
-            ``an.LogDensity(TokenEnergy(...))`` (tokens).
+        policy: a density with free parameters, for example ``an.LogDensity(an.Tabular(n))`` (softmax),
+            ``an.LogDensity(TokenEnergy(...))`` (tokens) or ``an.LogPolicy(model)`` (a language model).
         utility: what is maximised.
         reference: the density of the KL penalty.
         gamma: its weight, above 0.
@@ -139,7 +140,9 @@ def policy_gradient(
     """
     _check(policy, gamma, baseline, batch)
     trained = copy.deepcopy(policy)
-    u, log_reference = values_of(utility, items), as_log_density(reference, items)
+    if not isinstance(trained, LogDensity):  # a language model: its law on these responses
+        trained = LogDensity(trained)
+    u, log_reference = values_of(utility, items), log_density(reference, items)
     members = [items.members(p) for p in items.prompts.unique().tolist()]
     parameters = [p for p in trained.parameters() if p.requires_grad]
     optimiser = torch.optim.Adam(parameters, lr=learning_rate)

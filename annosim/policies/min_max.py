@@ -19,15 +19,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from annosim.analysis.divergences import prompt_sums
-from annosim.errors import ArgumentError
+from annosim.analysis.divergences import log_density
+from annosim.errors import ArgumentError, TrainingError
 from annosim.items import Items
-from annosim.policies.pools import linear_pool, log_linear_pool
-from annosim.policies.tilts import as_density, values_of
+from annosim.policies.pools import linear_pool
+from annosim.policies.tilts import values_of
 from annosim.results import Result, versions
-from annosim.utilities import LogDensity, Tabular, as_log_density
+from annosim.utilities import LogDensity, Tabular
 
-__all__ = ["MinMaxSolution", "loss_matrix", "matrix_game", "min_max_kl_regret", "min_max_regret"]
+__all__ = ["MinMaxSolution", "loss_matrix", "matrix_game", "min_max_regret"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -107,7 +107,7 @@ def _linear_program(table: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
         method="highs",
     )
     if not found.success:  # a finite game always has a value: only a solver failure leads here
-        raise ArithmeticError(f"the linear program of the game failed: {found.message}")
+        raise TrainingError(f"the linear program of the game failed: {found.message}")
     weights = np.clip(found.x[:-1], 0, None)  # HiGHS may return -1e-17
     adversary = np.clip(-found.ineqlin.marginals, 0, None)
     return weights / weights.sum(), adversary / adversary.sum(), int(found.nit)
@@ -165,7 +165,7 @@ def loss_matrix(policies: Sequence[Any], rewards: Sequence[Any], items: Items, a
 def expected_rewards(policies: Sequence[Any], rewards: Sequence[Any], items: Items) -> np.ndarray:
     """``E_x E_{pi_j(.|x)} r_k``, ``(K, J)``, prompts with equal weight."""
     r = torch.stack([values_of(reward, items, "rewards") for reward in rewards])
-    mass = torch.stack([(as_log_density(p, items) + items.log_weights).exp() for p in policies])
+    mass = torch.stack([(log_density(p, items) + items.log_weights).exp() for p in policies])
     return (r @ mass.T / items.num_prompts).numpy()
 
 
@@ -198,7 +198,7 @@ def min_max_regret(
         >>> policy.solution.weights.tolist(), policy.solution.value
         ([0.25, 0.75], 0.75)
     """
-    items = _items(items, policies, rewards)
+    items = items_of(items, policies, rewards)
     found = matrix_game(loss_matrix(policies, rewards, items, against), method, iterations)
     found.settings["against"] = against
     policy = linear_pool(policies, found.weights)
@@ -206,164 +206,7 @@ def min_max_regret(
     return policy
 
 
-def min_max_kl_regret(
-    policies: Sequence[Any],
-    items: Items | None = None,
-    *,
-    beta: float = 1.0,
-    per_prompt: bool = False,
-    tolerance: float = 1e-10,
-) -> LogDensity:
-    r"""The policy with the smallest worst KL-regularised regret: ``min_pi max_k beta E_x KL(pi(.|x) || pi_k(.|x))``.
-
-    It is the log-linear pool ``prod_k pi_k^{w_k}`` with one w for all prompts that maximises
-    ``-E_x log sum_y prod_k pi_k(y|x)^{w_k}`` (minimax duality: the inner problem is convex in pi, linear in w). With
-    ``per_prompt=True`` every prompt has its own w: another problem, in which regret is bounded prompt by prompt.
-
-    Args:
-        policies: densities with common support.
-        items: may be left out when policies are vectors or tabular.
-        beta: positive; scales the regrets, not the policy.
-        per_prompt: a w for each prompt.
-        tolerance: of the duality gap (in units of beta) beyond which the solver refuses to answer.
-
-    Returns:
-        A density; ``policy.solution`` is the :class:`MinMaxSolution` (``weights`` are ``(prompts, K)`` per prompt).
-
-    Raises:
-        ArgumentError: beta not positive, or policies without common support in a prompt.
-
-    Example:
-        >>> policy = min_max_kl_regret([[.8, .2], [.2, .8]])
-        >>> policy.solution.weights.round(6).tolist(), policy.mass(Items(n=2)).numpy().round(6).tolist()
-        ([0.5, 0.5], [0.5, 0.5])
-    """
-    if not beta > 0:
-        raise ArgumentError(f"min_max_kl_regret(beta={beta}): a number above 0")
-    items = _items(items, policies, ())
-    densities = [as_density(p, "min_max_kl_regret(policies=)") for p in policies]
-    logs = torch.stack([as_log_density(p, items) for p in densities]).numpy()
-    mass = items.weights.numpy()
-    blocks = [items.members(prompt).numpy() for prompt in items.prompts.unique().tolist()]
-    groups = [blocks] if not per_prompt else [[block] for block in blocks]
-    solved = [_pool_weights(logs, mass, group, tolerance) for group in groups]
-    weights = np.stack([s[0] for s in solved])
-    if per_prompt:
-        pool = _pool_per_prompt(logs, weights, items)
-    else:
-        pool = log_linear_pool(densities, weights[0])
-    regrets = beta * _mean_kl(pool, logs, items)
-    value = float(np.mean([beta * s[1] for s in solved])) if per_prompt else float(regrets.max())
-    pool.solution = MinMaxSolution(  # type: ignore[assignment]
-        weights if per_prompt else weights[0],
-        weights if per_prompt else weights[0],
-        regrets,
-        value,
-        float(np.max([beta * s[2] for s in solved])),
-        int(sum(s[3] for s in solved)),
-        settings={"method": "dual Newton", "per_prompt": per_prompt, "beta": beta, **versions()},
-    )
-    return pool
-
-
-def _pool_weights(
-    logs: np.ndarray, mass: np.ndarray, blocks: list[np.ndarray], tolerance: float
-) -> tuple[np.ndarray, float, float, int]:
-    """Weights, worst mean KL, duality gap and iterations for prompts that share one w.
-
-    The dual is minimising the convex ``f(w) = mean_x log sum_y m(y) prod_k pi_k(y)^{w_k}`` over the simplex; its
-    gradient is ``E log pi_k`` under the pool, its Hessian their mean covariance. A quasi-Newton run finds the support;
-    Newton steps on the support's optimality conditions finish it.
-    """
-    from scipy.optimize import minimize
-
-    tables = [np.where(np.isneginf(logs[:, b]), -1e300, logs[:, b]) for b in blocks]
-    masses = [mass[b] for b in blocks]
-    count = len(logs)
-
-    def evaluate(w: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-        f, g, h = 0.0, np.zeros(count), np.zeros((count, count))
-        for table, m in zip(tables, masses, strict=True):
-            keep = ~(table <= -1e299).any(0)
-            if not keep.any():
-                raise ArgumentError(
-                    "min_max_kl_regret: the policies share no item with positive probability in a prompt"
-                )
-            inside = table[:, keep]
-            e = w @ inside + np.log(m[keep])
-            top = e.max()
-            p = np.exp(e - top)
-            f += top + np.log(p.sum())
-            p /= p.sum()
-            mean = inside @ p
-            g += mean
-            h += (inside * p) @ inside.T - np.outer(mean, mean)
-        return f / len(tables), g / len(tables), h / len(tables)
-
-    if count == 1:
-        return np.ones(1), 0.0, 0.0, 0
-    start = np.full(count, 1 / count)
-    found = minimize(
-        lambda w: evaluate(w)[:2],
-        start,
-        jac=True,
-        method="SLSQP",
-        bounds=[(0, 1)] * count,
-        constraints=[{"type": "eq", "fun": lambda w: w.sum() - 1, "jac": lambda w: np.ones(count)}],
-        options={"ftol": 1e-14, "maxiter": 500},
-    )
-    w, steps = _polish(np.clip(found.x, 0, None) / np.clip(found.x, 0, None).sum(), evaluate)
-    f, g, _ = evaluate(w)
-    # KL(pool || pi_k) = E[sum_j w_j log pi_j] - f - E log pi_k, averaged over prompts
-    regrets = w @ g - f - g
-    gap = float(regrets.max() + f)
-    if gap > max(tolerance, 1e-12 * abs(f)):
-        raise ArithmeticError(f"min_max_kl_regret: duality gap {gap:.3g} above tolerance={tolerance}; raise it")
-    return w, float(regrets.max()), gap, int(found.nit) + steps
-
-
-def _polish(w: np.ndarray, evaluate: Any, steps: int = 30) -> tuple[np.ndarray, int]:
-    """Newton on the active support: gradients equal there, weights sum to one; leaves the simplex never."""
-    active = w > 1e-7
-    w = np.where(active, w, 0.0)
-    w = w / w.sum()
-    for step in range(steps):
-        f, g, h = evaluate(w)
-        at = np.flatnonzero(active)
-        k = len(at)
-        system = np.block([[h[np.ix_(at, at)], np.ones((k, 1))], [np.ones((1, k)), np.zeros((1, 1))]])
-        move = np.linalg.lstsq(system, np.r_[-g[at], 0.0], rcond=None)[0][:k]
-        shrink = min(1.0, *(0.99 * w[at][move < 0] / -move[move < 0])) if (move < 0).any() else 1.0
-        trial = w.copy()
-        trial[at] += shrink * move
-        if evaluate(trial)[0] > f + 1e-15 * abs(f) or np.abs(trial - w).max() < 1e-16:
-            return w, step
-        w = trial / trial.sum()
-    return w, steps
-
-
-def _pool_per_prompt(logs: np.ndarray, weights: np.ndarray, items: Items) -> LogDensity:
-    from annosim.policies.tilts import ItemDensity
-
-    _, code = items.prompts.unique(return_inverse=True)
-    total = np.zeros(items.n)
-    for k in range(len(logs)):
-        w = weights[code.numpy(), k]
-        total += np.where(w > 0, w * np.where(w > 0, logs[k], 0.0), 0.0)
-    for prompt in items.prompts.unique().tolist():
-        ids = items.members(prompt).numpy()
-        total[ids] -= total[ids].max()
-    return ItemDensity(np.exp(total))
-
-
-def _mean_kl(pool: LogDensity, logs: np.ndarray, items: Items) -> np.ndarray:
-    log_p = as_log_density(pool, items)
-    mass = log_p.exp() * items.weights
-    gap = torch.where(mass > 0, log_p - torch.as_tensor(logs), 0.0)
-    return prompt_sums(mass * gap, items).mean(-1).numpy()
-
-
-def _items(items: Items | None, policies: Sequence[Any], rewards: Sequence[Any]) -> Items:
+def items_of(items: Items | None, policies: Sequence[Any], rewards: Sequence[Any]) -> Items:
     """The item set, or the one that vectors and tabular policies imply."""
     if items is not None:
         return items

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from annosim.analysis.divergences import prompt_sums
+from annosim.analysis.divergences import log_density, prompt_sums
 from annosim.errors import ArgumentError
 from annosim.items import Items
 from annosim.policies.tilts import as_density
-from annosim.utilities import as_log_density
 
 __all__ = ["canned", "reference_mean", "reference_median", "reference_quantile"]
 
@@ -80,7 +79,7 @@ class _Quantile:  # classes, not closures, so that utilities can be copied and p
         self.reference, self.level = reference, level
 
     def __call__(self, reward: torch.Tensor, items: Items) -> torch.Tensor:
-        mass = (as_log_density(self.reference, items) + items.log_weights).exp()
+        mass = (log_density(self.reference, items) + items.log_weights).exp()
         out = []
         for prompt in items.prompts.unique().tolist():
             ids = items.members(prompt)
@@ -97,7 +96,7 @@ class _Mean:
         self.reference = reference
 
     def __call__(self, reward: torch.Tensor, items: Items) -> torch.Tensor:
-        mass = (as_log_density(self.reference, items) + items.log_weights).exp()
+        mass = (log_density(self.reference, items) + items.log_weights).exp()
         return prompt_sums(mass * reward.double(), items)
 
 

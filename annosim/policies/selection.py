@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from annosim.analysis.divergences import log_density
 from annosim.errors import ArgumentError
 from annosim.items import Items
 from annosim.policies.tilts import as_density, frozen, values_of
 from annosim.random import uniform53
-from annosim.utilities import LogDensity, Utility, as_log_density
+from annosim.utilities import LogDensity, Utility
 
 __all__ = ["best_of_n", "best_of_n_kl_bound", "best_of_n_win_rate_bound", "sample_best_of_n"]
 
@@ -23,14 +24,14 @@ class _BestOf(Utility):
         self.reference, self.utility, self.n, self.continuous = reference, utility, n, continuous
 
     def forward(self, items: Items) -> torch.Tensor:
-        log_density = as_log_density(self.reference, items).numpy()
+        log_reference = log_density(self.reference, items).numpy()
         u = values_of(self.utility, items).numpy()
-        mass = np.exp(log_density + items.log_weights.numpy())
+        mass = np.exp(log_reference + items.log_weights.numpy())
         out = np.empty(items.n)
         law = _continuous_gain if self.continuous else _finite_gain
         for prompt in items.prompts.unique().tolist():
             ids = items.members(prompt).numpy()
-            out[ids] = log_density[ids] + law(u[ids], mass[ids], self.n)
+            out[ids] = log_reference[ids] + law(u[ids], mass[ids], self.n)
         return torch.as_tensor(out)
 
 

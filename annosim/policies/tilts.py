@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from annosim.analysis.divergences import kl_divergence, prompt_sums
+from annosim.analysis.divergences import kl_divergence, log_density, prompt_sums
 from annosim.errors import ArgumentError
 from annosim.items import Items
-from annosim.utilities import LogDensity, Utility, as_log_density, segment_logsumexp
+from annosim.utilities import LogDensity, Utility, segment_logsumexp
 
 __all__ = ["ItemDensity", "gibbs", "gibbs_at_kl", "gibbs_path", "log_partition"]
 
@@ -64,9 +64,10 @@ def frozen(value: Any, what: str) -> Any:
 
 
 def as_density(value: Any, what: str) -> Any:
-    """A frozen density: of a density itself, or of its vector of densities on the items."""
+    """A frozen density: of a density itself (a language model is normalised on the items), or of its vector of them."""
     if callable(getattr(value, "log_prob", None)):
-        return frozen(value, what)
+        own = frozen(value, what)
+        return LogDensity(own) if isinstance(own, Utility) and not isinstance(own, LogDensity) else own
     if isinstance(value, nn.Module):
         raise ArgumentError(f"{what}: {type(value).__name__} is not a density; wrap it as an.LogDensity(...)")
     return ItemDensity(value)
@@ -95,7 +96,7 @@ class _Tilt(Utility):
         self.reference, self.utility, self.gamma = reference, utility, gamma
 
     def forward(self, items: Items) -> torch.Tensor:
-        log_reference = as_log_density(self.reference, items)
+        log_reference = log_density(self.reference, items)
         u = values_of(self.utility, items)
         if self.gamma > 0:
             return log_reference + u / self.gamma
@@ -154,7 +155,7 @@ def log_partition(reference: Any, utility: Utility, gamma: float, items: Items) 
     """
     if not gamma > 0:
         raise ArgumentError(f"log_partition(gamma={gamma}): a number above 0")
-    total = as_log_density(reference, items) + items.log_weights + values_of(utility, items) / gamma
+    total = log_density(reference, items) + items.log_weights + values_of(utility, items) / gamma
     log_z = segment_logsumexp(total, items.prompts)
     count = prompt_sums(torch.ones(items.n, dtype=torch.float64), items)
     return prompt_sums(log_z, items) / count
@@ -182,7 +183,7 @@ def gibbs_at_kl(reference: Any, utility: Utility, kl: float, items: Items, toler
     """
     from scipy.optimize import brentq
 
-    log_reference = as_log_density(reference, items)
+    log_reference = log_density(reference, items)
     u = values_of(utility, items)
     log_mass = log_reference + items.log_weights
 

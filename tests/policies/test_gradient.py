@@ -99,3 +99,27 @@ def test_bad_input():
         an.policy_gradient(policy, u, reference, 1.0, items, batch=1)
     with pytest.raises(ArgumentError, match="gamma"):
         an.policy_gradient(policy, u, reference, 0.0, items)
+
+
+def language_model(vocabulary: int, seed: int) -> torch.nn.Module:
+    """Bigrams: an embedding whose rows are the next token's logits."""
+    table = torch.randn(vocabulary, vocabulary, generator=torch.Generator().manual_seed(seed))
+    return torch.nn.Embedding.from_pretrained(table, freeze=False)
+
+
+def test_a_language_model_is_a_policy_on_its_responses():
+    from annosim.networks import LogPolicy
+
+    items = an.Items(tokens=[[0, 1, 2], [0, 2, 1], [0, 1, 1], [0, 2, 2]], columns={"prompt_length": [1] * 4})
+    model = LogPolicy(language_model(3, 0))
+    u = an.Tabular([1.0, 0.0, 0.0, 0.5])
+    raw = model(items).detach().double()
+    on_items = torch.softmax(raw, 0)  # these four of all sequences
+    tilted = an.gibbs(model, u, 0.5)
+    expected = torch.softmax(raw + 2 * u(items).detach(), 0)
+    assert torch.allclose(tilted.mass(items), expected, atol=1e-6)
+    kl = float((expected * (expected / on_items).log()).sum())
+    assert an.kl_divergence(tilted, model, items) == pytest.approx(kl, abs=1e-6)
+    assert float(an.best_of_n(model, u, 4).mass(items)[0]) == pytest.approx(1 - (1 - float(on_items[0])) ** 4, abs=1e-6)
+    found = an.policy_gradient(model, u, model, 0.5, items, steps=300, batch=16, learning_rate=0.05)
+    assert found.kl_to_optimum < an.kl_divergence(model, tilted, items) / 3

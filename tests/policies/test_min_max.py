@@ -108,6 +108,17 @@ def test_per_prompt_weights_bound_each_prompt():
     assert each.solution.weights.shape == (2, 3)
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_the_gap_closes_in_hard_cases(seed):
+    rng = np.random.default_rng(seed)
+    groups, n = int(rng.integers(2, 9)), int(rng.integers(2, 40))
+    logs = rng.normal(size=(groups, n)) * 10 ** rng.uniform(-3, 1.3)
+    policies = np.exp(logs - np.logaddexp.reduce(logs, axis=1)[:, None])
+    solution = an.min_max_kl_regret(list(policies), tolerance=1e-9).solution
+    assert solution.gap <= max(1e-9, 1e-11 * solution.value)
+    assert solution.weights.sum() == pytest.approx(1) and (solution.weights >= 0).all()
+
+
 def test_identical_policies_and_one_policy():
     for policies in ([[0.3, 0.7]], [[0.3, 0.7], [0.3, 0.7]]):
         policy = an.min_max_kl_regret(policies)
