@@ -85,9 +85,7 @@ def _number(name: str, text: str) -> int:
     return int(value)
 
 
-def _in_memory(
-    found: Scenario, design: Any, out: Path | None, counts: bool, threads: int | None, options: dict
-) -> None:
+def _in_memory(people: Any, design: Any, out: Path | None, counts: bool, threads: int | None, options: dict) -> None:
     import time
 
     from annosim.simulate import simulate
