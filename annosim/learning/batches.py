@@ -66,6 +66,12 @@ class Rows:
         weight = torch.zeros(len(unique), dtype=torch.float64, device=self.device).index_add_(0, place, self.weight)
         return unique // size, unique % size, weight
 
+    @cached_property
+    def shown(self) -> torch.Tensor:
+        """Ids of the items on the rows' menus, ascending."""
+        menu = self.view.menu
+        return torch.unique(menu[menu >= 0])
+
     @property
     def blocks(self) -> int:
         """Blocks of one replicate."""

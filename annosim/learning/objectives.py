@@ -289,6 +289,9 @@ class ForwardKL:
     Args:
         reference: a density.
         weight: at least 0.
+        shown: take the items on the menus as draws from the reference: the penalty is then ``weight`` times the mean of
+            ``-log density`` over them (the reference's entropy left out), as for language models, whose items cannot
+            be enumerated.
 
     Example:
         >>> import annosim as an
@@ -299,6 +302,7 @@ class ForwardKL:
 
     reference: Any
     weight: float = 1.0
+    shown: bool = False
 
     def __post_init__(self) -> None:
         check_value("ForwardKL(weight=)", self.weight, "nonnegative")

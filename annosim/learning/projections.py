@@ -92,7 +92,7 @@ def _structure(problem: Problem) -> LuceLeaf | None:
 
 
 def _convex_applies(problem: Problem) -> bool:
-    known = isinstance(problem.objective, IPO | Margin | SoftLabels | SLiC | NLL)
+    known = problem.objective is None or isinstance(problem.objective, IPO | Margin | SoftLabels | SLiC | NLL)
     plain_nll = is_nll(problem.objective) and problem.regulariser is None
     return known and not plain_nll and problem.prior is None and _structure(problem) is not None and _pairs(problem)
 
@@ -130,18 +130,19 @@ def project_convex(problem: Problem) -> Solution:
         graph.check_connected(problem.items)
     _check_regulariser(problem.regulariser, leaf, problem.items)
     theta = torch.zeros(affine.size, dtype=torch.float64)
-    hinge, edges = isinstance(problem.objective, SLiC), len(graph.winner)
+    objective = problem.objective or NLL()
+    hinge, edges = isinstance(objective, SLiC), len(graph.winner)
     steps = 0
     for gap in np.geomspace(1.0, 1e-9, 19) if hinge else [None]:
         barrier = None if gap is None else gap / (2 * edges)
-        function = _function(affine, graph, problem.objective, problem.regulariser, barrier)
+        function = _function(affine, graph, objective, problem.regulariser, barrier)
         tolerance = problem.tolerance if gap is None else max(1e-9, min(1e-4, 1e-2 * gap))
         found = minimise(function, theta, affine.gauge(), tolerance, problem.max_iterations)
         theta, steps = torch.as_tensor(found.x), steps + found.iterations
     why = "weighted least squares" if isinstance(problem.objective, IPO) else "Newton: convex in the preference logits"
     if not hinge:
         return _solution(affine, theta, found, steps, why, [])
-    exact = _function(affine, graph, problem.objective, problem.regulariser, None)(theta)[0]
+    exact = _function(affine, graph, objective, problem.regulariser, None)(theta)[0]
     return _solution(
         affine, theta, replace(found, value=exact), steps, "interior point", [f"duality gap below {gap:.0e}"]
     )
@@ -150,10 +151,17 @@ def project_convex(problem: Problem) -> Solution:
 def _check_regulariser(regulariser: ForwardKL | None, leaf: LuceLeaf, items: Items) -> None:
     if regulariser is None:
         return
+    if regulariser.shown:
+        raise NoProjectionError(
+            "ForwardKL(shown=True) is an estimate from menus; project with ForwardKL(reference, weight)"
+        )
     if not isinstance(leaf.annotator.utility, LogDensity):
         raise ArgumentError("ForwardKL: the model's utility is not a density; wrap it: an.LogDensity(an.Tabular(n))")
-    if np.ptp(leaf.f) > 0:
-        raise NoProjectionError("ForwardKL with a rule whose f varies over items has no declared optimum; fit by Adam")
+    if np.ptp(leaf.f) > 0 and (leaf.kind != "tabular" or items.num_prompts > 1):
+        raise NoProjectionError(
+            "ForwardKL with a rule whose f varies over items has a declared optimum for tabular densities of one prompt "
+            "only; fit by Adam"
+        )
 
 
 def _function(affine: _Affine, graph: PairGraph, objective: Objective, regulariser, barrier: float | None) -> Any:
@@ -172,9 +180,10 @@ def _function(affine: _Affine, graph: PairGraph, objective: Objective, regularis
         gradient = affine.pull_gradient(graph.divergence(slope), True)
         hessian = affine.pull_hessian(graph.laplacian(curvature), True)
         if regulariser is not None:
-            v, g, k = _forward_kl(affine.energies(theta), affine.items, regulariser)
-            value, gradient = value + v, gradient + affine.pull_gradient(g, False)
-            hessian = hessian + affine.pull_hessian(k, False)
+            varies = bool((affine.f != affine.f[0]).any())
+            v, g, k = _forward_kl_index(affine, s, regulariser) if varies else _forward_kl(affine, theta, regulariser)
+            value, gradient = value + v, gradient + affine.pull_gradient(g, varies)
+            hessian = hessian + affine.pull_hessian(k, varies)
         return value, gradient, hessian
 
     return call
@@ -208,8 +217,28 @@ def _barrier_hinge(z: torch.Tensor, weight: torch.Tensor, mu: float):
     return weight * x - mu * x.log() - mu * rest.log(), -flow, curvature
 
 
-def _forward_kl(u: torch.Tensor, items: Items, regulariser: ForwardKL):
-    """``weight * KL(reference || density)`` of energies ``u``, its gradient and Hessian, averaged over prompts."""
+def _forward_kl_index(affine: _Affine, s: torch.Tensor, regulariser: ForwardKL):
+    """The same in terms of the index, ``u = (s - g + C(s)) / f``: C is concave, so this is convex; one prompt.
+
+    ``dC/ds = -q`` with ``q`` proportional to ``p / f``.
+    """
+    items, f = affine.items, affine.f
+    log_ref = as_log_density(regulariser.reference, items)
+    mass = (log_ref + items.log_weights).exp()
+    u = torch.as_tensor(affine.leaf.utility_from_index(s.detach().numpy(), items))
+    p = (u + items.log_weights).exp()
+    slope, curve = p / f, p / f**2
+    q, r = slope / slope.sum(), curve / slope.sum()
+    scale = regulariser.weight * (mass / f).sum()
+    value = regulariser.weight * float((mass * torch.where(mass > 0, log_ref - u, 0.0)).sum())
+    gradient = scale * q - regulariser.weight * mass / f
+    hessian = torch.diag(r) - r[:, None] * q - q[:, None] * r + (curve.sum() / slope.sum()) * q[:, None] * q
+    return value, gradient, scale * hessian
+
+
+def _forward_kl(affine: _Affine, theta: torch.Tensor, regulariser: ForwardKL):
+    """``weight * KL(reference || density)`` in the energies, its gradient and Hessian, averaged over prompts."""
+    u, items = affine.energies(theta), affine.items
     log_ref = as_log_density(regulariser.reference, items)
     mass = (log_ref + items.log_weights).exp()
     total = u + items.log_weights

@@ -46,12 +46,12 @@ class Log:
         return torch.stack(self.loss)
 
     def last_change(self) -> torch.Tensor:
-        """Change in the loss over the last hundredth of the steps (at least one), ``(copies,)``."""
+        """Mean loss of the last fiftieth of the steps minus that of the fiftieth before, ``(copies,)``."""
         losses = self.losses()
-        back = max(1, len(losses) // 100)
-        if len(losses) < 2:
+        k = max(1, len(losses) // 50)
+        if len(losses) < 2 * k:
             return torch.full((losses.shape[1],), torch.inf, dtype=torch.float64)
-        return losses[-1] - losses[-1 - min(back, len(losses) - 1)]
+        return losses[-k:].mean(0) - losses[-2 * k : -k].mean(0)
 
     def write(self, path: str | Path) -> None:
         """Write a parquet file, whole or not at all."""

@@ -114,7 +114,7 @@ class Training:
         loss: ``(R,)`` mean objective at the end, regulariser included, on all training annotators.
         held_out_loss: ``(R,)`` or ``None``.
         gradient_norm: ``(R,)`` largest absolute entry of the full-batch gradient at the end.
-        last_change: ``(R,)`` change in the loss over the last hundredth of the steps.
+        last_change: ``(R,)`` mean loss of the last fiftieth of the steps minus that of the fiftieth before.
         steps: steps taken.
         stopped_by: ``"schedule"``, ``"gradient"`` or ``"held out"``.
         converged: ``(R,)`` whether the gradient is below the tolerance.
@@ -355,7 +355,7 @@ def population_losses(
     model: Batched, rows: Rows, objective: Objective, regulariser: ForwardKL | None = None
 ) -> torch.Tensor:
     """Mean objective of each copy of the model, ``(copies,)`` float64, differentiable in ``model.trainable``."""
-    components, densities = model.components()
+    components, densities = model.components(rows.shown if model.local else None)
     copies, n = model.copies, rows.view.items.n
     plain = all(isinstance(rule, Luce) for rule, _, _ in components) and rows.pairs is not None
     if plain:
@@ -385,8 +385,19 @@ def population_losses(
         out = torch.zeros(copies, dtype=torch.float64, device=rows.device).index_add(0, where, each)
     if regulariser is not None:
         for density in densities:
-            out = out + regulariser(density, rows.view.items)
+            out = out + _penalty(regulariser, density, rows)
     return out
+
+
+def _penalty(regulariser: ForwardKL, density: torch.Tensor, rows: Rows) -> torch.Tensor:
+    """The regulariser of each copy's log density ``(copies, n)``, ``(copies,)``."""
+    if not regulariser.shown:
+        return regulariser(density, rows.view.items)
+    copies, n = density.shape
+    at = (rows.view.menu.clamp_min(0) + (rows.replicate * n)[:, None])[rows.view.menu >= 0]
+    where, values = at // n, density.reshape(-1)[at].double()
+    total = torch.zeros(copies, dtype=torch.float64, device=rows.device).index_add(0, where, values)
+    return -regulariser.weight * total / torch.bincount(where, minlength=copies)
 
 
 def _block_losses(rule: Rule, flat: torch.Tensor, rows: Rows, objective: Objective, n: int) -> torch.Tensor:
@@ -482,7 +493,7 @@ def solution_of(done: Training, copies: slice, problem: Problem) -> Solution:
         notes.append("the loss still moved when the schedule ended; raise steps= or lr=")
         warnings.warn(
             f"Adam's schedule ended after {done.steps} steps while the loss still moved (by "
-            f"{float(done.last_change[best]):.2g} in its last hundredth); raise steps= or lr=",
+            f"{float(done.last_change[best]):.2g} in its last fiftieth); raise steps= or lr=",
             stacklevel=4,
         )
     return Solution(

@@ -6,6 +6,7 @@ import contextlib
 import copy
 from typing import Any
 
+import numpy as np
 import torch
 from torch.distributions.transforms import Transform
 
@@ -70,11 +71,21 @@ class Batched:
         """Named parameters, ``(copies, *shape)``, under their constraints, differentiable."""
         return {n: v if (t := self.transforms[n]) is None else t(v) for n, v in self.raw.items()}
 
-    def components(self) -> tuple[list[tuple[Rule, torch.Tensor, torch.Tensor]], list[torch.Tensor]]:
+    @property
+    def local(self) -> bool:
+        """Every utility's number for an item depends on that item alone: a batch needs only the items it shows."""
+        return all(getattr(getattr(leaf, "utility", None), "local", False) for leaf in self.base.leaves())
+
+    def components(
+        self, shown: torch.Tensor | None = None
+    ) -> tuple[list[tuple[Rule, torch.Tensor, torch.Tensor]], list[torch.Tensor]]:
         """``(rule, index (copies, n), weight (copies,))`` per component, and each leaf's utility ``(copies, n)``.
 
-        Free numbers of a rule are read by the rule itself, so models with such rules run one copy at a time.
+        Args:
+            shown: ids of the items that matter; the utilities of the others are left at zero.
         """
+        self._shown = None if shown is None or len(shown) == self.items.n else shown
+        self._subset = None if self._shown is None else items_at(self.items, self._shown)
         values = self.constrained()
         amp = torch.autocast(self.device.type, self.half) if self.half is not None else contextlib.nullcontext()
         with amp:
@@ -97,7 +108,7 @@ class Batched:
         index, weight, utility = [], [], []
         for leaf, share in zip(leaves, shares, strict=True):
             if isinstance(leaf, Annotator):
-                u = leaf.utility(self.items)
+                u = self._utility(leaf.utility)
                 nodes, part = leaf.rule.index(u, self.items)[None], share[None]
             else:
                 nodes, part = leaf.nodes(self.items)
@@ -108,11 +119,42 @@ class Batched:
             self._rules += [leaf.rule] * len(nodes)
         return torch.cat(index), torch.cat(weight), torch.stack(utility)
 
+    def _utility(self, utility: torch.nn.Module) -> torch.Tensor:
+        if self._shown is None:
+            return utility(self.items)
+        part = utility(self._subset)
+        return torch.zeros(self.items.n, dtype=part.dtype, device=part.device).index_copy(0, self._shown, part)
+
     def populations(self) -> list[Population]:
         """Trained copies of the models that were given, on the CPU."""
         with torch.no_grad():
             values = {n: v.detach().cpu() for n, v in self.constrained().items()}
         return [m.with_parameters({n: v[r] for n, v in values.items()}) for r, m in enumerate(self.originals)]
+
+
+def items_at(items: Items, ids: torch.Tensor) -> Items:
+    """Some of the items, with their features, tokens, prompts, weights and columns.
+
+    Example:
+        >>> items_at(Items.normal(5, dim=2), torch.tensor([4, 0])).features.shape
+        torch.Size([2, 2])
+    """
+    at = ids.cpu().numpy()
+    pick = lambda v: None if v is None else v[ids]  # noqa: E731
+    part = object.__new__(Items)
+    part.__dict__.update(
+        items.__dict__,
+        n=len(at),
+        features=pick(items.features),
+        tokens=pick(items.tokens),
+        prompts=items.prompts[ids],
+        clusters=items.clusters[ids],
+        weights=items.weights[ids],
+        names=tuple(items.names[i] for i in at),
+        texts=None if items.texts is None else tuple(items.texts[i] for i in at),
+        columns={name: np.asarray(value)[at] for name, value in items.columns.items()},
+    )
+    return part
 
 
 def _plain(index: torch.Tensor) -> torch.Tensor:

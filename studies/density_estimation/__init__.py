@@ -10,11 +10,11 @@ from __future__ import annotations
 from annosim.study import Cell, Preset, Study
 
 from . import claims as judged
-from . import figures, toy, two, world
+from . import figures, slic, toy, two, world
 
 
-def cells(networks, exact_points, network_points, mixture_points, steps, rate, pairs, width, depth, replicates, seeds,
-          starts, iterations):  # fmt: skip
+def cells(networks, slic_networks, exact_points, network_points, mixture_points, steps, rate, pairs, width, depth,
+          replicates, seeds, starts, iterations):  # fmt: skip
     """All cells of a preset."""
     shape = {"points": network_points, "pairs": pairs, "steps": steps, "rate": rate, "width": width, "depth": depth}
     begin = Cell(
@@ -32,6 +32,17 @@ def cells(networks, exact_points, network_points, mixture_points, steps, rate, p
                     toy.network, {**which, **shape}, name=f"{name} network", replicates=replicates,
                     needs={"pretrained": begin},
                 )  # fmt: skip
+    for delta in slic.MARGINS:
+        for weight in slic.WEIGHTS:
+            which = {"delta": delta, "weight": weight}
+            yield Cell(
+                slic.slic_exact, {**which, "points": mixture_points}, name=f"E5 delta {delta:g}, KL {weight:g} exact"
+            )
+            if (delta, weight) in [tuple(pair) for pair in slic_networks]:
+                yield Cell(
+                    slic.slic_network, {**which, **shape}, name=f"E5 delta {delta:g}, KL {weight:g} network",
+                    replicates=replicates, needs={"pretrained": begin},
+                )  # fmt: skip
     yield Cell(two.one_model_exact, {"points": exact_points}, name="E7 exact")
     yield Cell(two.one_model_network, shape, name="E7 network", replicates=replicates, needs={"pretrained": begin})
     yield Cell(
@@ -44,6 +55,7 @@ def cells(networks, exact_points, network_points, mixture_points, steps, rate, p
 def claims(networks):
     """All statements."""
     yield from judged.toy_claims(networks)
+    yield from judged.slic_claims()
     yield from judged.two_claims()
 
 
@@ -57,14 +69,17 @@ STUDY = Study(
         "quick": Preset(
             2,
             {
-                "networks": ["E1", "E2", "E6"], "exact_points": 401, "network_points": 201, "steps": 1024,
+                "networks": ["E1", "E2", "E6"], "slic_networks": [(1.0, 0.0), (1.0, 1.0)], "exact_points": 401,
+                "network_points": 201, "steps": 1024,
                 "rate": 4e-3, "replicates": 3, "seeds": 6, "starts": 2, "iterations": 1000, **_SAME,
             },
         ),
         "paper": Preset(
             60,
             {
-                "networks": ["E1", "E2", "E3", "E4", "E6"], "exact_points": 2001, "network_points": 2001,
+                "networks": ["E1", "E2", "E3", "E4", "E6"],
+                "slic_networks": [(d, w) for d in slic.MARGINS for w in slic.WEIGHTS],
+                "exact_points": 2001, "network_points": 2001,
                 "steps": 8192, "rate": 1e-4, "replicates": 5, "seeds": 12, "starts": 8, "iterations": 20000, **_SAME,
             },
         ),
@@ -72,7 +87,7 @@ STUDY = Study(
     cells=cells,
     claims=claims,
     figures=[
-        figures.dpo, figures.reward, figures.dpo_annotator, figures.geometric, figures.ipo, figures.one_model,
-        figures.two_models, figures.heat_maps,
+        figures.dpo, figures.reward, figures.dpo_annotator, figures.geometric, figures.slic_densities, figures.ipo,
+        figures.one_model, figures.two_models, figures.heat_maps,
     ],
 )  # fmt: skip

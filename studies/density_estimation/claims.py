@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from annosim.study import Statement, at_least, at_most, binomial_interval, equal, every, inside, t_interval, true
+from annosim.study import (
+    Statement,
+    at_least,
+    at_most,
+    binomial_interval,
+    equal,
+    every,
+    increasing,
+    inside,
+    t_interval,
+    true,
+)
 
 PAPER = "Dumoulin et al. 2311.14115"
 
@@ -82,6 +93,65 @@ def _peaks(networks):
             lambda found: at_most(found.estimate("network", "offset_spread", experiment="E1", value=0.0), 0.2),
             "spread of reward - log p* where pi0 p* > 1e-4, below 0.2 nats",
         )
+
+
+def slic_claims():
+    """E5."""
+    from . import slic
+
+    def exact(found, column, delta, weight=0.0):
+        return found.exact("slic_exact", column, delta=delta, weight=weight)
+
+    yield Statement(
+        "E5-uniform",
+        "SLiC with margin 0 and no regulariser learns the uniform density",
+        f"{PAPER}, section 5.2",
+        lambda found: at_most(exact(found, "tv_uniform", 0.0), 1e-9),
+    )
+    yield Statement(
+        "E5-homogeneous",
+        "without regulariser the margin acts as a temperature: log pi(delta) = delta s + constant",
+        f"{PAPER}, section 5.2",
+        lambda found: every(
+            [at_most(exact(found, c, d), 1e-6) for d in slic.MARGINS for c in ("tv_tilt", "duality_gap")],
+            "total variation to the tilted optimum, and duality gap, at most 1e-6",
+        ),
+    )
+    yield Statement(
+        "E5-depends",
+        "so what is learned depends on the margin: the left peak grows with it, with and without the regulariser",
+        f"{PAPER}, figure 3",
+        lambda found: every(
+            [increasing([exact(found, "left_peak", d, w) for d in slic.MARGINS]) for w in slic.WEIGHTS],
+            "left peak increases in delta",
+        ),
+    )
+    yield Statement(
+        "E5-pull",
+        "the forward KL term pulls the optimum towards the reference",
+        f"{PAPER}, figure 3",
+        lambda found: every(
+            [
+                at_most(exact(found, "tv_reference", d, 1.0).value - exact(found, "tv_reference", d, 0.0).value, 0.0)
+                for d in slic.MARGINS
+            ],
+            "nearer to pi0 with the term than without, at every margin",
+        ),
+    )
+    yield Statement(
+        "E5-network",
+        "a smooth network comes near the exact optimum with the regulariser (margin 1)",
+        f"{PAPER}, figure 3",
+        lambda found: at_most(found.estimate("slic_network", "tv", delta=1.0, weight=1.0), 0.05),
+        "total variation below 0.05",
+    )
+    yield Statement(
+        "E5-staircase",
+        "and cannot reach the staircase without it (margin 1)",
+        "linear program with a totally unimodular matrix",
+        lambda found: at_least(found.estimate("slic_network", "tv", delta=1.0, weight=0.0), 0.05),
+        "total variation at least 0.05",
+    )
 
 
 def two_claims():

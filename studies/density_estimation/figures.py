@@ -65,6 +65,26 @@ def ipo(found):
     return _row(found, "E6", [f"E6: IPO, tau = {v:g}" for v in world.SETTINGS["E6"]])
 
 
+def slic_densities(found):
+    """E5. SLiC's exact optimum is a staircase in steps of the margin; the forward KL term smooths it."""
+    fig, axes = plotting.figure(1, 2, width=13, height=4.6, sharey=True)
+    for ax, weight in zip(axes[0], (0.0, 1.0), strict=True):
+        rows = found.rows("slic_exact", weight=weight)
+        items = world.grid(len(rows[0]["x"]))
+        plotting.density(ax, rows[0]["x"], world.p_star()(items).detach().exp(), "p*", index=0, fill=True)
+        for number, row in enumerate(rows):
+            ax.step(row["x"], row["projected"], where="mid", color=plotting.colour(number + 1), linewidth=1.8,
+                    label=f"delta = {row['delta']:g}")  # fmt: skip
+        for row in found.rows("slic_network", delta=1.0, weight=weight):
+            ax.plot(row["x"], row["learned"], color="black", alpha=0.6, linewidth=1.2)
+        ax.plot([], [], color="black", alpha=0.6, linewidth=1.2, label="network, delta = 1")
+        ax.set_xlim(-10, 10)
+        ax.set_ylim(0, 1.2)
+        plotting.label(ax, "x", "density", "E5: no regulariser" if weight == 0 else "E5: forward KL, weight 1")
+    plotting.legend(axes[0, 1], loc="upper right")
+    return fig
+
+
 def one_model(found):
     """E7. One model of two annotators has one mode, at 1.5, and none where 40 % of the answers come from."""
     cell = found.rows("one_model_exact")[0]

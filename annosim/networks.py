@@ -1,0 +1,174 @@
+"""Utilities that read tokens: language models as policies, reward heads, ensembles, heads with a spread.
+
+Any torch module will do that maps token ids ``(batch, length)`` to logits; models of ``transformers`` do, and nothing
+here imports that library. Build a model from a local config, or load one by path or name, and wrap it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from annosim.errors import ArgumentError
+from annosim.items import Items
+from annosim.utilities import Utility
+
+__all__ = ["Ensemble", "LogPolicy", "SequenceReward", "response_mask"]
+
+
+def response_mask(items: Items) -> torch.Tensor:
+    """``(n, length)`` bool: tokens of the response (not of the prompt, not pads).
+
+    ``items.columns["prompt_length"]`` says how many tokens of each row belong to the prompt; none by default.
+
+    Example:
+        >>> response_mask(Items(tokens=[[5, 6, 7], [5, 8, -1]], columns={"prompt_length": [1, 1]})).tolist()
+        [[False, True, True], [False, True, False]]
+    """
+    tokens = _tokens(items)
+    place = torch.arange(tokens.shape[1], device=tokens.device)
+    begin = torch.as_tensor(np.asarray(items.columns.get("prompt_length", np.zeros(items.n, dtype=np.int64))))
+    return (tokens >= 0) & (place >= begin.to(tokens.device)[:, None])
+
+
+class LogPolicy(Utility):
+    r"""``log pi(response | prompt) = sum_t log p(token_t | earlier tokens)``, a density over all sequences.
+
+    With ``PBDE.dpo(beta, reference)`` this is DPO; the reference's log-probabilities are evaluated once per item.
+
+    Args:
+        model: a causal language model: ``model(input_ids=ids)`` (or ``model(ids)``) gives logits ``(batch, length, V)``,
+            or an object with ``.logits``.
+        begin: id put before every sequence when items have no prompt, so that the first token is predicted too.
+        batch: sequences per forward pass without gradients.
+        per_token: divide by the number of response tokens.
+
+    Raises:
+        ArgumentError: the items have no tokens, a row has no response token, or nothing predicts its first token.
+
+    Example:
+        >>> lm = torch.nn.Sequential(torch.nn.Embedding(5, 5))
+        >>> policy = LogPolicy(lm, begin=0)
+        >>> policy(Items(tokens=[[1, 2], [3, -1]])).shape
+        torch.Size([2])
+    """
+
+    #: an item's number depends on that item alone, so a minibatch needs only the items it shows
+    local = True
+
+    def __init__(self, model: nn.Module, begin: int | None = None, batch: int = 256, per_token: bool = False):
+        super().__init__()
+        self.model, self.begin, self.batch, self.per_token = model, begin, int(batch), per_token
+
+    def forward(self, items: Items) -> torch.Tensor:
+        """Log-probabilities of all items' responses, ``(n,)`` float32."""
+        tokens, mask = _tokens(items), response_mask(items)
+        if self.begin is not None:
+            first = torch.full_like(tokens[:, :1], self.begin)
+            tokens = torch.cat([first, tokens], 1)
+            mask = torch.cat([torch.zeros_like(mask[:, :1]), mask], 1)
+        if bool(mask[:, 0].any()) or not bool(mask.any(1).all()):
+            row = int(torch.nonzero(mask[:, 0] | ~mask.any(1))[0])
+            raise ArgumentError(
+                f"LogPolicy: item {row} has no response, or nothing before its first token; give prompt_length of at "
+                "least 1, or LogPolicy(begin=id)"
+            )
+        device = next((p.device for p in self.model.parameters()), tokens.device)
+        tokens, mask = tokens.to(device), mask.to(device)
+        if torch.is_grad_enabled() or items.n <= self.batch:
+            return self._score(tokens, mask)
+        return torch.cat(
+            [self._score(t, m) for t, m in zip(tokens.split(self.batch), mask.split(self.batch), strict=True)]
+        )
+
+    def log_prob(self, items: Items) -> torch.Tensor:
+        """Same as calling it: a policy is a density."""
+        return self(items)
+
+    def _score(self, tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        length = int(mask.any(0).nonzero()[-1]) + 1  # trailing pads cost nothing
+        tokens, mask = tokens[:, :length], mask[:, :length]
+        begin = int(mask.any(0).nonzero()[0])  # logits before the first response token are not needed
+        logits = token_logits(self.model, tokens[:, :-1].clamp_min(0))[:, begin - 1 :].float()
+        target, wanted = tokens[:, begin:].clamp_min(0), mask[:, begin:]
+        chosen = logits.gather(-1, target[..., None])[..., 0] - logits.logsumexp(-1)
+        total = torch.where(wanted, chosen, 0.0).sum(-1)
+        return total / wanted.sum(-1) if self.per_token else total
+
+
+class SequenceReward(Utility):
+    """A sequence-classification model as a reward: its single logit at the last token, ``(n,)``.
+
+    Args:
+        model: ``model(input_ids=, attention_mask=).logits`` of shape ``(batch, 1)``.
+        pad: token id put where items have pads.
+
+    Raises:
+        ArgumentError: more than one logit a sequence.
+    """
+
+    local = True
+
+    def __init__(self, model: nn.Module, pad: int = 0):
+        super().__init__()
+        self.model, self.pad = model, int(pad)
+
+    def forward(self, items: Items) -> torch.Tensor:
+        """Rewards of all items, ``(n,)`` float32."""
+        tokens = _tokens(items)
+        device = next((p.device for p in self.model.parameters()), tokens.device)
+        mask = (tokens >= 0).to(device)
+        ids = torch.where(tokens >= 0, tokens, self.pad).to(device)
+        logits = self.model(input_ids=ids, attention_mask=mask.long()).logits
+        if logits.shape != (items.n, 1):
+            raise ArgumentError(
+                f"SequenceReward: logits of shape {tuple(logits.shape)}; build the model with num_labels=1"
+            )
+        return logits[:, 0].float()
+
+
+class Ensemble(Utility):
+    """The mean of several utilities, and their spread.
+
+    Args:
+        members: utilities.
+
+    Example:
+        >>> import annosim as an
+        >>> both = Ensemble([an.Tabular([0.0, 2.0]), an.Tabular([1.0, 1.0])])
+        >>> both(Items(n=2)).tolist(), both.spread(Items(n=2)).round(decimals=4).tolist()
+        ([0.5, 1.5], [0.7071, 0.7071])
+    """
+
+    def __init__(self, members: Sequence[Utility]):
+        super().__init__()
+        if not members:
+            raise ArgumentError("Ensemble: needs at least one utility")
+        self.members = nn.ModuleList(members)
+        self.local = all(getattr(m, "local", False) for m in members)
+
+    def forward(self, items: Items) -> torch.Tensor:
+        """Mean over members, ``(n,)``."""
+        return torch.stack([member(items) for member in self.members]).mean(0)
+
+    def spread(self, items: Items) -> torch.Tensor:
+        """Standard deviation over members after centring each (its level says nothing), ``(n,)``."""
+        with torch.no_grad():
+            values = torch.stack([member(items) for member in self.members])
+        return (values - values.mean(-1, keepdim=True)).std(0)
+
+
+def token_logits(model: nn.Module, ids: torch.Tensor) -> torch.Tensor:
+    """Logits ``(batch, length, V)`` of a causal language model, of ``transformers`` or of any other kind."""
+    found: Any = model(ids)
+    return found.logits if hasattr(found, "logits") else found
+
+
+def _tokens(items: Items) -> torch.Tensor:
+    if items.tokens is None or items.tokens.ndim != 2:
+        raise ArgumentError("the items have no tokens; give Items(tokens=(n, length) ids, -1 pads)")
+    return items.tokens

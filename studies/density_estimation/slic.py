@@ -1,0 +1,64 @@
+"""E5: SLiC's optimum is a staircase that depends on its margin and on the weight of the forward KL term."""
+
+from __future__ import annotations
+
+import torch
+
+import annosim as an
+
+from . import world
+
+#: margins and weights of the regulariser
+MARGINS, WEIGHTS = [0.0, 0.25, 0.5, 1.0, 2.0], [0.0, 1.0]
+
+
+def _parts(delta: float, weight: float) -> dict:
+    return {
+        "objective": an.SLiC(delta),
+        "regulariser": an.ForwardKL(world.reference(), weight) if weight else None,
+    }
+
+
+def slic_exact(delta: float, weight: float, points: int) -> dict:
+    """The exact optimum: a linear program without the regulariser, an interior point with it."""
+    items = world.grid(points)
+    truth, design = world.truth("E1", 0.0), world.design(items)
+    model = an.Annotator(an.LogDensity(an.Tabular(points)), an.Luce())
+    found = an.project(model, truth, design, **_parts(delta, weight))
+    log_p = world.log_density(found.population, items)
+    flat = torch.zeros(points, dtype=torch.float64) - items.weights.sum().log()
+    unit = an.project(model, truth, design, **_parts(1.0, 0.0))
+    tilt = an.LogDensity(an.Tabular((delta * world.log_density(unit.population, items)).numpy()))(items).detach()
+    return {
+        "x": items.features[:, 0].numpy(),
+        "projected": log_p.exp().numpy(),
+        "objective": found.objective,
+        "duality_gap": abs(found.extra.get("duality_gap", 0.0)),
+        "unique": float(found.extra.get("loose_items", 0) == 0),
+        "tv_uniform": world.total_variation(log_p, flat, items),
+        "tv_reference": world.total_variation(log_p, world.reference()(items), items),
+        "tv_tilt": world.total_variation(log_p, tilt, items),
+        **world.features_of(log_p, items),
+    }
+
+
+def slic_network(
+    delta: float, weight: float, points: int, pairs: int, steps: int, rate: float, width: int, depth: int,
+    pretrained: dict, seed: int, device: str,
+) -> dict:  # fmt: skip
+    """The energy network on 2^15 pairs, judged against the exact optimum in total variation."""
+    items = world.grid(points)
+    truth, design = world.truth("E1", 0.0), world.design(items, pairs)
+    parts = _parts(delta, weight)
+    start = an.LogDensity(world.energy_network(seed, width, depth))
+    start = start.with_parameters(torch.as_tensor(pretrained["weights"]))
+    data = an.simulate(truth, design, seed=seed)
+    found = an.fit(an.Annotator(start, an.Luce()), data, **parts, steps=steps, lr=rate, seed=seed, device=device)
+    exact = an.project(an.Annotator(an.LogDensity(an.Tabular(points)), an.Luce()), truth, design, **parts)
+    log_p = world.log_density(found.population, items)
+    return {
+        "x": items.features[:, 0].numpy(),
+        "learned": log_p.exp().numpy(),
+        "tv": world.total_variation(log_p, world.log_density(exact.population, items), items),
+        "objective": found.objective,
+    }
