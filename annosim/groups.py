@@ -1,4 +1,4 @@
-"""Populations with structure, as functions that return mixtures: contamination, annotators within groups, gated types."""
+"""Populations with structure: contamination, annotators within groups, types that depend on covariates."""
 
 from __future__ import annotations
 
@@ -55,7 +55,9 @@ def Contaminated(population: Population, share: Any, spammer: Rule | None = None
     bare = share.value if isinstance(share, fixed) else share
     s = float(check_value("Contaminated(share=)", bare, "unit"))
     weights: Any = [1 - s, s]
-    return Mixture([population, Annotator(Indifferent(), spammer)], fixed(weights) if isinstance(share, fixed) else weights)
+    return Mixture(
+        [population, Annotator(Indifferent(), spammer)], fixed(weights) if isinstance(share, fixed) else weights
+    )
 
 
 def Hierarchy(  # noqa: N802
@@ -95,8 +97,8 @@ def Hierarchy(  # noqa: N802
 class Gated(Population):
     r"""Types whose probabilities depend on who one is: ``P(type k | x) = softmax(x' gate)_k`` (mixture of experts).
 
-    Annotator ``i`` has the covariates ``covariates[i mod N]``. Where the annotator is not named (the law of a block), the
-    probabilities are averaged over the ``N`` rows.
+    Annotator ``i`` has the covariates ``covariates[i mod N]``. Where the annotator is not named (the law of a block),
+    the probabilities are averaged over the ``N`` rows.
 
     Args:
         types: ``K`` populations.

@@ -96,7 +96,9 @@ def sparse_graph(items: Items, pairs: int, seed: int = 0) -> np.ndarray:
     def make(ids: np.ndarray) -> np.ndarray:
         n, stretch = len(ids), next(turn) * 4
         if not n - 1 <= pairs <= n * (n - 1) // 2:
-            raise ArgumentError(f"sparse_graph(pairs={pairs}): from {n - 1} (connected) to {n * (n - 1) // 2} for {n} items")
+            raise ArgumentError(
+                f"sparse_graph(pairs={pairs}): from {n - 1} (connected) to {n * (n - 1) // 2} for {n} items"
+            )
         draw = lambda what, count: uniform53(seed, "menu", np.arange(count), stretch + what)  # noqa: E731
         order = np.argsort(draw(0, n), kind="stable")
         parent = (draw(1, n)[1:] * np.arange(1, n)).astype(np.int64)
@@ -114,7 +116,7 @@ def sparse_graph(items: Items, pairs: int, seed: int = 0) -> np.ndarray:
 
 
 def random_menus(items: Items, count: int, size: int = 2, seed: int = 0) -> np.ndarray:
-    """``count`` menus of distinct items per prompt, drawn uniformly with repetition of menus, ``(count * prompts, size)``.
+    """``count`` menus of distinct items per prompt, drawn uniformly (a menu may repeat), ``(count * prompts, size)``.
 
     Example:
         >>> random_menus(Items(n=5), count=7, size=3).shape
@@ -162,6 +164,8 @@ def empirical_loads(data: Any, annotators: int, seed: int = 0) -> np.ndarray:
     known = np.bincount(np.asarray(data.annotator_ids)) if hasattr(data, "annotator_ids") else np.asarray(data)
     known = known[known > 0]
     if known.ndim != 1 or not len(known) or annotators < 1:
-        raise ArgumentError("empirical_loads: needs at least one annotator with an answer, and annotators of at least 1")
+        raise ArgumentError(
+            "empirical_loads: needs at least one annotator with an answer, and annotators of at least 1"
+        )
     draw = uniform53(seed, "load", np.arange(annotators), 0)
     return np.sort(known)[(draw * len(known)).astype(np.int64)]

@@ -1,9 +1,11 @@
 """Nodes and weights for averages over tastes: product rules for few dimensions, scrambled Sobol points for many.
 
 For logistic choice the trapezoid rule in normal coordinates beats Gauss-Hermite at equal cost: its error falls like
-``exp(-2 pi^2 / (s h))``, with ``s`` the spread of utility differences and ``h`` the step, while the poles of the sigmoid spoil
-Gauss-Hermite (64 points, best of three of four normal items in one dimension, coefficient with standard deviation 1, 2, 4:
-errors 2e-16, 2e-9, 4e-5 against 2e-11, 2e-6, 6e-4). All are given in standard normal coordinates ``z``: a distribution of tastes is a map from ``z`` to tastes.
+``exp(-2 pi^2 / (s h))``, with ``s`` the spread of utility differences and ``h`` the step, while the poles of the
+sigmoid spoil Gauss-Hermite (64 points, best of three of four normal items in one dimension, coefficient with standard
+deviation 1,
+2, 4: errors 2e-16, 2e-9, 4e-5 against 2e-11, 2e-6, 6e-4). All are given in standard normal coordinates ``z``: a
+distribution of tastes is a map from ``z`` to tastes.
 """
 
 from __future__ import annotations
@@ -119,8 +121,8 @@ def from_normal(distribution: Any, z: torch.Tensor) -> torch.Tensor:
         return distribution.icdf(u)
     except NotImplementedError as error:
         raise ArgumentError(
-            f"{type(distribution).__name__}: no inverse distribution function; give Normal, LogNormal, Uniform, Laplace, "
-            "Gamma, Beta, MultivariateNormal, a transformed one, or a finite an.Mixture"
+            f"{type(distribution).__name__}: no inverse distribution function; give Normal, LogNormal, Uniform, "
+            "Laplace, Gamma, Beta, MultivariateNormal, a transformed one, or a finite an.Mixture"
         ) from error
 
 

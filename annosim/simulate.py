@@ -17,6 +17,7 @@ from annosim.kernels import reference
 from annosim.kernels.rows import Source
 from annosim.populations import Population
 from annosim.results import versions
+from annosim.tastes import hidden_truth
 
 __all__ = ["draw_types", "simulate", "simulate_like", "to_cpu"]
 
@@ -61,7 +62,8 @@ def simulate(
         progress: with ``out``: called after every shard with (rows written, rows kept from before, rows in all).
 
     Returns:
-        :class:`PreferenceData` with the hidden types in ``truth["type"]`` ``(annotators,)``; with ``out``, the
+        :class:`PreferenceData` with the hidden types in ``truth["type"]`` ``(annotators,)``, and tastes in
+            ``truth["taste"]`` where they are continuous; with ``out``, the
         :class:`~annosim.data.shards.Shards` of the directory.
 
     Raises:
@@ -144,6 +146,7 @@ def _in_memory(population, design, seed, replicates, replicate, path, threads) -
     for at, number in enumerate(numbers):
         source.fill(menu[at], answer[at], None if tied is None else tied[at], types[at], 0, people, number)
     pick = (lambda x: x[0]) if replicates is None else (lambda x: x)
+    truth = [hidden_truth(population, t, seed, replicate=r) for t, r in zip(types, numbers, strict=True)]
     annotator, order = source.columns()
     return PreferenceData._trusted(
         items=design.items,
@@ -153,7 +156,7 @@ def _in_memory(population, design, seed, replicates, replicate, path, threads) -
         tied=None if tied is None else pick(tied),
         annotator=annotator,
         order=order,
-        truth={"type": types[0] if replicates is None else np.stack(types)},
+        truth=truth[0] if replicates is None else {name: np.stack([t[name] for t in truth]) for name in truth[0]},
         settings={
             "seed": seed, "replicates": replicates, "replicate": replicate, **source.path.settings, **versions()
         },

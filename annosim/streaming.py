@@ -28,6 +28,7 @@ from annosim.kernels import threads as pool
 from annosim.kernels.rows import Source
 from annosim.populations import Population
 from annosim.results import versions
+from annosim.tastes import hidden_truth
 
 __all__ = ["Stream", "simulate_shards"]
 
@@ -98,7 +99,7 @@ class Stream:
             feedback=self.design.feedback,
             annotator=None if annotator is None else annotator.astype(np.int32),
             order=None if order is None else order.astype(np.int32),
-            truth={"type": block.type},
+            truth=hidden_truth(self.source.population, block.type, self.seed, first, self.replicate),
             settings={"seed": self.seed, "replicate": self.replicate, "shard": number, **self._settings},
         )
 

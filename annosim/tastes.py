@@ -1,7 +1,7 @@
 """Continuous populations: every annotator has their own tastes, drawn from a distribution.
 
-A leaf with a distribution of utilities. The law averages over nodes (:mod:`annosim.quadrature`); the simulation draws each
-annotator's tastes from the stream ``taste``, once, and answers every question with them.
+A leaf with a distribution of utilities. The law averages over nodes (:mod:`annosim.quadrature`); the simulation draws
+each annotator's tastes from the stream ``taste``, once, and answers every question with them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import nn
 from annosim.errors import ArgumentError
 from annosim.items import Items
 from annosim.parameters import check_value, fixed, free
-from annosim.populations import Leaf, describe, gather
+from annosim.populations import Leaf, Population, describe, gather
 from annosim.quadrature import from_normal, gamma_quantile, hermite, sobol, trapezoid
 from annosim.random import Address
 from annosim.utilities import Utility
@@ -37,9 +37,10 @@ class RandomTastes(Leaf):
     Args:
         rule: how they answer.
         dim: number of standard normal coordinates.
-        points: nodes per dimension (product rules) or in all (Sobol); 64, 24, 14 per dimension in 1, 2, 3 dimensions and
-            2048 Sobol points beyond, by default.
-        quadrature: ``"trapezoid"`` (default up to 3 dimensions), ``"hermite"`` (Gauss), ``"sobol"`` (default beyond), or
+        points: nodes per dimension (product rules) or in all (Sobol); 64, 24, 14 per dimension in 1, 2, 3 dimensions
+            and 2048 Sobol points beyond, by default.
+        quadrature: ``"trapezoid"`` (default up to 3 dimensions), ``"hermite"`` (Gauss), ``"sobol"`` (default beyond),
+            or
             ``"auto"``; see :mod:`annosim.quadrature` and :meth:`accuracy`.
         quadrature_seed: scrambling of the Sobol points.
     """
@@ -82,7 +83,7 @@ class RandomTastes(Leaf):
         return self.rule.index(self.utilities(self.tastes(z), items), items), weight
 
     def annotator_tastes(self, annotators: Address) -> torch.Tensor:
-        """The hidden tastes of some annotators (stream ``taste``), ``(annotators, p)``: known to the simulation only."""
+        """Hidden tastes of some annotators (stream ``taste``), ``(annotators, p)``: known to the simulation only."""
         z = torch.as_tensor(annotators.normal("taste", self.dim))
         with torch.no_grad():
             return self.tastes(z)
@@ -132,14 +133,15 @@ class RandomTastes(Leaf):
 class RandomCoefficients(RandomTastes):
     r"""Mixed logit: ``u = x' beta`` with ``beta`` drawn once per annotator (McFadden and Train 2000).
 
-    ``beta = mean + L z`` with ``L = diag(scale)`` plus the strictly lower triangle ``lower``; the covariance is ``L L'``.
-    Log-normal coefficients are ``sign * exp`` of that. Mean, scale and lower are estimated unless ``fixed(...)``.
+    ``beta = mean + L z`` with ``L = diag(scale)`` plus the strictly lower triangle ``lower``; the covariance is
+    ``L L'``. Log-normal coefficients are ``sign * exp`` of that. Mean, scale and lower are estimated unless
+    ``fixed(...)``.
 
     Args:
         mean: ``(dim,)``; of the logarithm for log-normal coefficients; or a torch distribution of the coefficients, and
             then ``scale`` stays out.
-        scale: positive standard deviations ``(dim,)`` or one number (zero when ``fixed``: that coefficient is the same for
-            all).
+        scale: positive standard deviations ``(dim,)`` or one number (zero when ``fixed``: that coefficient is the
+            same for all).
         rule: how they answer.
         distribution: ``"normal"`` or ``"lognormal"``, or one of them per coefficient.
         lower: ``(dim (dim - 1) / 2,)`` entries below the diagonal, row by row; none by default (independent).
@@ -156,6 +158,8 @@ class RandomCoefficients(RandomTastes):
         >>> round(an.law(people, design).probabilities.sum().item(), 12)
         1.0
     """
+
+    lower: Any
 
     def __init__(
         self,
@@ -175,8 +179,8 @@ class RandomCoefficients(RandomTastes):
         own = isinstance(mean, torch.distributions.Distribution)
         if own and scale is not None:
             raise ArgumentError("RandomCoefficients: a torch distribution has its own scale; leave scale out")
-        size = _event_size(mean) if own else torch.atleast_1d(check_value("RandomCoefficients(mean=)", _bare(mean), "real"))
-        super().__init__(rule, size if own else len(size), points, quadrature, quadrature_seed)
+        size = _event_size(mean) if own else check_value("RandomCoefficients(mean=)", _bare(mean), "real").numel()
+        super().__init__(rule, size, points, quadrature, quadrature_seed)
         self.distribution: Any = mean if own else None
         if own:
             return
@@ -186,9 +190,9 @@ class RandomCoefficients(RandomTastes):
         spread = _like(scale, np.broadcast_to(np.asarray(_bare(scale), dtype=float), (self.dim,)).copy())
         self.declare("scale", spread, "nonnegative" if isinstance(scale, fixed) else "positive", free_by_default=True)
         self._set_shape(distribution, signs)
-        self.lower: Any = None
-        if lower is not None:
-            del self.lower
+        if lower is None:
+            self.lower = None
+        else:
             self.declare("lower", lower, free_by_default=True)
             if self.lower.shape != (self.dim * (self.dim - 1) // 2,):
                 raise ArgumentError(
@@ -200,8 +204,8 @@ class RandomCoefficients(RandomTastes):
         names = [distribution] * self.dim if isinstance(distribution, str) else list(distribution)
         if len(names) != self.dim or not set(names) <= {"normal", "lognormal"}:
             raise ArgumentError(
-                f"RandomCoefficients(distribution={distribution!r}): 'normal' or 'lognormal', or one of them for each of "
-                f"{self.dim} coefficients, or pass a torch distribution as mean"
+                f"RandomCoefficients(distribution={distribution!r}): 'normal' or 'lognormal', or one of them for each "
+                f"of {self.dim} coefficients, or pass a torch distribution as mean"
             )
         self.is_log = torch.tensor([name == "lognormal" for name in names])
         sign = np.ones(self.dim) if signs is None else np.asarray(signs, dtype=float)
@@ -251,7 +255,9 @@ class RandomCoefficients(RandomTastes):
     def utilities(self, tastes: torch.Tensor, items: Items) -> torch.Tensor:
         """``x' beta``, ``(..., n)``."""
         if items.features is None or items.dim != self.dim:
-            raise ArgumentError(f"RandomCoefficients has {self.dim} coefficients but the items have {items.dim} features")
+            raise ArgumentError(
+                f"RandomCoefficients has {self.dim} coefficients but the items have {items.dim} features"
+            )
         return tastes @ items.features.mT
 
 
@@ -296,8 +302,8 @@ class LowRank(RandomTastes):
 class DirichletTastes(RandomTastes):
     r"""Everyone blends ``K`` prototype rewards: ``u = sum_k pi_k u_k``, ``pi ~ Dirichlet(concentration)``.
 
-    Large concentrations make all annotators alike, small ones make ``K`` types. ``pi`` is a vector of normalised gammas,
-    each from one normal coordinate.
+    Large concentrations make all annotators alike, small ones make ``K`` types. ``pi`` is a vector of normalised
+    gammas, each from one normal coordinate.
 
     Args:
         prototypes: ``K`` utilities.
@@ -332,6 +338,35 @@ class DirichletTastes(RandomTastes):
         return tastes @ torch.stack([u(items).double() for u in self.prototypes])
 
 
+def hidden_truth(population: Population, types: np.ndarray, seed: int, first: int = 0, replicate: int = 0) -> dict:
+    """What the simulation knows of some consecutive annotators: ``type``, and ``taste`` where tastes are continuous.
+
+    Args:
+        types: ``(annotators,)`` hidden leaves.
+        first: number of the first annotator.
+
+    Returns:
+        ``type (annotators,)``; ``taste (annotators, p)``, NaN where an annotator's leaf has no (or fewer) tastes.
+
+    Example:
+        >>> import annosim as an
+        >>> people = RandomCoefficients([1.0, 0.0], [0.5, 1.0], an.Luce())
+        >>> hidden_truth(people, np.zeros(3, dtype=np.int8), seed=0)["taste"].shape
+        (3, 2)
+    """
+    parts = {}
+    for number, leaf in enumerate(population.leaves()):
+        mine = np.flatnonzero(types == number)
+        if isinstance(leaf, RandomTastes):
+            parts[number] = mine, leaf.annotator_tastes(Address(seed, first + mine, replicate)).numpy()
+    if not parts:
+        return {"type": types}
+    taste = np.full((len(types), max(t.shape[1] for _, t in parts.values())), np.nan)
+    for mine, values in parts.values():
+        taste[mine, : values.shape[1]] = values
+    return {"type": types, "taste": taste}
+
+
 def _bare(value: Any) -> Any:
     """The number inside ``free(...)`` or ``fixed(...)``."""
     return value.start if isinstance(value, free) else value.value if isinstance(value, fixed) else value
@@ -346,7 +381,7 @@ def _event_size(distribution: torch.distributions.Distribution) -> int:
     shape = distribution.batch_shape + distribution.event_shape
     if len(shape) != 1:
         raise ArgumentError(
-            f"RandomCoefficients: a torch distribution of shape {tuple(shape)}; it must be one vector of coefficients, for "
-            "example Normal(zeros(d), ones(d))"
+            f"RandomCoefficients: a torch distribution of shape {tuple(shape)}; it must be one vector of coefficients, "
+            "for example Normal(zeros(d), ones(d))"
         )
     return int(shape[0])

@@ -55,7 +55,9 @@ def connected(pairs: np.ndarray, ids: list[int]) -> bool:
     return seen == set(ids)
 
 
-@pytest.mark.parametrize("make", [menus.round_robin, menus.star, menus.chain, lambda items: menus.sparse_graph(items, 3)])
+@pytest.mark.parametrize(
+    "make", [menus.round_robin, menus.star, menus.chain, lambda items: menus.sparse_graph(items, 3)]
+)
 def test_lists_connect_every_prompt_and_stay_inside_it(make):
     items = an.Items(n=7, prompts=[0, 1, 0, 1, 1, 0, 1])
     pairs = make(items)

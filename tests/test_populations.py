@@ -47,7 +47,8 @@ def continuous():
         "probit": an.RandomCoefficients([1.0, -0.5], [0.8, 1.5], an.Thurstone()),
         "habit": an.RandomCoefficients([1.0, -0.5], [0.8, 1.5], an.Lapse(rule, 0.1)),
         "mixture": an.Mixture(
-            [an.RandomCoefficients([1.0, -0.5], [0.8, 1.5], rule), an.Annotator(an.Linear([0.0, 1.0]), rule)], [0.4, 0.6]
+            [an.RandomCoefficients([1.0, -0.5], [0.8, 1.5], rule), an.Annotator(an.Linear([0.0, 1.0]), rule)],
+            [0.4, 0.6],
         ),
         "gated": an.Gated(
             [an.Annotator(an.Linear([2.0, 0.0]), rule), an.RandomCoefficients([-1.0, 0.0], [0.5, 0.5], rule)],
@@ -124,7 +125,9 @@ def test_quantiles_of_torch_distributions():
 
     assert torch.allclose(from_normal(td.Gamma(2.5, 3.0), z), torch.as_tensor(stats.gamma.ppf(u, 2.5, scale=1 / 3)))
     assert torch.allclose(from_normal(td.LogNormal(0.2, 0.5), z), (0.2 + 0.5 * z).exp())
-    assert torch.allclose(from_normal(td.Beta(torch.tensor(2.0), torch.tensor(3.0)), z), torch.as_tensor(stats.beta.ppf(u, 2, 3)))
+    assert torch.allclose(
+        from_normal(td.Beta(torch.tensor(2.0), torch.tensor(3.0)), z), torch.as_tensor(stats.beta.ppf(u, 2, 3))
+    )
     small = gamma_quantile(torch.tensor(0.01, dtype=torch.float64), torch.tensor(0.3, dtype=torch.float64))
     assert float(small) == pytest.approx((math.log(0.3) + math.lgamma(1.01)) / 0.01, rel=1e-9)
     with pytest.raises(an.AnnosimError, match="inverse distribution function"):
@@ -175,7 +178,9 @@ def test_gated_types_follow_their_covariates():
 
 def test_contamination_lowers_agreement_in_the_law():
     base = an.Annotator(an.Linear([2.0, 0.0]), an.Luce())
-    clean, dirty = (an.law(p, an.Design(ITEMS, menus=[[0, 1]])).probabilities for p in (base, an.Contaminated(base, 0.3)))
+    clean, dirty = (
+        an.law(p, an.Design(ITEMS, menus=[[0, 1]])).probabilities for p in (base, an.Contaminated(base, 0.3))
+    )
     assert torch.allclose(dirty, 0.7 * clean + 0.15)
 
 
@@ -184,6 +189,21 @@ def test_the_hidden_truth_never_reaches_a_learner():
         data = an.simulate(people, PAIRS.with_(annotators=20), seed=0)
         assert "type" in data.truth and not data.for_learner().truth
         assert not set(data.for_learner().columns) & {"type", "taste"}
+
+
+def test_hidden_tastes_are_those_that_answered():
+    people = continuous()["mixture"]
+    data = an.simulate(people, PAIRS.with_(annotators=200), seed=9, replicates=2)
+    assert data.truth["taste"].shape == (2, 200, 2)
+    continuous_ones = data.truth["type"] == 0
+    assert np.isfinite(data.truth["taste"][continuous_ones]).all()
+    assert np.isnan(data.truth["taste"][~continuous_ones]).all()
+    # noiseless raters: every answer follows from the hidden taste
+    sure = an.RandomCoefficients([1.0, -0.5], [0.8, 1.5], an.Deterministic())
+    data = an.simulate(sure, PAIRS.with_(annotators=300), seed=9)
+    u = data.truth["taste"] @ ITEMS.features.numpy().T
+    shown = np.take_along_axis(u[data.annotator_ids], data.menu.astype(int), 1)
+    assert (data.answer == shown.argmax(1)).all()
 
 
 def test_redraw_keeps_structure():

@@ -1,9 +1,9 @@
 r"""Exact tests of counts against probabilities, with a proved false-alarm rate.
 
 A table of counts ``X_c`` of ``n`` independent draws is held against probabilities ``p_c`` cell by cell: under the null
-``X_c`` is binomial, so ``p_c-value = min(1, 2 min(P(X <= x), P(X >= x)))`` is super-uniform (each tail is, and the factor
-two is the union bound), whatever the count is. Bonferroni over the ``C`` cells keeps the probability of any false alarm
-below the level, without independence between cells and without a large-sample approximation.
+``X_c`` is binomial, so ``p_c-value = min(1, 2 min(P(X <= x), P(X >= x)))`` is super-uniform (each tail is, and the
+factor two is the union bound), whatever the count is. Bonferroni over the ``C`` cells keeps the probability of any
+false alarm below the level, without independence between cells and without a large-sample approximation.
 """
 
 from __future__ import annotations

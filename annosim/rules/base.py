@@ -101,6 +101,19 @@ class Rule(Model):
         skips: the rule can answer with a skip.
         memory: answers depend on the annotator's previous answers (then a block is enumerated, or refused).
         sequential: answers depend on the place in the annotator's sequence (``view.order``).
+
+    Example:
+        A rule of one's own needs its log-probabilities; its table and its samples follow from them.
+
+        >>> import annosim as an
+        >>> class Cauchit(Rule):
+        ...     kinds = frozenset({"choice"})
+        ...     def log_prob(self, scores, answer, view):
+        ...         gap = scores[..., 0] - scores[..., 1]
+        ...         return (0.5 + torch.atan(torch.where(answer.position[..., 0] == 0, gap, -gap)) / torch.pi).log()
+        >>> people = an.Annotator(an.Tabular([0.0, 1.0]), Cauchit())
+        >>> an.law(people, an.Design(an.Items(n=2), menus=[[0, 1]])).probabilities.round(decimals=4).tolist()
+        [0.25, 0.75]
     """
 
     kinds: frozenset[str] = frozenset()

@@ -24,8 +24,8 @@ class BPref(Rule):
 
     1. *skip* when neither return exceeds ``margin * teacher_eps_skip``;
     2. *equal* (a tie) when the returns differ by less than ``margin * teacher_eps_equal``;
-    3. otherwise prefer the first with probability ``sigmoid(beta (R_gamma(1) - R_gamma(2)))``, or the larger one without
-       noise when ``teacher_beta <= 0`` (equal returns: the first), and
+    3. otherwise prefer the first with probability ``sigmoid(beta (R_gamma(1) - R_gamma(2)))``, or the larger one
+       without noise when ``teacher_beta <= 0`` (equal returns: the first), and
     4. flip that with probability ``teacher_eps_mistake``.
 
     Args:
@@ -87,7 +87,9 @@ class BPref(Rule):
         noisy = logsigmoid(beta * torch.where(first, gap, -gap))
         sure = torch.where((gap >= 0) == first, 0.0, -torch.inf).to(scores.dtype)
         side = torch.where(beta > 0, noisy, sure)
-        other = torch.where(beta > 0, logsigmoid(beta * torch.where(first, -gap, gap)), torch.where(sure == 0, -torch.inf, 0.0))
+        other = torch.where(
+            beta > 0, logsigmoid(beta * torch.where(first, -gap, gap)), torch.where(sure == 0, -torch.inf, 0.0)
+        )
         side = log_mix(side, other, self.teacher_eps_mistake.to(scores))
         never = torch.full_like(side, -torch.inf)
         if self.ties:

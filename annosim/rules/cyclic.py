@@ -18,9 +18,9 @@ __all__ = ["Cyclic"]
 class Cyclic(Habit):
     r"""Adds to each alternative its mean advantage over the menu: ``s_a + sum_b C_ab / k``, ``C`` skew-symmetric.
 
-    For a pair under Luce ``P(a > b) = sigmoid(s_a - s_b + C_ab)``: rock-paper-scissors when the cycle outweighs the scores
-    (general skew terms: Chen and Joachims 2016, "blade-chest"). On larger menus the advantage is the average over the
-    others shown, so that an alternative's weight depends on its company.
+    For a pair under Luce ``P(a > b) = sigmoid(s_a - s_b + C_ab)``: rock-paper-scissors when the cycle outweighs the
+    scores (general skew terms: Chen and Joachims 2016, "blade-chest"). On larger menus the advantage is the average
+    over the others shown, so that an alternative's weight depends on its company.
 
     Args:
         rule: the wrapped rule.

@@ -40,6 +40,17 @@ class Habit(Rule):
 
     Args:
         rule: the rule that is wrapped; it may be a habit itself.
+
+    Example:
+        A habit of one's own may distort the scores that the wrapped rule sees.
+
+        >>> import annosim as an
+        >>> class Timid(Habit):
+        ...     def seen(self, scores, view):
+        ...         return scores / 2
+        >>> people = an.Annotator(an.Tabular([0.0, 2.0]), Timid(an.Luce()))
+        >>> an.law(people, an.Design(an.Items(n=2), menus=[[0, 1]])).probabilities.round(decimals=4).tolist()
+        [0.2689, 0.7311]
     """
 
     def __init__(self, rule: Rule):
@@ -123,7 +134,9 @@ class PositionBias(Habit):
         if shift.ndim == 0:
             return scores + shift * torch.eye(1, k, dtype=scores.dtype, device=scores.device)[0]
         if shift.shape[-1] != k:
-            raise ArgumentError(f"PositionBias(shift=): {shift.shape[-1]} shifts for menus of {k}; give one number or {k}")
+            raise ArgumentError(
+                f"PositionBias(shift=): {shift.shape[-1]} shifts for menus of {k}; give one number or {k}"
+            )
         return scores + shift
 
 
@@ -195,8 +208,8 @@ class Lapse(Habit):
 
     ``how="uniform"``: any answer the rule could give (ties included, skips not), all alike. ``how="flip"``: the rule's
     answer reversed, as in B-Pref's mistakes: the other side of a pair, the reversed ranking, best and worst exchanged,
-    mirrored grades; a choice among more than two, or ``top``, has no reverse. ``how="first"``: the first position (or the
-    display order).
+    mirrored grades; a choice among more than two, or ``top``, has no reverse. ``how="first"``: the first position (or
+    the     display order).
 
     Args:
         rule: the wrapped rule.

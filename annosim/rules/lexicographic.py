@@ -20,8 +20,8 @@ __all__ = ["Lexicographic"]
 class Lexicographic(Stagewise):
     r"""Keep those best on the first attribute (within its tolerance), among them on the second, ...; equals by a coin.
 
-    With positive tolerances this is Tversky's lexicographic semiorder (1969), whose pair choices can be intransitive. The
-    utility is not looked at; wrap in :class:`~annosim.Lapse` for noise.
+    With positive tolerances this is Tversky's lexicographic semiorder (1969), whose pair choices can be intransitive.
+    The utility is not looked at; wrap in :class:`~annosim.Lapse` for noise.
 
     Args:
         attributes: in order of importance: names of items' columns, numbers of features, or ``(n,)`` values.

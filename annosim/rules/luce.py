@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -79,7 +78,7 @@ class Luce(Rule):
         return best - worst - total
 
     def sample(self, scores: torch.Tensor, view: View, address: Address) -> Answer:
-        """Draw answers: a uniform against cumulative probabilities for a choice, a race of exponentials for a ranking."""
+        """Draw answers: a choice by one uniform against cumulative sums, a ranking by a race of exponentials."""
         kind = view.feedback.kind
         if kind == "best-worst":
             return super().sample(scores, view, address)
@@ -190,7 +189,7 @@ class _Reference(nn.Module):
         if not callable(getattr(reference, "log_prob", None)):
             raise ArgumentError(f"reference {reference!r} is not a density; give an.LogDensity(...)")
         frozen = copy.deepcopy(reference)
-        self.reference = frozen.requires_grad_(False) if isinstance(frozen, nn.Module) else frozen
+        self.reference: Any = frozen.requires_grad_(False) if isinstance(frozen, nn.Module) else frozen
         self.scale = scale
 
     def forward(self, items: Items) -> torch.Tensor:
@@ -208,6 +207,6 @@ class _PerLength:
             if "length" not in items.columns:
                 raise ArgumentError("length_normalised: the items have no column 'length'; pass lengths=")
             lengths = items.columns["length"]
-        elif isinstance(lengths, Callable):
+        elif callable(lengths):
             lengths = lengths(items)
         return self.scale / torch.as_tensor(np.asarray(lengths), dtype=torch.float64)

@@ -49,8 +49,8 @@ def cluster_means(x: torch.Tensor, items: Items) -> torch.Tensor:
 class NoisyClusters(SeesClusters):
     r"""Raters see clusters, and sometimes take an item for a member of another one's cluster.
 
-    Each item on the menu is seen as what it is with probability ``1 - error``, and otherwise as one of the other items on
-    the menu, uniformly. Exact by summing over the ``k^k`` perceptions of a menu. For a pair,
+    Each item on the menu is seen as what it is with probability ``1 - error``, and otherwise as one of the other
+    items on the menu, uniformly. Exact by summing over the ``k^k`` perceptions of a menu. For a pair,
     ``P = (1-e)^2 p + e^2 (1-p) + e (1-e)``.
 
     Args:

@@ -25,9 +25,9 @@ _LOG_ROOT_2PI = 0.5 * math.log(2 * math.pi)
 class Thurstone(Rule):
     r"""``x_i = u_i + noise_i`` with normal noise; the answer is the order of ``x``.
 
-    Independent noise (``sd``, case V): a pair has ``P(a > b) = Phi((u_a - u_b) / (sd sqrt 2))``; larger menus and rankings
-    are one-dimensional integrals, a trapezoid rule for choices and piecewise Gauss-Legendre for rankings (relative
-    accuracy about 1e-10, also in the tails). ``covariance`` makes the noise correlated between items: orthant
+    Independent noise (``sd``, case V): a pair has ``P(a > b) = Phi((u_a - u_b) / (sd sqrt 2))``; larger menus and
+    rankings are one-dimensional integrals, a trapezoid rule for choices and piecewise Gauss-Legendre for rankings
+    (relative accuracy about 1e-10, also in the tails). ``covariance`` makes the noise correlated between items: orthant
     probabilities by nested Gauss-Legendre in log space (relative accuracy about 1e-8, menus of up to four). Best-worst
     sums over the orders of those between.
 
@@ -93,7 +93,9 @@ class Thurstone(Rule):
     def _best_worst(self, scores: torch.Tensor, position: torch.Tensor, view: View) -> torch.Tensor:
         k = scores.shape[-1]
         if k > 6 or bool((view.menu < 0).any()):
-            raise AnswerKindError(f"Thurstone: best-worst from menus of {k}: exact up to 6 alternatives, without empty places")
+            raise AnswerKindError(
+                f"Thurstone: best-worst from menus of {k}: exact up to 6 alternatives, without empty places"
+            )
         orders = torch.tensor(list(itertools.permutations(range(k))), device=scores.device)
         ends = (orders[:, 0] == position[..., :1]) & (orders[:, -1] == position[..., 1:])
         from dataclasses import replace
@@ -105,9 +107,13 @@ class Thurstone(Rule):
     def _correlated(self, scores: torch.Tensor, position: torch.Tensor, view: View) -> torch.Tensor:
         k = scores.shape[-1]
         if view.items.n != len(self.noise):
-            raise ArgumentError(f"Thurstone(covariance=): a matrix of {len(self.noise)} items, there are {view.items.n}")
+            raise ArgumentError(
+                f"Thurstone(covariance=): a matrix of {len(self.noise)} items, there are {view.items.n}"
+            )
         if k > 4 or bool((view.menu < 0).any()):
-            raise AnswerKindError(f"Thurstone: correlated noise on menus of {k}: up to 4 alternatives, without empty places")
+            raise AnswerKindError(
+                f"Thurstone: correlated noise on menus of {k}: up to 4 alternatives, without empty places"
+            )
         ordered = view.menu.sort(-1).values
         if bool((ordered[..., 1:] == ordered[..., :-1]).any()):
             raise AnswerKindError("Thurstone: correlated noise on a menu that shows an item twice; use distinct items")

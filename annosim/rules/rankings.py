@@ -52,11 +52,11 @@ def negated(scores: torch.Tensor) -> torch.Tensor:
 
 
 class Mallows(Stagewise):
-    r"""``P(ranking) = phi^d / Z``, ``d`` the number of pairs ranked against the order of the scores (Mallows 1957, Kendall).
+    r"""``P(ranking) = phi^d / Z``, ``d`` the number of pairs ranked against the order of the scores (Mallows 1957).
 
-    The normaliser is exact, ``Z = prod_{j <= m} (1 + phi + ... + phi^(j-1))``: with ``b`` better ones left out of ``m``, an
-    alternative comes next with probability ``phi^b / (1 + ... + phi^(m-1))``. Equal scores: the pair counts in neither
-    direction (the same as breaking ties at random first). ``phi = 0`` is noiseless, ``phi = 1`` uniform.
+    The normaliser is exact, ``Z = prod_{j <= m} (1 + phi + ... + phi^(j-1))``: with ``b`` better ones left out of
+    ``m``, an alternative comes next with probability ``phi^b / (1 + ... + phi^(m-1))``. Equal scores: the pair counts
+    in neither direction (the same as breaking ties at random first). ``phi = 0`` is noiseless, ``phi = 1`` uniform.
 
     ``normalised=`` gives the *normalised dispersion* instead, the expected number of discordant pairs over that of a
     uniform ranking, ``E d / (m (m - 1) / 4)``, which means the same for menus of any size (Boehmer, Bredereck, Elkind,

@@ -17,8 +17,8 @@ __all__ = ["GradedPairs", "OrderedLogit", "Thumbs"]
 class OrderedLogit(Tempered):
     r"""Grades of each alternative on its own: ``P(grade <= g) = sigmoid(cut_g - s)`` (McCullagh 1980; Likert scales).
 
-    The grade counts the cuts below ``s`` plus logistic noise. The cuts stand on the scale of the index, so that ratings fix
-    the location that comparisons leave open.
+    The grade counts the cuts below ``s`` plus logistic noise. The cuts stand on the scale of the index, so that
+    ratings fix the location that comparisons leave open.
 
     Args:
         cuts: ``G - 1`` increasing numbers; ``free(start)`` to estimate.
@@ -103,12 +103,13 @@ class Thumbs(OrderedLogit):
 class GradedPairs(Tempered):
     r"""How much better: ordered logit on the difference ``s_1 - s_2`` with cuts symmetric about zero.
 
-    Asked as a ``rating`` of a pair, each side's grade the mirror of the other's: with four grades, 3 and 0 say "the first is
-    much better", 2 and 1 "slightly better". An odd number of grades has "about the same" in the middle.
+    Asked as a ``rating`` of a pair, each side's grade the mirror of the other's: with four grades, 3 and 0 say "the
+    first is much better", 2 and 1 "slightly better". An odd number of grades has "about the same" in the middle.
 
     Args:
         cuts: increasing positive cuts of the difference; ``free(start)`` to estimate.
-        same: whether "about the same" is an answer (then there are ``2 len(cuts) + 1`` grades, else ``2 len(cuts) + 2``).
+        same: whether "about the same" is an answer (then there are ``2 len(cuts) + 1`` grades, else
+            ``2 len(cuts) + 2``).
         temperature: positive.
 
     Example:
@@ -127,7 +128,9 @@ class GradedPairs(Tempered):
         if not bool((self.cuts > 0).all()):
             from annosim.errors import ArgumentError
 
-            raise ArgumentError(f"GradedPairs(cuts={self.cuts.tolist()}): positive and increasing; the negative ones mirror")
+            raise ArgumentError(
+                f"GradedPairs(cuts={self.cuts.tolist()}): positive and increasing; the negative ones mirror"
+            )
         self.same = bool(same)
 
     @property
@@ -139,8 +142,8 @@ class GradedPairs(Tempered):
         self.check_kind(view.feedback)
         if view.feedback.grades != self.grades or view.k != 2:
             raise AnswerKindError(
-                f"GradedPairs has {self.grades} grades of pairs, the question has {view.feedback.grades} grades and menus "
-                f"of {view.k}; set Design(menu_size=2, grades={self.grades})"
+                f"GradedPairs has {self.grades} grades of pairs, the question has {view.feedback.grades} grades and "
+                f"menus of {view.k}; set Design(menu_size=2, grades={self.grades})"
             )
         cuts = self.cuts.to(device=like.device, dtype=like.dtype)
         middle = [] if self.same else [torch.zeros_like(cuts[:1])]

@@ -1,7 +1,7 @@
 """What exists, by the names that scenario files use: ``kind = "luce"``, with one line each.
 
-``annosim simulate --list`` prints it; :mod:`annosim.scenario` turns a scenario's tables into these objects. Populations and
-designs are listed under their Python names: a scenario has tables of its own for them.
+``annosim simulate --list`` prints it; :mod:`annosim.scenario` turns a scenario's tables into these objects.
+Populations and designs are listed under their Python names: a scenario has tables of its own for them.
 """
 
 from __future__ import annotations

@@ -93,7 +93,9 @@ def mean_entropy(annotator: Annotator, design: Design) -> float:
 
 def _tables(annotator: Annotator, design: Design):
     if annotator.rule.memory:
-        raise ArgumentError(f"{type(annotator.rule).__name__} remembers earlier answers; scale the rule inside it instead")
+        raise ArgumentError(
+            f"{type(annotator.rule).__name__} remembers earlier answers; scale the rule inside it instead"
+        )
     menus, share = design.enumerate()
     with torch.no_grad():
         view = annotator.rule.view(design.items, menus, design.feedback)

@@ -75,7 +75,9 @@ class Drift(Habit):
     def seen(self, scores: torch.Tensor, view: View) -> torch.Tensor:
         """Drifted scores, ``(..., rows, k)``."""
         value = attribute_of(view.items, self.attribute, "Drift").to(device=scores.device, dtype=scores.dtype)
-        moved = self.rate.to(scores.device) * _order(view, "Drift", scores).unsqueeze(-1) * value[view.menu.clamp_min(0)]
+        moved = (
+            self.rate.to(scores.device) * _order(view, "Drift", scores).unsqueeze(-1) * value[view.menu.clamp_min(0)]
+        )
         return scores + moved.to(scores.dtype)
 
 
@@ -114,8 +116,8 @@ class Carryover(Habit):
 class MyopicDiscount(Habit):
     r"""Late steps of an episode count more: the rater sees ``sum_t discount^(T-1-t) r_t`` for ``sum_t r_t`` (B-Pref).
 
-    The items' column ``steps`` ``(n, T)`` holds the rewards of their steps; the utility is taken to contain their sum, and
-    the difference between the discounted and the plain sum is added to it.
+    The items' column ``steps`` ``(n, T)`` holds the rewards of their steps; the utility is taken to contain their
+    sum, and the difference between the discounted and the plain sum is added to it.
 
     Args:
         rule: the wrapped rule.
@@ -146,7 +148,9 @@ class MyopicDiscount(Habit):
 def discounted_change(items: Items, steps: str, discount: torch.Tensor, who: str) -> torch.Tensor:
     """``sum_t (discount^(T-1-t) - 1) r_t`` of every item, ``(n,)``."""
     if steps not in items.columns or np.ndim(items.columns[steps]) != 2:
-        raise ArgumentError(f"{who}: the items have no column {steps!r} of shape (n, T); give Items(columns={{{steps!r}: ...}})")
+        raise ArgumentError(
+            f"{who}: the items have no column {steps!r} of shape (n, T); give Items(columns={{{steps!r}: ...}})"
+        )
     r = torch.as_tensor(np.asarray(items.columns[steps]), dtype=torch.float64).to(discount.device)
     age = torch.arange(r.shape[1] - 1, -1, -1, device=r.device)
     return r @ (discount**age - 1)

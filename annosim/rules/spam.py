@@ -17,8 +17,9 @@ __all__ = ["Adversary", "Spammer"]
 class Spammer(Rule):
     """Answers without looking at the alternatives: at random, always the same side, or alternating sides.
 
-    ``"random"``: any answer, all alike. ``"first"``: the first position (a ranking: the display order). ``"last"``: the last
-    (the display order backwards). ``"alternating"``: first and last by turns along the annotator's own sequence.
+    ``"random"``: any answer, all alike. ``"first"``: the first position (a ranking: the display order). ``"last"``:
+    the last (the display order backwards). ``"alternating"``: first and last by turns along the annotator's own
+    sequence.
 
     Args:
         how: ``"random"``, ``"first"``, ``"last"`` or ``"alternating"``.
@@ -67,6 +68,8 @@ class Spammer(Rule):
         like = Answer(torch.zeros((len(view.menu), width), dtype=torch.long, device=scores.device))
         forward, back = first_answer(view, like), first_answer(view, like, last=True)
         if self.how == "alternating":
+            if view.order is None:
+                raise ArgumentError("Spammer('alternating'): the place in the sequence (order) is not known")
             return choose((view.order % 2 == 0).to(scores.device), forward, back)
         return forward if self.how == "first" else back
 

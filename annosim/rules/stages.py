@@ -83,8 +83,8 @@ class Stagewise(Rule):
 class RepeatedSelection(Stagewise):
     """Any rule of choice, applied again and again to those left: a ranking from choices.
 
-    Under Luce this is Plackett-Luce; under probit, lapses or position bias it is a different law than ranking by one draw of
-    the utilities.
+    Under Luce this is Plackett-Luce; under probit, lapses or position bias it is a different law than ranking by one
+    draw of the utilities.
 
     Args:
         rule: a rule that defines choices without ties and skips.
@@ -103,7 +103,9 @@ class RepeatedSelection(Stagewise):
         if not isinstance(rule, Rule) or "choice" not in rule.kinds:
             raise ArgumentError(f"RepeatedSelection(rule={rule!r}): give a rule that defines choices")
         if rule.ties or rule.skips or rule.memory:
-            raise AnswerKindError("RepeatedSelection: the rule must choose one alternative, without ties, skips or memory")
+            raise AnswerKindError(
+                "RepeatedSelection: the rule must choose one alternative, without ties, skips or memory"
+            )
         self.rule: Any = rule
         self.sequential = rule.sequential
 

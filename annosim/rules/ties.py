@@ -1,4 +1,4 @@
-"""Rules that can answer with a tie: Rao-Kupper, Davidson (any menu size, ties of any order), just-noticeable differences.
+"""Rules that can answer with a tie: Rao-Kupper, Davidson (any menu, ties of any order), just-noticeable differences.
 
 A tie is an answer, not half a win: see :mod:`annosim.feedback` for how tied groups are written.
 """
@@ -56,7 +56,9 @@ class RaoKupper(Tempered):
         """Log-probability of a win or a tie, ``(..., rows)``."""
         self.check_kind(view.feedback)
         if scores.shape[-1] != 2:
-            raise AnswerKindError(f"RaoKupper is a law of pairs, the menu has {scores.shape[-1]}; use Davidson for menus")
+            raise AnswerKindError(
+                f"RaoKupper is a law of pairs, the menu has {scores.shape[-1]}; use Davidson for menus"
+            )
         log_theta = self.theta.to(device=scores.device, dtype=scores.dtype).log()
         gap = scores[..., 0] - scores[..., 1]
         signed = torch.where(answer.position[..., 0] == 0, gap, -gap)
@@ -73,8 +75,8 @@ class Davidson(Tempered):
 
     A set ``T`` of ``t`` alternatives wins together from the menu ``S`` with weight
     ``f(T) = delta_t (prod_{i in T} p_i)^(1/t)``, ``delta_1 = 1``, over all ``T`` of up to ``D`` members. A pair has
-    ``P(tie) = nu sqrt(p_a p_b) / (p_a + p_b + nu sqrt(p_a p_b))`` with ``nu = delta_2``; a ranking is a sequence of such
-    choices (as in R's PlackettLuce). ``delta = 0`` is Luce.
+    ``P(tie) = nu sqrt(p_a p_b) / (p_a + p_b + nu sqrt(p_a p_b))`` with ``nu = delta_2``; a ranking is a sequence of
+    such choices (as in R's PlackettLuce). ``delta = 0`` is Luce.
 
     Args:
         delta: one number (ties of two), or ``[delta_2, ..., delta_D]``, nonnegative; ``free(start)`` to estimate.
@@ -198,8 +200,8 @@ def _subsets(k: int, largest: int) -> tuple[torch.Tensor, torch.Tensor]:
     count = sum(math.comb(k, t) for t in range(1, largest + 1))
     if count > 200_000:
         raise TooLargeError(
-            f"Davidson: a menu of {k} with ties of up to {largest} has {count:.3g} possible winning sets; allow ties of "
-            "lower order, or use smaller menus"
+            f"Davidson: a menu of {k} with ties of up to {largest} has {count:.3g} possible winning sets; allow ties "
+            "of lower order, or use smaller menus"
         )
     rows = [group for t in range(1, largest + 1) for group in itertools.combinations(range(k), t)]
     member = torch.zeros(len(rows), k, dtype=torch.float64)
@@ -209,10 +211,10 @@ def _subsets(k: int, largest: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 class JustNoticeable(Habit):
-    r"""Differences below ``jnd`` cannot be seen (a semiorder, Luce 1956): alternatives that near the best look equal to it.
+    r"""Differences below ``jnd`` cannot be seen (a semiorder, Luce 1956): what is so near the best looks equal to it.
 
-    The wrapped rule sees every score within ``jnd`` of the best raised to the best. For a pair: a guess when the two are
-    within ``jnd``, the rule's own law otherwise. With ``respond="tie"`` a pair within ``jnd`` is answered with a tie.
+    The wrapped rule sees every score within ``jnd`` of the best raised to the best. For a pair: a guess when the two
+    are within ``jnd``, the rule's own law otherwise. With ``respond="tie"`` a pair within ``jnd`` is a tie.
     ``jnd`` is in units of the wrapped rule's index; ``jnd = 0`` is the wrapped rule.
 
     Args:
@@ -232,7 +234,9 @@ class JustNoticeable(Habit):
         if respond not in ("guess", "tie"):
             raise ArgumentError(f"JustNoticeable(respond={respond!r}): one of guess, tie")
         if respond == "tie" and rule.ties:
-            raise ArgumentError("JustNoticeable(respond='tie'): the wrapped rule has ties of its own; use respond='guess'")
+            raise ArgumentError(
+                "JustNoticeable(respond='tie'): the wrapped rule has ties of its own; use respond='guess'"
+            )
         self.declare("jnd", jnd, "nonnegative")
         self.respond = respond
         self.kinds = rule.kinds & {"choice", "ranking"}
@@ -241,8 +245,8 @@ class JustNoticeable(Habit):
     def _check_menu(self, view: View) -> None:
         if view.k > 2 and (view.feedback.kind == "ranking" or self.respond == "tie"):
             raise AnswerKindError(
-                f"JustNoticeable: {view.feedback.kind} from menus of {view.k}: a semiorder has no single ranking, and ties "
-                "are answered on pairs only; ask pairs, or choices with respond='guess'"
+                f"JustNoticeable: {view.feedback.kind} from menus of {view.k}: a semiorder has no single ranking, and "
+                "ties are answered on pairs only; ask pairs, or choices with respond='guess'"
             )
 
     def seen(self, scores: torch.Tensor, view: View) -> torch.Tensor:

@@ -155,8 +155,9 @@ def test_relabelling_items_permutes_the_law(name, kind):
         columns={key: np.asarray(value)[old_of_new.numpy()] for key, value in ITEMS.columns.items()},
     )
     moved = relabelled_rule(rule, old_of_new)
-    after, _ = table_probabilities(moved, U[old_of_new], make_view(
-        items, new_of_old[view.menu].numpy(), view.feedback, order=1, ties=rule.ties))
+    after, _ = table_probabilities(
+        moved, U[old_of_new], make_view(items, new_of_old[view.menu].numpy(), view.feedback, order=1, ties=rule.ties)
+    )
     assert (before - after).abs().max() < 1e-12
 
 
@@ -184,6 +185,7 @@ def test_permuting_places_permutes_the_law(name, kind):
 def permuted_answers(space, shuffle, feedback) -> np.ndarray:
     """Number of the answer that says the same after the places were shuffled."""
     new_place = np.argsort(shuffle)
+
     def key(answer, tied):
         if feedback.kind == "rating":
             return tuple(answer)
@@ -195,10 +197,12 @@ def permuted_answers(space, shuffle, feedback) -> np.ndarray:
                 groups.append(tuple(sorted(group)))
                 group = []
         return tuple(g for g in groups if g)
+
     def say(answer):
         if feedback.kind == "rating":
             return [answer[shuffle[j]] for j in range(len(answer))]
         return [new_place[a] if a >= 0 else a for a in answer]
+
     ties = [None] * len(space) if space.tied is None else list(space.tied)
     number = {key(a, t): i for i, (a, t) in enumerate(zip(space.answer, ties, strict=True))}
     return np.array([number[key(say(a), t)] for a, t in zip(space.answer, ties, strict=True)])
