@@ -40,6 +40,14 @@ class Law(Result):
             (index A: none yet).
         space: the ``A`` answers.
         max_outcomes: limit for :attr:`probabilities`.
+        menus_given: whether the probabilities condition on the menus.
+
+    Example:
+        >>> import annosim as an
+        >>> people = an.Annotator(an.Tabular([0.0, 0.0, 0.0]), an.Luce())
+        >>> exact = an.law(people, an.Design(an.Items(n=3), menu_size=3, questions=2))
+        >>> exact.num_outcomes, exact.table.shape  # 6 ordered menus, 3 answers, one type
+        (324, torch.Size([1, 1, 1, 6, 3]))
     """
 
     design: Design

@@ -31,7 +31,20 @@ __all__ = [
 
 
 class Utility(Model):
-    """Base of every utility: ``forward(items) -> (n,)``."""
+    """Base of every utility: ``forward(items) -> (n,)``.
+
+    Example:
+        A utility of one's own declares its numbers and maps the whole item set:
+
+        >>> class Threshold(Utility):
+        ...     def __init__(self, at):
+        ...         super().__init__()
+        ...         self.declare("at", at, free_by_default=True)
+        ...     def forward(self, items):
+        ...         return (items.features[:, 0] > self.at).double()
+        >>> Threshold(0.5)(Items(features=[[0.0], [1.0]])).tolist()
+        [0.0, 1.0]
+    """
 
     #: True when the utility also needs the context of the question (``data.prompt``).
     takes_context: bool = False
