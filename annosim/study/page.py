@@ -23,7 +23,7 @@ __all__ = ["Picture", "Sheet", "render"]
 #: Rows of results printed in the page; all of them are in results.parquet.
 SHOWN_ROWS = 200
 _STYLE = """
-body{font:16px/1.5 system-ui,sans-serif;color:#1a1a1a;max-width:62rem;margin:2rem auto;padding:0 1rem}
+body{font:16px/1.5 system-ui,sans-serif;color:#1a1a1a;max-width:66rem;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.6rem;margin-bottom:.2rem}h2{font-size:1.2rem;margin-top:2.2rem}.paper{color:#555;margin-top:0}
 .finding{font-size:1.15rem;border-left:4px solid #0072B2;padding:.2rem 0 .2rem 1rem}
 figure{margin:1.2rem 0}figure img{max-width:100%;height:auto}figcaption{color:#444;font-size:.95rem}
@@ -32,6 +32,9 @@ th,td{text-align:left;vertical-align:top;padding:.3rem .6rem}
 th{border-bottom:2px solid #333;cursor:pointer;white-space:nowrap}td{border-bottom:1px solid #ddd}
 td.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 .v{color:#fff;border-radius:.25rem;padding:.05rem .45rem;white-space:nowrap}.why{color:#555;font-size:.85rem}
+.claims table{table-layout:fixed;width:100%}.claims td{overflow-wrap:break-word}
+.claims th:nth-child(1){width:12%}.claims th:nth-child(2){width:40%}.claims th:nth-child(3){width:14%}
+.claims th:nth-child(4){width:15%}.claims td.n{white-space:normal}
 .bad{background:#fdf0ea;border-left:4px solid #D55E00;padding:.3rem .8rem}pre{overflow-x:auto;font-size:.8rem}
 """
 # Sorting by a click on a column's head; the page is complete without it.
@@ -127,7 +130,8 @@ def _claims(claims: Sequence[Claim]) -> str:
         rows.append("".join(f"<td>{x}</td>" for x in cells) + f"<td class=n>{found}</td><td>{verdict}<br>{why}</td>")
     if not rows:
         return "<p>This study states no claims.</p>"
-    return _table(["id", "claim and source", "expected", "found [interval]", "verdict"], rows)
+    table = _table(["id", "claim and source", "expected", "found [interval]", "verdict"], rows)
+    return f"<div class=claims>{table}</div>"
 
 
 def _sheet(sheet: Sheet) -> str:
