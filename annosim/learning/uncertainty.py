@@ -65,6 +65,8 @@ def generalised_inverse(information: np.ndarray) -> np.ndarray:
 
 def information(fit: Fit) -> np.ndarray:
     """Minus the Hessian of the log-likelihood (with the prior) in the free parameters, ``(P, P)``."""
+    if "information" in fit.extra:  # the solver's own (a simulated likelihood)
+        return fit.extra["information"]
     structure = _luce(fit)
     if structure is not None:
         leaf, jacobian = structure
@@ -152,6 +154,8 @@ def scores(fit: Fit, kind: str) -> tuple[Any, np.ndarray]:
 
     The units of ``"cluster"`` are annotators; those of ``"sandwich"`` are rows for one type, annotators for a mixture.
     """
+    if "scores" in fit.extra:
+        return fit.extra["scores"], fit.extra["score_weights"]
     data = _unit_data(fit)
     structure = _luce(fit)
     ids, block = np.unique(np.asarray(data.annotator_ids), return_inverse=True)
