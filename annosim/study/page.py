@@ -33,8 +33,8 @@ th{border-bottom:2px solid #333;cursor:pointer;white-space:nowrap}td{border-bott
 td.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 .v{color:#fff;border-radius:.25rem;padding:.05rem .45rem;white-space:nowrap}.why{color:#555;font-size:.85rem}
 .claims table{table-layout:fixed;width:100%}.claims td{overflow-wrap:break-word}
-.claims th:nth-child(1){width:12%}.claims th:nth-child(2){width:40%}.claims th:nth-child(3){width:14%}
-.claims th:nth-child(4){width:15%}.claims td.n{white-space:normal}
+.claims th:nth-child(1){width:12%}.claims th:nth-child(2){width:36%}.claims th:nth-child(3){width:14%}
+.claims th:nth-child(4){width:16%}.claims td.n{white-space:normal}
 .bad{background:#fdf0ea;border-left:4px solid #D55E00;padding:.3rem .8rem}pre{overflow-x:auto;font-size:.8rem}
 """
 # Sorting by a click on a column's head; the page is complete without it.
