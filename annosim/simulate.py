@@ -14,8 +14,9 @@ from annosim.data.preferences import PreferenceData
 from annosim.designs import Design
 from annosim.errors import ArgumentError
 from annosim.kernels import reference
+from annosim.kernels.dispatch import choose
 from annosim.kernels.rows import Source
-from annosim.populations import Population
+from annosim.populations import Annotator, Population
 from annosim.results import versions
 from annosim.tastes import hidden_truth
 
@@ -212,10 +213,28 @@ def simulate_like(population: Population, data: PreferenceData, *, seed: int = 0
     ties = any(leaf.rule.ties for leaf in leaves)
     width = data.feedback.width(data.menu_size, ties)
     types = draw_types(population, seed, np.arange(data.num_annotators), replicate)
+    answer, tied, settings = _answer_again(population, data, types, seed, replicate, width, ties)
+    flat = answer[:, 0] if data.feedback.kind == "choice" and width == 1 else answer
+    truth = hidden_truth(population, types, seed, replicate=replicate)
+    settings = {"seed": seed, "replicate": replicate, **settings, **versions()}
+    return replace(data, answer=flat, tied=tied, truth=truth, settings=settings)
+
+
+def _answer_again(
+    population, data: PreferenceData, types: np.ndarray, seed: int, replicate: int, width: int, ties: bool
+):
+    """Answers ``(rows, width)`` to the data's menus, ties, and the path that drew them."""
+    path = choose(population, Design(data.items, menus=data.menu, feedback=data.feedback), seed)
+    # a kernel for tastes counts annotators by rows, which data from elsewhere do not
+    if path.answers is not None and all(type(leaf) is Annotator for leaf in population.leaves()):
+        menu = np.ascontiguousarray(data.menu, dtype=np.int32)
+        answer = np.empty((data.rows, width), dtype=np.int8)
+        tied = np.zeros((data.rows, data.menu_size - 1), dtype=bool) if ties else None
+        of_row = None if len(population.leaves()) == 1 else types[data.annotator_ids]
+        path.answers(menu, of_row, answer, tied, 0, replicate)
+        return answer, tied, path.settings
     with torch.no_grad():
         answer, tied = reference.answers(
             population, data.view(), seed, replicate, np.arange(data.rows), types[data.annotator_ids], width, ties
         )
-    settings: dict[str, Any] = {"seed": seed, "replicate": replicate, "path": "reference", **versions()}
-    flat = answer[:, 0] if data.feedback.kind == "choice" and width == 1 else answer
-    return replace(data, answer=flat, tied=tied, truth={"type": types}, settings=settings)
+    return answer, tied, {"path": "reference"}

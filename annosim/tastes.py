@@ -79,12 +79,14 @@ class RandomTastes(Leaf):
 
     def nodes(self, items: Items) -> tuple[torch.Tensor, torch.Tensor]:
         """Indexed utilities ``(Q, n)`` and probabilities ``(Q,)``; differentiable in the distribution's parameters."""
-        z, weight = self.standard_nodes()
+        z, weight = (part.to(items.weights.device) for part in self.standard_nodes())
         return self.rule.index(self.utilities(self.tastes(z), items), items), weight
 
     def annotator_tastes(self, annotators: Address) -> torch.Tensor:
         """Hidden tastes of some annotators (stream ``taste``), ``(annotators, p)``: known to the simulation only."""
-        z = torch.as_tensor(annotators.normal("taste", self.dim))
+        first = next(iter([*self.parameters(), *self.buffers()]), None)
+        device = "cpu" if first is None else first.device
+        z = torch.as_tensor(annotators.normal("taste", self.dim), device=device)
         with torch.no_grad():
             return self.tastes(z)
 
@@ -94,7 +96,7 @@ class RandomTastes(Leaf):
         with torch.no_grad():
             tastes = self.annotator_tastes(Address(annotators.seed, who, annotators.replicate))
             index = self.rule.index(self.utilities(tastes, items), items)
-            scores = index[torch.as_tensor(row)[:, None], menu.clamp_min(0)]
+            scores = index[torch.as_tensor(row, device=menu.device)[:, None], menu.clamp_min(0)]
             return torch.where(menu >= 0, scores, -torch.inf)
 
     def accuracy(self, design: Any, max_menus: float = 1e5) -> float:
@@ -207,11 +209,11 @@ class RandomCoefficients(RandomTastes):
                 f"RandomCoefficients(distribution={distribution!r}): 'normal' or 'lognormal', or one of them for each "
                 f"of {self.dim} coefficients, or pass a torch distribution as mean"
             )
-        self.is_log = torch.tensor([name == "lognormal" for name in names])
+        self.register_buffer("is_log", torch.tensor([name == "lognormal" for name in names]))
         sign = np.ones(self.dim) if signs is None else np.asarray(signs, dtype=float)
         if sign.shape != (self.dim,) or not (np.abs(sign) == 1).all():
             raise ArgumentError(f"RandomCoefficients(signs=): {self.dim} numbers, each +1 or -1")
-        self.signs = torch.as_tensor(sign)
+        self.register_buffer("signs", torch.as_tensor(sign))
 
     @classmethod
     def correlated(cls, mean: Any, covariance: Any, rule: Rule, **settings: Any) -> RandomCoefficients:
@@ -356,9 +358,9 @@ def hidden_truth(population: Population, types: np.ndarray, seed: int, first: in
     """
     parts = {}
     for number, leaf in enumerate(population.leaves()):
-        mine = np.flatnonzero(types == number)
         if isinstance(leaf, RandomTastes):
-            parts[number] = mine, leaf.annotator_tastes(Address(seed, first + mine, replicate)).numpy()
+            mine = np.flatnonzero(types == number)
+            parts[number] = mine, leaf.annotator_tastes(Address(seed, first + mine, replicate)).cpu().numpy()
     if not parts:
         return {"type": types}
     taste = np.full((len(types), max(t.shape[1] for _, t in parts.values())), np.nan)

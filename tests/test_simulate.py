@@ -8,8 +8,10 @@ from scipy import stats
 
 import annosim as an
 from annosim.errors import AnswerKindError, ArgumentError
+from annosim.groups import Gated
 from annosim.kernels import rows
 from annosim.rules.habits import Lapse
+from annosim.rules.ties import Davidson
 from annosim.simulate import simulate, simulate_like
 from annosim.streaming import Stream
 
@@ -295,3 +297,28 @@ def test_new_answers_to_the_same_questions():
     assert np.array_equal(again.answer, data.answer)  # same seed, same rows: the same words decide
     other = simulate_like(people(), data, seed=1)
     assert not np.array_equal(other.answer, data.answer)
+
+
+@pytest.mark.parametrize("rule", [an.Luce(), Lapse(an.Luce(), 0.3), Davidson(0.5)], ids=repr)
+def test_new_answers_by_either_path(rule, monkeypatch):
+    from annosim.kernels import dispatch
+
+    design = an.Design(ITEMS, annotators=200, questions=2)
+    data = simulate(people(rule), design, seed=0)
+    fast = simulate_like(people(rule), data, seed=3)
+    monkeypatch.setattr(dispatch, "_compiled", lambda: None)
+    slow = simulate_like(people(rule), data, seed=3)
+    assert (fast.settings["path"], slow.settings["path"]) == ("numba", "reference")
+    same(fast, slow)
+
+
+@pytest.mark.parametrize("path", ["auto", "reference"])
+def test_types_that_depend_on_the_annotator(path):
+    """Annotators with covariate +1 are of type 0 with probability sigmoid(3), the others with sigmoid(-3)."""
+    kinds = [an.Annotator(an.Tabular([0.0, s]), an.Luce()) for s in (2.0, -2.0)]
+    gated = Gated(kinds, covariates=[[1.0], [-1.0]], gate=[[3.0]])
+    data = simulate(gated, an.Design(an.Items(n=2), annotators=20_000), seed=0, path=path)
+    first = (data.truth["type"] == 0).reshape(-1, 2).sum(0)
+    p = 1 / (1 + np.exp(-3.0))
+    for count, share in zip(first, (p, 1 - p), strict=True):
+        assert stats.binomtest(int(count), 10_000, share).pvalue > ALARM / 2

@@ -79,6 +79,8 @@ def type_filler(population: Population, seed: int) -> MenuFiller:
     """Fills hidden types of consecutive annotators, ``out (n,)``."""
     if population.annotator_weights(np.arange(1)) is not None:
         raise Refusal("types that depend on the annotator's covariates have no kernel")
+    if population.annotator_weights(np.arange(1)) is not None:
+        raise Refusal("types whose probabilities depend on the annotator")
     cdf = population.leaf_weights().detach().double().cumsum(0).numpy()
     guide = menus.guide_table(cdf)
     key = np.uint64(seed)

@@ -20,18 +20,18 @@ __all__ = ["answers", "menus", "question_entity", "types"]
 
 def types(population: Population, seed: int, annotators: np.ndarray, replicate: int) -> np.ndarray:
     """Hidden leaf of each annotator, ``(annotators,)`` int8 (or int32 beyond 127 leaves); word 0 of stream ``type``."""
-    weight = population.leaf_weights().detach().double()
-    dtype = np.int8 if len(weight) <= 127 else np.int32
-    if len(weight) == 1:
+    weight = population.annotator_weights(annotators)
+    weight = (population.leaf_weights() if weight is None else weight).detach().double()
+    count = weight.shape[-1]
+    dtype = np.int8 if count <= 127 else np.int32
+    if count == 1:
         return np.zeros(len(annotators), dtype=dtype)
-    u = torch.as_tensor(Address(seed, annotators, replicate).uniform("type", 1)[:, 0])
-    own = population.annotator_weights(annotators)
-    if own is not None:  # the type depends on who one is
-        cdf = own.detach().double().cumsum(-1)
-        pick = torch.searchsorted(cdf, u[:, None] * cdf[:, -1:], right=True)[:, 0]
-        return pick.clamp_max(len(weight) - 1).numpy().astype(dtype)
-    cdf = weight.cumsum(0)
-    return torch.searchsorted(cdf, u * cdf[-1], right=True).clamp_max(len(weight) - 1).numpy().astype(dtype)
+    cdf = weight.cumsum(-1)
+    draw = torch.as_tensor(Address(seed, annotators, replicate).uniform("type", 1)) * cdf[..., -1:]
+    if cdf.ndim == 1:
+        draw = draw[:, 0]
+    pick = torch.searchsorted(cdf, draw, right=True).clamp_max(count - 1)
+    return pick.reshape(-1).numpy().astype(dtype)
 
 
 def question_entity(design: Design, annotator: np.ndarray, order: np.ndarray) -> np.ndarray:

@@ -85,6 +85,8 @@ class TorchSource:
         kind = design.feedback.kind
         if design.loads is not None or design.overlap > 1 or kind not in ("choice", "ranking", "top"):
             raise DeviceError(f"device={device!r}: loads, overlap and {kind!r} answers have no path there; use the cpu")
+        if population.annotator_weights([0]) is not None:
+            raise DeviceError(f"device={device!r}: types that depend on the annotator have no path there; use the cpu")
         for leaf in leaves:
             if type(leaf) is not Annotator or type(leaf.rule).sample is not Luce.sample:
                 raise DeviceError(f"device={device!r}: only annotators with Luce's rule have a path there; use the cpu")
