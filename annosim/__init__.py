@@ -98,6 +98,7 @@ _NAMES: dict[str, str] = {
     "law": "law",
     "Law": "law",
     "simulate": "simulate",
+    "simulate_like": "simulate",
     "fit": "learning.fit",
     "project": "learning.project",
     "Fit": "learning.result",

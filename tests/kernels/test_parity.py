@@ -95,6 +95,8 @@ MENUS = {
     "replacement": (ITEMS, {"replacement": True, "menu_size": 3}),
     "pairs with replacement": (ITEMS, {"replacement": True}),
     "proposal": (ITEMS, {"proposal": np.full(30, 1 / 30), "menu_size": 3}),
+    "proposal without replacement": (ITEMS, {"proposal": np.full(30, 1 / 30), "replacement": False, "menu_size": 3}),
+    "proposal over prompts": (PROMPTS, {"proposal": np.full(60, 1 / 12)}),
     "prompts": (PROMPTS, {"menu_size": 4, "prompt_weights": [0.1, 0.2, 0.3, 0.4, 0.0]}),
     "prompts, pairs": (PROMPTS, {}),
     "listed": (ITEMS, {"menus": LISTED, "menu_weights": [0.5, 0.5, 0.0]}),
