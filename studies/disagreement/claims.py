@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from annosim.study import Statement, at_least, at_most, difference, equal, every, t_interval, true
+from annosim.study import Estimate, Statement, at_least, at_most, difference, equal, every, t_interval, true
 
 SOURCE = "Padmakumar et al. 2412.03822"
 HERE = "this study's formulas"
@@ -38,9 +38,26 @@ def gain(found, method, name, kind, judge="faithful", judges=10):
 
 
 def real_gain(found, method, name, kind):
-    """The same on the real votes."""
+    """The same on the real votes, with the interval for random splits."""
     parts = [column(found, "held_out_scores", name, {"method": m}, kind=kind) for m in (method, "none")]
-    return difference(*parts)
+    return split_interval(parts[0] - parts[1], _test_share(found, kind))
+
+
+def _test_share(found, kind):
+    """Held-out pairs per training pair."""
+    return float(np.mean([r["test_pairs"] / r["train_pairs"] for r in found.rows("held_out_scores", kind=kind)]))
+
+
+def split_interval(values, ratio, level=0.95):
+    """Mean over random splits of one data set with the corrected t interval (Nadeau and Bengio 2003): splits share most
+    of their pairs, so that their variance is multiplied by ``1/n + ratio`` instead of ``1/n``."""
+    from scipy.stats import t
+
+    n, mean = len(values), float(np.mean(values))
+    if n == 1:
+        return Estimate(mean, -np.inf, np.inf, "one split: no interval", 1)
+    half = float(t.ppf(0.5 + level / 2, n - 1) * np.std(values, ddof=1) * np.sqrt(1 / n + ratio))
+    return Estimate(mean, mean - half, mean + half, f"corrected t over splits, {level:.0%}", n)
 
 
 def formula_statements():
@@ -144,7 +161,7 @@ def _lost(found, kind):
 
 def _over_one_vote(found, kind):
     parts = [column(found, "held_out_scores", n, {"method": "none"}, kind=kind) for n in ("pearson", "one_vote")]
-    return difference(*parts)
+    return split_interval(parts[0] - parts[1], _test_share(found, kind))
 
 
 def _between(found, first, second):

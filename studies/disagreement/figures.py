@@ -67,6 +67,7 @@ def size_and_bias_of_judges(found):
             value, low, high = _parts(estimates)
             plotting.line(axis, at, value, method, index, low, high, markers=True)
         axis.set_xticks(at, [str(n) if n else "∞" for n in counts])
+        axis.set_yscale("log")
         plotting.label(axis, "judgements per pair", "Brier score" if judge == "faithful" else "", f"{judge} judges")
     plotting.legend(axes[0, 1], outside=True)
     return fig
@@ -93,8 +94,7 @@ def repeated_answers(found):
 
 def real_votes(found):
     """UKPConvArg1, held-out arguments, judged by the remaining votes: change against plain Bradley-Terry on one vote
-    per pair, margins from the other annotators; 95 % intervals over random splits (they share arguments, so
-    that they are rather too narrow)."""
+    per pair, margins from the other annotators; 95 % corrected intervals over random splits."""
     fig, axes = plotting.figure(1, 2, width=12.5, height=4.6, sharey=True)
     methods = METHODS[:5]
     for axis, name, words in zip(axes[0], ("pearson", "brier"), ("correlation", "Brier score"), strict=True):

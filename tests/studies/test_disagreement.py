@@ -69,3 +69,14 @@ def test_a_tiny_run_without_the_real_votes(tmp_path):
     assert told["K1.laws"].verdict == told["K3.laws"].verdict == "supported"
     assert told["R0.linear"].verdict == "inconclusive" and "skipped" in told["R0.linear"].reason
     assert (tmp_path / "report.html").exists()
+
+
+def test_intervals_over_splits_are_wider_than_over_independent_replicates():
+    from annosim.study import t_interval
+
+    claims = sys.modules["annosim_study_disagreement.claims"]
+    values = np.array([0.1, 0.3, 0.2, 0.4])
+    naive, found = t_interval(values), claims.split_interval(values, 0.25)
+    assert found.value == pytest.approx(naive.value)
+    assert (found.high - found.value) == pytest.approx(np.sqrt(2) * (naive.high - naive.value))
+    assert claims.split_interval(values[:1], 0.25).high == np.inf
