@@ -64,7 +64,8 @@ class Lexicographic(Stagewise):
         """Uniform over those that all attributes leave, ``(..., rows, k)``."""
         kept = left
         for attribute, sign, width in zip(self.attributes, self.signs, self.tolerance, strict=True):
-            value = sign * attribute_of(view.items, attribute, "Lexicographic")[view.menu.clamp_min(0)]
+            every = sign * attribute_of(view.items, attribute, "Lexicographic").to(view.menu.device)
+            value = every[view.menu.clamp_min(0)]
             best = torch.where(kept, value, -torch.inf).amax(-1, keepdim=True)
-            kept = kept & (value >= best - width)
+            kept = kept & (value >= best - width.to(value.device))
         return torch.where(kept, -kept.sum(-1, keepdim=True).to(scores.dtype).log(), -torch.inf)

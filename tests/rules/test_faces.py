@@ -6,6 +6,8 @@ of them the whole file's rate is below 3e-7, and the seeds are fixed.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -14,6 +16,7 @@ import annosim as an
 from annosim.checks.faces import compare_faces, make_view, table_probabilities
 from annosim.feedback import Feedback
 from annosim.populations import gather
+from annosim.random import Address
 
 LEVEL = 1e-9
 U = torch.tensor([0.3, -0.5, 0.9, 0.1, -0.2], dtype=torch.float64)
@@ -80,7 +83,7 @@ RULES = {
 #: what a rule says depends on the side on which an alternative stands
 POSITIONAL = {"lapse_first", "position_bias", "nested", "spammer_first", "spammer_alternating", "carryover"}
 #: habits are tried on fewer kinds of feedback than rules: they hand the kind on
-HABIT_KINDS = {"pair", "choice3", "ranking3", "top2of4", "best-worst3", "rating2"}
+HABIT_KINDS = {"choice_padded", "pair", "choice3", "ranking3", "top2of4", "best-worst3", "rating2"}
 PAIRS_ONLY = {"rao_kupper", "jnd_tie"}
 FEEDBACK = {
     "pair": (Feedback("choice"), 2),
@@ -92,10 +95,19 @@ FEEDBACK = {
     "top2of4": (Feedback("top", depth=2), 4),
     "best-worst3": (Feedback("best-worst"), 3),
     "best-worst4": (Feedback("best-worst"), 4),
+    "choice_padded": (Feedback("choice"), -4),
+    "top_padded": (Feedback("top", depth=1), -4),
+    "best-worst_padded": (Feedback("best-worst"), -4),
     "rating2": (Feedback("rating", grades=3), 2),
     "rating1": (Feedback("rating", grades=5), 1),
 }
-MENUS = {1: [[2]], 2: [[0, 1], [2, 0]], 3: [[0, 1, 2], [4, 2, 3]], 4: [[0, 1, 2, 3], [3, 4, 2, 1]]}
+MENUS = {
+    -4: [[0, 1, 2, -1], [3, 4, -1, -1]],
+    1: [[2]],
+    2: [[0, 1], [2, 0]],
+    3: [[0, 1, 2], [4, 2, 3]],
+    4: [[0, 1, 2, 3], [3, 4, 2, 1]],
+}
 
 
 def defined(name: str, kind: str) -> bool:
@@ -156,7 +168,15 @@ def test_relabelling_items_permutes_the_law(name, kind):
     )
     moved = relabelled_rule(rule, old_of_new)
     after, _ = table_probabilities(
-        moved, U[old_of_new], make_view(items, new_of_old[view.menu].numpy(), view.feedback, order=1, ties=rule.ties)
+        moved,
+        U[old_of_new],
+        make_view(
+            items,
+            torch.where(view.menu >= 0, new_of_old[view.menu], -1).numpy(),
+            view.feedback,
+            order=1,
+            ties=rule.ties,
+        ),
     )
     assert (before - after).abs().max() < 1e-12
 
@@ -242,6 +262,29 @@ def all_free(rule):
     return rule
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", RULES)
+def test_the_law_and_the_draws_are_the_same_on_a_gpu(name):
+    for kind in [k for n, k in CASES if n == name]:
+        check_on_gpu(name, kind)
+
+
+def check_on_gpu(name, kind):
+    rule, view = case(name, kind)
+    before, _ = table_probabilities(rule, U, view)
+    far = replace(
+        view, items=ITEMS.to("cuda"), menu=view.menu.cuda(), order=view.order.cuda(), previous=view.previous.cuda(),
+        annotator=view.annotator.cuda(), prompt=view.prompt.cuda(),
+    )  # fmt: skip
+    after, _ = table_probabilities(rule.to("cuda"), U.cuda(), far)
+    assert after.is_cuda and (after.cpu() - before).abs().max() < 1e-12
+    address = Address(3, np.arange(len(view.menu)))
+    scores = gather(rule.index(U.cuda(), far.items), far.menu)
+    there = rule.sample(scores, far, address)
+    here = rule.to("cpu").sample(scores.cpu(), view, address)
+    assert torch.equal(there.position.cpu(), here.position)
+
+
 @pytest.mark.parametrize("name,kind", CASES)
 def test_batches_over_leading_axes(name, kind):
     rule, view = case(name, kind)
@@ -257,7 +300,7 @@ def test_simulate_and_law_carry_the_rule(name, kind):
     """Round trip through the encoding: simulated answers are in the law's space, and log_prob finds them possible."""
     rule, (feedback, k) = RULES[name](), FEEDBACK[kind]
     people = an.Annotator(an.Tabular(U.numpy()), rule)
-    design = an.Design(ITEMS, menu_size=k, feedback=feedback, annotators=40, questions=2)
+    design = an.Design(ITEMS, menus=MENUS[k], feedback=feedback, annotators=40, questions=2)
     data = an.simulate(people, design, seed=3)
     if rule.memory:
         return
