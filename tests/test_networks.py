@@ -1,0 +1,160 @@
+"""Language models as utilities: masks, caching, minibatches that touch only what they show, and parity with TRL."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import annosim as an
+from annosim.errors import ArgumentError
+from annosim.learning.batches import rows_of
+from annosim.learning.sgd import Adam, population_losses, train
+from annosim.learning.stacked import Batched
+from annosim.networks import response_mask
+
+
+class Tiny(nn.Module):
+    """A causal model with memory: logits from the running mean of embeddings."""
+
+    def __init__(self, vocabulary=12, width=8, seed=0):
+        super().__init__()
+        generator = torch.Generator().manual_seed(seed)
+        self.table = nn.Parameter(torch.randn(vocabulary, width, generator=generator))
+        self.out = nn.Parameter(torch.randn(width, vocabulary, generator=generator))
+        self.seen: list[int] = []
+
+    def forward(self, ids):
+        self.seen.append(len(ids))
+        x = self.table[ids]
+        count = torch.arange(1, ids.shape[1] + 1)[:, None]
+        return (x.cumsum(1) / count) @ self.out
+
+
+@pytest.fixture
+def items():
+    rng = np.random.default_rng(0)
+    tokens = rng.integers(0, 12, (10, 7))
+    tokens[np.arange(7) >= rng.integers(4, 8, 10)[:, None]] = -1
+    return an.Items(tokens=tokens, columns={"prompt_length": np.full(10, 2)})
+
+
+def test_log_policy_adds_the_log_probabilities_of_the_response(items):
+    lm = Tiny()
+    found = an.LogPolicy(lm)(items)
+    mask = response_mask(items)
+    for row in range(items.n):
+        ids = items.tokens[row][items.tokens[row] >= 0]
+        log_p = lm(ids[None])[0].log_softmax(-1)
+        expected = sum(float(log_p[t - 1, ids[t]].detach()) for t in range(len(ids)) if mask[row, t])
+        assert float(found[row].detach()) == pytest.approx(expected, abs=1e-5)
+    with torch.no_grad():
+        assert torch.allclose(an.LogPolicy(lm, batch=3)(items), found, atol=1e-5)
+        per_token = an.LogPolicy(lm, per_token=True)(items)
+    assert torch.allclose(per_token, found / mask.sum(1), atol=1e-5)
+
+
+def test_without_a_prompt_a_first_token_is_needed(items):
+    bare = an.Items(tokens=items.tokens)
+    with pytest.raises(ArgumentError, match="begin"):
+        an.LogPolicy(Tiny())(bare)
+    assert an.LogPolicy(Tiny(), begin=0)(bare).shape == (10,)
+    with pytest.raises(ArgumentError, match="no tokens"):
+        an.LogPolicy(Tiny(), begin=0)(an.Items(n=3))
+
+
+def test_a_minibatch_runs_the_network_on_the_items_it_shows_and_the_reference_once(items):
+    truth = an.Annotator(an.Tabular(np.arange(10) / 3), an.Luce())
+    data = an.simulate(truth, an.Design(items, annotators=40), seed=0)
+    reference = Tiny(seed=1)
+    model = an.Annotator(an.LogPolicy(Tiny(seed=1)), an.PBDE.dpo(0.5, an.LogPolicy(reference)))
+    batched = Batched([model], items, torch.device("cpu"))
+    rows = rows_of(data, an.NLL(), items).take_blocks(torch.arange(3))
+    batched.base.utility.model.seen.clear()
+    some = population_losses(batched, rows, an.NLL())
+    assert batched.base.utility.model.seen == [len(rows.shown)]
+    assert len(rows.shown) <= 6
+    assert float(some) == pytest.approx(np.log(2), abs=1e-5)  # the model is the reference, so every logit is zero
+    done = train(model, data, options=Adam(steps=30, lr=1e-2, batch=8))
+    assert float(done.loss) < np.log(2)
+
+
+def test_items_shown_stand_for_draws_of_the_reference(items):
+    model = an.Annotator(an.LogPolicy(Tiny(seed=1)), an.Luce())
+    batched = Batched([model], items, torch.device("cpu"))
+    data = an.PreferenceData(items, [[0, 1], [2, 3]], [0, 1])
+    rows = rows_of(data, an.NLL(), items)
+    plain = population_losses(batched, rows, an.NLL())
+    both = population_losses(batched, rows, an.NLL(), an.ForwardKL(None, 0.5, shown=True))
+    log_p = model.utility(items).detach()[:4].double()
+    assert float(both - plain) == pytest.approx(-0.5 * float(log_p.mean()), abs=1e-6)
+
+
+def test_two_policies_are_told_apart_by_annotators_who_answer_often(items):
+    people = an.Mixture([an.Annotator(an.Tabular(s * np.arange(10.0)), an.Luce()) for s in (1.0, -1.0)], [0.6, 0.4])
+    data = an.simulate(people, an.Design(items, annotators=60, questions=8), seed=0)
+    reference = an.LogPolicy(Tiny(seed=5))
+    types = [an.Annotator(an.LogPolicy(Tiny(seed=s)), an.PBDE.dpo(1.0, reference)) for s in (1, 2)]
+    found = an.fit(an.Mixture(types), data.for_learner(), steps=300, lr=3e-2)
+    single = an.fit(types[0], data.for_learner(), steps=300, lr=3e-2)
+    assert found.log_likelihood > single.log_likelihood + 20
+
+
+# ---- TRL ------------------------------------------------------------------------------------------------------------
+
+
+def trl_trainer(loss, beta, tmp_path):
+    datasets, trl = pytest.importorskip("datasets"), pytest.importorskip("trl")
+    tokenizers, transformers = pytest.importorskip("tokenizers"), pytest.importorskip("transformers")
+    words = ["<pad>", "<eos>", "<unk>", *"abcdefgh"]
+    inner = tokenizers.Tokenizer(tokenizers.models.WordLevel({w: i for i, w in enumerate(words)}, unk_token="<unk>"))
+    inner.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=inner, pad_token="<pad>", eos_token="<eos>", unk_token="<unk>"
+    )
+    shape = {"vocab_size": len(words), "n_positions": 32, "n_embd": 16, "n_layer": 2, "n_head": 2}
+    still = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
+    config = transformers.GPT2Config(**shape, **still, bos_token_id=1, eos_token_id=1, pad_token_id=0)
+    torch.manual_seed(0)
+    model, reference = (transformers.GPT2LMHeadModel(config) for _ in range(2))
+    items = an.Items(texts=["a b c", "d e", "f", "g h a b"])
+    data = an.PreferenceData(
+        items, [[0, 1], [2, 3], [1, 3], [2, 0]], [0, 0, 1, 1], prompt=[0, 0, 1, 1], prompt_names=["a b", "c d e"]
+    )
+    rows = datasets.Dataset.from_list([{k: r[k] for k in ("prompt", "chosen", "rejected")} for r in data.to_trl()])
+    options = trl.DPOConfig(
+        output_dir=str(tmp_path), per_device_train_batch_size=4, beta=beta, loss_type=[loss], report_to=[], max_steps=2,
+        use_cpu=True, bf16=False, gradient_checkpointing=False, disable_dropout=True, save_strategy="no",
+    )  # fmt: skip
+    trainer = trl.DPOTrainer(model, reference, options, train_dataset=rows, processing_class=tokenizer)
+    return trainer, model, reference
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("loss", "beta"), [("sigmoid", 0.3), ("hinge", 0.7), ("ipo", 0.2)])
+def test_losses_equal_those_of_trl_on_the_same_weights_and_batch(loss, beta, tmp_path):
+    trainer, model, reference = trl_trainer(loss, beta, tmp_path)
+    batch = next(iter(trainer.get_train_dataloader()))
+    theirs = float(trainer.compute_loss(model, batch))
+    answers = batch["completion_mask"].bool() & batch["attention_mask"].bool()
+    tokens = torch.where(batch["attention_mask"].bool(), batch["input_ids"], -1)
+    half = len(tokens) // 2
+    items = an.Items(tokens=tokens.numpy(), columns={"prompt_length": answers.int().argmax(1).numpy()})
+    data = an.PreferenceData(items, np.stack([np.arange(half), half + np.arange(half)], 1), np.zeros(half))
+    per_token = loss == "ipo"
+    policies = [an.LogPolicy(m, per_token=per_token) for m in (model, reference)]
+    rule = an.PBDE.dpo(1.0 if per_token else beta, policies[1])
+    objective = {"sigmoid": an.NLL(), "hinge": an.SLiC(1.0), "ipo": an.IPO(beta)}[loss]
+    batched = Batched([an.Annotator(policies[0], rule)], items, torch.device("cpu"))
+    ours = float(population_losses(batched, rows_of(data, objective, items), objective))
+    assert ours == pytest.approx(theirs, abs=1e-5)
+
+
+@pytest.mark.slow
+def test_a_model_trained_by_trl_comes_back_as_a_utility(tmp_path):
+    trainer, model, reference = trl_trainer("sigmoid", 0.3, tmp_path)
+    trainer.train()
+    items = an.Items(tokens=[[3, 4, 5, 1], [3, 4, 6, -1]], columns={"prompt_length": [2, 2]})
+    learned = an.Annotator(an.LogPolicy(model), an.PBDE.dpo(0.3, an.LogPolicy(reference)))
+    law = an.law(learned, an.Design(items, menus=[[0, 1]]))
+    assert float(law.probabilities.sum()) == pytest.approx(1.0)
+    assert abs(float(law.probabilities[0]) - 0.5) > 1e-6  # it moved
