@@ -43,13 +43,15 @@ def among_tastes(
     distance = None if twin is None else law_distance(population, twin, program.frame)
     if verdict == "not_identified" and (distance is None or distance > 1e-8):
         verdict = "inconclusive"
+    if verdict == "inconclusive":
+        twin = distance = None
     reason = (
         f"distributions on {program.tastes} tastes with the same law differ in the functional"
         if verdict == "not_identified"
         else "the functionals are pinned down on this grid, which is no proof for all distributions"
     )
     return IdentifiabilityReport(
-        verdict, 0, 0, (), twin if verdict == "not_identified" else None, distance, torch.empty(0), (0.0, 0.0),
+        verdict, 0, 0, (), twin, distance, torch.empty(0), (0.0, 0.0),
         (reason,),
         functionals=results, population=population, design=design,
         settings=merge_settings(program.frame, among=f"any tastes on {program.tastes} points", **versions()),

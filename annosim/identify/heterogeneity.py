@@ -61,12 +61,12 @@ def heterogeneity_test(
 ) -> TestResult:
     r"""Is one type enough? The null hypothesis is the one-type fit; its data are simulated for the same questions.
 
-    ``method="score"``: the within-annotator dependence of the residual scores, ``sum_a (|sum_r s_r|^2 - sum_r |s_r|^2)``
-    with ``s_r`` the derivative of row r's log-likelihood in the indices of the items shown: Rao's score statistic
-    against random coefficients. It needs annotators with at least two answers, and no mixture is fitted.
-    ``method="likelihood_ratio"``: twice the gain of ``types`` types over one. Both are judged by a parametric
-    bootstrap of
-    the one-type fit, refitted each time (the likelihood ratio has no chi-square law: weights are on their boundary).
+    ``method="score"``: the within-annotator dependence of the residual scores,
+    ``sum_a (|sum_r s_r|^2 - sum_r |s_r|^2)`` with ``s_r`` the derivative of row r's log-likelihood in the indices of
+    the items shown: Rao's score statistic against random coefficients. It needs annotators with at least two answers,
+    and no mixture is fitted. ``method="likelihood_ratio"``: twice the gain of ``types`` types over one. Both are judged
+    by a parametric bootstrap of the one-type fit, refitted each time (the likelihood ratio has no chi-square law:
+    weights are on their boundary).
 
     Args:
         model: the one-type model.

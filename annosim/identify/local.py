@@ -106,7 +106,7 @@ def saturation(components: int, questions: int) -> int:
 def local_rank(population: Population, frame: Frame, know: Knowable) -> LocalRank:
     """Rank of the law's Jacobian on the knowable coordinates.
 
-    Questions are added one at a time until the rank is full or cannot grow (:func:`saturation`).
+    As many questions as can matter (:func:`saturation`) and fit into memory are looked at.
 
     Example:
         >>> import annosim as an
@@ -125,10 +125,9 @@ def local_rank(population: Population, frame: Frame, know: Knowable) -> LocalRan
     dweight, df = dweight @ basis, df @ basis
     most = saturation(len(weight), frame.questions)
     q = 1
-    found = _ranked(symmetric_tangent(weight, dweight, f, df, 1), 1, frame.exact, frame.note)
-    while not found.full and q < most and symmetric_size(f.shape[1], q + 1) * basis.shape[1] * (q + 1) < LIMIT:
+    while q < most and symmetric_size(f.shape[1], q + 1) * basis.shape[1] * (q + 1) < LIMIT / 4:
         q += 1
-        found = _ranked(symmetric_tangent(weight, dweight, f, df, q), q, frame.exact, frame.note)
+    found = _ranked(symmetric_tangent(weight, dweight, f, df, q), q, frame.exact, frame.note)
     if not found.full and q < most:
         note = f"the first {q} of {frame.questions} questions are looked at"
         return _replace(found, exact=False, note="; ".join(filter(None, [frame.note, note])))

@@ -99,7 +99,8 @@ def _one(population, design, family, functional, starts, seed, source) -> Identi
 def read_question(population: Any, design: Any) -> tuple[Population, Design, Any]:
     """``(population, design)``, ``(fit)`` or ``(model, data)`` as a population and a design."""
     if not isinstance(population, Population):
-        fitted, data = getattr(population, "population", None), getattr(population, "data", None)
+        fitted = getattr(population, "population", None)
+        data = getattr(getattr(population, "problem", None), "data", None)
         if not isinstance(fitted, Population):
             raise ArgumentError(f"identify(population={population!r}): give a population such as an.Annotator(...)")
         population, design = fitted, data if design is None else design

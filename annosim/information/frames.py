@@ -87,7 +87,9 @@ def prepare(
 def _menus(population, design, seed, limit):
     """Distinct menus and shares; unordered ones when the order shown does not matter."""
     width = design.feedback.count(design.menu_size, any(leaf.rule.ties for leaf in population.leaves()))
-    numbers = max(1, population.num_free()) * len(population.leaves()) * max(width, 1)
+    with torch.no_grad():
+        nodes = sum(len(c.weight) for c in population.components(design.items))
+    numbers = max(1, population.num_free()) * nodes * max(width, 1)
     most = max(50, int(limit / numbers))
     plain = exchangeable(population, design)
     order = math.factorial(design.menu_size) if plain else 1

@@ -139,7 +139,7 @@ def real_mixtures(found):
 
 _QUICK = {
     "starts": 6, "scales": [0.5, 1.0, 2.0, 4.0], "points": 121, "items": [4, 6], "populations": 4,
-    "annotators": [500, 3000], "questions": [1, 2, 5], "replicates": 6, "kinds": ["linear"], "bootstrap": 39,
+    "annotators": [500, 3000], "questions": [1, 2, 5], "replicates": 8, "kinds": ["linear"], "bootstrap": 39,
     "topics": [0], "ballots": ["preflib/sushi.soc", "scottish_elections/orkney_2017_ward1.csv"], "most_types": 3,
 }  # fmt: skip
 _PAPER = _QUICK | {

@@ -31,7 +31,7 @@ def twins_drawn(found):
         axis.axhline(0, color="0.8", zorder=0)
         axis.axvline(0, color="0.8", zorder=0)
         axis.margins(0.3)
-        words = f"pairs {row['pairs']:.0e}, best of three {row['best_of_three']:.2f}, two pairs {row['two_pairs']:.2f}"
+        words = f"pairs {row['pairs']:.0e}\nbest of three {row['best_of_three']:.2f}, two pairs {row['two_pairs']:.2f}"
         plotting.label(axis, "first taste", "second taste", f"{name}\n{words}")
     return fig
 

@@ -189,6 +189,16 @@ CASES = [
          lambda: pairs(3), L, 3, 3, None, "exact"),
     Case("free position bias", lambda: an.Annotator(an.Tabular(U[0, :3]), an.PositionBias(an.Luce(), an.free(0.4))),
          lambda: pairs(3), L, 3, 3, None, "log-odds are linear"),
+    # continuous tastes: inside the normal family a mean that is not zero rescues the scale
+    Case("normal tastes, mean zero, pairs", lambda: an.RandomCoefficients([0.0], [1.0], an.Luce()),
+         lambda: an.Design(LINE), N, 1, 2, True, "T1"),
+    Case("normal tastes, pairs", lambda: an.RandomCoefficients([0.7], [1.0], an.Luce()),
+         lambda: an.Design(LINE), L, 2, 2, False, "T1"),
+    Case("normal tastes, mean zero, best of three", lambda: an.RandomCoefficients([0.0], [1.0], an.Luce()),
+         lambda: an.Design(LINE, menu_size=3), L, 2, 2, False, "T2"),
+    # a network of 33 weights on 11 items has as many knowable numbers as the items have differences
+    Case("a network", lambda: an.Annotator(an.Network([8], dim=2, seed=0), an.Luce()),
+         lambda: an.Design(an.Items.normal(11, 2, seed=4)), L, 10, 10, False, "CONTRACT gauges"),
 ]  # fmt: skip
 
 

@@ -1,0 +1,189 @@
+"""Other families, functionals, weak identification, batches, tests on data."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import annosim as an
+from annosim.errors import ArgumentError
+from annosim.identify.batch import local_ranks
+from annosim.identify.coordinates import knowable, knowable_distance
+from annosim.identify.families import bounds, taste_distance
+from annosim.identify.heterogeneity import within_annotator_score
+from annosim.identify.local import local_rank
+from annosim.information import prepare
+
+ITEMS = an.Items.normal(6, 2, seed=0)
+LINE = an.Items.normal(6, 1, seed=2)
+
+
+def linear(*tastes, weights=None):
+    return an.Mixture([an.Annotator(an.Linear(b), an.Luce()) for b in tastes], weights=weights)
+
+
+# ---- functionals and families ------------------------------------------------------------------------------------
+
+
+def test_the_odd_part_is_known_from_pairs_and_the_even_part_is_not():
+    report = an.identify(linear([1.0, 0.3], [-1.0, -0.3], weights=[0.5, 0.5]), an.Design(ITEMS), starts=0)
+    shown = {name: bool(f.identified.all()) for name, f in report.functionals.items()}
+    assert shown["odd part of tastes"] and shown["pair probabilities"] and shown["mean utility"]
+    assert not shown["even part of tastes"] and not shown["utilities"]
+
+
+def test_a_functional_of_the_user_is_compared_at_the_twin():
+    people = linear([1.0, 0.3], [0.0, 0.0], weights=[0.7, 0.3])
+    report = an.identify(people, an.Design(ITEMS), functional={"first weight": lambda p: p.leaf_weights()[0]})
+    found = report.functionals["first weight"]
+    assert not bool(found.identified.any())
+    assert float(found.value) == pytest.approx(0.7) and float(found.twin) == pytest.approx(0.85)
+    with pytest.raises(ArgumentError, match="functional"):
+        an.identify(people, an.Design(ITEMS), functional="nothing")
+
+
+def test_one_indifferent_type_has_a_two_type_twin():
+    nobody = an.Annotator(an.Linear([0.0, 0.0]), an.Luce())
+    report = an.identify(nobody, an.Design(ITEMS), among=[None, an.types(2)])
+    assert report.verdict == "identified"
+    assert report.rows[1]["verdict"] == "not_identified"
+    with pytest.raises(ArgumentError, match="types"):
+        an.identify(linear([1.0, 0.0], [0.0, 1.0]), an.Design(ITEMS), among=an.types(1))
+
+
+def test_bounds_contain_the_truth_and_shrink_with_best_of_three():
+    grid = np.linspace(-4, 4, 161)
+    weight = np.exp(-0.5 * (grid - 0.45) ** 2)
+    people = linear(*[[b] for b in grid], weights=an.fixed(weight / weight.sum()))
+    order = LINE.features[:, 0].argsort()
+    positive = an.share_preferring(int(order[-1]), int(order[0]))
+    wide = bounds(people, an.Design(LINE), grid, positive)
+    narrow = bounds(people, an.Design(LINE, menu_size=3), grid, positive)
+    assert wide.low <= narrow.low <= narrow.value <= narrow.high <= wide.high
+    assert narrow.value == pytest.approx(0.674, abs=2e-3)
+    assert (narrow.low, narrow.high) == pytest.approx((0.60, 0.74), abs=0.02)
+    for end in (narrow.lowest, narrow.highest):
+        assert an.law_distance(people, end, an.Design(LINE, menu_size=3)) < 1e-9
+        assert taste_distance(people, end, LINE) > 0.01
+
+
+def test_distances_ignore_names_and_levels():
+    one = an.Mixture([an.Annotator(an.Tabular(v), an.Luce()) for v in ([0.0, 1.0], [2.0, 0.5])], [0.4, 0.6])
+    other = an.Mixture([an.Annotator(an.Tabular(v), an.Luce()) for v in ([5.0, 3.5], [1.0, 2.0])], [0.6, 0.4])
+    design = an.Design(an.Items(n=2))
+    assert knowable_distance(one, other, design) < 1e-15
+    assert taste_distance(one, other, design.items) < 1e-7
+
+
+# ---- batches -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "more", [{}, {"menu_size": 3, "questions": 2}, {"menus": [[0, 1], [1, 2]], "questions": "all"}]
+)
+def test_batched_ranks_are_those_of_one_at_a_time(more):
+    people = an.Mixture([an.Annotator(an.Tabular(np.arange(4.0)), an.Luce()) for _ in range(2)])
+    design = an.Design(an.Items(n=4), **more)
+    z = torch.as_tensor(np.random.Generator(np.random.Philox(1)).normal(size=(12, 10)))
+    z[:, :2] = torch.softmax(z[:, :2], -1)
+    z[0, 6:] = z[0, 2:6]  # merged types
+    found = local_ranks(people, design, z, chunk=5)
+    for b in range(len(z)):
+        one = people.with_parameters(z[b])
+        alone = local_rank(one, prepare(one, design), knowable(one, design))
+        assert int(found.rank[b]) == alone.rank and int(found.num_parameters[b]) == alone.num_parameters
+
+
+# ---- weak identification -----------------------------------------------------------------------------------------
+
+
+def test_weak_identification_of_a_coin():
+    weak = an.weak_identification(an.Annotator(an.Tabular([0.0, 0.0]), an.Luce()), an.Design(an.Items(n=2)))
+    # the two values are +-d/2 around their mean, and d has variance 4: one standard error each
+    assert weak.standard_errors["utility.values[0]"] == pytest.approx(1.0)
+    assert weak.hidden == 0 and weak.exact and "annotators" in repr(weak)
+
+
+def test_directions_that_the_law_hides_have_no_standard_error():
+    weak = an.weak_identification(linear([1.0, 0.3], [-1.0, -0.3], weights=[0.5, 0.5]), an.Design(ITEMS))
+    assert weak.hidden == 2 and np.isinf(weak.standard_errors["types.0.utility.weights[0]"])
+    assert np.isinf(weak.annotators(0.1))
+
+
+def test_profiles_tell_flat_from_identified():
+    design, name = an.Design(an.Items.normal(5, 1, seed=0)), "types.0.utility.weights[0]"
+    flat = an.expected_profile(linear([1.0], [-1.0], weights=[0.5, 0.5]), design, name, points=2)
+    known = an.expected_profile(linear([1.0], [-0.5], weights=[0.5, 0.5]), design.with_(menu_size=3), name, points=2)
+    assert (flat.classification, known.classification) == ("flat", "identified")
+    with pytest.raises(ArgumentError, match="name"):
+        an.expected_profile(linear([1.0], [-0.5]), design, "nothing")
+
+
+# ---- from data ---------------------------------------------------------------------------------------------------
+
+
+def test_the_empirical_design_and_a_fit_can_be_asked():
+    people = linear([1.5, 0.3], [-1.0, -0.8], weights=[0.6, 0.4])
+    data = an.simulate(people, an.Design(ITEMS, annotators=200, questions=3), seed=1)
+    direct, fitted = an.identify(people, data, starts=4), an.identify(an.fit(people, data), starts=4)
+    assert (direct.rank, direct.num_parameters) == (fitted.rank, fitted.num_parameters) == (5, 5)
+    single = an.identify(an.Annotator(an.Tabular(6), an.Luce()), data, starts=0)
+    assert single.verdict == "identified"
+    few = data.take(np.flatnonzero((np.asarray(data.menu) < 3).all(1)))
+    assert an.identify(an.Annotator(an.Tabular(6), an.Luce()), few, starts=0).verdict == "not_identified"
+
+
+def ordinary(test) -> bool:
+    """Within 9 standard deviations of the simulations under the null."""
+    return abs(test.statistic - test.simulated.mean()) < 9 * test.simulated.std()
+
+
+def test_heterogeneity_is_found_where_it_is_and_not_where_it_is_not():
+    """One type: the statistic is within 9 standard deviations of its simulated mean (false alarm below 1e-9)."""
+    design = an.Design(ITEMS, annotators=150, questions=4)
+    model = an.Annotator(an.Linear(2), an.Luce())
+    two = an.simulate(linear([2.0, 0.0], [-2.0, 1.0]), design, seed=0)
+    one = an.simulate(an.Annotator(an.Linear([1.0, 0.5]), an.Luce()), design, seed=0)
+    assert an.heterogeneity_test(model, two, replicates=39).p_value == 1 / 40
+    assert ordinary(an.heterogeneity_test(model, one, replicates=39))
+    likelihood = an.heterogeneity_test(model, two, method="likelihood_ratio", replicates=19, starts=2)
+    assert likelihood.p_value == 1 / 20 and likelihood.statistic > likelihood.simulated.max()
+    with pytest.raises(ArgumentError, match="one answer"):
+        an.heterogeneity_test(model, an.simulate(linear([1.0, 0.0]), an.Design(ITEMS, annotators=9), seed=0))
+
+
+def test_the_score_statistic_is_the_cross_product_within_annotators():
+    people = an.Annotator(an.Tabular([0.3, 0.0, -0.4]), an.Luce())
+    data = an.simulate(people, an.Design(an.Items(n=3), annotators=20, questions=3), seed=0)
+    u = people.utility.values.detach().numpy()
+    total = 0.0
+    for a in range(20):
+        rows = np.flatnonzero(np.asarray(data.annotator_ids) == a)
+        scores = []
+        for r in rows:
+            i, j = np.asarray(data.menu)[r]
+            residual = float(np.asarray(data.answer)[r] == 0) - 1 / (1 + np.exp(u[j] - u[i]))
+            s = np.zeros(3)
+            s[i], s[j] = residual, -residual
+            scores.append(s)
+        total += sum(float(scores[x] @ scores[y]) for x in range(3) for y in range(3) if x != y)
+    assert within_annotator_score(people, data) == pytest.approx(total, abs=1e-12)
+
+
+def test_counts_do_not_fit_a_model_with_the_wrong_shape():
+    items = an.Items.normal(5, 1, seed=0)
+    data = an.simulate(an.Annotator(an.Tabular([0.0, 2.0, -2.0, 2.0, -1.0]), an.Luce()),
+                       an.Design(items, annotators=1500), seed=0)  # fmt: skip
+    assert an.goodness_of_fit(an.Annotator(an.Linear(1), an.Luce()), data, replicates=19).p_value == 1 / 20
+    assert ordinary(an.goodness_of_fit(an.Annotator(an.Tabular(5), an.Luce()), data, replicates=19))
+
+
+def test_paraphrases_are_not_plurality():
+    items = an.Items(n=4, clusters=[0, 0, 1, 1])
+    design = an.Design(items, annotators=80, questions=5)
+    split = an.Mixture([an.Annotator(an.Tabular([s, s, 0.0, 0.0]), an.Luce()) for s in (2.5, -2.5)])
+    noise = an.Annotator(an.Tabular([0.1, 0.0, 0.0, 0.1]), an.Luce())
+    plural, paraphrase = (an.consistency_test(an.simulate(p, design, seed=3), replicates=99) for p in (split, noise))
+    assert plural.p_value == 0.01 and plural.evidence["within"] > plural.evidence["between"] + 0.2
+    assert ordinary(paraphrase)
