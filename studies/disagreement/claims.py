@@ -195,10 +195,11 @@ def kind_statements():
         "K4.plural", "asked again with sides swapped, people of strong tastes agree with themselves", "this study",
         lambda f: at_least(who(f, "plural", "within", True), 0.9),
     )  # fmt: skip
-    yield Statement(
-        "K4.chance", "and people who cannot tell do so at chance", "this study",
-        lambda f: equal(who(f, "indistinguishable", "within", True), 0.5, 0.02),
-    )  # fmt: skip
+    for people, words in (("paraphrases", "see paraphrases"), ("below the j.n.d.", "see no difference")):
+        yield Statement(
+            f"K4.{people.split()[0]}", f"and people who {words} do so at chance", "this study",
+            lambda f, p=people: equal(who(f, p, "within", True), 0.5, 0.02),
+        )  # fmt: skip
     yield Statement(
         "K5.rival", "without swapping sides a position bias looks like taste", "this study",
         lambda f: at_least(who(f, "position bias", "within", False), 0.7),

@@ -74,10 +74,11 @@ def size_and_bias_of_judges(found):
 
 
 def repeated_answers(found):
-    """Agreement of annotators with themselves on one pair asked four times: with sides swapped at random it tells
-    tastes from noise; without, a position bias looks like taste. 95 % intervals over replicates."""
+    """Agreement of annotators with themselves on one pair asked four times (paraphrases of equal worth, and a difference
+    below the just noticeable one, are two ways of not telling it apart): with sides swapped at random it tells tastes
+    from noise; without, a position bias looks like taste. 95 % intervals over replicates."""
     fig, axes = plotting.figure(width=8.4, height=4.4)
-    people = ("plural", "indistinguishable", "position bias")
+    people = ("plural", "paraphrases", "below the j.n.d.", "position bias")
     table = []
     for swap in (True, False):
         table.append(

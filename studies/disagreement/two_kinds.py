@@ -57,7 +57,8 @@ def told(plural, indifferent, design):
 
 def repeated_answers(seed, annotators, swap):
     """Agreement within and between annotators who answer one pair four times, sides swapped at random or never."""
-    items, plural, indifferent = make_question(0)
+    items, plural, _ = make_question(0)
+    items = items.with_(clusters=np.zeros(items.n, dtype=int))  # paraphrases, for those who see that they are
     spread = (items.features @ plural.types[0].utility.weights).detach()
     pair = [int(spread.argmax()), int(spread.argmin())]
     menus = [pair, pair[::-1]] if swap else [pair]
@@ -65,7 +66,8 @@ def repeated_answers(seed, annotators, swap):
     left_or_right = [an.Annotator(an.Linear([0.0, 0.0]), an.PositionBias(an.Luce(), [s, -s])) for s in (1.5, -1.5)]
     kinds = {
         "plural": plural,
-        "indistinguishable": indifferent,
+        "paraphrases": an.Annotator(plural.types[0].utility, an.SeesClusters(an.Luce())),
+        "below the j.n.d.": an.Annotator(plural.types[0].utility, an.JustNoticeable(an.Luce(), jnd=50.0)),
         "position bias": an.Mixture(left_or_right, weights=[0.5, 0.5]),
     }
     rows = []
