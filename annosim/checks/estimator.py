@@ -133,7 +133,7 @@ def as_estimator(
         raise ArgumentError(f"returns={returns!r}: utilities, population or probabilities")
     label = name or getattr(function, "__name__", type(function).__name__)
     objective = getattr(function, "objective", None)
-    return Estimator(function, kind, frozenset(tags), returns, tolerance, label, version, objective)
+    return Estimator(function, kind, frozenset(tags), returns, tolerance, str(label), version, objective)
 
 
 def _numpy(value: Any) -> np.ndarray:
