@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import platform
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 __all__ = ["Result", "versions"]
@@ -17,6 +18,12 @@ def versions() -> dict[str, str]:
         >>> sorted(versions())
         ['annosim', 'numpy', 'python', 'torch']
     """
+    return dict(_versions())
+
+
+@cache
+def _versions() -> dict[str, str]:
+    """Read once: the packages' metadata lie in files, and a small simulation would spend its time on them."""
     from importlib.metadata import PackageNotFoundError, version
 
     out = {"python": platform.python_version()}

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from annosim.designs import Design
-from annosim.kernels import reference, threads
+from annosim.kernels import memory, reference, threads
 from annosim.kernels.dispatch import Path, choose
 from annosim.populations import Annotator, Population
 from annosim.random import check_seed
@@ -92,8 +92,8 @@ class Source:
     def empty(self, rows: int, lead: tuple[int, ...] = ()) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """Unfilled menu, answer and tied arrays with leading axes ``lead``."""
         k = self.design.menu_size
-        menu = np.empty((*lead, rows, k), dtype=np.int32)
-        answer = np.empty((*lead, rows) if self.flat else (*lead, rows, self.width), dtype=np.int8)
+        menu = memory.empty((*lead, rows, k), np.int32)
+        answer = memory.empty((*lead, rows) if self.flat else (*lead, rows, self.width), np.int8)
         return menu, answer, np.zeros((*lead, rows, k - 1), dtype=bool) if self.ties else None
 
     # ---- drawing ---------------------------------------------------------------------------------------------------
@@ -136,7 +136,7 @@ class Source:
         if self.design.num_questions == 1 and self.starts is None:
             return None, None
         rows = self.design.num_rows
-        annotator, order = np.empty(rows, dtype=np.int32), np.empty(rows, dtype=np.int32)
+        annotator, order = memory.empty((rows,), np.int32), memory.empty((rows,), np.int32)
 
         def task(a: int, b: int) -> None:
             if self.starts is None and self.path.answers is not None:
