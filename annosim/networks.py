@@ -41,8 +41,8 @@ class LogPolicy(Utility):
     With ``PBDE.dpo(beta, reference)`` this is DPO; the reference's log-probabilities are evaluated once per item.
 
     Args:
-        model: a causal language model: ``model(input_ids=ids)`` (or ``model(ids)``) gives logits ``(batch, length, V)``,
-            or an object with ``.logits``.
+        model: a causal language model: ``model(ids)`` gives logits ``(batch, length, V)``, or an object with
+            ``.logits`` (as models of ``transformers`` do).
         begin: id put before every sequence when items have no prompt, so that the first token is predicted too.
         batch: sequences per forward pass without gradients.
         per_token: divide by the number of response tokens.

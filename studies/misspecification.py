@@ -2,18 +2,18 @@
 
 Rows are rules by which people answer, columns are what a learner assumes (a rule and an objective). The colour is the
 total variation between the learned density and the people's: with infinite data (the optimum on the exact law), and
-beside it with 2^15 pairs. A row or a column of your own is one line in :data:`PEOPLE` or :data:`LEARNERS`.
+beside it with 2^15 pairs. The truth has two modes, so Luce is also the *density mixture* that stands against the
+*annotator mixture*. A row or a column of your own is one line in :data:`PEOPLE` or :data:`LEARNERS`.
 """
 
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import torch
 
 import annosim as an
 from annosim import plotting
-from annosim.study import Cell, Preset, Statement, Study, at_least, at_most, every, true
+from annosim.study import Cell, Preset, Statement, Study, at_least, at_most, every, inside, true
 
 POINTS = 31
 ITEMS = an.Items(
@@ -141,7 +141,8 @@ def _value(found, who, learner, level="infinite"):
 def claims():
     """Theorem 2 on the diagonal, theorem 3 off it."""
     yield Statement(
-        "diagonal", "the same rule on both sides learns the truth from infinite data", "Dumoulin et al. 2311.14115, theorem 2",
+        "diagonal", "the same rule on both sides learns the truth from infinite data",
+        "Dumoulin et al. 2311.14115, theorem 2",
         lambda found: every([at_most(_value(found, name, name), 1e-4) for name in WELL_SPECIFIED], "at most 1e-4"),
     )  # fmt: skip
     yield Statement(
@@ -157,8 +158,8 @@ def claims():
         ),
     )  # fmt: skip
     yield Statement(
-        "position", "position bias costs a learner nothing when sides are drawn at random", "symmetry of the design",
-        lambda found: at_most(_value(found, "position bias", "Luce"), 0.05),
+        "position", "position bias costs a learner who ignores it little, yet not nothing, when sides are drawn at random",
+        "this study", lambda found: inside(_value(found, "position bias", "Luce"), 1e-3, 0.05),
     )  # fmt: skip
     yield Statement(
         "mixture", "no learner with one density captures two annotators", "Dumoulin et al. 2311.14115, section 5.3",
@@ -171,11 +172,12 @@ def claims():
 
 
 def matrix(found):
-    """Total variation between the learned and the true density: infinite data, and 2^15 pairs. Grey: no estimate exists."""
+    """Total variation between the learned and the true density: infinite data, and 2^15 pairs. Blank: none exists."""
     fig, axes = plotting.figure(1, 2, width=19, height=8.5, sharey=True)
     for ax, level, title in zip(axes[0], ("infinite", "finite"), ("infinite data", "2^15 pairs"), strict=True):
         table = [[_value(found, who, learner, level) for learner in LEARNERS] for who in PEOPLE]
-        plotting.heatmap(ax, np.array(table), list(PEOPLE), list(LEARNERS), bar="total variation", low=0.0, high=0.6, annotate=".2f")
+        plotting.heatmap(ax, np.array(table), list(PEOPLE), list(LEARNERS), bar="total variation", low=0.0, high=0.6,
+                         annotate=".2f")  # fmt: skip
         plotting.label(ax, "what the learner assumes", "who answers" if level == "infinite" else "", title)
     return fig
 
@@ -201,5 +203,3 @@ STUDY = Study(
     figures=[matrix],
     tables=[table],
 )
-
-__all__ = ["LEARNERS", "PEOPLE", "STUDY", "pd"]

@@ -159,8 +159,8 @@ def _check_regulariser(regulariser: ForwardKL | None, leaf: LuceLeaf, items: Ite
         raise ArgumentError("ForwardKL: the model's utility is not a density; wrap it: an.LogDensity(an.Tabular(n))")
     if np.ptp(leaf.f) > 0 and (leaf.kind != "tabular" or items.num_prompts > 1):
         raise NoProjectionError(
-            "ForwardKL with a rule whose f varies over items has a declared optimum for tabular densities of one prompt "
-            "only; fit by Adam"
+            "ForwardKL with a rule whose f varies over items has a declared optimum only for tabular densities of "
+            "one prompt; fit by Adam"
         )
 
 
@@ -175,7 +175,8 @@ def _function(affine: _Affine, graph: PairGraph, objective: Objective, regularis
             each, slope, curvature = _derivatives(objective, h, graph.agree)
             each, slope, curvature = graph.weight * each, graph.weight * slope, graph.weight * curvature
         else:
-            each, slope, curvature = _barrier_hinge(objective.delta - h, graph.weight, barrier)  # type: ignore[attr-defined]
+            short = objective.delta - h  # type: ignore[attr-defined]
+            each, slope, curvature = _barrier_hinge(short, graph.weight, barrier)
         value = float(each.sum()) + alone
         gradient = affine.pull_gradient(graph.divergence(slope), True)
         hessian = affine.pull_hessian(graph.laplacian(curvature), True)
@@ -203,8 +204,8 @@ def _derivatives(objective: Objective, h: torch.Tensor, agree: torch.Tensor | No
 def _barrier_hinge(z: torch.Tensor, weight: torch.Tensor, mu: float):
     """``min over x of weight x - mu log x - mu log(x - z)``, and its slope and curvature in -z.
 
-    x stands for ``max(0, z)``. The slack is eliminated in closed form, so the barrier stays self-concordant: Newton needs a few steps
-    for each tenfold fall of mu, where a softplus of one temperature needs hundreds.
+    x stands for ``max(0, z)``. The slack is eliminated in closed form, so the barrier stays self-concordant: Newton needs
+    a few steps for each tenfold fall of mu, where a softplus of one temperature needs hundreds.
     """
     a = weight * z
     root = torch.sqrt(a * a + 4 * mu * mu)

@@ -185,3 +185,38 @@ def test_combinations_without_a_meaning_are_refused():
         an.project(truth, truth, an.Design(items, menu_size=3), objective=an.IPO(1.0))
     with pytest.raises(an.NoProjectionError):
         an.project(two, truth, an.Design(items), objective=an.IPO(1.0))
+
+
+def test_the_forward_kl_of_a_rule_whose_f_varies_has_right_derivatives_and_is_convex():
+    from annosim.learning.projections import _Affine, _forward_kl_index
+    from annosim.learning.structure import luce_leaf
+
+    n = 7
+    items = an.Items(
+        features=np.arange(n)[:, None], weights=np.linspace(0.5, 2, n), columns={"length": np.arange(1, n + 1)}
+    )
+    leaf = luce_leaf(tabular(n, an.PBDE.length_normalised(5.0)), items)
+    affine, penalty = _Affine.of(leaf, items), an.ForwardKL(an.LogDensity(lambda x: -0.1 * x[:, 0]), 0.7)
+    s = torch.as_tensor(np.random.default_rng(0).normal(size=n))
+    value, gradient, hessian = _forward_kl_index(affine, s, penalty)
+    step, eye = 1e-5, torch.eye(n, dtype=torch.float64)
+    up, down = ([_forward_kl_index(affine, s + sign * step * e, penalty) for e in eye] for sign in (1, -1))
+    slope = torch.tensor([(a[0] - b[0]) / (2 * step) for a, b in zip(up, down, strict=True)])
+    bend = torch.stack([(a[1] - b[1]) / (2 * step) for a, b in zip(up, down, strict=True)])
+    assert torch.allclose(gradient, slope, atol=1e-7)
+    assert torch.allclose(hessian, bend, atol=1e-8)
+    assert float(torch.linalg.eigvalsh(hessian).min()) > -1e-12
+
+
+def test_a_length_normalised_truth_is_recovered_with_a_vanishing_regulariser():
+    length = np.arange(1, 16)
+    items = an.Items(features=length[:, None], columns={"length": length})
+    rule, flat = an.PBDE.length_normalised(20.0), an.LogDensity(lambda x: 0 * x[:, 0])
+    density = an.LogDensity(an.Tabular(an.fixed(-0.05 * (length - 6.0) ** 2)))
+    found = an.project(
+        tabular(15, rule),
+        an.Annotator(density, rule),
+        an.Design(items, proposal=flat),
+        regulariser=an.ForwardKL(flat, 1e-9),
+    )
+    assert total_variation(found.population.utility(items).detach(), density(items).detach(), items) < 1e-6
