@@ -20,17 +20,19 @@ from annosim.learning.fit import fit
 from annosim.populations import Annotator, Mixture
 from annosim.rules.luce import Luce
 from annosim.simulate import simulate
+from annosim.tastes import RandomCoefficients
 from annosim.utilities import Linear, Tabular
 
 __all__ = ["contests"]
 
 
 def contests(options: Options) -> list[Contest]:
-    """The contests of this benchmark; mixed logit runs where the model is installed with this version."""
+    """The contests of this benchmark."""
     size = options.size
     return [
         _bradley_terry(int(1e6 * size)), _many_items(int(1e7 * size)), _rankings(int(1e5 * size)),
-        _latent_classes(int(1e4 * size)), _monte_carlo(max(int(200 * size), 2), 2.0, "em-newton against a loop of EM"),
+        _latent_classes(int(1e4 * size)), _mixed_logit(int(1e4 * size)),
+        _monte_carlo(max(int(200 * size), 2), 2.0, "em-newton against a loop of EM"),
         _monte_carlo(max(int(20 * size), 2), 0.6, "the same, weakly identified"),
     ]  # fmt: skip
 
@@ -136,6 +138,41 @@ def _latent_classes(people: int) -> Contest:
         f"latent classes: {people} people, {questions} choices of {k}, {types} types (target: 0.1 s)", "people",
         [_ours(model, data, people), Contender("numpy EM", loop, people)],
     )  # fmt: skip
+
+
+def _mixed_logit(people: int) -> Contest:
+    """Ours on everybody; the peer, in its own optimiser at its defaults, on a tenth."""
+    questions, k, d, draws, rng = 10, 3, 4, 200, _rng()
+    x = rng.normal(size=(people * questions * k, d))
+    own = np.array([1.0, -0.5, 0.3, 0.0]) + rng.normal(size=(people, d)) * np.array([1.0, 0.5, 0.8, 0.3])
+    u = (x.reshape(people, -1, d) @ own[:, :, None])[..., 0].reshape(-1, k)
+    chosen = (u + rng.gumbel(size=u.shape)).argmax(1)
+    menu = np.arange(len(x), dtype=np.int32).reshape(-1, k)
+    data = PreferenceData(
+        Items(features=x), menu, chosen.astype(np.int8), annotator=np.repeat(np.arange(people), questions)
+    )
+    model = RandomCoefficients(np.zeros(d), np.full(d, 0.5), Luce())
+    ours = _ours(model, data, people, draws=draws)
+    few = max(people // 10, 1)
+    peer = Contender("xlogit (a tenth)", lambda: None, few, _missing("xlogit"))
+    if not peer.skipped:
+        from xlogit import MixedLogit
+
+        rows = few * questions * k
+        names = [f"x{j}" for j in range(d)]
+        picked = (np.arange(k) == chosen[: few * questions, None]).ravel().astype(int)
+        ids = np.repeat(np.arange(few * questions), k)
+
+        def run() -> None:
+            MixedLogit().fit(
+                X=x[:rows], y=picked, varnames=names, alts=np.tile(np.arange(k), few * questions), ids=ids,
+                panels=np.repeat(np.arange(few), questions * k), randvars=dict.fromkeys(names, "n"), n_draws=draws,
+                verbose=0,
+            )  # fmt: skip
+
+        peer = Contender("xlogit (a tenth)", run, few)
+    title = f"mixed logit: {people} people, {questions} choices of {k}, {d} normal coefficients, {draws} draws"
+    return Contest(title, "people", [ours, peer], {"xlogit (a tenth)": 12.0})
 
 
 def _numpy_em(difference: np.ndarray, people: int, w: np.ndarray, tolerance: float, limit: int = 5000) -> Any:

@@ -62,7 +62,8 @@ def fit(
         options: further keywords of one solver.
 
     Returns:
-        A frozen :class:`~annosim.learning.result.Fit`.
+        A frozen :class:`~annosim.learning.result.Fit`; for data with replicates a
+        :class:`~annosim.learning.batched.BatchedFit`, whose ``[r]`` is one.
 
     Raises:
         NotIdentifiedError: the estimate does not exist; items, components and remedies are named.
@@ -87,10 +88,11 @@ def fit(
     if data.replicates is not None:
         from annosim.learning.batched import fit_replicates
 
-        return fit_replicates(
+        batch: Any = fit_replicates(
             model, data, objective=objective, regulariser=regulariser, prior=prior, solver=solver, starts=starts,
             seed=seed, device=device, tolerance=tolerance, max_iterations=max_iterations, **options,
         )  # fmt: skip
+        return batch
     if is_nll(objective):
         check_answers(model, data)
         require_annotators(model, data, prior)

@@ -233,7 +233,7 @@ def solve_linear(
 
     scale = np.maximum(orders.total * matrix.std(0), 1e-300)
     start = np.zeros(dim) if start is None else start
-    return newton(value_gradient, information_at, start, scale, null, tolerance, max_iterations)
+    return newton(value_gradient, information_at, start, scale, null, tolerance, max_iterations, reuse=False)
 
 
 def _solve_linear(problem: Problem) -> Solution:

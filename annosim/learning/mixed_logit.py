@@ -8,6 +8,7 @@ Newton's method ends at a gradient of rounding size. What is left is the error o
 from __future__ import annotations
 
 import copy
+import warnings
 from typing import Any
 
 import numpy as np
@@ -44,8 +45,10 @@ def draws_for(people: int, draws: int, dim: int, seed: int) -> np.ndarray:
     from scipy.stats import qmc
 
     generator = np.random.default_rng(child_seed(seed, "simulated likelihood"))
-    points = qmc.Sobol(dim, scramble=True, rng=generator).random(2 ** int(np.ceil(np.log2(people * draws))))
-    z = ndtri(np.clip(points[: people * draws], 2.0**-54, 1 - 2.0**-53))
+    with warnings.catch_warnings():  # the run is not cut at a power of two; people get consecutive pieces of it anyway
+        warnings.simplefilter("ignore", UserWarning)
+        points = qmc.Sobol(dim, scramble=True, rng=generator).random(people * draws)
+    z = ndtri(np.clip(points, 2.0**-54, 1 - 2.0**-53))
     return np.ascontiguousarray(z.reshape(people, draws, dim).transpose(0, 2, 1))
 
 
@@ -127,7 +130,7 @@ class SimulatedPanel:
 
     def information(self, x: np.ndarray) -> np.ndarray:
         """Minus the Hessian in the free coordinates."""
-        if not np.array_equal(self.kept.get("at"), x):
+        if "at" not in self.kept or not np.array_equal(self.kept["at"], x):
             self.everything(x)
         return self.kept["information"]
 
@@ -169,13 +172,15 @@ def solve_simulated(problem: Problem) -> Solution:
 
         ridge = precision * np.eye(len(start))
         limit = min(problem.max_iterations, 200)
-        return newton(value_gradient, lambda x: part.information(x) + ridge, start, scale, None, tolerance, limit)
+        information = lambda x: part.information(x) + ridge  # noqa: E731
+        return newton(value_gradient, information, start, scale, None, tolerance, limit, reuse=False)
 
     start = panel.full[panel.free]
     if draws > 4 * FEW:  # most of the way on a few of the draws
         start = climb(panel.with_draws(FEW), start, 1e-4).point
     found = climb(panel, start, problem.tolerance)
-    value, _ = panel.everything(found.point)
+    panel.information(found.point)  # scores and information are those of the optimum
+    value = found.value + 0.5 * precision * float(found.point @ found.point)
     full = panel.full.copy()
     full[panel.free] = found.point
     notes = [f"{draws} scrambled Sobol draws for each annotator", *found.notes]

@@ -51,6 +51,7 @@ def newton(
     tolerance: float = 1e-10,
     max_iterations: int = 200,
     factorise: Callable[..., tuple[Solve, float, str]] | None = None,
+    reuse: bool = True,
 ) -> Optimum:
     """Maximise a concave function.
 
@@ -65,6 +66,7 @@ def newton(
         null: ``(P, G)`` directions that change nothing (gauges), each of disjoint support or orthogonal.
         tolerance: on ``max |gradient / scale|``.
         max_iterations: steps.
+        reuse: keep a factor while it serves; False where the information comes with the gradient at no cost.
         factorise: (information, null) -> (gradient -> direction, condition, note); dense Cholesky by default.
 
     Example:
@@ -100,7 +102,7 @@ def newton(
             solve = None  # the old factor no longer serves
             continue
         before, (point, current, gradient, best) = best, taken
-        if best > 0.02 * before and not best <= tolerance:
+        if not reuse or (best > 0.02 * before and not best <= tolerance):
             solve = None
         iteration += 1
     return Optimum(point, current, gradient, best, iteration, stopped, condition, trace, notes)
@@ -115,7 +117,7 @@ def _step(value_gradient, point, direction, current, gradient, scale, best) -> A
     length = min(1.0, LONGEST_STEP / max(float(np.abs(direction).max()), 1e-300))
     slack = 1e-12 * (1.0 + abs(current))
     expected = float(gradient @ direction)
-    for _ in range(40):
+    for _ in range(40 if expected > slack else 2):  # within rounding a shorter step is no better
         trial = point + length * direction
         reached, slope = value_gradient(trial)
         if np.isfinite(reached) and reached >= current + 1e-4 * length * expected - slack:
