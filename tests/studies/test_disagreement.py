@@ -80,3 +80,8 @@ def test_intervals_over_splits_are_wider_than_over_independent_replicates():
     assert found.value == pytest.approx(naive.value)
     assert (found.high - found.value) == pytest.approx(np.sqrt(2) * (naive.high - naive.value))
     assert claims.split_interval(values[:1], 0.25).high == np.inf
+
+
+def test_every_preset_can_be_planned_and_its_claims_stated():
+    for preset in STUDY.presets:
+        assert STUDY.plan(preset) and STUDY.statements(preset)

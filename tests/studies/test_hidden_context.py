@@ -41,3 +41,8 @@ def test_a_tiny_run(tmp_path):
     assert not run.failed
     told = {c.id: c.verdict for c in run.claims}
     assert told["H1"] == told["H2"] == told["E1"] == told["E1.mean"] == "supported"
+
+
+def test_every_preset_can_be_planned_and_its_claims_stated():
+    for preset in STUDY.presets:
+        assert STUDY.plan(preset) and STUDY.statements(preset)

@@ -51,3 +51,8 @@ def test_a_tiny_run_finishes_every_cell_and_decides_every_claim(tmp_path):
     assert all("match" not in claim.reason for claim in run.claims)  # no judge asked for a cell that is not there
     exact_ones = [c for c in run.claims if c.id.startswith(("S1", "S2", "S3", "S5", "S8", "BoN", "LSC", "AND"))]
     assert len(exact_ones) >= 15 and all(c.verdict == "supported" for c in exact_ones)
+
+
+def test_every_preset_can_be_planned_and_its_claims_stated():
+    for preset in STUDY.presets:
+        assert STUDY.plan(preset) and STUDY.statements(preset)

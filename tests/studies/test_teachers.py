@@ -44,3 +44,8 @@ def test_a_tiny_run(tmp_path):
     assert not run.failed
     told = {c.id: c.verdict for c in run.claims}
     assert told["T0"] == told["T6"] == "supported"
+
+
+def test_every_preset_can_be_planned_and_its_claims_stated():
+    for preset in STUDY.presets:
+        assert STUDY.plan(preset) and STUDY.statements(preset)
