@@ -75,8 +75,8 @@ def size_and_bias_of_judges(found):
 
 def repeated_answers(found):
     """Agreement of annotators with themselves on one pair asked four times (paraphrases of equal worth, and a
-    difference below the just noticeable one, are two ways of not telling it apart): with sides swapped at random it tells tastes
-    from noise; without, a position bias looks like taste. 95 % intervals over replicates."""
+    difference below the just noticeable one, are two ways of not telling it apart): with sides swapped at random it
+    tells tastes from noise; without, a position bias looks like taste. 95 % intervals over replicates."""
     fig, axes = plotting.figure(width=8.4, height=4.4)
     people = ("plural", "paraphrases", "below the j.n.d.", "position bias")
     table = []
