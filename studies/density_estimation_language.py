@@ -1,9 +1,9 @@
 """Language models and the length of what they say (Dumoulin et al. 2311.14115, E10-E13), on sentences of Shakespeare.
 
 Three small transformers are trained here: on all sentences (*whole*), on short ones and on long ones. Two annotators
-(the short and the long one) answer pairs drawn from *whole*, by length-normalised log-probability. *Annotator mixture*: each
-pair is answered by one of the two. *Density mixture*: one annotator whose density is half of each. The paper: adapting
-*whole* to the first gives one mode of lengths, to the second two modes. Beside it the same pipeline with nothing but
+(the short and the long one) answer pairs drawn from *whole*, by length-normalised log-probability. *Annotator mixture*:
+each pair is answered by one of the two. *Density mixture*: one annotator whose density is half of each. The paper:
+adapting *whole* to the first gives one mode of lengths, to the second two. Beside it the same pipeline with nothing but
 lengths, exactly, by ``project``.
 
 The token counts are those of this corpus, not of the paper's (LM1B); what is tested is the shape.
@@ -41,7 +41,7 @@ SCALE = 50.0  # the paper's factor of the length-normalised preference logit
 NAMES = ("whole", "short", "long")
 
 
-# ---- the language model: a decoder that is read in a minute ---------------------------------------------------------
+# ---- the language model: a decoder that is read in a minute ------------------------------------------------------
 
 
 class Block(nn.Module):
@@ -109,7 +109,7 @@ def say(model: nn.Module, count: int, length: int, seed: int, device: str = "cpu
     return out.cpu()
 
 
-# ---- cells ----------------------------------------------------------------------------------------------------------
+# ---- cells -------------------------------------------------------------------------------------------------------
 
 
 def sentences(text: str, vocabulary: int, length: int) -> torch.Tensor:
@@ -238,10 +238,11 @@ def lengths_only(kind, longest, spread, beta) -> dict:
         p = found.population.utility(items).exp().numpy()
     inner = (p[1:-1] > p[:-2]) & (p[1:-1] > p[2:]) & (p[1:-1] > 1e-4)
     return {"x": x, "learned": p, "whole": whole, "blend": np.exp(blend), "modes": int(inner.sum()),
-            "modes_at": str((x[1:-1][inner]).tolist()), "highest": int(x[p.argmax()]), "gradient": found.gradient_norm}  # fmt: skip
+            "modes_at": str((x[1:-1][inner]).tolist()), "highest": int(x[p.argmax()]),
+            "gradient": found.gradient_norm}  # fmt: skip
 
 
-# ---- statements -------------------------------------------------------------------------------------------------------
+# ---- statements --------------------------------------------------------------------------------------------------
 
 
 def _valley(found, kind, bins):
@@ -316,7 +317,7 @@ def _preference(found, annotator):
     return next(r for r in rows if (r["annotator"], r["normalised"], r["first"], r["second"]) == asked)["preference"]
 
 
-# ---- figures and the study ----------------------------------------------------------------------------------------------
+# ---- figures and the study ---------------------------------------------------------------------------------------
 
 
 def lengths(found):

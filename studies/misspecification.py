@@ -131,7 +131,7 @@ def _shares(truth, data, design) -> np.ndarray:
     return (p @ first).clamp(0, 1).numpy()
 
 
-# ---- statements, figure, table -----------------------------------------------------------------------------------------
+# ---- statements, figure, table -----------------------------------------------------------------------------------
 
 
 def _value(found, who, learner, level="infinite"):
@@ -150,7 +150,8 @@ def claims():
         lambda found: every([at_most(_value(found, n, n, "finite"), 0.1) for n in WELL_SPECIFIED], "at most 0.1"),
     )  # fmt: skip
     yield Statement(
-        "wrong-rule", "infinite data do not help a learner with the wrong rule", "Dumoulin et al. 2311.14115, theorem 3",
+        "wrong-rule", "infinite data do not help a learner with the wrong rule",
+        "Dumoulin et al. 2311.14115, theorem 3",
         lambda found: every(
             [at_least(_value(found, who, "Luce"), 0.05)
              for who in ("DPO, beta 0.5", "geometric, alpha 2", "length-normalised", "annotator mixture")],
@@ -158,7 +159,7 @@ def claims():
         ),
     )  # fmt: skip
     yield Statement(
-        "position", "position bias costs a learner who ignores it little, yet not nothing, when sides are drawn at random",
+        "position", "ignoring position bias costs little, yet not nothing, when sides are drawn at random",
         "this study", lambda found: inside(_value(found, "position bias", "Luce"), 1e-3, 0.05),
     )  # fmt: skip
     yield Statement(

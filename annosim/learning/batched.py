@@ -10,12 +10,12 @@ import numpy as np
 import torch
 
 from annosim.data.preferences import PreferenceData
-from annosim.errors import AnnosimError, ArgumentError, NotIdentifiedError
+from annosim.errors import AnnosimError, ArgumentError, NotIdentifiedError, TrainingError
 from annosim.kernels import learning_mixture as kernels
 from annosim.kernels import threads
 from annosim.learning.em import mixture_applies, panel_of
 from annosim.learning.generic import starting_points
-from annosim.learning.problem import Problem, Solution
+from annosim.learning.problem import Problem, Solution, choose, is_nll
 from annosim.learning.result import Fit
 from annosim.learning.structure import luce_leaf
 from annosim.learning.tables import newton_tables
@@ -77,7 +77,7 @@ class BatchedFit(Result):
         solution = Solution(
             population=self.model.with_parameters(torch.as_tensor(self.vectors[r])),
             log_likelihood=float(self.log_likelihood[r]), converged=bool(self.converged[r]),
-            iterations=int(self.iterations[r]), stopped_by="gradient" if self.converged[r] else "iterations",
+            iterations=int(self.iterations[r]), stopped_by="gradient" if self.converged[r] else "schedule" if self.solver == "adam" else "iterations",
             gradient_norm=float(self.gradient_norm[r]), why=f"replicate {r} of {len(self)}",
         )  # fmt: skip
         return finish(problem, self.solver, solution)
@@ -116,7 +116,35 @@ def fit_replicates(model: Population, data: PreferenceData, **options: Any) -> B
         batched = _tables(problem, data) or _mixtures(problem, data)
         if batched is not None:
             return batched
-    return _one_by_one(problem, data, solver)
+    return _networks(problem, data, solver) or _one_by_one(problem, data, solver)
+
+
+def _networks(problem: Problem, data: PreferenceData, solver: str) -> BatchedFit | None:
+    """Whatever Adam would train: all replicates and starts as one batched program."""
+    from annosim.learning.sgd import best_of_starts, train_problem
+
+    if solver not in ("auto", "adam") or choose(problem, solver).name != "adam":
+        return None
+    try:
+        done = train_problem(problem, data)
+    except TrainingError:
+        return None  # one by one: the replicate at fault becomes a row with a status
+    best = best_of_starts(done, problem.starts)
+    weight = np.array([data[r].annotator_weight.sum() for r in range(len(best))])
+    loss = done.loss.numpy()[best]
+    plain = is_nll(problem.objective) and problem.regulariser is None
+    return BatchedFit(
+        model=problem.model,
+        vectors=np.stack([done.populations[b].vector().numpy() for b in best]),
+        log_likelihood=-loss * weight if plain else np.full(len(best), np.nan),
+        converged=done.converged.numpy()[best],
+        gradient_norm=done.gradient_norm.numpy()[best],
+        iterations=np.full(len(best), done.steps),
+        status=tuple("ok" if done.converged[b] else f"stopped by {done.stopped_by}" for b in best),
+        solver="adam",
+        data=data,
+        problem=problem,
+    )
 
 
 _PROBLEM = ("objective", "regulariser", "prior", "solver", "starts", "seed", "device", "tolerance", "max_iterations")

@@ -204,8 +204,8 @@ def _derivatives(objective: Objective, h: torch.Tensor, agree: torch.Tensor | No
 def _barrier_hinge(z: torch.Tensor, weight: torch.Tensor, mu: float):
     """``min over x of weight x - mu log x - mu log(x - z)``, and its slope and curvature in -z.
 
-    x stands for ``max(0, z)``. The slack is eliminated in closed form, so the barrier stays self-concordant: Newton needs
-    a few steps for each tenfold fall of mu, where a softplus of one temperature needs hundreds.
+    x stands for ``max(0, z)``. The slack is eliminated in closed form, which keeps the barrier self-concordant: Newton
+    needs a few steps for each tenfold fall of mu, where a softplus of one temperature needs hundreds.
     """
     a = weight * z
     root = torch.sqrt(a * a + 4 * mu * mu)

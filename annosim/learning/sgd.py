@@ -465,18 +465,27 @@ def _applies(problem: Problem) -> bool:
 
 
 def _solve(problem: Problem) -> Solution:
-    options = problem.options.get("schedule") or _options_of(problem.options)
-    done = train(
+    return solution_of(train_problem(problem, problem.data), slice(None), problem)
+
+
+def train_problem(problem: Problem, data: PreferenceData) -> Training:
+    """Train a problem's model on data with or without replicates."""
+    return train(
         problem.model,
-        problem.data,
+        data,
         problem.objective,
         problem.regulariser,
-        options,
+        _options_of(problem.options),
         starts=problem.starts,
         seed=problem.seed,
         device=problem.device,
     )
-    return solution_of(done, slice(None), problem)
+
+
+def best_of_starts(done: Training, starts: int) -> np.ndarray:
+    """Number of the best copy of each replicate: the lowest held-out loss, or loss, among its starts, ``(R,)``."""
+    score = (done.loss if done.held_out_loss is None else done.held_out_loss).reshape(-1, starts)
+    return score.argmin(-1).numpy() + starts * np.arange(len(score))
 
 
 def solution_of(done: Training, copies: slice, problem: Problem) -> Solution:

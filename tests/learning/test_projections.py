@@ -201,7 +201,7 @@ def test_the_forward_kl_of_a_rule_whose_f_varies_has_right_derivatives_and_is_co
     value, gradient, hessian = _forward_kl_index(affine, s, penalty)
     step, eye = 1e-5, torch.eye(n, dtype=torch.float64)
     up, down = ([_forward_kl_index(affine, s + sign * step * e, penalty) for e in eye] for sign in (1, -1))
-    slope = torch.tensor([(a[0] - b[0]) / (2 * step) for a, b in zip(up, down, strict=True)])
+    slope = torch.tensor([(a[0] - b[0]) / (2 * step) for a, b in zip(up, down, strict=True)], dtype=torch.float64)
     bend = torch.stack([(a[1] - b[1]) / (2 * step) for a, b in zip(up, down, strict=True)])
     assert torch.allclose(gradient, slope, atol=1e-7)
     assert torch.allclose(hessian, bend, atol=1e-8)
@@ -209,10 +209,10 @@ def test_the_forward_kl_of_a_rule_whose_f_varies_has_right_derivatives_and_is_co
 
 
 def test_a_length_normalised_truth_is_recovered_with_a_vanishing_regulariser():
-    length = np.arange(1, 16)
+    length = np.arange(5, 20)
     items = an.Items(features=length[:, None], columns={"length": length})
-    rule, flat = an.PBDE.length_normalised(20.0), an.LogDensity(lambda x: 0 * x[:, 0])
-    density = an.LogDensity(an.Tabular(an.fixed(-0.05 * (length - 6.0) ** 2)))
+    rule, flat = an.PBDE.length_normalised(5.0), an.LogDensity(lambda x: 0 * x[:, 0])
+    density = an.LogDensity(an.Tabular(an.fixed(-0.05 * (length - 10.0) ** 2)))
     found = an.project(
         tabular(15, rule),
         an.Annotator(density, rule),

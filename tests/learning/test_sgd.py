@@ -71,6 +71,19 @@ def test_replicates_and_starts_trained_at_once_equal_runs_one_by_one(world, batc
             assert float(together.loss[2 * r + s]) == pytest.approx(float(alone.loss[0]), abs=1e-12)
 
 
+def test_fit_trains_the_replicates_of_a_network_at_once(world):
+    items, truth, design = world
+    data = an.simulate(truth, design, seed=2, replicates=3)
+    model = network(dtype=torch.float64)
+    fits = an.fit(model, data, steps=30, lr=1e-2, starts=2)
+    assert fits.solver == "adam"
+    for r in range(3):
+        alone = an.fit(model, data[r], steps=30, lr=1e-2, starts=2)
+        assert np.allclose(fits.vectors[r], alone.population.vector().numpy(), atol=1e-10)
+        assert fits.log_likelihood[r] == pytest.approx(alone.log_likelihood, abs=1e-8)
+    assert fits[1].stopped_by == "schedule"
+
+
 def test_pairs_merged_or_row_by_row_give_one_loss_and_gradient(world):
     from annosim.learning import sgd
 
