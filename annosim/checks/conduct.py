@@ -10,13 +10,14 @@ import numpy as np
 import torch
 
 from annosim.checks.estimator import Estimator
-from annosim.checks.registry import Finding, check
+from annosim.checks.registry import Finding, NotApplicable, check
 from annosim.checks.worlds import random_world
 from annosim.data.preferences import PreferenceData
 
 __all__ = [
     "check_annotator_ids_ignored",
     "check_deterministic",
+    "check_device",
     "check_dtypes",
     "check_gradient",
     "check_leaves_global_generators_alone",
@@ -79,9 +80,9 @@ def check_leaves_inputs_alone(estimator: Estimator, seed: int) -> Finding:
 
 @check()
 def check_dtypes(estimator: Estimator, seed: int) -> Finding:
-    """Item ids and answers of any integer type and memory order give the same estimate.
+    """Item ids and answers of any integer type and memory order, and any default dtype of torch, give the same estimate.
 
-    Deterministic.
+    Deterministic. torch's default is set to float64 for one call, and put back.
     """
     data = random_world(estimator.kind, seed=seed)
     first = estimator(data)
@@ -94,7 +95,30 @@ def check_dtypes(estimator: Estimator, seed: int) -> Finding:
         }
         other.__dict__.update(data.__dict__ | changes)
         worst = max(worst, float(np.max(np.abs(estimator(other) - first))))
-    return Finding(worst <= estimator.tolerance, f"int16 and int64, column order: largest difference {worst:.2g}")
+    kept = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32 if kept == torch.float64 else torch.float64)
+    try:
+        default = float(np.max(np.abs(estimator(data) - first)))
+    finally:
+        torch.set_default_dtype(kept)
+    evidence = f"int16 and int64, column order: largest difference {worst:.2g}; other default of torch: {default:.2g}"
+    return Finding(max(worst, default) <= estimator.tolerance, evidence)
+
+
+@check(needs=("device",))
+def check_device(estimator: Estimator, seed: int) -> Finding:
+    """Computed on the GPU it gives the same estimate as on the CPU.
+
+    Deterministic; needs the tag ``device`` (the function takes ``device="cpu"`` and ``device="cuda"``) and a CUDA
+    device. The difference allowed is the estimator's tolerance: sums are taken in another order there.
+    """
+    data = random_world(estimator.kind, seed=seed)
+    here = estimator.read(estimator.raw(data, device="cpu"), data)
+    if not torch.cuda.is_available():
+        raise NotApplicable("needs a CUDA device, and torch finds none on this machine")
+    there = estimator.read(estimator.raw(data, device="cuda"), data)
+    gap = float(np.max(np.abs(here - there))) if np.isfinite(there).all() else float("inf")
+    return Finding(gap <= estimator.tolerance, f"cpu against cuda: largest difference {gap:.2g}")
 
 
 @check(kinds=("pairwise", "choice", "ranking", "ties", "reward"))

@@ -22,7 +22,11 @@ TAGS: dict[str, str] = {
     "regularised": "a penalty or prior shrinks the estimate: laws that only maximum likelihood obeys do not apply",
     "score": "returns scores that order the items, not Luce utilities (counting, eigenvector, Elo ...)",
     "sequential": "reads rows as a sequence in time, so their order matters by design",
+    "spectral": "converges to the Luce utilities but does not maximise their likelihood (spectral and moment methods)",
+    "davidson": "estimates Davidson's model of ties (kind ties)",
+    "rao_kupper": "estimates Rao and Kupper's model of ties (kind ties)",
     "random": "draws random numbers of its own",
+    "device": "takes a keyword device ('cpu', 'cuda') and computes there",
     "intervals": "its result has .standard_errors (n_items,), or it returns (utilities, standard_errors)",
     "gradient": "has a method objective(data, utilities) -> (value, gradient)",
 }
@@ -58,10 +62,10 @@ class Estimator:
     version: str = ""
     objective: Callable[..., Any] | None = field(default=None, compare=False)
 
-    def raw(self, data: PreferenceData) -> Any:
+    def raw(self, data: PreferenceData, **keywords: Any) -> Any:
         """Call the function on data without their hidden truth."""
         # data without hidden truth are handed over as they are, also when a check went round their constructor
-        return self.function(data.for_learner() if data.truth else data)
+        return self.function(data.for_learner() if data.truth else data, **keywords)
 
     def __call__(self, data: PreferenceData) -> np.ndarray:
         """Centred utilities ``(n_items,)`` (types by items, in order of weight, for a mixture)."""
@@ -108,32 +112,59 @@ class Estimator:
 
 def as_estimator(
     function: Callable[[PreferenceData], Any] | Estimator,
-    kind: str = "pairwise",
+    kind: str | None = None,
     tags: Iterable[str] = (),
-    returns: str = "utilities",
-    tolerance: float = 1e-4,
+    returns: str | None = None,
+    tolerance: float | None = None,
     name: str | None = None,
     version: str = "",
 ) -> Estimator:
-    """Wrap a function as an :class:`Estimator` (an Estimator is returned with the tags added).
+    """Wrap a function as an :class:`Estimator`; an Estimator gets the tags added and keeps what is not given.
+
+    Args:
+        function: ``f(data) -> utilities (n_items,)``; see :class:`Estimator`.
+        kind: one of :data:`KINDS`; ``"pairwise"`` by default. An Estimator keeps its own.
+        tags: names in :data:`TAGS`.
+        returns: ``"utilities"`` (default), ``"population"`` or ``"probabilities"``.
+        tolerance: largest difference of utilities that a law calls equal; 1e-4 by default.
+        name: for reports; the function's own by default.
+        version: of the package that it comes from.
 
     Raises:
-        ArgumentError: not callable, an unknown kind, tag or return type.
+        ArgumentError: not callable, an unknown kind, tag or return type, a tolerance that is not a nonnegative number,
+            or another kind than the Estimator's own.
+
+    Example:
+        >>> mine = as_estimator(lambda data: [0.0] * data.items.n, tags={"regularised"}, name="shrunk to zero")
+        >>> mine.name, mine.kind, sorted(mine.tags)
+        ('shrunk to zero', 'pairwise', ['regularised'])
     """
+    declared = frozenset({tags} if isinstance(tags, str) else tags)
+    _validate(kind, declared, returns, tolerance)
+    given = {"returns": returns, "tolerance": tolerance, "name": name, "version": version or None}
+    changes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     if isinstance(function, Estimator):
-        return replace(function, tags=function.tags | set(tags))
+        if kind not in (None, function.kind):
+            raise ArgumentError(f"kind={kind!r}, but {function.name!r} was made for kind {function.kind!r}; leave it out")
+        return replace(function, tags=function.tags | declared, **changes)
     if not callable(function):
         raise ArgumentError(f"estimator {function!r} is not callable; give f(data) -> utilities")
-    if kind not in KINDS:
+    changes.setdefault("name", str(getattr(function, "__name__", type(function).__name__)))
+    objective = getattr(function, "objective", None)
+    return Estimator(function, kind or "pairwise", declared, objective=objective, **changes)
+
+
+def _validate(kind: str | None, tags: frozenset[str], returns: str | None, tolerance: float | None) -> None:
+    """Raise at the first argument whose value is not allowed."""
+    if kind is not None and kind not in KINDS:
         raise ArgumentError(f"kind={kind!r}: the kinds are {', '.join(KINDS)}")
-    unknown = sorted(set(tags) - set(TAGS))
+    unknown = sorted(tags - set(TAGS))
     if unknown:
         raise ArgumentError(f"tags: {unknown[0]!r} is unknown; the tags are {', '.join(TAGS)}")
-    if returns not in ("utilities", "population", "probabilities"):
+    if returns not in (None, "utilities", "population", "probabilities"):
         raise ArgumentError(f"returns={returns!r}: utilities, population or probabilities")
-    label = name or getattr(function, "__name__", type(function).__name__)
-    objective = getattr(function, "objective", None)
-    return Estimator(function, kind, frozenset(tags), returns, tolerance, str(label), version, objective)
+    if tolerance is not None and not (np.isfinite(tolerance) and tolerance >= 0):
+        raise ArgumentError(f"tolerance={tolerance!r}: a nonnegative number")
 
 
 def _numpy(value: Any) -> np.ndarray:

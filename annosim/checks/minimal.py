@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from annosim.data.preferences import PreferenceData
 from annosim.errors import AnnosimError
+from annosim.items import Items
 
-__all__ = ["as_code", "shrink"]
+__all__ = ["as_code", "items_as_code", "shrink", "smallest"]
+
+#: Rows beyond which printed data are cut (and say so): nobody pastes more.
+MOST = 60
 
 
 def shrink(data: PreferenceData, fails: Callable[[PreferenceData], bool], budget: int = 200) -> str:
-    """Drop blocks of rows, halving their size, while ``fails`` stays true; the survivor as code (Zeller's ddmin).
+    """The rows that :func:`smallest` leaves, as code with their number."""
+    small = smallest(data, fails, budget)
+    return f"{small.rows} rows show it: {as_code(small)}"
+
+
+def smallest(data: PreferenceData, fails: Callable[[PreferenceData], bool], budget: int = 200) -> PreferenceData:
+    """Drop blocks of rows, halving their size, while ``fails`` stays true (Zeller's ddmin).
 
     Estimators may refuse or crash on a part of the data; such a part is not a smaller counterexample.
     """
@@ -29,7 +40,7 @@ def shrink(data: PreferenceData, fails: Callable[[PreferenceData], bool], budget
             else:
                 start += size
         size //= 2
-    return f"{len(keep)} rows show it: {as_code(data.take(keep))}"
+    return data.take(keep)
 
 
 def _still(data: PreferenceData, fails: Callable[[PreferenceData], bool]) -> bool:
@@ -39,7 +50,22 @@ def _still(data: PreferenceData, fails: Callable[[PreferenceData], bool]) -> boo
         return False
 
 
-def as_code(data: PreferenceData, most: int = 12) -> str:
+def items_as_code(items: Items) -> str:
+    """A constructor call of an item set: features, and names and prompts where they are not the usual ones.
+
+    Example:
+        >>> items_as_code(Items(features=[[0.5], [1.0]], names=["tea", "milk"]))
+        "Items(features=[[0.5], [1.0]], names=['tea', 'milk'])"
+    """
+    parts = [] if items.features is None else [f"features={items.features.tolist()}"]
+    if tuple(items.names) != tuple(map(str, range(items.n))):
+        parts.append(f"names={list(items.names)}")
+    if bool((items.prompts != 0).any()):
+        parts.append(f"prompts={items.prompts.tolist()}")
+    return f"Items({', '.join(parts or [f'n={items.n}'])})"
+
+
+def as_code(data: PreferenceData, most: int = MOST) -> str:
     """A constructor call that can be pasted into a test; long data are cut and say so.
 
     Example:
@@ -48,11 +74,24 @@ def as_code(data: PreferenceData, most: int = 12) -> str:
         "PreferenceData(Items(n=2), menu=[[0, 1]], answer=[1], feedback='choice')"
     """
     cut = data if data.rows <= most else data.take(np.arange(most))
-    parts = [f"Items(n={data.items.n})", f"menu={cut.menu.tolist()}", f"answer={cut.answer.tolist()}"]
-    parts.append(f"feedback={data.feedback.kind!r}")
-    if cut.tied is not None:
-        parts.append(f"tied={cut.tied.tolist()}")
-    if data.annotator is not None:
-        parts.append(f"annotator={cut.annotator.tolist()}")
+    parts = [items_as_code(data.items), f"menu={cut.menu.tolist()}", f"answer={cut.answer.tolist()}"]
+    parts.append(f"feedback={_feedback(data.feedback)}")
+    for name in ("tied", "annotator", "prompt", "order", "weight"):
+        value: Any = getattr(cut, name)
+        if value is not None:
+            parts.append(f"{name}={np.asarray(value).tolist()}")
+    for name in ("annotator_names", "prompt_names"):
+        value = getattr(cut, name)
+        if value is not None:
+            parts.append(f"{name}={list(value)}")
+    if cut.columns:
+        parts.append(f"columns={ {k: np.asarray(v).tolist() for k, v in cut.columns.items()} }")
     more = "" if data.rows <= most else f"  # the first {most} of {data.rows} rows"
     return f"PreferenceData({', '.join(parts)}){more}"
+
+
+def _feedback(feedback: Any) -> str:
+    """The kind in quotes where it says everything, else the constructor."""
+    if feedback.depth is None and feedback.grades is None:
+        return repr(feedback.kind)
+    return f"Feedback({feedback.kind!r}, depth={feedback.depth}, grades={feedback.grades})"

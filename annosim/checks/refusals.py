@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from annosim.checks.estimator import Estimator
-from annosim.checks.minimal import as_code
+from annosim.checks.minimal import as_code, smallest
 from annosim.checks.registry import Finding, check
 from annosim.checks.worlds import disconnected_world, random_world, undefeated_world
 from annosim.data.preferences import PreferenceData
@@ -54,7 +54,17 @@ def _refuses(estimator: Estimator, data: PreferenceData, what: str) -> Finding:
     u = estimator.read(detail, data)
     if not np.isfinite(u).all():
         return Finding(True, f"{what}: returned non-finite utilities {np.round(u, 3).tolist()}")
-    return Finding(False, f"{what}: returned {np.round(u, 3).tolist()} without a word; {as_code(data)}")
+
+    def silent(d: PreferenceData) -> bool:
+        """Every item still appears, and the answer is finite and comes without a word."""
+        if len(np.unique(d.menu)) < data.items.n:
+            return False
+        kind, result = outcome(lambda: estimator.raw(d))
+        return kind == "returned" and bool(np.isfinite(estimator.read(result, d)).all())
+
+    small = smallest(data, silent, budget=120)
+    u = estimator(small)
+    return Finding(False, f"{what}: returned {np.round(u, 3).tolist()} without a word; {as_code(small)}")
 
 
 @check(kinds=("pairwise", "choice", "ranking", "ties"), without=_FINITE)
@@ -97,7 +107,10 @@ def check_single_annotator(estimator: Estimator, seed: int) -> Finding:
     data = random_world("mixture", rows=400, seed=seed)
     one = data.with_(annotator=np.zeros(data.rows, np.int32), order=None)
     kind, detail = outcome(lambda: estimator.raw(one))
-    return Finding(kind != "returned", f"all rows from one annotator: {kind} ({detail})")
+    if kind != "returned":
+        return Finding(True, f"all rows from one annotator: {kind} ({detail})")
+    small = smallest(one, lambda d: outcome(lambda: estimator.raw(d))[0] == "returned", budget=12)
+    return Finding(False, f"all rows from one annotator: returned in silence; {as_code(small)}")
 
 
 @check()

@@ -7,7 +7,11 @@ from dataclasses import dataclass
 
 from annosim.checks.estimator import KINDS, Estimator
 
-__all__ = ["CHECKS", "Check", "Finding", "check"]
+__all__ = ["CHECKS", "Check", "Finding", "NotApplicable", "check"]
+
+
+class NotApplicable(Exception):  # noqa: N818 - a verdict, not an error: it never leaves the runner
+    """Raised by a check that finds that it cannot be asked here, with the reason."""
 
 
 @dataclass(frozen=True)

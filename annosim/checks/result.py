@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from annosim.errors import ArgumentError
 from annosim.results import Result
 
 __all__ = ["STATUSES", "CheckReport", "CheckResult"]
@@ -26,6 +27,10 @@ class CheckResult:
         p_value: of a statistical check (its null: the estimator obeys the law), else ``None``.
         evidence: one paragraph: what was found, with the numbers; for a failure, data that show it.
         law: the first sentence of the check's docstring.
+
+    Example:
+        >>> CheckResult("check_gauge", "passed", evidence="largest difference 1e-15")
+        CheckResult(check_gauge: passed; largest difference 1e-15)
     """
 
     name: str
@@ -41,7 +46,17 @@ class CheckResult:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class CheckReport(Result):
-    """All results of one estimator, in the order in which they ran; a sequence of :class:`CheckResult`."""
+    """All results of one estimator, in the order in which they ran; a sequence of :class:`CheckResult`.
+
+    Attributes:
+        estimator: its name.
+        results: one per check; ``report["check_gauge"]`` finds one by name.
+
+    Example:
+        >>> report = CheckReport("mine", [CheckResult("check_gauge", "passed"), CheckResult("check_dtypes", "failed")])
+        >>> report.passed, [r.name for r in report.failed], report["check_gauge"].status
+        (False, ['check_dtypes'], 'passed')
+    """
 
     estimator: str
     results: list[CheckResult] = field(default_factory=list)
@@ -53,10 +68,17 @@ class CheckReport(Result):
         return len(self.results)
 
     def __getitem__(self, name: str | int) -> CheckResult:
-        """A result by the check's name, or by position."""
+        """A result by the check's name, or by position.
+
+        Raises:
+            ArgumentError: no check of that name ran.
+        """
         if isinstance(name, int):
             return self.results[name]
-        return next(r for r in self.results if r.name == name)
+        found = next((r for r in self.results if r.name == name), None)
+        if found is None:
+            raise ArgumentError(f"no check {name!r} in this report; it has {', '.join(r.name for r in self.results)}")
+        return found
 
     @property
     def failed(self) -> list[CheckResult]:

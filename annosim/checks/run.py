@@ -8,7 +8,7 @@ from typing import Any
 
 from annosim.checks import conduct, recovery, refusals, symmetries  # noqa: F401 - importing them registers their checks
 from annosim.checks.estimator import Estimator, as_estimator
-from annosim.checks.registry import CHECKS, Check, Finding
+from annosim.checks.registry import CHECKS, Check, Finding, NotApplicable
 from annosim.checks.result import CheckReport, CheckResult
 from annosim.errors import ArgumentError
 from annosim.results import versions
@@ -22,10 +22,10 @@ LEVEL = 1e-6
 def check_estimator(
     estimator: Callable[..., Any] | Estimator,
     *,
-    kind: str = "pairwise",
+    kind: str | None = None,
     tags: Iterable[str] = (),
-    returns: str = "utilities",
-    tolerance: float = 1e-4,
+    returns: str | None = None,
+    tolerance: float | None = None,
     expected_failed_checks: Mapping[str, str] | None = None,
     only: Iterable[str] | None = None,
     statistical: bool = True,
@@ -36,10 +36,11 @@ def check_estimator(
 
     Args:
         estimator: ``f(data) -> utilities (n_items,)``; see :class:`~annosim.checks.estimator.Estimator`.
-        kind: ``pairwise | choice | ranking | ties | mixture | reward``.
+        kind: ``pairwise | choice | ranking | ties | mixture | reward``; ``pairwise`` by default (an estimator that was
+            wrapped already, by an adapter or :func:`as_estimator`, keeps its own).
         tags: what it declares (:data:`~annosim.checks.estimator.TAGS`); they decide which laws apply.
-        returns: ``utilities | population | probabilities``.
-        tolerance: how far two utilities may differ that a law says are equal.
+        returns: ``utilities`` (default), ``population`` or ``probabilities``.
+        tolerance: how far two utilities may differ that a law says are equal; 1e-4 by default.
         expected_failed_checks: ``{check name: reason}``; such a failure is reported as ``expected_failure``.
         only: names of the checks to run; all by default.
         statistical: also run the checks with p-values (they cost many calls).
@@ -71,7 +72,7 @@ def check_estimator(
         if check.statistical and not statistical:
             continue
         results.append(run_check(check, wrapped, seed, expected.get(check.name)))
-    settings = {"kind": wrapped.kind, "tags": sorted(wrapped.tags), "seed": seed, "tolerance": tolerance, **versions()}
+    settings = {"kind": wrapped.kind, "tags": sorted(wrapped.tags), "version": wrapped.version, "seed": seed, "tolerance": wrapped.tolerance, **versions()}
     return CheckReport(estimator=wrapped.name, results=results, settings=settings)
 
 
@@ -84,6 +85,8 @@ def run_check(check: Check, estimator: Estimator, seed: int = 0, expected: str |
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             finding = check.run(estimator, seed)
+    except NotApplicable as error:
+        return CheckResult(check.name, "not_applicable", None, str(error), check.law)
     except Exception as error:  # the estimator is foreign code: whatever it raises on lawful data is the finding
         text = str(error).splitlines()[0] if str(error) else ""
         finding = Finding(False, f"raised {type(error).__name__} on lawful data: {text}")
@@ -92,12 +95,20 @@ def run_check(check: Check, estimator: Estimator, seed: int = 0, expected: str |
         count = sum(c.statistical for c in CHECKS.values())
         holds = holds and finding.p_value >= LEVEL / count
     status = "passed" if holds else ("failed" if expected is None else "expected_failure")
-    evidence = finding.evidence if expected is None or holds else f"expected ({expected}): {finding.evidence}"
+    word = "expected to fail, but holds" if holds else "expected"
+    evidence = finding.evidence if expected is None else f"{word} ({expected}): {finding.evidence}"
     return CheckResult(check.name, status, finding.p_value, evidence, check.law)
 
 
 def checks_for(estimator: Estimator) -> list[Check]:
-    """The checks that apply to an estimator."""
+    """The checks that apply to an estimator.
+
+    Example:
+        >>> from annosim.checks import as_estimator
+        >>> mine = as_estimator(lambda data: data.items.n * [0.0], kind="mixture")
+        >>> [c.name for c in checks_for(mine) if "type" in c.name]
+        ['check_dtypes', 'check_types_recovered', 'check_type_relabelling']
+    """
     return [c for c in CHECKS.values() if c.applies(estimator)[0]]
 
 

@@ -15,7 +15,7 @@ from scipy.stats import binom
 
 from annosim.errors import ArgumentError
 
-__all__ = ["CellTest", "binomial_p_values", "compare_counts"]
+__all__ = ["CellTest", "at_least", "between", "binomial_p_values", "compare_counts"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,34 @@ class CellTest:
             f"p = {self.p_value:.3g} (Bonferroni); worst cell {self.cell}: {self.observed} observed, "
             f"{self.expected:.6g} expected of {self.draws}"
         )
+
+
+def at_least(successes: int, trials: int, probability: float) -> float:
+    """p-value of "each trial succeeds with probability at least ``probability``": the exact lower binomial tail.
+
+    Super-uniform under the whole null, not only at its edge: the number of successes of independent trials grows
+    stochastically with their probabilities, so at probabilities above the edge it is larger and the tail ``F(X)`` too;
+    and at the edge ``P(F(X) <= a) <= a`` for the distribution function ``F`` of any ``X``.
+
+    Example:
+        >>> round(at_least(0, 10, 0.5), 6)
+        0.000977
+    """
+    return float(binom.cdf(successes, trials, probability))
+
+
+def between(successes: int, trials: int, low: float, high: float) -> float:
+    """p-value of "each trial succeeds with a probability between ``low`` and ``high``".
+
+    Twice the smaller of the two exact tails, each at its own edge: each is super-uniform by the argument of
+    :func:`at_least`, and the factor two is the union bound.
+
+    Example:
+        >>> between(95, 100, 0.90, 0.99)
+        1.0
+    """
+    upper = float(binom.sf(successes - 1, trials, high))
+    return min(1.0, 2 * min(at_least(successes, trials, low), upper))
 
 
 def binomial_p_values(counts: np.ndarray, probabilities: np.ndarray, draws: np.ndarray | int) -> np.ndarray:

@@ -7,17 +7,31 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
+from scipy.sparse.csgraph import connected_components
 
 from annosim.data.preferences import PreferenceData
 from annosim.designs import Design
 from annosim.items import Items
+from annosim.learning.existence import answers_graph
 from annosim.populations import Annotator, Mixture, Population
 from annosim.random import child_seed, uniform53
 from annosim.rules.luce import Luce
 from annosim.simulate import simulate
 from annosim.utilities import Linear, Tabular
 
-__all__ = ["exact_world", "random_world", "repeat", "swap_sides", "truth_of", "undefeated_world"]
+__all__ = [
+    "disconnected_world",
+    "exact_ties_world",
+    "exact_world",
+    "has_estimate",
+    "random_world",
+    "relabel",
+    "repeat",
+    "ring_world",
+    "swap_sides",
+    "truth_of",
+    "undefeated_world",
+]
 
 
 def truth_of(kind: str, n: int = 5, seed: int = 0) -> tuple[Population, Items]:
@@ -96,6 +110,59 @@ def exact_world(kind: str, worths: Sequence[int] = (1, 2, 3, 4), shift: int = 1)
     items = Items(features=features, n=len(w))
     data = PreferenceData(items, menus, answers, feedback="ranking" if kind == "ranking" else "choice")
     return data, u - u.mean()
+
+
+def ring_world(kind: str, n: int = 40) -> tuple[PreferenceData, np.ndarray]:
+    """Noiseless Luce data on a ring, and the true utilities: item ``i`` meets only its neighbours ``i + 1 (, i + 2)``.
+
+    Worths are 1, 2, 3, 1, 2, 3, ...; a ring is the graph on which information travels slowest.
+    """
+    k = 3 if kind in ("choice", "ranking") else 2
+    w = [1 + i % 3 for i in range(n)]
+    menus, answers = [], []
+    for i in range(n):
+        menu = [(i + j) % n for j in range(k)]
+        part, _ = exact_world(kind, [w[j] for j in menu])  # one menu of k items: its positions are ours
+        menus += [menu] * part.rows
+        answers.append(part.answer)
+    u = np.log(np.array(w, dtype=float))
+    return PreferenceData(Items(n=n), menus, np.concatenate(answers), feedback=part.feedback), u - u.mean()
+
+
+def exact_ties_world(model: str, roots: Sequence[int] = (1, 2, 3)) -> tuple[PreferenceData, np.ndarray]:
+    """Noiseless pairs with ties, in whole-number counts that equal their expectation, and the true utilities.
+
+    Worths are the squares of ``roots``. ``"davidson"``: wins and ties stand as ``w_i : w_j : sqrt(w_i w_j)`` (Davidson
+    1970, nu = 1). ``"rao_kupper"``: ``P(i beats j) = w_i / (w_i + 2 w_j)``, the rest are ties (Rao and Kupper 1967,
+    theta = 2).
+    """
+    w = [int(r) ** 2 for r in roots]
+    menu, outcome = [], []
+    for i, j in itertools.combinations(range(len(w)), 2):
+        if model == "davidson":
+            counts = [w[i], w[j], int(roots[i]) * int(roots[j])]
+        else:
+            win, loss = Fraction(w[i], w[i] + 2 * w[j]), Fraction(w[j], w[j] + 2 * w[i])
+            scale = int(np.lcm(win.denominator, loss.denominator))
+            counts = [int(win * scale), int(loss * scale), int((1 - win - loss) * scale)]
+        common = int(np.gcd.reduce(counts))
+        for answer, count in zip(([0, -1], [1, -1], [0, 1]), counts, strict=True):
+            menu += [(i, j)] * (count // common)
+            outcome += [answer] * (count // common)
+    tied = np.array(outcome)[:, 1:] == 1
+    u = np.log(np.array(w, dtype=float))
+    return PreferenceData(Items(n=len(w)), menu, outcome, feedback="choice", tied=tied), u - u.mean()
+
+
+def has_estimate(data: PreferenceData) -> bool:
+    """Whether Luce's maximum-likelihood estimate exists: the graph of wins is strongly connected (Ford 1957).
+
+    Example:
+        >>> has_estimate(undefeated_world("pairwise"))
+        False
+    """
+    graph, _ = answers_graph(data)
+    return bool(connected_components(graph, connection="strong", return_labels=False) == 1)
 
 
 def _luce(worths: list[int], order: Sequence[int]) -> Fraction:
