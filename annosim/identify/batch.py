@@ -14,6 +14,7 @@ from annosim.information import (
     Frame,
     double,
     factors,
+    few_threads,
     listed_law,
     prepare,
     symmetric_size,
@@ -81,12 +82,17 @@ def local_ranks(
     if pattern is not None:
         while questions > 1 and symmetric_size(pattern[1], questions) * size > 4e6:
             questions, exact = questions - 1, False
+    with few_threads():
+        return _ranks(population, frame, know, pattern, vectors_.double(), questions, exact, chunk)
+
+
+def _ranks(population, frame, know, pattern, vectors_, questions, exact, chunk) -> Ranks:
     program = _Program(population, frame, know, None if pattern is None else pattern[0])
-    first = program(vectors_.double(), 1 if pattern is not None else questions, chunk)
+    first = program(vectors_, 1 if pattern is not None else questions, chunk)
     rank, known, values, asked = first
     again = torch.nonzero(rank < known).flatten()
     if pattern is not None and questions > 1 and len(again):
-        more = program(vectors_.double()[again], questions, chunk)
+        more = program(vectors_[again], questions, chunk)
         rank[again], values[again] = more[0], more[2]
         asked[again] = questions
     return Ranks(rank, known, values, asked, exact)

@@ -14,7 +14,7 @@ from annosim.identify.functionals import FunctionalResult, mean_gap, named_funct
 from annosim.identify.report import IdentifiabilityReport
 from annosim.identify.search import Equations, Unconstrained, gauss_newton, thin
 from annosim.identify.twins import DIFFERENT, SAME_LAW, population_at, random_starts
-from annosim.information import law_distance, merge_settings, prepare
+from annosim.information import few_threads, law_distance, merge_settings, prepare
 from annosim.populations import Population
 from annosim.results import versions
 
@@ -70,6 +70,11 @@ def among_types(
 ) -> IdentifiabilityReport:
     """Search a K-type family that contains the population for another distribution of tastes with the same law."""
     model = as_types(population, family)
+    with few_threads():
+        return _among_types(population, design, family, model, functional, starts, seed)
+
+
+def _among_types(population, design, family, model, functional, starts, seed) -> IdentifiabilityReport:
     frame = prepare(model, design, seed=seed)
     small = thin(frame, family.count, model.num_free(), seed)
     equations, free = Equations(model, small, seed, target=population), Unconstrained(model)

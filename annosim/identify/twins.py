@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,7 @@ from annosim.identify.coordinates import (
     sum_preserving,
 )
 from annosim.identify.search import Equations, Unconstrained, gauss_newton
-from annosim.information import Frame, double, law_distance
+from annosim.information import Frame, double, few_threads, law_distance
 from annosim.items import Items
 from annosim.populations import Mixture, Population
 from annosim.random import child_seed, uniform53
@@ -33,6 +34,8 @@ SAME_LAW = 1e-10
 DIFFERENT = 1e-3
 #: radii, in units of knowable coordinates, at which null curves are sought
 RADII = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5)
+#: starts from which on every core gets its share (starting the workers takes seconds)
+MANY_STARTS = 100
 #: a null curve is believed when it was followed this far
 LENGTH = 0.1
 
@@ -165,8 +168,7 @@ def search_twin(population: Population, small: Frame, full: Frame, design: Desig
     equations = Equations(population, small, seed)
     free = Unconstrained(population)
     z = random_starts(population, free, starts, seed)
-    solved = gauss_newton(lambda x: equations.residual(free.inside(x)), z, steps=80)
-    ends, norms = solved.at, solved.norm
+    ends, norms = _solve_all(equations, free, z)
     home, best = 0, None
     for number in norms.argsort().tolist():
         if not float(norms[number]) < 3 * SAME_LAW:
@@ -183,6 +185,24 @@ def search_twin(population: Population, small: Frame, full: Frame, design: Desig
     if best is None:
         return Search(None, math.nan, math.nan, starts, home, "search")
     return Search(best.twin, best.law_distance, best.distance, starts, home, "search")
+
+
+def _solve_all(equations: Equations, free: Unconstrained, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """End points and residual norms of all starts: one batch, or one per core when there are many starts."""
+    cores = os.cpu_count() or 1
+    if len(z) < MANY_STARTS or cores == 1:
+        return _solve(equations, free, z)
+    from joblib import Parallel, delayed
+
+    # not threads: torch numbers the levels of forward differentiation once per process
+    parts = Parallel(n_jobs=cores)(delayed(_solve)(equations, free, part) for part in z.chunk(cores))
+    return torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])
+
+
+def _solve(equations: Equations, free: Unconstrained, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    with few_threads():
+        solved = gauss_newton(lambda x: equations.residual(free.inside(x)), z, steps=80)
+    return solved.at, solved.norm
 
 
 def random_starts(population: Population, free: Unconstrained, count: int, seed: int) -> torch.Tensor:

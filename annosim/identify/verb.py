@@ -19,7 +19,7 @@ from annosim.identify.report import IdentifiabilityReport
 from annosim.identify.search import thin
 from annosim.identify.theorems import Conclusion, applicable
 from annosim.identify.twins import DIFFERENT, Curve, Search, follow_null, reflection_twins, search_twin
-from annosim.information import Frame, merge_settings, prepare
+from annosim.information import Frame, few_threads, merge_settings, prepare
 from annosim.populations import Annotator, Population
 from annosim.results import versions
 
@@ -71,8 +71,13 @@ def _one(population, design, family, functional, starts, seed, source) -> Identi
         raise ArgumentError(f"identify(among={family!r}): None (its own family), an.types(K) or an.any_tastes(grid)")
     if not population.num_free():
         raise NothingFreeError("identify: nothing is free in this population, so there is nothing to know")
-    know = knowable(population, design)
     frame = source if isinstance(source, Frame) else prepare(population, design, seed=seed)
+    with few_threads(len(frame.menu) * design.menu_size * population.num_free() * len(population.leaves())):
+        return _own_family(population, design, frame, functional, starts, seed)
+
+
+def _own_family(population, design, frame, functional, starts, seed) -> IdentifiabilityReport:
+    know = knowable(population, design)
     local = local_rank(population, frame, know)
     decided = decide(population, design, frame, know, local, starts, seed)
     functions = named_functionals(functional) or _default_functionals(population)

@@ -14,7 +14,16 @@ from annosim.errors import ArgumentError, TooLargeError
 from annosim.identify.coordinates import in_words, knowable, sum_preserving
 from annosim.identify.local import local_rank
 from annosim.identify.search import Unconstrained, gauss_newton
-from annosim.information import Frame, double, factors, fisher_information, listed_law, prepare, symmetric_size
+from annosim.information import (
+    Frame,
+    double,
+    factors,
+    few_threads,
+    fisher_information,
+    listed_law,
+    prepare,
+    symmetric_size,
+)
 from annosim.information.jacobian import _symmetric
 from annosim.populations import Population
 from annosim.results import Result, versions
@@ -182,7 +191,8 @@ def expected_profile(
         )
         return 2 * (root(free.inside(z)) - target)
 
-    solved = gauss_newton(residual, packed, steps=80)
+    with few_threads():
+        solved = gauss_newton(residual, packed, steps=80)
     z = start.clone()
     z[:, others] = solved.at[:, :-1]
     values = torch.stack([free.inside(row)[at] for row in z])

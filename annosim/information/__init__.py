@@ -24,6 +24,7 @@ from annosim.information.jacobian import (
     tangents,
     vectors,
 )
+from annosim.information.threads import few_threads
 
 __all__ = [
     "LIMIT",
@@ -34,6 +35,7 @@ __all__ = [
     "double",
     "exchangeable",
     "factors",
+    "few_threads",
     "fisher_information",
     "forward_jacobian",
     "law_distance",

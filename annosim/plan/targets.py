@@ -16,7 +16,7 @@ from annosim.identify.functionals import named_functionals
 from annosim.identify.local import local_rank
 from annosim.identify.search import thin
 from annosim.identify.twins import follow_null, reflection_twins, search_twin
-from annosim.information import double, fisher_information, forward_jacobian, prepare
+from annosim.information import double, few_threads, fisher_information, forward_jacobian, prepare
 from annosim.items import Items
 from annosim.populations import Population
 
@@ -93,9 +93,14 @@ def variance_per_annotator(
         [4.0]
     """
     population = double(population)
+    frame = prepare(population, design, seed=seed)
+    with few_threads(len(frame.menu) * design.menu_size * population.num_free() * len(population.leaves())):
+        return _variance(population, design, frame, function, starts, seed, draws)
+
+
+def _variance(population, design, frame, function, starts, seed, draws) -> Asked:
     v = population.vector()
     know = knowable(population, design)
-    frame = prepare(population, design, seed=seed)
     local = local_rank(population, frame, know)
     at = lambda x: torch.as_tensor(population.at(x, lambda p: function(p, design.items))).reshape(-1)  # noqa: E731
     value = at(v).detach()

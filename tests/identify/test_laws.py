@@ -45,7 +45,7 @@ def test_more_menus_and_more_questions_never_lower_the_rank(k, seed, linear, dat
     assert rank(population, small)[1] == before[1]
 
 
-@settings(max_examples=6)
+@settings(max_examples=4)
 @given(hs.integers(2, 3), hs.integers(0, 10**6), hs.permutations(range(5)))
 def test_names_of_types_and_items_do_not_matter(k, seed, order):
     population = generic(k, 5, seed, linear=False)
@@ -77,7 +77,7 @@ def test_a_reparametrised_model_has_the_same_rank(k, seed):
     assert torch.allclose(first.singular_values, second.singular_values, atol=1e-8)
 
 
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(hs.data())
 def test_any_population_gets_a_report(data):
     items = data.draw(st.items(min_n=2, max_n=4, dim=2))

@@ -1,0 +1,72 @@
+"""``annosim identify`` and ``annosim plan``: exit codes, pages, and one line for bad input."""
+
+from __future__ import annotations
+
+import pytest
+
+from annosim.cli import main
+
+SCENARIO = """
+seed = 1
+[items]
+kind = "normal"
+n = 6
+dim = 2
+seed = 0
+[[population.types]]
+weight = {weight}
+utility = {{ kind = "linear", weights = [1.0, 0.3] }}
+rule = {{ kind = "luce" }}
+[[population.types]]
+weight = {rest}
+utility = {{ kind = "linear", weights = [{second}] }}
+rule = {{ kind = "luce" }}
+[design]
+menu_size = {size}
+[plan]
+precision = 0.1
+target = "weights"
+compare = [{compare}]
+"""
+
+
+def scenario(folder, weight=0.5, second="-1.0, -0.3", size=2, compare="{ menu_size = 3 }, { menu_size = 2 }"):
+    path = folder / "scenario.toml"
+    path.write_text(
+        SCENARIO.format(weight=weight, rest=round(1 - weight, 3), second=second, size=size, compare=compare)
+    )
+    return path
+
+
+@pytest.mark.parametrize(
+    "settings, code",
+    [({}, 3), ({"weight": 0.7}, 4), ({"second": "0.0, 0.0"}, 3), ({"size": 3}, 0), ({"second": "-0.4, 0.9"}, 0)],
+)
+def test_a_script_can_ask_by_exit_code(tmp_path, capsys, settings, code):
+    page = tmp_path / "report.html"
+    command = ["identify", str(scenario(tmp_path, **settings)), "--starts", "4", "--html", str(page)]
+    assert main(command) == code
+    assert "rank of the law" in capsys.readouterr().out
+    assert page.read_text().startswith("<!doctype html>") and not list(tmp_path.glob("*.part"))
+
+
+def test_a_plan_is_printed_and_drawn(tmp_path, capsys):
+    page = tmp_path / "plan.html"
+    assert main(["plan", str(scenario(tmp_path)), "--starts", "2", "--html", str(page)]) == 0
+    shown = capsys.readouterr().out
+    assert "cheapest" in shown and "inf" in shown
+    assert "data:image/png" in page.read_text()
+    assert main(["plan", str(scenario(tmp_path, compare="{ menu_size = 2 }")), "--starts", "0"]) == 3
+
+
+@pytest.mark.parametrize("command", ["identify", "plan"])
+def test_bad_input_is_one_line_and_exit_code_two(tmp_path, capsys, command):
+    path = tmp_path / "bad.toml"
+    path.write_text("[items]\nkind = 'normal'\nn = 3\ndim = 1\nwrong_key = 1\n")
+    for bad in (path, tmp_path / "missing.toml"):
+        assert main([command, str(bad)]) == 2
+        message = capsys.readouterr().err
+        assert message.count("\n") == 1 and "Traceback" not in message
+    path.write_text("[items]\nkind = 'normal'\nn = 3\ndim = 1\n")
+    assert main([command, str(path)]) == 2
+    assert "[population]" in capsys.readouterr().err
