@@ -151,7 +151,8 @@ def claims(files, largest):
         lambda found: at_least(_interval(found, "Davidson, position"), 0.0),
     )  # fmt: skip
     yield Statement(
-        "careless", "some workers' votes carry no information on the models (two hidden types win by BIC)",
+        "careless", "workers are of two kinds: beside those whose votes follow the models, some whose votes are better "
+        "described by equal utilities and a tie rate of their own (BIC)",
         "LLMFAO, worker reliability",
         lambda found: at_least(exact(found.get("reliability", "bic_gain")), 0.0),
     )  # fmt: skip

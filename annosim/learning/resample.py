@@ -42,21 +42,28 @@ def refits(fit: Fit, replicates: int, seed: int) -> torch.Tensor:
     """Parameter vectors of the refits, in the gauge, ``(replicates, P)``; NaN where the estimate does not exist."""
     data = fit.problem.data
     ids, block = np.unique(np.asarray(data.annotator_ids), return_inverse=True)
-    drawn = multinomial_weights(np.asarray(data.annotator_weight)[ids], replicates, seed)
+    weight, share = np.asarray(data.annotator_weight)[ids], np.ones(data.rows)
+    if "voter" in data.columns and data.settings.get("ties") == "half":  # half wins split people: join them again
+        person = np.unique(np.asarray(data.columns["voter"]), return_inverse=True)[1].reshape(-1)
+        owner = np.zeros(len(ids), dtype=np.int64)
+        owner[block] = person
+        whole = np.bincount(owner, weight)
+        block, share, weight = person, (weight / whole[owner])[block], whole
+    drawn = multinomial_weights(weight, replicates, seed)
     leaf = luce_leaf(fit.population, data.items)
     pairs = data.feedback.kind == "choice" and data.menu_size == 2 and not (np.asarray(data.menu) < 0).any()
     if leaf is not None and leaf.kind == "tabular" and not leaf.density and pairs and fit.problem.prior is None:
-        return _tables(fit, data, block, drawn, leaf)
-    return torch.stack([_one(fit, data, block, weights) for weights in drawn])
+        return _tables(fit, data, block, share, drawn, leaf)
+    return torch.stack([_one(fit, data, block, share, weights) for weights in drawn])
 
 
-def _tables(fit: Fit, data: Any, block: np.ndarray, drawn: np.ndarray, leaf: Any) -> torch.Tensor:
+def _tables(fit: Fit, data: Any, block: np.ndarray, share: np.ndarray, drawn: np.ndarray, leaf: Any) -> torch.Tensor:
     n = data.items.n
     menu = np.asarray(data.menu).astype(np.int64)
     won = np.asarray(data.answer).reshape(data.rows, -1)[:, 0]
     rows = np.arange(data.rows)
     code, column = np.unique(menu[rows, won] * n + menu[rows, 1 - won], return_inverse=True)
-    counts = sparse.csr_matrix((np.ones(data.rows), (block, column.reshape(-1))))
+    counts = sparse.csr_matrix((share, (block, column.reshape(-1))))
     out = np.empty((len(drawn), n))
     step = max(1, (1 << 23) // (n * n))
     start = leaf.index_of(data.items)
@@ -70,11 +77,11 @@ def _tables(fit: Fit, data: Any, block: np.ndarray, drawn: np.ndarray, leaf: Any
     return torch.as_tensor(out)
 
 
-def _one(fit: Fit, data: Any, block: np.ndarray, weights: np.ndarray) -> torch.Tensor:
+def _one(fit: Fit, data: Any, block: np.ndarray, share: np.ndarray, weights: np.ndarray) -> torch.Tensor:
     from annosim.learning.problem import choose
 
     keep = weights[block] > 0
-    part = data.take(np.flatnonzero(keep)).with_(weight=weights[block][keep])
+    part = data.take(np.flatnonzero(keep)).with_(weight=(weights[block] * share)[keep])
     problem = replace(fit.problem, model=fit.population, _data=part, starts=1)
     try:
         with warnings.catch_warnings():

@@ -126,3 +126,12 @@ def test_summary_plot_save_and_load(tmp_path):
         an.Fit.load(tmp_path / "nothing.pt")
     with pytest.raises(an.AnnosimError, match="the kinds are"):
         fit.standard_errors("exact")
+
+
+def test_half_wins_keep_people_as_the_units():
+    """Ties split people into shares; clusters and the bootstrap join them again (25 %, as above)."""
+    truth = an.Annotator(an.Tabular([0.0, 0.5, 1.0, -1.0, 0.2]), an.Davidson(delta=1.0))
+    data = an.simulate(truth, an.Design(ITEMS, annotators=150, questions=6), seed=3).ties("half")
+    fit = an.fit(an.Annotator(an.Tabular(5), an.Luce()), data)
+    ratio = fit.bootstrap(400, seed=1).std(0) / fit.standard_errors("cluster")["utility.values"]
+    assert float((ratio - 1).abs().max()) < 0.25
