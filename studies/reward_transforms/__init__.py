@@ -125,7 +125,7 @@ STUDY = Study(
     title="Transforming and combining rewards",
     paper="Wang, Nagpal, Berant, Eisenstein, D'Amour, Koyejo, Veitch: Transforming and Combining Rewards for Aligning "
     "Large Language Models (2402.00742, ICML 2024)",
-    presets={"quick": Preset(0.75, _QUICK), "paper": Preset(30, _PAPER)},
+    presets={"quick": Preset(0.75, _QUICK), "paper": Preset(10, _PAPER)},
     cells=cells,
     claims=claims,
     figures=FIGURES,
