@@ -6,6 +6,7 @@ here imports that library. Build a model from a local config, or load one by pat
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -60,7 +61,7 @@ class LogPolicy(Utility):
     #: an item's number depends on that item alone, so a minibatch needs only the items it shows
     local = True
 
-    def __init__(self, model: nn.Module, begin: int | None = None, batch: int = 256, per_token: bool = False):
+    def __init__(self, model: nn.Module, begin: int | None = None, batch: int = 32, per_token: bool = False):
         super().__init__()
         self.model, self.begin, self.batch, self.per_token = model, begin, int(batch), per_token
 
@@ -93,7 +94,7 @@ class LogPolicy(Utility):
         length = int(mask.any(0).nonzero()[-1]) + 1  # trailing pads cost nothing
         tokens, mask = tokens[:, :length], mask[:, :length]
         begin = int(mask.any(0).nonzero()[0])  # logits before the first response token are not needed
-        logits = token_logits(self.model, tokens[:, :-1].clamp_min(0))[:, begin - 1 :].float()
+        logits = token_logits(self.model, tokens[:, :-1].clamp_min(0), keep=length - begin).float()
         target, wanted = tokens[:, begin:].clamp_min(0), mask[:, begin:]
         chosen = logits.gather(-1, target[..., None])[..., 0] - logits.logsumexp(-1)
         total = torch.where(wanted, chosen, 0.0).sum(-1)
@@ -162,10 +163,19 @@ class Ensemble(Utility):
         return (values - values.mean(-1, keepdim=True)).std(0)
 
 
-def token_logits(model: nn.Module, ids: torch.Tensor) -> torch.Tensor:
-    """Logits ``(batch, length, V)`` of a causal language model, of ``transformers`` or of any other kind."""
-    found: Any = model(ids)
-    return found.logits if hasattr(found, "logits") else found
+def token_logits(model: nn.Module, ids: torch.Tensor, keep: int) -> torch.Tensor:
+    """The last ``keep`` places' logits ``(batch, keep, V)`` of a causal language model.
+
+    Models of ``transformers`` are asked for these places only, and for no cache.
+
+    Example:
+        >>> token_logits(nn.Embedding(5, 5), torch.zeros(2, 4, dtype=torch.long), keep=3).shape
+        torch.Size([2, 3, 5])
+    """
+    known = inspect.signature(model.forward).parameters
+    wanted = {"logits_to_keep": keep, "use_cache": False}
+    found: Any = model(ids, **{name: value for name, value in wanted.items() if name in known})
+    return (found.logits if hasattr(found, "logits") else found)[:, -keep:]
 
 
 def _tokens(items: Items) -> torch.Tensor:

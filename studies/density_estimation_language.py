@@ -321,7 +321,7 @@ def _preference(found, annotator):
 
 
 def lengths(found):
-    """Lengths of sentences before and after adaptation; left the exact surrogate, right the transformers."""
+    """Lengths before and after adaptation: exact surrogate (above), transformers (below; cut off at the last bar)."""
     fig, axes = plotting.figure(2, 2, width=12, height=8)
     for column, kind in enumerate(("density", "annotators")):
         title = {"density": "density mixture", "annotators": "annotator mixture"}[kind]
@@ -330,6 +330,7 @@ def lengths(found):
         plotting.density(ax, row["x"], row["blend"], "half short, half long", index=0, fill=True)
         plotting.density(ax, row["x"], row["learned"], "learned", index=1)
         plotting.label(ax, "length (tokens)", "probability", f"exact surrogate, {title}: modes at {row['modes_at']}")
+        ax.set_ylim(0, 1.1 * max(row["learned"].max(), row["blend"].max()))
         plotting.legend(ax)
         ax, rows = axes[1, column], found.rows("adapt", kind=kind)
         before = np.sum([r["before"] for r in rows], 0)

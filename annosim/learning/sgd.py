@@ -54,6 +54,8 @@ class Adam:
         checkpoint: file that a killed run resumes from.
         checkpoint_every: steps between checkpoints.
         log: parquet file that gets the loss, the learning rate and the held-out loss of every step.
+        final: evaluate loss and gradient on all training data at the end (one more pass); without it the last
+            step's are reported.
         progress: show a bar (only on a terminal, only for runs over two seconds).
 
     Raises:
@@ -79,6 +81,7 @@ class Adam:
     checkpoint: str | Path | None = None
     checkpoint_every: int = 1000
     log: str | Path | None = None
+    final: bool = True
     progress: bool = True
 
     def __post_init__(self) -> None:
@@ -263,10 +266,15 @@ class _Run:
         self.optimiser.zero_grad(set_to_none=True)
         loss = self.losses(self.rows)
         loss.sum().backward()
-        parts = [
-            p.grad.detach().abs().reshape(self.copies, -1).amax(-1) for p in self.model.trainable if p.grad is not None
-        ]
-        return loss.detach(), torch.stack([part.double() for part in parts]).amax(0)
+        return loss.detach(), self._largest()
+
+    def _largest(self) -> torch.Tensor:
+        grads = [p.grad.detach().abs().reshape(self.copies, -1) for p in self.model.trainable if p.grad is not None]
+        return torch.stack([g.amax(-1).double() for g in grads]).amax(0)
+
+    def last_gradient(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Loss and largest gradient entry of the last step, both ``(copies,)``."""
+        return self.log.losses()[-1].to(self.device), self._largest()
 
     def gradient_small(self) -> bool:
         """Full batch: the gradient of the step just taken decides; a minibatch's says nothing."""
@@ -295,7 +303,7 @@ class _Run:
             with torch.no_grad():
                 for kept, p in zip(self.best[1], self.model.trainable, strict=True):
                     p.copy_(kept)
-        loss, norm = self.full_gradient()
+        loss, norm = self.full_gradient() if self.options.final else self.last_gradient()
         held = None if self.held is None else self.losses(self.held).detach().cpu()
         if self.options.log is not None:
             self.log.write(self.options.log)
@@ -475,7 +483,7 @@ def train_problem(problem: Problem, data: PreferenceData) -> Training:
         data,
         problem.objective,
         problem.regulariser,
-        _options_of(problem.options),
+        _options_of({"tolerance": problem.tolerance, **problem.options}),
         starts=problem.starts,
         seed=problem.seed,
         device=problem.device,

@@ -83,6 +83,8 @@ def luce_leaf(model: Population, items: Items) -> LuceLeaf | None:
     utility, density = model.utility, False
     if type(utility) is LogDensity and isinstance(utility.energy, Utility):
         utility, density = utility.energy, True
+    if type(utility) not in (Tabular, Linear):
+        return None  # before the rule's reference is evaluated: a language model's is dear
     f, g = _coefficients(model.rule, items)
     free = any(p.requires_grad for p in utility.parameters())
     if type(utility) is Tabular:
