@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -10,15 +11,16 @@ import torch
 from annosim.checks.registry import Finding
 from annosim.checks.result import CheckReport, CheckResult
 from annosim.checks.statistics import compare_counts
+from annosim.data.preferences import PreferenceData
 from annosim.designs import Design
 from annosim.errors import AnnosimError
-from annosim.feedback import KINDS
+from annosim.feedback import KINDS, AnswerSpace, Feedback
 from annosim.items import Items
 from annosim.law import Law, law
 from annosim.populations import Annotator, Population
 from annosim.random import Address
 from annosim.results import versions
-from annosim.rules.base import Rule
+from annosim.rules.base import Rule, View
 from annosim.simulate import simulate
 from annosim.utilities import Tabular
 
@@ -41,7 +43,7 @@ def check_rule(
         name: for the report.
 
     Returns:
-        One result per law and kind: probabilities sum to one, ``log_prob`` agrees with ``table``, samples follow the
+        First whether every kind that the rule claims has a law; then one result per law and kind: probabilities sum to one, ``log_prob`` agrees with ``table``, samples follow the
         table (exact binomial, Bonferroni, level 1e-6 for the run), the gradient agrees with central
         differences, leading axes batch, and seeds are addresses.
 
@@ -80,7 +82,7 @@ def check_population(
 
 
 def _run(population: Population, items: Items, draws: int, seed: int, name: str) -> CheckReport:
-    kinds = [kind for kind in KINDS if _defines(population, items, kind)]
+    designs = {kind: design for kind in KINDS if (design := _design(population, items, kind, draws)) is not None}
     laws: list[tuple[str, Callable[..., Finding]]] = [
         ("sums_to_one", _sums_to_one),
         ("log_prob_agrees_with_table", _log_prob_agrees),
@@ -89,13 +91,12 @@ def _run(population: Population, items: Items, draws: int, seed: int, name: str)
         ("batches", _batches),
         ("seeds_are_addresses", _addresses),
     ]
-    results = []
-    for kind in kinds:
-        design = _design(items, kind, draws)
+    results = [_defines_something(population, designs)]
+    for kind, design in designs.items():
         for label, run in laws:
             try:
-                finding = run(population, design, seed, LEVEL / max(len(kinds), 1))
-            except AnnosimError as error:
+                finding = run(population, design, seed, LEVEL / len(designs))
+            except Exception as error:  # the rule is foreign code: whatever it raises on lawful questions is the finding
                 finding = Finding(False, f"raised {type(error).__name__}: {error}")
             results.append(
                 CheckResult(
@@ -109,26 +110,37 @@ def _run(population: Population, items: Items, draws: int, seed: int, name: str)
     return CheckReport(estimator=name, results=results, settings={"draws": draws, "seed": seed, **versions()})
 
 
-def _design(items: Items, kind: str, annotators: int) -> Design:
-    k = min(3, items.n)
-    menu = [list(range(k)), list(range(k))[::-1]]
-    return Design(
-        items, menus=menu, feedback=kind, annotators=annotators,
-        depth=max(1, k - 1) if kind == "top" else None, grades=_grades(kind),
-    )  # fmt: skip
+def _defines_something(population: Population, designs: dict[str, Design]) -> CheckResult:
+    """Every kind of answer in a rule's ``kinds`` has a law, and there is one at least."""
+    claimed = {kind for kind in KINDS if all(kind in leaf.rule.kinds for leaf in population.leaves())}
+    lacking = [kind for kind in KINDS if kind in claimed and kind not in designs]
+    good = bool(designs) and not lacking
+    text = f"a law for {', '.join(designs) or 'nothing'}"
+    text += f"; none for {', '.join(lacking)}, which its kinds claim" if lacking else ""
+    return CheckResult("defines_its_kinds", "passed" if good else "failed", None, text, _first(_defines_something))
 
 
-def _grades(kind: str) -> int | None:
-    return 5 if kind == "rating" else None
+def _first(function: Callable[..., object]) -> str:
+    return (function.__doc__ or "").strip()
 
 
-def _defines(population: Population, items: Items, kind: str) -> bool:
-    design = _design(items, kind, 1)
-    try:
-        law(population, design)
-    except (AnnosimError, TypeError):
-        return False
-    return True
+def _design(population: Population, items: Items, kind: str, annotators: int) -> Design | None:
+    """The largest question of a kind for which the population has a law: three or two alternatives, any grades.
+
+    Laws of pairs (Rao and Kupper) and scales of any length (two grades, or ten) are met in this way.
+    """
+    for k in range(min(3, items.n), 0, -1):
+        for grades in (5, 2, 3, 4, 6, 7, 8, 9, 10) if kind == "rating" else (None,):
+            menu = [list(range(k)), list(range(k))[::-1]][: 2 if k > 1 else 1]
+            depth = max(1, k - 1) if kind == "top" else None
+            try:
+                feedback = Feedback(kind, depth, grades)
+                design = Design(items, menus=menu, feedback=feedback, annotators=annotators)
+                law(population, design.with_(annotators=1))
+            except (AnnosimError, TypeError):
+                continue
+            return design
+    return None
 
 
 def _sums_to_one(population: Population, design: Design, seed: int, level: float) -> Finding:
@@ -144,18 +156,30 @@ def _log_prob_agrees(population: Population, design: Design, seed: int, level: f
     worst = 0.0
     for leaf in population.leaves():
         index, _ = leaf.nodes(data.items)
-        view, answer = data.view(), data.answers()
+        view, answer = _first_questions(data), data.answers()
         scores = index[0].double()[view.menu]
         space = leaf.rule.space(view)
         table = leaf.rule.table(scores, view, space)
         code = _answer_codes(data, space)
         direct = leaf.rule.log_prob(scores, answer, view)
-        kept = code >= 0
-        worst = max(worst, float((direct[kept] - table[torch.arange(len(code)), code.clamp_min(0)][kept]).abs().max()))
+        if (code < 0).any():
+            return Finding(False, f"row {int((code < 0).nonzero()[0])} holds an answer that the table does not list")
+        entry = table[torch.arange(len(code)), code]
+        both_never = torch.isneginf(direct) & torch.isneginf(entry)
+        worst = max(worst, float(torch.where(both_never, 0.0, (direct - entry).abs()).max().detach()))
     return Finding(worst < 1e-9, f"largest difference {worst:.2g}")
 
 
-def _answer_codes(data, space) -> torch.Tensor:
+def _first_questions(data: PreferenceData) -> View:
+    """A view of data with one question each: habits with a memory see that there was no answer before."""
+    view = data.view()
+    if view.previous is not None:
+        return view
+    width = view.feedback.width(view.k, data.tied is not None)
+    return replace(view, previous=torch.full((data.rows, width), -1))
+
+
+def _answer_codes(data: PreferenceData, space: AnswerSpace) -> torch.Tensor:
     marks = np.zeros((len(space), 0)) if space.tied is None else space.tied.astype(int)
     known = {(*a, *t): i for i, (a, t) in enumerate(zip(space.answer.tolist(), marks.tolist(), strict=True))}
     answer = data.answer[:, None] if data.answer.ndim == 1 else data.answer
@@ -202,7 +226,7 @@ def _batches(population: Population, design: Design, seed: int, level: float) ->
     """A leading axis of scores gives the same table as one call per entry."""
     worst = 0.0
     exact: Law = law(population, design)
-    view = simulate(population, design.with_(annotators=6), seed=seed).view()
+    view = _first_questions(simulate(population, design.with_(annotators=6), seed=seed))
     for leaf in population.leaves():
         index, _ = leaf.nodes(design.items)
         scores = index[0].detach().double()[view.menu]

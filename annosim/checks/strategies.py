@@ -25,19 +25,44 @@ from annosim.errors import ArgumentError, MissingDependencyError
 
 try:
     from hypothesis import strategies as hs
+    from hypothesis.vendor import pretty
 except ImportError as error:  # pragma: no cover - depends on the installation
     raise MissingDependencyError(
         "annosim.checks.strategies needs hypothesis; install it with: pip install 'annosim[checks]'"
     ) from error
 
+from annosim.checks.minimal import as_code, items_as_code
 from annosim.data.preferences import PreferenceData
 from annosim.designs import Design
 from annosim.feedback import KINDS, Feedback
 from annosim.items import Items
 from annosim.populations import Annotator, Mixture, Population
 from annosim.rules.base import Rule
-from annosim.rules.luce import Luce
+from annosim.rules.bpref import BPref
+from annosim.rules.cyclic import Cyclic
+from annosim.rules.habits import AttributeBias, Lapse, PositionBias, Skip
+from annosim.rules.lexicographic import Lexicographic
+from annosim.rules.luce import PBDE, Luce
+from annosim.rules.perception import NoisyClusters, SeesClusters
+from annosim.rules.probit import Thurstone
+from annosim.rules.rankings import Deterministic, Mallows, ReversedPlackettLuce
+from annosim.rules.ratings import GradedPairs, OrderedLogit, Thumbs
+from annosim.rules.registry import ENTRIES
+from annosim.rules.scale import Scaled
+from annosim.rules.sequence import Carryover, Drift, Fatigue
+from annosim.rules.spam import Adversary, Spammer
+from annosim.rules.stages import RepeatedSelection
+from annosim.rules.ties import Davidson, JustNoticeable, RaoKupper
 from annosim.utilities import Linear, Tabular, Utility
+
+
+def _prints_as(code: Any) -> Any:
+    """A printer for hypothesis, which shows counterexamples: text that can be pasted instead of a dump of the fields."""
+    return lambda value, printer, cycle: printer.text(code(value))
+
+
+pretty.for_type_by_name("annosim.data.preferences", "PreferenceData", _prints_as(as_code))
+pretty.for_type_by_name("annosim.items", "Items", _prints_as(items_as_code))
 
 __all__ = [
     "annotators",
@@ -91,29 +116,143 @@ def utilities(draw: Any, over: Items) -> Utility:
     return Tabular(draw(hs.lists(numbers(), min_size=over.n, max_size=over.n)))
 
 
-def rules(feedback: str | None = None) -> hs.SearchStrategy[Rule]:
-    """Choice rules that define ``feedback`` (Luce at several temperatures, and every registered rule that does)."""
-    luce = hs.sampled_from([1.0, 0.5, 2.0]).map(Luce)
-    return luce
+#: Numbers of parameters of rules: few, short, and the plain one first, so that counterexamples shrink to it.
+_TEMPERATURES = hs.sampled_from([1.0, 0.5, 2.0])
+_RATES = hs.sampled_from([0.0, 0.125, 0.25])
+
+
+def _per_item(n: int) -> hs.SearchStrategy[list[float]]:
+    return hs.lists(numbers(), min_size=n, max_size=n)
+
+
+#: kind of the registry -> strategy, or function of the number of items that gives one
+RULES: dict[str, Any] = {
+    "luce": _TEMPERATURES.map(lambda t: Luce(temperature=t)),
+    "spammer": hs.sampled_from(["random", "first", "last", "alternating"]).map(lambda how: Spammer(how)),
+    "davidson": hs.sampled_from([1.0, 0.5, 0.0]).map(lambda d: Davidson(delta=d)),
+    "rao_kupper": hs.sampled_from([2.0, 1.5, 1.0]).map(lambda t: RaoKupper(theta=t)),
+    "mallows": hs.sampled_from([0.5, 0.25, 1.0]).map(lambda phi: Mallows(phi=phi)),
+    "reversed_plackett_luce": _TEMPERATURES.map(lambda t: ReversedPlackettLuce(temperature=t)),
+    "deterministic": hs.sampled_from([0, 1]).map(lambda _: Deterministic()),  # one draw, as Luce: shrinking counts draws
+    "bpref": hs.sampled_from([-1.0, 1.0, 4.0]).map(lambda beta: BPref(teacher_beta=beta)),
+    "ordered_logit": _TEMPERATURES.map(lambda t: OrderedLogit(cuts=(-1.0, 1.0), temperature=t)),
+    "thumbs": hs.sampled_from([0.0, 0.5]).map(lambda h: Thumbs(threshold=h)),
+    "graded_pairs": hs.sampled_from([1.0, 0.5]).map(lambda c: GradedPairs(cuts=(c,))),
+    "thurstone": hs.sampled_from([None, 0.5]).map(lambda sd: Thurstone(sd=sd)),
+    "pbde": lambda n: hs.tuples(hs.sampled_from([1.0, 0.5]), _per_item(n)).map(lambda v: PBDE(f=v[0], g=v[1])),
+    "lexicographic": lambda n: _per_item(n).map(lambda v: Lexicographic([v])),
+}
+
+#: habit of the registry -> function of (rule, number of items) that gives a strategy
+HABITS: dict[str, Any] = {
+    "lapse": lambda rule, n: _RATES.map(lambda r: Lapse(rule, rate=r)),
+    "position_bias": lambda rule, n: numbers(-1, 1).map(lambda v: PositionBias(rule, shift=v)),
+    "skip": lambda rule, n: _RATES.map(lambda r: Skip(rule, rate=r)),
+    "scaled": lambda rule, n: hs.sampled_from([1.0, 2.0]).map(lambda v: Scaled(rule, factor=v)),
+    "adversary": lambda rule, n: hs.just(None).map(lambda _: Adversary(rule)),
+    "fatigue": lambda rule, n: _RATES.map(lambda r: Fatigue(rule, rate=r)),
+    "carryover": lambda rule, n: numbers(-1, 1).map(lambda v: Carryover(rule, shift=v)),
+    "just_noticeable": lambda rule, n: hs.sampled_from([0.5, 1.0]).map(lambda v: JustNoticeable(rule, jnd=v)),
+    "sees_clusters": lambda rule, n: hs.just(None).map(lambda _: SeesClusters(rule)),
+    "noisy_clusters": lambda rule, n: _RATES.map(lambda r: NoisyClusters(rule, error=r)),
+    "attribute_bias": lambda rule, n: _per_item(n).map(lambda v: AttributeBias(rule, 0.5, v)),
+    "drift": lambda rule, n: _per_item(n).map(lambda v: Drift(rule, 0.125, v)),
+    "cyclic": lambda rule, n: hs.lists(
+        numbers(-1, 1), min_size=n * (n - 1) // 2, max_size=n * (n - 1) // 2
+    ).map(lambda v: Cyclic(rule, v)),
+    "repeated_selection": lambda rule, n: hs.just(None).map(lambda _: RepeatedSelection(rule)),
+}  # fmt: skip
+
+#: Registered names that :func:`rules` does not draw, and why; a test holds the three tables against the registry.
+NOT_DRAWN: dict[str, str] = {
+    "dpo": "a PBDE with a reference density",
+    "geometric": "a PBDE with a reference density",
+    "length_normalised": "a PBDE with the items' column 'length'",
+    "length_bias": "an attribute bias on the items' column 'length'",
+    "myopic_discount": "needs items with a column 'steps'",
+}
+
+_PAIRS_ONLY = {"rao_kupper", "bpref", "graded_pairs"}
+_UNGRADED = frozenset({"choice", "ranking", "top", "best-worst"})
+
+
+def _defines(kind: str) -> frozenset[str]:
+    """Kinds of answers that every drawn instance of a registered rule defines."""
+    return _UNGRADED if kind == "spammer" else frozenset(ENTRIES["rule"][kind].constructor().kinds)
 
 
 @hs.composite
-def annotators(draw: Any, over: Items, feedback: str | None = None) -> Annotator:
-    """One kind of annotator on ``over``."""
-    return Annotator(draw(utilities(over)), draw(rules(feedback)))
+def rules(
+    draw: Any,
+    feedback: str | None = None,
+    n: int | None = None,
+    menu_size: int = 3,
+    habits: bool = True,
+    exact: bool = True,
+) -> Rule:
+    """Registered choice rules that define a kind of answer, plain or with one habit; they shrink towards ``Luce()``.
+
+    Args:
+        feedback: kind of answers; ``None`` for rules that define every kind without grades.
+        n: number of items, for rules and habits that hold a number per item (without it they are left out).
+        menu_size: largest menu; laws of pairs are drawn only for 2.
+        habits: also rules with a habit around them.
+        exact: leave out rules whose probabilities come from quadrature (Thurstone), exact to about 1e-9 only.
+
+    Example:
+        >>> from hypothesis import find
+        >>> find(rules("ranking"), lambda rule: True)
+        Luce(temperature=1)
+    """
+    wanted = _UNGRADED if feedback is None else frozenset({feedback})
+    drawn = {
+        kind: make
+        for kind, make in RULES.items()
+        if wanted <= _defines(kind)
+        and (menu_size == 2 or kind not in _PAIRS_ONLY)
+        and (n is not None or not callable(make))
+        and not (exact and kind == "thurstone")
+    }
+    make = drawn[draw(hs.sampled_from(list(drawn)))]
+    rule = draw(make(n) if callable(make) else make)
+    if not habits or not draw(hs.booleans()):
+        return rule
+    name = draw(hs.sampled_from([h for h in HABITS if _may_wrap(h, rule, wanted, n, menu_size)]))
+    wrapped = draw(HABITS[name](rule, n))
+    return wrapped if wanted <= wrapped.kinds else rule
+
+
+def _may_wrap(habit: str, rule: Rule, wanted: frozenset[str], n: int | None, menu_size: int) -> bool:
+    """Whether a habit around ``rule`` defines what is wanted."""
+    if habit in _PER_ITEM_HABITS and n is None:
+        return False
+    if habit == "repeated_selection":
+        return wanted == {"ranking"} and "choice" in rule.kinds and not rule.ties
+    if habit == "just_noticeable":
+        return wanted <= {"choice"}
+    return not (wanted & {"rating"}) or habit in ("lapse", "skip", "scaled", "fatigue")
+
+
+_PER_ITEM_HABITS = {"attribute_bias", "drift", "cyclic"}
+
+
+@hs.composite
+def annotators(draw: Any, over: Items, feedback: str | None = None, menu_size: int = 3) -> Annotator:
+    """One kind of annotator on ``over``: a utility, and a rule that defines ``feedback`` (every ungraded kind)."""
+    return Annotator(draw(utilities(over)), draw(rules(feedback, over.n, menu_size)))
 
 
 @hs.composite
 def populations(
-    draw: Any, over: Items, kind: str = "any", max_types: int = 3, feedback: str | None = None
+    draw: Any, over: Items, kind: str = "any", max_types: int = 3, feedback: str | None = None, menu_size: int = 3
 ) -> Population:
-    """Populations on ``over``: ``kind`` is ``"annotator"``, ``"mixture"`` or ``"any"``."""
+    """Populations on ``over``: ``kind`` is ``"annotator"``, ``"mixture"`` or ``"any"``; rules as in :func:`rules`."""
     if kind not in ("annotator", "mixture", "any"):
         raise ArgumentError(f"populations(kind={kind!r}): annotator, mixture or any")
     k = 1 if kind == "annotator" else draw(hs.integers(2 if kind == "mixture" else 1, max_types))
     if k == 1:
-        return draw(annotators(over, feedback))
-    return Mixture([draw(annotators(over, feedback)) for _ in range(k)], draw(weights(k)))
+        return draw(annotators(over, feedback, menu_size))
+    return Mixture([draw(annotators(over, feedback, menu_size)) for _ in range(k)], draw(weights(k)))
 
 
 @hs.composite
@@ -147,18 +286,29 @@ def designs(draw: Any, over: Items | None = None, feedback: Any = None, max_ques
 
 
 @hs.composite
-def preference_data(draw: Any, shape: str = "any", feedback: str = "choice", max_n: int = 5, max_rows: int = 12):
+def preference_data(
+    draw: Any, shape: str = "any", feedback: str = "choice", max_n: int = 5, max_rows: int = 12
+) -> PreferenceData:
     """Preference data.
 
     Args:
-        shape: ``"identified"`` (pairs: the win graph is strongly connected, every item beats and loses around a cycle),
-            ``"unidentified"`` (an item that never loses), ``"degenerate"`` (one row, or only skips), or ``"any"``.
-        feedback: kind of answers; ``"identified"`` and ``"unidentified"`` are shapes of every kind that ranks a winner.
+        shape: ``"identified"`` (the graph of wins is strongly connected: every item beats the next one around a cycle,
+            so Luce's maximum-likelihood estimate exists), ``"unidentified"`` (item 0 never loses: it does not),
+            ``"degenerate"`` (one row, or nothing but skips), or ``"any"``.
+        feedback: ``choice``, ``ranking``, ``top``, ``best-worst`` or ``rating``; every shape exists for each.
         max_n: most items.
         max_rows: most free rows beyond those that the shape needs.
+
+    Example:
+        >>> from hypothesis import find
+        >>> from annosim.checks.minimal import as_code
+        >>> as_code(find(preference_data(shape="identified"), lambda data: True))
+        "PreferenceData(Items(n=2), menu=[[0, 1], [1, 0]], answer=[0, 0], feedback='choice')"
     """
     if shape not in SHAPES:
         raise ArgumentError(f"preference_data(shape={shape!r}): {', '.join(SHAPES)}")
+    if feedback not in KINDS:
+        raise ArgumentError(f"preference_data(feedback={feedback!r}): {', '.join(KINDS)}")
     over = draw(items(max_n=max_n))
     k = 2 if feedback in ("choice", "rating") else min(3, over.n)
     menus: list[tuple[int, ...]] = []
@@ -179,17 +329,25 @@ def preference_data(draw: Any, shape: str = "any", feedback: str = "choice", max
             order = (first, *[p for p in order if p != first])
         menus.append(menu)
         orders.append(order)
-    answer: Any
-    if feedback == "choice":
-        answer = [order[0] for order in orders]
-    elif feedback == "best-worst":
-        answer = [(order[0], order[-1]) for order in orders]
-    else:
-        answer = orders
+    answer = _encoded(orders, feedback, k)
+    if shape == "degenerate" and draw(hs.booleans()):
+        answer = np.full_like(answer, -1)
     per = draw(hs.integers(1, 3))
+    kind = Feedback(feedback, grades=max(k, 2)) if feedback == "rating" else feedback
+    kind = Feedback("top", depth=k) if feedback == "top" else kind
     return PreferenceData(
-        over, menus, answer, feedback=feedback, annotator=np.arange(len(menus)) // per if per > 1 else None
+        over, menus, answer, feedback=kind, annotator=np.arange(len(menus)) // per if per > 1 else None
     )
+
+
+def _encoded(orders: list[tuple[int, ...]], feedback: str, k: int) -> np.ndarray:
+    """Answers of a kind that say what the orders (display positions, best first) say."""
+    order = np.array(orders)
+    if feedback == "choice":
+        return order[:, 0]
+    if feedback == "best-worst":
+        return order[:, [0, -1]]
+    return k - 1 - np.argsort(order, axis=1) if feedback == "rating" else order
 
 
 def rankings(max_n: int = 5, shape: str = "any") -> hs.SearchStrategy[PreferenceData]:

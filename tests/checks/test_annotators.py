@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import find
 
 import annosim as an
 from annosim.checks import check_population, check_rule
+from annosim.checks import strategies as st
 from annosim.rules.base import Answer
 from annosim.rules.habits import Lapse, PositionBias
 
@@ -18,6 +20,37 @@ from annosim.rules.habits import Lapse, PositionBias
 def test_our_rules_pass(rule):
     report = check_rule(rule, draws=4000)
     assert len(report) >= 6 and report.passed, report.failed
+
+
+@pytest.mark.parametrize("name", [*st.RULES, *st.HABITS])
+def test_every_registered_rule_and_habit_passes(name):
+    make = st.HABITS[name](an.Luce(), 3) if name in st.HABITS else st.RULES[name]
+    rule = find(make(3) if callable(make) else make, lambda rule: True)
+    report = check_rule(rule, draws=1000)
+    assert report.passed, report.failed
+    assert len(report) > 6
+
+
+def test_a_rule_without_a_law_does_not_pass_by_silence():
+    class Nothing(an.Luce):
+        kinds = frozenset({"choice"})
+
+        def log_prob(self, scores, answer, view):
+            raise an.errors.ArgumentError("not yet written")
+
+    report = check_rule(Nothing(), draws=100)
+    assert not report.passed and "none for choice" in report["defines_its_kinds"].evidence
+
+
+def test_whatever_a_rule_raises_is_a_finding():
+    class Crashes(an.Luce):
+        kinds = frozenset({"choice"})
+
+        def sample(self, scores, view, address):
+            raise KeyError("no such column")
+
+    report = check_rule(Crashes(), draws=100)
+    assert "KeyError" in report["sample_follows_table[choice]"].evidence
 
 
 def test_a_mixture_passes():
