@@ -110,6 +110,15 @@ class SequenceReward(Utility):
 
     Raises:
         ArgumentError: more than one logit a sequence.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> class Last(nn.Module):
+        ...     def forward(self, input_ids, attention_mask):
+        ...         last = input_ids.gather(1, attention_mask.sum(1, keepdim=True) - 1)
+        ...         return SimpleNamespace(logits=last.float())
+        >>> SequenceReward(Last())(Items(tokens=[[1, 2], [3, -1]])).tolist()
+        [2.0, 3.0]
     """
 
     local = True

@@ -117,13 +117,15 @@ class NLL(Objective):
             raise ArgumentError(f"NLL(label_smoothing={self.label_smoothing}): a number from 0 to below 0.5")
         object.__setattr__(self, "likelihood", self.label_smoothing == 0)
 
-    def row_losses(self, rule, scores, answer, view, columns):
+    def row_losses(
+        self, rule: Rule, scores: torch.Tensor, answer: Answer, view: View, columns: dict[str, torch.Tensor]
+    ) -> torch.Tensor:
         """``-log P(answer)``, ``(..., rows)``."""
         if self.label_smoothing == 0:
             return -rule.log_prob(scores, answer, view)
         return self.loss_of_logit(chosen_logit(rule, scores, answer, view, "NLL(label_smoothing=)"))
 
-    def loss_of_logit(self, h, q=None):
+    def loss_of_logit(self, h: torch.Tensor, q: torch.Tensor | None = None) -> torch.Tensor:
         """Softplus of ``-h``, smoothed."""
         e = self.label_smoothing
         return -(1 - e) * logsigmoid(h) - e * logsigmoid(-h) if e else -logsigmoid(h)
@@ -148,11 +150,13 @@ class IPO(Objective):
     def __post_init__(self) -> None:
         check_value("IPO(tau=)", self.tau, "positive")
 
-    def row_losses(self, rule, scores, answer, view, columns):
+    def row_losses(
+        self, rule: Rule, scores: torch.Tensor, answer: Answer, view: View, columns: dict[str, torch.Tensor]
+    ) -> torch.Tensor:
         """Squared distance of the logit from its target, ``(..., rows)``."""
         return self.loss_of_logit(chosen_logit(rule, scores, answer, view, "IPO"))
 
-    def loss_of_logit(self, h, q=None):
+    def loss_of_logit(self, h: torch.Tensor, q: torch.Tensor | None = None) -> torch.Tensor:
         """``(h - 1 / (2 tau))^2``."""
         return (h - 1 / (2 * self.tau)) ** 2
 
@@ -174,11 +178,13 @@ class SLiC(Objective):
     def __post_init__(self) -> None:
         check_value("SLiC(delta=)", self.delta, "nonnegative")
 
-    def row_losses(self, rule, scores, answer, view, columns):
+    def row_losses(
+        self, rule: Rule, scores: torch.Tensor, answer: Answer, view: View, columns: dict[str, torch.Tensor]
+    ) -> torch.Tensor:
         """Hinge of the logit, ``(..., rows)``."""
         return self.loss_of_logit(chosen_logit(rule, scores, answer, view, "SLiC"))
 
-    def loss_of_logit(self, h, q=None):
+    def loss_of_logit(self, h: torch.Tensor, q: torch.Tensor | None = None) -> torch.Tensor:
         """``max(0, delta - h)``."""
         return torch.relu(self.delta - h)
 
@@ -226,7 +232,9 @@ class Margin(Objective):
         """The column of judgements."""
         return () if self.kind == "constant" else (self.column,)
 
-    def row_losses(self, rule, scores, answer, view, columns):
+    def row_losses(
+        self, rule: Rule, scores: torch.Tensor, answer: Answer, view: View, columns: dict[str, torch.Tensor]
+    ) -> torch.Tensor:
         """``-log sigmoid(h - m)``, ``(..., rows)``."""
         h = chosen_logit(rule, scores, answer, view, "Margin")
         if self.kind == "constant":
@@ -243,7 +251,7 @@ class Margin(Objective):
         size: Any = abs(2 * q - 1)  # type: ignore[operator]
         return self.alpha * size * (1 if self.kind == "unsigned" else -1)
 
-    def loss_of_logit(self, h, q=None):
+    def loss_of_logit(self, h: torch.Tensor, q: torch.Tensor | None = None) -> torch.Tensor:
         """``-log sigmoid(h - m)``."""
         return -logsigmoid(h - self.margin(q))
 
@@ -268,14 +276,18 @@ class SoftLabels(Objective):
         """The column of shares."""
         return (self.column,)
 
-    def row_losses(self, rule, scores, answer, view, columns):
+    def row_losses(
+        self, rule: Rule, scores: torch.Tensor, answer: Answer, view: View, columns: dict[str, torch.Tensor]
+    ) -> torch.Tensor:
         """Cross-entropy with the share, ``(..., rows)``; the recorded answers play no part."""
         h = pair_logit(rule, scores, view, "SoftLabels")
         q = columns[self.column].to(h.dtype)
-        return -q * logsigmoid(h) - (1 - q) * logsigmoid(-h)
+        return self.loss_of_logit(h, q)
 
-    def loss_of_logit(self, h, q=None):
+    def loss_of_logit(self, h: torch.Tensor, q: torch.Tensor | None = None) -> torch.Tensor:
         """Cross-entropy of the logit with the share that agrees with the recorded answer."""
+        if q is None:
+            raise ArgumentError("SoftLabels: the share that agrees with the answer is needed")
         return -q * logsigmoid(h) - (1 - q) * logsigmoid(-h)
 
 

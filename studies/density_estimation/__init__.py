@@ -43,7 +43,8 @@ def cells(networks, slic_networks, exact_points, network_points, mixture_points,
             if (delta, weight) in [tuple(pair) for pair in slic_networks]:
                 yield Cell(
                     slic.slic_network, {**which, **shape, "points": slic_points},
-                    name=f"E5 delta {delta:g}, KL {weight:g} network", replicates=replicates, needs={"pretrained": begin},
+                    name=f"E5 delta {delta:g}, KL {weight:g} network", replicates=replicates,
+                    needs={"pretrained": begin},
                 )  # fmt: skip
     yield Cell(two.one_model_exact, {"points": exact_points}, name="E7 exact")
     yield Cell(two.one_model_network, shape, name="E7 network", replicates=replicates, needs={"pretrained": begin})

@@ -1,0 +1,61 @@
+"""The misspecification matrix and the language study: their pieces at small sizes."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from annosim.study import load_study
+from annosim.study.datapath import missing_reason
+
+STUDIES = Path(__file__).parents[2] / "studies"
+
+
+def pieces(name):
+    study = load_study(STUDIES / f"{name}.py")
+    return study, sys.modules[f"annosim_study_{name}"]
+
+
+@pytest.mark.parametrize("name", ["misspecification", "density_estimation_language"])
+@pytest.mark.parametrize("preset", ["quick", "paper"])
+def test_every_preset_plans_its_cells_and_statements(name, preset):
+    study, _ = pieces(name)
+    assert study.plan(preset)
+    assert len(study.statements(preset)) >= 6
+
+
+@pytest.mark.parametrize("who", ["Luce", "ties (Rao-Kupper)", "annotator mixture"])
+def test_a_row_of_the_matrix_has_a_number_or_a_reason_for_every_learner(who):
+    _, matrix = pieces("misspecification")
+    rows = matrix.row(who, pairs=2**11, seed=0)
+    assert [r["learner"] for r in rows] == list(matrix.LEARNERS)
+    for found in rows:
+        for level in ("infinite", "finite"):
+            assert np.isfinite(found[level]) or "Error" in found[f"{level}_status"]
+    by_name = {r["learner"]: r["infinite"] for r in rows}
+    if who in by_name:
+        assert by_name[who] < 1e-4
+
+
+@pytest.mark.parametrize(("kind", "modes"), [("density", 2), ("annotators", 1)])
+def test_the_exact_surrogate_has_the_modes_of_the_paper(kind, modes):
+    _, language = pieces("density_estimation_language")
+    found = language.lengths_only(kind, longest=60, spread=0.25, beta=4e-5)
+    assert found["modes"] == modes
+    if kind == "density":
+        assert found["modes_at"] == "[10, 44]"
+
+
+@pytest.mark.skipif(
+    missing_reason("tinyshakespeare.txt") is not None, reason=missing_reason("tinyshakespeare.txt") or ""
+)
+def test_the_language_pipeline_runs_from_the_corpus_to_adapted_lengths():
+    _, language = pieces("density_estimation_language")
+    shape = {"vocabulary": 50, "width": 16, "layers": 1, "heads": 2, "length": 12}
+    found = language.models(shape, 5, 9, steps=6, batch=8, rate=1e-2, seed=0, device="cpu")
+    rows = language.preferences(shape, 5, 9, 60, found, seed=1, device="cpu")
+    assert len(rows) == 18
+    assert all(r["preference"] > 0.5 for r in rows if not r["normalised"] and r["first"] == "short")
+    adapted = language.adapt("annotators", shape, 32, 3, 8, 1e-3, 4e-5, 40, found, seed=2, device="cpu")
+    assert adapted["count"].sum() == 40
