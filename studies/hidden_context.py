@@ -266,7 +266,7 @@ STUDY = Study(
     "Hidden Context in RLHF (2312.08358, ICLR 2024)",
     presets={
         "quick": Preset(0.25, {"worlds": 20, "replicates": 4, "n": 21, "votes": [500, 4000]}),
-        "paper": Preset(2, {"worlds": 200, "replicates": 20, "n": 51, "votes": [500, 4000, 32_000]}),
+        "paper": Preset(5, {"worlds": 200, "replicates": 20, "n": 51, "votes": [500, 4000, 32_000]}),
     },
     cells=cells,
     claims=claims,

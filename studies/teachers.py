@@ -269,7 +269,7 @@ STUDY = Study(
     "2021 datasets and benchmarks); here the reward alone, no agent is trained",
     presets={
         "quick": Preset(0.4, {"pairs": [100, 300, 1000], "replicates": 12}),
-        "paper": Preset(3, {"pairs": [50, 100, 200, 500, 1000, 5000, 20_000], "replicates": 50}),
+        "paper": Preset(5, {"pairs": [50, 100, 200, 500, 1000, 5000, 20_000], "replicates": 50}),
     },
     cells=cells,
     claims=claims,
