@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from annosim.errors import ArgumentError, TooLargeError
-from annosim.feedback import Feedback
+from annosim.feedback import Feedback, filled_places
 from annosim.items import Items
 from annosim.random import Address
 from annosim.utilities import as_log_density
@@ -112,6 +112,7 @@ class Design:
             self._check_sizes()
 
     num_questions: int = field(init=False, default=0)
+    filled: tuple[tuple[int, ...], ...] = field(init=False, default=(), repr=False)
     log_proposal: torch.Tensor | None = field(init=False, default=None, repr=False)
     prompt_ids: torch.Tensor = field(init=False, repr=False)
     prompt_probability: torch.Tensor = field(init=False, repr=False)
@@ -132,6 +133,7 @@ class Design:
             row = int(torch.nonzero((prompts != prompts[:, :1]).any(-1))[0])
             raise ArgumentError(f"Design(menus=): menu {row} mixes items of different prompts; menus stay inside one")
         put("menus", tensor)
+        put("filled", filled_places(menus))
         put("menu_size", menus.shape[1])
         weights = np.full(len(menus), 1 / len(menus)) if self.menu_weights is None else self.menu_weights
         weights = torch.as_tensor(np.asarray(weights), dtype=torch.float64)

@@ -27,7 +27,7 @@ import numpy as np
 
 from annosim.errors import ArgumentError
 
-__all__ = ["KINDS", "AnswerSpace", "Feedback"]
+__all__ = ["KINDS", "AnswerSpace", "Feedback", "filled_places"]
 
 KINDS = ("choice", "ranking", "top", "best-worst", "rating")
 
@@ -102,13 +102,32 @@ class Feedback:
             return len(self.answers(k, ties=True)) if k <= 8 else 10**12
         return math.perm(k, depth)
 
-    def answers(self, k: int, ties: bool = False, skips: bool = False) -> AnswerSpace:
-        """All answers to a menu of ``k``, in lexicographic order; a skip comes last."""
-        return _answers(self, int(k), bool(ties), bool(skips))
+    def answers(
+        self, k: int, ties: bool = False, skips: bool = False, filled: tuple[tuple[int, ...], ...] = ()
+    ) -> AnswerSpace:
+        """All answers to a menu of ``k``, in lexicographic order; a skip comes last.
+
+        Args:
+            filled: from :func:`filled_places`: where menus with empty places are filled. The shorter rankings and
+                ratings that they allow stand behind those of a full menu.
+        """
+        return _answers(self, int(k), bool(ties), bool(skips), filled)
+
+
+def filled_places(menu: np.ndarray) -> tuple[tuple[int, ...], ...]:
+    """Which places are filled, once for each pattern among the menus ``(rows, k)`` that have empty places (-1).
+
+    Example:
+        >>> filled_places(np.array([[0, 1, 2], [4, 2, -1], [1, 0, -1]]))
+        ((0, 1),)
+    """
+    full = np.asarray(menu) >= 0
+    some = full[~full.all(-1)]
+    return tuple(tuple(np.flatnonzero(row).tolist()) for row in np.unique(some, axis=0))
 
 
 @lru_cache(maxsize=256)
-def _answers(feedback: Feedback, k: int, ties: bool, skips: bool) -> AnswerSpace:
+def _answers(feedback: Feedback, k: int, ties: bool, skips: bool, filled: tuple[tuple[int, ...], ...]) -> AnswerSpace:
     tied: list[list[bool]] | None = None
     if feedback.kind == "choice" and not ties:
         rows = [[i] for i in range(k)]
@@ -134,6 +153,8 @@ def _answers(feedback: Feedback, k: int, ties: bool, skips: bool) -> AnswerSpace
                 rows.append(flat + [-1] * (k - len(flat)))
                 tied.append((marks + [False] * k)[: k - 1])
     width = feedback.width(k, ties)
+    if feedback.kind in ("ranking", "top", "rating"):
+        _add_shorter(feedback, k, filled, rows, tied)
     if skips:
         rows = rows + [[-1] * width]
         tied = None if tied is None else tied + [[False] * (k - 1)]
@@ -141,6 +162,25 @@ def _answers(feedback: Feedback, k: int, ties: bool, skips: bool) -> AnswerSpace
     answer.setflags(write=False)
     marks_array = None if tied is None else np.array(tied, dtype=bool).reshape(len(rows), k - 1)
     return AnswerSpace(answer, marks_array)
+
+
+def _add_shorter(feedback: Feedback, k: int, filled: tuple, rows: list, tied: list | None) -> None:
+    """Append the answers to menus with empty places that no full menu allows."""
+    known = {(*row, *mark) for row, mark in zip(rows, tied or [()] * len(rows), strict=True)}
+    for places in filled:
+        short = feedback.answers(len(places), tied is not None)
+        marks = [[]] * len(short) if short.tied is None else short.tied.tolist()
+        for row, mark in zip(short.answer.tolist(), marks, strict=True):
+            if feedback.kind == "rating":
+                wide = [row[places.index(j)] if j in places else -1 for j in range(k)]
+            else:
+                wide = [places[p] if p >= 0 else -1 for p in row] + [-1] * (k - len(places))
+            wide_mark = [] if tied is None else [*mark, *[False] * (k - 1 - len(mark))]
+            if (*wide, *wide_mark) not in known:
+                known.add((*wide, *wide_mark))
+                rows.append(wide)
+                if tied is not None:
+                    tied.append(wide_mark)
 
 
 def _weak_orders(rest: tuple[int, ...], depth: int):

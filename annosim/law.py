@@ -259,7 +259,8 @@ def answer_space(population: Population, design: Design) -> AnswerSpace:
             f"a menu of {design.menu_size} has {count:.3g} {design.feedback.kind} answers; use smaller menus or "
             'feedback="top" with a small depth'
         )
-    return design.feedback.answers(design.menu_size, any(r.ties for r in rules), any(r.skips for r in rules))
+    ties, skips = any(r.ties for r in rules), any(r.skips for r in rules)
+    return design.feedback.answers(design.menu_size, ties, skips, design.filled)
 
 
 def _component_table(component, design: Design, menu, space: AnswerSpace, order: int, previous: int | None):

@@ -322,8 +322,8 @@ class DirichletTastes(RandomTastes):
 
     def __init__(self, prototypes: Sequence[Utility], concentration: Any, rule: Rule, **settings: Any):
         prototypes = list(prototypes)
-        if len(prototypes) < 2:
-            raise ArgumentError("DirichletTastes(prototypes=): at least two utilities")
+        if len(prototypes) < 2 or not all(isinstance(u, Utility) for u in prototypes):
+            raise ArgumentError("DirichletTastes(prototypes=): at least two utilities, for example an.Tabular([0, 1])")
         settings.setdefault("quadrature", "sobol")  # a gamma is far from a polynomial in its normal coordinate
         super().__init__(rule, len(prototypes), **settings)
         self.prototypes = nn.ModuleList(prototypes)

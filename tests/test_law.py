@@ -90,3 +90,15 @@ def test_the_law_is_differentiable_in_every_free_number():
         slope = (people.at(up, lambda p: an.law(p, design).probabilities)
                  - people.at(down, lambda p: an.law(p, design).probabilities)) / (2 * step)  # fmt: skip
         assert torch.allclose(jac[:, i], slope.detach(), atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", [{"feedback": "ranking"}, {"feedback": "top", "depth": 3}, {"feedback": "rating"}])
+def test_empty_places_leave_no_probability_behind(kind):
+    rule = an.OrderedLogit() if kind["feedback"] == "rating" else an.Luce()
+    people = an.Annotator(an.Tabular([0.0, 1.0, 2.0, 0.5]), rule)
+    design = an.Design(an.Items(n=4), menus=[[0, 1, 2, 3], [0, 1, 2, -1], [2, 3, -1, -1], [2, -1, 1, -1]], **kind)
+    exact = an.law(people, design)
+    assert float(exact.probabilities.sum()) == pytest.approx(1, abs=1e-12)
+    drawn = an.simulate(people, design, seed=0)
+    assert (np.asarray(drawn.answer) >= 0).sum() == (np.minimum((drawn.menu >= 0).sum(-1), kind.get("depth", 4))).sum()
+    assert exact.as_data().rows > 0  # the data check every answer against its menu

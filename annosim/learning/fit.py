@@ -84,6 +84,7 @@ def fit(
     _check_numbers(starts, tolerance, max_iterations)
     if not model.num_free():
         raise NothingFreeError("fit: nothing is free in this model; leave a utility or the weights free")
+    check_gradients(model)
     load_solvers()
     if data.replicates is not None:
         from annosim.learning.batched import fit_replicates
@@ -117,6 +118,21 @@ def finish(problem: Problem, name: str, solution: Solution) -> Fit:
             stacklevel=3,
         )
     return result
+
+
+def check_gradients(model: Population) -> None:
+    """Refuse free utilities under a rule that sees their order at most: the likelihood is flat wherever one starts.
+
+    Raises:
+        ArgumentError: names the rule and the remedies.
+    """
+    for leaf in model.leaves():
+        own = {id(p) for p in leaf.rule.parameters()}
+        if leaf.rule.ordinal and any(p.requires_grad and id(p) not in own for p in leaf.parameters()):
+            raise ArgumentError(
+                f"fit: {leaf.rule!r} sees at most the order of the utilities, so that the likelihood is flat in them; "
+                "fix the utility, an.Tabular(an.fixed([...])), or fit a rule with a scale such as an.Luce()"
+            )
 
 
 def load_solvers() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from annosim.errors import AnswerKindError
-from annosim.feedback import Feedback
+from annosim.feedback import Feedback, filled_places
 from annosim.random import Address
 from annosim.rules.base import Answer, Rule, View
 from annosim.rules.luce import Luce
@@ -156,14 +156,18 @@ def sample_uniform(view: View, ties: bool, address: Address, scores: torch.Tenso
     flat = torch.where(view.menu >= 0, 0.0, -torch.inf).double().to(device)
     if view.feedback.kind == "rating":
         u = torch.as_tensor(address.uniform("habit", view.k), device=device)
-        return Answer((u * int(view.feedback.grades or 2)).long())
+        return Answer(torch.where(view.menu.to(device) >= 0, (u * int(view.feedback.grades or 2)).long(), -1))
     if not ties:
         return Luce().sample(flat, view, address)
-    space = view.feedback.answers(view.k, ties=True)
+    space = view.feedback.answers(view.k, ties=True, filled=filled_places(view.menu.cpu().numpy()))
     position = torch.as_tensor(np.array(space.answer), dtype=torch.long, device=device)
     tied = torch.as_tensor(np.array(space.tied), device=device)
     padded = torch.cat([view.menu >= 0, torch.ones_like(view.menu[:, :1], dtype=torch.bool)], -1).to(device)
-    cdf = padded[:, position].all(-1).double().cumsum(-1)
+    able = padded[:, position].all(-1)
+    if view.feedback.kind in ("ranking", "top"):
+        there = padded[:, :-1].sum(-1, keepdim=True).clamp_max(view.feedback.depth or view.k)
+        able = able & ((position >= 0).sum(-1) >= there)
+    cdf = able.double().cumsum(-1)
     draw = torch.as_tensor(address.uniform53("habit", 1), device=device) * cdf[:, -1:]
     pick = torch.searchsorted(cdf, draw, right=True).squeeze(-1).clamp_max(len(space) - 1)
     return Answer(position[pick], tied[pick])

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from annosim.errors import AnswerKindError
-from annosim.feedback import AnswerSpace, Feedback
+from annosim.feedback import AnswerSpace, Feedback, filled_places
 from annosim.items import Items
 from annosim.parameters import Model
 from annosim.populations import describe
@@ -101,6 +101,7 @@ class Rule(Model):
         skips: the rule can answer with a skip.
         memory: answers depend on the annotator's previous answers (then a block is enumerated, or refused).
         sequential: answers depend on the place in the annotator's sequence (``view.order``).
+        ordinal: answers depend on the utilities' order at most, so that no gradient leads to them.
 
     Example:
         A rule of one's own needs its log-probabilities; its table and its samples follow from them.
@@ -121,6 +122,7 @@ class Rule(Model):
     skips: bool = False
     memory: bool = False
     sequential: bool = False
+    ordinal: bool = False
 
     def index(self, u: torch.Tensor, items: Items) -> torch.Tensor:
         """What could ever be known of the utilities from answers, ``(..., n) -> (..., n)``; the identity for Luce."""
@@ -150,7 +152,8 @@ class Rule(Model):
 
     def space(self, view: View) -> AnswerSpace:
         """All answers that this rule can give to menus of this size."""
-        return view.feedback.answers(view.k, ties=self.ties, skips=self.skips)
+        filled = filled_places(view.menu.reshape(-1, view.k).cpu().numpy())
+        return view.feedback.answers(view.k, ties=self.ties, skips=self.skips, filled=filled)
 
     def table(self, scores: torch.Tensor, view: View, space: AnswerSpace | None = None) -> torch.Tensor:
         """Exact log-probabilities of every answer in ``space``, ``(..., rows, answers)``.
@@ -170,6 +173,11 @@ class Rule(Model):
         )
         allowed = self._allowed(answer, view).to(scores.device)
         safe = self._safe(answer, space)
+        if bool((view.menu < 0).any()):  # an empty place has score -inf, whose differences have no gradient
+            own = torch.where(
+                allowed, torch.arange(len(space), device=allowed.device), allowed.long().argmax(-1)[:, None]
+            )
+            safe = Answer(safe.position[own], None if safe.tied is None else safe.tied[own])
         out = self.log_prob(scores.unsqueeze(-2), safe, view.expanded())
         return torch.where(allowed, out, -torch.inf)
 
@@ -194,12 +202,13 @@ class Rule(Model):
         """``(rows, answers)``: the answer can be given to the row's menu (pads, ties, skips)."""
         filled = view.menu >= 0
         if view.feedback.kind == "rating":
-            given = (answer.position >= 0).all(-1) | (answer.skipped & self.skips)
-            return given.expand(len(filled), -1) & filled.all(-1, keepdim=True)
+            given = ((answer.position >= 0) == filled.unsqueeze(-2)).all(-1)
+            return given | (answer.skipped & self.skips)
         padded = torch.cat([filled, torch.ones_like(filled[:, :1])], -1)
         on_menu = padded[:, answer.position].all(-1)  # position -1 reads the column of ones
-        if view.feedback.kind == "ranking":
-            on_menu = on_menu & (filled.all(-1, keepdim=True))
+        if view.feedback.kind in ("ranking", "top"):  # as long as the menu and the depth ask
+            given, there = (answer.position >= 0).sum(-1), filled.sum(-1, keepdim=True)
+            on_menu = on_menu & ((given >= there.clamp_max(view.feedback.depth or view.k)) | answer.skipped)
         if answer.tied is not None and not self.ties:
             on_menu = on_menu & ~answer.tied.any(-1)
         return on_menu & ~answer.skipped if not self.skips else on_menu

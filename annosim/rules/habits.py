@@ -60,7 +60,7 @@ class Habit(Rule):
         self.rule = rule
         self.kinds = rule.kinds
         self.ties, self.skips = rule.ties, rule.skips
-        self.memory, self.sequential = rule.memory, rule.sequential
+        self.memory, self.sequential, self.ordinal = rule.memory, rule.sequential, rule.ordinal
         self.level = getattr(rule, "level", -1) + 1
 
     def index(self, u: torch.Tensor, items: Items) -> torch.Tensor:

@@ -36,6 +36,8 @@ class Lexicographic(Stagewise):
         [0.0, 1.0, 0.0]
     """
 
+    ordinal = True
+
     def __init__(self, attributes: Sequence[Any], tolerance: Any = 0.0, signs: Any = None):
         super().__init__()
         if isinstance(attributes, str | int) or len(attributes) < 1:

@@ -77,6 +77,8 @@ class Mallows(Stagewise):
         [8.0, 4.0, 4.0, 2.0, 2.0, 1.0]
     """
 
+    ordinal = True
+
     def __init__(self, phi: Any = None, normalised: Any = None):
         super().__init__()
         if (phi is None) == (normalised is None):
@@ -157,6 +159,8 @@ class Deterministic(Stagewise):
         >>> an.law(people, an.Design(an.Items(n=3), menus=[[0, 1, 2]])).probabilities.round(decimals=4).tolist()
         [0.0, 0.5, 0.5]
     """
+
+    ordinal = True
 
     def stage(self, scores: torch.Tensor, left: torch.Tensor, view: View) -> torch.Tensor:
         """Minus the log of the number of best ones, at the best ones, ``(..., rows, k)``."""

@@ -53,13 +53,15 @@ class OrderedLogit(Tempered):
 
     def log_prob(self, scores: torch.Tensor, answer: Answer, view: View) -> torch.Tensor:
         """Sum over the alternatives of the log-probabilities of their grades, ``(..., rows)``."""
-        return log_grade(scores, answer.position, self._cuts(scores, view)).sum(-1)
+        # an empty place has score -inf and so grade 0 for certain: it adds nothing
+        return log_grade(scores, answer.position.clamp_min(0), self._cuts(scores, view)).sum(-1)
 
     def sample(self, scores: torch.Tensor, view: View, address: Address) -> Answer:
         """The number of cuts below the score plus logistic noise, for each place, ``(rows, k)``."""
         cuts = self._cuts(scores.double(), view)
         u = torch.as_tensor(address.uniform53("answer", scores.shape[-1]), device=scores.device)
-        return Answer((cuts < (scores.double() + torch.logit(u)).unsqueeze(-1)).sum(-1))
+        grade = (cuts < (scores.double() + torch.logit(u)).unsqueeze(-1)).sum(-1)
+        return Answer(torch.where(view.menu.to(grade.device) >= 0, grade, -1))
 
 
 def log_grade(s: torch.Tensor, grade: torch.Tensor, cuts: torch.Tensor) -> torch.Tensor:

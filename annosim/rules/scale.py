@@ -137,6 +137,11 @@ def with_entropy(annotator: Annotator, design: Design, nats: float) -> Annotator
 
 
 def _solve(annotator: Annotator, design: Design, measure: Callable, goal: float, name: str) -> Annotator:
+    if not isinstance(annotator, Annotator):
+        raise ArgumentError(
+            f"{type(annotator).__name__} has no one scale; set it for each of its annotators, an.Annotator(...)"
+        )
+
     def at(log_temperature: float) -> Annotator:
         return rescaled(annotator, math.exp(log_temperature))
 

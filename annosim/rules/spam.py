@@ -31,6 +31,8 @@ class Spammer(Rule):
         [1.0, 0.0]
     """
 
+    ordinal = True
+
     def __init__(self, how: str = "random"):
         super().__init__()
         if how not in ("random", "first", "last", "alternating"):

@@ -83,7 +83,17 @@ RULES = {
 #: what a rule says depends on the side on which an alternative stands
 POSITIONAL = {"lapse_first", "position_bias", "nested", "spammer_first", "spammer_alternating", "carryover"}
 #: habits are tried on fewer kinds of feedback than rules: they hand the kind on
-HABIT_KINDS = {"choice_padded", "pair", "choice3", "ranking3", "top2of4", "best-worst3", "rating2"}
+HABIT_KINDS = {
+    "choice_padded",
+    "ranking_padded",
+    "rating_padded",
+    "pair",
+    "choice3",
+    "ranking3",
+    "top2of4",
+    "best-worst3",
+    "rating2",
+}
 PAIRS_ONLY = {"rao_kupper", "jnd_tie"}
 FEEDBACK = {
     "pair": (Feedback("choice"), 2),
@@ -97,6 +107,9 @@ FEEDBACK = {
     "best-worst4": (Feedback("best-worst"), 4),
     "choice_padded": (Feedback("choice"), -4),
     "top_padded": (Feedback("top", depth=1), -4),
+    "ranking_padded": (Feedback("ranking"), -4),
+    "top2_padded": (Feedback("top", depth=3), -4),
+    "rating_padded": (Feedback("rating", grades=3), -4),
     "best-worst_padded": (Feedback("best-worst"), -4),
     "rating2": (Feedback("rating", grades=3), 2),
     "rating1": (Feedback("rating", grades=5), 1),
@@ -197,13 +210,13 @@ def test_permuting_places_permutes_the_law(name, kind):
     before, space = table_probabilities(rule, U, view)
     shuffle = np.roll(np.arange(k), 1)  # new place j shows what stood at old place shuffle[j]
     _, moved = case(name, kind, menus=view.menu.numpy()[:, shuffle])
-    after, _ = table_probabilities(rule, U, moved)
-    match = permuted_answers(space, shuffle, view.feedback)
+    after, space_after = table_probabilities(rule, U, moved)
+    match = permuted_answers(space, shuffle, view.feedback, space_after)
     assert (before - after[:, match]).abs().max() < 1e-12
 
 
-def permuted_answers(space, shuffle, feedback) -> np.ndarray:
-    """Number of the answer that says the same after the places were shuffled."""
+def permuted_answers(space, shuffle, feedback, into) -> np.ndarray:
+    """Number, within ``into``, of the answer that says the same after the places were shuffled."""
     new_place = np.argsort(shuffle)
 
     def key(answer, tied):
@@ -223,8 +236,10 @@ def permuted_answers(space, shuffle, feedback) -> np.ndarray:
             return [answer[shuffle[j]] for j in range(len(answer))]
         return [new_place[a] if a >= 0 else a for a in answer]
 
+    assert len(into) == len(space)
     ties = [None] * len(space) if space.tied is None else list(space.tied)
-    number = {key(a, t): i for i, (a, t) in enumerate(zip(space.answer, ties, strict=True))}
+    marks = [None] * len(into) if into.tied is None else list(into.tied)
+    number = {key(a, t): i for i, (a, t) in enumerate(zip(into.answer, marks, strict=True))}
     return np.array([number[key(say(a), t)] for a, t in zip(space.answer, ties, strict=True)])
 
 
