@@ -27,7 +27,6 @@ from annosim.utilities import (
     LogDensity,
     Network,
     Tabular,
-    Utility,
     truncated_normal,
 )
 
@@ -168,14 +167,16 @@ def _build_type(table: TypeTable, items: Items, where: str) -> Population:
     for i, habit in enumerate(table.habits):
         spec = dict(habit)
         rule = _call(ENTRIES["habit"], spec, items, f"{where}.habits[{i}]", rule)
-    if table.utility.get("kind") == "random_linear":
-        return _call(TASTES, dict(table.utility), items, f"{where}.utility", rule)
+    if str(table.utility.get("kind")).replace("-", "_").lower() in TASTES:
+        people = _call(TASTES, dict(table.utility), items, f"{where}.utility", rule)
+        _fits(people.nodes, items, f"{where}.utility")
+        return people
     utility = _call(UTILITIES, dict(table.utility), items, f"{where}.utility")
     _fits(utility, items, f"{where}.utility")
     return Annotator(utility, rule)
 
 
-def _fits(utility: Utility, items: Items, where: str) -> None:
+def _fits(utility: Callable[[Items], Any], items: Items, where: str) -> None:
     """A utility that cannot read these items is the scenario's mistake: say under which key."""
     try:
         utility(items)
@@ -187,6 +188,19 @@ def _random_linear(rule: Any, mean: list[float], scale: Any, distribution: Any =
     from annosim.tastes import RandomCoefficients
 
     return RandomCoefficients(mean, scale, rule, distribution=distribution, **more)
+
+
+def _low_rank(rule: Any, loadings: list[list[float]], mean: list[float] | None = None, **more: Any) -> Population:
+    from annosim.tastes import LowRank
+
+    return LowRank(len(loadings) if mean is None else mean, loadings, rule, **more)
+
+
+def _dirichlet(rule: Any, prototypes: list[dict[str, Any]], concentration: Any = 1.0, **more: Any) -> Population:
+    from annosim.tastes import DirichletTastes
+
+    parts = [_call(UTILITIES, dict(table), None, f"prototypes[{i}]") for i, table in enumerate(prototypes)]
+    return DirichletTastes(parts, concentration, rule, **more)
 
 
 def _log_density(energy: dict[str, Any]) -> LogDensity:
@@ -211,7 +225,16 @@ UTILITIES: dict[str, Callable[..., Any]] = {
     "truncated_normal": truncated_normal,
     "density_mixture": _density_mixture,
 }
-TASTES: dict[str, Callable[..., Any]] = {"random_linear": _random_linear}
+TASTES: dict[str, Callable[..., Any]] = {
+    "random_linear": _random_linear,
+    "low_rank": _low_rank,
+    "dirichlet": _dirichlet,
+}
+#: lists of menus by name: menus = "round_robin", or menus = { kind = "sparse_graph", pairs = 12 }
+MENUS = {
+    name: ENTRIES["design"][f"menus.{name}"]
+    for name in ("round_robin", "star", "chain", "sparse_graph", "random_menus")
+}
 DENSITIES = ("truncated_normal", "density_mixture", "log_density")
 
 
@@ -276,18 +299,27 @@ class DesignTable(_Table):
     depth: int | None = None
     grades: int | None = None
     replacement: bool | None = None
-    menus: list[list[int]] | None = None
+    menus: list[list[int]] | str | dict[str, Any] | None = Field(None, union_mode="left_to_right")
     prompt_weights: list[float] | None = None
     proposal: dict[str, Any] | None = None
 
     def build(self, items: Items, where: str) -> Design:
         settings = self.model_dump(exclude={"proposal"})
+        settings["menus"] = self._list_menus(items, where)
         if self.proposal is not None:
             settings["proposal"] = _density(self.proposal, f"{where}.proposal")
         try:
             return Design(items, **settings)
         except AnnosimError as error:
             raise ScenarioError(f"{where}: {error}") from None
+
+    def _list_menus(self, items: Items, where: str) -> Any:
+        if not isinstance(self.menus, str | dict):
+            return self.menus
+        spec = {"kind": self.menus} if isinstance(self.menus, str) else dict(self.menus)
+        if spec.get("kind") in ("round_robin", "random_menus"):
+            spec.setdefault("size", self.menu_size)
+        return _call(MENUS, spec, items, f"{where}.menus", items)
 
 
 class CostTable(_Table):
@@ -440,7 +472,7 @@ def _compared(table: ScenarioTable, items: Items | None) -> list[Design]:
 def _first(error: ValidationError) -> str:
     """The first complaint of pydantic in one line: the key, what is wrong, and close names for an unknown key."""
     one = error.errors()[0]
-    discriminators = {"normal", "grid", "csv", "inline"}
+    discriminators = {"normal", "grid", "csv", "inline", "list[list[int]]"}
     place = [str(p) if not isinstance(p, int) else f"[{p}]" for p in one["loc"] if p not in discriminators]
     key = ".".join(place).replace(".[", "[")
     if one["type"] == "extra_forbidden":

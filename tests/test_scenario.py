@@ -133,3 +133,56 @@ def test_random_coefficients_and_spammers():
     assert float(an.law(scenario.population, scenario.design).probabilities.sum().detach()) == pytest.approx(1.0)
     with pytest.raises(ScenarioError, match=r"population.spammers.*'sideways'"):
         read_scenario(raw | {"population": raw["population"] | {"spammers": {"share": 0.1, "how": "sideways"}}})
+
+
+def small(**tables):
+    population = {"types": [{"utility": {"kind": "tabular", "values": [0.0, 1.0, 2.0]}}]}
+    return {"items": {"kind": "inline", "n": 3}, "population": population, "design": {"annotators": 10}} | tables
+
+
+@pytest.mark.parametrize(
+    "utility",
+    [
+        {"kind": "low_rank", "loadings": [[1.0], [0.0], [-1.0]]},
+        {"kind": "dirichlet", "prototypes": [{"kind": "tabular", "values": [0, 1, 2]}] * 2, "concentration": 0.5},
+    ],
+    ids=lambda u: u["kind"],
+)
+def test_tastes_by_name(utility):
+    made = read_scenario(small(population={"types": [{"utility": utility}]}))
+    assert an.law(made.population, made.design).probabilities.sum().item() == pytest.approx(1, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    "menus, count",
+    [("round_robin", 3), ("star", 2), ("chain", 2), ({"kind": "sparse_graph", "pairs": 3}, 3), ([[0, 1]], 1)],
+    ids=str,
+)
+def test_lists_of_menus_by_name(menus, count):
+    made = read_scenario(small(design={"menus": menus, "questions": "all"}))
+    assert len(made.design.menus) == count == made.design.num_questions
+
+
+@pytest.mark.parametrize(
+    "tables, message",
+    [
+        (
+            {"design": {"menus": "round_robbin"}},
+            "design.menus.kind: 'round_robbin' is unknown; did you mean 'round_robin'",
+        ),
+        ({"design": {"menus": {"kind": "sparse_graph"}}}, "design.menus.pairs: missing"),
+        ({"design": {"menus": {"kind": "sparse_graph", "pairs": 9}}}, "design.menus: sparse_graph"),
+        ({"design": {"menus": [["a"]]}}, "design.menus"),
+        ({"population": {"types": [{"utility": {"kind": "low_rank", "loadings": [[1.0]]}}]}}, "has 1 items"),
+        ({"population": {"types": [{"utility": {"kind": "dirichlet", "prototypes": []}}]}}, "at least two"),
+        (
+            {"population": {"types": [{"utility": {"kind": "random_linear", "mean": [1.0], "scale": 1.0}}]}},
+            "population.types.0..utility",
+        ),
+    ],
+)
+def test_names_that_do_not_fit_are_refused_in_one_line(tables, message):
+    with pytest.raises(ScenarioError, match=message) as caught:
+        read_scenario(small(**tables))
+    assert "\n" not in str(caught.value)
+    print(caught.value)

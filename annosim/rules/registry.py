@@ -103,6 +103,8 @@ _ALL = [
         ("ideal_point", "utilities:IdealPoint", "minus the squared distance to one's ideal (Euclidean)"),
         ("network", "utilities:Network", "a neural network on the features"),
         ("random_linear", "tastes:RandomCoefficients", "weights on the features, drawn once per annotator"),
+        ("low_rank", "tastes:LowRank", "mean utilities plus loadings times each annotator's own coordinates"),
+        ("dirichlet", "tastes:DirichletTastes", "each annotator's own blend of prototypes (tables of utilities)"),
         ("log_density", "utilities:LogDensity", "log of a density over the items"),
         ("density_mixture", "utilities:DensityMixture", "log of a mixture of densities"),
         ("truncated_normal", "utilities:truncated_normal", "log of a normal density on an interval"),
