@@ -145,7 +145,7 @@ _QUICK = {
 _PAPER = _QUICK | {
     "starts": 40, "scales": [0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0], "points": 321, "items": [4, 6, 8, 10],
     "populations": 20, "annotators": [250, 500, 1000, 3000, 10_000], "questions": [1, 2, 5, 20], "replicates": 30,
-    "kinds": ["linear", "tabular", "network"], "bootstrap": 199, "topics": list(range(8)),
+    "kinds": ["linear", "tabular"], "bootstrap": 199, "topics": list(range(8)),
     "ballots": ["preflib/sushi.soc", *[f"scottish_elections/{w}.csv" for w in (
         "orkney_2017_ward1", "fife_2022_ward4", "glasgow_2022_ward20")]], "most_types": 5,
 }  # fmt: skip
