@@ -74,10 +74,11 @@ class BatchedFit(Result):
         if not np.isfinite(self.vectors[r]).all():
             raise NotIdentifiedError(f"replicate {r}: {self.status[r]}")
         problem = replace(self.problem, _data=self.data[r])
+        ended = "schedule" if self.solver == "adam" else "iterations"
         solution = Solution(
             population=self.model.with_parameters(torch.as_tensor(self.vectors[r])),
             log_likelihood=float(self.log_likelihood[r]), converged=bool(self.converged[r]),
-            iterations=int(self.iterations[r]), stopped_by="gradient" if self.converged[r] else "schedule" if self.solver == "adam" else "iterations",
+            iterations=int(self.iterations[r]), stopped_by="gradient" if self.converged[r] else ended,
             gradient_norm=float(self.gradient_norm[r]), why=f"replicate {r} of {len(self)}",
         )  # fmt: skip
         return finish(problem, self.solver, solution)
