@@ -316,7 +316,7 @@ class DesignTable(_Table):
     def _list_menus(self, items: Items, where: str) -> Any:
         if not isinstance(self.menus, str | dict):
             return self.menus
-        spec = {"kind": self.menus} if isinstance(self.menus, str) else dict(self.menus)
+        spec: dict[str, Any] = {"kind": self.menus} if isinstance(self.menus, str) else dict(self.menus)
         if spec.get("kind") in ("round_robin", "random_menus"):
             spec.setdefault("size", self.menu_size)
         return _call(MENUS, spec, items, f"{where}.menus", items)

@@ -113,11 +113,11 @@ def read_winner(
     if winner_is == "item":
         meaning = np.where(said == sides[:, 1], 1.0, meaning)
         meaning = np.where(said == sides[:, 0], 0.0, meaning)
-    accepted = ", ".join(map(repr, words))
+    accepted = [repr(word) for word in words]
 
     def what(row: int) -> str:
-        here = f"{sides[row, 0]!r}, {sides[row, 1]!r}, " if winner_is == "item" else ""
-        return f"{name} {said[row]!r} is unknown; accepted: {here}{accepted}"
+        here = [repr(sides[row, 0]), repr(sides[row, 1])] if winner_is == "item" else []
+        return f"{name} {said[row]!r} is unknown; accepted: {', '.join([*here, *accepted])}"
 
     table.problems.where(np.isnan(meaning), what)
     return np.nan_to_num(meaning, nan=0.0).astype(np.int64)

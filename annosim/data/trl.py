@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from annosim.data.files import Table, factorize
 from annosim.data.pairs import named, pair_meaning
@@ -74,6 +75,10 @@ def read_trl(path: str | os.PathLike[str], annotator: str | None = None, order: 
     if order == "recorded":
         first = table.number("chosen_position", "order", whole=True).astype(np.int64)
         table.problems.where((first < 0) | (first > 1), lambda r: f"chosen_position {first[r]} is neither 0 nor 1")
+    if "margin" in table.frame:
+        margin = table.frame["margin"]
+        text = (pd.to_numeric(margin, errors="coerce").isna() & margin.notna()).to_numpy()
+        table.problems.where(text, lambda r: f"margin {margin.iloc[r]!r} is not a number")
     table.problems.report("give every row a prompt, a chosen and a rejected response")
     used = ["prompt", "chosen", "rejected", annotator, "chosen_position" if order == "recorded" else None]
     items, ids, context, prompts = _responses(prompt, [chosen, rejected])

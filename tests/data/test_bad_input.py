@@ -223,7 +223,7 @@ def test_arena_records(tmp_path):
 
 def test_crowdkit_labels(tmp_path):
     path = write(tmp_path, "worker,left,right,label\nw,a,b,a\nw,a,b,tie\n")
-    refused(RowsError, lambda: an.read_crowdkit(path), "line 3: label 'tie' is unknown; accepted: 'a', 'b'")
+    refused(RowsError, lambda: an.read_crowdkit(path), "line 3: label 'tie' is unknown; accepted: 'a', 'b'. Remedy")
 
 
 def test_long_situations(tmp_path):
@@ -240,6 +240,9 @@ def test_kto_and_trl_rows(tmp_path):
     text = '{"prompt": "p", "chosen": "c", "rejected": null}\n{"prompt": "p", "chosen": ["c"], "rejected": "d"}\n'
     error = refused(RowsError, lambda: an.read_trl(write(tmp_path, text, "t.jsonl")))
     assert [line for line, _ in error.problems] == [1, 2]
+    pair = '{"prompt": "p", "chosen": "c", "rejected": "d", "margin": %s}\n'
+    text = pair % "1.5" + pair % "null" + pair % '"large"'
+    refused(RowsError, lambda: an.read_trl(write(tmp_path, text, "m.jsonl")), "line 3: margin 'large' is not a number")
 
 
 def test_choix_entries():
