@@ -14,9 +14,21 @@ import numpy as np
 
 from annosim.checks.estimator import Estimator, as_estimator
 from annosim.data.preferences import PreferenceData
-from annosim.errors import CheckError, MissingDependencyError
+from annosim.errors import ArgumentError, CheckError, MissingDependencyError
 
-__all__ = ["ADAPTERS", "annosim", "choix", "crowdkit", "evalica", "load", "plain", "sklearn"]
+__all__ = [
+    "ADAPTERS",
+    "annosim",
+    "arrays",
+    "choix",
+    "crowdkit",
+    "evalica",
+    "frame",
+    "load",
+    "plain",
+    "sklearn",
+    "tuples",
+]
 
 
 def choix(
@@ -25,7 +37,9 @@ def choix(
     """An algorithm of choix: ``f(n_items, data, **settings) -> params``.
 
     Pairs are ``(winner, loser)`` tuples, rankings tuples of items, choices ``(winner, others)``; the kind is read from
-    the function's name (``ilsr_rankings``) unless given. ``ep_pairwise`` returns ``(mean, covariance)``.
+    the function's name (``ilsr_rankings``) unless given. ``ep_pairwise`` returns ``(mean, covariance)``. Declared with
+    their tags: ``alpha`` above zero (the default of the ``opt_`` functions) is a penalty, and Luce spectral ranking in
+    one step, rank centrality, and a penalised chain do not maximise a likelihood.
 
     Example:
         >>> import choix as peer
@@ -40,8 +54,10 @@ def choix(
         return out[0] if isinstance(out, tuple) else out
 
     declared = set(tags)
-    if settings.get("alpha"):
+    if settings.get("alpha", 1.0 if name.startswith("opt_") else 0.0):
         declared.add("regularised")
+    if name.startswith(("lsr_", "rank_centrality")) or (name.startswith("ilsr_") and "regularised" in declared):
+        declared.add("spectral")
     return as_estimator(run, kind, declared, name=_label("choix", name, settings), version=_version("choix"))
 
 
@@ -94,7 +110,8 @@ def crowdkit(
 ) -> Estimator:
     """An aggregation class of crowd-kit: ``cls(**settings).fit_predict(frame with worker, left, right, label)``.
 
-    Its scores are worths: their logarithm is the utility.
+    Scores of BradleyTerry are worths: their logarithm is the utility. NoisyBradleyTerry returns the logistic function of
+    its utilities.
     """
     name = getattr(cls, "__name__", "class")
 
@@ -107,9 +124,9 @@ def crowdkit(
         frame = pd.DataFrame({
             "worker": np.asarray(data.annotator_ids), "left": menu[:, 0], "right": menu[:, 1], "label": label,
         })  # fmt: skip
-        scores = cls(**settings).fit_predict(frame)
+        scores = cls(**settings).fit_predict(frame).reindex(range(data.items.n)).to_numpy(dtype=float)
         with np.errstate(divide="ignore"):
-            return np.log(scores.reindex(range(data.items.n)).to_numpy(dtype=float))
+            return np.log(scores) - np.log1p(-scores) if name.startswith("Noisy") else np.log(scores)
 
     return as_estimator(run, kind, tags, name=_label("crowdkit", name, settings), version=_version("crowd-kit"))
 
@@ -142,12 +159,19 @@ def sklearn(cls: Callable[..., Any], *, kind: str = "pairwise", tags: Iterable[s
 
 def annosim(model: Callable[[PreferenceData], Any], *, kind: str = "pairwise", tags: Iterable[str] = (), name: str = "",
             **settings: Any) -> Estimator:  # fmt: skip
-    """annosim's own ``fit`` of ``model(data)``, a function that makes the model for the data's items."""
+    """annosim's own ``fit`` of ``model(data)``, a function that makes the model for the data's items.
 
-    def run(data: PreferenceData) -> Any:
+    Example:
+        >>> import annosim as an
+        >>> ours = annosim(lambda data: an.Annotator(an.Tabular(data.items.n), an.Luce()), name="Bradley-Terry")
+        >>> ours(an.PreferenceData(an.Items(n=2), [[0, 1]] * 4, [0, 0, 0, 1])).round(4).tolist()
+        [0.5493, -0.5493]
+    """
+
+    def run(data: PreferenceData, **keywords: Any) -> Any:
         from annosim.learning.fit import fit
 
-        return fit(model(data), data, **settings)
+        return fit(model(data), data, **settings, **keywords)
 
     label = name or _label("annosim", "fit", settings)
     return as_estimator(run, kind, {"weights", *tags}, returns="population", name=label, version=_version("annosim"))
@@ -162,13 +186,110 @@ def plain(
     return as_estimator(bound, kind, tags, name=_label("", name, settings))
 
 
+def tuples(
+    function: Callable[..., Any], *, kind: str = "pairwise", tags: Iterable[str] = (), **settings: Any
+) -> Estimator:
+    """Your own function of tuples: ``f(n_items, data, **settings) -> utilities (n_items,)``.
+
+    ``data`` is a list of ``(winner, loser)`` pairs, of rankings (tuples, best first), or of ``(winner, others)`` choices.
+
+    Example:
+        >>> def wins(n_items, data):
+        ...     return [sum(w == i for w, _ in data) for i in range(n_items)]
+        >>> from annosim import Items, PreferenceData
+        >>> tuples(wins, tags={"score"})(PreferenceData(Items(n=2), [[0, 1]], [1])).tolist()
+        [-0.5, 0.5]
+    """
+    name = getattr(function, "__name__", "function")
+
+    def run(data: PreferenceData) -> Any:
+        return function(data.items.n, _choix_data(data, kind), **settings)
+
+    return as_estimator(run, kind, tags, name=_label("", name, settings))
+
+
+def arrays(
+    function: Callable[..., Any], *, kind: str = "pairwise", tags: Iterable[str] = (), **settings: Any
+) -> Estimator:
+    """Your own function of arrays: ``f(winners, losers, n_items, **settings) -> utilities``, pairs only.
+
+    With the tag ``weights`` it also gets ``weights=``, one number per pair.
+
+    Example:
+        >>> def wins(winners, losers, n_items):
+        ...     return np.bincount(winners, minlength=n_items)
+        >>> from annosim import Items, PreferenceData
+        >>> arrays(wins, tags={"score"})(PreferenceData(Items(n=2), [[0, 1]], [1])).tolist()
+        [-0.5, 0.5]
+    """
+    name, declared = getattr(function, "__name__", "function"), set(tags)
+    _pairs_only("arrays", kind)
+
+    def run(data: PreferenceData) -> Any:
+        won, lost = _winners_and_losers(data)
+        extra = {"weights": np.asarray(data.row_weight)} if "weights" in declared else {}
+        return function(won, lost, data.items.n, **extra, **settings)
+
+    return as_estimator(run, kind, declared, name=_label("", name, settings))
+
+
+def frame(
+    function: Callable[..., Any], *, kind: str = "pairwise", tags: Iterable[str] = (), **settings: Any
+) -> Estimator:
+    """Your own function of a data frame: ``f(frame, **settings) -> utilities``, pairs only.
+
+    Columns: ``annotator``, ``left``, ``right``, ``winner`` (item ids) and ``weight``. It returns one utility per item, in
+    order of the ids, or a Series indexed by them.
+
+    Example:
+        >>> from annosim import Items, PreferenceData
+        >>> counts = frame(lambda table: table["winner"].value_counts().reindex([0, 1], fill_value=0), tags={"score"})
+        >>> counts(PreferenceData(Items(n=2), [[0, 1]], [1])).tolist()
+        [-0.5, 0.5]
+    """
+    name = getattr(function, "__name__", "function")
+    _pairs_only("frame", kind)
+
+    def run(data: PreferenceData) -> Any:
+        import pandas as pd
+
+        won, _ = _winners_and_losers(data)
+        menu = np.asarray(data.menu)
+        out = function(
+            pd.DataFrame({
+                "annotator": np.asarray(data.annotator_ids), "left": menu[:, 0], "right": menu[:, 1], "winner": won,
+                "weight": np.asarray(data.row_weight),
+            }),
+            **settings,
+        )  # fmt: skip
+        return out.reindex(range(data.items.n)).to_numpy(dtype=float) if isinstance(out, pd.Series) else out
+
+    return as_estimator(run, kind, tags, name=_label("", name, settings))
+
+
+def _pairs_only(adapter: str, kind: str) -> None:
+    if kind != "pairwise":
+        raise ArgumentError(f"the adapter {adapter!r} is for kind 'pairwise', not {kind!r}; use 'tuples' or 'plain'")
+
+
+def _winners_and_losers(data: PreferenceData) -> tuple[np.ndarray, np.ndarray]:
+    _plain_answers(data)
+    menu, rows = np.asarray(data.menu).astype(np.int64), np.arange(data.rows)
+    answer = np.asarray(data.answer).astype(np.int64)
+    return menu[rows, answer], menu[rows, 1 - answer]
+
+
 #: name on the command line -> adapter
 ADAPTERS: dict[str, Callable[..., Estimator]] = {
     "plain": plain,
+    "tuples": tuples,
+    "arrays": arrays,
+    "frame": frame,
     "choix": choix,
     "evalica": evalica,
     "crowdkit": crowdkit,
     "sklearn": sklearn,
+    "annosim": annosim,
 }
 
 

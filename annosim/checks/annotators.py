@@ -43,9 +43,9 @@ def check_rule(
         name: for the report.
 
     Returns:
-        First whether every kind that the rule claims has a law; then one result per law and kind: probabilities sum to one, ``log_prob`` agrees with ``table``, samples follow the
-        table (exact binomial, Bonferroni, level 1e-6 for the run), the gradient agrees with central
-        differences, leading axes batch, and seeds are addresses.
+        First whether every kind that the rule claims has a law; then one result per law and kind: probabilities sum
+        to one, ``log_prob`` agrees with ``table``, samples follow the table (exact binomial, Bonferroni, level 1e-6
+        for the run), the gradient agrees with central differences, leading axes batch, and seeds are addresses.
 
     Example:
         >>> import annosim as an
@@ -96,7 +96,7 @@ def _run(population: Population, items: Items, draws: int, seed: int, name: str)
         for label, run in laws:
             try:
                 finding = run(population, design, seed, LEVEL / len(designs))
-            except Exception as error:  # the rule is foreign code: whatever it raises on lawful questions is the finding
+            except Exception as error:  # a rule is foreign code: whatever it raises on lawful questions is found
                 finding = Finding(False, f"raised {type(error).__name__}: {error}")
             results.append(
                 CheckResult(

@@ -80,7 +80,7 @@ def check_leaves_inputs_alone(estimator: Estimator, seed: int) -> Finding:
 
 @check()
 def check_dtypes(estimator: Estimator, seed: int) -> Finding:
-    """Item ids and answers of any integer type and memory order, and any default dtype of torch, give the same estimate.
+    """Any integer type and memory order of the data, and any default dtype of torch, give the same estimate.
 
     Deterministic. torch's default is set to float64 for one call, and put back.
     """

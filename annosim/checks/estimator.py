@@ -145,7 +145,7 @@ def as_estimator(
     changes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     if isinstance(function, Estimator):
         if kind not in (None, function.kind):
-            raise ArgumentError(f"kind={kind!r}, but {function.name!r} was made for kind {function.kind!r}; leave it out")
+            raise ArgumentError(f"kind={kind!r}, but {function.name!r} is of kind {function.kind!r}; leave it out")
         return replace(function, tags=function.tags | declared, **changes)
     if not callable(function):
         raise ArgumentError(f"estimator {function!r} is not callable; give f(data) -> utilities")

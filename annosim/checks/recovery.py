@@ -71,7 +71,8 @@ def _recovers(
     gap = float(np.max(np.abs(estimate - truth))) if np.isfinite(estimate).all() else float("inf")
     if gap <= limit:
         return Finding(True, f"{what}: largest error {gap:.2g} (tolerance {limit:g})")
-    shown = f"; estimate {np.round(estimate, 4).tolist()}, truth {np.round(truth, 4).tolist()}" if len(truth) < 9 else ""
+    both = f"; estimate {np.round(estimate, 4).tolist()}, truth {np.round(truth, 4).tolist()}"
+    shown = both if len(truth) < 9 else ""
     data_text = f"data: {recipe}" if recipe else as_code(data)
     return Finding(False, f"{what}: largest error {gap:.2g} (tolerance {limit:g}){shown}; {data_text}")
 

@@ -10,7 +10,7 @@ import numpy as np
 from annosim.checks.estimator import Estimator
 from annosim.checks.minimal import as_code, smallest
 from annosim.checks.registry import Finding, check
-from annosim.checks.worlds import disconnected_world, random_world, undefeated_world
+from annosim.checks.worlds import components, disconnected_world, random_world, undefeated_world
 from annosim.data.preferences import PreferenceData
 from annosim.populations import Annotator
 from annosim.rules.luce import Luce
@@ -55,9 +55,11 @@ def _refuses(estimator: Estimator, data: PreferenceData, what: str) -> Finding:
     if not np.isfinite(u).all():
         return Finding(True, f"{what}: returned non-finite utilities {np.round(u, 3).tolist()}")
 
+    shape = components(data)
+
     def silent(d: PreferenceData) -> bool:
-        """Every item still appears, and the answer is finite and comes without a word."""
-        if len(np.unique(d.menu)) < data.items.n:
+        """The answer is finite and comes without a word, and the data lack an estimate for the same reason as before."""
+        if estimator.kind != "reward" and components(d) != shape:
             return False
         kind, result = outcome(lambda: estimator.raw(d))
         return kind == "returned" and bool(np.isfinite(estimator.read(result, d)).all())
@@ -121,8 +123,8 @@ def check_refuses_nan(estimator: Estimator, seed: int) -> Finding:
     constructor. Deterministic.
     """
     data = random_world(estimator.kind, rows=60, seed=seed)
-    kind = "not asked (a prior answers without data)"
-    if "regularised" not in estimator.tags:
+    kind = "not asked (a prior, or a score, answers without data)"
+    if not estimator.tags & {"regularised", "score"}:
         none = lambda v: None if v is None else v[:0]  # noqa: E731
         empty = _unchecked(
             data, menu=data.menu[:0], answer=data.answer[:0], tied=none(data.tied), annotator=none(data.annotator),

@@ -72,7 +72,8 @@ def check_estimator(
         if check.statistical and not statistical:
             continue
         results.append(run_check(check, wrapped, seed, expected.get(check.name)))
-    settings = {"kind": wrapped.kind, "tags": sorted(wrapped.tags), "version": wrapped.version, "seed": seed, "tolerance": wrapped.tolerance, **versions()}
+    told = {"kind": wrapped.kind, "tags": sorted(wrapped.tags), "version": wrapped.version}
+    settings = {**told, "seed": seed, "tolerance": wrapped.tolerance, **versions()}
     return CheckReport(estimator=wrapped.name, results=results, settings=settings)
 
 

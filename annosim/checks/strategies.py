@@ -57,7 +57,7 @@ from annosim.utilities import Linear, Tabular, Utility
 
 
 def _prints_as(code: Any) -> Any:
-    """A printer for hypothesis, which shows counterexamples: text that can be pasted instead of a dump of the fields."""
+    """A printer for hypothesis, which shows counterexamples: text to paste instead of a dump of the fields."""
     return lambda value, printer, cycle: printer.text(code(value))
 
 
@@ -133,7 +133,7 @@ RULES: dict[str, Any] = {
     "rao_kupper": hs.sampled_from([2.0, 1.5, 1.0]).map(lambda t: RaoKupper(theta=t)),
     "mallows": hs.sampled_from([0.5, 0.25, 1.0]).map(lambda phi: Mallows(phi=phi)),
     "reversed_plackett_luce": _TEMPERATURES.map(lambda t: ReversedPlackettLuce(temperature=t)),
-    "deterministic": hs.sampled_from([0, 1]).map(lambda _: Deterministic()),  # one draw, as Luce: shrinking counts draws
+    "deterministic": hs.sampled_from([0, 1]).map(lambda _: Deterministic()),  # draws once, as Luce does
     "bpref": hs.sampled_from([-1.0, 1.0, 4.0]).map(lambda beta: BPref(teacher_beta=beta)),
     "ordered_logit": _TEMPERATURES.map(lambda t: OrderedLogit(cuts=(-1.0, 1.0), temperature=t)),
     "thumbs": hs.sampled_from([0.0, 0.5]).map(lambda h: Thumbs(threshold=h)),

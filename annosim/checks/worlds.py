@@ -20,6 +20,7 @@ from annosim.simulate import simulate
 from annosim.utilities import Linear, Tabular
 
 __all__ = [
+    "components",
     "disconnected_world",
     "exact_ties_world",
     "exact_world",
@@ -154,6 +155,18 @@ def exact_ties_world(model: str, roots: Sequence[int] = (1, 2, 3)) -> tuple[Pref
     return PreferenceData(Items(n=len(w)), menu, outcome, feedback="choice", tied=tied), u - u.mean()
 
 
+def components(data: PreferenceData) -> tuple[int, int]:
+    """Numbers of strong and of weak components of the graph of wins, items that never appear counted alone.
+
+    Example:
+        >>> components(undefeated_world("pairwise")), components(disconnected_world("pairwise"))
+        ((2, 1), (2, 2))
+    """
+    graph, _ = answers_graph(data)
+    strong, weak = (connected_components(graph, connection=c, return_labels=False) for c in ("strong", "weak"))
+    return int(strong), int(weak)
+
+
 def has_estimate(data: PreferenceData) -> bool:
     """Whether Luce's maximum-likelihood estimate exists: the graph of wins is strongly connected (Ford 1957).
 
@@ -161,8 +174,7 @@ def has_estimate(data: PreferenceData) -> bool:
         >>> has_estimate(undefeated_world("pairwise"))
         False
     """
-    graph, _ = answers_graph(data)
-    return bool(connected_components(graph, connection="strong", return_labels=False) == 1)
+    return components(data)[0] == 1
 
 
 def _luce(worths: list[int], order: Sequence[int]) -> Fraction:

@@ -24,22 +24,30 @@ def register(app: typer.Typer) -> None:
 
 
 def check(
-    estimator: str = typer.Argument(..., help="module:callable, for example choix:ilsr_pairwise."),
+    estimator: str = typer.Argument(None, help="module:callable, for example choix:ilsr_pairwise."),
     adapter: str = typer.Option(
-        "plain", help="How to call it: plain (PreferenceData in), choix, evalica, crowdkit, sklearn."
+        "plain",
+        help="How to call it: plain (PreferenceData in), tuples, arrays, frame, choix, evalica, crowdkit, sklearn, "
+        "annosim (a function of the data that returns a model to fit).",
     ),
     kind: str = typer.Option(
         None, help="pairwise | choice | ranking | ties | mixture | reward (default: the adapter's)."
     ),
     tag: list[str] = typer.Option(
-        [], help="What it declares (repeatable): weights, regularised, score, sequential ..."
+        [], help="What it declares (repeatable): weights, regularised, score, sequential ...; see --list."
     ),
+    returns: str = typer.Option(None, help="utilities (default) | population | probabilities."),
+    only: list[str] = typer.Option([], help="Run this check alone (repeatable)."),
+
     set_: list[str] = typer.Option([], "--set", help="A setting for it, name=value (repeatable)."),
     expect: list[str] = typer.Option([], help="An expected failure, check_name=reason (repeatable)."),
     fast: bool = typer.Option(False, "--fast", help="Leave out the statistical checks."),
-    tolerance: float = typer.Option(1e-4, min=0.0, help="Largest difference of utilities that a law calls equal."),
+    tolerance: float = typer.Option(
+        None, min=0.0, help="Largest difference of utilities that a law calls equal (default 1e-4)."
+    ),
     seed: int = typer.Option(0, min=0, help="Seed of all data that are drawn."),
     html: Path = typer.Option(None, help="Also write the report to this file."),
+    list_: bool = typer.Option(False, "--list", help="Print all checks with their laws, and all tags."),
 ) -> None:
     """Ask whether an estimator of preferences obeys the laws of its data, and show the evidence."""
     import os
@@ -48,25 +56,60 @@ def check(
     from annosim.checks import adapt, check_estimator
     from annosim.errors import ArgumentError
 
+    if list_:
+        _print_list()
+        return
+    if estimator is None:
+        raise ArgumentError("annosim check: name an estimator, module:callable, or ask for --list")
+    if html is not None and not html.parent.is_dir():
+        raise ArgumentError(f"--html {str(html)!r}: there is no folder {str(html.parent)!r}")
     sys.path.insert(0, os.getcwd())  # a user's own module lies where the command runs
     if adapter not in adapt.ADAPTERS:
         raise ArgumentError(f"--adapter {adapter!r}: the adapters are {', '.join(adapt.ADAPTERS)}")
-    settings = {} if kind is None else {"kind": kind}
-    wrapped = adapt.ADAPTERS[adapter](adapt.load(estimator), tags=tag, **settings, **dict(map(_setting, set_)))
+    target, settings = adapt.load(estimator), dict(map(_setting, set_))
+    _require_settings(estimator, target, settings)
+    kinds = {} if kind is None else {"kind": kind}
+    wrapped = adapt.ADAPTERS[adapter](target, tags=tag, **kinds, **settings)
     report = check_estimator(
         wrapped,
-        kind=wrapped.kind,
-        tags=tag,
+        returns=returns,
         tolerance=tolerance,
+        only=only or None,
         expected_failed_checks=dict(_pair(e, "--expect") for e in expect),
         statistical=not fast,
         seed=seed,
-        name=wrapped.name,
     )
     _print(report)
     if html is not None:
         _write_html(report, html)
     raise typer.Exit(CHECK_FAILED if report.failed else 0)
+
+
+def _require_settings(name: str, target: Any, settings: dict[str, Any]) -> None:
+    """A misspelt setting is bad input, not twenty failed checks."""
+    import inspect
+
+    from annosim.errors import ArgumentError
+
+    if not settings or not callable(target):
+        return
+    try:
+        parameters = inspect.signature(target).parameters
+    except ValueError:  # compiled functions may not say what they take
+        return
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return
+    for unknown in [s for s in settings if s not in parameters]:
+        raise ArgumentError(f"--set {unknown}=...: {name} has no such parameter; it takes {', '.join(parameters)}")
+
+
+def _print_list() -> None:
+    from annosim.checks import CHECKS, TAGS
+
+    for title, rows in (("checks", {c.name: c.law for c in CHECKS.values()}), ("tags", TAGS)):
+        typer.echo(title)
+        for name, text in rows.items():
+            typer.echo(f"  {name:<38}{text}")
 
 
 def _pair(text: str, option: str) -> tuple[str, str]:
@@ -90,21 +133,37 @@ def _setting(text: str) -> tuple[str, Any]:
 
 
 def _print(report: Any) -> None:
+    """A table of what was asked; below it, unboxed so that it can be pasted, the evidence of every failure."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
-    colour = {"passed": "green", "failed": "bold red", "not_applicable": "dim", "expected_failure": "yellow"}
-    table = Table(title=report._title(), show_lines=False)
+    colour = {"passed": "green", "failed": "bold red", "expected_failure": "yellow"}
+    console = Console()
+    table = Table(title=escape(report._title()), show_lines=False)
     for column in ("check", "status", "p", "evidence"):
-        table.add_column(column, overflow="fold")
-    for r in report:
+        table.add_column(column, overflow="fold", no_wrap=column == "check")
+    asked = [r for r in report if r.status != "not_applicable"]
+    for r in asked:
         p = "" if r.p_value is None else f"{r.p_value:.2g}"
-        table.add_row(r.name, f"[{colour[r.status]}]{r.status}[/]", p, r.evidence.replace("[", r"\["))
-    Console().print(table)
+        short = r.evidence.split("; PreferenceData(")[0]
+        table.add_row(r.name.removeprefix("check_"), f"[{colour[r.status]}]{r.status}[/]", p, escape(short))
+    console.print(table)
+    reasons: dict[str, list[str]] = {}
+    for r in report:
+        if r.status == "not_applicable":
+            reasons.setdefault(r.evidence, []).append(r.name.removeprefix("check_"))
+    for reason, names in reasons.items():
+        console.print(f"[dim]not applicable ({escape(reason)}): {', '.join(names)}[/]", highlight=False)
+    for r in report.failed:
+        typer.echo(f"\n{r.name}: {r.law}\n  {r.evidence}")
 
 
 def _write_html(report: Any, path: Path) -> None:
-    text = f"<!doctype html><meta charset='utf-8'><title>{report.estimator}</title>{report._repr_html_()}"
+    import html
+
+    title = html.escape(report.estimator)
+    text = f"<!doctype html><meta charset='utf-8'><title>{title}</title>{report._repr_html_()}"
     scratch = path.with_name(path.name + ".part")
     scratch.write_text(text, encoding="utf-8")
     scratch.replace(path)
