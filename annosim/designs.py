@@ -127,6 +127,12 @@ class Design:
             raise ArgumentError(
                 f"Design(menus=): menu {row} names item {int(menus[bad][0])}, ids are 0..{self.items.n - 1}"
             )
+        least = 2 if self.feedback.kind == "best-worst" else 1
+        short = (menus >= 0).sum(-1) < min(least, menus.shape[1])
+        if short.any():
+            raise ArgumentError(
+                f"Design(menus=): menu {int(short.argmax())} has fewer than {least} item(s); leave it out, or fill it"
+            )
         tensor = torch.as_tensor(menus)
         prompts = torch.where(tensor >= 0, self.items.prompts[tensor.clamp_min(0)], self.items.prompts[tensor[:, :1]])
         if bool((prompts != prompts[:, :1]).any()):

@@ -11,6 +11,7 @@ import pytest
 import annosim as an
 from annosim import menus
 from annosim.checks.statistics import compare_counts
+from annosim.errors import ArgumentError
 from annosim.random import Address
 
 PROMPTS = an.Items(n=7, prompts=[0, 0, 0, 1, 1, 1, 1], weights=[1.0, 2.0, 0.5, 1.0, 1.0, 3.0, 0.2])
@@ -123,3 +124,9 @@ def test_overlap_asks_several_people_the_same():
 def test_bad_values_are_named(make, word):
     with pytest.raises(an.AnnosimError, match=word):
         make()
+
+
+@pytest.mark.parametrize("kind, menu, least", [("choice", [-1, -1], 1), ("best-worst", [2, -1], 2)])
+def test_menus_without_an_answer_are_refused(kind, menu, least):
+    with pytest.raises(ArgumentError, match=f"menu 1 has fewer than {least} item"):
+        an.Design(an.Items(n=3), menus=[[0, 1], menu], feedback=kind)

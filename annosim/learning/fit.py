@@ -78,7 +78,8 @@ def fit(
         [0.5493, -0.5493]
     """
     if not isinstance(model, Population):
-        raise ArgumentError(f"fit(model={model!r}): give a population such as an.Annotator(an.Tabular(n), an.Luce())")
+        shown = "a Fit; its .population is one" if hasattr(model, "population") else repr(model)
+        raise ArgumentError(f"fit(model={shown}): give a population such as an.Annotator(an.Tabular(n), an.Luce())")
     if not isinstance(data, PreferenceData):
         raise ArgumentError("fit(data=): give an.PreferenceData, or read a file with an.read_csv(...)")
     _check_numbers(starts, tolerance, max_iterations)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import annosim as an
-from annosim.errors import ArgumentError
+from annosim.errors import AnswerKindError, ArgumentError
 
 ITEMS = an.Items.normal(4, 2, seed=0)
 DESIGN = an.Design(ITEMS, menu_size=3, feedback="ranking", annotators=200)
@@ -47,3 +47,9 @@ def test_a_mixture_has_no_scale_of_its_own():
     )
     with pytest.raises(ArgumentError, match="no one scale"):
         an.with_error_rate(people, an.Design(ITEMS), 0.2)
+
+
+def test_graded_pairs_want_two_alternatives():
+    design = an.Design(ITEMS, menus=[[0, 1], [2, -1]], feedback="rating", grades=4)
+    with pytest.raises(AnswerKindError, match="empty place"):
+        an.law(an.Annotator(an.Tabular(ORDER), an.GradedPairs([0.5])), design)
