@@ -40,6 +40,13 @@ class Comparison(Result):
         adjusted_rand, clustering_accuracy: of the types to which annotators are assigned, when responsibilities and the
             true types are known; else ``None``.
         total_variation_error, kl_error: standard errors, 0 when exact.
+
+    Example:
+        >>> import annosim as an
+        >>> truth = an.Annotator(an.Tabular([0.0, 1.0]), an.Luce())
+        >>> score = an.compare(an.Annotator(an.Tabular([0.0, 1.5]), an.Luce()), truth, an.Design(an.Items(n=2)))
+        >>> round(score.total_variation, 4)
+        0.0865
     """
 
     total_variation: float

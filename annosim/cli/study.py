@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,7 +64,11 @@ def run(
         None, help="Where everything is written; runs/NAME/PRESET by default.", show_default=False
     ),
     data: Path = typer.Option(None, help="Directory of real data; $ANNOSIM_DATA or ../shared/data by default."),
-    jobs: int = typer.Option(1, help="Worker processes, one thread each; -1 for all cores."),
+    jobs: int = typer.Option(
+        min(4, os.cpu_count() or 1),
+        help="Worker processes, one thread each; -1 for all cores.",
+        show_default="one per core, at most 4",
+    ),
     device: str = typer.Option("cpu", help="Device of the cells that take one: cpu, cuda, cuda:1."),
 ) -> None:
     """Run a study and write claims.json, results.parquet, figures and report.html.

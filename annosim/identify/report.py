@@ -43,6 +43,13 @@ class IdentifiabilityReport(Result):
         functionals: name -> whether it is identified, with bounds or values where there are any.
         rows: the same question for other families (``among=``), one dict each.
         population, design: what was asked about.
+
+    Example:
+        >>> import annosim as an
+        >>> people = an.Annotator(an.Tabular([0.0, 1.0, 0.5]), an.Luce())
+        >>> report = an.identify(people, an.Design(an.Items(n=3), menus=[[0, 1]]))  # item 2 is never shown
+        >>> report.verdict, report.rank, report.num_parameters
+        ('not_identified', 1, 2)
     """
 
     verdict: str

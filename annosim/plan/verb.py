@@ -65,6 +65,13 @@ class Plan(Result):
         value: ``(m,)`` its components at the population.
         precision: half-width of a 95 % interval that was asked for.
         cost: the prices.
+
+    Example:
+        >>> import annosim as an
+        >>> people = an.Annotator(an.Tabular([0.0, 1.0]), an.Luce())
+        >>> table = an.plan(people, [an.Design(an.Items(n=2))], target="utilities", precision=0.1)
+        >>> table.rows[0].identifies
+        True
     """
 
     rows: tuple[PlanRow, ...]
