@@ -7,7 +7,7 @@ from typing import Any
 from annosim.designs import Design
 from annosim.errors import ArgumentError, NothingFreeError
 from annosim.law import law as write_law
-from annosim.learning.fit import _check_numbers, finish, load_solvers
+from annosim.learning.fit import _check_numbers, check_gradients, finish, load_solvers
 from annosim.learning.problem import Problem, choose, is_nll, projection_for
 from annosim.learning.result import Fit
 from annosim.populations import Population
@@ -64,6 +64,7 @@ def project(
     _check_numbers(starts, tolerance, max_iterations)
     if not model.num_free():
         raise NothingFreeError("project: nothing is free in this model; leave a utility or the weights free")
+    check_gradients(model, "project")
     load_solvers()
     for leaf in model.leaves():
         leaf.rule.check_kind(design.feedback)

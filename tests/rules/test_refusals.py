@@ -53,3 +53,9 @@ def test_graded_pairs_want_two_alternatives():
     design = an.Design(ITEMS, menus=[[0, 1], [2, -1]], feedback="rating", grades=4)
     with pytest.raises(AnswerKindError, match="empty place"):
         an.law(an.Annotator(an.Tabular(ORDER), an.GradedPairs([0.5])), design)
+
+
+def test_nor_projected():
+    truth = an.Annotator(an.Tabular(ORDER), an.Luce())
+    with pytest.raises(ArgumentError, match="project: .*order of the utilities"):
+        an.project(an.Annotator(an.Tabular(4), an.Mallows(0.3)), truth, DESIGN)
