@@ -131,7 +131,7 @@ def check_gradients(model: Population, verb: str = "fit") -> None:
         own = {id(p) for p in leaf.rule.parameters()}
         if leaf.rule.ordinal and any(p.requires_grad and id(p) not in own for p in leaf.parameters()):
             raise ArgumentError(
-                f"{verb}: {leaf.rule!r} sees at most the order of the utilities, so that the likelihood is flat in them; "
+                f"{verb}: {leaf.rule!r} sees at most the order of the utilities, and the likelihood is flat in them; "
                 "fix the utility, an.Tabular(an.fixed([...])), or fit a rule with a scale such as an.Luce()"
             )
 
