@@ -110,8 +110,8 @@ def crowdkit(
 ) -> Estimator:
     """An aggregation class of crowd-kit: ``cls(**settings).fit_predict(frame with worker, left, right, label)``.
 
-    Scores of BradleyTerry are worths: their logarithm is the utility. NoisyBradleyTerry returns the logistic function of
-    its utilities.
+    Scores of BradleyTerry are worths: their logarithm is the utility. NoisyBradleyTerry returns the logistic function
+    of its utilities.
     """
     name = getattr(cls, "__name__", "class")
 
@@ -191,7 +191,8 @@ def tuples(
 ) -> Estimator:
     """Your own function of tuples: ``f(n_items, data, **settings) -> utilities (n_items,)``.
 
-    ``data`` is a list of ``(winner, loser)`` pairs, of rankings (tuples, best first), or of ``(winner, others)`` choices.
+    ``data`` is a list of ``(winner, loser)`` pairs, of rankings (tuples, best first), or of ``(winner, others)``
+    choices.
 
     Example:
         >>> def wins(n_items, data):
@@ -238,8 +239,8 @@ def frame(
 ) -> Estimator:
     """Your own function of a data frame: ``f(frame, **settings) -> utilities``, pairs only.
 
-    Columns: ``annotator``, ``left``, ``right``, ``winner`` (item ids) and ``weight``. It returns one utility per item, in
-    order of the ids, or a Series indexed by them.
+    Columns: ``annotator``, ``left``, ``right``, ``winner`` (item ids) and ``weight``. It returns one utility per item,
+    in order of the ids, or a Series indexed by them.
 
     Example:
         >>> from annosim import Items, PreferenceData

@@ -58,7 +58,7 @@ def _refuses(estimator: Estimator, data: PreferenceData, what: str) -> Finding:
     shape = components(data)
 
     def silent(d: PreferenceData) -> bool:
-        """The answer is finite and comes without a word, and the data lack an estimate for the same reason as before."""
+        """A finite answer without a word, on data that lack an estimate for the same reason as before."""
         if estimator.kind != "reward" and components(d) != shape:
             return False
         kind, result = outcome(lambda: estimator.raw(d))

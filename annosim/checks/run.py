@@ -117,7 +117,7 @@ def parametrize_with_checks(
     estimators: Iterable[Estimator | Callable[..., Any]],
     *,
     expected_failed_checks: Mapping[str, Mapping[str, str]] | None = None,
-):
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """A pytest decorator: one test per estimator and applicable check, generated lazily.
 
     Args:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 
 from annosim.checks.estimator import Estimator
@@ -222,6 +225,7 @@ def check_monotonicity(estimator: Estimator, seed: int) -> Finding:
         extra = data.take(rows)
 
         def fall(d: PreferenceData, extra: PreferenceData = extra, item: int = item) -> float:
+            """How far one more win of ``item`` on the menu of ``extra`` lowers it."""
             more = d.with_(
                 menu=np.concatenate([d.menu, extra.menu]), answer=np.concatenate([d.answer, np.zeros(1, np.int8)]),
                 annotator=None, order=None, weight=None,
@@ -230,11 +234,15 @@ def check_monotonicity(estimator: Estimator, seed: int) -> Finding:
 
         worst = fall(data)
         if not worst <= estimator.tolerance:
-            small = shrink(data, lambda d, f=fall: f(d) > estimator.tolerance)
+            small = shrink(data, partial(_exceeds, fall, estimator.tolerance))
             return Finding(
                 False, f"one more win of item {item} over {extra.menu[0].tolist()} lowers it by {worst:.2g}; {small}"
             )
     return Finding(True, f"one more win of each of {data.items.n} items lowers none")
+
+
+def _exceeds(measure: Callable[[PreferenceData], float], limit: float, data: PreferenceData) -> bool:
+    return measure(data) > limit
 
 
 def _fall(estimator: Estimator, before: np.ndarray, after: np.ndarray, item: int) -> float:

@@ -38,7 +38,6 @@ def check(
     ),
     returns: str = typer.Option(None, help="utilities (default) | population | probabilities."),
     only: list[str] = typer.Option([], help="Run this check alone (repeatable)."),
-
     set_: list[str] = typer.Option([], "--set", help="A setting for it, name=value (repeatable)."),
     expect: list[str] = typer.Option([], help="An expected failure, check_name=reason (repeatable)."),
     fast: bool = typer.Option(False, "--fast", help="Leave out the statistical checks."),

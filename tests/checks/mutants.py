@@ -365,6 +365,41 @@ def collapses_on_an_undefeated_item(data):
     return np.log(w)
 
 
+@mutant("check_consistency")
+def looks_at_a_root_of_the_rows(data):
+    few = data.take(np.arange(min(data.rows, int(8 * data.rows**0.5))))
+    return newton(wins(few) + 1e-6)
+
+
+@mutant("check_many_rows")
+def step_does_not_scale_with_rows(data):
+    count = wins(data)
+    require_connected(count)
+    u = np.zeros(data.items.n)
+    for _ in range(5000):
+        u = u + 0.01 * (count - (count + count.T) * expit(u[:, None] - u[None, :])).sum(1)
+    return u - u.mean()
+
+
+@mutant("check_refuses_disconnected", tags={"weights"})
+def joins_groups_by_a_pseudo_count(data):
+    return newton(wins(data) + 1e-3)
+
+
+@mutant("check_davidson_recovery", kind="ties", tags={"davidson"})
+def ties_count_as_two_halves_too_many(data):
+    ties = np.zeros((data.items.n, data.items.n))
+    rows = data.menu[data.tied[:, 0]]
+    np.add.at(ties, (rows[:, 0], rows[:, 1]), 0.5)
+    np.add.at(ties, (rows[:, 1], rows[:, 0]), 0.5)
+    return newton(wins(data) + ties)  # Davidson's utilities, halved twice over: a tie pulls its pair together again
+
+
+@mutant("check_rao_kupper_recovery", kind="ties", tags={"rao_kupper"})
+def threshold_of_one(data):
+    return newton(wins(data))
+
+
 @mutant("check_refuses_nan", tags={"weights"})
 def hides_nan_weights(data):
     return bradley_terry(data.with_(weight=None if data.weight is None else np.nan_to_num(data.weight)))
@@ -373,6 +408,11 @@ def hides_nan_weights(data):
 @mutant("check_coverage", tags={"intervals"})
 def intervals_half_as_wide(data):
     return with_errors(data, inflate=0.5)
+
+
+@mutant("check_coverage", tags={"intervals"})
+def intervals_twice_as_wide(data):
+    return with_errors(data, inflate=2.0)
 
 
 @mutant("check_duplicates", tags={"intervals"})

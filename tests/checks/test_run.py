@@ -8,10 +8,14 @@ from scipy import stats
 
 import annosim as an
 from annosim.checks import CHECKS, adapt, as_estimator, check_estimator, parametrize_with_checks
+from annosim.checks.recovery import coverage_p_value
 from annosim.checks.run import LEVEL
-from annosim.checks.worlds import exact_world, undefeated_world
+from annosim.checks.statistics import at_least, between, compare_counts
+from annosim.checks.worlds import components, exact_world, undefeated_world
 from annosim.cli import main
 from annosim.errors import ArgumentError, CheckError
+
+WORDS = {"PreferenceData": an.PreferenceData, "Items": an.Items}
 
 
 def _model(data):
@@ -27,10 +31,49 @@ def test_our_bradley_terry_obeys_every_law(estimator, check):
     assert result.status == "passed", result.evidence
 
 
-@pytest.mark.parametrize("kind", ["choice", "ranking"])
-def test_our_luce_estimators_obey_every_law(kind):
-    report = check_estimator(adapt.annosim(_model, kind=kind, name=kind), statistical=False)
+def _free_ties(rule, start):
+    return lambda data: an.Annotator(an.Tabular(data.items.n), rule(an.free(start)))
+
+
+#: kind -> (model, tags, checks that must have been asked)
+KINDS = {
+    "choice": (_model, ["intervals"], 20),
+    "ranking": (_model, ["intervals"], 18),
+    "davidson": (_free_ties(an.Davidson, 0.5), ["davidson"], 15),
+    "rao_kupper": (_free_ties(an.RaoKupper, 1.5), ["rao_kupper"], 15),
+    "reward": (lambda data: an.Annotator(an.Linear(data.items.dim), an.Luce()), [], 15),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_our_estimators_of_every_kind_obey_every_law(name):
+    model, tags, asked = KINDS[name]
+    kind = name if name in ("choice", "ranking", "reward") else "ties"
+    report = check_estimator(adapt.annosim(model, kind=kind, tags=tags, name=name), statistical=False)
     assert report.passed, report.failed
+    assert sum(r.status == "passed" for r in report) >= asked, report
+
+
+@pytest.mark.gpu
+def test_our_estimate_is_the_same_on_the_gpu():
+    report = check_estimator(adapt.annosim(_model, tags=["device"]), only=["check_device"])
+    assert report[0].status == "passed", report[0]
+
+
+@pytest.mark.gpu
+def test_an_estimator_that_is_wrong_on_the_gpu_is_caught():
+    def wrong_there(data, device="cpu"):
+        return np.arange(data.items.n) * (1.0 if device == "cpu" else 2.0)
+
+    assert check_estimator(wrong_there, tags=["device"], only=["check_device"])[0].status == "failed"
+
+
+def test_the_device_is_not_asked_where_there_is_none(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    result = check_estimator(
+        lambda data, device="cpu": np.arange(data.items.n), tags=["device"], only=["check_device"]
+    )[0]
+    assert result.status == "not_applicable" and "CUDA" in result.evidence
 
 
 def test_our_latent_classes_obey_every_law():
@@ -59,6 +102,80 @@ def test_statuses():
     assert "expected failure" in repr(report) and "<table>" in report._repr_html_()
 
 
+def test_an_expected_failure_that_holds_says_so():
+    only = ["check_leaves_inputs_alone"]
+    report = check_estimator(
+        lambda data: np.arange(data.items.n), only=only, expected_failed_checks={only[0]: "old bug"}
+    )
+    assert report[0].status == "passed" and "expected to fail, but holds (old bug)" in report[0].evidence
+
+
+def test_a_tolerance_holds_also_for_an_adapted_estimator():
+    rough = as_estimator(lambda data: np.arange(data.items.n) + 1e-3 * np.arange(data.items.n) * data.menu[0, 0])
+    for tolerance, status in ((1e-9, "failed"), (10.0, "passed")):
+        report = check_estimator(rough, only=["check_relabelling"], tolerance=tolerance)
+        assert report[0].status == status and report.settings["tolerance"] == tolerance
+
+
+def test_a_kind_that_contradicts_the_estimator_is_refused():
+    with pytest.raises(ArgumentError, match="is of kind 'ranking'"):
+        check_estimator(as_estimator(lambda data: None, kind="ranking", name="mine"), kind="pairwise")
+
+
+def test_pair_probabilities_are_read_as_utilities():
+    def probabilities(data):
+        u = an.fit(_model(data), data).population.utility.values.detach().numpy()
+        return 1 / (1 + np.exp(u[None, :] - u[:, None]))
+
+    report = check_estimator(probabilities, returns="probabilities", statistical=False, tags=["weights"])
+    assert report.passed, report.failed
+
+
+def test_the_evidence_of_a_refusal_is_small_and_has_no_estimate():
+    """What is printed still lacks an estimate for the same reason: one undefeated item, everybody connected."""
+
+    def blind(data):
+        return np.arange(data.items.n)
+
+    for name, shape in (("check_refuses_undefeated", (2, 1)), ("check_refuses_disconnected", (2, 2))):
+        evidence = check_estimator(blind, only=[name])[0].evidence
+        data = eval(evidence[evidence.index("PreferenceData(") :], WORDS)  # noqa: S307 - our own text
+        assert components(data) == shape and data.rows <= 8
+
+
+@pytest.mark.parametrize("adapter", ["tuples", "arrays", "frame"])
+def test_adapters_for_your_own_functions(adapter):
+    def of_counts(count):
+        reach = np.linalg.matrix_power((count + np.eye(len(count))) > 0, len(count)) > 0
+        if not len(count) or not reach.all():
+            raise ValueError("no estimate exists")
+        n, u = len(count), np.zeros(len(count))
+        for _ in range(60):
+            p = 1 / (1 + np.exp(u[None, :] - u[:, None]))
+            h = (count + count.T) * p * (1 - p)
+            u = u + np.linalg.solve(np.diag(h.sum(1)) - h + 1 / n, (count - (count + count.T) * p).sum(1))
+        return u
+
+    def tuples(n_items, data):
+        return arrays(*np.array(data, dtype=int).reshape(-1, 2).T, n_items)
+
+    def arrays(winners, losers, n_items, weights=1.0):
+        count = np.zeros((n_items, n_items))
+        np.add.at(count, (winners, losers), weights)
+        return of_counts(count)
+
+    def frame(table):
+        lost = np.where(table["winner"] == table["left"], table["right"], table["left"])
+        return arrays(table["winner"].to_numpy(), lost, 1 + table[["left", "right"]].to_numpy().max(initial=-1))
+
+    function = {"tuples": tuples, "arrays": arrays, "frame": frame}[adapter]
+    tags = {"weights"} if adapter == "arrays" else set()
+    wrapped = adapt.ADAPTERS[adapter](function, tags=tags)
+    expected = {"check_refuses_nan": "does not look at weights"} if adapter == "arrays" else {}
+    report = check_estimator(wrapped, statistical=False, expected_failed_checks=expected)
+    assert report.passed, report.failed
+
+
 def test_an_exception_on_lawful_data_is_a_finding():
     def broken(data):
         raise KeyError("no such column")
@@ -73,7 +190,7 @@ def test_a_counterexample_is_small_and_can_be_pasted():
 
     evidence = check_estimator(left, tags={"score"}, only=["check_swapping_sides"])[0].evidence
     code = evidence[evidence.index("PreferenceData(") :]
-    data = eval(code, {"PreferenceData": an.PreferenceData, "Items": an.Items})  # noqa: S307 - our own text
+    data = eval(code, WORDS)  # noqa: S307 - our own text
     assert data.rows == 1
 
 
@@ -113,16 +230,47 @@ def test_the_undefeated_world_has_an_undefeated_item():
             an.fit(_model(data), data.ties("half") if kind == "ties" else data)
 
 
-def test_p_values_are_super_uniform():
-    """Of a thousand p-values under the extreme null (a fair coin), no more lie below t than t allows.
+#: name -> (p-value of a count, number of trials, true probabilities at and inside the edges of the null)
+P_VALUES = {
+    "consistency": (lambda x: at_least(x, 48, 0.7), 48, (0.7, 0.9)),
+    "types": (lambda x: at_least(x, 30, 0.8), 30, (0.8, 1.0)),
+    "wide intervals": (lambda x: between(x, 160, 0.90, 0.99), 160, (0.90, 0.95, 0.99)),
+    "narrow intervals": (lambda x: between(x, 160, 0.42, 0.58), 160, (0.42, 0.50, 0.58)),
+    "cells": (lambda x: compare_counts(np.array([x, 200 - x]), np.array([0.3, 0.7])).p_value, 200, (0.3,)),
+}
 
-    One-sided DKW: P(sup_t F_n(t) - t > e) <= exp(-2 n e^2); e at 1e-9.
+
+@pytest.mark.parametrize("name", P_VALUES)
+def test_p_values_are_super_uniform(name):
+    """Of a thousand p-values under the null, at its edges and inside it, no more lie below t than t allows.
+
+    One-sided DKW: P(sup_t F_n(t) - t > e) <= exp(-2 n e^2); e at 1e-9, eleven cases.
     """
+    p_value, trials, probabilities = P_VALUES[name]
     rng = np.random.default_rng(0)
-    p = np.sort(stats.binom.cdf(rng.binomial(40, 0.5, 1000), 40, 0.5))
-    excess = np.arange(1, 1001) / 1000 - p
-    assert excess.max() < np.sqrt(np.log(1e9) / 2000)
-    assert sum(c.statistical for c in CHECKS.values()) * (LEVEL / 3) <= LEVEL
+    for probability in probabilities:
+        p = np.sort([p_value(int(x)) for x in rng.binomial(trials, probability, 1000)])
+        # between equal p-values the empirical distribution jumps: compare at the last of each
+        below = np.searchsorted(p, p, side="right") / 1000
+        assert (below - p).max() < np.sqrt(np.log(1e9) / 2000)
+
+
+def test_a_p_value_can_fall_below_the_level_of_its_check():
+    """Power: the worst count of each statistical check is rejected at the level that the union bound allots to it."""
+    level = LEVEL / sum(c.statistical for c in CHECKS.values())
+    assert P_VALUES["consistency"][0](0) < level and P_VALUES["types"][0](0) < level
+    assert coverage_p_value(100, 40, 160) < level and coverage_p_value(160, 140, 160) < level
+
+
+def test_exact_levels_of_the_run_add_up():
+    """The probability of a false alarm, summed exactly over the counts that a run rejects: below 1e-6 in all."""
+    level = LEVEL / sum(c.statistical for c in CHECKS.values())
+    total = 0.0
+    for name, share in (("consistency", 1), ("types", 1), ("wide intervals", 2), ("narrow intervals", 2)):
+        p_value, trials, probabilities = P_VALUES[name]
+        rejected = [x for x in range(trials + 1) if share * p_value(x) < level]
+        total += max(float(stats.binom.pmf(rejected, trials, q).sum()) for q in probabilities)
+    assert 0 < total <= LEVEL
 
 
 def test_the_command_prints_a_table_and_exits_by_the_verdict(tmp_path, capsys, monkeypatch):
@@ -150,6 +298,11 @@ def test_the_command_prints_a_table_and_exits_by_the_verdict(tmp_path, capsys, m
         (["math:nothing"], "'math' has no 'nothing'"),
         (["math:sqrt", "--adapter", "pandas"], "the adapters are"),
         (["math:sqrt", "--set", "alpha"], "write name=value"),
+        (["shutil:copy", "--set", "alpha=1"], "shutil:copy has no such parameter"),
+        (["math:sqrt", "--html", "/no/such/folder/report.html"], "there is no folder"),
+        (["math:sqrt", "--returns", "ranks"], "utilities, population or probabilities"),
+        (["math:sqrt", "--adapter", "arrays", "--kind", "ties"], "is for kind 'pairwise'"),
+        ([], "name an estimator"),
     ],
 )
 def test_bad_commands_are_one_line(arguments, words, capsys):
