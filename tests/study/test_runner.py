@@ -61,7 +61,18 @@ def test_a_second_run_repeats_nothing_and_finds_the_same(coin, tmp_path):
 
 
 def test_a_killed_run_resumes_and_repeats_nothing(coin, tmp_path):
-    command = [sys.executable, "-m", "annosim.cli", "study", "run", str(coin), "--out", str(tmp_path / "out")]
+    command = [
+        sys.executable,
+        "-m",
+        "annosim.cli",
+        "study",
+        "run",
+        str(coin),
+        "--out",
+        str(tmp_path / "out"),
+        "--jobs",
+        "1",
+    ]
     slow = {**os.environ, "COIN_SLEEP": "0.3"}
     killed = subprocess.Popen(command, env=slow, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     kept = tmp_path / "out" / "cells"
