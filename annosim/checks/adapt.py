@@ -36,10 +36,11 @@ def choix(
 ) -> Estimator:
     """An algorithm of choix: ``f(n_items, data, **settings) -> params``.
 
-    Pairs are ``(winner, loser)`` tuples, rankings tuples of items, choices ``(winner, others)``; the kind is read from
-    the function's name (``ilsr_rankings``) unless given. ``ep_pairwise`` returns ``(mean, covariance)``. Declared with
-    their tags: ``alpha`` above zero (the default of the ``opt_`` functions) is a penalty, and Luce spectral ranking in
-    one step, rank centrality, and a penalised chain do not maximise a likelihood.
+    Pairs are ``(winner, loser)`` tuples, rankings tuples of items, choices ``(winner, others)``, and ``_dense``
+    functions get the matrix of wins; the kind is read from the function's name (``ilsr_rankings``) unless given.
+    ``ep_pairwise`` returns ``(mean, covariance)``. Declared with their tags: ``alpha`` above zero (the default of the
+    ``opt_`` functions) is a penalty, and Luce spectral ranking in one step, rank centrality, and a penalised chain do
+    not maximise a likelihood.
 
     Example:
         >>> import choix as peer
@@ -50,6 +51,8 @@ def choix(
     kind = kind or ("ranking" if "ranking" in name else "choice" if "top1" in name else "pairwise")
 
     def run(data: PreferenceData) -> Any:
+        if name.endswith("_dense"):
+            return function(_win_matrix(data), **settings)
         out = function(data.items.n, _choix_data(data, kind), **settings)
         return out[0] if isinstance(out, tuple) else out
 
@@ -59,6 +62,13 @@ def choix(
     if name.startswith(("lsr_", "rank_centrality")) or (name.startswith("ilsr_") and "regularised" in declared):
         declared.add("spectral")
     return as_estimator(run, kind, declared, name=_label("choix", name, settings), version=_version("choix"))
+
+
+def _win_matrix(data: PreferenceData) -> np.ndarray:
+    """``(n_items, n_items)``: how often the row's item beat the column's."""
+    count = np.zeros((data.items.n, data.items.n))
+    np.add.at(count, _winners_and_losers(data), 1.0)
+    return count
 
 
 def _choix_data(data: PreferenceData, kind: str) -> list[Any]:

@@ -54,7 +54,8 @@ def check_exact_recovery(estimator: Estimator, seed: int) -> Finding:
     missing factors, shrinkage that leaks in, and solvers that stop early.
     """
     worst = 0.0
-    for worths in ((1, 1, 5), (1, 2, 3, 4), (7, 2, 3, 1, 1)):
+    smallest = [(1, 3)] if estimator.kind == "pairwise" else []
+    for worths in (*smallest, (1, 1, 5), (1, 2, 3, 4), (7, 2, 3, 1, 1)):
         data, truth = exact_world(estimator.kind, worths)
         finding = _recovers(estimator, data, truth, estimator.tolerance, f"worths {worths}")
         if not finding.holds:
