@@ -249,13 +249,16 @@ def finding(found, claims):
     mistake, noise, myopic = (loss(found, t, few).value for t in ("mistake", "stochastic", "myopic"))
     cured, stays = (loss(found, t, many).value for t in ("mistake", "myopic"))
     best = max(objectives(), key=lambda o: column(found, "spearman", "mistake", o, few).mean())
+    told = {claim.id: claim.verdict for claim in claims}.get(f"T7.{best.split()[0]}")
+    sure = best == "likelihood" or told == "supported"
     return (
         f"With {few} pairs ten mistakes in a hundred cost {mistake:.3f} of rank correlation, logistic noise "
         f"{noise:.3f} and "
         f"myopia {myopic:.3f}; with {many} pairs mistakes cost {cured:.3f} and myopia still {stays:.3f}, "
         f"because it points "
         "elsewhere. "
-        f"Under mistakes the best of four objectives is {best}, and for a perfect teacher the likelihood has no "
+        f"Under mistakes the best of four objectives is {best}{'' if sure else ' (not beyond chance)'}, "
+        f"and for a perfect teacher the likelihood has no "
         f"maximum at "
         "all, which the library says instead of returning a number."
     )

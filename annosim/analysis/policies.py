@@ -83,10 +83,15 @@ def win_rate_quantile(
 
     Equality counts half; the quantile is the smallest value v with ``P_reference(u <= v) >= level``, prompt by prompt.
 
+    Raises:
+        ArgumentError: the level is outside (0, 1).
+
     Example:
         >>> win_rate_quantile([0., 0., 0., 1.], [0., 1., 2., 3.], Items(n=4), [.25] * 4, level=.75)
         1.0
     """
+    if not 0 < level < 1:
+        raise ArgumentError(f"win_rate_quantile(level={level}): a number between 0 and 1, for example 0.85")
     u = _one(utility, items)
     ours, theirs = _masses(policy, items).numpy(), _masses(reference, items).numpy()
     out = []

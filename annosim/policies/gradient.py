@@ -128,7 +128,8 @@ def policy_gradient(
 
     Raises:
         NothingFreeError: the policy has no free parameter.
-        ArgumentError: gamma not positive, an unknown baseline, or a batch too small for it.
+        ArgumentError: the policy is no module, gamma not positive, steps negative, an unknown baseline, a batch too
+            small for it, or a reference without mass where the policy has some.
         TrainingError: the objective is not finite.
 
     Example:
@@ -139,10 +140,19 @@ def policy_gradient(
         True
     """
     _check(policy, gamma, baseline, batch)
+    if steps < 0:
+        raise ArgumentError(f"policy_gradient(steps={steps}): at least 0")
     trained = copy.deepcopy(policy)
     if not isinstance(trained, LogDensity):  # a language model: its law on these responses
         trained = LogDensity(trained)
     u, log_reference = values_of(utility, items), log_density(reference, items)
+    with torch.no_grad():
+        outside = torch.isneginf(log_reference) & ~torch.isneginf(trained.log_prob(items))
+    if bool(outside.any()):
+        raise ArgumentError(
+            f"policy_gradient(reference=): item {items.names[int(torch.nonzero(outside)[0])]!r} has mass under the "
+            "policy and none under the reference, so the KL penalty is infinite; leave such items out"
+        )
     members = [items.members(p) for p in items.prompts.unique().tolist()]
     parameters = [p for p in trained.parameters() if p.requires_grad]
     optimiser = torch.optim.Adam(parameters, lr=learning_rate)
@@ -209,6 +219,11 @@ def _report(
 
 
 def _check(policy: Any, gamma: float, baseline: str, batch: int) -> None:
+    if not isinstance(policy, torch.nn.Module):
+        raise ArgumentError(
+            f"policy_gradient(policy=): {type(policy).__name__}; give a density with free parameters, for example "
+            "an.LogDensity(an.Tabular(n))"
+        )
     if not any(p.requires_grad for p in policy.parameters()):
         raise NothingFreeError("policy_gradient: the policy has no free parameter; use an.LogDensity(an.Tabular(n))")
     if not gamma > 0:

@@ -12,7 +12,7 @@ from torch import nn
 from annosim.errors import ArgumentError
 from annosim.items import Items
 from annosim.parameters import check_value, fixed
-from annosim.policies.tilts import as_density
+from annosim.policies.tilts import as_density, check_support
 from annosim.utilities import DensityMixture, LogDensity, Utility, as_log_density
 
 __all__ = ["linear_pool", "log_linear_pool"]
@@ -31,6 +31,7 @@ class _GeometricMean(Utility):
         for policy, weight in zip(self.policies, self.weights, strict=True):
             if float(weight) > 0:  # a weight of zero leaves a policy out, also where it gives no mass
                 total = total + weight * as_log_density(policy, items)
+        check_support(total, items, "log_linear_pool(policies=)")
         return total
 
 
@@ -44,7 +45,8 @@ def log_linear_pool(policies: Sequence[Any], weights: Any = None) -> LogDensity:
         weights: nonnegative, sum to one; uniform by default.
 
     Raises:
-        ArgumentError: no policies, or weights of another number or off the simplex.
+        ArgumentError: no policies, or weights of another number or off the simplex; in some prompt no response has
+            positive mass under every policy that has weight (when evaluated).
 
     Example:
         >>> pool = log_linear_pool([[0.5, 0.5], [0.8, 0.2]], [0.5, 0.5])

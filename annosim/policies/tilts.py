@@ -30,6 +30,7 @@ class _LogValues(Utility):
     def forward(self, items: Items) -> torch.Tensor:
         if items.n != self.values.shape[-1]:
             raise ArgumentError(f"this density is given on {self.values.shape[-1]} items but there are {items.n}")
+        check_support(self.values, items, "ItemDensity")
         return self.values
 
 
@@ -40,7 +41,7 @@ class ItemDensity(LogDensity):
         values: ``(n,)`` nonnegative densities with respect to ``items.weights``, up to a factor per prompt.
 
     Raises:
-        ArgumentError: a value is negative or not finite.
+        ArgumentError: a value is negative or not finite; a prompt has no positive one (when evaluated).
 
     Example:
         >>> ItemDensity([1.0, 3.0, 0.0]).mass(Items(n=3)).numpy().round(12).tolist()
@@ -52,6 +53,18 @@ class ItemDensity(LogDensity):
         if vector.ndim != 1 or not bool((torch.isfinite(vector) & (vector >= 0)).all()):
             raise ArgumentError("ItemDensity(values=): n finite nonnegative numbers, one per item")
         super().__init__(_LogValues(vector.log()))
+
+
+def check_support(log_values: torch.Tensor, items: Items, what: str) -> None:
+    """Refuse a prompt without any mass: its policy would be NaN.
+
+    Raises:
+        ArgumentError: names the first such prompt.
+    """
+    empty = prompt_sums((~torch.isneginf(log_values)).double(), items) == 0
+    if bool(empty.any()):
+        prompt = int(items.prompts.unique()[empty][0])
+        raise ArgumentError(f"{what}: no response of prompt {prompt} has positive mass; give at least one of them some")
 
 
 def frozen(value: Any, what: str) -> Any:

@@ -177,10 +177,11 @@ def dependence_error(probabilities: Any, weights: Any = None) -> torch.Tensor:
         weights: ``(contexts,)`` probabilities of the contexts; uniform by default.
 
     Returns:
-        ``(...)`` float64 nats; positive where properties come together, ``-inf`` where they exclude each other.
+        ``(...)`` float64 nats; positive where properties come together, ``-inf`` where they exclude each other,
+        0 where one of them is impossible by itself.
 
     Raises:
-        ArgumentError: not probabilities, or no property axis.
+        ArgumentError: not probabilities, no property axis, or weights that are negative or all zero.
 
     Example:
         >>> dependence_error([[1.0, 1.0], [0.0, 0.0]]).exp().item()
@@ -192,10 +193,13 @@ def dependence_error(probabilities: Any, weights: Any = None) -> torch.Tensor:
     w = torch.full((len(p),), 1 / len(p), dtype=torch.float64) if weights is None else torch.as_tensor(weights).double()
     if w.shape != (len(p),):
         raise ArgumentError(f"dependence_error(weights=): shape {tuple(w.shape)}, expected ({len(p)},)")
+    if not bool((torch.isfinite(w) & (w >= 0)).all() and w.sum() > 0):
+        raise ArgumentError("dependence_error(weights=): finite nonnegative numbers that are not all zero")
     w = w / w.sum()
     together = torch.tensordot(w, p.prod(1), 1)
     alone = torch.tensordot(w, p, 1)
-    return together.log() - alone.log().sum(0)
+    impossible = (alone == 0).any(0)  # both sides are log 0: the sum is exact
+    return torch.where(impossible, 0.0, together.log() - alone.log().sum(0))
 
 
 def log1mexp(x: torch.Tensor) -> torch.Tensor:

@@ -134,6 +134,11 @@ def test_win_rates():
     assert win_rate([0.0, 1.0, 0.0], u, items, pi0) + win_rate(pi0, u, items, [0.0, 1.0, 0.0]) == pytest.approx(1)
     assert win_rate_quantile([0.0, 1.0, 0.0], u, items, pi0, 0.3) == 1.0
     assert win_rate_quantile([0.0, 1.0, 0.0], u, items, pi0, 0.5) == 0.5
+    for level in (0.0, 1.0, 85, np.nan):
+        with pytest.raises(ArgumentError, match="level="):
+            win_rate_quantile(pi0, u, items, pi0, level)
+        with pytest.raises(ArgumentError, match="level="):
+            score_policy(pi0, u, pi0, items, level)
 
 
 def test_policy_scores_of_a_mixture():

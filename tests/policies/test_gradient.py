@@ -123,3 +123,13 @@ def test_a_language_model_is_a_policy_on_its_responses():
     assert float(an.best_of_n(model, u, 4).mass(items)[0]) == pytest.approx(1 - (1 - float(on_items[0])) ** 4, abs=1e-6)
     found = an.policy_gradient(model, u, model, 0.5, items, steps=300, batch=16, learning_rate=0.05)
     assert found.kl_to_optimum < an.kl_divergence(model, tilted, items) / 3
+
+
+def test_what_cannot_be_trained_is_said():
+    items, utility, start = an.Items(n=2), an.Tabular([0.0, 1.0]), an.LogDensity(an.Tabular(2))
+    with pytest.raises(ArgumentError, match="list; give a density"):
+        an.policies.policy_gradient([0.5, 0.5], utility, [0.5, 0.5], 1.0, items)
+    with pytest.raises(ArgumentError, match="steps=-3"):
+        an.policies.policy_gradient(start, utility, [0.5, 0.5], 1.0, items, steps=-3)
+    with pytest.raises(ArgumentError, match="item '1' has mass under the policy and none"):
+        an.policies.policy_gradient(start, utility, [1.0, 0.0], 1.0, items)

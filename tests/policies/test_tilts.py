@@ -175,3 +175,14 @@ def test_linear_pool_is_a_mixture():
         an.linear_pool([reference, other], [0.5, 0.25, 0.25])
     with pytest.raises(ArgumentError, match="sum"):
         an.log_linear_pool([reference, other], [0.5, 0.6])
+
+
+def test_a_prompt_without_mass_is_refused_by_name():
+    """Policies that exclude each other have no geometric mean, and zeros are no density: an error, never NaN."""
+    items = an.Items(n=4, prompts=[3, 3, 7, 7])
+    with pytest.raises(ArgumentError, match="prompt 7"):
+        an.log_linear_pool([[0.5, 0.5, 1.0, 0.0], [0.5, 0.5, 0.0, 1.0]]).mass(items)
+    with pytest.raises(ArgumentError, match="prompt 3"):
+        an.ItemDensity([0.0, 0.0, 1.0, 1.0]).mass(items)
+    lone = an.log_linear_pool([[0.5, 0.5, 1.0, 0.0], [0.5, 0.5, 0.0, 1.0]], [1.0, 0.0]).mass(items)
+    assert lone.tolist() == [0.5, 0.5, 1.0, 0.0]

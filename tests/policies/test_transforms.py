@@ -107,3 +107,11 @@ def test_ensembles_and_sums():
     assert an.weighted_sum([a, b], [1.0, -1.0])(items).tolist() == [-2.0, 1.0]
     with pytest.raises(ArgumentError, match="kind"):
         an.ensemble([a], "median")
+
+
+def test_dependence_error_at_the_edges():
+    assert dependence_error([[0.0, 1.0], [0.0, 0.5]]).item() == 0.0  # log 0 on both sides
+    assert dependence_error([[1.0, 0.0], [0.0, 1.0]]).item() == -np.inf
+    for weights in ([-1.0, 2.0], [0.0, 0.0], [np.nan, 1.0]):
+        with pytest.raises(ArgumentError, match="nonnegative"):
+            dependence_error([[1.0, 1.0], [0.5, 0.0]], weights)

@@ -35,6 +35,13 @@ def test_same_order_ignores_ties():
     assert not study.same_order(np.array([1.0, 2.0]), np.array([1.0, 0.0]))
 
 
+def test_an_order_upside_down_does_not_pass_for_the_example(monkeypatch):
+    right = study.learned
+    assert study.example(11)["learned_gap"] > 0 and study.finite_votes(0, 11, 2000)["safe_above"] == 1.0
+    monkeypatch.setattr(study, "learned", lambda people, design: -right(people, design))
+    assert study.example(11)["learned_gap"] < 0
+
+
 def test_a_tiny_run(tmp_path):
     settings = {"worlds": 4, "replicates": 2, "n": 11, "votes": [300, 2000]}
     run = run_study(dataclasses.replace(STUDY, presets={"tiny": Preset(0.1, settings)}), "tiny", out=tmp_path, jobs=1)

@@ -44,6 +44,10 @@ def test_a_tiny_run(tmp_path):
     assert not run.failed
     told = {c.id: c.verdict for c in run.claims}
     assert told["T0"] == told["T6"] == "supported"
+    for verdict in ("supported", "inconclusive"):  # an objective whose lead is chance is not crowned
+        text = study.finding(run.outcome, [dataclasses.replace(c, verdict=verdict) for c in run.claims])
+        crowned = text.split("objectives is ")[1].startswith("likelihood")
+        assert ("not beyond chance" in text) == (verdict == "inconclusive" and not crowned)
 
 
 def test_every_preset_can_be_planned_and_its_claims_stated():
