@@ -18,7 +18,7 @@ from annosim.designs import Design
 from annosim.errors import TooLargeError
 from annosim.feedback import AnswerSpace
 from annosim.items import Items
-from annosim.populations import Population, gather
+from annosim.populations import Population, check_utilities, gather
 from annosim.results import Result
 from annosim.rules.base import View
 
@@ -213,6 +213,7 @@ def law(population: Population, design: Design, *, max_outcomes: float = 1e7, ma
         >>> an.law(people, an.Design(an.Items(n=2), menus=[[0, 1]])).probabilities.round(decimals=4).tolist()
         [0.2689, 0.7311]
     """
+    check_utilities(population, design.items)
     menus = design.enumerate(max_menus)
     return on_menus(population, design, menus.menu, menus.probability, max_outcomes=max_outcomes)
 

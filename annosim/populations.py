@@ -208,6 +208,40 @@ class Mixture(Population):
         return f"Mixture({inside})"
 
 
+def check_utilities(population: Population, items: Items) -> None:
+    """Refuse a utility that is not finite on these items, where answers are drawn or a law is written out.
+
+    Own classes can return anything, and a NaN would be carried into every probability. A density may be zero somewhere,
+    so ``-inf`` is allowed to what has a ``log_prob``.
+
+    Raises:
+        ArgumentError: names the type, the item and the value.
+
+    Example:
+        >>> import annosim as an
+        >>> class Root(an.Utility):
+        ...     def forward(self, items):
+        ...         return items.features[:, 0].sqrt()
+        >>> check_utilities(an.Annotator(Root(), an.Luce()), an.Items(features=[[4.0], [-1.0]]))
+        Traceback (most recent call last):
+        annosim.errors.ArgumentError: types[0].utility: Root is nan at item 1 ('1'); make it finite on every item
+    """
+    for number, leaf in enumerate(population.leaves()):
+        if not isinstance(leaf, Annotator):
+            continue
+        with torch.no_grad():
+            values = leaf.utility(items)
+        allowed = torch.isfinite(values)
+        if hasattr(leaf.utility, "log_prob"):
+            allowed = allowed | (values == -torch.inf)
+        if not bool(allowed.all()):
+            item = int(torch.nonzero(~allowed)[0, 0])
+            raise ArgumentError(
+                f"types[{number}].utility: {type(leaf.utility).__name__} is {float(values[item])} at item {item} "
+                f"({items.names[item]!r}); make it finite on every item"
+            )
+
+
 def gather(index: torch.Tensor, menu: torch.Tensor) -> torch.Tensor:
     """``index (..., n)`` read at ``menu (rows, k)``: ``(..., rows, k)``, ``-inf`` at pads.
 

@@ -464,19 +464,19 @@ def _compared(table: ScenarioTable, items: Items | None) -> list[Design]:
         try:
             merged = DesignTable.model_validate(own | changes)
         except ValidationError as error:
-            raise ScenarioError(f"plan.compare[{i}].{_first(error)}") from None
+            raise ScenarioError(f"plan.compare[{i}].{_first(error, DesignTable)}") from None
         designs.append(merged.build(items, f"plan.compare[{i}]"))
     return designs
 
 
-def _first(error: ValidationError) -> str:
+def _first(error: ValidationError, root: type[BaseModel] | None = None) -> str:
     """The first complaint of pydantic in one line: the key, what is wrong, and close names for an unknown key."""
     one = error.errors()[0]
     discriminators = {"normal", "grid", "csv", "inline", "list[list[int]]"}
     place = [str(p) if not isinstance(p, int) else f"[{p}]" for p in one["loc"] if p not in discriminators]
     key = ".".join(place).replace(".[", "[")
     if one["type"] == "extra_forbidden":
-        allowed = _allowed_keys(one["loc"][:-1])
+        allowed = list(root.model_fields) if root else _allowed_keys(one["loc"][:-1])
         close = difflib.get_close_matches(str(one["loc"][-1]), allowed, 1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         return f"{key}: unknown key; allowed are {', '.join(allowed)}{hint}"

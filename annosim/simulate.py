@@ -16,7 +16,7 @@ from annosim.errors import ArgumentError
 from annosim.kernels import reference
 from annosim.kernels.dispatch import choose
 from annosim.kernels.rows import Source
-from annosim.populations import Annotator, Population
+from annosim.populations import Annotator, Population, check_utilities
 from annosim.results import versions
 from annosim.tastes import hidden_truth
 
@@ -171,6 +171,7 @@ def _check(population: Population, design: Design, replicates: int | None, repli
         raise ArgumentError(f"simulate(replicates={replicates!r}): a whole number of at least 1")
     if not 0 <= replicate < 2**32:
         raise ArgumentError(f"simulate(replicate={replicate!r}): a whole number from 0 to 2**32 - 1")
+    check_utilities(population, design.items)
 
 
 def draw_types(population: Population, seed: int, annotators: np.ndarray, replicate: int) -> np.ndarray:

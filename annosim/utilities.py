@@ -314,7 +314,7 @@ def _features(utility: Utility, items: Items, dim: int) -> torch.Tensor:
     if items.features is None:
         raise ArgumentError(f"{name}: the items have no features; give Items(features=...) or use Tabular")
     if items.dim != dim:
-        raise ArgumentError(f"{name} has {dim} weights but the items have {items.dim} features")
+        raise ArgumentError(f"{name} has {dim} weights but the items have {items.dim} features; make them equally many")
     return items.features
 
 

@@ -234,3 +234,39 @@ BAD = [
 def test_bad_values_are_named(make, word):
     with pytest.raises(an.AnnosimError, match=word):
         make()
+
+
+class Hole(an.Utility):
+    """A user's own utility with one bad value, at item 1."""
+
+    def __init__(self, value):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.ones((), dtype=torch.float64))
+        self.value = value
+
+    def forward(self, items):
+        bad = torch.zeros(items.n, dtype=torch.float64)
+        bad[1] = self.value
+        return bad + self.scale * torch.arange(items.n)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("verb", ["simulate", "law", "project", "identify"])
+def test_a_utility_that_is_not_finite_is_refused_by_name(verb, value):
+    people = an.Annotator(Hole(value), an.Luce())
+    design = an.Design(an.Items(names=["tea", "milk", "water"]), annotators=5)
+    run = {
+        "simulate": lambda: an.simulate(people, design, seed=0),
+        "law": lambda: an.law(people, design),
+        "project": lambda: an.project(an.Annotator(an.Tabular(3), an.Luce()), people, design),
+        "identify": lambda: an.identify(people, design),
+    }[verb]
+    with pytest.raises(an.errors.ArgumentError, match=r"types\[0\].utility: Hole is .* at item 1 \('milk'\)"):
+        run()
+
+
+def test_a_density_may_be_zero_somewhere():
+    items = an.Items.grid(-12.0, 12.0, 25)
+    people = an.Annotator(an.truncated_normal(0.0, 2.0), an.Luce())
+    assert (people.utility(items) == -torch.inf).any()
+    assert an.simulate(people, an.Design(items, menus=[[12, 13]], annotators=5), seed=0).rows == 5

@@ -30,7 +30,7 @@ def register(app: typer.Typer) -> None:
 
 
 def run(
-    data: Path = typer.Argument(..., help="A file of preferences, or a scenario (.toml) with a [data] table."),
+    data: Path = typer.Argument(..., help="A file of preferences, or a scenario (.toml) with a table named data."),
     format: str = typer.Option(None, help="Format: pairs, preflib, scottish, arena, long, ..., parquet."),
     annotator: str = typer.Option(None, help="Column with who answered."),
     left: str = typer.Option(None, help="Column with the left item (pairs)."),
@@ -38,7 +38,7 @@ def run(
     winner: str = typer.Option(None, help="Column with the answer: left, right, tie (pairs)."),
     prompt: str = typer.Option(None, help="Column with the context of the question."),
     weight: str = typer.Option(None, help="Column with the annotators' weights."),
-    model: Path = typer.Option(None, help="A scenario (.toml) whose [model] (or [population]) is fitted."),
+    model: Path = typer.Option(None, help="A scenario (.toml) whose table model (else population) is fitted."),
     ties: str = typer.Option("half", help="Ties under the default model: half, davidson, rao-kupper, drop."),
     types: int = typer.Option(1, min=1, help="Number of latent classes of annotators."),
     prior: str = typer.Option(None, help="dirichlet=COUNTS, gaussian=SD or ridge=PENALTY."),
@@ -101,6 +101,8 @@ def _inputs(path: Path, model: Path | None, format: str | None, columns: dict[st
     if scenario is None:
         return answers, None
     family = scenario.model or (None if scenario.population is None else scenario.population.like(scenario.seed))
+    if model is not None and family is None:  # never another model than the one that was asked for
+        raise ArgumentError(f"--model {model}: no [model] and no [population] table; add one, with its [items]")
     if scenario.items is not None and scenario.items.features is not None:
         answers = _with_features(answers, scenario.items, path)
     return answers, family

@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
 
 def _identify(
     scenario: Path = typer.Argument(..., help="A scenario file (TOML)."),
-    starts: int = typer.Option(20, help="Starts of the search for a twin; 0 leaves it out."),
+    starts: int = typer.Option(20, min=0, help="Starts of the search for a twin; 0 leaves it out."),
     seed: int | None = typer.Option(None, help="Seed of the starts; the scenario's by default."),
     html: Path | None = typer.Option(None, help="Write the report as a page, too."),
 ) -> None:

@@ -11,22 +11,23 @@ def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command(
         "plan",
-        help="What would it cost to know the target of the scenario's [plan] table, under each of its designs? Exit "
+        help="What would it cost to know the target of the scenario's plan table, under each of its designs? Exit "
         "code 0: some design identifies the target; 3: none does; 2: bad input.",
         epilog="Example: annosim plan scenario.toml --html plan.html",
     )(_plan)
 
 
 def _plan(
-    scenario: Path = typer.Argument(..., help="A scenario file (TOML) with a [plan] table."),
-    starts: int = typer.Option(6, help="Starts of the search for a twin; 0 leaves it out."),
+    scenario: Path = typer.Argument(..., help="A scenario file (TOML) with a table named plan."),
+    starts: int = typer.Option(6, min=0, help="Starts of the search for a twin; 0 leaves it out."),
     html: Path | None = typer.Option(None, help="Write the table and the figure as a page, too."),
 ) -> None:
     """Print the plan."""
     import annosim as an
     from annosim.cli.pages import figure_tag, write_page
-    from annosim.errors import ScenarioError
+    from annosim.errors import ArgumentError, ScenarioError
     from annosim.plan.cost import Cost
+    from annosim.plan.targets import target_function
     from annosim.scenario import load_scenario
 
     found = load_scenario(scenario)
@@ -34,6 +35,10 @@ def _plan(
     table = found.plan
     if table is None:
         raise ScenarioError(f"{scenario}: no [plan] table; add one with precision, target, compare and cost")
+    try:
+        target_function(table.target)
+    except ArgumentError as error:
+        raise ScenarioError(f"{scenario}: plan.target: {error}") from None
     cost = Cost(table.cost.annotator, table.cost.answer)
     result = an.plan(
         found.population, found.compare, target=table.target, precision=table.precision, cost=cost, starts=starts,

@@ -35,7 +35,7 @@ def _simulate(
     replicate: int = typer.Option(0, help="Which replicate."),
     counts: bool = typer.Option(False, "--counts", help="Draw how often each answer is given, not the answers."),
     shard_rows: str = typer.Option("4194304", help="Rows of a shard, about.", metavar="N"),
-    threads: int = typer.Option(None, help="Threads; all cores by default."),
+    threads: int = typer.Option(None, min=1, help="Threads; all cores by default."),
     listing: bool = typer.Option(False, "--list", help="List the rules, habits, populations and utilities, and stop."),
 ) -> None:
     """Draw, and say at which rate."""

@@ -20,7 +20,7 @@ from annosim.identify.search import thin
 from annosim.identify.theorems import Conclusion, applicable
 from annosim.identify.twins import DIFFERENT, Curve, Search, follow_null, reflection_twins, search_twin
 from annosim.information import Frame, few_threads, merge_settings, prepare
-from annosim.populations import Annotator, Population
+from annosim.populations import Annotator, Population, check_utilities
 from annosim.results import versions
 
 __all__ = ["identify"]
@@ -55,6 +55,7 @@ def identify(
         'not_identified'
     """
     population, design, source = read_question(population, design)
+    check_utilities(population, design.items)
     families = list(among) if isinstance(among, list | tuple) else [among]
     reports = [_one(population, design, family, functional, starts, seed, source) for family in families]
     return reports[0] if len(reports) == 1 else replace(reports[0], rows=tuple(_row(r) for r in reports))

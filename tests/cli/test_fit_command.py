@@ -49,6 +49,13 @@ def test_an_estimate_that_does_not_exist_exits_3_and_a_prior_mends_it(tmp_path, 
     assert "decided" in capsys.readouterr().out
 
 
+def test_a_scenario_without_a_model_is_refused_not_ignored(votes, tmp_path, capsys):
+    (tmp_path / "other.toml").write_text("seed = 0")
+    assert main(["fit", str(votes), *COLUMNS, "--model", str(tmp_path / "other.toml")]) == 2
+    error = capsys.readouterr().err
+    assert "no [model] and no [population] table" in error and error.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("extra", "word"),
     [(["--prior", "wish=1"], "dirichlet"), (["--prior", "gaussian=-1"], "above 0"), (["--ties", "no"], "davidson")],

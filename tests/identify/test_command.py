@@ -70,3 +70,17 @@ def test_bad_input_is_one_line_and_exit_code_two(tmp_path, capsys, command):
     path.write_text("[items]\nkind = 'normal'\nn = 3\ndim = 1\n")
     assert main([command, str(path)]) == 2
     assert "[population]" in capsys.readouterr().err
+
+
+def test_an_unknown_target_names_its_key(tmp_path, capsys):
+    path = scenario(tmp_path)
+    path.write_text(path.read_text().replace('target = "weights"', 'target = "wieghts"'))
+    assert main(["plan", str(path)]) == 2
+    error = capsys.readouterr().err
+    assert "scenario.toml: plan.target: " in error and "weights, utilities" in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["identify", "plan"])
+def test_fewer_than_no_starts_are_refused(tmp_path, capsys, command):
+    assert main([command, str(scenario(tmp_path)), "--starts", "-2"]) == 2
+    assert "--starts" in capsys.readouterr().err
