@@ -32,10 +32,11 @@ def learned(people, design):
 
 
 def same_order(a, b, tolerance=1e-9):
-    """Whether two score vectors order all pairs alike (pairs closer than ``tolerance`` are left out)."""
+    """Whether two score vectors order all pairs alike (pairs closer than ``tolerance`` are left out; where no other
+    pair is left there is no order)."""
     first, second = np.subtract.outer(a, a), np.subtract.outer(b, b)
     clear = (np.abs(first) > tolerance) & (np.abs(second) > tolerance)
-    return bool((np.sign(first)[clear] == np.sign(second)[clear]).all())
+    return bool(clear.any() and (np.sign(first)[clear] == np.sign(second)[clear]).all())
 
 
 def orders(seed, worlds, n, types):

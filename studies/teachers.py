@@ -215,6 +215,7 @@ def teachers_and_objectives(found):
     fig, axes = plotting.figure(width=7.6, height=4.8)
     bar = f"rank correlation ({few} pairs)"
     plotting.heatmap(axes[0, 0], table, list(TEACHERS), list(objectives()), bar=bar, annotate=".3f")
+    plotting.label(axes[0, 0], "objective", "teacher")
     return fig
 
 

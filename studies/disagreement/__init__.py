@@ -64,7 +64,8 @@ def finding(found, claims):
     ceiling = {k: t_interval(cell(found, "ceiling_share", k)).value for k in ("plural", "paraphrase")}
     soft, inflated = (gain(found, m, "brier", "all") for m in ("soft label", "M1 unsigned"))
     try:
-        real = f"{real_gain(found, 'soft label', 'brier', 'linear').value:+.4f}"
+        change = real_gain(found, "soft label", "brier", "linear")
+        real = f"{change.value:+.4f}, interval {change.low:+.4f} to {change.high:+.4f}"
     except StudyError:  # the real votes are not on this machine
         real = "not known here"
     return (

@@ -240,9 +240,14 @@ def _variant_gap(found, first, second):
 
 def _reference_range(found):
     names = ("quantile .85", "mean", "canned")
-    table = np.stack([column(found, "reference_values", "beat_helpful", {"variant": v}) for v in names])
-    means = table.mean(1)
-    return difference(table[means.argmax()], table[means.argmin()])
+    return widest_difference([column(found, "reference_values", "beat_helpful", {"variant": v}) for v in names])
+
+
+def widest_difference(samples):
+    """Paired difference of the largest and the smallest mean. They are picked after looking, so that the interval is
+    Bonferroni's for all ordered pairs: equal samples must not differ because the extremes of noise were compared."""
+    means, pairs = [np.mean(s) for s in samples], len(samples) * (len(samples) - 1)
+    return difference(samples[np.argmax(means)], samples[np.argmin(means)], level=1 - 0.05 / pairs)
 
 
 def _falls(found, score, name):

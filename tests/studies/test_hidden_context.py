@@ -33,6 +33,7 @@ def test_mean_and_variance_are_recovered_from_their_own_probabilities():
 def test_same_order_ignores_ties():
     assert study.same_order(np.array([1.0, 2.0, 2.0]), np.array([0.0, 1.0, 5.0]))
     assert not study.same_order(np.array([1.0, 2.0]), np.array([1.0, 0.0]))
+    assert not study.same_order(np.zeros(3), np.arange(3.0))  # a learner that learns nothing has no order
 
 
 def test_an_order_upside_down_does_not_pass_for_the_example(monkeypatch):

@@ -6,7 +6,9 @@ import dataclasses
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy.stats import binom
 
 from annosim.study import Preset, load_study, run_study
 
@@ -38,6 +40,16 @@ def test_a_matched_kl_is_matched_in_the_pipeline():
     rows = pipeline.frontier(seed=3, world="shortcut", prompts=4, responses=16, pairs=200, kls=[0.4])
     assert all(row["kl"] == pytest.approx(0.4, abs=1e-8) for row in rows)
     assert len({row["scheme"] for row in rows}) == 9
+
+
+def test_extremes_of_noise_are_no_difference():
+    """Three equal references, 400 times: called different at most as often as stated (exact binomial, 1e-9)."""
+    widest = sys.modules["annosim_study_reward_transforms.claims"].widest_difference
+    rng = np.random.default_rng(0)
+    wrong = sum(widest(rng.normal(size=(3, 8))).low > 0 for _ in range(400))
+    assert wrong <= binom.isf(1e-9, 400, 0.05)
+    apart = widest(rng.normal(size=(3, 8)) + np.array([[0.0], [9.0], [4.0]]))
+    assert apart.low > 0 and 5 < apart.value < 13
 
 
 def test_a_tiny_run_finishes_every_cell_and_decides_every_claim(tmp_path):
