@@ -11,7 +11,7 @@ from annosim.checks import CHECKS, adapt, as_estimator, check_estimator, paramet
 from annosim.checks.recovery import coverage_p_value
 from annosim.checks.run import LEVEL
 from annosim.checks.statistics import at_least, between, compare_counts
-from annosim.checks.worlds import components, exact_world, undefeated_world
+from annosim.checks.worlds import components, exact_world, has_estimate, undefeated_world
 from annosim.cli import main
 from annosim.errors import ArgumentError, CheckError
 
@@ -129,6 +129,21 @@ def test_pair_probabilities_are_read_as_utilities():
 
     report = check_estimator(probabilities, returns="probabilities", statistical=False, tags=["weights"])
     assert report.passed, report.failed
+
+
+def test_a_counterexample_of_a_likelihood_has_an_estimate():
+    """A bug in an estimator that is finite everywhere is shown on data on which the estimate exists."""
+
+    def half_of_the_games(data):
+        count = np.full((data.items.n, data.items.n), 1e-6)
+        np.add.at(count, (data.menu[:, 0], data.menu[:, 1]), (data.answer == 0) + 0.5)
+        return np.log(count.sum(1) / count.sum(0))
+
+    evidence = check_estimator(half_of_the_games, only=["check_swapping_sides"])[0].evidence
+    data = eval(evidence[evidence.index("PreferenceData(") :], WORDS)  # noqa: S307 - our own text
+    assert has_estimate(data) and data.rows <= 12
+    back = data.with_(menu=data.menu[:, ::-1].copy(), answer=(1 - data.answer).astype(np.int8))
+    assert np.abs(np.diff(half_of_the_games(data) - half_of_the_games(back))).max() > 1e-4
 
 
 def test_the_evidence_of_a_refusal_is_small_and_has_no_estimate():

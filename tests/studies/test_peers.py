@@ -1,12 +1,18 @@
 """The defects that the study names are there, in these versions; its rows have names of their own."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from annosim.checks import adapt
 from annosim.cli.check import _setting
-from studies.peers import STUDY, defects
-from studies.peers.estimators import OURS, PEERS, Peer, command, label, laws
+from annosim.study import load_study
+
+STUDY = load_study(Path(__file__).parents[2] / "studies" / "peers")
+defects = sys.modules["annosim_study_peers.defects"]
+asked = sys.modules["annosim_study_peers.estimators"]
 
 
 def test_crowdkit():
@@ -33,25 +39,25 @@ def test_choix_and_annosim():
 
 
 def test_every_row_has_a_name_of_its_own():
-    for package, (module, peers) in PEERS.items():
+    for package, (module, peers) in asked.PEERS.items():
         pytest.importorskip(module)
         made = [
             adapt.ADAPTERS[package](adapt.load(f"{module}:{p.name}"), kind=p.kind, tags=p.tags, **p.settings)
             for p in peers
         ]
-        assert len({label(package, one) for one in made}) == len(peers)
+        assert len({asked.label(package, one) for one in made}) == len(peers)
 
 
 def test_the_command_of_a_row_says_the_same():
-    peer = Peer("LogisticRegression", "reward", ("regularised",), {"C": float("inf"), "max_iter": 10}, 1e-2)
-    words = command("sklearn", peer).split()
+    peer = asked.Peer("LogisticRegression", "reward", ("regularised",), {"C": float("inf"), "max_iter": 10}, 1e-2)
+    words = asked.command("sklearn", peer).split()
     assert words[:3] == ["annosim", "check", "sklearn.linear_model:LogisticRegression"]
     assert dict(_setting(w) for w in words if "=" in w) == {"C": float("inf"), "max_iter": 10}
     assert words[-2:] == ["--tolerance", "0.01"]
 
 
 def test_a_row_of_ours_holds():
-    rows = laws("annosim", list(OURS).index("Rao-Kupper"), True, 0)
+    rows = asked.laws("annosim", list(asked.OURS).index("Rao-Kupper"), True, 0)
     assert not [r for r in rows if r["verdict"] == "failed"]
     assert sum(r["verdict"] == "passed" for r in rows) >= 15
     assert STUDY.name == "peers"
