@@ -49,7 +49,14 @@ def test_counts(scenario, capsys):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--rows", "1.5"], ["--rows", "many"], ["--seed", "-1"], ["--threads", "0"], ["--out", "s.toml/x", "--shard-rows", "0"]]
+    "arguments",
+    [
+        ["--rows", "1.5"],
+        ["--rows", "many"],
+        ["--seed", "-1"],
+        ["--threads", "0"],
+        ["--out", "s.toml/x", "--shard-rows", "0"],
+    ],
 )
 def test_bad_input_is_one_line(scenario, arguments, capsys):
     assert main(["simulate", scenario, *arguments]) == 2
