@@ -31,7 +31,16 @@ __all__ = [
 
 
 class AnnosimError(Exception):
-    """Base class of every error that annosim raises on purpose."""
+    """Base class of every error that annosim raises on purpose; every message is one line.
+
+    Example:
+        >>> import annosim as an
+        >>> try:
+        ...     an.Luce(temperature=-1.0)
+        ... except an.AnnosimError as error:
+        ...     print(error)
+        Luce(temperature=): -1.0; give a finite number above 0
+    """
 
 
 class ArgumentError(AnnosimError, ValueError):
@@ -71,7 +80,15 @@ class TiesError(DataError):
 
 
 class TooLargeError(AnnosimError, MemoryError):
-    """An exact enumeration would exceed its limit; the message counts it and names the remedies."""
+    """An exact enumeration would exceed its limit; the message counts it and names the remedies.
+
+    Example:
+        >>> import annosim as an
+        >>> design = an.Design(an.Items(n=4), menu_size=3)
+        >>> an.law(an.Annotator(an.Tabular(4), an.Luce()), design, max_outcomes=10).probabilities
+        Traceback (most recent call last):
+        annosim.errors.TooLargeError: ...
+    """
 
 
 class GaugeError(AnnosimError, ValueError):
@@ -88,6 +105,15 @@ class NotIdentifiedError(AnnosimError, ValueError):
     Attributes:
         items: the items at fault (possibly empty).
         components: the components of the comparison graph at fault (possibly empty).
+
+    Example:
+        >>> import annosim as an
+        >>> truth = an.Annotator(an.Tabular([0.0, 1.0, 2.0]), an.Luce())
+        >>> try:  # items 0 and 1 never meet item 2
+        ...     an.project(an.Annotator(an.Tabular(3), an.Luce()), truth, an.Design(an.Items(n=3), menus=[[0, 1]]))
+        ... except an.NotIdentifiedError as error:
+        ...     print(error.items)
+        ['2']
     """
 
     def __init__(self, message: str, items: Sequence[object] = (), components: Sequence[Sequence[object]] = ()):
@@ -97,7 +123,15 @@ class NotIdentifiedError(AnnosimError, ValueError):
 
 
 class NoProjectionError(AnnosimError, TypeError):
-    """The objective has no declared population optimum for this model and design."""
+    """The objective has no declared population optimum for this model and design.
+
+    Example:
+        >>> import annosim as an
+        >>> one = an.Annotator(an.Tabular([0.0, 1.0, 2.0]), an.Luce())
+        >>> an.project(one, one, an.Design(an.Items(n=3), menu_size=3), objective=an.IPO(0.1))
+        Traceback (most recent call last):
+        annosim.errors.NoProjectionError: ...
+    """
 
 
 class TrainingError(AnnosimError, ArithmeticError):

@@ -42,7 +42,14 @@ class Component(NamedTuple):
 
 
 class Population(Model):
-    """Base of every population."""
+    """Base of every population: leaves (a rule with one utility, or a distribution of utilities) and their weights.
+
+    Example:
+        >>> import annosim as an
+        >>> people = an.Mixture([an.Annotator(an.Tabular([0.0, s]), an.Luce()) for s in (1.0, -1.0)], [0.7, 0.3])
+        >>> isinstance(people, an.Population), len(people.leaves()), people.leaf_weights().tolist()
+        (True, 2, [0.7, 0.3])
+    """
 
     def forward(self, function: Callable[[Population], Any]) -> Any:
         """``function(self)``: lets ``torch.func.functional_call`` evaluate anything at other parameter values."""

@@ -43,6 +43,12 @@ class RandomTastes(Leaf):
             or
             ``"auto"``; see :mod:`annosim.quadrature` and :meth:`accuracy`.
         quadrature_seed: scrambling of the Sobol points.
+
+    Example:
+        >>> import annosim as an
+        >>> people = an.RandomCoefficients([1.0], [0.5], an.Luce())
+        >>> isinstance(people, an.RandomTastes), people.nodes(an.Items.normal(4, 1))[0].shape
+        (True, torch.Size([64, 4]))
     """
 
     def __init__(

@@ -14,8 +14,8 @@ README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
 
 def block(language: str) -> str:
-    (found,) = re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
-    return found
+    """The first block of the README in this language."""
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)[0]
 
 
 def test_ten_lines_of_python():

@@ -25,7 +25,15 @@ SOURCES = {
 
 
 class MissingDataError(FileReadError):
-    """A file of real data is not where it was looked for."""
+    """A file of real data is not where it was looked for.
+
+    Example:
+        >>> try:
+        ...     data_path("llmfao.csv", data="nowhere")
+        ... except MissingDataError as error:
+        ...     print("missing" in str(error), "--data DIR" in str(error))
+        True True
+    """
 
 
 def data_root(data: str | os.PathLike[str] | None = None) -> Path:
