@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from scipy.special import expit, logsumexp
 
 # ---- correct estimators -------------------------------------------------------------------------------------------
@@ -82,10 +83,12 @@ def objective(data, u, sign=1.0, factor=1.0):
 
 
 def stages(data, skip_last=True):
-    """Luce stages of choices and rankings: (chosen, alternatives still there)."""
-    menu, answer = np.asarray(data.menu, dtype=np.int64), np.asarray(data.answer, dtype=np.int64)
-    answer = answer[:, None] if answer.ndim == 1 else answer
-    weight = np.ones(len(menu)) if data.weight is None else data.weight
+    """Luce stages of choices and rankings: (chosen, alternatives still there, weight), equal rows as one."""
+    k = data.menu_size
+    answer = np.asarray(data.answer, dtype=np.int64).reshape(data.rows, -1)
+    rows, which = np.unique(np.concatenate([data.menu, answer], 1), axis=0, return_inverse=True)
+    menu, answer = rows[:, :k], rows[:, k:]
+    weight = np.bincount(which.reshape(-1), np.ones(data.rows) if data.weight is None else data.weight)
     out = []
     for m, row, w in zip(menu, answer, weight, strict=True):
         left = list(m)
@@ -109,8 +112,8 @@ def plackett_luce(data, include_gone=False, steps=60):
             beat[chosen, other] += w * (other != chosen)
     require_connected(beat)
     if include_gone:
-        whole = [list(m) for m in np.asarray(data.menu) for _ in range(data.menu_size - 1)]
-        parts = [(c, m, w) for (c, _, w), m in zip(parts, whole, strict=True)]
+        whole = [list(left) for _, left, _ in parts if len(left) == data.menu_size]  # the first stage of each row
+        parts = [(c, whole[i // (data.menu_size - 1)], w) for i, (c, _, w) in enumerate(parts)]
     size = max(len(left) for _, left, _ in parts)
     menu = np.array([left + [-1] * (size - len(left)) for _, left, _ in parts])
     chosen, weight = np.array([c for c, _, _ in parts]), np.array([w for _, _, w in parts])
@@ -432,6 +435,12 @@ _MEMORY: dict = {}
 def reads_raw_bytes(data):
     menu = np.frombuffer(np.ascontiguousarray(data.menu).tobytes(), dtype=np.int32).reshape(-1, 2)[: data.rows]
     return bradley_terry(data.with_(menu=np.clip(menu, 0, data.items.n - 1)))
+
+
+@mutant("check_dtypes")
+def computes_in_the_default_dtype(data):
+    rating = torch.tensor((1500.0 + bradley_terry(data)).tolist())  # float32, unless somebody set another default
+    return rating.double().numpy() - 1500.0
 
 
 @mutant("check_swapping_sides")

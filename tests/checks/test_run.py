@@ -158,6 +158,46 @@ def test_the_evidence_of_a_refusal_is_small_and_has_no_estimate():
         assert components(data) == shape and data.rows <= 8
 
 
+PEERS = [
+    ("choix", "choix:ilsr_pairwise", "pairwise", {}),
+    ("choix", "choix:ilsr_pairwise_dense", "pairwise", {}),
+    ("choix", "choix:ilsr_rankings", "ranking", {}),
+    ("choix", "choix:ilsr_top1", "choice", {}),
+    ("evalica", "evalica:bradley_terry", "pairwise", {"tolerance": 1e-12, "limit": 10_000}),
+    ("sklearn", "sklearn.linear_model:LogisticRegression", "pairwise", {"C": float("inf"), "tol": 1e-10}),
+    ("sklearn", "sklearn.linear_model:LogisticRegression", "reward", {"C": float("inf"), "tol": 1e-10}),
+]
+
+
+@pytest.mark.parametrize(("adapter", "path", "kind", "settings"), PEERS, ids=[f"{p[1]}-{p[2]}" for p in PEERS])
+def test_adapters_hand_over_winners_as_winners(adapter, path, kind, settings):
+    """What another package makes of noiseless data through its adapter is the truth, with its sign and order."""
+    pytest.importorskip(path.partition(":")[0], reason="install the extra 'test'")
+    data, truth = exact_world(kind, (5, 1, 3, 2))
+    assert np.abs(adapt.ADAPTERS[adapter](adapt.load(path), kind=kind, **settings)(data) - truth).max() < 1e-5
+
+
+@pytest.mark.parametrize("name", ["BradleyTerry", "NoisyBradleyTerry"])
+def test_scores_of_crowdkit_become_utilities(name):
+    pytest.importorskip("crowdkit", reason="install the extra 'peers'")
+    data, truth = exact_world("pairwise", (5, 1, 3, 2))
+    data = data.with_(annotator=np.zeros(data.rows, np.int32))
+    u = adapt.crowdkit(adapt.load(f"crowdkit.aggregation:{name}"))(data)
+    assert np.corrcoef(u, truth)[0, 1] > 0.95 and np.ptp(u) > 0.7 * np.ptp(truth)
+
+
+@pytest.mark.parametrize(
+    ("path", "tags"),
+    [
+        ("lsr_pairwise", {"spectral"}), ("ilsr_pairwise", set()), ("opt_pairwise", {"regularised"}),
+        ("rank_centrality", {"spectral"}),
+    ],
+)  # fmt: skip
+def test_choix_is_declared_what_it_says_of_itself(path, tags):
+    pytest.importorskip("choix", reason="install the extra 'test'")
+    assert adapt.choix(adapt.load(f"choix:{path}")).tags == tags
+
+
 @pytest.mark.parametrize("adapter", ["tuples", "arrays", "frame"])
 def test_adapters_for_your_own_functions(adapter):
     def of_counts(count):
