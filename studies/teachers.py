@@ -28,9 +28,7 @@ TEACHERS = {
 
 def make_teacher(name):
     """A rule with B-Pref's parameters."""
-    from annosim.rules.bpref import BPref
-
-    return BPref(**TEACHERS[name], margin=3.0)
+    return an.BPref(**TEACHERS[name], margin=3.0)
 
 
 def make_weights(rng):
