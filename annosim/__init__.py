@@ -74,6 +74,7 @@ _NAMES: dict[str, str] = {
     "AttributeBias": "rules.habits",
     "LengthBias": "rules.habits",
     "Skip": "rules.habits",
+    "Reliability": "rules.reliability",
     "Spammer": "rules.spam",
     "Adversary": "rules.spam",
     # data

@@ -83,6 +83,7 @@ _ALL = [
         ("carryover", "rules.sequence:Carryover", "the side of the previous answer again (memory)"),
         ("scaled", "rules.scale:Scaled", "an inverse temperature for any rule"),
         ("adversary", "rules.spam:Adversary", "answers as if all utilities had the opposite sign"),
+        ("reliability", "rules.reliability:Reliability", "each annotator guesses with a share of their own"),
         ("skip", "rules.habits:Skip", "with probability rate no answer (kept as missing, counted)"),
     ),
     *_entries(

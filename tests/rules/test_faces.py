@@ -78,10 +78,16 @@ RULES = {
     "length_bias": lambda: an.LengthBias(an.Luce(), 0.4),
     "skip": lambda: an.Skip(an.Luce(), 0.3),
     "skip_ties": lambda: an.Skip(an.Davidson(0.5), 0.3),
+    "reliability": lambda: an.Reliability(an.Luce(), np.linspace(-1, 2, 40)),
+    "reliability_ties": lambda: an.Reliability(an.Davidson(0.5), 0.3),
+    "reliability_skip": lambda: an.Reliability(an.Skip(an.Luce(), 0.2), 0.3),
+    "reliability_side": lambda: an.Reliability(an.Luce(), np.linspace(-1, 2, 40), bias=0.8),
+    "reliability_side_ties": lambda: an.Reliability(an.Davidson(0.5), 0.3, bias=-0.8),
     "nested": lambda: an.Lapse(an.Skip(an.Lapse(an.PositionBias(an.Luce(), 0.4), 0.1), 0.2), 0.1),
 }
 #: what a rule says depends on the side on which an alternative stands
 POSITIONAL = {"lapse_first", "position_bias", "nested", "spammer_first", "spammer_alternating", "carryover"}
+POSITIONAL |= {"reliability_side", "reliability_side_ties"}
 #: habits are tried on fewer kinds of feedback than rules: they hand the kind on
 HABIT_KINDS = {
     "choice_padded",
