@@ -28,6 +28,7 @@ __all__ = ["CONSTRAINTS", "Model", "fixed", "free"]
 #: name -> (torch constraint, words for the message)
 CONSTRAINTS: dict[str, tuple[Any, str]] = {
     "real": (constraints.real, "a finite number"),
+    "centred": (constraints.real, "finite numbers, whose mean along the last axis is taken off"),
     "positive": (constraints.positive, "a finite number above 0"),
     "nonnegative": (constraints.nonnegative, "a finite number of at least 0"),
     "unit": (constraints.unit_interval, "a number from 0 to 1"),

@@ -46,7 +46,7 @@ class Coordinates:
         for name, p in model.named_parameters():
             if p.requires_grad:
                 constraint = model.constraint_of(name)
-                transform = None if constraint == "real" else transform_of(constraint)
+                transform = None if constraint in ("real", "centred") else transform_of(constraint)
                 self.parts.append((name, p.numel(), p.shape, transform))
         self.size = sum(count for _, count, _, _ in self.parts)
 

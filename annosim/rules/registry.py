@@ -64,6 +64,8 @@ _ALL = [
         ("thumbs", "rules.ratings:Thumbs", "thumbs up or down"),
         ("graded_pairs", "rules.ratings:GradedPairs", "pairs graded slightly or much better"),
         ("bpref", "rules.bpref:BPref", "B-Pref's irrational teachers, under their own parameter names"),
+        ("mean_variance", "rules.distributional:MeanVariance", "pairs: normal rewards with a variance per item"),
+        ("categorical_reward", "rules.distributional:CategoricalReward", "pairs: each item a distribution over levels"),
         ("spammer", "rules.spam:Spammer", "looks at nothing: random, first, last or alternating"),
     ),
     *_entries(

@@ -94,7 +94,7 @@ def test_the_law_is_of_one_person_or_refused():
         truth = an.Annotator(an.Tabular([1.0, 0.0]), an.Lapse(an.Luce(), 0.1))
         an.project(an.Annotator(an.Tabular(2), an.Reliability(an.Luce(), an.free([0.0, 0.0]))), truth, design)
     q, p = 1 / (1 + np.exp(-2.0)), 1 / (1 + np.exp(-1.0))
-    first = float(an.law(an.Annotator(an.Tabular([1.0, 0.0]), rule.of(1)), design).probabilities[0])
+    first = an.law(an.Annotator(an.Tabular([1.0, 0.0]), rule.of(1)), design).probabilities[0].item()
     assert first == pytest.approx(q * p + (1 - q) / 2, abs=1e-12)
 
 

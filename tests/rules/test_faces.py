@@ -78,6 +78,8 @@ RULES = {
     "length_bias": lambda: an.LengthBias(an.Luce(), 0.4),
     "skip": lambda: an.Skip(an.Luce(), 0.3),
     "skip_ties": lambda: an.Skip(an.Davidson(0.5), 0.3),
+    "mean_variance": lambda: an.MeanVariance([0.2, -0.5, 0.9, 0.0, 0.3]),
+    "categorical_reward": lambda: an.CategoricalReward(np.linspace(-2, 2, 15).reshape(5, 3) ** 2),
     "reliability": lambda: an.Reliability(an.Luce(), np.linspace(-1, 2, 40)),
     "reliability_ties": lambda: an.Reliability(an.Davidson(0.5), 0.3),
     "reliability_skip": lambda: an.Reliability(an.Skip(an.Luce(), 0.2), 0.3),
@@ -100,7 +102,7 @@ HABIT_KINDS = {
     "best-worst3",
     "rating2",
 }
-PAIRS_ONLY = {"rao_kupper", "jnd_tie"}
+PAIRS_ONLY = {"rao_kupper", "jnd_tie", "mean_variance", "categorical_reward"}
 FEEDBACK = {
     "pair": (Feedback("choice"), 2),
     "choice3": (Feedback("choice"), 3),
