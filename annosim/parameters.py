@@ -135,6 +135,15 @@ class Model(nn.Module):
                 start += p.numel()
         return out
 
+    def centred_vector(self, vector: torch.Tensor) -> torch.Tensor:
+        """A vector ``(P,)`` of free parameters, less the means that nothing can tell (those declared ``"centred"``)."""
+        parts = []
+        for name, value in self.unflatten(vector).items():
+            if self.constraint_of(name) == "centred":
+                value = value - value.mean(-1, keepdim=True)
+            parts.append(value.reshape(-1))
+        return torch.cat(parts)
+
     def parameter_names(self) -> list[str]:
         """One readable name per entry of :meth:`vector`: ``"types.0.utility.values[3]"``."""
         names = []

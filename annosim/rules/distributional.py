@@ -25,7 +25,7 @@ class MeanVariance(Rule):
     ``u`` is the utility (a table, or a linear one); an item on which people disagree has a large ``s``. The gauge:
     adding a number to all ``u``, or multiplying ``u`` and ``s`` by one, changes no answer; so the geometric mean of the
     ``s`` is one (the mean of ``log_sd`` is taken off) and tables of utilities sum to zero. ``2 n - 2`` numbers remain,
-    which pairs can only tell from four items on.
+    which pairs can only tell from four items on, and loosely: an estimated ``s`` often runs to zero without a prior.
 
     Args:
         log_sd: ``(n,)`` logs of the standard deviations up to a common number; ``free(start)`` to estimate.

@@ -60,6 +60,13 @@ def test_pairs_do_not_tell_the_distributions_of_levels():
     assert law_rank(people) < N * (3 - 1)
 
 
+def test_identify_knows_the_gauges():
+    means = an.identify(normal_rewards(), DESIGN)
+    assert means.verdict in ("locally_identified", "identified") and means.num_parameters == means.rank == 2 * N - 2
+    shares = an.identify(levels(), DESIGN)
+    assert shares.verdict == "not_identified" and shares.num_parameters == 2 * N and shares.rank < 2 * N
+
+
 def law_rank(people, n=N):
     design = an.Design(an.Items(n=n), menus=an.menus.round_robin(an.Items(n=n)))
     pairs = lambda p: an.law(p, design).question(0)[0, :, 0]  # noqa: E731
