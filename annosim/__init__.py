@@ -53,6 +53,8 @@ _NAMES: dict[str, str] = {
     "Thumbs": "rules.ratings",
     "GradedPairs": "rules.ratings",
     "BPref": "rules.bpref",
+    "MeanVariance": "rules.distributional",
+    "CategoricalReward": "rules.distributional",
     # habits
     "JustNoticeable": "rules.ties",
     "Fatigue": "rules.sequence",
@@ -74,6 +76,7 @@ _NAMES: dict[str, str] = {
     "AttributeBias": "rules.habits",
     "LengthBias": "rules.habits",
     "Skip": "rules.habits",
+    "Reliability": "rules.reliability",
     "Spammer": "rules.spam",
     "Adversary": "rules.spam",
     # data
@@ -101,6 +104,8 @@ _NAMES: dict[str, str] = {
     "simulate_like": "simulate",
     "fit": "learning.fit",
     "project": "learning.project",
+    "choose_types": "learning.number_of_types",
+    "TypesChoice": "learning.number_of_types",
     "Fit": "learning.result",
     "Gaussian": "learning.priors",
     "Dirichlet": "learning.priors",

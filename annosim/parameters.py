@@ -28,6 +28,7 @@ __all__ = ["CONSTRAINTS", "Model", "fixed", "free"]
 #: name -> (torch constraint, words for the message)
 CONSTRAINTS: dict[str, tuple[Any, str]] = {
     "real": (constraints.real, "a finite number"),
+    "centred": (constraints.real, "finite numbers, whose mean along the last axis is taken off"),
     "positive": (constraints.positive, "a finite number above 0"),
     "nonnegative": (constraints.nonnegative, "a finite number of at least 0"),
     "unit": (constraints.unit_interval, "a number from 0 to 1"),
@@ -133,6 +134,15 @@ class Model(nn.Module):
                 out[name] = part.reshape((*vector.shape[:-1], *p.shape)).to(p.dtype)
                 start += p.numel()
         return out
+
+    def centred_vector(self, vector: torch.Tensor) -> torch.Tensor:
+        """A vector ``(P,)`` of free parameters, less the means that nothing can tell (those declared ``"centred"``)."""
+        parts = []
+        for name, value in self.unflatten(vector).items():
+            if self.constraint_of(name) == "centred":
+                value = value - value.mean(-1, keepdim=True)
+            parts.append(value.reshape(-1))
+        return torch.cat(parts)
 
     def parameter_names(self) -> list[str]:
         """One readable name per entry of :meth:`vector`: ``"types.0.utility.values[3]"``."""

@@ -69,7 +69,7 @@ class Knowable:
         """The coordinates ``(N,)``, differentiable in ``vector``."""
         vector = population.vector() if vector is None else vector
         return population.at(vector, self.of) if not self.extra else torch.cat(
-            [population.at(vector, self.of), vector[..., list(self.extra)]]
+            [population.at(vector, self.of), population.centred_vector(vector)[list(self.extra)]]
         )  # fmt: skip
 
     def of(self, population: Population) -> torch.Tensor:
@@ -109,7 +109,7 @@ def knowable(population: Population, design: Design) -> Knowable:
     jacobian = forward_jacobian(lambda x: population.at(x, plain.of), v)
     extra = _outside_index(population, jacobian)
     if extra:
-        jacobian = torch.cat([jacobian, torch.eye(len(v), dtype=torch.float64)[list(extra)]])
+        jacobian = torch.cat([jacobian, forward_jacobian(population.centred_vector, v)[list(extra)]])
     _, s, vt = torch.linalg.svd(jacobian, full_matrices=True)
     top = float(s[0]) if len(s) else 0.0
     rank = int((s > GAUGE_RULE * top).sum()) if top > 0 else 0
@@ -308,7 +308,11 @@ def leaf_coordinates(population: Population, items: Items) -> tuple[list[torch.T
     with torch.enable_grad():
         for component, leaf in zip(population.components(items), population.leaves(), strict=True):
             index = component.index.double()
-            outside = [p.detach().double().flatten() for p in leaf.rule.parameters() if _outside(index, p)]
+            outside = [
+                (p - p.mean(-1, keepdim=True) if leaf.rule.constraint_of(name) == "centred" else p).double().flatten()
+                for name, p in leaf.rule.named_parameters()
+                if _outside(index, p)
+            ]
             centred = centre_per_prompt(index, items).flatten()
             out.append(torch.cat([centred, *[p * math.sqrt(len(centred)) for p in outside]]).detach())
     return out, population.leaf_weights().detach().double()

@@ -174,7 +174,7 @@ class Unconstrained:
         for name, p in population.named_parameters():
             if p.requires_grad:
                 constraint = population.constraint_of(name)
-                transform = None if constraint == "real" else transform_of(constraint)
+                transform = None if constraint in ("real", "centred") else transform_of(constraint)
                 self.parts.append((slice(start, start + p.numel()), p.shape, transform, constraint))
                 start += p.numel()
 

@@ -224,6 +224,7 @@ def _swap(parts: tuple[sparse.csr_matrix, np.ndarray], items: Items) -> tuple[sp
 def _unbounded(rule: Any) -> bool:
     """Whether the likelihood rises for ever when an item never loses."""
     names = {"Luce", "PBDE", "Davidson", "RaoKupper", "PositionBias", "AttributeBias", "LengthBias", "Thurstone"}
+    names.add("MeanVariance")
     inner = getattr(rule, "rule", None)
     return type(rule).__name__ in names and (inner is None or _unbounded(inner))
 

@@ -42,7 +42,11 @@ def knowable(population: Population, items: Items, rule_numbers: list[str] | Non
         parts += [centred(component.index.double(), items).reshape(-1), component.weight.double().reshape(-1)]
     names = _rule_numbers(population) if rule_numbers is None else rule_numbers
     values = dict(population.named_parameters())
-    return torch.cat(parts + [values[name].double().reshape(-1) for name in names])
+    numbers = {name: values[name].double() for name in names}
+    for name, value in numbers.items():
+        if population.constraint_of(name) == "centred":
+            numbers[name] = value - value.mean(-1, keepdim=True)
+    return torch.cat(parts + [value.reshape(-1) for value in numbers.values()])
 
 
 def _rule_numbers(population: Population) -> list[str]:
@@ -95,6 +99,8 @@ def canonical(population: Population, items: Items, vector: torch.Tensor | None 
     for name, value in values.items():
         if population.constraint_of(name) == "simplex":
             values[name] = value / value.sum()
+        elif population.constraint_of(name) == "centred":
+            values[name] = value - value.mean(-1, keepdim=True)
     return torch.cat([value.reshape(-1) for value in values.values()])
 
 
@@ -127,6 +133,10 @@ def conventions(population: Population, items: Items) -> tuple[str, ...]:
         out.append(f"log densities are normalised{where}")
     if any(type(one.utility) is not LogDensity for one in tables):
         out.append(f"utilities sum to zero{where}")
+    centred_numbers = [n for n in population.free_parameters() if population.constraint_of(n) == "centred"]
+    if centred_numbers:
+        kinds = sorted({name.split(".")[-1] for name in centred_numbers})
+        out.append(f"{', '.join(kinds)} sum to zero along the last axis")
     if isinstance(population, Mixture):
         out.append("weights sum to one; types are named in order of falling weight")
     return tuple(out)

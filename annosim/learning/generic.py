@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from annosim.errors import ArgumentError
+from annosim.learning.attention import judge_attention, refuse_named
 from annosim.learning.existence import judge_table
 from annosim.learning.gauge import by_weight
 from annosim.learning.likelihood import Blocks, block_log_likelihood
@@ -45,7 +46,7 @@ class Coordinates:
         for name, p in model.named_parameters():
             if p.requires_grad:
                 constraint = model.constraint_of(name)
-                transform = None if constraint == "real" else transform_of(constraint)
+                transform = None if constraint in ("real", "centred") else transform_of(constraint)
                 self.parts.append((name, p.numel(), p.shape, transform))
         self.size = sum(count for _, count, _, _ in self.parts)
 
@@ -172,6 +173,8 @@ def _lbfgs(objective, start: np.ndarray, max_iterations: int) -> tuple[np.ndarra
 
 
 def _solve(problem: Problem) -> Solution:
+    if problem.is_projection:
+        refuse_named(problem.model)
     blocks = Blocks(problem.data)
     notes = judge_table(problem.model, problem.data, problem.prior, problem.is_projection)
     found = [maximise(problem, start, blocks) for start in starting_points(problem)]
@@ -185,6 +188,7 @@ def _solve(problem: Problem) -> Solution:
 
         extra["divergence"] = block_divergence(problem, best["log_likelihood"])
     notes += best["notes"]
+    notes += judge_attention(population, blocks, problem.prior)
     if problem.prior is not None:
         notes.append(f"prior {problem.prior} on the unconstrained numbers: the estimate is a posterior mode")
     return Solution(

@@ -47,7 +47,8 @@ class Batched:
         self.base = base
         self.names = [name for name, p in base.named_parameters() if p.requires_grad]
         self.transforms: dict[str, Transform | None] = {
-            name: None if (c := base.constraint_of(name)) == "real" else transform_of(c) for name in self.names
+            name: None if (c := base.constraint_of(name)) in ("real", "centred") else transform_of(c)
+            for name in self.names
         }
         self.raw: dict[str, torch.Tensor] = {name: self._start(name) for name in self.names}
         self._index = self._indices

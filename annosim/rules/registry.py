@@ -64,6 +64,8 @@ _ALL = [
         ("thumbs", "rules.ratings:Thumbs", "thumbs up or down"),
         ("graded_pairs", "rules.ratings:GradedPairs", "pairs graded slightly or much better"),
         ("bpref", "rules.bpref:BPref", "B-Pref's irrational teachers, under their own parameter names"),
+        ("mean_variance", "rules.distributional:MeanVariance", "pairs: normal rewards with a variance per item"),
+        ("categorical_reward", "rules.distributional:CategoricalReward", "pairs: each item a distribution over levels"),
         ("spammer", "rules.spam:Spammer", "looks at nothing: random, first, last or alternating"),
     ),
     *_entries(
@@ -83,6 +85,7 @@ _ALL = [
         ("carryover", "rules.sequence:Carryover", "the side of the previous answer again (memory)"),
         ("scaled", "rules.scale:Scaled", "an inverse temperature for any rule"),
         ("adversary", "rules.spam:Adversary", "answers as if all utilities had the opposite sign"),
+        ("reliability", "rules.reliability:Reliability", "each annotator guesses with a share of their own"),
         ("skip", "rules.habits:Skip", "with probability rate no answer (kept as missing, counted)"),
     ),
     *_entries(

@@ -78,10 +78,18 @@ RULES = {
     "length_bias": lambda: an.LengthBias(an.Luce(), 0.4),
     "skip": lambda: an.Skip(an.Luce(), 0.3),
     "skip_ties": lambda: an.Skip(an.Davidson(0.5), 0.3),
+    "mean_variance": lambda: an.MeanVariance([0.2, -0.5, 0.9, 0.0, 0.3]),
+    "categorical_reward": lambda: an.CategoricalReward(np.linspace(-2, 2, 15).reshape(5, 3) ** 2),
+    "reliability": lambda: an.Reliability(an.Luce(), np.linspace(-1, 2, 40)),
+    "reliability_ties": lambda: an.Reliability(an.Davidson(0.5), 0.3),
+    "reliability_skip": lambda: an.Reliability(an.Skip(an.Luce(), 0.2), 0.3),
+    "reliability_side": lambda: an.Reliability(an.Luce(), np.linspace(-1, 2, 40), bias=0.8),
+    "reliability_side_ties": lambda: an.Reliability(an.Davidson(0.5), 0.3, bias=-0.8),
     "nested": lambda: an.Lapse(an.Skip(an.Lapse(an.PositionBias(an.Luce(), 0.4), 0.1), 0.2), 0.1),
 }
 #: what a rule says depends on the side on which an alternative stands
 POSITIONAL = {"lapse_first", "position_bias", "nested", "spammer_first", "spammer_alternating", "carryover"}
+POSITIONAL |= {"reliability_side", "reliability_side_ties"}
 #: habits are tried on fewer kinds of feedback than rules: they hand the kind on
 HABIT_KINDS = {
     "choice_padded",
@@ -94,7 +102,7 @@ HABIT_KINDS = {
     "best-worst3",
     "rating2",
 }
-PAIRS_ONLY = {"rao_kupper", "jnd_tie"}
+PAIRS_ONLY = {"rao_kupper", "jnd_tie", "mean_variance", "categorical_reward"}
 FEEDBACK = {
     "pair": (Feedback("choice"), 2),
     "choice3": (Feedback("choice"), 3),

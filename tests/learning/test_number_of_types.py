@@ -1,0 +1,76 @@
+"""The number of hidden types: the table against its definition, the choice on planted types, and refusals."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import annosim as an
+from annosim.learning.likelihood import log_likelihood
+
+N = 4
+ITEMS = an.Items(n=N)
+
+
+def model(k):
+    return an.Mixture([an.Annotator(an.Tabular(N), an.Luce()) for _ in range(k)])
+
+
+def planted(k, seed=2, people=120):
+    tastes = [[3.0, 1.0, -1.0, -3.0], [-3.0, 1.0, 3.0, -1.0], [-1.0, -3.0, 1.0, 3.0]][:k]
+    truth = an.Mixture([an.Annotator(an.Tabular(u), an.Luce()) for u in tastes])
+    return an.simulate(truth, an.Design(ITEMS, annotators=people, questions=10), seed=seed)
+
+
+@pytest.mark.parametrize("k", [1, 2])
+def test_bic_counts_planted_types(k):
+    """Types four logits apart and ten answers each, fixed seed: one more type gains a few nats and costs ten."""
+    found = an.choose_types(model, planted(k), ks=range(1, k + 2), folds=0, starts=2)
+    assert found.best == k and len(found.fit.population.leaves()) == k
+
+
+def test_held_out_likelihood_misses_no_planted_type():
+    """It may take one too many (it is no consistent criterion), never one too few: two types gain a nat a person."""
+    found = an.choose_types(model, planted(2), ks=(1, 2), by="held_out", folds=2, starts=2)
+    assert found.best == 2 and found.held_out[1] - found.held_out[0] > 3 * found.held_out_error[0]
+
+
+def test_the_table_follows_its_definitions():
+    data = planted(2, people=60)
+    found = an.choose_types(model, data, ks=(1, 2), folds=60, starts=1)
+    p = np.array([N - 1, 2 * (N - 1) + 1])
+    assert found.num_parameters.tolist() == p.tolist()
+    assert found.log_likelihood == pytest.approx([an.fit(model(k), data).log_likelihood for k in (1, 2)], abs=1e-6)
+    assert found.bic == pytest.approx(p * np.log(60) - 2 * found.log_likelihood, abs=1e-9)
+    left_out = [  # one type, each annotator held out once
+        log_likelihood(an.fit(model(1), data.take(data.annotator != a).compact()).population,
+                       data.take(data.annotator == a).compact())
+        for a in range(60)
+    ]  # fmt: skip
+    assert found.held_out[0] == pytest.approx(np.mean(left_out), abs=1e-7)
+    assert found.held_out[1] > found.held_out[0] and found.held_out_error[1] == 0 < found.held_out_error[0]
+    assert found.to_frame().loc[2, "bic"] == found.bic[1] and "2 (by bic)" in repr(found)
+
+
+def test_a_number_of_types_without_an_estimate_is_a_note():
+    data = an.PreferenceData(an.Items(n=2), [[0, 1]] * 4, answer=[0, 1, 0, 1], annotator=[0, 0, 1, 1])
+    one = lambda k: an.Mixture([an.Annotator(an.Tabular(2), an.Luce()) for _ in range(k)])  # noqa: E731
+    found = an.choose_types(one, data, ks=(1, 3), folds=0)
+    assert found.best == 1 and np.isnan(found.bic[1]) and "3 types" in found.notes[0]
+    with pytest.raises(an.NotIdentifiedError, match="no number of types"):
+        an.choose_types(one, data, ks=(3,), folds=0)
+
+
+@pytest.mark.parametrize(
+    "bad,words",
+    [
+        ({"by": "aic"}, "one of bic, held_out"),
+        ({"ks": ()}, "whole numbers"),
+        ({"ks": (0, 1)}, "whole numbers"),
+        ({"folds": 1}, "from 2 to"),
+        ({"folds": 0, "by": "held_out"}, "nobody is held out"),
+    ],
+)
+def test_refusals(bad, words):
+    with pytest.raises(an.AnnosimError, match=words):
+        an.choose_types(model, planted(1, people=5), **bad)
