@@ -63,7 +63,7 @@ def test_a_scenario_simulates_and_has_a_law(write):
         ("weight = 0.7", "weight = 0.8", r"weight.*sum to 1\.1"),
         ("weight = 0.7\n", "", r"types\[0\].weight: missing"),
         ("weights = [1.0, 0.0]", "weights = [nan, 0.0]", r"types\[0\].utility.*not finite"),
-        ("weights = [1.0, 0.0]", "weights = [1.0]", r"types\[0\].utility.*1 weights but the items have 2 features; make"),
+        ("weights = [1.0, 0.0]", "weights = [1.0]", r"types\[0\].utility.*1 weights but the items have 2 feat"),
         ('kind = "lapse"', 'kind = "laps"', r"habits\[0\].kind: 'laps' is unknown; did you mean 'lapse'"),
         ("menu_size = 3\nann", "menu_size = 7\nann", "design.*only 6 items"),
         ('kind = "normal"', 'kind = "gaussian"', "items.*gaussian"),
