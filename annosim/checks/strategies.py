@@ -170,6 +170,9 @@ NOT_DRAWN: dict[str, str] = {
     "length_normalised": "a PBDE with the items' column 'length'",
     "length_bias": "an attribute bias on the items' column 'length'",
     "myopic_discount": "needs items with a column 'steps'",
+    "mean_variance": "needs one spread per item, and defines pairs alone",
+    "categorical_reward": "needs one distribution per item, and defines pairs alone",
+    "reliability": "belongs to named annotators: a law of a design has none",
 }
 
 _PAIRS_ONLY = {"rao_kupper", "bpref", "graded_pairs"}
