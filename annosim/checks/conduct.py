@@ -121,7 +121,10 @@ def check_device(estimator: Estimator, seed: int) -> Finding:
     return Finding(gap <= estimator.tolerance, f"cpu against cuda: largest difference {gap:.2g}")
 
 
-@check(kinds=("pairwise", "choice", "ranking", "ties", "reward"))
+@check(
+    kinds=("pairwise", "choice", "ranking", "ties", "reward"),
+    without={"annotators": "models the annotators, so that it matters who answered"},
+)
 def check_annotator_ids_ignored(estimator: Estimator, seed: int) -> Finding:
     """An estimator of one set of utilities does not depend on who gave which answer.
 

@@ -25,6 +25,7 @@ TAGS: dict[str, str] = {
     "spectral": "converges to the Luce utilities but does not maximise their likelihood (spectral and moment methods)",
     "davidson": "estimates Davidson's model of ties (kind ties)",
     "rao_kupper": "estimates Rao and Kupper's model of ties (kind ties)",
+    "annotators": "models the annotators themselves (skill, bias), so that it matters who answered",
     "random": "draws random numbers of its own",
     "device": "takes a keyword device ('cpu', 'cuda') and computes there",
     "intervals": "its result has .standard_errors (n_items,), or it returns (utilities, standard_errors)",

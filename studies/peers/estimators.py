@@ -78,7 +78,7 @@ PEERS = {
         "crowdkit.aggregation",
         [
             Peer("BradleyTerry", settings={"n_iter": 100_000, "tol": 1e-12}),
-            Peer("NoisyBradleyTerry", tags=(REGULARISED,), settings={"n_iter": 30}, tolerance=DEFAULT),
+            Peer("NoisyBradleyTerry", tags=(REGULARISED, "annotators"), settings={"n_iter": 30}, tolerance=DEFAULT),
         ],
     ),
     "sklearn": (

@@ -102,6 +102,15 @@ def test_statuses():
     assert "expected failure" in repr(report) and "<table>" in report._repr_html_()
 
 
+def test_a_model_of_the_annotators_may_look_at_them():
+    def by_first_annotator(data):
+        return np.bincount(data.menu[data.annotator_ids == 0].ravel(), minlength=data.items.n)
+
+    only = ["check_annotator_ids_ignored"]
+    assert check_estimator(by_first_annotator, only=only)[0].status == "failed"
+    assert check_estimator(by_first_annotator, only=only, tags=["annotators"])[0].status == "not_applicable"
+
+
 def test_an_expected_failure_that_holds_says_so():
     only = ["check_leaves_inputs_alone"]
     report = check_estimator(
