@@ -44,12 +44,13 @@ def contests(options: Options) -> list[Contest]:
 def _model(labels: int = 0) -> Any:
     from transformers import GPT2Config, GPT2ForSequenceClassification, GPT2LMHeadModel
 
-    torch.manual_seed(0)
     config = GPT2Config(
         vocab_size=VOCABULARY, n_positions=2 * LENGTH, n_embd=128, n_layer=2, n_head=4, resid_pdrop=0.0, embd_pdrop=0.0,
         attn_pdrop=0.0, bos_token_id=1, eos_token_id=1, pad_token_id=0, num_labels=max(labels, 1),
     )  # fmt: skip
-    return GPT2ForSequenceClassification(config) if labels else GPT2LMHeadModel(config)
+    with torch.random.fork_rng():  # transformers initialises from the global generator: give it back as it was
+        torch.random.default_generator.manual_seed(0)
+        return GPT2ForSequenceClassification(config) if labels else GPT2LMHeadModel(config)
 
 
 def _tokens(steps: int) -> torch.Tensor:
