@@ -192,7 +192,7 @@ class _Run:
         self.device = _device(device)
         _check_model(model, data, objective)
         items = data.items.to(self.device)
-        begin = [model] + [model.like(child_seed(seed, f"start {s}")) for s in range(1, starts)]
+        begin = self.beginnings(model, starts)
         count = 1 if data.replicates is None else data.replicates
         self.model = Batched(begin * count, items, self.device, _half(options, self.device), options.compile)
         rows = rows_of(data, objective, items, starts, self.device)
@@ -208,9 +208,20 @@ class _Run:
         self.queue: list[torch.Tensor] = []
         self.epoch = 0
 
+    def beginnings(self, model: Population, starts: int) -> list[Population]:
+        """Where the starts begin: at the model as given, then at redraws."""
+        return [model] + [model.like(child_seed(self.seed, f"start {s}")) for s in range(1, starts)]
+
     def losses(self, rows: Rows) -> torch.Tensor:
-        """Mean objective of each copy, ``(copies,)`` float64."""
+        """Mean objective of each copy, ``(copies,)`` float64: what is evaluated and reported."""
         return population_losses(self.model, rows, self.objective, self.regulariser)
+
+    def step_losses(self, rows: Rows, blocks: torch.Tensor | None) -> torch.Tensor:
+        """What one step descends, ``(copies,)``; ``blocks`` are the annotators of ``rows`` (``None``: all)."""
+        return self.losses(rows)
+
+    def before_step(self) -> None:
+        """Called before every step; EM takes its E-step here."""
 
     def go(self) -> Training:
         options = self.options
@@ -220,6 +231,7 @@ class _Run:
         with progress_bar("training", options.steps, options.progress) as advance:
             advance(self.step)
             while self.step < options.steps:
+                self.before_step()
                 loss = self.one_step()
                 self.step += 1
                 advance(1, loss)
@@ -242,8 +254,9 @@ class _Run:
         self.optimiser.zero_grad(set_to_none=True)
         total = torch.zeros(self.copies, dtype=torch.float64, device=self.device)
         for _ in range(self.options.accumulate):
-            rows = self.next_rows()
-            loss = self.losses(rows) / self.options.accumulate
+            blocks = self.next_blocks()
+            rows = self.rows if blocks is None else self.rows.take_blocks(blocks)
+            loss = self.step_losses(rows, blocks) / self.options.accumulate
             if not bool(torch.isfinite(loss).all()):
                 save_bad_batch(self.options.checkpoint, self.step, loss, rows, self.model.raw)
             loss.sum().backward()
@@ -252,14 +265,15 @@ class _Run:
         self.log.add(self.step, total, rate)
         return float(total.mean())
 
-    def next_rows(self) -> Rows:
+    def next_blocks(self) -> torch.Tensor | None:
+        """Annotators of the next minibatch (all their answers together), or ``None`` for all."""
         batch = self.options.batch
         if batch is None or batch >= self.rows.blocks:
-            return self.rows
+            return None
         if not self.queue:
             self.queue = shuffled_batches(self.rows.blocks, batch, self.seed, self.epoch)
             self.epoch += 1
-        return self.rows.take_blocks(self.queue.pop(0).to(self.device))
+        return self.queue.pop(0).to(self.device)
 
     def full_gradient(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Loss and largest gradient entry of each copy on all training rows, both ``(copies,)``."""
