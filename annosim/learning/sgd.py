@@ -192,9 +192,10 @@ class _Run:
         self.device = _device(device)
         _check_model(model, data, objective)
         items = data.items.to(self.device)
-        begin = self.beginnings(model, starts)
+        begin = self.beginnings(model, data, starts)
         count = 1 if data.replicates is None else data.replicates
-        self.model = Batched(begin * count, items, self.device, _half(options, self.device), options.compile)
+        begin = begin * count if len(begin) == starts else begin
+        self.model = Batched(begin, items, self.device, _half(options, self.device), options.compile)
         rows = rows_of(data, objective, items, starts, self.device)
         self.rows, self.held = _hold_out(rows, options.held_out, seed)
         self.copies = self.model.copies
@@ -208,8 +209,8 @@ class _Run:
         self.queue: list[torch.Tensor] = []
         self.epoch = 0
 
-    def beginnings(self, model: Population, starts: int) -> list[Population]:
-        """Where the starts begin: at the model as given, then at redraws."""
+    def beginnings(self, model: Population, data: PreferenceData, starts: int) -> list[Population]:
+        """Where the starts begin: at the model as given, then at redraws (``starts``, or as many per replicate)."""
         return [model] + [model.like(child_seed(self.seed, f"start {s}")) for s in range(1, starts)]
 
     def losses(self, rows: Rows) -> torch.Tensor:
@@ -235,7 +236,7 @@ class _Run:
                 loss = self.one_step()
                 self.step += 1
                 advance(1, loss)
-                if options.tolerance and self.step % 100 == 0 and self.gradient_small():
+                if options.tolerance and self.at_rest():
                     stopped = "gradient"
                     break
                 if self.held is not None and self.step % options.evaluate_every == 0 and self.give_up():
@@ -289,6 +290,10 @@ class _Run:
     def last_gradient(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Loss and largest gradient entry of the last step, both ``(copies,)``."""
         return self.log.losses()[-1].to(self.device), self._largest()
+
+    def at_rest(self) -> bool:
+        """Whether to stop, converged; asked after every step."""
+        return self.step % 100 == 0 and self.gradient_small()
 
     def gradient_small(self) -> bool:
         """Full batch: the gradient of the step just taken decides; a minibatch's says nothing."""
