@@ -78,8 +78,6 @@ def _listed(design: Design, key: np.uint64) -> MenuFiller:
 def type_filler(population: Population, seed: int) -> MenuFiller:
     """Fills hidden types of consecutive annotators, ``out (n,)``."""
     if population.annotator_weights(np.arange(1)) is not None:
-        raise Refusal("types that depend on the annotator's covariates have no kernel")
-    if population.annotator_weights(np.arange(1)) is not None:
         raise Refusal("types whose probabilities depend on the annotator")
     cdf = population.leaf_weights().detach().double().cumsum(0).numpy()
     guide = menus.guide_table(cdf)
@@ -184,8 +182,12 @@ def _rule_filler(population: Population, stacks: list[Stack], design: Design, ke
         return lambda menu, types, answer, tied, start, replicate: luce.luce_ranking(
             menu, types, scale, 1.0 / bias, answer, start, depth, key, replicate
         )
-    kernel = luce.luce_pairs if k == 2 and not pads else luce.luce_choice
-    return lambda menu, types, answer, tied, start, replicate: kernel(
+    if k == 2 and not pads:
+        first, second = luce.float32_odds(odds, bias)
+        return lambda menu, types, answer, tied, start, replicate: luce.luce_pairs(
+            menu, types, odds, bias, first, second, answer.reshape(-1), start, key, replicate
+        )
+    return lambda menu, types, answer, tied, start, replicate: luce.luce_choice(
         menu, types, odds, bias, answer.reshape(-1), start, key, replicate
     )
 

@@ -6,6 +6,7 @@ dies, its memory goes to a small store (at most :data:`KEEP` bytes) from which t
 
 from __future__ import annotations
 
+import os
 import threading
 import weakref
 from typing import Any
@@ -14,8 +15,18 @@ import numpy as np
 
 __all__ = ["KEEP", "empty", "release"]
 
+
+def _keep() -> int:
+    """A sixteenth of the machine's memory, at most 1 GB; 256 MB where the system does not say how much it has."""
+    try:
+        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return 1 << 28
+    return min(1 << 30, total // 16)
+
+
 #: Bytes that are kept at most, all stored pieces together.
-KEEP = 1 << 28
+KEEP = _keep()
 #: Smaller arrays come from numpy, which reuses them itself.
 _LARGE = 1 << 20
 

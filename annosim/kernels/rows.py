@@ -21,8 +21,8 @@ from annosim.rules.base import View
 
 __all__ = ["Block", "Source"]
 
-#: Rows that one task of a thread fills: their menus and answers stay in the second-level cache.
-CHUNK = 1 << 16
+#: Rows that one task of a thread fills: enough that handing them out costs nothing, few enough for the last cache.
+CHUNK = 1 << 18
 _GROUP = 64
 
 

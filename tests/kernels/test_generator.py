@@ -7,7 +7,7 @@ from scipy import special
 numba = pytest.importorskip("numba")
 
 from annosim.kernels.generator import BLOCK, fill_words, uniform52, word_at  # noqa: E402
-from annosim.kernels.luce import choose, choose_pair, exponential  # noqa: E402
+from annosim.kernels.luce import choose, choose_pair, exponential, float32_odds, luce_pairs  # noqa: E402
 from annosim.kernels.menus import guide_table, inverse_index  # noqa: E402
 from annosim.kernels.tastes import normal_quantile  # noqa: E402
 from annosim.random import STREAMS, uniform53, words  # noqa: E402
@@ -87,6 +87,25 @@ class TestThresholds:
     def test_a_difference_of_50_is_certain_at_this_resolution(self, kernel):
         assert _pairs(np.exp(50.0), [0, 1, LAST - 1, LAST], kernel) == [0] * 4
         assert _pairs(np.exp(-50.0), [0, 1, LAST - 1, LAST], kernel) == [1] * 4
+
+
+@pytest.mark.parametrize("types", [1, 3])
+@pytest.mark.parametrize("centre", [0.0, 30.0, -90.0])
+def test_pairs_too_close_for_float32_are_looked_at_in_float64(types, centre):
+    """One row of each block has its threshold 2.5 to 300 words from its own word; float32 would get some 25 wrong."""
+    blocks = 100
+    close = BLOCK * np.arange(blocks) + np.random.default_rng(1).integers(0, BLOCK, blocks)
+    w = words(9, "answer", np.arange(BLOCK * blocks), 0).astype(float)
+    away = np.random.default_rng(0).integers(2, 300, blocks) * np.where(np.arange(blocks) % 2, 1, -1) + 0.5
+    threshold = np.full(len(w), 2.0**31)  # equal odds everywhere else
+    threshold[close] = np.clip(w[close] + away, 2.5, LAST - 2.5)
+    odds = np.exp(centre) * np.r_[1.0, 1.0, 2.0**32 / threshold[close] - 1][None].repeat(types, 0)
+    menu = np.tile(np.array([0, 1], np.int32), (len(w), 1))
+    menu[close, 1] = 2 + np.arange(blocks)
+    kind = np.empty(0, np.int8) if types == 1 else (np.arange(len(w)) % types).astype(np.int8)
+    bias, out = np.ones((types, 2)), np.empty(len(w), np.int8)
+    luce_pairs(menu, kind, odds, bias, *float32_odds(odds, bias), out, 0, np.uint64(9), 0)
+    assert np.array_equal(out, w >= threshold)
 
 
 def test_guided_inversion_is_the_binary_search():
