@@ -290,7 +290,7 @@ def _shares(theta, types, d, fixed_share, weights_free):
 @njit(cache=True, nogil=True)
 def climb(
     theta, types, d, features, which, offset, order, depth, length, code, start, weight, fixed_share, weights_free,
-    free, precision, scale, tolerance, max_iterations, warm, newton, trace,
+    free, scale, tolerance, max_iterations, warm, newton, trace,
 ):  # fmt: skip
     """EM, then safeguarded Newton, from one starting point.
 
@@ -299,7 +299,6 @@ def climb(
 
     Args:
         free: indices of the free entries of ``theta``.
-        precision: of a Gaussian penalty on the types' weights (0: none).
         scale: ``(P,)`` divides the gradient before it is compared with ``tolerance``.
         newton: False for plain EM.
         trace: ``(max_iterations + 1,)``, filled with the log-likelihood.
@@ -307,10 +306,9 @@ def climb(
     Returns:
         theta, value, gradient, information, status (1 gradient, 0 iterations, 2 rounding), iterations, Newton steps.
     """
-    base = types * d
     share = _shares(theta, types, d, fixed_share, weights_free)
     now = evaluate(theta, types, d, features, which, offset, order, depth, length, code, start, weight, share, newton)
-    value, gradient, blocks, information, mass = _penalise(now, theta, base, d, precision)
+    value, gradient, blocks, information, mass = now
     status, steps, iteration, polished = 0, 0, 0, False
     while True:
         trace[iteration] = value
@@ -341,7 +339,7 @@ def climb(
                     new = evaluate(
                         trial, types, d, features, which, offset, order, depth, length, code, start, weight, s2, newton
                     )
-                    v, g, bl, info, m = _penalise(new, trial, base, d, precision)
+                    v, g, bl, info, m = new
                     after = 0.0
                     for i in free:
                         after = max(after, abs(g[i]) / scale[i])
@@ -354,7 +352,7 @@ def climb(
                     status = 1 if done else 2
                     break
         if not moved:
-            step_em = _m_step(theta, gradient, blocks, mass, types, d, weights_free, precision)
+            step_em = _m_step(theta, gradient, blocks, mass, types, d, weights_free)
             length_ = 1.0
             for _ in range(30):
                 trial = theta.copy()
@@ -364,7 +362,7 @@ def climb(
                 new = evaluate(
                     trial, types, d, features, which, offset, order, depth, length, code, start, weight, s2, newton
                 )
-                v, g, bl, info, m = _penalise(new, trial, base, d, precision)
+                v, g, bl, info, m = new
                 if v >= value - slack:
                     moved = True
                     theta, value, gradient, blocks, information, mass = trial, v, g, bl, info, m
@@ -377,19 +375,7 @@ def climb(
 
 
 @njit(cache=True, nogil=True)
-def _penalise(now, theta, base, d, precision):
-    value, gradient, blocks, information, mass = now
-    if precision > 0.0:
-        for i in range(base):
-            value -= 0.5 * precision * theta[i] * theta[i]
-            gradient[i] -= precision * theta[i]
-            information[i, i] += precision
-            blocks[i // d, i % d, i % d] += precision
-    return value, gradient, blocks, information, mass
-
-
-@njit(cache=True, nogil=True)
-def _m_step(theta, gradient, blocks, mass, types, d, weights_free, precision):
+def _m_step(theta, gradient, blocks, mass, types, d, weights_free):
     """EM's move: one Newton step on each type's weighted likelihood, and the shares to the mean responsibilities."""
     step = np.zeros(len(theta))
     for t in range(types):

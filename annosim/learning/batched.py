@@ -212,7 +212,7 @@ def _mixtures(problem: Problem, data: PreferenceData) -> BatchedFit | None:
         for theta in points:
             one = kernels.climb(
                 theta, panel.types, panel.d, features, which, offset, order[at], depth[at], length[at], codes, start,
-                weight, share, panel.weights_free, panel.free, 0.0, scale, problem.tolerance, problem.max_iterations, 6,
+                weight, share, panel.weights_free, panel.free, scale, problem.tolerance, problem.max_iterations, 6,
                 True, np.zeros(problem.max_iterations + 1),
             )  # fmt: skip
             best = one if best is None or one[1] > best[1] else best

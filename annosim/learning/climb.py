@@ -20,7 +20,7 @@ __all__ = ["Choices", "Evaluator", "Point", "climb_from"]
 WARM = 6
 
 
-def climb_from(panel: Panel, theta: np.ndarray, tolerance: float, max_iterations: int, precision: float, newton=True):
+def climb_from(panel: Panel, theta: np.ndarray, tolerance: float, max_iterations: int, newton=True):
     """EM, then safeguarded Newton, from one point.
 
     The first iterations are EM (each M-step one Newton step on each type's weighted likelihood); then Newton on the
@@ -30,7 +30,7 @@ def climb_from(panel: Panel, theta: np.ndarray, tolerance: float, max_iterations
         theta, value, gradient, information, status (1 gradient, 0 iterations, 2 rounding), iterations, Newton steps,
         trace.
     """
-    evaluate = Evaluator(panel, theta, precision)
+    evaluate = Evaluator(panel, theta)
     now = evaluate(theta)
     trace, steps, iteration, polished, status = [now.value], 0, 0, False, 0
     while True:
@@ -71,10 +71,10 @@ class Point:
 
 
 class Evaluator:
-    """The mixture's log-likelihood (with a Gaussian penalty of this ``precision``) as a function of its coordinates."""
+    """The mixture's log-likelihood, with the panel's penalty, as a function of its coordinates."""
 
-    def __init__(self, panel: Panel, theta: np.ndarray, precision: float):
-        self.panel, self.precision = panel, precision
+    def __init__(self, panel: Panel, theta: np.ndarray):
+        self.panel = panel
         ratio = np.r_[theta[panel.types * panel.d :], 0.0]
         self.fixed = None if panel.weights_free else ratio - np.logaddexp.reduce(ratio)
 
@@ -86,11 +86,15 @@ class Evaluator:
         if sums is None:
             sums = kernels.evaluate(theta, panel.types, panel.d, *panel.arguments, share, True)
         point = Point(theta, *sums)
-        if self.precision > 0:
-            point.value -= 0.5 * self.precision * float(theta[:base] @ theta[:base])
-            point.gradient[:base] -= self.precision * theta[:base]
-            point.information[np.arange(base), np.arange(base)] += self.precision
-            point.blocks[:, np.arange(panel.d), np.arange(panel.d)] += self.precision
+        if panel.penalty is not None:
+            value, gradient, information = panel.penalty(theta)
+            point.value += value
+            point.gradient += gradient
+            point.information += information
+            for t in range(panel.types):
+                at = slice(t * panel.d, (t + 1) * panel.d)
+                point.blocks[t] += information[at, at]
+            point.mass += panel.penalty.counts  # pseudo-annotators: the M-step of the shares counts them
         point.worst = float(np.max(np.abs(point.gradient[panel.free]) / panel.scale[panel.free], initial=0.0))
         return point
 
@@ -121,6 +125,8 @@ def _em_step(now: Point, panel: Panel) -> np.ndarray:
     """EM's move: one Newton step on each type's weighted likelihood, and the shares to the mean responsibilities."""
     step, d = np.zeros(len(now.theta)), panel.d
     for t in range(panel.types):
+        if panel.leaves[t].kind == "known":
+            continue
         at = slice(t * d, (t + 1) * d)
         move = _positive_solve(now.blocks[t], now.gradient[at])
         lift = 1e-8 * max(np.trace(now.blocks[t]) / d, 1e-12)

@@ -15,6 +15,7 @@ from annosim.learning.existence import connectivity
 from annosim.learning.gauge import by_weight
 from annosim.learning.generic import starting_points
 from annosim.learning.luce import STAGED, block_divergence
+from annosim.learning.priors import LogPrior, MixturePenalty
 from annosim.learning.problem import Problem, Solution, is_nll, register
 from annosim.learning.structure import LuceLeaf, luce_mixture
 from annosim.learning.sufficient import Orders, orders_from_data
@@ -38,6 +39,7 @@ class Panel:
         free: indices of the free entries.
         weights_free: the shares are estimated.
         scale: ``(P,)`` for the tolerance.
+        penalty: the prior in these coordinates, or ``None``.
     """
 
     arguments: tuple[np.ndarray, ...]
@@ -50,11 +52,14 @@ class Panel:
     contrast: np.ndarray | None
     orders: Orders
     choices: Choices | None = None
+    penalty: MixturePenalty | None = None
 
     def theta(self, model: Mixture, items: Items) -> np.ndarray:
         """The model's present parameters in these coordinates."""
         w = np.zeros((self.types, self.d))
         for t, leaf in enumerate(luce_mixture(model, items) or []):
+            if leaf.kind == "known":
+                continue  # all of its index is offset
             if self.contrast is None:
                 source = leaf.annotator.utility.energy if leaf.density else leaf.annotator.utility
                 w[t] = source.weights.detach().double().numpy()
@@ -94,11 +99,11 @@ def panel_of(model: Mixture, data: Any) -> Panel:
     items = data.items
     leaves: list[LuceLeaf] = luce_mixture(model, items)  # type: ignore[assignment]
     tabular = any(leaf.kind == "tabular" for leaf in leaves)
-    contrast, base = _contrast(items) if tabular else (None, items.features.double().numpy())
+    linear = any(leaf.kind == "linear" for leaf in leaves)
+    contrast, base = _contrast(items) if tabular else (None, items.features.double().numpy() if linear else
+                                                       np.zeros((items.n, 0)))  # fmt: skip
     slopes = [leaf.f for leaf in leaves]
-    offset = np.stack([leaf.g for leaf in leaves])
-    if tabular:  # a known type among tables: all of it is offset
-        offset = np.stack([leaf.index_of(items) if leaf.kind == "known" else leaf.g for leaf in leaves])
+    offset = np.stack([leaf.index_of(items) if leaf.kind == "known" else leaf.g for leaf in leaves])
     distinct, which = _same(slopes)
     features = np.stack([base if (f[0] == 1.0 and not f.strides[0]) else f[:, None] * base for f in distinct])
     orders, code, start, weight = _coded(data)
@@ -192,23 +197,30 @@ def solve_mixture(problem: Problem, newton: bool = True) -> Solution:
     """EM then Newton from every start; the best is kept."""
     items = problem.items
     panel = panel_of(problem.model, problem.data)  # type: ignore[arg-type]
-    notes = _judge(problem, panel, items)
-    precision = 0.0 if problem.prior is None else problem.prior.precision
+    panel.penalty = _penalty(problem, panel, items)
+    notes = judge_tables(problem, panel.orders) if panel.contrast is not None else prior_notes(problem)
     found = []
     for model in starting_points(problem):
         theta = panel.theta(model, items)  # type: ignore[arg-type]
-        found.append(climb_from(panel, theta, problem.tolerance, problem.max_iterations, precision, newton))
+        found.append(climb_from(panel, theta, problem.tolerance, problem.max_iterations, newton))
     values = [float(one[1]) for one in found]
     best = found[int(np.argmax(values))]
-    return _solution(problem, panel, best, values, precision, notes, items)
+    return _solution(problem, panel, best, values, notes, items)
 
 
-def _solution(problem, panel: Panel, best, values, precision, notes, items) -> Solution:
+def _penalty(problem: Problem, panel: Panel, items: Items) -> MixturePenalty | None:
+    if problem.prior is None:
+        return None
+    LogPrior(problem.prior, problem.model, items)  # refuses a prior that acts on nothing
+    features, which, offset = panel.arguments[:3]
+    kinds = [leaf.kind for leaf in panel.leaves]
+    return MixturePenalty(problem.prior, [features[i] for i in which], offset, kinds, panel.weights_free, items)
+
+
+def _solution(problem, panel: Panel, best, values, notes, items) -> Solution:
     theta, value, gradient, information, status, iterations, steps, trace = best
-    population = problem.model.with_parameters(panel.values(theta, items))
-    if problem.model.weights.requires_grad and len({leaf.kind for leaf in panel.leaves}) == 1:
-        population = population.relabelled(by_weight(population))
-    log_likelihood = value + 0.5 * precision * float(theta[: panel.types * panel.d] @ theta[: panel.types * panel.d])
+    population = by_weight(problem.model.with_parameters(panel.values(theta, items)))
+    log_likelihood = value - (0.0 if panel.penalty is None else panel.penalty(theta)[0])
     extra: dict[str, Any] = {"newton_steps": int(steps)}
     if problem.is_projection:
         extra["divergence"] = block_divergence(problem, log_likelihood)
@@ -232,12 +244,14 @@ def _condition(information: np.ndarray) -> float:
     return float(values[-1] / values[0]) if values[0] > 0 else float("inf")
 
 
-def _judge(problem: Problem, panel: Panel, items: Items) -> list[str]:
-    """Items that no answer shows or connects cannot be told for any type."""
-    if panel.contrast is None or problem.prior is not None:
-        prior = problem.prior
-        return [] if prior is None else [f"prior {prior} on every type's utilities (a posterior mode)"]
-    found = connectivity(panel.orders.graph(), items, panel.orders.involved > 0)
+def judge_tables(problem: Problem, orders: Orders) -> list[str]:
+    """Items that no answer shows or connects cannot be told for any type: raise, or say what the prior decided."""
+    items = problem.items
+    found = connectivity(orders.graph(), items, orders.involved > 0)
+    if problem.prior is not None:
+        notes = prior_notes(problem)
+        return notes if found.exists else [f"prior {problem.prior} decided what the data do not, of any type: "
+                                           f"{found.message(items).split('. Remedies')[0]}", *notes]  # fmt: skip
     if (found.unseen or found.separate) and not problem.is_projection:
         groups = [*([i] for i in found.unseen), *found.separate]
         raise NotIdentifiedError(
@@ -253,29 +267,30 @@ def _judge(problem: Problem, panel: Panel, items: Items) -> list[str]:
     return []
 
 
+def prior_notes(problem: Problem) -> list[str]:
+    """What the prior acts on, in words."""
+    if problem.prior is None:
+        return []
+    on = LogPrior(problem.prior, problem.model, problem.items)
+    return [
+        f"prior {problem.prior} on {on}: the estimate is a posterior mode; for several types it is not decided whether "
+        "the estimate exists without it"
+    ]
+
+
 def mixture_applies(problem: Problem) -> bool:
-    """Whether the model is a mixture of Luce types (all linear, or all tabular and small) on staged answers."""
+    """Whether the model is a mixture of Luce types (linear, or small tables, beside known ones) on staged answers."""
     if not is_nll(problem.objective) or problem.regulariser is not None or not isinstance(problem.model, Mixture):
         return False
     feedback = problem.design.feedback if problem.design is not None else problem.data.feedback
-    if feedback.kind not in STAGED or _other_prior(problem):
+    if feedback.kind not in STAGED:
         return False
     leaves = luce_mixture(problem.model, problem.items)
     if not leaves:
         return False
     kinds = {leaf.kind for leaf in leaves}
-    if "linear" in kinds:
-        return kinds == {"linear"}
     small = problem.items.n - problem.items.num_prompts <= LARGEST_TYPE
-    return "tabular" in kinds and small
-
-
-def _other_prior(problem: Problem) -> bool:
-    """A prior on tables is not a quadratic in contrasts: left to automatic differentiation."""
-    return problem.prior is not None and (
-        not hasattr(problem.prior, "precision")
-        or any(leaf.kind == "tabular" for leaf in luce_mixture(problem.model, problem.items) or [])
-    )
+    return kinds <= {"linear", "known"} or (kinds <= {"tabular", "known"} and small)
 
 
 def _solve_plain(problem: Problem) -> Solution:

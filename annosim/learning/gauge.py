@@ -161,6 +161,31 @@ def _mean_index(leaf: Population, items: Items) -> torch.Tensor:
     return total / sum(part.weight.sum() for part in parts)  # type: ignore[return-value, operator]
 
 
-def by_weight(population: Mixture) -> list[int]:
-    """Types in order of falling weight (ties keep their order): only breaks the symmetry of names."""
-    return np.argsort(-population.weights.detach().numpy(), kind="stable").tolist()
+def by_weight(population: Population) -> Population:
+    """The types of a mixture named in order of falling weight, where nothing else tells them apart.
+
+    Types that differ in kind, or in a number that was fixed, have names of their own and keep their places; so do all
+    types when the weights are fixed.
+
+    Example:
+        >>> import annosim as an
+        >>> free, fixed = [an.Annotator(an.Tabular(v), an.Luce()) for v in ([1.0, 0.0], an.fixed([1.0, 0.0]))]
+        >>> by_weight(an.Mixture([free, free], [0.2, 0.8])).weights.tolist()
+        [0.8, 0.2]
+        >>> by_weight(an.Mixture([free, fixed], [0.2, 0.8])).weights.tolist()
+        [0.2, 0.8]
+    """
+    if not isinstance(population, Mixture) or not population.weights.requires_grad:
+        return population
+    first, *others = (_structure(one) for one in population.types)
+    if any(other != first for other in others):
+        return population
+    return population.relabelled(np.argsort(-population.weights.detach().numpy(), kind="stable").tolist())
+
+
+def _structure(one: torch.nn.Module) -> tuple[str, ...]:
+    """What a type is apart from its free numbers: its modules, the shapes of what is free, the fixed numbers."""
+    modules = [f"{name}: {type(module).__name__}" for name, module in one.named_modules()]
+    free = [f"{name}: {tuple(p.shape)}" for name, p in one.named_parameters() if p.requires_grad]
+    known = [*one.named_buffers(), *((name, p) for name, p in one.named_parameters() if not p.requires_grad)]
+    return (*modules, *free, *(f"{name}: {value.detach().tolist()}" for name, value in known))

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from annosim.errors import ArgumentError
 from annosim.learning.attention import judge_attention, refuse_named
 from annosim.learning.existence import judge_table
 from annosim.learning.gauge import by_weight
 from annosim.learning.likelihood import Blocks, block_log_likelihood
 from annosim.learning.newton import newton
+from annosim.learning.priors import LogPrior
 from annosim.learning.problem import Problem, Solution, is_nll, register
 from annosim.learning.structure import has_network
 from annosim.parameters import transform_of
@@ -69,16 +69,10 @@ class Coordinates:
             start += count
         return torch.cat(out)
 
-    def real(self) -> torch.Tensor:
-        """``(Z,)`` bool: coordinates without a constraint (those a Gaussian prior is on)."""
-        return torch.cat([torch.full((count,), transform is None) for _, count, _, transform in self.parts])
-
 
 def starting_points(problem: Problem) -> list[Population]:
     """The model's own values, then redraws; identical types are redrawn, since they are a saddle."""
     first = problem.model
-    if problem.prior is not None and not hasattr(problem.prior, "precision"):
-        raise ArgumentError(f"prior={problem.prior!r} does not fit this model; use an.Gaussian(sd)")
     if isinstance(first, Mixture) and _identical_types(first):
         first = first.like(child_seed(problem.seed, "start/0"))
     more = [problem.model.like(child_seed(problem.seed, f"start/{i}")) for i in range(1, problem.starts)]
@@ -97,14 +91,14 @@ def maximise(problem: Problem, model: Population, blocks: Blocks) -> dict[str, A
     """Climb from one starting point: L-BFGS to a small gradient, then Newton."""
     coordinates = Coordinates(model)
     total = max(blocks.total, 1e-300)
-    real = coordinates.real()
+    prior = None if problem.prior is None else LogPrior(problem.prior, model, problem.items)
+
+    def penalised(p: Population) -> torch.Tensor:
+        value = (blocks.weight * block_log_likelihood(p, blocks)).sum()
+        return value if prior is None else value + prior.value(p)
 
     def objective(z: torch.Tensor) -> torch.Tensor:
-        ll = model.at(coordinates.parameters(z), lambda p: block_log_likelihood(p, blocks))
-        value = (blocks.weight * ll).sum()
-        if problem.prior is not None:
-            value = value - 0.5 * problem.prior.precision * (z[real] ** 2).sum()
-        return value / total
+        return model.at(coordinates.parameters(z), penalised) / total
 
     z, iterations, trace = _lbfgs(objective, coordinates.of(model).numpy(), problem.max_iterations)
     stopped, condition = "iterations", float("nan")
@@ -179,9 +173,7 @@ def _solve(problem: Problem) -> Solution:
     notes = judge_table(problem.model, problem.data, problem.prior, problem.is_projection)
     found = [maximise(problem, start, blocks) for start in starting_points(problem)]
     best = max(found, key=lambda one: -one["objective"])
-    population = best["population"]
-    if isinstance(population, Mixture) and _exchangeable(population):
-        population = population.relabelled(by_weight(population))
+    population = by_weight(best["population"])
     extra = {}
     if problem.is_projection:
         from annosim.learning.luce import block_divergence
@@ -190,7 +182,8 @@ def _solve(problem: Problem) -> Solution:
     notes += best["notes"]
     notes += judge_attention(population, blocks, problem.prior)
     if problem.prior is not None:
-        notes.append(f"prior {problem.prior} on the unconstrained numbers: the estimate is a posterior mode")
+        on = LogPrior(problem.prior, problem.model, problem.items)
+        notes.append(f"prior {problem.prior} on {on}: the estimate is a posterior mode")
     return Solution(
         population=population, log_likelihood=best["log_likelihood"], objective=best["objective"],
         converged=best["stopped"] == "gradient", iterations=best["iterations"], stopped_by=best["stopped"],
@@ -198,10 +191,6 @@ def _solve(problem: Problem) -> Solution:
         why="no closed structure: automatic differentiation", starts=[one["log_likelihood"] for one in found],
         trace=best["trace"], extra=extra,
     )  # fmt: skip
-
-
-def _exchangeable(population: Mixture) -> bool:
-    return population.weights.requires_grad and len({str(type(t)) for t in population.types}) == 1
 
 
 def _applies(problem: Problem) -> bool:

@@ -18,6 +18,7 @@ from annosim.errors import ArgumentError
 from annosim.learning.gauge import canonical
 from annosim.learning.generic import NEWTON_PARAMETERS
 from annosim.learning.likelihood import Blocks, block_log_likelihood, row_log_prob
+from annosim.learning.priors import LogPrior, penalty_for
 from annosim.learning.structure import luce_leaf
 from annosim.learning.sufficient import from_data, from_law, orders_from_data
 
@@ -74,7 +75,7 @@ def information(fit: Fit) -> np.ndarray:
         table = from_law(problem.law) if problem.law is not None else None
         stats = table if table is not None else from_data(problem.data)
         h = jacobian.T @ stats.information(leaf.index_of(problem.items)) @ jacobian
-        return h + _prior_information(fit)
+        return h + _prior_information(fit, leaf, jacobian)
     return _autograd_information(fit)
 
 
@@ -95,14 +96,14 @@ def _luce(fit: Fit) -> tuple[Any, np.ndarray] | None:
     return leaf, index(population.vector()).detach().numpy()
 
 
-def _prior_information(fit: Fit) -> np.ndarray:
-    from annosim.learning.priors import penalty_for
-
+def _prior_information(fit: Fit, leaf: Any, jacobian: np.ndarray) -> np.ndarray:
+    """Of a table in its index, of a linear utility in its weights; then in the free parameters, ``(P, P)``."""
     problem, size = fit.problem, fit.population.num_free()
-    if problem.prior is None:
+    penalty = penalty_for(problem.prior, leaf.kind, size, problem.items)
+    if penalty is None:
         return np.zeros((size, size))
-    leaf = luce_leaf(fit.population, problem.items)
-    penalty = penalty_for(problem.prior, leaf.kind, size, problem.items)  # type: ignore[union-attr]
+    if leaf.kind == "tabular":
+        return jacobian.T @ penalty.all(leaf.index_of(problem.items))[2] @ jacobian
     return penalty.all(fit.population.vector().numpy())[2]
 
 
@@ -116,12 +117,13 @@ def _autograd_information(fit: Fit) -> np.ndarray:
         )
     blocks = Blocks(fit.problem.data)
 
-    def minus(v: torch.Tensor) -> torch.Tensor:
-        value = -(blocks.weight * population.at(v, lambda p: block_log_likelihood(p, blocks))).sum()
-        prior = fit.problem.prior
-        return value if prior is None else value + 0.5 * prior.precision * (v**2).sum()
+    prior = None if fit.problem.prior is None else LogPrior(fit.problem.prior, population, fit.problem.items)
 
-    return torch.autograd.functional.hessian(minus, population.vector()).numpy()
+    def minus(p: Any) -> torch.Tensor:
+        value = -(blocks.weight * block_log_likelihood(p, blocks)).sum()
+        return value if prior is None else value - prior.value(p)
+
+    return torch.autograd.functional.hessian(lambda v: population.at(v, minus), population.vector()).numpy()
 
 
 # ---- scores ----------------------------------------------------------------------------------------------------------

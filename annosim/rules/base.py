@@ -102,6 +102,7 @@ class Rule(Model):
         memory: answers depend on the annotator's previous answers (then a block is enumerated, or refused).
         sequential: answers depend on the place in the annotator's sequence (``view.order``).
         ordinal: answers depend on the utilities' order at most, so that no gradient leads to them.
+        absolute: adding a number to all indices changes the answers (ratings), so that their location is no gauge.
 
     Example:
         A rule of one's own needs its log-probabilities; its table and its samples follow from them.
@@ -123,6 +124,7 @@ class Rule(Model):
     memory: bool = False
     sequential: bool = False
     ordinal: bool = False
+    absolute: bool = False
 
     def index(self, u: torch.Tensor, items: Items) -> torch.Tensor:
         """What could ever be known of the utilities from answers, ``(..., n) -> (..., n)``; the identity for Luce."""

@@ -61,6 +61,7 @@ class Habit(Rule):
         self.kinds = rule.kinds
         self.ties, self.skips = rule.ties, rule.skips
         self.memory, self.sequential, self.ordinal = rule.memory, rule.sequential, rule.ordinal
+        self.absolute = rule.absolute
         self.level = getattr(rule, "level", -1) + 1
 
     def index(self, u: torch.Tensor, items: Items) -> torch.Tensor:

@@ -37,6 +37,7 @@ class OrderedLogit(Tempered):
     """
 
     kinds = frozenset({"rating"})
+    absolute = True
 
     def __init__(self, cuts: Any = (-1.5, -0.5, 0.5, 1.5), temperature: Any = 1.0):
         super().__init__(temperature)

@@ -18,7 +18,8 @@ TOLERANCE = 1e-8
 
 def _solutions(model, data, **options):
     load_solvers()
-    names = [row.name for row in SOLVERS if row.name != "sgd" and row.applies(Problem(model, data))]
+    prior = options.get("prior")
+    names = [row.name for row in SOLVERS if row.name != "sgd" and row.applies(Problem(model, data, prior=prior))]
     out = {}
     for name in names:
         fit = an.fit(model, data, solver=name, max_iterations=20_000, **options)
@@ -87,6 +88,60 @@ def test_two_types(seed, ranking, tabular):
         model = an.Mixture([an.Annotator(an.Tabular((items.features @ one).tolist()), an.Luce())
                             for one in (torch.as_tensor(w), -torch.as_tensor(w))], [0.5, 0.5])  # fmt: skip
     _agree(_solutions(model, data), items)
+
+
+def _tables_with_scales(scores):
+    """Three ways to a table's index ``s = f u + g``: a temperature, a PBDE with offsets, and a normalised density."""
+    n = len(scores)
+    bent = an.PBDE(2.0, np.linspace(0.0, 1.0, n))
+    return [
+        an.Annotator(an.Tabular((0.7 * scores).tolist()), an.Luce(0.7)),
+        an.Annotator(an.Tabular((-scores / 2).tolist()), bent),
+        an.Annotator(an.LogDensity(an.Tabular(scores.tolist())), an.Luce()),
+    ]
+
+
+@settings(max_examples=4, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    prior=st.sampled_from([an.Dirichlet(0.7), an.Dirichlet(3.0), an.Gaussian(1.5), an.Ridge(2.0)]),
+    linear=st.booleans(),
+)
+def test_two_types_with_a_prior(seed, prior, linear):
+    """A prior acts on the same quantities in every solver: optimum, covariance and note agree."""
+    items = an.Items.normal(5, 2, seed=1)
+    truth = an.Mixture([an.Annotator(an.Linear([s, s / 2]), an.Luce()) for s in (1.5, -1.5)], [0.6, 0.4])
+    data = an.simulate(truth, an.Design(items, menu_size=3, annotators=60, questions=5), seed=seed)
+    model = truth
+    if not linear and not isinstance(prior, an.Ridge):
+        scores = (items.features @ torch.tensor([1.5, 0.75], dtype=torch.float64)).numpy()
+        model = an.Mixture(_tables_with_scales(scores)[:2], [0.5, 0.5])
+    fits = _solutions(model, data, prior=prior)
+    _agree(fits, items)
+    first, *others = [fit.covariance() for fit in fits.values()]
+    assert all(float((first - other).abs().max()) < 1e-7 for other in others)
+    assert all(repr(prior) in " ".join(fit.notes) for fit in fits.values())
+
+
+@pytest.mark.parametrize("prior", [an.Dirichlet(0.7), an.Gaussian(0.5)])
+@pytest.mark.parametrize("form", [0, 1, 2])
+def test_one_table_with_a_prior(prior, form):
+    model = _tables_with_scales(np.linspace(-1.0, 1.0, 5))[form]
+    data = an.simulate(model, an.Design(an.Items(n=5), menu_size=3, annotators=40), seed=5)
+    fits = _solutions(model, data, prior=prior)
+    _agree(fits, data.items)
+    first, other = (fit.covariance() for fit in fits.values())
+    assert float((first - other).abs().max()) < 1e-9
+
+
+def test_dirichlet_counts_the_shares_of_known_types():
+    """Types that answer apart for certain: the share is (annotators of the type + c) / (annotators + 2 c)."""
+    sure = [an.Annotator(an.Tabular(an.fixed([0.0, s])), an.Luce()) for s in (-40.0, 40.0)]
+    data = an.PreferenceData(an.Items(n=2), [[0, 1]] * 10, [0] * 7 + [1] * 3)
+    for solver in ("em-newton", "em", "autograd"):
+        fit = an.fit(an.Mixture(sure, [0.5, 0.5]), data, prior=an.Dirichlet(2.0), solver=solver)
+        assert abs(float(fit.population.weights[0]) - 9 / 14) < 1e-9
+        assert "the shares of the types" in fit.notes[-1]
 
 
 def test_projection_recovers_the_truth_by_every_solver():

@@ -89,8 +89,13 @@ def test_a_gaussian_prior_on_a_rule_fitted_by_automatic_differentiation():
         an.Annotator(an.Tabular(2), an.PositionBias(an.Luce(), shift=an.free(0.0))), data, prior=an.Gaussian(1.0)
     )
     assert fit.converged and any("decided" in note for note in fit.notes)
-    with pytest.raises(an.AnnosimError, match="does not fit this model"):
-        an.fit(an.Annotator(an.Tabular(2), an.Lapse(an.Luce(), rate=an.free(0.1))), data, prior=an.Dirichlet(1.0))
+    lapse = an.Lapse(an.Luce(), rate=an.free(0.1))
+    with pytest.raises(an.AnnosimError, match="acts on nothing in this model"):
+        an.fit(an.Annotator(an.Linear(1), lapse), data.with_(items=data.items.with_(features=[[0.0], [1.0]])),
+               prior=an.Dirichlet(1.0))  # fmt: skip
+    counted = an.fit(an.Annotator(an.Tabular(2), an.Lapse(an.Luce(), rate=0.0)), data, prior=an.Dirichlet(2.0))
+    gap = counted.population.utility.values
+    assert abs(float(gap[0] - gap[1]) - np.log(5 / 2)) < 1e-8  # pseudo-choices under any rule: (3 + 2) / (0 + 2)
 
 
 def test_one_fit_is_simulated_again():
