@@ -1,0 +1,126 @@
+"""L-BFGS with a backtracking line search, for several copies of a model at once: no copy's loss ever rises."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+__all__ = ["LineSearch"]
+
+#: sufficient decrease (Armijo), and how often a step is halved before a copy stays where it is
+_ARMIJO, _HALVINGS = 1e-4, 25
+
+
+class LineSearch:
+    """Descends ``copies`` independent losses; each copy has its own curvature pairs and step length.
+
+    Nocedal and Wright (2006, algorithms 7.4 and 3.1). A step that does not lower a copy's loss is not taken, so that an
+    M-step by this search never lowers the likelihood.
+
+    Args:
+        parameters: leaf tensors, each ``(copies, *shape)``; those without a gradient stay as they are.
+        memory: curvature pairs that are kept.
+
+    Example:
+        >>> x = torch.tensor([[3.0, 1.0], [-2.0, 5.0]], dtype=torch.float64, requires_grad=True)
+        >>> search = LineSearch([x])
+        >>> for _ in range(20):
+        ...     loss, gradient = search.step(lambda: ((x - torch.tensor([1.0, 2.0])) ** 2 * torch.tensor([1, 9])).sum(-1))
+        >>> x.detach().round(decimals=6).tolist()
+        [[1.0, 2.0], [1.0, 2.0]]
+    """
+
+    def __init__(self, parameters: list[torch.Tensor], memory: int = 10):
+        self.parameters, self.memory = parameters, memory
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the curvature: the loss has become another function."""
+        self.pairs: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
+        self.scale: torch.Tensor | None = None
+        self.here: tuple[torch.Tensor, torch.Tensor] | None = None
+
+    def step(self, closure: Callable[[], torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        """One iteration of every copy.
+
+        Args:
+            closure: the losses ``(copies,)`` at the present parameters, differentiable.
+
+        Returns:
+            losses after the step, and the largest gradient entry of each copy after it, both ``(copies,)`` float64.
+        """
+        loss, gradient = self.evaluate(closure) if self.here is None else self.here
+        direction, slope = self.direction(gradient)
+        begin = self.vector()
+        length = self.first_length(gradient)
+        with torch.no_grad():
+            for _ in range(_HALVINGS):
+                self.put(begin + length[:, None] * direction)
+                trial = closure().double()
+                failed = ~(trial <= loss + _ARMIJO * length * slope)  # a loss that is not finite has failed too
+                if not bool(failed.any()):
+                    break
+                length = torch.where(failed, 0.5 * length, length)
+            else:
+                length = torch.where(failed, 0.0, length)
+                self.put(begin + length[:, None] * direction)
+        self.here = self.evaluate(closure)
+        self.remember(self.vector() - begin, self.here[1] - gradient)
+        return self.here[0], self.here[1].abs().amax(-1)
+
+    def direction(self, gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Descent direction ``(copies, P)`` by the two-loop recursion, and the loss's slope along it ``(copies,)``."""
+        q, alphas = gradient.clone(), []
+        for s, y, rho in reversed(self.pairs):
+            alpha = rho * (s * q).sum(-1)
+            q = q - alpha[:, None] * y
+            alphas.append(alpha)
+        if self.scale is not None:
+            q = q * self.scale[:, None]
+        for (s, y, rho), alpha in zip(self.pairs, reversed(alphas), strict=True):
+            q = q + (alpha - rho * (y * q).sum(-1))[:, None] * s
+        slope = -(gradient * q).sum(-1)
+        uphill = ~(slope < 0)
+        direction = torch.where(uphill[:, None], -gradient, -q)
+        return direction, torch.where(uphill, -gradient.square().sum(-1), slope)
+
+    def first_length(self, gradient: torch.Tensor) -> torch.Tensor:
+        """Newton's length once there is curvature; before, a step of length one at most."""
+        if self.pairs:
+            return torch.ones(len(gradient), dtype=torch.float64, device=gradient.device)
+        return 1.0 / gradient.norm(dim=-1).clamp_min(1.0)
+
+    def remember(self, s: torch.Tensor, y: torch.Tensor) -> None:
+        """Keep a curvature pair; a copy without positive curvature keeps a pair that does nothing."""
+        sy, yy = (s * y).sum(-1), y.square().sum(-1)
+        good = sy > 1e-12 * s.norm(dim=-1) * y.norm(dim=-1)
+        if not bool(good.any()):
+            return
+        rho = torch.where(good, 1.0 / torch.where(good, sy, 1.0), 0.0)
+        scale = torch.where(good, sy / torch.where(good, yy, 1.0), 1.0 if self.scale is None else self.scale)
+        self.pairs, self.scale = [*self.pairs, (s, y, rho)][-self.memory :], scale
+
+    def evaluate(self, closure: Callable[[], torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Losses ``(copies,)`` and gradients ``(copies, P)``, float64."""
+        for p in self.parameters:
+            p.grad = None
+        loss = closure()
+        loss.sum().backward()
+        flat = [
+            (torch.zeros_like(p) if p.grad is None else p.grad).double().reshape(len(p), -1) for p in self.parameters
+        ]
+        return loss.detach().double(), torch.cat(flat, 1)
+
+    def vector(self) -> torch.Tensor:
+        """The parameters, ``(copies, P)`` float64."""
+        return torch.cat([p.detach().double().reshape(len(p), -1) for p in self.parameters], 1)
+
+    def put(self, vector: torch.Tensor) -> None:
+        """Set the parameters, in their own precision."""
+        start = 0
+        with torch.no_grad():
+            for p in self.parameters:
+                size = p[0].numel()
+                p.copy_(vector[:, start : start + size].reshape(p.shape))
+                start += size

@@ -1,0 +1,160 @@
+"""Where EM over networks begins: the given parameters, a fitted model, one pooled type, or redraws."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from annosim.data.preferences import PreferenceData
+from annosim.errors import ArgumentError
+from annosim.items import Items
+from annosim.learning.sgd import Adam, train
+from annosim.networks import LogPolicy, SequenceReward
+from annosim.populations import Annotator, Mixture, Population
+from annosim.random import child_seed, torch_generator
+
+if TYPE_CHECKING:
+    from annosim.learning.network_em import EM
+
+__all__ = ["beginnings", "check_own_parameters", "perturbed", "split_responsibilities"]
+
+
+def beginnings(
+    model: Mixture, data: PreferenceData, options: EM, starts: int, seed: int, device: Any
+) -> tuple[list[Population], list[bool]]:
+    """The starts (of each replicate), and whether a start's first responsibilities are random.
+
+    Without a warm start the first is the model as given, and the others redraw every free number; language models and
+    reward heads, whose weights came from elsewhere, keep them and begin from random responsibilities.
+    """
+    warm = options.warm_start
+    if warm is None:
+        made = [perturbed(model, options.perturbation, seed, 0)]
+        kept = any(_from_elsewhere(one) for one in model.leaves())
+        for s in range(1, starts):
+            made.append(
+                perturbed(model, options.perturbation, seed, s) if kept else model.like(child_seed(seed, f"start {s}"))
+            )
+        return made, [kept and s > 0 for s in range(starts)]
+    bases: list[Population]
+    if isinstance(warm, str):
+        if warm != "pooled":
+            raise ArgumentError(f"EM(warm_start={warm!r}): 'pooled', a population, or a Fit")
+        bases = [_copied(model, one) for one in _pooled(model, data, options, seed, device)]
+    else:
+        given = warm if isinstance(warm, Population) else getattr(warm, "population", None)
+        if not isinstance(given, Population):
+            raise ArgumentError(f"EM(warm_start={type(warm).__name__}): 'pooled', a population, or a Fit")
+        bases = [_taken(model, given)]
+    made = [perturbed(base, options.perturbation, seed, s) for base in bases for s in range(starts)]
+    return made, [s > 0 and options.perturbation == 0 for s in range(starts)]
+
+
+def perturbed(model: Population, scale: float, seed: int, start: int) -> Population:
+    """A copy with normal noise on the free network parameters, ``scale`` times each tensor's root mean square.
+
+    Example:
+        >>> import annosim as an
+        >>> one = an.Annotator(an.Network([4], dim=1), an.Luce())
+        >>> bool((perturbed(one, 0.1, seed=0, start=0).vector() != one.vector()).all()), perturbed(one, 0.0, 0, 0) is one
+        (True, True)
+    """
+    if not scale:
+        return model
+    other = copy.deepcopy(model)
+    with torch.no_grad():
+        for name, p in other.named_parameters():
+            if p.requires_grad and other.constraint_of(name) == "real":
+                noise = torch.randn(p.shape, generator=torch_generator(seed, f"perturb {start} {name}"), dtype=p.dtype)
+                p.add_(scale * p.square().mean().sqrt() * noise)
+    return other
+
+
+def check_own_parameters(model: Population, items: Items) -> None:
+    """Refuse a mixture in which two types are one and the same: the same free numbers, rule and indices.
+
+    Types may share numbers (a trunk with a head or an adapter for each), but a type without anything of its own can
+    never differ from the other: most often one module was handed to both by mistake.
+
+    Raises:
+        ArgumentError: names the two types and the remedy.
+    """
+    seen: dict[frozenset[int], int] = {}
+    leaves = model.leaves()
+    for number, leaf in enumerate(leaves):
+        free = frozenset(id(p) for p in leaf.parameters() if p.requires_grad)
+        other = seen.setdefault(free, number)
+        if not free or other == number or repr(leaf.rule) != repr(leaves[other].rule):
+            continue
+        with torch.no_grad():
+            same = torch.equal(leaf.nodes(items)[0], leaves[other].nodes(items)[0])
+        if same:
+            raise ArgumentError(
+                f"types {other} and {number} share all their free parameters, so that they stay one type; give each its "
+                "own module: copy.deepcopy(module), or an.with_adapters(module, copies=K)"
+            )
+
+
+def split_responsibilities(
+    log_gamma: torch.Tensor, target: int, source: int, generator: torch.Generator
+) -> torch.Tensor:
+    """Responsibilities ``(types, annotators)`` in logs with a random share of ``source``'s given to ``target``.
+
+    Example:
+        >>> gamma = torch.tensor([[0.0, 0.0], [1.0, 1.0]], dtype=torch.float64)
+        >>> split = split_responsibilities(gamma.log(), 0, 1, torch.Generator().manual_seed(0))
+        >>> split.exp().sum(0).tolist(), bool((split.exp()[0] > 0).all())
+        ([1.0, 1.0], True)
+    """
+    share = torch.rand(log_gamma.shape[1], generator=generator, dtype=torch.float64).to(log_gamma.device)
+    out = log_gamma.clone()
+    out[target] = torch.logaddexp(log_gamma[target], log_gamma[source] + share.log())
+    out[source] = log_gamma[source] + torch.log1p(-share)
+    return out
+
+
+def _from_elsewhere(leaf: Population) -> bool:
+    return any(isinstance(part, LogPolicy | SequenceReward) for part in leaf.modules())
+
+
+def _pooled(model: Mixture, data: PreferenceData, options: EM, seed: int, device: Any) -> list[Population]:
+    """One type trained on everybody, for each replicate."""
+    steps = options.warm_steps or max(1, options.steps // 4)
+    plain = {f.name: getattr(options, f.name) for f in fields(Adam)}
+    plain |= {"steps": steps, "checkpoint": None, "log": None, "final": False}
+    if options.m_step != "adam":
+        plain["batch"] = None
+    done = train(model.types[0], data, options=Adam(**plain), seed=seed, device=device)  # type: ignore[arg-type]
+    return done.populations
+
+
+def _taken(model: Mixture, given: Population) -> Population:
+    if isinstance(given, Mixture):
+        if len(given.types) != len(model.types):
+            raise ArgumentError(
+                f"EM(warm_start=): {len(given.types)} types for a model of {len(model.types)}; give as many, or one"
+            )
+        values = {name: p for name, p in given.free_parameters().items() if name != "weights"}
+        if "weights" in model.free_parameters():
+            values["weights"] = given.weights.detach()
+        return _with(model, values)
+    if not isinstance(given, Annotator):
+        raise ArgumentError(f"EM(warm_start={type(given).__name__}): a mixture, or one annotator")
+    return _copied(model, given)
+
+
+def _copied(model: Mixture, one: Population) -> Population:
+    """Every type with the free numbers of one annotator."""
+    own = one.free_parameters()
+    return _with(model, {f"types.{k}.{name}": p for k in range(len(model.types)) for name, p in own.items()})
+
+
+def _with(model: Mixture, values: dict[str, torch.Tensor]) -> Population:
+    wanted = model.free_parameters()
+    for name, value in values.items():
+        if name not in wanted or wanted[name].shape != value.shape:
+            raise ArgumentError(f"EM(warm_start=): the model has no free {name!r} of shape {tuple(value.shape)}")
+    return model.with_parameters(values)
