@@ -82,15 +82,56 @@ def test_slic_is_homogeneous_and_a_staircase(world):
     assert torch.allclose(index[2.0], 4 * index[0.5], atol=1e-9)
 
 
-def test_the_interior_point_and_the_linear_program_find_one_value(world):
-    from annosim.learning.problem import Problem
-    from annosim.learning.projections import project_convex, project_slic
-
+def test_the_interior_point_and_the_linear_program_meet_as_the_regulariser_vanishes(world):
     items, star, pi0, truth, design = world
-    problem = Problem(tabular(items.n), law=an.law(truth, design), truth=truth, design=design, objective=an.SLiC(1.0))
-    smooth, exact = project_convex(problem), project_slic(problem)
-    assert exact.objective <= smooth.objective + 1e-12
-    assert smooth.objective - exact.objective < 1e-8
+    plain = an.project(tabular(items.n), truth, design, objective=an.SLiC(1.0))
+    at_plain = plain.population.utility(items).detach()
+    for weight in (1e-4, 1e-6):
+        penalty = an.ForwardKL(pi0, weight)
+        found = an.project(tabular(items.n), truth, design, objective=an.SLiC(1.0), regulariser=penalty)
+        assert plain.objective - 1e-9 <= found.objective <= plain.objective + float(penalty(at_plain, items)) + 1e-9
+
+
+@pytest.mark.parametrize("weight", [1e-3, 1.0])
+@pytest.mark.parametrize("rule", ["luce", "dpo", "length"])
+def test_slic_says_converged_because_it_is_proved(rule, weight):
+    """No other point is below the bound, whatever the rule; the bound is where the solution is."""
+    items = an.Items(features=np.linspace(-3, 3, 21)[:, None], columns={"length": 3 + np.arange(21) % 5})
+    pi0 = an.truncated_normal(0.0, 1.0)
+    kind = {"luce": an.Luce(), "dpo": an.PBDE.dpo(2.0, pi0), "length": an.PBDE.length_normalised(5.0)}[rule]
+    truth, design = an.Annotator(an.truncated_normal(1.0, 0.5), an.Luce()), an.Design(items, proposal=pi0)
+    law, penalty = an.law(truth, design), an.ForwardKL(pi0, weight)
+    p, rng = law.marginal(), np.random.default_rng(1)
+    for delta in (0.5, 2.0):
+        objective = an.SLiC(delta)
+        found = an.project(tabular(items.n, kind), truth, design, objective=objective, regulariser=penalty)
+        assert found.converged
+        assert 0 <= found.extra["duality_gap"] < 1e-8
+        bound, best = found.objective - found.extra["duality_gap"], found.population.utility(items).detach()
+        for size in (1e-6, 1e-3, 0.1, 1.0):
+            u = normalise(best + size * torch.as_tensor(rng.normal(size=items.n)), items)
+            s = kind.index(u, items)
+            h = s[law.menu[:, 0]] - s[law.menu[:, 1]]
+            hinge = (p[:, 0] * objective.loss_of_logit(h) + p[:, 1] * objective.loss_of_logit(-h)).sum()
+            assert float((hinge + penalty(u, items)).detach()) >= bound - 1e-12
+
+
+def test_slic_of_weights_of_features_is_a_linear_program_too():
+    items = an.Items.normal(8, dim=2, seed=0)
+    truth, model = an.Annotator(an.Linear([1.0, -0.5]), an.Luce()), an.Annotator(an.Linear(2), an.Luce())
+    data = an.simulate(truth, an.Design(items, annotators=200), seed=1)
+    found = an.fit(model, data, objective=an.SLiC(1.0))
+    assert found.converged
+    menu, answer = np.asarray(data.menu), np.asarray(data.answer).reshape(-1)
+    x = items.features.double().numpy()
+    rows = np.arange(data.rows)
+    gap = x[menu[rows, answer]] - x[menu[rows, 1 - answer]]
+    best = found.population.utility.weights.detach().numpy()
+    value = lambda w: np.maximum(0, 1 - gap @ w).mean()  # noqa: E731
+    assert value(best) == pytest.approx(found.objective, abs=1e-12)
+    corners = np.array([np.linalg.solve(gap[[i, j]], [1.0, 1.0]) for i in range(0, 200, 5) for j in range(i)
+                        if abs(np.linalg.det(gap[[i, j]])) > 1e-9])  # fmt: skip
+    assert min(value(w) for w in corners) >= value(best) - 1e-12
 
 
 def test_slic_with_a_regulariser_beats_its_neighbours(world):
@@ -188,7 +229,7 @@ def test_combinations_without_a_meaning_are_refused():
 
 
 def test_the_forward_kl_of_a_rule_whose_f_varies_has_right_derivatives_and_is_convex():
-    from annosim.learning.projections import _Affine, _forward_kl_index
+    from annosim.learning.projections import Affine, _forward_kl_index
     from annosim.learning.structure import luce_leaf
 
     n = 7
@@ -196,7 +237,7 @@ def test_the_forward_kl_of_a_rule_whose_f_varies_has_right_derivatives_and_is_co
         features=np.arange(n)[:, None], weights=np.linspace(0.5, 2, n), columns={"length": np.arange(1, n + 1)}
     )
     leaf = luce_leaf(tabular(n, an.PBDE.length_normalised(5.0)), items)
-    affine, penalty = _Affine.of(leaf, items), an.ForwardKL(an.LogDensity(lambda x: -0.1 * x[:, 0]), 0.7)
+    affine, penalty = Affine.of(leaf, items), an.ForwardKL(an.LogDensity(lambda x: -0.1 * x[:, 0]), 0.7)
     s = torch.as_tensor(np.random.default_rng(0).normal(size=n))
     value, gradient, hessian = _forward_kl_index(affine, s, penalty)
     step, eye = 1e-5, torch.eye(n, dtype=torch.float64)
