@@ -6,7 +6,7 @@ Every kernel fills a run of rows whose entities start at a multiple of 64.
 from __future__ import annotations
 
 import numpy as np
-from numba import int64, njit, uint32, uint64
+from numba import float64, int64, njit, uint32, uint64
 
 from annosim.kernels.generator import BLOCK, fill_words
 from annosim.random import STREAMS
@@ -17,12 +17,15 @@ __all__ = [
     "listed_menus",
     "number_rows",
     "proposal_menus",
+    "repeat_bytes",
     "spread_types",
     "uniform_menus",
     "uniform_pairs",
 ]
 
 _MENU = STREAMS["menu"]
+#: Below so many cells they are all counted.
+_FEW = 8
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
@@ -122,6 +125,12 @@ def inverse_index(out, group, cdf, guide, stream, k, key, replicate):
     fill_words(w, group, key, stream, k, replicate)
     last = len(cdf) - 1
     total = cdf[last]
+    if last < _FEW:  # counting all of a few cells vectorises; a search does not
+        out[:] = 0
+        for cell in range(last):
+            for r in range(len(out)):
+                out[r] += (np.float64(w[r]) + 0.5) * 2.0**-32 * total >= cdf[cell]
+        return
     shift = uint32(32) - uint32(np.log2(len(guide)))
     for r in range(len(out)):
         draw = (np.float64(w[r]) + 0.5) * 2.0**-32 * total
@@ -166,16 +175,22 @@ def spread_types(types, first, low, questions, out):
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
+def repeat_bytes(types, ones, out):
+    """``out[i]`` holds type ``i`` in each of its bytes: as many equal rows as an unsigned number has bytes."""
+    for i in range(len(out)):
+        out[i] = ones * types[i]
+
+
+@njit(nogil=True, error_model="numpy", cache=True)
 def number_rows(annotator, order, low, questions):
     """Columns ``annotator`` and ``order`` of the rows ``low ...``, both ``(rows,)`` int32."""
-    who, place = low // questions, low % questions
+    # (row + 1/2) / questions is further from a whole number than float64 rounds, for rows below 2**51
+    each = 1.0 / questions
     for r in range(len(annotator)):
+        row = int64(low) + r
+        who = int64((float64(row) + 0.5) * each)
         annotator[r] = who
-        order[r] = place
-        place += 1
-        if place == questions:
-            place = 0
-            who += 1
+        order[r] = row - who * questions
 
 
 def guide_table(cdf: np.ndarray) -> np.ndarray:

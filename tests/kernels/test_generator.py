@@ -6,9 +6,10 @@ from scipy import special
 
 numba = pytest.importorskip("numba")
 
+from annosim.kernels.compiled import row_types  # noqa: E402
 from annosim.kernels.generator import BLOCK, fill_words, uniform52, word_at  # noqa: E402
 from annosim.kernels.luce import choose, choose_pair, exponential, float32_odds, luce_pairs  # noqa: E402
-from annosim.kernels.menus import guide_table, inverse_index  # noqa: E402
+from annosim.kernels.menus import guide_table, inverse_index, number_rows  # noqa: E402
 from annosim.kernels.tastes import normal_quantile  # noqa: E402
 from annosim.random import STREAMS, uniform53, words  # noqa: E402
 
@@ -119,3 +120,19 @@ def test_guided_inversion_is_the_binary_search():
         inverse_index(out, 3, cdf, guide_table(cdf), STREAMS["menu"], 2, np.uint64(1), 0)
         u = (words(1, "menu", 192 + np.arange(640), 2).astype(float) + 0.5) / 2**32
         assert np.array_equal(out, np.minimum(np.searchsorted(cdf, u * cdf[-1], side="right"), n - 1))
+
+
+@pytest.mark.parametrize("questions", [1, 2, 3, 4, 7, 8, 1000, 2**20 - 1])
+def test_rows_know_their_annotator_and_its_type(questions):
+    """By whole division, to the last row that an int32 annotator can have."""
+    for low in (0, 64, 5 * questions, 2**31 * questions - 300):
+        row = low + np.arange(300)
+        annotator, order = np.empty(300, np.int32), np.empty(300, np.int32)
+        number_rows(annotator, order, low, questions)
+        assert np.array_equal(annotator, row // questions) and np.array_equal(order, row % questions)
+    types = np.random.default_rng(0).integers(0, 5, 2000 // questions + 3).astype(np.int8)
+    for low, high in ((0, 8 * (2000 // (8 * questions)) * questions), (3, 1500), (questions, 3 * questions)):
+        row = np.arange(low, min(high, low + 2000))
+        first = low // questions
+        got = row_types(types[first:], first, low, low + len(row), questions)
+        assert got.dtype == np.int8 and np.array_equal(got, types[row // questions])
