@@ -74,7 +74,8 @@ class BatchedFit(Result):
         if not np.isfinite(self.vectors[r]).all():
             raise NotIdentifiedError(f"replicate {r}: {self.status[r]}")
         problem = replace(self.problem, _data=self.data[r])
-        ended = "schedule" if self.solver == "adam" else "iterations"
+        said = self.status[r].removeprefix("stopped by ")
+        ended = "iterations" if said == self.status[r] else said
         solution = Solution(
             population=self.model.with_parameters(torch.as_tensor(self.vectors[r])),
             log_likelihood=float(self.log_likelihood[r]), converged=bool(self.converged[r]),
@@ -121,13 +122,15 @@ def fit_replicates(model: Population, data: PreferenceData, **options: Any) -> B
 
 
 def _networks(problem: Problem, data: PreferenceData, solver: str) -> BatchedFit | None:
-    """Whatever Adam would train: all replicates and starts as one batched program."""
+    """Whatever Adam or EM over networks would train: all replicates and starts as one batched program."""
+    from annosim.learning.network_em import em_applies, train_em_problem
     from annosim.learning.sgd import best_of_starts, train_problem
 
-    if solver not in ("auto", "adam") or choose(problem, solver).name != "adam":
+    name = choose(problem, solver).name if solver in ("auto", "adam", "em") else solver
+    if name != "adam" and not (name == "em" and em_applies(problem)):
         return None
     try:
-        done = train_problem(problem, data)
+        done = train_problem(problem, data) if name == "adam" else train_em_problem(problem, data)
     except TrainingError:
         return None  # one by one: the replicate at fault becomes a row with a status
     best = best_of_starts(done, problem.starts)
@@ -142,7 +145,7 @@ def _networks(problem: Problem, data: PreferenceData, solver: str) -> BatchedFit
         gradient_norm=done.gradient_norm.numpy()[best],
         iterations=np.full(len(best), done.steps),
         status=tuple("ok" if done.converged[b] else f"stopped by {done.stopped_by}" for b in best),
-        solver="adam",
+        solver=name,
         data=data,
         problem=problem,
     )

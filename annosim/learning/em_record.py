@@ -91,12 +91,13 @@ class Record:
     def notes(self, copy: int, total: float) -> list[str]:
         """What the reader must know of one copy, log-likelihoods in units of all ``total`` annotators."""
         count = len(self.changes(copy))
-        out = [
-            f"the log-likelihood rose or stayed at all of {count} E-steps"
-            if not self.falls(copy)
-            else f"the log-likelihood fell at {self.falls(copy)} of {count} E-steps, by {self.largest_fall(copy) * total:.3g}"
-            f" at most ({self.largest_fall(copy):.2g} per annotator): noise of inexact M-steps"
-        ]
+        out = [f"the log-likelihood rose or stayed at all of {count} E-steps"]
+        if self.falls(copy):
+            worst = self.largest_fall(copy)
+            out = [
+                f"the log-likelihood fell at {self.falls(copy)} of {count} E-steps, by {worst * total:.3g} at most "
+                f"({worst:.2g} per annotator): noise of inexact M-steps"
+            ]
         if copy in self.random_first:
             out.append("the types began alike, or as a restart: first responsibilities were random")
         mine = [one for one in self.emptied if one[1] == copy]

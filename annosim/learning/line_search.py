@@ -26,9 +26,9 @@ class LineSearch:
         >>> x = torch.tensor([[3.0, 1.0], [-2.0, 5.0]], dtype=torch.float64, requires_grad=True)
         >>> search = LineSearch([x])
         >>> for _ in range(20):
-        ...     loss, gradient = search.step(lambda: ((x - torch.tensor([1.0, 2.0])) ** 2 * torch.tensor([1, 9])).sum(-1))
+        ...     loss, gradient = search.step(lambda: ((x - 2.0) ** 2 * torch.tensor([1, 9])).sum(-1))
         >>> x.detach().round(decimals=6).tolist()
-        [[1.0, 2.0], [1.0, 2.0]]
+        [[2.0, 2.0], [2.0, 2.0]]
     """
 
     def __init__(self, parameters: list[torch.Tensor], memory: int = 10):

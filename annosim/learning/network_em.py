@@ -12,6 +12,7 @@ import math
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+import numpy as np
 import torch
 
 from annosim.data.preferences import PreferenceData
@@ -25,7 +26,7 @@ from annosim.learning.problem import Problem, Solution, is_nll, register
 from annosim.learning.runs import save_bad_batch
 from annosim.learning.sgd import Adam, Training, _block_losses, _penalty, _Run, best_of_starts, solution_of
 from annosim.learning.structure import has_network
-from annosim.learning.warm_starts import beginnings, check_own_parameters, split_responsibilities
+from annosim.learning.warm_starts import beginnings, split_responsibilities
 from annosim.parameters import check_value
 from annosim.populations import Annotator, Mixture, Population
 from annosim.random import torch_generator
@@ -134,7 +135,6 @@ def train_em(
             "EM over networks needs annotator ids: the answers of one person tell the types apart; give annotator=, or "
             "use solver='adam', which climbs the mixture's likelihood directly"
         )
-    check_own_parameters(model, data.items)
     return _EMRun(model, data, NLL(), regulariser, options or EM(), starts, seed, device).go()
 
 
@@ -406,5 +406,13 @@ def _applies(problem: Problem) -> bool:
     return mixture_applies(problem) or em_applies(problem)
 
 
-# one word, plain EM: the compiled one of Luce types takes over the row of its own file
-register("em", _applies, _solve, order=90)
+def _automatic(problem: Problem) -> bool:
+    """EM where somebody answers more than once: networks that begin alike are a saddle of the plain likelihood."""
+    if problem.is_projection or not em_applies(problem):
+        return False
+    ids = problem.data.annotator
+    return ids is not None and len(np.unique(ids)) < len(ids)
+
+
+# one word, plain EM: the compiled one of Luce types takes over the row of its own file, and is never automatic
+register("em", _applies, _solve, order=45, automatic=_automatic)

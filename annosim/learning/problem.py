@@ -120,6 +120,7 @@ class Solver:
     applies: Callable[[Problem], bool]
     solve: Callable[[Problem], Solution]
     order: int = 50
+    automatic: Callable[[Problem], bool] | None = None
 
 
 SOLVERS: list[Solver] = []
@@ -134,6 +135,7 @@ def register(
     projection: bool = False,
     first: bool = False,
     order: int = 50,
+    automatic: Callable[[Problem], bool] | None = None,
 ) -> None:
     """Add a solver (of objectives other than NLL in the limit of infinite data: ``projection=True``) to the table.
 
@@ -144,10 +146,12 @@ def register(
         projection: a declared population optimum of an objective.
         first: look at this row before all others (``order=0``).
         order: rows are asked in this order, whatever file was imported first.
+        automatic: whether ``solver="auto"`` takes this row where it applies; always, by default.
     """
     table = PROJECTIONS if projection else SOLVERS
     kept = [row for row in table if row.name != name]
-    table[:] = sorted([*kept, Solver(name, applies, solve, 0 if first else order)], key=lambda row: row.order)
+    row = Solver(name, applies, solve, 0 if first else order, automatic)
+    table[:] = sorted([*kept, row], key=lambda row: row.order)
 
 
 def is_nll(objective: Any) -> bool:
@@ -172,7 +176,7 @@ def choose(problem: Problem, solver: str) -> Solver:
             raise ArgumentError(f"solver={solver!r} does not apply to this model and data; these do: {', '.join(able)}")
         return row
     for row in SOLVERS:
-        if row.applies(problem):
+        if row.applies(problem) and (row.automatic is None or row.automatic(problem)):
             return row
     raise ArgumentError(
         f"no solver for {type(problem.model).__name__} with objective {type(problem.objective).__name__}; "

@@ -22,7 +22,7 @@ from annosim.learning.objectives import NLL, ForwardKL, Objective
 from annosim.learning.problem import Problem, Solution, is_nll, register
 from annosim.learning.runs import Keeper, Log, progress_bar, save_bad_batch
 from annosim.learning.stacked import Batched
-from annosim.learning.structure import has_network
+from annosim.learning.structure import check_own_parameters, has_network
 from annosim.parameters import check_value
 from annosim.populations import Population
 from annosim.random import child_seed
@@ -199,7 +199,7 @@ class _Run:
         rows = rows_of(data, objective, items, starts, self.device)
         self.rows, self.held = _hold_out(rows, options.held_out, seed)
         self.copies = self.model.copies
-        fused: dict[str, Any] = {"fused": True} if self.device.type == "cuda" or options.steps > 50 else {}
+        fused: dict[str, Any] = {"fused": True} if self.device.type in ("cpu", "cuda") else {}
         kind = torch.optim.AdamW if options.weight_decay else torch.optim.Adam
         self.optimiser = kind(self.model.trainable, lr=options.lr, weight_decay=options.weight_decay, **fused)
         self.log = Log()
@@ -440,6 +440,8 @@ def _block_losses(rule: Rule, flat: torch.Tensor, rows: Rows, objective: Objecti
 
 def _check_model(model: Population, data: PreferenceData, objective: Objective) -> None:
     leaves = model.leaves()
+    if len(leaves) > 1:
+        check_own_parameters(model, data.items)
     if not model.num_free():
         raise ArgumentError("train: nothing is free in this model; a network's parameters must require gradients")
     if len(leaves) > 1 and not objective.likelihood:
@@ -540,14 +542,25 @@ def solution_of(done: Training, copies: slice, problem: Problem) -> Solution:
         iterations=done.steps,
         stopped_by=done.stopped_by,
         gradient_norm=float(done.gradient_norm[best]),
-        why="Adam: a utility is a network"
-        if has_network(problem.model)
-        else "Adam: no exact solver for this objective",
+        why=_why(problem),
         notes=notes,
         starts=[-float(done.loss[r]) * (total if nll else 1.0) for r in numbers],
         trace=-done.log.losses()[:, best].numpy() * (total if nll else 1.0),
         extra={"last_change": float(done.last_change[best]), "training": done},
     )
+
+
+def _why(problem: Problem) -> str:
+    """One line: why Adam."""
+    if not has_network(problem.model):
+        return "Adam: no exact solver for this objective"
+    count = len(problem.model.leaves())
+    if count == 1:
+        return "Adam: a utility is a network"
+    ids = problem.data.annotator
+    once = ids is None or len(np.unique(ids)) == len(ids)
+    told = ": nobody answers twice, so that EM would have no blocks to tell types by" if once else ""
+    return f"Adam on the likelihood of a mixture of {count} networks{told}"
 
 
 def _options_of(options: dict[str, Any]) -> Adam:

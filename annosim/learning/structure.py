@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from annosim.errors import ArgumentError
 from annosim.items import Items
 from annosim.populations import Annotator, Mixture, Population
 from annosim.rules.luce import PBDE, Luce
 from annosim.utilities import Linear, LogDensity, Tabular, Utility
 
-__all__ = ["LuceLeaf", "has_network", "luce_leaf", "luce_mixture"]
+__all__ = ["LuceLeaf", "check_own_parameters", "has_network", "luce_leaf", "luce_mixture"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,3 +138,35 @@ def has_network(model: Population) -> bool:
         if p.requires_grad and leaf not in owner.__dict__.get("_constraints", {}):
             return True
     return False
+
+
+def check_own_parameters(model: Population, items: Items) -> None:
+    """Refuse a mixture in which two types are one and the same: the same free numbers, rule and indices.
+
+    Types may share numbers (a trunk with a head or an adapter for each), but a type without anything of its own can
+    never differ from the other: most often one module was handed to both by mistake.
+
+    Raises:
+        ArgumentError: names the two types and the remedy.
+
+    Example:
+        >>> import annosim as an
+        >>> shared = an.Network([4], dim=1)
+        >>> check_own_parameters(an.Mixture([an.Annotator(shared, an.Luce()) for _ in range(2)]), Items.grid(0, 1, 3))
+        Traceback (most recent call last):
+        annosim.errors.ArgumentError: types 0 and 1 share all their free parameters, ...
+    """
+    seen: dict[frozenset[int], int] = {}
+    leaves = model.leaves()
+    for number, leaf in enumerate(leaves):
+        free = frozenset(id(p) for p in leaf.parameters() if p.requires_grad)
+        other = seen.setdefault(free, number)
+        if not free or other == number or repr(leaf.rule) != repr(leaves[other].rule):
+            continue
+        with torch.no_grad():
+            same = torch.equal(leaf.nodes(items)[0], leaves[other].nodes(items)[0])
+        if same:
+            raise ArgumentError(
+                f"types {other} and {number} share all their free parameters, so that they stay one type; give each "
+                "its own module: copy.deepcopy(module), or an.with_adapters(module, copies=K)"
+            )
