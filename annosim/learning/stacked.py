@@ -11,6 +11,7 @@ import torch
 from torch.distributions.transforms import Transform
 
 from annosim.items import Items
+from annosim.learning.fast_layers import faster
 from annosim.parameters import transform_of
 from annosim.populations import Annotator, Population
 from annosim.rules.base import Rule
@@ -43,7 +44,8 @@ class Batched:
     ):
         self.originals, self.items, self.device, self.half = models, items, device, half
         self.copies = len(models)
-        base = with_cached_references(copy.deepcopy(models[0]), items).to(device)
+        base = faster(copy.deepcopy(models[0]).to(device), device, products=len(models) == 1)
+        base = with_cached_references(base, items).to(device)
         self.base = base
         self.names = [name for name, p in base.named_parameters() if p.requires_grad]
         self.transforms: dict[str, Transform | None] = {
