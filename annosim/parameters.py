@@ -243,13 +243,15 @@ def transform_of(constraint: str) -> Transform:
 def _redraw(model: Model, name: str, p: torch.Tensor, seed: int) -> torch.Tensor:
     z = torch.as_tensor(ndtri(uniform53(seed, "start", np.arange(p.numel()), 0))).reshape(p.shape)
     constraint = model.constraint_of(name)
-    *path, _ = name.split(".")
+    *path, leaf = name.split(".")
     owner: nn.Module = model
     for part in path:
         owner = getattr(owner, part)
     if isinstance(owner, nn.Linear):  # torch's own default, U(-1/sqrt(fan_in), 1/sqrt(fan_in)), from our addresses
         bound = 1.0 / math.sqrt(owner.in_features)
         return (2 * torch.special.ndtr(z) - 1) * bound
+    if leaf not in owner.__dict__.get("_constraints", {}):  # a network's own tensor: at the scale it was made with
+        return p.mean() + p.std(correction=0) * z.to(p)
     if constraint == "simplex":
         return torch.softmax(0.3 * z, -1)
     if constraint == "real":

@@ -1,0 +1,163 @@
+"""Low-rank adapters: a frozen network with a few free numbers in each dense layer, one set per type.
+
+Hu et al. (2106.09685): a dense layer ``x W`` becomes ``x W + scale (x A') B'`` with ``A (rank, in)`` and
+``B (out, rank)`` free and ``W`` frozen. ``B`` starts at zero, so that every copy begins as the network itself.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from annosim.errors import ArgumentError
+from annosim.random import torch_generator
+
+__all__ = ["LowRank", "adapter_state", "with_adapters"]
+
+
+class _Frozen(nn.Parameter):
+    """A parameter without gradient whose copies share its numbers: K types and every fit hold one trunk."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Frozen:
+        other = _Frozen(self.detach(), requires_grad=False)
+        memo[id(self)] = other
+        return other
+
+
+class LowRank(nn.Module):
+    """A frozen dense layer and its adapter, ``base(x) + scale * (x down') up'``.
+
+    Args:
+        base: ``torch.nn.Linear``, or the ``Conv1D`` of ``transformers`` (a dense layer that stores ``(in, out)``).
+        rank: width of the adapter.
+        scale: of the adapter's output.
+        generator: draws ``down``; ``up`` is zero.
+
+    Example:
+        >>> layer = LowRank(nn.Linear(3, 2), 1, 1.0, torch.Generator().manual_seed(0))
+        >>> layer(torch.ones(4, 3)).shape, tuple(layer.down.shape), tuple(layer.up.shape)
+        (torch.Size([4, 2]), (1, 3), (2, 1))
+    """
+
+    def __init__(self, base: nn.Module, rank: int, scale: float, generator: torch.Generator):
+        super().__init__()
+        weight: torch.Tensor = base.weight  # type: ignore[assignment]
+        out, width = weight.shape if isinstance(base, nn.Linear) else reversed(weight.shape)
+        self.base, self.scale = base, float(scale)
+        draw = (2 * torch.rand(rank, width, generator=generator) - 1) / math.sqrt(width)
+        self.down = nn.Parameter(draw.to(weight))
+        self.up = nn.Parameter(torch.zeros(out, rank).to(weight))
+
+    @property
+    def weight(self) -> torch.Tensor:
+        """The frozen layer's weight (some models look at its type)."""
+        return self.base.weight  # type: ignore[return-value]
+
+    @property
+    def bias(self) -> torch.Tensor | None:
+        """The frozen layer's bias."""
+        return self.base.bias  # type: ignore[return-value]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """``(..., in) -> (..., out)``."""
+        return self.base(x) + self.scale * ((x @ self.down.T) @ self.up.T)
+
+
+def with_adapters(
+    module: nn.Module,
+    rank: int = 8,
+    *,
+    copies: int | None = None,
+    layers: Sequence[str] | None = None,
+    scale: float = 1.0,
+    seed: int = 0,
+) -> Any:
+    """A copy of a network in which only low-rank adapters are free; with ``copies=K`` a list of K that share the trunk.
+
+    Args:
+        module: any module with dense layers: a causal language model, a reward model, a perceptron. It is not changed.
+        rank: width of the adapters, at most the smaller side of the layer.
+        copies: how many; they share the frozen numbers, in memory and in ``Fit.save``.
+        layers: ends of the names of the layers to adapt (``["c_attn", "lm_head"]``); every dense layer but the output
+            embedding by default.
+        scale: of the adapters' outputs.
+        seed: of the adapters' first numbers; copies differ.
+
+    Returns:
+        the module, or a list of ``copies`` modules.
+
+    Raises:
+        ArgumentError: no layer has such a name, or the rank is not a whole number of at least 1.
+
+    Example:
+        Two types of one language model; the trunk is held once:
+
+        >>> import annosim as an
+        >>> lm = nn.Sequential(nn.Embedding(9, 4), nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 9))
+        >>> types = [an.LogPolicy(one, begin=0) for one in with_adapters(lm, rank=2, copies=2)]
+        >>> [one.num_free() for one in types], {k: tuple(v.shape) for k, v in adapter_state(types[0].model).items()}
+        ([42, 42], {'1.down': (2, 4), '1.up': (4, 2), '3.down': (2, 4), '3.up': (9, 2)})
+    """
+    for name, value in (("rank", rank), ("copies", 1 if copies is None else copies)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ArgumentError(f"with_adapters({name}={value!r}): a whole number of at least 1")
+    trunk = _frozen(module)
+    names = _targets(trunk, layers)
+    made = []
+    for k in range(1 if copies is None else copies):
+        one = copy.deepcopy(trunk)
+        for name in names:
+            *path, leaf = name.split(".")
+            parent = one.get_submodule(".".join(path))
+            generator = torch_generator(seed, f"adapter {k} {name}")
+            base = one.get_submodule(name)
+            limit = min(base.weight.shape)  # type: ignore[union-attr, arg-type]
+            setattr(parent, leaf, LowRank(base, min(rank, limit), scale, generator))
+        made.append(one)
+    return made[0] if copies is None else made
+
+
+def adapter_state(module: nn.Module) -> dict[str, torch.Tensor]:
+    """The free numbers of a network with adapters, and nothing of its trunk: ``load_state_dict(..., strict=False)``.
+
+    Example:
+        >>> sorted(adapter_state(with_adapters(nn.Sequential(nn.Linear(3, 2)), rank=1)))
+        ['0.down', '0.up']
+    """
+    return {name: p.detach().clone() for name, p in module.named_parameters() if p.requires_grad}
+
+
+def _frozen(module: nn.Module) -> nn.Module:
+    """A copy whose parameters take no gradient and share their numbers with further copies."""
+    memo: dict[int, Any] = {}
+    for p in module.parameters():
+        memo[id(p)] = _Frozen(p.detach().clone(), requires_grad=False)
+    return copy.deepcopy(module, memo)
+
+
+def _targets(module: nn.Module, layers: Sequence[str] | None) -> list[str]:
+    output = getattr(module, "get_output_embeddings", lambda: None)()
+    dense = {name: part for name, part in module.named_modules() if _is_dense(part)}
+    if layers is None:
+        found = [name for name, part in dense.items() if part is not output]
+    else:
+        ends = tuple("." + end for end in layers)
+        found = [name for name in dense if ("." + name).endswith(ends)]
+    found = [name for name in found if name]  # a bare layer has no parent to hold the adapter
+    if not found:
+        shown = sorted({name.split(".")[-1] for name in dense if name})
+        raise ArgumentError(
+            f"with_adapters(layers={layers!r}): no dense layer has such a name; there are: {', '.join(shown) or 'none'}"
+            " (put a bare layer into torch.nn.Sequential)"
+        )
+    return found
+
+
+def _is_dense(part: nn.Module) -> bool:
+    """``torch.nn.Linear``, or a layer of two-dimensional weight named ``Conv1D`` as in ``transformers``."""
+    return isinstance(part, nn.Linear) or (type(part).__name__ == "Conv1D" and hasattr(part, "nf"))
