@@ -182,7 +182,12 @@ class Items:
 
 
 def _float_tensor(name: str, value: Any, n: int) -> torch.Tensor:
-    tensor = torch.as_tensor(np.asarray(value), dtype=torch.float64).clone()
+    try:
+        tensor = torch.as_tensor(np.asarray(value), dtype=torch.float64).clone()
+    except (TypeError, ValueError):
+        raise ArgumentError(
+            f"Items({name}=): not numeric, or ragged; give {n} rows of numbers"
+        ) from None
     if name == "features" and tensor.ndim == 1:
         tensor = tensor[:, None]
     bad = ~torch.isfinite(tensor).reshape(n, -1).all(-1)

@@ -15,7 +15,7 @@ import torch
 
 from annosim.data.preferences import PreferenceData
 from annosim.designs import Design
-from annosim.errors import TooLargeError
+from annosim.errors import ArgumentError, TooLargeError
 from annosim.feedback import AnswerSpace
 from annosim.items import Items
 from annosim.populations import Population, check_utilities, gather
@@ -213,9 +213,23 @@ def law(population: Population, design: Design, *, max_outcomes: float = 1e7, ma
         >>> an.law(people, an.Design(an.Items(n=2), menus=[[0, 1]])).probabilities.round(decimals=4).tolist()
         [0.2689, 0.7311]
     """
-    check_utilities(population, design.items)
+    check_question("law", population, design)
     menus = design.enumerate(max_menus)
     return on_menus(population, design, menus.menu, menus.probability, max_outcomes=max_outcomes)
+
+
+def check_question(where: str, population: Population, design: Design) -> None:
+    """Refuse what is no population, no design, or a population whose utilities are not finite on the items.
+
+    Raises:
+        ArgumentError: names the argument and what belongs there.
+    """
+    if not isinstance(population, Population):
+        shown = "a Fit; its .population is one" if hasattr(population, "population") else repr(population)
+        raise ArgumentError(f"{where}(population={shown}): give a population such as an.Annotator(utility, an.Luce())")
+    if not isinstance(design, Design):
+        raise ArgumentError(f"{where}(design={design!r}): give a design such as an.Design(items)")
+    check_utilities(population, design.items)
 
 
 def on_menus(

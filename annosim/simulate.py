@@ -16,7 +16,8 @@ from annosim.errors import ArgumentError
 from annosim.kernels import reference
 from annosim.kernels.dispatch import choose
 from annosim.kernels.rows import Source
-from annosim.populations import Annotator, Population, check_utilities
+from annosim.law import check_question
+from annosim.populations import Annotator, Population
 from annosim.results import versions
 from annosim.tastes import hidden_truth
 
@@ -165,13 +166,13 @@ def _in_memory(population, design, seed, replicates, replicate, path, threads) -
 
 
 def _check(population: Population, design: Design, replicates: int | None, replicate: int) -> None:
+    check_question("simulate", population, design)
     for leaf in population.leaves():
         leaf.rule.check_kind(design.feedback)
     if replicates is not None and (isinstance(replicates, bool) or replicates < 1):
         raise ArgumentError(f"simulate(replicates={replicates!r}): a whole number of at least 1")
     if not 0 <= replicate < 2**32:
         raise ArgumentError(f"simulate(replicate={replicate!r}): a whole number from 0 to 2**32 - 1")
-    check_utilities(population, design.items)
 
 
 def draw_types(population: Population, seed: int, annotators: np.ndarray, replicate: int) -> np.ndarray:

@@ -15,7 +15,7 @@ from torch import nn
 
 from annosim.errors import ArgumentError
 from annosim.items import Items
-from annosim.parameters import Model, fixed
+from annosim.parameters import Model, check_value, fixed
 from annosim.random import torch_generator, uniform53
 
 __all__ = [
@@ -342,11 +342,9 @@ def as_log_density(value: Any, items: Items) -> torch.Tensor:
     if callable(getattr(value, "log_prob", None)):
         return torch.as_tensor(value.log_prob(items)).detach().double()
     value = value.value if isinstance(value, fixed) else value
-    vector = torch.as_tensor(np.asarray(value), dtype=torch.float64)
+    vector = check_value("a density or its vector", value, "nonnegative")
     if vector.shape != (items.n,):
         raise ArgumentError(f"density vector: shape {tuple(vector.shape)}, expected ({items.n},)")
-    if bool((vector < 0).any()) or not bool(torch.isfinite(vector).all()):
-        raise ArgumentError("density vector: entries must be finite and nonnegative")
     mass = torch.zeros(items.num_prompts, dtype=torch.float64)
     _, code = items.prompts.unique(return_inverse=True)
     mass = mass.scatter_add(0, code, vector * items.weights)

@@ -10,6 +10,7 @@ from hypothesis import strategies as hs
 
 import annosim as an
 from annosim.checks import strategies as st
+from annosim.errors import ArgumentError
 
 
 @given(hs.data())
@@ -102,3 +103,12 @@ def test_empty_places_leave_no_probability_behind(kind):
     drawn = an.simulate(people, design, seed=0)
     assert (np.asarray(drawn.answer) >= 0).sum() == (np.minimum((drawn.menu >= 0).sum(-1), kind.get("depth", 4))).sum()
     assert exact.as_data().rows > 0  # the data check every answer against its menu
+
+
+@pytest.mark.parametrize("call", [an.law, an.simulate])
+def test_arguments_in_the_wrong_place_are_named(call):
+    items, people = an.Items(n=3), an.Annotator(an.Tabular(3), an.Luce())
+    with pytest.raises(ArgumentError, match=r"population=Tabular\(.*give a population such as"):
+        call(people.utility, an.Design(items))
+    with pytest.raises(ArgumentError, match=r"design=Items\(.*give a design such as"):
+        call(people, items)

@@ -139,31 +139,42 @@ def _pool_weights(
 
 
 def _centre(dual: _Dual, w: np.ndarray, mu: float, limit: int = 50) -> tuple[np.ndarray, int]:
-    """Newton's method for ``f(w) - mu sum log w`` on the simplex, in coordinates scaled by w."""
-    count = len(w)
+    """Newton's method for ``f(w) - mu sum log w`` on the simplex, in coordinates scaled by w.
+
+    Far from the centre a step must lower the value. Near it the value's rounding hides what a step gains, but Newton's
+    method converges quadratically: full steps are taken there for as long as the decrement falls.
+    """
+    count, last, best = len(w), np.inf, w
     for step in range(limit):
         f, g, h = dual(w)
-        value = f - mu * np.log(w).sum()
         scaled = h * np.outer(w, w) + mu * np.eye(count)
         slope = w * g - mu
         system = np.block([[scaled, w[:, None]], [w[None, :], np.zeros((1, 1))]])
         move = np.linalg.solve(system, np.r_[-slope, 0.0])[:count]
-        decrement = float(move @ scaled @ move)
-        if decrement < 1e-12 * mu:
-            return w, step
-        size = min(1.0, 0.99 / max(-move.min(), 1e-300))
+        decrement = float(move @ scaled @ move) / mu
+        near = decrement < 1e-3 and np.abs(move).max() < 0.5
+        if decrement < 1e-28 or (near and decrement >= last):
+            return (w if decrement < last else best), step
+        if near:
+            last, best = decrement, w
+            w = _moved(w, move)
+            continue
+        value, size = f - mu * np.log(w).sum(), min(1.0, 0.99 / max(-move.min(), 1e-300))
         while size > 1e-8:
-            trial = w * (1 + size * move)
-            trial /= trial.sum()
-            if dual(trial)[0] - mu * np.log(trial).sum() <= value + 1e-4 * size * float(slope @ move) + 1e-16 * abs(
-                value
-            ):
+            trial = _moved(w, size * move)
+            gain = value - dual(trial)[0] + mu * np.log(trial).sum()
+            if gain >= -1e-4 * size * float(slope @ move) - 1e-16 * abs(value):
                 break
             size /= 2
         else:
             return w, step  # below the rounding of the value
         w = trial
     return w, limit
+
+
+def _moved(w: np.ndarray, move: np.ndarray) -> np.ndarray:
+    trial = w * (1 + move)
+    return trial / trial.sum()
 
 
 def _pool_per_prompt(logs: np.ndarray, weights: np.ndarray, items: Items) -> LogDensity:

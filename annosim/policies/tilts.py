@@ -140,8 +140,8 @@ def gibbs(reference: Any, utility: Utility, gamma: float) -> LogDensity:
         >>> policy.mass(an.Items(n=2)).numpy().round(4).tolist()
         [0.2689, 0.7311]
     """
-    if not gamma >= 0:
-        raise ArgumentError(f"gibbs(gamma={gamma}): a number of at least 0")
+    if isinstance(gamma, bool) or not isinstance(gamma, (int, float, np.number)) or not gamma >= 0:
+        raise ArgumentError(f"gibbs(gamma={gamma!r}): a number of at least 0")
     return LogDensity(
         _Tilt(as_density(reference, "gibbs(reference=)"), frozen(utility, "gibbs(utility=)"), float(gamma))
     )

@@ -18,6 +18,7 @@ from torch.nn.functional import logsigmoid
 
 from annosim.errors import ArgumentError
 from annosim.items import Items
+from annosim.parameters import check_value
 from annosim.policies.tilts import frozen, values_of
 from annosim.utilities import Utility
 
@@ -119,8 +120,8 @@ def lsc(reward: Utility, reference_value: Any) -> GoodProbability:
     """
     value = reference_value
     if not callable(value):
-        value = torch.as_tensor(np.asarray(value), dtype=torch.float64)
-        if value.ndim > 1 or not bool(torch.isfinite(value).all()):
+        value = check_value("lsc(reference_value=)", value, "real")
+        if value.ndim > 1:
             raise ArgumentError("lsc(reference_value=): a finite number, or one per prompt")
     return _LSC(frozen(reward, "lsc(reward=)"), value)
 

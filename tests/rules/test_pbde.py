@@ -1,4 +1,4 @@
-"""The preference rules that a density defines, against the table of Dumoulin et al. (2311.14115), written out in numpy."""
+"""The preference rules that a density defines, against the table of 2311.14115, written out in numpy."""
 
 from __future__ import annotations
 
