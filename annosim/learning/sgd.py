@@ -20,6 +20,7 @@ from annosim.errors import ArgumentError, DeviceError
 from annosim.learning.batches import Rows, rows_of, shuffled_batches
 from annosim.learning.objectives import NLL, ForwardKL, Objective
 from annosim.learning.problem import Problem, Solution, is_nll, register
+from annosim.learning.rule_numbers import row_losses
 from annosim.learning.runs import Keeper, Log, progress_bar, save_bad_batch
 from annosim.learning.stacked import Batched
 from annosim.learning.structure import check_own_parameters, has_network
@@ -434,7 +435,7 @@ def _block_losses(rule: Rule, flat: torch.Tensor, rows: Rows, objective: Objecti
     scores = flat.index_select(0, at).reshape(menu.shape)
     if rows.padded:
         scores = torch.where(menu >= 0, scores, -torch.inf)
-    loss = objective.row_losses(rule, scores, rows.answer, rows.view, rows.columns).double()
+    loss = row_losses(rule, scores, rows, objective).double()
     return loss if rows.single else torch.zeros_like(rows.weight).index_add(0, rows.block, loss)
 
 

@@ -12,6 +12,7 @@ from torch.distributions.transforms import Transform
 
 from annosim.items import Items
 from annosim.learning.fast_layers import faster
+from annosim.learning.rule_numbers import StackedRule, has_own_numbers
 from annosim.parameters import transform_of
 from annosim.populations import Annotator, Population
 from annosim.rules.base import Rule
@@ -53,6 +54,12 @@ class Batched:
             for name in self.names
         }
         self.raw: dict[str, torch.Tensor] = {name: self._start(name) for name in self.names}
+        home = {id(p): name for name, p in base.named_parameters()}  # a rule may share a network with the utility
+        self._rule_numbers = {
+            id(leaf.rule): {own: home[id(p)] for own, p in leaf.rule.named_parameters() if p.requires_grad}
+            for leaf in base.leaves()
+            if has_own_numbers(leaf.rule)
+        }
         self._index = self._indices
         if compiled:
             self._index = torch.compile(self._indices, dynamic=False)
@@ -98,9 +105,14 @@ class Batched:
                 utility = None if utility is None else utility[:, None]
             else:
                 index, weight, utility = torch.vmap(self._index, out_dims=1)(values)
-        rules = self._rules
+        rules = [self._own_rule(rule, values) for rule in self._rules]
         parts = [(rules[c], _plain(index[c]), weight[c]) for c in range(len(rules))]
         return parts, [] if utility is None else list(utility)
+
+    def _own_rule(self, rule: Rule, values: dict[str, torch.Tensor]) -> Any:
+        """A rule with free numbers that act on the scores: each copy's own."""
+        names = self._rule_numbers.get(id(rule))
+        return rule if names is None else StackedRule(rule, {own: values[name] for own, name in names.items()})
 
     def _indices(self, values: dict[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
         return torch.func.functional_call(self.base, values, (self._read,))
