@@ -14,18 +14,20 @@ from __future__ import annotations
 
 import platform
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
 __all__ = ["faster", "onednn_pays", "product"]
 
+Module = TypeVar("Module", bound=nn.Module)
+
 #: activations of ``transformers`` that are GELU with the tanh formula
 _TANH_GELUS = ("NewGELUActivation", "FastGELUActivation")
 
 
-def faster(model: nn.Module, device: torch.device, products: bool = True) -> nn.Module:
+def faster(model: Module, device: torch.device, products: bool = True) -> Module:
     """Replace slow layers in place (pass a copy).
 
     Args:
@@ -48,7 +50,7 @@ def faster(model: nn.Module, device: torch.device, products: bool = True) -> nn.
             elif dense and type(child) is nn.Linear:
                 child.__class__ = _Linear
             elif dense and _is_conv1d(child):
-                child.__class__ = _with_forward(type(child))
+                child.__class__ = _with_forward(type(child))  # type: ignore[arg-type]
     return model
 
 
