@@ -30,26 +30,78 @@ __all__ = ["SimulatedPanel", "draws_for", "solve_simulated"]
 DRAWS = 200
 #: draws of the first climb, when there are many more
 FEW = 24
+#: where the draws come from
+SEQUENCES = ("sobol", "halton")
+#: people whose sums are taken together, and numbers drawn together
+RUN, PIECE = 256, 2**20
 #: rows times quadrature nodes beyond which simulation takes over from quadrature with automatic differentiation
 LARGE = 2e6
 
 
-def draws_for(people: int, draws: int, dim: int, seed: int) -> np.ndarray:
-    """Standard normals ``(people, dim, draws)``: consecutive runs of one scrambled Sobol sequence.
+def draws_for(people: int, draws: int, dim: int, seed: int, sequence: str = "sobol") -> np.ndarray:
+    """Standard normals ``(people, dim, draws)``: consecutive runs of one scrambled low-discrepancy sequence.
+
+    Args:
+        people, draws, dim: how many.
+        seed: of the scrambling.
+        sequence: ``"sobol"`` (Owen's scrambling of Sobol's points) or ``"halton"`` (Halton's, digits permuted).
+
+    Raises:
+        ArgumentError: another sequence.
 
     Example:
         >>> draws_for(3, 8, 2, 0).shape
         (3, 2, 8)
     """
-    from scipy.special import ndtri
     from scipy.stats import qmc
 
+    if sequence not in SEQUENCES:
+        raise ArgumentError(f"fit(sequence={sequence!r}): one of {', '.join(SEQUENCES)}")
+    z, points = np.empty((people, dim, draws)), people * draws
+    if not dim:
+        return z
     generator = np.random.default_rng(child_seed(seed, "simulated likelihood"))
-    with warnings.catch_warnings():  # the run is not cut at a power of two; people get consecutive pieces of it anyway
-        warnings.simplefilter("ignore", UserWarning)
-        points = qmc.Sobol(dim, scramble=True, rng=generator).random(people * draws)
-    z = ndtri(np.clip(points, 2.0**-54, 1 - 2.0**-53))
-    return np.ascontiguousarray(z.reshape(people, draws, dim).transpose(0, 2, 1))
+    source = (
+        qmc.Sobol(dim, scramble=True, rng=generator, bits=30 if points <= 2**30 else 62)
+        if sequence == "sobol"
+        else qmc.Halton(dim, scramble=True, rng=generator)
+    )
+    several = max(PIECE // (dim * draws), 1)
+    for at in range(0, people, several):
+        some = z[at : at + several]
+        with warnings.catch_warnings():  # the run is not cut at a power of two; people get consecutive pieces of it
+            warnings.simplefilter("ignore", UserWarning)
+            uniform = source.random(len(some) * draws)
+        _transform(uniform, some)
+    return z
+
+
+def _transform(uniform: np.ndarray, out: np.ndarray) -> None:
+    """Normal quantiles of uniforms ``(people * R, dim)`` into ``out (people, dim, R)``, on all threads."""
+    workers, draws = threads.count(None), out.shape[2]
+    cuts = [len(out) * i // workers for i in range(workers + 1)]
+    pieces = list(zip(cuts, cuts[1:], strict=False))
+    task = lambda i: kernels.normals(uniform[pieces[i][0] * draws : pieces[i][1] * draws], out[slice(*pieces[i])])  # noqa: E731
+    threads.run(task, range(workers), workers)
+
+
+def memory_needed(people: int, choices: int, others: int, dim: int, random: int, draws: int) -> int:
+    """Bytes that the simulated likelihood holds: draws and differences of features, and what a core works on.
+
+    Args:
+        people, choices: how many annotators, and choices of all of them together.
+        others: alternatives of the largest menu, less one.
+        dim, random: coefficients, and those that differ between annotators.
+        draws: for each annotator.
+
+    Example:
+        >>> round(memory_needed(10_000, 100_000, 2, 4, 4, 200) / 2**20)
+        69
+    """
+    size, corners = dim + random, dim * (dim + 1) // 2
+    held = people * random * draws + choices * (others * dim + 1) + people * (size + 2)
+    work = draws * (3 * dim + others + corners + 1 + random * (random + 3) // 2 + 2 * size + 4)
+    return 8 * (held + threads.count(None) * work)
 
 
 class SimulatedPanel:
@@ -60,28 +112,38 @@ class SimulatedPanel:
         data: choices.
         draws: R.
         seed: of the draws.
+        sequence: see :func:`draws_for`.
+
+    Attributes:
+        z: the draws ``(people, random, R)``; another array of this shape may be put in their place.
     """
 
-    def __init__(self, model: RandomCoefficients, data: Any, draws: int, seed: int):
+    def __init__(self, model: RandomCoefficients, data: Any, draws: int, seed: int, sequence: str = "sobol"):
         ids = np.asarray(data.annotator_ids)
         if not (np.diff(ids) >= 0).all():
             data = data.take(np.argsort(ids, kind="stable"))
             ids = np.asarray(data.annotator_ids)
-        first = np.flatnonzero(np.r_[True, np.diff(ids) != 0])
+        self.first = np.flatnonzero(np.r_[True, np.diff(ids) != 0, True])
         orders: Orders = orders_from_data(data, np.ones(data.rows))
         features, order = data.items.features.double().numpy(), np.maximum(orders.order, 0)
-        self.others = order.shape[1] - 1
-        self.real = (np.arange(1, order.shape[1]) < orders.length[:, None]).reshape(-1)
-        spread = (features[order[:, 1:]] - features[order[:, :1]]).reshape(-1, data.items.dim)
-        self.difference = np.where(self.real[:, None], spread, 0.0)
-        self.start = np.r_[first, len(ids)] * self.others
-        self.weight = np.asarray(data.annotator_weight, dtype=np.float64)[ids[first]]
-        self.orders, self.dim = orders, data.items.dim
-        self.z = draws_for(len(first), draws, self.dim, seed)
+        self.size = (orders.length - 1).astype(np.int64)
+        self.difference = features[order[:, 1:]] - features[order[:, :1]]
+        self.difference[np.arange(1, order.shape[1]) >= orders.length[:, None]] = 0.0
+        self.weight = np.asarray(data.annotator_weight, dtype=np.float64)[ids[self.first[:-1]]]
+        self.dim = data.items.dim
         self.component, self.column, self.full = _coordinates(model)
-        self.names = [name for name, p in model.named_parameters() if p.requires_grad]
         self.free = _free(model)
+        self.random = _random(self.column, self.full, self.free)
+        draws = draws if len(self.random) else 1  # all alike: every draw says the same
+        self.z = draws_for(len(self.weight), draws, len(self.random), seed, sequence)
         self.kept: dict[str, Any] = {}
+
+    @property
+    def memory(self) -> int:
+        """Bytes; see :func:`memory_needed`."""
+        people, random, draws = self.z.shape
+        choices, others, dim = self.difference.shape
+        return memory_needed(people, choices, others, dim, random, draws)
 
     def with_draws(self, draws: int) -> SimulatedPanel:
         """The same panel with the first ``draws`` of each person's draws."""
@@ -99,34 +161,32 @@ class SimulatedPanel:
         return mean, factor
 
     def everything(self, x: np.ndarray) -> tuple[float, np.ndarray]:
-        """Value and gradient at the free coordinates; the information and scores are kept for :meth:`information`."""
+        """Value and gradient at the free coordinates; the information and scores are kept for :meth:`information`.
+
+        Sums are taken over runs of ``RUN`` people, in order: how many threads there are does not change a bit.
+        """
         full = self.full.copy()
         full[self.free] = x
         mean, factor = self.coefficients(full)
-        people, size = len(self.weight), len(full)
-        workers = threads.count(None) if people > 100 else 1
-        parts: list[Any] = [None] * workers
-        scores = np.empty((people, size))
+        factor = np.ascontiguousarray(factor[:, self.random])
+        place = np.full(self.dim + 1, -1)
+        place[self.random] = np.arange(len(self.random))
+        component, column = self.component[self.free], place[self.column[self.free]]
+        people, size = len(self.weight), len(self.free)
+        runs = -(-people // RUN)
+        value, scores = np.zeros(runs), np.empty((people, size))
+        gradient, information = np.zeros((runs, size)), np.zeros((runs, size, size))
 
         def part(i: int) -> None:
-            value, gradient, information = 0.0, np.zeros(size), np.zeros((size, size))
-            for b in range(people * i // workers, people * (i + 1) // workers):
-                rows = slice(self.start[b], self.start[b + 1])
-                odds = self.difference[rows] @ (factor @ self.z[b] + mean[:, None])
-                np.minimum(odds, 150.0, out=odds)  # four choices' products stay finite; e^150 is certainty
-                np.exp(odds, out=odds)
-                odds *= self.real[rows, None]
-                value += kernels.person(
-                    odds, self.difference[rows], self.others, self.z[b], self.component, self.column, self.weight[b],
-                    gradient, information, scores[b],
-                )  # fmt: skip
-            parts[i] = value, gradient, information
+            value[i] = kernels.people(
+                i * RUN, min((i + 1) * RUN, people), self.first, self.difference, self.size, self.z, mean, factor,
+                component, column, self.weight, gradient[i], information[i], scores,
+            )  # fmt: skip
 
-        threads.run(part, range(workers), workers)
-        value, gradient, information = (sum(one[j] for one in parts) for j in range(3))
-        information = information + np.tril(information, -1).T
-        self.kept = {"at": x.copy(), "information": information[np.ix_(self.free, self.free)], "scores": scores}
-        return float(value), gradient[self.free]
+        threads.run(part, range(runs), threads.count(None))
+        total = information.sum(0)
+        self.kept = {"at": x.copy(), "information": total + np.tril(total, -1).T, "scores": scores}
+        return float(value.sum()), gradient.sum(0)
 
     def information(self, x: np.ndarray) -> np.ndarray:
         """Minus the Hessian in the free coordinates."""
@@ -148,6 +208,13 @@ def _coordinates(model: RandomCoefficients) -> tuple[np.ndarray, np.ndarray, np.
     return np.array(component), np.array(column), full
 
 
+def _random(column: np.ndarray, full: np.ndarray, free: np.ndarray) -> np.ndarray:
+    """The normals that move something: those of the others are never drawn."""
+    moves = column >= 0
+    moves[np.setdiff1d(np.flatnonzero(full == 0), free)] = False
+    return np.unique(column[moves])
+
+
 def _free(model: RandomCoefficients) -> np.ndarray:
     parts = [model.mean, model.scale] + ([] if model.lower is None else [model.lower])
     return np.flatnonzero(np.concatenate([np.full(part.numel(), part.requires_grad) for part in parts]))
@@ -159,8 +226,9 @@ def solve_simulated(problem: Problem) -> Solution:
     draws = problem.options.get("draws", DRAWS)
     if isinstance(draws, bool) or not isinstance(draws, int) or draws < 2:
         raise ArgumentError(f"fit(draws={draws!r}): a whole number of at least 2, draws for each annotator")
-    panel = SimulatedPanel(model, problem.data, draws, problem.seed)
-    total = float(panel.weight @ np.diff(panel.start)) / panel.others
+    sequence = problem.options.get("sequence", SEQUENCES[0])
+    panel = SimulatedPanel(model, problem.data, draws, problem.seed, sequence)
+    total = float(panel.weight @ np.diff(panel.first))
     _judge(panel)
     scale = np.full(len(panel.free), max(total, 1e-300))
     precision = 0.0 if problem.prior is None else problem.prior.precision
@@ -183,7 +251,10 @@ def solve_simulated(problem: Problem) -> Solution:
     value = found.value + 0.5 * precision * float(found.point @ found.point)
     full = panel.full.copy()
     full[panel.free] = found.point
-    notes = [f"{draws} scrambled Sobol draws for each annotator", *found.notes]
+    notes = [
+        f"{draws} scrambled {sequence.capitalize()} draws for each annotator; {panel.memory / 2**20:.0f} MiB of memory",
+        *found.notes,
+    ]
     full, flipped = _mirrored(full, model)
     if flipped.any():
         notes.append("the draws of a coefficient were mirrored, so that its scale is positive")
@@ -199,13 +270,15 @@ def solve_simulated(problem: Problem) -> Solution:
         trace=np.array(found.trace),
         extra={
             "information": panel.kept["information"] * np.outer(sign, sign),
-            "scores": panel.kept["scores"][:, panel.free] * sign, "score_weights": panel.weight, "draws": draws,
+            "scores": panel.kept["scores"] * sign, "score_weights": panel.weight, "draws": draws,
+            "sequence": sequence, "memory": panel.memory,
         },
     )  # fmt: skip
 
 
 def _judge(panel: SimulatedPanel) -> None:
-    if np.linalg.matrix_rank(panel.difference.T @ panel.difference) < panel.dim:
+    spread = panel.difference.reshape(-1, panel.dim)
+    if np.linalg.matrix_rank(spread.T @ spread) < panel.dim:
         raise NotIdentifiedError(
             "fit: some direction of the features never varies within a menu, so its coefficient cannot be known; drop "
             "the feature, or ask menus that vary it"
