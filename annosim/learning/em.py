@@ -21,7 +21,7 @@ from annosim.learning.structure import LuceLeaf, luce_mixture
 from annosim.learning.sufficient import Orders, orders_from_data
 from annosim.populations import Mixture
 
-__all__ = ["Panel", "mixture_applies", "panel_of", "solve_mixture"]
+__all__ = ["Panel", "coded", "judge_tables", "mixture_applies", "panel_of", "solve_mixture"]
 
 #: largest number of free coordinates of one type for which the compiled Hessian is formed
 LARGEST_TYPE = 60
@@ -106,7 +106,7 @@ def panel_of(model: Mixture, data: Any) -> Panel:
     offset = np.stack([leaf.index_of(items) if leaf.kind == "known" else leaf.g for leaf in leaves])
     distinct, which = _same(slopes)
     features = np.stack([base if (f[0] == 1.0 and not f.strides[0]) else f[:, None] * base for f in distinct])
-    orders, code, start, weight = _coded(data)
+    orders, code, start, weight = coded(data)
     types, d = len(leaves), features.shape[2]
     own = np.concatenate([np.full(d, leaf.kind != "known") for leaf in leaves])
     weights_free = bool(model.weights.requires_grad) and types > 1
@@ -153,8 +153,11 @@ def _contrast(items: Items) -> tuple[np.ndarray, np.ndarray]:
     return reference, base
 
 
-def _coded(data: Any) -> tuple[Orders, np.ndarray, np.ndarray, np.ndarray]:
-    """Distinct orders, the code of each row (rows sorted by annotator), starts of blocks, weights of blocks."""
+def coded(data: Any) -> tuple[Orders, np.ndarray, np.ndarray, np.ndarray]:
+    """Distinct orders, the code of each row (rows sorted by annotator), starts of blocks, weights of blocks.
+
+    An order's weight is that of all rows with it.
+    """
     ids = np.asarray(data.annotator_ids)
     if len(ids) > 1 and not (np.diff(ids) >= 0).all():
         data = data.take(np.argsort(ids, kind="stable"))
@@ -166,7 +169,8 @@ def _coded(data: Any) -> tuple[Orders, np.ndarray, np.ndarray, np.ndarray]:
     code, keep = _distinct(orders)
     if keep is not None:
         orders = Orders(orders.order[keep], orders.depth[keep], orders.length[keep], np.ones(len(keep)), orders.n)
-    return orders, code, start, weight
+    heavy = np.bincount(code, np.repeat(weight, np.diff(start)), len(orders.order))
+    return orders.reweighted(heavy), code, start, weight
 
 
 def _distinct(orders: Orders) -> tuple[np.ndarray, np.ndarray | None]:

@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from annosim.errors import TooLargeError
 from annosim.items import Items
 from annosim.kernels import learning_luce as kernels
 from annosim.law import Law
 from annosim.learning import existence
 from annosim.learning.accelerated import EdgeList, TableOfCounts, WeightedPairs, accelerate
-from annosim.learning.newton import Optimum, conjugate_gradients, newton
+from annosim.learning.newton import Curvature, Optimum, conjugate_gradients, newton
 from annosim.learning.priors import penalty_for
 from annosim.learning.problem import Problem, Solution, is_nll, register
 from annosim.learning.separation import judge_linear
@@ -21,7 +20,7 @@ from annosim.learning.structure import LuceLeaf, luce_leaf
 from annosim.learning.sufficient import DENSE_ITEMS, Orders, from_data, from_law, orders_from_data
 from annosim.populations import Population
 
-__all__ = ["gauge_vectors", "solve_linear", "solve_tabular", "write_leaf"]
+__all__ = ["gauge_vectors", "solve_linear", "solve_sparse", "solve_tabular", "write_leaf"]
 
 #: feedback kinds whose answers are stages of Luce choices
 STAGED = ("choice", "ranking", "top")
@@ -87,7 +86,7 @@ def _solve_tabular(problem: Problem) -> Solution:
     penalty = penalty_for(problem.prior, "tabular", problem.items.n, problem.items)
     notes = _judge(problem, stats, penalty)
     if problem.items.n > DENSE_ITEMS:
-        optimum = _sparse(stats, problem, penalty)
+        optimum = solve_sparse(stats, penalty, problem.tolerance, problem.max_iterations)
     else:
         optimum = solve_tabular(stats, problem.items, penalty, None, problem.tolerance, problem.max_iterations)
     population = write_leaf(problem.model, leaf, optimum.point, problem.items)  # type: ignore[arg-type]
@@ -113,18 +112,27 @@ def _accelerated(problem: Problem) -> tuple[Any, Optimum] | None:
     return None if optimum is None else (pairs, optimum)
 
 
-def _sparse(stats: Any, problem: Problem, penalty: Any) -> Optimum:
-    """Newton with conjugate gradients, for more items than a dense matrix should hold."""
-    if penalty is not None or not hasattr(stats, "sparse_information"):
-        raise TooLargeError(
-            f"{problem.items.n} items: beyond {DENSE_ITEMS}, only pairs without a prior are solved; use fewer items"
-        )
+def solve_sparse(stats: Any, penalty: Any, tolerance: float, max_iterations: int) -> Optimum:
+    """Newton with conjugate gradients on products with the information, for more items than a matrix should hold."""
+    scale = np.maximum(stats.involved + (0.0 if penalty is None else penalty.weight), 1e-300)
 
-    scale = np.maximum(stats.involved, 1e-300)
+    def value_gradient(s):
+        v, g = stats.value_gradient(s)
+        if penalty is None:
+            return v, g
+        pv, pg = penalty.value_gradient(s)
+        return v + pv, g + pg
+
+    def information(s):
+        product, diagonal = stats.curvature(s)
+        if penalty is None:
+            return Curvature(product, diagonal)
+        more = penalty.curvature(s)
+        return Curvature(lambda v: product(v) + more(v), diagonal + penalty.diagonal(s))
+
     return newton(
-        stats.value_gradient, stats.sparse_information, stats.start(), scale, None, problem.tolerance,
-        problem.max_iterations, conjugate_gradients,
-    )  # fmt: skip
+        value_gradient, information, stats.start(), scale, None, tolerance, max_iterations, conjugate_gradients
+    )
 
 
 def _judge(problem: Problem, stats: Any, penalty: Any) -> list[str]:

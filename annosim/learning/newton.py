@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve, lapack
 
-__all__ = ["Optimum", "conjugate_gradients", "newton"]
+__all__ = ["Curvature", "Optimum", "conjugate_gradients", "newton"]
 
 #: no coordinate moves further than this in one step (a utility of 6 is odds of 400)
 LONGEST_STEP = 6.0
@@ -154,14 +154,24 @@ def _factorise(information: np.ndarray, null: np.ndarray | None) -> tuple[Solve,
     return (lambda gradient: d * (vectors @ ((vectors.T @ (d * gradient)) / safe))), condition, note
 
 
-def conjugate_gradients(information: Any, null: np.ndarray | None) -> tuple[Solve, float, str]:
-    """Newton's direction of a sparse information by conjugate gradients, preconditioned by its diagonal."""
-    from scipy.sparse import diags
-    from scipy.sparse.linalg import cg
+@dataclass(frozen=True)
+class Curvature:
+    """An information that is never formed: its product with a vector, and its diagonal ``(P,)``."""
 
-    inverse = diags(1.0 / np.maximum(information.diagonal(), 1e-300))
+    product: Callable[[np.ndarray], np.ndarray]
+    diagonal: np.ndarray
+
+
+def conjugate_gradients(information: Curvature, null: np.ndarray | None) -> tuple[Solve, float, str]:
+    """Newton's direction by conjugate gradients, preconditioned by the diagonal."""
+    from scipy.sparse import diags
+    from scipy.sparse.linalg import LinearOperator, cg
+
+    size = len(information.diagonal)
+    inverse = diags(1.0 / np.maximum(information.diagonal, 1e-300))
+    operator = LinearOperator((size, size), matvec=information.product, dtype=np.float64)
 
     def solve(gradient: np.ndarray) -> np.ndarray:
-        return cg(information, gradient, rtol=1e-6, M=inverse, maxiter=2000)[0]
+        return cg(operator, gradient, rtol=1e-6, M=inverse, maxiter=2000)[0]
 
     return solve, float("nan"), ""

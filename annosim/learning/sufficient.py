@@ -11,6 +11,7 @@ Orders     orders of items, chosen from the top                 menus, top-l, ra
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from scipy import sparse
 
 from annosim.data.preferences import PreferenceData
 from annosim.kernels import learning_luce as kernels
-from annosim.kernels import threads
+from annosim.kernels import learning_sparse, threads
 from annosim.law import Law
 
 __all__ = ["Orders", "PairList", "PairTable", "from_data", "from_law"]
@@ -143,6 +144,11 @@ class PairList:
         off.resize((self.n, self.n))
         return (sparse.diags(np.asarray(off.sum(1)).ravel()) - off).tocsr()
 
+    def curvature(self, s: np.ndarray) -> tuple[Callable[[np.ndarray], np.ndarray], np.ndarray]:
+        """The information as a product ``v -> H v``, and its diagonal ``(n,)``."""
+        laplacian = self.sparse_information(s)
+        return (lambda v: laplacian @ v), laplacian.diagonal()
+
     def value_gradient(self, s: np.ndarray) -> tuple[float, np.ndarray]:
         """Value and gradient."""
         return self.parts(s)[:2]
@@ -222,6 +228,19 @@ class Orders:
         )
         total = np.sum([part[1] for part in parts], axis=0)
         return np.diag(total[-1]) - total[:-1] - total[:-1].T
+
+    def curvature(self, s: np.ndarray) -> tuple[Callable[[np.ndarray], np.ndarray], np.ndarray]:
+        """The information as a product ``v -> H v``, never formed, and its diagonal ``(n,)``."""
+        parts = (self.order, self.depth, self.length, self.weight)
+
+        def product(v: np.ndarray) -> np.ndarray:
+            out = np.zeros(self.n)
+            learning_sparse.stage_product(s, *parts, np.ascontiguousarray(v), out)
+            return out
+
+        diagonal = np.zeros(self.n)
+        learning_sparse.stage_curvature(s, *parts, diagonal)
+        return product, diagonal
 
     def _share(self, task: Any, shape: tuple[int, ...]) -> list[tuple[Any, np.ndarray]]:
         workers = threads.count(None) if self.order.size > 200_000 else 1

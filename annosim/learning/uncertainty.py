@@ -17,8 +17,10 @@ from scipy import sparse
 from annosim.errors import ArgumentError
 from annosim.learning.gauge import canonical
 from annosim.learning.generic import NEWTON_PARAMETERS
+from annosim.learning.large_mixture import has_large_form, information_of, scores_of
 from annosim.learning.likelihood import Blocks, block_log_likelihood, row_log_prob
 from annosim.learning.priors import LogPrior, penalty_for
+from annosim.learning.problem import is_nll
 from annosim.learning.structure import luce_leaf
 from annosim.learning.sufficient import from_data, from_law, orders_from_data
 
@@ -76,7 +78,14 @@ def information(fit: Fit) -> np.ndarray:
         stats = table if table is not None else from_data(problem.data)
         h = jacobian.T @ stats.information(leaf.index_of(problem.items)) @ jacobian
         return h + _prior_information(fit, leaf, jacobian)
+    if _large(fit):
+        return information_of(fit.population, fit.problem.data, fit.problem.prior)  # type: ignore[arg-type]
     return _autograd_information(fit)
+
+
+def _large(fit: Fit) -> bool:
+    """A mixture of tables fitted by the likelihood: its curvature and scores have a closed form."""
+    return is_nll(fit.problem.objective) and has_large_form(fit.population, fit.problem.data)
 
 
 def _luce(fit: Fit) -> tuple[Any, np.ndarray] | None:
@@ -171,6 +180,8 @@ def scores(fit: Fit, kind: str) -> tuple[Any, np.ndarray]:
             return _whole_votes(data, rows, np.asarray(data.row_weight))
         gather = sparse.csr_matrix((np.ones(len(block)), (block, np.arange(len(block)))))
         return _whole_votes(data, gather @ rows, block_weight)
+    if _large(fit):
+        return _whole_votes(data, *scores_of(fit.population, data))  # type: ignore[arg-type]
     return _whole_votes(data, *_autograd_scores(fit, data, kind))
 
 
