@@ -83,24 +83,42 @@ class Rows:
         return self.weight.device
 
     def take_blocks(self, blocks: torch.Tensor) -> Rows:
-        """The rows of some blocks (numbers within a replicate, ascending), of every replicate; weights rescaled."""
+        """The rows of some blocks (numbers within a replicate, ascending), of every replicate; weights rescaled.
+
+        The work grows with the rows that are taken, not with the data.
+        """
         n, r = self.blocks, self.replicates
-        where = torch.full((n,), -1, dtype=torch.long, device=self.device)
-        where[blocks] = torch.arange(len(blocks), device=self.device)
-        new = where[self.block % n]
-        keep = torch.nonzero(new >= 0).flatten()
-        weight = self.weight.view(r, n)[:, blocks]
+        taken = (torch.arange(r, device=self.device)[:, None] * n + blocks).flatten()
+        keep, block = self._rows_of(taken)
+        weight = self.weight[taken].view(r, len(blocks))
         weight = weight / weight.sum(-1, keepdim=True)
         at = lambda t: None if t is None else t[keep]  # noqa: E731
         return replace(
             self,
             view=self.view.rows(keep),
             answer=Answer(self.answer.position[keep], at(self.answer.tied)),
-            block=new[keep] + self.replicate[keep] * len(blocks),
+            block=block,
             weight=weight.reshape(-1),
             replicate=self.replicate[keep],
             columns={name: value[keep] for name, value in self.columns.items()},
         )
+
+    def _rows_of(self, taken: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Rows of some blocks of all replicates, and each row's place among these blocks."""
+        place = torch.arange(len(taken), device=self.device)
+        if self.single:
+            return taken, place
+        order, start, count = self._index
+        sizes = count[taken]
+        block = place.repeat_interleave(sizes)
+        within = torch.arange(len(block), device=self.device) - (sizes.cumsum(0) - sizes)[block]
+        return order[start[taken][block] + within], block
+
+    @cached_property
+    def _index(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Rows sorted by block, and where each block begins and how long it is."""
+        count = torch.bincount(self.block, minlength=len(self.weight))
+        return self.block.argsort(stable=True), count.cumsum(0) - count, count
 
 
 def rows_of(
