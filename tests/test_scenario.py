@@ -185,4 +185,33 @@ def test_names_that_do_not_fit_are_refused_in_one_line(tables, message):
     with pytest.raises(ScenarioError, match=message) as caught:
         read_scenario(small(**tables))
     assert "\n" not in str(caught.value)
-    print(caught.value)
+
+
+def test_a_hierarchy_and_a_gate():
+    """Groups of annotators, and types whose shares depend on who one is."""
+    features = {"kind": "inline", "features": [[0.0], [1.0], [2.0]]}
+    groups = {"kind": "hierarchy", "means": [[1.0], [-1.0]], "spread": 0.3, "weights": [0.6, 0.4]}
+    made = read_scenario({"items": features, "population": {"types": [{"utility": groups}]}, "design": {}})
+    assert [type(leaf).__name__ for leaf in made.population.leaves()] == ["RandomCoefficients"] * 2
+    assert made.population.leaf_weights().tolist() == pytest.approx([0.6, 0.4])
+
+    kinds = [{"utility": {"kind": "linear", "weights": [w]}} for w in (1.0, -1.0)]
+    gate = {"covariates": [[1.0], [-1.0]], "coefficients": [[3.0]]}
+    made = read_scenario({"items": features, "population": {"types": kinds, "gate": gate}, "design": {}})
+    assert type(made.population) is an.Gated
+    assert made.population.annotator_weights([0, 1])[:, 0].tolist() == pytest.approx([0.9526, 0.0474], abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "gate, weight, message",
+    [
+        ({"covariates": [[1.0]]}, 0.5, r"types\[0\].weight: the gate sets the weights; leave it out"),
+        ({"covariates": [[1.0]], "coefficients": [[1.0, 2.0]]}, None, "population.gate: .*expected"),
+        ({"covariates": [[1.0]], "coeficients": [[1.0]]}, None, "did you mean 'coefficients'"),
+        ({}, None, "population.gate.covariates: missing"),
+    ],
+)
+def test_a_gate_that_does_not_fit(gate, weight, message):
+    kind = {"utility": {"kind": "tabular", "values": [0.0, 1.0]}} | ({} if weight is None else {"weight": weight})
+    with pytest.raises(ScenarioError, match=message):
+        read_scenario({"items": {"kind": "inline", "n": 2}, "population": {"types": [kind] * 2, "gate": gate}})

@@ -108,6 +108,7 @@ _ALL = [
         ("random_linear", "tastes:RandomCoefficients", "weights on the features, drawn once per annotator"),
         ("low_rank", "tastes:LowRank", "mean utilities plus loadings times each annotator's own coordinates"),
         ("dirichlet", "tastes:DirichletTastes", "each annotator's own blend of prototypes (tables of utilities)"),
+        ("hierarchy", "groups:Hierarchy", "weights on the features: a group's means, its members spread around them"),
         ("log_density", "utilities:LogDensity", "log of a density over the items"),
         ("density_mixture", "utilities:DensityMixture", "log of a mixture of densities"),
         ("truncated_normal", "utilities:truncated_normal", "log of a normal density on an interval"),

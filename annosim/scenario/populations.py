@@ -1,0 +1,182 @@
+"""The tables ``[population]`` and ``[model]``: types, tastes, rules, habits, groups."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import Field
+
+from annosim.errors import AnnosimError, ScenarioError
+from annosim.items import Items
+from annosim.populations import Annotator, Mixture, Population
+from annosim.rules.registry import ENTRIES
+from annosim.scenario.tables import Table, build
+from annosim.utilities import DensityMixture, IdealPoint, Linear, LogDensity, Network, Tabular, truncated_normal
+
+__all__ = ["DENSITIES", "TASTES", "UTILITIES", "GateTable", "PopulationTable", "SpammersTable", "TypeTable", "density"]
+
+
+class TypeTable(Table):
+    """One hidden type: ``utility`` and ``rule`` are tables with a ``kind``; ``habits`` wrap the rule in order."""
+
+    weight: float | None = Field(None, ge=0, le=1)
+    utility: dict[str, Any]
+    rule: dict[str, Any] = Field(default_factory=lambda: {"kind": "luce"})
+    habits: list[dict[str, Any]] = Field(default_factory=list)
+
+
+class SpammersTable(Table):
+    """A share of people who answer without looking."""
+
+    share: float = Field(ge=0, le=1)
+    how: str = "random"
+
+
+class GateTable(Table):
+    """Types whose probabilities depend on who one is, ``softmax(covariates @ coefficients)``; the last scores 0."""
+
+    covariates: list[list[float]] = Field(min_length=1)
+    coefficients: list[list[float]] | None = None
+
+
+class PopulationTable(Table):
+    types: list[TypeTable] = Field(min_length=1)
+    spammers: SpammersTable | None = None
+    gate: GateTable | None = None
+
+    def build(self, items: Items, where: str) -> Population:
+        attentive = self._attentive(items, where)
+        if self.spammers is None:
+            return attentive
+        from annosim.groups import Contaminated
+
+        spammer = build(ENTRIES["rule"], {"kind": "spammer", "how": self.spammers.how}, f"{where}.spammers")
+        return Contaminated(attentive, self.spammers.share, spammer)
+
+    def _attentive(self, items: Items, where: str) -> Population:
+        types = [_build_type(t, items, f"{where}.types[{i}]") for i, t in enumerate(self.types)]
+        weights = [t.weight for t in self.types]
+        if self.gate is not None:
+            return self._gated(types, weights, where)
+        if len(types) == 1:
+            if weights[0] not in (None, 1.0):
+                raise ScenarioError(
+                    f"{where}.types[0].weight: {weights[0]} is not 1 and there is one type; leave it out"
+                )
+            return types[0]
+        if any(w is None for w in weights) and any(w is not None for w in weights):
+            missing = next(i for i, w in enumerate(weights) if w is None)
+            raise ScenarioError(f"{where}.types[{missing}].weight: missing; give all weights, or none for equal ones")
+        if weights[0] is not None and abs(sum(weights) - 1) > 1e-6:  # type: ignore[arg-type]
+            raise ScenarioError(
+                f"{where}.types[*].weight: {weights} sum to {sum(weights):.6g}; make them sum to one"  # type: ignore[arg-type]
+            )
+        return Mixture(types, None if weights[0] is None else weights)
+
+    def _gated(self, types: list[Population], weights: list[float | None], where: str) -> Population:
+        from annosim.groups import Gated
+
+        given = [i for i, w in enumerate(weights) if w is not None]
+        if given:
+            raise ScenarioError(f"{where}.types[{given[0]}].weight: the gate sets the weights; leave it out")
+        try:
+            return Gated(types, self.gate.covariates, self.gate.coefficients)  # type: ignore[union-attr]
+        except AnnosimError as error:
+            raise ScenarioError(f"{where}.gate: {error}") from None
+
+
+def _build_type(table: TypeTable, items: Items, where: str) -> Population:
+    rule = build(ENTRIES["rule"], _with_reference(table.rule, f"{where}.rule"), f"{where}.rule")
+    for i, habit in enumerate(table.habits):
+        here = f"{where}.habits[{i}]"
+        rule = build(ENTRIES["habit"], _with_reference(habit, here), here, rule)
+    if str(table.utility.get("kind")).replace("-", "_").lower() in TASTES:
+        people = build(TASTES, table.utility, f"{where}.utility", rule)
+        _fits(lambda items: [leaf.nodes(items) for leaf in people.leaves()], items, f"{where}.utility")
+        return people
+    utility = build(UTILITIES, table.utility, f"{where}.utility")
+    _fits(utility, items, f"{where}.utility")
+    return Annotator(utility, rule)
+
+
+def _with_reference(spec: dict[str, Any], where: str) -> dict[str, Any]:
+    """A rule's table whose ``reference``, a density's table, is built."""
+    if not isinstance(spec.get("reference"), dict):
+        return spec
+    return spec | {"reference": density(spec["reference"], f"{where}.reference")}
+
+
+def _fits(utility: Callable[[Items], Any], items: Items, where: str) -> None:
+    """A utility that cannot read these items is the scenario's mistake: say under which key."""
+    try:
+        utility(items)
+    except AnnosimError as error:
+        raise ScenarioError(f"{where}: {error}") from None
+
+
+def _random_linear(rule: Any, mean: list[float], scale: Any, distribution: Any = "normal", **more: Any) -> Population:
+    from annosim.tastes import RandomCoefficients
+
+    return RandomCoefficients(mean, scale, rule, distribution=distribution, **more)
+
+
+def _low_rank(rule: Any, loadings: list[list[float]], mean: list[float] | None = None, **more: Any) -> Population:
+    from annosim.tastes import LowRank
+
+    return LowRank(len(loadings) if mean is None else mean, loadings, rule, **more)
+
+
+def _dirichlet(rule: Any, prototypes: list[dict[str, Any]], concentration: Any = 1.0, **more: Any) -> Population:
+    from annosim.tastes import DirichletTastes
+
+    parts = [build(UTILITIES, table, f"prototypes[{i}]") for i, table in enumerate(prototypes)]
+    return DirichletTastes(parts, concentration, rule, **more)
+
+
+def _hierarchy(rule: Any, means: list[list[float]], spread: Any, weights: list[float] | None = None) -> Population:
+    from annosim.groups import Hierarchy
+
+    return Hierarchy(means, spread, rule, weights)
+
+
+def _log_density(energy: dict[str, Any]) -> LogDensity:
+    return LogDensity(build(UTILITIES, energy, "energy"))
+
+
+def _density_mixture(densities: list[dict[str, Any]], weights: list[float] | None = None) -> DensityMixture:
+    return DensityMixture([build(UTILITIES, d, f"densities[{i}]") for i, d in enumerate(densities)], weights)
+
+
+def _network(widths: list[int], dim: int, seed: int = 0, sign: float = 1.0) -> Network:
+    return Network(widths, dim=dim, seed=seed, sign=sign)
+
+
+#: kind -> constructor; keyword arguments are the table's other keys
+UTILITIES: dict[str, Callable[..., Any]] = {
+    "tabular": lambda values: Tabular(values),
+    "linear": lambda weights: Linear(weights),
+    "ideal_point": lambda point, scale=1.0: IdealPoint(point, scale),
+    "network": _network,
+    "log_density": _log_density,
+    "truncated_normal": truncated_normal,
+    "density_mixture": _density_mixture,
+}
+TASTES: dict[str, Callable[..., Any]] = {
+    "random_linear": _random_linear,
+    "low_rank": _low_rank,
+    "dirichlet": _dirichlet,
+    "hierarchy": _hierarchy,
+}
+DENSITIES = ("truncated_normal", "density_mixture", "log_density")
+
+
+def density(spec: dict[str, Any], where: str) -> LogDensity:
+    """The density that a table with one of :data:`DENSITIES` describes.
+
+    Raises:
+        ScenarioError: the table describes no density.
+    """
+    if spec.get("kind") not in DENSITIES:
+        raise ScenarioError(f"{where}.kind: {spec.get('kind')!r} is not a density; use one of {', '.join(DENSITIES)}")
+    return build(UTILITIES, spec, where)

@@ -1,0 +1,184 @@
+"""Reading a scenario: the file, its tables, and what is wrong with them in one line."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, Field, ValidationError
+
+from annosim.designs import Design
+from annosim.errors import AnnosimError, FileReadError, ScenarioError
+from annosim.items import Items
+from annosim.populations import Population
+from annosim.scenario.designs import CostTable, DesignTable, PlanTable
+from annosim.scenario.items import AnyItems, CsvItems, GridItems, InlineItems, NormalItems
+from annosim.scenario.populations import GateTable, PopulationTable, SpammersTable, TypeTable
+from annosim.scenario.tables import Table, hint
+
+__all__ = ["DataTable", "Scenario", "load_scenario", "read_scenario"]
+
+
+class DataTable(Table):
+    path: str
+    format: str = "pairs"
+    columns: dict[str, str] = Field(default_factory=dict)
+
+
+class ScenarioTable(Table):
+    seed: int = Field(0, ge=0, lt=2**64)
+    items: AnyItems | None = None
+    population: PopulationTable | None = None
+    design: DesignTable | None = None
+    model: PopulationTable | None = None
+    data: DataTable | None = None
+    plan: PlanTable | None = None
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A scenario, built.
+
+    Attributes:
+        path: the file.
+        seed: of everything drawn.
+        items, population, design, model: ``None`` where the file has no such table.
+        data: path (resolved against the file's folder), format and columns, or ``None``.
+        plan: the ``[plan]`` table (with defaults), or ``None``.
+        compare: the designs that ``[plan]`` compares (the scenario's own when it lists none).
+    """
+
+    path: Path
+    seed: int
+    items: Items | None = None
+    population: Population | None = None
+    design: Design | None = None
+    model: Population | None = None
+    data: DataTable | None = None
+    plan: PlanTable | None = None
+    compare: list[Design] = field(default_factory=list)
+
+    def need(self, *names: str) -> None:
+        """Raise a :class:`ScenarioError` when a table is missing that a command cannot do without."""
+        for name in names:
+            if getattr(self, name) is None:
+                raise ScenarioError(f"{self.path}: no [{name}] table; add one (see the README's scenario)")
+
+
+def load_scenario(path: str | Path) -> Scenario:
+    """Read and build a TOML scenario.
+
+    Raises:
+        FileReadError: the file is missing, unreadable, or not TOML (with the line).
+        ScenarioError: an unknown key or a bad value; the message names the key and the remedy.
+
+    Example:
+        >>> import tempfile, pathlib
+        >>> file = pathlib.Path(tempfile.mkdtemp()) / "two.toml"
+        >>> _ = file.write_text('''
+        ... items = { kind = "inline", n = 2 }
+        ... population = { types = [ { utility = { kind = "tabular", values = [0.0, 1.0] } } ] }
+        ... design = { annotators = 10 }
+        ... ''')
+        >>> load_scenario(file).population
+        Annotator(Tabular(values=[0, 1]), Luce(temperature=1))
+    """
+    path = Path(path)
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise FileReadError(f"{path}: cannot read the scenario ({error.strerror}); give a TOML file") from None
+    except UnicodeDecodeError:
+        raise FileReadError(f"{path}: not a text file; a scenario is TOML in UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        raise FileReadError(f"{path}: not valid TOML: {error}; mend that line") from None
+    return read_scenario(raw, path)
+
+
+def read_scenario(raw: dict[str, Any], path: str | Path = "scenario") -> Scenario:
+    """Build a scenario from a dictionary; ``path`` names it in messages and anchors relative paths."""
+    path = Path(path)
+    try:
+        table = ScenarioTable.model_validate(raw)
+    except ValidationError as error:
+        raise ScenarioError(f"{path}: {_first(error)}") from None
+    try:
+        return _build(table, path)
+    except ScenarioError as error:
+        raise ScenarioError(f"{path}: {error}") from None
+
+
+def _build(table: ScenarioTable, path: Path) -> Scenario:
+    folder = path.parent
+    if table.items is None:
+        if table.population or table.design:
+            raise ScenarioError('items: missing table; say what is judged, for example [items] kind = "inline" n = 6')
+        items = None
+    else:
+        try:
+            items = table.items.build(folder)
+        except ScenarioError:
+            raise
+        except FileReadError:
+            raise
+        except AnnosimError as error:
+            raise ScenarioError(f"items: {error}") from None
+    design = None if table.design is None or items is None else table.design.build(items, "design")
+    data = table.data
+    if data is not None:
+        data = data.model_copy(update={"path": str(folder / data.path)})
+    return Scenario(
+        path=path,
+        seed=table.seed,
+        items=items,
+        population=None if table.population is None or items is None else table.population.build(items, "population"),
+        design=design,
+        model=None if table.model is None or items is None else table.model.build(items, "model"),
+        data=data,
+        plan=table.plan,
+        compare=_compared(table, items),
+    )
+
+
+def _compared(table: ScenarioTable, items: Items | None) -> list[Design]:
+    if items is None or table.design is None or table.plan is None:
+        return []
+    own = table.design.model_dump(exclude_unset=True)
+    designs = []
+    for i, changes in enumerate(table.plan.compare or [{}]):
+        try:
+            merged = DesignTable.model_validate(own | changes)
+        except ValidationError as error:
+            raise ScenarioError(f"plan.compare[{i}].{_first(error, DesignTable)}") from None
+        designs.append(merged.build(items, f"plan.compare[{i}]"))
+    return designs
+
+
+def _first(error: ValidationError, root: type[BaseModel] | None = None) -> str:
+    """The first complaint of pydantic in one line: the key, what is wrong, and close names for an unknown key."""
+    one = error.errors()[0]
+    discriminators = {"normal", "grid", "csv", "inline", "list[list[int]]"}
+    place = [str(p) if not isinstance(p, int) else f"[{p}]" for p in one["loc"] if p not in discriminators]
+    key = ".".join(place).replace(".[", "[")
+    if one["type"] == "extra_forbidden":
+        allowed = list(root.model_fields) if root else _allowed_keys(one["loc"][:-1])
+        near = hint(str(one["loc"][-1]), allowed)
+        return f"{key}: unknown key; allowed are {', '.join(allowed)}{'; ' if near else ''}{near}"
+    if one["type"] == "missing":
+        return f"{key}: missing; give it a value"
+    shown = "" if isinstance(one.get("input"), dict) else f", got {one.get('input')!r}"
+    return f"{key}: {one['msg'][:1].lower()}{one['msg'][1:]}{shown}"
+
+
+def _allowed_keys(location: tuple[Any, ...]) -> list[str]:
+    tables: dict[str, type[BaseModel]] = {
+        "normal": NormalItems, "grid": GridItems, "csv": CsvItems, "inline": InlineItems, "types": TypeTable,
+        "population": PopulationTable, "model": PopulationTable, "design": DesignTable, "plan": PlanTable,
+        "cost": CostTable, "data": DataTable, "spammers": SpammersTable, "gate": GateTable,
+    }  # fmt: skip
+    for part in reversed(location):
+        if part in tables:
+            return list(tables[part].model_fields)
+    return list(ScenarioTable.model_fields)
