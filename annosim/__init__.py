@@ -24,6 +24,7 @@ _NAMES: dict[str, str] = {
     "LogPolicy": "networks",
     "SequenceReward": "networks",
     "Ensemble": "networks",
+    "Heads": "networks",
     "with_adapters": "adapters",
     "adapter_state": "adapters",
     "truncated_normal": "utilities",

@@ -17,7 +17,7 @@ from torch import nn
 from annosim.errors import ArgumentError
 from annosim.random import torch_generator
 
-__all__ = ["LowRank", "adapter_state", "with_adapters"]
+__all__ = ["LowRank", "adapter_state", "frozen_copy", "with_adapters"]
 
 
 class _Frozen(nn.Parameter):
@@ -106,7 +106,7 @@ def with_adapters(
     for name, value in (("rank", rank), ("copies", 1 if copies is None else copies)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ArgumentError(f"with_adapters({name}={value!r}): a whole number of at least 1")
-    trunk = _frozen(module)
+    trunk = frozen_copy(module)
     names = _targets(trunk, layers)
     made = []
     for k in range(1 if copies is None else copies):
@@ -132,8 +132,14 @@ def adapter_state(module: nn.Module) -> dict[str, torch.Tensor]:
     return {name: p.detach().clone() for name, p in module.named_parameters() if p.requires_grad}
 
 
-def _frozen(module: nn.Module) -> nn.Module:
-    """A copy whose parameters take no gradient and share their numbers with further copies."""
+def frozen_copy(module: nn.Module) -> nn.Module:
+    """A copy whose parameters take no gradient, and whose own copies share its numbers.
+
+    Example:
+        >>> trunk = frozen_copy(nn.Linear(2, 1))
+        >>> copy.deepcopy(trunk).weight.data_ptr() == trunk.weight.data_ptr(), trunk.weight.requires_grad
+        (True, False)
+    """
     memo: dict[int, Any] = {}
     for p in module.parameters():
         memo[id(p)] = _Frozen(p.detach().clone(), requires_grad=False)

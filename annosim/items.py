@@ -158,6 +158,30 @@ class Items:
             close = difflib.get_close_matches(str(name), self.names, 3) or self.names[:3]
             raise ArgumentError(f"no item is named {name!r}; close names: {', '.join(close)}") from None
 
+    def at(self, ids: torch.Tensor) -> Items:
+        """Some of the items, with their features, tokens, prompts, weights and columns.
+
+        Example:
+            >>> Items.normal(5, dim=2).at(torch.tensor([4, 0])).features.shape
+            torch.Size([2, 2])
+        """
+        where = ids.cpu().numpy()
+        pick = lambda v: None if v is None else v[ids]  # noqa: E731
+        part = object.__new__(Items)
+        part.__dict__.update(
+            self.__dict__,
+            n=len(where),
+            features=pick(self.features),
+            tokens=pick(self.tokens),
+            prompts=self.prompts[ids],
+            clusters=self.clusters[ids],
+            weights=self.weights[ids],
+            names=tuple(self.names[i] for i in where),
+            texts=None if self.texts is None else tuple(self.texts[i] for i in where),
+            columns={name: np.asarray(value)[where] for name, value in self.columns.items()},
+        )
+        return part
+
     def with_(self, **changes: Any) -> Items:
         """A copy with some columns replaced (``items.with_(clusters=[0, 0, 1])``)."""
         return replace(self, **changes)
@@ -185,9 +209,7 @@ def _float_tensor(name: str, value: Any, n: int) -> torch.Tensor:
     try:
         tensor = torch.as_tensor(np.asarray(value), dtype=torch.float64).clone()
     except (TypeError, ValueError):
-        raise ArgumentError(
-            f"Items({name}=): not numeric, or ragged; give {n} rows of numbers"
-        ) from None
+        raise ArgumentError(f"Items({name}=): not numeric, or ragged; give {n} rows of numbers") from None
     if name == "features" and tensor.ndim == 1:
         tensor = tensor[:, None]
     bad = ~torch.isfinite(tensor).reshape(n, -1).all(-1)

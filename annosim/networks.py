@@ -16,9 +16,9 @@ from torch import nn
 
 from annosim.errors import ArgumentError
 from annosim.items import Items
-from annosim.utilities import Utility
+from annosim.utilities import Utility, perceptron
 
-__all__ = ["Ensemble", "LogPolicy", "SequenceReward", "response_mask"]
+__all__ = ["Column", "Ensemble", "Heads", "LogPolicy", "SequenceReward", "response_mask"]
 
 
 def response_mask(items: Items) -> torch.Tensor:
@@ -101,15 +101,99 @@ class LogPolicy(Utility):
         return total / wanted.sum(-1) if self.per_token else total
 
 
-class SequenceReward(Utility):
+class Column(Utility):
+    """One output of a network with several, ``(n,)``: made by :meth:`Heads.column`.
+
+    Example:
+        >>> import annosim as an
+        >>> an.Heads([4], dim=2, outputs=3).column(2)(Items.normal(5, 2)).shape
+        torch.Size([5])
+    """
+
+    def __init__(self, source: Utility, number: int):
+        super().__init__()
+        self.source, self.number = source, int(number)
+        self.local = bool(getattr(source, "local", False))
+
+    def forward(self, items: Items) -> torch.Tensor:
+        """That output for all items, ``(n,)``."""
+        return self.source(items)[:, self.number]
+
+
+class _ManyOutputs(Utility):
+    """A module items -> ``(n, outputs)``."""
+
+    outputs: int
+
+    def column(self, number: int) -> Column:
+        """One of the outputs as a utility; columns of one network share its weights."""
+        if not 0 <= number < self.outputs:
+            raise ArgumentError(f"{type(self).__name__}.column({number}): there are {self.outputs} outputs, from 0")
+        return Column(self, number)
+
+
+class Heads(_ManyOutputs):
+    """A network from item features to several numbers: the heads of a distributional reward.
+
+    ``heads.column(0)`` and ``heads.column(1)`` are utilities with shared weights, for the mean and the spread of
+    :class:`annosim.MeanVariance`; all columns are the logits of :class:`annosim.CategoricalReward`.
+
+    Args:
+        module: any ``torch.nn.Module`` that maps ``(n, dim)`` to ``(n, outputs)``; or the hidden widths of a tanh
+            multilayer perceptron (then ``dim`` is needed).
+        dim: number of input features (only with widths).
+        outputs: B.
+        seed: initialisation (only with widths).
+        dtype: of the weights made here.
+
+    Raises:
+        ArgumentError: the items have no features, or the module has another number of outputs.
+
+    Example:
+        >>> import annosim as an
+        >>> both = Heads([8], dim=2, outputs=2)
+        >>> people = an.Annotator(both.column(0), an.MeanVariance(both.column(1)))
+        >>> an.simulate(people, an.Design(Items.normal(5, 2), annotators=10), seed=0).rows
+        10
+    """
+
+    def __init__(
+        self,
+        module: nn.Module | Sequence[int],
+        dim: int | None = None,
+        outputs: int = 2,
+        seed: int = 0,
+        dtype: torch.dtype = torch.float32,
+    ):
+        super().__init__()
+        if not isinstance(module, nn.Module):
+            if dim is None or dim < 1:
+                raise ArgumentError("Heads(widths, dim=): give the number of input features")
+            module = perceptron([dim, *module, outputs], seed, dtype)
+        self.module, self.outputs = module, int(outputs)
+
+    def forward(self, items: Items) -> torch.Tensor:
+        """All outputs for all items, ``(n, outputs)``."""
+        if items.features is None:
+            raise ArgumentError("Heads: the items have no features; give Items(features=...)")
+        first = next(self.module.parameters(), None)
+        x = items.features if first is None else items.features.to(device=first.device, dtype=first.dtype)
+        out = self.module(x)
+        if out.shape != (items.n, self.outputs):
+            raise ArgumentError(f"Heads: output of shape {tuple(out.shape)}, expected ({items.n}, {self.outputs})")
+        return out
+
+
+class SequenceReward(_ManyOutputs):
     """A sequence-classification model as a reward: its single logit at the last token, ``(n,)``.
 
     Args:
-        model: ``model(input_ids=, attention_mask=).logits`` of shape ``(batch, 1)``.
+        model: ``model(input_ids=, attention_mask=).logits`` of shape ``(batch, outputs)``.
         pad: token id put where items have pads.
+        outputs: with more than one, ``(n, outputs)``: heads of a distributional reward (see :class:`Heads`).
 
     Raises:
-        ArgumentError: more than one logit a sequence.
+        ArgumentError: another number of logits a sequence.
 
     Example:
         >>> from types import SimpleNamespace
@@ -123,22 +207,22 @@ class SequenceReward(Utility):
 
     local = True
 
-    def __init__(self, model: nn.Module, pad: int = 0):
+    def __init__(self, model: nn.Module, pad: int = 0, outputs: int = 1):
         super().__init__()
-        self.model, self.pad = model, int(pad)
+        self.model, self.pad, self.outputs = model, int(pad), int(outputs)
 
     def forward(self, items: Items) -> torch.Tensor:
-        """Rewards of all items, ``(n,)`` float32."""
+        """Rewards of all items, ``(n,)`` float32; with several outputs ``(n, outputs)``."""
         tokens = _tokens(items)
         device = next((p.device for p in self.model.parameters()), tokens.device)
         mask = (tokens >= 0).to(device)
         ids = torch.where(tokens >= 0, tokens, self.pad).to(device)
         logits = self.model(input_ids=ids, attention_mask=mask.long()).logits
-        if logits.shape != (items.n, 1):
+        if logits.shape != (items.n, self.outputs):
             raise ArgumentError(
-                f"SequenceReward: logits of shape {tuple(logits.shape)}; build the model with num_labels=1"
+                f"SequenceReward: logits of shape {tuple(logits.shape)}; build the model with num_labels={self.outputs}"
             )
-        return logits[:, 0].float()
+        return logits[:, 0].float() if self.outputs == 1 else logits.float()
 
 
 class Ensemble(Utility):

@@ -158,7 +158,7 @@ class Network(Utility):
         if not isinstance(module, nn.Module):
             if dim is None or dim < 1:
                 raise ArgumentError("Network(widths, dim=): give the number of input features")
-            module = _mlp([dim, *module, 1], seed, dtype)
+            module = perceptron([dim, *module, 1], seed, dtype)
         self.module = module
         self.sign = float(sign)
 
@@ -318,7 +318,13 @@ def _features(utility: Utility, items: Items, dim: int) -> torch.Tensor:
     return items.features
 
 
-def _mlp(widths: Sequence[int], seed: int, dtype: torch.dtype) -> nn.Sequential:
+def perceptron(widths: Sequence[int], seed: int = 0, dtype: torch.dtype = torch.float32) -> nn.Sequential:
+    """A tanh multilayer perceptron, initialised as torch does but from an address.
+
+    Example:
+        >>> perceptron([2, 8, 3])(torch.zeros(5, 2)).shape
+        torch.Size([5, 3])
+    """
     generator = torch_generator(seed, "network")
     layers: list[nn.Module] = []
     for i, (fan_in, fan_out) in enumerate(zip(widths[:-1], widths[1:], strict=True)):

@@ -6,7 +6,6 @@ import contextlib
 import copy
 from typing import Any
 
-import numpy as np
 import torch
 from torch.distributions.transforms import Transform
 
@@ -95,7 +94,7 @@ class Batched:
             shown: ids of the items that matter; the utilities of the others are left at zero.
         """
         self._shown = None if shown is None or len(shown) == self.items.n else shown
-        self._subset = None if self._shown is None else items_at(self.items, self._shown)
+        self._subset = None if self._shown is None else self.items.at(self._shown)
         values = self.constrained()
         amp = torch.autocast(self.device.type, self.half) if self.half is not None else contextlib.nullcontext()
         with amp:
@@ -147,31 +146,6 @@ class Batched:
         return [m.with_parameters({n: v[r] for n, v in values.items()}) for r, m in enumerate(self.originals)]
 
 
-def items_at(items: Items, ids: torch.Tensor) -> Items:
-    """Some of the items, with their features, tokens, prompts, weights and columns.
-
-    Example:
-        >>> items_at(Items.normal(5, dim=2), torch.tensor([4, 0])).features.shape
-        torch.Size([2, 2])
-    """
-    at = ids.cpu().numpy()
-    pick = lambda v: None if v is None else v[ids]  # noqa: E731
-    part = object.__new__(Items)
-    part.__dict__.update(
-        items.__dict__,
-        n=len(at),
-        features=pick(items.features),
-        tokens=pick(items.tokens),
-        prompts=items.prompts[ids],
-        clusters=items.clusters[ids],
-        weights=items.weights[ids],
-        names=tuple(items.names[i] for i in at),
-        texts=None if items.texts is None else tuple(items.texts[i] for i in at),
-        columns={name: np.asarray(value)[at] for name, value in items.columns.items()},
-    )
-    return part
-
-
 def _plain(index: torch.Tensor) -> torch.Tensor:
     """Half precision ends here: losses are float32 at least."""
     return index.float() if index.dtype in (torch.bfloat16, torch.float16) else index
@@ -188,11 +162,14 @@ def with_cached_references(model: Population, items: Items) -> Any:
         >>> made.rule.g.shape
         torch.Size([3])
     """
+    done: dict[int, PBDE] = {}  # types may hold one rule together
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, PBDE) and (callable(child.f) or callable(child.g)):
                 free = [p for p in child.parameters() if p.requires_grad]
                 if not free:
-                    f, g = child.coefficients(items)
-                    setattr(parent, name, PBDE(f.detach().cpu(), g.detach().cpu()))
+                    if id(child) not in done:
+                        f, g = child.coefficients(items)
+                        done[id(child)] = PBDE(f.detach().cpu(), g.detach().cpu())
+                    setattr(parent, name, done[id(child)])
     return model

@@ -1,7 +1,7 @@
 """Distributional rewards: an item's reward is a distribution over people or contexts, and a pair compares two draws.
 
 After Siththaranjan, Laidlaw and Hadfield-Menell (2024, "Distributional preference learning"), whose mean-and-variance
-and categorical models these are, with numbers per item instead of a network's heads.
+and categorical models these are, with numbers per item or a network's heads.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import math
 from typing import Any
 
 import torch
+from torch import nn
 from torch.special import log_ndtr
 
 from annosim.errors import AnswerKindError, ArgumentError
@@ -22,13 +23,16 @@ __all__ = ["CategoricalReward", "MeanVariance"]
 class MeanVariance(Rule):
     r"""Each item's reward is normal with its own variance: ``P(a > b) = Phi((u_a - u_b) / sqrt(s_a^2 + s_b^2))``.
 
-    ``u`` is the utility (a table, or a linear one); an item on which people disagree has a large ``s``. The gauge:
-    adding a number to all ``u``, or multiplying ``u`` and ``s`` by one, changes no answer; so the geometric mean of the
-    ``s`` is one (the mean of ``log_sd`` is taken off) and tables of utilities sum to zero. ``2 n - 2`` numbers remain,
-    which pairs can only tell from four items on, and loosely: an estimated ``s`` often runs to zero without a prior.
+    ``u`` is the utility; an item on which people disagree has a large ``s``. The gauge: adding a number to all ``u``,
+    or multiplying ``u`` and ``s`` by one, changes no answer. In a table the geometric mean of the ``s`` is one (the
+    mean of ``log_sd`` is taken off) and utilities sum to zero: ``2 n - 2`` numbers remain, which pairs can only tell
+    from four items on, and loosely: an estimated ``s`` often runs to zero without a prior. A network's outputs are read
+    as they are.
 
     Args:
-        log_sd: ``(n,)`` logs of the standard deviations up to a common number; ``free(start)`` to estimate.
+        log_sd: ``(n,)`` logs of the standard deviations up to a common number, ``free(start)`` to estimate; or a
+            utility that gives them, most often the second column of the network whose first is the mean
+            (:class:`annosim.Heads`).
 
     Raises:
         ArgumentError: another number of items.
@@ -45,23 +49,35 @@ class MeanVariance(Rule):
 
     def __init__(self, log_sd: Any):
         super().__init__()
+        if isinstance(log_sd, nn.Module):
+            self.log_sd = log_sd
+            return
         self.declare("log_sd", log_sd, "centred")
         if self.log_sd.ndim != 1:
             raise ArgumentError(f"MeanVariance(log_sd=): shape {tuple(self.log_sd.shape)}, expected (n,)")
 
-    def sd(self) -> torch.Tensor:
-        """Standard deviations ``(n,)``, of geometric mean one."""
+    def sd(self, items: Items | None = None) -> torch.Tensor:
+        """Standard deviations ``(n,)``: of geometric mean one in a table, the network's own of some items."""
+        if isinstance(self.log_sd, nn.Module):
+            if items is None:
+                raise ArgumentError("MeanVariance.sd(items=): the spread is a network's; say of which items")
+            return self.log_sd(items).exp()
         return (self.log_sd - self.log_sd.mean()).exp()
 
     def relabelled(self, order: Any) -> MeanVariance:
-        """The same rule after items are renamed: new item ``j`` is old item ``order[j]``."""
+        """The same rule after items are renamed: new item ``j`` is old item ``order[j]``; a network reads features."""
+        if isinstance(self.log_sd, nn.Module):
+            return self
         return MeanVariance(self.log_sd.detach()[torch.as_tensor(order)])
 
     def log_prob(self, scores: torch.Tensor, answer: Answer, view: View) -> torch.Tensor:
         """Log-probability of each answer, ``(..., rows)``."""
         self.check_kind(view.feedback)
-        _pairs_of(self, view, len(self.log_sd))
-        sd = self.sd().to(scores)[view.menu]
+        _pairs_of(self, view, self.log_sd)
+        if isinstance(self.log_sd, nn.Module):
+            sd = _on_menus(self.log_sd, view).to(scores.dtype).exp()
+        else:
+            sd = self.sd().to(scores)[view.menu]
         z = (scores[..., 0] - scores[..., 1]) / torch.hypot(sd[..., 0], sd[..., 1])
         return log_ndtr(torch.where(answer.position[..., 0] == 0, z, -z))
 
@@ -77,7 +93,8 @@ class CategoricalReward(Rule):
     ``prior=an.Gaussian(sd)``, which pulls every item towards the uniform distribution.
 
     Args:
-        logits: ``(n, B)``, levels in rising order; ``free(start)`` to estimate.
+        logits: ``(n, B)``, levels in rising order, ``free(start)`` to estimate; or a network that gives them
+            (:class:`annosim.Heads`).
 
     Raises:
         ArgumentError: another number of items, or fewer than two levels.
@@ -95,6 +112,11 @@ class CategoricalReward(Rule):
 
     def __init__(self, logits: Any):
         super().__init__()
+        if isinstance(logits, nn.Module):
+            if getattr(logits, "outputs", 2) < 2:
+                raise ArgumentError(f"CategoricalReward(logits={type(logits).__name__}): one output, expected B >= 2")
+            self.logits = logits
+            return
         self.declare("logits", logits, "centred")
         if self.logits.ndim != 2 or self.logits.shape[1] < 2:
             raise ArgumentError(
@@ -105,19 +127,28 @@ class CategoricalReward(Rule):
         """Zeros: the utility plays no part, ``(..., n)``."""
         return torch.zeros_like(u)
 
-    def shares(self) -> torch.Tensor:
-        """Probability of each level for each item, ``(n, B)``."""
+    def shares(self, items: Items | None = None) -> torch.Tensor:
+        """Probability of each level for each item, ``(n, B)``; of a network, for some items."""
+        if isinstance(self.logits, nn.Module):
+            if items is None:
+                raise ArgumentError("CategoricalReward.shares(items=): the levels are a network's; say of which items")
+            return torch.softmax(self.logits(items), -1)
         return torch.softmax(self.logits, -1)
 
     def relabelled(self, order: Any) -> CategoricalReward:
-        """The same rule after items are renamed: new item ``j`` is old item ``order[j]``."""
+        """The same rule after items are renamed: new item ``j`` is old item ``order[j]``; a network reads features."""
+        if isinstance(self.logits, nn.Module):
+            return self
         return CategoricalReward(self.logits.detach()[torch.as_tensor(order)])
 
     def log_prob(self, scores: torch.Tensor, answer: Answer, view: View) -> torch.Tensor:
         """Log-probability of each answer, ``(..., rows)``; sums of positive terms in logs, so that no tail is lost."""
         self.check_kind(view.feedback)
-        _pairs_of(self, view, len(self.logits))
-        log_p = torch.log_softmax(self.logits.to(scores), -1)[view.menu]  # (..., rows, 2, B)
+        _pairs_of(self, view, self.logits)
+        if isinstance(self.logits, nn.Module):
+            log_p = torch.log_softmax(_on_menus(self.logits, view).to(scores.dtype), -1)  # (..., rows, 2, B)
+        else:
+            log_p = torch.log_softmax(self.logits.to(scores), -1)[view.menu]
         levels = torch.arange(log_p.shape[-1], device=scores.device)
         gap = levels[:, None] - levels
         half = torch.eye(len(levels), dtype=log_p.dtype, device=log_p.device) * math.log(2.0)
@@ -128,9 +159,17 @@ class CategoricalReward(Rule):
         return out.expand(torch.broadcast_shapes(out.shape, scores.shape[:-1]))
 
 
-def _pairs_of(rule: Rule, view: View, items: int) -> None:
+def _on_menus(network: nn.Module, view: View) -> torch.Tensor:
+    """A network's outputs for the items on the menus, ``(..., rows, k)`` or ``(..., rows, k, outputs)``: one pass."""
+    if not getattr(network, "local", False):
+        return network(view.items)[view.menu]
+    ids, place = torch.unique(view.menu, return_inverse=True)
+    return network(view.items.at(ids))[place]
+
+
+def _pairs_of(rule: Rule, view: View, numbers: torch.Tensor | nn.Module) -> None:
     name = type(rule).__name__
     if view.k != 2 or bool((view.menu < 0).any()):
         raise AnswerKindError(f"{name} is a law of pairs, the menu has {view.k} places; ask choices from pairs")
-    if view.items.n != items:
-        raise ArgumentError(f"{name}: numbers for {items} items but there are {view.items.n}")
+    if isinstance(numbers, torch.Tensor) and view.items.n != len(numbers):
+        raise ArgumentError(f"{name}: numbers for {len(numbers)} items but there are {view.items.n}")

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from annosim.adapters import frozen_copy
 from annosim.errors import ArgumentError
 from annosim.items import Items
 from annosim.parameters import check_value
@@ -188,8 +189,7 @@ class _Reference(nn.Module):
         super().__init__()
         if not callable(getattr(reference, "log_prob", None)):
             raise ArgumentError(f"reference {reference!r} is not a density; give an.LogDensity(...)")
-        frozen = copy.deepcopy(reference)
-        self.reference: Any = frozen.requires_grad_(False) if isinstance(frozen, nn.Module) else frozen
+        self.reference: Any = frozen_copy(reference) if isinstance(reference, nn.Module) else copy.deepcopy(reference)
         self.scale = scale
 
     def forward(self, items: Items) -> torch.Tensor:
