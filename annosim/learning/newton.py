@@ -81,9 +81,11 @@ def newton(
     best = _measure(gradient, scale)
     stopped, condition, iteration, polished = "iterations", float("nan"), 0, False
     solve: Solve | None = None
+    enough = 0.0 if reuse else 1e-4 * tolerance
     while True:
         trace.append(current)
-        if best <= tolerance and (polished or best == 0.0 or iteration >= max_iterations):
+        # an exact Newton step that lands far below the tolerance was the polish
+        if best <= tolerance and (polished or best <= enough or iteration >= max_iterations):
             stopped = "gradient"
             break
         if iteration >= max_iterations:
