@@ -161,7 +161,7 @@ _NAMES: dict[str, str] = {
     "weak_identification": "identify.weak",
     "expected_profile": "identify.weak",
     "plan": "plan.verb",
-    "Plan": "plan.verb",
+    "Plan": "plan.result",
     "Cost": "plan.cost",
     "policy_value": "plan.targets",
     "d_optimal": "plan.optimal",

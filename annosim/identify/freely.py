@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
 
 from annosim.designs import Design
 from annosim.errors import ArgumentError
-from annosim.identify.families import AnyTastes, TasteProgram, Types, as_types, taste_distance
-from annosim.identify.functionals import FunctionalResult, mean_gap, named_functionals, share_preferring
+from annosim.identify.families import AnyTastes, Types, as_types, taste_distance
+from annosim.identify.functionals import FunctionalResult, evaluate, mean_gap, named_functionals, share_preferring
 from annosim.identify.report import IdentifiabilityReport
-from annosim.identify.search import Equations, Unconstrained, gauss_newton, thin
-from annosim.identify.twins import DIFFERENT, SAME_LAW, population_at, random_starts
-from annosim.information import few_threads, law_distance, merge_settings, prepare
-from annosim.populations import Population
+from annosim.identify.search import Equations, Unconstrained, thin
+from annosim.identify.tastes import Bounds, TasteProgram
+from annosim.identify.twins import DIFFERENT, SAME_LAW, population_at, random_starts, solve_all
+from annosim.information import Frame, few_threads, law_distance, merge_settings, prepare
+from annosim.populations import Mixture, Population
 from annosim.results import versions
 
-__all__ = ["among_tastes", "among_types"]
+__all__ = ["among_tastes", "among_types", "twins_among_types"]
 
 
 def among_tastes(
@@ -30,32 +30,40 @@ def among_tastes(
         first, second = _two_items(design)
         functions = {f.__name__: f for f in (share_preferring(first, second), mean_gap(first, second))}
     program = TasteProgram(population, design, family, seed)
-    results, widest, twin = {}, 0.0, None
+    results: dict[str, FunctionalResult] = {}
+    open_: list[Bounds] = []
     for name, function in functions.items():
-        found = program.bounds(function)
-        width = found.high - found.low
-        known = torch.tensor([width < 1e-6 * max(1.0, abs(found.value))])
-        results[name] = FunctionalResult(known, torch.tensor([found.value]), None, found.low, found.high)
-        if width > widest:
-            widest = width
-            twin = max(found.lowest, found.highest, key=lambda p: taste_distance(population, p, design.items))
-    verdict = "not_identified" if widest > 1e-6 else "inconclusive"
-    distance = None if twin is None else law_distance(population, twin, program.frame)
-    if verdict == "not_identified" and (distance is None or distance > 1e-8):
-        verdict = "inconclusive"
-    if verdict == "inconclusive":
-        twin = distance = None
+        found = program.bounds_each(function)
+        for number, one in enumerate(found):
+            label = name if len(found) == 1 else f"{name}[{number}]"
+            known, value = torch.tensor([one.pinned]), torch.tensor([one.value], dtype=torch.float64)
+            results[label] = FunctionalResult(known, value, None, one.low, one.high)
+        open_ += [one for one in found if not one.pinned]
+    twin, distance = _widest(population, design, program, open_)
+    verdict = "not_identified" if twin is not None else "inconclusive"
     reason = (
         f"distributions on {program.tastes} tastes with the same law differ in the functional"
-        if verdict == "not_identified"
+        if twin is not None
         else "the functionals are pinned down on this grid, which is no proof for all distributions"
+        if not open_
+        else "the linear program left the bounds apart, but its ends do not have the law to within 1e-8"
     )
     return IdentifiabilityReport(
         verdict, 0, 0, (), twin, distance, torch.empty(0), (0.0, 0.0),
         (reason,),
         functionals=results, population=population, design=design,
-        settings=merge_settings(program.frame, among=f"any tastes on {program.tastes} points", **versions()),
+        settings=merge_settings(program.frame, among=str(family), **versions()),
     )  # fmt: skip
+
+
+def _widest(population: Population, design: Design, program: TasteProgram, open_: list[Bounds]):
+    """An end of the widest bounds that has the population's law, and its law's distance."""
+    if not open_:
+        return None, None
+    widest = max(open_, key=lambda b: b.high - b.low)
+    twin = max(widest.lowest, widest.highest, key=lambda p: taste_distance(population, p, design.items))
+    distance = law_distance(population, twin, program.frame)
+    return (twin, distance) if distance <= 1e-8 else (None, None)
 
 
 def _two_items(design: Design) -> tuple[int, int]:
@@ -65,34 +73,41 @@ def _two_items(design: Design) -> tuple[int, int]:
     return ids[0], ids[1]
 
 
+def twins_among_types(
+    population: Population, model: Mixture, design: Design, frame: Frame, starts: int, seed: int,
+    jobs: int | None = None,
+) -> list[tuple[Mixture, float]]:  # fmt: skip
+    """Members of ``model``'s family with the population's law and another distribution of tastes, and the distances of
+    their laws.
+    """
+    if starts < 1:
+        return []
+    small = thin(frame, len(model.leaves()), model.num_free(), seed)
+    equations, free = Equations(model, small, seed, target=population), Unconstrained(model)
+    ends, norms = solve_all(equations, free, random_starts(model, free, starts, seed), steps=120, jobs=jobs)
+    out = []
+    for number in norms.argsort().tolist():
+        if not float(norms[number]) < 3 * SAME_LAW:
+            break
+        other: Any = population_at(equations.population, free.inside(ends[number]))
+        if taste_distance(population, other, design.items) < 10 * DIFFERENT:
+            continue
+        distance = law_distance(population, other, frame)
+        if distance < SAME_LAW:
+            out.append((other, distance))
+    return out
+
+
 def among_types(
-    population: Population, design: Design, family: Types, functional: Any, starts: int, seed: int
-) -> IdentifiabilityReport:
+    population: Population, design: Design, family: Types, functional: Any, starts: int, seed: int,
+    jobs: int | None = None,
+) -> IdentifiabilityReport:  # fmt: skip
     """Search a K-type family that contains the population for another distribution of tastes with the same law."""
     model = as_types(population, family)
-    with few_threads():
-        return _among_types(population, design, family, model, functional, starts, seed)
-
-
-def _among_types(population, design, family, model, functional, starts, seed) -> IdentifiabilityReport:
     frame = prepare(model, design, seed=seed)
-    small = thin(frame, family.count, model.num_free(), seed)
-    equations, free = Equations(model, small, seed, target=population), Unconstrained(model)
-    twin, distance = None, math.nan
-    if starts > 0:
-        solved = gauss_newton(
-            lambda x: equations.residual(free.inside(x)), random_starts(model, free, starts, seed), 120
-        )
-        for number in solved.norm.argsort().tolist():
-            if not float(solved.norm[number]) < 3 * SAME_LAW:
-                break
-            other = population_at(equations.population, free.inside(solved.at[number]))
-            if taste_distance(population, other, design.items) < 10 * DIFFERENT:
-                continue
-            distance = law_distance(population, other, frame)
-            if distance < SAME_LAW:
-                twin = other
-                break
+    with few_threads():
+        twins = twins_among_types(population, model, design, frame, starts, seed, jobs)
+    twin, distance = twins[0] if twins else (None, None)
     reason = (
         f"another population of {family.count} types has the same law"
         if twin is not None
@@ -100,14 +115,12 @@ def _among_types(population, design, family, model, functional, starts, seed) ->
     )
     results = {}
     for name, function in named_functionals(functional).items():
-        with torch.no_grad():
-            value = torch.as_tensor(function(population, design.items)).reshape(-1)
-            there = None if twin is None else torch.as_tensor(function(twin, design.items)).reshape(-1)
+        value = evaluate(function, population, design.items)
+        there = None if twin is None else evaluate(function, twin, design.items)
         same = there is not None and there.shape == value.shape and bool(torch.allclose(there, value, atol=1e-7))
         results[name] = FunctionalResult(torch.full((len(value),), twin is None or same), value, there)
     return IdentifiabilityReport(
-        "not_identified" if twin is not None else "inconclusive", 0, 0, (), twin, distance if twin is not None else
-        None,
+        "not_identified" if twin is not None else "inconclusive", 0, 0, (), twin, distance,
         torch.empty(0), (0.0, 0.0), (reason,), functionals=results, population=population, design=design,
-        settings=merge_settings(frame, among=f"{family.count} types", starts=starts, seed=seed, **versions()),
+        settings=merge_settings(frame, among=str(family), starts=starts, seed=seed, **versions()),
     )  # fmt: skip

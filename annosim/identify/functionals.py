@@ -14,10 +14,20 @@ from annosim.information import double, forward_jacobian
 from annosim.items import Items
 from annosim.populations import Population
 
-__all__ = ["FUNCTIONALS", "FunctionalResult", "check_functionals", "mean_gap", "named_functionals", "share_preferring"]
+__all__ = [
+    "FUNCTIONALS",
+    "FunctionalResult",
+    "as_vector",
+    "check_functionals",
+    "evaluate",
+    "index_and_weight",
+    "mean_gap",
+    "named_functionals",
+    "share_preferring",
+]
 
 
-def _index(population: Population, items: Items) -> tuple[torch.Tensor, torch.Tensor]:
+def index_and_weight(population: Population, items: Items) -> tuple[torch.Tensor, torch.Tensor]:
     """Centred index of all components ``(C, n)`` and their weights ``(C,)``."""
     parts = population.components(items)
     index = torch.cat([c.index.double() for c in parts])
@@ -42,20 +52,20 @@ def utilities(population: Population, items: Items) -> torch.Tensor:
 
 def mean_utility(population: Population, items: Items) -> torch.Tensor:
     """Mean over annotators of the centred index of each item."""
-    index, weight = _index(population, items)
+    index, weight = index_and_weight(population, items)
     return weight @ index
 
 
 def pair_probabilities(population: Population, items: Items) -> torch.Tensor:
     """Share of answers for the first item of every pair, under a logistic choice on the index."""
-    index, weight = _index(population, items)
+    index, weight = index_and_weight(population, items)
     pairs = _pairs(items)
     return weight @ torch.sigmoid(index[:, pairs[:, 0]] - index[:, pairs[:, 1]])
 
 
 def odd_part(population: Population, items: Items) -> torch.Tensor:
     """Odd part of the distribution of tastes, on test functions ``E tanh(t (u_i - u_j))``."""
-    index, weight = _index(population, items)
+    index, weight = index_and_weight(population, items)
     pairs = _pairs(items, 60)
     gap = index[:, pairs[:, 0]] - index[:, pairs[:, 1]]
     return torch.cat([weight @ torch.tanh(t * gap) for t in (0.25, 0.5, 1.0, 2.0)])
@@ -63,7 +73,7 @@ def odd_part(population: Population, items: Items) -> torch.Tensor:
 
 def even_part(population: Population, items: Items) -> torch.Tensor:
     """Even part of the distribution of tastes, on test functions ``E tanh(t (u_i - u_j))^2``."""
-    index, weight = _index(population, items)
+    index, weight = index_and_weight(population, items)
     pairs = _pairs(items, 60)
     gap = index[:, pairs[:, 0]] - index[:, pairs[:, 1]]
     return torch.cat([weight @ torch.tanh(t * gap) ** 2 for t in (0.25, 0.5, 1.0, 2.0)])
@@ -83,6 +93,8 @@ FUNCTIONALS: dict[str, Callable[[Population, Items], torch.Tensor]] = {
 def share_preferring(first: int, second: int) -> Callable[[Population, Items], torch.Tensor]:
     """The share of annotators who prefer item ``first`` to item ``second`` (a half for the indifferent).
 
+    It jumps where a type is indifferent: a Cramer-Rao bound at such a population says nothing of it.
+
     Example:
         >>> import annosim as an
         >>> two = an.Mixture([an.Annotator(an.Tabular([0., s]), an.Luce()) for s in (1., -1.)], [.7, .3])
@@ -91,9 +103,9 @@ def share_preferring(first: int, second: int) -> Callable[[Population, Items], t
     """
 
     def share(population: Population, items: Items) -> torch.Tensor:
-        index, weight = _index(population, items)
+        index, weight = index_and_weight(population, items)
         gap = index[:, first] - index[:, second]
-        return weight @ torch.heaviside(gap, torch.tensor(0.5, dtype=gap.dtype))
+        return weight @ (0.5 + 0.5 * torch.sign(gap))
 
     share.__name__ = f"share preferring {first} to {second}"
     return share
@@ -109,7 +121,7 @@ def mean_gap(first: int, second: int) -> Callable[[Population, Items], torch.Ten
     """
 
     def gap(population: Population, items: Items) -> torch.Tensor:
-        index, weight = _index(population, items)
+        index, weight = index_and_weight(population, items)
         return weight @ (index[:, first] - index[:, second])
 
     gap.__name__ = f"mean utility of {first} minus {second}"
@@ -140,11 +152,55 @@ def named_functionals(functional: Any) -> dict[str, Callable[[Population, Items]
 
 
 def _two_arguments(function: Callable) -> Callable[[Population, Items], torch.Tensor]:
+    import functools
     import inspect
 
     if len(inspect.signature(function).parameters) >= 2:
         return function
-    return lambda population, items: function(population)
+
+    @functools.wraps(function)
+    def of_population(population: Population, items: Items) -> torch.Tensor:
+        return function(population)
+
+    return of_population
+
+
+def as_vector(
+    function: Callable[[Population, Items], torch.Tensor], population: Population, items: Items
+) -> torch.Tensor:
+    """A functional as a float64 vector ``(m,)``, differentiable and unchecked."""
+    return torch.as_tensor(function(population, items)).double().reshape(-1)
+
+
+def evaluate(
+    function: Callable[[Population, Items], torch.Tensor], population: Population, items: Items
+) -> torch.Tensor:
+    """A functional as a float64 vector ``(m,)``, without derivatives.
+
+    Raises:
+        ArgumentError: it fails on this population and these items, or returns no finite numbers.
+
+    Example:
+        >>> import annosim as an
+        >>> one = an.Annotator(an.Tabular([0., 2.]), an.Luce())
+        >>> evaluate(an.mean_gap(1, 0), one, an.Items(n=2)).tolist()
+        [2.0]
+    """
+    try:
+        with torch.no_grad():
+            value = as_vector(function, population, items)
+    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        said = str(error).partition("\n")[0]
+        raise ArgumentError(
+            f"functional {_name(function)}: fails on this population and these items ({type(error).__name__}: {said})"
+        ) from error
+    if not bool(torch.isfinite(value).all()):
+        raise ArgumentError(f"functional {_name(function)}: not finite on this population")
+    return value
+
+
+def _name(function: Callable) -> str:
+    return repr(getattr(function, "__name__", "of the user"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,10 +243,8 @@ def check_functionals(
     v = population.vector()
     out = {}
     for name, function in functions.items():
-        at = lambda x, function=function: torch.as_tensor(  # noqa: E731
-            population.at(x, lambda p: function(p, items))
-        ).reshape(-1)
-        value = at(v).detach()
+        at = lambda x, function=function: population.at(x, lambda p: as_vector(function, p, items))  # noqa: E731
+        value = evaluate(function, population, items)
         if know.basis.shape[1]:
             moves = forward_jacobian(at, v) @ know.basis
             seen = (moves @ null).norm(dim=-1) if null.shape[1] else torch.zeros(len(value), dtype=torch.float64)
@@ -199,8 +253,7 @@ def check_functionals(
             known = torch.ones(len(value), dtype=torch.bool)
         there = None
         if twin is not None:
-            with torch.no_grad():
-                there = torch.as_tensor(function(double(twin), items)).double().reshape(-1)
+            there = evaluate(function, double(twin), items)
             if there.shape == value.shape:
                 known = known & ((there - value).abs() < 1e-7)
         out[name] = FunctionalResult(known, value, there)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from annosim.identify.coordinates import (
 from annosim.identify.search import Equations, Unconstrained, gauss_newton
 from annosim.information import Frame, double, few_threads, law_distance
 from annosim.items import Items
+from annosim.kernels import threads
 from annosim.populations import Mixture, Population
 from annosim.random import child_seed, uniform53
 
@@ -34,8 +35,11 @@ SAME_LAW = 1e-10
 DIFFERENT = 1e-3
 #: radii, in units of knowable coordinates, at which null curves are sought
 RADII = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5)
-#: starts from which on every core gets its share (starting the workers takes seconds)
-MANY_STARTS = 100
+#: numbers in the Jacobians of all starts from which on they are solved on every core (starting workers takes seconds,
+#: about as long as one core needs for this many)
+MANY_NUMBERS = 2e6
+#: numbers in the Jacobians of the starts that are solved together
+TOGETHER = 4e5
 #: a null curve is believed when it was followed this far
 LENGTH = 0.1
 
@@ -161,15 +165,27 @@ class Search:
     source: str
 
 
-def search_twin(population: Population, small: Frame, full: Frame, design: Design, starts: int, seed: int) -> Search:
-    """Gauss-Newton on the law from ``starts`` random populations, all at once."""
+def search_twin(
+    population: Population, small: Frame, full: Frame, design: Design, starts: int, seed: int, jobs: int | None = None
+) -> Search:
+    """Gauss-Newton on the law from ``starts`` random populations; ``jobs`` as in :func:`solve_all`."""
+    twins, home = all_twins(population, small, full, design, starts, seed, jobs)
+    if not twins:
+        return Search(None, math.nan, math.nan, max(starts, 0), home, "search")
+    return replace(min(twins, key=lambda t: t.law_distance), home=home)
+
+
+def all_twins(
+    population: Population, small: Frame, full: Frame, design: Design, starts: int, seed: int, jobs: int | None = None
+) -> tuple[list[Search], int]:
+    """Every end point of the search that is another population with the same law, and how many starts came home."""
     if starts < 1:
-        return Search(None, math.nan, math.nan, 0, 0, "search")
+        return [], 0
     equations = Equations(population, small, seed)
     free = Unconstrained(population)
     z = random_starts(population, free, starts, seed)
-    ends, norms = _solve_all(equations, free, z)
-    home, best = 0, None
+    ends, norms = solve_all(equations, free, z, jobs=jobs)
+    home, out = 0, []
     for number in norms.argsort().tolist():
         if not float(norms[number]) < 3 * SAME_LAW:
             break
@@ -179,29 +195,52 @@ def search_twin(population: Population, small: Frame, full: Frame, design: Desig
             home += 1
             continue
         distance = law_distance(population, other, full)
-        other = named_like(population, other, design)
-        if distance < SAME_LAW and (best is None or distance < best.law_distance):
-            best = Search(other, distance, apart, starts, home, "search")
-    if best is None:
-        return Search(None, math.nan, math.nan, starts, home, "search")
-    return Search(best.twin, best.law_distance, best.distance, starts, home, "search")
+        if distance < SAME_LAW:
+            out.append(Search(named_like(population, other, design), distance, apart, starts, 0, "search"))
+    return out, home
 
 
-def _solve_all(equations: Equations, free: Unconstrained, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """End points and residual norms of all starts: one batch, or one per core when there are many starts."""
-    cores = os.cpu_count() or 1
-    if len(z) < MANY_STARTS or cores == 1:
-        return _solve(equations, free, z)
-    from joblib import Parallel, delayed
+def solve_all(
+    equations: Equations, free: Unconstrained, z: torch.Tensor, *, steps: int = 80, jobs: int | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """End points and residual norms of all starts ``z (S, n)``.
 
-    # not threads: torch numbers the levels of forward differentiation once per process
-    parts = Parallel(n_jobs=cores)(delayed(_solve)(equations, free, part) for part in z.chunk(cores))
-    return torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])
+    They are solved in batches whose size depends on the equations alone, so that the answer is the same, bit by bit,
+    for any number of processes.
+
+    Args:
+        equations, free: what is solved, and in which coordinates.
+        z: starts.
+        steps: most iterations.
+        jobs: processes; by default every core when the search is long enough to repay starting them, else one.
+    """
+    numbers = len(equations.target) * z.shape[1]
+    size = len(z) if len(z) * numbers <= 2 * TOGETHER else max(2, int(TOGETHER / numbers))
+    parts = z.split(size)
+    jobs = _processes(len(z) * numbers) if jobs is None else jobs
+    if min(jobs, len(parts)) < 2:
+        found = [_solve(equations, free, part, steps) for part in parts]
+    else:
+        from joblib import Parallel, delayed
+
+        # not threads: torch numbers the levels of forward differentiation once per process
+        found = Parallel(n_jobs=min(jobs, len(parts)), backend="loky")(
+            delayed(_solve)(equations, free, part, steps) for part in parts
+        )
+    return torch.cat([p[0] for p in found]), torch.cat([p[1] for p in found])
 
 
-def _solve(equations: Equations, free: Unconstrained, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _processes(numbers: float) -> int:
+    """Every core for a long search, one for a short one and inside a worker (its master has given out the cores)."""
+    from multiprocessing import parent_process
+
+    inside = parent_process() is not None or "LOKY_WORKER" in os.environ
+    return 1 if inside or numbers < MANY_NUMBERS else threads.count()
+
+
+def _solve(equations: Equations, free: Unconstrained, z: torch.Tensor, steps: int) -> tuple[torch.Tensor, torch.Tensor]:
     with few_threads():
-        solved = gauss_newton(lambda x: equations.residual(free.inside(x)), z, steps=80)
+        solved = gauss_newton(lambda x: equations.residual(free.inside(x)), z, steps=steps)
     return solved.at, solved.norm
 
 

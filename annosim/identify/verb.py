@@ -6,6 +6,8 @@ import math
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from annosim.data.preferences import PreferenceData
 from annosim.designs import Design
 from annosim.errors import ArgumentError, NothingFreeError
@@ -34,19 +36,23 @@ def identify(
     functional: Any = None,
     starts: int = 20,
     seed: int = 0,
+    jobs: int | None = None,
 ) -> IdentifiabilityReport:
     """Can the population be known from such data, however many annotators answer?
 
     Args:
         population: who answers; its free parameters are what is asked about.
         design: what they are asked (``annotators`` does not matter: the law is that of one annotator's block).
-        among: the population's own family (default), ``an.types(K)`` or ``an.any_tastes(grid)``.
+        among: the population's own family (default), ``an.types(K)`` or ``an.any_tastes(grid)``; a list makes one row
+            of each.
         functional: a function of the population that is to be known.
         starts: starts of the search for a twin; 0 leaves the search out.
         seed: of the starts, and of a sample of menus where there are too many.
+        jobs: processes of that search; by default every core when it is long. They do not change the answer.
 
     Raises:
         NothingFreeError: no parameter is free.
+        ArgumentError: what was given cannot be asked about; the message says what to give instead.
 
     Example:
         >>> import annosim as an
@@ -56,31 +62,43 @@ def identify(
     """
     population, design, source = read_question(population, design)
     check_utilities(population, design.items)
+    check_counts("identify", starts=starts, jobs=jobs)
     families = list(among) if isinstance(among, list | tuple) else [among]
-    reports = [_one(population, design, family, functional, starts, seed, source) for family in families]
+    if not families:
+        raise ArgumentError("identify(among=[]): no family; None is the population's own")
+    search = {"starts": starts, "seed": seed, "jobs": jobs}
+    reports = [_one(population, design, family, functional, search, source) for family in families]
     return reports[0] if len(reports) == 1 else replace(reports[0], rows=tuple(_row(r) for r in reports))
 
 
-def _one(population, design, family, functional, starts, seed, source) -> IdentifiabilityReport:
+def check_counts(where: str, **counts: Any) -> None:
+    """Raise unless every number is a whole one of at least 0 (``None``: the default)."""
+    for name, value in counts.items():
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0):
+            raise ArgumentError(f"{where}({name}={value!r}): a whole number of at least 0")
+
+
+def _one(population, design, family, functional, search, source) -> IdentifiabilityReport:
+    seed = search["seed"]
     if isinstance(family, AnyTastes):
         return among_tastes(population, design, family, functional, seed)
     if isinstance(family, Types):
         own = population.leaves()
         if len(own) != family.count or not all(isinstance(leaf, Annotator) for leaf in own):
-            return among_types(population, design, family, functional, starts, seed)
+            return among_types(population, design, family, functional, **search)
     elif family is not None:
         raise ArgumentError(f"identify(among={family!r}): None (its own family), an.types(K) or an.any_tastes(grid)")
     if not population.num_free():
         raise NothingFreeError("identify: nothing is free in this population, so there is nothing to know")
     frame = source if isinstance(source, Frame) else prepare(population, design, seed=seed)
     with few_threads(len(frame.menu) * design.menu_size * population.num_free() * len(population.leaves())):
-        return _own_family(population, design, frame, functional, starts, seed)
+        return _own_family(population, design, frame, functional, search)
 
 
-def _own_family(population, design, frame, functional, starts, seed) -> IdentifiabilityReport:
+def _own_family(population, design, frame, functional, search) -> IdentifiabilityReport:
     know = knowable(population, design)
     local = local_rank(population, frame, know)
-    decided = decide(population, design, frame, know, local, starts, seed)
+    decided = decide(population, design, frame, know, local, search)
     functions = named_functionals(functional) or _default_functionals(population)
     return IdentifiabilityReport(
         verdict=decided["verdict"],
@@ -97,8 +115,8 @@ def _own_family(population, design, frame, functional, starts, seed) -> Identifi
         functionals=check_functionals(functions, population, design.items, know, local.null, decided["twin"]),
         population=population,
         design=design,
-        settings=merge_settings(frame, starts=starts, seed=seed, rank_exact=local.exact, among="its own family",
-                                **versions()),
+        settings=merge_settings(frame, starts=search["starts"], seed=search["seed"], rank_exact=local.exact,
+                                among="its own family", **versions()),
     )  # fmt: skip
 
 
@@ -133,9 +151,10 @@ def _row(report: IdentifiabilityReport) -> dict[str, Any]:
 
 
 def decide(
-    population: Population, design: Design, frame: Frame, know: Knowable, local: LocalRank, starts: int, seed: int
+    population: Population, design: Design, frame: Frame, know: Knowable, local: LocalRank, search: dict[str, Any]
 ) -> dict[str, Any]:
-    """Verdict, twin and reasons."""
+    """Verdict, twin and reasons; ``search`` holds starts, seed and jobs."""
+    seed = search["seed"]
     out: dict[str, Any] = {"twin": None, "law_distance": None, "reasons": [], "theorems": []}
     small = thin(frame, len(population.leaves()), population.num_free(), seed)
     if not local.clear:
@@ -147,10 +166,10 @@ def decide(
     out["theorems"] = applicable(population, design, local.full) if frame.blocks is None and frame.exact else []
     if local.full:
         proved = [t for t in out["theorems"] if t.kind == "identified"]
-        found = found or search_twin(population, small, frame, design, starts, seed)
+        found = found or search_twin(population, small, frame, design, **search)
         return _full_rank(out, found, proved)
     curve = follow_null(population, small, frame, know, local.null, seed)
-    return _deficient(out, population, design, frame, local, small, curve, found, starts, seed)
+    return _deficient(out, population, design, frame, local, small, curve, found, search)
 
 
 def _full_rank(out: dict[str, Any], found: Search, proved: list[Conclusion]) -> dict[str, Any]:
@@ -175,7 +194,7 @@ def _full_rank(out: dict[str, Any], found: Search, proved: list[Conclusion]) -> 
     return out
 
 
-def _deficient(out, population, design, frame, local, small, curve: Curve, found, starts, seed) -> dict[str, Any]:
+def _deficient(out, population, design, frame, local, small, curve: Curve, found, search) -> dict[str, Any]:
     if curve.found:
         out |= {"verdict": "not_identified", "twin": curve.end, "law_distance": curve.law_distance}
         out["reasons"].append(
@@ -188,7 +207,7 @@ def _deficient(out, population, design, frame, local, small, curve: Curve, found
             out["reasons"].append("its far end is a relabelling of this population")
         return out
     if found is None:
-        found = search_twin(population, small, frame, design, starts, seed)
+        found = search_twin(population, small, frame, design, **search)
     if found is not None and found.twin is not None:
         out |= {"twin": found.twin, "law_distance": found.law_distance}
         out["reasons"].append("a twin was found elsewhere: not identified globally either")

@@ -22,9 +22,9 @@ from annosim.information import (
     fisher_information,
     listed_law,
     prepare,
+    symmetric_index,
     symmetric_size,
 )
-from annosim.information.jacobian import _symmetric
 from annosim.populations import Population
 from annosim.results import Result, versions
 
@@ -220,7 +220,7 @@ def _root_law(population: Population, frame: Frame) -> Any:
             f"expected_profile: {symmetric_size(size, frame.questions):.3g} outcomes, more than 20,000; ask fewer "
             "questions or fix a shorter list with menus="
         )
-    index, times = _symmetric(size, frame.questions)
+    index, times = symmetric_index(size, frame.questions)
 
     def function(v):
         weight, table = population.at(v, lambda p: factors(p, frame))

@@ -12,10 +12,10 @@ from annosim.designs import Design
 from annosim.errors import NothingFreeError
 from annosim.information.frames import Frame, double, merge_settings, prepare
 from annosim.information.jacobian import (
-    _symmetric,
     factors,
     forward_jacobian,
     listed_law,
+    symmetric_index,
     symmetric_size,
     symmetric_tangent,
     tangents,
@@ -120,7 +120,7 @@ def _exact(population, frame: Frame) -> torch.Tensor:
     weight, f, dweight, df = tangents(population, population.vector(), frame)
     root = frame.share.sqrt().repeat_interleave(f.shape[1] // len(frame.share))
     f, df, q = f * root, df * root[:, None], frame.questions  # now P(menu) P(answer | menu)
-    index, times = _symmetric(f.shape[1], q)
+    index, times = symmetric_index(f.shape[1], q)
     whole = f[:, index].prod(-1)
     p = (weight[:, None] * whole).sum(0)
     dp = symmetric_tangent(weight, dweight, f, df, q) / times[:, None]

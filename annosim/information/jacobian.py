@@ -16,7 +16,7 @@ from annosim.information.frames import Frame, double, prepare
 from annosim.law import on_menus
 from annosim.populations import Population
 
-__all__ = ["factors", "law_distance", "law_jacobian"]
+__all__ = ["factors", "law_distance", "law_jacobian", "symmetric_index"]
 
 # ---- the law on factors ------------------------------------------------------------------------------------------
 
@@ -33,7 +33,7 @@ def vectors(table: torch.Tensor, frame: Frame) -> torch.Tensor:
 
 
 @lru_cache(maxsize=64)
-def _symmetric(r: int, q: int) -> tuple[torch.Tensor, torch.Tensor]:
+def symmetric_index(r: int, q: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Sorted multi-indices of a symmetric ``r^q`` tensor ``(N, q)``, and the root of how often each occurs."""
     if q == 1:
         return torch.arange(r)[:, None], torch.ones(r, dtype=torch.float64)
@@ -53,7 +53,7 @@ def symmetric_size(r: int, q: int) -> int:
 
 def symmetric_law(weight: torch.Tensor, f: torch.Tensor, q: int) -> torch.Tensor:
     """``sum_c w_c f_c^{(x)q}`` in the coordinates of symmetric tensors: ``(C,), (C, r) -> (N,)``, isometric."""
-    index, root = _symmetric(f.shape[-1], q)
+    index, root = symmetric_index(f.shape[-1], q)
     product = f[..., index[:, 0]]
     for j in range(1, q):
         product = product * f[..., index[:, j]]
@@ -64,7 +64,7 @@ def symmetric_tangent(
     weight: torch.Tensor, dweight: torch.Tensor, f: torch.Tensor, df: torch.Tensor, q: int
 ) -> torch.Tensor:
     """Derivative of :func:`symmetric_law`: ``(C,), (C, P), (C, r), (C, r, P) -> (N, P)``."""
-    index, root = _symmetric(f.shape[-1], q)
+    index, root = symmetric_index(f.shape[-1], q)
     parts = [f[..., index[:, j]] for j in range(q)]
     whole = parts[0]
     for part in parts[1:]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+
+import numpy as np
 
 from annosim.designs import Design
 from annosim.errors import ArgumentError
@@ -31,8 +34,10 @@ class Cost:
 
     def __post_init__(self) -> None:
         for name in ("annotator", "answer"):
-            if not getattr(self, name) >= 0:
-                raise ArgumentError(f"Cost({name}={getattr(self, name)}): a price of at least 0")
+            price = getattr(self, name)
+            number = isinstance(price, int | float | np.number) and not isinstance(price, bool)
+            if not number or not 0 <= price < math.inf:
+                raise ArgumentError(f"Cost({name}={price!r}): a price, a number of at least 0")
 
     def total(self, annotators: float, questions: float) -> float:
         """Cost of ``annotators`` people with ``questions`` answers each."""

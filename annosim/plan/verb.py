@@ -4,142 +4,37 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from annosim.designs import Design
 from annosim.errors import ArgumentError
+from annosim.identify.families import AnyTastes, Types
+from annosim.identify.functionals import evaluate
+from annosim.identify.verb import check_counts
+from annosim.plan.among import among_tastes, among_types
+from annosim.plan.asked import Asked, Z, variance_per_annotator
 from annosim.plan.cost import Cost, questions_per_annotator
-from annosim.plan.targets import Asked, Z, target_function, variance_per_annotator
-from annosim.populations import Population
-from annosim.results import Result, versions
+from annosim.plan.result import Plan, PlanRow
+from annosim.plan.targets import target_function
+from annosim.populations import Annotator, Population, check_utilities
+from annosim.results import versions
 
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
-
-__all__ = ["Plan", "PlanRow", "plan"]
+__all__ = ["describe", "plan"]
 
 
-@dataclass(frozen=True, eq=False)
-class PlanRow:
-    """One design of a plan.
+class _Question(NamedTuple):
+    """What every row asks."""
 
-    Attributes:
-        name: of the design.
-        design: the design.
-        identifies: whether it identifies the target.
-        verdict: of the population's own family.
-        reason: why it does not.
-        annotators: needed; ``inf`` when it does not identify the target.
-        answers: annotators times questions.
-        cost: of these.
-        half_width: ``(m,)`` half-widths of 95 % intervals of the target's components at that number of annotators.
-        range: 5 % and 95 % quantile of the annotators needed, over draws of a fit; ``None`` without a fit.
-        share_identified: share of the draws in which the design identifies the target.
-    """
-
-    name: str
-    design: Design
-    identifies: bool
-    verdict: str
-    reason: str
-    annotators: float
-    answers: float
-    cost: float
-    half_width: torch.Tensor
-    range: tuple[float, float] | None = None
-    share_identified: float = 1.0
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Plan(Result):
-    """What each design needs for the target: a table, and :meth:`figure`.
-
-    Attributes:
-        rows: one per design.
-        target: its name.
-        value: ``(m,)`` its components at the population.
-        precision: half-width of a 95 % interval that was asked for.
-        cost: the prices.
-
-    Example:
-        >>> import annosim as an
-        >>> people = an.Annotator(an.Tabular([0.0, 1.0]), an.Luce())
-        >>> table = an.plan(people, [an.Design(an.Items(n=2))], target="utilities", precision=0.1)
-        >>> table.rows[0].identifies
-        True
-    """
-
-    rows: tuple[PlanRow, ...]
-    target: str
-    value: torch.Tensor
+    function: Any
     precision: float
     cost: Cost
-
-    @property
-    def table(self) -> pd.DataFrame:
-        """One row per design: identified, annotators, answers, cost, reason."""
-        import pandas as pd
-
-        columns = ["design", "identifies", "verdict", "annotators", "answers", "cost", "reason"]
-        out = pd.DataFrame([[r.name, r.identifies, r.verdict, r.annotators, r.answers, r.cost, r.reason]
-                            for r in self.rows], columns=columns)  # fmt: skip
-        if any(r.range is not None for r in self.rows):
-            out["annotators 5 %"] = [r.range[0] if r.range else r.annotators for r in self.rows]
-            out["annotators 95 %"] = [r.range[1] if r.range else r.annotators for r in self.rows]
-            out["share identified"] = [r.share_identified for r in self.rows]
-        return out
-
-    @property
-    def best(self) -> PlanRow | None:
-        """The cheapest design that identifies the target."""
-        able = [r for r in self.rows if math.isfinite(r.cost)]
-        return min(able, key=lambda r: r.cost) if able else None
-
-    def _title(self) -> str:
-        return f"Plan: {self.target} to within {self.precision:g} (95 %)"
-
-    def _lines(self):
-        lines = []
-        for r in self.rows:
-            if not math.isfinite(r.annotators):
-                lines.append((r.name, f"inf: {r.reason}"))
-                continue
-            spread = f" (90 %: {r.range[0]:,.0f} to {r.range[1]:,.0f})" if r.range else ""
-            lines.append(
-                (r.name, f"{r.annotators:,.0f} annotators{spread}, {r.answers:,.0f} answers, cost {r.cost:,.2f}")
-            )
-        lines.append(("cheapest", self.best.name if self.best else "none of them identifies the target"))
-        return lines
-
-    def _repr_html_(self) -> str:
-        import html
-
-        head = f"<h3>{html.escape(self._title())}</h3>"
-        return head + self.table.to_html(index=False, float_format=lambda x: f"{x:,.6g}")
-
-    def figure(self) -> Figure:
-        """Half-width of the worst component against cost, one curve per design that identifies the target."""
-        from annosim import plotting
-
-        fig, grid = plotting.figure()
-        axes = np.ravel(grid)[0]
-        for row in self.rows:
-            if not math.isfinite(row.annotators):
-                axes.plot([], [], label=f"{row.name}: not identified", color="0.6")
-                continue
-            people = row.annotators * np.logspace(-1.5, 1, 60)
-            width = float(row.half_width.max()) * np.sqrt(row.annotators / people)
-            cost = [self.cost.total(n, questions_per_annotator(row.design)) for n in people]
-            axes.plot(cost, width, label=row.name)
-        axes.axhline(self.precision, color="0.3", linewidth=0.8, linestyle="--")
-        axes.set(xscale="log", yscale="log", xlabel="cost", ylabel=f"half-width of a 95 % interval of {self.target}")
-        axes.legend(frameon=False)
-        return fig
+    among: Any
+    starts: int
+    seed: int
+    jobs: int | None
 
 
 def plan(
@@ -153,28 +48,35 @@ def plan(
     starts: int = 6,
     draws: int = 40,
     seed: int = 0,
+    jobs: int | None = None,
 ) -> Plan:
     """Annotators, answers and money that each design needs to know a target to a given precision.
 
-    The half-width of a 95 % interval of every component of the target is taken from the Cramer-Rao bound of one
-    annotator's
-    whole block: ``1.96 sqrt(variance / annotators)``.
+    The half-width of a 95 % interval of every component of the target is ``1.96 sqrt(variance / annotators)``, with the
+    Cramer-Rao bound of one annotator's whole block as its variance. :meth:`Plan.check` simulates and fits at the
+    recommended size.
 
     Args:
         population: a guess of who answers; or a :class:`Fit` of a pilot, whose sampling distribution is then drawn
             from.
-        designs: designs to compare; a mapping names them.
+        designs: designs to compare; a mapping names them. An entry may be a pair ``(population, design)`` where the
+            design changes how people answer (ties allowed, say).
         target: ``"weights"``, ``"utilities"``, another name of ``annosim.identify.functionals.FUNCTIONALS``, or a
-            function of the population (:func:`annosim.share_preferring` is not smooth, :func:`annosim.mean_gap` is).
+            function of the population (:func:`annosim.mean_gap`, :func:`annosim.policy_value`, your own).
         precision: half-width of the interval, in the target's unit.
         cost: prices.
-        among: only the population's own family has finite costs; see :func:`annosim.identify` for others.
+        among: what else is possible. ``None``: the population's own family. ``an.types(K)``: populations of K types; a
+            twin among them with another value of the target makes it unknown, and with more types than the population
+            has the annotators are *at least* so many (the family is singular there). ``an.any_tastes(grid)``: any
+            distribution of tastes; a target that the law only bounds needs ``inf`` annotators and has its interval in
+            ``low`` and ``high``; for others as many annotators *suffice*, whatever the tastes are.
         starts: starts of the search for a twin that has another value of the target.
         draws: draws of a fit's sampling distribution (median and 90 % range of the annotators needed).
         seed: of these, and of simulated information.
+        jobs: processes of the search for twins, as in :func:`annosim.identify`.
 
     Raises:
-        ArgumentError: no design, or a precision that is not positive.
+        ArgumentError: no design, a precision that is not positive, a target that cannot be planned for.
 
     Example:
         >>> import annosim as an
@@ -186,38 +88,49 @@ def plan(
     """
     named = _named(designs)
     cost = Cost() if cost is None else cost
-    if not precision > 0:
-        raise ArgumentError(f"plan(precision={precision}): a half-width above 0")
-    if among is not None:
-        raise ArgumentError(
-            "plan(among=): costs are for the population's own family; ask identify(among=...) for bounds"
-        )
+    _check(precision, cost, among, starts=starts, draws=draws, jobs=jobs)
     name, function = target_function(target)
     centre, others = _draws(population, draws, seed)
-    rows = [_row(label, design, centre, others, function, precision, cost, starts, seed)
-            for label, design in named.items()]  # fmt: skip
-    first = next(iter(named.values()))
-    with torch.no_grad():
-        value = torch.as_tensor(function(centre, first.items)).double().reshape(-1)
-    settings = {"starts": starts, "seed": seed, "draws": len(others), **versions()}
-    return Plan(tuple(rows), name, value, precision, cost, settings=settings)
+    asked = _Question(function, float(precision), cost, among, starts, seed, jobs)
+    rows = []
+    for label, (own, design) in named.items():
+        check_utilities(own or centre, design.items)
+        rows.append(_row(label, own or centre, design, [] if own else others, asked))
+    settings = {"starts": starts, "seed": seed, "draws": len(others), "among": str(among or "its own family")}
+    value = evaluate(function, rows[0].population, rows[0].design.items)
+    return Plan(tuple(rows), name, value, asked.precision, cost, function, settings={**settings, **versions()})
 
 
-def _named(designs: Any) -> dict[str, Design]:
+def _check(precision: Any, cost: Any, among: Any, **counts: Any) -> None:
+    number = isinstance(precision, int | float | np.number) and not isinstance(precision, bool)
+    if not number or not 0 < precision < math.inf:
+        raise ArgumentError(f"plan(precision={precision!r}): a half-width, a number above 0")
+    if not isinstance(cost, Cost):
+        raise ArgumentError(f"plan(cost={cost!r}): give an.Cost(annotator=1.0, answer=0.1)")
+    if among is not None and not isinstance(among, Types | AnyTastes):
+        raise ArgumentError(f"plan(among={among!r}): None (its own family), an.types(K) or an.any_tastes(grid)")
+    check_counts("plan", **counts)
+
+
+def _named(designs: Any) -> dict[str, tuple[Population | None, Design]]:
+    wrong = "plan(designs=): a list of an.Design(...), or a mapping of names to them, or to (population, design) pairs"
     if isinstance(designs, Design):
         designs = [designs]
-    named = dict(designs) if isinstance(designs, Mapping) else {}
-    if not isinstance(designs, Mapping):
-        for design in designs:
-            label = describe(design)
-            named[label if label not in named else f"{label} ({len(named) + 1})"] = design
-    if not named or not all(isinstance(d, Design) for d in named.values()):
-        raise ArgumentError("plan(designs=): a list of an.Design(...), or a mapping of names to them")
+    if not isinstance(designs, Mapping | Sequence) or isinstance(designs, str) or not designs:
+        raise ArgumentError(wrong)
+    entries = list(designs.items()) if isinstance(designs, Mapping) else [(None, d) for d in designs]
+    named: dict[str, tuple[Population | None, Design]] = {}
+    for name, entry in entries:
+        own, design = entry if isinstance(entry, tuple) and len(entry) == 2 else (None, entry)
+        if not isinstance(design, Design) or not (own is None or isinstance(own, Population)):
+            raise ArgumentError(wrong)
+        label = describe(design) if name is None else str(name)
+        named[label if label not in named else f"{label} ({len(named) + 1})"] = own, design
     return named
 
 
 def describe(design: Design) -> str:
-    """A short name: ``"choice of 3 x 2"``.
+    """A short name: ``"best of 3, 2 questions"``.
 
     Example:
         >>> import annosim as an
@@ -261,25 +174,37 @@ def _draws(population: Any, count: int, seed: int) -> tuple[Population, list[Pop
     return fitted, out
 
 
-def _row(label, design, centre, others, function, precision, cost, starts, seed) -> PlanRow:
-    asked = variance_per_annotator(centre, design, function, starts=starts, seed=seed)
-    need = _annotators(asked, precision)
+def _asked(population: Population, design: Design, asked: _Question, starts: int | None) -> Asked:
+    """The one dispatch on the family."""
+    family, function = asked.among, asked.function
+    if isinstance(family, AnyTastes):
+        return among_tastes(population, design, function, family, precision=asked.precision, seed=asked.seed)
+    if isinstance(family, Types):
+        leaves = population.leaves()
+        if len(leaves) != family.count or not all(isinstance(leaf, Annotator) for leaf in leaves):
+            return among_types(population, design, function, family, starts=starts or 0, seed=asked.seed, draws=20_000,
+                               jobs=asked.jobs)  # fmt: skip
+    return variance_per_annotator(population, design, function, starts=starts, seed=asked.seed, jobs=asked.jobs)
+
+
+def _row(label: str, population: Population, design: Design, others: list[Population], asked: _Question) -> PlanRow:
+    found = _asked(population, design, asked, asked.starts)
+    need = _annotators(found, asked.precision)
     spread, share = None, 1.0
     if others:
         # the search for twins is made once, at the centre: it is what costs
-        needs = np.array(
-            [_annotators(variance_per_annotator(p, design, function, seed=seed), precision) for p in others]
-        )
+        needs = np.array([_annotators(_asked(p, design, asked, None), asked.precision) for p in others])
         share = float(np.isfinite(needs).mean())
         if math.isfinite(need):
             low, middle, high = (np.quantile(needs, q, method="closest_observation") for q in (0.05, 0.5, 0.95))
             need, spread = float(middle), (float(low), float(high))
-    questions = questions_per_annotator(design)
-    able = math.isfinite(need)
-    width = Z * (asked.variance / need).sqrt() if able else torch.full_like(asked.variance, math.inf)
+    questions, able = questions_per_annotator(design), math.isfinite(need)
     return PlanRow(
-        label, design, able, asked.verdict, "" if able else asked.reason, need, need * questions if able else math.inf,
-        cost.total(need, questions) if able else math.inf, width, spread, share,
+        name=label, design=design, population=population, identifies=able, verdict=found.verdict,
+        reason="" if able else found.reason, annotators=need, answers=need * questions if able else math.inf,
+        cost=asked.cost.total(need, questions) if able else math.inf,
+        half_width=Z * (found.variance / need).sqrt() if able else torch.full_like(found.variance, math.inf),
+        range=spread, share_identified=share, low=found.low, high=found.high, at_least=found.at_least,
     )  # fmt: skip
 
 

@@ -10,9 +10,10 @@ import annosim as an
 from annosim.errors import ArgumentError
 from annosim.identify.batch import local_ranks
 from annosim.identify.coordinates import knowable, knowable_distance
-from annosim.identify.families import bounds, taste_distance
+from annosim.identify.families import taste_distance
 from annosim.identify.heterogeneity import within_annotator_score
 from annosim.identify.local import local_rank
+from annosim.identify.tastes import bounds
 from annosim.information import prepare
 
 ITEMS = an.Items.normal(6, 2, seed=0)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 
 import annosim as an
-from annosim.errors import ArgumentError
+from annosim.errors import ArgumentError, TooLargeError
 from annosim.plan.optimal import menu_information
 
 ITEMS = an.Items.normal(6, 2, seed=0)
@@ -44,8 +44,10 @@ def test_a_target_that_the_law_shows_is_finite_where_the_weights_are_not():
     people = two([-1.0, -0.3], (0.5, 0.5))
     assert math.isinf(an.plan(people, an.Design(ITEMS)).rows[0].annotators)
     assert math.isinf(an.plan(people, an.Design(ITEMS), target="utilities").rows[0].annotators)
-    shown = an.plan(an.Annotator(an.Linear([1.0, 0.3]), an.Luce()), an.Design(ITEMS), target="pair probabilities")
-    assert math.isfinite(shown.rows[0].annotators)
+    for target in ("pair probabilities", "mean utility"):  # functions of the odd part, which pairs show
+        assert math.isfinite(an.plan(people, an.Design(ITEMS), target=target).rows[0].annotators)
+    unsearched = an.plan(people, an.Design(ITEMS), target="mean utility", starts=0).rows[0]
+    assert math.isinf(unsearched.annotators) and "no search" in unsearched.reason
 
 
 def test_a_twin_makes_the_weights_unknown_at_full_rank():
@@ -65,23 +67,32 @@ def test_precision_costs_quadratically_and_questions_help():
 
 
 def test_intervals_at_the_recommended_size_have_the_promised_width():
-    """Estimates of 60 simulated studies: their spread is within the chi-square bounds of the promised half-width.
-
-    False alarm: the 60-replicate variance ratio lies in [.4, 2.1] but with probability below 1e-6 (chi-square, 59
-    degrees).
+    """80 simulated studies: the check says yes (false alarm .001 by its own level, fixed seed), and no to a promise of
+    two thirds of the width, which 80 studies detect with a probability above .999.
     """
     people = two([-0.5, 0.9], (0.6, 0.4))
-    design = an.Design(ITEMS, menu_size=3, questions=4)
-    row = an.plan(people, design, precision=0.05, starts=0).rows[0]
-    data = an.simulate(people, design.with_(annotators=int(row.annotators)), seed=0, replicates=60)
-    first = []
-    for r in range(60):
-        fitted = an.fit(people, data[r]).population
-        weight = fitted.weights.detach() / fitted.weights.detach().sum()
-        order = torch.stack([t.utility.weights.detach() for t in fitted.types])[:, 0].argsort(descending=True)
-        first.append(float(weight[order[0]]))
-    half = 1.96 * np.std(first, ddof=1)
-    assert 0.4 < (half / float(row.half_width.max())) ** 2 < 2.1
+    found = an.plan(people, an.Design(ITEMS, menu_size=3, questions=4), precision=0.05, starts=0)
+    check = found.check(replicates=80)
+    assert check.holds and check.failed == 0 and check.annotators == found.rows[0].annotators
+    low, high = check.covered_range()
+    assert (low <= check.covered).all() and (check.covered <= high).all() and (check.covered > 0.8).all()
+    assert not replace(check, promised=check.promised * 2 / 3).holds
+    assert "promised" in repr(check) and max(map(len, repr(check).splitlines())) <= 80
+
+
+def test_a_check_needs_a_plan_that_can_be_simulated():
+    people = two([-1.0, -0.3], (0.5, 0.5))
+    found = an.plan(people, {"pairs": an.Design(ITEMS), "threes": an.Design(ITEMS, menu_size=3)}, starts=0)
+    for call in (
+        lambda: found.check("pairs"),
+        lambda: found.check("nothing"),
+        lambda: found.check("threes", replicates=1),
+        lambda: found.check("threes", replicates=10**6),
+        lambda: an.plan(people, an.Design(ITEMS, menu_size=3), among=an.types(3), target="mean utility",
+                        starts=0).check(),
+    ):  # fmt: skip
+        with pytest.raises((ArgumentError, TooLargeError), match="check"):
+            call()
 
 
 def test_a_plan_from_a_pilot_has_a_range():
