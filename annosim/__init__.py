@@ -150,7 +150,7 @@ _NAMES: dict[str, str] = {
     "Margin": "learning.objectives",
     "SoftLabels": "learning.objectives",
     "ForwardKL": "learning.objectives",
-    "Adam": "learning.sgd",
+    "Adam": "learning.adam",
     "EM": "learning.network_em",
     "identify": "identify.verb",
     "IdentifiabilityReport": "identify.report",

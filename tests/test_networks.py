@@ -7,8 +7,10 @@ from torch import nn
 
 import annosim as an
 from annosim.errors import ArgumentError
+from annosim.learning.adam import Adam
 from annosim.learning.batches import rows_of
-from annosim.learning.sgd import Adam, population_losses, train
+from annosim.learning.losses import population_losses
+from annosim.learning.sgd import train
 from annosim.learning.stacked import Batched
 from annosim.networks import response_mask
 

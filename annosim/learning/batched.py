@@ -123,8 +123,8 @@ def fit_replicates(model: Population, data: PreferenceData, **options: Any) -> B
 
 def _networks(problem: Problem, data: PreferenceData, solver: str) -> BatchedFit | None:
     """Whatever Adam or EM over networks would train: all replicates and starts as one batched program."""
+    from annosim.learning.adam_solver import best_of_starts, train_problem
     from annosim.learning.network_em import em_applies, train_em_problem
-    from annosim.learning.sgd import best_of_starts, train_problem
 
     name = choose(problem, solver).name if solver in ("auto", "adam", "em") else solver
     if name != "adam" and not (name == "em" and em_applies(problem)):

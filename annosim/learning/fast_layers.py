@@ -81,7 +81,20 @@ def product(a: torch.Tensor, b: torch.Tensor, bias: torch.Tensor | None = None) 
         >>> bool((product(a, b) == 3).all()) if onednn_pays() else True
         True
     """
+    if torch.compiler.is_compiling():
+        return _opaque_product(a, b, bias)
     return torch.ops.mkldnn._linear_pointwise(a, b.t(), bias, "none", [], "")
+
+
+@torch.library.custom_op("annosim::product", mutates_args=())
+def _opaque_product(a: torch.Tensor, b: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    """The same as something that the compiler calls and does not look into (it takes the operator for inference's)."""
+    return torch.ops.mkldnn._linear_pointwise(a, b.t(), bias, "none", [], "")
+
+
+@_opaque_product.register_fake
+def _shape(a: torch.Tensor, b: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    return a.new_empty(a.shape[0], b.shape[1])
 
 
 class _Product(torch.autograd.Function):
@@ -110,7 +123,9 @@ class _Product(torch.autograd.Function):
 def _takes(x: torch.Tensor, w: torch.Tensor) -> bool:
     """Plain float32 on the CPU, outside autocast and function transforms."""
     plain = x.dtype == w.dtype == torch.float32 and x.device.type == "cpu" and x.numel() > 0
-    return plain and not torch.is_autocast_enabled("cpu") and torch._C._functorch.peek_interpreter_stack() is None
+    if not plain or torch.is_autocast_enabled("cpu"):
+        return False
+    return torch.compiler.is_compiling() or torch._C._functorch.peek_interpreter_stack() is None
 
 
 def _dense(x: torch.Tensor, w: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:

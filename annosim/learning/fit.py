@@ -25,7 +25,8 @@ __all__ = ["fit"]
 
 #: files that add rows to the table of solvers, in order of preference (missing ones are skipped)
 _ROWS = (
-    "luce", "em", "large_climb", "mixed_logit", "generic", "sgd", "network_em", "projections", "slic", "pair_mixture",
+    "luce", "em", "large_climb", "mixed_logit", "generic", "adam_solver", "network_em", "projections", "slic",
+    "pair_mixture",
 )  # fmt: skip
 
 

@@ -17,14 +17,18 @@ import torch
 
 from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError
+from annosim.learning.adam import Adam, Training
+from annosim.learning.adam_solver import best_of_starts, solution_of
 from annosim.learning.batches import Rows
 from annosim.learning.em import mixture_applies, solve_mixture
 from annosim.learning.em_record import Record
 from annosim.learning.line_search import LineSearch
+from annosim.learning.losses import block_losses
+from annosim.learning.losses import penalty as penalty_of
 from annosim.learning.objectives import NLL
 from annosim.learning.problem import Problem, Solution, is_nll, register
 from annosim.learning.runs import save_bad_batch
-from annosim.learning.sgd import Adam, Training, _block_losses, _penalty, _Run, best_of_starts, solution_of
+from annosim.learning.sgd import Run
 from annosim.learning.structure import has_network
 from annosim.learning.warm_starts import beginnings, split_responsibilities
 from annosim.parameters import check_value
@@ -115,7 +119,7 @@ def train_em(
         starts, seed, device: as in :func:`annosim.learning.sgd.train`.
 
     Returns:
-        a :class:`~annosim.learning.sgd.Training` whose ``settings["em"]`` is the record of the E-steps.
+        a :class:`~annosim.learning.adam.Training` whose ``settings["em"]`` is the record of the E-steps.
 
     Raises:
         ArgumentError: no annotator ids, or types that have all their parameters in common.
@@ -138,7 +142,7 @@ def train_em(
     return _EMRun(model, data, NLL(), regulariser, options or EM(), starts, seed, device).go()
 
 
-class _EMRun(_Run):
+class _EMRun(Run):
     """A training run whose steps descend the expected loss under held responsibilities."""
 
     options: EM
@@ -173,10 +177,10 @@ class _EMRun(_Run):
         """Minus each type's log-probability of each annotator's answers ``(types, copies * blocks)``, and penalties."""
         components, densities = self.model.components(rows.shown if self.model.local else None)
         n = rows.view.items.n
-        losses = [_block_losses(rule, index.reshape(-1), rows, self.objective, n) for rule, index, _ in components]
+        losses = [block_losses(rule, index.reshape(-1), rows, self.objective, n) for rule, index, _ in components]
         penalty = torch.zeros(self.copies, dtype=torch.float64, device=self.device)
         if self.regulariser is not None:
-            penalty = sum((_penalty(self.regulariser, density, rows) for density in densities), penalty)
+            penalty = sum((penalty_of(self.regulariser, density, rows) for density in densities), penalty)
         return torch.stack(losses), penalty
 
     def per_copy(self, each: torch.Tensor, rows: Rows) -> torch.Tensor:

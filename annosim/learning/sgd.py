@@ -6,140 +6,23 @@ trained at once as one batched array program (``torch.func.vmap`` over stacked p
 
 from __future__ import annotations
 
-import math
-import warnings
-from dataclasses import dataclass, field, fields
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError, DeviceError
+from annosim.learning.adam import Adam, Training
 from annosim.learning.batches import Rows, rows_of, shuffled_batches
+from annosim.learning.losses import population_losses
 from annosim.learning.objectives import NLL, ForwardKL, Objective
-from annosim.learning.problem import Problem, Solution, is_nll, register
-from annosim.learning.rule_numbers import row_losses
 from annosim.learning.runs import Keeper, Log, progress_bar, save_bad_batch
 from annosim.learning.stacked import Batched
-from annosim.learning.structure import check_own_parameters, has_network
-from annosim.parameters import check_value
+from annosim.learning.structure import check_own_parameters
 from annosim.populations import Population
-from annosim.random import child_seed
-from annosim.rules.base import Rule
-from annosim.rules.luce import Luce
+from annosim.random import child_seed, torch_generator
 
-__all__ = ["Adam", "Training", "train"]
-
-
-@dataclass(frozen=True)
-class Adam:
-    """How a network is trained: Adam (AdamW with ``weight_decay``), linear warm-up, cosine to zero.
-
-    Args:
-        steps: optimiser steps.
-        lr: peak learning rate.
-        batch: annotators per step; ``None`` = all of them (full batch).
-        warmup: steps of linear warm-up.
-        weight_decay: decoupled (AdamW).
-        accumulate: gradients of this many minibatches are averaged before a step.
-        held_out: share of annotators kept aside; training stops when their loss has not fallen for ``patience``
-            evaluations, and the best parameters are given back.
-        patience: evaluations without improvement.
-        evaluate_every: steps between evaluations on the held-out annotators.
-        tolerance: the run ends, converged, when the largest gradient entry of the full-batch loss is below this.
-        precision: ``"auto"`` (bf16 autocast of the networks on a GPU, float32 on a CPU), ``"float32"`` or
-            ``"bfloat16"``; the loss itself is never in half precision.
-        compile: pass the networks through ``torch.compile``.
-        checkpoint: file that a killed run resumes from.
-        checkpoint_every: steps between checkpoints.
-        log: parquet file that gets the loss, the learning rate and the held-out loss of every step.
-        final: evaluate loss and gradient on all training data at the end (one more pass); without it the last
-            step's are reported.
-        progress: show a bar (only on a terminal, only for runs over two seconds).
-
-    Raises:
-        ArgumentError: a number out of range.
-
-    Example:
-        >>> Adam(steps=100, lr=1e-3, warmup=10).rate(9), Adam(steps=100).rate(99) < 1e-7
-        (0.001, True)
-    """
-
-    steps: int = 8192
-    lr: float = 1e-4
-    batch: int | None = None
-    warmup: int = 0
-    weight_decay: float = 0.0
-    accumulate: int = 1
-    held_out: float = 0.0
-    patience: int = 10
-    evaluate_every: int = 50
-    tolerance: float = 1e-7
-    precision: str = "auto"
-    compile: bool = False
-    checkpoint: str | Path | None = None
-    checkpoint_every: int = 1000
-    log: str | Path | None = None
-    final: bool = True
-    progress: bool = True
-
-    def __post_init__(self) -> None:
-        whole = {"steps": 1, "warmup": 0, "accumulate": 1, "patience": 1, "evaluate_every": 1, "checkpoint_every": 1}
-        for name, least in whole.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ArgumentError(f"Adam({name}={value!r}): a whole number of at least {least}")
-        if self.batch is not None and (not isinstance(self.batch, int) or self.batch < 1):
-            raise ArgumentError(f"Adam(batch={self.batch!r}): a whole number of at least 1, or None for all")
-        check_value("Adam(lr=)", self.lr, "positive")
-        check_value("Adam(weight_decay=)", self.weight_decay, "nonnegative")
-        check_value("Adam(tolerance=)", self.tolerance, "nonnegative")
-        if not 0 <= self.held_out < 1:
-            raise ArgumentError(f"Adam(held_out={self.held_out}): a share from 0 to below 1")
-        if self.precision not in ("auto", "float32", "bfloat16"):
-            raise ArgumentError(f"Adam(precision={self.precision!r}): auto, float32 or bfloat16")
-
-    def rate(self, step: int) -> float:
-        """Learning rate of a step (0 first)."""
-        if step < self.warmup:
-            return self.lr * (step + 1) / self.warmup
-        share = (step - self.warmup) / max(1, self.steps - self.warmup)
-        return self.lr * 0.5 * (1 + math.cos(math.pi * share))
-
-
-@dataclass(frozen=True, eq=False)
-class Training:
-    """What a training run gives back; every array has a leading axis of replicates x starts.
-
-    Attributes:
-        populations: the trained populations.
-        loss: ``(R,)`` mean objective at the end, regulariser included, on all training annotators.
-        held_out_loss: ``(R,)`` or ``None``.
-        gradient_norm: ``(R,)`` largest absolute entry of the full-batch gradient at the end.
-        last_change: ``(R,)`` mean loss of the last fiftieth of the steps minus that of the fiftieth before.
-        steps: steps taken.
-        stopped_by: ``"schedule"``, ``"gradient"`` or ``"held out"``.
-        converged: ``(R,)`` whether the gradient is below the tolerance.
-        log: per-step records.
-    """
-
-    populations: list[Population]
-    loss: torch.Tensor
-    held_out_loss: torch.Tensor | None
-    gradient_norm: torch.Tensor
-    last_change: torch.Tensor
-    steps: int
-    stopped_by: str
-    converged: torch.Tensor
-    log: Log
-    settings: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def unfinished(self) -> bool:
-        """Whether the schedule ended while the loss still moved: worth a warning."""
-        return self.stopped_by == "schedule" and bool((self.last_change.abs() > 1e-3 * (1 + self.loss.abs())).any())
+__all__ = ["Run", "train"]
 
 
 def train(
@@ -182,10 +65,10 @@ def train(
         >>> done.steps, done.stopped_by
         (20, 'schedule')
     """
-    return _Run(model, data, objective or NLL(), regulariser, options or Adam(), starts, seed, device).go()
+    return Run(model, data, objective or NLL(), regulariser, options or Adam(), starts, seed, device).go()
 
 
-class _Run:
+class Run:
     """One training run: its state between steps."""
 
     def __init__(self, model, data, objective, regulariser, options, starts, seed, device):
@@ -379,66 +262,6 @@ class _Run:
             self.queue = batches[-state["left"] :]
 
 
-def population_losses(
-    model: Batched, rows: Rows, objective: Objective, regulariser: ForwardKL | None = None
-) -> torch.Tensor:
-    """Mean objective of each copy of the model, ``(copies,)`` float64, differentiable in ``model.trainable``."""
-    components, densities = model.components(rows.shown if model.local else None)
-    copies, n = model.copies, rows.view.items.n
-    plain = all(isinstance(rule, Luce) for rule, _, _ in components) and rows.pairs is not None
-    if plain:
-        winner, loser, weight = rows.pairs  # type: ignore[misc]
-        where = winner // n if copies > 1 else None
-    else:
-        weight = rows.weight
-        where = torch.arange(copies, device=rows.device).repeat_interleave(rows.blocks) if copies > 1 else None
-    joint, shares = [], []
-    for rule, index, share in components:  # index (copies, n), share (copies,)
-        flat = index.reshape(-1)
-        if plain:
-            loss = objective.loss_of_logit(flat.index_select(0, winner) - flat.index_select(0, loser)).double()
-        else:
-            loss = _block_losses(rule, flat, rows, objective, n)
-        joint.append(loss)
-        shares.append(share)
-    total = joint[0]
-    if len(joint) > 1:
-        log_share = torch.stack(shares).log()
-        log_share = log_share if where is None else log_share[:, where]
-        total = -torch.logsumexp(log_share - torch.stack(joint), 0)
-    each = weight * total
-    if where is None:
-        out = each.sum()[None]
-    else:
-        out = torch.zeros(copies, dtype=torch.float64, device=rows.device).index_add(0, where, each)
-    if regulariser is not None:
-        for density in densities:
-            out = out + _penalty(regulariser, density, rows)
-    return out
-
-
-def _penalty(regulariser: ForwardKL, density: torch.Tensor, rows: Rows) -> torch.Tensor:
-    """The regulariser of each copy's log density ``(copies, n)``, ``(copies,)``."""
-    if not regulariser.shown:
-        return regulariser(density, rows.view.items)
-    copies, n = density.shape
-    at = (rows.view.menu.clamp_min(0) + (rows.replicate * n)[:, None])[rows.view.menu >= 0]
-    where, values = at // n, density.reshape(-1)[at].double()
-    total = torch.zeros(copies, dtype=torch.float64, device=rows.device).index_add(0, where, values)
-    return -regulariser.weight * total / torch.bincount(where, minlength=copies)
-
-
-def _block_losses(rule: Rule, flat: torch.Tensor, rows: Rows, objective: Objective, n: int) -> torch.Tensor:
-    """Loss of each annotator's block of answers, ``(copies * blocks,)``; any rule, feedback and objective."""
-    menu = rows.view.menu
-    at = (menu.clamp_min(0) + (rows.replicate * n)[:, None]).reshape(-1)
-    scores = flat.index_select(0, at).reshape(menu.shape)
-    if rows.padded:
-        scores = torch.where(menu >= 0, scores, -torch.inf)
-    loss = row_losses(rule, scores, rows, objective).double()
-    return loss if rows.single else torch.zeros_like(rows.weight).index_add(0, rows.block, loss)
-
-
 def _check_model(model: Population, data: PreferenceData, objective: Objective) -> None:
     leaves = model.leaves()
     if len(leaves) > 1:
@@ -461,8 +284,6 @@ def _check_model(model: Population, data: PreferenceData, objective: Objective) 
 def _hold_out(rows: Rows, share: float, seed: int) -> tuple[Rows, Rows | None]:
     if share == 0:
         return rows, None
-    from annosim.random import torch_generator
-
     order = torch.randperm(rows.blocks, generator=torch_generator(seed, "held out")).to(rows.device)
     count = max(1, round(share * rows.blocks))
     if count >= rows.blocks:
@@ -483,93 +304,3 @@ def _half(options: Adam, device: torch.device) -> torch.dtype | None:
     if options.precision == "bfloat16" or (options.precision == "auto" and device.type == "cuda"):
         return torch.bfloat16
     return None
-
-
-# ---- the row of the table of solvers ------------------------------------------------------------------------------
-
-
-def _applies(problem: Problem) -> bool:
-    if problem.prior is not None or any(leaf.rule.memory for leaf in problem.model.leaves()):
-        return False
-    return has_network(problem.model) or not is_nll(problem.objective)
-
-
-def _solve(problem: Problem) -> Solution:
-    return solution_of(train_problem(problem, problem.data), slice(None), problem)
-
-
-def train_problem(problem: Problem, data: PreferenceData) -> Training:
-    """Train a problem's model on data with or without replicates."""
-    return train(
-        problem.model,
-        data,
-        problem.objective,
-        problem.regulariser,
-        _options_of({"tolerance": problem.tolerance, **problem.options}),
-        starts=problem.starts,
-        seed=problem.seed,
-        device=problem.device,
-    )
-
-
-def best_of_starts(done: Training, starts: int) -> np.ndarray:
-    """Number of the best copy of each replicate: the lowest held-out loss, or loss, among its starts, ``(R,)``."""
-    score = (done.loss if done.held_out_loss is None else done.held_out_loss).reshape(-1, starts)
-    return score.argmin(-1).numpy() + starts * np.arange(len(score))
-
-
-def solution_of(done: Training, copies: slice, problem: Problem) -> Solution:
-    """The best of some copies of a training run (the starts of one replicate) as a solver's solution."""
-    score = done.loss if done.held_out_loss is None else done.held_out_loss
-    numbers = range(done.loss.numel())[copies]
-    best = min(numbers, key=lambda r: float(score[r]))
-    nll = is_nll(problem.objective) and problem.regulariser is None
-    total = float(np.sum(problem.data.annotator_weight))
-    notes = ["existence of the optimum is not decided for networks"] if has_network(problem.model) else []
-    if done.held_out_loss is not None:
-        notes.append(f"held-out loss per annotator: {float(done.held_out_loss[best]):.6g}")
-    if done.unfinished:
-        notes.append("the loss still moved when the schedule ended; raise steps= or lr=")
-        warnings.warn(
-            f"Adam's schedule ended after {done.steps} steps while the loss still moved (by "
-            f"{float(done.last_change[best]):.2g} in its last fiftieth); raise steps= or lr=",
-            stacklevel=4,
-        )
-    return Solution(
-        population=done.populations[best],
-        log_likelihood=-float(done.loss[best]) * total if nll and not done.settings["options"].held_out else None,
-        objective=float(done.loss[best]),
-        converged=bool(done.converged[best]),
-        iterations=done.steps,
-        stopped_by=done.stopped_by,
-        gradient_norm=float(done.gradient_norm[best]),
-        why=_why(problem),
-        notes=notes,
-        starts=[-float(done.loss[r]) * (total if nll else 1.0) for r in numbers],
-        trace=-done.log.losses()[:, best].numpy() * (total if nll else 1.0),
-        extra={"last_change": float(done.last_change[best]), "training": done},
-    )
-
-
-def _why(problem: Problem) -> str:
-    """One line: why Adam."""
-    if not has_network(problem.model):
-        return "Adam: no exact solver for this objective"
-    count = len(problem.model.leaves())
-    if count == 1:
-        return "Adam: a utility is a network"
-    ids = problem.data.annotator
-    once = ids is None or len(np.unique(ids)) == len(ids)
-    told = ": nobody answers twice, so that EM would have no blocks to tell types by" if once else ""
-    return f"Adam on the likelihood of a mixture of {count} networks{told}"
-
-
-def _options_of(options: dict[str, Any]) -> Adam:
-    known = {f.name for f in fields(Adam)}
-    unknown = sorted(set(options) - known)
-    if unknown:
-        raise ArgumentError(f"fit({unknown[0]}=): Adam takes {', '.join(sorted(known))}")
-    return Adam(**options)
-
-
-register("adam", _applies, _solve)

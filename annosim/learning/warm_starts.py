@@ -10,7 +10,8 @@ import torch
 
 from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError
-from annosim.learning.sgd import Adam, train
+from annosim.learning.adam import Adam
+from annosim.learning.sgd import train
 from annosim.networks import LogPolicy, SequenceReward
 from annosim.populations import Annotator, Mixture, Population
 from annosim.random import child_seed, torch_generator

@@ -9,8 +9,9 @@ import torch
 
 import annosim as an
 from annosim.errors import ArgumentError, DeviceError, FileReadError, TrainingError
+from annosim.learning.adam import Adam
 from annosim.learning.batches import rows_of, shuffled_batches
-from annosim.learning.sgd import Adam, train
+from annosim.learning.sgd import train
 from annosim.learning.stacked import with_cached_references
 from annosim.random import child_seed
 
@@ -90,7 +91,7 @@ def test_pairs_merged_or_row_by_row_give_one_loss_and_gradient(world):
     items, truth, design = world
     data = an.simulate(truth, design, seed=3)
     for model in (network(dtype=torch.float64), an.Mixture([network(1, torch.float64), network(2, torch.float64)])):
-        run = sgd._Run(model, data, an.NLL(), None, Adam(steps=1), 1, 0, None)
+        run = sgd.Run(model, data, an.NLL(), None, Adam(steps=1), 1, 0, None)
         merged = run.full_gradient()
         rows = rows_of(data, an.NLL(), run.rows.view.items)
         object.__setattr__(rows, "single", False)  # as if annotators had several rows: the general path
@@ -152,17 +153,17 @@ def test_a_killed_run_resumes_and_ends_as_if_nothing_had_happened(world, tmp_pat
     from annosim.learning import sgd
 
     options = Adam(steps=40, lr=1e-2, batch=batch, checkpoint=tmp_path / "run.pt", checkpoint_every=15)
-    original = sgd._Run.one_step
+    original = sgd.Run.one_step
 
     def killed(self):
         if self.step == 22:
             raise KeyboardInterrupt
         return original(self)
 
-    monkeypatch.setattr(sgd._Run, "one_step", killed)
+    monkeypatch.setattr(sgd.Run, "one_step", killed)
     with pytest.raises(KeyboardInterrupt):
         train(network(), data, options=options)
-    monkeypatch.setattr(sgd._Run, "one_step", original)
+    monkeypatch.setattr(sgd.Run, "one_step", original)
     resumed = train(network(), data, options=options)
     assert torch.equal(resumed.populations[0].vector(), whole.populations[0].vector())
     assert torch.equal(resumed.log.losses(), whole.log.losses())
