@@ -142,7 +142,8 @@ def frozen_copy(module: nn.Module) -> nn.Module:
     """
     memo: dict[int, Any] = {}
     for p in module.parameters():
-        memo[id(p)] = _Frozen(p.detach().clone(), requires_grad=False)
+        kept = p.detach() if isinstance(p, _Frozen) else p.detach().clone()  # what was frozen before is shared
+        memo[id(p)] = _Frozen(kept, requires_grad=False)
     return copy.deepcopy(module, memo)
 
 

@@ -249,9 +249,9 @@ class _EMRun(Run):
         if "weights" not in self.model.raw:
             return
         self.weight_gap = (log_weight.exp() - self.log_weights().exp()).abs().amax(-1)
-        known = torch.isfinite(log_weight)  # a hard type may have nobody at all: it keeps its last logarithm
-        kept = torch.where(known, log_weight, self.log_weights())
-        self.model.raw["weights"].copy_(kept)
+        # a hard type may have nobody at all; the smallest number's logarithm stands for that of zero
+        nobody = math.log(torch.finfo(torch.float64).tiny)
+        self.model.raw["weights"].copy_(torch.where(log_weight > nobody, log_weight, nobody))
 
     def refill_empty(self, log_gamma: torch.Tensor) -> torch.Tensor:
         """Give an empty type part of the heaviest one's annotators and a copy of its networks, a few times at most."""
