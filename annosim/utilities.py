@@ -155,6 +155,8 @@ class Network(Utility):
         dtype: torch.dtype = torch.float32,
     ):
         super().__init__()
+        #: a perceptron reads each item by itself, so a minibatch needs only the items it shows
+        self.local = not isinstance(module, nn.Module)
         if not isinstance(module, nn.Module):
             if dim is None or dim < 1:
                 raise ArgumentError("Network(widths, dim=): give the number of input features")

@@ -72,6 +72,18 @@ class Rows:
         menu = self.view.menu
         return torch.unique(menu[menu >= 0])
 
+    @cached_property
+    def shown_each(self) -> torch.Tensor:
+        """Ids of the items on each replicate's menus, ``(R, m)``, ascending, padded with n."""
+        n, r = self.view.items.n, self.replicates
+        menu = self.view.menu
+        code = torch.unique((menu + (self.replicate * n)[:, None])[menu >= 0])
+        count = torch.bincount(code // n, minlength=r)
+        place = torch.arange(len(code), device=self.device) - (count.cumsum(0) - count)[code // n]
+        out = torch.full((r, int(count.max())), n, dtype=torch.long, device=self.device)
+        out[code // n, place] = code % n
+        return out
+
     @property
     def blocks(self) -> int:
         """Blocks of one replicate."""

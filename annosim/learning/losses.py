@@ -18,7 +18,7 @@ def population_losses(
     model: Batched, rows: Rows, objective: Objective, regulariser: ForwardKL | None = None
 ) -> torch.Tensor:
     """Mean objective of each copy of the model, ``(copies,)`` float64, differentiable in ``model.trainable``."""
-    components, densities = model.components(rows.shown if model.local else None)
+    components, densities = model.components(model.shown_by(rows))
     copies, n = model.copies, rows.view.items.n
     plain = all(isinstance(rule, Luce) for rule, _, _ in components) and rows.pairs is not None
     if plain:

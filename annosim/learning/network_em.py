@@ -175,7 +175,7 @@ class _EMRun(Run):
 
     def type_losses(self, rows: Rows) -> tuple[torch.Tensor, torch.Tensor]:
         """Minus each type's log-probability of each annotator's answers ``(types, copies * blocks)``, and penalties."""
-        components, densities = self.model.components(rows.shown if self.model.local else None)
+        components, densities = self.model.components(self.model.shown_by(rows))
         n = rows.view.items.n
         losses = [block_losses(rule, index.reshape(-1), rows, self.objective, n) for rule, index, _ in components]
         penalty = torch.zeros(self.copies, dtype=torch.float64, device=self.device)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch.distributions.transforms import Transform
@@ -16,6 +16,10 @@ from annosim.parameters import transform_of
 from annosim.populations import Annotator, Population
 from annosim.rules.base import Rule
 from annosim.rules.luce import PBDE
+from annosim.utilities import Network
+
+if TYPE_CHECKING:
+    from annosim.learning.batches import Rows
 
 __all__ = ["Batched", "with_cached_references"]
 
@@ -59,9 +63,10 @@ class Batched:
             for leaf in base.leaves()
             if has_own_numbers(leaf.rule)
         }
-        self._index = self._indices
-        if compiled:
-            self._index = torch.compile(self._indices, dynamic=False)
+        with torch.no_grad():
+            counts = [1 if isinstance(leaf, Annotator) else len(leaf.nodes(items)[1]) for leaf in base.leaves()]
+        self._rules = [leaf.rule for leaf, count in zip(base.leaves(), counts, strict=True) for _ in range(count)]
+        self._pass = torch.compile(self._indices) if compiled else self._indices
 
     @property
     def trainable(self) -> list[torch.Tensor]:
@@ -85,65 +90,98 @@ class Batched:
         """Every utility's number for an item depends on that item alone: a batch needs only the items it shows."""
         return all(getattr(getattr(leaf, "utility", None), "local", False) for leaf in self.base.leaves())
 
+    def shown_by(self, rows: Rows) -> torch.Tensor | None:
+        """Ids of the items that a batch needs: ``(m,)`` for all copies, ``(copies, m)`` for each its own, or ``None``
+        for all items."""
+        if not self.local:
+            return None
+        utilities = [getattr(leaf, "utility", None) for leaf in self.base.leaves()]
+        each = self.copies > 1 and all(isinstance(utility, Network) for utility in utilities)
+        shown = rows.shown_each if each else rows.shown
+        return shown if shown.shape[-1] < self.items.n else None
+
     def components(
         self, shown: torch.Tensor | None = None
     ) -> tuple[list[tuple[Rule, torch.Tensor, torch.Tensor]], list[torch.Tensor]]:
         """``(rule, index (copies, n), weight (copies,))`` per component, and each leaf's utility ``(copies, n)``.
 
         Args:
-            shown: ids of the items that matter; the utilities of the others are left at zero.
+            shown: ids of the items that matter, from :meth:`shown_by`; the utilities of the others are left at zero.
         """
-        self._shown = None if shown is None or len(shown) == self.items.n else shown
-        self._subset = None if self._shown is None else self.items.at(self._shown)
         values = self.constrained()
         amp = torch.autocast(self.device.type, self.half) if self.half is not None else contextlib.nullcontext()
         with amp:
-            if self.copies == 1:
-                index, weight, utility = self._index({n: v[0] for n, v in values.items()})
-                index, weight = index[:, None], weight[:, None]
-                utility = None if utility is None else utility[:, None]
-            else:
-                index, weight, utility = torch.vmap(self._index, out_dims=1)(values)
+            index, weight, utility = self._pass(values, shown)
         rules = [self._own_rule(rule, values) for rule in self._rules]
         parts = [(rules[c], _plain(index[c]), weight[c]) for c in range(len(rules))]
-        return parts, [] if utility is None else list(utility)
+        return parts, list(utility)
+
+    def _indices(self, values: dict[str, torch.Tensor], shown: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
+        """Index ``(components, copies, n)``, weight ``(components, copies)`` and utility ``(leaves, copies, n)``."""
+        if self.copies == 1:
+            part = None if shown is None else _Part(self.items.at(shown), shown)
+            return tuple(v[:, None] for v in self._of_one({n: v[0] for n, v in values.items()}, part))
+        if shown is None or shown.ndim == 1:
+            part = None if shown is None else _Part(self.items.at(shown), shown)
+            return torch.vmap(lambda v: self._of_one(v, part), out_dims=1)(values)
+        features = self.items.features[shown.clamp_max(self.items.n - 1)]  # type: ignore[index]
+
+        def one(v: dict[str, torch.Tensor], x: torch.Tensor, ids: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            return self._of_one(v, _Part(_Features(x), ids))
+
+        return torch.vmap(one, out_dims=1)(values, features, shown)
+
+    def _of_one(self, values: dict[str, torch.Tensor], part: _Part | None) -> tuple[torch.Tensor, ...]:
+        return torch.func.functional_call(self.base, values, (lambda population: self._read(population, part),))
+
+    def _read(self, population: Population, part: _Part | None) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        leaves, shares = population.leaves(), population.leaf_weights()
+        index, weight, utility = [], [], []
+        for leaf, share in zip(leaves, shares, strict=True):
+            if isinstance(leaf, Annotator):
+                u = leaf.utility(self.items) if part is None else part.of(leaf.utility, self.items.n)
+                nodes, mass = leaf.rule.index(u, self.items)[None], share[None]
+            else:
+                nodes, mass = leaf.nodes(self.items)
+                u, mass = nodes[0], share * mass
+            index.append(nodes)
+            weight.append(mass)
+            utility.append(u)
+        return torch.cat(index), torch.cat(weight), torch.stack(utility)
 
     def _own_rule(self, rule: Rule, values: dict[str, torch.Tensor]) -> Any:
         """A rule with free numbers that act on the scores: each copy's own."""
         names = self._rule_numbers.get(id(rule))
         return rule if names is None else StackedRule(rule, {own: values[name] for own, name in names.items()})
 
-    def _indices(self, values: dict[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
-        return torch.func.functional_call(self.base, values, (self._read,))
-
-    def _read(self, population: Population) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        leaves, shares = population.leaves(), population.leaf_weights()
-        self._rules: list[Rule] = []
-        index, weight, utility = [], [], []
-        for leaf, share in zip(leaves, shares, strict=True):
-            if isinstance(leaf, Annotator):
-                u = self._utility(leaf.utility)
-                nodes, part = leaf.rule.index(u, self.items)[None], share[None]
-            else:
-                nodes, part = leaf.nodes(self.items)
-                u, part = nodes[0], share * part
-            index.append(nodes)
-            weight.append(part)
-            utility.append(u)
-            self._rules += [leaf.rule] * len(nodes)
-        return torch.cat(index), torch.cat(weight), torch.stack(utility)
-
-    def _utility(self, utility: torch.nn.Module) -> torch.Tensor:
-        if self._shown is None:
-            return utility(self.items)
-        part = utility(self._subset)
-        return torch.zeros(self.items.n, dtype=part.dtype, device=part.device).index_copy(0, self._shown, part)
-
     def populations(self) -> list[Population]:
         """Trained copies of the models that were given, on the CPU."""
         with torch.no_grad():
             values = {n: v.detach().cpu() for n, v in self.constrained().items()}
         return [m.with_parameters({n: v[r] for n, v in values.items()}) for r, m in enumerate(self.originals)]
+
+
+class _Features(NamedTuple):
+    """What a :class:`~annosim.Network` reads of items."""
+
+    features: torch.Tensor
+
+    @property
+    def n(self) -> int:
+        return len(self.features)
+
+
+class _Part(NamedTuple):
+    """Some of the items, and their ids; a pad has an id of n."""
+
+    items: Any
+    ids: torch.Tensor
+
+    def of(self, utility: torch.nn.Module, n: int) -> torch.Tensor:
+        """The utility of these items, ``(n,)``, zero elsewhere."""
+        value = utility(self.items)
+        blank = torch.zeros(n + 1, dtype=value.dtype, device=value.device)
+        return blank.scatter(0, self.ids, value)[:n]
 
 
 def _plain(index: torch.Tensor) -> torch.Tensor:
