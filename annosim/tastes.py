@@ -63,7 +63,7 @@ class RandomTastes(Leaf):
             )
         if points is not None and (isinstance(points, bool) or points < 1):
             raise ArgumentError(f"{type(self).__name__}(points={points!r}): a whole number of at least 1")
-        self.rule, self.dim = rule, int(dim)
+        self.rule, self.dim, self.normals = rule, int(dim), int(dim)
         self.quadrature = quadrature if quadrature != "auto" else ("trapezoid" if dim in _PRODUCT else "sobol")
         self.points = int(points or (_SOBOL if self.quadrature == "sobol" else _PRODUCT.get(dim, 5)))
         self.quadrature_seed = int(quadrature_seed)
@@ -80,8 +80,8 @@ class RandomTastes(Leaf):
         """Nodes ``(Q, dim)`` and weights ``(Q,)`` in standard normal coordinates; ``refine`` for :meth:`accuracy`."""
         if self.quadrature != "sobol":
             rule = hermite if self.quadrature == "hermite" else trapezoid
-            return rule(self.dim, self.points + refine * max(self.points // 2, 1))
-        return sobol(self.dim, self.points, self.quadrature_seed + refine)
+            return rule(self.normals, self.points + refine * max(self.points // 2, 1))
+        return sobol(self.normals, self.points, self.quadrature_seed + refine)
 
     def nodes(self, items: Items) -> tuple[torch.Tensor, torch.Tensor]:
         """Indexed utilities ``(Q, n)`` and probabilities ``(Q,)``; differentiable in the distribution's parameters."""
@@ -151,7 +151,8 @@ class RandomCoefficients(RandomTastes):
         scale: positive standard deviations ``(dim,)`` or one number (zero when ``fixed``: that coefficient is the
             same for all).
         rule: how they answer.
-        distribution: ``"normal"`` or ``"lognormal"``, or one of them per coefficient.
+        distribution: ``"normal"`` or ``"lognormal"``, or one of them per coefficient, or ``"same"`` for a coefficient
+            that is the same for all: ``scale`` and ``lower`` then speak of those that vary, in their order.
         lower: ``(dim (dim - 1) / 2,)`` entries below the diagonal, row by row; none by default (independent).
         signs: ``(dim,)`` of +1 or -1 for log-normal coefficients.
         points, quadrature, quadrature_seed: see :class:`RandomTastes`.
@@ -188,33 +189,38 @@ class RandomCoefficients(RandomTastes):
         if own and scale is not None:
             raise ArgumentError("RandomCoefficients: a torch distribution has its own scale; leave scale out")
         size = _event_size(mean) if own else check_value("RandomCoefficients(mean=)", _bare(mean), "real").numel()
-        super().__init__(rule, size, points, quadrature, quadrature_seed)
+        varying = list(range(size)) if own else _varying(distribution, size)
+        super().__init__(rule, len(varying), points, quadrature, quadrature_seed)
+        self.dim = size
+        self.varying: list[int] = varying
         self.distribution: Any = mean if own else None
         if own:
             return
         if scale is None:
             raise ArgumentError("RandomCoefficients(scale=): give the standard deviations of the coefficients")
         self.declare("mean", mean, free_by_default=True)
-        spread = _like(scale, np.broadcast_to(np.asarray(_bare(scale), dtype=float), (self.dim,)).copy())
+        number = np.asarray(_bare(scale), dtype=float)
+        if number.size != 1 and number.shape != (len(varying),):
+            raise ArgumentError(
+                f"RandomCoefficients(scale=): shape {number.shape}, expected one number or ({len(varying)},), one for "
+                "each coefficient that varies"
+            )
+        spread = _like(scale, np.broadcast_to(number, (len(varying),)).copy())
         self.declare("scale", spread, "nonnegative" if isinstance(scale, fixed) else "positive", free_by_default=True)
         self._set_shape(distribution, signs)
         if lower is None:
             self.lower = None
         else:
             self.declare("lower", lower, free_by_default=True)
-            if self.lower.shape != (self.dim * (self.dim - 1) // 2,):
+            below = len(varying) * (len(varying) - 1) // 2
+            if self.lower.shape != (below,):
                 raise ArgumentError(
-                    f"RandomCoefficients(lower=): shape {tuple(self.lower.shape)}, expected "
-                    f"({self.dim * (self.dim - 1) // 2},), the entries below the diagonal"
+                    f"RandomCoefficients(lower=): shape {tuple(self.lower.shape)}, expected ({below},), the entries "
+                    "below the diagonal"
                 )
 
     def _set_shape(self, distribution: Any, signs: Any) -> None:
-        names = [distribution] * self.dim if isinstance(distribution, str) else list(distribution)
-        if len(names) != self.dim or not set(names) <= {"normal", "lognormal"}:
-            raise ArgumentError(
-                f"RandomCoefficients(distribution={distribution!r}): 'normal' or 'lognormal', or one of them for each "
-                f"of {self.dim} coefficients, or pass a torch distribution as mean"
-            )
+        names = _names(distribution, self.dim)
         self.register_buffer("is_log", torch.tensor([name == "lognormal" for name in names]))
         sign = np.ones(self.dim) if signs is None else np.asarray(signs, dtype=float)
         if sign.shape != (self.dim,) or not (np.abs(sign) == 1).all():
@@ -239,13 +245,25 @@ class RandomCoefficients(RandomTastes):
         scale, lower = _like(covariance, factor.diagonal().clone()), _like(covariance, factor[rows, columns])
         return cls(mean, scale, rule, lower=lower, **settings)
 
+    def standard_nodes(self, refine: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+        """Nodes ``(Q, dim)``, zero where nothing varies, and weights ``(Q,)``."""
+        z, weight = super().standard_nodes(refine)
+        if z.shape[1] == self.dim:
+            return z, weight
+        wide = z.new_zeros(len(z), self.dim)
+        wide[:, self.varying] = z
+        return wide, weight
+
     def factor(self) -> torch.Tensor:
-        """``L (dim, dim)``, differentiable."""
+        """``L (dim, dim)``, differentiable; rows and columns of zeros where a coefficient is the same for all."""
         out = torch.diag_embed(self.scale)
         if self.lower is not None:
-            rows, columns = torch.tril_indices(self.dim, self.dim, -1)
+            rows, columns = torch.tril_indices(len(self.varying), len(self.varying), -1)
             out = out.index_put((rows, columns), self.lower)
-        return out
+        if len(self.varying) == self.dim:
+            return out
+        at = torch.tensor(self.varying, device=out.device)
+        return out.new_zeros(self.dim, self.dim).index_put((at[:, None], at[None, :]), out)
 
     def covariance(self) -> torch.Tensor:
         """``L L'``: of the coefficients, or of their logarithms."""
@@ -383,6 +401,25 @@ def _bare(value: Any) -> Any:
 def _like(marked: Any, value: Any) -> Any:
     """``value`` under the same marker as ``marked``."""
     return type(marked)(value) if isinstance(marked, free | fixed) else value
+
+
+def _names(distribution: Any, size: int) -> list[str]:
+    names = [distribution] * size if isinstance(distribution, str) else list(distribution)
+    if len(names) != size or not set(names) <= {"normal", "lognormal", "same"}:
+        raise ArgumentError(
+            f"RandomCoefficients(distribution={distribution!r}): 'normal', 'lognormal' or 'same' (for all annotators), "
+            f"or one of them for each of {size} coefficients, or pass a torch distribution as mean"
+        )
+    return names
+
+
+def _varying(distribution: Any, size: int) -> list[int]:
+    varying = [i for i, name in enumerate(_names(distribution, size)) if name != "same"]
+    if not varying:
+        raise ArgumentError(
+            "RandomCoefficients(distribution='same'): no coefficient varies; fit an.Annotator(an.Linear(dim), rule)"
+        )
+    return varying
 
 
 def _event_size(distribution: torch.distributions.Distribution) -> int:

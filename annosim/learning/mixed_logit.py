@@ -8,83 +8,34 @@ Newton's method ends at a gradient of rounding size. What is left is the error o
 from __future__ import annotations
 
 import copy
-import warnings
 from typing import Any
 
 import numpy as np
 import torch
 
-from annosim.errors import ArgumentError, NotIdentifiedError
+from annosim.errors import NotIdentifiedError
 from annosim.kernels import learning_simulated as kernels
 from annosim.kernels import threads
+from annosim.learning.generic import starting_points
 from annosim.learning.newton import Optimum, newton
+from annosim.learning.priors import LogPrior
 from annosim.learning.problem import Problem, Solution, is_nll, register
+from annosim.learning.simulated_draws import requested
 from annosim.learning.sufficient import Orders, orders_from_data
 from annosim.populations import Population
-from annosim.random import child_seed
 from annosim.rules.luce import Luce
 from annosim.tastes import RandomCoefficients
 
-__all__ = ["SimulatedPanel", "draws_for", "solve_simulated"]
+__all__ = ["SimulatedPanel", "memory_needed", "solve_simulated"]
 
-DRAWS = 200
 #: draws of the first climb, when there are many more
 FEW = 24
 #: people of the first climbs, when there are many more
 FEW_PEOPLE = 1000
-#: where the draws come from
-SEQUENCES = ("sobol", "halton")
-#: people whose sums are taken together, and numbers drawn together
-RUN, PIECE = 256, 2**20
+#: people whose sums are taken together
+RUN = 256
 #: rows times quadrature nodes beyond which simulation takes over from quadrature with automatic differentiation
 LARGE = 2e6
-
-
-def draws_for(people: int, draws: int, dim: int, seed: int, sequence: str = "sobol") -> np.ndarray:
-    """Standard normals ``(people, dim, draws)``: consecutive runs of one scrambled low-discrepancy sequence.
-
-    Args:
-        people, draws, dim: how many.
-        seed: of the scrambling.
-        sequence: ``"sobol"`` (Owen's scrambling of Sobol's points) or ``"halton"`` (Halton's, digits permuted).
-
-    Raises:
-        ArgumentError: another sequence.
-
-    Example:
-        >>> draws_for(3, 8, 2, 0).shape
-        (3, 2, 8)
-    """
-    from scipy.stats import qmc
-
-    if sequence not in SEQUENCES:
-        raise ArgumentError(f"fit(sequence={sequence!r}): one of {', '.join(SEQUENCES)}")
-    z, points = np.empty((people, dim, draws)), people * draws
-    if not dim:
-        return z
-    generator = np.random.default_rng(child_seed(seed, "simulated likelihood"))
-    source = (
-        qmc.Sobol(dim, scramble=True, rng=generator, bits=30 if points <= 2**30 else 62)
-        if sequence == "sobol"
-        else qmc.Halton(dim, scramble=True, rng=generator)
-    )
-    several = max(PIECE // (dim * draws), 1)
-    for at in range(0, people, several):
-        some = z[at : at + several]
-        with warnings.catch_warnings():  # the run is not cut at a power of two; people get consecutive pieces of it
-            warnings.simplefilter("ignore", UserWarning)
-            uniform = source.random(len(some) * draws)
-        _transform(uniform, some)
-    return z
-
-
-def _transform(uniform: np.ndarray, out: np.ndarray) -> None:
-    """Normal quantiles of uniforms ``(people * R, dim)`` into ``out (people, dim, R)``, on all threads."""
-    workers, draws = threads.count(None), out.shape[2]
-    cuts = [len(out) * i // workers for i in range(workers + 1)]
-    pieces = list(zip(cuts, cuts[1:], strict=False))
-    task = lambda i: kernels.normals(uniform[pieces[i][0] * draws : pieces[i][1] * draws], out[slice(*pieces[i])])  # noqa: E731
-    threads.run(task, range(workers), workers)
 
 
 def memory_needed(people: int, choices: int, others: int, dim: int, random: int, draws: int) -> int:
@@ -112,15 +63,15 @@ class SimulatedPanel:
     Args:
         model: normal random coefficients.
         data: choices.
-        draws: R.
         seed: of the draws.
-        sequence: see :func:`draws_for`.
+        options: ``draws=`` and ``sequence=`` as in ``fit``.
 
     Attributes:
-        z: the draws ``(people, random, R)``; another array of this shape may be put in their place.
+        z: the draws ``(people, random, R)``.
+        words: what they are.
     """
 
-    def __init__(self, model: RandomCoefficients, data: Any, draws: int, seed: int, sequence: str = "sobol"):
+    def __init__(self, model: RandomCoefficients, data: Any, seed: int = 0, **options: Any):
         ids = np.asarray(data.annotator_ids)
         if not (np.diff(ids) >= 0).all():
             data = data.take(np.argsort(ids, kind="stable"))
@@ -136,8 +87,7 @@ class SimulatedPanel:
         self.component, self.column, self.full = _coordinates(model)
         self.free = _free(model)
         self.random = _random(self.column, self.full, self.free)
-        draws = draws if len(self.random) else 1  # all alike: every draw says the same
-        self.z = draws_for(len(self.weight), draws, len(self.random), seed, sequence)
+        self.z, self.words = requested(options, len(self.weight), len(self.random), seed)
         self.kept: dict[str, Any] = {}
 
     @property
@@ -210,15 +160,15 @@ class SimulatedPanel:
 
 def _coordinates(model: RandomCoefficients) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """For mean, scale and lower: the coefficient each number moves, the normal it multiplies (-1: none), its value."""
-    d = model.dim
-    component, column = [*range(d), *range(d)], [-1] * d + [*range(d)]
+    d, varying = model.dim, np.array(model.varying)
+    component, column = [np.arange(d), varying], [np.full(d, -1), varying]
     parts = [model.mean, model.scale]
     if model.lower is not None:
-        rows, columns = np.tril_indices(d, -1)
-        component, column = [*component, *rows], [*column, *columns]
+        rows, columns = np.tril_indices(len(varying), -1)
+        component, column = [*component, varying[rows]], [*column, varying[columns]]
         parts.append(model.lower)
     full = np.concatenate([part.detach().double().numpy().reshape(-1) for part in parts])
-    return np.array(component), np.array(column), full
+    return np.concatenate(component), np.concatenate(column), full
 
 
 def _random(column: np.ndarray, full: np.ndarray, free: np.ndarray) -> np.ndarray:
@@ -234,73 +184,101 @@ def _free(model: RandomCoefficients) -> np.ndarray:
 
 
 def solve_simulated(problem: Problem) -> Solution:
-    """Newton on the simulated likelihood, from the model's own values (and from equal tastes when it fails there)."""
+    """Newton on the simulated likelihood, from the model's own values and from redraws; the best is kept."""
     model: RandomCoefficients = problem.model  # type: ignore[assignment]
-    draws = problem.options.get("draws", DRAWS)
-    if isinstance(draws, bool) or not isinstance(draws, int) or draws < 2:
-        raise ArgumentError(f"fit(draws={draws!r}): a whole number of at least 2, draws for each annotator")
-    sequence = problem.options.get("sequence", SEQUENCES[0])
-    panel = SimulatedPanel(model, problem.data, draws, problem.seed, sequence)
+    panel = SimulatedPanel(model, problem.data, problem.seed, **problem.options)
     _judge(panel)
-    precision = 0.0 if problem.prior is None else problem.prior.precision
-
-    def climb(part: SimulatedPanel, start: np.ndarray, tolerance: float) -> Optimum:
-        def value_gradient(x: np.ndarray) -> tuple[float, np.ndarray]:
-            value, gradient = part.everything(x)
-            return value - 0.5 * precision * float(x @ x), gradient - precision * x
-
-        ridge = precision * np.eye(len(start))
-        limit = min(problem.max_iterations, 200)
-        scale = np.full(len(start), max(float(part.weight @ np.diff(part.first)), 1e-300))
-        information = lambda x: part.information(x) + ridge  # noqa: E731
-        return newton(value_gradient, information, start, scale, None, tolerance, limit, reuse=False)
-
-    found = climb(panel, _approach(panel, climb), problem.tolerance)
-    panel.information(found.point)  # scores and information are those of the optimum
-    value = found.value + 0.5 * precision * float(found.point @ found.point)
+    precision, notes = _precision(problem, panel), [panel.words]
+    limit = min(problem.max_iterations, 200)
+    tries = []
+    for one in starting_points(problem):
+        start = _approach(panel, _coordinates(one)[2], precision, limit)  # type: ignore[arg-type]
+        tries.append(_ascend(panel, start, precision, problem.tolerance, limit))
+    found = max(tries, key=lambda one: one.value)
     full = panel.full.copy()
     full[panel.free] = found.point
-    notes = [
-        f"{draws} scrambled {sequence.capitalize()} draws for each annotator; {panel.memory / 2**20:.0f} MiB of memory",
-        *found.notes,
-    ]
-    full, flipped = _mirrored(full, model.dim)
-    if flipped.any():
+    information = panel.information(found.point) + np.diag(precision[panel.free])
+    scores = panel.kept["scores"]  # at the optimum, as the information is
+    values = [float(one.value + 0.5 * precision[panel.free] @ one.point**2) for one in tries]
+    full, turned = _mirrored(full, panel)
+    if turned.any():
         notes.append("the draws of a coefficient were mirrored, so that its scale is positive")
     if problem.prior is not None:
-        notes.append(f"prior {problem.prior} on all numbers: the estimate is a posterior mode")
-    sign = np.where(flipped[panel.column] & (panel.column >= 0), -1.0, 1.0)[panel.free]
+        prior = LogPrior(problem.prior, model, problem.items)
+        notes.append(f"prior {problem.prior} on {prior}: the estimate is a posterior mode")
+    sign = np.where(turned, -1.0, 1.0)[panel.free]
     people = float(panel.weight.sum())
     return Solution(
-        population=_write(model, full), log_likelihood=value, objective=-found.value / people,
+        population=_write(model, full), log_likelihood=values[tries.index(found)], objective=-found.value / people,
         converged=found.converged, iterations=found.iterations, stopped_by=found.stopped_by,
         gradient_norm=float(np.abs(found.gradient).max(initial=0.0)) / people, condition=found.condition,
-        why="normal coefficients on panels: simulated likelihood with its exact Hessian", notes=notes, starts=[value],
-        trace=np.array(found.trace),
+        why="normal coefficients on panels: simulated likelihood with its exact Hessian",
+        notes=[*notes, *found.notes], starts=values, trace=np.array(found.trace),
         extra={
-            "information": panel.kept["information"] * np.outer(sign, sign),
-            "scores": panel.kept["scores"] * sign, "score_weights": panel.weight, "draws": draws,
-            "sequence": sequence, "memory": panel.memory,
+            "information": information * np.outer(sign, sign), "scores": scores * sign, "score_weights": panel.weight,
+            "draws": panel.z.shape[2], "memory": panel.memory,
         },
     )  # fmt: skip
 
 
-def _approach(panel: SimulatedPanel, climb: Any) -> np.ndarray:
-    """A starting point near the optimum, from some people: means first, then everything, on a few draws, then on all.
+def _precision(problem: Problem, panel: SimulatedPanel) -> np.ndarray:
+    """What the prior adds to the information of each number, ``(all numbers,)``; zeros without a prior."""
+    precision = np.zeros(len(panel.full))
+    if problem.prior is None:
+        return precision
+    reached = LogPrior(problem.prior, problem.model, problem.items).numbers
+    names = [name.split("[")[0] for name in problem.model.parameter_names()]
+    precision[panel.free] = np.where(np.isin(names, reached), problem.prior.precision, 0.0)
+    return precision
+
+
+def _climb(
+    part: SimulatedPanel, start: np.ndarray, precision: np.ndarray, tolerance: float, limit: int, share: float = 1.0
+) -> Optimum:
+    """Newton from ``start``; ``share`` of the people is in this part, and of the prior."""
+    ridge = share * precision[part.free]
+
+    def value_gradient(x: np.ndarray) -> tuple[float, np.ndarray]:
+        value, gradient = part.everything(x)
+        return value - 0.5 * float(ridge @ x**2), gradient - ridge * x
+
+    scale = np.full(len(start), max(float(part.weight @ np.diff(part.first)), 1e-300))
+    information = lambda x: part.information(x) + np.diag(ridge)  # noqa: E731
+    return newton(value_gradient, information, start, scale, None, tolerance, limit, reuse=False)
+
+
+def _ascend(
+    panel: SimulatedPanel, start: np.ndarray, precision: np.ndarray, tolerance: float, limit: int
+) -> Optimum:  # fmt: skip
+    """To an optimum; where a scale ended below zero, from its mirror image too: the draws are not symmetric."""
+    found = _climb(panel, start, precision, tolerance, limit)
+    full = panel.full.copy()
+    full[panel.free] = found.point
+    full, turned = _mirrored(full, panel)
+    if not turned.any():
+        return found
+    other = _climb(panel, full[panel.free], precision, tolerance, limit)
+    return other if other.value > found.value else found
+
+
+def _approach(panel: SimulatedPanel, full: np.ndarray, precision: np.ndarray, limit: int) -> np.ndarray:
+    """A starting point near the optimum: means first, then everything, on a few draws of some people, then on all.
 
     A tenth of the people err by three of all people's standard errors, whereas a few draws of all of them err by more.
     """
     people, _, draws = panel.z.shape
-    full, free = panel.full.copy(), panel.free
+    full, free = full.copy(), panel.free
     every = max(people // max(FEW_PEOPLE, 50 * len(free)), 1)
-    stages = [FEW] if draws > 4 * FEW or every > 1 else []
     means = free[panel.column[free] < 0]
-    for count in [*stages, *([draws] if every > 1 else [])]:
-        part = panel.some(every, count)
-        for moved in [means, free] if count == FEW else [free]:
-            if len(moved):
-                full[moved] = climb(part.only(moved, full), full[moved], 1e-4).point
-        full, _ = _mirrored(full, panel.dim)
+    few = panel.some(every, FEW)
+    stages = [(few, means), (few, free)]
+    if every > 1 and draws > FEW:
+        stages.append((panel.some(every), free))
+    for part, moved in stages:
+        if len(moved):
+            one = part.only(moved, full)
+            full[moved] = _climb(one, full[moved], precision, 1e-4, limit, len(one.weight) / people).point
+        full, _ = _mirrored(full, panel)
     return full[free]
 
 
@@ -313,20 +291,21 @@ def _judge(panel: SimulatedPanel) -> None:
         )
 
 
-def _mirrored(full: np.ndarray, d: int) -> tuple[np.ndarray, np.ndarray]:
-    """Columns of the factor with a negative diagonal change sign (their draws are as good with the other sign)."""
-    full = full.copy()
-    flipped = full[d : 2 * d] < 0
-    full[d : 2 * d] = np.abs(full[d : 2 * d])
-    if len(full) > 2 * d:
-        _, columns = np.tril_indices(d, -1)
-        full[2 * d :] *= np.where(flipped[columns], -1.0, 1.0)
-    return full, flipped
+def _mirrored(full: np.ndarray, panel: SimulatedPanel) -> tuple[np.ndarray, np.ndarray]:
+    """Columns of the factor with a negative diagonal change sign (their draws are as good with the other sign).
+
+    Returns:
+        All numbers, and which of them changed sign.
+    """
+    diagonal = panel.component == panel.column
+    negative = panel.column[diagonal & (full < 0)]
+    turned = np.isin(panel.column, negative) & (panel.column >= 0)
+    return np.where(turned, -full, full), turned
 
 
 def _write(model: RandomCoefficients, full: np.ndarray) -> Population:
-    d = model.dim
-    parts = {"mean": full[:d], "scale": np.maximum(full[d : 2 * d], 1e-12), "lower": full[2 * d :]}
+    d, cut = model.dim, model.dim + len(model.varying)
+    parts = {"mean": full[:d], "scale": np.maximum(full[d:cut], 1e-12), "lower": full[cut:]}
     free = dict(model.named_parameters())
     return model.with_parameters(
         {k: torch.as_tensor(v) for k, v in parts.items() if k in free and free[k].requires_grad}
@@ -349,7 +328,7 @@ def _large(problem: Problem) -> bool:
     if not _applies(problem):
         return False
     nodes = problem.model.standard_nodes()[1].numel()  # type: ignore[operator]
-    return problem.data.rows * nodes > LARGE or "draws" in problem.options
+    return problem.data.rows * nodes > LARGE or bool({"draws", "sequence"} & set(problem.options))
 
 
 register("simulated", _large, solve_simulated, order=30)

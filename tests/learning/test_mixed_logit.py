@@ -5,10 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from numba import njit
+from scipy import optimize
+from scipy.special import logsumexp, ndtr
 
 import annosim as an
+from annosim.kernels import threads
+from annosim.kernels.arithmetic import exponential
 from annosim.learning.likelihood import log_likelihood
-from annosim.learning.mixed_logit import SimulatedPanel, draws_for
+from annosim.learning.mixed_logit import SimulatedPanel
+from annosim.learning.simulated_draws import draws_for
 
 ITEMS = an.Items.normal(12, 2, seed=0)
 TRUTH = an.RandomCoefficients.correlated([1.0, -0.5], [[1.0, 0.4], [0.4, 0.5]], an.Luce())
@@ -19,7 +25,7 @@ def panel_data(people=200, size=3, seed=0):
 
 
 def test_gradient_and_information_against_differences():
-    panel = SimulatedPanel(TRUTH, panel_data(40), 32, 0)
+    panel = SimulatedPanel(TRUTH, panel_data(40), draws=32)
     x, h = panel.full[panel.free] + 0.05, 1e-5
     value, gradient = panel.everything(x)
     information = panel.information(x).copy()
@@ -37,7 +43,7 @@ def test_padded_menus_count_as_smaller_ones():
     padded = an.PreferenceData(
         ITEMS, np.concatenate([data.menu, np.full((data.rows, 1), -1)], 1), data.answer, annotator=data.annotator
     )
-    one, two = (SimulatedPanel(TRUTH, d, 16, 0) for d in (data, padded))
+    one, two = (SimulatedPanel(TRUTH, d, draws=16) for d in (data, padded))
     x = one.full[one.free]
     assert abs(one.everything(x)[0] - two.everything(x)[0]) < 1e-9
     assert np.abs(one.information(x) - two.information(x)).max() < 1e-8
@@ -58,6 +64,19 @@ def test_many_draws_come_near_the_quadrature():
     assert abs(float(ratio) - 1) < 0.05
 
 
+def test_a_prior_means_the_same_as_to_the_quadrature():
+    items = an.Items.normal(8, 1, seed=1)
+    truth = an.RandomCoefficients([1.0], [1.0], an.Luce())
+    data = an.simulate(truth, an.Design(items, annotators=60, questions=5), seed=0)
+    exact = an.fit(truth, data, solver="autograd", prior=an.Gaussian(0.2))
+    simulated = an.fit(truth, data, draws=2048, prior=an.Gaussian(0.2), starts=2)
+    assert len(simulated.starts) == 2 and "posterior mode" in simulated.notes[1]
+    assert torch.allclose(exact.population.vector(), simulated.population.vector(), atol=0.02)
+    assert torch.allclose(exact.covariance(), simulated.covariance(), rtol=0.02)
+    with pytest.raises(an.AnnosimError, match="acts on nothing"):
+        an.fit(truth, data, draws=64, prior=an.Dirichlet(1.0))
+
+
 def test_correlated_coefficients_are_recovered_within_their_errors():
     """2000 people: each of five numbers within five cluster standard errors plus 0.05 for the simulation's error."""
     fit = an.fit(TRUTH.like(seed=3), panel_data(2000), draws=128)
@@ -69,14 +88,183 @@ def test_correlated_coefficients_are_recovered_within_their_errors():
     assert bool((means < 5 * error[:2] + 0.05).all())
 
 
-def test_draws_belong_to_a_person_and_a_seed():
-    assert np.array_equal(draws_for(4, 8, 2, 1), draws_for(4, 8, 2, 1))
-    assert not np.array_equal(draws_for(4, 8, 2, 1), draws_for(4, 8, 2, 2))
+@pytest.mark.parametrize("sequence", ["sobol", "halton"])
+def test_draws_belong_to_a_person_and_a_seed(sequence):
+    one = draws_for(4, 8, 2, 1, sequence)
+    assert np.array_equal(one, draws_for(4, 8, 2, 1, sequence))
+    assert not np.array_equal(one, draws_for(4, 8, 2, 2, sequence))
+    assert np.array_equal(draws_for(6, 8, 2, 1, sequence)[:4], one)  # more people: the first keep theirs
+
+
+@pytest.mark.parametrize("sequence", ["sobol", "halton"])
+def test_draws_are_even_normals(sequence):
+    """4096 points fill the quantiles of each coordinate to a few points: independent draws are off by some 64."""
+    z = draws_for(16, 256, 3, 0, sequence).transpose(1, 0, 2).reshape(3, -1)
+    rank = ndtr(np.sort(z, 1)) * z.shape[1] - np.arange(z.shape[1])
+    assert np.abs(rank).max() < 6
+    assert np.abs(z @ z.T / z.shape[1] - np.eye(3)).max() < 0.02
+
+
+def test_exponential_is_exact_to_the_last_place():
+    x = np.r_[np.linspace(-708, 708.9, 100_003), np.linspace(-1e-3, 1e-3, 1001), -800.0, -np.inf]
+    out = np.array([_exponential(v) for v in x])
+    assert np.abs(out[:-2] / np.exp(x[:-2]) - 1).max() < 3e-16
+    assert (out[-2:] < 1e-307).all() and np.isnan(_exponential(np.nan))
+
+
+@njit
+def _exponential(x):
+    return exponential(x)
+
+
+def _reference(panel, x):
+    """The simulated log-likelihood written with logsumexp, of any size of odds."""
+    full = panel.full.copy()
+    full[panel.free] = x
+    mean, factor = panel.coefficients(full)
+    total = 0.0
+    for b in range(len(panel.weight)):
+        beta = factor[:, panel.random] @ panel.z[b] + mean[:, None]
+        log_p = np.zeros(beta.shape[1])
+        for t in range(panel.first[b], panel.first[b + 1]):
+            odds = panel.difference[t, : panel.size[t]] @ beta
+            log_p -= logsumexp(np.vstack([np.zeros(beta.shape[1]), odds]), 0)
+        total += panel.weight[b] * (logsumexp(log_p) - np.log(len(log_p)))
+    return total
+
+
+@pytest.mark.parametrize("size", [2, 3, 4])
+@pytest.mark.parametrize("strength", [1.0, 30.0, 2000.0])
+def test_value_where_odds_overflow(strength, size):
+    """No odds are capped: coefficients of thousands have the value that logsumexp gives them."""
+    panel = SimulatedPanel(TRUTH, panel_data(20, size), draws=19)
+    x = panel.full[panel.free] * strength
+    assert abs(panel.everything(x)[0] / _reference(panel, x) - 1) < 1e-12
+    assert np.isnan(panel.everything(np.full(5, 1e13))[0]) and np.isnan(panel.everything(np.full(5, np.nan))[0])
+
+
+def test_long_panels_do_not_underflow():
+    """400 choices of one person, each improbable: likelihoods of e^-1000 are ordinary numbers here."""
+    items = an.Items.normal(6, 2, seed=0)
+    data = an.simulate(TRUTH, an.Design(items, menu_size=3, annotators=3, questions=400), seed=1)
+    panel = SimulatedPanel(TRUTH, data, draws=32)
+    for strength in (1.0, -4.0, -50.0):
+        x = panel.full[panel.free] * strength
+        assert abs(panel.everything(x)[0] / _reference(panel, x) - 1) < 1e-12
+
+
+def test_threads_change_no_bit(monkeypatch):
+    panel = SimulatedPanel(TRUTH, panel_data(600), draws=16)
+    x = panel.full[panel.free]
+    monkeypatch.setattr(threads, "count", lambda wanted=None: 1)
+    value, gradient = panel.everything(x)
+    monkeypatch.setattr(threads, "count", lambda wanted=None: 3)
+    again, slope = panel.everything(x)
+    assert value == again and np.array_equal(gradient, slope)
+
+
+def test_no_start_changes_the_optimum():
+    """Same draws, same optimum to 1e-8, from the model's values, from elsewhere, and without the first climbs."""
+    data = panel_data(300)
+    starts = [TRUTH, TRUTH.like(seed=3), an.RandomCoefficients([0.0, 0.0], 0.5, an.Luce(), lower=[0.0])]
+    fits = [an.fit(start, data, draws=100) for start in starts]
+    panel = SimulatedPanel(TRUTH, data, draws=100)
+    for fit in fits:
+        assert fit.converged and torch.allclose(fit.population.vector(), fits[0].population.vector(), atol=1e-8)
+        assert np.abs(panel.everything(fit.population.vector().numpy())[1]).max() < 1e-8
+    best = optimize.minimize(
+        lambda x: tuple(-part for part in panel.everything(x)), panel.full[panel.free], jac=True, method="BFGS",
+        options={"gtol": 1e-6},
+    )  # fmt: skip
+    assert np.abs(best.x - fits[0].population.vector().numpy()).max() < 1e-6
+
+
+def test_a_coefficient_that_is_the_same_for_all():
+    """Its scale is no parameter; one normal is drawn for the other, and quadrature in one dimension agrees."""
+    truth = an.RandomCoefficients([1.0, -0.5], [0.8], an.Luce(), distribution=["normal", "same"])
+    data = an.simulate(truth, an.Design(ITEMS, menu_size=3, annotators=150, questions=5), seed=0)
+    fit = an.fit(truth, data, draws=2048)
+    exact = an.fit(truth, data, solver="autograd")
+    assert fit.population.parameter_names() == ["mean[0]", "mean[1]", "scale[0]"]
+    assert SimulatedPanel(truth, data, draws=8).z.shape == (150, 1, 8)
+    assert fit.converged and abs(fit.log_likelihood - exact.log_likelihood) < 0.05
+    assert torch.allclose(fit.population.vector(), exact.population.vector(), atol=0.05)
+    assert float(truth.covariance().detach()[1].abs().max()) == 0.0
+    assert torch.allclose(fit.covariance(), exact.covariance(), rtol=0.05, atol=1e-4)
+
+
+def test_correlated_among_those_that_vary():
+    model = an.RandomCoefficients(
+        np.zeros(3), [0.5, 0.5], an.Luce(), lower=[0.1], distribution=["normal", "same", "normal"]
+    )
+    items = an.Items.normal(12, 3, seed=0)
+    data = an.simulate(model, an.Design(items, menu_size=3, annotators=200, questions=6), seed=0)
+    panel = SimulatedPanel(model, data, draws=32)
+    x, h = panel.full[panel.free] + 0.1, 1e-5
+    _, gradient = panel.everything(x)
+    for j, e in enumerate(np.eye(len(x)) * h):
+        slope = (panel.everything(x + e)[0] - panel.everything(x - e)[0]) / (2 * h)
+        assert abs(slope - gradient[j]) < 1e-4
+    fit = an.fit(model, data, draws=64, sequence="halton")
+    assert fit.converged and fit.population.covariance()[1].abs().max() == 0.0 and "Halton" in fit.notes[0]
+
+
+def test_no_covariance_is_a_conditional_logit():
+    """Scale fixed at zero: the coefficients, log-likelihood and errors of statsmodels' ConditionalLogit."""
+    model = pytest.importorskip("statsmodels.discrete.conditional_models")
+    data = panel_data(100)
+    ours = an.fit(an.RandomCoefficients([0.0, 0.0], an.fixed(0.0), an.Luce()), data, draws=8)
+    x = data.items.features.numpy()[data.menu].reshape(-1, 2)
+    y = (np.arange(3) == data.answer[:, None]).astype(int).ravel()
+    theirs = model.ConditionalLogit(y, x, groups=np.repeat(np.arange(data.rows), 3)).fit(disp=0, method="newton")
+    assert abs(ours.log_likelihood / theirs.llf - 1) < 1e-10
+    assert np.abs(ours.population.mean.detach().numpy() - theirs.params).max() < 1e-6
+    assert np.abs(ours.standard_errors()["mean"].numpy() / theirs.bse - 1).max() < 1e-4
+
+
+def test_xlogit_on_its_own_draws():
+    """xlogit's Halton draws handed to us: at its estimate the log-likelihoods agree to 1e-9; ours ends no lower."""
+    xlogit = pytest.importorskip("xlogit")
+    data = panel_data(120)
+    names, rows = ["a", "b"], data.rows
+    x = data.items.features.numpy()[data.menu].reshape(-1, 2)
+    theirs = xlogit.MixedLogit()
+    theirs.fit(
+        X=x, y=(np.arange(3) == data.answer[:, None]).astype(int).ravel(), varnames=names,
+        alts=np.tile(np.arange(3), rows), ids=np.repeat(np.arange(rows), 3), panels=np.repeat(data.annotator_ids, 3),
+        randvars=dict.fromkeys(names, "n"), n_draws=64, verbose=0,
+    )  # fmt: skip
+    z = theirs._generate_draws(120, 64)
+    model = an.RandomCoefficients([0.0, 0.0], [0.5, 0.5], an.Luce())
+    panel = SimulatedPanel(model, data, draws=z)
+    value, gradient = panel.everything(theirs.coeff_)
+    assert abs(value / theirs.loglikelihood - 1) < 1e-9
+    assert np.abs(gradient - theirs.grad_n.sum(0)).max() < 1e-6
+    ours = an.fit(model, data, draws=z)
+    assert ours.log_likelihood > theirs.loglikelihood - 1e-9
+    assert ours.gradient_norm <= np.abs(theirs.grad_n.sum(0)).max() / 120
+    if (theirs.coeff_[2:] > 0).all():  # else it came to the mirror image of another optimum
+        assert np.abs(ours.population.vector().numpy() - theirs.coeff_).max() < 1e-3
+
+
+def test_memory_is_stated():
+    fit = an.fit(TRUTH, panel_data(100), draws=64)
+    panel = SimulatedPanel(TRUTH, panel_data(100), draws=64)
+    held = sum(a.nbytes for a in (panel.z, panel.difference, panel.size, panel.weight, panel.first))
+    assert fit.memory == panel.memory >= held
 
 
 def test_bad_requests():
     with pytest.raises(an.AnnosimError, match="draws=1"):
         an.fit(TRUTH, panel_data(10), draws=1)
+    with pytest.raises(an.AnnosimError, match="sequence='faure'"):
+        an.fit(TRUTH, panel_data(10), sequence="faure")
+    with pytest.raises(an.AnnosimError, match=r"shape \(3, 2, 8\)"):
+        an.fit(TRUTH, panel_data(10), draws=np.zeros((3, 2, 8)))
+    with pytest.raises(an.AnnosimError, match="no coefficient varies"):
+        an.RandomCoefficients([1.0], 1.0, an.Luce(), distribution="same")
+    with pytest.raises(an.AnnosimError, match="each coefficient that varies"):
+        an.RandomCoefficients([1.0, 1.0], [1.0, 1.0], an.Luce(), distribution=["normal", "same"])
     flat = an.Items(features=np.c_[np.arange(12.0), np.ones(12)])
     with pytest.raises(an.NotIdentifiedError, match="never varies"):
         an.fit(TRUTH, panel_data(10).with_(items=flat), draws=8)

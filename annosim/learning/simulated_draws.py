@@ -1,0 +1,97 @@
+"""Draws of a simulated likelihood: low-discrepancy sequences, scrambled, each person's own consecutive run of them."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from annosim.errors import ArgumentError
+from annosim.kernels import learning_simulated as kernels
+from annosim.kernels import threads
+from annosim.random import child_seed
+
+__all__ = ["DRAWS", "SEQUENCES", "draws_for", "requested"]
+
+#: draws for each person, by default
+DRAWS = 200
+#: where the draws come from
+SEQUENCES = ("sobol", "halton")
+#: numbers drawn together
+PIECE = 2**20
+
+
+def requested(options: dict[str, Any], people: int, dim: int, seed: int) -> tuple[np.ndarray, str]:
+    """Standard normals ``(people, dim, R)`` that ``fit(draws=, sequence=)`` asks for, and what they are, in words.
+
+    ``draws=`` is R, or the normals themselves. Where nothing is random (``dim`` 0) one empty draw says all.
+
+    Raises:
+        ArgumentError: fewer than two draws, another shape, numbers that are not finite, an unknown sequence.
+
+    Example:
+        >>> requested({"draws": 16, "sequence": "halton"}, 3, 2, 0)[1]
+        '16 scrambled Halton draws for each annotator'
+    """
+    draws, sequence = options.get("draws", DRAWS), options.get("sequence", SEQUENCES[0])
+    if isinstance(draws, np.ndarray):
+        if draws.ndim != 3 or draws.shape[:2] != (people, dim) or draws.shape[2] < 2 or not np.isfinite(draws).all():
+            raise ArgumentError(
+                f"fit(draws=): an array of shape {draws.shape}; give finite standard normals of shape "
+                f"({people}, {dim}, R): annotators in order of their number, coefficients that vary, at least 2 draws"
+            )
+        return np.ascontiguousarray(draws, dtype=np.float64), f"{draws.shape[2]} given draws for each annotator"
+    if isinstance(draws, bool) or not isinstance(draws, int | np.integer) or draws < 2:
+        raise ArgumentError(
+            f"fit(draws={draws!r}): a whole number of at least 2, draws for each annotator, or the draws themselves"
+        )
+    z = draws_for(people, int(draws) if dim else 1, dim, seed, sequence)
+    return z, f"{draws} scrambled {sequence.capitalize()} draws for each annotator"
+
+
+def draws_for(people: int, draws: int, dim: int, seed: int, sequence: str = "sobol") -> np.ndarray:
+    """Standard normals ``(people, dim, draws)``: consecutive runs of one scrambled low-discrepancy sequence.
+
+    Args:
+        people, draws, dim: how many.
+        seed: of the scrambling.
+        sequence: ``"sobol"`` (Owen's scrambling of Sobol's points) or ``"halton"`` (Halton's, digits permuted).
+
+    Raises:
+        ArgumentError: another sequence.
+
+    Example:
+        >>> draws_for(3, 8, 2, 0).shape
+        (3, 2, 8)
+    """
+    from scipy.stats import qmc
+
+    if sequence not in SEQUENCES:
+        raise ArgumentError(f"fit(sequence={sequence!r}): one of {', '.join(SEQUENCES)}")
+    z, points = np.empty((people, dim, draws)), people * draws
+    if not dim:
+        return z
+    generator = np.random.default_rng(child_seed(seed, "simulated likelihood"))
+    source = (
+        qmc.Sobol(dim, scramble=True, rng=generator, bits=30 if points <= 2**30 else 62)
+        if sequence == "sobol"
+        else qmc.Halton(dim, scramble=True, rng=generator)
+    )
+    several = max(PIECE // (dim * draws), 1)
+    for at in range(0, people, several):
+        some = z[at : at + several]
+        with warnings.catch_warnings():  # the run is not cut at a power of two; people get consecutive pieces of it
+            warnings.simplefilter("ignore", UserWarning)
+            uniform = source.random(len(some) * draws)
+        _transform(uniform, some)
+    return z
+
+
+def _transform(uniform: np.ndarray, out: np.ndarray) -> None:
+    """Normal quantiles of uniforms ``(people * R, dim)`` into ``out (people, dim, R)``, on all threads."""
+    workers, draws = threads.count(None), out.shape[2]
+    cuts = [len(out) * i // workers for i in range(workers + 1)]
+    pieces = list(zip(cuts, cuts[1:], strict=False))
+    task = lambda i: kernels.normals(uniform[pieces[i][0] * draws : pieces[i][1] * draws], out[slice(*pieces[i])])  # noqa: E731
+    threads.run(task, range(workers), workers)
