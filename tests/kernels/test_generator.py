@@ -109,6 +109,32 @@ def test_pairs_too_close_for_float32_are_looked_at_in_float64(types, centre):
     assert np.array_equal(out, w >= threshold)
 
 
+def test_the_worst_roundings_of_float32_are_looked_at_again():
+    """One pair of each block is sought among 1000 for which float32 settles wrongly, as far from zero as it can."""
+    blocks, tries, f = 200, 1000, np.float32
+    w = words(9, "answer", np.arange(BLOCK * blocks), 0).astype(np.uint32)
+    row = BLOCK * np.arange(blocks) + w.reshape(blocks, BLOCK).argmax(1)  # large words are rounded most
+    rng = np.random.default_rng(0)
+    a = np.exp(rng.uniform(-1, 1, (blocks, tries)))
+    away = rng.integers(2, 700, a.shape) * rng.choice([-1, 1], a.shape) + 0.5
+    threshold = np.clip(w[row][:, None] + away, 2.5, LAST - 2.5)
+    b = a * (2.0**32 / threshold - 1)
+    total = f(a) + f(b)
+    gap = f(w[row][:, None]) * total - f(a) * f(2.0**32)
+    wrong = (gap >= 0) != (w[row][:, None] >= threshold)
+    far = np.where(wrong, np.abs(gap) / total, 0).argmax(1)[:, None]
+    a, b, threshold = (np.take_along_axis(x, far, 1)[:, 0] for x in (a, b, threshold))
+    assert (np.take_along_axis(np.where(wrong, np.abs(gap) / total, 0), far, 1) > 300).sum() > blocks / 4
+    odds = np.r_[1.0, 1.0, np.stack([a, b], 1).ravel()][None]
+    menu = np.tile(np.array([0, 1], np.int32), (len(w), 1))
+    menu[row] = 2 + np.arange(2 * blocks).reshape(-1, 2)
+    bias, out = np.ones((1, 2)), np.empty(len(w), np.int8)
+    luce_pairs(menu, np.empty(0, np.int8), odds, bias, *float32_odds(odds, bias), out, 0, np.uint64(9), 0)
+    expected = w.astype(float) >= 2.0**31
+    expected[row] = w[row] >= threshold
+    assert np.array_equal(out, expected)
+
+
 def test_guided_inversion_is_the_binary_search():
     rng = np.random.default_rng(0)
     for n in (1, 2, 3, 1000):

@@ -84,6 +84,29 @@ def test_pairs_with_ties(rule, feedback):
     assert_equal(an.Mixture([one(rule), one(type(rule)() if rule.__class__ is not PositionBias else rule)]), design)
 
 
+BIASED = {
+    "luce": (lambda shift: one(PositionBias(an.Luce(), shift)), ("choice", "ranking")),
+    "by type": (lambda shift: two(PositionBias(an.Luce(), shift), PositionBias(an.Luce(), shift[::-1])), ("choice",)),
+    "ties": (lambda shift: one(PositionBias(Davidson(0.7), shift)), ("choice",)),
+    "coefficients": (
+        lambda shift: RandomCoefficients(
+            [1.0, 0.0, 2.0], 0.5, PositionBias(an.PBDE(f=np.linspace(0.5, 1, 30), g=np.linspace(-2, 2, 30)), shift)
+        ),
+        ("choice", "ranking"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BIASED)
+def test_a_shift_for_every_position(name):
+    """Every place has its own bias, in every kernel; coefficients meet slopes and offsets of their own for every item."""
+    make, kinds = BIASED[name]
+    for feedback in kinds:
+        for shift in ([0.3, -1.2],) if name == "ties" else ([0.3, -1.2], [0.3, -1.2, 0.8]):
+            design = an.Design(ITEMS, menu_size=len(shift), feedback=feedback, annotators=1000)
+            assert_equal(make(shift), design, seed=8)
+
+
 @pytest.mark.parametrize("how", ["uniform", "first", "flip"])
 def test_lapses(how):
     for feedback in ("choice", "ranking"):
