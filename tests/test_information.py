@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import annosim as an
+from annosim.errors import ArgumentError, TooLargeError
 from annosim.identify.coordinates import knowable
 from annosim.identify.local import local_rank, saturation
 from annosim.information import fisher_information, law_jacobian, prepare
@@ -78,6 +79,46 @@ def test_simulated_information_is_unbiased(design):
     assert bool(((drawn.matrix - exact.matrix).abs() <= 7 * drawn.standard_error + 1e-12).all())
 
 
+SEQUENCES = [
+    an.Design(ITEMS, questions=2),
+    an.Design(ITEMS, menus=[[0, 1], [1, 2], [2, 3]], questions="all"),
+    an.Design(ITEMS, annotators=4, questions=2, loads=[1, 2, 2, 2]),
+]
+
+
+@pytest.mark.parametrize("design", SEQUENCES, ids=range(len(SEQUENCES)))
+@pytest.mark.parametrize("habit", [lambda: an.Carryover(an.Luce(), an.free(0.5)), lambda: an.Fatigue(an.Luce(), 0.3)])
+def test_rules_with_memory_are_simulated_without_bias(habit, design):
+    """64 entries, two-sided normal at 7 standard errors: false alarm below 1e-9."""
+    population = two(habit)
+    exact = fisher_information(population, design, method="exact")
+    drawn = fisher_information(population, design, method="simulate", draws=10_000, seed=1)
+    assert exact.exact and not drawn.exact
+    assert bool(((drawn.matrix - exact.matrix).abs() <= 7 * drawn.standard_error + 1e-12).all())
+
+
+def test_a_rule_with_memory_needs_no_list_of_its_blocks():
+    """435 menus and four questions are 3.6e10 blocks: the information is simulated from the design, and says so."""
+    design = an.Design(an.Items.normal(30, 2, seed=0), questions=4)
+    people = two(lambda: an.Carryover(an.Luce(), 0.5))
+    found = fisher_information(people, design, draws=500)
+    assert not found.exact and "unbiased" in repr(found)
+    with pytest.raises(TooLargeError, match="simulate"):
+        fisher_information(people, design, method="exact")
+
+
+@pytest.mark.parametrize("call", [
+    lambda p: fisher_information(p, 3),
+    lambda p: fisher_information(p, DESIGNS[0], method="guess"),
+    lambda p: fisher_information(p, DESIGNS[0], draws=0),
+    lambda p: an.law_distance(p, 3, DESIGNS[0]),
+])  # fmt: skip
+def test_bad_input_is_one_line(call):
+    with pytest.raises(ArgumentError) as error:
+        call(two())
+    assert "\n" not in str(error.value)
+
+
 def test_information_of_unequal_loads_is_the_mean():
     population = two()
     base = an.Design(ITEMS, annotators=4)
@@ -115,10 +156,10 @@ def test_rank_does_not_grow_beyond_the_stated_number_of_questions():
 
 
 def test_a_sampled_frame_gives_a_lower_bound_and_says_so():
-    items = an.Items.normal(40, 2, seed=0)
+    items = an.Items.normal(16, 2, seed=0)
     population = an.Mixture([an.Annotator(an.Linear(b), an.Luce()) for b in ([1.0, 0.2], [-0.5, 0.8])])
-    design = an.Design(items, menu_size=4)
-    full, part = prepare(population, design), prepare(population, design, limit=1e5)
+    design = an.Design(items, menu_size=3)
+    full, part = prepare(population, design), prepare(population, design, limit=2e4)
     assert full.exact and not part.exact and "sample" in part.note
     know = knowable(population, design)
     assert local_rank(population, part, know).rank <= local_rank(population, full, know).rank == 5

@@ -89,6 +89,7 @@ def heterogeneity_test(
         >>> heterogeneity_test(an.Annotator(an.Linear(2), an.Luce()), data, replicates=39).p_value
         0.025
     """
+    _check("heterogeneity_test", data, replicates=replicates, types=types, starts=starts)
     if method not in ("score", "likelihood_ratio"):
         raise ArgumentError(f"heterogeneity_test(method={method!r}): score or likelihood_ratio")
     if method == "score" and np.bincount(np.asarray(data.annotator_ids)).max() < 2:
@@ -122,6 +123,15 @@ def heterogeneity_test(
     }
     name = f"one type against {types}" if method == "likelihood_ratio" else "independence within annotators"
     return TestResult(name, float(observed), p, draws, evidence, settings=settings)
+
+
+def _check(where: str, data: Any, **counts: Any) -> None:
+    """Raise unless these are data, and whole numbers of at least 1."""
+    if not isinstance(data, PreferenceData):
+        raise ArgumentError(f"{where}(data={data!r}): give an.PreferenceData, as an.simulate or an.read_csv return it")
+    for name, value in counts.items():
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+            raise ArgumentError(f"{where}({name}={value!r}): a whole number of at least 1")
 
 
 def _quiet_fit(model: Population, data: PreferenceData, **more: Any) -> Any:
@@ -168,9 +178,11 @@ def goodness_of_fit(
     """Does the model fit the counts? Pearson's statistic over (question, answer), by a parametric bootstrap with
     refits.
 
-    Questions are menus as sets of items; answers are counted in item order. Counts see only the margins of single
-    answers:
-    see :func:`heterogeneity_test` for what goes on within annotators.
+    Questions are menus as they were displayed, so that an effect of the position is seen, too. Counts see only the
+    margins of single answers: see :func:`heterogeneity_test` for what goes on within annotators.
+
+    Raises:
+        ArgumentError: not data, or no simulations.
 
     Example:
         >>> import annosim as an
@@ -179,6 +191,7 @@ def goodness_of_fit(
         >>> goodness_of_fit(people, data, replicates=39).p_value > .05
         True
     """
+    _check("goodness_of_fit", data, replicates=replicates, starts=starts)
     fitted = fit(model, data, starts=starts, seed=seed, prior=prior)
     observed = _pearson(fitted.population, data)
     draws = []
@@ -195,8 +208,8 @@ def goodness_of_fit(
 
 
 def _questions(data: PreferenceData) -> np.ndarray:
-    """Number of each row's menu, as a set of items."""
-    return np.unique(np.sort(np.asarray(data.menu), axis=1), axis=0, return_inverse=True)[1].reshape(-1)
+    """Number of each row's menu, as displayed."""
+    return np.unique(np.asarray(data.menu), axis=0, return_inverse=True)[1].reshape(-1)
 
 
 def _pearson(population: Population, data: PreferenceData) -> float:
@@ -247,6 +260,7 @@ def consistency_test(data: PreferenceData, *, replicates: int = 999, seed: int =
         >>> consistency_test(data, replicates=99).p_value
         0.01
     """
+    _check("consistency_test", data, replicates=replicates)
     question, label, annotator = _cluster_votes(data)
     if len(question) == 0:
         raise ArgumentError("consistency_test: no pair shows items of two clusters")

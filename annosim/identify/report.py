@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from annosim.identify.coordinates import in_words
 from annosim.identify.local import NullDirection
+from annosim.identify.words import fold, shorten
 from annosim.populations import Population
 from annosim.results import Result
+
+if TYPE_CHECKING:
+    from annosim.identify.weak import ExpectedProfile, WeakIdentification
 
 __all__ = ["EXIT_CODES", "VERDICTS", "IdentifiabilityReport"]
 
@@ -42,6 +48,8 @@ class IdentifiabilityReport(Result):
         gauges: what no answers can reveal, and the convention that fixes it.
         functionals: name -> whether it is identified, with bounds or values where there are any.
         rows: the same question for other families (``among=``), one dict each.
+        weakest: what finitely many annotators know of the least known direction, in words; empty where the rank is
+            deficient or the information was too large to enumerate beside (see :meth:`weak`).
         population, design: what was asked about.
 
     Example:
@@ -65,6 +73,7 @@ class IdentifiabilityReport(Result):
     gauges: tuple[str, ...] = ()
     functionals: dict[str, Any] = field(default_factory=dict)
     rows: tuple[dict[str, Any], ...] = ()
+    weakest: str = ""
     population: Any = None
     design: Any = None
 
@@ -75,39 +84,76 @@ class IdentifiabilityReport(Result):
             return 3
         return EXIT_CODES[self.verdict]
 
+    def weak(self, *, seed: int = 0) -> WeakIdentification:
+        """Condition number, Cramer-Rao bounds and the weakest direction (:func:`annosim.weak_identification`)."""
+        from annosim.identify.weak import weak_identification
+
+        return weak_identification(self.population, self.design, seed=seed)
+
+    def profile(self, name: str, **more: Any) -> ExpectedProfile:
+        """Profile of the expected log-likelihood in one parameter (:func:`annosim.expected_profile`)."""
+        from annosim.identify.weak import expected_profile
+
+        return expected_profile(self.population, self.design, name, **more)
+
     def _title(self) -> str:
-        return f"{self.verdict}: {VERDICTS[self.verdict]}"
+        return "\n".join(textwrap.wrap(f"{self.verdict}: {VERDICTS[self.verdict]}", 80, subsequent_indent="  "))
 
     def _lines(self):
         kept, lost = self.gap
-        lines = [
-            ("rank of the law", f"{self.rank} of {self.num_parameters} knowable parameters"),
-            ("singular values", f"smallest that counts {kept:.2g} of the largest; largest that does not {lost:.2g}"),
-        ]
-        lines += [("because", "\n".join(self.reasons))] if self.reasons else []
+        lines = []
+        if self.num_parameters:
+            lines.append(("rank of the law", f"{self.rank} of {self.num_parameters} knowable parameters"))
+            lines.append(("singular values", f"least that counts {kept:.2g}, largest that does not {lost:.2g}"))
+        lines += [("because", fold("\n".join(self.reasons)))] if self.reasons else []
         if self.null_directions:
-            shown = [f"{i}. {d.words}" for i, d in enumerate(self.null_directions[:6], 1)]
-            more = len(self.null_directions) - 6
-            lines.append(("unseen changes", "\n".join(shown + ([f"and {more} more"] if more > 0 else []))))
+            shown = [fold(f"{i}. {in_words(self.population, d.vector, 3)}")
+                     for i, d in enumerate(self.null_directions, 1)]  # fmt: skip
+            lines.append(("unseen changes", "\n".join(shorten(shown, 2))))
         if self.twin is not None:
             lines += [("twin", side_by_side(self.population, self.twin)), ("law distance", f"{self.law_distance:.2g}")]
+        if self.weakest:
+            lines.append(("weakest direction", fold(self.weakest)))
         if self.theorems:
-            lines.append(("theorems", "\n".join(str(t) for t in self.theorems)))
-        lines += [("functional", f"{name}: {value}") for name, value in self.functionals.items()]
-        lines += [("among", ", ".join(f"{k}={v}" for k, v in row.items())) for row in self.rows]
+            lines.append(("theorems", "\n".join(shorten([fold(str(t)) for t in self.theorems], 2))))
+        lines += _functional_lines(self.functionals)
+        lines += [("among", fold(", ".join(f"{k}={v}" for k, v in row.items()))) for row in self.rows]
         if self.gauges:
-            lines.append(("fixed by convention", "\n".join(self.gauges[:6])))
+            lines.append(("fixed by convention", "\n".join(shorten([fold(g) for g in self.gauges], 2))))
         if self.settings.get("note"):
-            lines.append(("note", self.settings["note"]))
+            lines.append(("note", fold(self.settings["note"])))
         return lines
 
 
-def side_by_side(first: Population, second: Population, most: int = 24) -> str:
-    """Parameters of two populations of one structure, a line each."""
+def _functional_lines(functionals: dict[str, Any]) -> list[tuple[str, str]]:
+    """Names of those that are wholly identified, or not at all, on one line; the others one by one."""
+    groups: dict[str, list[str]] = {"identified": [], "not identified": []}
+    single = []
+    for name, found in functionals.items():
+        said = str(found)
+        if said in groups:
+            groups[said].append(name)
+        else:
+            single.append(("functional", fold(f"{name}: {said}")))
+    together = [(label, fold(", ".join(names))) for label, names in groups.items() if names]
+    return together + (shorten_pairs(single, 8) if len(single) > 9 else single)
+
+
+def shorten_pairs(lines: list[tuple[str, str]], most: int) -> list[tuple[str, str]]:
+    """The first ``most`` lines of a report, and how many are left out."""
+    return [*lines[:most], ("functional", f"and {len(lines) - most} more")]
+
+
+def side_by_side(first: Population, second: Population, most: int = 8) -> str:
+    """Parameters of two populations of one structure, a line each; of many, those that differ most."""
     names, a, b = first.parameter_names(), first.vector().tolist(), second.vector().tolist()
     if len(a) != len(b):
-        return repr(second)
+        return fold("\n".join(shorten(repr(second).splitlines(), most)))
     width = max(len(n) for n in names)
-    head = f"{'':<{width}}  {'here':>9}  {'twin':>9}"
-    rows = [f"{n:<{width}}  {x:>9.4f}  {y:>9.4f}" for n, x, y in zip(names, a, b, strict=True)]
-    return "\n".join([head, *rows[:most]] + ([f"and {len(rows) - most} more"] if len(rows) > most else []))
+    apart = sorted(range(len(names)), key=lambda i: -abs(a[i] - b[i]))
+    shown = sorted(apart[:most]) if len(names) > most + 1 else range(len(names))
+    rows = [f"{names[i]:<{width}}  {a[i]:>9.4f}  {b[i]:>9.4f}" for i in shown]
+    left = len(names) - len(rows)
+    return "\n".join(
+        [f"{'':<{width}}  {'here':>9}  {'twin':>9}", *rows] + ([f"and {left} that differ less"] if left else [])
+    )

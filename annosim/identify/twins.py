@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import os
+import multiprocessing
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -232,9 +232,7 @@ def solve_all(
 
 def _processes(numbers: float) -> int:
     """Every core for a long search, one for a short one and inside a worker (its master has given out the cores)."""
-    from multiprocessing import parent_process
-
-    inside = parent_process() is not None or "LOKY_WORKER" in os.environ
+    inside = multiprocessing.parent_process() is not None
     return 1 if inside or numbers < MANY_NUMBERS else threads.count()
 
 

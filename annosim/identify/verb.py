@@ -21,6 +21,7 @@ from annosim.identify.report import IdentifiabilityReport
 from annosim.identify.search import thin
 from annosim.identify.theorems import Conclusion, applicable
 from annosim.identify.twins import DIFFERENT, Curve, Search, follow_null, reflection_twins, search_twin
+from annosim.identify.weak import weakest_in_words
 from annosim.information import Frame, few_threads, merge_settings, prepare
 from annosim.populations import Annotator, Population, check_utilities
 from annosim.results import versions
@@ -115,6 +116,7 @@ def _own_family(population, design, frame, functional, search) -> Identifiabilit
         functionals=check_functionals(functions, population, design.items, know, local.null, decided["twin"]),
         population=population,
         design=design,
+        weakest="" if decided["verdict"] == "not_identified" else weakest_in_words(population, frame, know, local),
         settings=merge_settings(frame, starts=search["starts"], seed=search["seed"], rank_exact=local.exact,
                                 among="its own family", **versions()),
     )  # fmt: skip

@@ -11,12 +11,15 @@ import torch
 
 from annosim.designs import Design
 from annosim.errors import ArgumentError, TooLargeError
-from annosim.identify.coordinates import in_words, knowable, sum_preserving
-from annosim.identify.local import local_rank
+from annosim.identify.coordinates import Knowable, in_words, knowable, sum_preserving
+from annosim.identify.local import LocalRank, local_rank
 from annosim.identify.search import Unconstrained, gauss_newton
+from annosim.identify.words import fold
 from annosim.information import (
     Frame,
+    Information,
     double,
+    enumerable,
     factors,
     few_threads,
     fisher_information,
@@ -31,6 +34,10 @@ from annosim.results import Result, versions
 __all__ = ["ExpectedProfile", "WeakIdentification", "expected_profile", "weak_identification"]
 
 Z = 1.959963984540054
+#: distance of roots of laws below which a profile is flat
+FLAT = 1e-5
+#: numbers of an information matrix' Jacobian that a report enumerates unasked
+QUICK = 2e5
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -44,6 +51,7 @@ class WeakIdentification(Result):
         weakest: the least known direction, in words.
         weakest_error: standard error along it, in knowable coordinates, times root annotators.
         hidden: number of directions that the law does not show at all.
+        direction: ``(P,)`` the least known one in the free parameters.
         exact: the information was enumerated; otherwise it is an unbiased estimate.
     """
 
@@ -52,6 +60,7 @@ class WeakIdentification(Result):
     weakest: str
     weakest_error: float
     hidden: int
+    direction: torch.Tensor
     exact: bool
 
     def annotators(self, precision: float) -> float:
@@ -60,15 +69,15 @@ class WeakIdentification(Result):
         Raises:
             ArgumentError: the precision is not positive.
         """
-        if not precision > 0:
-            raise ArgumentError(f"annotators(precision={precision}): a half-width above 0")
+        if not isinstance(precision, int | float | np.number) or not precision > 0:
+            raise ArgumentError(f"annotators(precision={precision!r}): a half-width, a number above 0")
         return math.inf if self.hidden else math.ceil((Z * self.weakest_error / precision) ** 2)
 
     def _lines(self):
         worst = sorted(self.standard_errors.items(), key=lambda kv: -kv[1])[:5]
         lines = [
             ("condition", f"{self.condition:.3g}"),
-            ("weakest", self.weakest),
+            ("weakest", fold(self.weakest, 20)),
             ("its standard error", f"{self.weakest_error:.3g} / sqrt(annotators)"),
             ("annotators for +-0.1", f"{self.annotators(0.1):,.0f}" if not self.hidden else "inf"),
             ("largest errors", "\n".join(f"{n}: {s:.3g} / sqrt(annotators)" for n, s in worst)),
@@ -80,17 +89,28 @@ class WeakIdentification(Result):
 def weak_identification(population: Population, design: Design, *, seed: int = 0) -> WeakIdentification:
     """Condition number, Cramer-Rao bounds and the weakest direction of a population under a design.
 
+    Raises:
+        ArgumentError: not a population and a design.
+        NothingFreeError: nothing is free.
+
     Example:
         >>> import annosim as an
         >>> coin = an.Annotator(an.Tabular([0., 0.]), an.Luce())
         >>> round(weak_identification(coin, an.Design(an.Items(n=2))).standard_errors["utility.values[0]"], 6)
         1.0
     """
+    _population_and_design("weak_identification", population, design)
     population = double(population)
     know = knowable(population, design)
     frame = prepare(population, design, seed=seed)
     local = local_rank(population, frame, know)
-    info = fisher_information(population, frame, seed=seed)
+    return weak_on(population, frame, know, local, fisher_information(population, frame, seed=seed), seed)
+
+
+def weak_on(
+    population: Population, frame: Frame, know: Knowable, local: LocalRank, info: Information, seed: int
+) -> WeakIdentification:
+    """:func:`weak_identification` where coordinates, rank and information are known already."""
     matrix = know.basis.T @ info.matrix @ know.basis
     seen = local.right[:, : local.rank]
     values, vectors = torch.linalg.eigh(seen.T @ matrix @ seen)
@@ -104,12 +124,30 @@ def weak_identification(population: Population, design: Design, *, seed: int = 0
     return WeakIdentification(
         condition=float(values[-1]) / least if least > 0 else math.inf,
         standard_errors=dict(zip(names, known.tolist(), strict=True)),
-        weakest=in_words(population, directions[0]),
+        weakest=in_words(population, directions[0]) if len(directions) else "nothing is shown at all",
         weakest_error=least**-0.5 if least > 0 else math.inf,
         hidden=local.num_parameters - local.rank,
+        direction=directions[0] if len(directions) else torch.zeros(population.num_free(), dtype=torch.float64),
         exact=info.exact,
         settings={"seed": seed, **versions()},
     )
+
+
+def weakest_in_words(population: Population, frame: Frame, know: Knowable, local: LocalRank) -> str:
+    """One sentence for a report, or ``""``: only for full ranks whose information takes no time to enumerate."""
+    population = double(population)
+    if not local.full or not know.num_parameters or not enumerable(population, frame, QUICK):
+        return ""
+    weak = weak_on(population, frame, know, local, fisher_information(population, frame), 0)
+    direction = in_words(population, weak.direction, 3)
+    return f"{direction}: known to +-0.1 from {weak.annotators(0.1):,.0f} annotators; condition {weak.condition:.2g}"
+
+
+def _population_and_design(where: str, population: Any, design: Any) -> None:
+    if not isinstance(population, Population):
+        raise ArgumentError(f"{where}(population={population!r}): give a population such as an.Annotator(...)")
+    if not isinstance(design, Design):
+        raise ArgumentError(f"{where}(design={design!r}): give an.Design(...)")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -129,9 +167,11 @@ class ExpectedProfile(Result):
     classification: str
 
     def annotators(self) -> np.ndarray:
-        """``(G,)`` annotators at which each value would be rejected at 95 % (``3.84 / distance^2``)."""
+        """``(G,)`` annotators at which each value would be rejected at 95 % (``3.84 / distance^2``), ``inf`` where the
+        law is the same up to 1e-5.
+        """
         with np.errstate(divide="ignore"):
-            return 3.841458820694124 / self.distance**2
+            return np.where(self.distance < FLAT, np.inf, 3.841458820694124 / self.distance**2)
 
     def _lines(self):
         rows = [f"{v:.4g}: {n:,.0f}" for v, n in zip(self.values, self.annotators(), strict=True)]
@@ -164,8 +204,11 @@ def expected_profile(
         >>> shown.classification  # its level is a gauge: the others follow
         'flat'
     """
+    _population_and_design("expected_profile", population, design)
     population = double(population)
     names = population.parameter_names()
+    if isinstance(points, bool) or not isinstance(points, int) or points < 1 or not span > 0:
+        raise ArgumentError(f"expected_profile(span={span!r}, points={points!r}): a number above 0, a whole number")
     if name not in names:
         raise ArgumentError(f"expected_profile(name={name!r}): the free parameters are {', '.join(names[:12])}")
     at = names.index(name)
@@ -198,7 +241,7 @@ def expected_profile(
     values = torch.stack([free.inside(row)[at] for row in z])
     order = values.argsort()
     distance = solved.norm[order].numpy()
-    low, high = distance[0] < 1e-5, distance[-1] < 1e-5
+    low, high = distance[0] < FLAT, distance[-1] < FLAT
     kind = "flat" if low and high else "one-sided" if low or high else "identified"
     return ExpectedProfile(name, values[order].numpy(), distance, kind, settings={"seed": seed, **versions()})
 

@@ -8,7 +8,7 @@ a small symmetric tensor with the same singular values (never a Gram difference,
 Lengths are in the norm ``|L|^2 = E_menus sum_answers P(answers | menus)^2``: it does not grow with the number of menus.
 """
 
-from annosim.information.fisher import Information, fisher_information
+from annosim.information.fisher import Information, enumerable, fisher_information
 from annosim.information.frames import LIMIT, Frame, double, exchangeable, merge_settings, prepare
 from annosim.information.jacobian import (
     common_frame,
@@ -34,6 +34,7 @@ __all__ = [
     "common_frame",
     "compress",
     "double",
+    "enumerable",
     "exchangeable",
     "factors",
     "few_threads",

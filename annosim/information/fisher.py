@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from annosim.designs import Design
-from annosim.errors import NothingFreeError
+from annosim.errors import ArgumentError, NothingFreeError, TooLargeError
 from annosim.information.frames import Frame, double, merge_settings, prepare
 from annosim.information.jacobian import (
     factors,
@@ -21,11 +21,11 @@ from annosim.information.jacobian import (
     tangents,
     vectors,
 )
+from annosim.information.simulated import simulated_information
 from annosim.populations import Population
-from annosim.random import Address, child_seed
 from annosim.results import Result, versions
 
-__all__ = ["Information", "fisher_information"]
+__all__ = ["Information", "enumerable", "fisher_information"]
 
 #: numbers in the enumerated Jacobian above which the information is simulated
 ENUMERATE = 5e6
@@ -55,6 +55,9 @@ def fisher_information(
 ) -> Information:
     r"""``E[score score']`` of one annotator's block of answers, menus included (they carry no information themselves).
 
+    Enumerated where the outcomes are few enough; otherwise blocks are drawn from the design, for rules that remember
+    earlier answers, too, and the mean of ``score score'`` is an unbiased estimate.
+
     Args:
         population: at whose parameters.
         design: a design, or a frame of :func:`~annosim.information.prepare`.
@@ -63,7 +66,9 @@ def fisher_information(
         seed: of the simulation.
 
     Raises:
+        ArgumentError: another method, no draws, not a design.
         NothingFreeError: nothing is free.
+        TooLargeError: ``method="exact"`` for a design whose menus or blocks are too many to list.
 
     Example:
         >>> import annosim as an
@@ -71,48 +76,63 @@ def fisher_information(
         >>> fisher_information(one, an.Design(an.Items(n=2))).matrix.round(decimals=6).tolist()
         [[0.25, -0.25], [-0.25, 0.25]]
     """
+    if not isinstance(population, Population) or not isinstance(design, Design | Frame):
+        raise ArgumentError("fisher_information(population, design): give a population and an.Design(...)")
+    if method not in ("auto", "exact", "simulate"):
+        raise ArgumentError(f"fisher_information(method={method!r}): auto, exact or simulate")
+    if isinstance(draws, bool) or not isinstance(draws, int | np.integer) or draws < 1:
+        raise ArgumentError(f"fisher_information(draws={draws!r}): a whole number of at least 1")
     population = double(population)
     if not population.num_free():
         raise NothingFreeError("fisher_information: nothing is free in this population")
     frame = design if isinstance(design, Frame) else prepare(population, design, seed=seed)
-    loads = frame.design.loads if frame.blocks is None else None
-    if loads is None:
-        matrix, error, exact = _block(population, frame, method, draws, seed)
+    if frame.design.loads is None:
+        matrix, error = _block(population, frame, method, draws, seed)
     else:  # annotators with different numbers of questions: the mean over them
-        sizes, counts = np.unique(np.asarray(loads), return_counts=True)
-        parts = [_block(population, frame.with_questions(int(q)), method, draws, seed) for q in sizes]
+        sizes, counts = np.unique(np.asarray(frame.design.loads), return_counts=True)
+        parts = [_block(population, _shorter(population, frame, int(q), seed), method, draws, seed) for q in sizes]
         share = counts / counts.sum()
         matrix = sum(w * p[0] for w, p in zip(share, parts, strict=True))
-        exact = all(p[2] for p in parts)
         errors = [w * p[1] for w, p in zip(share, parts, strict=True) if p[1] is not None]
         error = torch.stack(errors).square().sum(0).sqrt() if errors else None
-    return Information(
-        matrix, exact and frame.exact, error, settings=merge_settings(frame, draws=draws, seed=seed, **versions())
-    )
+    settings = merge_settings(frame, draws=draws, seed=seed, **versions())
+    return Information(matrix, error is None, error, settings=settings)
 
 
-def _block(population, frame: Frame, method: str, draws: int, seed: int) -> tuple[torch.Tensor, Any, bool]:
-    free = population.num_free()
+def _shorter(population: Population, frame: Frame, questions: int, seed: int) -> Frame:
+    """The frame of annotators with fewer questions."""
+    if frame.blocks is None:
+        return frame.with_questions(questions)
+    return prepare(population, frame.design.with_(loads=None, questions=questions), seed=seed)
+
+
+def enumerable(population: Population, frame: Frame, limit: float = ENUMERATE) -> bool:
+    """Whether the frame leaves nothing out and the Jacobian of all its outcomes has at most ``limit`` numbers."""
+    if not frame.exact:
+        return False
+    with torch.no_grad():
+        table = factors(population, frame)[1]
     if frame.blocks is not None:
-        small = _listed_size(population, frame) * free <= ENUMERATE
-        if method == "exact" or (method == "auto" and small):
-            return _exact_listed(population, frame), None, True
-        return (*_simulated(population, frame, draws, seed), False)
-    size = symmetric_size(_dimension(population, frame), frame.questions) * free
-    if method == "exact" or (method == "auto" and size <= ENUMERATE):
-        return _exact(population, frame), None, True
-    return (*_simulated(population, frame, draws, seed), False)
+        outcomes = float(len(frame.blocks)) * table.shape[-1] ** frame.questions
+    else:
+        outcomes = float(symmetric_size(vectors(table, frame).shape[-1], frame.questions))
+    return outcomes * population.num_free() <= limit
 
 
-def _dimension(population, frame: Frame) -> int:
-    with torch.no_grad():
-        return vectors(factors(population, frame)[1], frame).shape[-1]
+def _block(population: Population, frame: Frame, method: str, draws: int, seed: int) -> tuple[torch.Tensor, Any]:
+    """The matrix, and its standard error when it was simulated."""
+    if method == "exact" and not frame.exact:
+        raise TooLargeError(f'fisher_information(method="exact"): {frame.note}; use method="simulate"')
+    if method == "exact" or (method == "auto" and enumerable(population, frame)):
+        return _exact(population, frame) if frame.blocks is None else _exact_listed(population, frame), None
+    design = frame.design
+    questions = len(design.menus) if design.questions == "all" else _asked(frame)
+    return simulated_information(population, design, questions, draws, seed)
 
 
-def _listed_size(population, frame: Frame) -> int:
-    with torch.no_grad():
-        answers = factors(population, frame)[1].shape[-1]
-    return len(frame.blocks) * answers**frame.questions if frame.blocks is not None else 0
+def _asked(frame: Frame) -> int:
+    """Questions of a block: those of the frame, unless it looks at a part of the block only."""
+    return frame.questions if frame.exact or frame.blocks is None else frame.design.num_questions
 
 
 def _exact(population, frame: Frame) -> torch.Tensor:
@@ -139,38 +159,3 @@ def _exact_listed(population, frame: Frame) -> torch.Tensor:
     live = p > 0
     scaled = dp[live] * (share[live] / p[live]).sqrt()[:, None]
     return scaled.T @ scaled
-
-
-def _simulated(population, frame: Frame, draws: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean of score score' over blocks drawn from the law."""
-    v = population.vector()
-
-    def function(x):
-        weight, table = population.at(x, lambda p: factors(p, frame))
-        return weight, table[0, -1]
-
-    if frame.blocks is not None and bool(population.leaves()[0].rule.memory):
-        raise NothingFreeError("fisher_information: a rule with memory needs a design small enough to enumerate")
-    weight, table = (t.detach() for t in function(v))
-    dweight, dtable = (t.detach() for t in forward_jacobian(function, v))
-    address = Address(child_seed(seed, "fisher"), np.arange(draws))
-    pick = lambda name, k, cdf: torch.searchsorted(  # noqa: E731
-        cdf, torch.as_tensor(address.uniform(name, 1, k)[:, 0]) * cdf[-1]
-    ).clamp_max(len(cdf) - 1)
-    kind = pick("type", 0, weight.cumsum(0))
-    block = None if frame.blocks is None else frame.blocks[pick("menu", 0, frame.block_share.cumsum(0))]  # type: ignore[union-attr]
-    joint = torch.ones(len(weight), draws, dtype=torch.float64)
-    dlog = torch.zeros(len(weight), draws, len(v), dtype=torch.float64)
-    for j in range(frame.questions):
-        menu = pick("menu", j, frame.share.cumsum(0)) if block is None else block[:, j]
-        cdf = table[kind, menu].cumsum(-1)
-        u = torch.as_tensor(address.uniform53("answer", 1, j)) * cdf[:, -1:]
-        answer = torch.searchsorted(cdf, u).squeeze(-1).clamp_max(cdf.shape[-1] - 1)
-        p = table[:, menu, answer]
-        joint = joint * p
-        dlog = dlog + dtable[:, menu, answer] / p.clamp_min(1e-300).unsqueeze(-1)
-    total = (weight[:, None] * joint).sum(0)
-    score = ((dweight[:, None] + weight[:, None, None] * dlog) * joint.unsqueeze(-1)).sum(0) / total.unsqueeze(-1)
-    mean = score.T @ score / draws
-    squares = (score**2).T @ (score**2) / draws
-    return mean, ((squares - mean**2).clamp_min(0) / draws).sqrt()

@@ -183,6 +183,8 @@ def law_distance(first: Population, second: Population, design: Design | Frame, 
         >>> law_distance(a, b, an.Design(an.Items(n=2))) < 1e-15
         True
     """
+    if not isinstance(first, Population) or not isinstance(second, Population):
+        raise ArgumentError("law_distance(first, second, design): give two populations, and an.Design(...)")
     both = _both(first, second)
     frame = design if isinstance(design, Frame) else prepare(both, design, seed=seed)
     with torch.no_grad():

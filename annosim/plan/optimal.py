@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from annosim.designs import Design
@@ -81,8 +82,8 @@ def d_optimal(population: Population, design: Design, menus: int, *, sweeps: int
         >>> best.efficiency > 1
         True
     """
-    if menus < 1:
-        raise ArgumentError(f"d_optimal(menus={menus}): at least one menu")
+    if isinstance(menus, bool) or not isinstance(menus, int | np.integer) or menus < 1:
+        raise ArgumentError(f"d_optimal(menus={menus!r}): a whole number of at least 1")
     candidates, info = menu_information(population, design, seed)
     r = info.shape[-1]
     chosen = _greedy(info, menus)

@@ -8,11 +8,14 @@ import torch
 
 import annosim as an
 from annosim.errors import ArgumentError
+from annosim.identify import twins
 from annosim.identify.batch import local_ranks
 from annosim.identify.coordinates import knowable, knowable_distance
 from annosim.identify.families import taste_distance
+from annosim.identify.functionals import FUNCTIONALS
 from annosim.identify.heterogeneity import within_annotator_score
 from annosim.identify.local import local_rank
+from annosim.identify.search import Equations, Unconstrained
 from annosim.identify.tastes import bounds
 from annosim.information import prepare
 
@@ -119,6 +122,72 @@ def test_profiles_tell_flat_from_identified():
     assert (flat.classification, known.classification) == ("flat", "identified")
     with pytest.raises(ArgumentError, match="name"):
         an.expected_profile(linear([1.0], [-0.5]), design, "nothing")
+
+
+def test_a_report_tells_of_weak_directions_and_profiles():
+    report = an.identify(linear([1.0, 0.3], [0.0, 0.5]), an.Design(ITEMS), starts=0)
+    weak = report.weak()
+    assert f"{weak.annotators(0.1):,.0f} annotators" in report.weakest and "condition" in report.weakest
+    assert weak.annotators(0.1) == pytest.approx(4 * weak.annotators(0.2), rel=1e-3)
+    assert report.profile("weights[0]", points=1).classification == "identified"
+    assert an.identify(linear([1.0, 0.3], [0.0, 0.0]), an.Design(ITEMS), starts=0).weakest == ""
+
+
+def test_the_worst_report_fits_a_terminal():
+    five = an.Mixture([an.Annotator(an.Tabular(6), an.Luce()) for _ in range(5)]).like(seed=0)
+    crowded = an.identify(five, an.Design(ITEMS), starts=0, among=[None, an.any_tastes(np.zeros((1, 6)), tabular=True)])
+    for shown in (crowded, an.identify(linear([1.0, 0.3], [0.0, 0.0]), an.Design(ITEMS)), crowded.weak()):
+        lines = repr(shown).splitlines()
+        assert max(map(len, lines)) <= 80 and len(lines) <= 40
+
+
+@pytest.mark.parametrize("call", [
+    lambda p, d: an.identify(p),
+    lambda p, d: an.identify(p, d, starts=-1),
+    lambda p, d: an.identify(p, d, starts=2.5),
+    lambda p, d: an.identify(p, d, jobs="many"),
+    lambda p, d: an.identify(p, d, among=3),
+    lambda p, d: an.identify(p, d, among=[]),
+    lambda p, d: an.identify(p, d, functional=lambda q: q.nothing),
+    lambda p, d: an.identify(p, d, functional=lambda q: "word"),
+    lambda p, d: an.identify(p, d, functional=an.mean_gap(0, 9)),
+    lambda p, d: an.identify(p, d, among=an.any_tastes([[1.0, 2.0, 3.0]])),
+    lambda p, d: an.identify(p, d, among=an.any_tastes([[1.0, 2.0]]), functional="weights"),
+    lambda p, d: bounds(p, d, [[1.0, 2.0]], FUNCTIONALS["mean utility"]),
+    lambda p, d: an.weak_identification(p, 3),
+    lambda p, d: an.weak_identification(p, d).annotators("a"),
+    lambda p, d: an.expected_profile(p, d, "weights[0]", points=0),
+    lambda p, d: an.heterogeneity_test(p, 3),
+    lambda p, d: an.heterogeneity_test(p, an.simulate(p, d.with_(annotators=9), seed=0), replicates=0),
+    lambda p, d: an.goodness_of_fit(p, 3),
+    lambda p, d: an.consistency_test(3),
+    lambda p, d: an.d_optimal(p, d, menus=2.5),
+])  # fmt: skip
+def test_bad_input_is_one_line(call):
+    with pytest.raises(ArgumentError) as error:
+        call(linear([1.0, 0.3], [0.0, 0.5]), an.Design(ITEMS))
+    assert "\n" not in str(error.value)
+
+
+# ---- the search ----------------------------------------------------------------------------------------------------
+
+
+def test_any_number_of_processes_finds_the_same(monkeypatch):
+    """Batches depend on the equations alone: bit by bit the same end points, and the default is one process for a short
+    search, and inside a worker.
+    """
+    monkeypatch.setattr(twins, "TOGETHER", 2000.0)
+    people, design = linear([1.0, 0.3], [0.0, 0.5]), an.Design(ITEMS)
+    equations = Equations(people, prepare(people, design))
+    free = Unconstrained(people)
+    starts = twins.random_starts(people, free, 7, 0)
+    one, two = (twins.solve_all(equations, free, starts, steps=30, jobs=jobs) for jobs in (1, 2))
+    assert torch.equal(one[0], two[0]) and torch.equal(one[1], two[1])
+    assert twins._processes(1e4) == 1
+    monkeypatch.setattr(twins.threads, "count", lambda: 5)
+    assert twins._processes(1e9) == 5
+    monkeypatch.setattr(twins.multiprocessing, "parent_process", lambda: object())
+    assert twins._processes(1e9) == 1
 
 
 # ---- from data ---------------------------------------------------------------------------------------------------
