@@ -86,7 +86,7 @@ def test_refusals(lm):
         an.with_adapters(nn.Linear(2, 1), rank=1)
 
 
-# ---- EM-DPO on a tiny GPT-2 -------------------------------------------------------------------------------------------
+# ---- EM-DPO on a tiny GPT-2 ------------------------------------------------------------------------------------------
 
 N = 12
 DESIGN_OF = {"menu_size": 3, "annotators": 60, "questions": 4}
