@@ -151,7 +151,7 @@ _NAMES: dict[str, str] = {
     "SoftLabels": "learning.objectives",
     "ForwardKL": "learning.objectives",
     "Adam": "learning.adam",
-    "EM": "learning.network_em",
+    "EM": "learning.em_options",
     "identify": "identify.verb",
     "IdentifiabilityReport": "identify.report",
     "types": "identify.families",

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import copy
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError
 from annosim.learning.adam import Adam
+from annosim.learning.em_options import EM
 from annosim.learning.sgd import train
 from annosim.networks import LogPolicy, SequenceReward
 from annosim.populations import Annotator, Mixture, Population
 from annosim.random import child_seed, torch_generator
-
-if TYPE_CHECKING:
-    from annosim.learning.network_em import EM
 
 __all__ = ["beginnings", "perturbed", "split_responsibilities"]
 

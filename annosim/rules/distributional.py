@@ -46,6 +46,7 @@ class MeanVariance(Rule):
     """
 
     kinds = frozenset({"choice"})
+    log_sd: Any  # a tensor, or a network that gives one
 
     def __init__(self, log_sd: Any):
         super().__init__()
@@ -109,6 +110,7 @@ class CategoricalReward(Rule):
 
     kinds = frozenset({"choice"})
     ordinal = True  # of the utility nothing is seen: fit refuses a free one
+    logits: Any  # a tensor, or a network that gives one
 
     def __init__(self, logits: Any):
         super().__init__()
