@@ -7,15 +7,13 @@ part takes the reference path.
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
 
 from annosim.designs import Design
-from annosim.kernels import habits, luce, menus, tastes
+from annosim.kernels import announce, habits, luce, menus, tastes
 from annosim.kernels.mallows import mallows
 from annosim.populations import Annotator, Population
 from annosim.random import STREAMS
@@ -25,12 +23,14 @@ from annosim.rules.luce import Luce
 from annosim.rules.rankings import Mallows
 from annosim.tastes import RandomCoefficients
 
-__all__ = ["Refusal", "answer_filler", "announced", "menu_filler", "number_rows", "row_types", "type_filler"]
+__all__ = ["Refusal", "answer_filler", "menu_filler", "number_rows", "row_types", "type_filler"]
 
 #: fills ``(out, first entity, replicate)``; the first entity is a multiple of 64
 MenuFiller = Callable[[np.ndarray, int, int], None]
 #: fills ``(menu, types of the rows or None, answer, tied or None, first row, replicate)``
 AnswerFiller = Callable[..., None]
+
+announce.install()
 
 _ONE_TYPE = np.empty(0, dtype=np.int8)
 #: ranges of utilities within one prompt that the odds form holds: float64 for choices, float32 arrivals for rankings
@@ -307,23 +307,3 @@ def _odds(population: Population, design: Design, limit: float) -> np.ndarray:
             raise Refusal(f"utilities range over more than {limit:g}")
         centred[:, prompts == prompt] = part - (high + low) / 2
     return np.exp(centred)
-
-
-#: Seconds of compilation that pass in silence.
-PATIENCE = 2.0
-
-
-class announced:  # noqa: N801 - reads as a sentence: with announced(): ...
-    """Says on standard error that kernels are being compiled, when that takes more than two seconds."""
-
-    def __enter__(self) -> None:
-        self._timer = threading.Timer(PATIENCE, _say)
-        self._timer.daemon = True
-        self._timer.start()
-
-    def __exit__(self, *_: Any) -> None:
-        self._timer.cancel()
-
-
-def _say() -> None:
-    sys.stderr.write("annosim: compiling the simulation kernels (once; they are cached on disk)\n")

@@ -113,8 +113,7 @@ class Source:
         if self.path.types is None:
             return reference.types(self.population, self.seed, np.arange(first, last), replicate)
         out = np.empty(last - first, dtype=dtype)
-        with _may_compile(self.path):
-            self._spread(lambda a, b: _aligned(self.path.types, out[a:b], first + a, replicate), last - first)
+        self._spread(lambda a, b: _aligned(self.path.types, out[a:b], first + a, replicate), last - first)
         return out
 
     def fill(self, menu, answer, tied, types: np.ndarray, first: int, last: int, replicate: int) -> None:
@@ -128,7 +127,7 @@ class Source:
             part = None if tied is None else tied[a:b]
             self._fill_rows(menu[a:b], answer[a:b], part, start + a, start + b, types, first, replicate)
 
-        with torch.no_grad(), _may_compile(self.path):
+        with torch.no_grad():
             self._spread(task, len(menu))
 
     def columns(self) -> tuple[np.ndarray | None, np.ndarray | None]:
@@ -255,13 +254,3 @@ def _aligned(fill: Any, out: np.ndarray, start: int, replicate: int) -> None:
     longer = np.empty((len(out) + skip, *out.shape[1:]), dtype=out.dtype)
     fill(longer, start - skip, replicate)
     out[:] = longer[skip:]
-
-
-def _may_compile(path: Path) -> Any:
-    from contextlib import nullcontext
-
-    if path.answers is None and path.menus is None:
-        return nullcontext()
-    from annosim.kernels.compiled import announced
-
-    return announced()

@@ -99,7 +99,7 @@ BIASED = {
 
 @pytest.mark.parametrize("name", BIASED)
 def test_a_shift_for_every_position(name):
-    """Every place has its own bias, in every kernel; coefficients meet slopes and offsets of their own for every item."""
+    """Every place has its own bias, in every kernel; coefficients meet a slope and an offset of every item."""
     make, kinds = BIASED[name]
     for feedback in kinds:
         for shift in ([0.3, -1.2],) if name == "ties" else ([0.3, -1.2], [0.3, -1.2, 0.8]):
@@ -204,15 +204,37 @@ def test_without_numba_the_reference_runs_with_one_warning(monkeypatch):
     assert np.array_equal(data.answer, expected.answer) and np.array_equal(again.answer, expected.answer)
 
 
-def test_compilation_that_takes_long_is_announced(monkeypatch, capsys):
+def test_compilation_is_announced_when_it_takes_long_and_nothing_else_is(monkeypatch, capsys):
     import time
 
-    from annosim.kernels import compiled
+    from numba import njit
+    from numba.core import event
 
-    with compiled.announced():
-        pass
+    from annosim.kernels import announce
+
+    def kernel(module):
+        fresh = njit(lambda x: x + 1)
+        fresh.py_func.__module__ = module
+        return fresh
+
+    class Slow(event.Listener):
+        """Lets a compilation begin and then take its time."""
+
+        def on_start(self, told):
+            time.sleep(0.1)
+
+        def on_end(self, told):
+            pass
+
+    announce.install()
+    monkeypatch.setattr(announce, "PATIENCE", 0.0)
+    monkeypatch.setattr(announce._listener, "_said", False)
+    with event.install_listener("numba:compile", Slow()):
+        kernel("somebody.else")(1)
+        assert capsys.readouterr().err == ""
+        ours = kernel("annosim.kernels.luce")
+        ours(1)
+        assert "compiling" in capsys.readouterr().err
+        ours(1)
+        kernel("annosim.kernels.luce")(1)  # once for all that is compiled in a row
     assert capsys.readouterr().err == ""
-    monkeypatch.setattr(compiled, "PATIENCE", 0.0)
-    with compiled.announced():
-        time.sleep(0.2)
-    assert "compiling" in capsys.readouterr().err
