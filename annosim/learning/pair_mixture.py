@@ -1,4 +1,4 @@
-r"""The population optimum of a mixture of tables on single pairs: Levenberg and Marquardt's method on the whole law.
+r"""Mixtures of tables on single pairs, one answer an annotator: Levenberg and Marquardt's method on the whole law.
 
 With infinite data the law of one pair per annotator is a function on pairs of items, and the optimum of a mixture that
 contains the truth fits it exactly. There the expected information ``sum m (dP/dtheta)(dP/dtheta)' / P`` is the Hessian,
@@ -164,18 +164,20 @@ def solve_pair_mixture(problem: Problem) -> Solution:
     best = min(found, key=lambda one: one.value)
     population = model.with_parameters(_values(leaves, mixture, best.x, items))
     same = graph.itself * float(np.log(2.0))
+    total = 1.0 if problem.is_projection else float(np.sum(problem.data.annotator_weight))
+    extra = {"divergence": block_divergence(problem, -best.value - same)} if problem.is_projection else {}
     converged = best.stopped_by == "gradient" or best.scaled < max(problem.tolerance, 1e-7)
     return Solution(
         population=by_weight(population),
-        log_likelihood=-best.value - same,
+        log_likelihood=-(best.value + same) * total,
         objective=best.value + same,
         converged=converged,
         iterations=best.steps,
         stopped_by=best.stopped_by,
         gradient_norm=best.scaled,
         why=f"mixture of {len(leaves)} tables on single pairs: damped steps with the expected information",
-        starts=[-one.value - same for one in found],
-        extra={"divergence": block_divergence(problem, -best.value - same)},
+        starts=[-(one.value + same) * total for one in found],
+        extra=extra,
     )
 
 
@@ -196,14 +198,21 @@ def _values(leaves: list[LuceLeaf], mixture: PairMixture, x: torch.Tensor, items
 
 
 def _applies(problem: Problem) -> bool:
-    if not (problem.is_projection and is_nll(problem.objective) and isinstance(problem.model, Mixture)):
+    if not (is_nll(problem.objective) and isinstance(problem.model, Mixture)):
         return False
     if problem.regulariser is not None or problem.prior is not None or not is_pairs(problem):
         return False
     leaves = luce_mixture(problem.model, problem.items) or []
     size = len(leaves) * problem.items.n
-    single = problem.law.questions == 1  # type: ignore[union-attr]
-    return bool(leaves) and {leaf.kind for leaf in leaves} == {"tabular"} and single and size <= LARGEST
+    return bool(leaves) and {leaf.kind for leaf in leaves} == {"tabular"} and size <= LARGEST and _single(problem)
 
 
-register("pair-mixture", _applies, solve_pair_mixture, order=22)
+def _single(problem: Problem) -> bool:
+    """Every annotator answers once."""
+    if problem.law is not None:
+        return problem.law.questions == 1
+    return len(np.unique(problem.data.annotator_ids)) == problem.data.rows
+
+
+# of data it is asked for by name: their maximum may not exist, which the solvers before it tell
+register("pair-mixture", _applies, solve_pair_mixture, order=22, automatic=lambda problem: problem.is_projection)

@@ -6,8 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import annosim as an
 from annosim.study import load_study
 from annosim.study.datapath import missing_reason
+from annosim.study.outcome import Outcome
+from annosim.study.store import Record
 
 STUDIES = Path(__file__).parents[2] / "studies"
 
@@ -25,17 +28,45 @@ def test_every_preset_plans_its_cells_and_statements(name, preset):
     assert len(study.statements(preset)) >= 6
 
 
-@pytest.mark.parametrize("who", ["Luce", "ties (Rao-Kupper)", "annotator mixture"])
+@pytest.mark.parametrize("who", ["ties (Rao-Kupper)", "annotator mixture"])
 def test_a_row_of_the_matrix_has_a_number_or_a_reason_for_every_learner(who):
     _, matrix = pieces("misspecification")
-    rows = matrix.row(who, pairs=2**11, seed=0)
-    assert [r["learner"] for r in rows] == list(matrix.LEARNERS)
-    for found in rows:
-        for level in ("infinite", "finite"):
-            assert np.isfinite(found[level]) or "Error" in found[f"{level}_status"]
-    by_name = {r["learner"]: r["infinite"] for r in rows}
-    if who in by_name:
-        assert by_name[who] < 1e-4
+    for rows in (matrix.infinite(who), matrix.finite(who, pairs=2**11, seed=0)):
+        assert [r["learner"] for r in rows] == list(matrix.LEARNERS)
+        for found in rows:
+            assert np.isfinite(found["tv"]) or "Error" in found["status"]
+    exact = {r["learner"]: r["tv"] for r in matrix.infinite(who)}
+    assert exact["two types" if who == "annotator mixture" else who] < 1e-4
+
+
+def test_the_two_mixtures_are_rows_of_their_own_and_different_laws():
+    _, matrix = pieces("misspecification")
+    design = matrix._design(1)
+    laws = [an.law(matrix.PEOPLE[who](), design).marginal() for who in ("annotator mixture", "density mixture", "Luce")]
+    for i in range(3):
+        assert float((laws[i] - laws[i - 1]).abs().sum()) > 0.05
+
+
+def test_one_line_adds_a_row(tmp_path):
+    """A file of one's own: two lines beside the row itself, run by the command, and the row is in the report."""
+    mine = tmp_path / "mine.py"
+    source = (STUDIES / "misspecification.py").read_text()
+    (tmp_path / "misspecification.py").write_text(source)
+    mine.write_text(
+        "import annosim as an\nimport misspecification as matrix\n"
+        'matrix.PEOPLE["lapses, 50 %"] = lambda: matrix.people(an.Lapse(an.Luce(), 0.5))\n'
+        "STUDY = matrix.STUDY\n"
+    )
+    study = load_study(mine)
+    names = [cell.title for cell in study.plan("quick")]
+    assert "lapses, 50 %, infinite data" in names
+    assert len(names) == 2 * len(sys.modules["misspecification"].PEOPLE)
+    rows = sys.modules["misspecification"].infinite("lapses, 50 %")
+    by_name = {r["learner"]: r["tv"] for r in rows}
+    assert by_name["Luce"] > by_name["lapses, 20 %"] > 0.01
+    records = [Record(c.title, c.group, 0, 0, "", "done", dict(c.parameters), rows) for c in study.plan("quick")]
+    table = study.tables[0](Outcome(records))
+    assert (table["who answers"] == "lapses, 50 %").sum() == len(rows)
 
 
 @pytest.mark.parametrize(("kind", "modes"), [("density", 2), ("annotators", 1)])
