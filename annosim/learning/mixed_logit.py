@@ -20,7 +20,7 @@ from annosim.learning.generic import starting_points
 from annosim.learning.newton import Optimum, newton
 from annosim.learning.priors import LogPrior
 from annosim.learning.problem import Problem, Solution, is_nll, register
-from annosim.learning.simulated_draws import requested
+from annosim.learning.simulated_draws import PIECE, requested
 from annosim.learning.sufficient import Orders, orders_from_data
 from annosim.populations import Population
 from annosim.rules.luce import Luce
@@ -39,7 +39,10 @@ LARGE = 2e6
 
 
 def memory_needed(people: int, choices: int, others: int, dim: int, random: int, draws: int) -> int:
-    """Bytes that the simulated likelihood holds: draws and differences of features, and what a core works on.
+    """Bytes that a fit takes at its peak, beside the data.
+
+    Draws ``8 people random draws`` and differences of features ``8 choices others dim`` once, and once more the part of
+    them on which the first climbs run; orders, scores, and what each core works on.
 
     Args:
         people, choices: how many annotators, and choices of all of them together.
@@ -48,13 +51,20 @@ def memory_needed(people: int, choices: int, others: int, dim: int, random: int,
         draws: for each annotator.
 
     Example:
-        >>> round(memory_needed(10_000, 100_000, 2, 4, 4, 200) / 2**20)
-        69
+        >>> round(memory_needed(10_000, 100_000, 2, 4, 4, 200) / 1e6)  # of which 64 are draws
+        85
     """
-    size, corners = dim + random, dim * (dim + 1) // 2
-    held = people * random * draws + choices * (others * dim + 1) + people * (size + 2)
+    size, corners, every = dim + random, dim * (dim + 1) // 2, _every(people, dim + random)
+    normals, differences = people * random * draws, choices * (others * dim + 1)
+    first_climbs = (normals if every > 1 else people * random * min(FEW, draws)) / every + differences / every
+    held = normals + differences + choices * (others + 3) + 3 * people * (size + 2)
     work = draws * (3 * dim + others + corners + 1 + random * (random + 3) // 2 + 2 * size + 4)
-    return 8 * (held + threads.count(None) * work)
+    return int(8 * (held + max(first_climbs, 3 * min(PIECE, normals)) + threads.count(None) * work))
+
+
+def _every(people: int, size: int) -> int:
+    """The first climbs take every so manieth person."""
+    return max(people // max(FEW_PEOPLE, 50 * size), 1)
 
 
 class SimulatedPanel:
@@ -268,15 +278,12 @@ def _approach(panel: SimulatedPanel, full: np.ndarray, precision: np.ndarray, li
     """
     people, _, draws = panel.z.shape
     full, free = full.copy(), panel.free
-    every = max(people // max(FEW_PEOPLE, 50 * len(free)), 1)
+    every = _every(people, len(free))
     means = free[panel.column[free] < 0]
-    few = panel.some(every, FEW)
-    stages = [(few, means), (few, free)]
-    if every > 1 and draws > FEW:
-        stages.append((panel.some(every), free))
-    for part, moved in stages:
+    stages = [(FEW, means), (FEW, free), *([(draws, free)] if every > 1 and draws > FEW else [])]
+    for count, moved in stages:
         if len(moved):
-            one = part.only(moved, full)
+            one = panel.some(every, count).only(moved, full)
             full[moved] = _climb(one, full[moved], precision, 1e-4, limit, len(one.weight) / people).point
         full, _ = _mirrored(full, panel)
     return full[free]

@@ -19,7 +19,7 @@ DRAWS = 200
 #: where the draws come from
 SEQUENCES = ("sobol", "halton")
 #: numbers drawn together
-PIECE = 2**20
+PIECE = 2**18
 
 
 def requested(options: dict[str, Any], people: int, dim: int, seed: int) -> tuple[np.ndarray, str]:
