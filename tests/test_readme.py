@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 
 import annosim as an
 from annosim import cli
@@ -23,6 +24,16 @@ def test_ten_lines_of_python():
     exec(compile(block("python"), "README.md", "exec"), names)
     assert names["fit"].converged and names["data"].rows == 10_000
     assert names["score"].total_variation < 0.1 and names["report"].verdict == "locally_identified"
+
+
+def test_hidden_types_of_a_language_model():
+    pytest.importorskip("transformers")
+    names: dict = {}
+    (text,) = [one for one in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "with_adapters" in one]
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        exec(compile(text, "README.md", "exec"), names)
+    assert names["fit"].solver == "em" and names["score"].adjusted_rand > 0.8
 
 
 @pytest.mark.parametrize(
