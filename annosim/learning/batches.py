@@ -74,13 +74,15 @@ class Rows:
 
     @cached_property
     def shown_each(self) -> torch.Tensor:
-        """Ids of the items on each replicate's menus, ``(R, m)``, ascending, padded with n."""
+        """Ids of the items on each replicate's menus, ``(R, m)``, ascending, padded with n; m is a multiple of 64, so
+        that batches have few shapes."""
         n, r = self.view.items.n, self.replicates
         menu = self.view.menu
         code = torch.unique((menu + (self.replicate * n)[:, None])[menu >= 0])
         count = torch.bincount(code // n, minlength=r)
         place = torch.arange(len(code), device=self.device) - (count.cumsum(0) - count)[code // n]
-        out = torch.full((r, int(count.max())), n, dtype=torch.long, device=self.device)
+        width = min(n, -(-int(count.max()) // 64) * 64)
+        out = torch.full((r, width), n, dtype=torch.long, device=self.device)
         out[code // n, place] = code % n
         return out
 

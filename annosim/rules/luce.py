@@ -48,9 +48,7 @@ class Luce(Rule):
 
     def index(self, u: torch.Tensor, items: Items) -> torch.Tensor:
         """``u / temperature``, ``(..., n)``."""
-        if "temperature" in self._buffers and float(self.temperature) == 1.0:
-            return u  # keeps a network's float32
-        return u / self.temperature.to(u.dtype)
+        return u / self.temperature.to(u.dtype)  # no look at the number: it may lie on a GPU, or be traced
 
     def log_prob(self, scores: torch.Tensor, answer: Answer, view: View) -> torch.Tensor:
         """Log-probability of the answers, ``(..., rows)``; a skip is not an answer of this rule."""
