@@ -1,8 +1,9 @@
-"""Mixed logit by maximum simulated likelihood: normal coefficients, panels, each person's own scrambled Sobol draws.
+"""Mixed logit by maximum simulated likelihood: normal coefficients, panels, each person's own scrambled draws.
 
 The simulated likelihood of a person is the mean over R draws of the product of their choices' probabilities (Train
-2009, chapter 6). Draws are held fixed, so it is smooth; value, gradient and exact Hessian come from one pass, and
-Newton's method ends at a gradient of rounding size. What is left is the error of simulation, which falls about as 1/R.
+2009, chapter 6); a ranking is a run of choices. Draws are held fixed, so it is smooth; value, gradient and exact Hessian
+come from one pass, and Newton's method ends at a gradient of rounding size. What is left is the error of simulation,
+which falls about as 1/R.
 """
 
 from __future__ import annotations
@@ -86,13 +87,11 @@ class SimulatedPanel:
         if not (np.diff(ids) >= 0).all():
             data = data.take(np.argsort(ids, kind="stable"))
             ids = np.asarray(data.annotator_ids)
-        self.first = np.flatnonzero(np.r_[True, np.diff(ids) != 0, True])
+        begins = np.flatnonzero(np.r_[True, np.diff(ids) != 0])
         orders: Orders = orders_from_data(data, np.ones(data.rows))
-        features, order = data.items.features.double().numpy(), np.maximum(orders.order, 0)
-        self.size = (orders.length - 1).astype(np.int64)
-        self.difference = features[order[:, 1:]] - features[order[:, :1]]
-        self.difference[np.arange(1, order.shape[1]) >= orders.length[:, None]] = 0.0
-        self.weight = np.asarray(data.annotator_weight, dtype=np.float64)[ids[self.first[:-1]]]
+        self.first = np.r_[0, np.cumsum(np.add.reduceat(orders.depth.astype(np.int64), begins))]
+        self.size, self.difference = _stages(orders, data.items.features.double().numpy())
+        self.weight = np.asarray(data.annotator_weight, dtype=np.float64)[ids[begins]]
         self.dim = data.items.dim
         self.component, self.column, self.full = _coordinates(model)
         self.free = _free(model)
@@ -166,6 +165,21 @@ class SimulatedPanel:
         if "at" not in self.kept or not np.array_equal(self.kept["at"], x):
             self.everything(x)
         return self.kept["information"]
+
+
+def _stages(orders: Orders, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Each choice from what is left: how many were not chosen ``(choices,)``, and their features less the chosen one's.
+
+    A ranking is a run of choices, the first place first (Luce 1959); differences are ``(choices, others, d)``.
+    """
+    depth, k = orders.depth.astype(np.int64), orders.order.shape[1]
+    row = np.repeat(np.arange(len(depth)), depth)
+    place = np.arange(len(row)) - np.repeat(np.cumsum(depth) - depth, depth)
+    size = orders.length[row] - 1 - place
+    others = place[:, None] + np.arange(1, k)
+    real = others < orders.length[row, None]
+    listed = np.where(real, orders.order[row[:, None], np.minimum(others, k - 1)], orders.order[row, place][:, None])
+    return size.astype(np.int64), features[listed] - features[orders.order[row, place]][:, None]
 
 
 def _coordinates(model: RandomCoefficients) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -328,7 +342,7 @@ def _applies(problem: Problem) -> bool:
     if problem.is_projection or not is_nll(problem.objective) or problem.regulariser is not None:
         return False
     data = problem.data
-    return data.feedback.kind == "choice" and not data.has_ties and data.answer.ndim == 1
+    return data.feedback.kind in ("choice", "ranking", "top") and not data.has_ties and data.replicates is None
 
 
 def _large(problem: Problem) -> bool:

@@ -79,6 +79,28 @@ def test_a_prior_means_the_same_as_to_the_quadrature():
         an.fit(truth, data, draws=64, prior=an.Dirichlet(1.0))
 
 
+@pytest.mark.parametrize("feedback,depth", [("ranking", None), ("top", 2)])
+def test_rankings_are_runs_of_choices(feedback, depth):
+    """Near the quadrature in one dimension; and at the same draws equal to the choices written out."""
+    items = an.Items.normal(8, 1, seed=1)
+    truth = an.RandomCoefficients([1.0], [1.0], an.Luce())
+    design = an.Design(items, menu_size=4, feedback=feedback, depth=depth, annotators=40, questions=4)
+    data = an.simulate(truth, design, seed=0)
+    fit = an.fit(truth, data, draws=2048)
+    assert fit.solver == "simulated" and abs(log_likelihood(fit.population, data) - fit.log_likelihood) < 0.05
+    menu, answer = [], []
+    for items_of, order in zip(data.menu, data.answer, strict=True):
+        for t in range(depth or 3):
+            left = [item for i, item in enumerate(items_of) if i not in order[:t]]
+            menu.append(left + [-1] * t)
+            answer.append(left.index(items_of[order[t]]))
+    who = np.repeat(data.annotator_ids, depth or 3)
+    written = SimulatedPanel(truth, an.PreferenceData(items, menu, answer, annotator=who), draws=16)
+    ranked, x = SimulatedPanel(truth, data, draws=16), np.array([0.7, 0.9])
+    assert abs(written.everything(x)[0] - ranked.everything(x)[0]) < 1e-10
+    assert np.abs(written.information(x) - ranked.information(x)).max() < 1e-9
+
+
 def test_correlated_coefficients_are_recovered_within_their_errors():
     """2000 people: each of five numbers within five cluster standard errors plus 0.05 for the simulation's error."""
     fit = an.fit(TRUTH.like(seed=3), panel_data(2000), draws=128)
