@@ -146,8 +146,8 @@ def _learn(model, objective, truth, target, data, design) -> dict:
         if objective.columns():
             shares = {objective.column: _shares(truth, prepared, design)}  # the judges are the people themselves
             prepared = prepared.with_(columns={**prepared.columns, **shares})
-        several = {"starts": 12, "solver": "pair-mixture"} if len(model.leaves()) > 1 else {}
-        learned = an.fit(model, prepared, objective=objective, max_iterations=300, **several)
+        several = {"starts": 6, "solver": "pair-mixture"} if len(model.leaves()) > 1 else {}
+        learned = an.fit(model, prepared, objective=objective, max_iterations=100, **several)
         status = "converged" if learned.converged else learned.stopped_by
         return {**_far(target, _log_density(learned.population)), "status": status}
     except an.AnnosimError as error:  # one learner that cannot learn this is a cell with a reason, not a dead row

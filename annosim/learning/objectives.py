@@ -6,7 +6,7 @@ difference of the two indexed utilities, so that DPO, IPO and SLiC are these obj
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from annosim.errors import ArgumentError
 from annosim.items import Items
 from annosim.parameters import check_value
 from annosim.populations import Population
+from annosim.random import torch_generator
 from annosim.rules.base import Answer, Rule, View
 from annosim.rules.luce import Luce
 from annosim.utilities import as_log_density
@@ -295,8 +296,8 @@ class SoftLabels(Objective):
 class ForwardKL:
     """``weight * KL(reference || density)``, added to an objective: it keeps the model where the reference has mass.
 
-    The expectation is exact over the items (a draw of the reference per step would only add noise). The utility of the
-    model must be a density.
+    The expectation is exact over the items, unless ``draws`` asks for the estimate that one has where items cannot be
+    enumerated. The utility of the model must be a density.
 
     Args:
         reference: a density.
@@ -304,6 +305,8 @@ class ForwardKL:
         shown: take the items on the menus as draws from the reference: the penalty is then ``weight`` times the mean of
             ``-log density`` over them (the reference's entropy left out), as for language models, whose items cannot
             be enumerated.
+        draws: every step of Adam takes the mean over this many fresh draws of the reference, at an address of the
+            seed and the step; what is evaluated, reported and projected is still the expectation.
 
     Example:
         >>> import annosim as an
@@ -315,14 +318,31 @@ class ForwardKL:
     reference: Any
     weight: float = 1.0
     shown: bool = False
+    draws: int | None = None
+    _mass: torch.Tensor | None = field(default=None, repr=False)  # (n,), of a step's draws
 
     def __post_init__(self) -> None:
         check_value("ForwardKL(weight=)", self.weight, "nonnegative")
+        whole = isinstance(self.draws, int) and not isinstance(self.draws, bool) and self.draws > 0
+        if self.draws is not None and (self.shown or not whole):
+            raise ArgumentError(f"ForwardKL(draws={self.draws!r}): a whole number from 1, and not with shown=True")
+
+    def at_step(self, items: Items, seed: int, step: int) -> ForwardKL:
+        """The penalty of one step: itself, or its estimate from this step's draws."""
+        if self.draws is None:
+            return self
+        mass = self._expected(items).cpu()  # drawn on the CPU, so that the device changes nothing
+        drawn = torch.multinomial(mass, self.draws, True, generator=torch_generator(seed, f"reference {step}"))
+        return replace(self, _mass=torch.bincount(drawn, minlength=items.n) * (items.num_prompts / self.draws))
+
+    def _expected(self, items: Items) -> torch.Tensor:
+        log_ref = as_log_density(self.reference, items)
+        return (log_ref + items.log_weights.to(log_ref.device)).exp()
 
     def __call__(self, log_density: torch.Tensor, items: Items) -> torch.Tensor:
         """The penalty of log densities ``(..., n)``; averaged over prompts."""
         log_ref = as_log_density(self.reference, items).to(log_density.device)
-        mass = (log_ref + items.log_weights.to(log_ref.device)).exp()
+        mass = (self._expected(items) if self._mass is None else self._mass).to(log_density.device)
         gap = torch.where(mass > 0, log_ref - log_density, torch.zeros_like(log_density))
         return self.weight * (mass * gap).sum(-1) / items.num_prompts
 

@@ -16,6 +16,7 @@ from annosim.learning.adam import Adam, Training
 from annosim.learning.batches import Rows, rows_of, shuffled_batches
 from annosim.learning.losses import population_losses
 from annosim.learning.objectives import NLL, ForwardKL, Objective
+from annosim.learning.perturb import apart
 from annosim.learning.runs import Keeper, Log, progress_bar, save_bad_batch
 from annosim.learning.stacked import Batched
 from annosim.learning.structure import check_own_parameters
@@ -95,6 +96,7 @@ class Run:
 
     def beginnings(self, model: Population, data: PreferenceData, starts: int) -> list[Population]:
         """Where the starts begin: at the model as given, then at redraws (``starts``, or as many per replicate)."""
+        model = apart(model, self.seed)
         return [model] + [model.like(child_seed(self.seed, f"start {s}")) for s in range(1, starts)]
 
     def losses(self, rows: Rows) -> torch.Tensor:
@@ -103,7 +105,8 @@ class Run:
 
     def step_losses(self, rows: Rows, blocks: torch.Tensor | None) -> torch.Tensor:
         """What one step descends, ``(copies,)``; ``blocks`` are the annotators of ``rows`` (``None``: all)."""
-        return self.losses(rows)
+        penalty = self.regulariser and self.regulariser.at_step(rows.view.items, self.seed, self.step)
+        return population_losses(self.model, rows, self.objective, penalty)
 
     def before_step(self) -> None:
         """Called before every step; EM takes its E-step here."""

@@ -130,3 +130,28 @@ def test_logit_objectives_refuse_rankings_of_three():
     view = View(an.Items(n=3), torch.tensor([[0, 1, 2]]), Feedback("ranking"))
     with pytest.raises(ArgumentError, match="pairs"):
         an.IPO(1.0).row_losses(an.Luce(), torch.zeros(1, 3), Answer(torch.tensor([[0, 1, 2]])), view, {})
+
+
+def test_a_forward_kl_of_fresh_draws_is_unbiased_and_belongs_to_its_step():
+    items, pi0 = an.Items.grid(-3.0, 3.0, 13), an.truncated_normal(0.0, 1.0)
+    exact, drawn = an.ForwardKL(pi0, 0.5), an.ForwardKL(pi0, 0.5, draws=64)
+    q = an.truncated_normal(1.0, 2.0)(items).detach()
+    values = [float(drawn.at_step(items, 7, step)(q, items)) for step in range(400)]
+    mean, error = np.mean(values), np.std(values) / 20
+    assert abs(mean - float(exact(q, items))) < 6 * error  # fixed seed; a normal mean is outside with 2e-9
+    assert values[3] == float(drawn.at_step(items, 7, 3)(q, items)) != values[4]
+    assert float(drawn(q, items)) == float(exact(q, items))  # what is reported is the expectation
+    with pytest.raises(an.AnnosimError, match="draws"):
+        an.ForwardKL(pi0, 0.5, draws=0)
+
+
+def test_training_with_fresh_draws_reaches_the_projection():
+    items, pi0 = an.Items.grid(-3.0, 3.0, 13), an.truncated_normal(0.0, 1.0)
+    truth, design = an.Annotator(an.truncated_normal(1.0, 0.7), an.Luce()), an.Design(items, proposal=pi0)
+    model, objective = an.Annotator(an.LogDensity(an.Tabular(13)), an.Luce()), an.SLiC(1.0)
+    best = an.project(model, truth, design, objective=objective, regulariser=an.ForwardKL(pi0, 1.0))
+    data = an.law(truth, design).as_data(marginal=True)
+    options = {"objective": objective, "solver": "adam", "steps": 250, "lr": 0.05, "seed": 1}
+    found = an.fit(model, data, regulariser=an.ForwardKL(pi0, 1.0, draws=2048), **options)
+    p, q = (one.population.utility(items).detach().exp() * items.weights for one in (best, found))
+    assert float((p - q).abs().sum()) / 2 < 0.02
