@@ -19,7 +19,7 @@ from annosim.identify.functionals import FUNCTIONALS, check_functionals, named_f
 from annosim.identify.local import LocalRank, local_rank, null_directions
 from annosim.identify.report import IdentifiabilityReport
 from annosim.identify.search import thin
-from annosim.identify.theorems import Conclusion, applicable
+from annosim.identify.theorems import applicable
 from annosim.identify.twins import DIFFERENT, Curve, Search, follow_null, reflection_twins, search_twin
 from annosim.identify.weak import weakest_in_words
 from annosim.information import Frame, few_threads, merge_settings, prepare
@@ -167,25 +167,42 @@ def decide(
     found = reflection_twins(population, design, frame) if frame.blocks is None else None
     out["theorems"] = applicable(population, design, local.full) if frame.blocks is None and frame.exact else []
     if local.full:
-        proved = [t for t in out["theorems"] if t.kind == "identified"]
         found = found or search_twin(population, small, frame, design, **search)
-        return _full_rank(out, found, proved)
+        return _against_theory(_full_rank(out, found), local)
     curve = follow_null(population, small, frame, know, local.null, seed)
-    return _deficient(out, population, design, frame, local, small, curve, found, search)
+    return _against_theory(_deficient(out, population, design, frame, local, small, curve, found, search), local)
 
 
-def _full_rank(out: dict[str, Any], found: Search, proved: list[Conclusion]) -> dict[str, Any]:
+def _against_theory(out: dict[str, Any], local: LocalRank) -> dict[str, Any]:
+    """Where numbers and a theorem about the population's own family contradict each other, one of them is wrong (a
+    condition that was read too generously, or a bug): say so instead of choosing.
+    """
+    own = [t for t in out["theorems"] if not t.freely]
+    for theorem in own:
+        if theorem.kind == "identified" and out["verdict"] == "not_identified":
+            what = "another population with the same law was found, yet it says that there is none"
+        elif theorem.kind == "not identified" and local.full and out["verdict"] != "not_identified":
+            what = "the rank is full, yet it says that other populations have this law"
+        else:
+            continue
+        out["verdict"] = "inconclusive"
+        out["reasons"].append(
+            f"conflict with a theorem that seems to apply: {what} ({theorem.text}) [{theorem.source}]"
+        )
+    return out
+
+
+def _full_rank(out: dict[str, Any], found: Search) -> dict[str, Any]:
+    proved = [t for t in out["theorems"] if t.kind == "identified" and not t.freely]
     out["verdict"] = "identified" if proved else "locally_identified"
     if found.twin is not None:
         out |= {"twin": found.twin, "law_distance": found.law_distance, "verdict": "not_identified"}
         how = "by reflection" if found.source == "reflection" else f"in {found.starts} starts"
         out["reasons"].append(f"full rank, yet a twin was found elsewhere ({how})")
-        if proved:  # one of the two is wrong: say so instead of choosing
-            out["verdict"] = "inconclusive"
-            out["reasons"].append(f"conflict: the twin contradicts a theorem that seems to apply ({proved[0].source})")
     elif proved:
         out["reasons"].append(f"full rank, and {proved[0].text} [{proved[0].source}]")
-        out["reasons"].append(f"no twin found in {found.starts} starts, as the theorem says")
+        if found.starts:
+            out["reasons"].append(f"no twin found in {found.starts} starts, as the theorem says")
     elif found.starts:
         out["reasons"].append(
             f"full rank; no twin found in {found.starts} starts ({found.home} came back to this population), which "
