@@ -1,9 +1,9 @@
 """Mixed logit by maximum simulated likelihood: normal coefficients, panels, each person's own scrambled draws.
 
 The simulated likelihood of a person is the mean over R draws of the product of their choices' probabilities (Train
-2009, chapter 6); a ranking is a run of choices. Draws are held fixed, so it is smooth; value, gradient and exact Hessian
-come from one pass, and Newton's method ends at a gradient of rounding size. What is left is the error of simulation,
-which falls about as 1/R.
+2009, chapter 6); a ranking is a run of choices. Draws are held fixed, so it is smooth; value, gradient and exact
+Hessian come from one pass, and Newton's method ends at a gradient of rounding size. What is left is the error of
+simulation, which falls about as 1/R.
 """
 
 from __future__ import annotations
