@@ -116,14 +116,16 @@ class _EMRun(Run):
             return torch.log_softmax(raw, -1)
         return self.model.base.weights.log().expand(self.copies, -1)
 
-    def type_losses(self, rows: Rows) -> tuple[torch.Tensor, torch.Tensor]:
-        """Minus each type's log-probability of each annotator's answers ``(types, copies * blocks)``, and penalties."""
+    def type_losses(self, rows: Rows, step: int | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+        """Minus each type's log-probability of each annotator's answers ``(types, copies * blocks)``, and penalties
+        ``(copies,)``; ``step`` where the regulariser draws anew at every step."""
         components, densities = self.model.components(self.model.shown_by(rows))
         n = rows.view.items.n
         losses = [block_losses(rule, index.reshape(-1), rows, self.objective, n) for rule, index, _ in components]
         penalty = torch.zeros(self.copies, dtype=torch.float64, device=self.device)
         if self.regulariser is not None:
-            penalty = sum((penalty_of(self.regulariser, density, rows) for density in densities), penalty)
+            held = self.regulariser if step is None else self.regulariser.at_step(rows.view.items, self.seed, step)
+            penalty = sum((penalty_of(held, density, rows) for density in densities), penalty)
         return torch.stack(losses), penalty
 
     def per_copy(self, each: torch.Tensor, rows: Rows) -> torch.Tensor:
@@ -140,7 +142,7 @@ class _EMRun(Run):
         """The expected loss under the held responsibilities, ``(copies,)``."""
         gamma: torch.Tensor = self.held_gamma  # type: ignore[assignment]
         gamma = gamma if blocks is None else gamma[:, :, blocks]
-        each, penalty = self.type_losses(rows)
+        each, penalty = self.type_losses(rows, None if self.search is not None else self.step)
         return penalty + self.per_copy((gamma.reshape(self.types, -1) * each).sum(0), rows)
 
     # ---- E-step --------------------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import fields
 from typing import Any
 
@@ -12,12 +11,13 @@ from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError
 from annosim.learning.adam import Adam
 from annosim.learning.em_options import EM
+from annosim.learning.perturb import perturbed
 from annosim.learning.sgd import train
 from annosim.networks import LogPolicy, SequenceReward
 from annosim.populations import Annotator, Mixture, Population
-from annosim.random import child_seed, torch_generator
+from annosim.random import child_seed
 
-__all__ = ["beginnings", "perturbed", "split_responsibilities"]
+__all__ = ["beginnings", "split_responsibilities"]
 
 
 def beginnings(
@@ -49,26 +49,6 @@ def beginnings(
         bases = [_taken(model, given)]
     made = [perturbed(base, options.perturbation, seed, s) for base in bases for s in range(starts)]
     return made, [s > 0 and options.perturbation == 0 for s in range(starts)]
-
-
-def perturbed(model: Population, scale: float, seed: int, start: int) -> Population:
-    """A copy with normal noise on the free network parameters, ``scale`` times each tensor's root mean square.
-
-    Example:
-        >>> import annosim as an
-        >>> one = an.Annotator(an.Network([4], dim=1), an.Luce())
-        >>> bool((perturbed(one, 0.1, seed=0, start=0).vector() == one.vector()).any())
-        False
-    """
-    if not scale:
-        return model
-    other = copy.deepcopy(model)
-    with torch.no_grad():
-        for name, p in other.named_parameters():
-            if p.requires_grad and other.constraint_of(name) == "real":
-                noise = torch.randn(p.shape, generator=torch_generator(seed, f"perturb {start} {name}"), dtype=p.dtype)
-                p.add_(scale * p.square().mean().sqrt() * noise)
-    return other
 
 
 def split_responsibilities(

@@ -1,0 +1,64 @@
+"""Noise on the parameters that a training run begins from: types that begin alike would stay alike."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+
+from annosim.populations import Mixture, Population
+from annosim.random import torch_generator
+
+__all__ = ["apart", "begin_alike", "perturbed"]
+
+#: noise on types that begin alike, in units of each tensor's root mean square
+APART = 0.1
+
+
+def perturbed(model: Population, scale: float, seed: int, start: int) -> Population:
+    """A copy with normal noise on the free network parameters, ``scale`` times each tensor's root mean square.
+
+    Example:
+        >>> import annosim as an
+        >>> one = an.Annotator(an.Network([4], dim=1), an.Luce())
+        >>> bool((perturbed(one, 0.1, seed=0, start=0).vector() == one.vector()).any())
+        False
+    """
+    if not scale:
+        return model
+    other = copy.deepcopy(model)
+    with torch.no_grad():
+        for name, p in other.named_parameters():
+            if p.requires_grad and other.constraint_of(name) == "real":
+                noise = torch.randn(p.shape, generator=torch_generator(seed, f"perturb {start} {name}"), dtype=p.dtype)
+                p.add_(scale * p.square().mean().sqrt() * noise)
+    return other
+
+
+def begin_alike(model: Population) -> bool:
+    """Whether two types of a mixture have the same free numbers: a saddle of the likelihood, on which they stay alike.
+
+    Example:
+        >>> import annosim as an
+        >>> one = an.Annotator(an.Network([4], dim=1), an.Luce())
+        >>> begin_alike(an.Mixture([one, copy.deepcopy(one)])), begin_alike(one)
+        (True, False)
+    """
+    if not isinstance(model, Mixture):
+        return False
+    vectors = [one.vector() for one in model.types]  # type: ignore[operator]
+    known = [(repr(one), v) for one, v in zip(model.types, vectors, strict=True) if v.numel()]
+    pairs = [(a, b) for i, a in enumerate(known) for b in known[:i]]
+    return any(a[0] == b[0] and a[1].shape == b[1].shape and torch.equal(a[1], b[1]) for a, b in pairs)
+
+
+def apart(model: Population, seed: int) -> Population:
+    """The model, with noise on its networks where its types begin alike.
+
+    Example:
+        >>> import annosim as an
+        >>> one = an.Annotator(an.Network([4], dim=1), an.Luce())
+        >>> begin_alike(apart(an.Mixture([one, copy.deepcopy(one)]), seed=0))
+        False
+    """
+    return perturbed(model, APART, seed, 0) if begin_alike(model) else model
