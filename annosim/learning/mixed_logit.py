@@ -33,6 +33,8 @@ __all__ = ["SimulatedPanel", "memory_needed", "solve_simulated"]
 FEW = 24
 #: people of the first climbs, when there are many more
 FEW_PEOPLE = 1000
+#: differences of utilities of which one says, where no optimum was found, that there may be none
+UNBOUNDED = 50.0
 #: people whose sums are taken together
 RUN = 256
 #: rows times quadrature nodes beyond which simulation takes over from quadrature with automatic differentiation
@@ -227,6 +229,11 @@ def solve_simulated(problem: Problem) -> Solution:
     full, turned = _mirrored(full, panel)
     if turned.any():
         notes.append("the draws of a coefficient were mirrored, so that its scale is positive")
+    if not found.converged and _typical_utility(panel, full) > UNBOUNDED:
+        notes.append(
+            "utilities grow without bound: tastes explain nearly all answers without error, and the likelihood may "
+            "rise for ever; ask more of each annotator, keep some coefficients the same for all, or add a prior"
+        )
     if problem.prior is not None:
         prior = LogPrior(problem.prior, model, problem.items)
         notes.append(f"prior {problem.prior} on {prior}: the estimate is a posterior mode")
@@ -301,6 +308,13 @@ def _approach(panel: SimulatedPanel, full: np.ndarray, precision: np.ndarray, li
             full[moved] = _climb(one, full[moved], precision, 1e-4, limit, len(one.weight) / people).point
         full, _ = _mirrored(full, panel)
     return full[free]
+
+
+def _typical_utility(panel: SimulatedPanel, full: np.ndarray) -> float:
+    """Root mean square of the utilities of those that were not chosen, less the chosen one's."""
+    mean, factor = panel.coefficients(full)
+    spread = panel.difference.reshape(-1, panel.dim)
+    return float(np.sqrt(((spread @ mean) ** 2 + ((spread @ factor) ** 2).sum(1)).mean()))
 
 
 def _judge(panel: SimulatedPanel) -> None:

@@ -253,11 +253,12 @@ def test_xlogit_on_its_own_draws():
     names, rows = ["a", "b"], data.rows
     x = data.items.features.numpy()[data.menu].reshape(-1, 2)
     theirs = xlogit.MixedLogit()
-    theirs.fit(
+    told = dict(
         X=x, y=(np.arange(3) == data.answer[:, None]).astype(int).ravel(), varnames=names,
         alts=np.tile(np.arange(3), rows), ids=np.repeat(np.arange(rows), 3), panels=np.repeat(data.annotator_ids, 3),
         randvars=dict.fromkeys(names, "n"), n_draws=64, verbose=0,
     )  # fmt: skip
+    theirs.fit(**told)
     z = theirs._generate_draws(120, 64)
     model = an.RandomCoefficients([0.0, 0.0], [0.5, 0.5], an.Luce())
     panel = SimulatedPanel(model, data, draws=z)
@@ -268,6 +269,8 @@ def test_xlogit_on_its_own_draws():
     assert ours.log_likelihood > theirs.loglikelihood - 1e-9
     assert ours.gradient_norm <= np.abs(theirs.grad_n.sum(0)).max() / 120
     if (theirs.coeff_[2:] > 0).all():  # else it came to the mirror image of another optimum
+        theirs.fit(**told, num_hess=True)  # its default errors take the choices of one person for independent
+        assert np.abs(np.concatenate(list(ours.standard_errors().values())) / theirs.stderr - 1).max() < 1e-3
         assert np.abs(ours.population.vector().numpy() - theirs.coeff_).max() < 1e-3
 
 
@@ -280,6 +283,17 @@ def test_memory_is_stated():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert fit.memory / 1.5 < peak < fit.memory
+
+
+def test_a_likelihood_that_rises_for_ever_is_called_so():
+    """Thirty people, two answers each, four coefficients: every one's answers are explained by tastes of their own."""
+    items = an.Items.normal(20, 4, seed=3)
+    truth = an.RandomCoefficients(np.zeros(4), 10.0, an.Luce())
+    data = an.simulate(truth, an.Design(items, annotators=30, questions=2), seed=3)
+    with pytest.warns(UserWarning, match="did not converge"):
+        fit = an.fit(truth, data, draws=100)
+    assert not fit.converged and any("without bound" in note for note in fit.notes)
+    assert an.fit(truth, data, draws=100, prior=an.Gaussian(1.0)).converged
 
 
 def test_bad_requests():
