@@ -25,6 +25,7 @@ _NAMES: dict[str, str] = {
     "SequenceReward": "networks",
     "Ensemble": "networks",
     "Heads": "networks",
+    "last_hidden": "networks",
     "with_adapters": "adapters",
     "adapter_state": "adapters",
     "truncated_normal": "utilities",

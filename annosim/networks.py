@@ -18,7 +18,7 @@ from annosim.errors import ArgumentError
 from annosim.items import Items
 from annosim.utilities import Utility, perceptron
 
-__all__ = ["Column", "Ensemble", "Heads", "LogPolicy", "SequenceReward", "response_mask"]
+__all__ = ["Column", "Ensemble", "Heads", "LogPolicy", "SequenceReward", "last_hidden", "response_mask"]
 
 
 def response_mask(items: Items) -> torch.Tensor:
@@ -254,6 +254,42 @@ class Ensemble(Utility):
         with torch.no_grad():
             values = torch.stack([member(items) for member in self.members])
         return (values - values.mean(-1, keepdim=True)).std(0)
+
+
+def last_hidden(model: nn.Module, items: Items, batch: int = 32) -> torch.Tensor:
+    """What a frozen trunk says of each item: its last hidden state at the item's last token, ``(n, width)`` float64.
+
+    With ``items.with_(features=last_hidden(model, items))`` a head per type is ``an.Linear(width)`` or a small
+    :class:`annosim.Network`: the trunk is evaluated once, and mixtures of linear heads are fitted by exact EM.
+
+    Args:
+        model: a model of ``transformers``; or any module from ids ``(batch, length)`` to ``(batch, length, width)``.
+        items: with tokens; pads stand at the end.
+        batch: sequences per pass, without gradients.
+
+    Raises:
+        ArgumentError: the items have no tokens.
+
+    Example:
+        >>> trunk = torch.nn.Embedding(5, 3)
+        >>> items = Items(tokens=[[1, 2], [3, -1]])
+        >>> bool((last_hidden(trunk, items)[1] == trunk.weight[3]).all())
+        True
+    """
+    tokens = _tokens(items)
+    device = next((p.device for p in model.parameters()), tokens.device)
+    known = inspect.signature(model.forward).parameters
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in known.values())
+    out = []
+    with torch.no_grad():
+        for ids in tokens.to(device).split(batch):
+            mask = ids >= 0
+            wanted = {"attention_mask": mask.long(), "output_hidden_states": True, "use_cache": False}
+            given = wanted if takes_any else {name: v for name, v in wanted.items() if name in known}
+            found: Any = model(ids.clamp_min(0), **given)
+            hidden = found if isinstance(found, torch.Tensor) else found.hidden_states[-1]
+            out.append(hidden[torch.arange(len(ids), device=device), mask.sum(1) - 1])
+    return torch.cat(out).double().cpu()
 
 
 def token_logits(model: nn.Module, ids: torch.Tensor, keep: int) -> torch.Tensor:

@@ -86,6 +86,43 @@ def test_refusals(lm):
         an.with_adapters(nn.Linear(2, 1), rank=1)
 
 
+# ---- one frozen trunk, a head per type -------------------------------------------------------------------------------
+
+
+def test_heads_on_a_frozen_trunk_are_linear_types_on_its_hidden_states():
+    """A network's EM on reward heads ends where exact EM on the cached hidden states does."""
+    transformers = pytest.importorskip("transformers")
+    config = transformers.GPT2Config(
+        vocab_size=16, n_positions=16, n_embd=4, n_layer=1, n_head=1, num_labels=1, pad_token_id=0, bos_token_id=1,
+        eos_token_id=1,
+    )  # fmt: skip
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        rewards = transformers.GPT2ForSequenceClassification(config).eval().double()
+    rng = np.random.default_rng(1)
+    tokens = rng.integers(2, 16, (10, 4))
+    tokens[3, 2:] = -1
+    items = an.Items(tokens=tokens)
+    hidden = items.with_(features=an.last_hidden(rewards, items))
+    plain = an.Linear(rewards.score.weight[0].detach().numpy())
+    assert torch.allclose(an.SequenceReward(rewards)(items).double(), plain(hidden), atol=1e-6)
+
+    truth = an.Mixture([an.Annotator(an.Linear(w), an.Luce()) for w in ([1.0, 0, 0, 0], [-1.0, 1, 0, 0])], [0.5, 0.5])
+    data = an.simulate(truth, an.Design(hidden, menu_size=3, annotators=60, questions=8), seed=0)
+    start = 0.3 * rng.normal(size=(2, 4))
+    exact = an.fit(an.Mixture([an.Annotator(an.Linear(w), an.Luce()) for w in start]), data)
+    rewards.requires_grad_(False)
+    types = []
+    for w in start:
+        one = copy.deepcopy(rewards)
+        one.score.weight.data.copy_(torch.as_tensor(w))
+        one.score.weight.requires_grad_(True)
+        types.append(an.Annotator(an.SequenceReward(one), an.Luce()))
+    found = an.fit(an.Mixture(types), data, solver="em", m_step="line-search", steps=150, e_step_every=5)
+    assert found.extra["falls"] == 0
+    assert found.log_likelihood == pytest.approx(exact.log_likelihood, abs=1e-3)
+
+
 # ---- EM-DPO on a tiny GPT-2 ------------------------------------------------------------------------------------------
 
 N = 12

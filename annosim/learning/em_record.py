@@ -73,6 +73,12 @@ class Record:
             return 0.0
         return float(-self.changes(copy).min())
 
+    def still(self) -> bool:
+        """Whether the likelihood of no copy changed between the last two E-steps, both at temperature one."""
+        if len(self.values) < 2 or self.heat[-2:] != [1.0, 1.0]:
+            return False
+        return bool((self.values[-1] - self.values[-2]).abs().amax() <= 1e-12 * (1 + self.values[-1].abs().amax()))
+
     def last_change(self) -> torch.Tensor:
         """Change over the last fiftieth of the E-steps (one at least), per annotator, ``(copies,)``."""
         if len(self.values) < 2:

@@ -9,7 +9,7 @@ import torch
 __all__ = ["LineSearch"]
 
 #: sufficient decrease (Armijo), and how often a step is halved before a copy stays where it is
-_ARMIJO, _HALVINGS = 1e-4, 25
+_ARMIJO, _HALVINGS = 1e-4, 20
 
 
 class LineSearch:
@@ -40,6 +40,7 @@ class LineSearch:
         self.pairs: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
         self.scale: torch.Tensor | None = None
         self.here: tuple[torch.Tensor, torch.Tensor] | None = None
+        self.moved = True  # whether the last step moved any copy
 
     def step(self, closure: Callable[[], torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """One iteration of every copy.
@@ -65,6 +66,7 @@ class LineSearch:
             else:
                 length = torch.where(failed, 0.0, length)
                 self.put(begin + length[:, None] * direction)
+        self.moved = bool((length > 0).any())
         self.here = self.evaluate(closure)
         self.remember(self.vector() - begin, self.here[1] - gradient)
         return self.here[0], self.here[1].abs().amax(-1)

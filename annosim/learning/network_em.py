@@ -249,8 +249,10 @@ class _EMRun(Run):
             self.fresh = torch.maximum(search.here[1].abs().amax(-1), self.weight_gap)
         loss, gradient = search.step(closure)
         self.log.add(self.step, loss, math.nan)
-        if bool((gradient < self.options.tolerance).all()):
+        if not search.moved or bool((gradient < self.options.tolerance).all()):
             left = -(self.step + 1) % self.options.e_step_every
+            if after_e_step and not search.moved and self.record.still():  # rounding: nothing will move any more
+                left = self.options.steps
             self.step = min(self.step + left, self.options.steps - 1)
         return float(loss.mean())
 
