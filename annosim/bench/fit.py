@@ -1,7 +1,8 @@
 """``annosim bench fit``: Bradley-Terry, Plackett-Luce, latent classes, mixed logit, Monte Carlo; peers and loops.
 
 Peers get the data in their own form, outside the clock; ours is the whole verb, from preference data to a fit. Every
-contest prints the gradient norm at which we stopped: peers stop at their own defaults, which are no tighter.
+contest prints the gradient norm at which we stopped (peers stop at their own defaults, which are no tighter) and the
+working memory beside the data; the last two print the exponent with which the cost grows in distinct menus.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from annosim.data.preferences import PreferenceData
 from annosim.designs import Design
 from annosim.items import Items
 from annosim.learning.fit import fit
+from annosim.learning.memory import megabytes
 from annosim.populations import Annotator, Mixture
 from annosim.rules.luce import Luce
 from annosim.simulate import simulate
@@ -34,6 +36,7 @@ def contests(options: Options) -> list[Contest]:
         _latent_classes(int(1e4 * size)), _mixed_logit(int(1e4 * size)),
         _monte_carlo(max(int(200 * size), 2), 2.0, "em-newton against a loop of EM"),
         _monte_carlo(max(int(20 * size), 2), 0.6, "the same, weakly identified"),
+        _growth(int(2.5e4 * size), mixture=False), _growth(int(1e4 * size), mixture=True),
     ]  # fmt: skip
 
 
@@ -56,8 +59,9 @@ def _pairs(n: int, rows: int) -> PreferenceData:
 
 def _ours(model: Any, data: PreferenceData, units: float, name: str = "annosim", **options: Any) -> Contender:
     found = fit(model, data, **options)
-    worst = float(np.nanmax(found.gradient_norm))
-    return Contender(f"{name} (gradient {worst:.0e})", lambda: fit(model, data, **options), units)
+    worst, needed = float(np.nanmax(found.gradient_norm)), getattr(found, "memory", None)
+    stated = f"gradient {worst:.0e}" + (f", {megabytes(needed)}" if needed else "")
+    return Contender(f"{name} ({stated})", lambda: fit(model, data, **options), units)
 
 
 def _bradley_terry(rows: int) -> Contest:
@@ -112,6 +116,25 @@ def _rankings(rows: int) -> Contest:
         ranked = np.take_along_axis(menu, order.astype(np.int64), 1).tolist()
         peer = Contender("choix.ilsr_rankings", lambda: choix.ilsr_rankings(n, ranked), rows)
     return Contest("Plackett-Luce, rankings of 10 out of 100", "rankings", [ours, peer], {"choix.ilsr_rankings": 40.0})
+
+
+def _growth(menus: int, mixture: bool) -> Contest:
+    """The same fit on ever more distinct menus of five items, each answered ten times."""
+    n, k, each, sizes = 100 if mixture else 60, 5, 10, (1, 2, 4, 8)
+    contenders = []
+    for times in sizes:
+        rng, count = _rng(), menus * times
+        u = 0.5 * rng.normal(size=n)
+        own = np.repeat(np.argsort(rng.random((count, n)), 1)[:, :k].astype(np.int32), each, 0)
+        sign = np.repeat(rng.choice([1.0, -1.0], count * each // 20 + 1), 20)[: len(own), None] if mixture else 1.0
+        chosen = (sign * u[own] + rng.gumbel(size=own.shape)).argmax(1).astype(np.int8)
+        people = np.arange(len(own)) // 20 if mixture else None
+        data = PreferenceData(Items(n=n), own, chosen, annotator=people)
+        table = Annotator(Tabular(u), Luce())
+        model: Any = Mixture([table, Annotator(Tabular(-u), Luce())]) if mixture else table
+        contenders.append(_ours(model, data, count, f"{count:,} distinct menus"))
+    what = "two latent classes" if mixture else "one table"
+    return Contest(f"growth of the cost: {what}, distinct menus of {k}", "distinct menus", contenders, growth=True)
 
 
 def _latent_classes(people: int) -> Contest:

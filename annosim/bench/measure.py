@@ -60,12 +60,14 @@ class Contest:
         unit: what is counted ("pairs").
         contenders: the first is ours.
         targets: contender -> how many times faster we want to be.
+        growth: the contenders are the same work at different sizes, and the exponent of the cost is what is asked.
     """
 
     title: str
     unit: str
     contenders: Sequence[Contender]
     targets: dict[str, float] = field(default_factory=dict)
+    growth: bool = False
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -90,6 +92,14 @@ class Measured(Result):
         """Our rate over a contender's, round by round."""
         return self.rates[self.contest.contenders[0].name] / self.rates[name]
 
+    def exponents(self) -> np.ndarray:
+        """Slope of log processor time on log units over the contenders, round by round ``(rounds,)``: 1 is linear."""
+        able = [c for c in self.contest.contenders if c.name in self.core_rates]
+        units = np.log([c.units for c in able])
+        seconds = np.log([c.units / self.core_rates[c.name] for c in able])  # (contenders, rounds)
+        away = units - units.mean()
+        return away @ seconds / (away @ away)
+
     def _title(self) -> str:
         return self.contest.title
 
@@ -100,7 +110,7 @@ class Measured(Result):
             core = np.median(self.core_rates[name])
             text = f"{np.median(rate):9.3g} {self.contest.unit}/s  [{rate.min():.3g} .. {rate.max():.3g}]"
             text += f"  {core:.3g} per core-second"
-            if name != ours:
+            if name != ours and not self.contest.growth:
                 r = self.ratio(name)
                 per_core = np.median(self.core_rates[ours] / self.core_rates[name])
                 text += f"  we: {np.median(r):.3g} x  [{r.min():.3g} .. {r.max():.3g}], {per_core:.3g} x per core"
@@ -108,6 +118,9 @@ class Measured(Result):
                     want = self.contest.targets[name]
                     text += f"  target {want:g} x: {'met' if np.median(r) >= want else 'missed'}"
             lines.append((name, text))
+        if self.contest.growth:
+            e = self.exponents()
+            lines.append(("cost grows as", f"units to the power {np.median(e):.2f}  [{e.min():.2f} .. {e.max():.2f}]"))
         return lines + [(name, f"skipped: {why}") for name, why in self.skipped.items()]
 
     def record(self) -> dict[str, Any]:
@@ -120,6 +133,7 @@ class Measured(Result):
             "core_rates": {name: rate.tolist() for name, rate in self.core_rates.items()},
             "ratios": {name: self.ratio(name).tolist() for name in self.rates if name != ours},
             "targets": self.contest.targets,
+            "exponents": self.exponents().tolist() if self.contest.growth else None,
             "skipped": self.skipped,
             "first_run_seconds": self.first,
             "settings": self.settings,

@@ -10,6 +10,7 @@ import torch
 
 from annosim.errors import NotIdentifiedError
 from annosim.items import Items
+from annosim.learning import memory
 from annosim.learning.climb import Choices, climb_from
 from annosim.learning.existence import connectivity
 from annosim.learning.gauge import by_weight
@@ -225,7 +226,7 @@ def _solution(problem, panel: Panel, best, values, notes, items) -> Solution:
     theta, value, gradient, information, status, iterations, steps, trace = best
     population = by_weight(problem.model.with_parameters(panel.values(theta, items)))
     log_likelihood = value - (0.0 if panel.penalty is None else panel.penalty(theta)[0])
-    extra: dict[str, Any] = {"newton_steps": int(steps)}
+    extra: dict[str, Any] = {"newton_steps": int(steps), "memory": memory.of_panel(panel)}
     if problem.is_projection:
         extra["divergence"] = block_divergence(problem, log_likelihood)
     total = float(panel.arguments[8].sum())

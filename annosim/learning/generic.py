@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from annosim.learning import memory
 from annosim.learning.attention import judge_attention, refuse_named
 from annosim.learning.existence import judge_table
 from annosim.learning.gauge import by_weight
@@ -174,7 +175,9 @@ def _solve(problem: Problem) -> Solution:
     found = [maximise(problem, start, blocks) for start in starting_points(problem)]
     best = max(found, key=lambda one: -one["objective"])
     population = by_weight(best["population"])
-    extra = {}
+    parts = sum(len(one.weight) for one in population.components(problem.items))
+    rows, k = np.asarray(problem.data.menu).shape
+    extra: dict[str, Any] = {"memory": memory.of_autograd(rows, k, parts, population.num_free())}
     if problem.is_projection:
         from annosim.learning.luce import block_divergence
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from annosim.learning import memory
 from annosim.learning.climb import WARM
 from annosim.learning.em import judge_tables
 from annosim.learning.gauge import by_weight
@@ -133,7 +134,7 @@ def solve_large_mixture(problem: Problem) -> Solution:
     best = max(found, key=lambda one: one.state.value)
     state = best.state
     log_likelihood = state.value - state.log_prior
-    extra: dict[str, Any] = {"newton_steps": best.steps}
+    extra: dict[str, Any] = {"newton_steps": best.steps, "memory": memory.of_large_panel(panel)}
     if problem.is_projection:
         extra["divergence"] = block_divergence(problem, log_likelihood)
     return Solution(

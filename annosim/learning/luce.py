@@ -10,12 +10,12 @@ import torch
 from annosim.items import Items
 from annosim.kernels import learning_luce as kernels
 from annosim.law import Law
-from annosim.learning import existence
+from annosim.learning import existence, memory
 from annosim.learning.accelerated import EdgeList, TableOfCounts, WeightedPairs, accelerate
 from annosim.learning.newton import Curvature, Optimum, conjugate_gradients, newton
 from annosim.learning.priors import penalty_for
 from annosim.learning.problem import Problem, Solution, is_nll, register
-from annosim.learning.separation import judge_linear
+from annosim.learning.separation import differences, judge_linear
 from annosim.learning.structure import LuceLeaf, luce_leaf
 from annosim.learning.sufficient import DENSE_ITEMS, Orders, from_data, from_law, orders_from_data
 from annosim.populations import Population
@@ -81,7 +81,8 @@ def _solve_tabular(problem: Problem) -> Solution:
         quick = _accelerated(problem)
         if quick is not None:
             population = write_leaf(problem.model, leaf, quick[1].point, problem.items)  # type: ignore[arg-type]
-            return _solution(problem, population, quick[1], quick[0], quick[1].value, [], type(quick[0]).__name__)
+            needed = memory.of_table(quick[0], problem.data.rows, DENSE_ITEMS)
+            return _solution(problem, population, quick[1], quick[0], quick[1].value, [], needed)
     stats = statistics(problem)
     penalty = penalty_for(problem.prior, "tabular", problem.items.n, problem.items)
     notes = _judge(problem, stats, penalty)
@@ -90,7 +91,8 @@ def _solve_tabular(problem: Problem) -> Solution:
     else:
         optimum = solve_tabular(stats, problem.items, penalty, None, problem.tolerance, problem.max_iterations)
     population = write_leaf(problem.model, leaf, optimum.point, problem.items)  # type: ignore[arg-type]
-    return _solution(problem, population, optimum, stats, stats.value(optimum.point), notes, type(stats).__name__)
+    needed = memory.of_table(stats, 0 if problem.law is not None else problem.data.rows, DENSE_ITEMS)
+    return _solution(problem, population, optimum, stats, stats.value(optimum.point), notes, needed)
 
 
 def _accelerated(problem: Problem) -> tuple[Any, Optimum] | None:
@@ -163,9 +165,9 @@ def leaf_values(leaf: LuceLeaf, s: np.ndarray, items: Items, prefix: str = "") -
     return {name: torch.as_tensor(leaf.utility_from_index(s, items))}
 
 
-def _solution(problem, population, optimum: Optimum, stats, log_likelihood, notes, how) -> Solution:
+def _solution(problem, population, optimum: Optimum, stats, log_likelihood, notes, needed: int) -> Solution:
     total = max(stats.total, 1e-300)
-    extra: dict[str, Any] = {"scaled_gradient": optimum.scaled_gradient}
+    extra: dict[str, Any] = {"scaled_gradient": optimum.scaled_gradient, "memory": needed}
     if problem.is_projection:
         extra["divergence"] = divergence(problem, log_likelihood)
     words = {"PairTable": "a table of wins", "PairList": "distinct pairs", "Orders": "stages of choices"}
@@ -180,7 +182,7 @@ def _solution(problem, population, optimum: Optimum, stats, log_likelihood, note
         stopped_by=optimum.stopped_by,
         gradient_norm=float(np.abs(optimum.gradient).max(initial=0.0)) / total,
         condition=optimum.condition,
-        why=f"concave log-likelihood, {words[how]} as sufficient statistics",
+        why=f"concave log-likelihood, {words[type(stats).__name__]} as sufficient statistics",
         notes=[*notes, *optimum.notes],
         starts=[log_likelihood],
         trace=np.array(optimum.trace),
@@ -249,12 +251,14 @@ def _solve_linear(problem: Problem) -> Solution:
     orders = orders_from_data(problem.data)
     matrix = leaf.design_matrix(problem.items)  # type: ignore[union-attr]
     penalty = penalty_for(problem.prior, "linear", matrix.shape[1], problem.items)
-    notes, null = judge_linear(orders, matrix, problem.items, penalty)
+    pairs = differences(orders, matrix)
+    notes, null = judge_linear(pairs, matrix, problem.items, penalty)
     optimum = solve_linear(orders, matrix, leaf.g, penalty, null, None, problem.tolerance, problem.max_iterations)  # type: ignore[union-attr]
     name = "utility.energy.weights" if leaf.density else "utility.weights"  # type: ignore[union-attr]
     population = problem.model.with_parameters({name: torch.as_tensor(optimum.point)})
     log_likelihood = optimum.value - (penalty.value(optimum.point) if penalty is not None else 0.0)
-    return _solution(problem, population, optimum, orders, log_likelihood, notes, "Orders")
+    needed = memory.of_linear(orders, matrix, len(pairs))
+    return _solution(problem, population, optimum, orders, log_likelihood, notes, needed)
 
 
 register("newton", lambda p: _leaf(p, "tabular") is not None, _solve_tabular, order=10)

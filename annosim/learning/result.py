@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from annosim.errors import ArgumentError, FileReadError
+from annosim.learning.memory import megabytes
 from annosim.populations import Mixture, Population
 from annosim.results import Result
 
@@ -126,6 +127,11 @@ class Fit(Result):
             raise ArgumentError(f"{name}: this result has no log-likelihood (a projection, or another objective)")
         return self.log_likelihood
 
+    @property
+    def memory(self) -> int | None:
+        """Working memory of the solver in bytes, beside the data, by formula (:mod:`annosim.learning.memory`)."""
+        return self.extra.get("memory")
+
     def held_out(self, data: Any) -> float:
         """Mean log-likelihood per annotator on other data."""
         from annosim.learning.likelihood import log_likelihood
@@ -208,6 +214,8 @@ class Fit(Result):
         lines.append((state, f"stopped by {self.stopped_by} after {self.iterations} iterations"))
         lines.append(("gradient norm", f"{self.gradient_norm:.2g}"))
         lines.append(("solver", self.solver + (f" ({self.why})" if self.why else "")))
+        if self.memory is not None:
+            lines.append(("memory", f"{megabytes(self.memory)} beside the data"))
         if np.isfinite(self.condition):
             lines.append(("condition", f"{self.condition:.3g}"))
         if len(self.starts) > 1:

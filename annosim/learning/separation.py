@@ -65,13 +65,13 @@ def separating_direction(d: np.ndarray) -> np.ndarray | None:
         take = fresh
 
 
-def judge_linear(orders: Any, matrix: np.ndarray, items: Items, penalty: Any) -> tuple[list[str], np.ndarray | None]:
+def judge_linear(d: np.ndarray, matrix: np.ndarray, items: Items, penalty: Any) -> tuple[list[str], np.ndarray | None]:
     """Existence of a linear model's estimate: notes and gauge directions ``(dim, G)``, or :class:`NotIdentifiedError`.
 
-    Directions that leave every item's centred index alone are gauges; directions that the menus never varied, and
-    directions that separate the answers, are errors (or what the prior decided).
+    ``d (D, dim)`` has the :func:`differences` of the answers. Directions that leave every item's centred index alone
+    are gauges; directions that the menus never varied, and directions that separate the answers, are errors (or what
+    the prior decided).
     """
-    d = differences(orders, matrix)
     prompts = items.prompts.numpy()
     centred = (
         matrix
