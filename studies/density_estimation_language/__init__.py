@@ -1,0 +1,67 @@
+"""Language models and the length of what they say (Dumoulin et al. 2311.14115, E10-E13), on sentences of Shakespeare.
+
+Three small transformers are trained here: on all sentences (*whole*), on short ones and on long ones. Two annotators
+(the short and the long one) answer pairs drawn from *whole*, by length-normalised log-probability. *Annotator mixture*:
+each pair is answered by one of the two. *Density mixture*: one annotator whose density is half of each. The paper:
+adapting *whole* to the first gives one mode of lengths, to the second two. Beside it the same pipeline with nothing
+but lengths, exactly, by ``project``: there, whether the annotator mixture has one mode or two depends on what the
+annotators are like (see ``surrogate.py``). With borders that overlap by a few tokens it is as the paper says; cut out
+sharply, as the paper's subsets are, both mixtures have two modes; and annotators whose lengths are far apart leave one
+mode below them both.
+
+The token counts are those of this corpus, not of the paper's (LM1B); what is tested is the shape.
+"""
+
+from __future__ import annotations
+
+from annosim.study import Cell, Preset, Study
+
+from . import figures, surrogate
+from .claims import claims
+from .sentences import adapt, models, preferences
+
+
+def cells(
+    shape, short, long, steps, batch, rate, pairs, adapt_steps, adapt_batch, adapt_rate, beta, samples, replicates
+):  # fmt: skip
+    """All cells of a preset."""
+    base = Cell(models, {"shape": shape, "short": short, "long": long, "steps": steps, "batch": batch, "rate": rate})
+    yield Cell(preferences, {"shape": shape, "short": short, "long": long, "samples": samples}, needs={"models": base})
+    how = {"shape": shape, "pairs": pairs, "steps": adapt_steps, "batch": adapt_batch, "rate": adapt_rate}
+    for kind in ("density", "annotators"):
+        for design, parameters in surrogate.DESIGNS.items():
+            for parameter in parameters:
+                yield Cell(
+                    surrogate.lengths_only,
+                    {"kind": kind, "design": design, "parameter": parameter, "longest": 60, "beta": beta},
+                    name=f"lengths only, {kind}, {design} {parameter:g}",
+                )
+        yield Cell(
+            adapt, {"kind": kind, **how, "beta": beta, "samples": samples}, name=f"adapt, {kind}",
+            replicates=replicates, needs={"models": base}, seed_name="adapt",
+        )  # fmt: skip
+
+
+STUDY = Study(
+    name="density_estimation_language",
+    title="Annotator mixtures, density mixtures, and the lengths of sentences",
+    paper="Dumoulin, Johnson, Castro, Larochelle, Dauphin (arXiv 2311.14115), language-model experiments",
+    presets={
+        "quick": Preset(3, {
+            "shape": {"vocabulary": 1000, "width": 64, "layers": 2, "heads": 4, "length": 32},
+            "short": 7, "long": 17, "steps": 400, "batch": 64, "rate": 3e-3, "pairs": 2**12, "adapt_steps": 120,
+            "adapt_batch": 64, "adapt_rate": 1e-3, "beta": 4e-5, "samples": 2000, "replicates": 1,
+        } | {"bins": [[3, 7], [10, 14], [17, 24]]}),
+        "paper": Preset(60, {
+            "shape": {"vocabulary": 30000, "width": 512, "layers": 6, "heads": 8, "length": 50},
+            "short": 8, "long": 20, "steps": 6000, "batch": 256, "rate": 6e-4, "pairs": 2**15, "adapt_steps": 256,
+            "adapt_batch": 128, "adapt_rate": 1e-5, "beta": 4e-5, "samples": 8192, "replicates": 3,
+        } | {"bins": [[3, 8], [12, 16], [20, 30]]}, "on one GPU (--device cuda)"),
+    },
+    cells=lambda bins, **settings: cells(**settings),
+    claims=claims,
+    figures=[figures.lengths, figures.what_decides, figures.preferred],
+    tables=[figures.surrogates],
+    data=["tinyshakespeare.txt"],
+    in_ci=False,
+)  # fmt: skip

@@ -1,0 +1,114 @@
+"""What the paper says of lengths, judged on the surrogate and on the transformers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from annosim.study import Statement, at_least, at_most, binomial_interval, equal, every, inside, true
+
+from . import surrogate
+
+PAPER = "Dumoulin et al. 2311.14115"
+
+
+def _valley(found, kind, bins):
+    """Mean count per length in the three bins that the preset fixes in advance, summed over replicates."""
+    counts = np.sum(found.all("adapt", "count", kind=kind), axis=0)
+    return [(int(counts[low : high + 1].sum()), high + 1 - low) for low, high in bins]
+
+
+def _share_of(found, kind, bins, side):
+    """Share of the middle bin among middle and a side, after correction for their widths: below 1/2 is a valley."""
+    parts = _valley(found, kind, bins)
+    (middle, wide), (outer, outer_wide) = parts[1], parts[side]
+    return binomial_interval(middle, middle + outer), wide / (wide + outer_wide)
+
+
+def _is_valley(found, kind, bins, side):
+    share, even = _share_of(found, kind, bins, side)
+    return at_most(share, even)
+
+
+_DESIGNS = {
+    "peaked": "annotators with normal lengths",
+    "cut": "annotators cut out of all sentences (at most 20 tokens, more than 30)",
+    "soft": "the same with soft borders",
+}
+
+
+def _surrogate():
+    """The exact surrogate, design by design: a claim that holds for one kind of annotators may fail for another."""
+    for design, words in _DESIGNS.items():
+        for kind, name, modes in (("density", "density mixture", 2), ("annotators", "annotator mixture", 1)):
+            yield Statement(
+                f"E12-exact-{kind}-{design}",
+                f"lengths only, {words}: the {name} gives {'two modes' if modes == 2 else 'one mode'}",
+                f"{PAPER}, figure 6; exact surrogate",
+                lambda found, k=kind, d=design, m=modes: every(
+                    [equal(found.exact("lengths_only", "modes", kind=k, design=d, parameter=v), m, 0)
+                     for v in surrogate.DESIGNS[d]], f"{m} modes at every parameter",
+                ),
+            )  # fmt: skip
+        yield Statement(
+            f"E12-exact-place-{design}",
+            f"lengths only, {words}: the annotator mixture's highest mode lies between the annotators' own",
+            f"{PAPER}, figure 6; exact surrogate",
+            lambda found, d=design: every([
+                inside(row["highest"], row["short_mode"], row["long_mode"], "between their modes")
+                for row in found.rows("lengths_only", kind="annotators", design=d)
+            ]),
+        )  # fmt: skip
+    yield Statement(
+        "E12-exact-both",
+        "there are annotators for whom both hold: two modes of the density mixture, one of the annotator mixture",
+        f"{PAPER}, figure 6; exact surrogate",
+        lambda found: true(
+            any(_modes(found, "density", d, v) == 2 and _modes(found, "annotators", d, v) == 1
+                for d in surrogate.DESIGNS for v in surrogate.DESIGNS[d]), "for at least one design and parameter",
+        ),
+    )  # fmt: skip
+
+
+def _modes(found, kind, design, parameter):
+    return found.get("lengths_only", "modes", kind=kind, design=design, parameter=parameter)
+
+
+def claims(bins):
+    """All statements."""
+    yield Statement(
+        "E11-raw", "without normalisation every annotator prefers the shorter class", f"{PAPER}, section 6",
+        lambda found: every(
+            [at_least(r["preference"], 0.5) for r in found.rows("preferences") if not r["normalised"]], "all above 0.5"
+        ),
+    )  # fmt: skip
+    yield Statement(
+        "E11-normalised", "with it the short annotator prefers short sentences and the long one long ones",
+        f"{PAPER}, section 6",
+        lambda found: every([
+            at_least(_preference(found, "short"), 0.6), at_most(_preference(found, "long"), 0.4),
+        ], "short annotator above 0.6, long annotator below 0.4"),
+    )  # fmt: skip
+    yield from _surrogate()
+    yield Statement(
+        "E13-density", "the model adapted to the density mixture says short and long sentences, and few between",
+        f"{PAPER}, figure 6",
+        lambda found: every([_is_valley(found, "density", bins, side) for side in (0, 2)],
+                            "fewer sentences per length in the middle bin than in either other (exact binomial)"),
+    )  # fmt: skip
+    yield Statement(
+        "E13-annotators", "the model adapted to the annotator mixture has no such valley", f"{PAPER}, figure 6",
+        lambda found: _not_both(found, bins),
+        "the middle bin is at least as dense as one of the others",
+    )  # fmt: skip
+
+
+def _not_both(found, bins):
+    sides = [_share_of(found, "annotators", bins, side) for side in (0, 2)]
+    best = max(sides, key=lambda one: one[0].value - one[1])
+    return at_least(best[0], best[1])
+
+
+def _preference(found, annotator):
+    rows = found.rows("preferences")
+    asked = (annotator, True, "short", "long")
+    return next(r for r in rows if (r["annotator"], r["normalised"], r["first"], r["second"]) == asked)["preference"]
