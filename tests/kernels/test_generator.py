@@ -8,13 +8,16 @@ numba = pytest.importorskip("numba")
 
 from annosim.kernels.compiled import row_types  # noqa: E402
 from annosim.kernels.generator import BLOCK, fill_words, uniform52, word_at  # noqa: E402
-from annosim.kernels.luce import choose, choose_pair, exponential, float32_odds, luce_pairs  # noqa: E402
+from annosim.kernels.habits import FIRST, replace_answers  # noqa: E402
+from annosim.kernels.luce import choose, choose_pair, exponential, float32_odds, luce_pairs, tied_pairs  # noqa: E402
+from annosim.kernels.mallows import mallows  # noqa: E402
 from annosim.kernels.menus import guide_table, inverse_index, number_rows  # noqa: E402
 from annosim.kernels.tastes import normal_quantile  # noqa: E402
 from annosim.random import STREAMS, uniform53, words  # noqa: E402
 
 LAST = 2**32 - 1
 KEY = np.uint64(2**64 - 5)
+_ONE = np.empty(0, np.int8)
 
 
 @pytest.mark.parametrize("group", [0, 1, 2**26 - 1, 2**40])
@@ -88,6 +91,46 @@ class TestThresholds:
     def test_a_difference_of_50_is_certain_at_this_resolution(self, kernel):
         assert _pairs(np.exp(50.0), [0, 1, LAST - 1, LAST], kernel) == [0] * 4
         assert _pairs(np.exp(-50.0), [0, 1, LAST - 1, LAST], kernel) == [1] * 4
+
+
+class TestSecondWords:
+    """A hundred rows whose threshold lies in the middle of the cell of their first word: the second word decides."""
+
+    rows, key = np.arange(100), np.uint64(9)
+
+    def cells(self, stream: str, k: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """Thresholds ``(rows,)``, and whether the 52-bit uniform lies below them."""
+        high, low = words(9, stream, self.rows, k), words(9, stream, self.rows, k + 1)
+        below = low < 2**31
+        assert 20 < below.sum() < 80
+        return (high.astype(float) + 0.5) / 2**32, below
+
+    @pytest.mark.parametrize("davidson", [True, False])
+    def test_of_ties(self, davidson):
+        threshold, below = self.cells("answer")
+        strength = np.array([0.0 if davidson else 1.5])
+        second = (1 / threshold - 1) / (1.0 if davidson else strength[0])
+        odds = np.r_[1.0, second][None]
+        menu = np.stack([np.zeros(100, np.int32), 1 + self.rows.astype(np.int32)], 1)
+        out, tied = np.empty((100, 2), np.int8), np.empty((100, 1), bool)
+        tied_pairs(menu, _ONE, odds, np.ones((1, 2)), strength, davidson, False, out, tied, 0, self.key, 0)
+        assert np.array_equal((out[:, 0] == 0) & ~tied[:, 0], below)
+
+    def test_of_lapses(self):
+        rate, below = self.cells("habit", 4096)
+        menu, out = np.tile(np.array([0, 1], np.int32), (100, 1)), np.ones((100, 1), np.int8)
+        replace_answers(menu, self.rows.astype(np.int8), rate, FIRST, False, 1, out, 0, 4096, self.key, 0)
+        assert np.array_equal(out[:, 0] == 0, below)
+
+    def test_of_mallows(self):
+        """The first of a pair comes first with probability 1 / (1 + phi) when it is better, else phi / (1 + phi)."""
+        threshold, below = self.cells("answer")
+        better = threshold > 0.5
+        phi = np.where(better, 1 / threshold - 1, threshold / (1 - threshold))
+        menu = np.where(better[:, None], [[0, 1]], [[1, 0]]).astype(np.int32)
+        rank, out = np.tile(np.array([0, 1], np.int32), (100, 1)), np.empty((100, 1), np.int8)
+        mallows(menu, self.rows.astype(np.int8), rank, phi, out, 0, 1, self.key, 0)
+        assert np.array_equal(out[:, 0] == 0, below)
 
 
 @pytest.mark.parametrize("types", [1, 3])
