@@ -164,6 +164,8 @@ class Design:
         loads = np.asarray(self.loads, dtype=np.int64)
         if loads.shape != (self.annotators,) or (loads < 1).any():
             raise ArgumentError(f"Design(loads=): {self.annotators} whole numbers of at least 1, one per annotator")
+        if self.questions == "all" and loads.max() > len(self.menus):
+            raise ArgumentError(f"Design(loads=): {loads.max()} questions, but there are {len(self.menus)} menus")
         put("loads", loads)
         put("num_questions", int(loads.max()))
 
@@ -217,7 +219,7 @@ class Design:
             TooLargeError: there are more than ``max_menus``.
         """
         if self.menus is not None:
-            keep = self.menu_weights > 0
+            keep = (self.menu_weights > 0) | (self.questions == "all")
             return Menus(self.menus[keep], self.menu_weights[keep])
         self._count_menus(max_menus)
         parts = [

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 import annosim as an
-from annosim.errors import AnswerKindError, ArgumentError
+from annosim.errors import AnswerKindError, ArgumentError, TooLargeError
 from annosim.groups import Gated
 from annosim.kernels import rows
 from annosim.rules.habits import Lapse
@@ -169,9 +169,69 @@ class TestCounts:
         a, b = (simulate(one, an.Design(an.Items(n=3)), counts=True, replicate=r) for r in (0, 1))
         assert not np.array_equal(a.weight, b.weight)
 
-    def test_shared_blocks_of_a_mixture_are_refused(self):
-        with pytest.raises(ArgumentError, match="overlap"):
-            simulate(people(), an.Design(an.Items.normal(3, 2), questions=2, overlap=2), counts=True)
+    def test_shared_blocks_of_a_mixture(self):
+        """Three annotators share two questions: sequences come in threes, answers follow the law given the menus."""
+        design = an.Design(an.Items.normal(3, 2), questions=2, overlap=3, annotators=60_001)
+        data = simulate(people(), design, seed=2, counts=True)
+        menus, answers, weight = data.menu.reshape(-1, 4), data.answer.reshape(-1, 2), data.annotator_weight
+        kinds, of = np.unique(menus, axis=0, return_inverse=True)
+        size = np.bincount(of.ravel(), weights=weight).astype(int)
+        assert weight.sum() == 60_001 and len(kinds) == 36 and sorted(size % 3)[-2:] == [0, 1]
+        assert min(stats.binomtest(int(n) // 3, 20_000, 1 / 36).pvalue for n in size) > ALARM / 36
+        law = an.law(people(), design.with_(overlap=1)).given_menus
+        same = law.outcomes[:, 0, 1] == law.outcomes[:, 1, 1]
+        for n, kind in zip(size, kinds, strict=True):
+            at = [int(np.flatnonzero((law.menu.numpy() == m).all(1))[0]) for m in kind.reshape(2, 2)]
+            here = same & (law.outcomes[..., 0] == at).all(1)
+            agree = int(weight[(menus == kind).all(1) & (answers[:, 0] == answers[:, 1])].sum())
+            exact = float(law.probabilities.detach().numpy()[here].sum())
+            assert stats.binomtest(agree, int(n), exact).pvalue > ALARM / 36
+
+    def test_blocks_of_unequal_length(self):
+        """Pairs of annotators share their questions, but the second answers two of them: the first menus are equal."""
+        design = an.Design(an.Items.normal(3, 2), loads=[1, 2] * 5000, annotators=10_000, overlap=2)
+        data = simulate(people(), design, seed=3, counts=True)
+        length = np.bincount(data.annotator)
+        first = np.flatnonzero(data.order == 0)
+        asked = []
+        for questions in (1, 2):
+            mine = length == questions
+            assert data.annotator_weight[mine].sum() == 5000
+            code = data.menu[first][mine] @ [3, 1]
+            asked.append(np.bincount(code, weights=data.annotator_weight[mine], minlength=9))
+        assert np.array_equal(*asked)
+        one = simulate(people().leaves()[0], design, seed=3, counts=True)
+        assert one.weight.sum() == 15_000
+
+    @pytest.mark.parametrize("one", [True, False])
+    def test_everyone_s_first_questions_of_a_list(self, one):
+        who = people().leaves()[0] if one else people()
+        menus = [[0, 1], [1, 2], [0, 2]]
+        design = an.Design(ITEMS, menus=menus, questions="all", loads=[1, 2, 3, 3], annotators=4, overlap=2)
+        data = simulate(who, design, counts=True)
+        assert [data.row_weight[(data.menu == m).all(1)].sum() for m in menus] == [4, 3, 2]
+
+    @pytest.mark.parametrize("name", ["tastes", "gated"])
+    def test_without_a_closed_law_answers_are_drawn_and_collapsed(self, name, monkeypatch):
+        from annosim import aggregate
+
+        who = an.RandomCoefficients([1.0, 0.0], [8.0, 8.0], an.Luce())
+        if name == "gated":
+            kinds = [an.Annotator(an.Tabular(np.eye(12)[0] * s), an.Luce()) for s in (2.0, -2.0)]
+            who = Gated(kinds, covariates=[[1.0], [-1.0]], gate=[[3.0]])
+        monkeypatch.setattr(aggregate, "_CHUNK", 128)
+        for questions in (1, 2):
+            design = an.Design(ITEMS, annotators=1000, questions=questions)
+            data, full = simulate(who, design, counts=True), simulate(who, design).counts()
+            key = [sorted(zip(map(bytes, d.menu), d.answer, d.row_weight, strict=True)) for d in (data, full)]
+            assert key[0] == key[1] and "collapsed" in data.settings["path_reasons"]["counts"]
+        with pytest.raises(TooLargeError, match="every answer is drawn"):
+            simulate(who, design.with_(annotators=10**12), counts=True)
+
+    def test_too_many_blocks_are_refused_in_one_line(self):
+        with pytest.raises(TooLargeError, match="leave out counts=") as caught:
+            simulate(people(), an.Design(ITEMS, questions=8, overlap=2), counts=True)
+        assert "\n" not in str(caught.value)
 
 
 class TestShards:
