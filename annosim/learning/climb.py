@@ -20,11 +20,13 @@ __all__ = ["Choices", "Evaluator", "Point", "climb_from"]
 WARM = 6
 
 
-def climb_from(panel: Panel, theta: np.ndarray, tolerance: float, max_iterations: int, newton=True):
+def climb_from(
+    panel: Panel, theta: np.ndarray, tolerance: float, max_iterations: int, newton: bool = True, warm: int = WARM
+):
     """EM, then safeguarded Newton, from one point.
 
-    The first iterations are EM (each M-step one Newton step on each type's weighted likelihood); then Newton on the
-    whole likelihood wherever its information is positive definite and the likelihood rises, EM elsewhere.
+    The first ``warm`` iterations are EM (each M-step one Newton step on each type's weighted likelihood); then Newton
+    on the whole likelihood wherever its information is positive definite and the likelihood rises, EM elsewhere.
 
     Returns:
         theta, value, gradient, information, status (1 gradient, 0 iterations, 2 rounding), iterations, Newton steps,
@@ -40,7 +42,7 @@ def climb_from(panel: Panel, theta: np.ndarray, tolerance: float, max_iterations
             break
         polished = done
         iteration += 1
-        move = _newton_step(now, panel.free) if newton and iteration > WARM else None
+        move = _newton_step(now, panel.free) if newton and iteration > warm else None
         taken = None if move is None else _try(evaluate, now, move, tries=6, shrink=0.25)
         if taken is not None:
             steps += 1

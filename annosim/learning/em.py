@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,6 +72,20 @@ class Panel:
         share = model.weights.detach().double().numpy()
         share = np.maximum(share / share.sum(), 1e-6)
         return np.r_[w.ravel(), np.log(share[:-1] / share[-1])]
+
+    def reweighted(self, weight: np.ndarray) -> Panel:
+        """The same panel under other weights of its blocks ``(B,)``."""
+        other = copy.copy(self)
+        start, before = self.arguments[7], self.arguments[8]
+        other.arguments = (*self.arguments[:8], np.ascontiguousarray(weight, dtype=np.float64))
+        base, rows = self.types * self.d, np.diff(start)
+        other.scale = self.scale.copy()
+        other.scale[:base] *= float(weight @ rows) / float(before @ rows)
+        other.scale[base:] = weight.sum()
+        if self.choices is not None:
+            other.choices = copy.copy(self.choices)
+            other.choices.weight = other.arguments[8]
+        return other
 
     def _kept(self) -> np.ndarray:
         return np.flatnonzero(self.contrast != np.arange(len(self.contrast)))  # type: ignore[arg-type]
@@ -167,11 +182,17 @@ def coded(data: Any) -> tuple[Orders, np.ndarray, np.ndarray, np.ndarray]:
     first = np.flatnonzero(np.r_[True, np.diff(ids) != 0])
     start = np.r_[first, len(ids)].astype(np.int64)
     weight = np.asarray(data.annotator_weight, dtype=np.float64)[ids[first]]
+    orders, code = distinct_orders(orders)
+    heavy = np.bincount(code, np.repeat(weight, np.diff(start)), len(orders.order))
+    return orders.reweighted(heavy), code, start, weight
+
+
+def distinct_orders(orders: Orders) -> tuple[Orders, np.ndarray]:
+    """The distinct orders (weights of one), and which one each row has, ``(rows,)``."""
     code, keep = _distinct(orders)
     if keep is not None:
         orders = Orders(orders.order[keep], orders.depth[keep], orders.length[keep], np.ones(len(keep)), orders.n)
-    heavy = np.bincount(code, np.repeat(weight, np.diff(start)), len(orders.order))
-    return orders.reweighted(heavy), code, start, weight
+    return orders, code
 
 
 def _distinct(orders: Orders) -> tuple[np.ndarray, np.ndarray | None]:
@@ -201,8 +222,7 @@ def _distinct(orders: Orders) -> tuple[np.ndarray, np.ndarray | None]:
 def solve_mixture(problem: Problem, newton: bool = True) -> Solution:
     """EM then Newton from every start; the best is kept."""
     items = problem.items
-    panel = panel_of(problem.model, problem.data)  # type: ignore[arg-type]
-    panel.penalty = _penalty(problem, panel, items)
+    panel = prepared_panel(problem)
     notes = judge_tables(problem, panel.orders) if panel.contrast is not None else prior_notes(problem)
     found = []
     for model in starting_points(problem):
@@ -211,6 +231,13 @@ def solve_mixture(problem: Problem, newton: bool = True) -> Solution:
     values = [float(one[1]) for one in found]
     best = found[int(np.argmax(values))]
     return _solution(problem, panel, best, values, notes, items)
+
+
+def prepared_panel(problem: Problem) -> Panel:
+    """The panel of a problem, with its prior."""
+    panel = panel_of(problem.model, problem.data)  # type: ignore[arg-type]
+    panel.penalty = _penalty(problem, panel, problem.items)
+    return panel
 
 
 def _penalty(problem: Problem, panel: Panel, items: Items) -> MixturePenalty | None:

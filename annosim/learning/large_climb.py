@@ -97,7 +97,7 @@ class Climb:
     trace: list[float]
 
 
-def climb(panel: LargePanel, x: np.ndarray, tolerance: float, max_iterations: int) -> Climb:
+def climb(panel: LargePanel, x: np.ndarray, tolerance: float, max_iterations: int, warm: int = WARM) -> Climb:
     """EM first, then Newton by conjugate gradients wherever the curvature along its direction is positive."""
     now, steps, iteration, polished = panel.at(x), 0, 0, False
     trace, status = [now.value], "iterations"
@@ -108,7 +108,7 @@ def climb(panel: LargePanel, x: np.ndarray, tolerance: float, max_iterations: in
             break
         polished = done
         iteration += 1
-        move = _newton_move(now) if iteration > WARM or done else None
+        move = _newton_move(now) if iteration > warm or done else None
         taken = None if move is None else _try(now, move, 6)
         if taken is not None:
             steps += 1

@@ -7,6 +7,7 @@ types) costs one pass over the distinct orders and the rows, so memory and time 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
@@ -59,10 +60,20 @@ class LargePanel:
         self.known = {t: leaf.index_of(self.items) for t, leaf in enumerate(self.leaves) if leaf.kind == "known"}
         self.penalty = penalty_for(prior, "tabular", self.n, self.items) if self.free else None
         self.counts = float(getattr(prior, "counts", 0.0)) if self.weights_free else 0.0
-        involved = np.maximum(self.orders.involved, 1e-300)
-        self.scale = np.r_[np.tile(involved, len(self.free)), np.full(self.types - 1, self.total)]
-        if not self.weights_free:
-            self.scale = self.scale[: self.base]
+        self.scale = self._scale()
+
+    def _scale(self) -> np.ndarray:
+        involved = np.tile(np.maximum(self.orders.involved, 1e-300), len(self.free))
+        return np.r_[involved, np.full(self.types - 1, self.total)] if self.weights_free else involved
+
+    def reweighted(self, weight: np.ndarray) -> LargePanel:
+        """The same panel under other weights of its blocks ``(B,)``."""
+        other = copy.copy(self)
+        other.weight, other.total = np.ascontiguousarray(weight, dtype=np.float64), float(weight.sum())
+        heavy = np.bincount(self.code, np.repeat(other.weight, np.diff(self.first)), len(self.orders.order))
+        other.orders = self.orders.reweighted(heavy)
+        other.scale = other._scale()
+        return other
 
     def start(self, model: Mixture) -> np.ndarray:
         """The model's present parameters in these coordinates."""

@@ -8,6 +8,7 @@ of how many.
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -253,7 +254,8 @@ def sum_of(parts: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
 def bootstrap(fit: Fit, replicates: int = 200, seed: int = 0) -> torch.Tensor:
     """Annotators redrawn with replacement, as multinomial weights; parameter vectors in the gauge, ``(replicates, P)``.
 
-    A replicate whose estimate does not exist is a row of NaN. Mixture types are matched to the fit's by assignment.
+    A replicate whose estimate does not exist, or was not reached, is a row of NaN, and a warning counts them. Mixture
+    types are matched to the fit's by assignment.
     """
     from annosim.learning.resample import refits
 
@@ -261,7 +263,15 @@ def bootstrap(fit: Fit, replicates: int = 200, seed: int = 0) -> torch.Tensor:
         raise ArgumentError("bootstrap: needs a fit on data (a projection has no sampling error)")
     if isinstance(replicates, bool) or replicates < 2:
         raise ArgumentError(f"bootstrap(replicates={replicates!r}): a whole number of at least 2")
-    return refits(fit, int(replicates), seed)
+    out = refits(fit, int(replicates), seed)
+    missing = int((~torch.isfinite(out).all(1)).sum())
+    if missing:
+        warnings.warn(
+            f"bootstrap: {missing} of {replicates} replicates have no estimate and are rows of NaN; what is left "
+            "understates the spread. Give the fit a prior, or use profile likelihood",
+            stacklevel=3,
+        )
+    return out
 
 
 # ---- table -----------------------------------------------------------------------------------------------------------
