@@ -87,9 +87,9 @@ class LocalRank:
 
     @property
     def clear(self) -> bool:
-        """The two sides of the gap are more than a factor of 100 apart."""
+        """The least that counts is ten times above the rule; what does not is a hundred times below that."""
         kept, lost = self.gap
-        return self.full and kept > 10 * RANK_RULE or kept > 100 * lost and lost < RANK_RULE
+        return self.rank == 0 or kept > 10 * RANK_RULE and kept > 100 * lost
 
 
 def saturation(components: int, questions: int) -> int:

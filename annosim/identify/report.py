@@ -102,8 +102,9 @@ class IdentifiabilityReport(Result):
     def _lines(self):
         kept, lost = self.gap
         lines = []
+        least = "" if self.settings.get("rank_exact", True) else "at least "
         if self.num_parameters:
-            lines.append(("rank of the law", f"{self.rank} of {self.num_parameters} knowable parameters"))
+            lines.append(("rank of the law", f"{least}{self.rank} of {self.num_parameters} knowable parameters"))
             lines.append(("singular values", f"least that counts {kept:.2g}, largest that does not {lost:.2g}"))
         lines += [("because", fold("\n".join(self.reasons)))] if self.reasons else []
         if self.null_directions:
@@ -144,7 +145,7 @@ def shorten_pairs(lines: list[tuple[str, str]], most: int) -> list[tuple[str, st
     return [*lines[:most], ("functional", f"and {len(lines) - most} more")]
 
 
-def side_by_side(first: Population, second: Population, most: int = 8) -> str:
+def side_by_side(first: Population, second: Population, most: int = 6) -> str:
     """Parameters of two populations of one structure, a line each; of many, those that differ most."""
     names, a, b = first.parameter_names(), first.vector().tolist(), second.vector().tolist()
     if len(a) != len(b):

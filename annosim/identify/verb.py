@@ -16,17 +16,23 @@ from annosim.identify.empirical import empirical
 from annosim.identify.families import AnyTastes, Types
 from annosim.identify.freely import among_tastes, among_types
 from annosim.identify.functionals import FUNCTIONALS, check_functionals, named_functionals
-from annosim.identify.local import LocalRank, local_rank, null_directions
+from annosim.identify.local import RANK_RULE, LocalRank, local_rank, null_directions
 from annosim.identify.report import IdentifiabilityReport
 from annosim.identify.search import thin
 from annosim.identify.theorems import applicable
-from annosim.identify.twins import DIFFERENT, Curve, Search, follow_null, reflection_twins, search_twin
+from annosim.identify.twins import DIFFERENT, SAME_LAW, Curve, Search, follow_null, reflection_twins, search_twin
 from annosim.identify.weak import weakest_in_words
-from annosim.information import Frame, few_threads, merge_settings, prepare
+from annosim.information import Frame, few_threads, law_distance, merge_settings, prepare
 from annosim.populations import Annotator, Population, check_utilities
+from annosim.random import child_seed
 from annosim.results import versions
 
 __all__ = ["identify"]
+
+#: further samples of menus on which a twin is checked where the menus are too many to list
+FRESH = 3
+#: law distances above this are not rounding
+ROUNDING = 1e-13
 
 
 def identify(
@@ -93,13 +99,15 @@ def _one(population, design, family, functional, search, source) -> Identifiabil
         raise NothingFreeError("identify: nothing is free in this population, so there is nothing to know")
     frame = source if isinstance(source, Frame) else prepare(population, design, seed=seed)
     with few_threads(len(frame.menu) * design.menu_size * population.num_free() * len(population.leaves())):
-        return _own_family(population, design, frame, functional, search)
+        return _own_family(population, design, frame, functional, search, resample=source is None)
 
 
-def _own_family(population, design, frame, functional, search) -> IdentifiabilityReport:
+def _own_family(population, design, frame, functional, search, resample) -> IdentifiabilityReport:
     know = knowable(population, design)
     local = local_rank(population, frame, know)
     decided = decide(population, design, frame, know, local, search)
+    if decided["twin"] is not None and not frame.exact:
+        decided |= _beyond_the_sample(population, decided, design, search["seed"], resample)
     functions = named_functionals(functional) or _default_functionals(population)
     return IdentifiabilityReport(
         verdict=decided["verdict"],
@@ -162,7 +170,10 @@ def decide(
     if not local.clear:
         kept, lost = local.gap
         out["verdict"] = "inconclusive"
-        out["reasons"].append(f"no gap between singular values that count ({kept:.2g}) and that do not ({lost:.2g})")
+        out["reasons"].append(
+            f"no gap between singular values that count ({kept:.2g}) and that do not ({lost:.2g}); the rule is "
+            f"{RANK_RULE:g}, and ten times that to be sure"
+        )
         return out
     found = reflection_twins(population, design, frame) if frame.blocks is None else None
     out["theorems"] = applicable(population, design, local.full) if frame.blocks is None and frame.exact else []
@@ -171,6 +182,22 @@ def decide(
         return _against_theory(_full_rank(out, found), local)
     curve = follow_null(population, small, frame, know, local.null, seed)
     return _against_theory(_deficient(out, population, design, frame, local, small, curve, found, search), local)
+
+
+def _beyond_the_sample(population, decided: dict[str, Any], design, seed: int, resample: bool) -> dict[str, Any]:
+    """A twin on a sample of the menus must be one on further samples; on a part of real blocks it is no twin yet."""
+    if decided["verdict"] != "not_identified" or decided.get("proved"):
+        return {}
+    if resample:
+        apart = [law_distance(population, decided["twin"], design, seed=child_seed(seed, f"identify/sample/{i}"))
+                 for i in range(FRESH)]  # fmt: skip
+        if max(apart) < SAME_LAW:
+            said = f"the twin's law agrees on {FRESH} further samples of the menus, too"
+            return {"reasons": [*decided["reasons"], said]}
+        said = f"but on further samples of the menus the two laws are {max(apart):.2g} apart"
+    else:
+        said = "but only a part of each annotator's block was looked at"
+    return {"verdict": "inconclusive", "twin": None, "law_distance": None, "reasons": [*decided["reasons"], said]}
 
 
 def _against_theory(out: dict[str, Any], local: LocalRank) -> dict[str, Any]:
@@ -198,6 +225,7 @@ def _full_rank(out: dict[str, Any], found: Search) -> dict[str, Any]:
     if found.twin is not None:
         out |= {"twin": found.twin, "law_distance": found.law_distance, "verdict": "not_identified"}
         how = "by reflection" if found.source == "reflection" else f"in {found.starts} starts"
+        out["proved"] = found.source == "reflection"  # whatever the pair
         out["reasons"].append(f"full rank, yet a twin was found elsewhere ({how})")
     elif proved:
         out["reasons"].append(f"full rank, and {proved[0].text} [{proved[0].source}]")
@@ -220,6 +248,11 @@ def _deficient(out, population, design, frame, local, small, curve: Curve, found
             f"a curve of populations with the same law was followed to a distance of {curve.length:g} in knowable "
             "coordinates"
         )
+        if curve.law_distance > ROUNDING:
+            out["reasons"].append(
+                f"at its end the law is {curve.law_distance:.1g} away, more than rounding: it may move, but too little "
+                "to be seen in float64 or in any data"
+            )
         if found is not None:
             out |= {"twin": found.twin, "law_distance": found.law_distance}
         elif curve.end is not None and knowable_distance(population, curve.end, design) < DIFFERENT:

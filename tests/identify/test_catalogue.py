@@ -11,6 +11,7 @@ import pytest
 
 import annosim as an
 from annosim.identify.coordinates import knowable_distance
+from annosim.identify.report import VERDICTS
 
 ITEMS = an.Items.normal(6, 2, seed=0)
 LINE = an.Items.normal(6, 1, seed=1)
@@ -81,7 +82,7 @@ def _with_rule(rule: Callable[[], an.Rule], *tastes, weights=None) -> an.Mixture
     return mix(*[an.Annotator(an.Linear([float(v) for v in b]), rule()) for b in tastes], weights=weights)
 
 
-N, S, L, I_ = "not_identified", "singular", "locally_identified", "identified"
+N, S, L, I_, X = "not_identified", "singular", "locally_identified", "identified", "inconclusive"
 
 CASES = [
     # one type
@@ -132,6 +133,14 @@ CASES = [
     Case("weight zero, pairs", lambda: mix(linear(*B), linear(*C), weights=[1.0, 0.0]), _linear_pairs, N, 3, 5, True),
     Case("weight zero, best of three",
          lambda: mix(linear(*B), linear(*C), weights=[1.0, 0.0]), _linear_best, N, 3, 5, True),
+    # types a little apart: the third moment of the tastes (of the order of their distance cubed) tells the weights, and
+    # float64 cannot say that it does
+    Case("nearly merged types, pairs", lambda: mix(linear(*B), linear(B[0] + 0.0025, B[1]), weights=[0.4, 0.6]),
+         _linear_pairs, X, 5, 5, False, "third moments"),
+    Case("nearly merged types, best of three", lambda: mix(linear(*B), linear(B[0] + 0.0025, B[1]), weights=[0.4, 0.6]),
+         _linear_best, X, 5, 5, False, "third moments"),
+    Case("types ten times as far apart, best of three",
+         lambda: mix(linear(*B), linear(B[0] + 0.025, B[1]), weights=[0.4, 0.6]), _linear_best, L, 5, 5, False, "T2"),
     # T2 - T4
     Case("T2 antipodal, best of three", lambda: mix(linear(*B), linear(*minus(B)), weights=[0.5, 0.5]), _linear_best,
          L, 5, 5, False, "T2"),
@@ -218,5 +227,6 @@ def test_verdict(case):
     assert len(report.null_directions) == case.of - case.rank
 
 
-def test_the_catalogue_is_large():
+def test_the_catalogue_is_large_and_every_verdict_appears():
     assert len({case.name for case in CASES}) == len(CASES) >= 40
+    assert {case.verdict for case in CASES} == set(VERDICTS)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 
 import annosim as an
 from annosim.errors import ArgumentError
-from annosim.identify import twins
+from annosim.identify import twins, verb
 from annosim.identify.batch import local_ranks
 from annosim.identify.coordinates import knowable, knowable_distance
 from annosim.identify.families import taste_distance
@@ -136,7 +138,11 @@ def test_a_report_tells_of_weak_directions_and_profiles():
 def test_the_worst_report_fits_a_terminal():
     five = an.Mixture([an.Annotator(an.Tabular(6), an.Luce()) for _ in range(5)]).like(seed=0)
     crowded = an.identify(five, an.Design(ITEMS), starts=0, among=[None, an.any_tastes(np.zeros((1, 6)), tabular=True)])
-    for shown in (crowded, an.identify(linear([1.0, 0.3], [0.0, 0.0]), an.Design(ITEMS)), crowded.weak()):
+    for shown in (
+        crowded,
+        an.identify(linear([1.0, 0.3], [0.0, 0.0]), an.Design(ITEMS)),
+        an.weak_identification(linear([1.0, 0.3], [0.0, 0.5]), an.Design(ITEMS)),
+    ):
         lines = repr(shown).splitlines()
         assert max(map(len, lines)) <= 80 and len(lines) <= 40
 
@@ -188,6 +194,27 @@ def test_any_number_of_processes_finds_the_same(monkeypatch):
     assert twins._processes(1e9) == 5
     monkeypatch.setattr(twins.multiprocessing, "parent_process", lambda: object())
     assert twins._processes(1e9) == 1
+
+
+def test_what_only_a_sample_of_menus_leaves_open_is_inconclusive(monkeypatch):
+    """55 of 1,770 pairs do not connect 60 items: a curve on the sample is no curve, and the rank a lower bound."""
+    one = an.Annotator(an.Tabular(np.random.Generator(np.random.Philox(0)).normal(size=60)), an.Luce())
+    design = an.Design(an.Items(n=60))
+    monkeypatch.setattr(verb, "prepare", partial(prepare, limit=60 * 2 * 55))
+    report = an.identify(one, design, starts=0)
+    assert report.verdict == "inconclusive" and report.twin is None and report.exit_code == 4
+    assert "at least" in repr(report) and "further samples" in " ".join(report.reasons)
+    monkeypatch.undo()
+    assert an.identify(one, design, starts=0).verdict == "identified"
+
+
+def test_a_twin_on_a_sample_of_menus_is_checked_on_further_ones(monkeypatch):
+    """Two equal types have a curve of twins whatever the menus are."""
+    same = linear([1.0, 0.3], [1.0, 0.3], weights=[0.5, 0.5])
+    monkeypatch.setattr(verb, "prepare", partial(prepare, limit=6000))
+    report = an.identify(same, an.Design(an.Items.normal(30, 2, seed=0)), starts=0)
+    assert report.verdict == "not_identified" and not report.settings["exact"]
+    assert "further samples" in " ".join(report.reasons)
 
 
 # ---- from data ---------------------------------------------------------------------------------------------------
