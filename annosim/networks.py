@@ -43,7 +43,8 @@ class LogPolicy(Utility):
 
     Args:
         model: a causal language model: ``model(ids)`` gives logits ``(batch, length, V)``, or an object with
-            ``.logits`` (as models of ``transformers`` do).
+            ``.logits`` (as models of ``transformers`` do). It is put into evaluation mode, so that a policy is one
+            number per item: dropout is off, in training too (as in TRL's DPO).
         begin: id put before every sequence when items have no prompt, so that the first token is predicted too.
         batch: sequences per forward pass without gradients.
         per_token: divide by the number of response tokens.
@@ -63,7 +64,7 @@ class LogPolicy(Utility):
 
     def __init__(self, model: nn.Module, begin: int | None = None, batch: int = 32, per_token: bool = False):
         super().__init__()
-        self.model, self.begin, self.batch, self.per_token = model, begin, int(batch), per_token
+        self.model, self.begin, self.batch, self.per_token = model.eval(), begin, int(batch), per_token
 
     def forward(self, items: Items) -> torch.Tensor:
         """Log-probabilities of all items' responses, ``(n,)`` float32."""
@@ -188,7 +189,7 @@ class SequenceReward(_ManyOutputs):
     """A sequence-classification model as a reward: its single logit at the last token, ``(n,)``.
 
     Args:
-        model: ``model(input_ids=, attention_mask=).logits`` of shape ``(batch, outputs)``.
+        model: ``model(input_ids=, attention_mask=).logits`` of shape ``(batch, outputs)``; put into evaluation mode.
         pad: token id put where items have pads.
         outputs: with more than one, ``(n, outputs)``: heads of a distributional reward (see :class:`Heads`).
 
@@ -209,7 +210,7 @@ class SequenceReward(_ManyOutputs):
 
     def __init__(self, model: nn.Module, pad: int = 0, outputs: int = 1):
         super().__init__()
-        self.model, self.pad, self.outputs = model, int(pad), int(outputs)
+        self.model, self.pad, self.outputs = model.eval(), int(pad), int(outputs)
 
     def forward(self, items: Items) -> torch.Tensor:
         """Rewards of all items, ``(n,)`` float32; with several outputs ``(n, outputs)``."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -48,6 +49,7 @@ class Batched:
     ):
         self.originals, self.items, self.device, self.half = models, items, device, half
         self.copies = len(models)
+        self.by_turns = False
         base = faster(copy.deepcopy(models[0]).to(device), device, products=len(models) == 1)
         base = with_cached_references(base, items).to(device)
         self.base = base
@@ -123,13 +125,28 @@ class Batched:
             return tuple(v[:, None] for v in self._of_one({n: v[0] for n, v in values.items()}, part))
         if shown is None or shown.ndim == 1:
             part = None if shown is None else _Part(self.items.at(shown), shown)
-            return torch.vmap(lambda v: self._of_one(v, part), out_dims=1)(values)
+            return self._each(lambda v: self._of_one(v, part), values)
         features = self.items.features[shown.clamp_max(self.items.n - 1)]  # type: ignore[index]
 
         def one(v: dict[str, torch.Tensor], x: torch.Tensor, ids: torch.Tensor) -> tuple[torch.Tensor, ...]:
             return self._of_one(v, _Part(_Features(x), ids))
 
-        return torch.vmap(one, out_dims=1)(values, features, shown)
+        return self._each(one, values, features, shown)
+
+    def _each(self, function: Callable[..., tuple[torch.Tensor, ...]], *arguments: Any) -> tuple[torch.Tensor, ...]:
+        """A function of every copy at once, or of one after the other where a module cannot be mapped."""
+        if not self.by_turns:
+            try:
+                return torch.vmap(function, out_dims=1)(*arguments)
+            except RuntimeError as error:  # a branch on numbers, an operation in place, a kernel of one's own, ...
+                if not any(word in str(error) for word in ("vmap", "functorch", "storage")):
+                    raise
+                self.by_turns = True
+        own = [
+            [{n: v[r] for n, v in a.items()} if isinstance(a, dict) else a[r] for a in arguments]
+            for r in range(self.copies)
+        ]
+        return tuple(torch.stack(parts, 1) for parts in zip(*(function(*one) for one in own), strict=True))
 
     def _of_one(self, values: dict[str, torch.Tensor], part: _Part | None) -> tuple[torch.Tensor, ...]:
         return torch.func.functional_call(self.base, values, (lambda population: self._read(population, part),))
