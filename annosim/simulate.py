@@ -33,7 +33,7 @@ def simulate(
     replicate: int = 0,
     counts: bool = False,
     out: str | os.PathLike[str] | None = None,
-    shard_rows: int = 1 << 22,
+    shard_rows: int | None = None,
     path: str = "auto",
     device: str = "cpu",
     threads: int | None = None,
@@ -52,9 +52,10 @@ def simulate(
         replicates: R independent data sets along a leading axis.
         replicate: which replicate, when only one is drawn.
         counts: draw how often each answer is given instead of the answers: ``data.weight``, equal in law to collapsing
-            the full simulation; the cost grows with the number of distinct menus. See :mod:`annosim.aggregate`.
+            the full simulation; the cost grows with the number of distinct menus (blocks, for mixtures with several
+            questions). See :mod:`annosim.aggregate`.
         out: a directory: stream shards of parquet to it in constant memory; resumes. See :mod:`annosim.streaming`.
-        shard_rows: rows of a shard, about.
+        shard_rows: rows of a shard, about; by default 4 million pairs, or what takes as much memory (40 MB a thread).
         path: ``"auto"`` takes compiled kernels where there are any; ``"reference"`` is the readable definition;
             ``"numba"`` raises where there is no kernel; ``"torch"`` is the path of other devices, on the processor.
             ``data.settings["path"]`` says which one ran.
@@ -83,6 +84,8 @@ def simulate(
     if counts or out is not None:
         if replicates is not None or (counts and out is not None):
             raise ArgumentError("simulate: counts=, out= and replicates= exclude one another; pass replicate=r")
+        if device != "cpu" or path == "torch":
+            raise ArgumentError("simulate: counts= and out= are drawn on the processor; leave out device= and path=")
         if counts:
             from annosim.aggregate import simulate_counts
 

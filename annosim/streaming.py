@@ -9,14 +9,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 
 from annosim.data.files import atomic_path, atomic_text
 from annosim.data.parquet import items_table, table_of, truth_path, write_truth
@@ -26,15 +29,30 @@ from annosim.designs import Design
 from annosim.errors import ArgumentError, FileReadError
 from annosim.kernels import threads as pool
 from annosim.kernels.rows import Source
-from annosim.populations import Population
+from annosim.populations import Annotator, Population
 from annosim.results import versions
 from annosim.tastes import hidden_truth
 
 __all__ = ["Stream", "simulate_shards"]
 
-#: Rows of a shard: some 40 MB of pairs in memory.
+#: Rows of a shard of pairs, some 40 MB in memory; larger menus get as many rows as take as much.
 SHARD_ROWS = 1 << 22
+#: Shards that are drawn and written at a time, at most: memory does not grow with the cores of a machine.
+_AT_ONCE = 16
 _PLAN = "simulation.json"
+
+
+def shard_rows_of(design: Design) -> int:
+    """Rows of a shard by default: about 40 MB of menus and answers in memory.
+
+    Example:
+        >>> import annosim as an
+        >>> items = an.Items(n=20)
+        >>> [shard_rows_of(an.Design(items, menu_size=k, feedback="ranking")) for k in (2, 10, 20)]
+        [3774873, 754974, 377487]
+    """
+    k = design.menu_size
+    return min(SHARD_ROWS, SHARD_ROWS * 9 // (4 * k + (1 if design.feedback.kind == "choice" else k)))
 
 
 class Stream:
@@ -43,7 +61,7 @@ class Stream:
     Args:
         population, design: what is drawn.
         seed, replicate: the address.
-        shard_rows: rows of a shard, about; a shard holds whole annotators, a multiple of 64.
+        shard_rows: rows of a shard, about (:func:`shard_rows_of` by default); whole annotators, a multiple of 64.
         path: of :func:`annosim.simulate`.
 
     Example:
@@ -60,9 +78,10 @@ class Stream:
         design: Design,
         seed: int = 0,
         replicate: int = 0,
-        shard_rows: int = SHARD_ROWS,
+        shard_rows: int | None = None,
         path: str = "auto",
     ):
+        shard_rows = shard_rows_of(design) if shard_rows is None else shard_rows
         if isinstance(shard_rows, bool) or shard_rows < 1:
             raise ArgumentError(f"simulate(shard_rows={shard_rows!r}): a whole number of at least 1")
         self.source = Source(population, design, seed, path, threads=1)
@@ -116,19 +135,29 @@ class Stream:
         digest.update(repr(told).encode())
         for name, value in sorted(self.source.population.state_dict().items()):
             digest.update(name.encode() + value.detach().cpu().numpy().tobytes())
-        for array in (
-            design.menus,
-            design.menu_weights,
-            design.log_proposal,
-            design.prompt_probability,
-            items.features,
-        ):
+        for array in (design.menus, design.menu_weights, design.log_proposal, design.prompt_probability):
             digest.update(b"-" if array is None else np.asarray(array).tobytes())
-        digest.update(b"-" if design.loads is None else b"loads")
+        sink = pa.BufferOutputStream()  # what rules may read of the items: features, prompts, columns
+        with pa.ipc.new_stream(sink, items_table(items).schema) as writer:
+            writer.write_table(items_table(items))
+        digest.update(sink.getvalue())
+        with torch.no_grad():  # and callables, which no parameter speaks for
+            for leaf in self.source.population.leaves():
+                for u in (torch.zeros(items.n, dtype=torch.float64), torch.ones(items.n, dtype=torch.float64)):
+                    digest.update(leaf.rule.index(u, items).double().numpy().tobytes())
+                if isinstance(leaf, Annotator) and not leaf.utility.state_dict():
+                    digest.update(leaf.utility(items).double().numpy().tobytes())
         block = self.source.draw(0, min(64, design.annotators), self.replicate)
         if design.annotators >= 64:
             digest.update(block.menu.tobytes() + block.answer.tobytes() + block.type.tobytes())
         return digest.hexdigest()
+
+    def loads(self) -> list[str]:
+        """What each shard's annotators are asked, when their numbers of questions differ."""
+        if self.design.loads is None:
+            return []
+        spans = [self._span(s) for s in range(len(self))]
+        return [hashlib.sha256(self.design.loads[a:b].tobytes()).hexdigest()[:16] for a, b in spans]
 
 
 def simulate_shards(
@@ -138,7 +167,7 @@ def simulate_shards(
     *,
     seed: int = 0,
     replicate: int = 0,
-    shard_rows: int = SHARD_ROWS,
+    shard_rows: int | None = None,
     path: str = "auto",
     threads: int | None = None,
     progress: Callable[[int, int, int], None] | None = None,
@@ -149,7 +178,7 @@ def simulate_shards(
         population, design: what is drawn.
         out: the directory; shards of the same simulation that are there already are kept.
         seed, replicate: the address.
-        shard_rows: rows of a shard, about.
+        shard_rows: rows of a shard, about; :func:`shard_rows_of` by default.
         path: see :func:`annosim.simulate`.
         threads: shards that are drawn and written at a time.
         progress: called with (rows written now, rows kept from before, rows in all) after every shard.
@@ -169,7 +198,7 @@ def simulate_shards(
     done = 0
     if progress is not None:
         progress(0, kept, total)
-    with ThreadPoolExecutor(pool.count(threads)) as workers:
+    with ThreadPoolExecutor(threads or min(pool.count(), _AT_ONCE)) as workers:
         jobs = {workers.submit(_write, directory, stream, s): s for s in missing}
         try:
             for job in as_completed(jobs):
@@ -185,32 +214,64 @@ def simulate_shards(
 
 
 def _prepare(directory: Path, stream: Stream) -> None:
-    """The plan file says whose directory this is."""
-    plan = {"version": 1, "fingerprint": stream.fingerprint(), "annotators_per_shard": stream.per_shard}
+    """The plan file says whose directory this is; it comes first, so that a run stopped anywhere is known again."""
+    plan = {"version": 2, "fingerprint": stream.fingerprint(), "annotators_per_shard": stream.per_shard}
     place = directory / _PLAN
     if place.exists():
-        try:
-            old = json.loads(place.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise FileReadError(f"{place}: damaged ({error}); remove the directory and start again") from None
-        if old != plan:
-            raise ArgumentError(
-                f"{directory}: holds shards of another simulation (population, design, seed or shard size differ); "
-                "choose another directory, or remove this one"
-            )
-        if _file(directory, len(stream)).exists():
-            raise ArgumentError(f"{directory}: holds a longer run of this simulation; ask for at least as many rows")
-        (directory / "shards.json").unlink(missing_ok=True)
-        return
-    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        _resume(directory, stream, plan)
+    elif directory.exists() and (
+        not directory.is_dir() or any(p not in _leftovers(directory) for p in directory.iterdir())
+    ):
         raise ArgumentError(f"{directory}: exists and holds no simulation; choose another directory")
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise FileReadError(f"{directory}: cannot be written ({error.strerror})") from None
-    with atomic_path(directory / "items.parquet") as temporary:
+        raise FileReadError(f"{directory}: cannot be written ({error.strerror}); choose another place") from None
+    with _writing(place):
+        atomic_text(place, json.dumps({**plan, "loads": stream.loads()}, indent=1))
+    items = directory / "items.parquet"
+    with _writing(items), atomic_path(items) as temporary:
         pq.write_table(items_table(stream.design.items), temporary, compression="none")
-    atomic_text(place, json.dumps(plan, indent=1))
+
+
+def _resume(directory: Path, stream: Stream, plan: dict[str, Any]) -> None:
+    """Refuse what belongs to another simulation or would shorten this one; drop what no longer fits."""
+    place = directory / _PLAN
+    try:
+        old = json.loads(place.read_text(encoding="utf-8"))
+        before = old.pop("loads", [])
+    except (OSError, ValueError, AttributeError) as error:
+        raise FileReadError(f"{place}: damaged ({error}); remove the directory and start again") from None
+    changed = [s for s, (a, b) in enumerate(zip(before, stream.loads(), strict=False)) if a != b]
+    if old != plan or any(s < len(before) - 1 for s in changed):
+        raise ArgumentError(
+            f"{directory}: holds shards of another simulation (population, items, design, seed or shard size differ); "
+            "choose another directory, or remove this one"
+        )
+    if _file(directory, len(stream)).exists():
+        raise ArgumentError(f"{directory}: holds a longer run of this simulation; ask for at least as many rows")
+    (directory / "shards.json").unlink(missing_ok=True)
+    for number in changed:  # the last shard of a shorter run
+        _file(directory, number).unlink(missing_ok=True)
+
+
+def _leftovers(directory: Path) -> list[Path]:
+    """Temporary files of a run that was killed while it wrote them."""
+    return [p for name in (_PLAN, "items.parquet", "part-*", "shards.json") for p in directory.glob(f".{name}.*.tmp")]
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """A full disk, a quota, a directory that vanished: one line that names the file."""
+    try:
+        yield
+    except FileReadError:
+        raise  # says so already
+    except (OSError, pa.ArrowException) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise FileReadError(
+            f"{path}: cannot be written ({why}); make room, and run again: what is written is kept"
+        ) from None
 
 
 def _file(directory: Path, number: int) -> Path:
@@ -221,7 +282,8 @@ def _written(directory: Path, stream: Stream, number: int) -> bool:
     """Whether a shard is there in full; the shorter last shard of a shorter run is not."""
     path = _file(directory, number)
     try:
-        return pq.read_metadata(path).num_rows == stream.rows(number) and truth_path(path).exists()
+        whole = zipfile.is_zipfile(truth_path(path))
+        return whole and pq.read_metadata(path).num_rows == stream.rows(number)
     except FileNotFoundError:
         return False
     except (OSError, pa.ArrowException):
@@ -231,15 +293,16 @@ def _written(directory: Path, stream: Stream, number: int) -> bool:
 def _write(directory: Path, stream: Stream, number: int) -> None:
     data = stream.shard(number)
     path = _file(directory, number)
-    write_truth(data, truth_path(path))  # first: a shard counts as written when both are there
-    with atomic_path(path) as temporary:
-        table = table_of(data, with_items=False)
-        # parquet's integers have four bytes; packed differences take about log2(n) bits, and less time than a codec
-        packed = {f.name: "DELTA_BINARY_PACKED" for f in table.schema if pa.types.is_integer(f.type)}
-        pq.write_table(
-            table, temporary, compression="none", use_dictionary=False, column_encoding=packed, write_statistics=False,
-            row_group_size=1 << 20,
-        )  # fmt: skip
+    with _writing(path):
+        write_truth(data, truth_path(path))  # first: a shard counts as written when both are there
+        with atomic_path(path) as temporary:
+            table = table_of(data, with_items=False)
+            # parquet's integers have four bytes; packed differences take about log2(n) bits, less time than a codec
+            packed = {f.name: "DELTA_BINARY_PACKED" for f in table.schema if pa.types.is_integer(f.type)}
+            pq.write_table(
+                table, temporary, compression="none", use_dictionary=False, column_encoding=packed,
+                write_statistics=False, row_group_size=1 << 20,
+            )  # fmt: skip
 
 
 def _finish(directory: Path, stream: Stream) -> None:
@@ -248,4 +311,6 @@ def _finish(directory: Path, stream: Stream) -> None:
         first, last = stream._span(number)
         span = [first, last - 1] if stream.design.num_questions > 1 else [0, stream.rows(number) - 1]
         shards.append({"file": _file(directory, number).name, "rows": stream.rows(number), "annotators": span})
+    for path in _leftovers(directory):
+        path.unlink(missing_ok=True)
     atomic_text(directory / "shards.json", json.dumps({"version": 1, "shards": shards}, indent=1))

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 import annosim as an
-from annosim.errors import AnswerKindError, ArgumentError, TooLargeError
+from annosim.errors import AnswerKindError, ArgumentError, FileReadError, TooLargeError
 from annosim.groups import Gated
 from annosim.kernels import rows
 from annosim.rules.habits import Lapse
@@ -288,6 +288,72 @@ class TestShards:
         with pytest.raises(ArgumentError, match="another simulation"):
             simulate(people(), self.design, **({"seed": 1, "shard_rows": 400} | change), out=out)
 
+    @pytest.mark.parametrize("what", ["loads", "column", "callable", "prompts"])
+    def test_another_design_or_item_is_refused(self, tmp_path, what):
+        """What the parameters do not say: it must not be found out from draws, which may be equal."""
+        out = tmp_path / "votes"
+
+        def run(changed, annotators=300):
+            x = 1e-9 * changed
+            columns = {"length": np.arange(12.0) + (x if what == "column" else 0)}
+            prompts = [0] * 6 + [1] * 6 if changed or what != "prompts" else [0] * 5 + [1] * 7
+            items = an.Items(features=ITEMS.features, columns=columns, prompts=prompts)
+            rule = an.PBDE(g=lambda items: items.features[:, 0] * (1 + (x if what == "callable" else 0)))
+            loads = np.resize([1, 2, 3], annotators)
+            if what == "loads" and changed:
+                loads[:2] = [2, 1]
+            design = an.Design(items, annotators=annotators, loads=loads if what == "loads" else None)
+            return simulate(an.Annotator(an.Linear([1.0, 0.0]), rule), design, out=out, shard_rows=100)
+
+        run(False)
+        with pytest.raises(ArgumentError, match="another simulation"):
+            run(True)
+        before = (out / "part-000000.parquet").stat().st_mtime_ns
+        longer = run(False, 400)  # the shards of unequal loads are kept, too
+        assert (out / "part-000000.parquet").stat().st_mtime_ns == before
+        assert longer.rows == (2 * 400 - 1 if what == "loads" else 400)
+
+    def test_a_killed_run_is_known_again_and_leaves_nothing_behind(self, tmp_path):
+        out = tmp_path / "votes"
+        out.mkdir()
+        (out / ".simulation.json.abc.tmp").write_text("{")
+        (out / ".part-000001.parquet.abc.tmp").write_bytes(b"half")
+        shards = simulate(people(), self.design, seed=1, out=out, shard_rows=400)
+        assert not [p for p in out.iterdir() if p.suffix == ".tmp"]
+        for name in ("items.parquet", "part-000001.truth.npz", "shards.json"):
+            (out / name).unlink()
+            assert simulate(people(), self.design, seed=1, out=out, shard_rows=400).load().equals(shards.load())
+        (out / "part-000002.truth.npz").write_bytes(b"half")
+        with pytest.raises(FileReadError, match="damaged"):
+            shards.load()
+        same(
+            simulate(people(), self.design, seed=1, out=out, shard_rows=400).load(),
+            simulate(people(), self.design, seed=1),
+        )
+
+    def test_a_full_disk_is_one_line_and_what_is_written_stays(self, tmp_path):
+        """A limit on the size of files stands for the disk; shards are drawn again once there is room."""
+        import signal
+
+        resource = pytest.importorskip("resource")
+        out, limit = tmp_path / "votes", resource.getrlimit(resource.RLIMIT_FSIZE)
+        old = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (3000, limit[1]))
+        try:
+            with pytest.raises(FileReadError, match="part-000000.*cannot be written.*make room"):
+                simulate(people(), self.design.with_(annotators=5000), seed=1, out=out, threads=1)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+            signal.signal(signal.SIGXFSZ, old)
+        assert not list(out.glob("part-*.parquet")) and not list(out.glob(".*"))
+        assert simulate(people(), self.design.with_(annotators=5000), seed=1, out=out).rows == 15_000
+
+    def test_shards_of_large_menus_take_as_much_memory(self):
+        rankings = an.Design(an.Items(n=20), menu_size=20, feedback="ranking", annotators=10**6)
+        pairs = an.Design(an.Items(n=20), annotators=10**7)
+        each = [Stream(an.Annotator(an.Tabular(20), an.Luce()), d).rows(0) for d in (pairs, rankings)]
+        assert each[0] == 2**22 and each[1] * 100 == pytest.approx(each[0] * 9, rel=1e-3)
+
     def test_another_population_is_refused(self, tmp_path):
         out = tmp_path / "votes"
         simulate(people(), self.design, seed=1, out=out)
@@ -331,7 +397,14 @@ class TestArguments:
 
     @pytest.mark.parametrize(
         "bad",
-        [{"seed": -1}, {"replicates": 0}, {"replicate": -1}, {"path": "gpu"}, {"counts": True, "replicates": 2}],
+        [
+            {"seed": -1},
+            {"replicates": 0},
+            {"replicate": -1},
+            {"path": "gpu"},
+            {"counts": True, "replicates": 2},
+            {"counts": True, "device": "cuda"},
+        ],
         ids=str,
     )
     def test_bad_arguments(self, bad):

@@ -34,7 +34,9 @@ def _simulate(
     seed: int = typer.Option(None, help="Seed; the scenario's by default."),
     replicate: int = typer.Option(0, help="Which replicate."),
     counts: bool = typer.Option(False, "--counts", help="Draw how often each answer is given, not the answers."),
-    shard_rows: str = typer.Option("4194304", help="Rows of a shard, about.", metavar="N"),
+    shard_rows: str = typer.Option(
+        None, help="Rows of a shard, about; some 40 MB in memory by default.", metavar="N", show_default=False
+    ),
     threads: int = typer.Option(None, min=1, help="Threads; all cores by default."),
     listing: bool = typer.Option(False, "--list", help="List the rules, habits, populations and utilities, and stop."),
 ) -> None:
@@ -57,7 +59,8 @@ def _simulate(
     if counts or out is None or out.suffix == ".parquet":
         _in_memory(found.population, design, out, counts, threads, options)
     else:
-        _streamed(found.population, design, out, int(_number("--shard-rows", shard_rows)), threads, options)
+        size = None if shard_rows is None else _number("--shard-rows", shard_rows)
+        _streamed(found.population, design, out, size, threads, options)
 
 
 def _of_length(found: Scenario, rows: str | None) -> Any:
@@ -106,7 +109,7 @@ def _why(settings: Any) -> str:
     return f" ({'; '.join(f'{part}: {why}' for part, why in reasons.items())})" if reasons else ""
 
 
-def _streamed(people: Any, design: Any, out: Path, shard_rows: int, threads: int | None, options: dict) -> None:
+def _streamed(people: Any, design: Any, out: Path, shard_rows: int | None, threads: int | None, options: dict) -> None:
     import time
 
     from annosim.simulate import simulate
