@@ -46,8 +46,41 @@ def dpo(found):
 
 
 def reward(found):
-    """E1. A reward model of a Luce annotator: exp(reward) / Z is the implicit preference density."""
-    return _row(found, "E1", ["E1: reward model, exp(r) / Z"])
+    """E1. A reward model of a Luce annotator: exp(reward) / Z is the implicit preference density. The reward itself is
+    log p* up to one constant where the data are (white), and anything in the tails (grey)."""
+    fig, axes = plotting.figure(1, 2, width=13, height=4.2)
+    _panel(axes[0, 0], found, "E1", 0.0, "E1: reward model, exp(r) / Z")
+    plotting.legend(axes[0, 0], loc="upper right")
+    ax, rows = axes[0, 1], found.rows("network", experiment="E1", value=0.0)
+    items = world.grid(len(rows[0]["x"]))
+    x, star = rows[0]["x"], world.p_star()(items).detach().numpy()
+    seen = np.exp(star) * world.reference()(items).exp().numpy() > 1e-4
+    plotting.density(ax, x, star, "log p*", index=0)
+    for number, row in enumerate(rows):
+        shifted = row["reward"] - (row["reward"] - star)[seen].mean()
+        ax.plot(x, shifted, color=plotting.colour(1), alpha=0.8, linewidth=1.4,
+                label="reward, shifted" if number == 0 else None)  # fmt: skip
+    ax.fill_between(x, -40, 5, where=~seen, color="#888888", alpha=0.15, linewidth=0, step="mid")
+    ax.set_ylim(-40, 5)
+    ax.set_xlim(-10, 10)
+    plotting.label(ax, "x", "log density", "E1: the reward itself")
+    plotting.legend(ax, loc="lower center")
+    return fig
+
+
+def proposals(found):
+    """E6. One Luce annotator, infinite data: IPO's optimum moves with the proposal, those of the likelihood do not."""
+    cell = found.rows("proposals")[0]
+    fig, axes = plotting.figure(1, 3, width=14, height=3.8)
+    for ax, name, title in zip(
+        axes[0], ("luce", "dpo", "ipo"), ("Luce", "DPO, beta = 4", "IPO, tau = 0.5"), strict=True
+    ):
+        plotting.density(ax, cell["x"], cell[f"{name}_here"], "pairs from pi0", index=0, fill=True)
+        plotting.density(ax, cell["x"], cell[f"{name}_elsewhere"], "pairs from N(3, 2)", index=1, linestyle="--")
+        ax.set_xlim(-10, 10)
+        plotting.label(ax, "x", "density", f"{title}: TV {cell[f'tv_{name}']:.2g}")
+    plotting.legend(axes[0, 2], loc="upper right")
+    return fig
 
 
 def dpo_annotator(found):

@@ -37,6 +37,7 @@ def one_model_exact(points: int) -> dict:
         "borda": borda.numpy(),
         "borda_residual": float(residual),
         "same_order": bool((learned_rank == borda_rank).all()),
+        "height_left": float(log_p.exp()[np.abs(x + 2.5).argmin()] / log_p.exp().max()),
         "divergence": found.divergence,
         "modes": world.modes(log_p),
         "mode_at": float(x[log_p.numpy().argmax()]),
@@ -54,7 +55,7 @@ def one_model_network(
     data = an.simulate(world.two_annotators(), world.design(items, pairs), seed=seed)
     start = an.LogDensity(world.energy_network(seed, width, depth))
     start = start.with_parameters(torch.as_tensor(pretrained["weights"]))
-    found = an.fit(an.Annotator(start, an.Luce()), data, steps=steps, lr=rate, seed=seed, device=device)
+    found = an.fit(an.Annotator(start, an.Luce()), data, **world.training(steps, rate, seed, device))
     log_p = world.log_density(found.population, items)
     exact = an.project(
         an.Annotator(an.LogDensity(an.Tabular(points)), an.Luce()), world.two_annotators(), world.design(items)
@@ -106,20 +107,43 @@ def two_models_exact(points: int, starts: int, iterations: int) -> dict:
         "probability_error": float((apart.abs() * mass[:, None] * mass[None]).sum()),
         "gradient": found.gradient_norm,
         "starts": np.array(found.starts),
+        "best_starts": int((np.array(found.starts) > max(found.starts) - 1e-8).sum()),
     }
+
+
+#: What counts as recovered: a network agrees with the truth when it is within a total variation of 0.05, as in every
+#: other experiment, here of the marginal and of both components.
+AGREES = 0.05
+#: The types are told apart when the shares are within 0.05 and each component is this near to its own annotator (the
+#: annotators are at a distance of 1). It allows for the narrow component, which a smooth network under-fits, and was
+#: chosen before the seeds of these cells were drawn.
+TOLD_APART = 0.25
 
 
 def two_models_network(
     points: int, pairs: int, steps: int, rate: float, width: int, depth: int, seed: int, device: str
 ) -> dict:
-    """E8 with finite data: two energy networks and their shares, by direct likelihood."""
+    """E8 with finite data: two energy networks and their shares, by the likelihood of the mixture itself."""
     items = world.grid(points)
     data = an.simulate(world.two_annotators(), world.design(items, pairs), seed=seed)
     types = [an.Annotator(an.LogDensity(world.energy_network(seed + k, width, depth)), an.Luce()) for k in range(2)]
-    found = an.fit(an.Mixture(types), data, steps=steps, lr=rate, seed=seed, device=device)
+    found = an.fit(an.Mixture(types), data, solver="adam", **world.training(steps, rate, seed, device))
     matched = _matched(found.population, items)
-    near = max(matched["tv_left"], matched["tv_right"]) < 0.25 and abs(matched["weight_left"] - 0.4) < 0.05
-    return {**matched, "recovered": float(near), "log_likelihood": found.log_likelihood / pairs}
+    worst, share = max(matched["tv_left"], matched["tv_right"]), abs(matched["weight_left"] - world.SHARES[0])
+    return {
+        **matched,
+        "recovered": float(max(worst, matched["tv_marginal"]) < AGREES),
+        "wide_recovered": float(matched["tv_right"] < AGREES),
+        "told_apart": float(worst < TOLD_APART and share < 0.05),
+        "log_likelihood": found.log_likelihood / pairs,
+    }
+
+
+def _steepest(chance: torch.Tensor, mass: torch.Tensor) -> float:
+    """Largest change of ``P(row > column)`` per unit of the row, where the reference is above a quarter of its top."""
+    step = 20.0 / (len(mass) - 1)
+    kept = (mass > 0.25 * mass.max()).nonzero()[:, 0]
+    return float(chance[kept][:, kept].diff(dim=0).abs().max()) / step
 
 
 def plateaus(points: int) -> dict:
@@ -145,5 +169,6 @@ def plateaus(points: int) -> dict:
         "plateau_mixture": share(both),
         "plateau_density": share(blend),
         "plateau_model": share(one),
-        "largest_slope": float(one.diff(dim=0).abs().max()),
+        "steepest_model": _steepest(one, mass),
+        "steepest_mixture": _steepest(both, mass),
     }

@@ -90,6 +90,12 @@ def energy_network(seed: int, width: int = 64, depth: int = 4) -> an.Network:
     return an.Network([width] * depth, dim=1, seed=seed, sign=-1.0)
 
 
+def training(steps: int, rate: float, seed: int, device: str) -> dict:
+    """How every network is trained: full batch, Adam with a cosine to zero. Energies reach hundreds of nats, so they
+    stay in float32 on a GPU as well."""
+    return {"steps": steps, "lr": rate, "seed": seed, "device": device, "precision": "float32"}
+
+
 def log_density(population: an.Population, items: an.Items) -> torch.Tensor:
     """Log density of an annotator: of a reward, exp(reward) normalised on the grid."""
     with torch.no_grad():

@@ -30,7 +30,7 @@ class Block(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Token ids ``(batch, length)`` to logits ``(batch, length, vocabulary)``."""
+    """Token ids ``(batch, length)`` to logits ``(batch, length, vocabulary)``, or those of the last positions only."""
 
     def __init__(self, vocabulary: int, width: int, layers: int, heads: int, length: int, seed: int):
         super().__init__()
@@ -43,11 +43,11 @@ class Decoder(nn.Module):
             for table in (self.embed, self.place):
                 nn.init.normal_(table.weight, std=0.05)
 
-    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+    def forward(self, ids: torch.Tensor, logits_to_keep: int = 0) -> torch.Tensor:
         x = self.embed(ids) + self.place(torch.arange(ids.shape[1], device=ids.device))
         for block in self.blocks:
             x = block(x)
-        return self.last(x) @ self.embed.weight.T
+        return self.last(x[:, -logits_to_keep:]) @ self.embed.weight.T
 
 
 def policy(shape: dict, seed: int, weights: np.ndarray | None = None) -> an.LogPolicy:
@@ -56,15 +56,24 @@ def policy(shape: dict, seed: int, weights: np.ndarray | None = None) -> an.LogP
     return made if weights is None else made.with_parameters(torch.as_tensor(weights))
 
 
+#: sentences that are drawn at once
+AT_ONCE = 16384
+
+
 def say(model: nn.Module, count: int, length: int, seed: int, device: str = "cpu") -> torch.Tensor:
     """``count`` sentences drawn from the model, ``(count, length)``, END included, -1 beyond it."""
     generator = torch.Generator(device=device).manual_seed(seed % 2**63)
+    sizes = [min(AT_ONCE, count - done) for done in range(0, count, AT_ONCE)]
+    return torch.cat([_say(model, size, length, generator, device) for size in sizes])
+
+
+def _say(model: nn.Module, count: int, length: int, generator: torch.Generator, device: str) -> torch.Tensor:
     ids = torch.full((count, 1), BEGIN, device=device)
     done = torch.zeros(count, dtype=torch.bool, device=device)
     out = torch.full((count, length), -1, device=device)
     with torch.no_grad():
         for t in range(length):
-            logits = model(ids)[:, -1].float()
+            logits = model(ids, logits_to_keep=1)[:, -1].float()
             logits[:, BEGIN] = -torch.inf
             if t == 0:
                 logits[:, END] = -torch.inf

@@ -72,9 +72,9 @@ def _proposals(models: dict, shape: dict, count: int, seed: int, device: str) ->
     return an.Items(tokens=tokens, columns={"length": (tokens >= 0).sum(1).numpy()})
 
 
-def _densities(models: dict, shape: dict, items: an.Items) -> dict[str, torch.Tensor]:
+def _densities(models: dict, shape: dict, items: an.Items, device: str) -> dict[str, torch.Tensor]:
     with torch.no_grad():
-        return {name: policy(shape, 0, models[name])(items).double() for name in NAMES}
+        return {name: policy(shape, 0, models[name]).to(device)(items).cpu().double() for name in NAMES}
 
 
 def preferences(shape, short, long, samples, models, seed, device) -> list[dict]:
@@ -83,7 +83,7 @@ def preferences(shape, short, long, samples, models, seed, device) -> list[dict]
     size = torch.as_tensor(items.columns["length"])
     classes = {"short": size <= short, "middle": (size > short) & (size < long), "long": size >= long}
     rows = []
-    for name, log_p in _densities(models, shape, items).items():
+    for name, log_p in _densities(models, shape, items, device).items():
         for normalised in (True, False):
             s = SCALE * log_p / size if normalised else log_p
             for first, second in (("short", "middle"), ("middle", "long"), ("short", "long")):
@@ -96,7 +96,7 @@ def preferences(shape, short, long, samples, models, seed, device) -> list[dict]
 def adapt(kind, shape, pairs, steps, batch, rate, beta, samples, models, seed, device) -> dict:
     """E12 and E13: answer pairs drawn from *whole*, adapt *whole* to the answers, draw from it again."""
     items = _proposals(models, shape, 2 * pairs, seed, device)
-    log_p, size = _densities(models, shape, items), items.columns["length"]
+    log_p, size = _densities(models, shape, items, device), items.columns["length"]
     rule = an.PBDE.length_normalised(SCALE)
     both = [an.Annotator(an.Tabular(log_p[name].numpy()), rule) for name in ("short", "long")]
     blend = torch.logsumexp(torch.stack([log_p["short"], log_p["long"]]), 0) - np.log(2)

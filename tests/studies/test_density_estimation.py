@@ -52,3 +52,35 @@ def test_one_network_cell_runs(toy):
     found = toy.network("E2", 1.0, 41, 256, 20, 1e-2, 8, 2, begin, seed=1, device="cpu")
     assert 0 < found["tv"] < 1
     assert found["learned"].shape == (41,)
+
+
+def test_what_is_learned_by_likelihood_does_not_depend_on_the_proposal_and_what_ipo_learns_does(toy):
+    found = toy.proposals(points=101)
+    assert max(found["tv_luce"], found["tv_dpo"]) < 1e-9
+    assert found["tv_ipo"] > 0.01
+
+
+def test_other_rules_are_learned_as_theorem_three_says(toy):
+    assert all(row["tv"] < 1e-9 for row in toy.other_rules(points=101))
+
+
+def test_two_annotators_are_found_from_infinite_anonymous_answers(study):
+    import sys
+
+    two = sys.modules["annosim_study_density_estimation"].two
+    found = two.two_models_exact(points=201, starts=2, iterations=60)
+    assert found["divergence"] < 1e-10
+    assert max(found["tv_left"], found["tv_right"], found["tv_marginal"]) < 1e-6
+    assert found["weight_left"] == pytest.approx(0.4, abs=1e-6)
+
+
+@pytest.mark.parametrize(("delta", "weight"), [(0.5, 0.0), (2.0, 1.0)])
+def test_slic_is_solved_exactly(study, delta, weight):
+    import sys
+
+    found = sys.modules["annosim_study_density_estimation"].slic.slic_exact(delta, weight, points=61)
+    assert found["converged"]
+    assert found["duality_gap"] < 1e-8
+    if weight == 0:
+        assert found["off_staircase"] < 1e-9
+        assert found["tv_tilt"] < 1e-9
