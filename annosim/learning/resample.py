@@ -12,6 +12,7 @@ from scipy import sparse
 
 from annosim.errors import NotIdentifiedError
 from annosim.kernels import threads
+from annosim.learning import mixed_logit as simulated
 from annosim.learning.climb import climb_from
 from annosim.learning.em import distinct_orders, mixture_applies, prepared_panel
 from annosim.learning.existence import connectivity
@@ -87,7 +88,8 @@ def _prepared(fit: Fit, data: Any, block: np.ndarray, share: np.ndarray, drawn: 
         return None
     leaf, prior = luce_leaf(fit.population, data.items), fit.problem.prior
     if leaf is None:
-        return _mixture(fit, drawn[:, block[first]] * share[first])
+        weights = drawn[:, block[first]] * share[first]
+        return simulated.refit(fit, weights) if "mirrored" in fit.extra else _mixture(fit, weights)
     pairs = data.feedback.kind == "choice" and data.menu_size == 2 and not (np.asarray(data.menu) < 0).any()
     if leaf.kind == "tabular" and not leaf.density and pairs and prior is None and data.items.n <= 512:
         return _tables(fit, data, block, share, drawn, leaf)
