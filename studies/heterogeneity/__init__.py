@@ -6,11 +6,11 @@ import pandas as pd
 
 from annosim.study import Cell, Preset, Study, t_interval
 
-from . import em, real, theorems, twins
-from .claims import column, em_statements, real_statements, table_statements, theorem_statements, twin_statements
+from . import em, real, regret, theorems, twins
+from .claims import table_statements, theorem_statements, twin_statements
+from .claims_em import WORDS, at, em_statements, real_statements, regret_statements, share
 from .figures import FIGURES
 
-UKP = "ukp_convincing_arguments/votes.csv.gz"
 #: (kinds, items, answers, uniform weights, how many times as many populations)
 MIXTURES = (
     (2, 4, "rankings", False, 1), (2, 4, "choices over up to four", False, 1), (2, 4, "ranked top three", False, 1),
@@ -19,9 +19,7 @@ MIXTURES = (
 )  # fmt: skip
 
 
-def cells(starts, scales, points, items, populations, annotators, questions, replicates, kinds, bootstrap, topics,
-ballots,
-          most_types):  # fmt: skip
+def cells(starts, scales, points, items, populations, worlds, em_grid, laws, sources, bootstrap, most_types, folds):
     """Twins and verdicts; bounds; theorems; EM-DPO and its baselines; real annotators."""
     for name in twins.WITNESSES:
         for scale in scales:
@@ -39,12 +37,44 @@ ballots,
             for q in (1, 2):
                 yield Cell(twins.shares, {"n": n, "answers": answers, "questions": q, "points": points})
     yield from theorem_cells(populations, starts)
-    yield from em_cells(annotators, questions, replicates, kinds)
-    for topic in topics:
-        yield Cell(real.test_votes, {"file": UKP, "topic": topic, "replicates": bootstrap}, skip=real.missing)
-    yield Cell(real.test_votes, {"file": "llmfao.csv", "topic": 0, "replicates": bootstrap}, skip=real.missing)
-    for file in ballots:
-        yield Cell(real.by_types, {"file": file, "most": most_types, "starts": 3, "annotators": 0}, skip=real.missing)
+    yield from em_cells(worlds, em_grid, laws)
+    yield from real_cells(sources, bootstrap, most_types, folds)
+
+
+def em_cells(worlds, em_grid, laws):
+    """Twin worlds by number of annotators; EM and its baselines by annotators and answers; laws.
+
+    Annotators times answers are kept to 20,000.
+    """
+    for kind, (annotators, replicates) in worlds.items():
+        for people in annotators:
+            for answers, q in WORDS:
+                yield Cell(em.twin_worlds, {"kind": kind, "answers": answers, "questions": q, "annotators": people},
+                           replicates=replicates)  # fmt: skip
+    for kind, (tastings, annotators, questions, replicates) in em_grid.items():
+        for people in annotators:
+            for q in questions:
+                for tastes in tastings:
+                    for answers in ("pairs", "best of three"):
+                        if people * q <= 20_000:
+                            yield Cell(em.em_dpo, {"kind": kind, "tastes": tastes, "answers": answers, "questions": q,
+                                                   "annotators": people}, replicates=replicates)  # fmt: skip
+    yield Cell(em.likelihood_laws, replicates=laws)
+    for types, prompts in ((2, 1), (3, 2), (4, 3)):
+        yield Cell(regret.regret_laws, {"types": types, "prompts": prompts}, replicates=laws)
+
+
+def real_cells(sources, bootstrap, most_types, folds):
+    """One type or two, one-type twins, and the number of types; the score test needs two answers of an annotator."""
+    for source in sources:
+        where, votes = at(source), source["file"] in (real.UKP, real.LLMFAO)
+        for method, replicates in bootstrap.items():
+            if method in source["tests"]:
+                yield Cell(real.one_or_two, {**where, "method": method, "replicates": replicates}, skip=real.missing)
+        if votes:
+            yield Cell(real.one_type_twin, {**where, "twins": 20}, skip=real.missing)
+        if "likelihood_ratio" in source["tests"]:
+            yield Cell(real.by_types, {**where, "most": most_types, "folds": folds}, skip=real.missing)
 
 
 def theorem_cells(populations, starts):
@@ -65,45 +95,62 @@ def theorem_cells(populations, starts):
         yield Cell(theorems.distortion, {"b": b})
 
 
-def em_cells(annotators, questions, replicates, kinds):
-    """EM-DPO: every number of answers at the largest number of annotators; fewer annotators at one answer each."""
-    many = max(annotators)
-    for kind in kinds:
-        for tastes in ("antipodal", "general"):
-            for answers in ("pairs", "best of three"):
-                for q in questions if kind == "linear" else questions[:2]:
-                    for people in annotators:
-                        if people == many or (q == 1 and kind == "linear"):
-                            yield Cell(em.em_dpo, {"tastes": tastes, "kind": kind, "answers": answers, "questions": q,
-                                                   "annotators": people}, replicates=replicates)  # fmt: skip
-    yield Cell(em.likelihood_laws, replicates=3)
-
-
-def claims(annotators):
+def claims(worlds, em_grid, sources):
     """Twins, tables and bounds, theorems, EM and regret, real annotators."""
     yield from twin_statements()
     yield from table_statements()
     yield from theorem_statements()
-    yield from em_statements(annotators)
-    yield from real_statements()
+    yield from em_statements(worlds, em_grid)
+    yield from regret_statements()
+    yield from real_statements(sources)
 
 
 def finding(found, judged):
     """Two sentences with their numbers."""
-    many = max(found.settings["annotators"])
-    wrong, right, two = (
-        t_interval(
-            column(found, "error", "em", tastes="antipodal", kind="linear", answers=a, questions=q, annotators=many)
-        ).value
-        for a, q in (("pairs", 1), ("best of three", 1), ("pairs", 2))
-    )
+    many = max(found.settings["worlds"]["linear"][0])
+    one, three, two = (share(found, "linear", a, q, many) for a, q in WORDS)
     return (
-        f"With one pair per annotator antipodal types are not identified: EM's rewards are off by {wrong:.2f} with "
-        f"{many} "
-        f"annotators, against {right:.2f} from one best-of-three answer each and {two:.2f} from two pairs each, so the "
-        "slogan that ternary preferences are necessary is exact for one answer per annotator and only there. "
+        "'Ternary preferences are necessary' is exact where every annotator answers once and only wins are recorded: "
+        "one pair each has the same law whether people have antipodal types or no preferences, and with "
+        f"{many} annotators EM misses the two worlds by {one.value:.2f} of their distance on average (one half is what "
+        f"guessing costs). It is not exact beyond: one best-of-three answer each ({three.value:.2f}) tells them apart, "
+        f"but so do two pairs by the same annotator ({two.value:.2f}), ties, or a known position bias. "
         f"{sum(c.verdict == 'supported' for c in judged)} of {len(judged)} claims are supported."
     )
+
+
+def where_three_are_necessary(found):
+    """Where the slogan "ternary preferences are necessary" is exact, and where it is not. Two worlds: half the
+    annotators have tastes b and half -b, or nobody prefers anything. Distance: total variation between the laws of one
+    annotator's answers in the two worlds. Verdict: what ``identify`` says of the antipodal types. EM: its mean error in
+    the two worlds over their distance, with linear policies and the most annotators; below one half the answers told
+    the worlds apart. With one pair each no number of annotators helps; two pairs by the same annotator, ties, or a
+    known position bias do without a third response. (Types that are neither antipodal nor indifferent are told apart
+    by one pair each: T1.)"""
+    many = max(found.settings["worlds"]["linear"][0])
+    row = found.rows("witness", name="indifferent", scale=1.0)[0]
+    rows = []
+    for asked, column, case, em_case in (
+        ("one pair from each annotator", "pairs", "T1 antipodal", ("pairs", 1)),
+        ("one best-of-three answer from each", "best_of_three", "T2 antipodal", ("best of three", 1)),
+        ("two pairs from the same annotator", "two_pairs", "T3 antipodal", ("pairs", 2)),
+        ("one pair from each, ties recorded", "ties", "T4 ties, antipodal", None),
+        ("one pair from each, position bias known", "position_bias", "T4 position bias, antipodal", None),
+    ):
+        says = found.get("asked", "verdict", case=case)
+        estimate = None if em_case is None else share(found, "linear", *em_case, many)
+        shown = "" if estimate is None else f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
+        same = row[column] < 1e-12
+        slogan = "exact: pairs say nothing" if same else "not exact: pairs suffice"
+        rows.append((asked, row[column], says, shown, slogan if column != "best_of_three" else "three suffice"))
+    return pd.DataFrame(rows, columns=["asked", "distance of the laws", "identify says", "EM's error", "the slogan is"])
+
+
+def where_they_part(found):
+    """Twin worlds by scale of the tastes: distance of their laws under single pairs (zero up to rounding), and the
+    best-of-three slate (of eight items on a plane) on which an answer's probability differs most, and by how much."""
+    frame = found.frame("witness")[["name", "scale", "pairs", "best_of_three", "two_pairs", "slate", "slate_gap"]]
+    return frame.sort_values(["name", "scale"])
 
 
 def verdicts(found):
@@ -116,38 +163,100 @@ def tables_of_two_types(found):
     return found.frame("tables")[["n", "answers", "rank", "of", "verdict", "twin", "law_distance", "smallest"]]
 
 
+def twin_worlds(found):
+    """EM on antipodal types and on people without preferences: errors of the rewards in both worlds, and their mean
+    over the worlds' distance with its 95 % interval over replicates. At least one half under single pairs."""
+    rows = []
+    for kind, (annotators, _) in found.settings["worlds"].items():
+        for people in annotators:
+            for answers, q in WORDS:
+                which = {"kind": kind, "answers": answers, "questions": q, "annotators": people}
+                e = share(found, kind, answers, q, people)
+                mean = [float(found.values("twin_worlds", c, **which).mean()) for c in ("antipodal", "indifferent")]
+                rows.append((kind, WORDS[answers, q], people, *mean, e.value, e.low, e.high, e.n))
+    names = ["kind", "from each annotator", "annotators", "error, antipodal", "error, indifferent", "share", "low",
+             "high", "replicates"]  # fmt: skip
+    return pd.DataFrame(rows, columns=names)
+
+
+BY = ["kind", "tastes", "answers", "questions", "annotators", "method"]
+
+
 def em_table(found):
-    """EM-DPO and its baselines: means over replicates. Error: of the rewards, under the best naming of types."""
+    """EM-DPO and its baselines: means over replicates. Error: of the rewards, under the best naming of types; accuracy
+    and adjusted Rand index: of the clustering of annotators; group accuracy: pairs ordered as each type orders them."""
+    names = ["error", "weight_error", "accuracy", "rand", "group_accuracy", "log_likelihood"]
     frame = found.frame("em_dpo")
-    names = ["error", "weight_error", "accuracy", "rand", "group_accuracy", "worst_regret", "mean_regret"]
-    return frame.groupby(["kind", "tastes", "answers", "questions", "annotators", "method"])[names].mean().reset_index()
+    return frame[frame["error"].notna()].groupby(BY)[names].mean().reset_index()
+
+
+def regret_table(found):
+    """Regret of one policy for both groups: means over replicates, and half the 95 % interval of the worst group's.
+    Regret: beta KL(pi || pi_k); loss: expected reward lost against the group's own policy (may be negative for one)."""
+    frame = found.frame("em_dpo")
+    group = frame[frame["worst_regret"].notna()].groupby(BY)
+    out = group[["regret_1", "regret_2", "worst_regret", "mean_regret", "worst_loss"]].mean()
+    half = group["worst_regret"].apply(lambda x: t_interval(x).high - x.mean())
+    out.insert(3, "worst_regret_half_interval", half)
+    return out.reset_index()
 
 
 def real_tests(found):
-    """Real votes: score test of one type, agreement and ties against twenty one-type simulated twins."""
-    rows = found.finished("test_votes")
-    names = ["file", "topic", "annotators", "rows", "items", "statistic", "simulated_95", "p", "agreement",
-             "twin_agreement", "twin_low", "twin_high", "ties", "twin_ties"]  # fmt: skip
+    """Real annotators: is one type enough? The statistic, its mean and 95 % point under one type, and the p-value."""
+    rows = found.finished("one_or_two")
+    names = ["file", "topic", "method", "annotators", "answers", "items", "statistic", "simulated_mean", "simulated_95",
+             "p"]  # fmt: skip
+    return pd.DataFrame(rows, columns=names)
+
+
+def real_twins(found):
+    """Agreement between annotators and tie rate of real votes, and of twenty simulations of the one-type fit."""
+    rows = found.finished("one_type_twin")
+    names = ["file", "topic", "agreement", "twin_agreement", "twin_low", "twin_high", "ties", "twin_ties"]
     return pd.DataFrame(rows, columns=names)
 
 
 def real_mixtures(found):
-    """Real rankings: mixtures of Plackett-Luce types, and what ``identify`` says of each before fitting."""
+    """Real annotators by number of types: BIC, log-likelihood of a held-out annotator (and the error of its difference
+    from the best), the largest type, and for ballots what ``identify`` says before fitting."""
     rows = found.finished("by_types")
-    return pd.DataFrame(rows, columns=["file", "types", "log_likelihood", "bic", "before", "rank", "of", "largest"])
+    names = ["file", "topic", "types", "log_likelihood", "bic", "held_out", "held_out_error", "largest", "before",
+             "rank", "of"]  # fmt: skip
+    return pd.DataFrame(rows, columns=names)
 
 
+SCORE, RATIO = "score", "likelihood_ratio"
+
+
+def _source(file, tests, topic=0, items=0, people=0):
+    return {"file": file, "tests": tests, "topic": topic, "items": items, "people": people}
+
+
+def _ward(name, people=0):
+    return _source(f"scottish_elections/{name}.csv", [RATIO], people=people)
+
+
+BOTH = ["antipodal", "general"]
+#: worlds: kind -> annotators, replicates; em_grid: kind -> tastes, annotators, answers per annotator, replicates
 _QUICK = {
-    "starts": 6, "scales": [0.5, 1.0, 2.0, 4.0], "points": 121, "items": [4, 6], "populations": 4,
-    "annotators": [500, 3000], "questions": [1, 2, 5], "replicates": 8, "kinds": ["linear"], "bootstrap": 39,
-    "topics": [0], "ballots": ["preflib/sushi.soc", "scottish_elections/orkney_2017_ward1.csv"], "most_types": 3,
+    "starts": 3, "scales": [0.5, 1.0, 2.0, 4.0], "points": 121, "items": [4, 6], "populations": 2,
+    "worlds": {"linear": [[250, 4000], 10], "tabular": [[16_000], 4], "network": [[16_000], 3]},
+    "em_grid": {"linear": [BOTH, [1000], [1, 2, 5, 20], 3], "network": [["general"], [250], [1, 5], 3]},
+    "laws": 1, "bootstrap": {SCORE: 19, RATIO: 19}, "most_types": 3, "folds": 2,
+    "sources": [_source(real.UKP, [SCORE]), _source(real.LLMFAO, [SCORE, RATIO], items=8),
+                _source(real.SUSHI, [RATIO], people=200), _ward("orkney_2017_ward1", people=400)],
 }  # fmt: skip
 _PAPER = _QUICK | {
     "starts": 40, "scales": [0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0], "points": 321, "items": [4, 6, 8, 10],
-    "populations": 20, "annotators": [250, 500, 1000, 3000, 10_000], "questions": [1, 2, 5, 20], "replicates": 30,
-    "kinds": ["linear", "tabular"], "bootstrap": 199, "topics": list(range(8)),
-    "ballots": ["preflib/sushi.soc", *[f"scottish_elections/{w}.csv" for w in (
-        "orkney_2017_ward1", "fife_2022_ward4", "glasgow_2022_ward20")]], "most_types": 5,
+    "populations": 20,
+    "worlds": {"linear": [[250, 1000, 4000, 16_000], 20], "tabular": [[250, 1000, 4000, 16_000], 20],
+               "network": [[250, 1000, 4000, 16_000], 10]},
+    "em_grid": {"linear": [BOTH, [250, 1000, 4000], [1, 2, 5, 20], 20],
+                "tabular": [BOTH, [250, 1000, 4000], [1, 2, 5, 20], 20],
+                "network": [BOTH, [250, 1000, 4000], [1, 2, 5, 20], 10]},
+    "laws": 5, "bootstrap": {SCORE: 199, RATIO: 99}, "most_types": 5, "folds": 5,
+    "sources": [_source(real.UKP, [SCORE, RATIO]), _source(real.LLMFAO, [SCORE, RATIO]), _source(real.SUSHI, [RATIO]),
+                *[_ward(w) for w in ("orkney_2017_ward1", "fife_2022_ward4", "glasgow_2022_ward20")]],
 }  # fmt: skip
 
 STUDY = Study(
@@ -160,6 +269,7 @@ STUDY = Study(
     cells=cells,
     claims=claims,
     figures=FIGURES,
-    tables=[verdicts, tables_of_two_types, em_table, real_tests, real_mixtures],
+    tables=[where_three_are_necessary, where_they_part, verdicts, tables_of_two_types, twin_worlds, em_table,
+            regret_table, real_tests, real_twins, real_mixtures],
     finding=finding,
-)
+)  # fmt: skip

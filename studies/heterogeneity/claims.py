@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
+from annosim.study import Statement, at_least, at_most, equal, every, true
 
-from annosim.study import Statement, at_least, at_most, difference, equal, every, t_interval, true
-
+from .claims_em import HERE, PAPER
 from .twins import CASES
 
-PAPER = "Chidambaram, Seetharaman, Syrgkanis 2405.15065, 2510.15716"
-HERE = "STUDY_heterogeneity (T1-T5, proved and checked there)"
-ZERO = 1e-12
+ZERO = 1e-15
 
 
 def verdict(found, case, *expected):
@@ -23,18 +20,6 @@ def rank(found, group, lost, **which):
     """The law's rank is so many below the number of knowable parameters."""
     row = found.rows(group, **which)[0]
     return equal(row["of"] - row["rank"], lost, 0)
-
-
-def column(found, name, method, **which):
-    """One column of the EM experiment, one number per replicate."""
-    return np.array(
-        [r[name] for r in found.rows("em_dpo", **which) if r["method"] == method and name in r], dtype=float
-    )
-
-
-def error(found, method="em", **which):
-    """Root mean square error of the learned rewards."""
-    return t_interval(column(found, "error", method, **which))
 
 
 def twin_statements():
@@ -180,108 +165,3 @@ def theorem_statements():
 def _clean(found, **which):
     return every([equal(found.exact("mixtures", "full_rank", **which), 1, 0),
                   equal(found.exact("mixtures", "twins", **which), 0, 0)])  # fmt: skip
-
-
-def em_statements(annotators):
-    """EM-DPO and regret."""
-    few, many = min(annotators), max(annotators)
-    one = {"tastes": "antipodal", "kind": "linear", "questions": 1}
-    yield Statement(
-        "EM.pairs", f"Antipodal types, one pair per annotator: with {many} annotators the rewards are still wrong "
-        f"(error > .25)",
-        PAPER, lambda f: at_least(error(f, answers="pairs", annotators=many, **one), 0.25),
-    )  # fmt: skip
-    yield Statement(
-        "EM.three",
-        f"One best-of-three answer per annotator: the error is below that of single pairs ({many} annotators)",
-        PAPER,
-        lambda f: at_least(difference(_error(f, "pairs", many, one), _error(f, "best of three", many, one)), 0),
-    )
-    yield Statement(
-        "EM.two_pairs",
-        f"Two pairs by the same annotator: the error is below that of single pairs as well ({many} annotators)",
-        HERE,
-        lambda f: at_least(
-            difference(_error(f, "pairs", many, one), _error(f, "pairs", many, one | {"questions": 2})), 0
-        ),
-    )
-    yield Statement(
-        "EM.shrinks",
-        f"One best-of-three answer per annotator: the error falls from {few} to {many} annotators",
-        PAPER,
-        lambda f: at_least(difference(_error(f, "best of three", few, one), _error(f, "best of three", many, one)), 0),
-    )
-    for baseline in ("k-means", "hard"):
-        yield Statement(
-            f"EM.{baseline}", f"EM's rewards are closer than those of {baseline} clustering at two answers per "
-            f"annotator", PAPER,
-            lambda f, b=baseline: at_least(difference(_all(f, b), _all(f, "em")), 0),
-        )  # fmt: skip
-    yield Statement(
-        "EM.answers", "Types are found better with more answers per annotator (accuracy at 5 above 1)", PAPER,
-        lambda f: every([at_least(difference(_accuracy(f, a, 5, many), _accuracy(f, a, 1, many)), 0)
-                         for a in ("pairs", "best of three")]),
-    )  # fmt: skip
-    yield Statement(
-        "EM.laws", "The log-likelihood never falls; one type is DPO; the naming of types does not matter", PAPER,
-        lambda f: every([at_least(r["smallest_step"], -1e-8) for r in f.rows("likelihood_laws")]
-                        + [at_most(r["one_type"], 1e-6) for r in f.rows("likelihood_laws")]
-                        + [at_most(r["naming"], 1e-6) for r in f.rows("likelihood_laws")]),
-    )  # fmt: skip
-    for other in ("pooled DPO", "uniform mixture", "largest group's own", "MaxMin"):
-        yield Statement(
-            f"regret.{other}", f"The worst group's regret of the min-max-regret policy is below that of: {other}",
-            PAPER,
-            lambda f, o=other: at_least(difference(_regret(f, o, many), _regret(f, "min-max regret", many)), 0),
-        )  # fmt: skip
-
-
-def _error(found, answers, annotators, one):
-    return column(found, "error", "em", answers=answers, annotators=annotators, **one)
-
-
-def _all(found, method):
-    return column(found, "error", method, kind="linear", questions=2)
-
-
-def _accuracy(found, answers, questions, annotators):
-    return column(found, "accuracy", "em", tastes="general", kind="linear", answers=answers, questions=questions,
-                  annotators=annotators)  # fmt: skip
-
-
-def _regret(found, method, annotators):
-    return column(found, "worst_regret", method, tastes="general", kind="linear", answers="best of three", questions=5,
-                  annotators=annotators)  # fmt: skip
-
-
-def real_statements():
-    """Real annotators."""
-    for file, words in (("ukp_convincing_arguments/votes.csv.gz", "UKP, one debate"), ("llmfao.csv", "LLMFAO")):
-        yield Statement(
-            f"real.{words.split(',')[0].lower()}", f"{words}: one type is rejected (score test, parametric "
-            f"bootstrap)", HERE,
-            lambda f, x=file: at_most(f.exact("test_votes", "p", file=x), 0.05),
-        )  # fmt: skip
-        yield Statement(
-            f"real.{words.split(',')[0].lower()}.ties", f"{words}: the one-type simulated twin reproduces the tie rate "
-            f"(within .02)",
-            HERE, lambda f, x=file: equal(f.get("test_votes", "twin_ties", file=x) - f.get("test_votes", "ties",
-            file=x), 0, 0.02),
-        )  # fmt: skip
-    yield Statement(
-        "real.sushi", "Sushi: two types have a smaller BIC than one, and full rank before fitting", HERE,
-        lambda f: every([_bic(f, "preflib/sushi.soc"), true(_ranks(f, "preflib/sushi.soc"), "full rank for every K")]),
-    )  # fmt: skip
-    yield Statement(
-        "real.scottish", "A Scottish ward: two types have a smaller BIC than one", HERE,
-        lambda f: _bic(f, "scottish_elections/orkney_2017_ward1.csv"),
-    )  # fmt: skip
-
-
-def _bic(found, file):
-    bic = {r["types"]: r["bic"] for r in found.rows("by_types", file=file)}
-    return at_least(bic[1] - bic[2], 0)
-
-
-def _ranks(found, file):
-    return all(r["rank"] == r["of"] for r in found.rows("by_types", file=file))

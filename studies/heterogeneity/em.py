@@ -1,4 +1,4 @@
-"""EM-DPO: a mixture of policies from annotators of hidden types, its baselines, and what is left of regret."""
+"""EM-DPO: a mixture of policies from annotators of hidden types, its baselines, and the laws of EM."""
 
 from __future__ import annotations
 
@@ -9,227 +9,150 @@ import torch
 
 import annosim as an
 from annosim.analysis import adjusted_rand, clustering_accuracy
-from annosim.policies import matrix_game
 
-BETA = 1.0
-TASTES = {
-    "antipodal": ([[1.5, 0.6], [-1.5, -0.6]], [0.5, 0.5]),
-    "general": ([[1.8, 0.3], [-0.6, 1.5]], [0.6, 0.4]),
-}
+from .baselines import Answers, hard_em, k_means, per_cluster
+from .regret import regret_rows
+from .worlds import NETWORK_EM, WARM, World, world
+
+MENU = {"pairs": 2, "best of three": 3}
 
 
-def world(tastes, n=8, kind="linear"):
-    """Items, reference and the true population: type k's reward is linear, its policy pi_k ~ reference exp(reward /
-    beta).
+def twin_worlds(kind, answers, questions, annotators, seed):
+    """EM on the answers of two worlds that single pairs cannot tell apart: antipodal types, half each, and people who
+    prefer nothing.
 
-    Under DPO's rule ``beta (log pi_k - log reference)`` is the reward up to a constant of the prompt, so that a
-    mixture of
-    rewards under Luce's rule and a mixture of policies under DPO's rule are the same family, with the same likelihood.
+    ``share`` is the mean error in the two worlds over the distance d of the worlds. If the answers of both worlds have
+    the same law, the expected errors of any method add up to at least d (the triangle inequality; Le Cam's two points),
+    so that the share is at least one half however many annotators there are. Below one half, the answers told them
+    apart.
     """
-    items = an.Items.normal(n, 2, seed=3)
-    weights, shares = TASTES[tastes]
-    truth = an.Mixture([an.Annotator(an.Linear(w), an.Luce()) for w in weights], weights=shares)
-    return items, truth
+    row = {}
+    for tastes in ("antipodal", "indifferent"):
+        here = world(kind, tastes)
+        data = asked(here, answers, questions, annotators, seed)
+        em = _quietly(fit_types, here, Answers(data.for_learner()).blocks(), seed)
+        row[tastes] = aligned_error([here.read(one) for one in em.types], em.weights.detach().numpy(), here)[0]
+    distance = float(world(kind, "antipodal").rewards.square().mean().sqrt())
+    return row | {"distance": distance, "share": (row["antipodal"] + row["indifferent"]) / (2 * distance)}
 
 
-def blank(kind, items, seed):
-    """One type of the model that is fitted: linear or tabular rewards, or the energy of a small network policy."""
-    if kind == "linear":
-        return an.Annotator(an.Linear(items.dim), an.Luce())
-    if kind == "tabular":
-        return an.Annotator(an.Tabular(items.n), an.Luce())
-    reference = an.LogDensity(an.Tabular(np.zeros(items.n)))
-    network = an.Network([8], dim=items.dim, seed=seed, dtype=torch.float64)
-    return an.Annotator(an.LogDensity(network), an.PBDE.dpo(BETA, reference))
+def asked(here: World, answers: str, questions: int, annotators: int, seed: int) -> an.PreferenceData:
+    """Simulated answers of a world."""
+    design = an.Design(here.items, menu_size=MENU[answers], annotators=annotators, questions=questions)
+    return an.simulate(here.truth, design, seed=seed)
 
 
-def feedback(name):
-    """Pairs, or best of three."""
-    return {"menu_size": 2} if name == "pairs" else {"menu_size": 3}
-
-
-def em_dpo(tastes, kind, answers, questions, annotators, seed):
+def em_dpo(kind, tastes, answers, questions, annotators, seed):
     """Fit two types by EM and the baselines on the same answers; score all of them against the truth."""
-    items, truth = world(tastes)
-    design = an.Design(items, annotators=annotators, questions=questions, **feedback(answers))
-    data = an.simulate(truth, design, seed=seed)
-    hidden = np.asarray(data.truth["type"])
-    learner = data.for_learner()
-    model = an.Mixture([blank(kind, items, seed + k) for k in range(2)])
+    here = world(kind, tastes)
+    data = asked(here, answers, questions, annotators, seed)
+    hidden, seen = np.asarray(data.truth["type"]), Answers(data.for_learner())
+    em = _quietly(fit_types, here, seen.blocks(), seed)
+    pooled = here.one(seed, seen.of())
+    clusters = k_means(seen, seed)
+    hard, hard_guess = _quietly(hard_em, here, seen, clusters, seed)
+    by_cluster = _quietly(per_cluster, here, seen, clusters, seed)
+    rewards, share = [here.read(one) for one in em.types], em.weights.detach().numpy()
+    methods = {
+        "em": (rewards, share, None),
+        "k-means": (by_cluster, np.bincount(clusters, minlength=2) / annotators, clusters),
+        "hard": (hard, np.bincount(hard_guess, minlength=2) / annotators, hard_guess),
+        "pooled": ([pooled], np.ones(1), None),
+    }
+    rows = [{"method": name, **score(here, seen, hidden, *found)} for name, found in methods.items()]
+    return rows + regret_rows(here, rewards, share, pooled)
+
+
+def _quietly(make, *arguments):
+    """Without the warning of estimates that run to the boundary and stop at the iteration limit: they are scored."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # an estimate that runs to the boundary stops at the iteration limit
-        em = an.fit(
-            model.like(seed=seed), learner, starts=4, seed=seed, prior=an.Gaussian(3.0) if kind != "network" else None
-        )
-        pooled = an.fit(blank(kind, items, seed), learner)
-    guess = em.responsibilities.argmax(-1).numpy()
-    clusters = k_means(learner, seed)
-    hard, hard_guess = hard_em(kind, items, learner, clusters, seed)
-    found = {
-        "em": rewards(em.population, items),
-        "k-means": per_cluster(kind, items, learner, clusters, seed),
-        "hard": hard,
-        "pooled": [index(pooled.population, items)],
-    }
-    labels = {"em": guess, "k-means": clusters, "hard": hard_guess}
-    true = rewards(truth, items)
-    share = {
-        "em": em.population.weights.detach().numpy(),
-        "k-means": np.bincount(clusters, minlength=2) / annotators,
-        "hard": np.bincount(hard_guess, minlength=2) / annotators,
-        "pooled": np.ones(1),
-    }
-    rows = []
-    for name, utilities in found.items():
-        row = {"method": name, "accuracy": np.nan, "rand": np.nan}
-        if name in labels:
-            row |= {"accuracy": clustering_accuracy(hidden, labels[name]), "rand": adjusted_rand(hidden, labels[name])}
-        error, weight_error = aligned_error(utilities, share[name], true, TASTES[tastes][1])
-        row |= {"error": error, "weight_error": weight_error, "group_accuracy": group_accuracy(utilities, true)}
-        rows.append(row | {"log_likelihood": em.log_likelihood if name == "em" else np.nan})
-    return rows + regret_rows(found["em"], share["em"], found["pooled"][0], true, items)
+        warnings.simplefilter("ignore")
+        return make(*arguments)
 
 
-def index(population, items):
-    """Centred rewards of one type."""
-    u = population.index(items).detach().double()
-    return u - u.mean()
+def fit_types(here: World, data: an.PreferenceData, seed: int) -> an.Mixture:
+    """Two types by EM: tables from three starts with a weak prior, networks from a pooled policy with noise.
+
+    Where the types are not identified the likelihood is flat and EM slow; two hundred steps are enough elsewhere.
+    """
+    model = an.Mixture([here.blank(seed), here.blank(seed + 1)]).like(seed=seed)
+    if here.kind == "network":
+        return an.fit(model, data, starts=2, seed=seed, **NETWORK_EM, **WARM).population
+    return an.fit(model, data, starts=3, seed=seed, prior=an.Gaussian(3.0), max_iterations=200).population
 
 
-def rewards(mixture, items):
-    """Centred rewards of every type, a list of ``(n,)``."""
-    return [index(one, items) for one in mixture.types]
+def score(here: World, seen: Answers, hidden, rewards, share, label):
+    """Clustering, likelihood, rewards and preferences of one method (labels: those of the posterior, if none given)."""
+    with np.errstate(divide="ignore"):
+        joint = np.log(share) + seen.log_likelihood(rewards)
+    error, weight_error = aligned_error(rewards, share, here)
+    row = {"error": error, "weight_error": weight_error}
+    row["log_likelihood"] = float(np.logaddexp.reduce(joint, 1).mean())
+    row["group_accuracy"] = group_accuracy(rewards, here)
+    if len(rewards) > 1:
+        guess = joint.argmax(1) if label is None else label
+        row |= {"accuracy": clustering_accuracy(hidden, guess), "rand": adjusted_rand(hidden, guess)}
+    return row
 
 
-def k_means(data, seed, steps=30):
-    """Two clusters of annotators by the sums of their residual answers on each item (wins minus expected wins)."""
-    menu, answer, who = (
-        np.asarray(data.menu),
-        np.asarray(data.answer).reshape(data.rows),
-        np.asarray(data.annotator_ids),
-    )
-    profile = np.zeros((data.num_annotators, data.items.n))
-    won = menu[np.arange(data.rows), answer]
-    np.add.at(profile, (who, won), 1.0)
-    for j in range(menu.shape[1]):
-        np.add.at(profile, (who, menu[:, j]), -1.0 / menu.shape[1])
-    draw = np.random.Generator(np.random.Philox(seed))
-    best, label = np.inf, np.zeros(len(profile), dtype=int)
-    for _ in range(5):
-        centre = profile[draw.choice(len(profile), 2, replace=False)]
-        for _ in range(steps):
-            cost = ((profile[:, None] - centre[None]) ** 2).sum(-1)
-            now = cost.argmin(1)
-            centre = np.stack(
-                [
-                    profile[now == k].mean(0) if (now == k).any() else profile[draw.integers(len(profile))]
-                    for k in range(2)
-                ]
-            )
-        if cost.min(1).sum() < best:
-            best, label = cost.min(1).sum(), now
-    return label
-
-
-def one_cluster(kind, items, data, members, seed):
-    """DPO on one cluster's answers (with a weak prior: a small cluster may have no maximum)."""
-    rows = np.isin(np.asarray(data.annotator_ids), members)
-    if not rows.any():
-        return torch.zeros(items.n, dtype=torch.float64)
-    part = data.take(np.flatnonzero(rows)).with_(annotator=None, order=None)
-    prior = an.Gaussian(3.0) if kind != "network" else None
-    return index(an.fit(blank(kind, items, seed), part, prior=prior).population, items)
-
-
-def per_cluster(kind, items, data, label, seed):
-    """DPO on every cluster."""
-    return [one_cluster(kind, items, data, np.flatnonzero(label == k), seed + k) for k in range(2)]
-
-
-def block_likelihood(utilities, data):
-    """Log-likelihood of every annotator's block under each type, ``(annotators, K)``."""
-    menu, answer = torch.as_tensor(data.menu, dtype=torch.long), np.asarray(data.answer).reshape(data.rows)
-    out = np.zeros((data.num_annotators, len(utilities)))
-    for k, u in enumerate(utilities):
-        s = u[menu]
-        row = (s[torch.arange(data.rows), torch.as_tensor(answer, dtype=torch.long)] - torch.logsumexp(s, -1)).numpy()
-        out[:, k] = np.bincount(np.asarray(data.annotator_ids), weights=row, minlength=data.num_annotators)
-    return out
-
-
-def hard_em(kind, items, data, label, seed, rounds=8):
-    """Each annotator belongs to the type that explains them best; types are refitted; repeat."""
-    utilities = per_cluster(kind, items, data, label, seed)
-    for _ in range(rounds):
-        new = block_likelihood(utilities, data).argmax(1)
-        if (new == label).all():
-            break
-        label = new
-        utilities = per_cluster(kind, items, data, label, seed)
-    return utilities, label
-
-
-def aligned_error(found, share, true, true_share):
-    """Root mean square error of the rewards under the best naming, and of the weights."""
-    if len(found) < len(true):
-        found, share = list(found) * len(true), np.full(len(true), 1 / len(true))
+def aligned_error(found, share, here: World) -> tuple[float, float]:
+    """Root mean square error of the rewards under the best naming, and error of the weights."""
+    if len(found) == 1:
+        found, share = list(found) * 2, np.full(2, 0.5)
     orders = [(0, 1), (1, 0)]
-    costs = [sum(float((found[o[k]] - true[k]).square().mean()) for k in range(2)) / 2 for o in orders]
+    costs = [sum(float((found[o[k]] - here.rewards[k]).square().mean()) for k in range(2)) / 2 for o in orders]
     best = orders[int(np.argmin(costs))]
-    return float(np.sqrt(min(costs))), float(abs(share[best[0]] - true_share[0]))
+    return float(np.sqrt(min(costs))), float(abs(share[best[0]] - here.shares[0]))
 
 
-def group_accuracy(found, true):
-    """Share of pairs ordered as each true type orders them, best fitted type for each, worst group."""
-    pairs = torch.combinations(torch.arange(len(true[0])), 2)
-    scores = []
-    for u in true:
-        want = u[pairs[:, 0]] > u[pairs[:, 1]]
-        scores.append(max(float(((f[pairs[:, 0]] > f[pairs[:, 1]]) == want).double().mean()) for f in found))
-    return min(scores)
-
-
-def regret_rows(found, share, pooled, true, items):
-    """KL-regularised regret ``beta KL(pi || pi_k)`` of every single policy, for each group; the policies are made
-    from what
-    was learned, the regrets are against the true groups."""
-    reference = np.full(items.n, 1 / items.n)
-    gibbs = lambda u: an.gibbs(reference, an.Tabular(np.asarray(u)), BETA)  # noqa: E731
-    learned = [gibbs(u) for u in found]
-    policies = {
-        "pooled DPO": gibbs(pooled),
-        "uniform mixture": an.linear_pool(learned),
-        "largest group's own": learned[int(np.argmax(share))],
-        "min-max regret": an.min_max_kl_regret(learned, items, beta=BETA, tolerance=1e-7),
-        "MaxMin": max_min(learned, found, items),
-    }
-    target = [gibbs(u).log_prob(items) for u in true]
-    rows = []
-    for name, policy in policies.items():
-        log_p = policy.log_prob(items)
-        regrets = [BETA * float((log_p.exp() * items.weights * (log_p - t)).sum()) for t in target]
-        rows.append({"method": name, "worst_regret": max(regrets), "mean_regret": float(np.mean(regrets))})
-    return rows
-
-
-def max_min(learned, rewards_, items):
-    """MaxMin: the mixture of the learned policies whose worst group's expected reward is largest (a matrix game)."""
-    expected = torch.stack([torch.stack([(p.mass(items) * u).sum() for p in learned]) for u in rewards_])
-    return an.linear_pool(learned, matrix_game(-expected.detach().numpy()).weights)
+def group_accuracy(found, here: World) -> float:
+    """Share of pairs within a prompt ordered as each true type orders them, best fitted type for each, worst group."""
+    pairs = torch.combinations(torch.arange(here.items.n), 2)
+    pairs = pairs[here.items.prompts[pairs[:, 0]] == here.items.prompts[pairs[:, 1]]]
+    gap = lambda u: torch.sign(u[pairs[:, 0]] - u[pairs[:, 1]])  # noqa: E731
+    return min(max(float((gap(f) == gap(u)).double().mean()) for f in found) for u in here.rewards)
 
 
 def likelihood_laws(seed):
-    """Laws of EM: the log-likelihood never falls; one type is DPO; the naming of types does not matter."""
-    items, truth = world("general")
-    data = an.simulate(truth, an.Design(items, annotators=500, questions=3), seed=seed).for_learner()
-    model = an.Mixture([blank("linear", items, k) for k in range(2)]).like(seed=seed)
-    fit = an.fit(model, data)
+    """Laws of EM: the log-likelihood never falls; one type is DPO; responsibilities that are the truth give every
+    group's own DPO; the naming of types does not matter."""
+    here = world("linear", "general")
+    data = an.simulate(here.truth, an.Design(here.items, annotators=500, questions=3), seed=seed)
+    hidden, learner = np.asarray(data.truth["type"]), data.for_learner()
+    model = an.Mixture([here.blank(k) for k in range(2)]).like(seed=seed)
+    fit = an.fit(model, learner)
     trace = np.asarray(fit.trace, dtype=float)
-    one = an.fit(an.Mixture([blank("linear", items, 0)]), data)
-    dpo = an.fit(blank("linear", items, 0), data)
-    other = an.fit(model.relabelled([1, 0]), data)
+    one = an.fit(an.Mixture([here.blank(0)]), learner)
+    dpo = an.fit(here.blank(0), learner)
+    other = an.fit(model.relabelled([1, 0]), learner)
     return {
         "smallest_step": float(np.diff(trace).min()) if len(trace) > 1 else 0.0,
         "one_type": abs(one.log_likelihood - dpo.log_likelihood),
         "naming": abs(fit.log_likelihood - other.log_likelihood),
-    }
+        "known_types": known_types(here, learner, hidden),
+        "network_fall": network_fall(seed),
+    }  # fmt: skip
+
+
+def known_types(here: World, data: an.PreferenceData, hidden: np.ndarray) -> float:
+    """Largest difference between the M-step under the true responsibilities (weights of annotators, over all of them)
+    and DPO on each group's own answers."""
+    gaps = []
+    for k in range(2):
+        own = hidden == k
+        m_step = here.read(an.fit(here.blank(0), data.with_(weight=own[data.annotator_ids].astype(float))).population)
+        group = here.read(
+            an.fit(here.blank(0), data.take(np.flatnonzero(own[data.annotator_ids])).compact()).population
+        )
+        gaps.append(float((m_step - group).abs().max()))
+    return max(gaps)
+
+
+def network_fall(seed) -> float:
+    """The largest fall of the log-likelihood (per annotator) between E-steps, networks fitted by line search."""
+    here = world("network", "general")
+    design = an.Design(here.items, menu_size=3, annotators=200, questions=2)
+    data = an.simulate(here.truth, design, seed=seed).for_learner()
+    model = an.Mixture([here.blank(seed), here.blank(seed + 1)])
+    fit = lambda: an.fit(model, data, seed=seed, solver="em", m_step="line-search", steps=60, e_step_every=10)  # noqa: E731
+    return _quietly(fit).extra["largest_fall"]  # a short run: only its falls are read

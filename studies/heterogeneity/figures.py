@@ -7,10 +7,9 @@ import numpy as np
 from annosim import plotting
 from annosim.study import t_interval
 
-from .claims import column
+from .claims_em import WORDS, at, column, share, short
+from .regret import SINGLE
 from .twins import WITNESSES, pair_of_worlds
-
-METHODS = ("pooled DPO", "uniform mixture", "largest group's own", "MaxMin", "min-max regret")
 
 
 def twins_drawn(found):
@@ -46,6 +45,7 @@ def where_they_come_apart(found):
         rows = sorted(found.rows("witness", name=name), key=lambda r: r["scale"])
         plotting.line(axes[0, 0], [r["scale"] for r in rows], [r["slate_gap"] for r in rows], name, index, markers=True)
     plotting.label(axes[0, 0], "scale of the tastes", "largest difference, best of three")
+    axes[0, 0].set_ylim(0, 0.45)
     plotting.legend(axes[0, 0])
     row = found.rows("curves")[0]
     plotting.line(axes[0, 1], row["scale"], row["probability"], "tastes ±scale, half each")
@@ -55,39 +55,76 @@ def where_they_come_apart(found):
     return fig
 
 
+def dots(axis, at, estimates, label, number, count=3):
+    """Estimates with their intervals, on a logarithmic axis, moved apart so that they do not hide each other."""
+    value, low, high = (np.array([getattr(e, part) for e in estimates]) for part in ("value", "low", "high"))
+    place = np.array(at) * 1.06 ** (number - (count - 1) / 2)
+    axis.errorbar(place, value, [value - low, high - value], color=plotting.colour(number), label=label, marker="o",
+                  markersize=5, capsize=2.5, linewidth=1.3)  # fmt: skip
+    axis.set_xscale("log")
+    axis.set_xticks(at, [str(x) for x in at])
+    axis.minorticks_off()
+    axis.set_xlim(min(at) / 1.5, max(at) * 1.5)
+
+
+def what_em_can_tell(found):
+    """EM on antipodal types and on people without preferences: its mean error in the two worlds over their distance,
+    against the number of annotators, with 95 % intervals over replicates. Under single pairs no method gets below one
+    half (grey) with any number of annotators; one best-of-three answer each, or two pairs each, does."""
+    worlds = found.settings["worlds"]
+    fig, axes = plotting.figure(1, len(worlds), width=4.4 * len(worlds), height=4.2, sharey=True)
+    for j, (kind, (annotators, _)) in enumerate(worlds.items()):
+        axis = axes[0, j]
+        for number, ((answers, q), words) in enumerate(WORDS.items()):
+            estimates = [share(found, kind, answers, q, m) for m in annotators]
+            dots(axis, annotators, estimates, f"{words} each", number)
+        axis.axhline(0.5, color="0.6", zorder=0)
+        axis.set_ylim(0, None)
+        plotting.label(axis, "annotators", "error over distance" if not j else "", f"{kind} policies")
+    plotting.legend(axes[0, -1], outside=True)
+    return fig
+
+
 def em_by_answers(found):
-    """EM-DPO with two types against answers per annotator: error of the rewards and accuracy of the clustering; bands:
-    95 % intervals over replicates."""
-    settings = found.settings
-    many, questions = max(settings["annotators"]), sorted(settings["questions"])
-    fig, axes = plotting.figure(2, 2, width=11.5, height=8.2, sharex=True)
-    for j, tastes in enumerate(("antipodal", "general")):
-        for i, name in enumerate(("error", "accuracy")):
-            number = 0
-            for answers in ("pairs", "best of three"):
-                for method in ("em", "k-means"):
-                    estimates = [t_interval(column(found, name, method, tastes=tastes, kind="linear", answers=answers,
-                                                   questions=q, annotators=many)) for q in questions]  # fmt: skip
-                    parts = [[getattr(e, part) for e in estimates] for part in ("value", "low", "high")]
-                    plotting.line(axes[i, j], questions, parts[0], f"{method}, {answers}", number, parts[1], parts[2],
-                                  markers=True)  # fmt: skip
-                    number += 1
-            words = "error of the rewards" if name == "error" else "clustering accuracy"
-            plotting.label(axes[i, j], "answers per annotator" if i else "", words, f"{tastes} types" if not i else "")
-    plotting.legend(axes[0, 1], outside=True)
+    """EM-DPO with two types, and k-means with DPO in each cluster, against answers per annotator: error of the rewards
+    (cut at 2.5) and accuracy of the clustering, by kind of policy, with 95 % intervals over replicates."""
+    grid = found.settings["em_grid"]
+    columns = [(kind, tastes) for kind, (tastings, *_) in grid.items() for tastes in tastings]
+    fig, axes = plotting.figure(2, len(columns), width=3.9 * len(columns) + 2.5, height=7.4, sharex="col")
+    for j, (kind, tastes) in enumerate(columns):
+        _, people, questions, _ = grid[kind]
+        many = max(m for m in people if m * max(questions) <= 20_000)
+        which = {"tastes": tastes, "kind": kind, "annotators": many}
+        for i, (name, words) in enumerate((("error", "error of the rewards"), ("accuracy", "clustering accuracy"))):
+            series = [(method, answers) for answers in ("pairs", "best of three") for method in ("em", "k-means")]
+            for number, (method, answers) in enumerate(series):
+                estimates = [t_interval(column(found, name, method, answers=answers, questions=q, **which))
+                             for q in questions]  # fmt: skip
+                dots(axes[i, j], questions, estimates, f"{'EM' if method == 'em' else method}, {answers}", number, 4)
+            axes[i, j].set_ylim(*((0, 2.5) if name == "error" else (0.48, 1.02)))
+            title = f"{kind}, {tastes} types\n{many} annotators" if not i else ""
+            plotting.label(axes[i, j], "answers per annotator" if i else "", words if not j else "", title)
+    plotting.legend(axes[0, -1], outside=True)
     return fig
 
 
 def regret_of_policies(found):
     """The worst group's KL-regularised regret of one policy for all, general types, best of three, five answers per
     annotator; 95 % intervals over replicates."""
-    fig, axes = plotting.figure(width=8.0, height=4.2)
-    many = max(found.settings["annotators"])
-    estimates = [t_interval(column(found, "worst_regret", m, tastes="general", kind="linear", answers="best of three",
-                                   questions=5, annotators=many)) for m in METHODS]  # fmt: skip
-    parts = [[getattr(e, part) for e in estimates] for part in ("value", "low", "high")]
-    plotting.intervals(axes[0, 0], METHODS, *parts)
-    plotting.label(axes[0, 0], "worst group's regret", "")
+    grid = found.settings["em_grid"]
+    fig, axes = plotting.figure(1, len(grid), width=4.6 * len(grid) + 2, height=4.2, sharey=True)
+    for j, (kind, (people, _, _)) in enumerate(grid.items()):
+        which = {
+            "tastes": "general",
+            "kind": kind,
+            "answers": "best of three",
+            "questions": 5,
+            "annotators": max(people),
+        }
+        estimates = [t_interval(column(found, "worst_regret", m, **which)) for m in SINGLE]
+        parts = [[getattr(e, part) for e in estimates] for part in ("value", "low", "high")]
+        plotting.intervals(axes[0, j], SINGLE, *parts)
+        plotting.label(axes[0, j], "worst group's regret", "", f"{kind} policies, {max(people)} annotators")
     return fig
 
 
@@ -95,7 +132,7 @@ def bounds_of_the_share(found):
     """Bounds on the share of annotators with beta > 0 over all distributions of tastes that have the law of the
     answers,
     against the number of items; the truth is .674."""
-    fig, axes = plotting.figure(width=8.0, height=4.4)
+    fig, axes = plotting.figure(width=9.5, height=4.4)
     number = 0
     for answers in ("pairs", "best of three"):
         for q in (1, 2):
@@ -108,21 +145,30 @@ def bounds_of_the_share(found):
                 number += 1
     axes[0, 0].axhline(0.674, color="0.3", linewidth=0.8)
     plotting.label(axes[0, 0], "items", "share with beta > 0")
-    plotting.legend(axes[0, 0])
+    axes[0, 0].set_xticks(found.settings["items"])
+    plotting.legend(axes[0, 0], outside=True)
     return fig
 
 
 def real_types(found):
-    """Mixtures of Plackett-Luce types on real rankings: BIC per annotator, less that of one type."""
-    fig, axes = plotting.figure(width=7.0, height=4.2)
-    for index, file in enumerate(found.settings["ballots"]):
-        rows = sorted(found.finished("by_types", file=file), key=lambda r: r["types"])
+    """Real annotators by number of types, per annotator and less the value of one type: BIC, halved and with its sign
+    turned (left), and the log-likelihood of annotators held out (right). Above zero, more types are better."""
+    fig, axes = plotting.figure(1, 2, width=13.0, height=4.4)
+    for index, source in enumerate(found.settings["sources"]):
+        rows = sorted(found.finished("by_types", **at(source)), key=lambda r: r["types"])
         if rows:
-            gain = [(r["bic"] - rows[0]["bic"]) / r["blocks"] for r in rows]
-            plotting.line(axes[0, 0], [r["types"] for r in rows], gain, file.split("/")[-1], index, markers=True)
-    plotting.label(axes[0, 0], "types", "BIC per annotator, less that of one type")
-    plotting.legend(axes[0, 0])
+            people, k = rows[0]["annotators"], [r["types"] for r in rows]
+            by_bic = [(rows[0]["bic"] - r["bic"]) / (2 * people) for r in rows]
+            held = [r["held_out"] - rows[0]["held_out"] for r in rows]
+            for axis, gain in ((axes[0, 0], by_bic), (axes[0, 1], held)):
+                plotting.line(axis, k, gain, short(source), index, markers=True)
+    for axis, words in ((axes[0, 0], "-BIC / 2"), (axes[0, 1], "held-out log-likelihood")):
+        axis.axhline(0, color="0.6", zorder=0)
+        axis.set_xticks(range(1, found.settings["most_types"] + 1))
+        plotting.label(axis, "types", f"gain in {words}")
+    plotting.legend(axes[0, 1], outside=True)
     return fig
 
 
-FIGURES = [twins_drawn, where_they_come_apart, em_by_answers, regret_of_policies, bounds_of_the_share, real_types]
+FIGURES = [twins_drawn, what_em_can_tell, where_they_come_apart, em_by_answers, regret_of_policies, bounds_of_the_share,
+           real_types]  # fmt: skip

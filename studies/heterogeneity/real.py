@@ -8,10 +8,12 @@ import numpy as np
 
 import annosim as an
 from annosim.analysis import agreement
+from annosim.simulate import simulate_like
 from annosim.study import MissingDataError, data_path
 
-LLMFAO = {"annotator": "worker", "left": "left", "right": "right", "winner": "winner"}
-PRIOR = 1.0  # pseudo-comparisons: debates and models have undefeated items
+UKP, LLMFAO, SUSHI = "ukp_convincing_arguments/votes.csv.gz", "llmfao.csv", "preflib/sushi.soc"
+COLUMNS = {"annotator": "worker", "left": "left", "right": "right", "winner": "winner"}
+PRIOR = an.Gaussian(3.0)  # debates and models have undefeated items
 
 
 def missing(file, data=None):
@@ -23,90 +25,106 @@ def missing(file, data=None):
     return False, ""
 
 
+def answers(file, topic, items, people, data):
+    """One debate of UKP (``topic``) or all of LLMFAO, or ballots; with the ``items`` most voted on, and ``people``
+    ballots drawn at random (0: all of them)."""
+    path = data_path(file, data)
+    if file not in (UKP, LLMFAO):
+        return one_a_person(an.read_scottish(path) if file.startswith("scottish") else an.read_preflib(path), people)
+    if file == UKP:
+        found = an.read_ukp(path.parent)
+        found = restricted(found, np.asarray(found.prompt) == topic)
+    else:
+        found = an.read_csv(path, **COLUMNS)
+    votes = np.bincount(np.asarray(found.menu).reshape(-1), minlength=found.items.n)
+    kept = np.argsort(-votes, kind="stable")[: items or None]
+    return restricted(found, np.isin(np.asarray(found.menu), kept).all(1))
+
+
+def one_a_person(data, count=0):
+    """Every ballot by itself (files count equal ballots once, but a simulated electorate does not answer in unison), or
+    ``count`` of them drawn at random."""
+    ballots = np.repeat(np.arange(data.num_annotators), np.asarray(data.annotator_weight).astype(int))
+    if count:
+        ballots = np.random.Generator(np.random.Philox(1)).permutation(ballots)[:count]
+    first = np.unique(data.annotator_ids, return_index=True)[1]
+    return data.take(first[ballots]).with_(annotator=np.arange(len(ballots)), order=None, weight=None)
+
+
 def restricted(data, keep_rows):
     """Some rows, with items and annotators renumbered."""
     part = data.take(np.flatnonzero(keep_rows))
-    ids, annotator = np.unique(np.asarray(part.annotator_ids), return_inverse=True)
+    annotator = np.unique(np.asarray(part.annotator_ids), return_inverse=True)[1]
     items, menu = np.unique(np.asarray(part.menu), return_inverse=True)
-    menu = menu.reshape(np.asarray(part.menu).shape)
-    names = [data.items.names[i] for i in items]
     return an.PreferenceData(
-        an.Items(names=names),
-        menu=menu,
-        answer=part.answer,
-        tied=part.tied,
-        feedback=part.feedback,
+        an.Items(names=[data.items.names[i] for i in items]),
+        menu=menu.reshape(np.asarray(part.menu).shape), answer=part.answer, tied=part.tied, feedback=part.feedback,
         annotator=annotator,
+    )  # fmt: skip
+
+
+def one_type(data):
+    """A table of utilities; votes may be ties (Rao and Kupper, the threshold estimated), ballots are rankings."""
+    rule = an.Luce() if data.tied is None else an.RaoKupper(an.free(1.5))
+    return an.Annotator(an.Tabular(data.items.n), rule)
+
+
+def size(data):
+    """What the tables say of a data set."""
+    return {"answers": data.rows, "annotators": float(np.asarray(data.annotator_weight).sum()), "items": data.items.n}
+
+
+def one_or_two(file, topic, items, people, method, replicates, seed, data):
+    """Is one type enough? ``score``: dependence within annotators. ``likelihood_ratio``: against two types. Both are
+    judged by data simulated from the one-type fit for the same annotators and questions, and fitted again."""
+    found = answers(file, topic, items, people, data)
+    test = an.heterogeneity_test(
+        one_type(found), found, method=method, replicates=replicates, starts=1, seed=seed, prior=PRIOR
     )
+    return {"statistic": test.statistic, "p": test.p_value, "simulated_95": test.evidence["simulated 95 %"],
+            "simulated_mean": test.evidence["simulated mean"], **size(found)}  # fmt: skip
 
 
-def votes(file, topic, data):
-    """Pairs with ties: one debate of UKP, or all of LLMFAO."""
-    if file == "llmfao.csv":
-        found = an.read_csv(data_path(file, data), **LLMFAO)
-        return restricted(found, np.ones(found.rows, dtype=bool))
-    found = an.read_ukp(data_path(file, data).parent)
-    return restricted(found, np.asarray(found.prompt) == topic)
-
-
-def one_type(items):
-    """A table of utilities, answered with ties (Rao and Kupper, the threshold estimated)."""
-    return an.Annotator(an.Tabular(items.n), an.RaoKupper(an.free(1.5)))
-
-
-def test_votes(file, topic, replicates, seed, data):
-    """The score test of one type, and whether its simulated twin reproduces agreement and tie rate."""
-    found = votes(file, topic, data)
-    prior = an.Gaussian(3.0)
-    test = an.heterogeneity_test(one_type(found.items), found, replicates=replicates, seed=seed, prior=prior)
-    fit = an.fit(one_type(found.items), found, prior=prior)
-    from annosim.simulate import simulate_like
-
-    observed, tied = agreement(found).between, float(np.asarray(found.tied).any(-1).mean())
-    twins = [simulate_like(fit.population, found, seed=s) for s in range(20)]
-    agreed = np.array([agreement(t).between for t in twins])
-    ties = np.array([float(np.asarray(t.tied).any(-1).mean()) for t in twins])
+def one_type_twin(file, topic, items, people, twins, seed, data):
+    """Whether votes simulated from the one-type fit reproduce the agreement between annotators and the tie rate."""
+    found = answers(file, topic, items, people, data)
+    fit = an.fit(one_type(found), found, prior=PRIOR)
+    made = [simulate_like(fit.population, found, seed=seed + number) for number in range(twins)]
+    agreed = np.array([agreement(one).between for one in made])
+    ties = np.array([float(np.asarray(one.tied).any(-1).mean()) for one in made])
     return {
-        "statistic": test.statistic, "p": test.p_value, "simulated_95": test.evidence["simulated 95 %"],
-        "agreement": observed, "twin_agreement": float(agreed.mean()), "twin_low": float(agreed.min()),
-        "twin_high": float(agreed.max()), "ties": tied, "twin_ties": float(ties.mean()), "rows": found.rows,
-        "annotators": found.num_annotators, "items": found.items.n,
+        "agreement": agreement(found).between, "twin_agreement": float(agreed.mean()), "twin_low": float(agreed.min()),
+        "twin_high": float(agreed.max()), "ties": float(np.asarray(found.tied).any(-1).mean()),
+        "twin_ties": float(ties.mean()), **size(found),
     }  # fmt: skip
 
 
-def ballots(file, data):
-    """Full or partial rankings."""
-    path = data_path(file, data)
-    return an.read_scottish(path) if file.startswith("scottish") else an.read_preflib(path)
-
-
-def by_types(file, most, starts, annotators, seed, data):
-    """Mixtures of Plackett-Luce types: BIC of every K, and what ``identify`` says of each before fitting."""
-    found = ballots(file, data)
+def by_types(file, topic, items, people, most, folds, seed, data):
+    """One to ``most`` types: BIC, likelihood of held-out annotators, and what ``identify`` says before fitting."""
+    found = answers(file, topic, items, people, data)
+    ballots = found.tied is None
+    model = lambda k: an.Mixture([one_type(found) for _ in range(k)]) if k > 1 else one_type(found)  # noqa: E731
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a type too many may run to the boundary: its likelihood is still one
+        chosen = an.choose_types(model, found, ks=range(1, most + 1), folds=folds, starts=2, seed=seed, prior=PRIOR)
     rows = []
-    n = found.items.n
-    draw = np.random.Generator(np.random.Philox(3))
-    for k in range(1, most + 1):
-        generic = an.Mixture([an.Annotator(an.Tabular(draw.normal(size=n)), an.Luce()) for _ in range(k)])
-        verdict = _before(generic, found, n)
-        model = generic if k > 1 else an.Annotator(an.Tabular(n), an.Luce())
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            fit = an.fit(model, found, starts=starts if k > 1 else 1, seed=seed)
-        size = k * (n - 1) + k - 1
-        blocks = float(np.asarray(found.annotator_weight).sum())
+    for i, k in enumerate(chosen.ks):
+        before = before_fitting(found.items.n, k) if ballots else None
         rows.append({
-            "types": k, "log_likelihood": fit.log_likelihood, "bic": size * np.log(blocks) - 2 * fit.log_likelihood,
-            "rank": verdict.rank, "of": verdict.num_parameters, "before": verdict.verdict, "blocks": blocks,
-            "largest": float(fit.population.leaf_weights().detach().max()),
+            "types": k, "log_likelihood": chosen.log_likelihood[i], "bic": chosen.bic[i],
+            "held_out": chosen.held_out[i], "held_out_error": chosen.held_out_error[i], "best_bic": chosen.best,
+            "best_held_out": chosen.ks[int(np.nanargmax(chosen.held_out))],
+            "largest": float(chosen.fits[k].population.leaf_weights().detach().max()),
+            "before": "" if before is None else before.verdict, "rank": None if before is None else before.rank,
+            "of": None if before is None else before.num_parameters, **size(found),
         })  # fmt: skip
     return rows
 
 
-def _before(population, found, n):
-    """``identify`` at a generic mixture under top-3 answers over all the items (a margin of full rankings, so a full
-    rank
-    there is a full rank of the rankings), or under the ballots' own lengths where they are shorter."""
-    depth = min(3, n - 1)
-    design = an.Design(an.Items(n=n), menus=[list(range(n))], feedback="top", depth=depth)
-    return an.identify(population, design, starts=0)
+def before_fitting(n, k):
+    """``identify`` at a generic mixture of ``k`` rankers of ``n`` items who name their first three in order: a margin
+    of full rankings, so that full rank there is full rank of the rankings."""
+    draw = np.random.Generator(np.random.Philox(3))
+    generic = an.Mixture([an.Annotator(an.Tabular(draw.normal(size=n)), an.Luce()) for _ in range(k)])
+    design = an.Design(an.Items(n=n), menus=[list(range(n))], feedback="top", depth=min(3, n - 1))
+    return an.identify(generic, design, starts=0)

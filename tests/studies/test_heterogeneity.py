@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+import annosim as an
 from annosim.study import Cell, Preset, load_study, run_study
 
 FOLDER = Path(__file__).parents[2] / "studies" / "heterogeneity"
@@ -56,20 +58,78 @@ def test_probit_and_distortion(rooms):
 
 
 def test_em_and_its_baselines_are_scored(rooms):
-    rows = {r["method"]: r for r in rooms.em.em_dpo("general", "linear", "best of three", 5, 400, seed=1)}
-    assert {"em", "k-means", "hard", "pooled", "pooled DPO", "uniform mixture", "min-max regret", "MaxMin"} <= set(rows)
+    rows = {r["method"]: r for r in rooms.em.em_dpo("linear", "general", "best of three", 5, 400, seed=1)}
+    assert {"em", "k-means", "hard", "pooled", *rooms.regret.SINGLE} <= set(rows)
     assert rows["em"]["accuracy"] > 0.9 and rows["em"]["error"] < 0.3
     assert rows["min-max regret"]["worst_regret"] < rows["pooled DPO"]["worst_regret"]
     assert all(r["mean_regret"] >= 0 for r in rows.values() if "mean_regret" in r)
 
 
+def test_networks_are_fitted_by_em_and_scored_prompt_by_prompt(rooms):
+    rows = {r["method"]: r for r in rooms.em.em_dpo("network", "general", "best of three", 5, 120, seed=1)}
+    assert rows["em"]["accuracy"] > 0.85 and rows["em"]["error"] < rows["pooled"]["error"]
+    assert rows["min-max regret"]["worst_regret"] < rows["largest group's own"]["worst_regret"]
+
+
+def test_rewards_are_centred_in_each_prompt_and_twins_are_worlds_apart(rooms):
+    for kind in ("linear", "tabular", "network"):
+        here, other = (rooms.worlds.world(kind, tastes) for tastes in ("antipodal", "indifferent"))
+        assert float(rooms.worlds.centred(here.rewards, here.items).sub(here.rewards).abs().max()) < 1e-14
+        assert torch.equal(here.rewards[0], -here.rewards[1]) and not other.rewards.any()
+        for size in (2, 3):
+            design = an.Design(here.items, menu_size=size)
+            assert (an.law_distance(here.truth, other.truth, design) < 1e-14) == (size == 2)
+
+
+def test_twin_worlds_measures_against_the_worlds_distance(rooms):
+    found = rooms.em.twin_worlds("linear", "pairs", 2, 3000, seed=1)
+    assert found["share"] == pytest.approx((found["antipodal"] + found["indifferent"]) / (2 * found["distance"]))
+    assert found["share"] < 0.5
+
+
+def test_answers_are_counted_without_loss(rooms):
+    here = rooms.worlds.world("linear", "general")
+    data = rooms.em.asked(here, "best of three", 2, 50, seed=3).for_learner()
+    seen = rooms.baselines.Answers(data)
+    whole = an.PreferenceData(here.items, menu=data.menu, answer=data.answer, annotator=data.annotator_ids)
+    direct = sum(
+        float(here.rewards[0][row][a] - torch.logsumexp(here.rewards[0][row], 0))
+        for row, a in zip(np.asarray(whole.menu), np.asarray(whole.answer), strict=True)
+    )
+    assert seen.log_likelihood(list(here.rewards))[:, 0].sum() == pytest.approx(direct, abs=1e-9)
+    assert float(seen.of().row_weight.sum()) == data.rows == 100
+    assert float(seen.blocks().annotator_weight.sum()) == 50
+    half = np.arange(50) < 20
+    assert float(seen.of(half).row_weight.sum()) == 40 and seen.of(half & ~half) is None
+
+
 def test_k_means_finds_groups_that_are_far_apart(rooms):
-    import annosim as an
     from annosim.analysis import clustering_accuracy
 
-    items, truth = rooms.em.world("antipodal")
-    data = an.simulate(truth, an.Design(items, annotators=150, questions=20), seed=0)
-    assert clustering_accuracy(data.truth["type"], rooms.em.k_means(data.for_learner(), 0)) > 0.95
+    here = rooms.worlds.world("linear", "antipodal")
+    data = rooms.em.asked(here, "pairs", 20, 150, seed=0)
+    seen = rooms.baselines.Answers(data.for_learner())
+    assert clustering_accuracy(data.truth["type"], rooms.baselines.k_means(seen, 0)) > 0.95
+
+
+def test_laws_of_em_and_of_min_max_regret(rooms):
+    laws = rooms.em.likelihood_laws(seed=4)
+    assert laws["smallest_step"] > -1e-8
+    assert max(laws[name] for name in ("one_type", "naming", "known_types", "network_fall")) < 1e-6
+    found = rooms.regret.regret_laws(3, 2, seed=4)
+    assert -1e-9 < found["game_apart"] < found["game_bound"]
+    assert found["convex"] == pytest.approx(found["kl"], abs=1e-6) and found["kl_gap"] < 1e-10
+
+
+def test_ballots_are_one_a_person(rooms):
+    counted = an.PreferenceData(
+        an.Items(n=3), menu=[[0, 1, 2]] * 2, answer=[[0, 1, 2], [2, 1, 0]], feedback="ranking", annotator=[0, 1],
+        weight=[3.0, 1.0],
+    )  # fmt: skip
+    people = rooms.real.one_a_person(counted)
+    assert people.num_annotators == 4 and float(people.annotator_weight.sum()) == 4
+    assert sorted(np.asarray(people.answer)[:, 0].tolist()) == [0, 0, 0, 2]
+    assert rooms.real.one_a_person(counted, 2).num_annotators == 2
 
 
 def test_a_tiny_run_judges_what_it_can(study, rooms, tmp_path):
