@@ -10,10 +10,9 @@ import warnings
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
-
 from annosim.data.preferences import PreferenceData
-from annosim.errors import ArgumentError, NothingFreeError
+from annosim.errors import ArgumentError
+from annosim.learning.arguments import check_model, check_settings
 from annosim.learning.existence import require_annotators
 from annosim.learning.likelihood import check_answers
 from annosim.learning.problem import Problem, Solution, choose, is_nll
@@ -84,11 +83,9 @@ def fit(
         shown = "a Fit; its .population is one" if hasattr(model, "population") else repr(model)
         raise ArgumentError(f"fit(model={shown}): give a population such as an.Annotator(an.Tabular(n), an.Luce())")
     if not isinstance(data, PreferenceData):
-        raise ArgumentError("fit(data=): give an.PreferenceData, or read a file with an.read_csv(...)")
-    _check_numbers(starts, tolerance, max_iterations)
-    if not model.num_free():
-        raise NothingFreeError("fit: nothing is free in this model; leave a utility or the weights free")
-    check_gradients(model)
+        raise ArgumentError(f"fit(data={data!r}): give an.PreferenceData, or read a file with an.read_csv(...)")
+    check_settings("fit", objective, regulariser, prior, starts, seed, tolerance, max_iterations, device)
+    check_model("fit", model, data.items, prior)
     load_solvers()
     if data.replicates is not None:
         from annosim.learning.batched import fit_replicates
@@ -122,21 +119,6 @@ def finish(problem: Problem, name: str, solution: Solution) -> Fit:
             stacklevel=3,
         )
     return result
-
-
-def check_gradients(model: Population, verb: str = "fit") -> None:
-    """Refuse free utilities under a rule that sees their order at most: the likelihood is flat wherever one starts.
-
-    Raises:
-        ArgumentError: names the rule and the remedies.
-    """
-    for leaf in model.leaves():
-        own = {id(p) for p in leaf.rule.parameters()}
-        if leaf.rule.ordinal and any(p.requires_grad and id(p) not in own for p in leaf.parameters()):
-            raise ArgumentError(
-                f"{verb}: {leaf.rule!r} sees at most the order of the utilities, and the likelihood is flat in them; "
-                "fix the utility, an.Tabular(an.fixed([...])), or fit a rule with a scale such as an.Luce()"
-            )
 
 
 def load_solvers() -> None:
@@ -174,11 +156,3 @@ def _settings(problem: Problem, name: str) -> dict[str, Any]:
         **problem.options,
         "versions": dict(_versions()),
     }
-
-
-def _check_numbers(starts: Any, tolerance: Any, max_iterations: Any) -> None:
-    for name, value in (("starts", starts), ("max_iterations", max_iterations)):
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-            raise ArgumentError(f"fit({name}={value!r}): a whole number of at least 1")
-    if not 0 < tolerance < 1:
-        raise ArgumentError(f"fit(tolerance={tolerance!r}): a number between 0 and 1, on the scaled gradient")

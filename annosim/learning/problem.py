@@ -164,8 +164,22 @@ def is_nll(objective: Any) -> bool:
     return objective is None or (type(objective).__name__ == "NLL" and getattr(objective, "label_smoothing", 0) == 0)
 
 
+#: solvers that take no keywords of their own: a misspelt argument must not pass in silence
+_PLAIN = ("newton", "newton-linear", "em-newton", "em-newton-cg", "autograd", "slic", "convex")
+
+
 def choose(problem: Problem, solver: str) -> Solver:
     """The first solver that applies, or the one that was asked for."""
+    row = _choose(problem, solver)
+    if problem.options and row.name in _PLAIN:
+        raise ArgumentError(
+            f"fit({next(iter(problem.options))}=): solver {row.name!r} has no such argument; those of fit are "
+            "objective, regulariser, prior, solver, starts, seed, device, tolerance, max_iterations"
+        )
+    return row
+
+
+def _choose(problem: Problem, solver: str) -> Solver:
     names = [row.name for row in SOLVERS]
     if solver != "auto":
         if solver not in names:

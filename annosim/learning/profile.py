@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from annosim.errors import ArgumentError
+from annosim.learning.arguments import check_level
 from annosim.learning.gauge import canonical
 from annosim.learning.generic import NEWTON_PARAMETERS, Coordinates
 from annosim.learning.likelihood import Blocks, block_log_likelihood
@@ -78,6 +79,11 @@ def profile(fit: Fit, name: str, level: float = 0.95, reach: float = 8.0, steps:
         >>> found.classification
         'identified'
     """
+    check_level(level, "profile(level=", "a coverage between 0 and 1")
+    for word, value in (("reach", reach), ("steps", steps)):
+        if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 < value < np.inf:
+            raise ArgumentError(f"profile({word}={value!r}): a number above 0")
+    steps = max(int(steps), 1)
     names = fit.population.parameter_names()
     if name not in names:
         raise ArgumentError(f"profile({name!r}): the parameters are {', '.join(names[:8])}{', ...' * (len(names) > 8)}")

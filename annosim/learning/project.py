@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from annosim.designs import Design
-from annosim.errors import ArgumentError, NothingFreeError
+from annosim.errors import ArgumentError
 from annosim.law import law as write_law
-from annosim.learning.fit import _check_numbers, check_gradients, finish, load_solvers
+from annosim.learning.arguments import check_model, check_settings
+from annosim.learning.fit import finish, load_solvers
 from annosim.learning.problem import Problem, choose, is_nll, projection_for
 from annosim.learning.result import Fit
 from annosim.populations import Population
@@ -61,10 +62,8 @@ def project(
     for name, value, kind in (("model", model, Population), ("truth", truth, Population), ("design", design, Design)):
         if not isinstance(value, kind):
             raise ArgumentError(f"project({name}=): expected a {kind.__name__}, got {type(value).__name__}")
-    _check_numbers(starts, tolerance, max_iterations)
-    if not model.num_free():
-        raise NothingFreeError("project: nothing is free in this model; leave a utility or the weights free")
-    check_gradients(model, "project")
+    check_settings("project", objective, regulariser, prior, starts, seed, tolerance, max_iterations)
+    check_model("project", model, design.items, prior)
     load_solvers()
     for leaf in model.leaves():
         leaf.rule.check_kind(design.feedback)

@@ -134,8 +134,11 @@ class Fit(Result):
 
     def held_out(self, data: Any) -> float:
         """Mean log-likelihood per annotator on other data."""
+        from annosim.data.preferences import PreferenceData
         from annosim.learning.likelihood import log_likelihood
 
+        if not isinstance(data, PreferenceData):
+            raise ArgumentError(f"held_out(data={data!r}): give an.PreferenceData on the same items")
         return log_likelihood(self.population, data) / float(np.asarray(data.annotator_weight).sum())
 
     def covariance(self, kind: str = "hessian") -> torch.Tensor:
@@ -194,6 +197,8 @@ class Fit(Result):
 
         from annosim.learning.gauge import best_order
 
+        if not isinstance(truth, Population):
+            raise ArgumentError(f"align(truth={truth!r}): give a population whose types are named")
         if not isinstance(self.population, Mixture):
             return self
         order = best_order(self.population, truth, self.problem.items)
@@ -244,7 +249,7 @@ class Fit(Result):
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the fit (population, numbers, data) to one file; first under a temporary name, then renamed."""
-        target = Path(path)
+        target = _path(path, "Fit.save")
         partial = target.with_name(target.name + ".partial")
         torch.save({"annosim": 1, "fit": self}, partial)
         partial.replace(target)
@@ -259,13 +264,20 @@ class Fit(Result):
         """
         import pickle
 
+        file = _path(path, "Fit.load")
         try:
-            content = torch.load(Path(path), weights_only=False)
+            content = torch.load(file, weights_only=False)
         except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
             raise FileReadError(f"{path}: cannot be read as a saved fit ({error}); write one with Fit.save") from error
         if not isinstance(content, dict) or not isinstance(content.get("fit"), cls):
             raise FileReadError(f"{path}: holds no fit; write one with Fit.save")
         return content["fit"]
+
+
+def _path(path: Any, where: str) -> Path:
+    if not isinstance(path, str | os.PathLike):
+        raise ArgumentError(f"{where}({path!r}): give the path of a file")
+    return Path(path)
 
 
 def _short(text: str) -> str:

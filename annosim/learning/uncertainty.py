@@ -16,6 +16,7 @@ import torch
 from scipy import sparse
 
 from annosim.errors import ArgumentError
+from annosim.learning.arguments import check_level
 from annosim.learning.gauge import canonical
 from annosim.learning.generic import NEWTON_PARAMETERS
 from annosim.learning.large_mixture import has_large_form, information_of, scores_of
@@ -261,7 +262,7 @@ def bootstrap(fit: Fit, replicates: int = 200, seed: int = 0) -> torch.Tensor:
 
     if fit.problem is None or fit.is_projection:
         raise ArgumentError("bootstrap: needs a fit on data (a projection has no sampling error)")
-    if isinstance(replicates, bool) or replicates < 2:
+    if isinstance(replicates, bool) or not isinstance(replicates, int | np.integer) or replicates < 2:
         raise ArgumentError(f"bootstrap(replicates={replicates!r}): a whole number of at least 2")
     out = refits(fit, int(replicates), seed)
     missing = int((~torch.isfinite(out).all(1)).sum())
@@ -282,8 +283,7 @@ def summary(fit: Fit, kind: str = "hessian", level: float = 0.95) -> Any:
     import pandas as pd
     from scipy.special import ndtri
 
-    if not 0 < level < 1:
-        raise ArgumentError(f"summary(level={level}): a coverage between 0 and 1")
+    check_level(level, "summary(level=", "a coverage between 0 and 1")
     population, items = fit.population, fit.problem.items
     with torch.no_grad():
         estimate = canonical(population, items).numpy()

@@ -172,7 +172,7 @@ def test_where_evalica_is_silent():
         ({"solver": "magic"}, "solvers are"),
         ({"starts": 0}, "starts=0"),
         ({"tolerance": 2.0}, "tolerance"),
-        ({"prior": an.Ridge(1.0)}, "does not fit a tabular"),
+        ({"prior": an.Ridge(1.0)}, "acts on nothing in this model .utility.values."),
         ({"solver": "newton-linear"}, "does not apply"),
     ],
 )

@@ -1,0 +1,96 @@
+"""What ``fit`` and ``project`` are given, checked before anything is computed: one line says what is wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from annosim.errors import ArgumentError, NothingFreeError
+from annosim.items import Items
+from annosim.learning.objectives import ForwardKL, Objective
+from annosim.learning.priors import Dirichlet, Gaussian, LogPrior, Ridge
+from annosim.populations import Annotator, Population
+from annosim.random import check_seed
+from annosim.utilities import Linear, LogDensity, Tabular
+
+__all__ = ["check_gradients", "check_level", "check_model", "check_settings"]
+
+
+def check_settings(
+    verb: str, objective: Any, regulariser: Any, prior: Any, starts: Any, seed: Any, tolerance: Any,
+    max_iterations: Any, device: Any = None,
+) -> None:  # fmt: skip
+    """Refuse settings of the wrong kind.
+
+    Raises:
+        ArgumentError: names the argument and what it takes.
+
+    Example:
+        >>> check_settings("fit", None, None, 3, 1, 0, 1e-8, 100)
+        Traceback (most recent call last):
+        annosim.errors.ArgumentError: fit(prior=3): an.Gaussian(sd), an.Dirichlet(counts) or an.Ridge(penalty)
+    """
+    if objective is not None and not isinstance(objective, Objective):
+        raise ArgumentError(f"{verb}(objective={_word(objective)}): None, an.NLL() or another objective, an.IPO(tau)")
+    if regulariser is not None and not isinstance(regulariser, ForwardKL):
+        raise ArgumentError(f"{verb}(regulariser={_word(regulariser)}): None or an.ForwardKL(reference, weight)")
+    if prior is not None and not isinstance(prior, Gaussian | Dirichlet | Ridge):
+        raise ArgumentError(f"{verb}(prior={_word(prior)}): an.Gaussian(sd), an.Dirichlet(counts) or an.Ridge(penalty)")
+    for name, value in (("starts", starts), ("max_iterations", max_iterations)):
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+            raise ArgumentError(f"{verb}({name}={value!r}): a whole number of at least 1")
+    check_level(tolerance, f"{verb}(tolerance=", "a number between 0 and 1, on the scaled gradient")
+    check_seed(seed)
+    if device is not None:
+        try:
+            torch.device(device)
+        except (RuntimeError, TypeError):
+            raise ArgumentError(f"{verb}(device={device!r}): such as 'cpu' or 'cuda'") from None
+
+
+def check_level(value: Any, where: str, what: str) -> None:
+    """Refuse anything but a number strictly between 0 and 1."""
+    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    if not number or not 0 < value < 1:
+        raise ArgumentError(f"{where}{value!r}): {what}")
+
+
+def check_model(verb: str, model: Population, items: Items, prior: Any) -> None:
+    """Refuse a model with nothing free, tables or weights of another size than the items, or a prior on nothing.
+
+    Raises:
+        NothingFreeError: nothing is free.
+        ArgumentError: names the utility and both sizes.
+    """
+    if not model.num_free():
+        raise NothingFreeError(f"{verb}: nothing is free in this model; leave a utility or the weights free")
+    check_gradients(model, verb)
+    for leaf in model.leaves():
+        if isinstance(leaf, Annotator):
+            utility: Any = leaf.utility.energy if type(leaf.utility) is LogDensity else leaf.utility
+            if type(utility) in (Tabular, Linear):
+                with torch.no_grad():
+                    utility(items)  # says which sizes do not fit
+    if prior is not None:
+        LogPrior(prior, model, items)
+
+
+def check_gradients(model: Population, verb: str = "fit") -> None:
+    """Refuse free utilities under a rule that sees their order at most: the likelihood is flat wherever one starts.
+
+    Raises:
+        ArgumentError: names the rule and the remedies.
+    """
+    for leaf in model.leaves():
+        own = {id(p) for p in leaf.rule.parameters()}
+        if leaf.rule.ordinal and any(p.requires_grad and id(p) not in own for p in leaf.parameters()):
+            raise ArgumentError(
+                f"{verb}: {leaf.rule!r} sees at most the order of the utilities, and the likelihood is flat in them; "
+                "fix the utility, an.Tabular(an.fixed([...])), or fit a rule with a scale such as an.Luce()"
+            )
+
+
+def _word(value: Any) -> str:
+    return f"{value.__name__}, without its brackets" if isinstance(value, type) else repr(value)

@@ -1,0 +1,84 @@
+"""A wrong argument is one line that names it, in every verb of this room."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import annosim as an
+
+ONE = an.Annotator(an.Tabular(2), an.Luce())
+TIES = an.Annotator(an.Tabular(2), an.Davidson(delta=an.free(1.0)))  # by automatic differentiation
+DATA = an.PreferenceData(an.Items(n=2), [[0, 1]] * 4, [0, 0, 0, 1])
+DESIGN = an.Design(an.Items(n=2))
+
+SETTINGS = [
+    ("objective", ["nll", an.NLL, 3]),
+    ("regulariser", ["kl", 3]),
+    ("prior", [3, "dirichlet", an.Dirichlet]),
+    ("starts", [0, 1.5, "3", True, None]),
+    ("solver", ["newtn", None, 3]),
+    ("seed", [-1, "a", 1.5, None]),
+    ("tolerance", ["x", None, 0.0, 2.0, True]),
+    ("max_iterations", [0, None, 1.5]),
+    ("toleranc", [1e-3]),
+]
+FLAT = [(name, value) for name, values in SETTINGS for value in values]
+
+
+@pytest.mark.parametrize("model", [ONE, TIES], ids=["newton", "autograd"])
+@pytest.mark.parametrize(("name", "value"), FLAT)
+def test_fit_and_project_name_the_argument(model, name, value):
+    for call in (lambda: an.fit(model, DATA, **{name: value}), lambda: an.project(model, ONE, DESIGN, **{name: value})):
+        with pytest.raises(an.AnnosimError, match=name) as caught:
+            call()
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("call", "match"),
+    [
+        (lambda: an.fit(ONE, None), "fit.data=None"),
+        (lambda: an.fit("bt", DATA), "fit.model='bt'"),
+        (lambda: an.fit(ONE, DATA, device="gpu"), "device='gpu'"),
+        (lambda: an.fit(an.Annotator(an.Tabular(3), an.Luce()), DATA), "3 values but there are 2 items"),
+        (lambda: an.fit(an.Annotator(an.Linear(2), an.Luce()), DATA), "no features"),
+        (lambda: an.project(an.Annotator(an.Tabular(3), an.Luce()), ONE, DESIGN), "3 values but there are 2 items"),
+        (lambda: an.project(ONE, None, DESIGN), "project.truth="),
+        (lambda: an.project(ONE, ONE, an.Items(n=2)), "project.design="),
+        (lambda: an.fit(an.Annotator(an.Linear(1), an.Luce()), DATA, prior=an.Dirichlet(1)), "no features"),
+        (lambda: an.choose_types(3, DATA), "a function of K"),
+        (lambda: an.choose_types(lambda k: ONE, None), "data=None"),
+        (lambda: an.choose_types(lambda k: None, DATA, folds=2), "fit.model=None"),
+        (lambda: an.choose_types(lambda k: ONE, DATA, ks="a"), "whole numbers"),
+        (lambda: an.choose_types(lambda k: ONE, DATA, folds="a"), "folds='a'"),
+        (lambda: an.Fit.load(3), "Fit.load.3"),
+    ],
+)
+def test_wrong_kinds(call, match):
+    with pytest.raises(an.AnnosimError, match=match):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("call", "match"),
+    [
+        (lambda f: f.summary(kind="x"), "the kinds are"),
+        (lambda f: f.summary(level="a"), "level='a'"),
+        (lambda f: f.plot(level=2), "level=2"),
+        (lambda f: f.bootstrap("a"), "replicates='a'"),
+        (lambda f: f.bootstrap(10, seed="x"), "seed='x'"),
+        (lambda f: f.profile(3), "the parameters are"),
+        (lambda f: f.profile("utility.values[0]", level=2), "level=2"),
+        (lambda f: f.profile("utility.values[0]", steps=0), "steps=0"),
+        (lambda f: f.profile("utility.values[0]", reach=-1), "reach=-1"),
+        (lambda f: f.held_out(None), "held_out"),
+        (lambda f: f.align(None), "align"),
+        (lambda f: f.save(3), "Fit.save.3"),
+    ],
+)
+def test_results_name_the_argument(call, match):
+    fit = an.fit(ONE, DATA)
+    with pytest.raises(an.AnnosimError, match=match):
+        call(fit)
+    assert np.isfinite(fit.log_likelihood)
