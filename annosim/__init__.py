@@ -98,6 +98,7 @@ _NAMES: dict[str, str] = {
     "read_long": "data.long",
     "from_choix": "data.choix",
     "to_choix": "data.choix",
+    "tokenized": "data.tokens",
     "open_shards": "data.shards",
     "ShardWriter": "data.shards",
     "concat": "data.shards",

@@ -1,0 +1,188 @@
+"""TRL: its losses on the same weights and batch, its trainers on our records, and its models as our utilities.
+
+TRL 1.16 smooths no labels in its ``sigmoid``. Conservative DPO (Mitchell 2023, ``-(1-e) log s(h) - e log s(-h)``) is
+what its ``aot`` computes on a batch of one pair, where sorting does nothing; ``robust`` mixes the same terms.
+"""
+
+import copy
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+import annosim as an
+from annosim.errors import DataError
+from annosim.learning.batches import rows_of
+from annosim.learning.losses import population_losses
+from annosim.learning.stacked import Batched
+from annosim.networks import LogPolicy, SequenceReward
+
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
+
+WORDS = ["<pad>", "<eos>", "<unk>", *"abcdefgh"]
+SETTINGS = {
+    "report_to": [], "use_cpu": True, "bf16": False, "gradient_checkpointing": False, "save_strategy": "no",
+    "logging_strategy": "no", "disable_tqdm": True, "disable_dropout": True, "dataloader_pin_memory": False,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def peers():
+    names = ("datasets", "trl", "tokenizers", "transformers")
+    return SimpleNamespace(**{name: pytest.importorskip(name, reason="pip install annosim[hf]") for name in names})
+
+
+@pytest.fixture(scope="module")
+def tokenizer(peers):
+    vocabulary = {word: i for i, word in enumerate(WORDS)}
+    inner = peers.tokenizers.Tokenizer(peers.tokenizers.models.WordLevel(vocabulary, unk_token="<unk>"))
+    split = peers.tokenizers.pre_tokenizers
+    inner.pre_tokenizer = split.Sequence([split.WhitespaceSplit(), split.Split("<eos>", "isolated")])
+    names = {"pad_token": "<pad>", "eos_token": "<eos>", "unk_token": "<unk>"}
+    return peers.transformers.PreTrainedTokenizerFast(tokenizer_object=inner, **names)
+
+
+def gpt2(peers, seed, labels=0):
+    shape = {"vocab_size": len(WORDS), "n_positions": 32, "n_embd": 16, "n_layer": 2, "n_head": 2}
+    still = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0, "initializer_range": 0.3}
+    ends = {"bos_token_id": 1, "eos_token_id": 1, "pad_token_id": 0, "num_labels": max(labels, 1)}
+    config = peers.transformers.GPT2Config(**shape, **still, **ends)
+    kind = "GPT2ForSequenceClassification" if labels else "GPT2LMHeadModel"
+    with torch.random.fork_rng():
+        torch.random.default_generator.manual_seed(seed)
+        return getattr(peers.transformers, kind)(config)
+
+
+def pairs():
+    """Five pairs under two prompts, some of them answered for the second displayed; with ids and weights."""
+    items = an.Items(texts=[" a b c", " d e", " f", " g h a b"], prompts=[0, 0, 1, 1])
+    menu = [[0, 1], [1, 0], [2, 3], [3, 2], [0, 1]]
+    return an.PreferenceData(
+        items, menu, [0, 1, 0, 0, 0], annotator=[0, 0, 1, 1, 2], prompt=[0, 0, 1, 1, 0],
+        prompt_names=["a b", "c d e"], columns={"source": ["x"] * 5},
+    )  # fmt: skip
+
+
+def dpo_trainer(peers, tokenizer, folder, loss, beta, smoothing=0.0, **changes):
+    settings = {**SETTINGS, "per_device_train_batch_size": 5, "max_steps": 3, "learning_rate": 1e-2, **changes}
+    options = peers.trl.DPOConfig(str(folder), beta=beta, loss_type=[loss], label_smoothing=smoothing, **settings)
+    model, reference = gpt2(peers, 0), gpt2(peers, 1)
+    rows = peers.datasets.Dataset.from_list(pairs().to_trl())
+    trainer = peers.trl.DPOTrainer(model, reference, options, train_dataset=rows, processing_class=tokenizer)
+    return trainer, model, reference
+
+
+def our_loss(model, reference, tokenizer, objective, beta, per_token=False):
+    data = an.tokenized(pairs(), tokenizer)
+    policies = [LogPolicy(one, per_token=per_token) for one in (model, reference)]
+    learner = an.Annotator(policies[0], an.PBDE.dpo(beta, policies[1]))
+    batched = Batched([learner], data.items, torch.device("cpu"))
+    one_each = data.with_(annotator=None)  # TRL's mean is over pairs
+    return float(population_losses(batched, rows_of(one_each, objective, data.items), objective))
+
+
+def their_loss(trainer, model):
+    return float(trainer.compute_loss(model, next(iter(trainer.get_train_dataloader()))))
+
+
+LOSSES = {
+    "sigmoid": (an.NLL(), 0.3, False),
+    "hinge": (an.SLiC(1.0), 0.7, False),
+    "ipo": (an.IPO(0.2), 0.2, True),  # TRL divides log-ratios by the length; its beta is IPO's tau
+    "sigmoid_norm": (an.NLL(), 0.3, True),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_equal_those_of_trl_on_the_same_weights_and_batch(name, peers, tokenizer, tmp_path):
+    objective, beta, per_token = LOSSES[name]
+    trainer, model, reference = dpo_trainer(peers, tokenizer, tmp_path, name, beta)
+    ours = our_loss(model, reference, tokenizer, objective, 1.0 if name == "ipo" else beta, per_token)
+    assert ours == pytest.approx(their_loss(trainer, model), abs=1e-5)
+
+
+@pytest.mark.slow
+def test_label_smoothing_is_conservative_dpo_as_in_trl(peers, tokenizer, tmp_path):
+    """Equal to TRL's aot pair by pair, to the published formula, and to TRL's robust loss where that is its mix."""
+    e, beta = 0.2, 0.3
+    trainer, model, reference = dpo_trainer(peers, tokenizer, tmp_path, "aot", beta, e, per_device_train_batch_size=1)
+    theirs = [float(trainer.compute_loss(model, batch).detach()) for batch in trainer.get_train_dataloader()]
+    assert len(theirs) == 5
+    ours = our_loss(model, reference, tokenizer, an.NLL(label_smoothing=e), beta)
+    assert ours == pytest.approx(np.mean(theirs), abs=1e-5)
+
+    data = an.tokenized(pairs(), tokenizer)
+    with torch.no_grad():
+        ratio = (LogPolicy(model)(data.items) - LogPolicy(reference)(data.items)).double()
+    position = torch.as_tensor(np.array(data.answer)).long().reshape(-1, 1)
+    menu = torch.as_tensor(np.array(data.menu)).long()
+    h = beta * (ratio[menu.gather(1, position)] - ratio[menu.gather(1, 1 - position)])
+    agree, differ = (-torch.nn.functional.logsigmoid(s * h).mean() for s in (1, -1))
+    assert ours == pytest.approx(float((1 - e) * agree + e * differ), abs=1e-6)
+
+    robust, *_ = dpo_trainer(peers, tokenizer, tmp_path, "robust", beta, e)
+    mix = float(((1 - e) * agree - e * differ) / (1 - 2 * e))
+    assert mix == pytest.approx(their_loss(robust, model), abs=1e-5)
+
+
+def test_our_records_feed_trls_dpo_and_its_policy_comes_back(peers, tokenizer, tmp_path):
+    trainer, model, reference = dpo_trainer(peers, tokenizer, tmp_path, "sigmoid", 0.3)
+    data = an.tokenized(pairs(), tokenizer)
+    before = our_loss(model, reference, tokenizer, an.NLL(), 0.3)
+    trainer.train()
+    assert trainer.state.global_step == 3
+    assert our_loss(model, reference, tokenizer, an.NLL(), 0.3) < before - 0.01  # it learned, and we see what
+    truth = an.Annotator(an.Tabular([1.0, 0.0, 0.5, 0.5]), an.Luce())
+    design = an.Design(data.items, menus=[[0, 1], [2, 3]])
+    learned = an.Annotator(LogPolicy(model.eval()), an.PBDE.dpo(0.3, LogPolicy(reference)))
+    found = an.compare(learned, truth, design)
+    index = learned.index(data.items).detach().double()
+    p = torch.sigmoid(index[[0, 2]] - index[[1, 3]])
+    q = torch.sigmoid(torch.tensor([1.0, 0.0], dtype=torch.float64))
+    kl = (q * (q / p).log() + (1 - q) * ((1 - q) / (1 - p)).log()).mean()
+    assert float(found.kl) == pytest.approx(float(kl), abs=1e-5)
+
+
+def test_our_records_feed_trls_reward_trainer_and_its_reward_comes_back(peers, tokenizer, tmp_path):
+    model = gpt2(peers, 0, labels=1)
+    options = peers.trl.RewardConfig(
+        str(tmp_path), per_device_train_batch_size=5, max_steps=5, learning_rate=1e-2, **SETTINGS
+    )
+    rows = peers.datasets.Dataset.from_list(pairs().to_trl())
+    trainer = peers.trl.RewardTrainer(model, options, train_dataset=rows, processing_class=tokenizer)
+    data = an.tokenized(pairs(), tokenizer).with_(annotator=None)
+    objective = an.NLL()
+
+    def ours():
+        learner = an.Annotator(SequenceReward(copy.deepcopy(model).eval()), an.Luce())
+        batched = Batched([learner], data.items, torch.device("cpu"))
+        return float(population_losses(batched, rows_of(data, objective, data.items), objective))
+
+    before = ours()
+    assert before == pytest.approx(their_loss(trainer, model), abs=1e-5)
+    trainer.train()
+    assert trainer.state.global_step == 5
+    assert ours() < before - 0.01
+    learned = an.Annotator(SequenceReward(model.eval()), an.Luce())
+    found = an.compare(learned, an.Annotator(an.Tabular([1.0, 0.0, 0.5, 0.5]), an.Luce()), an.Design(data.items))
+    assert float(found.kl) >= 0
+
+
+def test_our_tokens_are_those_of_trl(peers, tokenizer, tmp_path):
+    trainer, *_ = dpo_trainer(peers, tokenizer, tmp_path, "sigmoid", 0.3)
+    data = an.tokenized(pairs(), tokenizer)
+    rows = list(trainer.train_dataset)
+    for row, menu, answer in zip(rows, np.asarray(data.menu), np.asarray(data.answer).ravel(), strict=True):
+        for name, item in (("chosen_ids", menu[answer]), ("rejected_ids", menu[1 - answer])):
+            ids = data.items.tokens[item]
+            assert ids[ids >= 0].tolist() == row["prompt_ids"] + row[name]
+            assert int(data.items.columns["prompt_length"][item]) == len(row["prompt_ids"])
+
+
+def test_an_item_under_two_prompts_has_no_tokens():
+    items = an.Items(texts=["a", "b"])
+    data = an.PreferenceData(items, [[0, 1], [0, 1]], [0, 1], prompt=[0, 1], prompt_names=["x", "y"])
+    with pytest.raises(DataError, match="two prompts"):
+        an.tokenized(data, lambda text: {"input_ids": [1]})
