@@ -1,34 +1,43 @@
-"""``annosim bench learn``: steps of DPO and of a reward model, by annosim, a plain torch loop, and TRL.
+"""``annosim bench learn``: steps of DPO and of a reward model against a plain torch loop and TRL; replicates at once.
 
-The same tiny GPT-2-style model (2 layers, width 128) and the same 16 pairs of 64 tokens a step, in one process. Each
-run takes as many steps over fresh pairs, reference log-probabilities included: TRL and the plain loop evaluate the
-reference at every step, annosim once per item before the first.
+The language model is tiny and GPT-2-like (2 layers, width 128), with 16 pairs of 64 tokens a step (16 of them the
+prompt), in one process. Each run takes as many steps over fresh pairs, reference log-probabilities included: TRL and
+the plain loop evaluate the reference at every step, annosim once per item before the first.
 """
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import importlib.util
-import io
-import logging
-import tempfile
+import shutil
+import warnings
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
+from annosim.bench import trl_trainers
 from annosim.bench.measure import Contender, Contest, Options
+from annosim.bench.trl_trainers import LENGTH, PAIRS, PROMPT, VOCABULARY
 from annosim.data.preferences import PreferenceData
+from annosim.designs import Design
 from annosim.items import Items
+from annosim.learning.adam import Adam
+from annosim.learning.fast_layers import faster
 from annosim.learning.fit import fit
+from annosim.learning.objectives import NLL
+from annosim.learning.sgd import Run
 from annosim.networks import LogPolicy, SequenceReward
 from annosim.populations import Annotator
 from annosim.rules.luce import PBDE, Luce
+from annosim.simulate import simulate
+from annosim.utilities import Linear, Network
 
 __all__ = ["contests"]
 
-PAIRS, LENGTH, PROMPT, VOCABULARY, BETA = 16, 64, 16, 512, 0.1
+BETA, REPLICATES = 0.1, 64
 
 
 def contests(options: Options) -> list[Contest]:
@@ -37,8 +46,14 @@ def contests(options: Options) -> list[Contest]:
     lacking = [name for name in ("transformers", "trl", "datasets") if importlib.util.find_spec(name) is None]
     if lacking:
         why = f"pip install annosim[hf] ({', '.join(lacking)} missing)"
-        return [Contest("DPO, tiny GPT-2", "steps", [Contender("annosim", lambda: None, steps, why)])]
-    return [_dpo(steps, options.device), _reward(steps, options.device)]
+        language = [Contest("DPO, tiny GPT-2", "steps", [Contender("annosim", lambda: None, steps, why)])]
+    else:
+        language = [_dpo(steps, options.device), _reward(steps, options.device)]
+    few = max(1, int(REPLICATES * min(1.0, options.size)))
+    return [*language, *(_replicates(batch, few, steps, options.device) for batch in (64, 512))]
+
+
+# ---- language models ----------------------------------------------------------------------------------------------
 
 
 def _model(labels: int = 0) -> Any:
@@ -69,44 +84,72 @@ def _data(steps: int) -> PreferenceData:
 
 
 def _dpo(steps: int, device: str) -> Contest:
-    data, base = _data(steps), _model()
-
-    def ours() -> Any:
-        rule = PBDE.dpo(BETA, LogPolicy(base))
-        return _quiet(lambda: fit(
-            Annotator(LogPolicy(copy.deepcopy(base)), rule), data, steps=steps, lr=1e-4, batch=PAIRS,
-            device=device, final=False,
-        ))  # fmt: skip
-
-    plain = Contender("plain loop", lambda: _plain_dpo(base, _tokens(steps), device), steps)
-    trl = Contender("TRL DPOTrainer", _trl_dpo(base, _tokens(steps), steps, device), steps)
-    return Contest("DPO, 2 layers, width 128, 16 pairs of 64 tokens a step", "steps",
-                   [Contender("annosim", ours, steps), plain, trl],
-                   {"TRL DPOTrainer": 1.8, "plain loop": 1.0})  # fmt: skip
+    base = _model()
+    contenders = _ours(lambda: _policy(base), steps, device)
+    contenders.append(Contender("plain loop", lambda: _plain_dpo(base, _tokens(steps), device), steps))
+    trl = trl_trainers.trl_dpo(base, _tokens(steps), steps, BETA, device)
+    contenders.append(Contender("TRL DPOTrainer", trl, steps))
+    title = "DPO, 2 layers, width 128, 16 pairs of 64 tokens a step"
+    return Contest(title, "steps", contenders, {"TRL DPOTrainer": 1.8, "plain loop": 1.0})
 
 
 def _reward(steps: int, device: str) -> Contest:
-    data, base = _data(steps), _model(labels=1)
-
-    def ours() -> Any:
-        return _quiet(lambda: fit(
-            Annotator(SequenceReward(copy.deepcopy(base)), Luce()), data, steps=steps, lr=1e-4, batch=PAIRS,
-            device=device, final=False,
-        ))  # fmt: skip
-
-    plain = Contender("plain loop", lambda: _plain_reward(base, _tokens(steps), device), steps)
-    trl = Contender("TRL RewardTrainer", _trl_reward(base, _tokens(steps), steps, device), steps)
-    return Contest("reward model, the same size", "steps",
-                   [Contender("annosim", ours, steps), plain, trl],
-                   {"TRL RewardTrainer": 1.3, "plain loop": 1.0})  # fmt: skip
+    base = _model(labels=1)
+    contenders = _ours(lambda: Annotator(SequenceReward(copy.deepcopy(base)), Luce()), steps, device)
+    contenders.append(Contender("plain loop", lambda: _plain_reward(base, _tokens(steps), device), steps))
+    trl = trl_trainers.trl_reward(base, _tokens(steps), steps, device)
+    contenders.append(Contender("TRL RewardTrainer", trl, steps))
+    return Contest("reward model, the same size", "steps", contenders, {"TRL RewardTrainer": 1.3, "plain loop": 1.0})
 
 
-def _quiet(run: Any) -> Any:
-    import warnings
+def _policy(base: Any) -> Annotator:
+    return Annotator(LogPolicy(copy.deepcopy(base)), PBDE.dpo(BETA, LogPolicy(base)))
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return run()
+
+def _ours(model: Callable[[], Annotator], steps: int, device: str) -> list[Contender]:
+    """``fit`` as users call it, and the same steps compiled (compilation is the uncounted first run)."""
+    data = _data(steps)
+
+    def ours() -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            fit(model(), data, steps=steps, lr=1e-4, batch=PAIRS, device=device, final=False)
+
+    compiled = _Steps(lambda: _run(model(), data, PAIRS, device, True), steps, model())
+    return [
+        Contender("annosim", ours, steps),
+        Contender("annosim, compile=True", compiled, steps, _no_compiler(device)),
+    ]
+
+
+def _no_compiler(device: str) -> str:
+    """Why nothing can be compiled here; empty when it can."""
+    able = device != "cpu" or any(shutil.which(name) for name in ("c++", "g++", "clang++"))
+    return "" if able else "no C++ compiler: install g++ or clang++"
+
+
+def _run(model: Annotator, data: PreferenceData, batch: int, device: str, compiled: bool) -> Run:
+    options = Adam(steps=10**6, lr=1e-4, batch=batch, compile=compiled, tolerance=0.0, progress=False)
+    return Run(model, data, NLL(), None, options, 1, 0, device)
+
+
+class _Steps:
+    """Steps of runs that were set up before (at the first call), the reference's passes over the items included."""
+
+    def __init__(self, make: Callable[[], Run], steps: int, model: Annotator | None = None):
+        self.make, self.steps, self.model = make, steps, model
+        self.run: Run | None = None
+
+    def __call__(self) -> None:
+        self.run = self.run or self.make()
+        rule = None if self.model is None else self.model.rule
+        if isinstance(rule, PBDE):
+            items = self.run.model.items
+            with torch.no_grad():
+                faster(copy.deepcopy(rule).to(self.run.device), self.run.device).coefficients(items)
+        for _ in range(self.steps):
+            self.run.one_step()
+            self.run.step += 1
 
 
 def _plain_dpo(base: Any, tokens: torch.Tensor, device: str) -> None:
@@ -140,69 +183,34 @@ def _plain_reward(base: Any, tokens: torch.Tensor, device: str) -> None:
         optimiser.step()
 
 
-def _tokenizer() -> Any:
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast
-
-    words = {"<pad>": 0, "<eos>": 1, "<unk>": 2} | {f"w{i}": i for i in range(3, VOCABULARY)}
-    inner = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
-    inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    return PreTrainedTokenizerFast(tokenizer_object=inner, pad_token="<pad>", eos_token="<eos>", unk_token="<unk>")
+# ---- replicates ---------------------------------------------------------------------------------------------------
 
 
-def _records(tokens: torch.Tensor, prompt: bool) -> Any:
-    from datasets import Dataset
+def _replicates(batch: int, replicates: int, steps: int, device: str) -> Contest:
+    """Perceptrons on 1000 items of 8 features, each trained on data of its own: at once, and one after another."""
+    items = Items.normal(1000, dim=8, seed=0)
+    truth = Annotator(Linear(np.linspace(-1, 1, 8)), Luce())
+    data = simulate(truth, Design(items, annotators=4 * batch), seed=0, replicates=replicates)
+    model = Annotator(Network([64, 64], dim=8), Luce())
+    units = steps * replicates
+    alone = [_Steps(partial(_run, model, data[r], batch, device, False), steps) for r in range(replicates)]
 
-    text = lambda ids: " ".join(f"w{i}" for i in ids.tolist())  # noqa: E731
-    rows = []
-    for chosen, rejected in tokens:
-        if prompt:
-            rows.append(
-                {
-                    "prompt": text(chosen[:PROMPT]),
-                    "chosen": text(chosen[PROMPT:-1]),
-                    "rejected": text(rejected[PROMPT:-1]),
-                }
-            )
-        else:
-            rows.append({"chosen": text(chosen[:-1]), "rejected": text(rejected[:-1])})
-    return Dataset.from_list(rows)
+    def one_after_another() -> None:
+        for one in alone:
+            one()
 
-
-_SETTINGS: dict[str, Any] = {
-    "per_device_train_batch_size": PAIRS, "report_to": [], "save_strategy": "no", "logging_strategy": "no",
-    "bf16": False,
-    "disable_tqdm": True, "learning_rate": 1e-4, "gradient_checkpointing": False, "dataloader_pin_memory": False,
-}  # fmt: skip
-
-
-def _trl_dpo(base: Any, tokens: torch.Tensor, steps: int, device: str) -> Any:
-    import trl
-
-    logging.disable(logging.WARNING)
-    options = trl.DPOConfig(
-        output_dir=tempfile.mkdtemp(), beta=BETA, max_steps=steps, use_cpu=device == "cpu", **_SETTINGS
+    return Contest(
+        f"{replicates} perceptrons (64, 64), batches of {batch} pairs",
+        "network steps",
+        [
+            Contender("annosim, at once", _Steps(lambda: _run(model, data, batch, device, False), steps), units),
+            Contender(
+                "at once, compile=True",
+                _Steps(lambda: _run(model, data, batch, device, True), steps),
+                units,
+                _no_compiler(device),
+            ),
+            Contender("one after another", one_after_another, units),
+        ],
+        {"one after another": 8.0 if batch == 64 else 2.6},
     )
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        data, words = _records(tokens, prompt=True), _tokenizer()
-        trainers = [
-            trl.DPOTrainer(
-                copy.deepcopy(base), copy.deepcopy(base), options, train_dataset=data, processing_class=words
-            )
-        ]
-    return lambda: _silently(trainers[0])
-
-
-def _trl_reward(base: Any, tokens: torch.Tensor, steps: int, device: str) -> Any:
-    import trl
-
-    options = trl.RewardConfig(output_dir=tempfile.mkdtemp(), max_steps=steps, use_cpu=device == "cpu", **_SETTINGS)
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        data, words = _records(tokens, prompt=False), _tokenizer()
-        trainer = trl.RewardTrainer(copy.deepcopy(base), options, train_dataset=data, processing_class=words)
-    return lambda: _silently(trainer)
-
-
-def _silently(trainer: Any) -> None:
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        trainer.train()

@@ -10,7 +10,7 @@ import typer
 __all__ = ["register"]
 
 #: Modules of annosim.bench that are not benchmarks.
-_TOOLS = {"measure"}
+_TOOLS = {"measure", "trl_trainers"}
 
 
 def register(app: typer.Typer) -> None:

@@ -13,6 +13,7 @@ from torch.distributions.transforms import Transform
 from annosim.items import Items
 from annosim.learning.fast_layers import faster
 from annosim.learning.rule_numbers import StackedRule, has_own_numbers
+from annosim.networks import LogPolicy, SequenceReward
 from annosim.parameters import transform_of
 from annosim.populations import Annotator, Population
 from annosim.rules.base import Rule
@@ -68,12 +69,21 @@ class Batched:
         with torch.no_grad():
             counts = [1 if isinstance(leaf, Annotator) else len(leaf.nodes(items)[1]) for leaf in base.leaves()]
         self._rules = [leaf.rule for leaf, count in zip(base.leaves(), counts, strict=True) for _ in range(count)]
-        self._pass = torch.compile(self._indices) if compiled else self._indices
+        self._pass = self._compiled() if compiled else self._indices
 
     @property
     def trainable(self) -> list[torch.Tensor]:
         """The unconstrained parameters, in the order of ``names``."""
         return list(self.raw.values())
+
+    def _compiled(self) -> Callable[..., tuple[torch.Tensor, ...]]:
+        """The pass, compiled; of language models only the models, since what surrounds them looks at token counts."""
+        models = [m.model for m in self.base.modules() if isinstance(m, LogPolicy | SequenceReward)]
+        if not models or self.copies > 1:
+            return torch.compile(self._indices)
+        for model in models:
+            model.compile()
+        return self._indices
 
     def _start(self, name: str) -> torch.Tensor:
         values = torch.stack([dict(m.named_parameters())[name].detach() for m in self.originals]).to(self.device)
