@@ -20,6 +20,7 @@ def register(app: typer.Typer) -> None:
 def _plan(
     scenario: Path = typer.Argument(..., help="A scenario file (TOML) with a table named plan."),
     starts: int = typer.Option(6, min=0, help="Starts of the search for a twin; 0 leaves it out."),
+    check: int = typer.Option(0, min=0, help="Simulate and fit so many studies of the cheapest design; 0: none."),
     html: Path | None = typer.Option(None, help="Write the table and the figure as a page, too."),
 ) -> None:
     """Print the plan."""
@@ -45,6 +46,10 @@ def _plan(
         seed=found.seed,
     )  # fmt: skip
     typer.echo(repr(result))
+    checked = result.check(replicates=max(check, 2), seed=found.seed) if check and result.best is not None else None
+    if checked is not None:
+        typer.echo(repr(checked))
     if html is not None:
-        write_page(html, f"annosim plan {scenario.name}", result._repr_html_() + figure_tag(result.figure()))
+        more = checked._repr_html_() if checked is not None else ""
+        write_page(html, f"annosim plan {scenario.name}", result._repr_html_() + figure_tag(result.figure()) + more)
     raise typer.Exit(0 if result.best is not None else 3)

@@ -6,14 +6,14 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from annosim.designs import Design
 from annosim.errors import ArgumentError
 from annosim.identify.words import fold
 from annosim.plan.check import PlanCheck, simulate_at
-from annosim.plan.cost import Cost, questions_per_annotator
+from annosim.plan.cost import Cost
+from annosim.plan.figure import draw_plan
 from annosim.populations import Population
 from annosim.results import Result
 
@@ -185,20 +185,7 @@ class Plan(Result):
         return head + self.table.to_html(index=False, float_format=lambda x: f"{x:,.6g}")
 
     def figure(self) -> Figure:
-        """Half-width of the worst component against cost, one curve per design that identifies the target."""
-        from annosim import plotting
-
-        fig, grid = plotting.figure()
-        axes = np.ravel(grid)[0]
-        for row in self.rows:
-            if not math.isfinite(row.annotators):
-                axes.plot([], [], label=f"{row.name}: not identified", color="0.6")
-                continue
-            people = row.annotators * np.logspace(-1.5, 1, 60)
-            width = float(row.half_width.max()) * np.sqrt(row.annotators / people)
-            cost = [self.cost.total(n, questions_per_annotator(row.design)) for n in people]
-            axes.plot(cost, width, label=row.name)
-        axes.axhline(self.precision, color="0.3", linewidth=0.8, linestyle="--")
-        axes.set(xscale="log", yscale="log", xlabel="cost", ylabel=f"half-width of a 95 % interval of {self.target}")
-        axes.legend(frameon=False)
-        return fig
+        """Half-width of the worst component against cost: a curve per design that identifies the target, a point at the
+        recommended size, and the 90 % range of a fit's draws as a bar.
+        """
+        return draw_plan(self.rows, self.target, self.precision, self.cost)

@@ -52,8 +52,10 @@ def test_a_script_can_ask_by_exit_code(tmp_path, capsys, settings, code):
 
 def test_a_plan_is_printed_and_drawn(tmp_path, capsys):
     page = tmp_path / "plan.html"
-    assert main(["plan", str(scenario(tmp_path)), "--starts", "2", "--html", str(page)]) == 0
+    command = ["plan", str(scenario(tmp_path)), "--starts", "2", "--check", "3", "--html", str(page)]
+    assert main(command) == 0
     shown = capsys.readouterr().out
+    assert "3 simulated" in shown and "promised" in page.read_text()
     assert "cheapest" in shown and "inf" in shown
     assert "data:image/png" in page.read_text()
     assert main(["plan", str(scenario(tmp_path, compare="{ menu_size = 2 }")), "--starts", "0"]) == 3
