@@ -53,9 +53,10 @@ class TestAddresses:
             same(data, simulate(people(), DESIGNS[name], seed=1, path=path, threads=threads))
 
     def test_chunks_that_begin_anywhere_change_nothing(self, name, path, monkeypatch):
-        data = simulate(people(), DESIGNS[name], seed=1, path=path)
+        who = people(Lapse(an.Luce(), 0.5))  # a lapse reads words of single rows
+        data = simulate(who, DESIGNS[name], seed=1, path=path)
         monkeypatch.setattr(rows, "CHUNK", 50)
-        same(data, simulate(people(), DESIGNS[name], seed=1, path=path))
+        same(data, simulate(who, DESIGNS[name], seed=1, path=path))
 
     def test_a_longer_run_begins_with_the_shorter(self, name, path):
         design = DESIGNS[name]
@@ -82,6 +83,14 @@ class TestAddresses:
             assert np.array_equal(np.concatenate([s.menu for s in shards]), data.menu)
             assert np.array_equal(np.concatenate([s.answer for s in shards]), data.answer)
             assert np.array_equal(np.concatenate([s.truth["type"] for s in shards]), data.truth["type"])
+
+    def test_tastes_are_those_of_the_annotator_in_every_shard(self, name, path):
+        who, design = an.RandomCoefficients([1.0, 0.0], 1.0, Lapse(an.Luce(), 0.3)), DESIGNS[name]
+        data, stream = simulate(who, design, seed=4, path=path), Stream(who, design, seed=4, shard_rows=1, path=path)
+        shards = [stream.shard(s) for s in range(len(stream))]
+        assert len(shards) > 4
+        assert np.array_equal(np.concatenate([s.truth["taste"] for s in shards]), data.truth["taste"])
+        assert np.array_equal(np.concatenate([s.answer for s in shards]), data.answer)
 
     def test_a_habit_leaves_menus_types_and_other_answers(self, name, path):
         plain = simulate(people(), DESIGNS[name], seed=5, path=path)

@@ -86,6 +86,18 @@ def test_pairs_with_ties(rule, feedback):
     assert_equal(an.Mixture([one(rule), one(type(rule)() if rule.__class__ is not PositionBias else rule)]), design)
 
 
+@pytest.mark.parametrize("depth", [1, 3, 4, 5])
+def test_every_depth(depth):
+    for name in ("luce", "mallows", "random coefficients", "lapse"):
+        design = an.Design(ITEMS, menu_size=5, feedback="top", depth=depth, annotators=600)
+        assert_equal(POPULATIONS[name], design, seed=6)
+
+
+def test_tastes_of_annotators_with_loads_of_their_own():
+    design = an.Design(ITEMS, annotators=400, loads=np.random.default_rng(0).integers(1, 9, 400))
+    assert_equal(POPULATIONS["random coefficients"], design, seed=6)
+
+
 BIASED = {
     "luce": (lambda shift: one(PositionBias(an.Luce(), shift)), ("choice", "ranking")),
     "by type": (lambda shift: two(PositionBias(an.Luce(), shift), PositionBias(an.Luce(), shift[::-1])), ("choice",)),
