@@ -8,7 +8,7 @@ tails are nearly flat. Every pass is a few operations on the pairs; the informat
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ import torch
 from annosim.learning.gauge import by_weight
 from annosim.learning.generic import starting_points
 from annosim.learning.luce import block_divergence
+from annosim.learning.objectives import NLL
 from annosim.learning.pairs import PairGraph, graph_of
 from annosim.learning.problem import Problem, Solution, is_nll, register
 from annosim.learning.projections import is_pairs
@@ -152,7 +153,7 @@ def solve_pair_mixture(problem: Problem) -> Solution:
     """The best of several starts; ``Fit.starts`` has what each reached."""
     model: Mixture = problem.model  # type: ignore[assignment]
     items, leaves = problem.items, luce_mixture(model, problem.items) or []
-    graph = graph_of(problem)
+    graph = graph_of(replace(problem, objective=NLL()))
     graph.check_connected(items)
     free = bool(model.weights.requires_grad)
     fixed = None if free else (model.weights / model.weights.sum()).detach().double().log()

@@ -61,3 +61,25 @@ def test_two_large_tables_are_found_without_annotator_ids():
     for leaf, part in zip(found.population.leaves(), parts[::-1], strict=True):
         gap = (leaf.utility(items).detach().exp() - part(items).exp()).abs() * items.weights
         assert float(gap.sum()) / 2 < 1e-6
+
+
+def test_data_are_fitted_by_name_and_no_better_by_em():
+    items = an.Items(n=6)
+    parts = [np.array([2.0, 1.0, 0.0, 0.0, -1.0, -2.0]), np.array([-2.0, -1.0, 0.5, 0.0, 1.0, 2.0])]
+    truth = an.Mixture([an.Annotator(an.Tabular(p), an.Luce()) for p in parts], [0.3, 0.7])
+    data = an.simulate(truth, an.Design(items, annotators=4000), seed=0)
+    model = an.Mixture([an.Annotator(an.Tabular(6), an.Luce()) for _ in range(2)]).like(seed=2)
+    found = an.fit(model, data, solver="pair-mixture", starts=3, max_iterations=100)
+    climbed = an.fit(model, data, solver="em", starts=3)
+    assert found.log_likelihood >= climbed.log_likelihood - 0.05
+    saturated = sum(n * np.log(n / t) for n, t in _tallies(data))
+    assert found.log_likelihood <= saturated + 1e-6
+
+
+def _tallies(data):
+    """``(answers, answers to that pair)`` of every ordered pair."""
+    menu, answer = np.asarray(data.menu), np.asarray(data.answer).reshape(-1)
+    won, lost = menu[np.arange(data.rows), answer], menu[np.arange(data.rows), 1 - answer]
+    table = np.zeros((6, 6))
+    np.add.at(table, (won, lost), 1)
+    return [(table[i, j], table[i, j] + table[j, i]) for i in range(6) for j in range(6) if table[i, j]]

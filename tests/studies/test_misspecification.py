@@ -58,7 +58,7 @@ def test_one_line_adds_a_row(tmp_path):
     study = load_study(mine)
     names = [cell.title for cell in study.plan("quick")]
     assert "lapses, 50 %, infinite data" in names
-    assert len(names) == 2 * len(sys.modules["misspecification"].PEOPLE)
+    assert len(names) == 2 * len(sys.modules["misspecification"].PEOPLE) + 1
     few = {
         name: make for name, make in sys.modules["misspecification"].LEARNERS.items() if name.startswith(("Luce", "la"))
     }
