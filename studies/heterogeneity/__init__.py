@@ -272,4 +272,5 @@ STUDY = Study(
     tables=[where_three_are_necessary, where_they_part, verdicts, tables_of_two_types, twin_worlds, em_table,
             regret_table, real_tests, real_twins, real_mixtures],
     finding=finding,
+    seed=20261121,  # after the criteria were written down: no result had been seen on these seeds
 )  # fmt: skip
