@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -236,9 +236,9 @@ def check_functionals(
     items: Items,
     know: Knowable,
     null: torch.Tensor,
-    twin: Population | None,
+    twins: Sequence[Population],
 ) -> dict[str, FunctionalResult]:
-    """Local check (the gradient is orthogonal to the null directions) and, with a twin, equality of the two values."""
+    """Local check (the gradient is orthogonal to the null directions), and equality of the values at all twins."""
     population = double(population)
     v = population.vector()
     out = {}
@@ -251,10 +251,8 @@ def check_functionals(
             known = seen <= 1e-7 * moves.norm(dim=-1).clamp_min(1e-12)
         else:
             known = torch.ones(len(value), dtype=torch.bool)
-        there = None
-        if twin is not None:
-            there = evaluate(function, double(twin), items)
-            if there.shape == value.shape:
-                known = known & ((there - value).abs() < 1e-7)
-        out[name] = FunctionalResult(known, value, there)
+        there = [evaluate(function, double(twin), items) for twin in twins]
+        for other in there:
+            known = known & ((other - value).abs() < 1e-7) if other.shape == value.shape else torch.zeros_like(known)
+        out[name] = FunctionalResult(known, value, there[0] if there else None)
     return out

@@ -20,7 +20,16 @@ from annosim.identify.local import RANK_RULE, LocalRank, local_rank, null_direct
 from annosim.identify.report import IdentifiabilityReport
 from annosim.identify.search import thin
 from annosim.identify.theorems import applicable
-from annosim.identify.twins import DIFFERENT, SAME_LAW, Curve, Search, follow_null, reflection_twins, search_twin
+from annosim.identify.twins import (
+    DIFFERENT,
+    SAME_LAW,
+    Curve,
+    Search,
+    all_twins,
+    follow_null,
+    reflection_twins,
+    search_twin,
+)
 from annosim.identify.weak import weakest_in_words
 from annosim.information import Frame, few_threads, law_distance, merge_settings, prepare
 from annosim.populations import Annotator, Population, check_utilities
@@ -108,6 +117,11 @@ def _own_family(population, design, frame, functional, search, resample) -> Iden
     decided = decide(population, design, frame, know, local, search)
     if decided["twin"] is not None and not frame.exact:
         decided |= _beyond_the_sample(population, decided, design, search["seed"], resample)
+    twins = [] if decided["twin"] is None else [decided["twin"]]
+    if twins and not local.full and search["starts"]:
+        # a whole set of populations may have the law, in several pieces: what is known must be the same on all of them
+        small = thin(frame, len(population.leaves()), population.num_free(), search["seed"])
+        twins += [found.twin for found in all_twins(population, small, frame, design, **search)[0]]
     functions = named_functionals(functional) or _default_functionals(population)
     return IdentifiabilityReport(
         verdict=decided["verdict"],
@@ -121,7 +135,7 @@ def _own_family(population, design, frame, functional, search, resample) -> Iden
         reasons=tuple(decided["reasons"]),
         theorems=tuple(decided["theorems"]),
         gauges=tuple(know.gauge.words),
-        functionals=check_functionals(functions, population, design.items, know, local.null, decided["twin"]),
+        functionals=check_functionals(functions, population, design.items, know, local.null, twins),
         population=population,
         design=design,
         weakest="" if decided["verdict"] == "not_identified" else weakest_in_words(population, frame, know, local),

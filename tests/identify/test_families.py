@@ -39,6 +39,15 @@ def test_the_odd_part_is_known_from_pairs_and_the_even_part_is_not():
     assert not shown["even part of tastes"] and not shown["utilities"]
 
 
+def test_what_is_known_is_the_same_on_every_piece_of_the_set():
+    """All antipodal pairs at one half have one law, and so have two indifferent types with any weights: near the first
+    piece the weights look known, and they are not.
+    """
+    report = an.identify(linear([1.0, 0.3], [-1.0, -0.3], weights=[0.5, 0.5]), an.Design(ITEMS), starts=24)
+    shown = {name: bool(f.identified.all()) for name, f in report.functionals.items()}
+    assert not shown["weights"] and shown["mean utility"] and shown["pair probabilities"]
+
+
 def test_a_functional_of_the_user_is_compared_at_the_twin():
     people = linear([1.0, 0.3], [0.0, 0.0], weights=[0.7, 0.3])
     report = an.identify(people, an.Design(ITEMS), functional={"first weight": lambda p: p.leaf_weights()[0]})
