@@ -1,5 +1,8 @@
-"""Arithmetic for compiled loops that vectorise: numba calls a scalar routine for ``math.exp`` and knows no fused
-multiply-add, so a loop with either runs one number at a time."""
+"""Arithmetic for compiled loops that vectorise: numba calls a scalar routine for ``math.exp``, knows no fused
+multiply-add and sums in the order written, so a loop with one of these runs one number at a time.
+
+None of this is ``fastmath``: infinities and NaN are what they are, and only the sums that say so change their order.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from llvmlite import ir
 from numba import int64, njit, types
 from numba.extending import intrinsic
 
-__all__ = ["LOG2", "bits", "exponential", "fma", "number"]
+__all__ = ["LOG2", "add", "add_product", "bits", "exponential", "fma", "number"]
 
 LOG2 = float(np.log(2.0))
 
@@ -21,6 +24,27 @@ def fma(typing: Any, a: Any, b: Any, c: Any) -> Any:
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.fma(*arguments)
+
+    return types.float64(types.float64, types.float64, types.float64), build
+
+
+@intrinsic
+def add(typing: Any, total: Any, a: Any) -> Any:
+    """``total + a`` of a sum that may be taken in any order."""
+
+    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.fadd(*arguments, flags=("reassoc",))
+
+    return types.float64(types.float64, types.float64), build
+
+
+@intrinsic
+def add_product(typing: Any, total: Any, a: Any, b: Any) -> Any:
+    """``total + a b`` of a sum that may be taken in any order, rounded once or twice."""
+
+    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        product = builder.fmul(*arguments[1:], flags=("contract",))
+        return builder.fadd(arguments[0], product, flags=("reassoc", "contract"))
 
     return types.float64(types.float64, types.float64, types.float64), build
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba import int64, njit
 
-from annosim.kernels.arithmetic import LOG2, bits, exponential, fma, number
+from annosim.kernels.arithmetic import LOG2, add, add_product, bits, exponential, fma, number
 from annosim.kernels.tastes import normal_quantile
 
 __all__ = ["normals", "people"]
@@ -51,11 +51,10 @@ def people(
         weight: ``(people,)``.
         score: ``(people, P)``, filled with each person's score.
     """
-    (d, s), draws, size_p = factor.shape, z.shape[2], len(component)
+    (d, s), draws = factor.shape, z.shape[2]
     beta, slope, step = np.empty((d, draws)), np.empty((d, draws)), np.empty((d, draws))
     odds, curve = np.empty((difference.shape[1], draws)), np.empty((d * (d + 1) // 2, draws))
-    moment, lone = np.empty((1 + s + s * (s + 1) // 2, draws)), np.empty(draws)
-    own, heavy = np.empty((size_p, draws)), np.empty((size_p, draws))
+    moment = np.empty((1 + s + s * (s + 1) // 2, draws))
     total, product, exponent = np.empty(draws), np.empty(draws), np.empty(draws, np.int64)
     reach = np.empty(d)
     value = 0.0
@@ -65,9 +64,7 @@ def people(
             return np.nan
         value += weight[b] * posterior(product, exponent)
         moments(b, z, product, moment)
-        derivatives(
-            b, z, component, column, weight, slope, curve, moment, own, heavy, lone, gradient, information, score
-        )
+        derivatives(b, s, component, column, weight, slope, curve, moment, gradient, information, score)
     return value
 
 
@@ -231,7 +228,9 @@ def posterior(product, exponent):
     for r in range(draws):
         power = int64(1023) + low - exponent[r]
         product[r] = number((power if power > 0 else int64(0)) << int64(52)) / product[r]
-    mass = lanes(product)
+    mass = 0.0
+    for r in range(draws):
+        mass = add(mass, product[r])
     share = 1.0 / mass
     for r in range(draws):
         product[r] *= share
@@ -261,49 +260,33 @@ def corner(i, j):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def derivatives(b, z, component, column, weight, slope, curve, moment, own, heavy, lone, gradient, information, score):
-    """Louis (1982): score ``E s`` and information ``E(-h) - E s s' + (E s)(E s)'`` under the draws' weights."""
-    s, draws = z.shape[1], z.shape[2]
+def derivatives(b, normals, component, column, weight, slope, curve, moment, gradient, information, score):
+    """Louis (1982): score ``E s`` and information ``E(-h - s s') + (E s)(E s)'`` under the draws' weights.
+
+    A score is a slope times 1 or a normal: ``s s'`` is a product of slopes under the same moments as ``-h``.
+    """
+    d, draws = slope.shape
+    at = 0
+    for i in range(d):
+        for k in range(i + 1):
+            for r in range(draws):
+                curve[at, r] -= slope[i, r] * slope[k, r]
+            at += 1
     for p in range(len(component)):
-        i, j = component[p], column[p]
-        if j < 0:
-            for r in range(draws):
-                own[p, r] = slope[i, r]
-        else:
-            for r in range(draws):
-                own[p, r] = slope[i, r] * z[b, j, r]
+        i, tilt, total = component[p], 1 + column[p], 0.0
         for r in range(draws):
-            heavy[p, r] = moment[0, r] * own[p, r]
-            lone[r] = heavy[p, r]
-        score[b, p] = lanes(lone)
-        gradient[p] += weight[b] * score[b, p]
+            total = add_product(total, moment[tilt, r], slope[i, r])
+        score[b, p] = total
+        gradient[p] += weight[b] * total
     for p in range(len(component)):
-        j = column[p]
         for q in range(p + 1):
-            k = column[q]
-            at = corner(component[p], component[q])
-            tilt = 1 + max(j, k) if j < 0 or k < 0 else 1 + s + corner(j, k)
+            at, tilt, total = corner(component[p], component[q]), tilted(column[p], column[q], normals), 0.0
             for r in range(draws):
-                lone[r] = fma(moment[tilt, r], curve[at, r], -heavy[p, r] * own[q, r])
-            information[p, q] += weight[b] * (lanes(lone) + score[b, p] * score[b, q])
+                total = add_product(total, moment[tilt, r], curve[at, r])
+            information[p, q] += weight[b] * (total + score[b, p] * score[b, q])
 
 
 @njit(inline="always")
-def lanes(x):
-    """Sum of ``x`` in eight independent partial sums."""
-    a0, a1, a2, a3, a4, a5, a6, a7 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-    n, r = len(x), 0
-    while r + 7 < n:
-        a0 += x[r]
-        a1 += x[r + 1]
-        a2 += x[r + 2]
-        a3 += x[r + 3]
-        a4 += x[r + 4]
-        a5 += x[r + 5]
-        a6 += x[r + 6]
-        a7 += x[r + 7]
-        r += 8
-    while r < n:
-        a0 += x[r]
-        r += 1
-    return ((a0 + a1) + (a2 + a3)) + ((a4 + a5) + (a6 + a7))
+def tilted(j, k, normals):
+    """Which moment holds the weights times normals ``j`` and ``k`` (-1: one)."""
+    return 1 + max(j, k) if j < 0 or k < 0 else 1 + normals + corner(j, k)

@@ -43,7 +43,7 @@ def memory_needed(people: int, choices: int, others: int, dim: int, random: int,
     normals, differences = people * random * draws, choices * (others * dim + 1)
     first_climbs = (normals if every > 1 else people * random * min(FEW, draws)) / every + differences / every
     held = normals + differences + choices * (others + 3) + 3 * people * (size + 2)
-    work = draws * (3 * dim + others + corners + 1 + random * (random + 3) // 2 + 2 * size + 4)
+    work = draws * (3 * dim + others + corners + 1 + random * (random + 3) // 2 + 4)
     return int(8 * (held + max(first_climbs, 3 * min(PIECE, normals)) + threads.count(None) * work))
 
 
