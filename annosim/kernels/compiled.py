@@ -12,8 +12,10 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from annosim import random
 from annosim.designs import Design
-from annosim.kernels import announce, habits, luce, menus, tastes
+from annosim.kernels import announce, generator, habits, luce, menus, sources, tastes
+from annosim.kernels import mallows as mallows_kernel
 from annosim.kernels.mallows import mallows
 from annosim.populations import Annotator, Population
 from annosim.random import STREAMS
@@ -31,6 +33,7 @@ MenuFiller = Callable[[np.ndarray, int, int], None]
 AnswerFiller = Callable[..., None]
 
 announce.install()
+sources.stamp(random, generator, luce, habits, mallows_kernel, menus, tastes)
 
 _ONE_TYPE = np.empty(0, dtype=np.int8)
 #: ranges of utilities within one prompt that the odds form holds: float64 for choices, float32 arrivals for rankings

@@ -12,6 +12,7 @@ from annosim.kernels.habits import FIRST, replace_answers  # noqa: E402
 from annosim.kernels.luce import choose, choose_pair, exponential, float32_odds, luce_pairs, tied_pairs  # noqa: E402
 from annosim.kernels.mallows import mallows  # noqa: E402
 from annosim.kernels.menus import guide_table, inverse_index, number_rows  # noqa: E402
+from annosim.kernels.sources import digest  # noqa: E402
 from annosim.kernels.tastes import normal_quantile  # noqa: E402
 from annosim.random import STREAMS, uniform53, words  # noqa: E402
 
@@ -27,6 +28,18 @@ def test_compiled_words_are_the_library_s_words(group):
     entity = group * 64 + np.arange(256)
     assert np.array_equal(out, words(int(KEY), "habit", entity, 3, 7))
     assert [word_at(e, KEY, STREAMS["habit"], 3, 7) for e in entity[:70]] == out[:70].tolist()
+
+
+def test_kernels_on_disk_are_tied_to_every_source(tmp_path):
+    """numba itself compares only the kernel's own file: a changed generator would leave old machine code in use."""
+    stamps = {k._cache._cache_file._source_stamp for k in (fill_words, luce_pairs, mallows, inverse_index, choose)}
+    assert len(stamps) == 1 and isinstance(stamps.pop(), str)
+    files = [tmp_path / name for name in ("a.py", "b.py")]
+    for file in files:
+        file.write_text("x = 1")
+    before = digest(files)
+    files[1].write_text("x = 2")
+    assert digest(files) != before
 
 
 def test_two_words_make_the_library_s_uniform():

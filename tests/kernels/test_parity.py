@@ -126,6 +126,8 @@ def test_lapses(how):
     for feedback in ("choice", "ranking"):
         design = an.Design(ITEMS, annotators=3000, feedback=feedback)
         assert_equal(one(Lapse(an.Luce(), 0.5, how=how)), design, replicate=1)
+    padded = an.Design(ITEMS, menus=[[0, 1, 2, 3], [4, 5, 6, -1], [7, -1, 8, -1]], feedback="ranking", annotators=500)
+    assert_equal(one(Lapse(an.Luce(), 0.5, how=how)), padded)
 
 
 LISTED = [[0, 1, 2], [3, 4, -1], [5, 6, 7]]
