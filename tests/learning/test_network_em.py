@@ -53,6 +53,47 @@ def test_exact_m_steps_end_at_the_maximum_that_exact_em_finds_and_never_fall(dat
     assert "rose or stayed at all" in repr(found)
 
 
+def policy(seed, n):
+    """A table of log densities by another name: one layer on indicators, normalised."""
+    module = torch.nn.Linear(n, 1, bias=False, dtype=torch.float64)
+    draw = torch.randn(n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    with torch.no_grad():
+        module.weight.copy_(draw[None])
+    return an.LogDensity(an.Network(module)), an.LogDensity(an.Tabular(draw.numpy()))
+
+
+def test_em_dpo_on_tables_by_another_name_ends_where_exact_em_on_tables_does():
+    n = 5
+    items = an.Items(features=np.eye(n))
+    rule = an.PBDE.dpo(0.5, an.LogDensity(lambda x: 0.3 * x[:, 0]))
+    people = an.Mixture([an.Annotator(an.Tabular(s * np.linspace(-1, 1, n)), an.Luce()) for s in (1.0, -1.0)])
+    data = an.simulate(people, an.Design(items, menu_size=3, annotators=80, questions=8), seed=4)
+    networks, tables = zip(*(policy(seed, n) for seed in (1, 2)), strict=True)
+    exact = an.fit(an.Mixture([an.Annotator(one, rule) for one in tables]), data)
+    options = {"solver": "em", "m_step": "line-search", "steps": 300, "e_step_every": 6}
+    found = an.fit(an.Mixture([an.Annotator(one, rule) for one in networks]), data, **options)
+    assert exact.solver == "em-newton" and exact.converged
+    assert found.log_likelihood == pytest.approx(exact.log_likelihood, abs=1e-6)
+    assert found.extra["falls"] == 0
+    assert an.compare(found, people, an.Design(items, menu_size=3)).adjusted_rand > 0.9
+
+
+def test_a_regulariser_is_part_of_what_never_falls():
+    items = an.Items.grid(-2.0, 2.0, 9)
+    people = an.Mixture([an.Annotator(an.truncated_normal(m, 0.8, -2.0, 2.0), an.Luce()) for m in (-1.0, 1.0)])
+    data = an.simulate(people, an.Design(items, annotators=50, questions=5), seed=0)
+    types = [
+        an.Annotator(an.LogDensity(an.Network([4], dim=1, seed=k, dtype=torch.float64)), an.Luce()) for k in (0, 1)
+    ]
+    parts = {"regulariser": an.ForwardKL(an.truncated_normal(0.0, 1.0, -2.0, 2.0), 0.3)}
+    found = an.fit(an.Mixture(types), data, solver="em", m_step="line-search", steps=200, e_step_every=10, **parts)
+    assert found.extra["falls"] == 0 and (np.diff(found.trace) >= -1e-9).all()
+    assert found.log_likelihood is None
+    with torch.no_grad():
+        kl = sum(float(parts["regulariser"](one.utility(items), items)) for one in found.population.types)
+    assert found.objective == pytest.approx(kl - log_likelihood(found.population, data) / 50, abs=1e-9)
+
+
 def test_exact_m_steps_of_a_float32_perceptron_never_fall(data):
     model = an.Mixture([an.Annotator(an.Network([6], dim=2, seed=k), an.Luce()) for k in range(2)])
     found = an.fit(model, data, solver="em", m_step="line-search", steps=120, e_step_every=4, starts=2)
