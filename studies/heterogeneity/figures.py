@@ -113,14 +113,9 @@ def regret_of_policies(found):
     annotator; 95 % intervals over replicates."""
     grid = found.settings["em_grid"]
     fig, axes = plotting.figure(1, len(grid), width=4.6 * len(grid) + 2, height=4.2, sharey=True)
-    for j, (kind, (people, _, _)) in enumerate(grid.items()):
-        which = {
-            "tastes": "general",
-            "kind": kind,
-            "answers": "best of three",
-            "questions": 5,
-            "annotators": max(people),
-        }
+    for j, (kind, (_, people, _, _)) in enumerate(grid.items()):
+        which = {"tastes": "general", "kind": kind, "answers": "best of three", "questions": 5}
+        which["annotators"] = max(people)
         estimates = [t_interval(column(found, "worst_regret", m, **which)) for m in SINGLE]
         parts = [[getattr(e, part) for e in estimates] for part in ("value", "low", "high")]
         plotting.intervals(axes[0, j], SINGLE, *parts)

@@ -12,6 +12,8 @@ import torch
 
 import annosim as an
 from annosim.study import Cell, Preset, load_study, run_study
+from annosim.study.outcome import Outcome
+from annosim.study.store import Record
 
 FOLDER = Path(__file__).parents[2] / "studies" / "heterogeneity"
 
@@ -130,6 +132,28 @@ def test_ballots_are_one_a_person(rooms):
     assert people.num_annotators == 4 and float(people.annotator_weight.sum()) == 4
     assert sorted(np.asarray(people.answer)[:, 0].tolist()) == [0, 0, 0, 2]
     assert rooms.real.one_a_person(counted, 2).num_annotators == 2
+
+
+@pytest.mark.parametrize("preset", ["quick", "paper"])
+def test_figures_and_tables_of_em_read_what_the_cells_write(study, rooms, preset):
+    """Made-up results in the place of every cell of the EM experiment: nothing is drawn from a column that is not."""
+    scores = ("error", "weight_error", "accuracy", "rand", "group_accuracy", "log_likelihood")
+    regrets = ("regret_1", "regret_2", "worst_regret", "mean_regret", "worst_loss")
+    rows = [{"method": m, **dict.fromkeys(scores, 0.5)} for m in ("em", "k-means", "hard", "pooled")]
+    rows += [{"method": m, **dict.fromkeys(regrets, 0.5)} for m in rooms.regret.SINGLE]
+    made = {"em_dpo": rows, "twin_worlds": [dict.fromkeys(("antipodal", "indifferent", "distance", "share"), 0.5)]}
+    records = [
+        Record(c.title, c.group, r, r, f"{c.title}{r}", "done", dict(c.parameters), made[c.group])
+        for c in study.plan(preset) if c.group in made for r in range(2)
+    ]  # fmt: skip
+    found = Outcome(records, study.presets[preset].settings, preset)
+    figures = {f.__name__: f for f in study.figures}
+    for name in ("what_em_can_tell", "em_by_answers", "regret_of_policies"):
+        figures[name](found).clf()
+    for make in (rooms.twin_worlds, rooms.em_table, rooms.regret_table):
+        assert len(make(found)) and not make(found).isna().any().any()
+    claims = [c.decide(found) for c in study.statements(preset) if c.id.startswith(("EM.linear", "min-max-"))]
+    assert len(claims) >= 10 and all(c.value == 0.5 or c.value == 0 for c in claims)
 
 
 def test_a_tiny_run_judges_what_it_can(study, rooms, tmp_path):
