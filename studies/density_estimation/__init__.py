@@ -94,6 +94,7 @@ STUDY = Study(
     },
     cells=cells,
     claims=claims,
+    finding=judged.finding,
     figures=[
         figures.dpo, figures.reward, figures.dpo_annotator, figures.geometric, figures.slic_densities, figures.ipo,
         figures.proposals, figures.one_model, figures.two_models, figures.heat_maps,

@@ -17,7 +17,7 @@ from __future__ import annotations
 from annosim.study import Cell, Preset, Study
 
 from . import figures, surrogate
-from .claims import claims
+from .claims import claims, finding
 from .sentences import adapt, models, preferences
 
 
@@ -60,6 +60,7 @@ STUDY = Study(
     },
     cells=lambda bins, **settings: cells(**settings),
     claims=claims,
+    finding=finding,
     figures=[figures.lengths, figures.what_decides, figures.preferred],
     tables=[figures.surrogates],
     data=["tinyshakespeare.txt"],

@@ -46,7 +46,7 @@ def _surrogate():
                 f"{PAPER}, figure 6; exact surrogate",
                 lambda found, k=kind, d=design, m=modes: every(
                     [equal(found.exact("lengths_only", "modes", kind=k, design=d, parameter=v), m, 0)
-                     for v in surrogate.DESIGNS[d]], f"{m} modes at every parameter",
+                     for v in surrogate.DESIGNS[d]], f"{m} mode{'s' * (m > 1)} at every parameter",
                 ),
             )  # fmt: skip
         yield Statement(
@@ -112,3 +112,20 @@ def _preference(found, annotator):
     rows = found.rows("preferences")
     asked = (annotator, True, "short", "long")
     return next(r for r in rows if (r["annotator"], r["normalised"], r["first"], r["second"]) == asked)["preference"]
+
+
+def finding(found, judged):
+    """The transformers' verdicts, and for which annotators the exact surrogate has the paper's shape."""
+    shapes = {
+        f"{d} {v:g}": (_modes(found, "density", d, v), _modes(found, "annotators", d, v))
+        for d, values in surrogate.DESIGNS.items() for v in values
+    }  # fmt: skip
+    has = [name for name, shape in shapes.items() if shape == (2, 1)]
+    not_so = [f"{name} ({a} and {b})" for name, (a, b) in shapes.items() if (a, b) != (2, 1)]
+    verdict = {c.id: c.verdict for c in judged}
+    return (
+        f"Transformers: that the density mixture has a valley between short and long sentences is "
+        f"{verdict['E13-density']}, that the annotator mixture has none is {verdict['E13-annotators']}. Exactly, on "
+        f"lengths alone, two modes against one are found for annotators {', '.join(has) or 'of no kind'}, and not for "
+        f"{', '.join(not_so) or 'no others'}."
+    )
