@@ -24,7 +24,7 @@ class Adam:
     Args:
         steps: optimiser steps.
         lr: peak learning rate.
-        batch: annotators per step; ``None`` = all of them (full batch).
+        batch: annotators per step; ``None``, or as many as there are, = all of them (full batch).
         warmup: steps of linear warm-up.
         weight_decay: decoupled (AdamW).
         accumulate: gradients of this many minibatches are averaged before a step.
@@ -82,6 +82,8 @@ class Adam:
         check_value("Adam(tolerance=)", self.tolerance, "nonnegative")
         if not 0 <= self.held_out < 1:
             raise ArgumentError(f"Adam(held_out={self.held_out}): a share from 0 to below 1")
+        if self.warmup > self.steps:
+            raise ArgumentError(f"Adam(warmup={self.warmup}): more than steps={self.steps}; the peak is never reached")
         if self.precision not in ("auto", "float32", "bfloat16"):
             raise ArgumentError(f"Adam(precision={self.precision!r}): auto, float32 or bfloat16")
 
@@ -107,6 +109,8 @@ class Training:
         stopped_by: ``"schedule"``, ``"gradient"`` or ``"held out"``.
         converged: ``(R,)`` whether the gradient is below the tolerance.
         log: per-step records.
+        settings: the options, the device, and under ``"speed"`` seconds, steps a second and, on a GPU, its utilisation
+            and the peak of its memory.
     """
 
     populations: list[Population]

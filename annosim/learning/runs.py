@@ -17,7 +17,7 @@ import torch
 from annosim.errors import ArgumentError, FileReadError, TrainingError
 from annosim.learning.batches import Rows
 
-__all__ = ["Keeper", "Log", "progress_bar", "save_bad_batch"]
+__all__ = ["Keeper", "Log", "Meter", "progress_bar", "save_bad_batch"]
 
 
 class Log:
@@ -117,6 +117,46 @@ class Keeper:
                     f"checkpoint {self.path.name} belongs to another run (its {name} differ); remove it"
                 )
         return state
+
+
+class Meter:
+    """How fast a run goes, and how busy its GPU is.
+
+    Args:
+        device: where the run is.
+        step: the step it begins at.
+
+    Example:
+        >>> meter = Meter(torch.device("cpu"), 0)
+        >>> sorted(meter.record(10))
+        ['seconds', 'steps_per_second']
+    """
+
+    def __init__(self, device: torch.device, step: int):
+        self.device, self.begin, self.start = device, step, time.perf_counter()
+        self.busy: list[int] = []
+        self.why = ""
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+
+    def look(self, step: int) -> None:
+        """Ask the driver, every hundredth step, for the share of the last moments in which a kernel ran."""
+        if self.device.type != "cuda" or self.why or step % 100:
+            return
+        try:
+            self.busy.append(torch.cuda.utilization(self.device))
+        except (ModuleNotFoundError, RuntimeError) as error:
+            self.why = f"not known ({str(error).splitlines()[0]})"
+
+    def record(self, step: int) -> dict[str, Any]:
+        """Seconds, steps a second and, on a GPU, its name, mean utilisation in percent and peak memory in bytes."""
+        seconds = time.perf_counter() - self.start
+        found: dict[str, Any] = {"seconds": seconds, "steps_per_second": (step - self.begin) / max(seconds, 1e-9)}
+        if self.device.type == "cuda":
+            found["gpu"] = torch.cuda.get_device_name(self.device)
+            found["utilisation"] = sum(self.busy) / len(self.busy) if self.busy else self.why or "too few steps"
+            found["peak_memory"] = torch.cuda.max_memory_allocated(self.device)
+        return found
 
 
 def save_bad_batch(

@@ -6,6 +6,8 @@ trained at once as one batched array program (``torch.func.vmap`` over stacked p
 
 from __future__ import annotations
 
+import zlib
+from dataclasses import fields, replace
 from typing import Any
 
 import torch
@@ -17,13 +19,16 @@ from annosim.learning.batches import Rows, rows_of, shuffled_batches
 from annosim.learning.losses import population_losses
 from annosim.learning.objectives import NLL, ForwardKL, Objective
 from annosim.learning.perturb import apart
-from annosim.learning.runs import Keeper, Log, progress_bar, save_bad_batch
+from annosim.learning.runs import Keeper, Log, Meter, progress_bar, save_bad_batch
 from annosim.learning.stacked import Batched
 from annosim.learning.structure import check_own_parameters
 from annosim.populations import Population
 from annosim.random import child_seed, torch_generator
 
 __all__ = ["Run", "train"]
+
+#: options that leave the path of a run as it is, so that it may resume under others
+_NO_MATTER = ("checkpoint", "checkpoint_every", "log", "final", "progress", "warm_start")
 
 
 def train(
@@ -50,7 +55,7 @@ def train(
         options: an :class:`Adam`.
         starts: S; results are ordered replicate by replicate, S entries each.
         seed: of redrawn starts and of the minibatch order.
-        device: ``"cpu"``, ``"cuda"``; CUDA when there is one and the data are large enough, by default CPU.
+        device: ``"cpu"`` (the default), ``"cuda"``, ``"cuda:1"``, ...
 
     Raises:
         TrainingError: the loss is not finite; the batch is saved and the message says where.
@@ -115,7 +120,7 @@ class Run:
         options = self.options
         keeper = Keeper(options.checkpoint, self.fingerprint())
         self.resume(keeper.load(self.device))
-        stopped = "schedule"
+        stopped, meter = "schedule", Meter(self.device, self.step)
         with progress_bar("training", options.steps, options.progress) as advance:
             advance(self.step)
             while self.step < options.steps:
@@ -123,6 +128,7 @@ class Run:
                 loss = self.one_step()
                 self.step += 1
                 advance(1, loss)
+                meter.look(self.step)
                 if options.tolerance and self.at_rest():
                     stopped = "gradient"
                     break
@@ -133,25 +139,28 @@ class Run:
                     keeper.save(self.state())
         if options.checkpoint:
             keeper.save(self.state())
-        return self.finish(stopped)
+        done = self.finish(stopped)
+        return replace(done, settings={**done.settings, "speed": meter.record(self.step)})
 
     def one_step(self) -> float:
         rate = self.options.rate(self.step)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.optimiser.zero_grad(set_to_none=True)
-        total = torch.zeros(self.copies, dtype=torch.float64, device=self.device)
+        parts = []
         for _ in range(self.options.accumulate):
             blocks = self.next_blocks()
             rows = self.rows if blocks is None else self.rows.take_blocks(blocks)
             loss = self.step_losses(rows, blocks) / self.options.accumulate
+            loss.sum().backward()
+            parts.append((loss.detach(), rows))
+        losses = torch.stack([loss for loss, _ in parts]).cpu()  # the one wait for the device in a step
+        for loss, (_, rows) in zip(losses, parts, strict=True):
             if not bool(torch.isfinite(loss).all()):
                 save_bad_batch(self.options.checkpoint, self.step, loss, rows, self.model.raw)
-            loss.sum().backward()
-            total += loss.detach()
         self.optimiser.step()
-        self.log.add(self.step, total, rate)
-        return float(total.mean())
+        self.log.add(self.step, losses.sum(0), rate)
+        return float(losses.sum(0).mean())
 
     def next_blocks(self) -> torch.Tensor | None:
         """Annotators of the next minibatch (all their answers together), or ``None`` for all."""
@@ -230,11 +239,13 @@ class Run:
 
     def fingerprint(self) -> dict[str, Any]:
         """What must agree for a checkpoint to be resumed."""
+        rows = (self.rows.view.menu, self.rows.answer.position, self.rows.weight)
+        options = {f.name: getattr(self.options, f.name) for f in fields(self.options) if f.name not in _NO_MATTER}
         return {
             "shapes": [tuple(p.shape) for p in self.model.trainable],
-            "rows": int(len(self.rows.block)),
+            "rows": [zlib.crc32(part.cpu().contiguous().numpy().tobytes()) for part in rows],
             "objective": repr(self.objective),
-            "options": repr((self.options.steps, self.options.lr, self.options.batch, self.options.warmup, self.seed)),
+            "options": repr({**options, "seed": self.seed}),
         }
 
     def state(self) -> dict[str, Any]:
@@ -298,7 +309,7 @@ def _device(device: Any) -> torch.device:
     try:
         made = torch.device(device or "cpu")
         torch.empty(1, device=made)
-    except (RuntimeError, AssertionError) as error:
+    except (RuntimeError, AssertionError, TypeError) as error:
         raise DeviceError(f"device {device!r} is not available here ({str(error).splitlines()[0]}); use cpu") from error
     return made
 

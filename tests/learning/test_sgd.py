@@ -1,6 +1,9 @@
 """Training by Adam: agreement with exact solvers, batches with single runs, resumption, early stopping, refusals."""
 
 import copy
+import math
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,7 +15,7 @@ from annosim.errors import ArgumentError, DeviceError, FileReadError, TrainingEr
 from annosim.learning.adam import Adam
 from annosim.learning.batches import rows_of, shuffled_batches
 from annosim.learning.sgd import train
-from annosim.learning.stacked import with_cached_references
+from annosim.learning.stacked import Batched, with_cached_references
 from annosim.random import child_seed
 
 
@@ -70,6 +73,51 @@ def test_replicates_and_starts_trained_at_once_equal_runs_one_by_one(world, batc
             alone = train(begin, data[r], options=options, seed=5)
             assert torch.allclose(together.populations[2 * r + s].vector(), alone.populations[0].vector(), atol=1e-10)
             assert float(together.loss[2 * r + s]) == pytest.approx(float(alone.loss[0]), abs=1e-12)
+
+
+def test_each_copy_reads_only_the_items_of_its_own_minibatch():
+    items = an.Items.normal(300, dim=2, seed=0)
+    truth = an.Annotator(an.Linear([1.0, -1.0]), an.Luce())
+    data = an.simulate(truth, an.Design(items, annotators=80, questions=3), seed=2, replicates=3)
+    options = Adam(steps=12, lr=1e-2, batch=12)
+    model = an.Annotator(an.Network([8], dim=2, dtype=torch.float64), an.Luce())
+    rows = rows_of(data, an.NLL(), items)
+    shown = Batched([model] * 3, items, torch.device("cpu")).shown_by(rows.take_blocks(torch.arange(12)))
+    assert shown.shape[0] == 3 and shown.shape[1] in (64, 128)  # at most 12 people x 3 questions x 2 items
+    assert len({tuple(row.tolist()) for row in shown}) == 3
+    together = train(model, data, options=options)
+    for r in range(3):
+        alone = train(model, data[r], options=options)
+        assert torch.allclose(together.populations[r].vector(), alone.populations[0].vector(), atol=1e-10)
+
+
+@pytest.mark.parametrize("questions", [1, 3])
+def test_a_minibatch_holds_all_answers_of_its_annotators(world, questions):
+    items, truth, _ = world
+    data = an.simulate(truth, an.Design(items, annotators=20, questions=questions), seed=2, replicates=2)
+    rows = rows_of(data, an.NLL(), items)
+    blocks = torch.tensor([3, 4, 17])
+    part = rows.take_blocks(blocks)
+    for r in range(2):
+        ids = np.asarray(data[r].annotator_ids)
+        at = np.flatnonzero(np.isin(ids, blocks.numpy()))
+        mine = part.replicate == r
+        assert part.view.menu[mine].tolist() == np.asarray(data[r].menu)[at].tolist()
+        assert (part.block[mine] - 3 * r).tolist() == np.searchsorted(blocks.numpy(), ids[at]).tolist()
+    assert torch.allclose(part.weight, torch.full((6,), 1 / 3, dtype=torch.float64))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("copies", [1, 3])
+def test_compiled_steps_have_the_losses_of_eager_ones(copies):
+    if not any(shutil.which(name) for name in ("c++", "g++", "clang++")):
+        pytest.skip("no C++ compiler here: install g++ or clang++")
+    items = an.Items.normal(200, dim=2, seed=0)
+    truth = an.Annotator(an.Linear([1.0, -1.0]), an.Luce())
+    data = an.simulate(truth, an.Design(items, annotators=64), seed=2, replicates=copies)
+    model = an.Annotator(an.Network([8], dim=2), an.Luce())
+    eager, fast = (train(model, data, options=Adam(steps=8, lr=1e-2, batch=16, compile=c)) for c in (False, True))
+    assert torch.allclose(eager.log.losses(), fast.log.losses(), atol=1e-6)
 
 
 def test_fit_trains_the_replicates_of_a_network_at_once(world):
@@ -145,14 +193,21 @@ def test_slic_with_a_forward_kl_comes_near_its_projection():
     assert float(done.loss[0]) >= exact.objective - 1e-9
 
 
-@pytest.mark.parametrize("batch", [None, 100])
-def test_a_killed_run_resumes_and_ends_as_if_nothing_had_happened(world, tmp_path, monkeypatch, batch):
+KILLED = [
+    {},
+    {"batch": 100},
+    {"batch": 70, "accumulate": 2, "held_out": 0.2, "evaluate_every": 4, "warmup": 5, "weight_decay": 0.1},
+]
+
+
+@pytest.mark.parametrize("settings", KILLED, ids=["full", "minibatches", "everything"])
+def test_a_killed_run_resumes_and_ends_as_if_nothing_had_happened(world, tmp_path, monkeypatch, settings):
     items, truth, design = world
     data = an.simulate(truth, design, seed=4)
-    whole = train(network(), data, options=Adam(steps=40, lr=1e-2, batch=batch))
+    whole = train(network(), data, options=Adam(steps=40, lr=1e-2, **settings))
     from annosim.learning import sgd
 
-    options = Adam(steps=40, lr=1e-2, batch=batch, checkpoint=tmp_path / "run.pt", checkpoint_every=15)
+    options = Adam(steps=40, lr=1e-2, **settings, checkpoint=tmp_path / "run.pt", checkpoint_every=15)
     original = sgd.Run.one_step
 
     def killed(self):
@@ -168,7 +223,9 @@ def test_a_killed_run_resumes_and_ends_as_if_nothing_had_happened(world, tmp_pat
     assert torch.equal(resumed.populations[0].vector(), whole.populations[0].vector())
     assert torch.equal(resumed.log.losses(), whole.log.losses())
     with pytest.raises(ArgumentError, match="another run"):
-        train(network(), data, options=Adam(steps=41, lr=1e-2, batch=batch, checkpoint=tmp_path / "run.pt"))
+        train(network(), data, options=replace(options, steps=41))
+    with pytest.raises(ArgumentError, match="rows differ"):
+        train(network(), an.simulate(truth, design, seed=5), options=options)
     (tmp_path / "run.pt").write_bytes(b"nonsense")
     with pytest.raises(FileReadError, match=r"run\.pt"):
         train(network(), data, options=options)
@@ -252,7 +309,21 @@ def test_every_annotator_is_in_one_batch_of_an_epoch():
 
 
 @pytest.mark.parametrize(
-    "bad", [{"steps": 0}, {"lr": 0.0}, {"lr": float("nan")}, {"batch": 0}, {"held_out": 1.0}, {"precision": "half"}]
+    "bad",
+    [
+        {"steps": 0},
+        {"lr": 0.0},
+        {"lr": float("nan")},
+        {"batch": 0},
+        {"held_out": 1.0},
+        {"precision": "half"},
+        {"lr": math.inf},
+        {"batch": 2.5},
+        {"warmup": 8193},
+        {"accumulate": 0},
+        {"tolerance": -1.0},
+        {"patience": 0},
+    ],
 )
 def test_bad_options_are_named(bad):
     with pytest.raises(ArgumentError, match=next(iter(bad))):
@@ -264,6 +335,26 @@ def test_logit_objectives_on_a_mixture_and_missing_devices_are_refused(world):
     data = an.simulate(truth, design, seed=0)
     with pytest.raises(ArgumentError, match="mixture of 2 types"):
         train(an.Mixture([network(0), network(1)]), data, objective=an.IPO(1.0))
+    for device in ("gpu", "cuda:99", 3.5):
+        with pytest.raises(DeviceError, match="not available"):
+            train(network(), data, device=device)
     if not torch.cuda.is_available():
         with pytest.raises(DeviceError, match="cuda"):
             train(network(), data, device="cuda")
+
+
+def test_a_model_without_free_numbers_is_refused(world):
+    items, truth, design = world
+    model = network()
+    for p in model.parameters():
+        p.requires_grad_(False)
+    with pytest.raises(ArgumentError, match="nothing is free"):
+        train(model, an.simulate(truth, design, seed=0))
+
+
+def test_a_batch_of_more_than_all_is_all_and_the_speed_is_recorded(world):
+    items, truth, design = world
+    data = an.simulate(truth, design, seed=0)
+    all_of_them, more = (train(network(), data, options=Adam(steps=3, lr=1e-2, batch=b)) for b in (None, 10**6))
+    assert torch.equal(all_of_them.log.losses(), more.log.losses())
+    assert more.settings["speed"]["steps_per_second"] > 0
