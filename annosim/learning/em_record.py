@@ -110,7 +110,7 @@ class Record:
         for kind in sorted({one[2] for one in mine}):
             again = sum(one[4] for one in mine if one[2] == kind)
             left = [one for one in mine if one[2] == kind and not one[4]]
-            text = f"type {kind} ran empty and was refilled {again} time(s)"
+            text = f"type {kind} of the model as given ran empty and was refilled {again} time(s)"
             out.append(text + (": it stays empty; fit fewer types" if left else ""))
         return out
 

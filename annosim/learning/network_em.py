@@ -328,6 +328,8 @@ def _solve(problem: Problem) -> Solution:
     solution.why = record.why(done.settings["options"], len(solution.population.types))
     solution.trace = record.log_likelihood[:, best].numpy() * total
     solution.notes += record.notes(best, total)
+    if not answers_repeat(problem.data):
+        solution.notes.append("nobody answers twice: single answers tell the types apart, if anything does")
     solution.extra |= {"em": record, "falls": record.falls(best), "largest_fall": record.largest_fall(best) * total}
     return solution
 
@@ -344,12 +346,23 @@ def _applies(problem: Problem) -> bool:
     return mixture_applies(problem) or em_applies(problem)
 
 
+def answers_repeat(data: PreferenceData) -> bool:
+    """Whether somebody answers more than once.
+
+    Example:
+        >>> import annosim as an
+        >>> answers_repeat(an.PreferenceData(an.Items(n=2), [[0, 1]] * 3, [0, 0, 1], annotator=[4, 4, 7]))
+        True
+    """
+    ids = data.annotator
+    return ids is not None and len(np.unique(ids)) < len(ids)
+
+
 def _automatic(problem: Problem) -> bool:
     """EM where somebody answers more than once: networks that begin alike are a saddle of the plain likelihood."""
     if problem.is_projection or not em_applies(problem):
         return False
-    ids = problem.data.annotator
-    return ids is not None and len(np.unique(ids)) < len(ids)
+    return answers_repeat(problem.data)
 
 
 # one word, plain EM: the compiled one of Luce types takes over the row of its own file, and is never automatic

@@ -230,7 +230,7 @@ def test_warm_starts_from_one_pooled_type_from_a_fit_and_from_a_population(data,
 def test_an_empty_type_is_refilled_and_reported():
     data = an.simulate(TRUTH, an.Design(ITEMS, menu_size=3, annotators=40, questions=15), seed=2)
     found = an.fit(layers([0.5, -0.2], [90.0, -90.0]), data, solver="em", steps=200, lr=3e-2, e_step_every=10)
-    assert "type 1 ran empty and was refilled" in repr(found) and "stays empty" not in repr(found)
+    assert "type 1 of the model as given ran empty and was refilled" in repr(found) and "stays empty" not in repr(found)
     assert an.compare(found, TRUTH, DESIGN).adjusted_rand > 0.9
     assert found.extra["em"].emptied[0][:3] == (10, 0, 1)
 
@@ -279,6 +279,14 @@ def test_a_killed_run_resumes_and_ends_as_if_nothing_had_happened(data, tmp_path
         assert torch.equal(resumed.settings["em"].log_likelihood, whole.settings["em"].log_likelihood)
     else:  # the line search forgets its curvature
         assert float(resumed.loss[0]) == pytest.approx(float(whole.loss[0]), abs=1e-4)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("m_step", ["adam", "line-search"])
+def test_em_on_a_gpu_agrees_with_the_cpu(data, m_step):
+    options = {"solver": "em", "steps": 60, "lr": 2e-2, "starts": 2, "m_step": m_step, "precision": "float32"}
+    here, there = (an.fit(layers(*START), data, device=device, **options) for device in ("cpu", "cuda"))
+    assert there.log_likelihood == pytest.approx(here.log_likelihood, abs=1e-6)
 
 
 def test_held_out_annotators_stop_the_run(data):
