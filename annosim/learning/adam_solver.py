@@ -14,7 +14,7 @@ from annosim.learning.adam import Adam, Training
 from annosim.learning.perturb import begin_alike
 from annosim.learning.problem import Problem, Solution, is_nll, register
 from annosim.learning.sgd import train
-from annosim.learning.structure import has_network
+from annosim.learning.structure import answers_repeat, has_network
 
 __all__ = ["best_of_starts", "solution_of", "train_problem"]
 
@@ -91,8 +91,7 @@ def _why(problem: Problem) -> str:
     count = len(problem.model.leaves())
     if count == 1:
         return "Adam: a utility is a network"
-    ids = problem.data.annotator
-    once = ids is None or len(np.unique(ids)) == len(ids)
+    once = not answers_repeat(problem.data)
     told = ": nobody answers twice, so that EM would have no blocks to tell types by" if once else ""
     return f"Adam on the likelihood of a mixture of {count} networks{told}"
 

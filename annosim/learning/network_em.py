@@ -12,7 +12,6 @@ import math
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 
 from annosim.data.preferences import PreferenceData
@@ -30,7 +29,7 @@ from annosim.learning.objectives import NLL
 from annosim.learning.problem import Problem, Solution, is_nll, register
 from annosim.learning.runs import save_bad_batch
 from annosim.learning.sgd import Run
-from annosim.learning.structure import has_network
+from annosim.learning.structure import answers_repeat, has_network
 from annosim.learning.warm_starts import beginnings, split_responsibilities
 from annosim.populations import Annotator, Mixture, Population
 from annosim.random import torch_generator
@@ -344,18 +343,6 @@ def _by_weight(population: Any) -> Population:
 
 def _applies(problem: Problem) -> bool:
     return mixture_applies(problem) or em_applies(problem)
-
-
-def answers_repeat(data: PreferenceData) -> bool:
-    """Whether somebody answers more than once.
-
-    Example:
-        >>> import annosim as an
-        >>> answers_repeat(an.PreferenceData(an.Items(n=2), [[0, 1]] * 3, [0, 0, 1], annotator=[4, 4, 7]))
-        True
-    """
-    ids = data.annotator
-    return ids is not None and len(np.unique(ids)) < len(ids)
 
 
 def _automatic(problem: Problem) -> bool:

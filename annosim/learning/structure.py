@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError
 from annosim.items import Items
 from annosim.populations import Annotator, Mixture, Population
 from annosim.rules.luce import PBDE, Luce
 from annosim.utilities import Linear, LogDensity, Tabular, Utility
 
-__all__ = ["LuceLeaf", "check_own_parameters", "has_network", "luce_leaf", "luce_mixture"]
+__all__ = ["LuceLeaf", "answers_repeat", "check_own_parameters", "has_network", "luce_leaf", "luce_mixture"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,3 +171,15 @@ def check_own_parameters(model: Population, items: Items) -> None:
                 f"types {other} and {number} share all their free parameters, so that they stay one type; give each "
                 "its own module: copy.deepcopy(module), or an.with_adapters(module, copies=K)"
             )
+
+
+def answers_repeat(data: PreferenceData) -> bool:
+    """Whether somebody answers more than once.
+
+    Example:
+        >>> import annosim as an
+        >>> answers_repeat(an.PreferenceData(an.Items(n=2), [[0, 1]] * 3, [0, 0, 1], annotator=[4, 4, 7]))
+        True
+    """
+    ids = data.annotator
+    return ids is not None and len(np.unique(ids)) < len(ids)
