@@ -207,6 +207,10 @@ def judge_table(model: Any, data: Any, prior: Any, is_projection: bool) -> list[
         return []
     if is_projection:
         return []
+    if model.rule.absolute and data.feedback.kind == "rating":
+        from annosim.learning.ratings import judge_ratings
+
+        return judge_ratings(model, data, prior)
     found = connectivity(*_swap(answers_graph(data), data.items))
     if found.exists:
         return []

@@ -5,6 +5,8 @@ What could ever be known is each component's index, centred within each prompt, 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -39,7 +41,13 @@ def knowable(population: Population, items: Items, rule_numbers: list[str] | Non
     """
     parts = []
     for component in population.components(items):
-        parts += [centred(component.index.double(), items).reshape(-1), component.weight.double().reshape(-1)]
+        index, cuts = component.index.double(), cuts_of(component.rule)
+        if cuts is None:
+            parts.append(centred(index, items).reshape(-1))
+        else:  # ratings: where the index stands beside the cuts
+            mean = index.mean(-1, keepdim=True)
+            parts += [(index - mean).reshape(-1), (cuts.double() - mean).reshape(-1)]
+        parts.append(component.weight.double().reshape(-1))
     names = _rule_numbers(population) if rule_numbers is None else rule_numbers
     values = dict(population.named_parameters())
     numbers = {name: values[name].double() for name in names}
@@ -50,9 +58,36 @@ def knowable(population: Population, items: Items, rule_numbers: list[str] | Non
 
 
 def _rule_numbers(population: Population) -> list[str]:
-    """Names of free numbers that belong to rules (asked before parameters are replaced by tangents)."""
+    """Names of free numbers that belong to rules (asked before parameters are replaced by tangents), cuts apart."""
     free = [name for name, p in population.named_parameters() if p.requires_grad]
-    return [name for name in free if "rule" in name.split(".") and not name.endswith("temperature")]
+    apart = {name for prefix, one in _annotators(population) for name in (cut_name(one, prefix),) if name}
+    return [
+        name for name in free if "rule" in name.split(".") and not name.endswith("temperature") and name not in apart
+    ]
+
+
+def cuts_of(rule: Any) -> torch.Tensor | None:
+    """The cuts ``(G - 1,)`` on the scale of the index that an absolute rule compares it with, or ``None``.
+
+    Example:
+        >>> import annosim as an
+        >>> cuts_of(an.Lapse(an.OrderedLogit([0.0, 1.0]))).tolist(), cuts_of(an.Luce())
+        ([0.0, 1.0], None)
+    """
+    while rule.absolute and not hasattr(rule, "cuts"):
+        rule = rule.rule
+    return rule.cuts if rule.absolute else None
+
+
+def cut_name(one: Annotator, prefix: str = "") -> str | None:
+    """Name of the free number that holds an annotator's cuts, or ``None``."""
+    name, rule = prefix + "rule.", one.rule
+    while rule.absolute and not hasattr(rule, "cuts"):
+        name, rule = name + "rule.", rule.rule  # type: ignore[assignment]
+    if not rule.absolute:
+        return None
+    own = {n: p for n, p in rule.named_parameters(recurse=False) if n in ("cuts", "threshold") and p.requires_grad}
+    return name + next(iter(own)) if own else None
 
 
 def knowable_jacobian(population: Population, items: Items) -> torch.Tensor:
@@ -74,7 +109,7 @@ def knowable_rank(population: Population, items: Items) -> int:
 def _closed_rank(population: Population, items: Items) -> int | None:
     """One free table without anything else: items minus prompts (spares the Jacobian of many items)."""
     if type(population) is Annotator and not population.rule.num_free() and _table_of(population) is not None:
-        return items.n - items.num_prompts
+        return items.n if population.rule.absolute else items.n - items.num_prompts
     return None
 
 
@@ -88,14 +123,23 @@ def canonical(population: Population, items: Items, vector: torch.Tensor | None 
     """The free parameters in the reported gauge, as one vector, differentiable in ``vector`` (default: as it is).
 
     Tables are centred in each prompt (under a PBDE along the null direction 1/f), weights sum to one, and a table
-    inside a normalised density becomes the log density itself.
+    inside a normalised density becomes the log density itself. Of ratings the cuts fix the location: tables stay as they
+    are, and where the cuts are free they move with the table, which is centred over all items.
     """
     values = population.unflatten(population.vector() if vector is None else vector)
     values = {name: value.double() for name, value in values.items()}
     for prefix, one in _annotators(population):
         name = prefix + ("utility.energy.values" if type(one.utility) is LogDensity else "utility.values")
-        if name in values and _table_of(one) is not None:
+        if name not in values or _table_of(one) is None:
+            continue
+        if not one.rule.absolute or type(one.utility) is LogDensity:
             values[name] = _canonical_table(one, values[name], items)
+        elif (cuts := cut_name(one, prefix)) in values:
+            zero, mean = torch.zeros(items.n, dtype=torch.float64), values[name].mean()
+            with torch.no_grad():
+                slope = (one.rule.index(zero + 1, items) - one.rule.index(zero, items)).double()
+            if bool((slope == slope[0]).all()):
+                values[name], values[cuts] = values[name] - mean, values[cuts] - mean * slope[0]
     for name, value in values.items():
         if population.constraint_of(name) == "simplex":
             values[name] = value / value.sum()
@@ -116,12 +160,11 @@ def _canonical_table(one: Annotator, value: torch.Tensor, items: Items) -> torch
     return value - shift[code] * null
 
 
-def _annotators(population: Population, prefix: str = ""):
-    if isinstance(population, Annotator):
-        yield prefix, population
-    elif isinstance(population, Mixture):
-        for number, one in enumerate(population.types):
-            yield from _annotators(one, f"{prefix}types.{number}.")  # type: ignore[arg-type]
+def _annotators(population: Population):
+    """Prefix of the names and annotator, for every annotator in the population."""
+    for name, one in population.named_modules():
+        if isinstance(one, Annotator):
+            yield (name + "." if name else ""), one
 
 
 def conventions(population: Population, items: Items) -> tuple[str, ...]:
@@ -131,8 +174,11 @@ def conventions(population: Population, items: Items) -> tuple[str, ...]:
     where = "" if items.num_prompts == 1 else f" in each of {items.num_prompts} prompts"
     if any(type(one.utility) is LogDensity for one in tables):
         out.append(f"log densities are normalised{where}")
-    if any(type(one.utility) is not LogDensity for one in tables):
+    plain = [one for one in tables if type(one.utility) is not LogDensity]
+    if any(not one.rule.absolute for one in plain):
         out.append(f"utilities sum to zero{where}")
+    if any(one.rule.absolute and cut_name(one) for one in plain):
+        out.append("utilities under ratings with free cuts sum to zero over all items")
     centred_numbers = [n for n in population.free_parameters() if population.constraint_of(n) == "centred"]
     if centred_numbers:
         kinds = sorted({name.split(".")[-1] for name in centred_numbers})

@@ -170,7 +170,7 @@ def _lbfgs(objective, start: np.ndarray, max_iterations: int) -> tuple[np.ndarra
 def _solve(problem: Problem) -> Solution:
     if problem.is_projection:
         refuse_named(problem.model)
-    blocks = Blocks(problem.data)
+    blocks = Blocks(problem.data, named=not problem.is_projection)
     notes = judge_table(problem.model, problem.data, problem.prior, problem.is_projection)
     found = [maximise(problem, start, blocks) for start in starting_points(problem)]
     best = max(found, key=lambda one: -one["objective"])

@@ -13,7 +13,9 @@ from annosim.errors import DataError, TiesError
 from annosim.populations import Population, gather
 from annosim.rules.base import Answer, View
 
-__all__ = ["Blocks", "block_log_likelihood", "check_answers", "log_likelihood", "row_log_prob"]
+__all__ = [
+    "Blocks", "block_log_likelihood", "check_answers", "joint_log_prob", "log_likelihood", "row_log_prob"
+]  # fmt: skip
 
 
 class Blocks:
@@ -22,6 +24,7 @@ class Blocks:
     Args:
         data: preference data without replicates.
         device: where to compute.
+        named: the annotators are people (those of a law are not).
 
     Attributes:
         weight: ``(B,)`` weight of each annotator with an answer.
@@ -35,11 +38,12 @@ class Blocks:
         [5, 7]
     """
 
-    def __init__(self, data: PreferenceData, device: str | torch.device = "cpu"):
-        self.data = data
+    def __init__(self, data: PreferenceData, device: str | torch.device = "cpu", named: bool = True):
+        self.data, self.named = data, named
         self.view: View = data.view(device)
         self.answer: Answer = data.answers(device)
         ids, block = np.unique(np.asarray(data.annotator_ids), return_inverse=True)
+        self.people = ids
         self.annotator = torch.as_tensor(ids.astype(np.int64), device=device)
         self.block = torch.as_tensor(block.astype(np.int64), device=device)
         self.weight = torch.as_tensor(np.asarray(data.annotator_weight)[ids], dtype=torch.float64, device=device)
@@ -116,8 +120,21 @@ def _without_marks(answer: Answer, view: View) -> Answer:
 
 def block_log_likelihood(population: Population, blocks: Blocks) -> torch.Tensor:
     """``log P(block)`` of every annotator, ``(B,)`` float64, differentiable in the population's parameters."""
+    return torch.logsumexp(joint_log_prob(population, blocks), 0)
+
+
+def joint_log_prob(population: Population, blocks: Blocks) -> torch.Tensor:
+    """Log-probability of each component together with each block, ``(C, B)``.
+
+    Where the shares depend on who one is (:class:`annosim.Gated`), each annotator has their own.
+    """
     rows, log_weight = row_log_prob(population, blocks)
-    return torch.logsumexp(log_weight[:, None] + block_sums(rows, blocks), 0)
+    own = population.annotator_weights(blocks.people) if blocks.named else None
+    if own is None:
+        return log_weight[:, None] + block_sums(rows, blocks)
+    inside = [part.weight / part.weight.sum() for part in population.components(blocks.data.items)]
+    leaf = torch.cat([torch.full((len(w),), number) for number, w in enumerate(inside)])
+    return torch.cat(inside).log()[:, None] + own.log().T[leaf] + block_sums(rows, blocks)
 
 
 def block_sums(rows: torch.Tensor, blocks: Blocks) -> torch.Tensor:

@@ -18,6 +18,7 @@ from annosim.learning.result import Fit
 from annosim.populations import Population
 from annosim.random import child_seed, uniform53
 from annosim.results import Result, versions
+from annosim.rules.reliability import Reliability
 
 __all__ = ["TypesChoice", "choose_types"]
 
@@ -192,7 +193,7 @@ def _fit(model_of_k: Any, k: int, data: PreferenceData, where: str, notes: list[
     try:
         with warnings.catch_warnings():  # said in the notes, with the number of types
             warnings.filterwarnings("ignore", "fit did not converge")
-            found: Fit = fit(model_of_k(k), data, **arguments)
+            found: Fit = fit(_nameless(model_of_k(k)), data, **arguments)
     except NotIdentifiedError as error:
         notes.append(f"{k} types{where}: {error}")
         return None
@@ -201,6 +202,20 @@ def _fit(model_of_k: Any, k: int, data: PreferenceData, where: str, notes: list[
     if not found.converged:
         notes.append(f"{k} types{where}: did not converge (stopped by {found.stopped_by})")
     return found
+
+
+def _nameless(model: Any) -> Any:
+    """Refuse models of named annotators: those held out have no numbers of their own."""
+    if isinstance(model, Population):
+        personal = model.annotator_weights(np.arange(1)) is not None
+        for leaf in model.leaves():
+            personal |= isinstance(leaf.rule, Reliability) and leaf.rule.skill.numel() > 1
+        if personal:
+            raise ArgumentError(
+                "choose_types: a model with numbers for each annotator (an.Gated, an.Reliability) says nothing of people "
+                "held out; compare fits by .bic"
+            )
+    return model
 
 
 def _each(population: Population, data: PreferenceData) -> np.ndarray:

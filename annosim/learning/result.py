@@ -178,12 +178,11 @@ class Fit(Result):
     @cached_property
     def responsibilities(self) -> torch.Tensor:
         """Posterior probability of each leaf for each annotator with an answer, ``(annotators, types)``."""
-        from annosim.learning.likelihood import Blocks, block_sums, row_log_prob
+        from annosim.learning.likelihood import Blocks, joint_log_prob
 
-        blocks = Blocks(self.problem.data)
+        blocks = Blocks(self.problem.data, named=not self.is_projection)
         with torch.no_grad():
-            rows, log_weight = row_log_prob(self.population, blocks)
-            joint = log_weight[:, None] + block_sums(rows, blocks)
+            joint = joint_log_prob(self.population, blocks)
             leaf = torch.cat(
                 [torch.full((len(c.weight),), c.leaf) for c in self.population.components(self.problem.items)]
             )

@@ -126,7 +126,7 @@ def _autograd_information(fit: Fit) -> np.ndarray:
             f"standard errors of {size} parameters need a dense Hessian (at most {NEWTON_PARAMETERS}); use "
             "fit.bootstrap(), or a tabular or linear model"
         )
-    blocks = Blocks(fit.problem.data)
+    blocks = Blocks(fit.problem.data, named=not fit.is_projection)
 
     prior = None if fit.problem.prior is None else LogPrior(fit.problem.prior, population, fit.problem.items)
 
@@ -225,7 +225,7 @@ def _row_scores(data: Any, s: np.ndarray) -> sparse.csr_matrix:
 
 
 def _autograd_scores(fit: Fit, data: Any, kind: str) -> tuple[np.ndarray, np.ndarray]:
-    population, blocks = fit.population, Blocks(data)
+    population, blocks = fit.population, Blocks(data, named=not fit.is_projection)
     by_row = kind == "sandwich" and len(population.leaves()) == 1 and not population.leaves()[0].rule.memory
 
     def units(v: torch.Tensor) -> torch.Tensor:
