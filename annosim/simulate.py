@@ -12,8 +12,8 @@ import torch
 
 from annosim.data.preferences import PreferenceData
 from annosim.designs import Design
-from annosim.errors import ArgumentError
-from annosim.kernels import reference
+from annosim.errors import ArgumentError, TooLargeError
+from annosim.kernels import memory, reference
 from annosim.kernels.dispatch import choose
 from annosim.kernels.rows import Source
 from annosim.law import check_question
@@ -73,6 +73,7 @@ def simulate(
         AnswerKindError: a rule does not define the design's feedback.
         ArgumentError: a number is out of range, or the path does not exist here.
         DeviceError: the device is not there, or has no path for this population or design.
+        TooLargeError: more rows than the machine's memory holds (stream them with ``out``).
 
     Example:
         >>> import annosim as an
@@ -144,8 +145,9 @@ def to_cpu(data: PreferenceData) -> PreferenceData:
 
 def _in_memory(population, design, seed, replicates, replicate, path, threads) -> PreferenceData:
     source = Source(population, design, seed, path, threads)
-    numbers = [replicate] if replicates is None else list(range(replicates))
+    numbers = [replicate] if replicates is None else range(replicates)
     rows, people = design.num_rows, design.annotators
+    _check_memory(source, rows * len(numbers))
     menu, answer, tied = source.empty(rows, (len(numbers),))
     types = [source.types(0, people, r) for r in numbers]
     for at, number in enumerate(numbers):
@@ -166,6 +168,20 @@ def _in_memory(population, design, seed, replicates, replicate, path, threads) -
             "seed": seed, "replicates": replicates, "replicate": replicate, **source.path.settings, **versions()
         },
     )  # fmt: skip
+
+
+def _check_memory(source: Source, rows: int) -> None:
+    """Refuse what cannot be held before half of it is drawn."""
+    k, several = source.design.menu_size, source.design.num_questions > 1
+    need = rows * (4 * k + source.width + (k - 1) * source.ties + 8 * several)
+    there = memory.installed()
+    if there is not None and need > there:
+        raise TooLargeError(
+            f"simulate: {rows:.3g} rows take {need / 1e9:.3g} GB and this machine has {there / 1e9:.3g} GB; stream "
+            "them with out=DIR, or draw counts=True"
+        )
+    if several and source.design.annotators >= 2**31:
+        raise ArgumentError("simulate: at most 2**31 - 1 annotators of several questions (annotators are int32)")
 
 
 def _check(population: Population, design: Design, replicates: int | None, replicate: int) -> None:

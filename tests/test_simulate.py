@@ -420,6 +420,11 @@ class TestArguments:
         with pytest.raises(ArgumentError):
             simulate(people(), DESIGNS["pairs"], **bad)
 
+    @pytest.mark.parametrize(("annotators", "replicates"), [(10**14, None), (10**6, 10**8)])
+    def test_more_than_the_machine_holds_is_refused_in_one_line(self, annotators, replicates):
+        with pytest.raises(TooLargeError, match=r"GB and this machine has .* out=DIR"):
+            simulate(people(), an.Design(ITEMS, annotators=annotators), replicates=replicates)
+
     def test_small_types_and_trusted_data(self):
         data = simulate(people(), DESIGNS["blocks"], seed=0)
         assert (data.menu.dtype, data.answer.dtype, data.truth["type"].dtype) == (np.int32, np.int8, np.int8)

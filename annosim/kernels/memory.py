@@ -13,16 +13,26 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["KEEP", "empty", "release"]
+__all__ = ["KEEP", "empty", "installed", "release"]
+
+
+def installed() -> int | None:
+    """Bytes of the machine's memory; ``None`` where the system does not say.
+
+    Example:
+        >>> installed() is None or installed() > 1 << 20
+        True
+    """
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return None
 
 
 def _keep() -> int:
     """A sixteenth of the machine's memory, at most 1 GB; 256 MB where the system does not say how much it has."""
-    try:
-        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return 1 << 28
-    return min(1 << 30, total // 16)
+    total = installed()
+    return 1 << 28 if total is None else min(1 << 30, total // 16)
 
 
 #: Bytes that are kept at most, all stored pieces together.
