@@ -88,7 +88,7 @@ def partial_orders():
 
 def uniform_mnl():
     half = an.fixed([0.5, 0.5])
-    pairs, both = (an.identify(tables(3, 2, half), slates(3, sizes), starts=6) for sizes in ((2,), (2, 3)))
+    pairs, both = (an.identify(tables(3, 2, half), slates(3, sizes), starts=3) for sizes in ((2,), (2, 3)))
     assert theorems.uniform_two_mnl({2}).kind == "collides" and pairs.twin is not None
     assert theorems.uniform_two_mnl({2, 3}).kind == "identified" and (both.rank, both.twin) == (4, None)
 
@@ -102,8 +102,10 @@ def bradley_terry():
 def grouped():
     for kinds in (2, 3):
         people = an.Mixture([an.Annotator(an.Tabular([0.0, g]), an.Luce()) for g in (-1.3, 0.4, 2.2)[:kinds]])
-        full = [an.identify(people, an.Design(an.Items(n=2), questions=q), starts=0) for q in range(1, 2 * kinds)]
-        assert [r.rank == r.num_parameters for r in full] == [False] * (2 * kinds - 2) + [True]
+        full = [
+            an.identify(people, an.Design(an.Items(n=2), questions=q), starts=0) for q in (2 * kinds - 2, 2 * kinds - 1)
+        ]
+        assert [r.rank == r.num_parameters for r in full] == [False, True]
     assert theorems.grouped_samples(3, 5).kind == "identified" and theorems.grouped_samples(3, 4).kind == "unknown"
 
 
@@ -119,11 +121,11 @@ def odd_part():
 
 def from_pairs():
     """On a rich design (many pairs), the antipodal have twins and the others none."""
-    rich = an.Design(an.Items.normal(20, 2, seed=1))
+    rich = an.Design(an.Items.normal(12, 2, seed=1))
     for second, kind, twin in (([-1.0, -0.3], "not identified", True), ([-0.4, 0.9], "identified", False)):
         tastes = np.array([[1.0, 0.3], second])
         assert theorems.tastes_from_pairs(tastes, np.array([0.6, 0.4])).kind == kind
-        assert (an.identify(linear(*tastes, weights=[0.6, 0.4]), rich, starts=4).twin is not None) == twin
+        assert (an.identify(linear(*tastes, weights=[0.6, 0.4]), rich, starts=2).twin is not None) == twin
 
 
 def slate():
