@@ -6,7 +6,7 @@ import pandas as pd
 
 from annosim.study import Cell, Preset, Study, t_interval
 
-from . import em, real, regret, theorems, twins
+from . import bounds, em, real, regret, theorems, twins
 from .claims import table_statements, theorem_statements, twin_statements
 from .claims_em import WORDS, at, em_statements, real_statements, regret_statements, share
 from .figures import FIGURES
@@ -14,8 +14,8 @@ from .figures import FIGURES
 #: (kinds, items, answers, uniform weights, how many times as many populations)
 MIXTURES = (
     (2, 4, "rankings", False, 1), (2, 4, "choices over up to four", False, 1), (2, 4, "ranked top three", False, 1),
-    (2, 4, "slates of two and three", True, 1), (2, 4, "pairs", True, 3), (2, 5, "pairs", False, 1),
-    (2, 4, "best of three", False, 1),
+    (2, 4, "ranked top two and pairs", False, 1), (2, 4, "slates of two and three", True, 1), (2, 4, "pairs", True, 3),
+    (2, 5, "pairs", False, 1), (2, 4, "best of three", False, 1),
 )  # fmt: skip
 
 
@@ -79,8 +79,8 @@ def real_cells(sources, bootstrap, most_types, folds):
 
 def theorem_cells(populations, starts):
     """The known theorems."""
-    for k, n in ((2, 3), (3, 5)):
-        yield Cell(theorems.collision, {"kinds": k, "n": n})
+    for k, n, answers in theorems.COLLISIONS:
+        yield Cell(theorems.collision, {"kinds": k, "n": n, "answers": answers})
     for k, n, answers, uniform, times in MIXTURES:
         yield Cell(theorems.mixtures, {"kinds": k, "n": n, "answers": answers, "uniform": uniform,
                                        "populations": populations * times, "starts": starts})  # fmt: skip
@@ -93,6 +93,10 @@ def theorem_cells(populations, starts):
         yield Cell(theorems.calibration, {"rewards": k, "annotators": 20_000})
     for b in (1.0, 2.0, 5.0):
         yield Cell(theorems.distortion, {"b": b})
+        yield Cell(bounds.lotteries, {"b": b, "worlds": 25 * populations})
+    yield Cell(bounds.clones, {"worlds": 10 * populations, "copies": 6})
+    for n in (2, 4, 16):
+        yield Cell(bounds.best_of, {"n": n, "worlds": 10 * populations})
 
 
 def claims(worlds, em_grid, sources):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from annosim.study import Statement, at_least, at_most, equal, every, true
 
 from .claims_em import HERE, PAPER
+from .theorems import COLLISIONS
 from .twins import CASES
 
 ZERO = 1e-15
@@ -105,20 +106,31 @@ def _width(found, n, answers):
 
 def theorem_statements():
     """The known theorems."""
-    yield Statement(
-        "zhao.2016", "k-mixtures of Plackett-Luce collide for m <= 2k - 1: explicit pairs for (k, m) = (2, 3), (3, 5)",
-        "Zhao, Piech, Xia 1603.07323",
-        lambda f: every([at_most(f.exact("collision", "law_distance", kinds=k, n=m), ZERO) for k, m in ((2, 3), (3, 5))]
-                        + [at_least(f.exact("collision", "apart", kinds=k, n=m), 0.1) for k, m in ((2, 3), (3, 5))]),
-    )  # fmt: skip
+    for name, source, words, which in (
+        ("zhao.2016", "Zhao, Piech, Xia 1603.07323", "k-mixtures of Plackett-Luce collide for m <= 2k - 1: explicit "
+         "pairs for (k, m) = (2, 3), (3, 5)", COLLISIONS[:2]),
+        ("zhao.2019", "Zhao, Xia 1910.11721", "Favourites of all and pairs do not identify 2-mixtures "
+         "(l1 + l2 <= 2k - 1): an explicit pair", COLLISIONS[2:]),
+    ):  # fmt: skip
+        yield Statement(
+            name, words, source,
+            lambda f, which=which: every([j for k, m, a in which for j in (
+                at_most(f.exact("collision", "law_distance", kinds=k, n=m, answers=a), ZERO),
+                at_least(f.exact("collision", "apart", kinds=k, n=m, answers=a), 0.1))]),
+        )  # fmt: skip
     yield Statement(
         "zhao.2016.two", "2-mixtures over 4 items: full rank and no twin among random mixtures", "Zhao, Piech, Xia "
         "1603.07323",
         lambda f: _clean(f, kinds=2, n=4, answers="rankings"),
     )  # fmt: skip
-    for answers, words in (("choices over up to four", "choices over up to 4"), ("ranked top three", "ranked top-3")):
+    for answers, words in (
+        ("choices over up to four", "choices over up to 4"),
+        ("ranked top three", "ranked top-3"),
+        ("ranked top two and pairs", "ranked top-2 plus pairs"),
+    ):
         yield Statement(
-            f"zhao.2019.{answers.split()[0]}", f"2-mixtures from {words}: full rank and no twin among random mixtures",
+            f"zhao.2019.{answers.replace(' ', '-')}",
+            f"2-mixtures from {words}: full rank and no twin among random mixtures",
             "Zhao, Xia 1910.11721", lambda f, a=answers: _clean(f, kinds=2, n=4, answers=a),
         )  # fmt: skip
     yield Statement(
@@ -159,6 +171,20 @@ def theorem_statements():
         "Goelz, Haghtalab, Yang 2505.23749",
         lambda f: every([equal(f.exact("distortion", "bound", b=b), v, 5e-5)
                          for b, v in ((1.0, 1.0820), (2.0, 1.3130), (5.0, 2.5339))]),
+    )  # fmt: skip
+    yield Statement(
+        "lotteries", "Maximal lotteries under Bradley-Terry noise: no world has a larger distortion than the bound",
+        "Goelz, Haghtalab, Yang 2505.23749",
+        lambda f: every([at_most(r["worst"] / r["bound"], 1) for r in f.rows("lotteries")]),
+    )  # fmt: skip
+    yield Statement(
+        "clones", "Near copies of one response change the order of others under the regularised maximum-likelihood "
+        "reward, never with Voronoi weights", "Procaccia, Schiffer, Zhang 2501.09254",
+        lambda f: every([at_least(f.exact("clones", "plain"), 1e-9), equal(f.exact("clones", "voronoi"), 0, 0)]),
+    )  # fmt: skip
+    yield Statement(
+        "best-of-n", "KL(best of n || base) is at most log n - (n - 1)/n", "Beirami et al. 2401.01879",
+        lambda f: every([at_most(r["worst"] - r["bound"], 1e-12) for r in f.rows("best_of")]),
     )  # fmt: skip
 
 

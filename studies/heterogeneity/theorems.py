@@ -15,12 +15,12 @@ def _tables(draw, n, k, weights=None):
     return an.Mixture([an.Annotator(an.Tabular(draw.normal(size=n)), an.Luce()) for _ in range(k)], weights=weights)
 
 
-def _slates(n, sizes):
+def _slates(n, sizes, **more):
     from itertools import combinations
 
     most = max(sizes)
     menus = [list(c) + [-1] * (most - s) for s in sizes for c in combinations(range(n), s)]
-    return an.Design(an.Items(n=n), menus=menus)
+    return an.Design(an.Items(n=n), menus=menus, **more)
 
 
 DESIGNS = {
@@ -29,7 +29,8 @@ DESIGNS = {
     "slates of two and three": lambda n: _slates(n, (2, 3)),
     "choices over up to four": lambda n: _slates(n, (2, 3, 4)),
     "ranked top three": lambda n: an.Design(an.Items(n=n), menu_size=n, feedback="top", depth=3),
-    "ranked top two": lambda n: an.Design(an.Items(n=n), menu_size=n, feedback="top", depth=2),
+    "ranked top two and pairs": lambda n: _slates(n, (2, n), feedback="top", depth=2),
+    "favourite and pairs": lambda n: _slates(n, (2, n)),
     "best of three": lambda n: an.Design(an.Items(n=n), menu_size=3),
 }
 
@@ -48,16 +49,21 @@ def mixtures(kinds, n, answers, uniform, populations, starts, seed):
     return {"full_rank": full / populations, "twins": twins / populations, "largest_distance": distance}
 
 
-def collision(kinds, n):
-    """Two different mixtures of k Plackett-Luce types with the same law of rankings, for m <= 2k - 1.
+#: kinds, items, answers of explicit twins
+COLLISIONS = ((2, 3, "rankings"), (3, 5, "rankings"), (2, 4, "favourite and pairs"))
+
+
+def collision(kinds, n, answers):
+    """Two different mixtures of k Plackett-Luce types with the same law of answers: of rankings of m <= 2k - 1 items
+    (Zhao, Piech, Xia), of favourites of all and pairs for k = 2 (Zhao, Xia: l1 + l2 = 3 <= 2k - 1).
 
     Types in which one item has odds e and all others share the rest: the law depends only on the place of that item,
-    which
-    has m values, so 2k of them have a linear relation; with k positive and k negative coefficients it is a twin.
+    which has few values, so 2k of them have a linear relation; with k positive and k negative coefficients it is a
+    twin.
     """
     odds = np.geomspace(0.05, 20.0, 2 * kinds)
     types = [an.Annotator(an.Tabular(np.r_[np.log(e), np.zeros(n - 1)]), an.Luce()) for e in odds]
-    design = an.Design(an.Items(n=n), menus=[list(range(n))], feedback="ranking")
+    design = DESIGNS[answers](n)
     laws = np.stack([an.law(t, design).probabilities.detach().numpy() for t in types])
     _, s, vt = np.linalg.svd(laws.T)
     relation = vt[-1]

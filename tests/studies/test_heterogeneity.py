@@ -48,9 +48,19 @@ def test_the_slate_with_a_duplicate(rooms):
 
 
 def test_collisions_stop_at_twice_the_number_of_types(rooms):
-    assert rooms.theorems.collision(2, 3)["law_distance"] < 1e-14
-    assert rooms.theorems.collision(2, 3)["apart"] > 1
-    assert np.isnan(rooms.theorems.collision(2, 4)["law_distance"])
+    assert rooms.theorems.collision(2, 3, "rankings")["law_distance"] < 1e-14
+    assert rooms.theorems.collision(2, 3, "rankings")["apart"] > 1
+    assert np.isnan(rooms.theorems.collision(2, 4, "rankings")["law_distance"])
+
+
+def test_bounds_hold_and_are_nearly_met(rooms):
+    for b in (1.0, 5.0):
+        found = rooms.bounds.lotteries(b, 60, seed=2)
+        assert 1 < found["worst"] <= found["bound"]
+    found = rooms.bounds.clones(20, 6, seed=2)
+    assert found["plain"] > 0 and found["voronoi"] == 0
+    found = rooms.bounds.best_of(4, 20, seed=2)
+    assert 0.7 * found["bound"] < found["worst"] <= found["bound"]
 
 
 def test_probit_and_distortion(rooms):
