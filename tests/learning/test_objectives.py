@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 import annosim as an
 from annosim.errors import ArgumentError
 from annosim.feedback import Feedback
+from annosim.learning.adam import Adam
 from annosim.learning.objectives import chosen_logit, columns_of, pair_logit
+from annosim.learning.sgd import train
 from annosim.rules.base import Answer, View
 
 OBJECTIVES = [
@@ -155,3 +157,67 @@ def test_training_with_fresh_draws_reaches_the_projection():
     found = an.fit(model, data, regulariser=an.ForwardKL(pi0, 1.0, draws=2048), **options)
     p, q = (one.population.utility(items).detach().exp() * items.weights for one in (best, found))
     assert float((p - q).abs().sum()) / 2 < 0.02
+
+
+# ---- rankings and menus of several: Plackett-Luce DPO, best of k, length-normalised ----------------------------------
+
+
+GRID = an.Items.grid(-2.0, 2.0, 5)
+REFERENCE = an.truncated_normal(0.0, 1.5)
+LENGTHS = [1.0, 2.0, 4.0, 3.0, 2.0]
+RULES = {"dpo": an.PBDE.dpo(0.5, REFERENCE), "per token": an.PBDE.length_normalised(2.0, LENGTHS)}
+KINDS = {
+    "rankings": Feedback("ranking"),
+    "best of four": Feedback("choice"),
+    "top two": Feedback("top", depth=2),
+    "best and worst": Feedback("best-worst"),
+}
+MENUS = [[0, 1, 2, 3], [4, 3, 2, 1], [0, 2, 4, 1]]
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_likelihood_of_whole_answers_has_the_gradient_of_central_differences(rule, kind):
+    truth = an.Annotator(an.truncated_normal(0.5, 1.0), an.PBDE.dpo(0.5, REFERENCE))
+    data = an.simulate(truth, an.Design(GRID, menus=MENUS, feedback=KINDS[kind], annotators=12), seed=0)
+    view, answer, menu = data.view(), data.answers(), torch.as_tensor(np.array(data.menu)).long()
+    u = torch.as_tensor(np.random.default_rng(1).normal(size=5), dtype=torch.float64)
+
+    def loss(u):
+        density = u - torch.logsumexp(u + GRID.log_weights, -1)
+        scores = RULES[rule].index(density, GRID)[menu]
+        return an.NLL().row_losses(RULES[rule], scores, answer, view, {}).sum()
+
+    eye = torch.eye(5, dtype=torch.float64)
+    differences = torch.stack([(loss(u + 1e-6 * e) - loss(u - 1e-6 * e)) / 2e-6 for e in eye])
+    assert torch.allclose(torch.func.grad(loss)(u), differences, atol=1e-7, rtol=1e-6)
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("kind", ["rankings", "best of four"])
+def test_training_on_the_law_of_rankings_and_best_of_k_ends_at_the_projection(rule, kind):
+    """The assumed rule is not the one that answers, so that the optimum is not the truth's density."""
+    truth = an.Annotator(an.truncated_normal(0.5, 1.0), an.Luce())
+    design = an.Design(GRID, menus=MENUS, feedback=KINDS[kind])
+    model = an.Annotator(an.LogDensity(an.Tabular(5)), RULES[rule])
+    exact = an.project(model, truth, design)
+    done = train(model, an.law(truth, design).as_data(marginal=True), options=Adam(steps=500, lr=8e-2))
+    p, q = (an.LogDensity.log_prob(one.utility, GRID).exp() for one in (done.populations[0], exact.population))
+    assert float(0.5 * ((p - q).abs() * GRID.weights).sum().detach()) < 1e-4
+    assert float(done.loss[0]) == pytest.approx(exact.objective, abs=1e-6)
+
+
+@pytest.mark.parametrize("objective", [o for o in OBJECTIVES if not isinstance(o, an.SLiC)], ids=repr)
+def test_training_on_the_law_of_pairs_ends_at_the_projection(objective):
+    """SLiC, whose optimum is a corner, is held to its projection with the forward KL in test_sgd."""
+    u = torch.tensor([0.9, 0.1, -0.4, -0.6], dtype=torch.float64)
+    truth, items = an.Annotator(an.Tabular(u), an.Luce()), an.Items(n=4)
+    design, model = an.Design(items), an.Annotator(an.Tabular(4), an.Luce())
+    data = an.law(truth, design).as_data(marginal=True)
+    menu = np.array(data.menu)
+    data = data.with_(columns={"q": torch.sigmoid(u[menu[:, 0]] - u[menu[:, 1]]).numpy()})
+    exact = an.project(model, truth, design, objective=objective)
+    done = train(model, data, objective, options=Adam(steps=500, lr=0.1))
+    ours, best = (one.index(items).detach() for one in (done.populations[0], exact.population))
+    assert torch.allclose(ours - ours.mean(), best - best.mean(), atol=2e-4)
+    assert float(done.loss[0]) == pytest.approx(exact.objective, abs=1e-7)
