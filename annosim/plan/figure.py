@@ -39,7 +39,8 @@ def draw_plan(rows: Any, target: str, precision: float, cost: Cost) -> Figure:
     axes.annotate(f"asked for: ±{precision:g}", (0.01, precision), xycoords=("axes fraction", "data"),
                   xytext=(0, -4), textcoords="offset points", va="top", fontsize=11, color="0.25")  # fmt: skip
     plotting.label(axes, _price(cost), f"half-width of a 95 % interval\n({target})")
-    return plotting.legend(axes, outside=True).figure
+    plotting.legend(axes, outside=True)
+    return fig
 
 
 def _curve(axes: Axes, row: Any, number: int, cost: Cost) -> None:
