@@ -77,12 +77,12 @@ STUDY = Study(
             {
                 "networks": ["E1", "E2", "E6"], "slic_networks": [(1.0, 0.0), (1.0, 1.0)], "exact_points": 401,
                 "network_points": 201, "steps": 1024,
-                "rate": 4e-3, "replicates": 3, "seeds": 12, "starts": 8, "iterations": 200,
+                "rate": 4e-3, "replicates": 3, "seeds": 12, "starts": 4, "iterations": 200,
                 "slic_points": 101, **_SAME,
             },
         ),
         "paper": Preset(
-            60,
+            40,
             {
                 "networks": ["E1", "E2", "E3", "E4", "E6"],
                 "slic_networks": [(d, w) for d in slic.MARGINS for w in slic.WEIGHTS],

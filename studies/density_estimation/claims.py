@@ -328,11 +328,12 @@ def finding(found, judged):
     good, wide = _rate(found, "recovered"), _rate(found, "wide_recovered")
     against = ", ".join(c.id for c in judged if c.verdict == "contradicted") or "none"
     share, narrow = (found.values("two_models_network", c) for c in ("weight_left", "tv_left"))
+    exact = found.get("two_models_exact", "tv_left")
     return (
         f"{sum(c.verdict == 'supported' for c in judged)} of {len(judged)} claims are supported "
-        f"(contradicted: {against}). From infinite anonymous answers two annotators are found within a total variation of "
-        f"{found.get('two_models_exact', 'tv_left'):.0e}. From 2^15, two networks are within 0.05 of everything for "
-        f"{good.value:.0%} of {good.n} seeds (95 % interval {good.low:.0%} to {good.high:.0%}) and of the wide component "
-        f"for {wide.value:.0%}; shares {share.min():.3f} to {share.max():.3f}, narrow component off by "
-        f"{narrow.mean():.2f} on average."
+        f"(contradicted: {against}). "
+        f"From infinite anonymous answers two annotators are found within a total variation of {exact:.0e}. From 2^15, "
+        f"two networks are within 0.05 of everything for {good.value:.0%} of {good.n} seeds (95 % interval "
+        f"{good.low:.0%} to {good.high:.0%}) and of the wide component for {wide.value:.0%}; shares {share.min():.3f} "
+        f"to {share.max():.3f}, narrow component off by {narrow.mean():.2f} on average."
     )
