@@ -38,6 +38,15 @@ def run(
     winner: str = typer.Option(None, help="Column with the answer: left, right, tie (pairs)."),
     prompt: str = typer.Option(None, help="Column with the context of the question."),
     weight: str = typer.Option(None, help="Column with the annotators' weights."),
+    words: str = typer.Option(
+        None, help="What the words of the winner's column mean: A=left,B=right,draw=tie,none=skip (pairs)."
+    ),
+    feedback: str = typer.Option(
+        None, help="Kind of answer: choice, ranking, 'top 2', best-worst, 'rating 5' (wide; others say it themselves)."
+    ),
+    settings: list[str] = typer.Option(  # noqa: B008
+        None, "--set", help="Any other option of the format's reader, NAME=VALUE (features=price,time; expand=true)."
+    ),
     model: Path = typer.Option(None, help="A scenario (.toml) whose table model (else population) is fitted."),
     ties: str = typer.Option("half", help="Ties under the default model: half, davidson, rao-kupper, drop."),
     types: int = typer.Option(1, min=1, help="Number of latent classes of annotators."),
@@ -53,14 +62,16 @@ def run(
     """Read, fit, print."""
     import annosim as an
 
-    columns: dict[str, str | None] = {
+    columns: dict[str, Any] = {
         "annotator": annotator,
         "left": left,
         "right": right,
         "winner": winner,
         "prompt": prompt,
         "weight": weight,
+        "feedback": feedback,
     }
+    columns |= _settings(words, settings or [])
     answers, family = _inputs(data, model, format, columns)
     typer.echo(repr(answers))
     answers, rule = _ties(answers, ties, family)
@@ -80,7 +91,29 @@ def run(
         raise typer.Exit(NOT_CONVERGED)
 
 
-def _inputs(path: Path, model: Path | None, format: str | None, columns: dict[str, str | None]):
+def _settings(words: str | None, given: list[str]) -> dict[str, Any]:
+    """Options of a reader from the command line: a mapping of words, and ``NAME=VALUE`` (lists with commas)."""
+    from annosim.errors import ArgumentError
+
+    out: dict[str, Any] = {}
+    if words is not None:
+        parts = [part.partition("=") for part in words.split(",")]
+        if not all(word.strip() and meaning.strip() for word, _, meaning in parts):
+            raise ArgumentError(f"--words {words!r}: write WORD=MEANING with commas between, such as A=left,B=right")
+        out["words"] = {word.strip(): meaning.strip() for word, _, meaning in parts}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not (name.strip() and equals):
+            raise ArgumentError(f"--set {text!r}: write NAME=VALUE, such as expand=true or features=price,time")
+        plain = {"true": True, "false": False}.get(value.lower(), value)
+        several = (
+            [part.strip() for part in value.split(",")] if "," in value[:-1] or name.strip() == "features" else None
+        )
+        out[name.strip().replace("-", "_")] = plain if several is None else several
+    return out
+
+
+def _inputs(path: Path, model: Path | None, format: str | None, columns: dict[str, Any]):
     """The answers, and the model when a scenario gives one."""
     from annosim.data.formats import read
     from annosim.errors import ArgumentError
@@ -157,6 +190,10 @@ def _default_model(answers: PreferenceData, rule: Any, types: int) -> Population
 
     import annosim as an
 
+    if answers.feedback.kind == "rating":
+        grades = answers.feedback.grades or 2
+        rule = an.OrderedLogit(an.free([float(g) for g in range(grades - 1)]))
+        typer.echo(f"ratings: ordered logit with {grades - 1} free cuts")
     one = an.Annotator(an.Tabular(answers.items.n), rule)
     return one if types == 1 else an.Mixture([copy.deepcopy(one) for _ in range(types)])
 

@@ -123,8 +123,8 @@ def canonical(population: Population, items: Items, vector: torch.Tensor | None 
     """The free parameters in the reported gauge, as one vector, differentiable in ``vector`` (default: as it is).
 
     Tables are centred in each prompt (under a PBDE along the null direction 1/f), weights sum to one, and a table
-    inside a normalised density becomes the log density itself. Of ratings the cuts fix the location: tables stay as they
-    are, and where the cuts are free they move with the table, which is centred over all items.
+    inside a normalised density becomes the log density itself. Of ratings the cuts fix the location: tables stay as
+    they are, and where the cuts are free they move with the table, which is centred over all items.
     """
     values = population.unflatten(population.vector() if vector is None else vector)
     values = {name: value.double() for name, value in values.items()}

@@ -212,8 +212,8 @@ def _nameless(model: Any) -> Any:
             personal |= isinstance(leaf.rule, Reliability) and leaf.rule.skill.numel() > 1
         if personal:
             raise ArgumentError(
-                "choose_types: a model with numbers for each annotator (an.Gated, an.Reliability) says nothing of people "
-                "held out; compare fits by .bic"
+                "choose_types: a model with numbers for each annotator (an.Gated, an.Reliability) says nothing of "
+                "people held out; compare fits by .bic"
             )
     return model
 

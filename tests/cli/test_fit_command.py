@@ -74,3 +74,38 @@ def test_the_main_job(capsys):
     assert main(["fit", str(path), "--format", "pairs", "--annotator", "worker", *COLUMNS[4:]]) == 0
     out = capsys.readouterr().out
     assert "8931 rows" in out and "3471 of 8931" in out and "GPT 4" in out
+
+
+def test_words_and_other_options_of_the_reader(tmp_path, capsys):
+    path = tmp_path / "votes.csv"
+    path.write_text("w,a,b,res\nx,tea,milk,A\nx,milk,tea,A\ny,tea,milk,draw\ny,tea,milk,B\n")
+    command = ["fit", str(path), "--format", "pairs", "--left", "a", "--right", "b", "--winner", "res"]
+    assert main([*command, "--words", "A=left,B=right,draw=tie"]) == 0
+    out = capsys.readouterr().out
+    assert "1 of 4 answers are tied" in out
+    assert out.index("milk  ") < out.index("tea  ")  # milk won two and a half of four
+    for extra, word in ((["--words", "A"], "WORD=MEANING"), (["--set", "expand"], "NAME=VALUE"),
+                        (["--set", "foo=1"], "no option 'foo'"), (["--feedback", "ranking"], "no option 'feedback'")):  # fmt: skip
+        assert main([*command, *extra]) == 2
+        error = capsys.readouterr().err
+        assert word in error and error.count("\n") == 1
+
+
+def test_ratings_by_their_kind_of_feedback(tmp_path, capsys):
+    path = tmp_path / "ratings.csv"
+    rows = ["item_0,answer_0"] + [f"{name},{grade}" for name in ("tea", "milk") for grade in (0, 1, 1, 2)] + ["tea,2"]
+    path.write_text("\n".join(rows) + "\n")
+    assert main(["fit", str(path), "--format", "wide", "--feedback", "rating 3"]) == 0
+    out = capsys.readouterr().out
+    assert "ordered logit with 2 free cuts" in out and "rule.cuts[1]" in out
+
+
+def test_lists_and_flags_reach_the_reader(tmp_path, capsys):
+    path = tmp_path / "long.csv"
+    rows = ["id,alt,choice,price"]
+    for i, (chosen, p) in enumerate([(0, 1.0), (1, 2.0), (0, 3.0), (1, 0.5)]):
+        rows += [f"{i},tea,{int(chosen == 0)},{p}", f"{i},milk,{int(chosen == 1)},{p}"]
+    path.write_text("\n".join(rows) + "\n")
+    given = ["--set", "situation=id", "--set", "alternative=alt", "--set", "sep=,"]
+    assert main(["fit", str(path), "--format", "long", *given, "--prior", "gaussian=1"]) == 0
+    assert "solver" in capsys.readouterr().out

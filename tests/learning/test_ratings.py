@@ -8,7 +8,7 @@ import torch
 
 import annosim as an
 from annosim.learning.gauge import canonical
-from annosim.learning.likelihood import Blocks, block_log_likelihood
+from annosim.learning.likelihood import Blocks, block_log_likelihood, log_likelihood
 
 ITEMS = an.Items(n=4, names=["a", "b", "c", "d"], prompts=[0, 0, 1, 1])
 RULES = [
@@ -30,7 +30,7 @@ def test_the_gauge_changes_no_answer_and_counts_what_can_be_known(rule):
     """Rank of the likelihood's Jacobian, and the law before and after the gauge is fixed."""
     truth = an.Annotator(an.Tabular([1.0, 2.0, 0.5, 0.0]), rule)
     grades = 2 if isinstance(rule, an.Thumbs) else 3
-    design = an.Design(ITEMS, menu_size=1, feedback="rating", grades=grades, annotators=500)
+    design = an.Design(ITEMS, menu_size=1, feedback="rating", grades=grades, annotators=150)
     data = an.simulate(truth, design, seed=0)
     fit = an.fit(truth, data)
     told = fit.population.with_parameters(canonical(fit.population, ITEMS))
@@ -45,7 +45,7 @@ def test_the_gauge_changes_no_answer_and_counts_what_can_be_known(rule):
 
 def test_fixed_cuts_are_recovered_with_their_location():
     truth = an.Annotator(an.Tabular([1.0, 2.0, 0.5, 0.0]), an.OrderedLogit([-1.0, 1.0]))
-    data = an.simulate(truth, an.Design(ITEMS, menu_size=1, feedback="rating", grades=3, annotators=4000), seed=1)
+    data = an.simulate(truth, an.Design(ITEMS, menu_size=1, feedback="rating", grades=3, annotators=1000), seed=1)
     fit = an.fit(truth.like(seed=2), data)
     table = fit.summary()
     away = (table["estimate"] - truth.utility.values.numpy(force=True)[[ITEMS.id_of(n) for n in table["item"]]]).abs()
@@ -83,19 +83,17 @@ def test_unused_grades_and_separation_under_free_cuts():
 def test_shares_that_depend_on_covariates_use_each_annotators_own():
     """Types gated by a covariate: the likelihood by hand, and the gate recovered."""
     rng = np.random.default_rng(0)
-    x = np.c_[np.ones(400), rng.normal(size=400)]
+    x = np.c_[np.ones(150), rng.normal(size=150)]
     kinds = [an.Annotator(an.Tabular([s, 0.0, -s]), an.Luce()) for s in (1.5, -1.5)]
     truth = an.Gated(kinds, covariates=x, gate=[[0.3], [1.5]])
-    data = an.simulate(truth, an.Design(an.Items(n=3), annotators=400, questions=8), seed=0)
+    data = an.simulate(truth, an.Design(an.Items(n=3), annotators=150, questions=8), seed=0)
     share = 1 / (1 + np.exp(-(x @ [0.3, 1.5])))
     rows = [block_log_likelihood(one, Blocks(data)).detach().numpy() for one in truth.types]
     by_hand = np.log(share * np.exp(rows[0]) + (1 - share) * np.exp(rows[1])).sum()
-    from annosim.learning.likelihood import log_likelihood
-
     assert abs(log_likelihood(truth, data) - by_hand) < 1e-9
     fit = an.fit(truth, data)
     error = fit.standard_errors("cluster")["gate"]
-    assert bool(((fit.population.gate - truth.gate).abs() < 5 * error).all()) and float(error.max()) < 0.5
-    assert fit.responsibilities.shape == (400, 2) and any("sum to zero" in text for text in fit.gauge)
+    assert bool(((fit.population.gate - truth.gate).abs() < 5 * error).all()) and float(error.max()) < 1.0
+    assert fit.responsibilities.shape == (150, 2) and any("sum to zero" in text for text in fit.gauge)
     with pytest.raises(an.AnnosimError, match="people held out"):
         an.choose_types(lambda k: truth, data, folds=0)
