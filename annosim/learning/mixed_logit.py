@@ -25,6 +25,8 @@ from annosim.tastes import RandomCoefficients
 
 __all__ = ["refit", "solve_simulated"]
 
+#: no number moves a utility further in one step: the likelihood is far from a parabola
+LONGEST = 0.5
 #: differences of utilities of which one says, where no optimum was found, that there may be none
 UNBOUNDED = 50.0
 #: rows times quadrature nodes beyond which simulation takes over from quadrature with automatic differentiation
@@ -110,16 +112,23 @@ def _precision(problem: Problem, panel: SimulatedPanel) -> np.ndarray:
 def _climb(
     part: SimulatedPanel, start: np.ndarray, precision: np.ndarray, tolerance: float, limit: int, share: float = 1.0
 ) -> Optimum:
-    """Newton from ``start``; ``share`` of the people is in this part, and of the prior."""
-    ridge = share * precision[part.free]
+    """Newton from ``start``, in units of utility; ``share`` of the people is in this part, and of the prior."""
+    ridge, unit = share * precision[part.free], part.unit[part.free]
 
-    def value_gradient(x: np.ndarray) -> tuple[float, np.ndarray]:
+    def value_gradient(u: np.ndarray) -> tuple[float, np.ndarray]:
+        x = u / unit
         value, gradient = part.everything(x)
-        return value - 0.5 * float(ridge @ x**2), gradient - ridge * x
+        return value - 0.5 * float(ridge @ x**2), (gradient - ridge * x) / unit
+
+    def information(u: np.ndarray) -> np.ndarray:
+        return (part.information(u / unit) + np.diag(ridge)) / np.outer(unit, unit)
 
     scale = np.full(len(start), max(float(part.weight @ np.diff(part.first)), 1e-300))
-    information = lambda x: part.information(x) + np.diag(ridge)  # noqa: E731
-    return newton(value_gradient, information, start, scale, None, tolerance, limit, reuse=False)
+    found = newton(
+        value_gradient, information, start * unit, scale, None, tolerance, limit, reuse=False, longest=LONGEST
+    )
+    found.point, found.gradient = found.point / unit, found.gradient * unit
+    return found
 
 
 def _ascend(
@@ -137,7 +146,7 @@ def _ascend(
 
 
 def _approach(panel: SimulatedPanel, full: np.ndarray, precision: np.ndarray, limit: int) -> np.ndarray:
-    """A starting point near the optimum: means first, then everything, on a few draws of some people, then on all.
+    """A starting point near the optimum: means, scales, then everything on a few draws of some people, then on more.
 
     A tenth of the people err by three of all people's standard errors, whereas a few draws of all of them err by more.
     """
@@ -145,11 +154,15 @@ def _approach(panel: SimulatedPanel, full: np.ndarray, precision: np.ndarray, li
     full, free = full.copy(), panel.free
     every = every_person(people, len(free))
     means = free[panel.column[free] < 0]
-    stages = [(FEW, means), (FEW, free), *([(draws, free)] if every > 1 and draws > FEW else [])]
+    alone = free[(panel.column[free] < 0) | (panel.column[free] == panel.component[free])]
+    stages = [(FEW, means), (FEW, alone), *([(FEW, free)] if len(alone) < len(free) else [])]
+    stages += [(count, free) for count in (3 * FEW, draws) if (every > 1 or 2 * count <= draws) and count <= draws]
     for count, moved in stages:
         if len(moved):
-            one = panel.some(every, count).only(moved, full)
-            full[moved] = _climb(one, full[moved], precision, 1e-4, limit, len(one.weight) / people).point
+            share = -(-people // every) / people
+            full[moved] = _climb(
+                panel.some(every, count).only(moved, full), full[moved], precision, 1e-4, limit, share
+            ).point
         full, _ = mirrored(full, panel)
     return full[free]
 

@@ -52,6 +52,7 @@ def newton(
     max_iterations: int = 200,
     factorise: Callable[..., tuple[Solve, float, str]] | None = None,
     reuse: bool = True,
+    longest: float = LONGEST_STEP,
 ) -> Optimum:
     """Maximise a concave function.
 
@@ -67,6 +68,7 @@ def newton(
         tolerance: on ``max |gradient / scale|``.
         max_iterations: steps.
         reuse: keep a factor while it serves; False where the information comes with the gradient at no cost.
+        longest: no coordinate moves further than this in one step.
         factorise: (information, null) -> (gradient -> direction, condition, note); dense Cholesky by default.
 
     Example:
@@ -96,7 +98,7 @@ def newton(
             solve, condition, note = (factorise or _factorise)(information(point), null)
             if note and note not in notes:
                 notes.append(note)
-        taken = _step(value_gradient, point, solve(gradient), current, gradient, scale, best)
+        taken = _step(value_gradient, point, solve(gradient), current, gradient, scale, best, longest)
         if taken is None:
             if fresh or polished:
                 stopped = "gradient" if best <= tolerance else "rounding"
@@ -114,9 +116,9 @@ def _measure(gradient: np.ndarray, scale: np.ndarray) -> float:
     return float(np.max(np.abs(gradient) / scale, initial=0.0))
 
 
-def _step(value_gradient, point, direction, current, gradient, scale, best) -> Any:
+def _step(value_gradient, point, direction, current, gradient, scale, best, longest) -> Any:
     """The first of step, step/2, step/4 ... at which the likelihood rises (or, within rounding, the gradient falls)."""
-    length = min(1.0, LONGEST_STEP / max(float(np.abs(direction).max()), 1e-300))
+    length = min(1.0, longest / max(float(np.abs(direction).max()), 1e-300))
     slack = 1e-12 * (1.0 + abs(current))
     expected = float(gradient @ direction)
     for _ in range(40 if expected > slack else 2):  # within rounding a shorter step is no better

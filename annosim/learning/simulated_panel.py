@@ -41,7 +41,7 @@ def memory_needed(people: int, choices: int, others: int, dim: int, random: int,
     """
     size, corners, every = dim + random, dim * (dim + 1) // 2, every_person(people, dim + random)
     normals, differences = people * random * draws, choices * (others * dim + 1)
-    first_climbs = (normals if every > 1 else people * random * min(FEW, draws)) / every + differences / every
+    first_climbs = (normals if every > 1 else people * random * min(3 * FEW, draws)) / every + differences / every
     held = normals + differences + choices * (others + 3) + 3 * people * (size + 2)
     work = draws * (3 * dim + others + corners + 1 + random * (random + 3) // 2 + 4)
     return int(8 * (held + max(first_climbs, 3 * min(PIECE, normals)) + threads.count(None) * work))
@@ -64,6 +64,7 @@ class SimulatedPanel:
     Attributes:
         z: the draws ``(people, random, R)``.
         words: what they are.
+        unit: ``(all numbers,)``, by how much a unit of each moves a difference of utilities, root mean square.
     """
 
     def __init__(self, model: RandomCoefficients, data: Any, seed: int = 0, **options: Any):
@@ -80,6 +81,8 @@ class SimulatedPanel:
         self.component, self.column, self.full = coordinates(model)
         self.free = _free(model)
         self.random = _random(self.column, self.full, self.free)
+        rms = np.sqrt(np.einsum("cad,cad->d", self.difference, self.difference) / max(self.difference[..., 0].size, 1))
+        self.unit = np.where(rms > 0, rms, 1.0)[self.component]
         self.z, self.words = requested(options, len(self.weight), len(self.random), seed)
         self.kept: dict[str, Any] = {}
 
