@@ -294,9 +294,8 @@ def table(found):
 
 def cells(pairs, replicates, starts):
     """Two cells for each kind of people, and what the search for two types could have found."""
-    yield Cell(
-        from_truth, {"pairs": pairs}, name="two types from the truth", replicates=replicates, seed_name="answers"
-    )
+    search = {"pairs": pairs, "starts": starts}
+    yield Cell(from_truth, search, name="two types from the truth", replicates=replicates, seed_name="answers")
     for who in PEOPLE:
         yield Cell(infinite, {"who": who, "starts": starts}, name=f"{who}, infinite data")
         yield Cell(

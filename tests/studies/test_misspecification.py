@@ -1,5 +1,6 @@
 """The misspecification matrix: its pieces at small sizes, and a row of one's own."""
 
+import inspect
 import sys
 from pathlib import Path
 
@@ -24,6 +25,9 @@ def test_every_preset_plans_its_cells_and_statements(preset):
     study, _ = pieces("misspecification")
     assert study.plan(preset)
     assert len(study.statements(preset)) >= 6
+    for cell in study.plan(preset):
+        needed = [p.name for p in inspect.signature(cell.function).parameters.values() if p.default is p.empty]
+        assert set(needed) <= {*cell.parameters, "seed"}
 
 
 @pytest.mark.parametrize("who", ["ties (Rao-Kupper)", "annotator mixture"])
