@@ -287,6 +287,11 @@ def _check_model(model: Population, data: PreferenceData, objective: Objective) 
             f"{objective!r} has no meaning on a mixture of {len(leaves)} types: only a likelihood can be averaged over "
             "hidden types; use objective=NLL(), or fit one annotator"
         )
+    if model.annotator_weights([0]) is not None:
+        raise ArgumentError(
+            f"train: the shares of {type(model).__name__} depend on who answers, and Adam knows one share for all; "
+            "use an.Mixture, or types that are no networks"
+        )
     for leaf in leaves:
         leaf.rule.check_kind(data.feedback)
         if leaf.rule.memory:
