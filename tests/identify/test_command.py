@@ -44,7 +44,7 @@ def scenario(folder, weight=0.5, second="-1.0, -0.3", size=2, compare="{ menu_si
 )
 def test_a_script_can_ask_by_exit_code(tmp_path, capsys, settings, code):
     page = tmp_path / "report.html"
-    command = ["identify", str(scenario(tmp_path, **settings)), "--starts", "4", "--html", str(page)]
+    command = ["identify", str(scenario(tmp_path, **settings)), "--starts", "2", "--html", str(page)]
     assert main(command) == code
     assert "rank of the law" in capsys.readouterr().out
     assert page.read_text().startswith("<!doctype html>") and not list(tmp_path.glob("*.part"))
@@ -52,7 +52,7 @@ def test_a_script_can_ask_by_exit_code(tmp_path, capsys, settings, code):
 
 def test_a_plan_is_printed_and_drawn(tmp_path, capsys):
     page = tmp_path / "plan.html"
-    command = ["plan", str(scenario(tmp_path)), "--starts", "2", "--check", "3", "--html", str(page)]
+    command = ["plan", str(scenario(tmp_path)), "--starts", "0", "--check", "3", "--html", str(page)]
     assert main(command) == 0
     shown = capsys.readouterr().out
     assert "3 simulated" in shown and "promised" in page.read_text()

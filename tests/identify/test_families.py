@@ -145,8 +145,8 @@ def test_a_report_tells_of_weak_directions_and_profiles():
 
 
 def test_the_worst_report_fits_a_terminal():
-    five = an.Mixture([an.Annotator(an.Tabular(6), an.Luce()) for _ in range(5)]).like(seed=0)
-    crowded = an.identify(five, an.Design(ITEMS), starts=0, among=[None, an.any_tastes(np.zeros((1, 6)), tabular=True)])
+    four = an.Mixture([an.Annotator(an.Tabular(6), an.Luce()) for _ in range(4)]).like(seed=0)
+    crowded = an.identify(four, an.Design(ITEMS), starts=0, among=[None, an.any_tastes(np.zeros((1, 6)), tabular=True)])
     for shown in (
         crowded,
         an.identify(linear([1.0, 0.3], [0.0, 0.0]), an.Design(ITEMS)),

@@ -10,6 +10,7 @@ import torch
 
 import annosim as an
 from annosim.errors import ArgumentError, TooLargeError
+from annosim.plan.asked import variance_per_annotator
 from annosim.plan.optimal import menu_information
 
 ITEMS = an.Items.normal(6, 2, seed=0)
@@ -48,6 +49,15 @@ def test_a_target_that_the_law_shows_is_finite_where_the_weights_are_not():
         assert math.isfinite(an.plan(people, an.Design(ITEMS), target=target).rows[0].annotators)
     unsearched = an.plan(people, an.Design(ITEMS), target="mean utility", starts=0).rows[0]
     assert math.isinf(unsearched.annotators) and "no search" in unsearched.reason
+
+
+def test_the_neighbourhood_alone_hides_a_target_that_moves_unseen():
+    """Without any search: an item that is never shown has no utility, the others have."""
+    one = an.Annotator(an.Tabular([0.0, 1.0, 0.5]), an.Luce())
+    design = an.Design(an.Items(n=3), menus=[[0, 1]])
+    for target, known in ((an.mean_gap(0, 1), True), (an.mean_gap(0, 2), False)):
+        asked = variance_per_annotator(one, design, target)
+        assert bool(torch.isfinite(asked.variance).all()) == known and bool(asked.reason) != known
 
 
 def test_a_twin_makes_the_weights_unknown_at_full_rank():
