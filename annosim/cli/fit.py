@@ -106,10 +106,8 @@ def _settings(words: str | None, given: list[str]) -> dict[str, Any]:
         if not (name.strip() and equals):
             raise ArgumentError(f"--set {text!r}: write NAME=VALUE, such as expand=true or features=price,time")
         plain = {"true": True, "false": False}.get(value.lower(), value)
-        several = (
-            [part.strip() for part in value.split(",")] if "," in value[:-1] or name.strip() == "features" else None
-        )
-        out[name.strip().replace("-", "_")] = plain if several is None else several
+        listed = "," in value[:-1] or name.strip() == "features"
+        out[name.strip().replace("-", "_")] = [part.strip() for part in value.split(",")] if listed else plain
     return out
 
 

@@ -3,7 +3,8 @@
 With everything else at the estimate, the log-likelihood of one annotator's answers, ``sum_r log(q P_r + (1 - q) G_r)``,
 is concave in the attention ``q = sigmoid(skill)``; its maximum is inside (0, 1) exactly where its slope is positive at
 0 and negative at 1. Elsewhere the skill has no finite estimate: the annotator contradicts the rule too little, or
-follows it too little, or gave no answers. Mixtures with reliabilities are not judged.
+follows it too little, or gave no answers. In a mixture each answer counts with the probability that its annotator is of
+the type, as in EM, whose fixed points are those of the likelihood.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 import torch
 
 from annosim.errors import ArgumentError, NotIdentifiedError
-from annosim.learning.likelihood import Blocks
+from annosim.learning.likelihood import Blocks, joint_log_prob
 from annosim.populations import Annotator, Population, gather
 from annosim.rules.base import Answer
 from annosim.rules.reliability import Reliability
@@ -33,7 +34,11 @@ def unbounded_annotators(population: Population, blocks: Blocks) -> tuple[list[i
     """
     if not isinstance(population, Annotator) or not isinstance(population.rule, Reliability):
         return [], [], []
-    rule = population.rule
+    return _unbounded(population, blocks, torch.as_tensor(blocks.data.row_weight).double())
+
+
+def _unbounded(population: Annotator, blocks: Blocks, weight: torch.Tensor) -> tuple[list[int], list[int], list[int]]:
+    rule: Any = population.rule
     if not rule.skill.requires_grad:
         return [], [], []
     size = rule.skill.numel()
@@ -48,7 +53,7 @@ def unbounded_annotators(population: Population, blocks: Blocks) -> tuple[list[i
     with torch.no_grad():
         scores = gather(population.index(blocks.data.items).double(), view.menu)
         ratio = (rule.rule.log_prob(scores, answer, view).double() - rule.log_guess(answer, view)).exp()
-    weight = torch.as_tensor(blocks.data.row_weight).double() * ~answer.skipped
+    weight = weight * ~answer.skipped
     blank = torch.zeros(size, dtype=torch.float64)
     low = blank.index_add(0, who, torch.where(weight > 0, weight * (ratio - 1.0), 0.0))  # slope at q = 0
     high = blank.index_add(0, who, torch.where(weight > 0, weight * (1.0 - 1.0 / ratio), 0.0))  # slope at q = 1
@@ -57,13 +62,33 @@ def unbounded_annotators(population: Population, blocks: Blocks) -> tuple[list[i
     return at(seen & (high >= 0)), at(seen & (low <= 0) & (high < 0)), at(~seen)
 
 
+def _of_all_types(population: Population, blocks: Blocks) -> tuple[list[Any], list[Any], list[Any]]:
+    """Of every type, each answer counted with the probability that its annotator is of the type (EM's own question)."""
+    if isinstance(population, Annotator):
+        return unbounded_annotators(population, blocks)
+    found: tuple[list[str], list[str], list[str]] = ([], [], [])
+    leaves = population.leaves()
+    if not any(isinstance(leaf.rule, Reliability) for leaf in leaves):
+        return [], [], []
+    with torch.no_grad():
+        joint = torch.softmax(joint_log_prob(population, blocks), 0)
+    which = [part.leaf for part in population.components(blocks.data.items) for _ in part.weight]
+    for number, leaf in enumerate(leaves):
+        if isinstance(leaf, Annotator) and isinstance(leaf.rule, Reliability):
+            share = joint[torch.tensor(which) == number].sum(0)[blocks.block]
+            parts = _unbounded(leaf, blocks, torch.as_tensor(blocks.data.row_weight).double() * share)
+            for ids, more in zip(found, parts, strict=True):
+                ids += [f"{who} as type {number}" for who in more]
+    return found
+
+
 def judge_attention(population: Population, blocks: Blocks, prior: Any) -> list[str]:
     """Notes on whose skill the prior decided; without a prior, an error that names them.
 
     Raises:
         NotIdentifiedError: some skill has no finite estimate and there is no prior.
     """
-    up, down, silent = unbounded_annotators(population, blocks)
+    up, down, silent = _of_all_types(population, blocks)
     if not (up or down or silent):
         return []
     found = "; ".join(
@@ -97,5 +122,5 @@ def refuse_named(population: Population) -> None:
             )
 
 
-def _listed(ids: list[int]) -> str:
+def _listed(ids: list[Any]) -> str:
     return ", ".join(map(str, ids[:8])) + (f" and {len(ids) - 8} more" if len(ids) > 8 else "")

@@ -13,7 +13,7 @@ from annosim.errors import NotIdentifiedError
 from annosim.items import Items
 from annosim.learning import memory
 from annosim.learning.climb import Choices, climb_from
-from annosim.learning.existence import connectivity
+from annosim.learning.existence import connectivity, vanished
 from annosim.learning.gauge import by_weight
 from annosim.learning.generic import starting_points
 from annosim.learning.luce import STAGED, block_divergence
@@ -257,6 +257,7 @@ def _solution(problem, panel: Panel, best, values, notes, items) -> Solution:
     if problem.is_projection:
         extra["divergence"] = block_divergence(problem, log_likelihood)
     total = float(panel.arguments[8].sum())
+    notes = [*notes, *vanished(population, total)]
     sub = information[np.ix_(panel.free, panel.free)]
     return Solution(
         population=population, log_likelihood=log_likelihood, objective=-value / total, converged=status == 1,

@@ -159,6 +159,23 @@ def require_annotators(model: Any, data: Any, prior: Any) -> None:
         )
 
 
+def vanished(population: Any, people: float) -> list[str]:
+    """A note for every type whom fewer than a hundredth of an annotator belong to: nothing is known of its numbers.
+
+    Example:
+        >>> import annosim as an
+        >>> vanished(an.Mixture([an.Annotator(an.Tabular(2), an.Luce())] * 2, [1.0 - 1e-9, 1e-9]), 50.0)[0][:19]
+        'type 1 has vanished'
+    """
+    share = population.leaf_weights().detach().tolist()
+    return [
+        f"type {k} has vanished (a share of {w:.2g}): the data say nothing of its own numbers; fit fewer types, or "
+        "pass prior=an.Dirichlet(1)"
+        for k, w in enumerate(share)
+        if len(share) > 1 and w * people < 0.01
+    ]
+
+
 def answers_graph(data: Any) -> tuple[sparse.csr_matrix, np.ndarray]:
     """Who was preferred to whom in any kind of answer (a tie goes both ways), and which items stand in some answer."""
     menu, n = np.asarray(data.menu), data.items.n

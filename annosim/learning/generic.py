@@ -13,7 +13,7 @@ import torch
 
 from annosim.learning import memory
 from annosim.learning.attention import judge_attention, refuse_named
-from annosim.learning.existence import judge_table
+from annosim.learning.existence import judge_table, vanished
 from annosim.learning.gauge import by_weight
 from annosim.learning.likelihood import Blocks, block_log_likelihood
 from annosim.learning.newton import newton
@@ -184,6 +184,7 @@ def _solve(problem: Problem) -> Solution:
         extra["divergence"] = block_divergence(problem, best["log_likelihood"])
     notes += best["notes"]
     notes += judge_attention(population, blocks, problem.prior)
+    notes += vanished(population, 1.0 if problem.is_projection else blocks.total)
     if problem.prior is not None:
         on = LogPrior(problem.prior, problem.model, problem.items)
         notes.append(f"prior {problem.prior} on {on}: the estimate is a posterior mode")

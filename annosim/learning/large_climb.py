@@ -12,6 +12,7 @@ import numpy as np
 from annosim.learning import memory
 from annosim.learning.climb import WARM
 from annosim.learning.em import judge_tables
+from annosim.learning.existence import vanished
 from annosim.learning.gauge import by_weight
 from annosim.learning.generic import starting_points
 from annosim.learning.large_mixture import LargePanel, State
@@ -137,13 +138,15 @@ def solve_large_mixture(problem: Problem) -> Solution:
     extra: dict[str, Any] = {"newton_steps": best.steps, "memory": memory.of_large_panel(panel)}
     if problem.is_projection:
         extra["divergence"] = block_divergence(problem, log_likelihood)
+    population = by_weight(model.with_parameters(panel.values(state.x)))
     return Solution(
-        population=by_weight(model.with_parameters(panel.values(state.x))), log_likelihood=log_likelihood,
+        population=population, log_likelihood=log_likelihood,
         objective=-state.value / panel.total, converged=best.status == "gradient", iterations=best.iterations,
         stopped_by=best.status, gradient_norm=float(np.abs(state.gradient).max(initial=0.0)) / panel.total,
         why=f"mixture of {panel.types} tables of {panel.n} items: EM, then Newton by conjugate gradients "
         f"({best.steps} Newton steps)",
-        notes=notes, starts=[one.state.value for one in found], trace=np.array(best.trace), extra=extra,
+        notes=[*notes, *vanished(population, panel.total)],
+        starts=[one.state.value for one in found], trace=np.array(best.trace), extra=extra,
     )  # fmt: skip
 
 

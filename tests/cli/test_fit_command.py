@@ -84,8 +84,13 @@ def test_words_and_other_options_of_the_reader(tmp_path, capsys):
     out = capsys.readouterr().out
     assert "1 of 4 answers are tied" in out
     assert out.index("milk  ") < out.index("tea  ")  # milk won two and a half of four
-    for extra, word in ((["--words", "A"], "WORD=MEANING"), (["--set", "expand"], "NAME=VALUE"),
-                        (["--set", "foo=1"], "no option 'foo'"), (["--feedback", "ranking"], "no option 'feedback'")):  # fmt: skip
+    wrong = {
+        "WORD=MEANING": ["--words", "A"],
+        "NAME=VALUE": ["--set", "expand"],
+        "no option 'foo'": ["--set", "foo=1"],
+        "no option 'feedback'": ["--feedback", "ranking"],
+    }
+    for word, extra in wrong.items():
         assert main([*command, *extra]) == 2
         error = capsys.readouterr().err
         assert word in error and error.count("\n") == 1

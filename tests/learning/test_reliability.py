@@ -105,3 +105,26 @@ def test_refusals_name_what_is_wrong():
     model = an.Annotator(an.Tabular(2), an.Reliability(an.Luce(), an.free([0.0, 0.0])))
     with pytest.raises(an.AnnosimError, match="annotator 5"):
         an.fit(model, data, prior=an.Gaussian(1.0))
+
+
+def test_in_a_mixture_skills_without_a_finite_estimate_are_named_with_their_type():
+    """An annotator who is surely of the other type says nothing of their skill as this one; the prior decides it."""
+    kinds = [an.Annotator(an.Tabular([2.0 * s, 0.0, -2.0 * s]), an.Reliability(an.Luce(), an.free([2.0] * 8)))
+             for s in (1.0, -1.0)]  # fmt: skip
+    model = an.Mixture(kinds, [0.5, 0.5])
+    data = an.simulate(model, an.Design(an.Items(n=3), annotators=8, questions=15), seed=0)
+    with pytest.raises(an.NotIdentifiedError, match="as type [01]"):
+        an.fit(model, data)
+    fit = an.fit(model, data, prior=an.Gaussian(1.0))
+    assert any("decided how finite the skill is" in note and "as type" in note for note in fit.notes)
+
+
+@pytest.mark.parametrize("solver", ["em-newton", "autograd"])
+def test_a_type_that_vanishes_is_said_to(solver):
+    """Everybody answers as the first type would, and hardly as the second."""
+    sure, other = (an.Annotator(an.Tabular(an.fixed([s, -s])), an.Luce()) for s in (1.0, -1.0))
+    data = an.PreferenceData(an.Items(n=2), [[0, 1]] * 40, [0] * 40, annotator=np.repeat(np.arange(4), 10))
+    fit = an.fit(an.Mixture([sure, other], [0.5, 0.5]), data, solver=solver)
+    assert float(fit.population.weights[1]) < 1e-4 and "type 1 has vanished" in fit.notes[-1]
+    kept = an.fit(an.Mixture([sure, other], [0.5, 0.5]), data, solver=solver, prior=an.Dirichlet(1.0))
+    assert not any("vanished" in note for note in kept.notes)
