@@ -214,7 +214,7 @@ CASES = [
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
 def test_verdict(case):
     population, design = case.population(), case.design()
-    report = an.identify(population, design, starts=2 if case.twin else 6)
+    report = an.identify(population, design, starts=1 if case.twin else 6)
     assert (report.rank, report.num_parameters) == (case.rank, case.of), report
     assert report.verdict == case.verdict, report
     if case.twin is not None:

@@ -44,7 +44,7 @@ def scenario(folder, weight=0.5, second="-1.0, -0.3", size=2, compare="{ menu_si
 )
 def test_a_script_can_ask_by_exit_code(tmp_path, capsys, settings, code):
     page = tmp_path / "report.html"
-    command = ["identify", str(scenario(tmp_path, **settings)), "--starts", "2", "--html", str(page)]
+    command = ["identify", str(scenario(tmp_path, **settings)), "--starts", "1", "--html", str(page)]
     assert main(command) == code
     assert "rank of the law" in capsys.readouterr().out
     assert page.read_text().startswith("<!doctype html>") and not list(tmp_path.glob("*.part"))
