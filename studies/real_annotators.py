@@ -89,7 +89,7 @@ def reliability(data):
     two = an.fit(model, answers)
     posterior = two.responsibilities[:, 0].numpy()
     return {
-        "share": float(two.population.weights[0]), "error": float(two.standard_errors()["weights"][0]),
+        "share": float(two.population.weights[0].detach()), "error": float(two.standard_errors()["weights"][0]),
         "gain": two.log_likelihood - one.log_likelihood, "bic_gain": one.bic - two.bic,
         "gradient": two.gradient_norm, "posterior": posterior,
     }  # fmt: skip
