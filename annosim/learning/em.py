@@ -322,8 +322,9 @@ def mixture_applies(problem: Problem) -> bool:
     if not leaves:
         return False
     kinds = {leaf.kind for leaf in leaves}
-    small = problem.items.n - problem.items.num_prompts <= LARGEST_TYPE
-    return kinds <= {"linear", "known"} or (kinds <= {"tabular", "known"} and small)
+    if kinds <= {"linear", "known"}:
+        return True
+    return kinds <= {"tabular", "known"} and problem.items.n - problem.items.num_prompts <= LARGEST_TYPE
 
 
 def _solve_plain(problem: Problem) -> Solution:

@@ -171,7 +171,7 @@ def conventions(population: Population, items: Items) -> tuple[str, ...]:
     """In words, the convention that fixes each gauge of this model."""
     out = []
     tables = [one for _, one in _annotators(population) if _table_of(one) is not None]
-    where = "" if items.num_prompts == 1 else f" in each of {items.num_prompts} prompts"
+    where = "" if not tables or items.num_prompts == 1 else f" in each of {items.num_prompts} prompts"
     if any(type(one.utility) is LogDensity for one in tables):
         out.append(f"log densities are normalised{where}")
     plain = [one for one in tables if type(one.utility) is not LogDensity]
