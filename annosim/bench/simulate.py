@@ -164,21 +164,34 @@ def _on_device(options: Options, k: int, feedback: str) -> Contest:
     )
 
 
+def _words_into_cache() -> Callable[[int, Any], Any]:
+    """Draws that many words, block after block into one buffer, as the kernels do."""
+    from numba import njit
+
+    from annosim.kernels.generator import BLOCK, fill_words
+
+    @njit(nogil=True)
+    def draw(count, key):
+        buffer = np.empty(BLOCK, np.uint32)
+        total = np.uint64(0)
+        for k in range(count // BLOCK):
+            fill_words(buffer, k * (BLOCK // 64), key, 4, 0, 0)
+            total += np.uint64(buffer[0])
+        return total
+
+    return draw
+
+
 def _floor(options: Options) -> Contest:
     """What any pair must cost: three words drawn and nine bytes written."""
     rows = int(2e7 * options.size)
     workers = threads.count(options.threads)
     target = np.zeros(rows * 9, dtype=np.uint8)
 
+    draw = _words_into_cache()
+
     def words() -> None:
-        from annosim.kernels.generator import fill_words
-
-        def task(i: int) -> None:
-            buffer = np.empty(1 << 13, dtype=np.uint32)
-            for k in range(3 * rows // (len(buffer) * workers)):
-                fill_words(buffer, k * 128, np.uint64(i), 4, 0, 0)
-
-        threads.run(task, range(workers), workers)
+        threads.run(lambda i: draw(3 * rows // workers, np.uint64(i)), range(workers), workers)
 
     def write(fresh: bool) -> None:
         out = np.empty(rows * 9, dtype=np.uint8) if fresh else target

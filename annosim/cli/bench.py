@@ -42,8 +42,10 @@ def _bench(
         return
     if name not in names:
         raise ArgumentError(f"bench {name!r}: there are {', '.join(names)}")
-    if not size > 0:
-        raise ArgumentError(f"--size={size}: above 0")
+    if not 1e-3 <= size <= 1e3:
+        raise ArgumentError(f"--size={size}: from 0.001 to 1000; 1 is the size that the README reports")
+    if rounds < 1 or (threads is not None and threads < 1):
+        raise ArgumentError(f"--rounds={rounds}, --threads={threads}: whole numbers of at least 1")
     options = Options(rounds, size, threads, device)
     here = machine()
     typer.echo(f"{here['processor']}, {here['cores']} cores; median of {rounds} rounds [range]")
