@@ -1,4 +1,4 @@
-"""Sufficient statistics: equal blocks of answers become one annotator with their total weight."""
+"""Sufficient statistics: equal blocks of answers become one annotator with their total weight, and back again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from annosim.errors import ArgumentError, DataError
 if TYPE_CHECKING:
     from annosim.data.preferences import PreferenceData
 
-__all__ = ["counts"]
+__all__ = ["counts", "expanded"]
 
 _LIMIT = 1 << 62
 
@@ -33,6 +33,41 @@ def counts(
     if by == "row" or data.annotator is None:
         return _rows(data, code, columns)
     return _blocks(data, code, ordered, columns)
+
+
+def expanded(data: PreferenceData) -> PreferenceData:
+    """The inverse of :func:`counts`: an annotator of weight w becomes w annotators with the same answers.
+
+    Annotators of weight zero are left out; names and hidden truth do not survive.
+
+    Raises:
+        DataError: a weight is not a whole number, or all are zero.
+        ArgumentError: the data have replicates.
+
+    Example:
+        >>> import annosim as an
+        >>> ballots = an.PreferenceData(an.Items(n=2), [[0, 1]] * 2, answer=[0, 1], weight=[3., 1.])
+        >>> expanded(ballots).answer.tolist()
+        [0, 0, 0, 1]
+    """
+    if data.replicates is not None:
+        raise ArgumentError("expanded: the data have replicates; take one of them, data[r]")
+    times = data.row_weight
+    broken = np.flatnonzero(times != np.round(times))
+    if len(broken):
+        row = int(broken[0])
+        raise DataError(
+            f"weight[{row}] = {times[row]:g}: not a whole number, so it counts no annotators; give whole ones"
+        )
+    if not times.any():
+        raise DataError("weight: all are zero, so nobody answered")
+    times = times.astype(np.int64)
+    copy = np.arange(int(times.sum())) - np.repeat(np.cumsum(times) - times, times)
+    out = data.take(np.repeat(np.arange(data.rows), times))
+    if data.annotator is None:
+        return replace(out, weight=None, truth={})
+    _, annotator = np.unique(np.stack([out.annotator_ids, copy]), axis=1, return_inverse=True)
+    return replace(out, annotator=annotator.reshape(-1).astype(np.int32), weight=None, annotator_names=None, truth={})
 
 
 def _rows(data: PreferenceData, code: np.ndarray, columns: Sequence[str]) -> PreferenceData:

@@ -72,21 +72,22 @@ def _blocks(population, design, ids, code, annotator_weight, seed, limit):
     q = max(2, min(typical, 2 * components - 1, 3))
     while q > 2 and answers**q * max(1, population.num_free()) * 50 > limit:
         q -= 1
-    rows = _choose(ids, code, q, seed)
+    rows, owner = _choose(ids, code, q, seed)
     most = int(max(50, limit / 4 / (answers**q * max(1, population.num_free()))))
     exact = bool((counts[counts > 0] == q).all()) and len(rows) <= most
     if len(rows) > most:
         u = Address(child_seed(seed, "empirical/blocks"), np.arange(len(rows))).uniform("analysis", 1)[:, 0]
-        rows = rows[np.sort(np.argsort(u)[:most])]
+        keep = np.sort(np.argsort(u)[:most])
+        rows, owner = rows[keep], owner[keep]
     blocks, inverse = np.unique(rows, axis=0, return_inverse=True)
-    share = np.bincount(inverse.reshape(-1), minlength=len(blocks)).astype(float)
+    share = np.bincount(inverse.reshape(-1), weights=annotator_weight[owner], minlength=len(blocks))
     return torch.as_tensor(blocks), torch.as_tensor(share / share.sum()), exact
 
 
-def _choose(ids: np.ndarray, code: np.ndarray, q: int, seed: int) -> np.ndarray:
-    """Up to four seeded choices of q questions from every annotator with at least q."""
+def _choose(ids: np.ndarray, code: np.ndarray, q: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Up to four seeded choices of q questions from every annotator with at least q, and whose they are."""
     u = Address(child_seed(seed, "empirical/questions"), np.arange(len(ids))).uniform("analysis", 4)
-    out = []
+    out, owner = [], []
     counts = np.bincount(ids)
     for draw in range(4):
         order = np.lexsort((u[:, draw], ids))
@@ -94,10 +95,11 @@ def _choose(ids: np.ndarray, code: np.ndarray, q: int, seed: int) -> np.ndarray:
         keep = (place < q) & (counts[ids[order]] >= q)
         if keep.any():
             out.append(np.sort(code[order][keep].reshape(-1, q), axis=1))
+            owner.append(ids[order][keep].reshape(-1, q)[:, 0])
         if bool((counts[counts > 0] == q).all()):
             break
     if not out:
         raise ArgumentError(
             "identify(model, data): no annotator has two answers; a mixture is then judged by its design"
         )
-    return np.concatenate(out)
+    return np.concatenate(out), np.concatenate(owner)

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from annosim.data.counts import expanded
 from annosim.data.preferences import PreferenceData
-from annosim.errors import AnnosimError, ArgumentError
+from annosim.errors import AnnosimError, ArgumentError, DataError
 from annosim.learning.fit import fit
 from annosim.populations import Annotator, Mixture, Population, gather
 from annosim.random import child_seed, uniform53
@@ -79,7 +80,8 @@ def heterogeneity_test(
         prior: for both fits, when the maximum does not exist.
 
     Raises:
-        ArgumentError: no annotator has two answers (score), or an unknown method.
+        ArgumentError: no annotator has two answers (score), an unknown method, or weights that are not whole numbers
+            (a block of weight w is simulated as w annotators).
 
     Example:
         >>> import annosim as an
@@ -90,6 +92,7 @@ def heterogeneity_test(
         0.025
     """
     _check("heterogeneity_test", data, replicates=replicates, types=types, starts=starts)
+    data = _voters("heterogeneity_test", data)
     if method not in ("score", "likelihood_ratio"):
         raise ArgumentError(f"heterogeneity_test(method={method!r}): score or likelihood_ratio")
     if method == "score" and np.bincount(np.asarray(data.annotator_ids)).max() < 2:
@@ -134,6 +137,16 @@ def _check(where: str, data: Any, **counts: Any) -> None:
             raise ArgumentError(f"{where}({name}={value!r}): a whole number of at least 1")
 
 
+def _voters(where: str, data: PreferenceData) -> PreferenceData:
+    """Data with one block per annotator: under the null hypothesis a block of weight w is w people who answer apart."""
+    if data.weight is None:
+        return data
+    try:
+        return expanded(data)
+    except DataError as error:
+        raise ArgumentError(f"{where}: {error}") from None
+
+
 def _quiet_fit(model: Population, data: PreferenceData, **more: Any) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a bootstrap fit that stops early only makes the test conservative
@@ -149,6 +162,8 @@ def _best_mixture(model: Annotator, data: PreferenceData, types: int, starts: in
 
 def within_annotator_score(population: Population, data: PreferenceData) -> float:
     """``sum_a (|sum_r s_r|^2 - sum_r |s_r|^2)`` over annotators a and their rows r, scores in the items' indices.
+
+    Annotators count by their weight.
 
     Example:
         >>> import annosim as an
@@ -169,7 +184,8 @@ def within_annotator_score(population: Population, data: PreferenceData) -> floa
     code = np.asarray(data.annotator_ids, dtype=np.int64)[:, None] * n + np.maximum(np.asarray(data.menu), 0)
     cells, where = np.unique(code, return_inverse=True)
     total = np.bincount(where.reshape(-1), weights=shown.reshape(-1), minlength=len(cells))
-    return float((total**2).sum() - (shown**2).sum())
+    of_cell = data.annotator_weight[cells // n]
+    return float((of_cell * total**2).sum() - (data.row_weight[:, None] * shown**2).sum())
 
 
 def goodness_of_fit(
@@ -182,7 +198,7 @@ def goodness_of_fit(
     margins of single answers: see :func:`heterogeneity_test` for what goes on within annotators.
 
     Raises:
-        ArgumentError: not data, or no simulations.
+        ArgumentError: not data, no simulations, or weights that are not whole numbers.
 
     Example:
         >>> import annosim as an
@@ -192,6 +208,7 @@ def goodness_of_fit(
         True
     """
     _check("goodness_of_fit", data, replicates=replicates, starts=starts)
+    data = _voters("goodness_of_fit", data)
     fitted = fit(model, data, starts=starts, seed=seed, prior=prior)
     observed = _pearson(fitted.population, data)
     draws = []
@@ -250,7 +267,7 @@ def consistency_test(data: PreferenceData, *, replicates: int = 999, seed: int =
         data: pairs with annotator ids; some annotator must have answered the same question twice.
 
     Raises:
-        ArgumentError: not pairs, or nobody answered a question twice.
+        ArgumentError: not pairs, nobody answered a question twice, or weights that are not whole numbers.
 
     Example:
         >>> import annosim as an
@@ -261,6 +278,7 @@ def consistency_test(data: PreferenceData, *, replicates: int = 999, seed: int =
         0.01
     """
     _check("consistency_test", data, replicates=replicates)
+    data = _voters("consistency_test", data)
     question, label, annotator = _cluster_votes(data)
     if len(question) == 0:
         raise ArgumentError("consistency_test: no pair shows items of two clusters")

@@ -15,6 +15,7 @@ from annosim.identify.batch import local_ranks
 from annosim.identify.coordinates import knowable, knowable_distance
 from annosim.identify.families import taste_distance
 from annosim.identify.functionals import FUNCTIONALS
+from annosim.identify.empirical import empirical
 from annosim.identify.heterogeneity import within_annotator_score
 from annosim.identify.local import local_rank
 from annosim.identify.search import Equations, Unconstrained
@@ -257,6 +258,27 @@ def test_heterogeneity_is_found_where_it_is_and_not_where_it_is_not():
     assert likelihood.p_value == 1 / 20 and likelihood.statistic > likelihood.simulated.max()
     with pytest.raises(ArgumentError, match="one answer"):
         an.heterogeneity_test(model, an.simulate(linear([1.0, 0.0]), an.Design(ITEMS, annotators=9), seed=0))
+
+
+def test_a_ballot_with_a_weight_is_so_many_voters():
+    """A block of weight w is w people: under the null they answer apart, so a test of counts is a test of voters."""
+    people = an.Annotator(an.Tabular([0.5, 0.0, -0.5]), an.Luce())
+    data = an.simulate(
+        people, an.Design(an.Items(n=3), menus=[[0, 1], [1, 2], [0, 2]], annotators=60, questions=2), seed=2
+    )
+    counted = data.counts()
+    assert counted.num_annotators < 40
+    assert within_annotator_score(people, counted) == pytest.approx(within_annotator_score(people, data), abs=1e-10)
+    model = an.Annotator(an.Tabular(3), an.Luce())
+    for test in (an.heterogeneity_test, an.goodness_of_fit):
+        plain, weighted = (test(model, d, replicates=19) for d in (data, counted))
+        assert weighted.statistic == pytest.approx(plain.statistic, abs=1e-6)
+        assert ordinary(weighted) and 1 / 3 < weighted.simulated.std() / plain.simulated.std() < 3
+    two = an.Mixture([model, model], [0.5, 0.5])
+    both = [empirical(two, d)[1] for d in (data, counted)]
+    assert torch.equal(both[0].blocks, both[1].blocks) and torch.allclose(both[0].block_share, both[1].block_share)
+    with pytest.raises(ArgumentError, match=r"weight\[0\] = 0.5: not a whole number"):
+        an.heterogeneity_test(model, data.with_(weight=np.full(data.rows, 0.5)))
 
 
 def test_the_score_statistic_is_the_cross_product_within_annotators():
