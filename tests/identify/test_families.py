@@ -13,9 +13,9 @@ from annosim.errors import ArgumentError
 from annosim.identify import twins, verb
 from annosim.identify.batch import local_ranks
 from annosim.identify.coordinates import knowable, knowable_distance
+from annosim.identify.empirical import empirical
 from annosim.identify.families import taste_distance
 from annosim.identify.functionals import FUNCTIONALS
-from annosim.identify.empirical import empirical
 from annosim.identify.heterogeneity import within_annotator_score
 from annosim.identify.local import local_rank
 from annosim.identify.search import Equations, Unconstrained
