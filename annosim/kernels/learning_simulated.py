@@ -7,9 +7,12 @@ under a draw is one over a product, kept as mantissa and power of two: neither a
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 from numba import int64, njit
 
+from annosim.kernels import arithmetic, sources, tastes
 from annosim.kernels.arithmetic import LOG2, add, add_product, bits, exponential, fma, number
 from annosim.kernels.tastes import normal_quantile
 
@@ -290,3 +293,6 @@ def derivatives(b, normals, component, column, weight, slope, curve, moment, gra
 def tilted(j, k, normals):
     """Which moment holds the weights times normals ``j`` and ``k`` (-1: one)."""
     return 1 + max(j, k) if j < 0 or k < 0 else 1 + normals + corner(j, k)
+
+
+sources.stamp(arithmetic, tastes, of=sys.modules[__name__])

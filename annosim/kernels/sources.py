@@ -28,17 +28,20 @@ def digest(files: Iterable[Path]) -> str:
     return whole.hexdigest()
 
 
-def stamp(*modules: ModuleType) -> None:
-    """Tie the kernels of these modules to the contents of all of them.
+def stamp(*modules: ModuleType, of: ModuleType | None = None) -> None:
+    """Tie the kernels of these modules, or those of the module ``of``, to the contents of all of them.
 
     Where numba does not keep a kernel in a file, or the modules are not files, nothing is changed.
     """
+    every = modules if of is None else (of, *modules)
     try:
-        now = digest(Path(str(module.__file__)) for module in modules)
+        now = digest(Path(str(module.__file__)) for module in every)
     except OSError:
         return  # imported from an archive, which is replaced as a whole
-    for module in modules:
+    for module in modules if of is None else (of,):
         for kernel in vars(module).values():
+            if getattr(kernel, "__module__", module.__name__) != module.__name__:
+                continue  # imported from elsewhere, where it has its own stamp
             file = getattr(getattr(kernel, "_cache", None), "_cache_file", None)
             if hasattr(file, "_source_stamp"):
                 file._source_stamp = now
