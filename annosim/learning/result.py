@@ -145,8 +145,8 @@ class Fit(Result):
         """Covariance of the estimates in the reported gauge, ``(P, P)``, rows as ``population.parameter_names()``.
 
         Args:
-            kind: ``"hessian"`` (inverse observed information), ``"sandwich"`` (rows, or blocks of a mixture,
-                independent; right under misspecification; White 1982), ``"cluster"`` (annotators independent).
+            kind: ``"hessian"`` (inverse observed information), ``"sandwich"`` (rows independent, or blocks
+                of a mixture and of random tastes; right under misspecification; White 1982), ``"cluster"`` (annotators independent).
         """
         from annosim.learning.uncertainty import covariance
 

@@ -25,6 +25,7 @@ from annosim.learning.priors import LogPrior, penalty_for
 from annosim.learning.problem import is_nll
 from annosim.learning.structure import luce_leaf
 from annosim.learning.sufficient import from_data, from_law, orders_from_data
+from annosim.populations import Annotator
 
 if TYPE_CHECKING:
     from annosim.learning.result import Fit
@@ -165,7 +166,8 @@ def _table_meat(table: Any, s: np.ndarray) -> np.ndarray:
 def scores(fit: Fit, kind: str) -> tuple[Any, np.ndarray]:
     """Scores of the independent units ``(units, P)`` (dense or sparse) and their weights ``(units,)``.
 
-    The units of ``"cluster"`` are annotators; those of ``"sandwich"`` are rows for one type, annotators for a mixture.
+    The units of ``"cluster"`` are annotators; those of ``"sandwich"`` are rows for one type, annotators where answers
+    share something hidden (a mixture, random tastes, a memory).
     """
     if "scores" in fit.extra:
         return fit.extra["scores"], fit.extra["score_weights"]
@@ -226,7 +228,9 @@ def _row_scores(data: Any, s: np.ndarray) -> sparse.csr_matrix:
 
 def _autograd_scores(fit: Fit, data: Any, kind: str) -> tuple[np.ndarray, np.ndarray]:
     population, blocks = fit.population, Blocks(data, named=not fit.is_projection)
-    by_row = kind == "sandwich" and len(population.leaves()) == 1 and not population.leaves()[0].rule.memory
+    # answers are independent only where nothing hidden is shared by a block: neither a type, nor tastes, nor a memory
+    one = population.leaves()[0] if len(population.leaves()) == 1 else None
+    by_row = kind == "sandwich" and isinstance(one, Annotator) and not one.rule.memory
 
     def units(v: torch.Tensor) -> torch.Tensor:
         if by_row:

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import annosim as an
+from annosim.learning.uncertainty import scores
 
 ITEMS = an.Items(n=4)
 U = [0.0, 0.5, 1.0, -0.8]
@@ -106,3 +107,13 @@ def test_one_fit_is_simulated_again():
     )
     again = an.fit(an.Annotator(an.Tabular(4), an.Luce()), an.simulate(fit.population, design, seed=1))
     assert float((again.population.vector() - fit.population.vector()).abs().max()) < 0.8
+
+
+def test_answers_of_one_persons_random_tastes_are_not_independent_rows():
+    """Robust errors of random tastes: the units are annotators, whose scores sum to the gradient, zero at the optimum."""
+    items = an.Items.normal(4, 1, seed=3)
+    people = an.RandomCoefficients([0.8], [1.0], an.Luce(), points=16)
+    data = an.simulate(people, an.Design(items, menu_size=3, annotators=40, questions=5), seed=1)
+    fit = an.fit(people, data)
+    assert float(scores(fit, "sandwich")[0].sum(0).__abs__().max()) < 1e-7
+    assert torch.equal(fit.covariance("sandwich"), fit.covariance("cluster"))
