@@ -42,8 +42,8 @@ def _plan(
         raise ScenarioError(f"{scenario}: plan.target: {error}") from None
     cost = Cost(table.cost.annotator, table.cost.answer)
     result = an.plan(
-        found.population, found.compare, target=table.target, precision=table.precision, cost=cost, starts=starts,
-        seed=found.seed,
+        found.population, found.compare, target=table.target, precision=table.precision, cost=cost, among=found.among,
+        starts=starts, seed=found.seed,
     )  # fmt: skip
     typer.echo(repr(result))
     checked = result.check(replicates=max(check, 2), seed=found.seed) if check and result.best is not None else None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 from pydantic import Field
 
 from annosim.designs import Design
@@ -13,7 +14,13 @@ from annosim.rules.registry import ENTRIES
 from annosim.scenario.populations import density
 from annosim.scenario.tables import Table, build
 
-__all__ = ["MENUS", "CostTable", "DesignTable", "PlanTable"]
+if TYPE_CHECKING:
+    from annosim.identify.families import AnyTastes, Types
+
+__all__ = ["MENUS", "AmongTable", "CostTable", "DesignTable", "GridTable", "PlanTable"]
+
+#: tastes of a regular grid
+MOST_TASTES = 10_000
 
 #: lists of menus by name: menus = "round_robin", or menus = { kind = "sparse_graph", pairs = 12 }
 MENUS = {
@@ -59,8 +66,65 @@ class CostTable(Table):
     answer: float = Field(0.1, ge=0)
 
 
+class GridTable(Table):
+    """The same equally spaced values for every feature's weight."""
+
+    low: float
+    high: float
+    points: int = Field(ge=2)
+
+    def tastes(self, dim: int, where: str) -> np.ndarray:
+        """``(points^dim, dim)``."""
+        if self.points**dim > MOST_TASTES:
+            raise ScenarioError(
+                f"{where}.any_tastes.points: {self.points}^{dim} tastes, more than {MOST_TASTES:,}; take fewer "
+                "points or list the tastes"
+            )
+        axes = np.meshgrid(*[np.linspace(self.low, self.high, self.points)] * dim, indexing="ij")
+        return np.stack(axes, -1).reshape(-1, dim)
+
+
+class AmongTable(Table):
+    """What else is possible: ``{ types = 2 }``, ``{ any_tastes = [[1.0, 0.0], [-1.0, 0.5]] }``, or
+    ``{ any_tastes = { low = -2.0, high = 2.0, points = 9 } }``.
+    """
+
+    types: int | None = None
+    any_tastes: GridTable | list[float | list[float]] | None = Field(None, union_mode="left_to_right")
+    tabular: bool = False
+
+    def build(self, items: Items, where: str) -> Types | AnyTastes:
+        from annosim.identify.families import any_tastes, types  # only a plan needs what this imports
+
+        if (self.types is None) == (self.any_tastes is None):
+            raise ScenarioError(f"{where}: give one of types = 2 and any_tastes = [...]")
+        try:
+            return (
+                types(self.types)
+                if self.types is not None
+                else any_tastes(self._grid(items, where), tabular=self.tabular)
+            )
+        except ScenarioError:
+            raise
+        except AnnosimError as error:
+            raise ScenarioError(f"{where}: {error}") from None
+
+    def _grid(self, items: Items, where: str) -> Any:
+        dim = items.n if self.tabular else 0 if items.features is None else items.features.shape[-1]
+        if not dim:
+            raise ScenarioError(f"{where}.any_tastes: the items have no features; list utilities, with tabular = true")
+        if isinstance(self.any_tastes, GridTable):
+            return self.any_tastes.tastes(dim, where)
+        for number, taste in enumerate(self.any_tastes or []):
+            if (len(taste) if isinstance(taste, list) else 1) != dim:
+                raise ScenarioError(f"{where}.any_tastes[{number}]: {taste}; give {dim} numbers, one per "
+                                    f"{'item' if self.tabular else 'feature'}")  # fmt: skip
+        return self.any_tastes
+
+
 class PlanTable(Table):
     precision: float = Field(0.05, gt=0)
     target: str = "weights"
+    among: AmongTable | None = None
     compare: list[dict[str, Any]] = Field(default_factory=list)
     cost: CostTable = Field(default_factory=CostTable)

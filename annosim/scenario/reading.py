@@ -13,7 +13,7 @@ from annosim.designs import Design
 from annosim.errors import AnnosimError, FileReadError, ScenarioError
 from annosim.items import Items
 from annosim.populations import Population
-from annosim.scenario.designs import CostTable, DesignTable, PlanTable
+from annosim.scenario.designs import AmongTable, CostTable, DesignTable, GridTable, PlanTable
 from annosim.scenario.items import AnyItems, CsvItems, GridItems, InlineItems, NormalItems
 from annosim.scenario.populations import GateTable, PopulationTable, SpammersTable, TypeTable
 from annosim.scenario.tables import Table, hint
@@ -48,6 +48,7 @@ class Scenario:
         data: path (resolved against the file's folder), format and columns, or ``None``.
         plan: the ``[plan]`` table (with defaults), or ``None``.
         compare: the designs that ``[plan]`` compares (the scenario's own when it lists none).
+        among: the family in which ``[plan]`` judges them (``an.types(K)`` or ``an.any_tastes(grid)``), or ``None``.
     """
 
     path: Path
@@ -59,6 +60,7 @@ class Scenario:
     data: DataTable | None = None
     plan: PlanTable | None = None
     compare: list[Design] = field(default_factory=list)
+    among: Any = None
 
     def need(self, *names: str) -> None:
         """Raise a :class:`ScenarioError` when a table is missing that a command cannot do without."""
@@ -139,7 +141,9 @@ def _build(table: ScenarioTable, path: Path) -> Scenario:
         data=data,
         plan=table.plan,
         compare=_compared(table, items),
-    )
+        among=None if table.plan is None or table.plan.among is None or items is None
+        else table.plan.among.build(items, "plan.among"),
+    )  # fmt: skip
 
 
 def _compared(table: ScenarioTable, items: Items | None) -> list[Design]:
@@ -159,7 +163,7 @@ def _compared(table: ScenarioTable, items: Items | None) -> list[Design]:
 def _first(error: ValidationError, root: type[BaseModel] | None = None) -> str:
     """The first complaint of pydantic in one line: the key, what is wrong, and close names for an unknown key."""
     one = error.errors()[0]
-    discriminators = {"normal", "grid", "csv", "inline", "list[list[int]]"}
+    discriminators = {"normal", "grid", "csv", "inline", "list[list[int]]", "GridTable"}
     place = [str(p) if not isinstance(p, int) else f"[{p}]" for p in one["loc"] if p not in discriminators]
     key = ".".join(place).replace(".[", "[")
     if one["type"] == "extra_forbidden":
@@ -176,7 +180,8 @@ def _allowed_keys(location: tuple[Any, ...]) -> list[str]:
     tables: dict[str, type[BaseModel]] = {
         "normal": NormalItems, "grid": GridItems, "csv": CsvItems, "inline": InlineItems, "types": TypeTable,
         "population": PopulationTable, "model": PopulationTable, "design": DesignTable, "plan": PlanTable,
-        "cost": CostTable, "data": DataTable, "spammers": SpammersTable, "gate": GateTable,
+        "cost": CostTable, "among": AmongTable, "any_tastes": GridTable, "GridTable": GridTable, "data": DataTable,
+        "spammers": SpammersTable, "gate": GateTable,
     }  # fmt: skip
     for part in reversed(location):
         if part in tables:

@@ -74,6 +74,35 @@ def test_bad_input_is_one_line_and_exit_code_two(tmp_path, capsys, command):
     assert "[population]" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "among, said",
+    [("{ types = 2 }", "among 2 types"), ("{ types = 3 }", "at least"),
+     ("{ any_tastes = { low = -1, high = 1, points = 3 } }", "any tastes on 9 points"),
+     ("{ any_tastes = [[1.0, 0.3], [0.0, 1.0]] }", "any tastes on 2 points")],
+)  # fmt: skip
+def test_a_plan_among_other_annotators(tmp_path, capsys, among, said):
+    path = scenario(tmp_path, compare="{ menu_size = 3 }")
+    path.write_text(path.read_text().replace('"weights"', f'"mean utility"\namong = {among}'))
+    assert main(["plan", str(path), "--starts", "0"]) == 0
+    assert said in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "among, said",
+    [("{ types = 0 }", "plan.among: types(0)"), ("{ typs = 2 }", "did you mean 'types'"),
+     ("{}", "plan.among: give one"),
+     ("{ any_tastes = [1.0] }", "plan.among.any_tastes[0]: 1.0; give 2 numbers, one per feature"),
+     ("{ any_tastes = { low = -1, high = 1, points = 200 } }", "any_tastes.points: 200^2 tastes"),
+     ("{ any_tastes = { low = -1, high = 1, poins = 2 } }", "plan.among.any_tastes.points: missing")],
+)  # fmt: skip
+def test_wrong_families_are_one_line(tmp_path, capsys, among, said):
+    path = scenario(tmp_path)
+    path.write_text(path.read_text() + f"among = {among}\n")
+    assert main(["plan", str(path)]) == 2
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1
+
+
 def test_an_unknown_target_names_its_key(tmp_path, capsys):
     path = scenario(tmp_path)
     path.write_text(path.read_text().replace('target = "weights"', 'target = "wieghts"'))
