@@ -102,7 +102,7 @@ class Keeper:
         """The state to resume from, or ``None`` when there is no file.
 
         Raises:
-            ArgumentError: the file belongs to another model, data set or schedule.
+            ArgumentError: the file belongs to another model, item set, data set, objective or schedule.
         """
         if self.path is None or not self.path.exists():
             return None
@@ -111,10 +111,12 @@ class Keeper:
         except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
             first = str(error).splitlines()[0]
             raise FileReadError(f"checkpoint {self.path.name} cannot be read ({first}); remove it") from error
+        known = state.get("fingerprint", {}) if isinstance(state, dict) else {}
         for name, value in self.fingerprint.items():
-            if state["fingerprint"][name] != value:
+            if known.get(name) != value:
                 raise ArgumentError(
-                    f"checkpoint {self.path.name} belongs to another run (its {name} differ); remove it"
+                    f"checkpoint {self.path.name} belongs to another run (not the same {name}); remove it, or give "
+                    "another name"
                 )
         return state
 

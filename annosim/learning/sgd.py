@@ -6,7 +6,6 @@ trained at once as one batched array program (``torch.func.vmap`` over stacked p
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import fields, replace
 from typing import Any
 
@@ -16,6 +15,7 @@ from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError, DeviceError
 from annosim.learning.adam import Adam, Training
 from annosim.learning.batches import Rows, rows_of, shuffled_batches
+from annosim.learning.fingerprint import of_items, of_model, of_regulariser, of_rows
 from annosim.learning.losses import population_losses
 from annosim.learning.objectives import NLL, ForwardKL, Objective
 from annosim.learning.perturb import apart
@@ -118,7 +118,7 @@ class Run:
 
     def go(self) -> Training:
         options = self.options
-        keeper = Keeper(options.checkpoint, self.fingerprint())
+        keeper = Keeper(options.checkpoint, self.fingerprint() if options.checkpoint else {})
         self.resume(keeper.load(self.device))
         stopped, meter = "schedule", Meter(self.device, self.step)
         with progress_bar("training", options.steps, options.progress) as advance:
@@ -239,12 +239,15 @@ class Run:
 
     def fingerprint(self) -> dict[str, Any]:
         """What must agree for a checkpoint to be resumed."""
-        rows = (self.rows.view.menu, self.rows.answer.position, self.rows.weight)
+        items = self.model.items.to("cpu")
         options = {f.name: getattr(self.options, f.name) for f in fields(self.options) if f.name not in _NO_MATTER}
         return {
             "shapes": [tuple(p.shape) for p in self.model.trainable],
-            "rows": [zlib.crc32(part.cpu().contiguous().numpy().tobytes()) for part in rows],
+            "rows": of_rows(self.rows),
+            "items": of_items(items),
+            "model": of_model(self.model.originals[0], items),
             "objective": repr(self.objective),
+            "regulariser": of_regulariser(self.regulariser, items),
             "options": repr({**options, "seed": self.seed}),
         }
 

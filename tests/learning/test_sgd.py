@@ -224,12 +224,46 @@ def test_a_killed_run_resumes_and_ends_as_if_nothing_had_happened(world, tmp_pat
     assert torch.equal(resumed.log.losses(), whole.log.losses())
     with pytest.raises(ArgumentError, match="another run"):
         train(network(), data, options=replace(options, steps=41))
-    with pytest.raises(ArgumentError, match="rows differ"):
+    with pytest.raises(ArgumentError, match="same rows"):
         train(network(), an.simulate(truth, design, seed=5), options=options)
     (tmp_path / "run.pt").write_bytes(b"nonsense")
     with pytest.raises(FileReadError, match=r"run\.pt"):
         train(network(), data, options=options)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["run.pt"]
+
+
+def test_no_other_run_resumes_from_a_checkpoint(world, tmp_path):
+    items, truth, design = world
+    data = an.simulate(truth, design, seed=4).with_(columns={"judged": np.full(600, 0.75)})
+    near, far = (an.LogDensity(lambda x, c=c: -((x[:, 0] - c) ** 2)) for c in (0.0, 0.1))
+    learned = an.LogDensity(an.Network([4], dim=1, seed=3))  # a reference with numbers of its own
+
+    def run(rule=None, data=data, regulariser=None, seed=0):
+        model = an.Annotator(an.LogDensity(an.Network([4], dim=1, seed=seed)), rule or an.PBDE.dpo(1.0, near))
+        options = Adam(steps=2, checkpoint=tmp_path / "run.pt")
+        return train(model, data, an.SoftLabels(), regulariser or an.ForwardKL(near, 0.5), options)
+
+    whole = run()
+    assert torch.equal(run(seed=1).populations[0].vector(), whole.populations[0].vector())  # it brings its own start
+    others = {
+        "model": [
+            {"rule": rule}
+            for rule in (
+                an.PBDE.dpo(0.1, near),
+                an.PBDE.dpo(1.0, far),
+                an.PBDE.dpo(1.0, learned),
+                an.Luce(),
+                an.Luce(2.0),
+            )
+        ],
+        "regulariser": [{"regulariser": an.ForwardKL(*one)} for one in ((near, 0.6), (far, 0.5), (learned, 0.5))],
+        "rows": [{"data": data.with_(columns={"judged": np.full(600, 0.25)})}],
+        "items": [{"data": data.with_(items=items.with_(features=items.features * 2))}],
+    }
+    for name, changes in others.items():
+        for change in changes:
+            with pytest.raises(ArgumentError, match=f"same {name}"):
+                run(**change)
 
 
 def test_every_step_is_in_the_log(world, tmp_path):
