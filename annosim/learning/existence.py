@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
@@ -210,32 +211,115 @@ def answers_graph(data: Any) -> tuple[sparse.csr_matrix, np.ndarray]:
 
 
 def judge_table(model: Any, data: Any, prior: Any, is_projection: bool) -> list[str]:
-    """Existence for one free table under any rule: raise, or notes. Other models are not judged here.
+    """Existence under any rule, of free tables, linear utilities and tie parameters: raise, or notes.
 
     Items never shown or never connected cannot be told under any rule. An item that never lost has no finite utility
-    under Luce's rule, under ties and under a position bias; under other habits (lapses) it may have, so this is a note.
+    under Luce's rule, nor with ties, a position bias or uniform lapses around it: raising it never lowers the
+    likelihood. Under rules for which this is not known it is a note, and so it is for several types.
     """
     from annosim.populations import Annotator
-    from annosim.utilities import LogDensity, Tabular
 
-    utility = getattr(model, "utility", None)
-    table = utility.energy if type(utility) is LogDensity else utility
-    if not isinstance(model, Annotator) or type(table) is not Tabular or not table.values.requires_grad:
-        return []
     if is_projection:
         return []
-    if model.rule.absolute and data.feedback.kind == "rating":
+    leaves = model.leaves()
+    for leaf in leaves:
+        judge_ties(getattr(leaf, "rule", None), data)
+    single = leaves[0] if len(leaves) == 1 and isinstance(model, Annotator) else None
+    if single is None:
+        return _judge_types(leaves, data, prior)
+    if _free_linear(single) is not None:
+        return _judge_linear_rule(single, data, prior)
+    if not _has_free_table(single):
+        return []
+    if single.rule.absolute and data.feedback.kind == "rating":
         from annosim.learning.ratings import judge_ratings
 
-        return judge_ratings(model, data, prior)
+        return judge_ratings(single, data, prior)
     found = connectivity(*_swap(answers_graph(data), data.items))
     if found.exists:
         return []
     if prior is not None:
         return [f"prior {prior} decided what the data do not: {found.message(data.items).split('. Remedies')[0]}"]
-    if found.unseen or found.separate or _unbounded(model.rule):
+    if found.unseen or found.separate or _unbounded(single.rule):
         require_connected(found, data.items, "fit")
-    return [f"existence is not decided for {type(model.rule).__name__}; under Luce's rule, {found.message(data.items)}"]
+    return [f"existence is not decided for {type(single.rule).__name__}; under Luce's rule, {found.message(data.items)}"]
+
+
+def judge_ties(rule: Any, data: Any) -> None:
+    """Refuse a free tie parameter when every answer is a tie: it has no finite estimate, and no prior acts on it.
+
+    Raises:
+        NotIdentifiedError: names the parameter and the remedy.
+
+    Example:
+        >>> import annosim as an
+        >>> tied = an.PreferenceData(an.Items(n=2), [[0, 1]], answer=[[0, 1]], tied=[[True]])
+        >>> judge_ties(an.RaoKupper(an.free(2.0)), tied)
+        Traceback (most recent call last):
+        annosim.errors.NotIdentifiedError: fit: every answer is a tie, so that theta has no finite estimate; ...
+    """
+    while rule is not None and not (hasattr(rule, "theta") or hasattr(rule, "delta")):
+        rule = getattr(rule, "rule", None)
+    name = "theta" if hasattr(rule, "theta") else "delta"
+    if type(rule).__name__ not in ("RaoKupper", "Davidson") or not getattr(rule, name).requires_grad:
+        return
+    live = (np.asarray(data.row_weight) > 0) & ~np.asarray(data.skipped)
+    if live.any() and data.tied is not None and bool(np.asarray(data.tied)[live].all()):
+        raise NotIdentifiedError(
+            f"fit: every answer is a tie, so that {name} has no finite estimate; collect answers that say which is "
+            f"preferred, or give {name} as a number"
+        )
+
+
+def _has_free_table(leaf: Any) -> bool:
+    from annosim.populations import Annotator
+    from annosim.utilities import LogDensity, Tabular
+
+    utility = leaf.utility if isinstance(leaf, Annotator) else None
+    table = utility.energy if type(utility) is LogDensity else utility
+    return type(table) is Tabular and table.values.requires_grad
+
+
+def _free_linear(leaf: Any) -> Any:
+    from annosim.utilities import Linear
+
+    utility = getattr(leaf, "utility", None)
+    return utility if type(utility) is Linear and utility.weights.requires_grad else None
+
+
+def _judge_types(leaves: Any, data: Any, prior: Any) -> list[str]:
+    """Tables of several types: what no answer shows or connects cannot be told for any of them."""
+    tables = [leaf for leaf in leaves if _has_free_table(leaf) and not leaf.rule.absolute]
+    if not tables:
+        return []
+    found = connectivity(*_swap(answers_graph(data), data.items))
+    if found.exists:
+        return []
+    if prior is not None:
+        return [f"prior {prior} decided what the data do not, of any type: {found.message(data.items).split('. ')[0]}"]
+    if found.unseen or found.separate:
+        require_connected(found, data.items, "fit")
+    return [
+        "some items never lost or never won: at least one type's utilities may have no finite maximum; treat its "
+        "extreme utilities as bounds, or pass prior="
+    ]
+
+
+def _judge_linear_rule(one: Any, data: Any, prior: Any) -> list[str]:
+    """Separation of a linear utility under a rule around Luce's, by the answers' graph of preferences."""
+    from annosim.learning.priors import penalty_for
+    from annosim.learning.separation import judge_linear
+
+    if one.rule.absolute or not _unbounded(one.rule):
+        return []
+    graph, _ = answers_graph(data)
+    edges = graph.tocoo()
+    with torch.no_grad():
+        zero = torch.zeros(data.items.n, dtype=torch.float64)
+        slope = (one.rule.index(zero + 1.0, data.items) - one.rule.index(zero, data.items)).double().numpy()
+    matrix = slope[:, None] * data.items.features.double().numpy()
+    penalty = None if prior is None else penalty_for(prior, "linear", matrix.shape[1], data.items)
+    return judge_linear(matrix[edges.row] - matrix[edges.col], matrix, data.items, penalty)[0]
 
 
 def _swap(parts: tuple[sparse.csr_matrix, np.ndarray], items: Items) -> tuple[sparse.csr_matrix, Items, np.ndarray]:
@@ -245,7 +329,9 @@ def _swap(parts: tuple[sparse.csr_matrix, np.ndarray], items: Items) -> tuple[sp
 def _unbounded(rule: Any) -> bool:
     """Whether the likelihood rises for ever when an item never loses."""
     names = {"Luce", "PBDE", "Davidson", "RaoKupper", "PositionBias", "AttributeBias", "LengthBias", "Thurstone"}
-    names.add("MeanVariance")
+    names |= {"MeanVariance", "Lapse", "Skip"}
+    if type(rule).__name__ == "Lapse" and (rule.how == "flip" or float(rule.rate) >= 1.0):
+        return False  # a mistake that reverses the answer speaks against the rule's own
     inner = getattr(rule, "rule", None)
     return type(rule).__name__ in names and (inner is None or _unbounded(inner))
 

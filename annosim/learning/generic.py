@@ -14,7 +14,7 @@ import torch
 from annosim.learning import memory
 from annosim.learning.attention import judge_attention, refuse_named
 from annosim.learning.existence import judge_table, vanished
-from annosim.learning.gauge import by_weight
+from annosim.learning.gauge import by_weight, canonical
 from annosim.learning.likelihood import Blocks, block_log_likelihood
 from annosim.learning.newton import newton
 from annosim.learning.priors import LogPrior
@@ -175,6 +175,7 @@ def _solve(problem: Problem) -> Solution:
     found = [maximise(problem, start, blocks) for start in starting_points(problem)]
     best = max(found, key=lambda one: -one["objective"])
     population = by_weight(best["population"])
+    population = population.with_parameters(canonical(population, problem.items).detach())  # in the reported gauge
     parts = sum(len(one.weight) for one in population.components(problem.items))
     rows, k = np.asarray(problem.data.menu).shape
     extra: dict[str, Any] = {"memory": memory.of_autograd(rows, k, parts, population.num_free())}

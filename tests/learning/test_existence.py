@@ -142,10 +142,45 @@ def test_ties_connect_both_ways():
     assert fit.converged
 
 
-def test_undefeated_under_ties_raises_and_under_a_lapse_is_a_note():
-    data = an.PreferenceData(an.Items(n=2), menu=[[0, 1]] * 9, answer=[0] * 9)
-    with pytest.raises(an.NotIdentifiedError):
-        an.fit(table(2, an.RaoKupper(theta=an.free(2.0))), data)
+@pytest.mark.parametrize(
+    "rule", [an.RaoKupper(an.free(2.0)), an.Lapse(LUCE, 0.1), an.Lapse(an.PositionBias(LUCE, an.free(0.0)), an.free(0.1))]
+)
+def test_undefeated_under_ties_lapses_and_positions_raises(rule):
+    data = an.PreferenceData(an.Items(n=2), menu=[[0, 1], [1, 0]] * 5, answer=[0, 1] * 5)
+    with pytest.raises(an.NotIdentifiedError, match="never lost"):
+        an.fit(table(2, rule), data)
+    with pytest.raises(an.NotIdentifiedError, match="separated along"):
+        an.fit(an.Annotator(an.Linear(1), rule), data.with_(items=an.Items(features=[[1.0], [0.0]])))
+
+
+def test_undefeated_under_mistakes_that_reverse_the_answer_is_a_note():
+    """Here the maximum may be inside: a ten per cent of reversed answers is what an infinite utility would explain."""
+    data = pairs(2, [(0, 1)] * 9)
+    assert "not decided" in an.fit(table(2, an.Lapse(LUCE, 0.1, how="flip")), data).notes[0]
+
+
+@pytest.mark.parametrize("rule", [an.RaoKupper(an.free(2.0)), an.Davidson(an.free(1.0))])
+def test_nothing_but_ties_says_nothing_of_their_parameter(rule):
+    data = an.PreferenceData(an.Items(n=2), [[0, 1]] * 3, answer=[[0, 1]] * 3, tied=[[True]] * 3)
+    for model in (table(2, rule), an.Mixture([table(2, rule), table(2, an.Luce())])):
+        with pytest.raises(an.AnnosimError, match="every answer is a tie|no ties"):
+            an.fit(model, data, prior=an.Gaussian(1.0))
+
+
+def test_items_unseen_by_several_types_under_any_rule_are_named():
+    data = pairs(3, [(0, 1), (1, 0)] * 4).with_(annotator=np.arange(8) % 4)
+    types = [table(3, an.PositionBias(LUCE, an.free(s))) for s in (0.5, -0.5)]
+    with pytest.raises(an.NotIdentifiedError, match="never compared: '2'"):
+        an.fit(an.Mixture(types), data)
+
+
+@pytest.mark.parametrize("rule", [an.RaoKupper(an.free(2.0)), an.Davidson(an.free(1.0)), an.Thurstone()])
+def test_the_population_found_is_in_the_gauge_that_is_reported(rule):
+    data = pairs(3, [(0, 1), (1, 0), (1, 2), (0, 2), (2, 0)] * 4)
+    if rule.ties:
+        data = data.with_(answer=[[0, 1]] * 20, feedback="ranking", tied=[[r % 7 == 0] for r in range(20)])
+    fit = an.fit(table(3, rule), data)
+    assert fit.converged and abs(float(fit.population.utility.values.sum())) < 1e-12
 
 
 def test_where_peers_are_silent():
