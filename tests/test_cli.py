@@ -110,7 +110,7 @@ def test_a_broken_study_does_not_hide_the_others_but_stops_ci(here, capsys):
 
 
 def test_an_interrupted_run_says_that_it_resumes(here):
-    env = {**os.environ, "COIN_SLEEP": "0.4"}
+    env = {**os.environ, "COIN_SLEEP": "2"}
     command = [sys.executable, "-m", "annosim.cli", "study", "run", "coin", "--jobs", "1"]
     running = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     cells = here / "runs/coin/quick/cells"
