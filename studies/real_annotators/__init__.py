@@ -1,0 +1,283 @@
+"""Real annotators: does the estimate exist, what does it say, and which way of answering fits the answers best?"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+import annosim as an
+from annosim import plotting
+from annosim.study import Cell, Estimate, Preset, Statement, Study, at_least, at_most, every, exact, true
+
+from . import crosschecks
+from .debates import debates
+from .reading import FILES, read, table
+
+PEERS = ("choix", "evalica", "statsmodels")
+EXACT = 1e-6  # what two solvers of one likelihood must agree to
+
+
+def exists(file, data):
+    """Bradley-Terry or Plackett-Luce, ties as half wins: existence first, then the estimate."""
+    answers = read(file, data)
+    tied = float(np.mean(np.asarray(answers.tied).any(-1))) if answers.tied is not None else 0.0
+    row = {
+        "rows": answers.rows, "annotators": float(np.asarray(answers.annotator_weight).sum()), "items": answers.items.n,
+        "prompts": answers.items.num_prompts, "tied": tied, "kind": answers.feedback.kind,
+    }  # fmt: skip
+    answers = answers.ties("half") if answers.has_ties else answers
+    try:
+        fit = an.fit(table(answers), answers)
+    except an.NotIdentifiedError as error:
+        return row | {"exists": False, "reason": str(error), "log_likelihood": np.nan, "gradient": np.nan, "best": ""}
+    best = answers.items.names[int(fit.population.utility.values.argmax())]
+    return row | {
+        "exists": True, "reason": "", "log_likelihood": fit.log_likelihood, "gradient": fit.gradient_norm, "best": best,
+    }  # fmt: skip
+
+
+def rules_for(name):
+    """Ways of answering a pair when ties are allowed, their numbers free."""
+    return {
+        "Davidson": an.Davidson(delta=an.free(1.0)),
+        "Rao-Kupper": an.RaoKupper(theta=an.free(2.0)),
+        "Davidson, position": an.PositionBias(an.Davidson(delta=an.free(1.0)), shift=an.free(0.0)),
+        "Rao-Kupper, position": an.PositionBias(an.RaoKupper(theta=an.free(2.0)), shift=an.free(0.0)),
+    }[name]
+
+
+def votes_with_ties(rule, data):
+    """One rule on the votes of llmfao: fit, criterion, and the shift towards the left answer with its interval."""
+    answers = read("llmfao.csv", data)
+    fit = an.fit(table(answers, rules_for(rule)), answers)
+    shift = error = np.nan
+    if "position" in rule:
+        shift = float(fit.population.free_parameters()["rule.shift"])
+        error = float(fit.standard_errors("cluster")["rule.shift"])
+    out = {"log_likelihood": fit.log_likelihood, "bic": fit.bic, "gradient": fit.gradient_norm}
+    return out | {"shift": shift, "error": error, "parameters": fit.num_parameters}
+
+
+def reliability(data):
+    """Two hidden types of workers: those who look at the answers, and those whose votes say nothing of the models."""
+    answers = read("llmfao.csv", data)
+    n = answers.items.n
+    serious = an.Annotator(an.Tabular(n), an.Davidson(delta=an.free(1.0)))
+    careless = an.Annotator(an.Tabular(an.fixed(np.zeros(n))), an.Davidson(delta=an.free(1.5)))
+    one = an.fit(serious, answers)
+    model = an.Mixture([one.population, careless], [0.7, 0.3])
+    two = an.fit(model, answers)
+    posterior = two.responsibilities[:, 0].numpy()
+    return {
+        "share": float(two.population.weights[0].detach()), "error": float(two.standard_errors()["weights"][0]),
+        "gain": two.log_likelihood - one.log_likelihood, "bic_gain": one.bic - two.bic,
+        "gradient": two.gradient_norm, "posterior": posterior,
+    }  # fmt: skip
+
+
+def skills(data):
+    """A reliability for each worker: the share of votes that follow the models, the others guesses; a prior on each."""
+    answers = read("llmfao.csv", data)
+    one = an.fit(table(answers, an.Davidson(delta=an.free(1.0))), answers)
+    rule = an.Reliability(an.Davidson(delta=an.free(1.0)), skill=an.free(np.full(answers.num_annotators, 2.0)))
+    fit = an.fit(table(answers, rule), answers, prior=an.Gaussian(1.5))
+    attention = 1 / (1 + np.exp(-fit.population.free_parameters()["rule.skill"].numpy(force=True)))
+    return {
+        "gain": fit.log_likelihood - one.log_likelihood, "gradient": fit.gradient_norm, "attention": attention,
+        "note": fit.notes[0] if fit.notes else "",
+    }  # fmt: skip
+
+
+def hidden_types(largest, starts, folds, seed, data):
+    """Plackett-Luce mixtures on the sushi rankings: BIC, and the likelihood of people held out."""
+    answers = read("preflib/sushi.soc", data, expand=True)  # a row per person
+    found = an.choose_types(
+        lambda k: an.Mixture([table(answers) for _ in range(k)]), answers, ks=range(1, largest + 1), folds=folds,
+        starts=starts, seed=seed % 2**32,
+    )  # fmt: skip
+    frame = found.to_frame().reset_index()
+    frame["gradient"] = [found.fits[k].gradient_norm if k in found.fits else np.nan for k in found.ks]
+    return frame.to_dict("records")
+
+
+def cells(files, largest, starts, folds, rules, peers):
+    """Every file, every debate; every rule on the votes; reliability; numbers of hidden types; other packages."""
+    yield from (Cell(exists, {"file": file}) for file in files)
+    yield Cell(debates, {"rules": rules})
+    names = ("Davidson", "Rao-Kupper", "Davidson, position", "Rao-Kupper, position")
+    yield from (Cell(votes_with_ties, {"rule": name}) for name in names)
+    yield Cell(reliability)
+    yield Cell(skills)
+    yield Cell(hidden_types, {"largest": largest, "starts": starts, "folds": folds})
+    yield Cell(crosschecks.no_estimate)
+    for package in peers:
+        yield Cell(getattr(crosschecks, package), {"package": package}, skip=crosschecks.not_installed)
+
+
+def _interval(found, rule):
+    shift, error = found.get("votes_with_ties", "shift", rule=rule), found.get("votes_with_ties", "error", rule=rule)
+    return Estimate(shift, shift - 1.96 * error, shift + 1.96 * error, method="Wald, clustered by worker")
+
+
+def claims(files, peers):
+    """What the files are said to show."""
+    source = "Ford 1957; Hunter 2004"
+    yield Statement(
+        "llmfao-exists", "with ties as half wins the Bradley-Terry estimate of llmfao exists", source,
+        lambda found: true(found.get("exists", "exists", file="llmfao.csv"), "strongly connected"),
+    )  # fmt: skip
+    yield Statement(
+        "skaters-not", "nine judges who agree on the winner leave no finite Plackett-Luce estimate", source,
+        lambda found: true(not found.get("exists", "exists", file="preflib/skaters.toc"), "an undefeated skater"),
+    )  # fmt: skip
+    yield Statement(
+        "gradients", "every estimate that exists is at a gradient below 1e-8", "issue of an honest solver",
+        lambda found: every([at_most(exact(g), 1e-8) for g in found.values("exists", "gradient") if np.isfinite(g)]),
+    )  # fmt: skip
+    yield Statement(
+        "left", "voters of llmfao favour the answer on the left", "LLMFAO, position bias",
+        lambda found: at_least(_interval(found, "Davidson, position"), 0.0),
+    )  # fmt: skip
+    yield Statement(
+        "careless", "workers are of two kinds: beside those whose votes follow the models, some whose votes are better "
+        "described by equal utilities and a tie rate of their own (BIC)",
+        "LLMFAO, worker reliability",
+        lambda found: at_least(exact(found.get("reliability", "bic_gain")), 0.0),
+    )  # fmt: skip
+    yield Statement(
+        "sushi-types", "one Plackett-Luce type is not enough for the sushi rankings: more types predict held-out "
+        "people better", "Kamishima 2003; Mollica and Tardella 2017",
+        lambda found: at_least(_better_than_one(found), 0.0),
+    )  # fmt: skip
+    yield Statement(
+        "debates-exist", "with ties as half wins the Bradley-Terry estimate exists in each of the 32 debates",
+        "Ford 1957; UKPConvArg1",
+        lambda found: at_least(exact(sum(found.all("debates", "exists"))), 32),
+    )  # fmt: skip
+    yield Statement(
+        "debates-without-ties", "the tied votes may as well be left out: every debate keeps its estimate",
+        "common practice",
+        lambda found: at_least(exact(sum(found.all("debates", "exists_decisive"))), 32),
+    )  # fmt: skip
+    yield Statement(
+        "cycles", "convincingness is more transitive than coins: in every debate less than a quarter of the triads of "
+        "majorities are cyclic", "Habernal and Gurevych 2016 (argument graphs)",
+        lambda found: at_most(exact(max(r["cyclic"] / r["triads"] for r in found.rows("debates"))), 0.25),
+    )  # fmt: skip
+    for package in peers:
+        yield Statement(
+            f"{package}-right", f"{package} agrees with annosim to 1e-6 where it maximises the same likelihood",
+            "cross-check on the same answers",
+            lambda found, p=package: every([at_most(r["difference"], EXACT) for r in _rows(found, p, wrong=False)]),
+        )  # fmt: skip
+        yield Statement(
+            f"{package}-wrong", f"{package} returns wrong or made-up numbers in the cases listed, and does not raise",
+            "cross-check on the same answers",
+            lambda found, p=package: every([_wrong(r) for r in _rows(found, p, wrong=True)]),
+        )  # fmt: skip
+    yield Statement(
+        "refused", "annosim refuses the answers that have no estimate", "issue of an honest solver",
+        lambda found: true(all(found.all("no_estimate", "refused")), "both refused"),
+    )  # fmt: skip
+
+
+def _better_than_one(found):
+    """What the best number of types gains on one type, per held-out person; errors with people as units."""
+    rows = found.rows("hidden_types")
+    gain, error = max(r["held_out"] for r in rows) - rows[0]["held_out"], rows[0]["held_out_error"]
+    return Estimate(gain, gain - 1.96 * error, gain + 1.96 * error, method="paired, people as units")
+
+
+def _rows(found, package, wrong):
+    return [r for r in found.rows(package) if bool(r["problem"]) == wrong]
+
+
+def _wrong(row):
+    """Finite numbers without an estimate, or numbers far from the one there is."""
+    if np.isnan(row["difference"]):
+        return true(row["finite"], "finite numbers where no estimate exists")
+    return at_least(row["difference"], 100 * EXACT)
+
+
+def held_out(found):
+    """What each number of Plackett-Luce types loses on the best, per held-out person of the sushi rankings."""
+    frame = found.frame("hidden_types")
+    fig, axes = plotting.figure()
+    plotting.line(axes[0, 0], frame["types"].to_numpy(), frame["held_out"].to_numpy(), "sushi", 0)
+    axes[0, 0].set_xticks(frame["types"].to_numpy())
+    plotting.label(axes[0, 0], "hidden types", "held-out log-likelihood per person")
+    return fig
+
+
+def ties_and_agreement(found):
+    """The 32 debates: chance-corrected agreement against the share of ties."""
+    frame = found.frame("debates")
+    fig, axes = plotting.figure()
+    axes[0, 0].scatter(frame["tied"], frame["alpha"], color=plotting.colour(0))
+    plotting.label(axes[0, 0], "share of ties", "Krippendorff's alpha", "32 debates")
+    return fig
+
+
+def workers(found):
+    """Posterior probability that a worker of llmfao looks at the answers, sorted."""
+    fig, axes = plotting.figure()
+    posterior = np.sort(found.finished("reliability")[0]["posterior"])
+    plotting.line(axes[0, 0], np.arange(1, len(posterior) + 1), posterior, "worker", 0)
+    plotting.label(axes[0, 0], "workers, sorted", "probability of the informative type")
+    return fig
+
+
+def files_table(found):
+    """Every file: does the maximum-likelihood estimate exist?"""
+    columns = ["file", "rows", "items", "tied", "kind", "exists", "best", "log_likelihood", "reason"]
+    return found.frame("exists")[columns]
+
+
+def rules_table(found):
+    """Rules with ties on the votes of llmfao."""
+    columns = ["rule", "log_likelihood", "parameters", "bic", "shift", "error"]
+    return found.frame("votes_with_ties")[columns].sort_values("bic")
+
+
+def debates_table(found):
+    """The 32 debates one by one."""
+    frame = found.frame("debates").drop(columns=["cell", "replicate", "gradient", "rules"])
+    return frame.sort_values("alpha", ascending=False)
+
+
+def types_table(found):
+    """Numbers of hidden types for sushi."""
+    return found.frame("hidden_types")[
+        ["types", "log_likelihood", "num_parameters", "bic", "held_out", "held_out_error", "gradient"]
+    ]
+
+
+def peers_table(found):
+    """Other packages on the same answers; the debates that evalica fits are in results.parquet one by one."""
+    columns = ["package", "call", "on", "difference", "smallest", "largest", "warned", "problem"]
+    frames = [found.frame(package) for package in PEERS if found.finished(package)]
+    rows = pd.concat(frames)
+    return rows[~rows["on"].str.startswith("debate ")][columns]
+
+
+def _settings(**changes):
+    """The quick preset's, but for the changes."""
+    quick = {"files": list(FILES), "largest": 3, "starts": 1, "folds": 2, "rules": False, "peers": list(PEERS)}
+    return quick | changes
+
+
+STUDY = Study(
+    name="real_annotators",
+    title="Real annotators: existence first, then ties, position, reliability and hidden types",
+    paper="LLMFAO (Ustalov 2023), UKPConvArg1 (Habernal and Gurevych 2016), PrefLib (Mattei and Walsh 2013)",
+    presets={
+        "quick": Preset(0.5, _settings()),
+        "smoke": Preset(0.2, _settings(files=["llmfao.csv", "preflib/skaters.toc"], largest=2, peers=["evalica"])),
+        "paper": Preset(8, _settings(largest=8, starts=10, folds=5, rules=True)),
+    },
+    cells=cells,
+    claims=claims,
+    figures=[workers, held_out, ties_and_agreement],
+    tables=[files_table, debates_table, rules_table, types_table, peers_table],
+    data=FILES,
+)
