@@ -11,6 +11,7 @@ import numpy as np
 from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError
 from annosim.learning.adam import Adam, Training
+from annosim.learning.likelihood import total_weight
 from annosim.learning.perturb import begin_alike
 from annosim.learning.problem import Problem, Solution, is_nll, register
 from annosim.learning.sgd import train
@@ -55,7 +56,7 @@ def solution_of(done: Training, copies: slice, problem: Problem) -> Solution:
     numbers = range(done.loss.numel())[copies]
     best = min(numbers, key=lambda r: float(score[r]))
     nll = is_nll(problem.objective) and problem.regulariser is None
-    total = float(np.sum(problem.data.annotator_weight))
+    total = total_weight(problem.data)
     notes = ["existence of the optimum is not decided for networks"] if has_network(problem.model) else []
     if problem.options.get("warm_start") is None and begin_alike(problem.model) and "em" not in done.settings:
         notes.append("two types began alike, a saddle of the likelihood: noise of a tenth was put on their networks")

@@ -14,7 +14,10 @@ from annosim.errors import AnnosimError, ArgumentError, NotIdentifiedError, Trai
 from annosim.kernels import learning_mixture as kernels
 from annosim.kernels import threads
 from annosim.learning.em import mixture_applies, panel_of
+from annosim.learning.existence import has_tables, judge_table, require_annotators
+from annosim.learning.gauge import interchangeable, values_by_weight
 from annosim.learning.generic import starting_points
+from annosim.learning.likelihood import total_weight
 from annosim.learning.problem import Problem, Solution, choose, is_nll
 from annosim.learning.result import Fit
 from annosim.learning.structure import luce_leaf
@@ -30,7 +33,8 @@ class BatchedFit(Result):
     """Fits of R replicates; ``fits[r]`` is the r-th as a :class:`Fit`.
 
     Attributes:
-        vectors: ``(R, P)`` free parameters (NaN where a replicate failed); types are matched by :meth:`align` only.
+        vectors: ``(R, P)`` free parameters (NaN where a replicate failed); types stand in order of falling weight;
+            :meth:`align` matches them to a truth before they are averaged.
         log_likelihood: ``(R,)``.
         converged: ``(R,)`` bool.
         gradient_norm: ``(R,)`` largest entry of the gradient per unit weight.
@@ -134,7 +138,7 @@ def _networks(problem: Problem, data: PreferenceData, solver: str) -> BatchedFit
     except TrainingError:
         return None  # one by one: the replicate at fault becomes a row with a status
     best = best_of_starts(done, problem.starts)
-    weight = np.array([data[r].annotator_weight.sum() for r in range(len(best))])
+    weight = np.array([total_weight(data[r]) for r in range(len(best))])
     loss = done.loss.numpy()[best]
     plain = is_nll(problem.objective) and problem.regulariser is None
     return BatchedFit(
@@ -196,6 +200,12 @@ def _mixtures(problem: Problem, data: PreferenceData) -> BatchedFit | None:
         return None
     if data.annotator is not None and not (np.diff(data.annotator) >= 0).all():
         return None
+    try:
+        require_annotators(problem.model, data[0], None)  # all replicates have the same people
+        for r in range(count if has_tables(problem.model) else 0):
+            judge_table(problem.model, data[r], None, False)
+    except NotIdentifiedError:
+        return None  # one by one: the replicates at fault become rows with a status
     panel = panel_of(problem.model, _stacked(data))  # type: ignore[arg-type]
     blocks = (len(panel.arguments[8])) // count
     features, which, offset, order, depth, length, code, start, weight = panel.arguments
@@ -238,13 +248,13 @@ def _stacked(data: PreferenceData) -> Any:
 
 
 def _gathered(problem: Problem, data: PreferenceData, panel: Any, found: list[Any]) -> BatchedFit:
-    total = float(data.num_annotators)
+    total = float(len(np.unique(data.annotator_ids)))
     start = problem.model.free_parameters()
-    names = list(start)
+    names, alike = list(start), interchangeable(problem.model)
     vectors = np.full((len(found), problem.model.num_free()), np.nan)
     for r, one in enumerate(found):
         values = panel.values(one[0], data.items)
-        parts = start | values
+        parts = values_by_weight(start | values) if alike else start | values
         vectors[r] = np.concatenate([parts[name].double().reshape(-1).numpy() for name in names])
     status = np.array([one[4] for one in found])
     return BatchedFit(

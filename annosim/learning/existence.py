@@ -242,7 +242,9 @@ def judge_table(model: Any, data: Any, prior: Any, is_projection: bool) -> list[
         return [f"prior {prior} decided what the data do not: {found.message(data.items).split('. Remedies')[0]}"]
     if found.unseen or found.separate or _unbounded(single.rule):
         require_connected(found, data.items, "fit")
-    return [f"existence is not decided for {type(single.rule).__name__}; under Luce's rule, {found.message(data.items)}"]
+    return [
+        f"existence is not decided for {type(single.rule).__name__}; under Luce's rule, {found.message(data.items)}"
+    ]
 
 
 def judge_ties(rule: Any, data: Any) -> None:
@@ -269,6 +271,11 @@ def judge_ties(rule: Any, data: Any) -> None:
             f"fit: every answer is a tie, so that {name} has no finite estimate; collect answers that say which is "
             f"preferred, or give {name} as a number"
         )
+
+
+def has_tables(model: Any) -> bool:
+    """Whether some type's utility is a free table."""
+    return any(_has_free_table(leaf) for leaf in model.leaves())
 
 
 def _has_free_table(leaf: Any) -> bool:

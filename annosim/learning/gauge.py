@@ -221,12 +221,39 @@ def by_weight(population: Population) -> Population:
         >>> by_weight(an.Mixture([free, fixed], [0.2, 0.8])).weights.tolist()
         [0.2, 0.8]
     """
-    if not isinstance(population, Mixture) or not population.weights.requires_grad:
-        return population
-    first, *others = (_structure(one) for one in population.types)
-    if any(other != first for other in others):
+    if not interchangeable(population):
         return population
     return population.relabelled(np.argsort(-population.weights.detach().numpy(), kind="stable").tolist())
+
+
+def interchangeable(population: Population) -> bool:
+    """Whether the types of a mixture have no names of their own: alike but for their free numbers, shares estimated.
+
+    Example:
+        >>> import annosim as an
+        >>> interchangeable(an.Mixture([an.Annotator(an.Tabular(2), an.Luce()) for _ in range(2)]))
+        True
+    """
+    if not isinstance(population, Mixture) or not population.weights.requires_grad:
+        return False
+    first, *others = (_structure(one) for one in population.types)
+    return all(other == first for other in others)
+
+
+def values_by_weight(values: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Free numbers of interchangeable types, by name, in the order of :func:`by_weight`.
+
+    Example:
+        >>> values_by_weight({"weights": torch.tensor([0.2, 0.8]), "types.0.a": 0, "types.1.a": 1})["types.0.a"]
+        1
+    """
+    order = np.argsort(-values["weights"].detach().numpy(), kind="stable")
+    out = dict(values, weights=values["weights"][torch.as_tensor(order)])
+    for name in values:
+        if name.startswith("types."):
+            _, number, rest = name.split(".", 2)
+            out[name] = values[f"types.{order[int(number)]}.{rest}"]
+    return out
 
 
 def _structure(one: torch.nn.Module) -> tuple[str, ...]:

@@ -14,7 +14,8 @@ from annosim.populations import Population, gather
 from annosim.rules.base import Answer, View
 
 __all__ = [
-    "Blocks", "block_log_likelihood", "check_answers", "joint_log_prob", "log_likelihood", "row_log_prob"
+    "Blocks", "block_log_likelihood", "check_answers", "joint_log_prob", "log_likelihood", "row_log_prob",
+    "total_weight",
 ]  # fmt: skip
 
 
@@ -143,6 +144,19 @@ def block_sums(rows: torch.Tensor, blocks: Blocks) -> torch.Tensor:
         return rows
     out = torch.zeros((*rows.shape[:-1], blocks.count), dtype=rows.dtype, device=rows.device)
     return out.index_add(-1, blocks.block, rows)
+
+
+def total_weight(data: PreferenceData) -> float:
+    """Sum of the weights of the annotators who have rows; numbers that nobody bears are nobody.
+
+    Example:
+        >>> import annosim as an
+        >>> total_weight(an.PreferenceData(an.Items(n=2), [[0, 1]] * 3, [0, 0, 1], annotator=[0, 0, 7]))
+        2.0
+    """
+    if data.annotator is None:
+        return float(np.asarray(data.row_weight).sum())
+    return float(np.asarray(data.annotator_weight)[np.unique(data.annotator)].sum())
 
 
 def log_likelihood(population: Population, data: PreferenceData) -> float:

@@ -22,6 +22,7 @@ from annosim.learning.batches import Rows
 from annosim.learning.em import mixture_applies, solve_mixture
 from annosim.learning.em_options import EM, options_of
 from annosim.learning.em_record import Record
+from annosim.learning.likelihood import total_weight
 from annosim.learning.line_search import LineSearch
 from annosim.learning.losses import block_losses
 from annosim.learning.losses import penalty as penalty_of
@@ -322,7 +323,7 @@ def _solve(problem: Problem) -> Solution:
     solution = solution_of(done, slice(None), problem)
     best = int(best_of_starts(done, problem.starts)[0])
     record: Record = done.settings["em"]
-    total = float(problem.data.annotator_weight.sum())
+    total = total_weight(problem.data)
     solution.population = _by_weight(solution.population)
     solution.why = record.why(done.settings["options"], len(solution.population.types))
     solution.trace = record.log_likelihood[:, best].numpy() * total

@@ -16,6 +16,7 @@ import torch
 
 from annosim.learning.gauge import by_weight
 from annosim.learning.generic import starting_points
+from annosim.learning.likelihood import total_weight
 from annosim.learning.luce import block_divergence
 from annosim.learning.objectives import NLL
 from annosim.learning.pairs import PairGraph, graph_of
@@ -165,7 +166,7 @@ def solve_pair_mixture(problem: Problem) -> Solution:
     best = min(found, key=lambda one: one.value)
     population = model.with_parameters(_values(leaves, mixture, best.x, items))
     same = graph.itself * float(np.log(2.0))
-    total = 1.0 if problem.is_projection else float(np.sum(problem.data.annotator_weight))
+    total = 1.0 if problem.is_projection else total_weight(problem.data)
     extra = {"divergence": block_divergence(problem, -best.value - same)} if problem.is_projection else {}
     converged = best.stopped_by == "gradient" or best.scaled < max(problem.tolerance, 1e-7)
     return Solution(

@@ -120,7 +120,9 @@ class Fit(Result):
         return 2.0 * self.num_parameters - 2.0 * self._need_likelihood("aic")
 
     def _weight(self) -> float:
-        return float(np.asarray(self.problem.data.annotator_weight).sum())
+        from annosim.learning.likelihood import total_weight
+
+        return total_weight(self.problem.data)
 
     def _need_likelihood(self, name: str) -> float:
         if self.log_likelihood is None:
@@ -135,18 +137,19 @@ class Fit(Result):
     def held_out(self, data: Any) -> float:
         """Mean log-likelihood per annotator on other data."""
         from annosim.data.preferences import PreferenceData
-        from annosim.learning.likelihood import log_likelihood
+        from annosim.learning.likelihood import log_likelihood, total_weight
 
         if not isinstance(data, PreferenceData):
             raise ArgumentError(f"held_out(data={data!r}): give an.PreferenceData on the same items")
-        return log_likelihood(self.population, data) / float(np.asarray(data.annotator_weight).sum())
+        return log_likelihood(self.population, data) / total_weight(data)
 
     def covariance(self, kind: str = "hessian") -> torch.Tensor:
         """Covariance of the estimates in the reported gauge, ``(P, P)``, rows as ``population.parameter_names()``.
 
         Args:
-            kind: ``"hessian"`` (inverse observed information), ``"sandwich"`` (rows independent, or blocks
-                of a mixture and of random tastes; right under misspecification; White 1982), ``"cluster"`` (annotators independent).
+            kind: ``"hessian"`` (inverse observed information), ``"sandwich"`` (rows independent, or blocks of a
+                mixture and of random tastes; right under misspecification; White 1982), ``"cluster"`` (annotators
+                independent).
         """
         from annosim.learning.uncertainty import covariance
 

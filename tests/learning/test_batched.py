@@ -51,3 +51,40 @@ def test_other_models_are_fitted_one_by_one():
     data = an.simulate(truth, an.Design(an.Items(n=3), annotators=80), seed=1, replicates=3)
     fits = an.fit(an.Annotator(an.Tabular(3), an.Davidson(delta=an.free(1.0))), data)
     assert fits.converged.all() and fits.vectors.shape == (3, 4) and fits.solver == "autograd"
+
+
+def _two_tables(scores):
+    return an.Mixture([an.Annotator(an.Tabular([s * v for v in scores]), an.Luce()) for s in (1.0, -1.0)], [0.4, 0.6])
+
+
+def test_types_of_replicates_are_named_as_those_of_one_fit():
+    people = _two_tables([2.0, 0.0, -1.0])
+    data = an.simulate(people, an.Design(an.Items(n=3), annotators=80, questions=6), seed=2, replicates=4)
+    fits = an.fit(people, data)
+    assert fits.settings["path"] == "compiled climbs"
+    for r in range(4):
+        one = an.fit(people, data[r])
+        assert np.abs(fits.vectors[r] - one.population.vector().numpy()).max() < 1e-8
+        assert fits[r].population.weights[0] >= fits[r].population.weights[1]
+
+
+def test_replicates_without_an_estimate_are_rows_with_a_status():
+    """A type's table needs every item, and several types need several people, in a replicate as in a single fit."""
+    people = _two_tables([2.0, 0.0, -1.0])
+    data = an.simulate(people, an.Design(an.Items(n=3), annotators=30, questions=4), seed=2, replicates=2)
+    alone = data.with_(annotator=np.zeros(data.rows, dtype=int))
+    unseen = an.PreferenceData(an.Items(n=4), data.menu, data.answer, annotator=data.annotator)
+    for bad, model, said in (
+        (alone, people, "only 1 annotator"),
+        (unseen, _two_tables([2, 0, -1, 1]), "never compared"),
+    ):
+        fits = an.fit(model, bad)
+        assert not fits.converged.any() and all(said in word for word in fits.status)
+
+
+def test_numbers_that_no_annotator_bears_count_nowhere():
+    people = _two_tables([2.0, 0.0, -1.0])
+    data = an.simulate(people, an.Design(an.Items(n=3), annotators=40, questions=5), seed=2)
+    gaps = data.with_(annotator=7 * data.annotator)
+    one, other = an.fit(people, data), an.fit(people, gaps)
+    assert one.bic == other.bic and one.held_out(data) == one.held_out(gaps)

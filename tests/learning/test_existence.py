@@ -143,7 +143,8 @@ def test_ties_connect_both_ways():
 
 
 @pytest.mark.parametrize(
-    "rule", [an.RaoKupper(an.free(2.0)), an.Lapse(LUCE, 0.1), an.Lapse(an.PositionBias(LUCE, an.free(0.0)), an.free(0.1))]
+    "rule",
+    [an.RaoKupper(an.free(2.0)), an.Lapse(LUCE, 0.1), an.Lapse(an.PositionBias(LUCE, an.free(0.0)), an.free(0.1))],
 )
 def test_undefeated_under_ties_lapses_and_positions_raises(rule):
     data = an.PreferenceData(an.Items(n=2), menu=[[0, 1], [1, 0]] * 5, answer=[0, 1] * 5)

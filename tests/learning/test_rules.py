@@ -110,7 +110,7 @@ def test_one_fit_is_simulated_again():
 
 
 def test_answers_of_one_persons_random_tastes_are_not_independent_rows():
-    """Robust errors of random tastes: the units are annotators, whose scores sum to the gradient, zero at the optimum."""
+    """Robust errors of random tastes: the units are annotators, whose scores sum to the gradient, which is zero."""
     items = an.Items.normal(4, 1, seed=3)
     people = an.RandomCoefficients([0.8], [1.0], an.Luce(), points=16)
     data = an.simulate(people, an.Design(items, menu_size=3, annotators=40, questions=5), seed=1)
