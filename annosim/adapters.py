@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from annosim.errors import ArgumentError
+from annosim.parameters import check_number
 from annosim.random import torch_generator
 
 __all__ = ["LowRank", "adapter_state", "frozen_copy", "with_adapters"]
@@ -105,6 +106,9 @@ def with_adapters(
         >>> [one.num_free() for one in types], {k: tuple(v.shape) for k, v in adapter_state(types[0].model).items()}
         ([42, 42], {'1.down': (2, 4), '1.up': (4, 2), '3.down': (2, 4), '3.up': (9, 2)})
     """
+    if not isinstance(module, nn.Module):
+        raise ArgumentError(f"with_adapters({module!r}): give a torch.nn.Module")
+    check_number("with_adapters(scale=)", scale, "real")
     for name, value in (("rank", rank), ("copies", 1 if copies is None else copies)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ArgumentError(f"with_adapters({name}={value!r}): a whole number of at least 1")

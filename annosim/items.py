@@ -23,7 +23,7 @@ class Items:
         features: ``(n, dim)`` float array, or ``None`` when items are only names.
         names: ``n`` strings; ``"0" .. "n-1"`` by default.
         texts: ``n`` strings.
-        tokens: ``(n, length)`` int array of token ids, ``-1`` pads.
+        tokens: ``(n, length)`` int array of token ids, ``-1`` pads after each sequence; or ``n`` lists of any lengths.
         prompts: ``(n,)`` ints: to which prompt an item belongs; one prompt by default. Menus stay inside a prompt.
         clusters: ``(n,)`` ints: paraphrases share a cluster; every item its own by default.
         weights: ``(n,)`` positive floats: the base measure (quadrature weights on a grid; ones by default).
@@ -66,7 +66,7 @@ class Items:
         if self.texts is not None:
             put("texts", tuple(str(text) for text in self.texts))
         if self.tokens is not None:
-            put("tokens", torch.as_tensor(np.asarray(self.tokens), dtype=torch.long))
+            put("tokens", _token_tensor(self.tokens))
         put("prompts", _int_tensor("prompts", self.prompts, n, torch.zeros(n, dtype=torch.long)))
         put("clusters", _int_tensor("clusters", self.clusters, n, torch.arange(n)))
         if self.weights is None:
@@ -217,6 +217,40 @@ def _float_tensor(name: str, value: Any, n: int) -> torch.Tensor:
         row = int(torch.nonzero(bad)[0])
         raise ArgumentError(f"Items({name}=): row {row} is not finite; remove or impute it")
     return tensor
+
+
+def _token_tensor(value: Any) -> torch.Tensor:
+    """Token ids ``(n, length)``, shorter sequences filled with -1 at their end.
+
+    Raises:
+        ArgumentError: no whole numbers, an id below -1, or a pad before a token.
+    """
+    where = "Items(tokens=): "
+    if not isinstance(value, torch.Tensor | np.ndarray):
+        rows = [np.asarray(row) for row in value]
+        if any(row.ndim != 1 for row in rows):
+            raise ArgumentError(f"{where}give one list of token ids per item")
+        kind = next((row.dtype for row in rows if len(row)), np.dtype(np.int64))
+        filled = np.full((len(rows), max(map(len, rows))), -1, dtype=kind if np.issubdtype(kind, np.integer) else float)
+        for i, row in enumerate(rows):
+            if len(row) and not np.issubdtype(row.dtype, np.integer):
+                raise ArgumentError(f"{where}item {i} has entries that are no whole numbers; give token ids")
+            filled[i, : len(row)] = row
+        value = filled
+    tokens = torch.as_tensor(value)
+    if tokens.ndim != 2 or tokens.is_floating_point() or tokens.is_complex() or tokens.dtype == torch.bool:
+        raise ArgumentError(
+            f"{where}{tokens.dtype} of shape {tuple(tokens.shape)}; give whole numbers (n, length), -1 pads"
+        )
+    tokens = tokens.long()
+    real = tokens >= 0
+    wrong = (tokens < -1).any(1) | (real[:, 1:] & ~real[:, :-1]).any(1)
+    if bool(wrong.any()):
+        raise ArgumentError(
+            f"{where}item {int(torch.nonzero(wrong)[0])} has an id below -1, or a pad before a token; pads are -1 and "
+            "stand after the sequence"
+        )
+    return tokens
 
 
 def _int_tensor(name: str, value: Any, n: int, default: torch.Tensor) -> torch.Tensor:

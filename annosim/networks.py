@@ -16,7 +16,7 @@ from torch import nn
 
 from annosim.errors import ArgumentError
 from annosim.items import Items
-from annosim.utilities import Utility, perceptron
+from annosim.utilities import Utility, check_dim, check_inputs, perceptron
 
 __all__ = ["Column", "Ensemble", "Heads", "LogPolicy", "SequenceReward", "last_hidden", "response_mask"]
 
@@ -32,7 +32,10 @@ def response_mask(items: Items) -> torch.Tensor:
     """
     tokens = _tokens(items)
     place = torch.arange(tokens.shape[1], device=tokens.device)
-    begin = torch.as_tensor(np.asarray(items.columns.get("prompt_length", np.zeros(items.n, dtype=np.int64))))
+    lengths = np.asarray(items.columns.get("prompt_length", np.zeros(items.n, dtype=np.int64)))
+    if lengths.shape != (items.n,) or not np.issubdtype(lengths.dtype, np.integer):
+        raise ArgumentError(f'the items\' column "prompt_length" has {lengths.dtype}; give whole numbers of tokens')
+    begin = torch.as_tensor(lengths)
     return (tokens >= 0) & (place >= begin.to(tokens.device)[:, None])
 
 
@@ -50,7 +53,8 @@ class LogPolicy(Utility):
         per_token: divide by the number of response tokens.
 
     Raises:
-        ArgumentError: the items have no tokens, a row has no response token, or nothing predicts its first token.
+        ArgumentError: the items have no tokens, a row has no response token, nothing predicts its first token, or an
+            id is beyond the model's vocabulary.
 
     Example:
         >>> lm = torch.nn.Sequential(torch.nn.Embedding(5, 5))
@@ -64,7 +68,11 @@ class LogPolicy(Utility):
 
     def __init__(self, model: nn.Module, begin: int | None = None, batch: int = 32, per_token: bool = False):
         super().__init__()
-        self.model, self.begin, self.batch, self.per_token = model.eval(), begin, int(batch), per_token
+        if not isinstance(model, nn.Module):
+            raise ArgumentError(f"LogPolicy({model!r}): give a causal language model, a torch.nn.Module")
+        if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
+            raise ArgumentError(f"LogPolicy(batch={batch!r}): a whole number of at least 1")
+        self.model, self.begin, self.batch, self.per_token = model.eval(), begin, batch, per_token
 
     def forward(self, items: Items) -> torch.Tensor:
         """Log-probabilities of all items' responses, ``(n,)`` float32."""
@@ -92,9 +100,13 @@ class LogPolicy(Utility):
         return self(items)
 
     def _score(self, tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        length = int(mask.any(0).nonzero()[-1]) + 1  # trailing pads cost nothing
+        shown = mask.any(0).int()
+        ends = torch.stack([shown.argmax(), shown.flip(0).argmax(), tokens.max()])
+        begin, trailing, largest = ends.tolist()  # one wait for the device
+        _check_vocabulary("LogPolicy", self.model, largest)
+        length = tokens.shape[1] - trailing  # trailing pads cost nothing
         tokens, mask = tokens[:, :length], mask[:, :length]
-        begin = int(mask.any(0).nonzero()[0])  # logits before the first response token are not needed
+        # logits before the first response token are not needed
         logits = token_logits(self.model, tokens[:, :-1].clamp_min(0), keep=length - begin).float()
         target, wanted = tokens[:, begin:].clamp_min(0), mask[:, begin:]
         chosen = logits.gather(-1, target[..., None])[..., 0] - logits.logsumexp(-1)
@@ -140,8 +152,8 @@ class Heads(_ManyOutputs):
     :class:`annosim.MeanVariance`; all columns are the logits of :class:`annosim.CategoricalReward`.
 
     Args:
-        module: any ``torch.nn.Module`` that maps ``(n, dim)`` to ``(n, outputs)``; or the hidden widths of a tanh
-            multilayer perceptron (then ``dim`` is needed).
+        module: any ``torch.nn.Module`` that maps ``(n, dim)`` to ``(n, outputs)``, put into evaluation mode; or the
+            hidden widths of a tanh multilayer perceptron (then ``dim`` is needed).
         dim: number of input features (only with widths).
         outputs: B.
         seed: initialisation (only with widths).
@@ -168,10 +180,8 @@ class Heads(_ManyOutputs):
     ):
         super().__init__()
         if not isinstance(module, nn.Module):
-            if dim is None or dim < 1:
-                raise ArgumentError("Heads(widths, dim=): give the number of input features")
-            module = perceptron([dim, *module, outputs], seed, dtype)
-        self.module, self.outputs = module, int(outputs)
+            module = perceptron([check_dim("Heads", dim), *module, outputs], seed, dtype)
+        self.module, self.outputs = module.eval(), int(outputs)
 
     def forward(self, items: Items) -> torch.Tensor:
         """All outputs for all items, ``(n, outputs)``."""
@@ -179,6 +189,7 @@ class Heads(_ManyOutputs):
             raise ArgumentError("Heads: the items have no features; give Items(features=...)")
         first = next(self.module.parameters(), None)
         x = items.features if first is None else items.features.to(device=first.device, dtype=first.dtype)
+        check_inputs("Heads", self.module, x)
         out = self.module(x)
         if out.shape != (items.n, self.outputs):
             raise ArgumentError(f"Heads: output of shape {tuple(out.shape)}, expected ({items.n}, {self.outputs})")
@@ -190,11 +201,13 @@ class SequenceReward(_ManyOutputs):
 
     Args:
         model: ``model(input_ids=, attention_mask=).logits`` of shape ``(batch, outputs)``; put into evaluation mode.
-        pad: token id put where items have pads.
+        pad: token id put where items have pads. Models of ``transformers`` find the last token as the last that is not
+            their ``config.pad_token_id``, so that is the one taken by default (0 where a model has none).
         outputs: with more than one, ``(n, outputs)``: heads of a distributional reward (see :class:`Heads`).
 
     Raises:
-        ArgumentError: another number of logits a sequence.
+        ArgumentError: another number of logits a sequence, an id beyond the vocabulary, or a pad that is not the
+            model's own.
 
     Example:
         >>> from types import SimpleNamespace
@@ -208,22 +221,43 @@ class SequenceReward(_ManyOutputs):
 
     local = True
 
-    def __init__(self, model: nn.Module, pad: int = 0, outputs: int = 1):
+    def __init__(self, model: nn.Module, pad: int | None = None, outputs: int = 1):
         super().__init__()
-        self.model, self.pad, self.outputs = model.eval(), int(pad), int(outputs)
+        if not isinstance(model, nn.Module):
+            raise ArgumentError(f"SequenceReward({model!r}): give a sequence classifier, a torch.nn.Module")
+        self.model, self.pad, self.outputs = model.eval(), pad, int(outputs)
+        self._pad_id()  # refuses what does not fit
 
     def forward(self, items: Items) -> torch.Tensor:
         """Rewards of all items, ``(n,)`` float32; with several outputs ``(n, outputs)``."""
         tokens = _tokens(items)
         device = next((p.device for p in self.model.parameters()), tokens.device)
+        _check_vocabulary("SequenceReward", self.model, int(tokens.max()))
         mask = (tokens >= 0).to(device)
-        ids = torch.where(tokens >= 0, tokens, self.pad).to(device)
-        logits = self.model(input_ids=ids, attention_mask=mask.long()).logits
+        ids = torch.where(tokens >= 0, tokens, self._pad_id()).to(device)
+        try:
+            logits = self.model(input_ids=ids, attention_mask=mask.long()).logits
+        except ValueError as error:
+            if "padding token" not in str(error):
+                raise
+            raise ArgumentError(
+                "SequenceReward: the model reads the last token that is no pad, and has no pad; set "
+                "model.config.pad_token_id, such as to the tokenizer's"
+            ) from error
         if logits.shape != (items.n, self.outputs):
             raise ArgumentError(
                 f"SequenceReward: logits of shape {tuple(logits.shape)}; build the model with num_labels={self.outputs}"
             )
         return logits[:, 0].float() if self.outputs == 1 else logits.float()
+
+    def _pad_id(self) -> int:
+        own = getattr(_config(self.model), "pad_token_id", None)
+        if self.pad is not None and own is not None and int(self.pad) != own:
+            raise ArgumentError(
+                f"SequenceReward(pad={self.pad!r}): the model looks for its own pad, {own}, and would read its reward "
+                "at a pad; leave pad= out, or change model.config.pad_token_id"
+            )
+        return int(own if own is not None else self.pad or 0)
 
 
 class Ensemble(Utility):
@@ -241,8 +275,8 @@ class Ensemble(Utility):
 
     def __init__(self, members: Sequence[Utility]):
         super().__init__()
-        if not members:
-            raise ArgumentError("Ensemble: needs at least one utility")
+        if not members or not all(isinstance(member, Utility) for member in members):
+            raise ArgumentError("Ensemble(members): a list of at least one utility")
         self.members = nn.ModuleList(members)
         self.local = all(getattr(m, "local", False) for m in members)
 
@@ -306,6 +340,22 @@ def token_logits(model: nn.Module, ids: torch.Tensor, keep: int) -> torch.Tensor
     wanted = {"logits_to_keep": keep, "use_cache": False}
     found: Any = model(ids, **{name: value for name, value in wanted.items() if name in known})
     return (found.logits if hasattr(found, "logits") else found)[:, -keep:]
+
+
+def _config(model: nn.Module) -> Any:
+    """The configuration of a model of ``transformers`` (of its text part), or ``None``."""
+    config: Any = getattr(model, "config", None)
+    return config.get_text_config() if hasattr(config, "get_text_config") else config
+
+
+def _check_vocabulary(who: str, model: nn.Module, largest: int) -> None:
+    """Refuse ids that the model has no embedding of (a GPU would only say so after it is too late)."""
+    size = getattr(_config(model), "vocab_size", None)
+    if isinstance(size, int) and largest >= size:
+        raise ArgumentError(
+            f"{who}: token id {largest} among the items, and the model's vocabulary has {size}; use the model's own "
+            "tokenizer, or model.resize_token_embeddings"
+        )
 
 
 def _tokens(items: Items) -> torch.Tensor:

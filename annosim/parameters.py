@@ -202,7 +202,7 @@ def check_value(label: str, value: Any, constraint: str) -> torch.Tensor:
         tensor = torch.as_tensor(np.asarray(value.detach().cpu() if isinstance(value, torch.Tensor) else value))
         tensor = tensor.to(torch.float64).clone()
     except (TypeError, ValueError) as error:
-        raise ArgumentError(f"{label}: {value!r} is not numeric; give {words}") from error
+        raise ArgumentError(f"{label}: {_shown(value)} is not numeric; give {words}") from error
     finite = torch.isfinite(tensor)
     if not bool(finite.all()):
         at = "" if tensor.ndim == 0 else f" at position {torch.nonzero(~finite)[0].tolist()}"
@@ -219,6 +219,25 @@ def check_value(label: str, value: Any, constraint: str) -> torch.Tensor:
     if not ok:
         raise ArgumentError(f"{label}: {tensor.tolist()}; give {words}")
     return tensor
+
+
+def check_number(label: str, value: Any, constraint: str) -> float:
+    """One number under a constraint, or an :class:`ArgumentError` that names it.
+
+    Example:
+        >>> check_number("beta", 0.1, "positive")
+        0.1
+    """
+    tensor = check_value(label, value, constraint)
+    if tensor.ndim:
+        raise ArgumentError(f"{label}: {_shown(value)}; give one number, not {tuple(tensor.shape)} of them")
+    return float(tensor)
+
+
+def _shown(value: Any) -> str:
+    """A value in one line, cut where it is long."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 80 else text[:77] + "..."
 
 
 class _Increasing(Transform):

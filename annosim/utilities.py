@@ -135,7 +135,8 @@ class Network(Utility):
 
     Args:
         module: any ``torch.nn.Module`` that maps ``(n, dim)`` to ``(n, 1)`` or ``(n,)``; or the hidden widths of a tanh
-            multilayer perceptron (then ``dim`` is needed).
+            multilayer perceptron (then ``dim`` is needed). It is put into evaluation mode: a utility is one number per
+            item, without dropout's draws from the global generator.
         dim: number of input features (only with widths).
         seed: initialisation (only with widths); torch's own default scheme, drawn at an address.
         sign: ``-1.`` for an energy network (log density = - energy).
@@ -158,10 +159,8 @@ class Network(Utility):
         #: a perceptron reads each item by itself, so a minibatch needs only the items it shows
         self.local = not isinstance(module, nn.Module)
         if not isinstance(module, nn.Module):
-            if dim is None or dim < 1:
-                raise ArgumentError("Network(widths, dim=): give the number of input features")
-            module = perceptron([dim, *module, 1], seed, dtype)
-        self.module = module
+            module = perceptron([check_dim("Network", dim), *module, 1], seed, dtype)
+        self.module = module.eval()
         self.sign = float(sign)
 
     def forward(self, items: Items) -> torch.Tensor:
@@ -170,6 +169,7 @@ class Network(Utility):
             raise ArgumentError("Network: the items have no features; give Items(features=...)")
         first = next(self.module.parameters(), None)
         x = items.features if first is None else items.features.to(device=first.device, dtype=first.dtype)
+        check_inputs("Network", self.module, x)
         out = self.module(x)
         out = out.squeeze(-1) if out.ndim == 2 else out
         if out.shape != (items.n,):
@@ -327,6 +327,8 @@ def perceptron(widths: Sequence[int], seed: int = 0, dtype: torch.dtype = torch.
         >>> perceptron([2, 8, 3])(torch.zeros(5, 2)).shape
         torch.Size([5, 3])
     """
+    if any(isinstance(width, bool) or not isinstance(width, int | np.integer) or width < 1 for width in widths):
+        raise ArgumentError(f"the widths of a perceptron are whole numbers of at least 1, not {list(widths)}")
     generator = torch_generator(seed, "network")
     layers: list[nn.Module] = []
     for i, (fan_in, fan_out) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
@@ -337,6 +339,31 @@ def perceptron(widths: Sequence[int], seed: int = 0, dtype: torch.dtype = torch.
                 p.copy_((2 * torch.rand(p.shape, generator=generator, dtype=dtype) - 1) / fan_in**0.5)
         layers += [layer] + ([nn.Tanh()] if i < len(widths) - 2 else [])
     return nn.Sequential(*layers)
+
+
+def check_dim(who: str, dim: Any) -> int:
+    """The number of input features of a perceptron.
+
+    Raises:
+        ArgumentError: it is missing or no whole number.
+    """
+    if isinstance(dim, bool) or not isinstance(dim, int | np.integer) or dim < 1:
+        raise ArgumentError(f"{who}(widths, dim={dim!r}): give the number of input features")
+    return int(dim)
+
+
+def check_inputs(who: str, module: nn.Module, x: torch.Tensor) -> None:
+    """Refuse features of another number than a network's first layer reads.
+
+    Raises:
+        ArgumentError: names both numbers.
+    """
+    first = module[0] if isinstance(module, nn.Sequential) and len(module) else module
+    if isinstance(first, nn.Linear) and x.shape[-1] != first.in_features:
+        raise ArgumentError(
+            f"{who}: the items have {x.shape[-1]} features and the network reads {first.in_features}; build it with "
+            f"dim={x.shape[-1]}"
+        )
 
 
 def as_log_density(value: Any, items: Items) -> torch.Tensor:

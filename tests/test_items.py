@@ -29,12 +29,23 @@ def test_normal_is_an_address_and_a_longer_set_begins_with_the_shorter():
         ({"names": ["a", "b"], "weights": [1.0]}, "lengths differ"),
         ({"n": 2, "weights": [1.0, 0.0]}, "positive"),
         ({"n": 2, "prompts": [0.5, 1.0]}, "whole numbers"),
+        ({"tokens": [[1, 2], [1.5]]}, "item 1"),
+        ({"tokens": ["ab", "cd"]}, "list of token ids"),
+        ({"tokens": [3, 4]}, "list of token ids"),
+        ({"tokens": [[1, 2], [-1, 2]]}, "item 1.*pad before"),
+        ({"tokens": [[1, -100]]}, "below -1"),
+        ({"tokens": np.array([[0.5, 1.0]])}, "whole numbers"),
         ({}, "no items"),
     ],
 )
 def test_bad_items_say_what_and_where(kwargs, words):
     with pytest.raises(ArgumentError, match=words):
         Items(**kwargs)
+
+
+def test_sequences_of_any_lengths_are_filled_with_pads():
+    assert Items(tokens=[[1, 2, 3], [4], []]).tokens.tolist() == [[1, 2, 3], [4, -1, -1], [-1, -1, -1]]
+    assert Items(tokens=[torch.tensor([5, 6]), np.array([7])]).tokens.tolist() == [[5, 6], [7, -1]]
 
 
 @given(st.items(dim=2, prompts=True))

@@ -1,5 +1,7 @@
 """Language models as utilities: masks, caching, minibatches that touch only what they show."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -61,6 +63,17 @@ def test_a_policy_is_one_number_per_item_though_its_model_has_dropout(items):
     assert torch.equal(policy(items), policy(items))
 
 
+@pytest.mark.parametrize("kind", [lambda net: an.Network(net), lambda net: an.Heads(net, outputs=1).column(0)])
+def test_a_network_with_dropout_is_one_number_per_item_and_leaves_the_global_generator_alone(kind):
+    noisy = nn.Sequential(nn.Linear(2, 8), nn.Dropout(0.5), nn.Linear(8, 1))
+    model, items = an.Annotator(kind(noisy), an.Luce()), an.Items.normal(6, 2)
+    data = an.simulate(an.Annotator(an.Linear([1.0, 0.0]), an.Luce()), an.Design(items, annotators=20), seed=0)
+    before = torch.get_rng_state()
+    one, two = (train(model, data, options=Adam(steps=3)).populations[0] for _ in range(2))
+    assert torch.equal(one.vector(), two.vector())
+    assert torch.equal(before, torch.get_rng_state())
+
+
 def test_without_a_prompt_a_first_token_is_needed(items):
     bare = an.Items(tokens=items.tokens)
     with pytest.raises(ArgumentError, match="begin"):
@@ -105,3 +118,51 @@ def test_two_policies_are_told_apart_by_annotators_who_answer_often(items):
     found = an.fit(an.Mixture(types), data.for_learner(), steps=300, lr=3e-2)
     single = an.fit(types[0], data.for_learner(), steps=300, lr=3e-2)
     assert found.log_likelihood > single.log_likelihood + 20
+
+
+class Classifier(nn.Module):
+    """Reads its score where models of transformers do: at the last token that is not its own pad."""
+
+    def __init__(self, pad):
+        super().__init__()
+        self.score = nn.Parameter(torch.arange(12.0))
+        self.config = SimpleNamespace(pad_token_id=pad, vocab_size=12)
+
+    def forward(self, input_ids, attention_mask):
+        if self.config.pad_token_id is None:
+            raise ValueError("Cannot handle batch sizes > 1 if no padding token is defined.")
+        place = torch.arange(input_ids.shape[1]) * (input_ids != self.config.pad_token_id)
+        last = input_ids.gather(1, place.argmax(1, keepdim=True))
+        return SimpleNamespace(logits=self.score[last])
+
+
+def test_a_reward_is_read_at_the_last_token_whatever_the_models_pad():
+    items = an.Items(tokens=[[1, 2, 3], [4], [5, 6]])
+    for pad in (0, 11):
+        assert an.SequenceReward(Classifier(pad))(items).tolist() == [3.0, 4.0, 6.0]
+    with pytest.raises(ArgumentError, match="its own pad, 11"):
+        an.SequenceReward(Classifier(11), pad=0)
+    with pytest.raises(ArgumentError, match="set model.config.pad_token_id"):
+        an.SequenceReward(Classifier(None))(items)
+
+
+def test_what_does_not_fit_a_network_is_said_in_one_line(items):
+    class Known(Tiny):
+        config = SimpleNamespace(vocab_size=6)
+
+    for call, words in (
+        (lambda: an.LogPolicy(Known())(items), "vocabulary has 6"),
+        (lambda: an.LogPolicy(None), "causal language model"),
+        (lambda: an.LogPolicy(Tiny(), batch=0), "batch=0"),
+        (lambda: an.SequenceReward(Classifier(0))(an.Items(tokens=[[12]])), "token id 12"),
+        (lambda: response_mask(an.Items(tokens=[[1, 2]], columns={"prompt_length": ["1"]})), "prompt_length"),
+        (lambda: an.Network([4], dim=3)(an.Items.normal(5, 2)), "2 features and the network reads 3"),
+        (lambda: an.Heads([4], dim=3)(an.Items.normal(5, 2)), "2 features and the network reads 3"),
+        (lambda: an.Network([4.5], dim=2), "whole numbers"),
+        (lambda: an.Network([4], dim="2"), "dim='2'"),
+        (lambda: an.Ensemble([3]), "at least one utility"),
+        (lambda: an.with_adapters(3), "torch.nn.Module"),
+    ):
+        with pytest.raises(ArgumentError, match=words) as caught:
+            call()
+        assert "\n" not in str(caught.value)

@@ -11,7 +11,7 @@ import torch
 
 from annosim.errors import ArgumentError
 from annosim.learning.runs import Log
-from annosim.parameters import check_value
+from annosim.parameters import check_number
 from annosim.populations import Population
 
 __all__ = ["Adam", "Training"]
@@ -75,15 +75,23 @@ class Adam:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise ArgumentError(f"Adam({name}={value!r}): a whole number of at least {least}")
-        if self.batch is not None and (not isinstance(self.batch, int) or self.batch < 1):
+        whole_batch = isinstance(self.batch, int) and not isinstance(self.batch, bool) and self.batch >= 1
+        if self.batch is not None and not whole_batch:
             raise ArgumentError(f"Adam(batch={self.batch!r}): a whole number of at least 1, or None for all")
-        check_value("Adam(lr=)", self.lr, "positive")
-        check_value("Adam(weight_decay=)", self.weight_decay, "nonnegative")
-        check_value("Adam(tolerance=)", self.tolerance, "nonnegative")
-        if not 0 <= self.held_out < 1:
+        check_number("Adam(lr=)", self.lr, "positive")
+        check_number("Adam(weight_decay=)", self.weight_decay, "nonnegative")
+        check_number("Adam(tolerance=)", self.tolerance, "nonnegative")
+        if not 0 <= check_number("Adam(held_out=)", self.held_out, "real") < 1:
             raise ArgumentError(f"Adam(held_out={self.held_out}): a share from 0 to below 1")
         if self.warmup > self.steps:
             raise ArgumentError(f"Adam(warmup={self.warmup}): more than steps={self.steps}; the peak is never reached")
+        for name in ("compile", "final", "progress"):
+            if not isinstance(getattr(self, name), bool):
+                raise ArgumentError(f"Adam({name}={getattr(self, name)!r}): True or False")
+        for name in ("checkpoint", "log"):
+            path = getattr(self, name)
+            if path is not None and (not isinstance(path, str | Path) or Path(path).is_dir()):
+                raise ArgumentError(f"Adam({name}={path!r}): the name of a file")
         if self.precision not in ("auto", "float32", "bfloat16"):
             raise ArgumentError(f"Adam(precision={self.precision!r}): auto, float32 or bfloat16")
 

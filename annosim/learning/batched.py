@@ -140,7 +140,8 @@ def _networks(problem: Problem, data: PreferenceData, solver: str) -> BatchedFit
     best = best_of_starts(done, problem.starts)
     weight = np.array([total_weight(data[r]) for r in range(len(best))])
     loss = done.loss.numpy()[best]
-    plain = is_nll(problem.objective) and problem.regulariser is None
+    held_out = done.settings["options"].held_out  # then the loss is not that of all answers
+    plain = is_nll(problem.objective) and problem.regulariser is None and not held_out
     return BatchedFit(
         model=problem.model,
         vectors=np.stack([done.populations[b].vector().numpy() for b in best]),

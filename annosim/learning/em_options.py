@@ -7,7 +7,7 @@ from typing import Any
 
 from annosim.errors import ArgumentError
 from annosim.learning.adam import Adam
-from annosim.parameters import check_value
+from annosim.parameters import check_number
 
 __all__ = ["EM", "options_of"]
 
@@ -55,9 +55,11 @@ class EM(Adam):
                 continue
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ArgumentError(f"EM({name}={value!r}): a whole number of at least 1")
-        check_value("EM(perturbation=)", self.perturbation, "nonnegative")
-        check_value("EM(temperature=)", self.temperature, "at_least_one")
-        check_value("EM(anneal=)", self.anneal, "unit")
+        check_number("EM(perturbation=)", self.perturbation, "nonnegative")
+        check_number("EM(temperature=)", self.temperature, "at_least_one")
+        check_number("EM(anneal=)", self.anneal, "unit")
+        if not isinstance(self.hard, bool):
+            raise ArgumentError(f"EM(hard={self.hard!r}): True or False")
         if self.m_step not in ("adam", "line-search"):
             raise ArgumentError(f"EM(m_step={self.m_step!r}): adam or line-search")
         if self.m_step == "line-search" and (self.batch is not None or self.accumulate > 1 or self.weight_decay):

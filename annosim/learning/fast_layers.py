@@ -121,8 +121,9 @@ class _Product(torch.autograd.Function):
 
 
 def _takes(x: torch.Tensor, w: torch.Tensor) -> bool:
-    """Plain float32 on the CPU, outside autocast and function transforms."""
+    """Plain float32 of a fitting shape on the CPU, outside autocast and function transforms."""
     plain = x.dtype == w.dtype == torch.float32 and x.device.type == "cpu" and x.numel() > 0
+    plain = plain and x.shape[-1] == w.shape[0]  # what does not fit gets torch's own words
     if not plain or torch.is_autocast_enabled("cpu"):
         return False
     return torch.compiler.is_compiling() or torch._C._functorch.peek_interpreter_stack() is None

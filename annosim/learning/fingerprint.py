@@ -81,4 +81,4 @@ def _fixed(model: nn.Module, every: bool = False) -> list[int]:
 
 def _code(part: torch.Tensor) -> int:
     plain = part.detach().cpu().contiguous().reshape(-1)
-    return zlib.crc32(memoryview(plain.view(torch.uint8).numpy())) if plain.numel() else 0
+    return zlib.crc32(plain.view(torch.uint8).numpy().data) if plain.numel() else 0

@@ -15,7 +15,7 @@ from torch.nn.functional import logsigmoid
 
 from annosim.errors import ArgumentError
 from annosim.items import Items
-from annosim.parameters import check_value
+from annosim.parameters import check_number, check_value
 from annosim.populations import Population
 from annosim.random import torch_generator
 from annosim.rules.base import Answer, Rule, View
@@ -114,7 +114,7 @@ class NLL(Objective):
     label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.label_smoothing < 0.5:
+        if not 0 <= check_number("NLL(label_smoothing=)", self.label_smoothing, "real") < 0.5:
             raise ArgumentError(f"NLL(label_smoothing={self.label_smoothing}): a number from 0 to below 0.5")
         object.__setattr__(self, "likelihood", self.label_smoothing == 0)
 
@@ -149,7 +149,7 @@ class IPO(Objective):
     tau: float = 0.1
 
     def __post_init__(self) -> None:
-        check_value("IPO(tau=)", self.tau, "positive")
+        check_number("IPO(tau=)", self.tau, "positive")
 
     def row_losses(
         self, rule: Rule, scores: torch.Tensor, answer: Answer, view: View, columns: dict[str, torch.Tensor]
@@ -177,7 +177,7 @@ class SLiC(Objective):
     delta: float = 1.0
 
     def __post_init__(self) -> None:
-        check_value("SLiC(delta=)", self.delta, "nonnegative")
+        check_number("SLiC(delta=)", self.delta, "nonnegative")
 
     def row_losses(
         self, rule: Rule, scores: torch.Tensor, answer: Answer, view: View, columns: dict[str, torch.Tensor]
@@ -227,7 +227,7 @@ class Margin(Objective):
     def __post_init__(self) -> None:
         if self.kind not in _KINDS:
             raise ArgumentError(f"Margin(kind={self.kind!r}): one of {', '.join(_KINDS)}")
-        check_value("Margin(alpha=)", self.alpha, "nonnegative")
+        check_number("Margin(alpha=)", self.alpha, "nonnegative")
 
     def columns(self) -> tuple[str, ...]:
         """The column of judgements."""
@@ -322,7 +322,7 @@ class ForwardKL:
     _mass: torch.Tensor | None = field(default=None, repr=False)  # (n,), of a step's draws
 
     def __post_init__(self) -> None:
-        check_value("ForwardKL(weight=)", self.weight, "nonnegative")
+        check_number("ForwardKL(weight=)", self.weight, "nonnegative")
         whole = isinstance(self.draws, int) and not isinstance(self.draws, bool) and self.draws > 0
         if self.draws is not None and (self.shown or not whole):
             raise ArgumentError(f"ForwardKL(draws={self.draws!r}): a whole number from 1, and not with shown=True")

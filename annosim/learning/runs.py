@@ -17,7 +17,7 @@ import torch
 from annosim.errors import ArgumentError, FileReadError, TrainingError
 from annosim.learning.batches import Rows
 
-__all__ = ["Keeper", "Log", "Meter", "progress_bar", "save_bad_batch"]
+__all__ = ["Keeper", "Log", "Meter", "check_writable", "progress_bar", "save_bad_batch"]
 
 
 class Log:
@@ -187,6 +187,22 @@ def save_bad_batch(
         f"the loss is not finite at step {step} (copy {bad[0]}); the batch and the parameters are in {path}; lower "
         "Adam(lr=), or look for infinite scores in that file"
     )
+
+
+def check_writable(path: str | Path | None) -> None:
+    """Refuse, before hours of training, a file that could not be written after them; makes its folder.
+
+    Raises:
+        ArgumentError: names the file.
+    """
+    if path is None:
+        return
+    try:
+        with _replacing(Path(path).with_name(f"{Path(path).name}.try")):
+            pass
+        Path(path).with_name(f"{Path(path).name}.try").unlink()
+    except OSError as error:
+        raise ArgumentError(f"{path} cannot be written ({error.strerror or error}); give another file") from error
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ from annosim.learning.fingerprint import of_items, of_model, of_regulariser, of_
 from annosim.learning.losses import population_losses
 from annosim.learning.objectives import NLL, ForwardKL, Objective
 from annosim.learning.perturb import apart
-from annosim.learning.runs import Keeper, Log, Meter, progress_bar, save_bad_batch
+from annosim.learning.runs import Keeper, Log, Meter, check_writable, progress_bar, save_bad_batch
 from annosim.learning.stacked import Batched
 from annosim.learning.structure import check_own_parameters
 from annosim.populations import Population
@@ -80,7 +80,9 @@ class Run:
     def __init__(self, model, data, objective, regulariser, options, starts, seed, device):
         self.options, self.objective, self.regulariser, self.seed = options, objective, regulariser, seed
         self.device = _device(device)
-        _check_model(model, data, objective)
+        for path in (options.log, options.checkpoint):
+            check_writable(path)
+        _check_model(model, data, objective, regulariser)
         items = data.items.to(self.device)
         begin = self.beginnings(model, data, starts)
         count = 1 if data.replicates is None else data.replicates
@@ -279,7 +281,7 @@ class Run:
             self.queue = batches[-state["left"] :]
 
 
-def _check_model(model: Population, data: PreferenceData, objective: Objective) -> None:
+def _check_model(model: Population, data: PreferenceData, objective: Objective, regulariser: ForwardKL | None) -> None:
     leaves = model.leaves()
     if len(leaves) > 1:
         check_own_parameters(model, data.items)
@@ -296,6 +298,12 @@ def _check_model(model: Population, data: PreferenceData, objective: Objective) 
             "use an.Mixture, or types that are no networks"
         )
     for leaf in leaves:
+        utility = getattr(leaf, "utility", None)
+        if regulariser is not None and not callable(getattr(utility, "log_prob", None)):
+            raise ArgumentError(
+                f"ForwardKL has no meaning for {type(utility).__name__}, which is no density and could rise without "
+                "end; make it one, an.LogDensity(utility), or use an.LogPolicy"
+            )
         leaf.rule.check_kind(data.feedback)
         if leaf.rule.memory:
             raise ArgumentError(
@@ -316,7 +324,7 @@ def _hold_out(rows: Rows, share: float, seed: int) -> tuple[Rows, Rows | None]:
 def _device(device: Any) -> torch.device:
     try:
         made = torch.device(device or "cpu")
-        torch.empty(1, device=made)
+        torch.zeros(1, device=made).item()
     except (RuntimeError, AssertionError, TypeError) as error:
         raise DeviceError(f"device {device!r} is not available here ({str(error).splitlines()[0]}); use cpu") from error
     return made

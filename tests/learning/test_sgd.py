@@ -357,11 +357,32 @@ def test_every_annotator_is_in_one_batch_of_an_epoch():
         {"accumulate": 0},
         {"tolerance": -1.0},
         {"patience": 0},
+        {"batch": True},
+        {"lr": [1e-3]},
+        {"held_out": "a"},
+        {"compile": "yes"},
+        {"log": 3},
+        {"checkpoint": "."},
     ],
 )
 def test_bad_options_are_named(bad):
     with pytest.raises(ArgumentError, match=next(iter(bad))):
         Adam(**bad)
+
+
+def test_files_that_cannot_be_written_are_refused_before_the_first_step(world, tmp_path):
+    items, truth, design = world
+    (tmp_path / "file").touch()
+    for name in ("log", "checkpoint"):
+        with pytest.raises(ArgumentError, match="cannot be written"):
+            train(network(), an.simulate(truth, design, seed=4), options=Adam(**{name: tmp_path / "file" / "run"}))
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_forward_kl_asks_for_a_density(world):
+    items, truth, design = world
+    with pytest.raises(ArgumentError, match="Network, which is no density"):
+        train(network(), an.simulate(truth, design, seed=4), regulariser=an.ForwardKL(an.truncated_normal(0, 1), 1.0))
 
 
 def test_logit_objectives_on_a_mixture_and_missing_devices_are_refused(world):
