@@ -37,7 +37,7 @@ DIFFERENT = 1e-3
 RADII = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5)
 #: numbers in the Jacobians of all starts from which on they are solved on every core (starting workers takes seconds,
 #: about as long as one core needs for this many)
-MANY_NUMBERS = 2e6
+MANY_NUMBERS = 4e6
 #: numbers in the Jacobians of the starts that are solved together
 TOGETHER = 4e5
 #: a null curve is believed when it was followed this far

@@ -11,8 +11,9 @@ from torch import nn
 
 from annosim.adapters import frozen_copy
 from annosim.errors import ArgumentError
+from annosim.feedback import AnswerSpace
 from annosim.items import Items
-from annosim.parameters import check_value
+from annosim.parameters import check_number, check_value
 from annosim.random import Address
 from annosim.rules.base import Answer, Rule, View, remaining_logsumexp
 
@@ -62,6 +63,16 @@ class Luce(Rule):
             return self._best_worst(scores, answer.position)
         chosen, total = remaining_logsumexp(scores, answer.position)
         return (chosen - total).sum(-1)
+
+    def table(self, scores: torch.Tensor, view: View, space: AnswerSpace | None = None) -> torch.Tensor:
+        """As :meth:`Rule.table`; all choices from a full menu share one logsumexp."""
+        space = self.space(view) if space is None else space
+        listed = np.asarray(space.answer).reshape(len(space), -1)
+        every = space.tied is None and np.array_equal(listed, np.arange(view.k)[:, None])
+        own = type(self).log_prob is Luce.log_prob and view.feedback.kind == "choice" and view.k > 2
+        if not (own and every) or bool((view.menu < 0).any()):
+            return super().table(scores, view, space)
+        return scores - torch.logsumexp(scores, -1, keepdim=True)
 
     @staticmethod
     def _best_worst(scores: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
@@ -159,13 +170,13 @@ class PBDE(Luce):
             beta: positive.
             reference: a density; copied and frozen.
         """
-        check_value("PBDE.dpo(beta=)", beta, "positive")
+        check_number("PBDE.dpo(beta=)", beta, "positive")
         return cls(f=beta, g=_Reference(reference, -float(beta)))
 
     @classmethod
     def geometric(cls, alpha: float, reference: Any) -> PBDE:
         """Geometric average: ``f = 1/alpha, g = (1 - 1/alpha) log reference``; the optimum is ``ref^(1-a) p*^a``."""
-        check_value("PBDE.geometric(alpha=)", alpha, "positive")
+        check_number("PBDE.geometric(alpha=)", alpha, "positive")
         return cls(f=1.0 / float(alpha), g=_Reference(reference, 1.0 - 1.0 / float(alpha)))
 
     @classmethod
@@ -176,7 +187,7 @@ class PBDE(Luce):
             length: positive scale L.
             lengths: ``(n,)`` lengths, or a callable on Items; the items' column ``"length"`` by default.
         """
-        check_value("PBDE.length_normalised(length=)", length, "positive")
+        check_number("PBDE.length_normalised(length=)", length, "positive")
         return cls(f=_PerLength(float(length), lengths))
 
 
