@@ -103,7 +103,9 @@ def knowable_rank(population: Population, items: Items) -> int:
     closed = _closed_rank(population, items)
     if closed is not None:
         return closed
-    return int(torch.linalg.matrix_rank(knowable_jacobian(population, items), rtol=1e-10))
+    jacobian = knowable_jacobian(population, items)
+    unit = jacobian.norm(dim=0)  # the units of features say nothing
+    return int(torch.linalg.matrix_rank(jacobian / torch.where(unit > 0, unit, 1.0), rtol=1e-10))
 
 
 def _closed_rank(population: Population, items: Items) -> int | None:

@@ -12,7 +12,7 @@ from annosim.kernels import learning_luce as kernels
 from annosim.law import Law
 from annosim.learning import existence, memory
 from annosim.learning.accelerated import EdgeList, TableOfCounts, WeightedPairs, accelerate
-from annosim.learning.newton import Curvature, Optimum, conjugate_gradients, newton
+from annosim.learning.newton import LONGEST_STEP, Curvature, Optimum, conjugate_gradients, newton
 from annosim.learning.priors import penalty_for
 from annosim.learning.problem import Problem, Solution, is_nll, register
 from annosim.learning.separation import differences, judge_linear
@@ -241,9 +241,12 @@ def solve_linear(
             value_gradient(w)
         return kept["information"]
 
-    scale = np.maximum(orders.total * matrix.std(0), 1e-300)
+    spread = matrix.std(0)
+    scale = np.maximum(orders.total * spread, 1e-300)
     start = np.zeros(dim) if start is None else start
-    return newton(value_gradient, information_at, start, scale, null, tolerance, max_iterations, reuse=False)
+    longest = LONGEST_STEP / np.where(spread > 0, spread, 1.0)  # the cap is on utilities, whatever the features' units
+    return newton(value_gradient, information_at, start, scale, null, tolerance, max_iterations, reuse=False,
+                  longest=longest)  # fmt: skip
 
 
 def _solve_linear(problem: Problem) -> Solution:

@@ -52,7 +52,7 @@ def newton(
     max_iterations: int = 200,
     factorise: Callable[..., tuple[Solve, float, str]] | None = None,
     reuse: bool = True,
-    longest: float = LONGEST_STEP,
+    longest: float | np.ndarray = LONGEST_STEP,
 ) -> Optimum:
     """Maximise a concave function.
 
@@ -68,7 +68,7 @@ def newton(
         tolerance: on ``max |gradient / scale|``.
         max_iterations: steps.
         reuse: keep a factor while it serves; False where the information comes with the gradient at no cost.
-        longest: no coordinate moves further than this in one step.
+        longest: no coordinate moves further than this in one step, one number or ``(P,)``.
         factorise: (information, null) -> (gradient -> direction, condition, note); dense Cholesky by default.
 
     Example:
@@ -118,7 +118,7 @@ def _measure(gradient: np.ndarray, scale: np.ndarray) -> float:
 
 def _step(value_gradient, point, direction, current, gradient, scale, best, longest) -> Any:
     """The first of step, step/2, step/4 ... at which the likelihood rises (or, within rounding, the gradient falls)."""
-    length = min(1.0, longest / max(float(np.abs(direction).max()), 1e-300))
+    length = 1.0 / max(float((np.abs(direction) / longest).max()), 1.0)
     slack = 1e-12 * (1.0 + abs(current))
     expected = float(gradient @ direction)
     for _ in range(40 if expected > slack else 2):  # within rounding a shorter step is no better

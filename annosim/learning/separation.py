@@ -79,16 +79,21 @@ def judge_linear(d: np.ndarray, matrix: np.ndarray, items: Items, penalty: Any) 
             np.unique(prompts, return_inverse=True)[1]
         ]
     )
+    unit = np.abs(centred).max(0, initial=0.0)
+    unit = np.where(unit > 1e-12 * np.abs(matrix).max(0, initial=0.0), unit, 1.0)  # the units of features say nothing
+    centred, d = centred / unit, d / unit
     gauge, unvaried = _null(centred), _null(d)
     problems = []
     if unvaried.shape[1] > gauge.shape[1]:
         only = unvaried - gauge @ (gauge.T @ unvaried)
         worst = only[:, int(np.argmax(np.linalg.norm(only, axis=0)))]
-        problems.append(f"no menu varied the direction {_direction(worst)} of the features")
+        problems.append(f"no menu varied the direction {_direction(worst / unit)} of the features")
     separating = separating_direction(d)
     if separating is not None:
-        problems.append(f"the answers are separated along {_direction(separating)} (the likelihood rises for ever)")
-    null = gauge if gauge.shape[1] else None
+        problems.append(
+            f"the answers are separated along {_direction(separating / unit)} (the likelihood rises for ever)"
+        )
+    null = np.linalg.qr(gauge / unit[:, None])[0] if gauge.shape[1] else None
     if penalty is not None:
         told = (
             f"{penalty} decided what the data do not: {'; '.join(problems)}"

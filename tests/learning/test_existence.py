@@ -132,6 +132,26 @@ def test_a_direction_that_no_menu_varied_raises_and_a_constant_feature_is_a_gaug
     assert fit.population.utility.weights[1] == 0.0
 
 
+@pytest.mark.parametrize("units", [(1e6, 1e-6), (1e-9, 1.0), (1e9, 1e9)])
+def test_the_units_of_features_decide_nothing(units):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(5, 2))
+    data = an.simulate(
+        an.Annotator(an.Linear([1.0, -0.5]), LUCE), an.Design(an.Items(features=x), annotators=80), seed=0
+    )
+    plain, other = (an.fit(an.Annotator(an.Linear(2), LUCE), data.with_(items=an.Items(features=x * np.array(u))))
+                    for u in ((1.0, 1.0), units))  # fmt: skip
+    ratio = (
+        other.population.utility.weights.detach().numpy() * units / plain.population.utility.weights.detach().numpy()
+    )
+    assert other.converged and other.num_parameters == 2 and np.abs(ratio - 1).max() < 1e-8
+    errors = [fit.standard_errors()["utility.weights"].numpy() for fit in (other, plain)]
+    assert np.abs(errors[0] * units / errors[1] - 1).max() < 1e-8
+    separated = data.with_(answer=(np.diff(x[data.menu] @ [1.0, 0.3], axis=1)[:, 0] > 0).astype(int))
+    with pytest.raises(an.NotIdentifiedError, match="separated"):
+        an.fit(an.Annotator(an.Linear(2), LUCE), separated.with_(items=an.Items(features=x * np.array(units))))
+
+
 def test_ties_connect_both_ways():
     data = an.PreferenceData(
         an.Items(n=2), menu=[[0, 1]] * 3, answer=[[0, -1], [0, 1], [0, -1]], tied=[[False], [True], [False]]
