@@ -6,8 +6,9 @@ here imports that library. Build a model from a local config, or load one by pat
 
 from __future__ import annotations
 
+import contextlib
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -107,7 +108,8 @@ class LogPolicy(Utility):
         length = tokens.shape[1] - trailing  # trailing pads cost nothing
         tokens, mask = tokens[:, :length], mask[:, :length]
         # logits before the first response token are not needed
-        logits = token_logits(self.model, tokens[:, :-1].clamp_min(0), keep=length - begin).float()
+        with _reading("LogPolicy", largest, length - 1):
+            logits = token_logits(self.model, tokens[:, :-1].clamp_min(0), keep=length - begin).float()
         target, wanted = tokens[:, begin:].clamp_min(0), mask[:, begin:]
         chosen = logits.gather(-1, target[..., None])[..., 0] - logits.logsumexp(-1)
         total = torch.where(wanted, chosen, 0.0).sum(-1)
@@ -232,11 +234,13 @@ class SequenceReward(_ManyOutputs):
         """Rewards of all items, ``(n,)`` float32; with several outputs ``(n, outputs)``."""
         tokens = _tokens(items)
         device = next((p.device for p in self.model.parameters()), tokens.device)
-        _check_vocabulary("SequenceReward", self.model, int(tokens.max()))
+        largest = int(tokens.max())
+        _check_vocabulary("SequenceReward", self.model, largest)
         mask = (tokens >= 0).to(device)
         ids = torch.where(tokens >= 0, tokens, self._pad_id()).to(device)
         try:
-            logits = self.model(input_ids=ids, attention_mask=mask.long()).logits
+            with _reading("SequenceReward", largest, tokens.shape[1]):
+                logits = self.model(input_ids=ids, attention_mask=mask.long()).logits
         except ValueError as error:
             if "padding token" not in str(error):
                 raise
@@ -358,7 +362,22 @@ def _check_vocabulary(who: str, model: nn.Module, largest: int) -> None:
         )
 
 
+@contextlib.contextmanager
+def _reading(who: str, largest: int, length: int) -> Iterator[None]:
+    """What an embedding says of an id or a place that it does not have, in words that help."""
+    try:
+        yield
+    except IndexError as error:
+        raise ArgumentError(
+            f"{who}: the model has no embedding for something in the items' tokens, whose largest id is {largest} and "
+            f"whose longest sequence is {length}; look at its vocabulary and its number of positions"
+        ) from error
+
+
 def _tokens(items: Items) -> torch.Tensor:
     if items.tokens is None or items.tokens.ndim != 2:
-        raise ArgumentError("the items have no tokens; give Items(tokens=(n, length) ids, -1 pads)")
+        raise ArgumentError(
+            "the items have no tokens; give Items(tokens=(n, length) ids, -1 pads), or make them of texts with "
+            "an.tokenized(data, tokenizer)"
+        )
     return items.tokens

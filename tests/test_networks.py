@@ -99,6 +99,19 @@ def test_a_minibatch_runs_the_network_on_the_items_it_shows_and_the_reference_on
     assert float(done.loss) < np.log(2)
 
 
+def test_restarts_stay_near_the_weights_that_a_language_model_came_with(items):
+    data = an.simulate(an.Annotator(an.Tabular(10), an.Luce()), an.Design(items, annotators=20), seed=0)
+    model = an.Annotator(an.LogPolicy(Tiny()), an.PBDE.dpo(0.5, an.LogPolicy(Tiny())))
+    done = train(model, data, options=Adam(steps=1, lr=1e-9), starts=2)
+    gaps = [float((one.vector() - model.vector()).square().mean().sqrt()) for one in done.populations]
+    assert gaps[0] < 1e-6 < 5e-3 < gaps[1] < 2e-2
+    adapted = an.Annotator(
+        an.LogPolicy(an.with_adapters(nn.Sequential(nn.Embedding(12, 8), nn.Linear(8, 12)))), an.Luce()
+    )
+    again = train(adapted, data, options=Adam(steps=1, lr=1e-9), starts=2).populations[1]
+    assert float((again.vector() - adapted.vector()).abs().max()) > 0.1
+
+
 def test_items_shown_stand_for_draws_of_the_reference(items):
     model = an.Annotator(an.LogPolicy(Tiny(seed=1)), an.Luce())
     batched = Batched([model], items, torch.device("cpu"))
@@ -152,6 +165,7 @@ def test_what_does_not_fit_a_network_is_said_in_one_line(items):
 
     for call, words in (
         (lambda: an.LogPolicy(Known())(items), "vocabulary has 6"),
+        (lambda: an.LogPolicy(nn.Embedding(5, 5))(items), "largest id is 11"),
         (lambda: an.LogPolicy(None), "causal language model"),
         (lambda: an.LogPolicy(Tiny(), batch=0), "batch=0"),
         (lambda: an.SequenceReward(Classifier(0))(an.Items(tokens=[[12]])), "token id 12"),

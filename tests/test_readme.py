@@ -36,6 +36,32 @@ def test_hidden_types_of_a_language_model():
     assert names["fit"].solver == "em" and names["score"].adjusted_rand > 0.8
 
 
+def test_dpo_on_ones_own_pairs(tmp_path, monkeypatch):
+    transformers = pytest.importorskip("transformers")
+    tokenizers = pytest.importorskip("tokenizers")
+    words = {word: i for i, word in enumerate(["<eos>", *"what is two plus ? four five".split()])}
+    table = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, unk_token="?"))
+    table.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
+    monkeypatch.chdir(tmp_path)
+    transformers.PreTrainedTokenizerFast(tokenizer_object=table, eos_token="<eos>").save_pretrained("my-model")
+    shape = {"vocab_size": 8, "n_positions": 8, "n_embd": 16, "n_layer": 1, "n_head": 2}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        lm = transformers.GPT2LMHeadModel(transformers.GPT2Config(**shape, bos_token_id=0, eos_token_id=0))
+    lm.save_pretrained("my-model")
+    row = '{"prompt": "two plus two ?", "chosen": "four", "rejected": "five five"}\n'
+    Path("my-pairs.jsonl").write_text(20 * row)
+    names: dict = {}
+    (text,) = [one for one in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "my-pairs" in one]
+    exec(compile(text.replace("steps=200", "steps=10"), "README.md", "exec"), names)
+    again = an.LogPolicy(transformers.GPT2LMHeadModel.from_pretrained("my-dpo"))
+    with torch.no_grad():
+        found, before = (policy(names["data"].items) for policy in (again, an.LogPolicy(names["lm"])))
+        assert torch.allclose(found, names["fit"].population.utility(names["data"].items), atol=1e-5)
+    better = (found - before)[0] - (found - before)[1]
+    assert float(better if names["data"].items.texts[0] == "four" else -better) > 0
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

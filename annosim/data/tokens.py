@@ -29,7 +29,7 @@ def tokenized(data: PreferenceData, tokenizer: Any) -> PreferenceData:
 
     Raises:
         DataError: the items have no texts, or an item is shown under two prompts.
-        ArgumentError: the tokenizer gives no ids for an item.
+        ArgumentError: no tokenizer, or it gives no ids for an item.
 
     Example:
         >>> import annosim as an
@@ -42,6 +42,8 @@ def tokenized(data: PreferenceData, tokenizer: Any) -> PreferenceData:
         >>> items.tokens.tolist(), items.columns["prompt_length"].tolist()
         ([[50, 63, 52, 46, -1], [50, 63, 110, 111, 46]], [2, 2])
     """
+    if not callable(tokenizer):
+        raise ArgumentError(f"tokenized(tokenizer={tokenizer!r}): give a tokenizer of transformers")
     if data.items.texts is None:
         raise DataError("tokenized: the items have no texts; give Items(texts=...)")
     messages = data.settings.get("messages", ())

@@ -6,13 +6,17 @@ import copy
 
 import torch
 
+from annosim.adapters import LowRank
+from annosim.networks import LogPolicy, SequenceReward
 from annosim.populations import Mixture, Population
-from annosim.random import torch_generator
+from annosim.random import child_seed, torch_generator
 
-__all__ = ["apart", "begin_alike", "perturbed"]
+__all__ = ["again", "apart", "begin_alike", "perturbed"]
 
 #: noise on types that begin alike, in units of each tensor's root mean square
 APART = 0.1
+#: noise on restarts of networks whose weights came from elsewhere, in the same units
+NEAR = 0.01
 
 
 def perturbed(model: Population, scale: float, seed: int, start: int) -> Population:
@@ -62,3 +66,24 @@ def apart(model: Population, seed: int) -> Population:
         False
     """
     return perturbed(model, APART, seed, 0) if begin_alike(model) else model
+
+
+def again(model: Population, seed: int, start: int) -> Population:
+    """Where a restart begins: at redrawn numbers, but near the weights that language models and reward heads came with.
+
+    Adapters on a frozen trunk are redrawn.
+
+    Example:
+        >>> import annosim as an
+        >>> one = an.Annotator(an.LogPolicy(torch.nn.Embedding(50, 8)), an.Luce())
+        >>> bool((again(one, seed=0, start=1).vector() - one.vector()).abs().max() < 0.1)
+        True
+    """
+    if any(_came_with_weights(part) for part in model.modules()):
+        return perturbed(model, NEAR, seed, start)
+    return model.like(child_seed(seed, f"start {start}"))
+
+
+def _came_with_weights(part: torch.nn.Module) -> bool:
+    whole = isinstance(part, LogPolicy | SequenceReward) and any(p.requires_grad for p in part.parameters())
+    return whole and not any(isinstance(layer, LowRank) for layer in part.modules())

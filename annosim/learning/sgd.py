@@ -18,12 +18,12 @@ from annosim.learning.batches import Rows, rows_of, shuffled_batches
 from annosim.learning.fingerprint import of_items, of_model, of_regulariser, of_rows
 from annosim.learning.losses import population_losses
 from annosim.learning.objectives import NLL, ForwardKL, Objective
-from annosim.learning.perturb import apart
+from annosim.learning.perturb import again, apart
 from annosim.learning.runs import Keeper, Log, Meter, check_writable, progress_bar, save_bad_batch
 from annosim.learning.stacked import Batched
 from annosim.learning.structure import check_own_parameters
 from annosim.populations import Population
-from annosim.random import child_seed, torch_generator
+from annosim.random import torch_generator
 
 __all__ = ["Run", "train"]
 
@@ -44,8 +44,8 @@ def train(
 ) -> Training:
     """Train a population on preference data (or on a law written as data) by Adam.
 
-    Start 0 is the model as given, the others are redrawn at addresses of ``seed``. Replicates and starts are trained at
-    once.
+    Start 0 is the model as given, the others are redrawn at addresses of ``seed``; language models and reward heads,
+    whose weights came from elsewhere, keep them up to noise of a hundredth. Replicates and starts are trained at once.
 
     Args:
         model: what is assumed; free parameters are trained under their constraints.
@@ -104,7 +104,7 @@ class Run:
     def beginnings(self, model: Population, data: PreferenceData, starts: int) -> list[Population]:
         """Where the starts begin: at the model as given, then at redraws (``starts``, or as many per replicate)."""
         model = apart(model, self.seed)
-        return [model] + [model.like(child_seed(self.seed, f"start {s}")) for s in range(1, starts)]
+        return [model] + [again(model, self.seed, s) for s in range(1, starts)]
 
     def losses(self, rows: Rows) -> torch.Tensor:
         """Mean objective of each copy, ``(copies,)`` float64: what is evaluated and reported."""
