@@ -257,6 +257,8 @@ def _solve_linear(problem: Problem) -> Solution:
     pairs = differences(orders, matrix)
     notes, null = judge_linear(pairs, matrix, problem.items, penalty)
     optimum = solve_linear(orders, matrix, leaf.g, penalty, null, None, problem.tolerance, problem.max_iterations)  # type: ignore[union-attr]
+    if null is not None:
+        optimum.point = optimum.point - null @ (null.T @ optimum.point)
     name = "utility.energy.weights" if leaf.density else "utility.weights"  # type: ignore[union-attr]
     population = problem.model.with_parameters({name: torch.as_tensor(optimum.point)})
     log_likelihood = optimum.value - (penalty.value(optimum.point) if penalty is not None else 0.0)

@@ -15,7 +15,7 @@ from scipy.optimize import linprog
 from annosim.errors import NotIdentifiedError
 from annosim.items import Items
 
-__all__ = ["differences", "judge_linear", "separating_direction"]
+__all__ = ["differences", "feature_gauge", "judge_linear", "separating_direction"]
 
 
 def differences(orders: Any, matrix: np.ndarray) -> np.ndarray:
@@ -72,16 +72,8 @@ def judge_linear(d: np.ndarray, matrix: np.ndarray, items: Items, penalty: Any) 
     are gauges; directions that the menus never varied, and directions that separate the answers, are errors (or what
     the prior decided).
     """
-    prompts = items.prompts.numpy()
-    centred = (
-        matrix
-        - np.stack([matrix[prompts == p].mean(0) for p in np.unique(prompts)])[
-            np.unique(prompts, return_inverse=True)[1]
-        ]
-    )
-    unit = np.abs(centred).max(0, initial=0.0)
-    unit = np.where(unit > 1e-12 * np.abs(matrix).max(0, initial=0.0), unit, 1.0)  # the units of features say nothing
-    centred, d = centred / unit, d / unit
+    centred, unit = _centred_units(matrix, items)
+    d = d / unit
     gauge, unvaried = _null(centred), _null(d)
     problems = []
     if unvaried.shape[1] > gauge.shape[1]:
@@ -93,7 +85,7 @@ def judge_linear(d: np.ndarray, matrix: np.ndarray, items: Items, penalty: Any) 
         problems.append(
             f"the answers are separated along {_direction(separating / unit)} (the likelihood rises for ever)"
         )
-    null = np.linalg.qr(gauge / unit[:, None])[0] if gauge.shape[1] else None
+    null = feature_gauge(matrix, items)
     if penalty is not None:
         told = (
             f"{penalty} decided what the data do not: {'; '.join(problems)}"
@@ -111,6 +103,31 @@ def judge_linear(d: np.ndarray, matrix: np.ndarray, items: Items, penalty: Any) 
         if null is not None
         else []
     ), null
+
+
+def feature_gauge(matrix: np.ndarray, items: Items) -> np.ndarray | None:
+    """Orthonormal directions of the weights ``(dim, G)`` that change no choice: collinear or constant features.
+
+    Example:
+        >>> feature_gauge(np.array([[1.0, 3.0], [2.0, 3.0]]), Items(n=2)).round(6).tolist()
+        [[0.0], [1.0]]
+    """
+    centred, unit = _centred_units(matrix, items)
+    gauge = _null(centred) / unit[:, None]
+    if not gauge.shape[1]:
+        return None
+    basis = np.linalg.qr(gauge)[0]
+    return basis * np.where(basis.sum(0) < 0, -1.0, 1.0) + 0.0
+
+
+def _centred_units(matrix: np.ndarray, items: Items) -> tuple[np.ndarray, np.ndarray]:
+    """Features centred in each prompt and divided by their largest values ``(dim,)``: units say nothing."""
+    code = np.unique(items.prompts.numpy(), return_inverse=True)[1].reshape(-1)
+    means = np.stack([matrix[code == p].mean(0) for p in range(code.max() + 1)])
+    centred = matrix - means[code]
+    unit = np.abs(centred).max(0, initial=0.0)
+    live = unit > 1e-12 * np.abs(matrix).max(0, initial=0.0)
+    return np.where(live, centred, 0.0) / np.where(live, unit, 1.0), np.where(live, unit, 1.0)
 
 
 def _null(a: np.ndarray) -> np.ndarray:

@@ -23,6 +23,7 @@ from annosim.learning.large_mixture import has_large_form, information_of, score
 from annosim.learning.likelihood import Blocks, block_log_likelihood, row_log_prob
 from annosim.learning.priors import LogPrior, penalty_for
 from annosim.learning.problem import is_nll
+from annosim.learning.separation import feature_gauge
 from annosim.learning.structure import luce_leaf
 from annosim.learning.sufficient import from_data, from_law, orders_from_data
 from annosim.populations import Annotator
@@ -41,29 +42,36 @@ def covariance(fit: Fit, kind: str = "hessian") -> torch.Tensor:
         raise ArgumentError(f"standard errors of kind {kind!r}: the kinds are {', '.join(KINDS)}")
     if fit.problem is None:
         raise ArgumentError("this result carries no data, so it has no standard errors; fit again")
-    bread = generalised_inverse(information(fit))
+    bread, flat = generalised_inverse(information(fit))
     if kind != "hessian":
         bread = bread @ meat(fit, kind) @ bread
     g = gauge_jacobian(fit)
-    out = torch.as_tensor(g @ bread @ g.T if g is not None else bread)
-    return 0.5 * (out + out.T)
+    out = torch.as_tensor(g @ bread @ g.T)
+    out = 0.5 * (out + out.T)
+    unknown = np.abs(g @ flat).max(1, initial=0.0) > 1e-6  # moved by what the data say nothing of, gauges apart
+    out.diagonal()[torch.as_tensor(unknown)] = torch.inf
+    return out
 
 
-def gauge_jacobian(fit: Fit) -> np.ndarray | None:
-    """Jacobian of the gauge-fixing map at the estimate, ``(P, P)``."""
+def gauge_jacobian(fit: Fit) -> np.ndarray:
+    """Jacobian of the gauge-fixing map at the estimate, ``(P, P)``; of collinear features, onto the shortest weights."""
     population, items = fit.population, fit.problem.items
     jacobian = torch.func.jacfwd(lambda v: canonical(population, items, v))
-    return jacobian(population.vector()).detach().numpy()
+    g = jacobian(population.vector()).detach().numpy()
+    leaf = luce_leaf(population, items)
+    null = feature_gauge(leaf.design_matrix(items), items) if leaf is not None and leaf.kind == "linear" else None
+    return g if null is None else g - null @ (null.T @ g)
 
 
-def generalised_inverse(information: np.ndarray) -> np.ndarray:
-    """Inverse off the flat directions, by eigenvalues in coordinates scaled by the diagonal."""
+def generalised_inverse(information: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Inverse off the flat directions, by eigenvalues in coordinates scaled by the diagonal; and these, ``(P, F)``."""
     d = 1.0 / np.sqrt(np.maximum(information.diagonal(), 1e-300))
     d = np.where(information.diagonal() > 0, d, 0.0)
     values, vectors = np.linalg.eigh(information * d[:, None] * d)
     live = values > 1e-9 * max(values.max(initial=0.0), 1e-300)
     half = d[:, None] * vectors[:, live] / np.sqrt(values[live])
-    return half @ half.T
+    flat = np.where(d > 0, d, 1.0)[:, None] * vectors[:, ~live]
+    return half @ half.T, flat / np.maximum(np.linalg.norm(flat, axis=0), 1e-300)
 
 
 # ---- information -----------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as hs
 
@@ -251,3 +252,23 @@ def test_ties_and_skips_under_luce_raise():
     skipped = an.PreferenceData(an.Items(n=2), menu=[[0, 1]] * 2, answer=[0, -1])
     with pytest.raises(an.AnnosimError, match="skip"):
         an.fit(table(2), skipped)
+
+
+def test_collinear_features_have_the_shortest_weights_and_errors_to_match():
+    x = np.random.default_rng(0).normal(size=(5, 1))
+    data = an.simulate(an.Annotator(an.Linear([1.0]), LUCE), an.Design(an.Items(features=x), annotators=80), seed=0)
+    one = an.fit(an.Annotator(an.Linear(1), LUCE), data)
+    two = an.fit(an.Annotator(an.Linear(2), LUCE), data.with_(items=an.Items(features=np.c_[x, 2 * x])))
+    share = np.array([1.0, 2.0]) / 5.0
+    assert np.allclose(two.population.vector(), share * float(one.population.vector()), atol=1e-10)
+    for kind in ("hessian", "sandwich"):
+        assert np.allclose(two.covariance(kind), np.outer(share, share) * float(one.covariance(kind)), atol=1e-10)
+
+
+def test_what_the_data_say_nothing_of_has_an_infinite_error():
+    """Types of one answer each, on pairs: seven numbers, and three probabilities to know them by."""
+    items = an.Items(features=np.eye(3)[:, :2])
+    types = [an.Annotator(an.Linear([s, 0.0]), LUCE) for s in (1.0, -1.0)]
+    data = pairs(3, [(0, 1), (1, 0), (1, 2), (2, 1), (0, 2), (2, 0)] * 9).with_(items=items)
+    fit = an.fit(an.Mixture(types), data)
+    assert any(bool(torch.isinf(error).any()) for error in fit.standard_errors().values())
