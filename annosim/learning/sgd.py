@@ -97,6 +97,7 @@ class Run:
         self.log = Log()
         self.best: tuple[torch.Tensor, list[torch.Tensor]] | None = None
         self.stale = 0
+        self.stopped = "schedule"  # or why the run ended before its schedule did: such a run is over when it resumes
         self.step = 0
         self.queue: list[torch.Tensor] = []
         self.epoch = 0
@@ -122,26 +123,24 @@ class Run:
         options = self.options
         keeper = Keeper(options.checkpoint, self.fingerprint() if options.checkpoint else {})
         self.resume(keeper.load(self.device))
-        stopped, meter = "schedule", Meter(self.device, self.step)
+        meter = Meter(self.device, self.step)
         with progress_bar("training", options.steps, options.progress) as advance:
             advance(self.step)
-            while self.step < options.steps:
+            while self.step < options.steps and self.stopped == "schedule":
                 self.before_step()
                 loss = self.one_step()
                 self.step += 1
                 advance(1, loss)
                 meter.look(self.step)
                 if options.tolerance and self.at_rest():
-                    stopped = "gradient"
-                    break
-                if self.held is not None and self.step % options.evaluate_every == 0 and self.give_up():
-                    stopped = "held out"
-                    break
-                if options.checkpoint and self.step % options.checkpoint_every == 0:
+                    self.stopped = "gradient"
+                elif self.held is not None and self.step % options.evaluate_every == 0 and self.give_up():
+                    self.stopped = "held out"
+                elif options.checkpoint and self.step % options.checkpoint_every == 0:
                     keeper.save(self.state())
         if options.checkpoint:
             keeper.save(self.state())
-        done = self.finish(stopped)
+        done = self.finish(self.stopped)
         return replace(done, settings={**done.settings, "speed": meter.record(self.step)})
 
     def one_step(self) -> float:
@@ -220,7 +219,8 @@ class Run:
             with torch.no_grad():
                 for kept, p in zip(self.best[1], self.model.trainable, strict=True):
                     p.copy_(kept)
-        loss, norm = self.full_gradient() if self.options.final else self.last_gradient()
+        stepped = any(p.grad is not None for p in self.model.trainable)  # not where a finished run is read again
+        loss, norm = self.last_gradient() if stepped and not self.options.final else self.full_gradient()
         held = None if self.held is None else self.losses(self.held).detach().cpu()
         if self.options.log is not None:
             self.log.write(self.options.log)
@@ -263,6 +263,7 @@ class Run:
             "log": self.log.state(),
             "best": None if self.best is None else (self.best[0].cpu(), [p.cpu() for p in self.best[1]]),
             "stale": self.stale,
+            "stopped": self.stopped,
         }
 
     def resume(self, state: dict[str, Any] | None) -> None:
@@ -272,7 +273,7 @@ class Run:
             for p, kept in zip(self.model.trainable, state["raw"], strict=True):
                 p.copy_(kept)
         self.optimiser.load_state_dict(state["optimiser"])
-        self.step, self.epoch, self.stale = state["step"], state["epoch"], state["stale"]
+        self.step, self.epoch, self.stale, self.stopped = (state[k] for k in ("step", "epoch", "stale", "stopped"))
         self.log = Log.from_state(state["log"])
         if state["best"] is not None:
             self.best = (state["best"][0].to(self.device), [p.to(self.device) for p in state["best"][1]])

@@ -232,6 +232,25 @@ def test_a_killed_run_resumes_and_ends_as_if_nothing_had_happened(world, tmp_pat
     assert sorted(p.name for p in tmp_path.iterdir()) == ["run.pt"]
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"steps": 200, "lr": 5e-2, "held_out": 0.3, "evaluate_every": 2, "patience": 1},
+        {"steps": 2000, "lr": 5e-2, "tolerance": 1e-2},
+        {"steps": 3, "final": False},
+    ],
+    ids=["held out", "gradient", "schedule"],
+)
+def test_a_run_that_ended_is_over_when_it_is_run_again(world, tmp_path, settings):
+    items, truth, design = world
+    data = an.simulate(truth, design, seed=4)
+    options = Adam(**settings, checkpoint=tmp_path / "run.pt")
+    ended, again = (train(network(), data, options=options) for _ in range(2))
+    assert (again.steps, again.stopped_by) == (ended.steps, ended.stopped_by)
+    assert ended.steps < settings["steps"] or ended.stopped_by == "schedule"
+    assert torch.equal(again.populations[0].vector(), ended.populations[0].vector())
+
+
 def test_no_other_run_resumes_from_a_checkpoint(world, tmp_path):
     items, truth, design = world
     data = an.simulate(truth, design, seed=4).with_(columns={"judged": np.full(600, 0.75)})
