@@ -54,7 +54,7 @@ def covariance(fit: Fit, kind: str = "hessian") -> torch.Tensor:
 
 
 def gauge_jacobian(fit: Fit) -> np.ndarray:
-    """Jacobian of the gauge-fixing map at the estimate, ``(P, P)``; of collinear features, onto the shortest weights."""
+    """Jacobian of the gauge-fixing map at the estimate ``(P, P)``; of collinear features, onto the shortest weights."""
     population, items = fit.population, fit.problem.items
     jacobian = torch.func.jacfwd(lambda v: canonical(population, items, v))
     g = jacobian(population.vector()).detach().numpy()
@@ -157,6 +157,12 @@ def meat(fit: Fit, kind: str) -> np.ndarray:
         leaf, jacobian = structure
         return jacobian.T @ _table_meat(table, leaf.index_of(fit.problem.items)) @ jacobian
     matrix, weight = scores(fit, kind)
+    if fit.problem.law is None and int((weight > 0).sum()) < 2:
+        unit = "annotator" if kind == "cluster" or matrix.shape[0] < fit.problem.data.rows else "independent answer"
+        raise ArgumentError(
+            f"standard errors of kind {kind!r}: the data have one {unit}, and nothing says how much another would "
+            "differ; use kind='hessian', or collect answers from more people"
+        )
     if sparse.issparse(matrix):
         return np.asarray((matrix.T @ matrix.multiply(weight[:, None])).todense())
     return matrix.T @ (weight[:, None] * matrix)

@@ -110,7 +110,8 @@ class PositionBias(Habit):
 
     Args:
         rule: the wrapped rule.
-        shift: one number for the first position, or ``(k,)`` numbers, one per position; ``free(start)`` to estimate.
+        shift: one number for the first position, or ``(k,)`` numbers, one per position; ``free(start)`` to estimate
+            (several are reported with sum zero: more than their differences no answer tells).
 
     Raises:
         ArgumentError: a shift is not finite, or their number is not the menu's size.
@@ -127,6 +128,8 @@ class PositionBias(Habit):
         self.declare("shift", shift)
         if self.shift.ndim > 1:
             raise ArgumentError(f"PositionBias(shift=): shape {tuple(self.shift.shape)}, expected a number or (k,)")
+        if self.shift.ndim and not rule.absolute:  # one number added to all of them changes no answer
+            self._constraints["shift"] = "centred"
 
     def seen(self, scores: torch.Tensor, view: View) -> torch.Tensor:
         """Scores with the shift of each position, ``(..., rows, k)``."""

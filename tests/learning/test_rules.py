@@ -117,3 +117,31 @@ def test_answers_of_one_persons_random_tastes_are_not_independent_rows():
     fit = an.fit(people, data)
     assert np.abs(scores(fit, "sandwich")[0].sum(0)).max() < 1e-7
     assert torch.equal(fit.covariance("sandwich"), fit.covariance("cluster"))
+
+
+def test_shifts_of_all_positions_are_known_up_to_one_number():
+    """Against the model whose last position is the reference: the same likelihood, count, and errors of differences."""
+    items = an.Items.normal(5, 2, seed=0)
+    truth = an.Annotator(an.Linear([1.0, -0.5]), an.PositionBias(an.Luce(), [0.6, 0.0, -0.2]))
+    data = an.simulate(truth, an.Design(items, menu_size=3, annotators=100, questions=3), seed=4)
+    fit = an.fit(an.Annotator(an.Linear(2), an.PositionBias(an.Luce(), an.free([0.0, 0.0, 0.0]))), data)
+    pairwise = np.c_[items.features.numpy()[data.menu], np.tile(np.eye(3)[:, :2], (data.rows, 1, 1))]
+    direct = an.PreferenceData(
+        an.Items(features=pairwise.reshape(-1, 4), prompts=np.repeat(np.arange(data.rows), 3)),
+        np.arange(3 * data.rows).reshape(-1, 3), data.answer, annotator=data.annotator,
+    )  # fmt: skip
+    other = an.fit(an.Annotator(an.Linear(4), an.Luce()), direct)
+    assert fit.log_likelihood == pytest.approx(other.log_likelihood, abs=1e-9)
+    assert fit.num_parameters == other.num_parameters == 4
+    gaps = np.array([[1, 0, 0, 0, 0], [0, 1, 0, 0, 0], [0, 0, 1, 0, -1], [0, 0, 0, 1, -1]], float)
+    for kind in ("hessian", "sandwich", "cluster"):
+        assert np.allclose(gaps @ fit.covariance(kind).numpy() @ gaps.T, other.covariance(kind).numpy(), atol=1e-9)
+    assert abs(float(fit.population.rule.shift.detach().sum())) < 1e-12
+
+
+def test_one_annotator_has_no_clustered_errors():
+    data = an.PreferenceData(an.Items(n=2), [[0, 1]] * 6, [0, 0, 1, 0, 1, 1], annotator=[3] * 6)
+    fit = an.fit(an.Annotator(an.Tabular(2), an.Luce()), data)
+    with pytest.raises(an.AnnosimError, match="one annotator"):
+        fit.standard_errors("cluster")
+    assert torch.isfinite(fit.covariance("sandwich")).all()
