@@ -64,7 +64,20 @@ class Population(Model):
             >>> torch.func.jacrev(lambda v: one.at(v, lambda p: p.index(an.Items(n=2))))(torch.zeros(2)).tolist()
             [[1.0, 0.0], [0.0, 1.0]]
         """
-        return torch.func.functional_call(self, self.unflatten(vector), (function,))
+        return torch.func.functional_call(self, self._placed(self.unflatten(vector)), (function,), tie_weights=False)
+
+    def _placed(self, values: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """``values`` at every place where a parameter stands: several modules may hold it (a tied weight), and several
+        types the same module (a rule that they share), which torch would swap twice and never restore.
+        """
+        named = {id(p): name for name, p in self.named_parameters()}
+        out = {}
+        for path, module in self.named_modules():  # a shared module once
+            for key, p in module._parameters.items():
+                name = named.get(id(p))
+                if name in values:
+                    out[f"{path}.{key}" if path else key] = values[name]
+        return out
 
     def leaves(self) -> list[Leaf]:
         """The leaves in order of naming: ``[self]`` for an annotator, the types of a mixture, flattened."""

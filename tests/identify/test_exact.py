@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sympy as sp
+import torch
 
 import annosim as an
 
@@ -218,3 +219,15 @@ def test_the_rank_in_the_catalogue_is_the_exact_one(case):
 
 def test_many_cases_are_checked_exactly():
     assert len(FIELD) >= 25
+
+
+def test_a_rule_that_two_types_share_is_one_parameter():
+    """A tie threshold common to both types: 2 + 2 utilities, a weight and one threshold; and it is left as it was."""
+    rule = an.RaoKupper(an.free(1.5))
+    people = an.Mixture([an.Annotator(an.Linear(b), rule) for b in ([1.0, 0.3], [-1.0, -0.3])])
+    before = people.parameter_names()
+    report = an.identify(people, an.Design(an.Items.normal(6, 2, seed=0)), starts=2)
+    assert (report.verdict, report.rank, report.num_parameters) == ("locally_identified", 6, 6)
+    assert people.parameter_names() == before and len(before) == 7
+    slope = torch.func.jacfwd(lambda v: people.at(v, lambda p: p.types[1].rule.theta))(people.vector().float())
+    assert slope.tolist() == [float(name == "types.0.rule.theta") for name in before]
