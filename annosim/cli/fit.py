@@ -54,7 +54,7 @@ def run(
     starts: int = typer.Option(None, min=1, help="Starting points; 1, or 10 with several types."),
     seed: int = typer.Option(0, min=0, help="Address of the starting points."),
     se: str = typer.Option(
-        None, help="Standard errors: hessian, sandwich, cluster (default: cluster with annotators)."
+        None, help="Standard errors: hessian, sandwich, cluster (default: cluster with several annotators)."
     ),
     out: Path = typer.Option(None, help="Write the table as CSV."),
     save: Path = typer.Option(None, help="Write the fit to a file (annosim.Fit.load reads it)."),
@@ -83,7 +83,8 @@ def run(
     except an.NotIdentifiedError as error:
         typer.echo(f"not identified: {error} On the command line: --prior dirichlet=1.", err=True)
         raise typer.Exit(NOT_IDENTIFIED) from None
-    kind = se or ("cluster" if answers.annotator is not None else "hessian")
+    several = answers.annotator is not None and len(set(answers.annotator.tolist())) > 1
+    kind = se or ("cluster" if several else "hessian")
     _report(found, kind, out)
     if save is not None:
         typer.echo(f"fit written to {found.save(save)}")

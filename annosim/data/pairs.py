@@ -117,7 +117,8 @@ def read_winner(
 
     def what(row: int) -> str:
         here = [repr(sides[row, 0]), repr(sides[row, 1])] if winner_is == "item" else []
-        return f"{name} {said[row]!r} is unknown; accepted: {', '.join([*here, *accepted])}"
+        named = " (an item's name? then winner_is=item)" if winner_is == "side" and said[row] in sides[row] else ""
+        return f"{name} {said[row]!r} is unknown{named}; accepted: {', '.join([*here, *accepted])}"
 
     table.problems.where(np.isnan(meaning), what)
     return np.nan_to_num(meaning, nan=0.0).astype(np.int64)

@@ -114,3 +114,12 @@ def test_lists_and_flags_reach_the_reader(tmp_path, capsys):
     given = ["--set", "situation=id", "--set", "alternative=alt", "--set", "sep=,"]
     assert main(["fit", str(path), "--format", "long", *given, "--prior", "gaussian=1"]) == 0
     assert "solver" in capsys.readouterr().out
+
+
+def test_one_worker_has_hessian_errors_and_names_in_the_winners_column_are_recognised(tmp_path, capsys):
+    path = tmp_path / "votes.csv"
+    path.write_text("who,left,right,winner\nann,tea,milk,tea\nann,milk,tea,milk\nann,milk,tea,tea\n")
+    assert main(["fit", str(path), *COLUMNS]) == 2
+    assert "winner_is=item" in capsys.readouterr().err
+    assert main(["fit", str(path), *COLUMNS, "--set", "winner_is=item"]) == 0
+    assert "standard errors (hessian)" in capsys.readouterr().out
