@@ -377,10 +377,10 @@ def as_log_density(value: Any, items: Items) -> torch.Tensor:
     if callable(getattr(value, "log_prob", None)):
         return torch.as_tensor(value.log_prob(items)).detach().double()
     value = value.value if isinstance(value, fixed) else value
-    vector = check_value("a density or its vector", value, "nonnegative")
+    vector = check_value("a density or its vector", value, "nonnegative").to(items.weights.device)
     if vector.shape != (items.n,):
         raise ArgumentError(f"density vector: shape {tuple(vector.shape)}, expected ({items.n},)")
-    mass = torch.zeros(items.num_prompts, dtype=torch.float64)
+    mass = torch.zeros(items.num_prompts, dtype=torch.float64, device=vector.device)
     _, code = items.prompts.unique(return_inverse=True)
     mass = mass.scatter_add(0, code, vector * items.weights)
     if bool(((mass - 1).abs() > 1e-6).any()):

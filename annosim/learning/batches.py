@@ -97,25 +97,37 @@ class Rows:
         return self.weight.device
 
     def take_blocks(self, blocks: torch.Tensor) -> Rows:
-        """The rows of some blocks (numbers within a replicate, ascending), of every replicate; weights rescaled.
+        """The rows of some blocks (numbers within a replicate, ascending), of every replicate.
 
-        The work grows with the rows that are taken, not with the data.
+        Weights are scaled up by the share that was taken, so that a random minibatch's weighted sum is an unbiased
+        estimate of that of all. The work grows with the rows that are taken, not with the data.
         """
         n, r = self.blocks, self.replicates
         taken = (torch.arange(r, device=self.device)[:, None] * n + blocks).flatten()
         keep, block = self._rows_of(taken)
-        weight = self.weight[taken].view(r, len(blocks))
-        weight = weight / weight.sum(-1, keepdim=True)
+        weight = self.weight[taken] * (n / len(blocks))
         at = lambda t: None if t is None else t[keep]  # noqa: E731
         return replace(
             self,
             view=self.view.rows(keep),
             answer=Answer(self.answer.position[keep], at(self.answer.tied)),
             block=block,
-            weight=weight.reshape(-1),
+            weight=weight,
             replicate=self.replicate[keep],
             columns={name: value[keep] for name, value in self.columns.items()},
         )
+
+    def normalised(self) -> Rows:
+        """The same rows with the weights of each replicate's blocks summing to one.
+
+        Raises:
+            ArgumentError: they are all zero.
+        """
+        weight = self.weight.view(self.replicates, self.blocks)
+        total = weight.sum(-1, keepdim=True)
+        if not bool((total > 0).all()):
+            raise ArgumentError("fit(held_out=): all annotators of one of the two parts have weight zero; drop those")
+        return replace(self, weight=(weight / total).reshape(-1))
 
     def _rows_of(self, taken: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Rows of some blocks of all replicates, and each row's place among these blocks."""

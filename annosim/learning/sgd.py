@@ -319,7 +319,8 @@ def _hold_out(rows: Rows, share: float, seed: int) -> tuple[Rows, Rows | None]:
     count = max(1, round(share * rows.blocks))
     if count >= rows.blocks:
         raise ArgumentError(f"Adam(held_out={share}): only {rows.blocks} annotators; none would be left to train on")
-    return rows.take_blocks(order[count:].sort().values), rows.take_blocks(order[:count].sort().values)
+    kept, held = (rows.take_blocks(part.sort().values).normalised() for part in (order[count:], order[:count]))
+    return kept, held
 
 
 def _device(device: Any) -> torch.device:

@@ -152,7 +152,9 @@ class PBDE(Luce):
             value = value(items)
             # inside a torch.func transform there are no numbers to look at; they were checked outside
             if not (isinstance(value, torch.Tensor) and torch._C._functorch.is_functorch_wrapped_tensor(value)):
-                value = check_value(f"PBDE({name}=) on the items", value, constraint)
+                checked = check_value(f"PBDE({name}=) on the items", value, constraint)
+                learned = isinstance(value, torch.Tensor) and value.requires_grad  # a network: its gradient stays
+                value = value.double() if learned else checked
         if value.ndim and value.shape[-1] != items.n:
             raise ArgumentError(f"PBDE({name}=): {value.shape[-1]} entries but there are {items.n} items")
         return value

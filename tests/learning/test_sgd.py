@@ -14,7 +14,7 @@ import annosim as an
 from annosim.errors import ArgumentError, DeviceError, FileReadError, TrainingError
 from annosim.learning.adam import Adam
 from annosim.learning.batches import rows_of, shuffled_batches
-from annosim.learning.sgd import train
+from annosim.learning.sgd import Run, train
 from annosim.learning.stacked import Batched, with_cached_references
 from annosim.random import child_seed
 
@@ -329,6 +329,25 @@ def test_accumulated_gradients_equal_one_large_batch(world):
     assert torch.allclose(small.populations[0].vector(), large.populations[0].vector(), atol=1e-9)
 
 
+def test_minibatches_are_unbiased_for_annotators_of_unequal_weight(world):
+    items, truth, design = world
+    data = an.simulate(truth, an.Design(items, annotators=60, questions=2), seed=4)
+    weight = np.where(np.arange(60) % 7, 1.0, 40.0) * (np.arange(60) % 5 > 0)
+    data = data.with_(weight=np.repeat(weight, 2))
+    run = Run(network(), data, an.NLL(), None, Adam(steps=1, batch=7), 1, 0, None)
+    whole, norm = run.full_gradient()
+    gradient = [p.grad.clone() for p in run.model.trainable]
+    run.optimiser.zero_grad()
+    total = 0.0
+    for blocks in torch.arange(60).split(6):  # every annotator once: the mean over minibatches is the whole
+        loss = run.step_losses(run.rows.take_blocks(blocks), blocks) / 10
+        loss.sum().backward()
+        total += float(loss.detach())
+    assert total == pytest.approx(float(whole), rel=1e-6)
+    pairs = zip(gradient, run.model.trainable, strict=True)
+    assert all(torch.allclose(a, p.grad, atol=1e-6) for a, p in pairs)
+
+
 def test_half_precision_networks_keep_a_float_loss(world):
     items, truth, design = world
     data = an.simulate(truth, design, seed=6)
@@ -336,6 +355,14 @@ def test_half_precision_networks_keep_a_float_loss(world):
     half = train(network(), data, options=Adam(steps=30, lr=1e-2, precision="bfloat16"))
     assert half.loss.dtype == torch.float64
     assert float(half.loss) == pytest.approx(float(full.loss), abs=0.02)
+
+
+def test_a_network_in_a_rules_place_is_trained_too(world):
+    items, truth, design = world
+    model = an.Annotator(an.Network([4], dim=1), an.PBDE(g=an.Network([4], dim=1, seed=7)))
+    done = train(model, an.simulate(truth, design, seed=4), options=Adam(steps=3, lr=1e-2))
+    parts = zip(model.rule.g.parameters(), done.populations[0].rule.g.parameters(), strict=True)
+    assert all(bool((a != b).any()) for a, b in list(parts)[:3])  # the last bias is the index's level, without gradient
 
 
 def test_references_are_evaluated_once():
