@@ -110,6 +110,10 @@ class LogPolicy(Utility):
         # logits before the first response token are not needed
         with _reading("LogPolicy", largest, length - 1):
             logits = token_logits(self.model, tokens[:, :-1].clamp_min(0), keep=length - begin).float()
+        if largest >= logits.shape[-1]:
+            raise ArgumentError(
+                f"LogPolicy: token id {largest} among the items, and the model has {logits.shape[-1]} logits"
+            )
         target, wanted = tokens[:, begin:].clamp_min(0), mask[:, begin:]
         chosen = logits.gather(-1, target[..., None])[..., 0] - logits.logsumexp(-1)
         total = torch.where(wanted, chosen, 0.0).sum(-1)

@@ -166,6 +166,7 @@ def test_what_does_not_fit_a_network_is_said_in_one_line(items):
     for call, words in (
         (lambda: an.LogPolicy(Known())(items), "vocabulary has 6"),
         (lambda: an.LogPolicy(nn.Embedding(5, 5))(items), "largest id is 11"),
+        (lambda: an.LogPolicy(nn.Embedding(5, 5), begin=0)(an.Items(tokens=[[1, 7]])), "7 .* 5 logits"),
         (lambda: an.LogPolicy(None), "causal language model"),
         (lambda: an.LogPolicy(Tiny(), batch=0), "batch=0"),
         (lambda: an.SequenceReward(Classifier(0))(an.Items(tokens=[[12]])), "token id 12"),

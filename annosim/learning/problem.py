@@ -192,9 +192,11 @@ def _choose(problem: Problem, solver: str) -> Solver:
     for row in SOLVERS:
         if row.applies(problem) and (row.automatic is None or row.automatic(problem)):
             return row
+    what = [f"objective={problem.objective!r}"] if not is_nll(problem.objective) else []
+    what += [f"{name}={value!r}" for name in ("regulariser", "prior") if (value := getattr(problem, name)) is not None]
     raise ArgumentError(
-        f"no solver for {type(problem.model).__name__} with objective {type(problem.objective).__name__}; "
-        "see annosim.learning.problem.register"
+        f"no solver for this {type(problem.model).__name__} with {', '.join(what) or 'these rules'}; leave it out "
+        "(networks take weight_decay= instead of a prior=), or add a solver by annosim.learning.problem.register"
     )
 
 

@@ -425,6 +425,12 @@ def test_files_that_cannot_be_written_are_refused_before_the_first_step(world, t
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
+def test_a_prior_on_a_network_is_refused_with_what_to_do(world):
+    items, truth, design = world
+    with pytest.raises(ArgumentError, match=r"prior=.*weight_decay="):
+        an.fit(network(), an.simulate(truth, design, seed=4), prior=an.Gaussian(1.0))
+
+
 def test_a_forward_kl_asks_for_a_density(world):
     items, truth, design = world
     with pytest.raises(ArgumentError, match="Network, which is no density"):
