@@ -26,6 +26,14 @@ def test_ten_lines_of_python():
     assert names["score"].total_variation < 0.1 and names["report"].verdict == "locally_identified"
 
 
+def test_types_and_reliability():
+    names: dict = {}
+    (text,) = [one for one in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "choose_types" in one]
+    exec(compile(text, "README.md", "exec"), names)
+    assert names["types"].best == 2 and names["types"].fit.memory > 0
+    assert names["noisy"].converged and len(names["noisy"].population.free_parameters()["rule.skill"]) == 100
+
+
 def test_hidden_types_of_a_language_model():
     pytest.importorskip("transformers")
     names: dict = {}

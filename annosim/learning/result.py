@@ -233,13 +233,19 @@ class Fit(Result):
     def summary(self, kind: str = "hessian", level: float = 0.95) -> Any:
         """A table (pandas): parameter, item, estimate, standard error, interval.
 
+        What belongs under the table is in its ``attrs``: kind and level of the intervals, log-likelihood, gradient
+        norm, solver, and the solver's working memory in bytes.
+
         Args:
             kind: see :meth:`covariance`.
             level: coverage of the Wald intervals.
         """
         from annosim.learning.uncertainty import summary
 
-        return summary(self, kind, level)
+        table = summary(self, kind, level)
+        for name in ("log_likelihood", "converged", "gradient_norm", "solver", "memory"):
+            table.attrs[name] = getattr(self, name)
+        return table
 
     def plot(self, kind: str = "hessian", level: float = 0.95, axes: Any = None) -> Any:
         """Estimates with intervals, in order; returns the matplotlib axes."""

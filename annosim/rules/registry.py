@@ -112,6 +112,7 @@ _ALL = [
         ("log_density", "utilities:LogDensity", "log of a density over the items"),
         ("density_mixture", "utilities:DensityMixture", "log of a mixture of densities"),
         ("truncated_normal", "utilities:truncated_normal", "log of a normal density on an interval"),
+        ("indifferent", "groups:Indifferent", "zero for every item: a rule that reads no utility, or spammers"),
     ),
     *_entries(
         "design",

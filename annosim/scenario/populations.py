@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from annosim.errors import AnnosimError, ScenarioError
+from annosim.groups import Indifferent
 from annosim.items import Items
 from annosim.populations import Annotator, Mixture, Population
 from annosim.rules.registry import ENTRIES
@@ -160,6 +161,7 @@ UTILITIES: dict[str, Callable[..., Any]] = {
     "network": _network,
     "log_density": _log_density,
     "truncated_normal": truncated_normal,
+    "indifferent": lambda: Indifferent(),
     "density_mixture": _density_mixture,
 }
 TASTES: dict[str, Callable[..., Any]] = {

@@ -200,7 +200,7 @@ def _wrong(row):
 
 
 def held_out(found):
-    """What each number of Plackett-Luce types loses on the best, per held-out person of the sushi rankings."""
+    """Log-likelihood of a held-out person of the sushi rankings, for each number of Plackett-Luce types."""
     frame = found.frame("hidden_types")
     fig, axes = plotting.figure()
     plotting.line(axes[0, 0], frame["types"].to_numpy(), frame["held_out"].to_numpy(), "sushi", 0)

@@ -156,6 +156,8 @@ def test_summary_plot_save_and_load(tmp_path):
     table = fit.summary("cluster", level=0.9)
     assert list(table["rank"]) == [1, 2, 3, 4, 5] and (table["low"] < table["estimate"]).all()
     assert table["item"].iloc[0] == ITEMS.names[int(fit.population.utility.values.argmax())]
+    assert table.attrs["kind"] == "cluster" and table.attrs["memory"] == fit.memory > 0
+    assert table.attrs["log_likelihood"] == fit.log_likelihood and table.attrs["solver"] == "newton"
     assert fit.plot() is not None
     again = an.Fit.load(fit.save(tmp_path / "fit.pt"))
     assert repr(again) == repr(fit) and torch.equal(again.covariance("cluster"), fit.covariance("cluster"))
