@@ -20,7 +20,7 @@ from annosim.identify.coordinates import (
     sparse_basis,
     sum_preserving,
 )
-from annosim.identify.search import Equations, Unconstrained, gauss_newton
+from annosim.identify.search import Equations, Unconstrained, gauss_newton, undamped
 from annosim.information import Frame, double, few_threads, law_distance
 from annosim.items import Items
 from annosim.kernels import threads
@@ -87,6 +87,8 @@ def follow_null(population: Population, small: Frame, full: Frame, know: Knowabl
             return torch.cat([equations.residual(v0 + basis @ y), sphere[None]])
 
         solved = gauss_newton(residual, guess, 40, 1e-14, lambda y: constraint.feasible(v0 + basis @ y))
+        if not bool((solved.norm < 0.3 * SAME_LAW).any()):
+            solved = undamped(residual, guess, solved)
         path = solved.at
         feasible = torch.tensor([constraint.feasible(v0 + basis @ y) for y in path])
         # weights and other bounded numbers: beyond the boundary there is no population

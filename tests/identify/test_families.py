@@ -18,7 +18,7 @@ from annosim.identify.families import taste_distance
 from annosim.identify.functionals import FUNCTIONALS
 from annosim.identify.heterogeneity import within_annotator_score
 from annosim.identify.local import local_rank
-from annosim.identify.search import Equations, Unconstrained
+from annosim.identify.search import Equations, Unconstrained, gauss_newton, undamped
 from annosim.identify.tastes import bounds
 from annosim.information import prepare
 
@@ -315,3 +315,22 @@ def test_paraphrases_are_not_plurality():
     plural, paraphrase = (an.consistency_test(an.simulate(p, design, seed=3), replicates=99) for p in (split, noise))
     assert plural.p_value == 0.01 and plural.evidence["within"] > plural.evidence["between"] + 0.2
     assert ordinary(paraphrase)
+
+
+def test_a_curve_is_followed_where_the_law_is_weak_in_some_directions():
+    """Five equations of six unknowns, scaled from 1 to 3e-7, on a sphere: damped normal equations stop at 1e-5, though
+    there is a root (what made eight types over four items "singular": their law has 27 dimensions, they have 31).
+    """
+    turn = torch.linalg.qr(torch.randn(6, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0)))[0]
+    scale = torch.tensor([1.0, 1e-2, 1e-4, 1e-6, 3e-7], dtype=torch.float64)
+
+    def residual(y):
+        z = turn @ y
+        law = scale * (z[:5] + 3 * z[5] ** 2 + z[:5].roll(1) * z[5])
+        return torch.cat([law, ((y @ y) - 0.04)[None] / 0.4])
+
+    start = 0.2 * turn[5][None]
+    stuck = gauss_newton(residual, start, 40, 1e-14)
+    assert float(stuck.norm[0]) > 1e-10
+    found = undamped(residual, start, stuck)
+    assert float(found.norm[0]) < 1e-15 and float(residual(found.at[0]).norm()) < 1e-15
