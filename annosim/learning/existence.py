@@ -160,6 +160,27 @@ def require_annotators(model: Any, data: Any, prior: Any) -> None:
         )
 
 
+def single_answers(model: Any, data: Any) -> list[str]:
+    """A note on several types among annotators who answer once each.
+
+    Example:
+        >>> import annosim as an
+        >>> two = an.Mixture([an.Annotator(an.Tabular(2), an.Luce())] * 2)
+        >>> single_answers(two, an.PreferenceData(an.Items(n=2), [[0, 1]], [0]))[0][:37]
+        'nobody answers twice, so that types s'
+    """
+    if len(model.leaves()) == 1:
+        return []
+    if data.annotator is not None:
+        ids = data.annotator_ids[~data.skipped]
+        if len(np.unique(ids)) < len(ids):
+            return []
+    return [
+        "nobody answers twice, so that types show in averages alone, and pairs often fit two worlds equally well: ask "
+        "an.identify(fit) what can be known, or collect two answers each"
+    ]
+
+
 def vanished(population: Any, people: float) -> list[str]:
     """A note for every type whom fewer than a hundredth of an annotator belong to: nothing is known of its numbers.
 

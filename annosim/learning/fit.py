@@ -13,7 +13,7 @@ from typing import Any
 from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError
 from annosim.learning.arguments import check_model, check_settings
-from annosim.learning.existence import require_annotators
+from annosim.learning.existence import require_annotators, single_answers
 from annosim.learning.likelihood import check_answers
 from annosim.learning.problem import Problem, Solution, choose, is_nll
 from annosim.learning.result import Fit
@@ -103,7 +103,10 @@ def fit(
         seed=seed, device=device, tolerance=tolerance, max_iterations=max_iterations, options=options,
     )  # fmt: skip
     row = choose(problem, solver)
-    result = finish(problem, row.name, row.solve(problem))
+    solution = row.solve(problem)
+    if is_nll(objective):
+        solution.notes += single_answers(model, data)
+    result = finish(problem, row.name, solution)
     if data.truth:  # kept beside the result for compare; no solver sees it
         result.extra["truth"] = dict(data.truth)
     return result

@@ -272,3 +272,14 @@ def test_what_the_data_say_nothing_of_has_an_infinite_error():
     data = pairs(3, [(0, 1), (1, 0), (1, 2), (2, 1), (0, 2), (2, 0)] * 9).with_(items=items)
     fit = an.fit(an.Mixture(types), data)
     assert any(bool(torch.isinf(error).any()) for error in fit.standard_errors().values())
+
+
+def test_types_of_people_who_answer_once_are_noted():
+    two = an.Mixture([an.Annotator(an.Linear([s, 0.5]), an.Luce()) for s in (2.0, -2.0)], [0.7, 0.3])
+    items = an.Items.normal(6, 2, seed=0)
+    for questions, noted in ((1, True), (2, False)):
+        data = an.simulate(two, an.Design(items, annotators=300, questions=questions), seed=0)
+        notes = an.fit(two.like(seed=1), data, starts=2).notes
+        assert any("nobody answers twice" in note for note in notes) is noted
+    single = an.fit(two.types[0].like(seed=1), an.simulate(two, an.Design(items, annotators=300), seed=0))
+    assert not any("nobody answers twice" in note for note in single.notes)
