@@ -11,6 +11,7 @@ from annosim.errors import ArgumentError, NothingFreeError
 from annosim.items import Items
 from annosim.learning.objectives import ForwardKL, Objective
 from annosim.learning.priors import Dirichlet, Gaussian, LogPrior, Ridge
+from annosim.learning.structure import check_own_parameters
 from annosim.populations import Annotator, Population
 from annosim.random import check_seed
 from annosim.utilities import Linear, LogDensity, Tabular
@@ -67,6 +68,7 @@ def check_model(verb: str, model: Population, items: Items, prior: Any) -> None:
     if not model.num_free():
         raise NothingFreeError(f"{verb}: nothing is free in this model; leave a utility or the weights free")
     check_gradients(model, verb)
+    check_own_parameters(model, items)
     for leaf in model.leaves():
         if isinstance(leaf, Annotator):
             utility: Any = leaf.utility.energy if type(leaf.utility) is LogDensity else leaf.utility

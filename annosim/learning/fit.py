@@ -104,7 +104,7 @@ def fit(
     )  # fmt: skip
     row = choose(problem, solver)
     solution = row.solve(problem)
-    if is_nll(objective):
+    if is_nll(objective) and prior is None:
         solution.notes += single_answers(model, data)
     result = finish(problem, row.name, solution)
     if data.truth:  # kept beside the result for compare; no solver sees it

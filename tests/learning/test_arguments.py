@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import annosim as an
+from annosim.errors import ArgumentError
 
 ONE = an.Annotator(an.Tabular(2), an.Luce())
 TIES = an.Annotator(an.Tabular(2), an.Davidson(delta=an.free(1.0)))  # by automatic differentiation
@@ -82,3 +83,10 @@ def test_results_name_the_argument(call, match):
     with pytest.raises(an.AnnosimError, match=match):
         call(fit)
     assert np.isfinite(fit.log_likelihood)
+
+
+def test_one_annotator_for_two_types_is_refused():
+    one = an.Annotator(an.Tabular(3), an.Luce())
+    data = an.simulate(an.Annotator(an.Tabular([0.0, 1.0, 2.0]), an.Luce()), an.Design(an.Items(n=3), annotators=50))
+    with pytest.raises(ArgumentError, match="types 0 and 1 share all their free parameters"):
+        an.fit(an.Mixture([one, one]), data)
