@@ -165,10 +165,11 @@ class Choices:
         self.types, self.d, self.others = panel.types, panel.d, order.shape[1] - 1
         safe = np.maximum(order, 0)
         self.real = (np.arange(1, order.shape[1]) < length[:, None]).reshape(-1)
+        self.full = bool(self.real.all())  # nothing is padded
         self.which, self.offset = which, None
-        self.difference = [
-            np.where(self.real[:, None], (f[safe[:, 1:]] - f[safe[:, :1]]).reshape(-1, panel.d), 0.0) for f in features
-        ]
+        self.difference = [(f[safe[:, 1:]] - f[safe[:, :1]]).reshape(-1, panel.d) for f in features]
+        if not self.full:
+            self.difference = [np.where(self.real[:, None], one, 0.0) for one in self.difference]
         if (offset != offset[:, :1]).any():
             self.offset = np.stack([(g[safe[:, 1:]] - g[safe[:, :1]]).reshape(-1) for g in offset], 1)
         self.start, self.weight = start, weight
@@ -206,7 +207,8 @@ class Choices:
             if odds.max(initial=0.0) > 200.0:
                 return None
             np.exp(odds, out=odds)
-            odds *= self.real[rows, None]
+            if not self.full:
+                odds *= self.real[rows, None]
             value += learning_choice.panel_sums(
                 odds, self.difference[0], self.others, self.start, first, last, self.weight, log_share, gradient,
                 blocks, outer, mass,
