@@ -13,7 +13,7 @@ from annosim.kernels.luce import choose, choose_pair, exponential, float32_odds,
 from annosim.kernels.mallows import mallows  # noqa: E402
 from annosim.kernels.menus import guide_table, inverse_index, number_rows  # noqa: E402
 from annosim.kernels.sources import digest  # noqa: E402
-from annosim.kernels.tastes import normal_quantile  # noqa: E402
+from annosim.kernels.tastes import normal_quantile, standard_normals  # noqa: E402
 from annosim.random import STREAMS, uniform53, words  # noqa: E402
 
 LAST = 2**32 - 1
@@ -218,3 +218,11 @@ def test_rows_know_their_annotator_and_its_type(questions):
         first = low // questions
         got = row_types(types[first:], first, low, low + len(row), questions)
         assert got.dtype == np.int8 and np.array_equal(got, types[row // questions])
+
+
+def test_tastes_use_both_words_of_every_replicate():
+    """The low word moves a normal by some 1e-10, which no answer would show."""
+    z = np.empty((130, 2))
+    standard_normals(z, 64, KEY, 3)
+    u = uniform53(int(KEY), "taste", 64 + np.arange(130)[:, None], np.arange(2)[None], 3)
+    assert np.abs(z - special.ndtri(u)).max() < 1e-12
