@@ -102,6 +102,7 @@ _NAMES: dict[str, str] = {
     "open_shards": "data.shards",
     "ShardWriter": "data.shards",
     "concat": "data.shards",
+    "stack": "data.shards",
     # verbs
     "law": "law",
     "Law": "law",

@@ -31,14 +31,16 @@ from annosim.data.parquet import (
     write_truth,
 )  # fmt: skip
 from annosim.data.preferences import PreferenceData
-from annosim.data.same import differences
+from annosim.data.same import differences, same
 from annosim.errors import ArgumentError, DataError, FileReadError
 from annosim.items import Items
 
-__all__ = ["ShardWriter", "Shards", "concat", "open_shards", "read_parquet"]
+__all__ = ["ShardWriter", "Shards", "concat", "open_shards", "read_parquet", "stack"]
 
 _MANIFEST = "shards.json"
 _ROWS = ("menu", "answer", "annotator", "prompt", "order", "weight")
+#: columns that all replicates may have in common
+_SHARED = ("annotator", "prompt", "order", "weight")
 
 
 def concat(parts: Sequence[PreferenceData], annotators: str = "same") -> PreferenceData:
@@ -82,6 +84,46 @@ def concat(parts: Sequence[PreferenceData], annotators: str = "same") -> Prefere
     )
 
 
+def stack(parts: Sequence[PreferenceData]) -> PreferenceData:
+    """Data side by side, as replicates: part r becomes replicate r, and ``fit`` takes all of them at once.
+
+    Args:
+        parts: R sets of equally many rows on equal items, of equal feedback kind and menu size, without replicates and
+            with equal columns.
+
+    Returns:
+        Data whose menus are ``(R, rows, k)``; ``stack(parts)[r]`` says what ``parts[r]`` says (less hidden truth).
+
+    Raises:
+        DataError: parts that do not fit; the first that differs is named.
+
+    Example:
+        >>> import annosim as an
+        >>> one, two = (an.PreferenceData(an.Items(n=2), [[0, 1]] * 3, answer=a) for a in ([0, 1, 0], [1, 1, 0]))
+        >>> both = stack([one, two])
+        >>> both.replicates, both[1].answer.tolist()
+        (2, [1, 1, 0])
+    """
+    if not len(parts):
+        raise ArgumentError("stack: no parts; give at least one")
+    first = parts[0]
+    for i, part in enumerate(parts):
+        _check_fit(first, part, i, "stack")
+        for what in ("rows", "annotator_names", "columns"):
+            one, other = getattr(first, what), getattr(part, what)
+            if not same(one, other):
+                raise DataError(f"stack: part {i} differs from part 0 in {what}; replicates have them in common")
+    wide, ties = any(p.answer.ndim == p.menu.ndim for p in parts), any(p.tied is not None for p in parts)
+    grown = [_grown(p, wide, ties) for p in parts]
+
+    def column(name: str) -> Any:
+        values = [getattr(p, name) for p in grown]
+        alike = name in _SHARED and all(same(values[0], v) for v in values)
+        return values[0] if alike or values[0] is None else np.stack([np.asarray(v) for v in values])
+
+    return replace(first, **{name: column(name) for name in (*_ROWS, "tied")}, truth={}, settings=first.settings)
+
+
 def _stack(values: list[Any]) -> Any:
     return None if any(v is None for v in values) else np.concatenate([np.asarray(v) for v in values])
 
@@ -95,9 +137,9 @@ def _own(parts: Sequence[PreferenceData], sizes: list[int]) -> bool:
     return all(len(s) <= 1 for s in lengths) and sum(next(iter(s), 0) for s in lengths) == total
 
 
-def _check_fit(first: PreferenceData, part: PreferenceData, i: int) -> None:
+def _check_fit(first: PreferenceData, part: PreferenceData, i: int, verb: str = "concat") -> None:
     if part.replicates is not None:
-        raise DataError(f"concat: part {i} has replicates; concatenate part[r]")
+        raise DataError(f"{verb}: part {i} has replicates; {verb} its replicates part[r]")
     wrong = [d for d in differences(first, part) if d.startswith("items.") or d in ("feedback", "prompt_names")]
     if part.menu_size != first.menu_size:
         wrong.append(f"menu_size ({part.menu_size} against {first.menu_size})")
@@ -109,7 +151,7 @@ def _check_fit(first: PreferenceData, part: PreferenceData, i: int) -> None:
     if set(first.columns) != set(part.columns):
         wrong.append("columns")
     if wrong:
-        raise DataError(f"concat: part {i} differs from part 0 in {wrong[0]}")
+        raise DataError(f"{verb}: part {i} differs from part 0 in {wrong[0]}")
 
 
 def _renumbered(parts: Sequence[PreferenceData]) -> list[PreferenceData]:

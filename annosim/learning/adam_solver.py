@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -16,8 +17,9 @@ from annosim.learning.perturb import begin_alike
 from annosim.learning.problem import Problem, Solution, is_nll, register
 from annosim.learning.sgd import train
 from annosim.learning.structure import answers_repeat, has_network
+from annosim.populations import Population
 
-__all__ = ["best_of_starts", "solution_of", "train_problem"]
+__all__ = ["best_of_starts", "solution_of", "train_problem", "warn_if_unfinished"]
 
 
 def _applies(problem: Problem) -> bool:
@@ -27,13 +29,15 @@ def _applies(problem: Problem) -> bool:
 
 
 def _solve(problem: Problem) -> Solution:
-    return solution_of(train_problem(problem, problem.data), slice(None), problem)
+    done = train_problem(problem, problem.data)
+    warn_if_unfinished(done)
+    return solution_of(done, slice(None), problem)
 
 
-def train_problem(problem: Problem, data: PreferenceData) -> Training:
-    """Train a problem's model on data with or without replicates."""
+def train_problem(problem: Problem, data: PreferenceData, models: Sequence[Population] = ()) -> Training:
+    """Train a problem's model, or one for each replicate, on data with or without replicates."""
     return train(
-        problem.model,
+        problem.model if len(models) < 2 else models,
         data,
         problem.objective,
         problem.regulariser,
@@ -64,11 +68,6 @@ def solution_of(done: Training, copies: slice, problem: Problem) -> Solution:
         notes.append(f"held-out loss per annotator: {float(done.held_out_loss[best]):.6g}")
     if done.unfinished:
         notes.append("the loss still moved when the schedule ended; raise steps= or lr=")
-        warnings.warn(
-            f"Adam's schedule ended after {done.steps} steps while the loss still moved (by "
-            f"{float(done.last_change[best]):.2g} in its last fiftieth); raise steps= or lr=",
-            stacklevel=4,
-        )
     return Solution(
         population=done.populations[best],
         log_likelihood=-float(done.loss[best]) * total if nll and not done.settings["options"].held_out else None,
@@ -83,6 +82,16 @@ def solution_of(done: Training, copies: slice, problem: Problem) -> Solution:
         trace=-done.log.losses()[:, best].numpy() * (total if nll else 1.0),
         extra={"last_change": float(done.last_change[best]), "training": done},
     )
+
+
+def warn_if_unfinished(done: Training, stacklevel: int = 4) -> None:
+    """Warn once of a schedule that ended too early for some copy."""
+    if done.unfinished:
+        warnings.warn(
+            f"Adam's schedule ended after {done.steps} steps while the loss still moved (by "
+            f"{float(done.last_change.abs().max()):.2g} in its last fiftieth); raise steps= or lr=",
+            stacklevel=stacklevel,
+        )
 
 
 def _why(problem: Problem) -> str:

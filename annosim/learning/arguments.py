@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError, NothingFreeError
 from annosim.items import Items
+from annosim.learning.fingerprint import of_model
 from annosim.learning.objectives import ForwardKL, Objective
 from annosim.learning.priors import Dirichlet, Gaussian, LogPrior, Ridge
 from annosim.learning.structure import check_own_parameters
@@ -16,7 +18,42 @@ from annosim.populations import Annotator, Population
 from annosim.random import check_seed
 from annosim.utilities import Linear, LogDensity, Tabular
 
-__all__ = ["check_gradients", "check_level", "check_model", "check_settings"]
+__all__ = ["check_gradients", "check_level", "check_model", "check_settings", "models_of"]
+
+
+def models_of(verb: str, model: Any, data: PreferenceData) -> list[Population]:
+    """The model for all replicates, or the one of each.
+
+    Raises:
+        ArgumentError: no population, not as many as replicates, or populations that differ in more than free numbers.
+
+    Example:
+        >>> import annosim as an
+        >>> data = an.PreferenceData(an.Items(n=2), [[0, 1]] * 3, answer=[0, 0, 1])
+        >>> models_of("fit", [an.Annotator(an.Tabular(2), an.Luce())] * 2, data)
+        Traceback (most recent call last):
+        annosim.errors.ArgumentError: fit(model=): 2 populations for data without replicates; give one
+    """
+    if isinstance(model, Population):
+        return [model]
+    if not isinstance(model, list | tuple) or not model or not all(isinstance(one, Population) for one in model):
+        shown = "a Fit; its .population is one" if hasattr(model, "population") else repr(model)
+        raise ArgumentError(f"{verb}(model={shown}): give a population such as an.Annotator(an.Tabular(n), an.Luce())")
+    if len(model) != data.replicates:
+        has = "data without replicates" if data.replicates is None else f"{data.replicates} replicates"
+        raise ArgumentError(
+            f"{verb}(model=): {len(model)} populations for {has}; give one" + (" for each" if data.replicates else "")
+        )
+    shapes = [[(name, tuple(p.shape)) for name, p in one.free_parameters().items()] for one in model]
+    fixed = [of_model(one, data.items) for one in model]
+    for r in range(1, len(model)):
+        what = "shapes of free parameters" if shapes[r] != shapes[0] else "rules, modules or fixed numbers"
+        if (shapes[r], fixed[r]) != (shapes[0], fixed[0]):
+            raise ArgumentError(
+                f"{verb}(model=): the populations of replicates 0 and {r} differ in their {what}; only their free "
+                "numbers, where each begins, may differ"
+            )
+    return list(model)
 
 
 def check_settings(

@@ -17,8 +17,7 @@ from annosim.learning.em import mixture_applies, panel_of
 from annosim.learning.existence import has_tables, judge_table, require_annotators
 from annosim.learning.gauge import interchangeable, values_by_weight
 from annosim.learning.generic import starting_points
-from annosim.learning.likelihood import total_weight
-from annosim.learning.problem import Problem, Solution, choose, is_nll
+from annosim.learning.problem import Problem, Solution, choose
 from annosim.learning.result import Fit
 from annosim.learning.structure import luce_leaf
 from annosim.learning.tables import newton_tables
@@ -42,6 +41,7 @@ class BatchedFit(Result):
         status: R words: ``"ok"``, ``"not converged"``, or why a replicate failed.
         model: the model whose parameters they are.
         solver: its name.
+        objective: ``(R,)`` value of the minimised objective, where networks were trained or it is not the likelihood.
 
     Example:
         >>> import annosim as an
@@ -62,6 +62,8 @@ class BatchedFit(Result):
     solver: str
     data: Any = field(default=None)
     problem: Any = field(default=None)
+    objective: np.ndarray | None = field(default=None)
+    solutions: tuple[Solution, ...] = field(default=())
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -78,6 +80,8 @@ class BatchedFit(Result):
         if not np.isfinite(self.vectors[r]).all():
             raise NotIdentifiedError(f"replicate {r}: {self.status[r]}")
         problem = replace(self.problem, _data=self.data[r])
+        if self.solutions:
+            return finish(problem, self.solver, self.solutions[r])
         said = self.status[r].removeprefix("stopped by ")
         ended = "iterations" if said == self.status[r] else said
         solution = Solution(
@@ -113,46 +117,56 @@ class BatchedFit(Result):
         ]
 
 
-def fit_replicates(model: Population, data: PreferenceData, **options: Any) -> BatchedFit:
-    """Fit every replicate; a replicate that fails is a row with a status and stops nobody."""
+def fit_replicates(models: list[Population], data: PreferenceData, **options: Any) -> BatchedFit:
+    """Fit every replicate; a replicate that fails is a row with a status and stops nobody.
+
+    Args:
+        models: one for all replicates, or one for each.
+        data: with replicates.
+        options: what :func:`~annosim.learning.fit.fit` takes.
+    """
     known = {name: options.pop(name) for name in list(options) if name in _PROBLEM}
     solver = known.pop("solver", "auto")
-    problem = Problem(model, data[0], **known, options=options)
+    problem = Problem(models[0], data[0], **known, options=options)
     if solver == "auto" and problem.objective is None and problem.regulariser is None and problem.prior is None:
-        batched = _tables(problem, data) or _mixtures(problem, data)
+        batched = _tables(problem, data) or (_mixtures(problem, data) if len(models) == 1 else None)
         if batched is not None:
             return batched
-    return _networks(problem, data, solver) or _one_by_one(problem, data, solver)
+    return _networks(problem, models, data, solver) or _one_by_one(problem, models, data, solver)
 
 
-def _networks(problem: Problem, data: PreferenceData, solver: str) -> BatchedFit | None:
+def _networks(problem: Problem, models: list[Population], data: PreferenceData, solver: str) -> BatchedFit | None:
     """Whatever Adam or EM over networks would train: all replicates and starts as one batched program."""
-    from annosim.learning.adam_solver import best_of_starts, train_problem
-    from annosim.learning.network_em import em_applies, train_em_problem
+    from annosim.learning.adam_solver import solution_of, train_problem, warn_if_unfinished
+    from annosim.learning.network_em import em_applies, em_solution_of, train_em_problem
 
     name = choose(problem, solver).name if solver in ("auto", "adam", "em") else solver
     if name != "adam" and not (name == "em" and em_applies(problem)):
         return None
     try:
-        done = train_problem(problem, data) if name == "adam" else train_em_problem(problem, data)
+        done = (train_problem if name == "adam" else train_em_problem)(problem, data, models)
     except TrainingError:
         return None  # one by one: the replicate at fault becomes a row with a status
-    best = best_of_starts(done, problem.starts)
-    weight = np.array([total_weight(data[r]) for r in range(len(best))])
-    loss = done.loss.numpy()[best]
-    held_out = done.settings["options"].held_out  # then the loss is not that of all answers
-    plain = is_nll(problem.objective) and problem.regulariser is None and not held_out
+    warn_if_unfinished(done, stacklevel=5)
+    found: list[Solution] = []
+    for r in range(len(data.menu)):
+        copies = slice(r * problem.starts, (r + 1) * problem.starts)
+        found.append((solution_of if name == "adam" else em_solution_of)(done, copies, replace(problem, _data=data[r])))
+    value = [s.log_likelihood for s in found]
     return BatchedFit(
         model=problem.model,
-        vectors=np.stack([done.populations[b].vector().numpy() for b in best]),
-        log_likelihood=-loss * weight if plain else np.full(len(best), np.nan),
-        converged=done.converged.numpy()[best],
-        gradient_norm=done.gradient_norm.numpy()[best],
-        iterations=np.full(len(best), done.steps),
-        status=tuple("ok" if done.converged[b] else f"stopped by {done.stopped_by}" for b in best),
+        vectors=np.stack([s.population.vector().numpy() for s in found]),
+        log_likelihood=np.array([np.nan if v is None else v for v in value]),
+        objective=np.array([s.objective for s in found], dtype=float),
+        converged=np.array([s.converged for s in found]),
+        gradient_norm=np.array([s.gradient_norm for s in found]),
+        iterations=np.full(len(found), done.steps),
+        status=tuple("ok" if s.converged else f"stopped by {s.stopped_by}" for s in found),
         solver=name,
         data=data,
         problem=problem,
+        solutions=tuple(found),
+        settings={"replicates": len(found), "starts": problem.starts, "path": "trained at once"},
     )
 
 
@@ -267,8 +281,10 @@ def _gathered(problem: Problem, data: PreferenceData, panel: Any, found: list[An
     )  # fmt: skip
 
 
-def _one_by_one(problem: Problem, data: PreferenceData, solver: str) -> BatchedFit:
+def _one_by_one(problem: Problem, models: list[Population], data: PreferenceData, solver: str) -> BatchedFit:
     from annosim.learning.fit import fit
+
+    models = models * len(data.menu) if len(models) == 1 else models
 
     count, size = len(data.menu), problem.model.num_free()
     vectors, numbers = np.full((count, size), np.nan), np.full((count, 3), np.nan)
@@ -278,7 +294,7 @@ def _one_by_one(problem: Problem, data: PreferenceData, solver: str) -> BatchedF
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 one = fit(
-                    problem.model, data[r], problem.objective, problem.regulariser, problem.prior, solver,
+                    models[r], data[r], problem.objective, problem.regulariser, problem.prior, solver,
                     problem.starts, problem.seed, problem.device, tolerance=problem.tolerance,
                     max_iterations=problem.max_iterations, **problem.options,
                 )  # fmt: skip

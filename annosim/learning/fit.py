@@ -7,12 +7,13 @@ import importlib
 import importlib.util
 import sys
 import warnings
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
 from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError
-from annosim.learning.arguments import check_model, check_settings
+from annosim.learning.arguments import check_model, check_settings, models_of
 from annosim.learning.existence import require_annotators, single_answers
 from annosim.learning.likelihood import check_answers
 from annosim.learning.problem import Problem, Solution, choose, is_nll
@@ -30,7 +31,7 @@ _ROWS = (
 
 
 def fit(
-    model: Population,
+    model: Population | Sequence[Population],
     data: PreferenceData,
     objective: Any = None,
     regulariser: Any = None,
@@ -50,7 +51,8 @@ def fit(
     it fits a tabular or linear model it decides whether the estimate exists (Ford 1957; Albert and Anderson 1984).
 
     Args:
-        model: a population; its free parameters are estimated, its present values are the first start.
+        model: a population; its free parameters are estimated, its present values are the first start. For data with R
+            replicates also R populations that differ in their free numbers only: replicate r begins at the r-th.
         data: the answers.
         objective: ``None`` or ``an.NLL()`` for the likelihood; see :mod:`annosim.learning.objectives` for others.
         regulariser: added to the objective (``an.ForwardKL(...)``).
@@ -79,11 +81,10 @@ def fit(
         >>> [round(v, 4) for v in result.population.utility.values.tolist()]  # log 3 apart, centred
         [0.5493, -0.5493]
     """
-    if not isinstance(model, Population):
-        shown = "a Fit; its .population is one" if hasattr(model, "population") else repr(model)
-        raise ArgumentError(f"fit(model={shown}): give a population such as an.Annotator(an.Tabular(n), an.Luce())")
     if not isinstance(data, PreferenceData):
         raise ArgumentError(f"fit(data={data!r}): give an.PreferenceData, or read a file with an.read_csv(...)")
+    models = models_of("fit", model, data)
+    model = models[0]
     check_settings("fit", objective, regulariser, prior, starts, seed, tolerance, max_iterations, device)
     check_model("fit", model, data.items, prior)
     load_solvers()
@@ -91,7 +92,7 @@ def fit(
         from annosim.learning.batched import fit_replicates
 
         batch: Any = fit_replicates(
-            model, data, objective=objective, regulariser=regulariser, prior=prior, solver=solver, starts=starts,
+            models, data, objective=objective, regulariser=regulariser, prior=prior, solver=solver, starts=starts,
             seed=seed, device=device, tolerance=tolerance, max_iterations=max_iterations, **options,
         )  # fmt: skip
         return batch

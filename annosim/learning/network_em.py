@@ -9,6 +9,7 @@ interval; between two of them the responsibilities are held, the weights are the
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +18,7 @@ import torch
 from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError
 from annosim.learning.adam import Training
-from annosim.learning.adam_solver import best_of_starts, solution_of
+from annosim.learning.adam_solver import best_of_starts, solution_of, warn_if_unfinished
 from annosim.learning.batches import Rows
 from annosim.learning.em import mixture_applies, solve_mixture
 from annosim.learning.em_options import EM, options_of
@@ -36,14 +37,14 @@ from annosim.populations import Annotator, Mixture, Population
 from annosim.random import torch_generator
 from annosim.rules.base import Rule
 
-__all__ = ["em_applies", "train_em", "train_em_problem"]
+__all__ = ["em_applies", "em_solution_of", "train_em", "train_em_problem"]
 
 #: a type with fewer annotators than this (the sum of its responsibilities) is empty, and refilled this often
 EMPTY, REFILLS = 0.5, 3
 
 
 def train_em(
-    model: Mixture,
+    model: Mixture | Sequence[Mixture],
     data: PreferenceData,
     options: EM | None = None,
     regulariser: Any = None,
@@ -55,7 +56,7 @@ def train_em(
     """Train a mixture of networks by EM; all replicates and starts at once.
 
     Args:
-        model: a mixture of annotators, each with networks of its own.
+        model: a mixture of annotators, each with networks of its own; or one such mixture for each replicate.
         data: with annotator ids, with or without a replicate axis.
         options: an :class:`EM`.
         regulariser: added to the objective; needs utilities that are densities.
@@ -93,7 +94,7 @@ class _EMRun(Run):
     def __init__(self, model, data, objective, regulariser, options, starts, seed, device):
         self.starts = starts
         super().__init__(model, data, objective, regulariser, options, starts, seed, device)
-        self.types = len(model.types)
+        self.types = len(self.model.originals[0].types)
         self.record = Record(self.types)
         self.where = torch.arange(self.copies, device=self.device).repeat_interleave(self.rows.blocks)
         self.held_gamma: torch.Tensor | None = None  # (types, copies, annotators)
@@ -303,10 +304,10 @@ def em_applies(problem: Problem) -> bool:
     return plain and has_network(model)
 
 
-def train_em_problem(problem: Problem, data: PreferenceData) -> Training:
-    """Train a problem's mixture on data with or without replicates."""
+def train_em_problem(problem: Problem, data: PreferenceData, models: Sequence[Population] = ()) -> Training:
+    """Train a problem's mixture, or one for each replicate, on data with or without replicates."""
     return train_em(
-        problem.model,  # type: ignore[arg-type]
+        problem.model if len(models) < 2 else models,  # type: ignore[arg-type]
         data,
         options_of({"tolerance": problem.tolerance, **problem.options}),
         problem.regulariser,
@@ -320,8 +321,15 @@ def _solve(problem: Problem) -> Solution:
     if not em_applies(problem):
         return solve_mixture(problem, newton=False)
     done = train_em_problem(problem, problem.data)
-    solution = solution_of(done, slice(None), problem)
-    best = int(best_of_starts(done, problem.starts)[0])
+    warn_if_unfinished(done)
+    return em_solution_of(done, slice(None), problem)
+
+
+def em_solution_of(done: Training, copies: slice, problem: Problem) -> Solution:
+    """The best of some copies of a run (the starts of one replicate), types in order of falling weight."""
+    solution = solution_of(done, copies, problem)
+    numbers = range(done.loss.numel())[copies]
+    best = int(best_of_starts(done, problem.starts)[numbers.start // problem.starts])
     record: Record = done.settings["em"]
     total = total_weight(problem.data)
     solution.population = _by_weight(solution.population)

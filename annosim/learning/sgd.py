@@ -6,6 +6,7 @@ trained at once as one batched array program (``torch.func.vmap`` over stacked p
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError, DeviceError
 from annosim.learning.adam import Adam, Training
+from annosim.learning.arguments import models_of
 from annosim.learning.batches import Rows, rows_of, shuffled_batches
 from annosim.learning.fingerprint import of_items, of_model, of_regulariser, of_rows
 from annosim.learning.losses import population_losses
@@ -32,7 +34,7 @@ _NO_MATTER = ("checkpoint", "checkpoint_every", "log", "final", "progress", "war
 
 
 def train(
-    model: Population,
+    model: Population | Sequence[Population],
     data: PreferenceData,
     objective: Objective | None = None,
     regulariser: ForwardKL | None = None,
@@ -48,7 +50,8 @@ def train(
     whose weights came from elsewhere, keep them up to noise of a hundredth. Replicates and starts are trained at once.
 
     Args:
-        model: what is assumed; free parameters are trained under their constraints.
+        model: what is assumed; free parameters are trained under their constraints. One for all replicates, or R of
+            them that differ in nothing but their free numbers: replicate r begins at the r-th.
         data: with or without a replicate axis R.
         objective: :class:`~annosim.learning.objectives.NLL` by default.
         regulariser: added to the objective; needs utilities that are densities.
@@ -82,11 +85,15 @@ class Run:
         self.device = _device(device)
         for path in (options.log, options.checkpoint):
             check_writable(path)
-        _check_model(model, data, objective, regulariser)
+        own = models_of("train", model, data)
+        _check_model(own[0], data, objective, regulariser)
         items = data.items.to(self.device)
-        begin = self.beginnings(model, data, starts)
         count = 1 if data.replicates is None else data.replicates
-        begin = begin * count if len(begin) == starts else begin
+        if len(own) == 1:
+            begin = self.beginnings(own[0], data, starts)
+            begin = begin * count if len(begin) == starts else begin
+        else:
+            begin = [one for r in range(count) for one in self.beginnings(own[r], data[r], starts)]
         self.model = Batched(begin, items, self.device, _half(options, self.device), options.compile)
         rows = rows_of(data, objective, items, starts, self.device)
         self.rows, self.held = _hold_out(rows, options.held_out, seed)

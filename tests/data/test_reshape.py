@@ -248,3 +248,33 @@ def test_the_copies_of_a_vote_are_one_observation(people):
         error = np.sqrt(meat) / (24 * p * (1 - p)) / 2  # of half the difference: utilities are centred
         found = np.concatenate([np.ravel(v) for v in fit.standard_errors(kind=kind).values()])
         np.testing.assert_allclose(found, error, rtol=1e-6)
+
+
+def test_replicates_side_by_side_say_what_each_said():
+    people = an.Mixture([an.Annotator(an.Tabular([0.0, s, 1.0]), an.Luce()) for s in (2.0, -2.0)])
+    design = an.Design(an.Items(n=3), annotators=20, questions=3, feedback="ranking", menu_size=3)
+    parts = [an.simulate(people, design, seed=s) for s in (1, 5, 9)]
+    both = an.stack(parts)
+    assert both.replicates == 3 and both.annotator.ndim == 1  # nobody's number is kept twice
+    assert all(both[r].equals(part) for r, part in enumerate(parts))
+    loads = [p.with_(annotator=np.random.default_rng(r).integers(0, 20, p.rows)) for r, p in enumerate(parts)]
+    assert all(an.stack(loads)[r].equals(part) for r, part in enumerate(loads))
+    drawn = an.simulate(people, design, seed=2, replicates=3)
+    assert an.stack([drawn[r] for r in range(3)]).equals(drawn)
+
+
+def test_stacking_refuses_what_does_not_fit():
+    one = an.PreferenceData(an.Items(n=2), [[0, 1]], [0])
+    for other, what in [
+        (an.PreferenceData(an.Items(n=3), [[0, 1]], [0]), "items.n"),
+        (an.PreferenceData(an.Items(n=2), [[0, 1]] * 2, [0, 1]), "rows"),
+        (one.with_(columns={"m": np.array([1.0])}), "columns"),
+    ]:
+        with pytest.raises(DataError, match=f"stack: part 1 differs from part 0 in {what}"):
+            an.stack([one, other])
+    with pytest.raises(ArgumentError, match="no parts"):
+        an.stack([])
+    with pytest.raises(DataError, match="has replicates"):
+        an.stack([an.stack([one])])
+    tie = an.PreferenceData(an.Items(n=2), [[0, 1]], [[0, 1]], tied=[[True]])
+    assert an.stack([one, tie]).tied.tolist() == [[[False]], [[True]]]

@@ -88,3 +88,61 @@ def test_numbers_that_no_annotator_bears_count_nowhere():
     gaps = data.with_(annotator=7 * data.annotator)
     one, other = an.fit(people, data), an.fit(people, gaps)
     assert one.bic == other.bic and one.held_out(data) == one.held_out(gaps)
+
+
+def _network(seed, rule=None, energy=True):
+    net = an.Network([8], dim=2, seed=seed, dtype=torch.float64)
+    return an.Annotator(
+        an.LogDensity(net) if energy else net, rule or an.PBDE.dpo(2.0, an.LogDensity(an.Linear([0.5, 0.0])))
+    )
+
+
+def test_every_replicate_may_begin_at_a_model_of_its_own():
+    """Together or one by one: the same numbers, for each objective that a single fit takes."""
+    truth = an.Annotator(an.Linear([2.0, -1.0]), an.Luce())
+    parts = [an.simulate(truth, an.Design(ITEMS, annotators=80), seed=s) for s in range(3)]
+    models = [_network(seed) for seed in range(3)]
+    for objective in (None, an.IPO(0.5)):
+        how = {"objective": objective, "steps": 25, "lr": 1e-2, "tolerance": 0.5}
+        together = an.fit(models, an.stack(parts), **how)
+        for r, part in enumerate(parts):
+            alone = an.fit(models[r], part, **how)
+            assert together[r].objective == pytest.approx(alone.objective, abs=1e-12)
+            assert together.objective[r] == together[r].objective
+            assert together[r].starts == pytest.approx(alone.starts)
+            assert together[r].log_likelihood == (None if objective else pytest.approx(alone.log_likelihood))
+            gap = together[r].population.utility(ITEMS) - alone.population.utility(ITEMS)
+            assert gap.abs().max() < 1e-9
+    tables = [
+        an.Annotator(an.Tabular(6), an.Thurstone()),
+        an.Annotator(an.Tabular([0, 0, 0, 0, 1.0, 2.0]), an.Thurstone()),
+    ]
+    ends = an.fit(tables, an.stack(parts[:2]))  # no networks: one by one, and the optimum does not depend on the start
+    assert ends.solver == "autograd"
+    assert np.abs(ends.vectors[1] - an.fit(tables[0], parts[1]).population.vector().numpy()).max() < 1e-6
+
+
+def test_models_of_replicates_that_do_not_fit_are_refused():
+    data = an.simulate(_network(0), an.Design(ITEMS, annotators=30), seed=0, replicates=2)
+    for models, said in (
+        ([_network(s) for s in range(3)], "3 populations for 2 replicates; give one for each"),
+        ([_network(0), an.Annotator(an.Network([4], dim=2), an.Luce())], "0 and 1 differ in their shapes"),
+        ([_network(0), _network(1, an.PBDE.dpo(3.0, an.LogDensity(an.Linear([0.5, 0.0]))))], "rules, modules or fixed"),
+        ([_network(0), "Luce"], "give a population such as"),
+    ):
+        with pytest.raises(an.errors.ArgumentError, match=said):
+            an.fit(models, data, steps=2)
+    with pytest.raises(an.errors.ArgumentError, match="2 populations for data without replicates; give one"):
+        an.fit([_network(0), _network(1)], data[0], steps=2)
+
+
+def test_copies_in_turns_are_copies_at_once(monkeypatch):
+    """Which of the two is faster depends on the sizes; what comes out does not."""
+    data = an.simulate(_network(0), an.Design(ITEMS, annotators=60), seed=0, replicates=3)
+    found = []
+    for border in (0.0, np.inf):
+        monkeypatch.setattr("annosim.learning.stacked._TURNS_FROM", border)
+        monkeypatch.setattr(torch, "vmap", None if border == 0 else torch.vmap)  # turns do not map
+        found.append([an.fit(_network(1), data, steps=20, lr=1e-2, batch=b).log_likelihood for b in (None, 16)])
+        monkeypatch.undo()
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-9)
