@@ -1,9 +1,14 @@
-"""Preference data as tensors on a device, cut by annotator into minibatches."""
+"""Preference data as tensors, cut by annotator into minibatches, and sent to a device.
+
+Minibatches are put together on the CPU, where looking at numbers costs nothing: which items they show, which pairs are
+equal, how many rows an annotator has. What a step then asks for is sent; nothing waits for the device.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -30,7 +35,7 @@ class Rows:
         weight: ``(blocks,)`` float64 annotator weights, scaled so that each replicate's sum to one.
         replicate: ``(rows,)`` long.
         columns: named float64 columns, ``(rows,)``.
-        replicates: R.
+        replicates: R; a replicate's rows follow each other.
         single: every block has exactly one row, in order.
         padded: some menu is shorter than the widest.
     """
@@ -46,8 +51,8 @@ class Rows:
     padded: bool
 
     @cached_property
-    def pairs(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None:
-        """Winner and loser (item + n x replicate), and weight, equal pairs merged; ``None`` unless pairs are plain.
+    def pairs(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor] | None:
+        """Winner and loser (item + n x replicate), weight and replicate, equal pairs merged; ``None`` unless plain.
 
         Plain: every annotator chooses once from a pair, without ties or skips, and no column is read. The rows of one
         replicate need not be as many as those of another.
@@ -64,11 +69,11 @@ class Rows:
         code = ids.gather(1, position) * size + ids.gather(1, 1 - position)
         unique, place = torch.unique(code[:, 0], return_inverse=True)
         weight = torch.zeros(len(unique), dtype=torch.float64, device=self.device).index_add_(0, place, self.weight)
-        return unique // size, unique % size, weight
+        return unique // size, unique % size, weight, unique // (size * n)
 
     @cached_property
     def shown(self) -> torch.Tensor:
-        """Ids of the items on the rows' menus, ascending."""
+        """Ids of the items on the rows' menus, ascending, on the CPU."""
         menu = self.view.menu
         return torch.unique(menu[menu >= 0])
 
@@ -86,6 +91,29 @@ class Rows:
         out[code // n, place] = code % n
         return out
 
+    @cached_property
+    def places(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Every place on a menu as item + n x replicate ``(places,)``, and how many each replicate has ``(R,)``."""
+        menu = self.view.menu
+        at = (menu.clamp_min(0) + (self.replicate * self.view.items.n)[:, None])[menu >= 0]
+        return at, torch.bincount(at // self.view.items.n, minlength=self.replicates)
+
+    @cached_property
+    def parts(self) -> list[tuple[Answer, View, dict[str, torch.Tensor]]]:
+        """Answers, view and columns of each replicate."""
+        sizes = torch.bincount(self.replicate, minlength=self.replicates).tolist()
+        ends = list(accumulate(sizes))
+        out = []
+        for at in (slice(end - size, end) for end, size in zip(ends, sizes, strict=True)):
+            tied = None if self.answer.tied is None else self.answer.tied[at]
+            columns = {name: value[at] for name, value in self.columns.items()}
+            out.append((Answer(self.answer.position[at], tied), self.view.rows(at), columns))
+        return out
+
+    def to(self, device: str | torch.device) -> Rows:
+        """The rows on ``device``, each part of them sent when it is asked for."""
+        return self if torch.device(device).type == "cpu" else _Sent(self, torch.device(device))
+
     @property
     def blocks(self) -> int:
         """Blocks of one replicate."""
@@ -97,7 +125,7 @@ class Rows:
         return self.weight.device
 
     def take_blocks(self, blocks: torch.Tensor) -> Rows:
-        """The rows of some blocks (numbers within a replicate, ascending), of every replicate.
+        """The rows of some blocks (numbers within a replicate, ascending, on the CPU), of every replicate.
 
         Weights are scaled up by the share that was taken, so that a random minibatch's weighted sum is an unbiased
         estimate of that of all. The work grows with the rows that are taken, not with the data.
@@ -147,6 +175,68 @@ class Rows:
         return self.block.argsort(stable=True), count.cumsum(0) - count, count
 
 
+class _Sent(Rows):
+    """Rows on a device: whatever is asked for is made by those on the CPU, sent, and kept."""
+
+    host: Rows
+    place: torch.device
+
+    def __init__(self, host: Rows, place: torch.device):
+        self.__dict__.update(host=host, place=place, replicates=host.replicates, single=host.single, padded=host.padded)
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in ("view", "answer", "block", "weight", "replicate", "columns"):
+            raise AttributeError(f"rows have no {name!r}")
+        self.__dict__[name] = _moved(getattr(self.host, name), self.place)
+        return self.__dict__[name]
+
+    @property
+    def shown(self) -> torch.Tensor:
+        return self.host.shown
+
+    @cached_property
+    def pairs(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None:
+        return _moved(self.host.pairs, self.place)
+
+    @cached_property
+    def shown_each(self) -> torch.Tensor:
+        return _moved(self.host.shown_each, self.place)
+
+    @cached_property
+    def places(self) -> tuple[torch.Tensor, torch.Tensor]:
+        return _moved(self.host.places, self.place)
+
+    @cached_property
+    def parts(self) -> list[tuple[Answer, View, dict[str, torch.Tensor]]]:
+        return _moved(self.host.parts, self.place)
+
+    @property
+    def blocks(self) -> int:
+        return self.host.blocks
+
+    @property
+    def device(self) -> torch.device:
+        return self.place
+
+    def to(self, device: str | torch.device) -> Rows:
+        return self.host.to(device)
+
+    def take_blocks(self, blocks: torch.Tensor) -> Rows:
+        return self.host.take_blocks(blocks).to(self.place)
+
+    def normalised(self) -> Rows:
+        return self.host.normalised().to(self.place)
+
+
+def _moved(value: Any, place: torch.device) -> Any:
+    """Tensors, views and answers on a device, and collections of them."""
+    if isinstance(value, tuple | list):
+        return type(value)(_moved(part, place) for part in value)
+    if isinstance(value, dict):
+        return {name: _moved(part, place) for name, part in value.items()}
+    return None if value is None else value.to(place)
+
+
 def rows_of(
     data: PreferenceData, objective: Objective, items: Items, copies: int = 1, device: str | torch.device = "cpu"
 ) -> Rows:
@@ -157,33 +247,35 @@ def rows_of(
         objective: says which columns are read.
         items: the item set on the device.
         copies: starts per replicate; all starts of replicate 0 come first.
+        device: where the rows are read.
     """
     parts = [data] if data.replicates is None else [data[r] for r in range(data.replicates)]
     parts = [part for part in parts for _ in range(copies)]
-    tables = [_one(part, objective, r, device) for r, part in enumerate(parts)]
+    tables = [_one(part, objective) for part in parts]
 
     def join(name: str) -> Any:
         return torch.cat([t[name] for t in tables]) if tables[0][name] is not None else None
 
     view = View(items, join("menu"), data.feedback, join("order"), None, join("annotator"), join("prompt"))
-    return Rows(
+    rows = Rows(
         view=view,
         answer=Answer(join("position"), join("tied")),
         block=torch.cat([t["block"] + r * len(tables[0]["weight"]) for r, t in enumerate(tables)]),
         weight=join("weight"),
-        replicate=torch.cat([torch.full((len(t["menu"]),), r, device=device) for r, t in enumerate(tables)]),
+        replicate=torch.cat([torch.full((len(t["menu"]),), r) for r, t in enumerate(tables)]),
         columns={name: torch.cat([t["columns"][name] for t in tables]) for name in objective.columns()},
         replicates=len(parts),
         single=all(t["single"] for t in tables),
         padded=any(bool((t["menu"] < 0).any()) for t in tables),
     )
+    return rows.to(device)
 
 
-def _one(data: PreferenceData, objective: Objective, replicate: int, device: Any) -> dict[str, Any]:
-    view, answer = data.view(device), data.answers(device)
+def _one(data: PreferenceData, objective: Objective) -> dict[str, Any]:
+    view, answer = data.view(), data.answers()
     ids = np.asarray(data.annotator_ids)
     names, block = np.unique(ids, return_inverse=True)
-    weight = torch.as_tensor(data.annotator_weight[names], dtype=torch.float64, device=device)
+    weight = torch.as_tensor(data.annotator_weight[names], dtype=torch.float64)
     if not float(weight.sum()) > 0:
         raise ArgumentError("fit: all annotators have weight zero; give some a positive weight")
     return {
@@ -193,9 +285,9 @@ def _one(data: PreferenceData, objective: Objective, replicate: int, device: Any
         "prompt": view.prompt,
         "position": answer.position,
         "tied": answer.tied,
-        "block": torch.as_tensor(block, dtype=torch.long, device=device),
+        "block": torch.as_tensor(block, dtype=torch.long),
         "weight": weight / weight.sum(),
-        "columns": columns_of(objective, data.columns, device),
+        "columns": columns_of(objective, data.columns),
         "single": len(names) == len(ids) and bool((np.diff(block) > 0).all() if len(block) > 1 else True),
     }
 

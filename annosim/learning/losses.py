@@ -22,8 +22,8 @@ def population_losses(
     copies, n = model.copies, rows.view.items.n
     plain = all(isinstance(rule, Luce) for rule, _, _ in components) and rows.pairs is not None
     if plain:
-        winner, loser, weight = rows.pairs  # type: ignore[misc]
-        where = winner // n if copies > 1 else None
+        winner, loser, weight, replicate = rows.pairs  # type: ignore[misc]
+        where = replicate if copies > 1 else None
     else:
         weight = rows.weight
         where = torch.arange(copies, device=rows.device).repeat_interleave(rows.blocks) if copies > 1 else None
@@ -39,7 +39,7 @@ def population_losses(
     total = joint[0]
     if len(joint) > 1:
         log_share = torch.stack(shares).log()
-        log_share = log_share if where is None else log_share[:, where]
+        log_share = log_share if where is None else log_share.index_select(1, where)
         total = -torch.logsumexp(log_share - torch.stack(joint), 0)
     each = weight * total
     if where is None:
@@ -57,10 +57,10 @@ def penalty(regulariser: ForwardKL, density: torch.Tensor, rows: Rows) -> torch.
     if not regulariser.shown:
         return regulariser(density, rows.view.items)
     copies, n = density.shape
-    at = (rows.view.menu.clamp_min(0) + (rows.replicate * n)[:, None])[rows.view.menu >= 0]
+    at, count = rows.places
     where, values = at // n, density.reshape(-1)[at].double()
     total = torch.zeros(copies, dtype=torch.float64, device=rows.device).index_add(0, where, values)
-    return -regulariser.weight * total / torch.bincount(where, minlength=copies)
+    return -regulariser.weight * total / count
 
 
 def block_losses(rule: Rule, flat: torch.Tensor, rows: Rows, objective: Objective, n: int) -> torch.Tensor:

@@ -5,6 +5,7 @@ function takes, by name, what it needs from the pool of parameters, earlier resu
 
     seed       64-bit number from a stable hash of the study's, the cell's name and the replicate
     replicate  0 .. replicates - 1
+    seeds      instead of these two: the seeds of all replicates, which the function runs at once
     device     what --device says, "cpu" by default
     data       what --data says; pass it on to ``annosim.study.data_path(name, data)``
     jobs       how many processes this run may use
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["RESERVED", "Cell", "Preset", "Study", "call_by_name"]
 
 #: Names that a cell's function may ask for and a parameter must not have.
-RESERVED = ("seed", "replicate", "device", "data", "jobs")
+RESERVED = ("seed", "replicate", "seeds", "device", "data", "jobs")
 #: Columns of results.parquet that a parameter or a result must not shadow.
 COLUMNS = ("cell", "group", "status", "error", "seconds", "key")
 
@@ -72,11 +73,13 @@ class Cell:
     Attributes:
         function: a function, or a chain of them; each takes by name what it needs and returns a dict that later
             ones may take from. The result is the last dict (or list of dicts, a row each): numbers, texts, arrays.
+            A function that takes ``seeds`` returns a list with the result of each replicate, in order.
         parameters: plain values (numbers, texts, booleans, None, and lists, tuples or dicts of these).
         name: unique in the study; made of the function's name and the parameters by default.
         replicates: how often it runs, each with its own seed.
         needs: argument name -> another cell, whose result (a dict) is passed under that name. A cell with as many
-            replicates gives replicate r its replicate r; a cell with one gives it to all.
+            replicates gives replicate r its replicate r (a function that takes ``seeds`` gets the list of them); a cell
+            with one gives it to all.
         skip: ``skip(...) -> (bool, reason)``, taking by name what the function may take; a skipped cell is a row.
         seed_name: cells with the same seed_name share their seeds (common random numbers); the cell's name by default.
 
@@ -101,6 +104,11 @@ class Cell:
         return (self.function,) if callable(self.function) else tuple(self.function)
 
     @property
+    def together(self) -> bool:
+        """Whether one call of the function runs all replicates: networks that are trained as one batch."""
+        return any("seeds" in _names(piece) for piece in self.pieces)
+
+    @property
     def group(self) -> str:
         """Name of the last function: results of one group have the same columns."""
         return _name_of(self.pieces[-1]) if self.pieces else ""
@@ -123,6 +131,11 @@ class Cell:
         for name in (*self.parameters, *self.needs):
             if name in RESERVED or name in COLUMNS:
                 raise StudyError(f"cell {self.title}: the name {name!r} is reserved; rename this parameter")
+        if self.together and (len(self.pieces) > 1 or _names(self.pieces[0]) & {"seed", "replicate"}):
+            raise StudyError(
+                f"cell {self.title}: a function that takes 'seeds' runs all replicates at once; it stands alone in its "
+                "cell and takes neither 'seed' nor 'replicate'"
+            )
         both = set(self.parameters) & set(self.needs)
         if both:
             raise StudyError(

@@ -1,4 +1,4 @@
-"""Running one replicate of one cell, in this process or in a worker."""
+"""Running one replicate of one cell, or all that are trained together, in this process or in a worker."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -17,7 +17,7 @@ from annosim.study.definition import Cell, Study, call_by_name
 from annosim.study.keys import canonical, cell_seed, stable_hash
 from annosim.study.store import Record, load_record, normalise_rows, save_record
 
-__all__ = ["Job", "make_jobs", "run_job"]
+__all__ = ["Job", "make_jobs", "run_jobs"]
 
 
 @dataclass(frozen=True)
@@ -81,39 +81,70 @@ def make_jobs(
     return list(jobs.values())
 
 
-def run_job(study: Study, cell: Cell, job: Job, pool: Mapping[str, Any]) -> Record:
-    """Run one job and keep its record if it finished. A failure is a record with a status, never an exception."""
+def run_jobs(cell: Cell, jobs: Sequence[Job], pool: Mapping[str, Any]) -> list[Record]:
+    """Run one replicate of a cell, or several at once where its function takes ``seeds``, and keep what finished.
+
+    A failure is a record with a status, never an exception. Replicates that run at once share their time, their
+    warnings and their failure.
+    """
     start = time.perf_counter()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")
-        found = _attempt(cell, job, pool)
+        found = _attempt(cell, jobs, pool)
     told = tuple(dict.fromkeys(f"{w.category.__name__}: {' '.join(str(w.message).split())}" for w in caught))
-    record = job.record(**found, warnings=told, seconds=time.perf_counter() - start)
-    if record.status == "done":
-        save_record(job.file, record)
-    return record
+    seconds = (time.perf_counter() - start) / len(jobs)
+    records = [job.record(**one, warnings=told, seconds=seconds) for job, one in zip(jobs, found, strict=True)]
+    for job, record in zip(jobs, records, strict=True):
+        if record.status == "done":
+            save_record(job.file, record)
+    return records
 
 
-def _attempt(cell: Cell, job: Job, pool: Mapping[str, Any]) -> dict[str, Any]:
-    """Status of a job, with its rows or its error."""
+def _attempt(cell: Cell, jobs: Sequence[Job], pool: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Status of each job, with its rows or its error."""
     where = f"cell {cell.title}"
     try:
-        have = dict(pool) | dict(cell.parameters) | {"seed": job.seed, "replicate": job.replicate}
-        have |= {name: _needed(file, name, cell) for name, file in job.needs.items()}
+        have = dict(pool) | dict(cell.parameters) | _own(cell, jobs)
         skipped, reason = (False, "") if cell.skip is None else call_by_name(cell.skip, have, where)
         if skipped:
-            return {"status": "skipped", "error": reason}
+            return [{"status": "skipped", "error": reason}] * len(jobs)
         result: Any = {}
         for piece in cell.pieces:
             result = call_by_name(piece, have, where)
             have |= dict(result) if isinstance(result, Mapping) else {}
-        return {"status": "done", "rows": normalise_rows(result, cell.title)}
+        results = _one_each(result, cell, jobs) if cell.together else [result]
+        return [{"status": "done", "rows": normalise_rows(one, cell.title)} for one in results]
     except (
         Exception
     ) as error:  # the cell is the study's code: whatever it raises is a row of the results, told to the user
         text = " ".join(str(error).split()) or "no message"
         line = text if isinstance(error, StudyError) else f"{type(error).__name__}: {text}"
-        return {"status": "failed", "error": line, "traceback": traceback.format_exc()}
+        return [{"status": "failed", "error": line, "traceback": traceback.format_exc()}] * len(jobs)
+
+
+def _own(cell: Cell, jobs: Sequence[Job]) -> dict[str, Any]:
+    """What differs by replicate: seeds, and results that are needed."""
+    if not cell.together:
+        (job,) = jobs
+        needed = {name: _needed(file, name, cell) for name, file in job.needs.items()}
+        return {"seed": job.seed, "replicate": job.replicate, **needed}
+    have: dict[str, Any] = {"seeds": [job.seed for job in jobs]}
+    for name, above in cell.needs.items():
+        each = [job.needs[name] for job in jobs]
+        have[name] = (
+            _needed(each[0], name, cell) if above.replicates == 1 else [_needed(file, name, cell) for file in each]
+        )
+    return have
+
+
+def _one_each(result: Any, cell: Cell, jobs: Sequence[Job]) -> list[Any]:
+    if not isinstance(result, list | tuple) or len(result) != len(jobs):
+        size = f"{len(result)} results" if isinstance(result, list | tuple) else type(result).__name__
+        raise StudyError(
+            f"cell {cell.title}: its function takes 'seeds' and returned {size} for {len(jobs)} of them; return a list "
+            "with the result of each replicate"
+        )
+    return list(result)
 
 
 def _needed(file: Path, name: str, cell: Cell) -> Any:
@@ -123,7 +154,9 @@ def _needed(file: Path, name: str, cell: Cell) -> Any:
     return record.rows[0] if len(record.rows) == 1 else record.rows
 
 
-def run_in_worker(source: Study | tuple[str, Path], preset: str, job: Job, pool: Mapping[str, Any]) -> Record:
+def run_in_worker(
+    source: Study | tuple[str, Path], preset: str, jobs: Sequence[Job], pool: Mapping[str, Any]
+) -> list[Record]:
     """The same in a worker process, with numba and torch at one thread; the study is loaded there once.
 
     Args:
@@ -134,9 +167,10 @@ def run_in_worker(source: Study | tuple[str, Path], preset: str, job: Job, pool:
     else:
         study, cells = _loaded(source[1], preset)
         if study.digest != source[0]:
-            return job.record(status="failed", error="the study's source was edited during this run; run it again")
+            told = "the study's source was edited during this run; run it again"
+            return [job.record(status="failed", error=told) for job in jobs]
     _one_thread()
-    return run_job(study, cells[job.cell], job, pool)
+    return run_jobs(cells[jobs[0].cell], jobs, pool)
 
 
 @cache

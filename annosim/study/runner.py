@@ -15,8 +15,8 @@ from annosim.errors import ArgumentError, DeviceError
 from annosim.results import versions
 from annosim.study.claims import Claim
 from annosim.study.datapath import data_path
-from annosim.study.definition import Study
-from annosim.study.execute import Job, make_jobs, run_in_worker, run_job
+from annosim.study.definition import Cell, Study
+from annosim.study.execute import Job, make_jobs, run_in_worker, run_jobs
 from annosim.study.keys import environment
 from annosim.study.outcome import Outcome
 from annosim.study.progress import Progress
@@ -204,42 +204,55 @@ def _ready(wave: list[Job], by_file: Mapping[str, Record | None]) -> tuple[list[
 def _run_wave(
     study: Study, preset: str, wave: list[Job], pool: dict[str, Any], workers: int, bar: Progress
 ) -> Iterable[Record]:
-    if workers == 1 or len(wave) == 1:
-        cells = {c.title: c for c in study.plan(preset)}
-        for job in wave:
-            bar.now(job)
-            yield run_job(study, cells[job.cell], job, pool)
+    cells = {c.title: c for c in study.plan(preset)}
+    units = _units(wave, cells)
+    if workers == 1 or len(units) == 1:
+        for unit in units:
+            bar.now(unit[0])
+            yield from run_jobs(cells[unit[0].cell], unit, pool)
         return
-    left = {job.key: job for job in wave}
+    left = {unit[0].key: unit for unit in units}
     try:
-        for record in _parallel(study, preset, wave, pool, workers):
-            del left[record.key]
-            yield record
+        for records in _parallel(study, preset, units, pool, workers):
+            del left[records[0].key]
+            yield from records
     except _worker_death():
         # One worker died (out of memory, a crash in compiled code) and took the pool with it: run what is left one by
         # one, each in a process of its own, so that only the culprit fails.
-        for job in left.values():
-            kept = load_record(job.file)
-            yield kept if kept is not None else _alone(study, preset, job, pool)
+        for unit in left.values():
+            kept = [load_record(job.file) for job in unit]
+            done = [record for record in kept if record is not None]
+            yield from done if len(done) == len(unit) else _alone(study, preset, unit, pool)
 
 
-def _parallel(study: Study, preset: str, wave: list[Job], pool: dict[str, Any], workers: int) -> Iterator[Record]:
+def _units(wave: list[Job], cells: Mapping[str, Cell]) -> list[list[Job]]:
+    """What one call runs: a job, or all replicates of a cell that are trained together; these first, they are long."""
+    together: dict[str, list[Job]] = {}
+    for job in wave:
+        if cells[job.cell].together:
+            together.setdefault(job.cell, []).append(job)
+    alone = [[job] for job in wave if not cells[job.cell].together]
+    return sorted(together.values(), key=len, reverse=True) + alone
+
+
+def _parallel(
+    study: Study, preset: str, units: list[list[Job]], pool: dict[str, Any], workers: int
+) -> Iterator[list[Record]]:
     from joblib import Parallel, delayed, parallel_config
 
     source: Study | tuple[str, Path] = (study.digest, study.path) if study.digest and study.path else study
     inside = {**pool, "jobs": 1}
     with parallel_config(backend="loky", inner_max_num_threads=1):
         run = Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1)
-        yield from run(delayed(run_in_worker)(source, preset, job, inside) for job in wave)
+        yield from run(delayed(run_in_worker)(source, preset, unit, inside) for unit in units)
 
 
-def _alone(study: Study, preset: str, job: Job, pool: dict[str, Any]) -> Record:
+def _alone(study: Study, preset: str, unit: list[Job], pool: dict[str, Any]) -> list[Record]:
     try:
-        return next(iter(_parallel(study, preset, [job], pool, 2)))
+        return next(iter(_parallel(study, preset, [unit], pool, 2)))
     except _worker_death() as error:
-        return job.record(
-            status="failed", error=f"its process died (out of memory, or a crash): {type(error).__name__}"
-        )
+        told = f"its process died (out of memory, or a crash): {type(error).__name__}"
+        return [job.record(status="failed", error=told) for job in unit]
 
 
 def _worker_death() -> type[BaseException]:

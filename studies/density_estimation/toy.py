@@ -103,31 +103,34 @@ def pretrained(points: int, steps: int, width: int, depth: int, seed: int, devic
 
 def network(
     experiment: str, value: float, points: int, pairs: int, steps: int, rate: float, width: int, depth: int,
-    pretrained: dict, seed: int, device: str,
-) -> dict:  # fmt: skip
+    pretrained: dict, seeds: list[int], device: str,
+) -> list[dict]:  # fmt: skip
     """The same model with an energy network, fitted to finite data; E1 from a random start, the others from pi0."""
     items = world.grid(points)
-    data = an.simulate(world.truth(experiment, value), world.design(items, pairs), seed=seed)
-    energy = world.energy_network(seed, width, depth)
-    if experiment == "E1":
-        model = an.Annotator(energy, an.Luce())  # a reward: nothing normalises it
+    models: an.Annotator | list[an.Annotator]
+    if experiment == "E1":  # a reward: nothing normalises it
+        models = [an.Annotator(world.energy_network(seed, width, depth), an.Luce()) for seed in seeds]
     else:
-        start = an.LogDensity(energy).with_parameters(torch.as_tensor(pretrained["weights"]))
-        model = an.Annotator(start, world.rule(experiment, value))
-    how = world.training(steps, rate, seed, device)
-    found = an.fit(model, data, objective=world.objective(experiment, value), **how)
-    learned, closed = world.log_density(found.population, items), world.closed_form(experiment, value, items)
-    reward, star = found.population.utility(items).detach().double(), world.p_star()(items).detach()
+        models = an.Annotator(world.at_reference(pretrained, width, depth), world.rule(experiment, value))
+    fits = world.train(
+        models, world.truth(experiment, value), items, pairs, seeds, steps, rate, device,
+        objective=world.objective(experiment, value),
+    )  # fmt: skip
+    closed, star = world.closed_form(experiment, value, items), world.p_star()(items).detach()
     seen = world.reference()(items).exp() * star.exp() > 1e-4
-    gap, unseen = (reward - star)[seen], (reward - star)[~seen]
-    return {
-        "x": items.features[:, 0].numpy(),
-        "learned": learned.exp().numpy(),
-        "reward": reward.numpy(),
-        "offset_spread": float(gap.std()),
-        "tail_gap": float((unseen - gap.mean()).abs().max()),
-        "tv": world.total_variation(learned, closed, items),
-        "loss": found.objective,
-        "last_change": found.extra["last_change"],
-        **world.features_of(learned, items),
-    }
+    rows = []
+    for found in fits:
+        learned, reward = world.log_density(found.population, items), found.population.utility(items).detach().double()
+        gap, unseen = (reward - star)[seen], (reward - star)[~seen]
+        rows.append({
+            "x": items.features[:, 0].numpy(),
+            "learned": learned.exp().numpy(),
+            "reward": reward.numpy(),
+            "offset_spread": float(gap.std()),
+            "tail_gap": float((unseen - gap.mean()).abs().max()),
+            "tv": world.total_variation(learned, closed, items),
+            "loss": found.objective,
+            "last_change": found.extra["last_change"],
+            **world.features_of(learned, items),
+        })  # fmt: skip
+    return rows

@@ -48,27 +48,27 @@ def one_model_exact(points: int) -> dict:
 
 
 def one_model_network(
-    points: int, pairs: int, steps: int, rate: float, width: int, depth: int, pretrained: dict, seed: int, device: str
-) -> dict:
+    points: int, pairs: int, steps: int, rate: float, width: int, depth: int, pretrained: dict, seeds: list[int],
+    device: str,
+) -> list[dict]:  # fmt: skip
     """E7 with finite data and the energy network."""
-    items = world.grid(points)
-    data = an.simulate(world.two_annotators(), world.design(items, pairs), seed=seed)
-    start = an.LogDensity(world.energy_network(seed, width, depth))
-    start = start.with_parameters(torch.as_tensor(pretrained["weights"]))
-    found = an.fit(an.Annotator(start, an.Luce()), data, **world.training(steps, rate, seed, device))
-    log_p = world.log_density(found.population, items)
-    exact = an.project(
-        an.Annotator(an.LogDensity(an.Tabular(points)), an.Luce()), world.two_annotators(), world.design(items)
-    )
-    x = items.features[:, 0].numpy()
-    return {
-        "x": x,
-        "learned": log_p.exp().numpy(),
-        "tv": world.total_variation(log_p, world.log_density(exact.population, items), items),
-        "mode_at": float(x[log_p.numpy().argmax()]),
-        "height_left": float(log_p.exp()[np.abs(x + 2.5).argmin()]),
-        "height_mode": float(log_p.exp().max()),
-    }
+    items, truth = world.grid(points), world.two_annotators()
+    model = an.Annotator(world.at_reference(pretrained, width, depth), an.Luce())
+    fits = world.train(model, truth, items, pairs, seeds, steps, rate, device)
+    exact = an.project(an.Annotator(an.LogDensity(an.Tabular(points)), an.Luce()), truth, world.design(items))
+    best, x = world.log_density(exact.population, items), items.features[:, 0].numpy()
+    rows = []
+    for found in fits:
+        log_p = world.log_density(found.population, items)
+        rows.append({
+            "x": x,
+            "learned": log_p.exp().numpy(),
+            "tv": world.total_variation(log_p, best, items),
+            "mode_at": float(x[log_p.numpy().argmax()]),
+            "height_left": float(log_p.exp()[np.abs(x + 2.5).argmin()]),
+            "height_mode": float(log_p.exp().max()),
+        })  # fmt: skip
+    return rows
 
 
 def _matched(population: an.Mixture, items: an.Items) -> dict:
@@ -121,22 +121,27 @@ TOLD_APART = 0.25
 
 
 def two_models_network(
-    points: int, pairs: int, steps: int, rate: float, width: int, depth: int, seed: int, device: str
-) -> dict:
+    points: int, pairs: int, steps: int, rate: float, width: int, depth: int, seeds: list[int], device: str
+) -> list[dict]:
     """E8 with finite data: two energy networks and their shares, by the likelihood of the mixture itself."""
     items = world.grid(points)
-    data = an.simulate(world.two_annotators(), world.design(items, pairs), seed=seed)
-    types = [an.Annotator(an.LogDensity(world.energy_network(seed + k, width, depth)), an.Luce()) for k in range(2)]
-    found = an.fit(an.Mixture(types), data, solver="adam", **world.training(steps, rate, seed, device))
-    matched = _matched(found.population, items)
-    worst, share = max(matched["tv_left"], matched["tv_right"]), abs(matched["weight_left"] - world.SHARES[0])
-    return {
-        **matched,
-        "recovered": float(max(worst, matched["tv_marginal"]) < AGREES),
-        "wide_recovered": float(matched["tv_right"] < AGREES),
-        "told_apart": float(worst < TOLD_APART and share < 0.05),
-        "log_likelihood": found.log_likelihood / pairs,
-    }
+
+    def types(seed: int) -> list[an.Annotator]:
+        return [an.Annotator(an.LogDensity(world.energy_network(seed + k, width, depth)), an.Luce()) for k in range(2)]
+
+    models = [an.Mixture(types(seed)) for seed in seeds]
+    rows = []
+    for found in world.train(models, world.two_annotators(), items, pairs, seeds, steps, rate, device):
+        matched = _matched(found.population, items)
+        worst, share = max(matched["tv_left"], matched["tv_right"]), abs(matched["weight_left"] - world.SHARES[0])
+        rows.append({
+            **matched,
+            "recovered": float(max(worst, matched["tv_marginal"]) < AGREES),
+            "wide_recovered": float(matched["tv_right"] < AGREES),
+            "told_apart": float(worst < TOLD_APART and share < 0.05),
+            "log_likelihood": found.log_likelihood / pairs,
+        })  # fmt: skip
+    return rows
 
 
 def _steepest(chance: torch.Tensor, mass: torch.Tensor) -> float:

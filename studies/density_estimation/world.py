@@ -90,10 +90,23 @@ def energy_network(seed: int, width: int = 64, depth: int = 4) -> an.Network:
     return an.Network([width] * depth, dim=1, seed=seed, sign=-1.0)
 
 
-def training(steps: int, rate: float, seed: int, device: str) -> dict:
-    """How every network is trained: full batch, Adam with a cosine to zero. Energies reach hundreds of nats, so they
-    stay in float32 on a GPU as well."""
-    return {"steps": steps, "lr": rate, "seed": seed, "device": device, "precision": "float32"}
+def train(models: an.Population | list, truth: an.Population, items: an.Items, pairs: int, seeds: list[int], steps: int,
+          rate: float, device: str, **parts) -> list[an.Fit]:  # fmt: skip
+    """Networks on data of their own, one for each seed, trained as one batch: full batch, Adam with a cosine to zero.
+
+    Energies reach hundreds of nats, so they stay in float32 on a GPU as well.
+    """
+    data = an.stack([an.simulate(truth, design(items, pairs), seed=seed) for seed in seeds])
+    found = an.fit(
+        models, data, steps=steps, lr=rate, seed=seeds[0], device=device, precision="float32", solver="adam", **parts
+    )
+    return [found[r] for r in range(len(seeds))]
+
+
+def at_reference(pretrained: dict, width: int, depth: int) -> an.LogDensity:
+    """The energy network fitted to pi0, where every experiment but E1 and E8 begins."""
+    weights = torch.as_tensor(pretrained["weights"])
+    return an.LogDensity(energy_network(0, width, depth)).with_parameters(weights)
 
 
 def log_density(population: an.Population, items: an.Items) -> torch.Tensor:

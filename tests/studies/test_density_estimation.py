@@ -49,7 +49,7 @@ def test_every_preset_plans_its_cells_and_statements(study, preset):
 
 def test_one_network_cell_runs(toy):
     begin = toy.pretrained(points=41, steps=50, width=8, depth=2, seed=0)
-    found = toy.network("E2", 1.0, 41, 256, 20, 1e-2, 8, 2, begin, seed=1, device="cpu")
+    found, other = toy.network("E2", 1.0, 41, 256, 20, 1e-2, 8, 2, begin, seeds=[1, 2], device="cpu")
     assert 0 < found["tv"] < 1
     assert found["learned"].shape == (41,)
 

@@ -254,5 +254,66 @@ def test_a_worker_that_would_load_an_edited_source_refuses(coin, tmp_path):
     study = load_study(coin)
     job = make_jobs(study, study.plan(), tmp_path, {}, {})[0]
     coin.write_text(coin.read_text() + "# edited\n")
-    found = run_in_worker((study.digest, coin), "quick", job, {})
+    (found,) = run_in_worker((study.digest, coin), "quick", [job], {})
     assert found.status == "failed" and "edited during this run" in found.error and not ran(coin)
+
+
+def start(seed):
+    return {"first": seed % 10}
+
+
+def at_once(seeds, begin, starts, fail=False):
+    """All replicates in one call: each sees the one result that all share, and its own of the other."""
+    if fail:
+        raise ValueError("no luck")
+    return [{"seed": str(s), "begin": begin["first"], "own": own["first"], "calls": len(seeds)}
+            for s, own in zip(seeds, starts, strict=True)]  # fmt: skip
+
+
+def together(**parameters):
+    needs = {"begin": Cell(start, name="one"), "starts": Cell(start, name="each", replicates=3)}
+    return Cell(at_once, parameters, name="many", replicates=3, needs=needs, seed_name="s")
+
+
+def two_of_three(seeds):
+    return [{"y": 1.0}, {"y": 2.0}]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_function_that_takes_seeds_runs_all_replicates_at_once(tmp_path, jobs):
+    study = small([together(), Cell(rows_of, name="alone", replicates=3, seed_name="s")])
+    run = run_study(study, out=tmp_path, jobs=jobs)
+    rows = run.outcome.frame("at_once").sort_values("replicate")
+    alone = [r.seed for r in run.outcome.records if r.cell == "alone"]
+    assert not run.failed and (rows.calls == 3).all() and rows.begin.nunique() == 1
+    assert rows.seed.astype(int).tolist() == alone  # the seeds of replicates, as of any cell
+    own = run.outcome.frame("start")
+    assert rows.own.tolist() == own[own.cell == "each"].sort_values("replicate")["first"].tolist()
+    again = run_study(study, out=tmp_path, jobs=jobs)
+    assert again.kept == len(run.outcome.records)
+
+
+def test_replicates_that_a_killed_run_lacks_are_run_at_once_and_no_other(tmp_path):
+    run = run_study(small([together()]), out=tmp_path)
+    before = run.outcome.frame("at_once").set_index("replicate").seed.to_dict()
+    for file in tmp_path.glob("cells/many-r[12]-*"):
+        file.unlink()
+    run = run_study(small([together()]), out=tmp_path)
+    rows = run.outcome.frame("at_once").set_index("replicate")
+    assert rows.calls.to_dict() == {0: 3, 1: 2, 2: 2} and rows.seed.to_dict() == before
+
+
+def test_replicates_run_at_once_fail_together_and_say_why(tmp_path):
+    run = run_study(small([together(fail=True), Cell(two_of_three, name="short", replicates=3)]), out=tmp_path)
+    told = {(r.cell, r.replicate): r.error for r in run.failed}
+    assert len(told) == 6 and told["many", 2] == "ValueError: no luck"
+    assert "returned 2 results for 3 of them; return a list" in told["short", 0]
+
+
+def test_a_function_that_takes_seeds_stands_alone():
+    def both(seeds, seed):
+        return []
+
+    for function in (both, (start, two_of_three)):
+        with pytest.raises(StudyError, match="takes 'seeds' runs all replicates at once; it stands alone"):
+            small([Cell(function, name="x", replicates=2)]).plan()
