@@ -18,7 +18,7 @@ from annosim.errors import ArgumentError
 from annosim.parameters import check_number
 from annosim.random import torch_generator
 
-__all__ = ["LowRank", "adapter_state", "frozen_copy", "with_adapters"]
+__all__ = ["LowRank", "adapter_state", "frozen_copy", "moved", "with_adapters"]
 
 
 class _Frozen(nn.Parameter):
@@ -151,6 +151,31 @@ def frozen_copy(module: nn.Module) -> nn.Module:
         kept = p.detach() if isinstance(p, _Frozen) else p.detach().clone()  # what was frozen before is shared
         memo[id(p)] = _Frozen(kept, requires_grad=False)
     return copy.deepcopy(module, memo)
+
+
+def moved(module: Any, device: str | torch.device) -> Any:
+    """The module on a device, in place; frozen numbers that several copies share are moved once and stay shared.
+
+    ``module.to(device)`` would move every copy's own parameter object, and K types would hold K trunks there.
+
+    Example:
+        >>> both = nn.ModuleList(with_adapters(nn.Sequential(nn.Linear(3, 3)), rank=1, copies=2))
+        >>> there = moved(both, "meta")
+        >>> there[0][0].base.weight is there[1][0].base.weight, there[0][0].up.device.type
+        (True, 'meta')
+    """
+    place = torch.device(device)
+    if all(part.device == place for part in (*module.parameters(), *module.buffers())):
+        return module
+    known: dict[Any, nn.Parameter] = {}
+    for part in list(module.modules()):
+        for name, p in list(part.named_parameters(recurse=False)):
+            if isinstance(p, _Frozen) and p.device != place:
+                key = (p.data_ptr(), p.shape, p.stride(), p.dtype)
+                if key not in known:
+                    known[key] = _Frozen(p.detach().to(place), requires_grad=False)
+                setattr(part, name, known[key])
+    return module.to(place)
 
 
 def _targets(module: nn.Module, layers: Sequence[str] | None) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -136,10 +137,35 @@ class Items:
         """Log of the base measure, ``(n,)``."""
         return self.weights.log()
 
-    @property
+    @cached_property
     def num_prompts(self) -> int:
         """Number of distinct prompts."""
-        return int(self.prompts.unique().numel())
+        return int(self.prompt_code.max()) + 1
+
+    @cached_property
+    def prompt_code(self) -> torch.Tensor:
+        """Each item's prompt as a number from 0 to ``num_prompts - 1``, ``(n,)``; in the order of the prompts' own."""
+        return self.prompts.unique(return_inverse=True)[1]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors lie."""
+        source, _ = self.__dict__.get("_of", (None, None))
+        return self.weights.device if source is None else source.device
+
+    @property
+    def home(self) -> Items:
+        """The same items on the CPU; those that were moved remember them, so that nobody waits for the device."""
+        if "_home" not in self.__dict__:
+            source, ids = self.__dict__.get("_of", (self, None))
+            if source is not self:
+                found = self if source.home is source else source.home.at(ids.cpu())
+            else:
+                found = self if self.device.type == "cpu" else self.to("cpu")
+            if found is self:
+                return self
+            self.__dict__["_home"] = found
+        return self.__dict__["_home"]
 
     def members(self, prompt: int) -> torch.Tensor:
         """Item ids of one prompt, ascending."""
@@ -165,33 +191,42 @@ class Items:
             >>> Items.normal(5, dim=2).at(torch.tensor([4, 0])).features.shape
             torch.Size([2, 2])
         """
-        where = ids.cpu().numpy()
-        pick = lambda v: None if v is None else v[ids]  # noqa: E731
         part = object.__new__(Items)
-        part.__dict__.update(
-            self.__dict__,
-            n=len(where),
-            features=pick(self.features),
-            tokens=pick(self.tokens),
-            prompts=self.prompts[ids],
-            clusters=self.clusters[ids],
-            weights=self.weights[ids],
-            names=tuple(self.names[i] for i in where),
-            texts=None if self.texts is None else tuple(self.texts[i] for i in where),
-            columns={name: np.asarray(value)[where] for name, value in self.columns.items()},
-        )
+        part.__dict__.update(n=len(ids), _of=(self, ids))
         return part
+
+    def __getattr__(self, name: str) -> Any:
+        """What :meth:`at` left for when it is asked for: most of it never is, and ``ids`` may lie on a device."""
+        source, ids = self.__dict__.get("_of", (None, None))
+        if source is None or name not in _PICKED:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        value = getattr(source, name)
+        if name == "columns":
+            found: Any = {key: np.asarray(column)[ids.cpu().numpy()] for key, column in value.items()}
+        elif value is None:
+            found = None
+        elif name in ("names", "texts"):
+            found = tuple(value[i] for i in ids.tolist())
+        else:
+            found = value[ids.to(value.device)]
+        self.__dict__[name] = found
+        return found
 
     def with_(self, **changes: Any) -> Items:
         """A copy with some columns replaced (``items.with_(clusters=[0, 0, 1])``)."""
         return replace(self, **changes)
 
     def to(self, device: str | torch.device) -> Items:
-        """A copy whose tensors lie on ``device``."""
-        names = ("features", "tokens", "prompts", "clusters", "weights")
-        moved = {name: getattr(self, name).to(device) for name in names if getattr(self, name) is not None}
+        """The items with their tensors on ``device``; names, texts and columns stay where they are."""
+        if self.device == torch.device(device):
+            return self
         other = object.__new__(Items)
-        other.__dict__.update(self.__dict__ | moved)
+        other.__dict__.update({name: getattr(self, name) for name in ("n", "names", "texts", "columns", "num_prompts")})
+        for name in (*_TENSORS, "prompt_code"):
+            value = getattr(self, name)
+            other.__dict__[name] = None if value is None else value.to(device)
+        if other.device.type != "cpu":
+            other.__dict__["_home"] = self.home
         return other
 
     def __repr__(self) -> str:
@@ -205,9 +240,15 @@ class Items:
         return f"Items({', '.join(parts)})"
 
 
+_TENSORS = ("features", "tokens", "prompts", "clusters", "weights")
+_PICKED = (*_TENSORS, "names", "texts", "columns")
+for _name in ("features", "names", "texts", "tokens", "prompts", "clusters", "weights"):
+    delattr(Items, _name)  # defaults of a dataclass stand on the class, where they would hide what __getattr__ picks
+
+
 def _float_tensor(name: str, value: Any, n: int) -> torch.Tensor:
     try:
-        tensor = torch.as_tensor(np.asarray(value), dtype=torch.float64).clone()
+        tensor = torch.as_tensor(_plain(value), dtype=torch.float64).clone()
     except (TypeError, ValueError):
         raise ArgumentError(f"Items({name}=): not numeric, or ragged; give {n} rows of numbers") from None
     if name == "features" and tensor.ndim == 1:
@@ -237,7 +278,7 @@ def _token_tensor(value: Any) -> torch.Tensor:
                 raise ArgumentError(f"{where}item {i} has entries that are no whole numbers; give token ids")
             filled[i, : len(row)] = row
         value = filled
-    tokens = torch.as_tensor(value)
+    tokens = torch.as_tensor(value).cpu()
     if tokens.ndim != 2 or tokens.is_floating_point() or tokens.is_complex() or tokens.dtype == torch.bool:
         raise ArgumentError(
             f"{where}{tokens.dtype} of shape {tuple(tokens.shape)}; give whole numbers (n, length), -1 pads"
@@ -256,12 +297,17 @@ def _token_tensor(value: Any) -> torch.Tensor:
 def _int_tensor(name: str, value: Any, n: int, default: torch.Tensor) -> torch.Tensor:
     if value is None:
         return default
-    array = np.asarray(value)
+    array = _plain(value)
     if array.shape != (n,):
         raise ArgumentError(f"Items({name}=): shape {array.shape}, expected ({n},)")
     if not np.issubdtype(array.dtype, np.integer):
         raise ArgumentError(f"Items({name}=): needs whole numbers, got {array.dtype}; code labels as 0, 1, 2, ...")
     return torch.as_tensor(array, dtype=torch.long)
+
+
+def _plain(value: Any) -> np.ndarray:
+    """A numpy array; of a tensor wherever it lies."""
+    return np.asarray(value.detach().cpu() if isinstance(value, torch.Tensor) else value)
 
 
 def stack_names(items: Items, ids: Sequence[int]) -> list[str]:

@@ -77,6 +77,8 @@ class LogPolicy(Utility):
 
     def forward(self, items: Items) -> torch.Tensor:
         """Log-probabilities of all items' responses, ``(n,)`` float32."""
+        device = next((p.device for p in self.model.parameters()), items.device)
+        items = items.home  # what must be looked at is looked at there; only what the model reads is sent
         tokens, mask = _tokens(items), response_mask(items)
         if self.begin is not None:
             first = torch.full_like(tokens[:, :1], self.begin)
@@ -88,25 +90,23 @@ class LogPolicy(Utility):
                 f"LogPolicy: item {row} has no response, or nothing before its first token; give prompt_length of at "
                 "least 1, or LogPolicy(begin=id)"
             )
-        device = next((p.device for p in self.model.parameters()), tokens.device)
-        tokens, mask = tokens.to(device), mask.to(device)
         if torch.is_grad_enabled() or items.n <= self.batch:
-            return self._score(tokens, mask)
+            return self._score(tokens, mask, device)
         return torch.cat(
-            [self._score(t, m) for t, m in zip(tokens.split(self.batch), mask.split(self.batch), strict=True)]
+            [self._score(t, m, device) for t, m in zip(tokens.split(self.batch), mask.split(self.batch), strict=True)]
         )
 
     def log_prob(self, items: Items) -> torch.Tensor:
         """Same as calling it: a policy is a density."""
         return self(items)
 
-    def _score(self, tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def _score(self, tokens: torch.Tensor, mask: torch.Tensor, device: torch.device) -> torch.Tensor:
+        """Of tokens and mask on the CPU, the log-probabilities where the model lives."""
         shown = mask.any(0).int()
-        ends = torch.stack([shown.argmax(), shown.flip(0).argmax(), tokens.max()])
-        begin, trailing, largest = ends.tolist()  # one wait for the device
+        begin, trailing, largest = torch.stack([shown.argmax(), shown.flip(0).argmax(), tokens.max()]).tolist()
         _check_vocabulary("LogPolicy", self.model, largest)
         length = tokens.shape[1] - trailing  # trailing pads cost nothing
-        tokens, mask = tokens[:, :length], mask[:, :length]
+        tokens, mask = tokens[:, :length].to(device), mask[:, :length].to(device)
         # logits before the first response token are not needed
         with _reading("LogPolicy", largest, length - 1):
             logits = token_logits(self.model, tokens[:, :-1].clamp_min(0), keep=length - begin).float()
@@ -236,8 +236,8 @@ class SequenceReward(_ManyOutputs):
 
     def forward(self, items: Items) -> torch.Tensor:
         """Rewards of all items, ``(n,)`` float32; with several outputs ``(n, outputs)``."""
-        tokens = _tokens(items)
-        device = next((p.device for p in self.model.parameters()), tokens.device)
+        tokens = _tokens(items.home)
+        device = next((p.device for p in self.model.parameters()), items.device)
         largest = int(tokens.max())
         _check_vocabulary("SequenceReward", self.model, largest)
         mask = (tokens >= 0).to(device)

@@ -290,20 +290,24 @@ def normalise(energy: torch.Tensor, items: Items) -> torch.Tensor:
     total = e + items.log_weights.to(e.device)
     if items.num_prompts == 1:
         return e - torch.logsumexp(total, -1, keepdim=True)
-    log_z = segment_logsumexp(total, items.prompts.to(e.device))
+    log_z = segment_logsumexp(total, items.prompt_code.to(e.device), items.num_prompts)
     return e - log_z
 
 
-def segment_logsumexp(x: torch.Tensor, segment: torch.Tensor) -> torch.Tensor:
+def segment_logsumexp(x: torch.Tensor, segment: torch.Tensor, count: int | None = None) -> torch.Tensor:
     """Logsumexp over entries of equal ``segment``, given back at every entry: ``(..., n) -> (..., n)``.
+
+    With ``count`` the segments are numbered from 0 to ``count - 1``, and nothing is looked at.
 
     Example:
         >>> segment_logsumexp(torch.zeros(3), torch.tensor([0, 0, 1])).exp().tolist()
         [2.0, 2.0, 1.0]
     """
-    _, code = segment.unique(return_inverse=True)
-    index = code.expand(x.shape)
-    shape = (*x.shape[:-1], int(code.max()) + 1)
+    if count is None:
+        _, segment = segment.unique(return_inverse=True)
+        count = int(segment.max()) + 1
+    index = segment.expand(x.shape)
+    shape = (*x.shape[:-1], count)
     top = torch.full(shape, -torch.inf, dtype=x.dtype, device=x.device)
     top = top.scatter_reduce(-1, index, x.detach(), "amax")
     shifted = (x - top.gather(-1, index)).exp()
@@ -381,8 +385,7 @@ def as_log_density(value: Any, items: Items) -> torch.Tensor:
     if vector.shape != (items.n,):
         raise ArgumentError(f"density vector: shape {tuple(vector.shape)}, expected ({items.n},)")
     mass = torch.zeros(items.num_prompts, dtype=torch.float64, device=vector.device)
-    _, code = items.prompts.unique(return_inverse=True)
-    mass = mass.scatter_add(0, code, vector * items.weights)
+    mass = mass.scatter_add(0, items.prompt_code, vector * items.weights)
     if bool(((mass - 1).abs() > 1e-6).any()):
         raise ArgumentError(
             f"density vector: density x items.weights sums to {mass.tolist()} per prompt, expected 1; "

@@ -195,7 +195,7 @@ class _Sent(Rows):
         return self.host.shown
 
     @cached_property
-    def pairs(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None:
+    def pairs(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor] | None:
         return _moved(self.host.pairs, self.place)
 
     @cached_property

@@ -7,10 +7,11 @@ difference of the two indexed utilities, so that DPO, IPO and SLiC are these obj
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from torch import nn
 from torch.nn.functional import logsigmoid
 
 from annosim.errors import ArgumentError
@@ -85,9 +86,9 @@ def pair_logit(rule: Rule, scores: torch.Tensor, view: View, what: str = "this o
 
 def chosen_logit(rule: Rule, scores: torch.Tensor, answer: Answer, view: View, what: str) -> torch.Tensor:
     """Preference logit of the recorded answer, ``(..., rows)``."""
-    if answer.tied is not None and bool(answer.tied.any()):
+    if answer.any_tied:
         raise ArgumentError(f'{what} has no meaning for ties; make them half wins with data.ties("half")')
-    if bool((answer.position[..., 0] < 0).any()):
+    if answer.any_skipped:
         raise ArgumentError(f"{what} has no meaning for skips; drop these rows with data.take(~data.skipped)")
     h = pair_logit(rule, scores, view, what)
     return torch.where(answer.position[..., 0] == 0, h, -h)
@@ -320,6 +321,7 @@ class ForwardKL:
     shown: bool = False
     draws: int | None = None
     _mass: torch.Tensor | None = field(default=None, repr=False)  # (n,), of a step's draws
+    _known: _Evaluated | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         check_number("ForwardKL(weight=)", self.weight, "nonnegative")
@@ -327,24 +329,52 @@ class ForwardKL:
         if self.draws is not None and (self.shown or not whole):
             raise ArgumentError(f"ForwardKL(draws={self.draws!r}): a whole number from 1, and not with shown=True")
 
+    def on(self, items: Items) -> ForwardKL:
+        """Itself with the reference evaluated, where it lies and once for all, on these items.
+
+        Example:
+            >>> import annosim as an
+            >>> grid = an.Items.grid(0, 1, 3)
+            >>> held = ForwardKL(an.LogDensity(lambda x: 0 * x[:, 0]), 1.0).on(grid)
+            >>> float(held(torch.zeros(3), grid))
+            0.0
+        """
+        return self if self.shown else replace(self, _known=_evaluated(self.reference, items))
+
     def at_step(self, items: Items, seed: int, step: int) -> ForwardKL:
         """The penalty of one step: itself, or its estimate from this step's draws."""
         if self.draws is None:
             return self
-        mass = self._expected(items).cpu()  # drawn on the CPU, so that the device changes nothing
+        held = self if self._known is not None else self.on(items)
+        mass = held._known.mass_at_home  # type: ignore[union-attr]  # drawn there, so that the device changes nothing
         drawn = torch.multinomial(mass, self.draws, True, generator=torch_generator(seed, f"reference {step}"))
-        return replace(self, _mass=torch.bincount(drawn, minlength=items.n) * (items.num_prompts / self.draws))
-
-    def _expected(self, items: Items) -> torch.Tensor:
-        log_ref = as_log_density(self.reference, items)
-        return (log_ref + items.log_weights.to(log_ref.device)).exp()
+        mass = torch.bincount(drawn, minlength=items.n) * (items.num_prompts / self.draws)
+        return replace(held, _mass=mass.to(items.device))
 
     def __call__(self, log_density: torch.Tensor, items: Items) -> torch.Tensor:
         """The penalty of log densities ``(..., n)``; averaged over prompts."""
-        log_ref = as_log_density(self.reference, items).to(log_density.device)
-        mass = (self._expected(items) if self._mass is None else self._mass).to(log_density.device)
+        known = _evaluated(self.reference, items) if self._known is None else self._known
+        log_ref = known.log_density.to(log_density.device)
+        mass = (known.mass if self._mass is None else self._mass).to(log_density.device)
         gap = torch.where(mass > 0, log_ref - log_density, torch.zeros_like(log_density))
         return self.weight * (mass * gap).sum(-1) / items.num_prompts
+
+
+class _Evaluated(NamedTuple):
+    """A density on items: its logs and masses ``(n,)`` where the items lie, and the masses on the CPU."""
+
+    log_density: torch.Tensor
+    mass: torch.Tensor
+    mass_at_home: torch.Tensor
+
+
+def _evaluated(reference: Any, items: Items) -> _Evaluated:
+    parts = [*reference.parameters(), *reference.buffers()] if isinstance(reference, nn.Module) else []
+    there = items.to(parts[0].device) if parts and parts[0].device.type != "cpu" else items.home
+    log_ref = as_log_density(reference, there)
+    mass = (log_ref + there.log_weights.to(log_ref.device)).exp()
+    place = items.device
+    return _Evaluated(log_ref.to(place), mass.to(place), mass.cpu())
 
 
 def columns_of(objective: Objective, data_columns: Any, device: Any = "cpu") -> dict[str, torch.Tensor]:

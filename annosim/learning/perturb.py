@@ -35,7 +35,7 @@ def perturbed(model: Population, scale: float, seed: int, start: int) -> Populat
         for name, p in other.named_parameters():
             if p.requires_grad and other.constraint_of(name) == "real":
                 noise = torch.randn(p.shape, generator=torch_generator(seed, f"perturb {start} {name}"), dtype=p.dtype)
-                p.add_(scale * p.square().mean().sqrt() * noise)
+                p.add_(scale * p.square().mean().sqrt() * noise.to(p.device))
     return other
 
 

@@ -7,7 +7,6 @@ copy, so that these numbers are trained like any other.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -63,15 +62,11 @@ def row_losses(rule: Rule | StackedRule, scores: torch.Tensor, rows: Rows, objec
     """Loss of each row, ``(rows,)``, under a rule or under each copy's own."""
     if isinstance(rule, Rule):
         return objective.row_losses(rule, scores, rows.answer, rows.view, rows.columns)
-    sizes = torch.bincount(rows.replicate, minlength=rows.replicates).tolist()  # rows of a copy follow each other
     out, start = [], 0
-    for copy, size in enumerate(sizes):
-        at = slice(start, start + size)
-        tied = None if rows.answer.tied is None else rows.answer.tied[at]
-        answer = replace(rows.answer, position=rows.answer.position[at], tied=tied)
-        columns = {name: value[at] for name, value in rows.columns.items()}
-        out.append(rule.at(copy, _loss(objective, scores[at], answer, rows.view.rows(at), columns)))
-        start += size
+    for copy, (answer, view, columns) in enumerate(rows.parts):
+        at = slice(start, start + len(view.menu))
+        out.append(rule.at(copy, _loss(objective, scores[at], answer, view, columns)))
+        start = at.stop
     return torch.cat(out)
 
 

@@ -58,12 +58,14 @@ def train(
         options: an :class:`Adam`.
         starts: S; results are ordered replicate by replicate, S entries each.
         seed: of redrawn starts and of the minibatch order.
-        device: ``"cpu"`` (the default), ``"cuda"``, ``"cuda:1"``, ...
+        device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ...; by default where the model's parameters lie, so that a
+            language model that lives on a GPU is trained there. The trained populations come back on the CPU.
 
     Raises:
         TrainingError: the loss is not finite; the batch is saved and the message says where.
         ArgumentError: an objective that has no meaning for this model or these data.
-        DeviceError: the device is not there.
+        DeviceError: the device is not there, no device is named and the model's parameters lie on several, or something
+            of the model did not follow it to the device.
 
     Example:
         >>> import annosim as an
@@ -81,13 +83,14 @@ class Run:
     """One training run: its state between steps."""
 
     def __init__(self, model, data, objective, regulariser, options, starts, seed, device):
-        self.options, self.objective, self.regulariser, self.seed = options, objective, regulariser, seed
-        self.device = _device(device)
+        self.options, self.objective, self.seed = options, objective, seed
         for path in (options.log, options.checkpoint):
             check_writable(path)
         own = models_of("train", model, data)
+        self.device = _device(device, own[0])
         _check_model(own[0], data, objective, regulariser)
         items = data.items.to(self.device)
+        self.regulariser = regulariser and regulariser.on(items)
         count = 1 if data.replicates is None else data.replicates
         if len(own) == 1:
             begin = self.beginnings(own[0], data, starts)
@@ -178,7 +181,7 @@ class Run:
         if not self.queue:
             self.queue = shuffled_batches(self.rows.blocks, batch, self.seed, self.epoch)
             self.epoch += 1
-        return self.queue.pop(0).to(self.device)
+        return self.queue.pop(0)  # on the CPU, where minibatches are put together
 
     def full_gradient(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Loss and largest gradient entry of each copy on all training rows, both ``(copies,)``."""
@@ -322,7 +325,7 @@ def _check_model(model: Population, data: PreferenceData, objective: Objective, 
 def _hold_out(rows: Rows, share: float, seed: int) -> tuple[Rows, Rows | None]:
     if share == 0:
         return rows, None
-    order = torch.randperm(rows.blocks, generator=torch_generator(seed, "held out")).to(rows.device)
+    order = torch.randperm(rows.blocks, generator=torch_generator(seed, "held out"))
     count = max(1, round(share * rows.blocks))
     if count >= rows.blocks:
         raise ArgumentError(f"Adam(held_out={share}): only {rows.blocks} annotators; none would be left to train on")
@@ -330,9 +333,15 @@ def _hold_out(rows: Rows, share: float, seed: int) -> tuple[Rows, Rows | None]:
     return kept, held
 
 
-def _device(device: Any) -> torch.device:
+def _device(device: Any, model: Population) -> torch.device:
+    """The device that was named, or where the model's parameters lie."""
+    if device is None:
+        found = sorted({str(p.device) for p in model.parameters()}) or ["cpu"]
+        if len(found) > 1:
+            raise DeviceError(f"fit: the model's parameters lie on {' and '.join(found)}; say where to train, device=")
+        device = found[0]
     try:
-        made = torch.device(device or "cpu")
+        made = torch.device(device)
         torch.zeros(1, device=made).item()
     except (RuntimeError, AssertionError, TypeError) as error:
         raise DeviceError(f"device {device!r} is not available here ({str(error).splitlines()[0]}); use cpu") from error

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch.distributions.transforms import Transform
 
+from annosim.adapters import moved
 from annosim.items import Items
 from annosim.learning.fast_layers import faster
 from annosim.learning.rule_numbers import StackedRule, has_own_numbers
@@ -58,7 +59,7 @@ class Batched:
         self.copies = len(models)
         self.by_turns = False
         self.compiled = compiled
-        base = faster(copy.deepcopy(models[0]).to(device), device)
+        base = faster(moved(copy.deepcopy(models[0]), device), device)
         base = with_cached_references(base, items).to(device)
         self.base = base
         self.names = [name for name, p in base.named_parameters() if p.requires_grad]
@@ -111,8 +112,8 @@ class Batched:
         return all(getattr(getattr(leaf, "utility", None), "local", False) for leaf in self.base.leaves())
 
     def shown_by(self, rows: Rows) -> torch.Tensor | None:
-        """Ids of the items that a batch needs: ``(m,)`` for all copies, ``(copies, m)`` for each its own, or ``None``
-        for all items."""
+        """Ids of the items that a batch needs: ``(m,)`` on the CPU for all copies, ``(copies, m)`` for each its own, or
+        ``None`` for all items."""
         if not self.local:
             return None
         utilities = [getattr(leaf, "utility", None) for leaf in self.base.leaves()]
@@ -139,10 +140,10 @@ class Batched:
     def _indices(self, values: dict[str, torch.Tensor], shown: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
         """Index ``(components, copies, n)``, weight ``(components, copies)`` and utility ``(leaves, copies, n)``."""
         if self.copies == 1:
-            part = None if shown is None else _Part(self.items.at(shown), shown)
+            part = None if shown is None else _Part(self.items.at(shown), shown.to(self.device))
             return tuple(v[:, None] for v in self._of_one({n: v[0] for n, v in values.items()}, part))
         if shown is None or shown.ndim == 1:
-            part = None if shown is None else _Part(self.items.at(shown), shown)
+            part = None if shown is None else _Part(self.items.at(shown), shown.to(self.device))
             return self._each(lambda v: self._of_one(v, part), values, shown=shown)
         features = self.items.features[shown.clamp_max(self.items.n - 1)]  # type: ignore[index]
 
@@ -201,7 +202,8 @@ class Batched:
         """Trained copies of the models that were given, on the CPU."""
         with torch.no_grad():
             values = {n: v.detach().cpu() for n, v in self.constrained().items()}
-        return [m.with_parameters({n: v[r] for n, v in values.items()}) for r, m in enumerate(self.originals)]
+        made = [m.with_parameters({n: v[r] for n, v in values.items()}) for r, m in enumerate(self.originals)]
+        return [moved(m, "cpu") for m in made]
 
 
 class _Features(NamedTuple):

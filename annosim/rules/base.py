@@ -7,6 +7,7 @@ padded; leading axes are types and replicates. Answers are in the encoding of :m
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,22 @@ class Answer:
 
     position: torch.Tensor
     tied: torch.Tensor | None = None
+
+    @cached_property
+    def any_tied(self) -> bool:
+        """Some answer is tied; looked at once."""
+        return self.tied is not None and bool(_at_home(self).tied.any())
+
+    @cached_property
+    def any_skipped(self) -> bool:
+        """Some answer has no first place; looked at once."""
+        return bool((_at_home(self).position[..., 0] < 0).any())
+
+    def to(self, device: str | torch.device) -> Answer:
+        """The answers on ``device``; what must be looked at is looked at where they lay."""
+        moved = Answer(self.position.to(device), None if self.tied is None else self.tied.to(device))
+        moved.__dict__["_home"] = _at_home(self)
+        return moved
 
     @property
     def skipped(self) -> torch.Tensor:
@@ -67,6 +84,32 @@ class View:
         """Places on the menu, pads included."""
         return int(self.menu.shape[-1])
 
+    @cached_property
+    def padded(self) -> bool:
+        """Some menu is shorter than the widest; looked at once."""
+        return bool((_at_home(self).menu < 0).any())
+
+    @cached_property
+    def shown(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Ids of the items on the menus ``(m,)``, on the CPU where these rows came from there; and the place among them
+        of every entry of ``menu``."""
+        ids, place = torch.unique(_at_home(self).menu, return_inverse=True)
+        return ids, place.to(self.menu.device)
+
+    def to(self, device: str | torch.device) -> View:
+        """The view on ``device``, but for its items; what must be looked at is looked at where it lay."""
+        put = lambda t: None if t is None else t.to(device)  # noqa: E731
+        moved = replace(
+            self,
+            menu=self.menu.to(device),
+            order=put(self.order),
+            previous=put(self.previous),
+            annotator=put(self.annotator),
+            prompt=put(self.prompt),
+        )
+        moved.__dict__["_home"] = _at_home(self)
+        return moved
+
     def expanded(self) -> View:
         """The view with an answer axis: every row-level field gets a last-but-one axis of length one."""
         up = lambda t: None if t is None else t.unsqueeze(-1)  # noqa: E731
@@ -90,6 +133,11 @@ class View:
             annotator=at(self.annotator),
             prompt=at(self.prompt),
         )
+
+
+def _at_home(here: Any) -> Any:
+    """The view or the answers as they lay before they were sent to a device."""
+    return here.__dict__.get("_home", here)
 
 
 class Rule(Model):
@@ -175,7 +223,7 @@ class Rule(Model):
         )
         allowed = self._allowed(answer, view).to(scores.device)
         safe = self._safe(answer, space)
-        if bool((view.menu < 0).any()):  # an empty place has score -inf, whose differences have no gradient
+        if view.padded:  # an empty place has score -inf, whose differences have no gradient
             own = torch.where(
                 allowed, torch.arange(len(space), device=allowed.device), allowed.long().argmax(-1)[:, None]
             )
@@ -240,9 +288,7 @@ class Tempered(Rule):
 
     def index(self, u: torch.Tensor, items: Items) -> torch.Tensor:
         """``u / temperature``, ``(..., n)``."""
-        if "temperature" in self._buffers and float(self.temperature) == 1.0:
-            return u  # keeps a network's float32
-        return u / self.temperature.to(u.dtype)
+        return u / self.temperature.to(u.dtype)  # no look at the number: it may lie on a GPU, or be traced
 
 
 def remaining_logsumexp(scores: torch.Tensor, position: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -165,13 +165,13 @@ def _on_menus(network: nn.Module, view: View) -> torch.Tensor:
     """A network's outputs for the items on the menus, ``(..., rows, k)`` or ``(..., rows, k, outputs)``: one pass."""
     if not getattr(network, "local", False):
         return network(view.items)[view.menu]
-    ids, place = torch.unique(view.menu, return_inverse=True)
+    ids, place = view.shown
     return network(view.items.at(ids))[place]
 
 
 def _pairs_of(rule: Rule, view: View, numbers: torch.Tensor | nn.Module) -> None:
     name = type(rule).__name__
-    if view.k != 2 or bool((view.menu < 0).any()):
+    if view.k != 2 or view.padded:
         raise AnswerKindError(f"{name} is a law of pairs, the menu has {view.k} places; ask choices from pairs")
     if isinstance(numbers, torch.Tensor) and view.items.n != len(numbers):
         raise ArgumentError(f"{name}: numbers for {len(numbers)} items but there are {view.items.n}")

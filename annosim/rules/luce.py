@@ -70,7 +70,7 @@ class Luce(Rule):
         listed = np.asarray(space.answer).reshape(len(space), -1)
         every = space.tied is None and np.array_equal(listed, np.arange(view.k)[:, None])
         own = type(self).log_prob is Luce.log_prob and view.feedback.kind == "choice" and view.k > 2
-        if not (own and every) or bool((view.menu < 0).any()):
+        if not (own and every) or view.padded:
             return super().table(scores, view, space)
         return scores - torch.logsumexp(scores, -1, keepdim=True)
 

@@ -74,7 +74,7 @@ class NoisyClusters(SeesClusters):
     def _perceptions(self, view: View, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """What stands at each place as it is seen, ``(k^k, k)``, and the probability ``(k^k,)``."""
         k = view.k
-        if k > 5 or bool((view.menu < 0).any()):
+        if k > 5 or view.padded:
             raise AnswerKindError(f"NoisyClusters: menus of {k}: exact up to 5 alternatives, without empty places")
         seen = torch.tensor(list(itertools.product(range(k), repeat=k)), device=like.device)
         right = (seen == torch.arange(k, device=like.device)).sum(-1)

@@ -92,7 +92,7 @@ class Thurstone(Rule):
 
     def _best_worst(self, scores: torch.Tensor, position: torch.Tensor, view: View) -> torch.Tensor:
         k = scores.shape[-1]
-        if k > 6 or bool((view.menu < 0).any()):
+        if k > 6 or view.padded:
             raise AnswerKindError(
                 f"Thurstone: best-worst from menus of {k}: exact up to 6 alternatives, without empty places"
             )
@@ -110,7 +110,7 @@ class Thurstone(Rule):
             raise ArgumentError(
                 f"Thurstone(covariance=): a matrix of {len(self.noise)} items, there are {view.items.n}"
             )
-        if k > 4 or bool((view.menu < 0).any()):
+        if k > 4 or view.padded:
             raise AnswerKindError(
                 f"Thurstone: correlated noise on menus of {k}: up to 4 alternatives, without empty places"
             )

@@ -148,7 +148,7 @@ class GradedPairs(Tempered):
                 f"GradedPairs has {self.grades} grades of pairs, the question has {view.feedback.grades} grades and "
                 f"menus of {view.k}; set Design(menu_size=2, grades={self.grades})"
             )
-        if bool((view.menu < 0).any()):
+        if view.padded:
             raise AnswerKindError("GradedPairs compares two alternatives and a menu has an empty place; ask pairs")
         cuts = self.cuts.to(device=like.device, dtype=like.dtype)
         middle = [] if self.same else [torch.zeros_like(cuts[:1])]

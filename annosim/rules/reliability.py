@@ -99,7 +99,7 @@ class Reliability(Habit):
         """Log-probability of each answer by who guesses, ``(..., rows)``; a tie is never guessed with ``bias``."""
         if not self.biased:
             return log_uniform(answer, view, self.ties)
-        if view.k != 2 or bool((view.menu < 0).any()):
+        if view.k != 2 or view.padded:
             raise AnswerKindError("Reliability(bias=) guesses a side of a pair; leave bias=None for other menus")
         bias = self._number("bias", view.annotator)
         side = logsigmoid(torch.where(answer.position[..., 0] == 0, bias, -bias))
