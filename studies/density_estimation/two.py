@@ -164,13 +164,17 @@ def plateaus(points: int) -> dict:
     pair_mass = mass[:, None] * mass[None]
     flat = lambda p: ((p - 0.4).abs() < 1e-3) | ((p - 0.6).abs() < 1e-3)  # noqa: E731
     share = lambda p: float((pair_mass * flat(p)).sum())  # noqa: E731
+    thin = max(1, (points - 1) // 400)  # a picture has no more points than that
+    drawn = {
+        "left": pair_probabilities(an.Annotator(world.left(), an.Luce()), items),
+        "right": pair_probabilities(an.Annotator(world.right(), an.Luce()), items),
+        "mixture": both,
+        "density_mixture": blend,
+        "one_model": one,
+    }
     return {
-        "x": items.features[:, 0].numpy(),
-        "left": pair_probabilities(an.Annotator(world.left(), an.Luce()), items).numpy(),
-        "right": pair_probabilities(an.Annotator(world.right(), an.Luce()), items).numpy(),
-        "mixture": both.numpy(),
-        "density_mixture": blend.numpy(),
-        "one_model": one.numpy(),
+        "x": items.features[::thin, 0].numpy(),
+        **{name: p[::thin, ::thin].float().numpy() for name, p in drawn.items()},
         "plateau_mixture": share(both),
         "plateau_density": share(blend),
         "plateau_model": share(one),
