@@ -1,15 +1,16 @@
 """Language models and the length of what they say (Dumoulin et al. 2311.14115, E10-E13), on sentences of Shakespeare.
 
-Three small transformers are trained here: on all sentences (*whole*), on short ones and on long ones. Two annotators
-(the short and the long one) answer pairs drawn from *whole*, by length-normalised log-probability. *Annotator mixture*:
-each pair is answered by one of the two. *Density mixture*: one annotator whose density is half of each. The paper:
-adapting *whole* to the first gives one mode of lengths, to the second two. Beside it the same pipeline with nothing
-but lengths, exactly, by ``project``: there, whether the annotator mixture has one mode or two depends on what the
-annotators are like (see ``surrogate.py``). With borders that overlap by a few tokens it is as the paper says; cut out
-sharply, as the paper's subsets are, both mixtures have two modes; and annotators whose lengths are far apart leave one
-mode below them both.
+Three small transformers (GPT-2 of ``transformers``, built from a config; extra ``hf``) are trained here: on all
+sentences (*whole*), on short ones and on long ones. Two annotators (the short and the long one) answer pairs drawn from
+*whole*, by length-normalised log-probability. *Annotator mixture*: each pair is answered by one of the two. *Density
+mixture*: one annotator whose density is half of each. The paper: adapting *whole* to the first gives one mode of
+lengths, to the second two. Beside it the same pipeline with nothing but lengths, exactly, by ``project``: there,
+whether the annotator mixture has one mode or two depends on what the annotators are like (see ``surrogate.py``). With
+borders that overlap by a few tokens it is as the paper says; cut out sharply, as the paper's subsets are, both mixtures
+have two modes; and annotators whose lengths are far apart leave one mode below them both.
 
-The token counts are those of this corpus, not of the paper's (LM1B); what is tested is the shape.
+The token counts are those of this corpus, not of the paper's (LM1B); what is tested is the shape, by bins of lengths
+that each preset fixes in advance. Modes of a histogram would not do: the corpus itself has three, at 5, 10 and 17.
 """
 
 from __future__ import annotations
@@ -18,16 +19,26 @@ from annosim.study import Cell, Preset, Study
 
 from . import figures, surrogate
 from .claims import claims, finding
-from .sentences import adapt, models, preferences
+from .mixtures import adapt, preferences, proposals
+from .sentences import models
 
 
 def cells(
     shape, short, long, steps, batch, rate, pairs, adapt_steps, adapt_batch, adapt_rate, beta, samples, replicates
 ):  # fmt: skip
-    """All cells of a preset."""
-    base = Cell(models, {"shape": shape, "short": short, "long": long, "steps": steps, "batch": batch, "rate": rate})
-    yield Cell(preferences, {"shape": shape, "short": short, "long": long, "samples": samples}, needs={"models": base})
-    how = {"shape": shape, "pairs": pairs, "steps": adapt_steps, "batch": adapt_batch, "rate": adapt_rate}
+    """All cells of a preset; a replicate is everything anew, from the language models on."""
+    base = Cell(
+        models, {"shape": shape, "short": short, "long": long, "steps": steps, "batch": batch, "rate": rate},
+        name="models", replicates=replicates,
+    )  # fmt: skip
+    drawn = Cell(
+        proposals, {"shape": shape, "pairs": pairs}, name="proposals", replicates=replicates, needs={"models": base}
+    )
+    yield Cell(
+        preferences, {"short": short, "long": long, "samples": samples}, name="preferences", replicates=replicates,
+        needs={"proposals": drawn},
+    )  # fmt: skip
+    how = {"shape": shape, "steps": adapt_steps, "batch": adapt_batch, "rate": adapt_rate, "samples": samples}
     for kind in ("density", "annotators"):
         for design, parameters in surrogate.DESIGNS.items():
             for parameter in parameters:
@@ -37,8 +48,8 @@ def cells(
                     name=f"lengths only, {kind}, {design} {parameter:g}",
                 )
         yield Cell(
-            adapt, {"kind": kind, **how, "beta": beta, "samples": samples}, name=f"adapt, {kind}",
-            replicates=replicates, needs={"models": base}, seed_name="adapt",
+            adapt, {"kind": kind, **how, "beta": beta}, name=f"adapt, {kind}", replicates=replicates,
+            needs={"models": base, "proposals": drawn}, seed_name="adapt",
         )  # fmt: skip
 
 
@@ -49,12 +60,17 @@ STUDY = Study(
     presets={
         "quick": Preset(3, {
             "shape": {"vocabulary": 1000, "width": 64, "layers": 2, "heads": 4, "length": 32},
-            "short": 7, "long": 17, "steps": 400, "batch": 64, "rate": 3e-3, "pairs": 2**12, "adapt_steps": 120,
+            "short": 7, "long": 17, "steps": 400, "batch": 64, "rate": 3e-3, "pairs": 2**13, "adapt_steps": 128,
             "adapt_batch": 64, "adapt_rate": 1e-3, "beta": 4e-5, "samples": 2000, "replicates": 1,
         } | {"bins": [[3, 7], [10, 14], [17, 24]]}),
+        "desk": Preset(25, {
+            "shape": {"vocabulary": 4000, "width": 128, "layers": 4, "heads": 4, "length": 50},
+            "short": 8, "long": 20, "steps": 800, "batch": 64, "rate": 1e-3, "pairs": 2**14, "adapt_steps": 256,
+            "adapt_batch": 64, "adapt_rate": 3e-4, "beta": 4e-5, "samples": 4096, "replicates": 3,
+        } | {"bins": [[3, 8], [12, 16], [20, 30]]}),
         "paper": Preset(60, {
             "shape": {"vocabulary": 30000, "width": 512, "layers": 6, "heads": 8, "length": 50},
-            "short": 8, "long": 20, "steps": 6000, "batch": 256, "rate": 6e-4, "pairs": 2**15, "adapt_steps": 256,
+            "short": 8, "long": 20, "steps": 600, "batch": 256, "rate": 6e-4, "pairs": 2**15, "adapt_steps": 256,
             "adapt_batch": 128, "adapt_rate": 1e-5, "beta": 4e-5, "samples": 8192, "replicates": 3,
         } | {"bins": [[3, 8], [12, 16], [20, 30]]}, "on one GPU (--device cuda)"),
     },
@@ -62,7 +78,7 @@ STUDY = Study(
     claims=claims,
     finding=finding,
     figures=[figures.lengths, figures.what_decides, figures.preferred],
-    tables=[figures.surrogates],
+    tables=[figures.surrogates, figures.trained],
     data=["tinyshakespeare.txt"],
     in_ci=False,
 )  # fmt: skip

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from annosim.study import Statement, at_least, at_most, binomial_interval, equal, every, inside, true
 
 from . import surrogate
@@ -11,22 +9,38 @@ from . import surrogate
 PAPER = "Dumoulin et al. 2311.14115"
 
 
-def _valley(found, kind, bins):
-    """Mean count per length in the three bins that the preset fixes in advance, summed over replicates."""
-    counts = np.sum(found.all("adapt", "count", kind=kind), axis=0)
-    return [(int(counts[low : high + 1].sum()), high + 1 - low) for low, high in bins]
+def _bin(count, limits):
+    low, high = limits
+    return int(count[low : high + 1].sum()), high + 1 - low
 
 
-def _share_of(found, kind, bins, side):
-    """Share of the middle bin among middle and a side, after correction for their widths: below 1/2 is a valley."""
-    parts = _valley(found, kind, bins)
-    (middle, wide), (outer, outer_wide) = parts[1], parts[side]
+def _share(count, bins, side):
+    """Share of the middle bin among middle and a side, and what it would be if both were as dense."""
+    (middle, wide), (outer, outer_wide) = _bin(count, bins[1]), _bin(count, bins[side])
     return binomial_interval(middle, middle + outer), wide / (wide + outer_wide)
 
 
-def _is_valley(found, kind, bins, side):
-    share, even = _share_of(found, kind, bins, side)
-    return at_most(share, even)
+def _valley(found, bins):
+    """In every replicate the middle bin is less dense than either side."""
+    counts = found.all("adapt", "count", kind="density")
+    return every([at_most(*_share(count, bins, side)) for count in counts for side in (0, 2)],
+                 "in every replicate fewer sentences per length in the middle bin than in either other")  # fmt: skip
+
+
+def _no_valley(found, bins):
+    """In every replicate it is at least as dense as one of them."""
+    sides = [[_share(count, bins, side) for side in (0, 2)] for count in found.all("adapt", "count", kind="annotators")]
+    best = [max(pair, key=lambda one: one[0].value - one[1]) for pair in sides]
+    return every([at_least(*one) for one in best],
+                 "in every replicate the middle bin is at least as dense as one of the others")  # fmt: skip
+
+
+def _two_samples(found, bins):
+    """Two samples of the same size: under one law a middle sentence of either is as likely to be of the first."""
+    pairs = zip(*(found.all("adapt", "count", kind=kind) for kind in ("density", "annotators")), strict=True)
+    middle = [[_bin(count, bins[1])[0] for count in pair] for pair in pairs]
+    return every([at_most(binomial_interval(one, one + two), 0.5) for one, two in middle],
+                 "in every replicate less than half of both models' middle sentences")  # fmt: skip
 
 
 _DESIGNS = {
@@ -84,34 +98,32 @@ def claims(bins):
     yield Statement(
         "E11-normalised", "with it the short annotator prefers short sentences and the long one long ones",
         f"{PAPER}, section 6",
-        lambda found: every([
-            at_least(_preference(found, "short"), 0.6), at_most(_preference(found, "long"), 0.4),
-        ], "short annotator above 0.6, long annotator below 0.4"),
+        lambda found: every(
+            [at_least(value, 0.6) for value in _preferences(found, "short")]
+            + [at_most(value, 0.4) for value in _preferences(found, "long")],
+            "short annotator above 0.6, long annotator below 0.4",
+        ),
     )  # fmt: skip
     yield from _surrogate()
     yield Statement(
         "E13-density", "the model adapted to the density mixture says short and long sentences, and few between",
-        f"{PAPER}, figure 6",
-        lambda found: every([_is_valley(found, "density", bins, side) for side in (0, 2)],
-                            "fewer sentences per length in the middle bin than in either other (exact binomial)"),
+        f"{PAPER}, figure 6", lambda found: _valley(found, bins),
     )  # fmt: skip
     yield Statement(
         "E13-annotators", "the model adapted to the annotator mixture has no such valley", f"{PAPER}, figure 6",
-        lambda found: _not_both(found, bins),
-        "the middle bin is at least as dense as one of the others",
+        lambda found: _no_valley(found, bins),
+    )  # fmt: skip
+    yield Statement(
+        "E13-two-samples", "the first says fewer sentences of middle length than the second", f"{PAPER}, figure 6",
+        lambda found: _two_samples(found, bins),
     )  # fmt: skip
 
 
-def _not_both(found, bins):
-    sides = [_share_of(found, "annotators", bins, side) for side in (0, 2)]
-    best = max(sides, key=lambda one: one[0].value - one[1])
-    return at_least(best[0], best[1])
-
-
-def _preference(found, annotator):
-    rows = found.rows("preferences")
+def _preferences(found, annotator):
+    """Of short over long sentences, length-normalised, in every replicate."""
     asked = (annotator, True, "short", "long")
-    return next(r for r in rows if (r["annotator"], r["normalised"], r["first"], r["second"]) == asked)["preference"]
+    columns = ("annotator", "normalised", "first", "second")
+    return [r["preference"] for r in found.rows("preferences") if tuple(r[c] for c in columns) == asked]
 
 
 def finding(found, judged):

@@ -1,85 +1,88 @@
-"""A small language model: a decoder that is read in a minute, as a density over sentences."""
+"""A causal language model of ``transformers`` as a density over sentences: built here from a config, and drawn from."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import torch
 from torch import nn
 
 import annosim as an
+from annosim.errors import MissingDependencyError
+from annosim.learning.fast_layers import faster
 
 END, BEGIN, UNKNOWN = 0, 1, 2
 
-
-class Block(nn.Module):
-    """Attention, then a two-layer network, each on normalised inputs."""
-
-    def __init__(self, width: int, heads: int):
-        super().__init__()
-        self.heads = heads
-        self.first, self.second = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.mix, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.feed = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        b, t, w = x.shape
-        q, k, v = self.mix(self.first(x)).view(b, t, 3, self.heads, w // self.heads).permute(2, 0, 3, 1, 4)
-        seen = nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
-        x = x + self.out(seen.transpose(1, 2).reshape(b, t, w))
-        return x + self.feed(self.second(x))
+#: sentences that are drawn at once, and that are scored at once
+AT_ONCE = 2048
+SCORED = 64
 
 
-class Decoder(nn.Module):
-    """Token ids ``(batch, length)`` to logits ``(batch, length, vocabulary)``, or those of the last positions only."""
-
-    def __init__(self, vocabulary: int, width: int, layers: int, heads: int, length: int, seed: int):
-        super().__init__()
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed % 2**63)
-            self.embed = nn.Embedding(vocabulary, width)
-            self.place = nn.Embedding(length + 1, width)
-            self.blocks = nn.ModuleList([Block(width, heads) for _ in range(layers)])
-            self.last = nn.LayerNorm(width)
-            for table in (self.embed, self.place):
-                nn.init.normal_(table.weight, std=0.05)
-
-    def forward(self, ids: torch.Tensor, logits_to_keep: int = 0) -> torch.Tensor:
-        x = self.embed(ids) + self.place(torch.arange(ids.shape[1], device=ids.device))
-        for block in self.blocks:
-            x = block(x)
-        return self.last(x[:, -logits_to_keep:]) @ self.embed.weight.T
-
-
-def policy(shape: dict, seed: int, weights: np.ndarray | None = None) -> an.LogPolicy:
-    """A decoder as a density over sentences."""
-    made = an.LogPolicy(Decoder(**shape, seed=seed), begin=BEGIN)
+def policy(shape: dict, seed: int = 0, weights: np.ndarray | None = None) -> an.LogPolicy:
+    """A GPT-2 with this shape as a density over sentences, with random weights or the given ones."""
+    made = an.LogPolicy(_gpt2(shape, seed), begin=BEGIN, batch=SCORED)
     return made if weights is None else made.with_parameters(torch.as_tensor(weights))
 
 
-#: sentences that are drawn at once
-AT_ONCE = 16384
+def _gpt2(shape: dict, seed: int) -> nn.Module:
+    """Nothing is downloaded: the config says all, and torch's generator, put back afterwards, gives the weights."""
+    try:
+        from transformers import GPT2Config, GPT2LMHeadModel
+    except ImportError as error:
+        raise MissingDependencyError(
+            'the language models of this study are models of transformers, which is not here: pip install -e ".[hf]"'
+        ) from error
+    spread = 0.02 * math.sqrt(768 / shape["width"])  # GPT-2's own, at its own width
+    config = GPT2Config(
+        vocab_size=shape["vocabulary"], n_positions=shape["length"], n_embd=shape["width"], n_layer=shape["layers"],
+        n_head=shape["heads"], bos_token_id=BEGIN, eos_token_id=END, initializer_range=spread,
+        resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0,
+    )  # fmt: skip
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed % 2**63)
+        return GPT2LMHeadModel(config)
+
+
+def log_probabilities(weights: np.ndarray, shape: dict, tokens: torch.Tensor, device: str) -> np.ndarray:
+    """Log-probability of every sentence, ``(n,)`` float64; sentences of like length are scored together: few pads."""
+    order = torch.argsort((tokens >= 0).sum(1), stable=True)
+    model = policy(shape, weights=weights).to(device)
+    faster(model, torch.device(device))
+    out = np.empty(len(tokens))
+    with torch.no_grad():
+        out[order.numpy()] = model(an.Items(tokens=tokens[order])).cpu().numpy()
+    return out
 
 
 def say(model: nn.Module, count: int, length: int, seed: int, device: str = "cpu") -> torch.Tensor:
-    """``count`` sentences drawn from the model, ``(count, length)``, END included, -1 beyond it."""
+    """``count`` sentences drawn from the model, ``(count, length)`` on the CPU, END included, -1 beyond it."""
     generator = torch.Generator(device=device).manual_seed(seed % 2**63)
+    model = faster(model, torch.device(device))
     sizes = [min(AT_ONCE, count - done) for done in range(0, count, AT_ONCE)]
-    return torch.cat([_say(model, size, length, generator, device) for size in sizes])
+    return torch.cat([_say(model, size, length, generator).cpu() for size in sizes])
 
 
-def _say(model: nn.Module, count: int, length: int, generator: torch.Generator, device: str) -> torch.Tensor:
-    ids = torch.full((count, 1), BEGIN, device=device)
-    done = torch.zeros(count, dtype=torch.bool, device=device)
+def _say(model: nn.Module, count: int, length: int, generator: torch.Generator) -> torch.Tensor:
+    """With the cache of keys and values, from which sentences that have ended are dropped."""
+    device = generator.device
+    word = torch.full((count,), BEGIN, device=device)
     out = torch.full((count, length), -1, device=device)
+    alive, cache = torch.arange(count, device=device), None
     with torch.no_grad():
-        for t in range(length):
-            logits = model(ids, logits_to_keep=1)[:, -1].float()
+        for t in range(length - 1):
+            found = model(word[:, None], past_key_values=cache, use_cache=True)
+            cache, logits = found.past_key_values, found.logits[:, -1].float()
             logits[:, BEGIN] = -torch.inf
             if t == 0:
                 logits[:, END] = -torch.inf
             word = torch.multinomial(logits.softmax(-1), 1, generator=generator)[:, 0]
-            word = torch.where(torch.full_like(done, t == length - 1), END, word)
-            out[:, t] = torch.where(done, -1, word)
-            done |= word == END
-            ids = torch.cat([ids, word[:, None]], 1)
-    return out.cpu()
+            out[alive, t] = word
+            going = torch.nonzero(word != END)[:, 0]
+            if len(going) == 0:
+                return out
+            if len(going) < len(alive):
+                alive, word = alive[going], word[going]
+                cache.batch_select_indices(going)
+    out[alive, length - 1] = END
+    return out

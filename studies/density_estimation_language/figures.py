@@ -11,20 +11,26 @@ from .sentences import NAMES
 
 
 def lengths(found):
-    """Lengths before and after adaptation: exact surrogate (above), transformers (below; cut off at the last bar)."""
+    """Lengths before and after adaptation: exact surrogate (above), transformers (below; cut off at the last bar).
+    Grey: the bins that are compared; thin lines: replicates."""
     fig, axes = plotting.figure(2, 2, width=12, height=8)
     for column, kind in enumerate(("density", "annotators")):
-        title = _TITLES[kind]
         _surrogate(axes[0, column], found, kind, "soft", 4.0)
-        ax, rows = axes[1, column], found.rows("adapt", kind=kind)
-        before = np.sum([r["before"] for r in rows], 0)
-        after = np.sum([r["count"] for r in rows], 0)
-        x = np.arange(len(after))
-        ax.bar(x, after / after.sum(), color=plotting.colour(1), label=f"adapted, {after.sum()} sentences")
-        plotting.line(ax, x, before / before.sum(), "whole", 6, linestyle=":")
-        plotting.label(ax, "length (tokens, END included)", "share of sentences", f"transformers, {title}")
-        plotting.legend(ax)
+        _transformers(axes[1, column], found, kind)
     return fig
+
+
+def _transformers(ax, found, kind):
+    before, after = (np.array(found.all("adapt", name, kind=kind)) for name in ("proposed", "count"))
+    x = np.arange(after.shape[1])
+    for low, high in found.settings["bins"]:
+        ax.axvspan(low - 0.5, high + 0.5, color="#dddddd", zorder=0)
+    ax.bar(x, after.sum(0) / after.sum(), color=plotting.colour(1), label=f"adapted, {after.sum()} sentences")
+    for one in after if len(after) > 1 else ():
+        ax.plot(x, one / one.sum(), color="#000000", linewidth=0.7)
+    plotting.line(ax, x, before.sum(0) / before.sum(), "whole", 6, linestyle=":")
+    plotting.label(ax, "length (tokens, END included)", "share of sentences", f"transformers, {_TITLES[kind]}")
+    plotting.legend(ax)
 
 
 _TITLES = {"density": "density mixture", "annotators": "annotator mixture"}
@@ -68,14 +74,35 @@ def surrogates(found):
 
 
 def preferred(found):
-    """E11. Mean preference for the first of two length classes: without normalisation everybody prefers the shorter."""
+    """E11. Mean preference for the first of two length classes (mean over replicates): without normalisation everybody
+    prefers the shorter."""
     fig, axes = plotting.figure(1, 2, width=13, height=4.4, sharey=True)
     for ax, normalised in zip(axes[0], (False, True), strict=True):
         rows = [r for r in found.rows("preferences") if r["normalised"] == normalised]
-        pairs = list(dict.fromkeys(f"{r['first']} > {r['second']}" for r in rows))
-        values = [[r["preference"] for r in rows if r["annotator"] == name] for name in NAMES]
-        plotting.bars(ax, pairs, values, series=NAMES)
+        pairs = list(dict.fromkeys((r["first"], r["second"]) for r in rows))
+        values = [[_mean_preference(rows, name, *pair) for pair in pairs] for name in NAMES]
+        plotting.bars(ax, [" > ".join(pair) for pair in pairs], values, series=NAMES)
         ax.axhline(0.5, color="#555555", linewidth=1.2)
         plotting.label(ax, "", "mean preference", "log-probability per token" if normalised else "log-probability")
     plotting.legend(axes[0, 1], loc="upper left")
     return fig
+
+
+def _mean_preference(rows, *asked):
+    return np.mean([r["preference"] for r in rows if (r["annotator"], r["first"], r["second"]) == asked])
+
+
+def trained(found):
+    """E10 and E13. Nats per token on held-out sentences, and nats per pair, before and after adaptation, above the
+    entropy of the answers (of two annotators, no single score can reach it)."""
+    import pandas as pd
+
+    rows = []
+    for base in found.rows("models"):
+        r = base["replicate"]
+        row = {"replicate": r, **{f"{name}, per token": base[f"held_out_{name}"] for name in NAMES}}
+        for kind, title in _TITLES.items():
+            one = next(one for one in found.rows("adapt", kind=kind) if one["replicate"] == r)
+            row |= {f"{title}, {when}": one[f"loss_{when}"] - one["entropy"] for when in ("before", "after")}
+        rows.append(row)
+    return pd.DataFrame(rows)

@@ -1,24 +1,31 @@
-"""E10-E13 with transformers: three language models, what they prefer, and what adapting to their answers does."""
+"""E10: sentences of Shakespeare as token ids, and three language models trained on them by maximum likelihood."""
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 
 import numpy as np
 import torch
+from torch import nn
 
-import annosim as an
+from annosim.errors import TrainingError
+from annosim.learning.fast_layers import faster
 from annosim.study import data_path
 
-from .decoder import END, UNKNOWN, policy, say
+from .decoder import BEGIN, END, UNKNOWN, policy
 
-SCALE = 50.0  # the paper's factor of the length-normalised preference logit
 NAMES = ("whole", "short", "long")
+GROUPS = 4  # passes that a minibatch, sorted by length, is cut into: pads are then few
+CHECKS = 10  # evaluations on held-out sentences in a training run
 
 
-def sentences(text: str, vocabulary: int, length: int) -> torch.Tensor:
-    """Sentences of at least two words as ids, ``(n, length)``, each with END, cut off those that are longer."""
+def sentences(text: str, vocabulary: int, length: int) -> tuple[torch.Tensor, int]:
+    """Sentences of at least two words as ids ``(n, length)``, each with END, -1 beyond; longer ones are left out.
+
+    The second is how many ids there are: at most ``vocabulary``, fewer where the corpus has fewer words.
+    """
     text = re.sub(r"^[A-Z][^\n:]*:\s*$", "", text, flags=re.MULTILINE).replace("\n", " ")
     words = [re.findall(r"[a-z']+", s.lower()) for s in re.split(r"(?<=[.!?])\s+", text)]
     words = [w for w in words if 2 <= len(w) < length]
@@ -26,89 +33,89 @@ def sentences(text: str, vocabulary: int, length: int) -> torch.Tensor:
     out = torch.full((len(words), length), -1)
     for row, s in enumerate(words):
         out[row, : len(s) + 1] = torch.tensor([known.get(w, UNKNOWN) for w in s] + [END])
-    return out
-
-
-def _learn(model, rows: torch.Tensor, steps: int, batch: int, rate: float, seed: int, device: str) -> float:
-    """Train on sentences by maximum likelihood; the mean loss per token of the last twentieth of the steps."""
-    generator = torch.Generator().manual_seed(seed % 2**63)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-    model.to(device)
-    tail = []
-    for _ in range(steps):
-        part = rows[torch.randint(len(rows), (batch,), generator=generator)].to(device)
-        optimiser.zero_grad()
-        loss = -model(an.Items(tokens=part.cpu())).sum() / (part >= 0).sum()
-        loss.backward()
-        optimiser.step()
-        schedule.step()
-        tail.append(float(loss.detach()))
-    model.to("cpu")
-    return float(np.mean(tail[-max(1, steps // 20) :]))
+    return out, len(known) + 3
 
 
 def models(shape, short, long, steps, batch, rate, seed, device, data=None) -> dict:
     """E10: *whole* from scratch; *short* and *long* from its weights, on their parts of the corpus."""
-    rows = sentences(data_path("tinyshakespeare.txt", data).read_text(), shape["vocabulary"], shape["length"])
-    size = (rows >= 0).sum(1)
-    whole = policy(shape, seed)
-    losses = {"loss_whole": _learn(whole, rows, steps, batch, rate, seed, device)}
-    found = {"whole": whole}
+    text = data_path("tinyshakespeare.txt", data).read_text(encoding="utf-8")
+    rows, vocabulary = sentences(text, shape["vocabulary"], shape["length"])
+    shape, size = {**shape, "vocabulary": vocabulary}, (rows >= 0).sum(1)
+    found = {"vocabulary": vocabulary, "sentences": len(rows), "unknown": float((rows == UNKNOWN).sum() / size.sum())}
+    how = {"batch": batch, "device": device}
+    found |= _learn("whole", policy(shape, seed), rows, steps, rate=rate, seed=seed, **how)
     for name, part in (("short", rows[size <= short]), ("long", rows[size >= long])):
-        found[name] = policy(shape, seed, whole.vector().numpy())
-        losses[f"loss_{name}"] = _learn(found[name], part, steps // 2, batch, rate / 2, seed + 1, device)
-    return {
-        **{name: one.vector().numpy().astype(np.float32) for name, one in found.items()},
-        **losses,
-        "corpus": np.bincount(size, minlength=shape["length"] + 1),
-        "sentences": len(rows),
-    }
+        begin = policy(shape, weights=found["whole"])
+        found |= _learn(name, begin, part, steps // 2, rate=rate / 2, seed=seed + 1, **how)
+    return {**found, "corpus": np.bincount(size, minlength=shape["length"] + 1)}
 
 
-def _proposals(models: dict, shape: dict, count: int, seed: int, device: str) -> an.Items:
-    whole = policy(shape, 0, models["whole"]).model.to(device)
-    tokens = say(whole, count, shape["length"], seed, device)
-    return an.Items(tokens=tokens, columns={"length": (tokens >= 0).sum(1).numpy()})
+def _learn(name, made, rows, steps, batch, rate, seed, device) -> dict:
+    """Train on sentences by maximum likelihood; what is kept did best on a twentieth of them that it never saw.
+
+    Returns:
+        The weights under ``name``; ``loss_name``, the mean loss per token of the last twentieth of the steps, and
+        ``held_out_name``, that of the kept weights on the held-out sentences.
+    """
+    generator = torch.Generator().manual_seed(seed % 2**63)
+    rows = rows[torch.randperm(len(rows), generator=generator)]
+    made = made.to(device)
+    model, places = faster(made.model, torch.device(device)), _Batches(rows, steps, batch, generator, device)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=rate, fused=True)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, steps))
+    losses = torch.zeros(steps, device=device)  # read once, at the end: no step waits for the device
+    best = (math.inf, made.vector())
+    for step in range(steps):
+        optimiser.zero_grad()
+        for part, tokens in places.at(step):
+            loss = _loss(model, part) / tokens
+            loss.backward()
+            losses[step] += loss.detach()
+        optimiser.step()
+        schedule.step()
+        if (step + 1) % max(1, steps // CHECKS) == 0:
+            held = places.held_out(model)
+            if not math.isfinite(held):
+                raise TrainingError(f"{name}: the held-out loss is {held} after step {step + 1}; lower rate={rate}")
+            best = min(best, (held, made.vector()), key=lambda one: one[0])
+    last = float(losses[-max(1, steps // 20) :].mean())
+    weights = best[1].cpu().numpy().astype(np.float32)
+    return {name: weights, f"loss_{name}": last, f"held_out_{name}": best[0]}
 
 
-def _densities(models: dict, shape: dict, items: an.Items, device: str) -> dict[str, torch.Tensor]:
-    with torch.no_grad():
-        return {name: policy(shape, 0, models[name]).to(device)(items).cpu().double() for name in NAMES}
+class _Batches:
+    """Minibatches that lie on the device; their lengths are known beforehand, so that nothing is asked of it."""
+
+    def __init__(self, rows: torch.Tensor, steps: int, batch: int, generator: torch.Generator, device: str):
+        kept = max(1, len(rows) // 20)
+        size = (rows[kept:] >= 0).sum(1)
+        draws = torch.randint(len(size), (steps, batch), generator=generator)
+        draws = draws.gather(1, size[draws].argsort(1))
+        held = rows[:kept][(rows[:kept] >= 0).sum(1).argsort()]
+        self.held = [part[:, : int((part >= 0).sum(1).max())].to(device) for part in held.split(batch)]
+        self.rows, self.tokens = rows[kept:].to(device), size[draws].sum(1).tolist()
+        parts = draws.chunk(GROUPS, 1)
+        self.parts = [part.to(device) for part in parts]
+        self.widths = [size[part].amax(1).tolist() for part in parts]
+
+    def at(self, step: int):
+        """Parts of this step's minibatch, each cut to its longest sentence, with the tokens of all of them."""
+        for part, widths in zip(self.parts, self.widths, strict=True):
+            yield self.rows[part[step], : widths[step]], self.tokens[step]
+
+    def held_out(self, model: nn.Module) -> float:
+        """Mean loss per token of the held-out sentences."""
+        with torch.no_grad():
+            return float(sum(_loss(model, part) for part in self.held) / sum((part >= 0).sum() for part in self.held))
 
 
-def preferences(shape, short, long, samples, models, seed, device) -> list[dict]:
-    """E11: mean preference for the first of two length classes, by each annotator, normalised by length or not."""
-    items = _proposals(models, shape, samples, seed, device)
-    size = torch.as_tensor(items.columns["length"])
-    classes = {"short": size <= short, "middle": (size > short) & (size < long), "long": size >= long}
-    rows = []
-    for name, log_p in _densities(models, shape, items, device).items():
-        for normalised in (True, False):
-            s = SCALE * log_p / size if normalised else log_p
-            for first, second in (("short", "middle"), ("middle", "long"), ("short", "long")):
-                chance = torch.sigmoid(s[classes[first]][:, None] - s[classes[second]][None]).mean()
-                rows.append({"annotator": name, "normalised": normalised, "first": first, "second": second,
-                             "preference": float(chance)})  # fmt: skip
-    return rows
+def _loss(model: nn.Module, rows: torch.Tensor) -> torch.Tensor:
+    """Minus the log-likelihood of sentences ``(n, length)``."""
+    before = torch.cat([torch.full_like(rows[:, :1], BEGIN), rows[:, :-1].clamp_min(0)], 1)
+    logits = model(before, use_cache=False).logits.float()
+    return nn.functional.cross_entropy(logits.flatten(0, 1), rows.flatten(), ignore_index=-1, reduction="sum")
 
 
-def adapt(kind, shape, pairs, steps, batch, rate, beta, samples, models, seed, device) -> dict:
-    """E12 and E13: answer pairs drawn from *whole*, adapt *whole* to the answers, draw from it again."""
-    items = _proposals(models, shape, 2 * pairs, seed, device)
-    log_p, size = _densities(models, shape, items, device), items.columns["length"]
-    rule = an.PBDE.length_normalised(SCALE)
-    both = [an.Annotator(an.Tabular(log_p[name].numpy()), rule) for name in ("short", "long")]
-    blend = torch.logsumexp(torch.stack([log_p["short"], log_p["long"]]), 0) - np.log(2)
-    truth = an.Mixture(both) if kind == "annotators" else an.Annotator(an.Tabular(blend.numpy()), rule)
-    menus = torch.arange(2 * pairs).view(-1, 2)
-    data = an.simulate(truth, an.Design(items, menus=menus, annotators=pairs), seed=seed)
-    found = an.fit(
-        an.Annotator(policy(shape, 0, models["whole"]), rule), data.for_learner(),
-        regulariser=an.ForwardKL(None, 2 * beta, shown=True), steps=steps, batch=batch, lr=rate, seed=seed,
-        device=device,
-    )  # fmt: skip
-    adapted = found.population.utility.model.to(device)
-    drawn = say(adapted, samples, shape["length"], seed + 1, device)
-    count = np.bincount((drawn >= 0).sum(1).numpy(), minlength=shape["length"] + 1)
-    return {"count": count, "before": np.bincount(size, minlength=shape["length"] + 1), "loss": found.objective}
+def _rate(step: int, steps: int) -> float:
+    """Share of the peak rate: a twentieth of the steps to warm up, then a cosine to zero."""
+    return min(1.0, (step + 1) / max(1, steps // 20)) * 0.5 * (1 + math.cos(math.pi * step / steps))

@@ -17,7 +17,7 @@ import numpy as np
 
 import annosim as an
 
-from .sentences import SCALE
+from .mixtures import SCALE, people
 
 #: designs and their parameters
 DESIGNS = {"peaked": (0.15, 0.25, 0.4), "cut": (0.1, 0.01, 1e-4), "soft": (1.0, 2.0, 4.0, 8.0)}
@@ -51,9 +51,7 @@ def lengths_only(kind: str, design: str, parameter: float, longest: int, beta: f
     x = np.arange(1, longest + 1)
     items = an.Items(features=x[:, None], columns={"length": x})
     parts, rule = annotators(design, parameter, x), an.PBDE.length_normalised(SCALE)
-    both = [an.Annotator(an.Tabular(p), rule) for p in parts]
-    blend = np.logaddexp(*parts) - np.log(2)
-    truth = an.Mixture(both) if kind == "annotators" else an.Annotator(an.Tabular(blend), rule)
+    blend, truth = np.logaddexp(*parts) - np.log(2), people(kind, *parts)
     reference = an.LogDensity(an.Tabular(an.fixed(whole(x))))
     found = an.project(
         an.Annotator(an.LogDensity(an.Tabular(longest)), rule), truth, an.Design(items, proposal=np.exp(whole(x))),
