@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,12 @@ from annosim.study.progress import Progress
 from annosim.study.store import Record, load_record
 
 __all__ = ["StudyRun", "run_study"]
+
+#: one thread in each worker, whatever library counts
+_THREADS = (
+    "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "NUMEXPR_NUM_THREADS",
+    "NUMBA_NUM_THREADS", "VECLIB_MAXIMUM_THREADS",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -133,11 +139,9 @@ def run_study(
             records[job.key] = kept
     known = len(records)
     with Progress(f"{study.name} {name}", len(todo), known, progress) as bar:
-        for wave in _waves([job for job in todo if job.key not in records]):
-            ready, hopeless = _ready(wave, {str(job.file): records.get(job.key) for job in todo})
-            for record in chain(hopeless, _run_wave(study, name, ready, pool, workers, bar)):
-                records[record.key] = record
-                bar.step(record)
+        for record in _finished(study, name, todo, records, pool, workers, bar):
+            records[record.key] = record
+            bar.step(record)
     outcome = Outcome([records[job.key] for job in todo], dict(chosen.settings), name)
     claims = [one.decide(outcome) for one in statements]
     settings = {
@@ -173,56 +177,116 @@ def _check_device(device: str) -> None:
         raise DeviceError(f"device={device!r}: torch finds no CUDA device on this machine; use cpu")
 
 
-def _waves(todo: list[Job]) -> Iterator[list[Job]]:
-    """Groups of jobs that can run side by side: each comes after the jobs whose results it needs."""
-    waiting = {str(job.file) for job in todo}
-    while todo:
-        ready = [job for job in todo if not any(str(file) in waiting for file in job.needs.values())]
-        yield ready
-        waiting -= {str(job.file) for job in ready}
-        todo = [job for job in todo if str(job.file) in waiting]
-
-
-def _ready(wave: list[Job], by_file: Mapping[str, Record | None]) -> tuple[list[Job], list[Record]]:
-    """Jobs whose needs are there, and the records of those whose needs failed or were skipped."""
-    ready, hopeless = [], []
-    for job in wave:
-        above = [by_file[str(file)] for file in job.needs.values()]
-        bad = next((record for record in above if record is not None and record.status != "done"), None)
-        if bad is None:
-            ready.append(job)
-        else:
-            told = (
-                bad.error
-                if bad.error.startswith("it needs ")
-                else f"it needs {bad.cell}, which was {bad.status}: {bad.error}"
-            )
-            hopeless.append(job.record(status=bad.status, error=told.replace("was failed", "failed")))
-    return ready, hopeless
-
-
-def _run_wave(
-    study: Study, preset: str, wave: list[Job], pool: dict[str, Any], workers: int, bar: Progress
-) -> Iterable[Record]:
+def _finished(
+    study: Study, preset: str, jobs: list[Job], kept: Mapping[str, Record], pool: dict[str, Any], workers: int,
+    bar: Progress,
+) -> Iterator[Record]:  # fmt: skip
+    """Records as they finish; whatever needs a result starts as soon as that is there."""
     cells = {c.title: c for c in study.plan(preset)}
-    units = _units(wave, cells)
-    if workers == 1 or len(units) == 1:
-        for unit in units:
-            bar.now(unit[0])
-            yield from run_jobs(cells[unit[0].cell], unit, pool)
-        return
-    left = {unit[0].key: unit for unit in units}
+    done = {str(job.file): kept[job.key] for job in jobs if job.key in kept}
+    files = {job.key: str(job.file) for job in jobs}
+    left = _units([job for job in jobs if job.key not in kept], cells)
+    crew = _Crew(study, preset, cells, pool, 1 if len(left) == 1 else workers)
     try:
-        for records in _parallel(study, preset, units, pool, workers):
-            del left[records[0].key]
-            yield from records
-    except _worker_death():
-        # One worker died (out of memory, a crash in compiled code) and took the pool with it: run what is left one by
-        # one, each in a process of its own, so that only the culprit fails.
-        for unit in left.values():
-            kept = [load_record(job.file) for job in unit]
-            done = [record for record in kept if record is not None]
-            yield from done if len(done) == len(unit) else _alone(study, preset, unit, pool)
+        while left or crew.busy:
+            ready: list[list[Job]] = []
+            blocked: list[list[Job]] = []
+            found: list[Record] = []
+            for unit in left:
+                there = all(str(file) in done for job in unit for file in job.needs.values())
+                (ready if there else blocked).append(unit)
+            left = blocked
+            for unit in ready:
+                told = [_without(job, done) for job in unit]
+                found += [one for one in told if one is not None]
+                crew.take([job for job, one in zip(unit, told, strict=True) if one is None])
+            if not found:
+                found = crew.wait(bar)
+            for record in found:
+                done[files[record.key]] = record
+                yield record
+    except BaseException:
+        crew.dismiss()
+        raise
+
+
+def _without(job: Job, done: Mapping[str, Record]) -> Record | None:
+    """The record of a job whose needs failed or were skipped; ``None`` where all are there."""
+    above = [done[str(file)] for file in job.needs.values()]
+    bad = next((record for record in above if record.status != "done"), None)
+    if bad is None:
+        return None
+    own = bad.error.startswith("it needs ")
+    told = bad.error if own else f"it needs {bad.cell}, which was {bad.status}: {bad.error}"
+    return job.record(status=bad.status, error=told.replace("was failed", "failed"))
+
+
+class _Crew:
+    """Who runs the units of work: this process, one after the other, or as many workers as asked for."""
+
+    def __init__(self, study: Study, preset: str, cells: Mapping[str, Cell], pool: dict[str, Any], workers: int):
+        self.preset, self.cells, self.pool, self.workers = preset, cells, pool, workers
+        self.source: Study | tuple[str, Path] = (study.digest, study.path) if study.digest and study.path else study
+        self.queue: list[list[Job]] = []
+        self.out: dict[Future[list[Record]], list[Job]] = {}
+
+    @property
+    def busy(self) -> bool:
+        """Whether something was taken and not given back."""
+        return bool(self.queue or self.out)
+
+    def take(self, unit: list[Job]) -> None:
+        """A unit whose needs are there."""
+        if unit and self.workers == 1:
+            self.queue.append(unit)
+        elif unit:
+            self.out[self._send(unit, self.workers)] = unit
+
+    def wait(self, bar: Progress) -> list[Record]:
+        """Records of what finishes next."""
+        if self.queue:
+            unit = self.queue.pop(0)
+            bar.now(unit[0])
+            return run_jobs(self.cells[unit[0].cell], unit, self.pool)
+        ended, _ = wait(self.out, return_when=FIRST_COMPLETED)
+        try:
+            records = [record for future in ended for record in future.result()]
+            for future in ended:
+                del self.out[future]
+            return records
+        except _worker_death():
+            # One worker died (out of memory, a crash in compiled code) and took the pool with it: run what is out one
+            # by one, each in a process of its own, so that only the culprit fails.
+            units = list(self.out.values())
+            self.out.clear()
+            return [record for unit in units for record in self._kept_or_alone(unit)]
+
+    def dismiss(self) -> None:
+        """Stop whatever runs."""
+        for future in self.out:
+            future.cancel()
+        if self.out:
+            self._executor(self.workers).shutdown(wait=True, kill_workers=True)
+
+    def _kept_or_alone(self, unit: list[Job]) -> list[Record]:
+        kept = [record for job in unit if (record := load_record(job.file)) is not None]
+        if len(kept) == len(unit):
+            return kept
+        try:
+            return self._send(unit, 1).result()
+        except _worker_death() as error:
+            told = f"its process died (out of memory, or a crash): {type(error).__name__}"
+            return [job.record(status="failed", error=told) for job in unit]
+
+    def _send(self, unit: list[Job], workers: int) -> Future[list[Record]]:
+        inside = {**self.pool, "jobs": 1}
+        return self._executor(workers).submit(run_in_worker, self.source, self.preset, unit, inside)
+
+    def _executor(self, workers: int) -> Any:
+        """Processes with one thread each, kept for the next study of this session."""
+        from joblib.externals.loky import get_reusable_executor
+
+        return get_reusable_executor(max_workers=workers, timeout=300, env=dict.fromkeys(_THREADS, "1"))
 
 
 def _units(wave: list[Job], cells: Mapping[str, Cell]) -> list[list[Job]]:
@@ -233,26 +297,6 @@ def _units(wave: list[Job], cells: Mapping[str, Cell]) -> list[list[Job]]:
             together.setdefault(job.cell, []).append(job)
     alone = [[job] for job in wave if not cells[job.cell].together]
     return sorted(together.values(), key=len, reverse=True) + alone
-
-
-def _parallel(
-    study: Study, preset: str, units: list[list[Job]], pool: dict[str, Any], workers: int
-) -> Iterator[list[Record]]:
-    from joblib import Parallel, delayed, parallel_config
-
-    source: Study | tuple[str, Path] = (study.digest, study.path) if study.digest and study.path else study
-    inside = {**pool, "jobs": 1}
-    with parallel_config(backend="loky", inner_max_num_threads=1):
-        run = Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1)
-        yield from run(delayed(run_in_worker)(source, preset, unit, inside) for unit in units)
-
-
-def _alone(study: Study, preset: str, unit: list[Job], pool: dict[str, Any]) -> list[Record]:
-    try:
-        return next(iter(_parallel(study, preset, [unit], pool, 2)))
-    except _worker_death() as error:
-        told = f"its process died (out of memory, or a crash): {type(error).__name__}"
-        return [job.record(status="failed", error=told) for job in unit]
 
 
 def _worker_death() -> type[BaseException]:

@@ -317,3 +317,23 @@ def test_a_function_that_takes_seeds_stands_alone():
     for function in (both, (start, two_of_three)):
         with pytest.raises(StudyError, match="takes 'seeds' runs all replicates at once; it stands alone"):
             small([Cell(function, name="x", replicates=2)]).plan()
+
+
+def leave(file, first):
+    Path(file).write_text("here")
+    return first
+
+
+def find(file):
+    """Waits for what a cell with needs leaves behind: in vain if that had to wait for this one."""
+    for _ in range(600):
+        if Path(file).exists():
+            return {"y": 1}
+        time.sleep(0.05)
+    raise TimeoutError("nobody came")
+
+
+def test_a_cell_starts_as_soon_as_its_needs_are_there(tmp_path):
+    file = {"file": str(tmp_path / "left")}
+    cells = [Cell(find, file), Cell(leave, file, needs={"first": Cell(start)})]
+    assert not run_study(small(cells), out=tmp_path / "out", jobs=2).failed
