@@ -108,6 +108,7 @@ _NAMES: dict[str, str] = {
     "Law": "law",
     "simulate": "simulate",
     "simulate_like": "simulate",
+    "faster": "learning.fast_layers",
     "fit": "learning.fit",
     "project": "learning.project",
     "choose_types": "learning.number_of_types",

@@ -10,7 +10,6 @@ from torch import nn
 
 import annosim as an
 from annosim.errors import MissingDependencyError
-from annosim.learning.fast_layers import faster
 
 END, BEGIN, UNKNOWN = 0, 1, 2
 
@@ -48,7 +47,7 @@ def log_probabilities(weights: np.ndarray, shape: dict, tokens: torch.Tensor, de
     """Log-probability of every sentence, ``(n,)`` float64; sentences of like length are scored together: few pads."""
     order = torch.argsort((tokens >= 0).sum(1), stable=True)
     model = policy(shape, weights=weights).to(device)
-    faster(model, torch.device(device))
+    an.faster(model, device)
     out = np.empty(len(tokens))
     with torch.no_grad():
         out[order.numpy()] = model(an.Items(tokens=tokens[order])).cpu().numpy()
@@ -58,7 +57,7 @@ def log_probabilities(weights: np.ndarray, shape: dict, tokens: torch.Tensor, de
 def say(model: nn.Module, count: int, length: int, seed: int, device: str = "cpu") -> torch.Tensor:
     """``count`` sentences drawn from the model, ``(count, length)`` on the CPU, END included, -1 beyond it."""
     generator = torch.Generator(device=device).manual_seed(seed % 2**63)
-    model = faster(model, torch.device(device))
+    model = an.faster(model, device)
     sizes = [min(AT_ONCE, count - done) for done in range(0, count, AT_ONCE)]
     return torch.cat([_say(model, size, length, generator).cpu() for size in sizes])
 
