@@ -69,6 +69,7 @@ class Items:
         if self.tokens is not None:
             put("tokens", _token_tensor(self.tokens))
         put("prompts", _int_tensor("prompts", self.prompts, n, torch.zeros(n, dtype=torch.long)))
+        put("prompt_code", self.prompts.unique(return_inverse=True)[1])  # later it might be asked for on a device
         put("clusters", _int_tensor("clusters", self.clusters, n, torch.arange(n)))
         if self.weights is None:
             put("weights", torch.ones(n, dtype=torch.float64))
@@ -184,15 +185,19 @@ class Items:
             close = difflib.get_close_matches(str(name), self.names, 3) or self.names[:3]
             raise ArgumentError(f"no item is named {name!r}; close names: {', '.join(close)}") from None
 
-    def at(self, ids: torch.Tensor) -> Items:
+    def at(self, ids: torch.Tensor, sent: torch.Tensor | None = None) -> Items:
         """Some of the items, with their features, tokens, prompts, weights and columns.
+
+        Args:
+            ids: ``(m,)`` long, best on the CPU, where names and columns are.
+            sent: the same on the items' device, when it is known already.
 
         Example:
             >>> Items.normal(5, dim=2).at(torch.tensor([4, 0])).features.shape
             torch.Size([2, 2])
         """
         part = object.__new__(Items)
-        part.__dict__.update(n=len(ids), _of=(self, ids))
+        part.__dict__.update(n=len(ids), _of=(self, ids), _sent=send(ids, self.device) if sent is None else sent)
         return part
 
     def __getattr__(self, name: str) -> Any:
@@ -208,7 +213,7 @@ class Items:
         elif name in ("names", "texts"):
             found = tuple(value[i] for i in ids.tolist())
         else:
-            found = value[ids.to(value.device)]
+            found = value[self._sent]
         self.__dict__[name] = found
         return found
 
@@ -224,7 +229,7 @@ class Items:
         other.__dict__.update({name: getattr(self, name) for name in ("n", "names", "texts", "columns", "num_prompts")})
         for name in (*_TENSORS, "prompt_code"):
             value = getattr(self, name)
-            other.__dict__[name] = None if value is None else value.to(device)
+            other.__dict__[name] = None if value is None else send(value, device)
         if other.device.type != "cpu":
             other.__dict__["_home"] = self.home
         return other
@@ -303,6 +308,19 @@ def _int_tensor(name: str, value: Any, n: int, default: torch.Tensor) -> torch.T
     if not np.issubdtype(array.dtype, np.integer):
         raise ArgumentError(f"Items({name}=): needs whole numbers, got {array.dtype}; code labels as 0, 1, 2, ...")
     return torch.as_tensor(array, dtype=torch.long)
+
+
+def send(tensor: torch.Tensor, device: str | torch.device) -> torch.Tensor:
+    """A tensor on a device; from the CPU without waiting for what the device has to do before.
+
+    A plain ``tensor.to("cuda")`` waits until the copy has arrived. So do copies to MPS: the source must outlive them.
+
+    Example:
+        >>> send(torch.ones(2), "cpu")
+        tensor([1., 1.])
+    """
+    place = torch.device(device)
+    return tensor.to(place, non_blocking=tensor.device.type == "cpu" and place.type != "mps")
 
 
 def _plain(value: Any) -> np.ndarray:

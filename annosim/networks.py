@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from annosim.errors import ArgumentError
-from annosim.items import Items
+from annosim.items import Items, send
 from annosim.utilities import Utility, check_dim, check_inputs, perceptron
 
 __all__ = ["Column", "Ensemble", "Heads", "LogPolicy", "SequenceReward", "last_hidden", "response_mask"]
@@ -106,7 +106,7 @@ class LogPolicy(Utility):
         begin, trailing, largest = torch.stack([shown.argmax(), shown.flip(0).argmax(), tokens.max()]).tolist()
         _check_vocabulary("LogPolicy", self.model, largest)
         length = tokens.shape[1] - trailing  # trailing pads cost nothing
-        tokens, mask = tokens[:, :length].to(device), mask[:, :length].to(device)
+        tokens, mask = send(tokens[:, :length], device), send(mask[:, :length], device)
         # logits before the first response token are not needed
         with _reading("LogPolicy", largest, length - 1):
             logits = token_logits(self.model, tokens[:, :-1].clamp_min(0), keep=length - begin).float()
@@ -240,8 +240,8 @@ class SequenceReward(_ManyOutputs):
         device = next((p.device for p in self.model.parameters()), items.device)
         largest = int(tokens.max())
         _check_vocabulary("SequenceReward", self.model, largest)
-        mask = (tokens >= 0).to(device)
-        ids = torch.where(tokens >= 0, tokens, self._pad_id()).to(device)
+        mask = send(tokens >= 0, device)
+        ids = send(torch.where(tokens >= 0, tokens, self._pad_id()), device)
         try:
             with _reading("SequenceReward", largest, tokens.shape[1]):
                 logits = self.model(input_ids=ids, attention_mask=mask.long()).logits

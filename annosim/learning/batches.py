@@ -16,7 +16,7 @@ import torch
 
 from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError
-from annosim.items import Items
+from annosim.items import Items, send
 from annosim.learning.objectives import Objective, columns_of
 from annosim.random import torch_generator
 from annosim.rules.base import Answer, View
@@ -63,7 +63,7 @@ class Rows:
             return None
         if bool((position < 0).any()):
             return None
-        n = self.view.items.n
+        n = self.items.n
         size = n * self.replicates
         ids = self.view.menu + (self.replicate * n)[:, None]
         code = ids.gather(1, position) * size + ids.gather(1, 1 - position)
@@ -81,7 +81,7 @@ class Rows:
     def shown_each(self) -> torch.Tensor:
         """Ids of the items on each replicate's menus, ``(R, m)``, ascending, padded with n; m is a multiple of 64, so
         that batches have few shapes."""
-        n, r = self.view.items.n, self.replicates
+        n, r = self.items.n, self.replicates
         menu = self.view.menu
         code = torch.unique((menu + (self.replicate * n)[:, None])[menu >= 0])
         count = torch.bincount(code // n, minlength=r)
@@ -95,8 +95,8 @@ class Rows:
     def places(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Every place on a menu as item + n x replicate ``(places,)``, and how many each replicate has ``(R,)``."""
         menu = self.view.menu
-        at = (menu.clamp_min(0) + (self.replicate * self.view.items.n)[:, None])[menu >= 0]
-        return at, torch.bincount(at // self.view.items.n, minlength=self.replicates)
+        at = (menu.clamp_min(0) + (self.replicate * self.items.n)[:, None])[menu >= 0]
+        return at, torch.bincount(at // self.items.n, minlength=self.replicates)
 
     @cached_property
     def parts(self) -> list[tuple[Answer, View, dict[str, torch.Tensor]]]:
@@ -113,6 +113,11 @@ class Rows:
     def to(self, device: str | torch.device) -> Rows:
         """The rows on ``device``, each part of them sent when it is asked for."""
         return self if torch.device(device).type == "cpu" else _Sent(self, torch.device(device))
+
+    @property
+    def items(self) -> Items:
+        """The item set."""
+        return self.view.items
 
     @property
     def blocks(self) -> int:
@@ -196,7 +201,11 @@ class _Sent(Rows):
 
     @cached_property
     def pairs(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor] | None:
-        return _moved(self.host.pairs, self.place)
+        if self.host.pairs is None:
+            return None
+        winner, loser, weight, replicate = self.host.pairs
+        winner, loser, replicate = send(torch.stack([winner, loser, replicate]), self.place)
+        return winner, loser, send(weight, self.place), replicate
 
     @cached_property
     def shown_each(self) -> torch.Tensor:
@@ -209,6 +218,10 @@ class _Sent(Rows):
     @cached_property
     def parts(self) -> list[tuple[Answer, View, dict[str, torch.Tensor]]]:
         return _moved(self.host.parts, self.place)
+
+    @property
+    def items(self) -> Items:
+        return self.host.items
 
     @property
     def blocks(self) -> int:
@@ -234,7 +247,9 @@ def _moved(value: Any, place: torch.device) -> Any:
         return type(value)(_moved(part, place) for part in value)
     if isinstance(value, dict):
         return {name: _moved(part, place) for name, part in value.items()}
-    return None if value is None else value.to(place)
+    if value is None:
+        return None
+    return send(value, place) if isinstance(value, torch.Tensor) else value.to(place)
 
 
 def rows_of(

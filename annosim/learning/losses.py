@@ -19,7 +19,7 @@ def population_losses(
 ) -> torch.Tensor:
     """Mean objective of each copy of the model, ``(copies,)`` float64, differentiable in ``model.trainable``."""
     components, densities = model.components(model.shown_by(rows))
-    copies, n = model.copies, rows.view.items.n
+    copies, n = model.copies, rows.items.n
     plain = all(isinstance(rule, Luce) for rule, _, _ in components) and rows.pairs is not None
     if plain:
         winner, loser, weight, replicate = rows.pairs  # type: ignore[misc]
@@ -55,7 +55,7 @@ def population_losses(
 def penalty(regulariser: ForwardKL, density: torch.Tensor, rows: Rows) -> torch.Tensor:
     """The regulariser of each copy's log density ``(copies, n)``, ``(copies,)``."""
     if not regulariser.shown:
-        return regulariser(density, rows.view.items)
+        return regulariser(density, rows.items)
     copies, n = density.shape
     at, count = rows.places
     where, values = at // n, density.reshape(-1)[at].double()

@@ -17,6 +17,7 @@ import torch
 
 from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError
+from annosim.items import send
 from annosim.learning.adam import Training
 from annosim.learning.adam_solver import best_of_starts, solution_of, warn_if_unfinished
 from annosim.learning.batches import Rows
@@ -121,11 +122,11 @@ class _EMRun(Run):
         """Minus each type's log-probability of each annotator's answers ``(types, copies * blocks)``, and penalties
         ``(copies,)``; ``step`` where the regulariser draws anew at every step."""
         components, densities = self.model.components(self.model.shown_by(rows))
-        n = rows.view.items.n
+        n = rows.items.n
         losses = [block_losses(rule, index.reshape(-1), rows, self.objective, n) for rule, index, _ in components]
         penalty = torch.zeros(self.copies, dtype=torch.float64, device=self.device)
         if self.regulariser is not None:
-            held = self.regulariser if step is None else self.regulariser.at_step(rows.view.items, self.seed, step)
+            held = self.regulariser if step is None else self.regulariser.at_step(rows.items, self.seed, step)
             penalty = sum((penalty_of(held, density, rows) for density in densities), penalty)
         return torch.stack(losses), penalty
 
@@ -142,7 +143,7 @@ class _EMRun(Run):
     def step_losses(self, rows: Rows, blocks: torch.Tensor | None) -> torch.Tensor:
         """The expected loss under the held responsibilities, ``(copies,)``."""
         gamma: torch.Tensor = self.held_gamma  # type: ignore[assignment]
-        gamma = gamma if blocks is None else gamma[:, :, blocks]
+        gamma = gamma if blocks is None else gamma[:, :, send(blocks, self.device)]
         each, penalty = self.type_losses(rows, None if self.search is not None else self.step)
         return penalty + self.per_copy((gamma.reshape(self.types, -1) * each).sum(0), rows)
 
@@ -203,7 +204,7 @@ class _EMRun(Run):
         """Give an empty type part of the heaviest one's annotators and a copy of its networks, a few times at most."""
         weight = self.rows.weight.view(1, self.copies, -1)
         count = (weight * log_gamma.exp()).sum(-1).T * self.rows.blocks  # (copies, types)
-        for copy, kind in torch.nonzero(count < EMPTY).tolist():
+        for copy, kind in torch.nonzero((count < EMPTY).cpu()).tolist():
             if self.types == 1 or self.step == 0:
                 continue
             full = int(self.refills[copy, kind]) >= REFILLS

@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn.functional import logsigmoid
 
 from annosim.errors import ArgumentError
-from annosim.items import Items
+from annosim.items import Items, send
 from annosim.parameters import check_number, check_value
 from annosim.populations import Population
 from annosim.random import torch_generator
@@ -349,7 +349,7 @@ class ForwardKL:
         mass = held._known.mass_at_home  # type: ignore[union-attr]  # drawn there, so that the device changes nothing
         drawn = torch.multinomial(mass, self.draws, True, generator=torch_generator(seed, f"reference {step}"))
         mass = torch.bincount(drawn, minlength=items.n) * (items.num_prompts / self.draws)
-        return replace(held, _mass=mass.to(items.device))
+        return replace(held, _mass=send(mass, items.device))
 
     def __call__(self, log_density: torch.Tensor, items: Items) -> torch.Tensor:
         """The penalty of log densities ``(..., n)``; averaged over prompts."""

@@ -123,7 +123,7 @@ class Run:
 
     def step_losses(self, rows: Rows, blocks: torch.Tensor | None) -> torch.Tensor:
         """What one step descends, ``(copies,)``; ``blocks`` are the annotators of ``rows`` (``None``: all)."""
-        penalty = self.regulariser and self.regulariser.at_step(rows.view.items, self.seed, self.step)
+        penalty = self.regulariser and self.regulariser.at_step(rows.items, self.seed, self.step)
         return population_losses(self.model, rows, self.objective, penalty)
 
     def before_step(self) -> None:

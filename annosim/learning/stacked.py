@@ -11,8 +11,9 @@ import torch
 from torch.distributions.transforms import Transform
 
 from annosim.adapters import moved
-from annosim.items import Items
+from annosim.items import Items, send
 from annosim.learning.fast_layers import faster
+from annosim.learning.placement import on_one_device
 from annosim.learning.rule_numbers import StackedRule, has_own_numbers
 from annosim.networks import LogPolicy, SequenceReward
 from annosim.parameters import transform_of
@@ -58,9 +59,11 @@ class Batched:
         self.originals, self.items, self.device, self.half = models, items, device, half
         self.copies = len(models)
         self.by_turns = False
+        self._picked: tuple[torch.Tensor, _Part] | None = None
         self.compiled = compiled
         base = faster(moved(copy.deepcopy(models[0]), device), device)
-        base = with_cached_references(base, items).to(device)
+        with on_one_device(base, device):
+            base = with_cached_references(base, items).to(device)
         self.base = base
         self.names = [name for name, p in base.named_parameters() if p.requires_grad]
         self.transforms: dict[str, Transform | None] = {
@@ -131,7 +134,7 @@ class Batched:
         """
         values = self.constrained()
         amp = torch.autocast(self.device.type, self.half) if self.half is not None else contextlib.nullcontext()
-        with amp:
+        with amp, on_one_device(self.base, self.device):
             index, weight, utility = self._pass(values, shown)
         rules = [self._own_rule(rule, values) for rule in self._rules]
         parts = [(rules[c], _plain(index[c]), weight[c]) for c in range(len(rules))]
@@ -140,10 +143,10 @@ class Batched:
     def _indices(self, values: dict[str, torch.Tensor], shown: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
         """Index ``(components, copies, n)``, weight ``(components, copies)`` and utility ``(leaves, copies, n)``."""
         if self.copies == 1:
-            part = None if shown is None else _Part(self.items.at(shown), shown.to(self.device))
+            part = self._part(shown)
             return tuple(v[:, None] for v in self._of_one({n: v[0] for n, v in values.items()}, part))
         if shown is None or shown.ndim == 1:
-            part = None if shown is None else _Part(self.items.at(shown), shown.to(self.device))
+            part = self._part(shown)
             return self._each(lambda v: self._of_one(v, part), values, shown=shown)
         features = self.items.features[shown.clamp_max(self.items.n - 1)]  # type: ignore[index]
 
@@ -151,6 +154,15 @@ class Batched:
             return self._of_one(v, _Part(_Features(x), ids))
 
         return self._each(one, values, features, shown, shown=shown)
+
+    def _part(self, shown: torch.Tensor | None) -> _Part | None:
+        """The items shown; those of a full batch are the same in every step, and picked once."""
+        if shown is None:
+            return None
+        if self._picked is None or self._picked[0] is not shown:
+            ids = send(shown, self.device)
+            self._picked = shown, _Part(self.items.at(shown, ids), ids)
+        return self._picked[1]
 
     def _each(
         self, function: Callable[..., tuple[torch.Tensor, ...]], *arguments: Any, shown: torch.Tensor | None

@@ -15,7 +15,7 @@ import torch
 
 from annosim.errors import AnswerKindError
 from annosim.feedback import AnswerSpace, Feedback, filled_places
-from annosim.items import Items
+from annosim.items import Items, send
 from annosim.parameters import Model
 from annosim.populations import describe
 from annosim.random import Address
@@ -47,7 +47,7 @@ class Answer:
 
     def to(self, device: str | torch.device) -> Answer:
         """The answers on ``device``; what must be looked at is looked at where they lay."""
-        moved = Answer(self.position.to(device), None if self.tied is None else self.tied.to(device))
+        moved = Answer(send(self.position, device), None if self.tied is None else send(self.tied, device))
         moved.__dict__["_home"] = _at_home(self)
         return moved
 
@@ -94,14 +94,14 @@ class View:
         """Ids of the items on the menus ``(m,)``, on the CPU where these rows came from there; and the place among them
         of every entry of ``menu``."""
         ids, place = torch.unique(_at_home(self).menu, return_inverse=True)
-        return ids, place.to(self.menu.device)
+        return ids, send(place, self.menu.device)
 
     def to(self, device: str | torch.device) -> View:
         """The view on ``device``, but for its items; what must be looked at is looked at where it lay."""
-        put = lambda t: None if t is None else t.to(device)  # noqa: E731
+        put = lambda t: None if t is None else send(t, device)  # noqa: E731
         moved = replace(
             self,
-            menu=self.menu.to(device),
+            menu=send(self.menu, device),
             order=put(self.order),
             previous=put(self.previous),
             annotator=put(self.annotator),

@@ -149,7 +149,8 @@ class PBDE(Luce):
     def _evaluate(self, name: str, constraint: str, items: Items) -> torch.Tensor:
         value = getattr(self, name)
         if callable(value):
-            value = value(items)
+            moves = isinstance(value, nn.Module) and any(True for _ in (*value.parameters(), *value.buffers()))
+            value = value(items if moves else items.home)  # a function's own tensors stay where they are
             # inside a torch.func transform there are no numbers to look at; they were checked outside
             if not (isinstance(value, torch.Tensor) and torch._C._functorch.is_functorch_wrapped_tensor(value)):
                 checked = check_value(f"PBDE({name}=) on the items", value, constraint)

@@ -1,14 +1,14 @@
 """A pretend accelerator: tensors that lie in the CPU's memory and behave as if they lay on another device.
 
-``with pretend() as device:`` gives a device (``device.name``) that torch knows as ``pretend:0``. What a CUDA device
+``with pretend() as device:`` there is a device that torch knows as ``pretend:0``. What a CUDA device
 refuses is refused there, so that the mistakes of code that never saw one are found where there is none:
 
 * an operation on tensors of both devices raises, but for numbers without dimensions from the CPU in elementwise
   operations, and for whole-number indices from the CPU into a tensor of the device (never the other way round);
 * ``.numpy()`` and what numpy does by itself raise; a generator of the CPU draws nothing there;
-* what makes a CPU wait for its device works, and is written down with the line of the package that asked:
-  ``device.waits`` (numbers read, copies back, ``nonzero``, ``unique``, masks as indices, ...), and copies to the device
-  in ``device.sends``.
+* what makes a CPU wait for its device works, and is written down with the line of the package that asked in
+  ``device.waits``: numbers read, copies back, ``nonzero``, ``unique``, masks as indices, and copies to the device too,
+  unless they are ``non_blocking``. All copies to the device are in ``device.sends``.
 
 The tensors are wrapper subclasses with ``__torch_dispatch__`` under torch's ``privateuseone`` backend, which stays
 registered once it is, but for no device outside the block; autograd, ``torch.func`` and ``torch.vmap`` go through.
@@ -95,6 +95,13 @@ class Pretend(torch.Tensor):
     def tolist(self) -> Any:
         return self.detach().cpu().tolist()
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Pretend:
+        other = Pretend(self.inner.detach().clone()).requires_grad_(self.requires_grad)
+        if isinstance(self, torch.nn.Parameter):
+            other._is_param = True
+        memo[id(self)] = other
+        return other
+
     def __reduce_ex__(self, protocol: int) -> Any:  # a file holds numbers; map_location="cpu" reads them back
         return self.detach().cpu().__reduce_ex__(protocol)
 
@@ -126,7 +133,8 @@ def _run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     if name == "copy_":
         to_device = isinstance(args[0], Pretend)
     _refuse_generator(args, kwargs, to_device)
-    _write_down(name, args, here, there, to_device)
+    non_blocking = bool(kwargs.get("non_blocking") or (name == "copy_" and len(args) > 2 and args[2]))
+    _write_down(name, args, here, there, to_device, non_blocking)
     if kwargs.get("device") is not None:
         kwargs["device"] = torch.device("cpu")
     home = {id(t.inner): t for t in there}
@@ -174,12 +182,14 @@ def _refuse_generator(args: Any, kwargs: dict[str, Any], to_device: bool) -> Non
         raise RuntimeError(f"Expected a '{NAME}' device type for generator but found 'cpu'")
 
 
-def _write_down(name: str, args: Any, here: list[Any], there: list[Any], to_device: bool) -> None:
+def _write_down(name: str, args: Any, here: list[Any], there: list[Any], to_device: bool, non_blocking: bool) -> None:
     if name in ("_to_copy", "copy_"):
         if there and not to_device:
             SEEN.waits.append((name, where_of()))
         elif to_device and here:
             SEEN.sends.append((name, where_of()))
+            if not non_blocking:
+                SEEN.waits.append((f"{name} to the device", where_of()))
         return
     masks = name in INDEXING and any(i is not None and i.dtype in (torch.bool, torch.uint8) for i in args[1])
     repeats = name == "repeat_interleave" and there
@@ -187,6 +197,7 @@ def _write_down(name: str, args: Any, here: list[Any], there: list[Any], to_devi
         SEEN.waits.append((name, where_of()))
     elif name in INDEXING and any(i is not None and not isinstance(i, Pretend) for i in args[1]):
         SEEN.sends.append((name, where_of()))
+        SEEN.waits.append((f"{name} by an index of the CPU", where_of()))
 
 
 def where_of() -> str:
