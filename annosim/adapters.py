@@ -138,6 +138,28 @@ def adapter_state(module: nn.Module) -> dict[str, torch.Tensor]:
     return {name: p.detach().clone() for name, p in module.named_parameters() if p.requires_grad}
 
 
+def merged(module: nn.Module) -> Any:
+    """A plain copy of a network in which every adapter is added to the layer that it adapts.
+
+    Example:
+        >>> one = with_adapters(nn.Sequential(nn.Linear(3, 2)), rank=1)
+        >>> _ = nn.init.ones_(one[0].up)
+        >>> plain, x = merged(one), torch.ones(1, 3)
+        >>> type(plain[0]).__name__, bool(torch.allclose(plain(x), one(x))), bool(torch.equal(plain(x), one[0].base(x)))
+        ('Linear', True, False)
+    """
+    out = copy.deepcopy(module)
+    for name, part in list(out.named_modules()):
+        if not isinstance(part, LowRank):
+            continue
+        change = part.scale * (part.up @ part.down).detach()  # (out, in)
+        weight = part.weight + (change if isinstance(part.base, nn.Linear) else change.T)
+        part.base.weight = nn.Parameter(weight)
+        *path, leaf = name.split(".")
+        setattr(out.get_submodule(".".join(path)), leaf, part.base)
+    return out
+
+
 def frozen_copy(module: nn.Module) -> nn.Module:
     """A copy whose parameters take no gradient, and whose own copies share its numbers.
 

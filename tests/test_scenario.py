@@ -215,3 +215,56 @@ def test_a_gate_that_does_not_fit(gate, weight, message):
     kind = {"utility": {"kind": "tabular", "values": [0.0, 1.0]}} | ({} if weight is None else {"weight": weight})
     with pytest.raises(ScenarioError, match=message):
         read_scenario({"items": {"kind": "inline", "n": 2}, "population": {"types": [kind] * 2, "gate": gate}})
+
+
+# ---- networks -------------------------------------------------------------------------------------------------------
+
+HEADS = {"kind": "heads", "widths": [4], "dim": 2, "outputs": 2, "column": 0}
+PAIR = {"kind": "normal", "n": 5, "dim": 2}
+
+
+def one_type(utility, rule=None, **more):
+    table = {"utility": utility} | ({} if rule is None else {"rule": rule})
+    return {"items": PAIR, "model": {"types": [table]}} | more
+
+
+def test_heads_share_one_network():
+    both = read_scenario(one_type(HEADS, {"kind": "mean_variance", "log_sd": {"column": 1}})).model
+    assert both.utility.source is both.rule.log_sd.source and both.rule.log_sd.number == 1
+    apart = read_scenario(one_type(HEADS, {"kind": "mean_variance", "log_sd": HEADS | {"seed": 1}})).model
+    assert apart.utility.source is not apart.rule.log_sd.source
+    levels = {"kind": "categorical_reward", "logits": {"kind": "heads", "widths": [], "dim": 2, "outputs": 4}}
+    assert read_scenario(one_type({"kind": "indifferent"}, levels)).model.rule.logits.outputs == 4
+    members = [{"kind": "network", "widths": [3], "dim": 2, "seed": s} for s in (0, 1)]
+    assert len(read_scenario(one_type({"kind": "ensemble", "members": members})).model.utility.members) == 2
+
+
+@pytest.mark.parametrize(
+    ("raw", "words"),
+    [
+        (one_type(HEADS | {"column": 2}), r"types\[0\].utility: Heads.column\(2\): there are 2 outputs"),
+        (one_type({k: v for k, v in HEADS.items() if k != "column"}), r"utility: 2 outputs.*column = 0"),
+        (one_type(HEADS | {"colum": 1}), r"utility.colum: unknown key.*did you mean 'column'"),
+        (
+            one_type({"kind": "network", "widths": [3], "dim": 2}, {"kind": "mean_variance", "log_sd": {"column": 1}}),
+            r"rule.log_sd: the type's utility is no column of several outputs; give it column = 0",
+        ),
+        (
+            one_type({"kind": "network", "widths": [3], "dim": 2}, {"kind": "dpo", "beta": 1, "reference": "start"}),
+            r"rule.reference: 'start' is the utility as it begins, and Network is no density",
+        ),
+        (one_type({"kind": "log_policy", "model": "./nowhere"}), r"model './nowhere': there is no such folder"),
+        (one_type({"kind": "log_policy", "modl": "x"}), r"utility.modl: unknown key.*did you mean 'model'"),
+        (one_type({"kind": "log_policy", "model": 3}), r"utility.model: 3; give the folder of a model"),
+        (one_type(HEADS, fit={"stepz": 3}), r"fit.stepz: unknown key.*did you mean 'steps'"),
+        (one_type(HEADS, fit={"steps": 0}), r"fit.steps 0: a whole number of at least 1"),
+        (one_type(HEADS, fit={"steps": "many"}), r"fit.steps: input should be a valid integer.*got 'many'"),
+        (one_type(HEADS, fit={"objective": {"kind": "ipoo"}}), r"fit.objective.kind: 'ipoo'.*did you mean 'ipo'"),
+        (one_type(HEADS, fit={"objective": {"kind": "ipo", "tua": 1}}), r"fit.objective.tua: .*did you mean 'tau'"),
+        (one_type(HEADS, fit={"prior": {"kind": "ridge", "penalty": -1}}), r"fit.prior: Ridge\(penalty=\)"),
+    ],
+)
+def test_mistakes_with_networks(raw, words):
+    with pytest.raises((ScenarioError, FileReadError), match=words) as caught:
+        read_scenario(raw)
+    assert "\n" not in str(caught.value)

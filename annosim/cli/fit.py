@@ -1,4 +1,4 @@
-"""``annosim fit DATA``: estimate, print a ranked table with standard errors, and say what is not identified."""
+"""``annosim fit DATA``: estimate or train, print what was learned, and say what is not identified."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
+    from annosim.cli.training import Settings
     from annosim.data.preferences import PreferenceData
     from annosim.learning.result import Fit
     from annosim.populations import Population
@@ -16,14 +17,18 @@ __all__ = ["register"]
 
 NOT_IDENTIFIED, NOT_CONVERGED = 3, 4
 
+READ, MODEL, ESTIMATE = "Reading the file", "Model", "Estimation"
+TRAIN, EM, OUTPUT = "Training networks (Adam)", "Mixtures of networks (EM)", "Output"
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command(
         "fit",
         help="Fit a model to a file of preferences. Without --model: one utility per item under Luce's rule "
-        "(Bradley-Terry, Plackett-Luce). Exit codes: 0 fitted; 2 bad input; 3 the estimate does not exist (items and "
-        "remedies are named); 4 not converged.",
+        "(Bradley-Terry, Plackett-Luce). A scenario's model may hold networks, language models and DPO's rule; the "
+        "options of training may also stand in its table named fit. Exit codes: 0 fitted; 2 bad input; 3 the estimate "
+        "does not exist (items and remedies are named); 4 not converged.",
         epilog="Example: annosim fit llmfao.csv --format pairs --annotator worker --left left --right right "
         "--winner winner",
     )(run)
@@ -31,200 +36,164 @@ def register(app: typer.Typer) -> None:
 
 def run(
     data: Path = typer.Argument(..., help="A file of preferences, or a scenario (.toml) with a table named data."),
-    format: str = typer.Option(None, help="Format: pairs, preflib, scottish, arena, long, ..., parquet."),
-    annotator: str = typer.Option(None, help="Column with who answered."),
-    left: str = typer.Option(None, help="Column with the left item (pairs)."),
-    right: str = typer.Option(None, help="Column with the right item (pairs)."),
-    winner: str = typer.Option(None, help="Column with the answer: left, right, tie (pairs)."),
-    prompt: str = typer.Option(None, help="Column with the context of the question."),
-    weight: str = typer.Option(None, help="Column with the annotators' weights."),
+    format: str = typer.Option(
+        None, help="Format: pairs, trl, preflib, scottish, arena, long, ..., parquet.", rich_help_panel=READ
+    ),
+    annotator: str = typer.Option(None, help="Column with who answered.", rich_help_panel=READ),
+    left: str = typer.Option(None, help="Column with the left item (pairs).", rich_help_panel=READ),
+    right: str = typer.Option(None, help="Column with the right item (pairs).", rich_help_panel=READ),
+    winner: str = typer.Option(None, help="Column with the answer: left, right, tie (pairs).", rich_help_panel=READ),
+    prompt: str = typer.Option(None, help="Column with the context of the question.", rich_help_panel=READ),
+    weight: str = typer.Option(None, help="Column with the annotators' weights.", rich_help_panel=READ),
     words: str = typer.Option(
-        None, help="What the words of the winner's column mean: A=left,B=right,draw=tie,none=skip (pairs)."
+        None,
+        help="What the words of the winner's column mean: A=left,B=right,draw=tie,none=skip (pairs).",
+        rich_help_panel=READ,
     ),
     feedback: str = typer.Option(
-        None, help="Kind of answer: choice, ranking, 'top 2', best-worst, 'rating 5' (wide; others say it themselves)."
+        None,
+        help="Kind of answer: choice, ranking, 'top 2', best-worst, 'rating 5' (wide; others say it themselves).",
+        rich_help_panel=READ,
     ),
-    settings: list[str] = typer.Option(  # noqa: B008
-        None, "--set", help="Any other option of the format's reader, NAME=VALUE (features=price,time; expand=true)."
+    settings: list[str] = typer.Option(
+        None,
+        "--set",
+        help="Any other option of the format's reader, NAME=VALUE (features=price,time; expand=true).",
+        rich_help_panel=READ,
     ),
-    model: Path = typer.Option(None, help="A scenario (.toml) whose table model (else population) is fitted."),
-    ties: str = typer.Option("half", help="Ties under the default model: half, davidson, rao-kupper, drop."),
-    types: int = typer.Option(1, min=1, help="Number of latent classes of annotators."),
-    prior: str = typer.Option(None, help="dirichlet=COUNTS, gaussian=SD or ridge=PENALTY."),
-    starts: int = typer.Option(None, min=1, help="Starting points; 1, or 10 with several types."),
-    seed: int = typer.Option(0, min=0, help="Address of the starting points."),
+    tokenizer: str = typer.Option(
+        None, help="Tokenizer by path or name, where a model reads tokens; the model's own.", rich_help_panel=READ
+    ),
+    model: Path = typer.Option(
+        None, help="A scenario (.toml) whose table model (else population) is fitted.", rich_help_panel=MODEL
+    ),
+    ties: str = typer.Option(
+        None, help="Ties: half (where the model has none), drop, davidson, rao-kupper.", rich_help_panel=MODEL
+    ),
+    types: int = typer.Option(
+        None, min=1, help="Number of latent classes of annotators, without --model.", metavar="N", rich_help_panel=MODEL
+    ),
+    objective: str = typer.Option(
+        None,
+        help="nll (default; nll,label_smoothing=0.1), ipo=TAU, slic=DELTA, margin=signed,alpha=1 (or unsigned, inside, "
+        "constant; column=NAME of judgements), soft_labels=COLUMN. DPO is the model's rule.",
+        metavar="KIND=VALUE",
+        rich_help_panel=ESTIMATE,
+    ),
+    regulariser: str = typer.Option(
+        None,
+        help="forward_kl=WEIGHT: stay near the density as it begins.",
+        metavar="KIND=VALUE",
+        rich_help_panel=ESTIMATE,
+    ),
+    prior: str = typer.Option(
+        None, help="dirichlet=COUNTS, gaussian=SD or ridge=PENALTY.", metavar="KIND=VALUE", rich_help_panel=ESTIMATE
+    ),
+    solver: str = typer.Option(
+        None, help="By structure, unless named: newton, em, adam, ...", rich_help_panel=ESTIMATE
+    ),
+    starts: int = typer.Option(
+        None,
+        min=1,
+        help="Starting points; 1, or 10 with several types of tables.",
+        metavar="N",
+        rich_help_panel=ESTIMATE,
+    ),
+    seed: int = typer.Option(
+        None, min=0, help="Address of everything drawn; 0.", metavar="N", rich_help_panel=ESTIMATE
+    ),
+    tolerance: float = typer.Option(None, help="On the scaled gradient.", rich_help_panel=ESTIMATE),
+    max_iterations: int = typer.Option(None, help="Then the exit code is 4.", rich_help_panel=ESTIMATE),
+    steps: int = typer.Option(None, help="Optimiser steps; 8192.", rich_help_panel=TRAIN),
+    lr: float = typer.Option(None, help="Peak learning rate; 1e-4.", rich_help_panel=TRAIN),
+    batch: int = typer.Option(None, help="Annotators per step (rows without ids); all.", rich_help_panel=TRAIN),
+    warmup: int = typer.Option(None, help="Steps of linear warm-up; a cosine follows.", rich_help_panel=TRAIN),
+    weight_decay: float = typer.Option(None, help="Decoupled (AdamW).", rich_help_panel=TRAIN),
+    accumulate: int = typer.Option(None, help="Minibatches averaged in a step.", rich_help_panel=TRAIN),
+    held_out: float = typer.Option(
+        None, help="Share of annotators kept aside: training stops when their loss rises.", rich_help_panel=TRAIN
+    ),
+    patience: int = typer.Option(None, help="Evaluations without improvement; 10.", rich_help_panel=TRAIN),
+    evaluate_every: int = typer.Option(None, help="Steps between evaluations; 50.", rich_help_panel=TRAIN),
+    precision: str = typer.Option(None, help="auto (bf16 on a GPU), float32 or bfloat16.", rich_help_panel=TRAIN),
+    compile: bool = typer.Option(None, "--compile", help="Through torch.compile.", rich_help_panel=TRAIN),
+    device: str = typer.Option(None, help="Where networks are trained: cpu, cuda, cuda:1.", rich_help_panel=TRAIN),
+    checkpoint: Path = typer.Option(
+        None, help="File from which the same command resumes when it was stopped.", rich_help_panel=TRAIN
+    ),
+    checkpoint_every: int = typer.Option(None, help="Steps between checkpoints; 1000.", rich_help_panel=TRAIN),
+    log: Path = typer.Option(
+        None, help="Parquet file of every step's loss, rate and held-out loss.", rich_help_panel=TRAIN
+    ),
+    final: bool = typer.Option(
+        None, "--final/--no-final", help="Evaluate on all training data at the end.", rich_help_panel=TRAIN
+    ),
+    progress: bool = typer.Option(
+        None, "--progress/--no-progress", help="A bar, on a terminal only.", rich_help_panel=TRAIN
+    ),
+    e_step_every: int = typer.Option(None, help="Steps between two E-steps; 20.", rich_help_panel=EM),
+    m_step: str = typer.Option(None, help="adam, or line-search: the likelihood never falls.", rich_help_panel=EM),
+    temperature: float = typer.Option(None, help="Annealing begins here, at least 1.", rich_help_panel=EM),
+    anneal: float = typer.Option(None, help="Share of the steps until it is 1; 0.5.", rich_help_panel=EM),
+    hard: bool = typer.Option(None, "--hard", help="Everybody to their likeliest type.", rich_help_panel=EM),
+    warm_start: str = typer.Option(None, help="pooled, or a fit that --save wrote.", rich_help_panel=EM),
+    warm_steps: int = typer.Option(None, help="Steps of the pooled training.", rich_help_panel=EM),
+    perturbation: float = typer.Option(None, help="Noise on the starts' networks.", rich_help_panel=EM),
     se: str = typer.Option(
-        None, help="Standard errors: hessian, sandwich, cluster (default: cluster with several annotators)."
+        None,
+        help="Standard errors: hessian, sandwich, cluster (default: cluster with several annotators).",
+        rich_help_panel=OUTPUT,
     ),
-    out: Path = typer.Option(None, help="Write the table as CSV."),
-    save: Path = typer.Option(None, help="Write the fit to a file (annosim.Fit.load reads it)."),
+    out: Path = typer.Option(
+        None, help="Write the table as CSV: estimates, or each item's score under networks.", rich_help_panel=OUTPUT
+    ),
+    responsibilities: Path = typer.Option(
+        None, help="Write each annotator's probabilities of the types as CSV.", rich_help_panel=OUTPUT
+    ),
+    save: Path = typer.Option(
+        None, help="Write the fit to a file (annosim.Fit.load reads it).", rich_help_panel=OUTPUT
+    ),
+    export: Path = typer.Option(
+        None, help="Write the trained language or reward models to a folder (from_pretrained).", rich_help_panel=OUTPUT
+    ),
 ) -> None:
     """Read, fit, print."""
-    import annosim as an
+    options = dict(locals())  # the options by name: those of training go to an.fit under the same names
+    from annosim.cli.fitted import Outputs
+    from annosim.cli.inputs import read_inputs
+    from annosim.cli.training import Settings
 
-    columns: dict[str, Any] = {
-        "annotator": annotator,
-        "left": left,
-        "right": right,
-        "winner": winner,
-        "prompt": prompt,
-        "weight": weight,
-        "feedback": feedback,
-    }
-    columns |= _settings(words, settings or [])
-    answers, family = _inputs(data, model, format, columns)
-    typer.echo(repr(answers))
-    answers, rule = _ties(answers, ties, family)
-    answers = _skips(answers)
-    family = family or _default_model(answers, rule, types)
-    starts = starts or (10 if len(family.leaves()) > 1 else 1)
-    try:
-        found = an.fit(family, answers, prior=_prior(prior), starts=starts, seed=seed)
-    except an.NotIdentifiedError as error:
-        typer.echo(f"not identified: {error} On the command line: --prior dirichlet=1.", err=True)
-        raise typer.Exit(NOT_IDENTIFIED) from None
-    several = answers.annotator is not None and len(set(answers.annotator.tolist())) > 1
-    kind = se or ("cluster" if several else "hessian")
-    _report(found, kind, out)
-    if save is not None:
-        typer.echo(f"fit written to {found.save(save)}")
-    if not found.converged:
+    columns = {name: options[name] for name in ("annotator", "left", "right", "winner", "prompt", "weight", "feedback")}
+    given = read_inputs(data, model, format, columns, words, settings or [], tokenizer, ties, types)
+    chosen = Settings(options, given.scenario)
+    outputs = Outputs(se, out, responsibilities, save, export, given)
+    found = _fitted(given.family, given.answers, chosen)
+    outputs.write(found)
+    if not found.converged and found.stopped_by not in ("schedule", "held out"):  # a schedule that ends is no failure
         raise typer.Exit(NOT_CONVERGED)
 
 
-def _settings(words: str | None, given: list[str]) -> dict[str, Any]:
-    """Options of a reader from the command line: a mapping of words, and ``NAME=VALUE`` (lists with commas)."""
-    from annosim.errors import ArgumentError
-
-    out: dict[str, Any] = {}
-    if words is not None:
-        parts = [part.partition("=") for part in words.split(",")]
-        if not all(word.strip() and meaning.strip() for word, _, meaning in parts):
-            raise ArgumentError(f"--words {words!r}: write WORD=MEANING with commas between, such as A=left,B=right")
-        out["words"] = {word.strip(): meaning.strip() for word, _, meaning in parts}
-    for text in given:
-        name, equals, value = text.partition("=")
-        if not (name.strip() and equals):
-            raise ArgumentError(f"--set {text!r}: write NAME=VALUE, such as expand=true or features=price,time")
-        plain = {"true": True, "false": False}.get(value.lower(), value)
-        listed = "," in value[:-1] or name.strip() == "features"
-        out[name.strip().replace("-", "_")] = [part.strip() for part in value.split(",")] if listed else plain
-    return out
-
-
-def _inputs(path: Path, model: Path | None, format: str | None, columns: dict[str, Any]):
-    """The answers, and the model when a scenario gives one."""
-    from annosim.data.formats import read
-    from annosim.errors import ArgumentError
-    from annosim.scenario import load_scenario
-
-    scenario = None
-    if path.suffix == ".toml":
-        scenario = load_scenario(path)
-        if scenario.data is None:
-            raise ArgumentError(f"{path}: a scenario to fit needs a [data] table with path and format")
-        table = scenario.data
-        given = {name: value for name, value in columns.items() if value}
-        answers = read(table.path, table.format, **(dict(table.columns) | given))
-    else:
-        answers = read(path, format, **columns)
-    if model is not None:
-        scenario = load_scenario(model)
-    if scenario is None:
-        return answers, None
-    family = scenario.model or (None if scenario.population is None else scenario.population.like(scenario.seed))
-    if model is not None and family is None:  # never another model than the one that was asked for
-        raise ArgumentError(f"--model {model}: no [model] and no [population] table; add one, with its [items]")
-    if scenario.items is not None and scenario.items.features is not None:
-        answers = _with_features(answers, scenario.items, path)
-    return answers, family
-
-
-def _with_features(answers: PreferenceData, items: Any, path: Path) -> PreferenceData:
-    """The scenario's item columns under the file's item ids, matched by name."""
-    from annosim.errors import ArgumentError
-
-    if set(answers.items.names) - set(items.names):
-        lost = sorted(set(answers.items.names) - set(items.names))[0]
-        raise ArgumentError(f"{path}: item {lost!r} is not among the scenario's [items]; add it there")
-    order = [items.id_of(name) for name in answers.items.names]
-    return answers.with_(items=answers.items.with_(features=items.features[order]))
-
-
-def _ties(answers: PreferenceData, how: str, family: Population | None) -> tuple[PreferenceData, Any]:
-    """Announce how ties are dealt with: never silently."""
-    import numpy as np
+def _fitted(family: Population, answers: PreferenceData, chosen: Settings) -> Fit:
+    """The fit; what has no estimate ends the command, and warnings are lines."""
+    import warnings
 
     import annosim as an
     from annosim.errors import ArgumentError
+    from annosim.learning.structure import has_network
+    from annosim.scenario.training import naming
 
-    if how not in ("half", "davidson", "rao-kupper", "drop"):
-        raise ArgumentError(f"--ties {how!r}: half, davidson, rao-kupper or drop")
-    if not answers.has_ties or (family is not None and all(leaf.rule.ties for leaf in family.leaves())):
-        return answers, an.Luce()
-    tied = np.asarray(answers.tied).any(-1)
-    share = f"{int(tied.sum())} of {answers.rows} answers are tied ({tied.mean():.1%})"
-    if how == "half" or family is not None:
-        typer.echo(f"ties: {share}; each counts as half a win for either side (--ties davidson fits them)")
-        return answers.ties("half"), an.Luce()
-    if how == "drop":
-        typer.echo(f"ties: {share}; dropped")
-        return answers.take(np.flatnonzero(~tied)).with_(tied=None), an.Luce()
-    typer.echo(f"ties: {share}; fitted by {how}")
-    return answers, an.Davidson(delta=an.free(1.0)) if how == "davidson" else an.RaoKupper(theta=an.free(2.0))
-
-
-def _skips(answers: PreferenceData) -> PreferenceData:
-    import numpy as np
-
-    skipped = np.asarray(answers.skipped)
-    if not skipped.any():
-        return answers
-    typer.echo(f"skips: {int(skipped.sum())} answers are skips; left out")
-    return answers.take(np.flatnonzero(~skipped))
-
-
-def _default_model(answers: PreferenceData, rule: Any, types: int) -> Population:
-    import copy
-
-    import annosim as an
-
-    if answers.feedback.kind == "rating":
-        grades = answers.feedback.grades or 2
-        rule = an.OrderedLogit(an.free([float(g) for g in range(grades - 1)]))
-        typer.echo(f"ratings: ordered logit with {grades - 1} free cuts")
-    one = an.Annotator(an.Tabular(answers.items.n), rule)
-    return one if types == 1 else an.Mixture([copy.deepcopy(one) for _ in range(types)])
-
-
-def _prior(text: str | None) -> Any:
-    import annosim as an
-    from annosim.errors import ArgumentError
-
-    if text is None:
-        return None
-    name, _, value = text.partition("=")
-    kinds = {"dirichlet": an.Dirichlet, "gaussian": an.Gaussian, "ridge": an.Ridge}
+    network = has_network(family)
+    if network and "max_iterations" in chosen.where:
+        raise ArgumentError(f"{chosen.where['max_iterations']}: networks are trained for a number of --steps")
+    several = len(family.leaves()) > 1 and not network
+    keywords: dict[str, Any] = {"starts": 10 if several else 1} | chosen.keywords(family)
     try:
-        return kinds[name.strip().lower()](float(value or 1.0))
-    except (KeyError, ValueError) as error:
-        if isinstance(error, ArgumentError):
-            raise
-        raise ArgumentError(f"--prior {text!r}: write dirichlet=1, gaussian=2 or ridge=1") from None
-
-
-def _report(found: Fit, kind: str, out: Path | None) -> None:
-    from annosim.data.files import atomic_text
-
-    typer.echo(repr(found))
-    table = found.summary(kind)
-    shown = table.drop(columns=["parameter"]) if table["item"].ne("").all() and "rank" in table else table
-    typer.echo(f"\nestimates with standard errors ({kind}) and 95 % intervals")
-    typer.echo(shown.to_string(index=False, float_format=lambda v: f"{v:.3f}"))
-    for line in found.gauge:
-        typer.echo(f"not identified, and fixed by convention: {line}")
-    for line in found.notes:
-        typer.echo(f"note: {line}")
-    if out is not None:
-        atomic_text(out, table.to_csv(index=False))
-        typer.echo(f"table written to {out}")
+        with warnings.catch_warnings(), naming(chosen.where):
+            warnings.showwarning = lambda message, *_: typer.echo(f"warning: {message}", err=True)
+            found = an.fit(family, answers, **keywords)
+    except an.NotIdentifiedError as error:
+        typer.echo(f"not identified: {error} On the command line: --prior dirichlet=1.", err=True)
+        raise typer.Exit(NOT_IDENTIFIED) from None
+    if "device" in chosen.where and found.solver not in ("adam", "em"):
+        typer.echo(f"note: {chosen.where['device']}: solver {found.solver} computes on the CPU", err=True)
+    return found

@@ -75,10 +75,13 @@ class InlineItems(Table):
     prompts: list[int] | None = None
     clusters: list[int] | None = None
     weights: list[float] | None = None
+    tokens: list[list[int]] | None = None
+    prompt_length: list[int] | None = None
     n: int = Field(0, ge=0)
 
     def build(self, folder: Path) -> Items:
-        return Items(**self.model_dump(exclude={"kind"}))
+        columns = {} if self.prompt_length is None else {"prompt_length": self.prompt_length}
+        return Items(**self.model_dump(exclude={"kind", "prompt_length"}), columns=columns)
 
 
 AnyItems = Annotated[NormalItems | GridItems | CsvItems | InlineItems, Field(discriminator="kind")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from pydantic import Field
@@ -10,12 +11,33 @@ from pydantic import Field
 from annosim.errors import AnnosimError, ScenarioError
 from annosim.groups import Indifferent
 from annosim.items import Items
+from annosim.networks import Column, Ensemble
 from annosim.populations import Annotator, Mixture, Population
 from annosim.rules.registry import ENTRIES
+from annosim.scenario.networks import Checkpoint, heads, log_policy, opened, read_some, sequence_reward
 from annosim.scenario.tables import Table, build
-from annosim.utilities import DensityMixture, IdealPoint, Linear, LogDensity, Network, Tabular, truncated_normal
+from annosim.utilities import (
+    DensityMixture,
+    IdealPoint,
+    Linear,
+    LogDensity,
+    Network,
+    Tabular,
+    Utility,
+    truncated_normal,
+)
 
-__all__ = ["DENSITIES", "TASTES", "UTILITIES", "GateTable", "PopulationTable", "SpammersTable", "TypeTable", "density"]
+__all__ = [
+    "DENSITIES",
+    "TASTES",
+    "UTILITIES",
+    "GateTable",
+    "PopulationTable",
+    "SpammersTable",
+    "TypeTable",
+    "at_start",
+    "density",
+]
 
 
 class TypeTable(Table):
@@ -46,8 +68,8 @@ class PopulationTable(Table):
     spammers: SpammersTable | None = None
     gate: GateTable | None = None
 
-    def build(self, items: Items, where: str) -> Population:
-        attentive = self._attentive(items, where)
+    def build(self, items: Items, where: str, folder: Path = Path()) -> Population:
+        attentive = self._attentive(items, where, folder)
         if self.spammers is None:
             return attentive
         from annosim.groups import Contaminated
@@ -55,8 +77,10 @@ class PopulationTable(Table):
         spammer = build(ENTRIES["rule"], {"kind": "spammer", "how": self.spammers.how}, f"{where}.spammers")
         return Contaminated(attentive, self.spammers.share, spammer)
 
-    def _attentive(self, items: Items, where: str) -> Population:
-        types = [_build_type(t, items, f"{where}.types[{i}]") for i, t in enumerate(self.types)]
+    def _attentive(self, items: Items, where: str, folder: Path) -> Population:
+        checkpoints: dict[str, Checkpoint] = {}
+        tables = [TypeTable.model_construct(**opened(t.model_dump(), checkpoints, folder)) for t in self.types]
+        types = [_build_type(t, items, f"{where}.types[{i}]") for i, t in enumerate(tables)]
         weights = [t.weight for t in self.types]
         if self.gate is not None:
             return self._gated(types, weights, where)
@@ -88,24 +112,66 @@ class PopulationTable(Table):
 
 
 def _build_type(table: TypeTable, items: Items, where: str) -> Population:
-    rule = build(ENTRIES["rule"], _with_reference(table.rule, f"{where}.rule"), f"{where}.rule")
-    for i, habit in enumerate(table.habits):
-        here = f"{where}.habits[{i}]"
-        rule = build(ENTRIES["habit"], _with_reference(habit, here), here, rule)
     if str(table.utility.get("kind")).replace("-", "_").lower() in TASTES:
+        rule = _build_rule(table, None, where)
         people = build(TASTES, table.utility, f"{where}.utility", rule)
         _fits(lambda items: [leaf.nodes(items) for leaf in people.leaves()], items, f"{where}.utility")
         return people
     utility = build(UTILITIES, table.utility, f"{where}.utility")
-    _fits(utility, items, f"{where}.utility")
-    return Annotator(utility, rule)
+    _fits(lambda items: read_some(utility, items), items, f"{where}.utility")
+    return Annotator(utility, _build_rule(table, utility, where))
 
 
-def _with_reference(spec: dict[str, Any], where: str) -> dict[str, Any]:
-    """A rule's table whose ``reference``, a density's table, is built."""
-    if not isinstance(spec.get("reference"), dict):
-        return spec
-    return spec | {"reference": density(spec["reference"], f"{where}.reference")}
+def _build_rule(table: TypeTable, utility: Utility | None, where: str) -> Any:
+    """The rule in its habits."""
+    rule = build(ENTRIES["rule"], _with_modules(table.rule, utility, f"{where}.rule"), f"{where}.rule")
+    for i, habit in enumerate(table.habits):
+        here = f"{where}.habits[{i}]"
+        rule = build(ENTRIES["habit"], _with_modules(habit, utility, here), here, rule)
+    return rule
+
+
+def _with_modules(spec: dict[str, Any], utility: Utility | None, where: str) -> dict[str, Any]:
+    """A rule's table whose tables of densities and networks are built.
+
+    ``reference`` is a density's table or "start", the type's own utility as it begins; ``log_sd`` and ``logits`` may be
+    a utility's table, or ``{ column = 1 }`` of the network whose other column is the utility.
+    """
+    out = dict(spec)
+    if spec.get("reference") == "start":
+        out["reference"] = at_start(utility, f"{where}.reference")
+    elif isinstance(spec.get("reference"), dict):
+        out["reference"] = density(spec["reference"], f"{where}.reference")
+    for key in ("log_sd", "logits"):
+        value = spec.get(key)
+        if isinstance(value, dict) and "kind" in value:
+            out[key] = build(UTILITIES, value, f"{where}.{key}")
+        elif isinstance(value, dict) and set(value) == {"column"}:
+            out[key] = _other_column(utility, value["column"], f"{where}.{key}")
+    return out
+
+
+def at_start(utility: Any, where: str) -> Any:
+    """A utility as it begins, for a reference (which is copied and frozen where it is used).
+
+    Raises:
+        ScenarioError: it is no density.
+    """
+    if not callable(getattr(utility, "log_prob", None)):
+        raise ScenarioError(
+            f"{where}: 'start' is the utility as it begins, and {type(utility).__name__} is no density; use one of "
+            f"{', '.join(DENSITIES)} as the utility"
+        )
+    return utility
+
+
+def _other_column(utility: Utility | None, number: Any, where: str) -> Utility:
+    if not isinstance(utility, Column):
+        raise ScenarioError(f"{where}: the type's utility is no column of several outputs; give it column = 0")
+    try:
+        return utility.source.column(number)  # type: ignore[operator]
+    except (AnnosimError, TypeError) as error:
+        raise ScenarioError(f"{where}.column: {error}") from None
 
 
 def _fits(utility: Callable[[Items], Any], items: Items, where: str) -> None:
@@ -149,6 +215,10 @@ def _density_mixture(densities: list[dict[str, Any]], weights: list[float] | Non
     return DensityMixture([build(UTILITIES, d, f"densities[{i}]") for i, d in enumerate(densities)], weights)
 
 
+def _ensemble(members: list[dict[str, Any]]) -> Ensemble:
+    return Ensemble([build(UTILITIES, member, f"members[{i}]") for i, member in enumerate(members)])
+
+
 def _network(widths: list[int], dim: int, seed: int = 0, sign: float = 1.0) -> Network:
     return Network(widths, dim=dim, seed=seed, sign=sign)
 
@@ -159,6 +229,10 @@ UTILITIES: dict[str, Callable[..., Any]] = {
     "linear": lambda weights: Linear(weights),
     "ideal_point": lambda point, scale=1.0: IdealPoint(point, scale),
     "network": _network,
+    "heads": heads,
+    "ensemble": _ensemble,
+    "log_policy": log_policy,
+    "sequence_reward": sequence_reward,
     "log_density": _log_density,
     "truncated_normal": truncated_normal,
     "indifferent": lambda: Indifferent(),
@@ -170,10 +244,10 @@ TASTES: dict[str, Callable[..., Any]] = {
     "dirichlet": _dirichlet,
     "hierarchy": _hierarchy,
 }
-DENSITIES = ("truncated_normal", "density_mixture", "log_density")
+DENSITIES = ("truncated_normal", "density_mixture", "log_density", "log_policy")
 
 
-def density(spec: dict[str, Any], where: str) -> LogDensity:
+def density(spec: dict[str, Any], where: str) -> Any:
     """The density that a table with one of :data:`DENSITIES` describes.
 
     Raises:

@@ -15,8 +15,10 @@ from annosim.items import Items
 from annosim.populations import Population
 from annosim.scenario.designs import AmongTable, CostTable, DesignTable, GridTable, PlanTable
 from annosim.scenario.items import AnyItems, CsvItems, GridItems, InlineItems, NormalItems
+from annosim.scenario.networks import names_in
 from annosim.scenario.populations import GateTable, PopulationTable, SpammersTable, TypeTable
 from annosim.scenario.tables import Table, hint
+from annosim.scenario.training import FitTable
 
 __all__ = ["DataTable", "Scenario", "load_scenario", "read_scenario"]
 
@@ -25,6 +27,7 @@ class DataTable(Table):
     path: str
     format: str = "pairs"
     columns: dict[str, str] = Field(default_factory=dict)
+    tokenizer: str | None = None
 
 
 class ScenarioTable(Table):
@@ -35,6 +38,7 @@ class ScenarioTable(Table):
     model: PopulationTable | None = None
     data: DataTable | None = None
     plan: PlanTable | None = None
+    fit: FitTable | None = None
 
 
 @dataclass(frozen=True)
@@ -45,10 +49,12 @@ class Scenario:
         path: the file.
         seed: of everything drawn.
         items, population, design, model: ``None`` where the file has no such table.
-        data: path (resolved against the file's folder), format and columns, or ``None``.
+        data: path (resolved against the file's folder), format, columns and tokenizer, or ``None``.
         plan: the ``[plan]`` table (with defaults), or ``None``.
         compare: the designs that ``[plan]`` compares (the scenario's own when it lists none).
         among: the family in which ``[plan]`` judges them (``an.types(K)`` or ``an.any_tastes(grid)``), or ``None``.
+        fit: the ``[fit]`` table, keywords of ``an.fit``, or ``None``.
+        model_table: the ``[model]`` table itself, which :meth:`model_on` builds on other items.
     """
 
     path: Path
@@ -61,6 +67,31 @@ class Scenario:
     plan: PlanTable | None = None
     compare: list[Design] = field(default_factory=list)
     among: Any = None
+    fit: FitTable | None = None
+    model_table: PopulationTable | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where the file lies: relative paths in it count from there."""
+        return self.path.parent
+
+    @property
+    def language_models(self) -> list[str]:
+        """Names of the models in ``[model]`` that read tokens."""
+        return [] if self.model_table is None else names_in(self.model_table.model_dump())
+
+    def model_on(self, items: Items) -> Population | None:
+        """The model on the items of some data: of a file without ``[items]``.
+
+        Raises:
+            ScenarioError: it cannot read these items.
+        """
+        if self.model_table is None:
+            return None
+        try:
+            return self.model_table.build(items, "model", self.folder)
+        except ScenarioError as error:
+            raise ScenarioError(f"{self.path}: {error}") from None
 
     def need(self, *names: str) -> None:
         """Raise a :class:`ScenarioError` when a table is missing that a command cannot do without."""
@@ -129,20 +160,26 @@ def _build(table: ScenarioTable, path: Path) -> Scenario:
             raise ScenarioError(f"items: {error}") from None
     design = None if table.design is None or items is None else table.design.build(items, "design")
     data = table.data
+    if table.fit is not None:
+        table.fit.check()
     if data is not None:
         data = data.model_copy(update={"path": str(folder / data.path)})
     return Scenario(
         path=path,
         seed=table.seed,
         items=items,
-        population=None if table.population is None or items is None else table.population.build(items, "population"),
+        population=None
+        if table.population is None or items is None
+        else table.population.build(items, "population", folder),
         design=design,
-        model=None if table.model is None or items is None else table.model.build(items, "model"),
+        model=None if table.model is None or items is None else table.model.build(items, "model", folder),
         data=data,
         plan=table.plan,
         compare=_compared(table, items),
         among=None if table.plan is None or table.plan.among is None or items is None
         else table.plan.among.build(items, "plan.among"),
+        fit=table.fit,
+        model_table=table.model,
     )  # fmt: skip
 
 
@@ -181,7 +218,7 @@ def _allowed_keys(location: tuple[Any, ...]) -> list[str]:
         "normal": NormalItems, "grid": GridItems, "csv": CsvItems, "inline": InlineItems, "types": TypeTable,
         "population": PopulationTable, "model": PopulationTable, "design": DesignTable, "plan": PlanTable,
         "cost": CostTable, "among": AmongTable, "any_tastes": GridTable, "GridTable": GridTable, "data": DataTable,
-        "spammers": SpammersTable, "gate": GateTable,
+        "spammers": SpammersTable, "gate": GateTable, "fit": FitTable,
     }  # fmt: skip
     for part in reversed(location):
         if part in tables:

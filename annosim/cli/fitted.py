@@ -1,0 +1,220 @@
+"""What ``annosim fit`` gives back: a table with errors, or of networks each item's score, and files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from annosim.cli.inputs import Inputs
+    from annosim.data.preferences import PreferenceData
+    from annosim.learning.result import Fit
+    from annosim.populations import Population
+
+__all__ = ["Outputs", "item_scores"]
+
+#: items of a type that are printed; the CSV has them all
+SHOWN = 10
+
+
+class Outputs:
+    """Where the results go; refused before the fit where they could not be written, or have no meaning.
+
+    Args:
+        se: kind of standard errors, ``None`` for the default.
+        out, responsibilities, save: files, or ``None``.
+        export: a folder, or ``None``.
+        given: answers and model.
+
+    Raises:
+        ArgumentError: names the option.
+    """
+
+    def __init__(
+        self, se: str | None, out: Path | None, responsibilities: Path | None, save: Path | None, export: Path | None,
+        given: Inputs,
+    ):  # fmt: skip
+        from annosim.errors import ArgumentError
+        from annosim.learning.runs import check_writable
+        from annosim.learning.structure import has_network
+
+        family = given.family
+        self.given = given
+        self.se, self.out, self.responsibilities, self.save, self.export = se, out, responsibilities, save, export
+        self.network = has_network(family)
+        if se not in (None, "hessian", "sandwich", "cluster"):
+            raise ArgumentError(f"--se {se!r}: hessian, sandwich or cluster")
+        if se is not None and self.network:
+            raise ArgumentError(f"--se {se}: a network's weights have no standard errors; leave it out")
+        if responsibilities is not None and len(family.leaves()) < 2:
+            raise ArgumentError("--responsibilities: there is one type; give --types 2, or a model with several")
+        if export is not None and not all(_models(leaf) for leaf in family.leaves()):
+            raise ArgumentError("--export: the model has no language model or sequence classifier; --save keeps it")
+        if export is not None and export.exists():
+            raise ArgumentError(f"--export {export}: it exists already; name a new folder")
+        for path in (out, responsibilities, save):
+            if path is not None and path.is_dir():
+                raise ArgumentError(f"{path} is a directory; name a file")
+            check_writable(path)
+
+    def write(self, found: Fit) -> None:
+        """Print the report, and write the files."""
+        typer.echo(repr(found))
+        _training(found)
+        table = self._scores(found) if self.network else self._estimates(found)
+        self._files(found, table)
+
+    def _estimates(self, found: Fit) -> Any:
+        answers = self.given.answers
+        several = answers.annotator is not None and len(set(answers.annotator.tolist())) > 1
+        kind = self.se or ("cluster" if several else "hessian")
+        table = found.summary(kind)
+        shown = table.drop(columns=["parameter"]) if table["item"].ne("").all() and "rank" in table else table
+        typer.echo(f"\nestimates with standard errors ({kind}) and 95 % intervals")
+        typer.echo(shown.to_string(index=False, float_format=lambda v: f"{v:.3f}"))
+        for line in found.gauge:
+            typer.echo(f"not identified, and fixed by convention: {line}")
+        for line in found.notes:
+            typer.echo(f"note: {line}")
+        return table
+
+    def _scores(self, found: Fit) -> Any:
+        if self.out is None and any(_models(leaf) for leaf in found.population.leaves()):
+            return None  # one more pass over all items, which takes its time
+        table = item_scores(found)
+        typer.echo("\nwhat the answers depend on: each item's score, centred within its prompt")
+        for kind, part in table.groupby("type", sort=True):
+            if table["type"].nunique() > 1:
+                typer.echo(f"type {kind}, weight {part['weight'].iloc[0]:.3f}")
+            shown = part.sort_values("score", ascending=False).head(SHOWN).drop(columns=["type", "weight"])
+            shown = shown if table["prompt"].nunique() > 1 else shown.drop(columns="prompt")
+            for name in shown.columns.intersection(["item", "text"]):
+                shown[name] = [word if len(word) <= 60 else word[:57] + "..." for word in shown[name].astype(str)]
+            typer.echo(shown.to_string(index=False, float_format=lambda v: f"{v:.3f}"))
+            if len(part) > SHOWN:
+                typer.echo(f"... and {len(part) - SHOWN} more (--out FILE.csv has them all)")
+        return table
+
+    def _files(self, found: Fit, table: Any) -> None:
+        from annosim.data.files import atomic_text
+
+        if self.out is not None:
+            atomic_text(self.out, table.to_csv(index=False))
+            typer.echo(f"table written to {self.out}")
+        if self.responsibilities is not None:
+            atomic_text(self.responsibilities, _shares(found, self.given.answers).to_csv(index=False))
+            typer.echo(f"responsibilities written to {self.responsibilities}")
+        if self.save is not None:
+            typer.echo(f"fit written to {found.save(self.save)}")
+        if self.export is not None:
+            _export(found.population, self.export, self.given.tokenizer)
+            typer.echo(f"models written to {self.export}")
+
+
+def item_scores(found: Fit) -> Any:
+    """Each type's index of each item, centred within prompts: a frame of type, weight, item, prompt, score (and sd).
+
+    Example:
+        >>> import annosim as an
+        >>> data = an.PreferenceData(an.Items(features=[[0.0], [1.0]]), [[0, 1]] * 4, answer=[0, 0, 0, 1])
+        >>> fit = an.fit(an.Annotator(an.Network([4], dim=1), an.Luce()), data, steps=5, lr=1e-2)
+        >>> list(item_scores(fit)), len(item_scores(fit))
+        (['type', 'weight', 'item', 'prompt', 'score'], 2)
+    """
+    import numpy as np
+    import pandas as pd
+    import torch
+
+    import annosim as an
+
+    items = found.problem.items
+    prompts = items.prompt_code.numpy()
+    frames = []
+    for kind, (leaf, weight) in enumerate(
+        zip(found.population.leaves(), found.population.leaf_weights().tolist(), strict=True)
+    ):
+        rule = _inner(leaf.rule)
+        with torch.no_grad():
+            if isinstance(rule, an.CategoricalReward):  # the mean level
+                shares = rule.shares(items).double()
+                score = (shares @ torch.arange(shares.shape[-1], dtype=torch.float64)).numpy()
+            else:
+                index: Any = leaf.index
+                score = index(items).double().numpy()
+            spread = rule.sd(items).double().numpy() if isinstance(rule, an.MeanVariance) else None
+        centre = np.bincount(prompts, score) / np.bincount(prompts)
+        frame = {"type": kind, "weight": weight, "item": list(items.names), "prompt": prompts}
+        frame["score"] = score - centre[prompts]
+        frame |= {} if spread is None else {"sd": spread}
+        frames.append(pd.DataFrame(frame if items.texts is None else frame | {"text": list(items.texts)}))
+    return pd.concat(frames, ignore_index=True)
+
+
+def _inner(rule: Any) -> Any:
+    """The rule under its habits."""
+    while hasattr(rule, "rule"):
+        rule = rule.rule
+    return rule
+
+
+def _training(found: Fit) -> None:
+    """One line on a training run: steps, device, time, held-out loss."""
+    done = found.extra.get("training")
+    if done is None:
+        return
+    speed, options = done.settings["speed"], done.settings["options"]
+    parts = [f"trained for {done.steps} of {options.steps} steps on {done.settings['device']}"]
+    parts.append(f"{speed['seconds']:.1f} s, {speed['steps_per_second']:.1f} steps a second")
+    if "gpu" in speed:
+        parts.append(f"{speed['gpu']} at {speed['utilisation']} %, peak {speed['peak_memory'] / 2**30:.2f} GiB")
+    typer.echo("; ".join(parts))
+    for what, path in (("log", options.log), ("checkpoint", options.checkpoint)):
+        if path is not None:
+            typer.echo(f"{what} written to {path}")
+
+
+def _shares(found: Fit, answers: PreferenceData) -> Any:
+    """Each annotator's posterior probabilities of the types."""
+    import pandas as pd
+
+    shares = found.responsibilities.numpy()
+    ids = sorted(set(answers.annotator.tolist())) if answers.annotator is not None else range(len(shares))
+    names = answers.annotator_names
+    table = pd.DataFrame(shares, columns=[f"type_{k}" for k in range(shares.shape[1])])
+    table.insert(0, "annotator", [i if names is None else names[i] for i in ids])
+    return table
+
+
+def _models(leaf: Any) -> list[Any]:
+    """The language and reward models of a type's utility: what knows how to save itself."""
+    from annosim.networks import LogPolicy, SequenceReward
+
+    parts = [] if getattr(leaf, "utility", None) is None else leaf.utility.modules()
+    return [part.model for part in parts if isinstance(part, LogPolicy | SequenceReward)]
+
+
+def _export(population: Population, folder: Path, tokenizer: Any) -> None:
+    """Every type's model as ``from_pretrained`` reads it: in the folder itself, or in one of its own for each."""
+    import os
+    import shutil
+    import tempfile
+
+    from annosim.adapters import merged
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
+    try:
+        made = [(k, i, model) for k, leaf in enumerate(population.leaves()) for i, model in enumerate(_models(leaf))]
+        for k, i, model in made:
+            place = part if len(made) == 1 else part / (f"type_{k}" if i == 0 else f"type_{k}_{i}")
+            merged(model).save_pretrained(place)
+            if tokenizer is not None:
+                tokenizer.save_pretrained(place)
+        mask = os.umask(0)
+        os.umask(mask)
+        part.chmod(0o777 & ~mask)
+        os.replace(part, folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)

@@ -1,0 +1,212 @@
+"""What ``annosim fit`` reads: a file of preferences, and the model of a scenario or the default one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from annosim.data.preferences import PreferenceData
+    from annosim.populations import Population
+    from annosim.scenario import Scenario
+
+__all__ = ["Inputs", "read_inputs"]
+
+TIES = ("half", "drop", "davidson", "rao-kupper")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What is fitted.
+
+    Attributes:
+        answers: without skips, ties dealt with, tokens made where the model reads them.
+        family: the model.
+        scenario: the file that it came from, or ``None``.
+        tokenizer: what made the tokens, or ``None``.
+    """
+
+    answers: PreferenceData
+    family: Population
+    scenario: Scenario | None
+    tokenizer: Any = None
+
+
+def read_inputs(
+    path: Path, model: Path | None, format: str | None, columns: dict[str, Any], words: str | None, given: list[str],
+    tokenizer: str | None, ties: str | None, types: int | None,
+) -> Inputs:  # fmt: skip
+    """Read the file, and the model of a scenario.
+
+    Raises:
+        AnnosimError: one line that names the file, the option or the key.
+    """
+    from annosim.errors import ArgumentError
+
+    if ties not in (None, *TIES):
+        raise ArgumentError(f"--ties {ties!r}: {', '.join(TIES[:-1])} or {TIES[-1]}")
+    answers, scenario = _read(path, model, format, columns | _settings(words, given))
+    family = made = None
+    if scenario is not None:
+        made = _tokenizer(answers, scenario, tokenizer)
+        answers, family = _model(answers, scenario, path, model, made)
+    if made is None and tokenizer is not None:
+        raise ArgumentError("--tokenizer: no model here reads tokens; name one with --model, kind = 'log_policy'")
+    if family is not None and types is not None:
+        raise ArgumentError("--types: the scenario's model says its types; leave it out, or list them there")
+    typer.echo(repr(answers))
+    answers, rule = _ties(answers, ties, family)
+    answers = _skips(answers)
+    return Inputs(answers, family or _default_model(answers, rule, types or 1), scenario, made)
+
+
+def _read(
+    path: Path, model: Path | None, format: str | None, columns: dict[str, Any]
+) -> tuple[PreferenceData, Scenario | None]:
+    from annosim.data.formats import read
+    from annosim.errors import ArgumentError
+    from annosim.scenario import load_scenario
+
+    asked = None if model is None else load_scenario(model)  # its mistakes first: the data may take longer
+    if path.suffix != ".toml":
+        return read(path, format, **columns), asked
+    scenario = load_scenario(path)
+    if scenario.data is None:
+        raise ArgumentError(f"{path}: a scenario to fit needs a [data] table with path and format")
+    table = scenario.data
+    given = {name: value for name, value in columns.items() if value}
+    return read(table.path, format or table.format, **(dict(table.columns) | given)), asked or scenario
+
+
+def _settings(words: str | None, given: list[str]) -> dict[str, Any]:
+    """Options of a reader from the command line: a mapping of words, and ``NAME=VALUE`` (lists with commas)."""
+    from annosim.errors import ArgumentError
+
+    out: dict[str, Any] = {}
+    if words is not None:
+        parts = [part.partition("=") for part in words.split(",")]
+        if not all(word.strip() and meaning.strip() for word, _, meaning in parts):
+            raise ArgumentError(f"--words {words!r}: write WORD=MEANING with commas between, such as A=left,B=right")
+        out["words"] = {word.strip(): meaning.strip() for word, _, meaning in parts}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not (name.strip() and equals):
+            raise ArgumentError(f"--set {text!r}: write NAME=VALUE, such as expand=true or features=price,time")
+        plain = {"true": True, "false": False}.get(value.lower(), value)
+        listed = "," in value[:-1] or name.strip() == "features"
+        out[name.strip().replace("-", "_")] = [part.strip() for part in value.split(",")] if listed else plain
+    return out
+
+
+def _tokenizer(answers: PreferenceData, scenario: Scenario, asked: str | None) -> Any:
+    """What makes tokens of the texts: nothing where no model reads them, or the file has them."""
+    from annosim.scenario.networks import load_tokenizer
+
+    if scenario.items is not None or not scenario.language_models:
+        return None
+    if asked is not None:
+        return load_tokenizer(asked, Path())
+    if answers.items.tokens is not None:
+        return None
+    named = None if scenario.data is None else scenario.data.tokenizer
+    return load_tokenizer(named or scenario.language_models[0], scenario.folder)
+
+
+def _model(
+    answers: PreferenceData, scenario: Scenario, path: Path, model: Path | None, tokenizer: Any
+) -> tuple[PreferenceData, Population | None]:
+    """The scenario's model, and the answers about the items that it knows."""
+    import annosim as an
+    from annosim.errors import ArgumentError
+
+    if scenario.items is None:
+        if tokenizer is not None:
+            if answers.items.texts is None:
+                typer.echo("texts: the items' names are what is read")
+                answers = answers.with_(items=answers.items.with_(texts=answers.items.names))
+            answers = an.tokenized(answers, tokenizer)
+        family = scenario.model_on(answers.items)
+    else:
+        family = scenario.model
+        if family is None and scenario.population is not None:
+            family = scenario.population.like(scenario.seed)
+        answers = _on_items_of(answers, scenario.items, path)
+    if model is not None and family is None:  # never another model than the one that was asked for
+        raise ArgumentError(f"--model {model}: no [model] and no [population] table; add one")
+    return answers, family
+
+
+def _on_items_of(answers: PreferenceData, items: Any, path: Path) -> PreferenceData:
+    """The answers about the scenario's items, matched by name: features, prompts, and in its order where all occur."""
+    import numpy as np
+
+    from annosim.errors import ArgumentError
+
+    names = answers.items.names
+    lost = sorted(set(names) - set(items.names))
+    if lost:
+        raise ArgumentError(f"{path}: item {lost[0]!r} is not among the scenario's [items]; add it there")
+    order = [items.id_of(name) for name in names]
+    if len(order) < items.n:  # the others are never shown: numbers of their own could not be known
+        changes = {} if items.features is None else {"features": items.features[order]}
+        return answers.with_(items=answers.items.with_(**changes))
+    menu = np.asarray(answers.menu)
+    texts = items.texts
+    if texts is None and answers.items.texts is not None:
+        texts = [answers.items.texts[i] for i in np.argsort(order)]
+    moved = np.where(menu >= 0, np.asarray(order)[np.maximum(menu, 0)], menu)
+    return answers.with_(items=items.with_(texts=texts), menu=moved.astype(menu.dtype))
+
+
+def _ties(answers: PreferenceData, how: str | None, family: Population | None) -> tuple[PreferenceData, Any]:
+    """Announce how ties are dealt with: never silently."""
+    import numpy as np
+
+    import annosim as an
+    from annosim.errors import ArgumentError
+
+    if family is not None and how in ("davidson", "rao-kupper"):
+        raise ArgumentError(
+            f"--ties {how}: the scenario's model says its rule; write rule = {{ kind = '{how}' }} there"
+        )
+    if not answers.has_ties:
+        return answers, an.Luce()
+    if family is not None and all(leaf.rule.ties for leaf in family.leaves()) and how is None:
+        return answers, an.Luce()
+    tied = np.asarray(answers.tied).any(-1)
+    share = f"{int(tied.sum())} of {answers.rows} answers are tied ({tied.mean():.1%})"
+    if how in (None, "half"):
+        remedy = "--ties davidson fits them" if family is None else "a rule such as davidson fits them"
+        typer.echo(f"ties: {share}; each counts as half a win for either side ({remedy})")
+        return answers.ties("half"), an.Luce()
+    if how == "drop":
+        typer.echo(f"ties: {share}; dropped")
+        return answers.take(np.flatnonzero(~tied)).with_(tied=None), an.Luce()
+    typer.echo(f"ties: {share}; fitted by {how}")
+    return answers, an.Davidson(delta=an.free(1.0)) if how == "davidson" else an.RaoKupper(theta=an.free(2.0))
+
+
+def _skips(answers: PreferenceData) -> PreferenceData:
+    import numpy as np
+
+    skipped = np.asarray(answers.skipped)
+    if not skipped.any():
+        return answers
+    typer.echo(f"skips: {int(skipped.sum())} answers are skips; left out")
+    return answers.take(np.flatnonzero(~skipped))
+
+
+def _default_model(answers: PreferenceData, rule: Any, types: int) -> Population:
+    import copy
+
+    import annosim as an
+
+    if answers.feedback.kind == "rating":
+        grades = answers.feedback.grades or 2
+        rule = an.OrderedLogit(an.free([float(g) for g in range(grades - 1)]))
+        typer.echo(f"ratings: ordered logit with {grades - 1} free cuts")
+    one = an.Annotator(an.Tabular(answers.items.n), rule)
+    return one if types == 1 else an.Mixture([copy.deepcopy(one) for _ in range(types)])
