@@ -1,0 +1,42 @@
+"""Every rule on a pretend device: the law and the draws of the CPU, on every kind of answer that it defines."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from annosim.checks.faces import table_probabilities
+from annosim.populations import gather
+from annosim.random import Address
+
+
+def _faces():
+    path = Path(__file__).parents[1] / "rules" / "test_faces.py"
+    spec = importlib.util.spec_from_file_location("annosim_tests_faces", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+FACES = _faces()
+
+
+@pytest.mark.parametrize("name", FACES.RULES)
+def test_the_law_and_the_draws_are_those_of_the_cpu(name, far):
+    for kind in [kind for other, kind in FACES.CASES if other == name]:
+        rule, view = FACES.case(name, kind)
+        before, _ = table_probabilities(rule, FACES.U, view)
+        address = Address(3, np.arange(len(view.menu)))
+        here = rule.sample(gather(rule.index(FACES.U, view.items), view.menu), view, address)
+        with far():
+            there = view.to("pretend")
+            object.__setattr__(there, "items", FACES.ITEMS.to("pretend"))
+            u = FACES.U.to("pretend")
+            moved = rule.to("pretend")
+            after, _ = table_probabilities(moved, u, there)
+            assert after.device.type == "pretend" and (after.cpu() - before).abs().max() < 1e-12
+            drawn = moved.sample(gather(moved.index(u, there.items), there.menu), there, address)
+            assert drawn.position.cpu().equal(here.position)
