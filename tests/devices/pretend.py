@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import traceback
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -202,8 +202,12 @@ def _write_down(name: str, args: Any, here: list[Any], there: list[Any], to_devi
 
 def where_of() -> str:
     """The innermost line of the package that is being run, ``file:line``."""
-    frames = [f for f in traceback.extract_stack() if f.filename.startswith(str(PACKAGE))]
-    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno} {frames[-1].name}" if frames else "-"
+    frame = sys._getframe()
+    while frame is not None and not frame.f_code.co_filename.startswith(str(PACKAGE)):
+        frame = frame.f_back
+    if frame is None:
+        return "-"
+    return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno} {frame.f_code.co_name}"
 
 
 class _Module:

@@ -24,9 +24,25 @@ def _faces():
 FACES = _faces()
 
 
-@pytest.mark.parametrize("name", FACES.RULES)
+#: the kinds of answer on which every rule is tried; the others are slow
+QUICK = {"pair", "ranking3", "best-worst3", "choice_padded", "rating1", "rating2"}
+HEAVY = {"mallows_normalised"}
+
+
+@pytest.mark.parametrize("name", [name for name in FACES.RULES if name not in HEAVY])
 def test_the_law_and_the_draws_are_those_of_the_cpu(name, far):
-    for kind in [kind for other, kind in FACES.CASES if other == name]:
+    check(name, [kind for other, kind in FACES.CASES if other == name and kind in QUICK], far)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FACES.RULES)
+def test_on_every_kind_of_answer(name, far):
+    check(name, [kind for other, kind in FACES.CASES if other == name], far)
+
+
+def check(name, kinds, far):
+    assert kinds
+    for kind in kinds:
         rule, view = FACES.case(name, kind)
         before, _ = table_probabilities(rule, FACES.U, view)
         address = Address(3, np.arange(len(view.menu)))

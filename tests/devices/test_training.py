@@ -14,7 +14,7 @@ import annosim as an
 from annosim.learning.adam import Adam
 from annosim.learning.sgd import Run, train
 
-STEPS = {"steps": 6, "lr": 1e-2}
+STEPS = {"steps": 5, "lr": 1e-2}
 GRID = an.Items.grid(-3.0, 3.0, 21)
 POINTS = an.Items.normal(9, 2, seed=3)
 
@@ -322,7 +322,10 @@ LANGUAGE = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", LANGUAGE)
+HEAVY = {"GPT-2, accumulated", "reward with a spread"}
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n in HEAVY)) for n in LANGUAGE])
 def test_language_models(name, far):
     model, options = LANGUAGE[name]
     agree(far, model, told(), tolerance=2e-6, lr=1e-3, **options)

@@ -14,7 +14,7 @@ import annosim as an
 from annosim.errors import DeviceError
 
 GRID = an.Items.grid(-3.0, 3.0, 21)
-STEPS = {"steps": 6, "lr": 1e-2}
+STEPS = {"steps": 5, "lr": 1e-2}
 
 
 @pytest.fixture(scope="module")
