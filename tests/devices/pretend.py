@@ -230,6 +230,9 @@ class _Module:
     def _is_in_bad_fork(self) -> bool:
         return False
 
+    def get_amp_supported_dtype(self) -> list[torch.dtype]:
+        return [torch.bfloat16]
+
     def manual_seed_all(self, seed: int) -> None:
         """Nothing is drawn on the device: the package draws on the CPU."""
 
@@ -240,17 +243,37 @@ class _Module:
         """See :meth:`manual_seed_all`."""
 
 
+#: products that autocast makes in half precision, on CUDA as here
+HALVES = ("linear", "matmul", "mm", "addmm", "bmm", "baddbmm")
+
+
 @functools.cache
-def _register() -> _Module:
+def _register() -> tuple[_Module, Any]:
     module = _Module()
     torch.utils.backend_registration._setup_privateuseone_for_python_backend(NAME, module)
-    return module
+    others = torch.library.Library("_", "IMPL")
+    others.fallback(torch.library.fallthrough_kernel, "AutocastPrivateUse1")
+    library = torch.library.Library("aten", "IMPL")
+    for name in HALVES:
+        library.impl(name, _halved(getattr(aten, name).default), "AutocastPrivateUse1")
+    return module, (library, others)
+
+
+def _halved(operation: Any) -> Any:
+    own = torch._C.DispatchKeySet(torch._C.DispatchKey.AutocastPrivateUse1)
+
+    def kernel(*args: Any, **kwargs: Any) -> Any:
+        with torch._C._ExcludeDispatchKeyGuard(own):
+            half = lambda t: t.bfloat16() if isinstance(t, torch.Tensor) and t.dtype == torch.float32 else t  # noqa: E731
+            return operation(*tree_map(half, args), **tree_map(half, kwargs))
+
+    return kernel
 
 
 @contextlib.contextmanager
 def pretend() -> Iterator[Seen]:
     """The device, ``pretend:0``, within the block; what crosses to and from it is written down."""
-    module = _register()
+    module, _ = _register()
     SEEN.clear()
     swap = torch.__future__.get_swap_module_params_on_conversion()
     lift = torch._C._only_lift_cpu_tensors()

@@ -331,6 +331,32 @@ def test_language_models(name, far):
     agree(far, model, told(), tolerance=2e-6, lr=1e-3, **options)
 
 
+HALF = {
+    "reward": (lambda: an.Annotator(an.Network([5], dim=1), an.Luce()), GRID, {}),
+    "minibatches of copies": (lambda: an.Annotator(an.Network([5], dim=1), an.Luce()), GRID, {"batch": 7, "starts": 2}),
+    "DPO": (lambda: an.Annotator(an.LogDensity(an.Network([5], dim=1)), an.PBDE.dpo(1.0, reference())), GRID, {}),
+    "policy": (policies(Causal), sentences(), {"batch": 6}),
+    "EM": (lambda: an.Mixture([an.Annotator(an.Network([5], dim=1, seed=k), an.Luce()) for k in range(2)]), GRID,
+           {"solver": "em", "e_step_every": 2}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HALF)
+def test_half_precision_of_the_products_and_of_nothing_else(name, far):
+    model, items, options = HALF[name]
+    data = told() if items.tokens is not None else simulated(items, questions=2)
+    options |= {"lr": 1e-3}
+    exact = fitted(model, data, "cpu", **options).extra["training"].log.losses()
+    here = fitted(model, data, "cpu", precision="bfloat16", **options).extra["training"].log.losses()
+    with far():
+        there = fitted(model, data, "pretend", precision="bfloat16", **options)
+    found = there.extra["training"].log.losses()
+    assert found.dtype == torch.float64 and torch.equal(found, found.float().double()) is False
+    assert (found - exact).abs().max() > 1e-7  # it was half precision
+    assert (found - here).abs().max() < 2e-2 * (1 + exact.abs().max())
+    assert {p.dtype for p in there.population.parameters() if p.requires_grad} <= {torch.float32, torch.float64}
+
+
 def test_a_trunk_on_the_device_gives_features_on_the_cpu(far):
     lm, items = nn.Sequential(nn.Embedding(12, 4), nn.Linear(4, 4)), sentences()
     here = an.last_hidden(lm, items)
