@@ -25,6 +25,8 @@ __all__ = ["best_of_starts", "solution_of", "train_problem", "warn_if_unfinished
 def _applies(problem: Problem) -> bool:
     if problem.prior is not None or any(leaf.rule.memory for leaf in problem.model.leaves()):
         return False
+    if problem.is_projection and problem.model.annotator_weights([0]) is not None:
+        return False  # the blocks of a law are nobody's
     return has_network(problem.model) or not is_nll(problem.objective)
 
 

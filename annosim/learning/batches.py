@@ -99,6 +99,13 @@ class Rows:
         return at, torch.bincount(at // self.items.n, minlength=self.replicates)
 
     @cached_property
+    def people(self) -> torch.Tensor:
+        """Number of each block's annotator, ``(blocks,)``, of data that name them; replicates one after another."""
+        out = torch.zeros(len(self.weight), dtype=torch.long, device=self.device)
+        out[self.block] = self.view.annotator.long()  # type: ignore[union-attr]
+        return out
+
+    @cached_property
     def parts(self) -> list[tuple[Answer, View, dict[str, torch.Tensor]]]:
         """Answers, view and columns of each replicate."""
         sizes = torch.bincount(self.replicate, minlength=self.replicates).tolist()

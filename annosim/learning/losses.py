@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from annosim.learning.batches import Rows
+from annosim.learning.gates import is_gated, log_gates
 from annosim.learning.objectives import ForwardKL, Objective
 from annosim.learning.rule_numbers import row_losses
 from annosim.learning.stacked import Batched
@@ -20,7 +21,8 @@ def population_losses(
     """Mean objective of each copy of the model, ``(copies,)`` float64, differentiable in ``model.trainable``."""
     components, densities = model.components(model.shown_by(rows))
     copies, n = model.copies, rows.items.n
-    plain = all(isinstance(rule, Luce) for rule, _, _ in components) and rows.pairs is not None
+    gated = is_gated(model.base)
+    plain = not gated and all(isinstance(rule, Luce) for rule, _, _ in components) and rows.pairs is not None
     if plain:
         winner, loser, weight, replicate = rows.pairs  # type: ignore[misc]
         where = replicate if copies > 1 else None
@@ -38,8 +40,11 @@ def population_losses(
         shares.append(share)
     total = joint[0]
     if len(joint) > 1:
-        log_share = torch.stack(shares).log()
-        log_share = log_share if where is None else log_share.index_select(1, where)
+        if gated:
+            log_share = log_gates(model, rows)
+        else:
+            log_share = torch.stack(shares).log()
+            log_share = log_share if where is None else log_share.index_select(1, where)
         total = -torch.logsumexp(log_share - torch.stack(joint), 0)
     each = weight * total
     if where is None:

@@ -17,6 +17,7 @@ import torch
 
 from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError
+from annosim.groups import Gated
 from annosim.items import send
 from annosim.learning.adam import Training
 from annosim.learning.adam_solver import best_of_starts, solution_of, warn_if_unfinished
@@ -24,6 +25,7 @@ from annosim.learning.batches import Rows
 from annosim.learning.em import mixture_applies, solve_mixture
 from annosim.learning.em_options import EM, options_of
 from annosim.learning.em_record import Record
+from annosim.learning.gates import gate_step, is_gated, log_gates
 from annosim.learning.likelihood import total_weight
 from annosim.learning.line_search import LineSearch
 from annosim.learning.losses import block_losses
@@ -102,7 +104,8 @@ class _EMRun(Run):
         self.fresh: torch.Tensor | None = None  # largest gradient entry of the likelihood at the last E-step
         self.weight_gap = torch.zeros(self.copies, dtype=torch.float64, device=self.device)
         self.refills = torch.zeros((self.copies, self.types), dtype=torch.long)
-        networks = [p for name, p in self.model.raw.items() if name != "weights"]
+        self.gated = is_gated(self.model.base)
+        networks = [p for name, p in self.model.raw.items() if name not in ("weights", "gate")]
         self.search = LineSearch(networks) if options.m_step == "line-search" else None
 
     def beginnings(self, model: Population, data: PreferenceData, starts: int) -> list[Population]:
@@ -117,6 +120,12 @@ class _EMRun(Run):
         if raw is not None:
             return torch.log_softmax(raw, -1)
         return self.model.base.weights.log().expand(self.copies, -1)
+
+    def log_shares(self, rows: Rows) -> torch.Tensor:
+        """Logs of each annotator's shares of the types, ``(types, copies * blocks)``."""
+        if self.gated:
+            return log_gates(self.model, rows)
+        return self.log_weights().T.repeat_interleave(rows.blocks, 1)
 
     def type_losses(self, rows: Rows, step: int | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         """Minus each type's log-probability of each annotator's answers ``(types, copies * blocks)``, and penalties
@@ -137,7 +146,7 @@ class _EMRun(Run):
     def losses(self, rows: Rows) -> torch.Tensor:
         """Minus the mixture's mean log-likelihood, ``(copies,)``."""
         each, penalty = self.type_losses(rows)
-        total = torch.logsumexp(self.log_weights().T.repeat_interleave(rows.blocks, 1) - each, 0)
+        total = torch.logsumexp(self.log_shares(rows) - each, 0)
         return penalty - self.per_copy(total, rows)
 
     def step_losses(self, rows: Rows, blocks: torch.Tensor | None) -> torch.Tensor:
@@ -157,7 +166,7 @@ class _EMRun(Run):
     def e_step(self, heat: float, refill: bool = True) -> None:
         """A pass over all annotators: record the log-likelihood, hold new responsibilities, set the weights."""
         each, penalty = self.type_losses(self.rows)
-        joint = self.log_weights().T.repeat_interleave(self.rows.blocks, 1) - each
+        joint = self.log_shares(self.rows) - each
         value = self.per_copy(torch.logsumexp(joint, 0), self.rows) - penalty
         if not bool(torch.isfinite(value).all()):
             save_bad_batch(self.options.checkpoint, self.step, -value, self.rows, self.model.raw)
@@ -189,10 +198,13 @@ class _EMRun(Run):
         return log_gamma
 
     def set_weights(self, log_gamma: torch.Tensor) -> None:
-        """The exact M-step of the weights: means of the responsibilities, in logs, so that none becomes zero."""
+        """The exact M-step of the weights: means of the responsibilities, in logs, so that none becomes zero; of a gate
+        the regression of the responsibilities on who one is."""
         log_w = self.rows.weight.log().view(1, self.copies, -1)
         log_weight = torch.logsumexp(log_w + log_gamma, -1).T  # (copies, types)
         self.record.share = log_weight.exp().cpu()
+        if self.gated:
+            self.weight_gap = gate_step(self.model, self.rows, log_gamma)
         if "weights" not in self.model.raw:
             return
         self.weight_gap = (log_weight.exp() - self.log_weights().exp()).abs().amax(-1)
@@ -297,9 +309,11 @@ class _EMRun(Run):
 
 
 def em_applies(problem: Problem) -> bool:
-    """Whether the model is a flat mixture of annotators with networks, without priors or rules with memory."""
+    """Whether the model is a flat (or gated) mixture of annotators with networks, without priors or memory."""
     model = problem.model
-    if type(model) is not Mixture or not is_nll(problem.objective) or problem.prior is not None:
+    if type(model) not in (Mixture, Gated) or not is_nll(problem.objective) or problem.prior is not None:
+        return False
+    if type(model) is Gated and problem.is_projection:  # the blocks of a law are nobody's
         return False
     plain = all(type(one) is Annotator and isinstance(one.rule, Rule) and not one.rule.memory for one in model.types)
     return plain and has_network(model)
@@ -344,7 +358,10 @@ def em_solution_of(done: Training, copies: slice, problem: Problem) -> Solution:
 
 
 def _by_weight(population: Any) -> Population:
-    """Types in order of falling weight, where they are of one kind: only breaks the symmetry of names."""
+    """Types in order of falling weight, where they are of one kind: only breaks the symmetry of names. Under a gate the
+    last type is the one that its coefficients compare with, and the order stays."""
+    if not isinstance(population, Mixture):
+        return population
     kinds = {(type(one.utility), repr(one.rule)) for one in population.types}
     order = (-population.weights.detach()).argsort(stable=True).tolist()
     plain = len(kinds) > 1 or not population.weights.requires_grad or order == sorted(order)

@@ -7,6 +7,7 @@ import copy
 import torch
 
 from annosim.adapters import LowRank
+from annosim.groups import Gated
 from annosim.networks import LogPolicy, SequenceReward
 from annosim.populations import Mixture, Population
 from annosim.random import child_seed, torch_generator
@@ -48,7 +49,7 @@ def begin_alike(model: Population) -> bool:
         >>> begin_alike(an.Mixture([one, copy.deepcopy(one)])), begin_alike(one)
         (True, False)
     """
-    if not isinstance(model, Mixture):
+    if not isinstance(model, Mixture | Gated):
         return False
     vectors = [one.vector().cpu() for one in model.types]  # type: ignore[operator]
     known = [(repr(one), v) for one, v in zip(model.types, vectors, strict=True) if v.numel()]

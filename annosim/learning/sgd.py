@@ -18,6 +18,7 @@ from annosim.learning.adam import Adam, Training
 from annosim.learning.arguments import models_of
 from annosim.learning.batches import Rows, rows_of, shuffled_batches
 from annosim.learning.fingerprint import of_items, of_model, of_regulariser, of_rows
+from annosim.learning.gates import check_gate
 from annosim.learning.losses import population_losses
 from annosim.learning.objectives import NLL, ForwardKL, Objective
 from annosim.learning.perturb import again, apart
@@ -303,11 +304,7 @@ def _check_model(model: Population, data: PreferenceData, objective: Objective, 
             f"{objective!r} has no meaning on a mixture of {len(leaves)} types: only a likelihood can be averaged over "
             "hidden types; use objective=NLL(), or fit one annotator"
         )
-    if model.annotator_weights([0]) is not None:
-        raise ArgumentError(
-            f"train: the shares of {type(model).__name__} depend on who answers, and Adam knows one share for all; "
-            "use an.Mixture, or types that are no networks"
-        )
+    check_gate(model, data)
     for leaf in leaves:
         utility = getattr(leaf, "utility", None)
         if regulariser is not None and not callable(getattr(utility, "log_prob", None)):

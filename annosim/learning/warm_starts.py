@@ -9,6 +9,7 @@ import torch
 
 from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError
+from annosim.groups import Gated
 from annosim.learning.adam import Adam
 from annosim.learning.em_options import EM
 from annosim.learning.perturb import perturbed
@@ -85,13 +86,15 @@ def _pooled(model: Mixture, data: PreferenceData, options: EM, seed: int, device
 
 
 def _taken(model: Mixture, given: Population) -> Population:
-    if isinstance(given, Mixture):
+    if isinstance(given, Mixture | Gated):
         if len(given.types) != len(model.types):
             raise ArgumentError(
                 f"EM(warm_start=): {len(given.types)} types for a model of {len(model.types)}; give as many, or one"
             )
-        values = {name: p for name, p in given.free_parameters().items() if name != "weights"}
-        if "weights" in model.free_parameters():
+        values = {name: p for name, p in given.free_parameters().items() if name not in ("weights", "gate")}
+        if isinstance(given, Gated) and isinstance(model, Gated) and "gate" in model.free_parameters():
+            values["gate"] = given.gate.detach()
+        if isinstance(given, Mixture) and "weights" in model.free_parameters():
             values["weights"] = given.weights.detach()
         return _with(model, values)
     if not isinstance(given, Annotator):

@@ -459,13 +459,6 @@ def test_a_model_without_free_numbers_is_refused(world):
         train(model, an.simulate(truth, design, seed=0))
 
 
-def test_shares_that_depend_on_who_answers_are_refused(world):
-    items, truth, design = world
-    people = an.Gated([network(0), network(1)], covariates=[[1.0], [-1.0]])
-    with pytest.raises(ArgumentError, match="depend on who answers"):
-        train(people, an.simulate(truth, design, seed=0))
-
-
 def test_a_batch_of_more_than_all_is_all_and_the_speed_is_recorded(world):
     items, truth, design = world
     data = an.simulate(truth, design, seed=0)
