@@ -61,7 +61,8 @@ class Batched:
         self.by_turns = False
         self._picked: tuple[torch.Tensor, _Part] | None = None
         self.compiled = compiled
-        base = faster(moved(copy.deepcopy(models[0]), device), device)
+        # compiled copies are mapped inside the compiled pass, which the fast products cannot be
+        base = faster(moved(copy.deepcopy(models[0]), device), device, products=not compiled or len(models) == 1)
         with on_one_device(base, device):
             base = with_cached_references(base, items).to(device)
         self.base = base

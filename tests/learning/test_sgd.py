@@ -108,15 +108,15 @@ def test_a_minibatch_holds_all_answers_of_its_annotators(world, questions):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("copies", [1, 3])
-def test_compiled_steps_have_the_losses_of_eager_ones(copies):
+@pytest.mark.parametrize("copies,batch", [(1, 16), (3, 16), (3, None)])
+def test_compiled_steps_have_the_losses_of_eager_ones(copies, batch):
     if not any(shutil.which(name) for name in ("c++", "g++", "clang++")):
         pytest.skip("no C++ compiler here: install g++ or clang++")
     items = an.Items.normal(200, dim=2, seed=0)
     truth = an.Annotator(an.Linear([1.0, -1.0]), an.Luce())
     data = an.simulate(truth, an.Design(items, annotators=64), seed=2, replicates=copies)
-    model = an.Annotator(an.Network([8], dim=2), an.Luce())
-    eager, fast = (train(model, data, options=Adam(steps=8, lr=1e-2, batch=16, compile=c)) for c in (False, True))
+    model = an.Annotator(an.Network([8, 8], dim=2), an.Luce())
+    eager, fast = (train(model, data, options=Adam(steps=8, lr=1e-2, batch=batch, compile=c)) for c in (False, True))
     assert torch.allclose(eager.log.losses(), fast.log.losses(), atol=1e-6)
 
 
