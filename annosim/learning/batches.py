@@ -219,6 +219,10 @@ class _Sent(Rows):
         return _moved(self.host.shown_each, self.place)
 
     @cached_property
+    def people(self) -> torch.Tensor:
+        return _moved(self.host.people, self.place)
+
+    @cached_property
     def places(self) -> tuple[torch.Tensor, torch.Tensor]:
         return _moved(self.host.places, self.place)
 

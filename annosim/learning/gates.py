@@ -75,10 +75,14 @@ def gate_step(model: Batched, rows: Rows, log_gamma: torch.Tensor) -> torch.Tens
     gap = torch.zeros(model.copies, dtype=torch.float64, device=rows.device)
     if "gate" not in model.raw:
         return gap
-    x, weight = _covariates(model, rows), rows.weight.view(model.copies, -1)
+    # a few small products, looked at after each: on a GPU they would be waits and nothing else
+    x, weight, gate = (
+        t.cpu() for t in (_covariates(model, rows), rows.weight.view(model.copies, -1), model.raw["gate"])
+    )
+    share = log_gamma.cpu().exp()
     for r in range(model.copies):
-        gate, gap[r] = _regression(model.raw["gate"][r], x[r], log_gamma[:, r].exp().T, weight[r])
-        model.raw["gate"][r] = gate
+        made, largest = _regression(gate[r], x[r], share[:, r].T, weight[r])
+        model.raw["gate"][r], gap[r] = made.to(rows.device), largest.to(rows.device)
     return gap
 
 

@@ -187,6 +187,21 @@ def test_replicates(options, plain, far):
         assert all(p.device.type == "cpu" for p in there[r].population.parameters())
 
 
+GATED = {
+    "adam": {"solver": "adam"},
+    "adam, minibatches of copies": {"solver": "adam", "batch": 7, "starts": 2},
+    "EM": {"solver": "em", "e_step_every": 2},
+    "EM, minibatches": {"solver": "em", "e_step_every": 2, "batch": 7},
+}
+
+
+@pytest.mark.parametrize("name", GATED)
+def test_shares_that_depend_on_who_answers(name, far):
+    who = np.c_[np.ones(24), np.linspace(-1.0, 1.0, 24)]
+    model = lambda: an.Gated([an.Annotator(net(k, 2), an.Luce()) for k in range(2)], covariates=who)  # noqa: E731
+    agree(far, model, simulated(POINTS, questions=2), **GATED[name])
+
+
 EMS = {
     "adam": {},
     "minibatches": {"batch": 7},
