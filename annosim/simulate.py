@@ -127,7 +127,7 @@ def _on_device(population, design, seed, replicates, replicate, device) -> Prefe
 
 
 def to_cpu(data: PreferenceData) -> PreferenceData:
-    """Data that were drawn on a device, as numpy arrays in memory.
+    """Data that were drawn on a device, as numpy arrays in memory; others are given back as they are.
 
     Example:
         >>> import annosim as an
@@ -138,6 +138,8 @@ def to_cpu(data: PreferenceData) -> PreferenceData:
     """
     bring = lambda v: v.cpu().numpy() if isinstance(v, torch.Tensor) else v  # noqa: E731
     names = ("menu", "answer", "tied", "annotator", "order")
+    if not any(isinstance(v, torch.Tensor) for v in (*(getattr(data, n) for n in names), *data.truth.values())):
+        return data
     changes = {name: bring(getattr(data, name)) for name in names}
     every = {f.name: getattr(data, f.name) for f in fields(data)}
     return PreferenceData._trusted(**(every | changes | {"truth": {k: bring(v) for k, v in data.truth.items()}}))

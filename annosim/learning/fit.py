@@ -20,6 +20,7 @@ from annosim.learning.problem import Problem, Solution, choose, is_nll
 from annosim.learning.result import Fit
 from annosim.populations import Population
 from annosim.results import versions
+from annosim.simulate import to_cpu
 
 __all__ = ["fit"]
 
@@ -83,6 +84,7 @@ def fit(
     """
     if not isinstance(data, PreferenceData):
         raise ArgumentError(f"fit(data={data!r}): give an.PreferenceData, or read a file with an.read_csv(...)")
+    data = to_cpu(data)  # what simulate(device="cuda") drew; minibatches are put together on the CPU
     models = models_of("fit", model, data)
     model = models[0]
     check_settings("fit", objective, regulariser, prior, starts, seed, tolerance, max_iterations, device)
