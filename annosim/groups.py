@@ -130,6 +130,9 @@ class Gated(Population):
                 f"Gated(gate=): shape {tuple(self.gate.shape)}, expected ({rows.shape[1]}, {len(types) - 1})"
             )
 
+    def __repr__(self) -> str:
+        return f"Gated({', '.join(repr(one) for one in self.types)}; {self.covariates.shape[1]} covariates)"
+
     def _gates(self, covariates: torch.Tensor) -> torch.Tensor:
         scores = covariates @ self.gate
         return torch.softmax(torch.cat([scores, torch.zeros_like(scores[:, :1])], -1), -1)

@@ -225,6 +225,17 @@ def test_em_over_networks(name, far):
     assert torch.as_tensor(there.responsibilities).device.type == "cpu"
 
 
+@pytest.mark.parametrize("solver", ["em", "adam"])
+def test_shares_that_depend_on_who_answers(solver, far):
+    def model():
+        who = np.c_[np.ones(24), np.linspace(-1, 1, 24)]
+        return an.Gated([an.Annotator(net(k, 2), an.Luce()) for k in range(2)], covariates=who)
+
+    options = {"e_step_every": 2} if solver == "em" else {"batch": 7}
+    there = agree(far, model, simulated(POINTS, questions=4), solver=solver, **options)
+    assert there.population.gate.device.type == "cpu"
+
+
 @pytest.mark.parametrize("kind", ["types begin alike", "a type runs empty"])
 def test_em_random_first_responsibilities_and_refills(kind, far):
     one = net(0, 2)
