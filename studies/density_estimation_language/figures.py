@@ -12,7 +12,7 @@ from .sentences import NAMES
 
 def lengths(found):
     """Lengths before and after adaptation: exact surrogate (above), transformers (below; cut off at the last bar).
-    Grey: the bins that are compared; thin lines: replicates."""
+    Thin lines: replicates."""
     fig, axes = plotting.figure(2, 2, width=12, height=8)
     for column, kind in enumerate(("density", "annotators")):
         _surrogate(axes[0, column], found, kind, "soft", 4.0)
@@ -23,12 +23,13 @@ def lengths(found):
 def _transformers(ax, found, kind):
     before, after = (np.array(found.all("adapt", name, kind=kind)) for name in ("proposed", "count"))
     x = np.arange(after.shape[1])
-    for low, high in found.settings["bins"]:
-        ax.axvspan(low - 0.5, high + 0.5, color="#dddddd", zorder=0)
+    for k, (low, high) in enumerate(found.settings["bins"]):
+        ax.axvspan(low - 0.5, high + 0.5, color="#dddddd", zorder=0, label="" if k else "bins compared")
     ax.bar(x, after.sum(0) / after.sum(), color=plotting.colour(1), label=f"adapted, {after.sum()} sentences")
     for one in after if len(after) > 1 else ():
         ax.plot(x, one / one.sum(), color="#000000", linewidth=0.7)
     plotting.line(ax, x, before.sum(0) / before.sum(), "whole", 6, linestyle=":")
+    ax.set_ylim(0, 1.45 * max((after / after.sum(1, keepdims=True)).max(), (before.sum(0) / before.sum()).max()))
     plotting.label(ax, "length (tokens, END included)", "share of sentences", f"transformers, {_TITLES[kind]}")
     plotting.legend(ax)
 
