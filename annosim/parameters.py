@@ -121,8 +121,8 @@ class Model(nn.Module):
         return sum(p.numel() for p in self.parameters() if p.requires_grad)
 
     def vector(self) -> torch.Tensor:
-        """The free parameters as one float64 vector, in the order of :meth:`free_parameters`."""
-        parts = [p.detach().reshape(-1).double() for p in self.parameters() if p.requires_grad]
+        """The free parameters as one float64 vector on the CPU, in the order of :meth:`free_parameters`."""
+        parts = [p.detach().reshape(-1).double().cpu() for p in self.parameters() if p.requires_grad]
         return torch.cat(parts) if parts else torch.zeros(0, dtype=torch.float64)
 
     def unflatten(self, vector: torch.Tensor) -> dict[str, torch.Tensor]:

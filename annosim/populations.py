@@ -99,7 +99,7 @@ class Population(Model):
         out = []
         for number, (leaf, weight) in enumerate(self._walk()):
             index, share = leaf.nodes(items)
-            out.append(Component(leaf.rule, index, weight * share, number))
+            out.append(Component(leaf.rule, index, weight.to(share.device) * share, number))
         return out
 
     def _walk(self) -> Iterator[tuple[Leaf, torch.Tensor]]:
@@ -150,8 +150,11 @@ class Annotator(Leaf):
         self.rule = rule
 
     def index(self, items: Items) -> torch.Tensor:
-        """``rule.index(utility(items), items)``, ``(n,)``: all that answers can ever tell of the utility."""
-        return self.rule.index(self.utility(items), items)
+        """``rule.index(utility(items), items)``, ``(n,)``: all that answers can ever tell of the utility.
+
+        It lies where the items lie, also where a network lives elsewhere.
+        """
+        return self.rule.index(self.utility(items), items).to(items.device)
 
     def nodes(self, items: Items) -> tuple[torch.Tensor, torch.Tensor]:
         """One node of probability one."""

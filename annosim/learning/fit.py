@@ -61,7 +61,7 @@ def fit(
         solver: ``"auto"``, or a name (the result says which was chosen and why).
         starts: restarts on the same data; the best is kept, ``.starts`` has all log-likelihoods.
         seed: address of the restarts and of stochastic solvers.
-        device: where networks are trained: ``"cpu"``, ``"cuda"``, ...; by default where the model's parameters lie.
+        device: where networks are trained: ``"cpu"``, ``"cuda"``, ...; by default where they lie.
         tolerance: on the scaled gradient (never on the step).
         max_iterations: then the result says ``converged=False`` and warns.
         options: further keywords of one solver.

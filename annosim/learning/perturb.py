@@ -51,7 +51,7 @@ def begin_alike(model: Population) -> bool:
     """
     if not isinstance(model, Mixture | Gated):
         return False
-    vectors = [one.vector().cpu() for one in model.types]  # type: ignore[operator]
+    vectors = [one.vector() for one in model.types]  # type: ignore[operator]
     known = [(repr(one), v) for one, v in zip(model.types, vectors, strict=True) if v.numel()]
     pairs = [(a, b) for i, a in enumerate(known) for b in known[:i]]
     return any(a[0] == b[0] and a[1].shape == b[1].shape and torch.equal(a[1], b[1]) for a, b in pairs)

@@ -1,19 +1,55 @@
-"""What to say when a part of a model did not follow it to its device."""
+"""Where a model is trained, and what to say when a part of it did not follow it there."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import nn
 
 from annosim.errors import DeviceError
 
-__all__ = ["named_strays", "on_one_device"]
+__all__ = ["named_strays", "on_one_device", "training_device"]
 
 #: what torch says of tensors on two devices, and of numpy that meets a device's tensor
 _WORDS = ("same device", "on the same device as", "but expected on", "Placeholder storage", "tensor to numpy")
+
+
+def training_device(device: Any, model: nn.Module) -> torch.device:
+    """The device that was named, or where the model's free networks lie (a weight or a rate goes along).
+
+    Raises:
+        DeviceError: it is not there, or none is named and the networks lie on several.
+
+    Example:
+        >>> import annosim as an
+        >>> training_device(None, an.Annotator(an.Network([4], dim=1), an.Luce()))
+        device(type='cpu')
+    """
+    if device is None:
+        found = _homes(model)
+        if len(found) > 1:
+            raise DeviceError(f"fit: the model's networks lie on {' and '.join(found)}; say where to train, device=")
+        device = found[0]
+    try:
+        made = torch.device(device)
+        torch.zeros(1, device=made).item()
+    except (RuntimeError, AssertionError, TypeError) as error:
+        raise DeviceError(f"device {device!r} is not available here ({str(error).splitlines()[0]}); use cpu") from error
+    return made
+
+
+def _homes(model: nn.Module) -> list[str]:
+    """Where the free parameters of networks lie, or, where there are none, any that were declared one by one."""
+    networks, declared = set(), {"cpu"}
+    for part in model.modules():
+        free = {name: str(p.device) for name, p in part.named_parameters(recurse=False) if p.requires_grad}
+        own = vars(part).get("_constraints", {})
+        networks |= {place for name, place in free.items() if name not in own}
+        declared |= {place for name, place in free.items() if name in own}
+    return sorted(networks or (declared - {"cpu"}) or {"cpu"})
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from annosim.data.preferences import PreferenceData
-from annosim.errors import ArgumentError, DeviceError
+from annosim.errors import ArgumentError
 from annosim.learning.adam import Adam, Training
 from annosim.learning.arguments import models_of
 from annosim.learning.batches import Rows, rows_of, shuffled_batches
@@ -22,6 +22,7 @@ from annosim.learning.gates import check_gate
 from annosim.learning.losses import population_losses
 from annosim.learning.objectives import NLL, ForwardKL, Objective
 from annosim.learning.perturb import again, apart
+from annosim.learning.placement import training_device
 from annosim.learning.runs import Keeper, Log, Meter, check_writable, progress_bar, save_bad_batch
 from annosim.learning.stacked import Batched
 from annosim.learning.structure import check_own_parameters
@@ -59,13 +60,13 @@ def train(
         options: an :class:`Adam`.
         starts: S; results are ordered replicate by replicate, S entries each.
         seed: of redrawn starts and of the minibatch order.
-        device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ...; by default where the model's parameters lie, so that a
+        device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ...; by default where the model's networks lie, so that a
             language model that lives on a GPU is trained there. The trained populations come back on the CPU.
 
     Raises:
         TrainingError: the loss is not finite; the batch is saved and the message says where.
         ArgumentError: an objective that has no meaning for this model or these data.
-        DeviceError: the device is not there, no device is named and the model's parameters lie on several, or something
+        DeviceError: the device is not there, no device is named and the model's networks lie on several, or something
             of the model did not follow it to the device.
 
     Example:
@@ -88,7 +89,7 @@ class Run:
         for path in (options.log, options.checkpoint):
             check_writable(path)
         own = models_of("train", model, data)
-        self.device = _device(device, own[0])
+        self.device = training_device(device, own[0])
         _check_model(own[0], data, objective, regulariser)
         items = data.items.to(self.device)
         self.regulariser = regulariser and regulariser.on(items)
@@ -328,21 +329,6 @@ def _hold_out(rows: Rows, share: float, seed: int) -> tuple[Rows, Rows | None]:
         raise ArgumentError(f"Adam(held_out={share}): only {rows.blocks} annotators; none would be left to train on")
     kept, held = (rows.take_blocks(part.sort().values).normalised() for part in (order[count:], order[:count]))
     return kept, held
-
-
-def _device(device: Any, model: Population) -> torch.device:
-    """The device that was named, or where the model's parameters lie."""
-    if device is None:
-        found = sorted({str(p.device) for p in model.parameters()}) or ["cpu"]
-        if len(found) > 1:
-            raise DeviceError(f"fit: the model's parameters lie on {' and '.join(found)}; say where to train, device=")
-        device = found[0]
-    try:
-        made = torch.device(device)
-        torch.zeros(1, device=made).item()
-    except (RuntimeError, AssertionError, TypeError) as error:
-        raise DeviceError(f"device {device!r} is not available here ({str(error).splitlines()[0]}); use cpu") from error
-    return made
 
 
 def _half(options: Adam, device: torch.device) -> torch.dtype | None:

@@ -270,14 +270,38 @@ def _halved(operation: Any) -> Any:
     return kernel
 
 
+def _applied(module: torch.nn.Module, function: Any, recurse: bool = True) -> torch.nn.Module:
+    """What moves a module: its parameters stay the objects that they were, as on CUDA, so that tied ones stay tied.
+
+    (CUDA's tensors take each other's place under one object; ours cannot, and are swapped where nothing holds them.)
+    """
+    known: dict[int, torch.nn.Parameter] = {}
+    for part in list(module.modules()) if recurse else [module]:
+        for name, p in part._parameters.items():
+            if p is None:
+                continue
+            with torch.no_grad():
+                made = known[id(p)] if id(p) in known else function(p)
+            if made is not p and id(p) not in known:
+                made = torch.nn.Parameter(made, p.requires_grad)
+                try:
+                    torch.utils.swap_tensors(p, made)
+                except RuntimeError:  # a graph holds it
+                    known[id(p)] = made
+            part._parameters[name] = known.get(id(p), p)
+        for name, buffer in part._buffers.items():
+            part._buffers[name] = None if buffer is None else function(buffer)
+    return module
+
+
 @contextlib.contextmanager
 def pretend() -> Iterator[Seen]:
     """The device, ``pretend:0``, within the block; what crosses to and from it is written down."""
     module, _ = _register()
     SEEN.clear()
-    swap = torch.__future__.get_swap_module_params_on_conversion()
+    apply = torch.nn.Module._apply
     lift = torch._C._only_lift_cpu_tensors()
-    torch.__future__.set_swap_module_params_on_conversion(True)  # tied weights stay tied when a module is moved
+    torch.nn.Module._apply = _applied  # type: ignore[method-assign]
     torch._C._set_only_lift_cpu_tensors(True)  # torch.tensor(device=) makes a tensor of the CPU first, and copies it
     module.active = True
     try:
@@ -287,4 +311,4 @@ def pretend() -> Iterator[Seen]:
     finally:
         module.active = False
         torch._C._set_only_lift_cpu_tensors(lift)
-        torch.__future__.set_swap_module_params_on_conversion(swap)
+        torch.nn.Module._apply = apply  # type: ignore[method-assign]

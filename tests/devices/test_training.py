@@ -199,7 +199,8 @@ GATED = {
 def test_shares_that_depend_on_who_answers(name, far):
     who = np.c_[np.ones(24), np.linspace(-1.0, 1.0, 24)]
     model = lambda: an.Gated([an.Annotator(net(k, 2), an.Luce()) for k in range(2)], covariates=who)  # noqa: E731
-    agree(far, model, simulated(POINTS, questions=2), **GATED[name])
+    there = agree(far, model, simulated(POINTS, questions=2), **GATED[name])
+    assert there.population.gate.device.type == "cpu"
 
 
 EMS = {
@@ -223,17 +224,6 @@ def test_em_over_networks(name, far):
     record = there.extra["em"]
     assert record.log_likelihood.device.type == "cpu" and record.share.device.type == "cpu"
     assert torch.as_tensor(there.responsibilities).device.type == "cpu"
-
-
-@pytest.mark.parametrize("solver", ["em", "adam"])
-def test_shares_that_depend_on_who_answers(solver, far):
-    def model():
-        who = np.c_[np.ones(24), np.linspace(-1, 1, 24)]
-        return an.Gated([an.Annotator(net(k, 2), an.Luce()) for k in range(2)], covariates=who)
-
-    options = {"e_step_every": 2} if solver == "em" else {"batch": 7}
-    there = agree(far, model, simulated(POINTS, questions=4), solver=solver, **options)
-    assert there.population.gate.device.type == "cpu"
 
 
 @pytest.mark.parametrize("kind", ["types begin alike", "a type runs empty"])

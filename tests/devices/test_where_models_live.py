@@ -93,10 +93,55 @@ def test_a_model_on_two_devices_must_be_told_where_to_go(data, far):
     with far():
         model = two()
         model.types[0].to("pretend")
-        with pytest.raises(DeviceError, match="lie on cpu and pretend:0; say where to train, device="):
+        with pytest.raises(DeviceError, match="networks lie on cpu and pretend:0; say where to train, device="):
             an.fit(model, data, **STEPS)
         fitted(model, data, device="pretend")
         fitted(model, data, device="cpu")
+
+
+class Tiny(nn.Sequential):
+    """A language model without memory."""
+
+    def __init__(self, seed):
+        super().__init__(nn.Embedding(9, 3), nn.Linear(3, 9))
+        generator = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            for p in self.parameters():
+                p.copy_(torch.randn(p.shape, generator=generator))
+
+
+@pytest.mark.parametrize("solver", ["em", "adam"])
+def test_only_the_language_models_live_there(solver, far):
+    """As users have them: a model on a GPU, in an annotator and a mixture whose own numbers are on the CPU."""
+    tokens = np.random.default_rng(0).integers(0, 9, (12, 5))
+    items = an.Items(tokens=tokens, columns={"prompt_length": np.full(12, 2)})
+
+    def model(place):
+        rule = an.PBDE.dpo(0.5, an.LogPolicy(Tiny(9)))
+        types = [an.Annotator(an.LogPolicy(Tiny(k).to(place)), rule) for k in range(2)]
+        return an.Mixture(types)
+
+    truth = an.Annotator(an.Tabular(np.linspace(-1.0, 1.0, 12)), an.Luce())
+    data = an.simulate(truth, an.Design(items, annotators=20, questions=3), seed=0)
+    here = fitted(model("cpu"), data, solver=solver, batch=8)
+    with far():
+        there = fitted(model("pretend"), data, solver=solver, batch=8)
+    assert there.extra["training"].settings["device"] == "pretend:0"
+    assert there.objective == pytest.approx(here.objective, abs=1e-5)
+    assert all(p.device.type == "cpu" for p in there.population.parameters())
+
+
+def test_a_network_that_lives_there_has_a_law_and_gives_answers(far):
+    people = an.Mixture([an.Annotator(net(k), an.PBDE.dpo(1.0, an.LogDensity(net(7)))) for k in range(2)])
+    design = an.Design(GRID, annotators=20)
+    law, data = an.law(people, design).probabilities, an.simulate(people, design, seed=0)
+    with far():
+        people.types[0].utility.to("pretend")
+        assert (an.law(people, design).probabilities - law).abs().max() < 1e-12
+        assert np.array_equal(an.simulate(people, design, seed=0).answer, data.answer)
+        people.to("pretend")
+        assert (an.law(people, design).probabilities - law).abs().max() < 1e-12
+        assert people.vector().device.type == "cpu"
 
 
 class LeftBehind(nn.Module):
