@@ -27,6 +27,7 @@ class Outputs:
         out, responsibilities, save: files, or ``None``.
         export: a folder, or ``None``.
         given: answers and model.
+        likelihood: whether nothing but the likelihood is maximised.
 
     Raises:
         ArgumentError: names the option.
@@ -34,7 +35,7 @@ class Outputs:
 
     def __init__(
         self, se: str | None, out: Path | None, responsibilities: Path | None, save: Path | None, export: Path | None,
-        given: Inputs,
+        given: Inputs, likelihood: bool,
     ):  # fmt: skip
         from annosim.errors import ArgumentError
         from annosim.learning.runs import check_writable
@@ -43,11 +44,13 @@ class Outputs:
         family = given.family
         self.given = given
         self.se, self.out, self.responsibilities, self.save, self.export = se, out, responsibilities, save, export
-        self.network = has_network(family)
+        self.network, self.likelihood = has_network(family), likelihood
         if se not in (None, "hessian", "sandwich", "cluster"):
             raise ArgumentError(f"--se {se!r}: hessian, sandwich or cluster")
         if se is not None and self.network:
             raise ArgumentError(f"--se {se}: a network's weights have no standard errors; leave it out")
+        if se is not None and not likelihood:
+            raise ArgumentError(f"--se {se}: there are none under another objective than the likelihood; leave it out")
         if responsibilities is not None and len(family.leaves()) < 2:
             raise ArgumentError("--responsibilities: there is one type; give --types 2, or a model with several")
         if export is not None and not all(_models(leaf) for leaf in family.leaves()):
@@ -63,7 +66,7 @@ class Outputs:
         """Print the report, and write the files."""
         typer.echo(repr(found))
         _training(found)
-        table = self._scores(found) if self.network else self._estimates(found)
+        table = self._estimates(found) if self.likelihood and not self.network else self._scores(found)
         self._files(found, table)
 
     def _estimates(self, found: Fit) -> Any:

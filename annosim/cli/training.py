@@ -74,6 +74,13 @@ class Settings:
         with naming(self.where):  # before anything is read
             EM(**{name: value for name, value in self.values.items() if name in EM.__dataclass_fields__})
 
+    @property
+    def likelihood(self) -> bool:
+        """Whether the likelihood alone is maximised: then it has standard errors."""
+        spec = self.values.get("objective") or {"kind": "nll"}
+        plain = str(spec["kind"]).lower() == "nll" and not spec.get("label_smoothing")
+        return plain and self.values.get("regulariser") is None
+
     def keywords(self, model: Population | None) -> dict[str, Any]:
         """The keywords of ``an.fit`` for a model."""
         from annosim.scenario.training import TABLES, built

@@ -42,6 +42,12 @@ def covariance(fit: Fit, kind: str = "hessian") -> torch.Tensor:
         raise ArgumentError(f"standard errors of kind {kind!r}: the kinds are {', '.join(KINDS)}")
     if fit.problem is None:
         raise ArgumentError("this result carries no data, so it has no standard errors; fit again")
+    if not is_nll(fit.problem.objective) or fit.problem.regulariser is not None:
+        what = repr(fit.problem.objective) if not is_nll(fit.problem.objective) else "a regulariser"
+        raise ArgumentError(
+            f"standard errors: the estimate under {what} is not the likelihood's, whose curvature says nothing of it; "
+            "use fit.bootstrap(), whose rows are refits"
+        )
     bread, flat = generalised_inverse(information(fit))
     if kind != "hessian":
         bread = bread @ meat(fit, kind) @ bread

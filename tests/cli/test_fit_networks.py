@@ -122,6 +122,19 @@ def test_objectives(fit, tmp_path, model, text, expected):
     assert kept["objective"] == repr(expected) and bool(pull) == (kept["regulariser"] is not None)
 
 
+def test_another_objective_has_no_standard_errors_of_the_likelihood(fit, tmp_path, capsys):
+    command = ["fit", "votes.csv", *COLUMNS, "--objective", "ipo=0.5"]
+    assert cli.main([*command, "--out", "scores.csv", "--save", "fit.pt"]) == 0
+    assert "standard errors" not in capsys.readouterr().out
+    found = an.Fit.load(tmp_path / "fit.pt")
+    assert np.allclose(pd.read_csv(tmp_path / "scores.csv")["score"], found.population.utility.values.tolist())
+    with pytest.raises(an.errors.ArgumentError, match="IPO.*fit.bootstrap"):
+        found.standard_errors()
+    assert found.bootstrap(3).shape == (3, 6)
+    assert cli.main([*command, "--se", "hessian"]) == 2
+    assert "--se hessian: there are none under another objective" in capsys.readouterr().err
+
+
 def test_options_stand_over_the_table_fit(fit, tmp_path):
     table = "[fit]\nsteps = 5\nlr = 0.01\nlog = 'log.parquet'\nobjective = { kind = 'ipo', tau = 0.5 }\n"
     (tmp_path / "inner").mkdir()
