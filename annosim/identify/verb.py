@@ -83,7 +83,15 @@ def identify(
     if not families:
         raise ArgumentError("identify(among=[]): no family; None is the population's own")
     search = {"starts": starts, "seed": seed, "jobs": jobs}
-    reports = [_one(population, design, family, functional, search, source) for family in families]
+    try:
+        reports = [_one(population, design, family, functional, search, source) for family in families]
+    except NotImplementedError as error:  # of torch, on an operation of a network that was written without one
+        if "forward AD" not in str(error):
+            raise
+        raise ArgumentError(
+            "identify: a module in this population has no forward derivative (fused attention, most often); load the "
+            "model with attn_implementation='eager', or ask of the utilities themselves, an.Tabular(n)"
+        ) from None
     return reports[0] if len(reports) == 1 else replace(reports[0], rows=tuple(_row(r) for r in reports))
 
 

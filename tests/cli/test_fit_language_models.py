@@ -137,3 +137,17 @@ def test_a_reward_model_begins_at_a_language_model(fit, tmp_path):
 def test_mistakes_are_one_line(fit, text, more, words):
     code, _, error = fit(text, *more)
     assert code == 2 and len(error) == 1 and words in error[0]
+
+
+def test_a_network_without_forward_derivatives_is_refused_in_one_line(fit, folder, capsys):
+    (folder / "sim.toml").write_text(
+        "items = { kind = 'inline', tokens = [[2, 3, 4], [2, 5, 6], [2, 7, 8]], prompt_length = [1, 1, 1] }\n"
+        + POLICY.replace("model.types", "population.types") % ""
+        + "[design]\nannotators = 5\nquestions = 2\n",
+        encoding="utf-8",
+    )
+    assert cli.main(["simulate", "sim.toml"]) == 0
+    capsys.readouterr()
+    assert cli.main(["identify", "sim.toml"]) == 2
+    error = capsys.readouterr().err
+    assert "no forward derivative" in error and error.splitlines()[-1].startswith("annosim:")
