@@ -9,11 +9,11 @@ from torch import nn
 
 import annosim as an
 from annosim.errors import ArgumentError
-from annosim.learning.adam import Adam
-from annosim.learning.batches import rows_of
-from annosim.learning.losses import population_losses
-from annosim.learning.sgd import train
-from annosim.learning.stacked import Batched
+from annosim.learning.training.adam import Adam
+from annosim.learning.training.batches import rows_of
+from annosim.learning.training.losses import population_losses
+from annosim.learning.training.sgd import train
+from annosim.learning.training.stacked import Batched
 from annosim.networks import response_mask
 
 

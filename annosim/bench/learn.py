@@ -24,11 +24,11 @@ from annosim.bench.trl_trainers import LENGTH, PAIRS, PROMPT, VOCABULARY
 from annosim.data.preferences import PreferenceData
 from annosim.designs import Design
 from annosim.items import Items
-from annosim.learning.adam import Adam
-from annosim.learning.fast_layers import faster
 from annosim.learning.fit import fit
 from annosim.learning.objectives import NLL
-from annosim.learning.sgd import Run
+from annosim.learning.training.adam import Adam
+from annosim.learning.training.fast_layers import faster
+from annosim.learning.training.sgd import Run
 from annosim.networks import LogPolicy, SequenceReward
 from annosim.populations import Annotator
 from annosim.rules.luce import PBDE, Luce

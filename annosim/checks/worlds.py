@@ -12,7 +12,7 @@ from scipy.sparse.csgraph import connected_components
 from annosim.data.preferences import PreferenceData
 from annosim.designs import Design
 from annosim.items import Items
-from annosim.learning.existence import answers_graph
+from annosim.learning.exists.existence import answers_graph
 from annosim.populations import Annotator, Mixture, Population
 from annosim.random import child_seed, uniform53
 from annosim.rules.luce import Luce

@@ -38,8 +38,8 @@ class Outputs:
         given: Inputs, likelihood: bool,
     ):  # fmt: skip
         from annosim.errors import ArgumentError
-        from annosim.learning.runs import check_writable
         from annosim.learning.structure import has_network
+        from annosim.learning.training.runs import check_writable
 
         family = given.family
         self.given = given

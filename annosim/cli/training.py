@@ -61,7 +61,7 @@ class Settings:
 
     def _check(self, options: dict[str, Any]) -> None:
         from annosim.errors import ArgumentError
-        from annosim.learning.em_options import EM
+        from annosim.learning.training.em_options import EM
         from annosim.scenario.training import naming
 
         for name, (other, why) in _NEEDS.items():

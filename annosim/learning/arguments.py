@@ -10,10 +10,10 @@ import torch
 from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError, NothingFreeError
 from annosim.items import Items
-from annosim.learning.fingerprint import of_model
 from annosim.learning.objectives import ForwardKL, Objective
 from annosim.learning.priors import Dirichlet, Gaussian, LogPrior, Ridge
 from annosim.learning.structure import check_own_parameters
+from annosim.learning.training.fingerprint import of_model
 from annosim.populations import Annotator, Population
 from annosim.random import check_seed
 from annosim.utilities import Linear, LogDensity, Tabular

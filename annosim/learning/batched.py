@@ -13,14 +13,14 @@ from annosim.data.preferences import PreferenceData
 from annosim.errors import AnnosimError, ArgumentError, NotIdentifiedError, TrainingError
 from annosim.kernels import learning_mixture as kernels
 from annosim.kernels import threads
-from annosim.learning.em import mixture_applies, panel_of
-from annosim.learning.existence import has_tables, judge_table, require_annotators
+from annosim.learning.exists.existence import has_tables, judge_table, require_annotators
 from annosim.learning.gauge import interchangeable, values_by_weight
 from annosim.learning.generic import starting_points
+from annosim.learning.mixtures.em import mixture_applies, panel_of
+from annosim.learning.one_type.tables import newton_tables
 from annosim.learning.problem import Problem, Solution, choose
 from annosim.learning.result import Fit
 from annosim.learning.structure import luce_leaf
-from annosim.learning.tables import newton_tables
 from annosim.populations import Population
 from annosim.results import Result
 
@@ -137,8 +137,8 @@ def fit_replicates(models: list[Population], data: PreferenceData, **options: An
 
 def _networks(problem: Problem, models: list[Population], data: PreferenceData, solver: str) -> BatchedFit | None:
     """Whatever Adam or EM over networks would train: all replicates and starts as one batched program."""
-    from annosim.learning.adam_solver import solution_of, train_problem, warn_if_unfinished
-    from annosim.learning.network_em import em_applies, em_solution_of, train_em_problem
+    from annosim.learning.training.adam_solver import solution_of, train_problem, warn_if_unfinished
+    from annosim.learning.training.network_em import em_applies, em_solution_of, train_em_problem
 
     name = choose(problem, solver).name if solver in ("auto", "adam", "em") else solver
     if name != "adam" and not (name == "em" and em_applies(problem)):

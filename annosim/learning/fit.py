@@ -14,7 +14,7 @@ from typing import Any
 from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError
 from annosim.learning.arguments import check_model, check_settings, models_of
-from annosim.learning.existence import require_annotators, single_answers
+from annosim.learning.exists.existence import require_annotators, single_answers
 from annosim.learning.likelihood import check_answers
 from annosim.learning.problem import Problem, Solution, choose, is_nll
 from annosim.learning.result import Fit
@@ -26,8 +26,8 @@ __all__ = ["fit"]
 
 #: files that add rows to the table of solvers, in order of preference (missing ones are skipped)
 _ROWS = (
-    "luce", "em", "large_climb", "mixed_logit", "generic", "adam_solver", "network_em", "projections", "slic",
-    "pair_mixture",
+    "one_type.luce", "mixtures.em", "mixtures.large_climb", "mixtures.mixed_logit", "generic", "training.adam_solver",
+    "training.network_em", "exact.projections", "exact.slic", "mixtures.pair_mixture",
 )  # fmt: skip
 
 

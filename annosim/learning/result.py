@@ -151,7 +151,7 @@ class Fit(Result):
                 mixture and of random tastes; right under misspecification; White 1982), ``"cluster"`` (annotators
                 independent).
         """
-        from annosim.learning.uncertainty import covariance
+        from annosim.learning.inference.uncertainty import covariance
 
         return covariance(self, kind)
 
@@ -166,13 +166,13 @@ class Fit(Result):
 
     def bootstrap(self, replicates: int = 200, seed: int = 0) -> torch.Tensor:
         """Bootstrap by annotator, as multinomial weights: parameter vectors ``(replicates, P)`` in the gauge."""
-        from annosim.learning.uncertainty import bootstrap
+        from annosim.learning.inference.uncertainty import bootstrap
 
         return bootstrap(self, replicates, seed)
 
     def profile(self, name: str, **options: Any) -> Any:
         """Profile likelihood of one free number (``"types.0.utility.values[3]"``) with a classification."""
-        from annosim.learning.profile import profile
+        from annosim.learning.inference.profile import profile
 
         return profile(self, name, **options)
 
@@ -240,7 +240,7 @@ class Fit(Result):
             kind: see :meth:`covariance`.
             level: coverage of the Wald intervals.
         """
-        from annosim.learning.uncertainty import summary
+        from annosim.learning.inference.uncertainty import summary
 
         table = summary(self, kind, level)
         for name in ("log_likelihood", "converged", "gradient_norm", "solver", "memory"):
@@ -249,7 +249,7 @@ class Fit(Result):
 
     def plot(self, kind: str = "hessian", level: float = 0.95, axes: Any = None) -> Any:
         """Estimates with intervals, in order; returns the matplotlib axes."""
-        from annosim.learning.draw import intervals
+        from annosim.learning.inference.draw import intervals
 
         return intervals(self, kind, level, axes)
 

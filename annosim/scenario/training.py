@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from annosim.errors import AnnosimError, ArgumentError, ScenarioError
-from annosim.learning.em_options import EM
 from annosim.learning.objectives import IPO, NLL, ForwardKL, Margin, SLiC, SoftLabels
 from annosim.learning.priors import Dirichlet, Gaussian, Ridge
+from annosim.learning.training.em_options import EM
 from annosim.populations import Population
 from annosim.scenario.networks import opened
 from annosim.scenario.populations import at_start, density

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 import annosim as an
-from annosim.learning.adam import Adam
-from annosim.learning.sgd import Run, train
+from annosim.learning.training.adam import Adam
+from annosim.learning.training.sgd import Run, train
 
 STEPS = {"steps": 5, "lr": 1e-2}
 GRID = an.Items.grid(-3.0, 3.0, 21)

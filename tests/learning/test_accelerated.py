@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import annosim as an
-from annosim.learning.accelerated import EdgeList, TableOfCounts, WeightedPairs, accelerate
-from annosim.learning.luce import solve_tabular
-from annosim.learning.sufficient import PairList, from_data
+from annosim.learning.one_type.accelerated import EdgeList, TableOfCounts, WeightedPairs, accelerate
+from annosim.learning.one_type.luce import solve_tabular
+from annosim.learning.one_type.sufficient import PairList, from_data
 
 N = 80
 

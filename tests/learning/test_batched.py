@@ -141,7 +141,7 @@ def test_copies_in_turns_are_copies_at_once(monkeypatch):
     data = an.simulate(_network(0), an.Design(ITEMS, annotators=60), seed=0, replicates=3)
     found = []
     for border in (0.0, np.inf):
-        monkeypatch.setattr("annosim.learning.stacked._TURNS_FROM", border)
+        monkeypatch.setattr("annosim.learning.training.stacked._TURNS_FROM", border)
         monkeypatch.setattr(torch, "vmap", None if border == 0 else torch.vmap)  # turns do not map
         found.append([an.fit(_network(1), data, steps=20, lr=1e-2, batch=b).log_likelihood for b in (None, 16)])
         monkeypatch.undo()

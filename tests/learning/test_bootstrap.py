@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import annosim as an
-from annosim.learning import resample
+from annosim.learning.inference import resample
 
 ITEMS = an.Items.normal(6, 2, seed=0)
 SCORES = ITEMS.features[:, 0].tolist()

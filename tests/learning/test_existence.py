@@ -10,9 +10,9 @@ from hypothesis import strategies as hs
 
 import annosim as an
 from annosim.checks import strategies as st
-from annosim.learning.existence import answers_graph, connectivity
-from annosim.learning.separation import separating_direction
-from annosim.learning.sufficient import from_data
+from annosim.learning.exists.existence import answers_graph, connectivity
+from annosim.learning.exists.separation import separating_direction
+from annosim.learning.one_type.sufficient import from_data
 
 LUCE = an.Luce()
 

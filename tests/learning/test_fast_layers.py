@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from annosim.learning import fast_layers
-from annosim.learning.fast_layers import faster, onednn_pays, product
+from annosim.learning.training import fast_layers
+from annosim.learning.training.fast_layers import faster, onednn_pays, product
 
 CPU = torch.device("cpu")
 

@@ -10,7 +10,7 @@ import torch
 
 import annosim as an
 from annosim.errors import AnnosimError, ArgumentError
-from annosim.learning.gates import _regression
+from annosim.learning.training.gates import _regression
 
 N = 4
 ITEMS = an.Items(features=np.eye(N))  # a linear layer on these is a table
@@ -97,7 +97,7 @@ def test_a_known_gate_stays_and_hard_types_and_warm_starts_work(data):
 def test_three_types_and_the_gradient_of_the_likelihood(data):
     """Adam's gradient at the start against central differences of the exact likelihood."""
     from annosim.learning.likelihood import log_likelihood
-    from annosim.learning.sgd import Run
+    from annosim.learning.training.sgd import Run
 
     model = gated(network, starts=(*STARTS, STEP[::-1] / 3), gate=[[0.2, -0.1], [0.5, 0.3]])
     run = Run(model, data, an.NLL(), None, an.Adam(steps=1), 1, 0, None)

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 import annosim as an
-from annosim.learning.batches import rows_of
-from annosim.learning.losses import population_losses
-from annosim.learning.stacked import Batched
+from annosim.learning.training.batches import rows_of
+from annosim.learning.training.losses import population_losses
+from annosim.learning.training.stacked import Batched
 
 N = 5
 ITEMS = an.Items(features=np.eye(N))

@@ -9,13 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import annosim as an
-from annosim.learning import em, uncertainty
 from annosim.learning.gauge import canonical
-from annosim.learning.large_mixture import LargePanel
+from annosim.learning.inference import uncertainty
 from annosim.learning.likelihood import Blocks, block_log_likelihood
-from annosim.learning.luce import solve_sparse, solve_tabular
+from annosim.learning.mixtures import em
+from annosim.learning.mixtures.large_mixture import LargePanel
+from annosim.learning.one_type.luce import solve_sparse, solve_tabular
+from annosim.learning.one_type.sufficient import DENSE_ITEMS, from_data
 from annosim.learning.priors import LogPrior, penalty_for
-from annosim.learning.sufficient import DENSE_ITEMS, from_data
 
 PRIORS = [None, an.Dirichlet(0.7), an.Gaussian(1.0)]
 

@@ -15,9 +15,9 @@ import annosim as an
 from annosim.kernels import threads
 from annosim.kernels.arithmetic import exponential
 from annosim.learning.likelihood import log_likelihood
-from annosim.learning.mixed_logit import refit
-from annosim.learning.simulated_draws import draws_for
-from annosim.learning.simulated_panel import SimulatedPanel
+from annosim.learning.mixtures.mixed_logit import refit
+from annosim.learning.mixtures.simulated_draws import draws_for
+from annosim.learning.mixtures.simulated_panel import SimulatedPanel
 
 ITEMS = an.Items.normal(12, 2, seed=0)
 TRUTH = an.RandomCoefficients.correlated([1.0, -0.5], [[1.0, 0.4], [0.4, 0.5]], an.Luce())

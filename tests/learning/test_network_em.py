@@ -9,8 +9,8 @@ import torch
 import annosim as an
 from annosim.errors import ArgumentError
 from annosim.learning.likelihood import log_likelihood
-from annosim.learning.network_em import _EMRun, train_em
 from annosim.learning.objectives import NLL
+from annosim.learning.training.network_em import _EMRun, train_em
 
 ITEMS = an.Items.normal(8, 2, seed=0)
 TRUTH = an.Mixture([an.Annotator(an.Linear(w), an.Luce()) for w in ([1.5, 0.0], [-1.0, 1.0])], [0.6, 0.4])

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 import annosim as an
 from annosim.errors import ArgumentError
 from annosim.feedback import Feedback
-from annosim.learning.adam import Adam
 from annosim.learning.objectives import chosen_logit, columns_of, pair_logit
-from annosim.learning.sgd import train
+from annosim.learning.training.adam import Adam
+from annosim.learning.training.sgd import train
 from annosim.rules.base import Answer, View
 
 OBJECTIVES = [

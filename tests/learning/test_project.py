@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import annosim as an
-from annosim.learning.sufficient import from_data, from_law
+from annosim.learning.one_type.sufficient import from_data, from_law
 
 TARGET = an.DensityMixture([an.truncated_normal(-2.5, 0.25), an.truncated_normal(2.5, 1.0)], [0.4, 0.6])
 REFERENCE = an.truncated_normal(0.0, 5.0)

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import annosim as an
-from annosim.learning.uncertainty import scores
+from annosim.learning.inference.uncertainty import scores
 
 ITEMS = an.Items(n=4)
 U = [0.0, 0.5, 1.0, -0.8]

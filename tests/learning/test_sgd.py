@@ -12,10 +12,10 @@ import torch
 
 import annosim as an
 from annosim.errors import ArgumentError, DeviceError, FileReadError, TrainingError
-from annosim.learning.adam import Adam
-from annosim.learning.batches import rows_of, shuffled_batches
-from annosim.learning.sgd import Run, train
-from annosim.learning.stacked import Batched, with_cached_references
+from annosim.learning.training.adam import Adam
+from annosim.learning.training.batches import rows_of, shuffled_batches
+from annosim.learning.training.sgd import Run, train
+from annosim.learning.training.stacked import Batched, with_cached_references
 from annosim.random import child_seed
 
 
@@ -134,7 +134,7 @@ def test_fit_trains_the_replicates_of_a_network_at_once(world):
 
 
 def test_pairs_merged_or_row_by_row_give_one_loss_and_gradient(world):
-    from annosim.learning import sgd
+    from annosim.learning.training import sgd
 
     items, truth, design = world
     data = an.simulate(truth, design, seed=3)
@@ -205,7 +205,7 @@ def test_a_killed_run_resumes_and_ends_as_if_nothing_had_happened(world, tmp_pat
     items, truth, design = world
     data = an.simulate(truth, design, seed=4)
     whole = train(network(), data, options=Adam(steps=40, lr=1e-2, **settings))
-    from annosim.learning import sgd
+    from annosim.learning.training import sgd
 
     options = Adam(steps=40, lr=1e-2, **settings, checkpoint=tmp_path / "run.pt", checkpoint_every=15)
     original = sgd.Run.one_step

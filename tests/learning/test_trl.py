@@ -13,9 +13,9 @@ import torch
 
 import annosim as an
 from annosim.errors import DataError
-from annosim.learning.batches import rows_of
-from annosim.learning.losses import population_losses
-from annosim.learning.stacked import Batched
+from annosim.learning.training.batches import rows_of
+from annosim.learning.training.losses import population_losses
+from annosim.learning.training.stacked import Batched
 from annosim.networks import LogPolicy, SequenceReward
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")

@@ -8,7 +8,7 @@ import torch
 from scipy.stats import binom
 
 import annosim as an
-from annosim.learning import uncertainty
+from annosim.learning.inference import uncertainty
 
 ITEMS = an.Items.normal(5, 2, seed=0)
 TRUTH = an.Annotator(an.Tabular([0.0, 0.5, 1.0, -1.0, 0.2]), an.Luce())

@@ -1,0 +1,1 @@
+"""Population optima of objectives other than the likelihood, each with a proof."""

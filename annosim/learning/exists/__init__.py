@@ -1,0 +1,1 @@
+"""Does the estimate exist? Connectedness, separation, levels of ratings, attention of annotators."""

@@ -1,0 +1,1 @@
+"""Standard errors, bootstraps, profiles and draws of a fit."""

@@ -1,0 +1,131 @@
+"""Types of networks whose shares depend on who answers (:class:`annosim.Gated`): the shares, and their exact M-step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from annosim.data.preferences import PreferenceData
+from annosim.errors import ArgumentError
+from annosim.groups import Gated
+from annosim.populations import Annotator, Population
+
+if TYPE_CHECKING:
+    from annosim.learning.training.batches import Rows
+    from annosim.learning.training.stacked import Batched
+
+__all__ = ["check_gate", "gate_step", "is_gated", "log_gates"]
+
+#: Newton steps of one M-step of the gate; separated covariates move it for ever, a little at each
+NEWTON_STEPS = 50
+
+
+def is_gated(model: Population) -> bool:
+    """Whether each annotator has shares of their own, of types that are plain annotators."""
+    return isinstance(model, Gated) and all(type(one) is Annotator for one in model.types)
+
+
+def check_gate(model: Population, data: PreferenceData) -> None:
+    """Refuse shares that training cannot give to each annotator.
+
+    Raises:
+        ArgumentError: nested groups, or data that do not say who answered.
+    """
+    if model.annotator_weights([0]) is None:
+        return
+    if not is_gated(model):
+        raise ArgumentError(
+            "train: the shares of types depend on who answers, and networks are trained for an an.Gated of plain "
+            "annotators; put each utility and rule into an an.Annotator of its own"
+        )
+    if data.annotator is None:
+        raise ArgumentError(
+            "train: the shares of Gated depend on who answers, and the data have no annotator ids; give annotator=, or "
+            "use an.Mixture"
+        )
+
+
+def log_gates(model: Batched, rows: Rows) -> torch.Tensor:
+    """Logs of every annotator's shares, ``(types, copies * blocks)`` float64, differentiable in the gate."""
+    scores = _covariates(model, rows) @ _gate(model)
+    full = torch.cat([scores, torch.zeros_like(scores[..., :1])], -1)
+    return torch.log_softmax(full, -1).reshape(-1, full.shape[-1]).T
+
+
+def _covariates(model: Batched, rows: Rows) -> torch.Tensor:
+    """Of every block, ``(copies, blocks, c)``."""
+    known: torch.Tensor = model.base.covariates  # type: ignore[assignment]
+    return known[rows.people % len(known)].view(model.copies, rows.blocks, -1)
+
+
+def _gate(model: Batched) -> torch.Tensor:
+    raw = model.raw.get("gate")
+    return model.base.gate.expand(model.copies, -1, -1) if raw is None else raw  # type: ignore[operator, union-attr]
+
+
+@torch.no_grad()
+def gate_step(model: Batched, rows: Rows, log_gamma: torch.Tensor) -> torch.Tensor:
+    """The M-step of a free gate under responsibilities ``(types, copies, blocks)`` in logs; in place.
+
+    Returns:
+        ``(copies,)`` largest entry of the gradient before the step, which is that of the likelihood itself where the
+        responsibilities are the gate's own; zeros where the gate is fixed.
+    """
+    gap = torch.zeros(model.copies, dtype=torch.float64, device=rows.device)
+    if "gate" not in model.raw:
+        return gap
+    # a few small products, looked at after each: on a GPU they would be waits and nothing else
+    x, weight, gate = (
+        t.cpu() for t in (_covariates(model, rows), rows.weight.view(model.copies, -1), model.raw["gate"])
+    )
+    share = log_gamma.cpu().exp()
+    for r in range(model.copies):
+        made, largest = _regression(gate[r], x[r], share[:, r].T, weight[r])
+        model.raw["gate"][r], gap[r] = made.to(rows.device), largest.to(rows.device)
+    return gap
+
+
+def _regression(
+    gate: torch.Tensor, x: torch.Tensor, share: torch.Tensor, weight: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    r"""Multinomial regression of shares ``(blocks, K)`` on ``x (blocks, c)`` by Newton's method, never downhill.
+
+    Maximises ``sum_b weight_b sum_k share_bk log softmax([x_b' gate, 0])_k``, concave in ``gate (c, K - 1)``; along
+    collinear covariates the step is the shortest.
+
+    Returns:
+        the gate, and the largest entry of the gradient at the start.
+    """
+    size = gate.numel()
+    value, p = _likelihood(gate, x, share, weight)
+    begin = None
+    for _ in range(NEWTON_STEPS):
+        gradient = x.T @ (weight[:, None] * (share - p)[:, :-1])  # (c, K - 1)
+        largest = gradient.abs().amax()
+        begin = largest if begin is None else begin
+        if bool(largest < 1e-12):
+            break
+        inner = torch.diag_embed(p[:, :-1]) - p[:, :-1, None] * p[:, None, :-1]
+        information = torch.einsum("b,bi,bkl,bj->ikjl", weight, x, inner, x).reshape(size, size)
+        step = (torch.linalg.pinv(information, hermitian=True) @ gradient.reshape(-1)).view_as(gate)
+        moved = False
+        for halving in range(30):
+            other = gate + 0.5**halving * step
+            new, new_p = _likelihood(other, x, share, weight)
+            if bool(new > value):
+                gate, value, p, moved = other, new, new_p, True
+                break
+        if not moved:  # rounding: no point nearby is higher
+            break
+    return gate, gradient.new_zeros(()) if begin is None else begin
+
+
+def _likelihood(
+    gate: torch.Tensor, x: torch.Tensor, share: torch.Tensor, weight: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Value, and the probabilities ``(blocks, K)``."""
+    scores = x @ gate
+    log_p = torch.log_softmax(torch.cat([scores, torch.zeros_like(scores[:, :1])], -1), -1)
+    each = torch.where(share > 0, share * log_p, 0.0).sum(-1)
+    return (weight * each).sum(), log_p.exp()
