@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import html as escape
-import os
 from pathlib import Path
+
+from annosim.data.files import atomic_text
 
 
 def write_page(path: Path, title: str, body: str) -> None:
@@ -16,9 +17,7 @@ def write_page(path: Path, title: str, body: str) -> None:
         "</style>"
         f"<h1>{escape.escape(title)}</h1>{body}\n"
     )
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(page, encoding="utf-8")
-    os.replace(temporary, path)
+    atomic_text(path, page)
 
 
 def figure_tag(figure) -> str:

@@ -3,6 +3,7 @@
 import copy
 import math
 import shutil
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -230,6 +231,35 @@ def test_a_killed_run_resumes_and_ends_as_if_nothing_had_happened(world, tmp_pat
     with pytest.raises(FileReadError, match=r"run\.pt"):
         train(network(), data, options=options)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["run.pt"]
+
+
+@pytest.mark.parametrize("settings", KILLED, ids=["full", "minibatches", "everything"])
+def test_ctrl_c_keeps_the_step_at_which_it_came(world, tmp_path, monkeypatch, settings):
+    """Wherever in a step the signal comes, the step is finished, written, and never taken again."""
+    items, truth, design = world
+    data = an.simulate(truth, design, seed=4)
+    whole = train(network(), data, options=Adam(steps=40, lr=1e-2, **settings))
+    options = Adam(steps=40, lr=1e-2, **settings, checkpoint=tmp_path / "run.pt", checkpoint_every=1000)
+    original, seen = Run.one_step, []
+
+    def struck(self):
+        seen.append(self.step)
+        if len(seen) == 18:
+            signal.raise_signal(signal.SIGINT)
+        return original(self)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
+    try:
+        monkeypatch.setattr(Run, "one_step", struck)
+        with pytest.raises(KeyboardInterrupt):
+            train(network(), data, options=options)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        resumed = train(network(), data, options=options)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert seen == list(range(40))
+    assert torch.equal(resumed.populations[0].vector(), whole.populations[0].vector())
+    assert torch.equal(resumed.log.losses(), whole.log.losses())
 
 
 @pytest.mark.parametrize(

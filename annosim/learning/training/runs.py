@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import pickle
+import signal
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,10 +15,11 @@ from typing import Any
 
 import torch
 
+from annosim.data.files import atomic_path
 from annosim.errors import ArgumentError, FileReadError, TrainingError
 from annosim.learning.training.batches import Rows
 
-__all__ = ["Keeper", "Log", "Meter", "check_writable", "progress_bar", "save_bad_batch"]
+__all__ = ["Interrupt", "Keeper", "Log", "Meter", "check_writable", "progress_bar", "save_bad_batch"]
 
 
 class Log:
@@ -65,7 +67,7 @@ class Log:
             if self.held_out:
                 held = {step: float(value[r]) for step, value in self.held_out.items()}
                 table[f"held_out{suffix}"] = [held.get(s, float("nan")) for s in range(len(losses))]
-        with _replacing(Path(path)) as part:
+        with atomic_path(path) as part:
             pd.DataFrame(table).to_parquet(part)
 
     def state(self) -> dict[str, Any]:
@@ -95,7 +97,7 @@ class Keeper:
     def save(self, state: dict[str, Any]) -> None:
         """Write the state."""
         if self.path is not None:
-            with _replacing(self.path) as part:
+            with atomic_path(self.path) as part:
                 torch.save({"fingerprint": self.fingerprint, **state}, part)
 
     def load(self, device: torch.device) -> dict[str, Any] | None:
@@ -119,6 +121,38 @@ class Keeper:
                     "another name"
                 )
         return state
+
+
+class Interrupt:
+    """Ctrl-C waits for the end of a step, where the state of a run is whole; a second one does not wait.
+
+    Args:
+        wanted: whether there is a checkpoint to write; without one Ctrl-C does what it always does.
+
+    Example:
+        >>> with Interrupt(True) as interrupt:
+        ...     interrupt.came
+        False
+    """
+
+    def __init__(self, wanted: bool):
+        self.wanted = wanted and threading.current_thread() is threading.main_thread()
+        self.came = False
+        self._before: Any = None
+
+    def __enter__(self) -> Interrupt:
+        if self.wanted and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            self._before = signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+
+    def _note(self, number: int, frame: Any) -> None:
+        if self.came:
+            raise KeyboardInterrupt
+        self.came = True
 
 
 class Meter:
@@ -171,7 +205,7 @@ def save_bad_batch(
     """
     folder = Path(checkpoint).parent if checkpoint is not None else Path(tempfile.mkdtemp(prefix="annosim-"))
     path = folder / f"bad-batch-step-{step}.pt"
-    with _replacing(path) as part:
+    with atomic_path(path) as part:
         torch.save(
             {
                 "step": step,
@@ -198,11 +232,13 @@ def check_writable(path: str | Path | None) -> None:
     if path is None:
         return
     try:
-        with _replacing(Path(path).with_name(f"{Path(path).name}.try")):
+        attempt = Path(path).with_name(f"{Path(path).name}.try")
+        with atomic_path(attempt):
             pass
-        Path(path).with_name(f"{Path(path).name}.try").unlink()
-    except OSError as error:
-        raise ArgumentError(f"{path} cannot be written ({error.strerror or error}); give another file") from error
+        attempt.unlink()
+    except FileReadError as error:
+        why = getattr(error.__context__, "strerror", None) or error
+        raise ArgumentError(f"{path} cannot be written ({why}); give another file") from error
 
 
 @contextlib.contextmanager
@@ -230,16 +266,3 @@ def progress_bar(label: str, total: int, wanted: bool) -> Iterator[Callable[...,
         yield advance
     finally:
         bar.stop()
-
-
-@contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """A temporary name beside the target, renamed when it is whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(suffix=".part", dir=path.parent)
-    os.close(handle)
-    try:
-        yield Path(name)
-        os.replace(name, path)
-    finally:
-        Path(name).unlink(missing_ok=True)

@@ -24,7 +24,7 @@ from annosim.learning.training.gates import check_gate
 from annosim.learning.training.losses import population_losses
 from annosim.learning.training.perturb import again, apart
 from annosim.learning.training.placement import training_device
-from annosim.learning.training.runs import Keeper, Log, Meter, check_writable, progress_bar, save_bad_batch
+from annosim.learning.training.runs import Interrupt, Keeper, Log, Meter, check_writable, progress_bar, save_bad_batch
 from annosim.learning.training.stacked import Batched
 from annosim.populations import Population
 from annosim.random import torch_generator
@@ -136,7 +136,8 @@ class Run:
         keeper = Keeper(options.checkpoint, self.fingerprint() if options.checkpoint else {})
         self.resume(keeper.load(self.device))
         meter = Meter(self.device, self.step)
-        with progress_bar("training", options.steps, options.progress) as advance:
+        bar = progress_bar("training", options.steps, options.progress)
+        with bar as advance, Interrupt(options.checkpoint is not None) as interrupt:
             advance(self.step)
             while self.step < options.steps and self.stopped == "schedule":
                 self.before_step()
@@ -150,6 +151,9 @@ class Run:
                     self.stopped = "held out"
                 elif options.checkpoint and self.step % options.checkpoint_every == 0:
                     keeper.save(self.state())
+                if interrupt.came:
+                    keeper.save(self.state())
+                    raise KeyboardInterrupt
         if options.checkpoint:
             keeper.save(self.state())
         done = self.finish(self.stopped)
