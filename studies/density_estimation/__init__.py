@@ -6,13 +6,13 @@ instead of 2001, SLiC's linear programs 101 points instead of 201, and its netwo
 instead of 8192 at 1e-4. Everything else, 2^15 pairs and 8192 fresh draws of the reference a step for SLiC included, is
 that of the paper. The replicates of a network are trained as one batch.
 
-The paper preset on 2026-11-21 (122 trainings, 149 cells, two cores of an AMD EPYC beside other work: 4,398 s): 43 claims
-supported, 1 contradicted. Total variation of the networks to the exact level, mean of five replicates: E1 .034; E2 .027
-(beta 1), .0075 (4), .0087 (16); E3 .027; E4 .029 (alpha 1), .0064 (1/4), .0086 (1/16); E6 .018 (tau .1), .0055 (.5),
-.0034 (1); E7 .011. E5 without the forward KL .018, .027, .051, .087, .140 for margins 0 to 2, which a smooth network
-cannot reach (a staircase), and with it .016, .008, .019, .018, .019. E8 over twelve seeds: shares .397 to .410; the wide
-component within .05 for eleven of them, the narrow one for none (.15 to .26), nor their sum (.08 to .13): contradicted at
-the page's level.
+The paper preset on 2026-11-21 (122 trainings, 149 cells, two cores of an AMD EPYC beside other work: 4,398 s): 43
+claims supported, 1 contradicted. Total variation of the networks to the exact level, mean of five replicates: E1
+.034; E2 .027 (beta 1), .0075 (4), .0087 (16); E3 .027; E4 .029 (alpha 1), .0064 (1/4), .0086 (1/16); E6 .018 (tau
+.1), .0055 (.5), .0034 (1); E7 .011. E5 without the forward KL .018, .027, .051, .087, .140 for margins 0 to 2, which
+a smooth network cannot reach (a staircase), and with it .016, .008, .019, .018, .019. E8 over twelve seeds: shares
+.397 to .410; the wide component within .05 for eleven of them, the narrow one for none (.15 to .26), nor their sum
+(.08 to .13): contradicted at the page's level.
 """
 
 from __future__ import annotations
