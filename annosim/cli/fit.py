@@ -166,7 +166,7 @@ def run(
     columns = {name: options[name] for name in ("annotator", "left", "right", "winner", "prompt", "weight", "feedback")}
     given = read_inputs(data, model, format, columns, words, settings or [], tokenizer, ties, types)
     chosen = Settings(options, given.scenario)
-    outputs = Outputs(se, out, responsibilities, save, export, given, chosen.likelihood)
+    outputs = Outputs(se, out, responsibilities, save, export, given, chosen)
     found = _fitted(given.family, given.answers, chosen)
     outputs.write(found)
     if not found.converged and found.stopped_by not in ("schedule", "held out"):  # a schedule that ends is no failure

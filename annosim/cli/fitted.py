@@ -9,6 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from annosim.cli.inputs import Inputs
+    from annosim.cli.training import Settings
     from annosim.data.preferences import PreferenceData
     from annosim.learning.result import Fit
     from annosim.populations import Population
@@ -26,8 +27,8 @@ class Outputs:
         se: kind of standard errors, ``None`` for the default.
         out, responsibilities, save: files, or ``None``.
         export: a folder, or ``None``.
-        given: answers and model.
-        likelihood: whether nothing but the likelihood is maximised.
+        given: answers and model, and the files that they came from, which no output may replace.
+        chosen: what training reads and writes, and whether nothing but the likelihood is maximised.
 
     Raises:
         ArgumentError: names the option.
@@ -35,7 +36,7 @@ class Outputs:
 
     def __init__(
         self, se: str | None, out: Path | None, responsibilities: Path | None, save: Path | None, export: Path | None,
-        given: Inputs, likelihood: bool,
+        given: Inputs, chosen: Settings,
     ):  # fmt: skip
         from annosim.errors import ArgumentError
         from annosim.learning.structure import has_network
@@ -44,12 +45,12 @@ class Outputs:
         family = given.family
         self.given = given
         self.se, self.out, self.responsibilities, self.save, self.export = se, out, responsibilities, save, export
-        self.network, self.likelihood = has_network(family), likelihood
+        self.network, self.likelihood = has_network(family), chosen.likelihood
         if se not in (None, "hessian", "sandwich", "cluster"):
             raise ArgumentError(f"--se {se!r}: hessian, sandwich or cluster")
         if se is not None and self.network:
             raise ArgumentError(f"--se {se}: a network's weights have no standard errors; leave it out")
-        if se is not None and not likelihood:
+        if se is not None and not self.likelihood:
             raise ArgumentError(f"--se {se}: there are none under another objective than the likelihood; leave it out")
         if responsibilities is not None and len(family.leaves()) < 2:
             raise ArgumentError("--responsibilities: there is one type; give --types 2, or a model with several")
@@ -57,6 +58,9 @@ class Outputs:
             raise ArgumentError("--export: the model has no language model or sequence classifier; --save keeps it")
         if export is not None and export.exists():
             raise ArgumentError(f"--export {export}: it exists already; name a new folder")
+        named = {"--out": out, "--responsibilities": responsibilities, "--save": save, "--export": export}
+        written = {name: path for name, path in named.items() if path is not None} | chosen.files
+        _apart(written, given.files | chosen.begins_at)
         for path in (out, responsibilities, save):
             if path is not None and path.is_dir():
                 raise ArgumentError(f"{path} is a directory; name a file")
@@ -114,6 +118,32 @@ class Outputs:
         if self.export is not None:
             _export(found.population, self.export, self.given.tokenizer)
             typer.echo(f"models written to {self.export}")
+
+
+def _apart(written: dict[str, Path], read: dict[str, Path]) -> None:
+    """Refuse two outputs of one name or one inside the other, and an output that replaces what is read.
+
+    Raises:
+        ArgumentError: names both.
+    """
+    from itertools import combinations
+
+    from annosim.errors import ArgumentError
+
+    real = {name: path.resolve() for name, path in (written | read).items()}
+    for name in written:
+        for source, path in read.items():
+            if real[name] == real[source]:
+                raise ArgumentError(f"{name} {written[name]}: {source} {path} is read; give another file to write")
+    for one, other in combinations(written, 2):
+        if real[one] == real[other]:
+            raise ArgumentError(f"{one} and {other} both name {written[one]}; give each a file of its own")
+        for inner, outer in ((one, other), (other, one)):
+            if real[outer] in real[inner].parents:
+                raise ArgumentError(
+                    f"{inner} {written[inner]} lies inside {outer} {written[outer]}, which is written too; give "
+                    "another place"
+                )
 
 
 def item_scores(found: Fit) -> Any:

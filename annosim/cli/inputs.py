@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from annosim.data.preferences import PreferenceData
+    from annosim.items import Items
     from annosim.populations import Population
     from annosim.scenario import Scenario
 
@@ -27,12 +30,14 @@ class Inputs:
         family: the model.
         scenario: the file that it came from, or ``None``.
         tokenizer: what made the tokens, or ``None``.
+        files: what was read, by what the command line or the scenario calls it.
     """
 
     answers: PreferenceData
     family: Population
     scenario: Scenario | None
     tokenizer: Any = None
+    files: dict[str, Path] = field(default_factory=dict)
 
 
 def read_inputs(
@@ -48,7 +53,7 @@ def read_inputs(
 
     if ties not in (None, *TIES):
         raise ArgumentError(f"--ties {ties!r}: {', '.join(TIES[:-1])} or {TIES[-1]}")
-    answers, scenario = _read(path, model, format, columns | _settings(words, given))
+    answers, scenario, files = _read(path, model, format, columns | _settings(words, given))
     family = made = None
     if scenario is not None:
         made = _tokenizer(answers, scenario, tokenizer)
@@ -60,25 +65,27 @@ def read_inputs(
     typer.echo(repr(answers))
     answers, rule = _ties(answers, ties, family)
     answers = _skips(answers)
-    return Inputs(answers, family or _default_model(answers, rule, types or 1), scenario, made)
+    return Inputs(answers, family or _default_model(answers, rule, types or 1), scenario, made, files)
 
 
 def _read(
     path: Path, model: Path | None, format: str | None, columns: dict[str, Any]
-) -> tuple[PreferenceData, Scenario | None]:
+) -> tuple[PreferenceData, Scenario | None, dict[str, Path]]:
     from annosim.data.formats import read
     from annosim.errors import ArgumentError
     from annosim.scenario import load_scenario
 
     asked = None if model is None else load_scenario(model)  # its mistakes first: the data may take longer
+    files = {"DATA": path} if model is None else {"DATA": path, "--model": model}
     if path.suffix != ".toml":
-        return read(path, format, **columns), asked
+        return read(path, format, **columns), asked, files
     scenario = load_scenario(path)
     if scenario.data is None:
         raise ArgumentError(f"{path}: a scenario to fit needs a [data] table with path and format")
     table = scenario.data
     given = {name: value for name, value in columns.items() if value}
-    return read(table.path, format or table.format, **(dict(table.columns) | given)), asked or scenario
+    files[f"{path}: data.path"] = Path(table.path)
+    return read(table.path, format or table.format, **(dict(table.columns) | given)), asked or scenario, files
 
 
 def _settings(words: str | None, given: list[str]) -> dict[str, Any]:
@@ -139,26 +146,49 @@ def _model(
     return answers, family
 
 
-def _on_items_of(answers: PreferenceData, items: Any, path: Path) -> PreferenceData:
-    """The answers about the scenario's items, matched by name: features, prompts, and in its order where all occur."""
+def _on_items_of(answers: PreferenceData, items: Items, path: Path) -> PreferenceData:
+    """The answers about all of the scenario's items, matched by name.
+
+    Those that nobody was shown stay: densities are normalised over them, and the model gives them scores too.
+    """
     import numpy as np
 
     from annosim.errors import ArgumentError
 
-    names = answers.items.names
-    lost = sorted(set(names) - set(items.names))
+    own = answers.items
+    place = {name: i for i, name in enumerate(items.names)}
+    lost = sorted(set(own.names) - set(place))
     if lost:
         raise ArgumentError(f"{path}: item {lost[0]!r} is not among the scenario's [items]; add it there")
-    order = [items.id_of(name) for name in names]
-    if len(order) < items.n:  # the others are never shown: numbers of their own could not be known
-        changes = {} if items.features is None else {"features": items.features[order]}
-        return answers.with_(items=answers.items.with_(**changes))
+    if own.num_prompts > 1 and items.num_prompts == 1:
+        raise ArgumentError(
+            f"{path}: its items belong to {own.num_prompts} prompts, the scenario's [items] to one; give prompts there"
+        )
+    ids = np.array([place[name] for name in own.names])
+    if items.texts is None and own.texts is not None:
+        texts = dict(zip(own.names, own.texts, strict=True))
+        items = items.with_(texts=[texts.get(name, name) for name in items.names])  # the file has none for the unseen
     menu = np.asarray(answers.menu)
-    texts = items.texts
-    if texts is None and answers.items.texts is not None:
-        texts = [answers.items.texts[i] for i in np.argsort(order)]
-    moved = np.where(menu >= 0, np.asarray(order)[np.maximum(menu, 0)], menu)
-    return answers.with_(items=items.with_(texts=texts), menu=moved.astype(menu.dtype))
+    moved = np.where(menu >= 0, ids[np.maximum(menu, 0)], menu)
+    _within_prompts(moved, items, path)
+    return answers.with_(items=items, menu=moved.astype(menu.dtype))
+
+
+def _within_prompts(menu: np.ndarray, items: Items, path: Path) -> None:
+    """Refuse a question about items of several of the scenario's prompts: it names the first."""
+    import numpy as np
+
+    from annosim.errors import ArgumentError
+
+    prompts = items.prompts.numpy()
+    wrong = (menu >= 0) & (prompts[menu] != prompts[menu[:, :1]])
+    if wrong.any():
+        row, slot = np.argwhere(wrong)[0]
+        one, other = menu[row, [0, slot]]
+        raise ArgumentError(
+            f"{path}: answer {row} is about {items.names[one]!r} of prompt {prompts[one]} and {items.names[other]!r} "
+            f"of prompt {prompts[other]}; a question stays inside one prompt: mend the scenario's [items]"
+        )
 
 
 def _ties(answers: PreferenceData, how: str | None, family: Population | None) -> tuple[PreferenceData, Any]:

@@ -81,6 +81,19 @@ class Settings:
         plain = str(spec["kind"]).lower() == "nll" and not spec.get("label_smoothing")
         return plain and self.values.get("regulariser") is None
 
+    @property
+    def files(self) -> dict[str, Path]:
+        """What training writes, by the option or key that names it."""
+        return self._named("checkpoint", "log")
+
+    @property
+    def begins_at(self) -> dict[str, Path]:
+        """The fit at which training begins, likewise; empty without one."""
+        return {} if self.values.get("warm_start") == "pooled" else self._named("warm_start")
+
+    def _named(self, *names: str) -> dict[str, Path]:
+        return {self.where[name]: Path(self.values[name]) for name in names if self.values.get(name)}
+
     def keywords(self, model: Population | None) -> dict[str, Any]:
         """The keywords of ``an.fit`` for a model."""
         from annosim.scenario.training import TABLES, built
