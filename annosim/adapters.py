@@ -18,7 +18,7 @@ from annosim.errors import ArgumentError
 from annosim.parameters import check_number
 from annosim.random import torch_generator
 
-__all__ = ["LowRank", "adapter_state", "frozen_copy", "moved", "with_adapters"]
+__all__ = ["LowRank", "adapter_state", "copied", "frozen_copy", "moved", "of_class", "with_adapters"]
 
 
 class _Frozen(nn.Parameter):
@@ -116,7 +116,7 @@ def with_adapters(
     names = _targets(trunk, layers)
     made = []
     for k in range(1 if copies is None else copies):
-        one = copy.deepcopy(trunk)
+        one = copied(trunk)
         for name in names:
             *path, leaf = name.split(".")
             parent = one.get_submodule(".".join(path))
@@ -148,7 +148,7 @@ def merged(module: nn.Module) -> Any:
         >>> type(plain[0]).__name__, bool(torch.allclose(plain(x), one(x))), bool(torch.equal(plain(x), one[0].base(x)))
         ('Linear', True, False)
     """
-    out = copy.deepcopy(module)
+    out = copied(module)
     for name, part in list(out.named_modules()):
         if not isinstance(part, LowRank):
             continue
@@ -172,7 +172,64 @@ def frozen_copy(module: nn.Module) -> nn.Module:
     for p in module.parameters():
         kept = p.detach() if isinstance(p, _Frozen) else p.detach().clone()  # what was frozen before is shared
         memo[id(p)] = _Frozen(kept, requires_grad=False)
-    return copy.deepcopy(module, memo)
+    return copied(module, memo)
+
+
+def copied(module: Any, memo: dict[int, Any] | None = None) -> Any:
+    """A deep copy that computes with its own numbers: ``forward`` is that of each module's class.
+
+    A trainer may put a ``forward`` of its own on a model (TRL 1.16 does, for its losses), a closure over the model that
+    it was given; ``copy.deepcopy`` keeps it, and the copy would compute with the original's weights.
+
+    Example:
+        >>> layer = nn.Linear(2, 1)
+        >>> layer.forward = layer.forward
+        >>> "forward" in copied(layer).__dict__, "forward" in layer.__dict__
+        (False, True)
+    """
+    out = copy.deepcopy(module, memo)
+    for part in out.modules():
+        if _has_own_forward(part):
+            del part.__dict__["forward"]
+    return out
+
+
+def of_class(module: Any) -> Any:
+    """The module itself; or, where it or a part of it has a ``forward`` of its own, a view with those of the classes.
+
+    The view shares every parameter, buffer, hook and other part, and the module keeps what it has. It is how a model
+    that a trainer touched, or a copy of one, is evaluated with its own numbers (see :func:`copied`).
+
+    Example:
+        >>> layer = nn.Linear(2, 1)
+        >>> of_class(layer) is layer
+        True
+        >>> layer.forward = lambda x: 0 * x
+        >>> of_class(layer).weight is layer.weight, of_class(layer)(torch.ones(1, 2)).shape
+        (True, torch.Size([1, 1]))
+    """
+    if torch.compiler.is_compiling():  # what is compiled is a fit's own copy
+        return module
+    return _view(module, {}) if any(map(_has_own_forward, module.modules())) else module
+
+
+def _view(module: nn.Module, made: dict[int, nn.Module]) -> nn.Module:
+    if id(module) not in made:
+        parts = {name: None if part is None else _view(part, made) for name, part in module._modules.items()}
+        same = all(parts[name] is part for name, part in module._modules.items())
+        if same and not _has_own_forward(module):
+            made[id(module)] = module
+        else:
+            other = made[id(module)] = copy.copy(module)
+            other.__dict__["_modules"] = parts
+            if _has_own_forward(other):
+                del other.__dict__["forward"]
+    return made[id(module)]
+
+
+def _has_own_forward(part: nn.Module) -> bool:
+    """On the object, where its class has one too."""
+    return "forward" in part.__dict__ and type(part).forward is not nn.Module.forward
 
 
 def moved(module: Any, device: str | torch.device) -> Any:

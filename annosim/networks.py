@@ -7,6 +7,7 @@ here imports that library. Build a model from a local config, or load one by pat
 from __future__ import annotations
 
 import contextlib
+import copy
 import inspect
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from annosim.adapters import copied, of_class
 from annosim.errors import ArgumentError
 from annosim.items import Items, send
 from annosim.utilities import Utility, check_dim, check_inputs, perceptron
@@ -40,7 +42,23 @@ def response_mask(items: Items) -> torch.Tensor:
     return (tokens >= 0) & (place >= begin.to(tokens.device)[:, None])
 
 
-class LogPolicy(Utility):
+class _Reader(Utility):
+    """Holds a model that reads tokens, as it was given; it and its copies compute with the numbers that they hold."""
+
+    #: an item's number depends on that item alone, so a minibatch needs only the items it shows
+    local = True
+    model: nn.Module
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        """A trainer may have put a ``forward`` of its own on the model, which would compute with the original's numbers
+        (see :func:`annosim.adapters.copied`)."""
+        other = memo[id(self)] = type(self).__new__(type(self))
+        copied(self.model, memo)  # the copy is kept in the memo
+        other.__dict__.update({name: copy.deepcopy(value, memo) for name, value in self.__dict__.items()})
+        return other
+
+
+class LogPolicy(_Reader):
     r"""``log pi(response | prompt) = sum_t log p(token_t | earlier tokens)``, a density over all sequences.
 
     With ``PBDE.dpo(beta, reference)`` this is DPO; the reference's log-probabilities are evaluated once per item.
@@ -63,9 +81,6 @@ class LogPolicy(Utility):
         >>> policy(Items(tokens=[[1, 2], [3, -1]])).shape
         torch.Size([2])
     """
-
-    #: an item's number depends on that item alone, so a minibatch needs only the items it shows
-    local = True
 
     def __init__(self, model: nn.Module, begin: int | None = None, batch: int = 32, per_token: bool = False):
         super().__init__()
@@ -202,7 +217,7 @@ class Heads(_ManyOutputs):
         return out
 
 
-class SequenceReward(_ManyOutputs):
+class SequenceReward(_Reader, _ManyOutputs):
     """A sequence-classification model as a reward: its single logit at the last token, ``(n,)``.
 
     Args:
@@ -225,8 +240,6 @@ class SequenceReward(_ManyOutputs):
         [2.0, 3.0]
     """
 
-    local = True
-
     def __init__(self, model: nn.Module, pad: int | None = None, outputs: int = 1):
         super().__init__()
         if not isinstance(model, nn.Module):
@@ -244,7 +257,7 @@ class SequenceReward(_ManyOutputs):
         ids = send(torch.where(tokens >= 0, tokens, self._pad_id()), device)
         try:
             with _reading("SequenceReward", largest, tokens.shape[1]):
-                logits = self.model(input_ids=ids, attention_mask=mask.long()).logits
+                logits = of_class(self.model)(input_ids=ids, attention_mask=mask.long()).logits
         except ValueError as error:
             if "padding token" not in str(error):
                 raise
@@ -319,7 +332,7 @@ def last_hidden(model: nn.Module, items: Items, batch: int = 32) -> torch.Tensor
         >>> bool((last_hidden(trunk, items)[1] == trunk.weight[3]).all())
         True
     """
-    tokens = _tokens(items)
+    tokens, model = _tokens(items), of_class(model)
     device = next((p.device for p in model.parameters()), tokens.device)
     known = inspect.signature(model.forward).parameters
     takes_any = any(p.kind is p.VAR_KEYWORD for p in known.values())
@@ -344,6 +357,7 @@ def token_logits(model: nn.Module, ids: torch.Tensor, keep: int) -> torch.Tensor
         >>> token_logits(nn.Embedding(5, 5), torch.zeros(2, 4, dtype=torch.long), keep=3).shape
         torch.Size([2, 3, 5])
     """
+    model = of_class(model)
     known = inspect.signature(model.forward).parameters
     wanted = {"logits_to_keep": keep, "use_cache": False}
     found: Any = model(ids, **{name: value for name, value in wanted.items() if name in known})

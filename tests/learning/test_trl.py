@@ -145,6 +145,71 @@ def test_our_records_feed_trls_dpo_and_its_policy_comes_back(peers, tokenizer, t
     assert float(found.kl) == pytest.approx(float(kl), abs=1e-5)
 
 
+@pytest.fixture(scope="module")
+def touched(peers, tokenizer, tmp_path_factory):
+    """A model as DPOTrainer leaves it, with a forward of its own; a model of the same weights; and the reference."""
+    trainer, model, reference = dpo_trainer(peers, tokenizer, tmp_path_factory.mktemp("touched"), "sigmoid", 0.3)
+    trainer.train()
+    model.zero_grad(set_to_none=True)
+    assert "forward" in model.__dict__
+    plain = gpt2(peers, 0)
+    plain.load_state_dict(model.state_dict())
+    data = an.tokenized(pairs(), tokenizer)
+    data = data.with_(answer=1 - np.asarray(data.answer))  # the opposite of what it has learned: much to learn
+    return SimpleNamespace(model=model, plain=plain, reference=reference, data=data)
+
+
+def alone(base, reference):
+    return an.Annotator(LogPolicy(base), an.PBDE.dpo(0.3, LogPolicy(reference)))
+
+
+def adapted(base, reference):
+    return alone(an.with_adapters(base, rank=2, seed=3), reference)
+
+
+def two_types(base, reference):
+    rule = an.PBDE.dpo(0.3, LogPolicy(reference))
+    return an.Mixture([an.Annotator(LogPolicy(one), rule) for one in an.with_adapters(base, rank=2, copies=2)])
+
+
+@pytest.mark.parametrize("population", [alone, adapted, two_types])
+def test_a_model_that_trl_touched_is_refitted_as_an_untouched_one(population, touched):
+    before = {name: value.clone() for name, value in touched.model.state_dict().items()}
+    losses = []
+    for base in (touched.model, touched.plain):
+        fit = an.fit(population(base, touched.reference), touched.data, steps=15, lr=2e-2)
+        losses.append(fit.extra["training"].log.losses()[:, 0])
+    print(losses)
+    assert losses[1][-1] < losses[1][0] - 0.02
+    assert torch.allclose(losses[0], losses[1], atol=1e-6)
+    assert all(torch.equal(value, before[name]) for name, value in touched.model.state_dict().items())
+    assert all(p.grad is None for p in touched.model.parameters())
+    assert "forward" in touched.model.__dict__  # what is the user's stays as it is
+
+
+def test_copies_of_a_model_that_trl_touched_have_numbers_of_their_own(touched):
+    items = touched.data.items
+    policy = LogPolicy(touched.model)
+    twin, own = copy.deepcopy(policy), LogPolicy(copy.deepcopy(touched.model))
+    frozen = an.PBDE.dpo(0.3, policy)
+    with torch.no_grad():
+        true = LogPolicy(touched.plain)(items)
+        assert torch.equal(policy(items), true)
+        kept = frozen.index(torch.zeros(items.n), items)
+        for changed in (twin, own):
+            for p in changed.parameters():
+                p.mul_(1.5)
+        assert torch.equal(policy(items), true)
+        assert torch.equal(twin(items), own(items)) and not torch.allclose(twin(items), true)
+        for p in touched.model.parameters():
+            p.mul_(1.5)
+        try:
+            assert torch.equal(policy(items), own(items))  # it evaluates the model that it was given
+            assert torch.equal(frozen.index(torch.zeros(items.n), items), kept)
+        finally:
+            touched.model.load_state_dict(touched.plain.state_dict())
+
+
 def test_our_records_feed_trls_reward_trainer_and_its_reward_comes_back(peers, tokenizer, tmp_path):
     model = gpt2(peers, 0, labels=1)
     options = peers.trl.RewardConfig(
