@@ -17,7 +17,7 @@ from annosim.errors import ArgumentError
 from annosim.items import Items
 from annosim.parameters import Model
 from annosim.random import Address
-from annosim.utilities import Utility
+from annosim.utilities import Utility, numbers_of
 
 if TYPE_CHECKING:  # nouns never import rooms further down at run time
     from annosim.rules.base import Rule
@@ -154,7 +154,7 @@ class Annotator(Leaf):
 
         It lies where the items lie, also where a network lives elsewhere.
         """
-        return self.rule.index(self.utility(items), items).to(items.device)
+        return self.rule.index(numbers_of(self.utility, self.utility(items), items.n), items).to(items.device)
 
     def nodes(self, items: Items) -> tuple[torch.Tensor, torch.Tensor]:
         """One node of probability one."""
@@ -253,7 +253,7 @@ def check_utilities(population: Population, items: Items) -> None:
         if not isinstance(leaf, Annotator):
             continue
         with torch.no_grad():
-            values = leaf.utility(items)
+            values = numbers_of(leaf.utility, leaf.utility(items), items.n)
         allowed = torch.isfinite(values)
         if hasattr(leaf.utility, "log_prob"):
             allowed = allowed | (values == -torch.inf)

@@ -284,6 +284,31 @@ class _TruncatedNormal:  # a class, not a closure, so that densities can be pick
         return torch.where(inside, -0.5 * ((x[:, 0] - self.mean) / self.sd) ** 2, -torch.inf)
 
 
+def numbers_of(utility: nn.Module, u: torch.Tensor, n: int) -> torch.Tensor:
+    """The values of a utility, ``(n,)``; a column ``(n, 1)`` counts as that.
+
+    Raises:
+        ArgumentError: it gave anything else (several outputs, too many numbers): read row by row that would be garbage.
+
+    Example:
+        >>> numbers_of(nn.Linear(1, 1), torch.zeros(3, 1), 3).shape
+        torch.Size([3])
+    """
+    if not isinstance(u, torch.Tensor):
+        raise ArgumentError(
+            f"{type(utility).__name__} gave {type(u).__name__}; a utility is a tensor, a number an item"
+        )
+    if u.shape == (n,):
+        return u
+    if u.shape == (n, 1):
+        return u[:, 0]
+    several = "; pick one of its outputs, utility.column(0)" if u.ndim == 2 and u.shape[0] == n else ""
+    raise ArgumentError(
+        f"{type(utility).__name__} gave numbers of shape {tuple(u.shape)} for {n} items; a utility is one number an "
+        f"item, ({n},){several}"
+    )
+
+
 def normalise(energy: torch.Tensor, items: Items) -> torch.Tensor:
     """``energy - logsumexp(energy + log weights)`` within each prompt, float64, ``(..., n)``."""
     e = energy.double()

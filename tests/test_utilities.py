@@ -77,3 +77,31 @@ def test_a_network_is_drawn_at_an_address_and_redrawn_by_like():
     a, b = an.Network([8, 8], dim=1, seed=1), an.Network([8, 8], dim=1, seed=1)
     assert torch.equal(a(GRID), b(GRID)) and not torch.equal(a(GRID), a.like(seed=5)(GRID))
     assert torch.equal(torch.get_rng_state(), state)  # no global random state is touched
+
+
+@pytest.mark.parametrize("use", ["simulate", "law", "fit", "fit copies", "compare"])
+def test_several_numbers_an_item_are_no_utility(use):
+    """Read row by row they would be garbage, and with replicates those of another replicate."""
+    items = an.Items.normal(5, dim=2, seed=0)
+    model = an.Annotator(an.Heads([4], dim=2, outputs=3), an.Luce())
+    good = an.Annotator(an.Linear([1.0, 0.0]), an.Luce())
+    design = an.Design(items, annotators=30)
+    calls = {
+        "simulate": lambda: an.simulate(model, design, seed=0),
+        "law": lambda: an.law(model, design),
+        "fit": lambda: an.fit(model, an.simulate(good, design, seed=0), steps=2),
+        "fit copies": lambda: an.fit(model, an.simulate(good, design, seed=0, replicates=2), steps=2),
+        "compare": lambda: an.compare(model, good, design),
+    }
+    with pytest.raises(ArgumentError, match=r"Heads gave numbers of shape \(5, 3\) for 5 items.*utility.column\(0\)"):
+        calls[use]()
+
+
+def test_a_column_of_numbers_is_a_utility():
+    class Column(an.Utility):
+        def forward(self, items):
+            return items.features[:, :1]
+
+    items = an.Items.normal(5, dim=2, seed=0)
+    index = an.Annotator(Column(), an.Luce()).index(items)
+    assert torch.equal(index, items.features[:, 0]) and index.shape == (5,)

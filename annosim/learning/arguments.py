@@ -53,7 +53,23 @@ def models_of(verb: str, model: Any, data: PreferenceData) -> list[Population]:
                 f"{verb}(model=): the populations of replicates 0 and {r} differ in their {what}; only their free "
                 "numbers, where each begins, may differ"
             )
+        if not _same_map(model[0], model[r], data.items):
+            raise ArgumentError(
+                f"{verb}(model=): the populations of replicates 0 and {r} give other scores for the same free numbers; "
+                "only these numbers, where each begins, may differ"
+            )
     return list(model)
+
+
+def _same_map(first: Population, other: Population, items: Items) -> bool:
+    """Whether two populations mean the same by their numbers, plain attributes and closures included."""
+    with torch.no_grad():
+        copied = first.with_parameters(other.free_parameters())
+        for a, b in zip(copied.leaves(), other.leaves(), strict=True):
+            (u, m), (v, w) = a.nodes(items), b.nodes(items)
+            if repr(a.rule) != repr(b.rule) or not (torch.allclose(u, v, equal_nan=True) and torch.allclose(m, w)):
+                return False
+    return True
 
 
 def check_settings(

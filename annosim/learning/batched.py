@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,10 @@ from annosim.kernels import threads
 from annosim.learning.exists.existence import has_tables, judge_table, require_annotators
 from annosim.learning.gauge import interchangeable, values_by_weight
 from annosim.learning.generic import starting_points
+from annosim.learning.likelihood import check_answers
 from annosim.learning.mixtures.em import mixture_applies, panel_of
 from annosim.learning.one_type.tables import newton_tables
-from annosim.learning.problem import Problem, Solution, choose
+from annosim.learning.problem import Problem, Solution, choose, is_nll
 from annosim.learning.result import Fit
 from annosim.learning.structure import luce_leaf
 from annosim.populations import Population
@@ -64,6 +66,7 @@ class BatchedFit(Result):
     problem: Any = field(default=None)
     objective: np.ndarray | None = field(default=None)
     solutions: tuple[Solution, ...] = field(default=())
+    each: tuple[Fit | None, ...] = field(default=())
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -79,6 +82,9 @@ class BatchedFit(Result):
         r = range(len(self))[replicate]
         if not np.isfinite(self.vectors[r]).all():
             raise NotIdentifiedError(f"replicate {r}: {self.status[r]}")
+        known = self.each[r] if self.each else None
+        if known is not None:
+            return known
         problem = replace(self.problem, _data=self.data[r])
         if self.solutions:
             return finish(problem, self.solver, self.solutions[r])
@@ -143,15 +149,18 @@ def _networks(problem: Problem, models: list[Population], data: PreferenceData, 
     name = choose(problem, solver).name if solver in ("auto", "adam", "em") else solver
     if name != "adam" and not (name == "em" and em_applies(problem)):
         return None
+    parts = [data[r] for r in range(len(data.menu))]
+    if len({len(np.unique(part.annotator_ids)) for part in parts}) > 1 or not _answerable(problem, parts):
+        return None  # one by one
     try:
         done = (train_problem if name == "adam" else train_em_problem)(problem, data, models)
     except TrainingError:
         return None  # one by one: the replicate at fault becomes a row with a status
     warn_if_unfinished(done, stacklevel=5)
     found: list[Solution] = []
-    for r in range(len(data.menu)):
+    for r, part in enumerate(parts):
         copies = slice(r * problem.starts, (r + 1) * problem.starts)
-        found.append((solution_of if name == "adam" else em_solution_of)(done, copies, replace(problem, _data=data[r])))
+        found.append((solution_of if name == "adam" else em_solution_of)(done, copies, replace(problem, _data=part)))
     value = [s.log_likelihood for s in found]
     return BatchedFit(
         model=problem.model,
@@ -168,6 +177,17 @@ def _networks(problem: Problem, models: list[Population], data: PreferenceData, 
         solutions=tuple(found),
         settings={"replicates": len(found), "starts": problem.starts, "path": "trained at once"},
     )
+
+
+def _answerable(problem: Problem, parts: list[PreferenceData]) -> bool:
+    """Whether a single fit would take every replicate: one whose answers the rule cannot give becomes a row."""
+    try:
+        for part in parts if is_nll(problem.objective) else ():
+            check_answers(problem.model, part)
+            require_annotators(problem.model, part, problem.prior)
+    except AnnosimError:
+        return False
+    return True
 
 
 _PROBLEM = ("objective", "regulariser", "prior", "solver", "starts", "seed", "device", "tolerance", "max_iterations")
@@ -289,6 +309,7 @@ def _one_by_one(problem: Problem, models: list[Population], data: PreferenceData
     count, size = len(data.menu), problem.model.num_free()
     vectors, numbers = np.full((count, size), np.nan), np.full((count, 3), np.nan)
     converged, words, name = np.zeros(count, dtype=bool), [], solver
+    fits: list[Fit | None] = [None] * count
     for r in range(count):
         try:
             with warnings.catch_warnings():
@@ -296,19 +317,32 @@ def _one_by_one(problem: Problem, models: list[Population], data: PreferenceData
                 one = fit(
                     models[r], data[r], problem.objective, problem.regulariser, problem.prior, solver,
                     problem.starts, problem.seed, problem.device, tolerance=problem.tolerance,
-                    max_iterations=problem.max_iterations, **problem.options,
+                    max_iterations=problem.max_iterations, **_own_files(problem.options, r),
                 )  # fmt: skip
         except ArgumentError:
             raise  # the same for every replicate
         except AnnosimError as error:
             words.append(str(error))
             continue
+        fits[r] = one
         vectors[r], converged[r], name = one.population.vector().numpy(), one.converged, one.solver
         value = np.nan if one.log_likelihood is None else one.log_likelihood
         numbers[r] = value, one.gradient_norm, one.iterations
-        words.append("ok" if one.converged else "not converged")
+        words.append("ok" if one.converged else _ended(one.stopped_by))
     return BatchedFit(
         model=problem.model, vectors=vectors, log_likelihood=numbers[:, 0], converged=converged,
         gradient_norm=numbers[:, 1], iterations=np.nan_to_num(numbers[:, 2]).astype(int), status=tuple(words),
         solver=name, data=data, problem=problem, settings={"replicates": count, "path": "one by one"},
+        objective=np.array([np.nan if one is None or one.objective is None else one.objective for one in fits]),
+        each=tuple(fits),
     )  # fmt: skip
+
+
+def _ended(stopped_by: str) -> str:
+    return "not converged" if stopped_by == "iterations" else f"stopped by {stopped_by}"
+
+
+def _own_files(options: dict[str, Any], replicate: int) -> dict[str, Any]:
+    """Training options with a log and a checkpoint of the replicate's own beside those of the batch."""
+    paths = {name: Path(options[name]) for name in ("log", "checkpoint") if options.get(name) is not None}
+    return options | {name: path.with_name(f"{path.stem}-{replicate}{path.suffix}") for name, path in paths.items()}

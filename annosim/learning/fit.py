@@ -118,7 +118,7 @@ def fit(
 def finish(problem: Problem, name: str, solution: Solution) -> Fit:
     """A frozen result from a solver's solution, with its settings; warns when it did not converge."""
     result = Fit.from_solution(problem, name, solution, settings=_settings(problem, name))
-    if not result.converged and result.stopped_by != "schedule":
+    if not result.converged and result.stopped_by not in ("schedule", "held out"):  # ends that were planned
         warnings.warn(
             f"fit did not converge: {name} stopped by {result.stopped_by} after {result.iterations} iterations at "
             f"gradient norm {result.gradient_norm:.2g}; raise max_iterations, try another solver=, or add a prior",

@@ -4,7 +4,8 @@ Closed form, exact projection and a network fitted to 2^15 pairs. The ``quick`` 
 its grids have 401 points for the exact levels and 201 for the networks (both spectrally exact for these densities)
 instead of 2001, SLiC's linear programs 101 points instead of 201, and its networks take 1024 steps of Adam at 4e-3
 instead of 8192 at 1e-4. Everything else, 2^15 pairs and 8192 fresh draws of the reference a step for SLiC included, is
-that of the paper. The replicates of a network are trained as one batch.
+that of the paper. The replicates of a network are trained as one batch; on a GPU their rows in
+results.parquet also say how busy it was (``gpu_utilisation``, ``gpu_steps_per_second``, ``gpu_peak_memory``).
 
 The paper preset on 2026-11-21 (122 trainings, 149 cells, two cores of an AMD EPYC beside other work: 4,398 s): 43
 claims supported, 1 contradicted. Total variation of the networks to the exact level, mean of five replicates: E1

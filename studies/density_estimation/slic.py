@@ -78,5 +78,6 @@ def slic_network(
             "learned": log_p.exp().numpy(),
             "tv": world.total_variation(log_p, best, items),
             "objective": found.objective,
+            **world.speed(found),
         })  # fmt: skip
     return rows

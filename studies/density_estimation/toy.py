@@ -132,5 +132,6 @@ def network(
             "loss": found.objective,
             "last_change": found.extra["last_change"],
             **world.features_of(learned, items),
+            **world.speed(found),
         })  # fmt: skip
     return rows

@@ -67,6 +67,7 @@ def one_model_network(
             "mode_at": float(x[log_p.numpy().argmax()]),
             "height_left": float(log_p.exp()[np.abs(x + 2.5).argmin()]),
             "height_mode": float(log_p.exp().max()),
+            **world.speed(found),
         })  # fmt: skip
     return rows
 
@@ -140,6 +141,7 @@ def two_models_network(
             "wide_recovered": float(matched["tv_right"] < AGREES),
             "told_apart": float(worst < TOLD_APART and share < 0.05),
             "log_likelihood": found.log_likelihood / pairs,
+            **world.speed(found),
         })  # fmt: skip
     return rows
 

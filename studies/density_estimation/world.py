@@ -103,6 +103,12 @@ def train(models: an.Population | list, truth: an.Population, items: an.Items, p
     return [found[r] for r in range(len(seeds))]
 
 
+def speed(found: an.Fit) -> dict:
+    """Steps a second of the batch of replicates and how busy the GPU was; nothing on a CPU."""
+    record = found.extra["training"].settings["speed"]
+    return {f"gpu_{name}": value for name, value in record.items()} if "gpu" in record else {}
+
+
 def at_reference(pretrained: dict, width: int, depth: int) -> an.LogDensity:
     """The energy network fitted to pi0, where every experiment but E1 and E8 begins."""
     weights = torch.as_tensor(pretrained["weights"])

@@ -269,11 +269,17 @@ def test_stacking_refuses_what_does_not_fit():
         (an.PreferenceData(an.Items(n=3), [[0, 1]], [0]), "items.n"),
         (an.PreferenceData(an.Items(n=2), [[0, 1]] * 2, [0, 1]), "rows"),
         (one.with_(columns={"m": np.array([1.0])}), "columns"),
+        (one.with_(annotator=np.array([0]), annotator_names=["Ann"]), "annotator"),
     ]:
         with pytest.raises(DataError, match=f"stack: part 1 differs from part 0 in {what}"):
             an.stack([one, other])
     with pytest.raises(ArgumentError, match="no parts"):
         an.stack([])
+    named, other = (one.with_(annotator=np.array([0]), annotator_names=[n], columns={"m": np.array([v])}) for n, v in
+                    (("Ann", 1.0), ("Bo", 2.0)))  # fmt: skip
+    for part, what in ((other, "annotator_names"), (named.with_(columns={"m": np.array([2.0])}), "columns")):
+        with pytest.raises(DataError, match=f"differs from part 0 in {what}; replicates have them in common"):
+            an.stack([named, part])
     with pytest.raises(DataError, match="has replicates"):
         an.stack([an.stack([one])])
     tie = an.PreferenceData(an.Items(n=2), [[0, 1]], [[0, 1]], tied=[[True]])

@@ -146,3 +146,113 @@ def test_copies_in_turns_are_copies_at_once(monkeypatch):
         found.append([an.fit(_network(1), data, steps=20, lr=1e-2, batch=b).log_likelihood for b in (None, 16)])
         monkeypatch.undo()
     np.testing.assert_allclose(found[0], found[1], rtol=1e-9)
+
+
+def _choices(people, questions, seed=0, weight=None):
+    truth = an.Annotator(an.Linear([2.0, -1.0]), an.Luce())
+    data = an.simulate(truth, an.Design(ITEMS, annotators=people, questions=questions), seed=seed)
+    return data if weight is None else data.with_(weight=np.repeat(weight, questions))
+
+
+def _same_as_alone(fits, model, parts, **how):
+    for r, part in enumerate(parts):
+        alone = an.fit(model, part, **how)
+        assert fits[r].objective == pytest.approx(alone.objective, abs=1e-10) and fits.objective[r] == fits[r].objective
+        if alone.log_likelihood is not None:  # with annotators held out there is none of all
+            assert fits[r].log_likelihood == pytest.approx(alone.log_likelihood, abs=1e-8)
+            assert fits.log_likelihood[r] == fits[r].log_likelihood
+        gap = fits[r].population.utility(ITEMS) - alone.population.utility(ITEMS)
+        assert (gap - gap.mean()).abs().max() < 1e-8
+
+
+@pytest.mark.parametrize("people", [(12, 10), (10, 12), (12, 9, 15)])
+@pytest.mark.parametrize("how", [{}, {"batch": 4}, {"held_out": 0.3, "evaluate_every": 2}], ids=str)
+def test_replicates_of_unequal_numbers_of_annotators_are_what_single_fits_are(people, how):
+    parts = [_ragged(n, r) for r, n in enumerate(people)]
+    how = {"steps": 12, "lr": 1e-2, "solver": "adam", **how}
+    _same_as_alone(an.fit(_network(0, energy=False), an.stack(parts), **how), _network(0, energy=False), parts, **how)
+
+
+def _ragged(people, seed):
+    """Sixty rows of so many annotators."""
+    data = _choices(60, 1, seed=seed)
+    return data.with_(annotator=np.sort(np.arange(60) % people))
+
+
+def test_replicates_of_unequal_weight_have_the_log_likelihoods_of_single_fits():
+    parts = [_choices(20, 2, seed=r, weight=np.linspace(0.5, 1 + 3 * r, 20)) for r in range(3)]
+    how = {"steps": 12, "lr": 1e-2, "solver": "adam"}
+    fits = an.fit(_network(0, energy=False), an.stack(parts), **how)
+    assert fits.settings["path"] == "trained at once"
+    _same_as_alone(fits, _network(0, energy=False), parts, **how)
+
+
+def test_a_replicate_whose_answers_the_rule_cannot_give_is_a_row_with_a_status():
+    """Ties under a rule without ties, and skips, as in a single fit."""
+    truth = an.Annotator(an.Linear([2.0, -1.0]), an.Davidson(delta=1.0))
+    tied = an.simulate(truth, an.Design(ITEMS, annotators=60), seed=1, replicates=2)
+    fits = an.fit(_network(0, energy=False), tied, steps=3)
+    assert all("ties" in word for word in fits.status) and np.isnan(fits.log_likelihood).all()
+    plain = _choices(60, 1)
+    answer = plain.answer.copy()
+    answer[7] = -1
+    mixed = an.fit(_network(0, energy=False), an.stack([plain, plain.with_(answer=answer)]), steps=3)
+    assert "schedule" in mixed.status[0] and "skip" in mixed.status[1]
+
+
+def test_models_of_replicates_must_mean_the_same_by_their_numbers():
+    """Plain attributes and closures are no parameters, and a batch has one of them for all."""
+
+    class Signed(torch.nn.Module):
+        def __init__(self, sign):
+            super().__init__()
+            self.layer, self.sign = torch.nn.Linear(2, 1), sign
+
+        def forward(self, x):
+            return self.sign * self.layer(x)[:, 0]
+
+    slope = lambda a: torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.LeakyReLU(a), torch.nn.Linear(4, 1))  # noqa: E731
+    data = an.simulate(_network(0), an.Design(ITEMS, annotators=30), seed=0, replicates=3)
+    for make in (
+        lambda s: an.Network([4], dim=2, sign=s),
+        lambda s: an.Network(Signed(s)),
+        lambda s: an.Network(slope(0.2 * s)),
+    ):
+        models = [an.Annotator(make(s), an.Luce()) for s in (1.0, 1.0, -1.0)]
+        with pytest.raises(an.errors.ArgumentError, match="replicates 0 and 2 give other scores"):
+            an.fit(models, data, steps=2)
+        an.fit([models[0], models[1], models[0]], data, steps=2)
+
+
+def test_one_by_one_every_replicate_begins_at_its_own_and_keeps_its_own_files(tmp_path):
+    """A replicate without finite losses sends the others one by one: objectives, ends and files are theirs."""
+    good = [_choices(30, 1, seed=s) for s in range(2)]
+    data = an.stack(good)
+    models = [_network(s, energy=False) for s in range(2)]
+    broken = models[1].with_parameters(models[1].vector() * torch.nan)
+    how = {"steps": 10, "lr": 1e-2, "checkpoint": tmp_path / "run.pt", "log": tmp_path / "log.parquet"}
+    fits = an.fit([models[0], broken], data, **how)
+    assert fits.status[0] == "stopped by schedule" and "not finite" in fits.status[1]
+    alone = an.fit(models[0], good[0], steps=10, lr=1e-2)
+    assert fits.objective[0] == fits[0].objective == alone.objective and np.isnan(fits.objective[1])
+    assert (tmp_path / "run-0.pt").exists() and (tmp_path / "log-0.parquet").exists()
+    swapped = an.fit([broken, models[0]], data, steps=10, lr=1e-2)
+    assert swapped[1].objective == an.fit(models[0], good[1], steps=10, lr=1e-2).objective
+
+
+def test_types_trained_by_adam_stand_in_order_of_falling_weight_too():
+    truth = an.Mixture([an.Annotator(an.Linear([s, 0.0]), an.Luce()) for s in (2.0, -2.0)], [0.2, 0.8])
+    data = an.simulate(truth, an.Design(ITEMS, annotators=200, questions=4), seed=0, replicates=2)
+    start = [an.Annotator(an.Network([4], dim=2, seed=k, dtype=torch.float64), an.Luce()) for k in range(2)]
+    fits = an.fit(an.Mixture(start), data, solver="adam", steps=150, lr=3e-2)
+    for r in range(2):
+        assert fits[r].population.weights[0] > fits[r].population.weights[1]
+        assert torch.equal(fits[r].population.vector(), torch.as_tensor(fits.vectors[r]))
+
+
+def test_turns_show_every_copy_its_own_items(monkeypatch):
+    data = an.stack([_choices(60, 1, seed=s) for s in range(3)])
+    how = {"steps": 12, "lr": 1e-2, "batch": 2}  # two pairs show four of the six items at most
+    at_once = an.fit(_network(1, energy=False), data, **how).vectors
+    monkeypatch.setattr("annosim.learning.training.stacked._TURNS_FROM", 0.0)
+    np.testing.assert_allclose(an.fit(_network(1, energy=False), data, **how).vectors, at_once, atol=1e-9)

@@ -261,3 +261,14 @@ def test_a_length_normalised_truth_is_recovered_with_a_vanishing_regulariser():
         regulariser=an.ForwardKL(flat, 1e-9),
     )
     assert total_variation(found.population.utility(items).detach(), density(items).detach(), items) < 1e-6
+
+
+def test_the_likelihood_with_a_regulariser_need_not_be_named():
+    items = an.Items.grid(0.0, 1.0, 4)
+    people = an.Annotator(an.LogDensity(an.Tabular([0.0, 1.0, 0.5, 0.2])), an.Luce())
+    data = an.simulate(people, an.Design(items, annotators=300), seed=0)
+    pull = an.ForwardKL(an.LogDensity(an.Tabular([0.0] * 4)), 0.1)
+    plain, named = (an.fit(people, data, objective=o, regulariser=pull) for o in (None, an.NLL()))
+    assert torch.equal(plain.population.vector(), named.population.vector())
+    with pytest.raises(an.errors.ArgumentError, match="densit"):
+        an.fit(an.Annotator(an.Tabular(4), an.Luce()), data, regulariser=pull)

@@ -15,7 +15,7 @@ from scipy.sparse.csgraph import connected_components
 from annosim.errors import NoProjectionError, NotIdentifiedError
 from annosim.items import Items
 from annosim.law import Law, on_menus
-from annosim.learning.objectives import Margin, Objective, SoftLabels
+from annosim.learning.objectives import NLL, Margin, Objective, SoftLabels
 from annosim.learning.problem import Problem
 
 __all__ = ["PairGraph", "Minimum", "graph_of", "minimise"]
@@ -82,7 +82,7 @@ def graph_of(problem: Problem) -> PairGraph:
     Raises:
         NoProjectionError: the answers are not choices from pairs.
     """
-    objective = problem.objective
+    objective = problem.objective or NLL()
     if problem.law is not None:
         first, second, win, lose, share = _from_law(problem, objective)
     else:

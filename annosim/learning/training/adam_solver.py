@@ -17,7 +17,7 @@ from annosim.learning.structure import answers_repeat, has_network
 from annosim.learning.training.adam import Adam, Training
 from annosim.learning.training.perturb import begin_alike
 from annosim.learning.training.sgd import train
-from annosim.populations import Population
+from annosim.populations import Mixture, Population
 
 __all__ = ["best_of_starts", "solution_of", "train_problem", "warn_if_unfinished"]
 
@@ -71,7 +71,7 @@ def solution_of(done: Training, copies: slice, problem: Problem) -> Solution:
     if done.unfinished:
         notes.append("the loss still moved when the schedule ended; raise steps= or lr=")
     return Solution(
-        population=done.populations[best],
+        population=_by_weight(done.populations[best]),
         log_likelihood=-float(done.loss[best]) * total if nll and not done.settings["options"].held_out else None,
         objective=float(done.loss[best]),
         converged=bool(done.converged[best]),
@@ -94,6 +94,17 @@ def warn_if_unfinished(done: Training, stacklevel: int = 4) -> None:
             f"{float(done.last_change.abs().max()):.2g} in its last fiftieth); raise steps= or lr=",
             stacklevel=stacklevel,
         )
+
+
+def _by_weight(population: Any) -> Population:
+    """Types in order of falling weight, where they are of one kind: only breaks the symmetry of names. Under a gate the
+    last type is the one that its coefficients compare with, and the order stays."""
+    if not isinstance(population, Mixture):
+        return population
+    kinds = {(type(one.utility), repr(one.rule)) for one in population.types}
+    order = (-population.weights.detach()).argsort(stable=True).tolist()
+    plain = len(kinds) > 1 or not population.weights.requires_grad or order == sorted(order)
+    return population if plain else population.relabelled(order)
 
 
 def _why(problem: Problem) -> str:

@@ -278,6 +278,12 @@ def rows_of(
     parts = [data] if data.replicates is None else [data[r] for r in range(data.replicates)]
     parts = [part for part in parts for _ in range(copies)]
     tables = [_one(part, objective) for part in parts]
+    people = [len(t["weight"]) for t in tables]
+    if len(set(people)) > 1:
+        one, other = list(dict.fromkeys(people))[:2]
+        raise ArgumentError(
+            f"train: replicates of {one} and {other} annotators are no batch; train them one by one, as fit does"
+        )
 
     def join(name: str) -> Any:
         return torch.cat([t[name] for t in tables]) if tables[0][name] is not None else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -41,6 +42,25 @@ class LineSearch:
         self.scale: torch.Tensor | None = None
         self.here: tuple[torch.Tensor, torch.Tensor] | None = None
         self.moved = True  # whether the last step moved any copy
+
+    def state(self) -> dict[str, Any]:
+        """For a checkpoint: what the next step depends on besides the parameters."""
+        cpu = lambda parts: None if parts is None else tuple(part.cpu() for part in parts)  # noqa: E731
+        scale = None if self.scale is None else self.scale.cpu()
+        return {
+            "pairs": [cpu(pair) for pair in self.pairs],
+            "scale": scale,
+            "here": cpu(self.here),
+            "moved": self.moved,
+        }
+
+    def resume(self, state: dict[str, Any]) -> None:
+        """From a checkpoint."""
+        device = self.parameters[0].device
+        there = lambda parts: None if parts is None else tuple(part.to(device) for part in parts)  # noqa: E731
+        self.pairs, self.here = [there(pair) for pair in state["pairs"]], there(state["here"])  # type: ignore[misc]
+        self.scale = None if state["scale"] is None else state["scale"].to(device)
+        self.moved = state["moved"]
 
     def step(self, closure: Callable[[], torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """One iteration of every copy.

@@ -294,7 +294,9 @@ class _EMRun(Run):
 
     def state(self) -> dict[str, Any]:
         gamma = None if self.held_gamma is None else self.held_gamma.cpu()
-        return {**super().state(), "em": {"gamma": gamma, "refills": self.refills, "record": self.record.state()}}
+        search = None if self.search is None else self.search.state()
+        own = {"gamma": gamma, "refills": self.refills, "record": self.record.state(), "search": search}
+        return {**super().state(), "em": own}
 
     def resume(self, state: dict[str, Any] | None) -> None:
         super().resume(state)
@@ -303,6 +305,8 @@ class _EMRun(Run):
             self.held_gamma = None if gamma is None else gamma.to(self.device)
             self.refills = state["em"]["refills"]
             self.record = Record.from_state(state["em"]["record"])
+            if self.search is not None:
+                self.search.resume(state["em"]["search"])
 
 
 # ---- the row of the table of solvers ------------------------------------------------------------------------------
@@ -347,7 +351,6 @@ def em_solution_of(done: Training, copies: slice, problem: Problem) -> Solution:
     best = int(best_of_starts(done, problem.starts)[numbers.start // problem.starts])
     record: Record = done.settings["em"]
     total = total_weight(problem.data)
-    solution.population = _by_weight(solution.population)
     solution.why = record.why(done.settings["options"], len(solution.population.types))
     solution.trace = record.log_likelihood[:, best].numpy() * total
     solution.notes += record.notes(best, total)
@@ -355,17 +358,6 @@ def em_solution_of(done: Training, copies: slice, problem: Problem) -> Solution:
         solution.notes.append("nobody answers twice: single answers tell the types apart, if anything does")
     solution.extra |= {"em": record, "falls": record.falls(best), "largest_fall": record.largest_fall(best) * total}
     return solution
-
-
-def _by_weight(population: Any) -> Population:
-    """Types in order of falling weight, where they are of one kind: only breaks the symmetry of names. Under a gate the
-    last type is the one that its coefficients compare with, and the order stays."""
-    if not isinstance(population, Mixture):
-        return population
-    kinds = {(type(one.utility), repr(one.rule)) for one in population.types}
-    order = (-population.weights.detach()).argsort(stable=True).tolist()
-    plain = len(kinds) > 1 or not population.weights.requires_grad or order == sorted(order)
-    return population if plain else population.relabelled(order)
 
 
 def _applies(problem: Problem) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from annosim.data.preferences import PreferenceData
-from annosim.errors import ArgumentError
+from annosim.errors import ArgumentError, TrainingError
 from annosim.learning.arguments import models_of
 from annosim.learning.objectives import NLL, ForwardKL, Objective
 from annosim.learning.structure import check_own_parameters
@@ -147,7 +147,7 @@ class Run:
                 meter.look(self.step)
                 if options.tolerance and self.at_rest():
                     self.stopped = "gradient"
-                elif self.held is not None and self.step % options.evaluate_every == 0 and self.give_up():
+                elif self.held is not None and self.due() and self.give_up():
                     self.stopped = "held out"
                 elif options.checkpoint and self.step % options.checkpoint_every == 0:
                     keeper.save(self.state())
@@ -169,7 +169,7 @@ class Run:
             blocks = self.next_blocks()
             rows = self.rows if blocks is None else self.rows.take_blocks(blocks)
             loss = self.step_losses(rows, blocks) / self.options.accumulate
-            loss.sum().backward()
+            self.backward(loss)
             parts.append((loss.detach(), rows))
         losses = torch.stack([loss for loss, _ in parts]).cpu()  # the one wait for the device in a step
         for loss, (_, rows) in zip(losses, parts, strict=True):
@@ -193,8 +193,18 @@ class Run:
         """Loss and largest gradient entry of each copy on all training rows, both ``(copies,)``."""
         self.optimiser.zero_grad(set_to_none=True)
         loss = self.losses(self.rows)
-        loss.sum().backward()
+        self.backward(loss)
         return loss.detach(), self._largest()
+
+    def backward(self, loss: torch.Tensor) -> None:
+        """Gradients of the free numbers; a loss that depends on none of them would be reported as trained."""
+        if loss.requires_grad:
+            loss.sum().backward()
+        if all(p.grad is None for p in self.model.trainable):
+            raise TrainingError(
+                "train: no free number of the model gets a gradient, so nothing would be trained; look for detach(), "
+                "torch.no_grad() or a forward that was put on the module itself and reads another module's weights"
+            )
 
     def _largest(self) -> torch.Tensor:
         grads = [p.grad.detach().abs().reshape(self.copies, -1) for p in self.model.trainable if p.grad is not None]
@@ -214,6 +224,10 @@ class Run:
             return False
         grads = [p.grad.abs().amax() for p in self.model.trainable if p.grad is not None]
         return bool(torch.stack([g.double() for g in grads]).amax() < self.options.tolerance)
+
+    def due(self) -> bool:
+        """Whether the held-out annotators are looked at after this step: at the interval, and at the end."""
+        return self.step % self.options.evaluate_every == 0 or self.step == self.options.steps
 
     def give_up(self) -> bool:
         """Evaluate on the held-out annotators; keep each copy's best parameters."""

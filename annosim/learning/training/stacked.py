@@ -20,7 +20,7 @@ from annosim.parameters import transform_of
 from annosim.populations import Annotator, Population
 from annosim.rules.base import Rule
 from annosim.rules.luce import PBDE
-from annosim.utilities import Network
+from annosim.utilities import Network, numbers_of
 
 if TYPE_CHECKING:
     from annosim.learning.training.batches import Rows
@@ -196,7 +196,7 @@ class Batched:
         index, weight, utility = [], [], []
         for leaf, share in zip(leaves, shares, strict=True):
             if isinstance(leaf, Annotator):
-                u = leaf.utility(self.items) if part is None else part.of(leaf.utility, self.items.n)
+                u = self._all(leaf.utility) if part is None else part.of(leaf.utility, self.items.n)
                 nodes, mass = leaf.rule.index(u, self.items)[None], share[None]
             else:
                 nodes, mass = leaf.nodes(self.items)
@@ -205,6 +205,9 @@ class Batched:
             weight.append(mass)
             utility.append(u)
         return torch.cat(index), torch.cat(weight), torch.stack(utility)
+
+    def _all(self, utility: torch.nn.Module) -> torch.Tensor:
+        return numbers_of(utility, utility(self.items), self.items.n)
 
     def _own_rule(self, rule: Rule, values: dict[str, torch.Tensor]) -> Any:
         """A rule with free numbers that act on the scores: each copy's own."""
@@ -237,7 +240,7 @@ class _Part(NamedTuple):
 
     def of(self, utility: torch.nn.Module, n: int) -> torch.Tensor:
         """The utility of these items, ``(n,)``, zero elsewhere."""
-        value = utility(self.items)
+        value = numbers_of(utility, utility(self.items), self.items.n)
         blank = torch.zeros(n + 1, dtype=value.dtype, device=value.device)
         return blank.scatter(0, self.ids, value)[:n]
 
