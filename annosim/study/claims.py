@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from annosim.errors import ArgumentError, StudyError
 from annosim.study.estimates import Estimate, exact
+from annosim.study.failure import FAILURES, one_line
 
 if TYPE_CHECKING:
     from annosim.study.outcome import Outcome
@@ -114,11 +115,8 @@ class Statement:
                 raise StudyError(
                     f"its judge returned {type(found).__name__}; return equal(...), at_least(...) or alike"
                 )
-        except (
-            Exception
-        ) as error:  # a judge is the study's code: whatever it raises is this claim's reason, told to the reader
-            reason = str(error) if isinstance(error, StudyError) else f"{type(error).__name__}: {error}"
-            found = Judgement(self.expected, math.nan, math.nan, math.nan, "inconclusive", reason)
+        except FAILURES as error:  # a judge is the study's code: whatever it raises is this claim's reason
+            found = Judgement(self.expected, math.nan, math.nan, math.nan, "inconclusive", one_line(error))
         return Claim(
             self.id,
             self.text,

@@ -8,7 +8,7 @@ function takes, by name, what it needs from the pool of parameters, earlier resu
     seeds      instead of these two: the seeds of all replicates, which the function runs at once
     device     what --device says, "cpu" by default
     data       what --data says; pass it on to ``annosim.study.data_path(name, data)``
-    jobs       how many processes this run may use
+    jobs       how many processes the function may use: 1 in a worker
 """
 
 from __future__ import annotations
@@ -79,8 +79,9 @@ class Cell:
         replicates: how often it runs, each with its own seed.
         needs: argument name -> another cell, whose result (a dict) is passed under that name. A cell with as many
             replicates gives replicate r its replicate r (a function that takes ``seeds`` gets the list of them); a cell
-            with one gives it to all.
+            with one gives it to all, as it is: also to a function that takes ``seeds`` and runs but one.
         skip: ``skip(...) -> (bool, reason)``, taking by name what the function may take; a skipped cell is a row.
+            Where the function takes ``seeds`` it is asked once for all replicates.
         seed_name: cells with the same seed_name share their seeds (common random numbers); the cell's name by default.
 
     Example:
@@ -136,6 +137,11 @@ class Cell:
                 f"cell {self.title}: a function that takes 'seeds' runs all replicates at once; it stands alone in its "
                 "cell and takes neither 'seed' nor 'replicate'"
             )
+        absent = {"seed", "replicate"} if self.together else {"seeds"}
+        wrong = sorted(_names(self.skip) & absent) if self.skip is not None else []
+        if wrong:
+            once = "once for all replicates" if self.together else "for each replicate by itself"
+            raise StudyError(f"cell {self.title}: its skip takes {wrong[0]!r}, but is asked {once}; do without")
         both = set(self.parameters) & set(self.needs)
         if both:
             raise StudyError(
@@ -147,7 +153,9 @@ class Cell:
         unused = [name for name in (*self.parameters, *self.needs) if name not in taken and "**" not in taken]
         if unused:
             raise StudyError(f"cell {self.title}: no function takes {unused[0]!r}; remove it or mend its name")
-        for needed in self.needs.values():
+        for name, needed in self.needs.items():
+            if not isinstance(needed, Cell):
+                raise StudyError(f"cell {self.title}: needs[{name!r}] is a {type(needed).__name__}; pass a Cell")
             if needed.replicates not in (1, self.replicates):
                 raise StudyError(
                     f"cell {self.title}: needs {needed.title} with {needed.replicates} replicates but has "
@@ -227,12 +235,9 @@ class Study:
             listed = list(self.cells(**chosen.settings))
         except TypeError as error:
             raise StudyError(f"study {self.name}, preset {name}: its cells function failed: {error}") from error
-        ordered: dict[str, Cell] = {}
-        for cell in listed:
-            _place(cell, ordered)
-        if not ordered:
+        if not listed:
             raise StudyError(f"study {self.name}, preset {name}: no cells; its cells function must yield at least one")
-        return list(ordered.values())
+        return _in_order(listed)
 
     def statements(self, preset: str | None = None) -> list[Statement]:
         """The statements of a preset, before they are judged.
@@ -273,16 +278,33 @@ def call_by_name(function: Callable[..., Any], pool: Mapping[str, Any], where: s
     return function(**{p.name: pool[p.name] for p in parameters if p.name in pool})
 
 
-def _place(cell: Cell, ordered: dict[str, Cell]) -> None:
-    """Put a cell behind the cells that it needs; a cell met twice stays once, two cells of one name are refused."""
-    if not isinstance(cell, Cell):
-        raise StudyError(f"cells yielded {type(cell).__name__}; yield Cell(function, parameters)")
-    cell.check()
-    for needed in cell.needs.values():
-        _place(needed, ordered)
-    before = ordered.setdefault(cell.title, cell)
-    if before is not cell and _essence(before) != _essence(cell):
-        raise StudyError(f"two cells have the name {cell.title!r}; give one of them another name=")
+def _in_order(listed: Sequence[Cell]) -> list[Cell]:
+    """Every cell behind the cells that it needs, each looked at once; two cells of one name are refused.
+
+    Cells may stand in layers thousands deep, so the walk keeps its own stack.
+    """
+    ordered: dict[str, Cell] = {}
+    placed: dict[int, bool] = {}  # by identity: False while the cells that it needs are being placed
+    stack = list(reversed(listed))
+    while stack:
+        cell = stack[-1]
+        if id(cell) not in placed:
+            if not isinstance(cell, Cell):
+                raise StudyError(f"cells yielded {type(cell).__name__}; yield Cell(function, parameters)")
+            cell.check()
+            placed[id(cell)] = False
+            above = list(cell.needs.values())
+            if any(placed.get(id(needed)) is False for needed in above):
+                raise StudyError(f"cell {cell.title} needs itself, by way of its needs; remove one of them")
+            stack += reversed(above)
+            continue
+        stack.pop()
+        if not placed[id(cell)]:
+            placed[id(cell)] = True
+            before = ordered.setdefault(cell.title, cell)
+            if before is not cell and _essence(before) != _essence(cell):
+                raise StudyError(f"two cells have the name {cell.title!r}; give one of them another name=")
+    return list(ordered.values())
 
 
 def _essence(cell: Cell) -> tuple[Any, ...]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from annosim.errors import StudyError
 from annosim.study.definition import Cell, Study, call_by_name
+from annosim.study.failure import FAILURES, one_line, text_of
 from annosim.study.keys import canonical, cell_seed, stable_hash
 from annosim.study.store import Record, load_record, normalise_rows, save_record
 
@@ -91,7 +92,7 @@ def run_jobs(cell: Cell, jobs: Sequence[Job], pool: Mapping[str, Any]) -> list[R
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")
         found = _attempt(cell, jobs, pool)
-    told = tuple(dict.fromkeys(f"{w.category.__name__}: {' '.join(str(w.message).split())}" for w in caught))
+    told = tuple(dict.fromkeys(f"{w.category.__name__}: {text_of(w.message)}" for w in caught))
     seconds = (time.perf_counter() - start) / len(jobs)
     records = [job.record(**one, warnings=told, seconds=seconds) for job, one in zip(jobs, found, strict=True)]
     for job, record in zip(jobs, records, strict=True):
@@ -114,12 +115,8 @@ def _attempt(cell: Cell, jobs: Sequence[Job], pool: Mapping[str, Any]) -> list[d
             have |= dict(result) if isinstance(result, Mapping) else {}
         results = _one_each(result, cell, jobs) if cell.together else [result]
         return [{"status": "done", "rows": normalise_rows(one, cell.title)} for one in results]
-    except (
-        Exception
-    ) as error:  # the cell is the study's code: whatever it raises is a row of the results, told to the user
-        text = " ".join(str(error).split()) or "no message"
-        line = text if isinstance(error, StudyError) else f"{type(error).__name__}: {text}"
-        return [{"status": "failed", "error": line, "traceback": traceback.format_exc()}] * len(jobs)
+    except FAILURES as error:  # the cell is the study's code: whatever it raises is a row of the results
+        return [{"status": "failed", "error": one_line(error), "traceback": traceback.format_exc()}] * len(jobs)
 
 
 def _own(cell: Cell, jobs: Sequence[Job]) -> dict[str, Any]:

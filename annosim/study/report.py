@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from annosim import plotting
 from annosim.data.files import atomic_path, atomic_text
-from annosim.errors import StudyError
+from annosim.study.failure import FAILURES, one_line
 from annosim.study.page import Picture, Sheet, render
 
 if TYPE_CHECKING:
@@ -87,9 +87,8 @@ def _guard(make: Callable[[], Any]) -> tuple[Any, str | None]:
     """The value, or the reason why there is none: a figure must not cost the report."""
     try:
         return make(), None
-    except Exception as error:  # the study's own drawing code: its failure is printed in the figure's place
-        line = " ".join(str(error).split())
-        return None, line if isinstance(error, StudyError) else f"{type(error).__name__}: {line}"
+    except FAILURES as error:  # the study's own drawing code: its failure is printed in the figure's place
+        return None, one_line(error)
 
 
 def _caption(make: Callable[..., Any]) -> str:

@@ -6,9 +6,14 @@ arrays as they are, the rest as JSON. No pickles: a file that was cut short or m
 
 from __future__ import annotations
 
+import io
 import json
+import lzma
 import math
+import struct
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +28,12 @@ __all__ = ["Record", "load_record", "normalise_rows", "save_record"]
 
 Status = Literal["done", "failed", "skipped"]
 Rows = list[dict[str, Any]]
+
+#: How the readers of zip files, arrays and JSON complain of content that nobody wrote so.
+_DAMAGE = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError, RuntimeError, KeyError, ValueError,
+    TypeError, SyntaxError, tokenize.TokenError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -64,15 +75,23 @@ def save_record(path: Path, record: Record) -> None:
 
 
 def load_record(path: Path) -> Record | None:
-    """A kept record, or None when there is none that can be read (it is then computed anew)."""
+    """A kept record, or None when there is none, or one that is damaged or made by hand (it is then computed anew)."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            tree = json.loads(stored["json"].tobytes().decode())
-            arrays = {name: stored[name] for name in stored.files if name != "json"}
-    except (FileNotFoundError, zipfile.BadZipFile, KeyError, ValueError, EOFError):
+        content = path.read_bytes()
+    except FileNotFoundError:
         return None
-    fields = _put_arrays(tree, arrays)
-    return Record(**{**fields, "warnings": tuple(fields["warnings"])})
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as stored:
+            # whole parts, so that their checksums are compared before anything in them is believed
+            arrays = {name.removesuffix(".npy"): _array(stored.read(name)) for name in stored.namelist()}
+        fields = _put_arrays(json.loads(arrays.pop("json").tobytes().decode()), arrays)
+        return Record(**{**fields, "warnings": tuple(fields["warnings"])})
+    except _DAMAGE:
+        return None
+
+
+def _array(content: bytes) -> np.ndarray:
+    return np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
 
 
 def normalise_rows(result: Any, cell: str) -> Rows:
