@@ -108,6 +108,21 @@ def test_types_on_one_trunk(fit, folder, tmp_path):
     assert any(not torch.equal(first[name], second[name]) for name, p in first.items() if p.requires_grad)
 
 
+@pytest.mark.parametrize("kind", ["log_policy", "sequence_reward"])
+def test_types_without_adapters_have_a_whole_model_each(fit, folder, tmp_path, kind):
+    raw = {"kind": kind, "model": str(folder / "tiny")}
+    items = {"kind": "inline", "tokens": [[2, 3], [2, 4, 5]], "prompt_length": [1, 1]}
+    both = read_scenario({"items": items, "model": {"types": [{"utility": raw}, {"utility": raw}]}}).model
+    first, second = (dict(one.utility.model.named_parameters()) for one in both.types)
+    assert first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+    assert not {p.data_ptr() for p in first.values()} & {p.data_ptr() for p in second.values()}
+    text = DATA + POLICY.replace("log_policy", kind) % "" * 2 + SHORT
+    assert fit(text, "--e-step-every", 1, "--perturbation", 0.1, "--save", tmp_path / "fit.pt")[0] == 0
+    found = an.Fit.load(tmp_path / "fit.pt")
+    one, other = (leaf.utility(found.problem.items).detach() for leaf in found.population.types)
+    assert float((one - other).abs().max()) > 1e-3
+
+
 def test_a_reward_model_begins_at_a_language_model(fit, tmp_path):
     text = DATA + "[[model.types]]\nutility = { kind = 'sequence_reward', model = 'tiny' }\n" + SHORT
     values = []
@@ -129,6 +144,11 @@ def test_a_reward_model_begins_at_a_language_model(fit, tmp_path):
             DATA + "[items]\nkind = 'inline'\nn = 2\n" + POLICY % "" + DPO,
             (),
             "the items have no tokens; leave the table",
+        ),
+        (
+            DATA + POLICY % "" + DPO,
+            ("--export", "new", "--out", "new/s.csv"),
+            "--out new/s.csv lies inside --export new, which is written too",
         ),
         (DATA + POLICY % "" + DPO, ("--export", "tiny"), "--export tiny: it exists already"),
         (DATA + POLICY.replace("tiny", "pairs.jsonl") % "" + DPO, (), "'pairs.jsonl': there is no such folder"),

@@ -186,6 +186,39 @@ def test_each_mistake_is_one_line_and_leaves_nothing(fit, tmp_path, model, more,
     assert set(tmp_path.iterdir()) == before
 
 
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ("--out o.csv --save o.csv", "--out and --save both name o.csv; give each a file of its own"),
+        ("--out o.csv --responsibilities ./o.csv", "--out and --responsibilities both name o.csv"),
+        ("--log l.parquet --checkpoint inner/../l.parquet", "--checkpoint and --log both name inner/../l.parquet"),
+        ("--save run.pt --checkpoint run.pt", "--save and --checkpoint both name run.pt"),
+        ("--out s.csv --log s.csv", "--out and --log both name s.csv"),
+        ("--save mine.pt", "--save and own.toml: fit.checkpoint both name mine.pt"),
+        ("--out new/s.csv --save new", "--out new/s.csv lies inside --save new, which is written too"),
+        ("--out votes.csv", "--out votes.csv: DATA votes.csv is read; give another file to write"),
+        ("--log own.toml", "--log own.toml: --model own.toml is read"),
+        ("--warm-start f.pt --save f.pt", "--save f.pt: --warm-start f.pt is read"),
+    ],
+)
+def test_outputs_do_not_replace_each_other_or_what_is_read(fit, tmp_path, more, words):
+    (tmp_path / "own.toml").write_text(TWO + "[fit]\ncheckpoint = 'mine.pt'\n", encoding="utf-8")
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    code, _, error = fit("own", "--steps", 2, *more.split())
+    assert code == 2 and words in error and error.count("\n") == 1
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_the_data_that_a_scenario_names_are_not_replaced(fit, tmp_path, capsys):
+    columns = "columns = { annotator = 'worker', left = 'left', right = 'right', winner = 'winner' }\n"
+    (tmp_path / "own.toml").write_text(ONE + "[data]\npath = 'votes.csv'\n" + columns, encoding="utf-8")
+    before = (tmp_path / "votes.csv").read_bytes()
+    assert cli.main(["fit", "own.toml", "--steps", "2", "--out", "votes.csv"]) == 2
+    assert "--out votes.csv: own.toml: data.path votes.csv is read" in capsys.readouterr().err
+    assert (tmp_path / "votes.csv").read_bytes() == before
+    assert cli.main(["fit", "own.toml", "--steps", "2", "--out", "s.csv"]) == 0
+
+
 def test_numbers_of_single_items_belong_to_the_items_by_name(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "votes.csv").write_text("left,right,winner\nmilk,tea,left\ntea,milk,left\nmilk,tea,right\n")
