@@ -135,7 +135,7 @@ class NoProjectionError(AnnosimError, TypeError):
 
 
 class TrainingError(AnnosimError, ArithmeticError):
-    """A training run met a non-finite loss; the batch was saved where the message says."""
+    """A training run met a non-finite loss (the batch was saved where the message says), or nothing to descend."""
 
 
 class ScenarioError(AnnosimError, ValueError):

@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from annosim.learning.training.losses import descend
+
 __all__ = ["LineSearch"]
 
 #: sufficient decrease (Armijo), and how often a step is halved before a copy stays where it is
@@ -128,7 +130,7 @@ class LineSearch:
         for p in self.parameters:
             p.grad = None
         loss = closure()
-        loss.sum().backward()
+        descend(loss, self.parameters)
         flat = [
             (torch.zeros_like(p) if p.grad is None else p.grad).double().reshape(len(p), -1) for p in self.parameters
         ]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
+from annosim.errors import TrainingError
 from annosim.learning.objectives import ForwardKL, Objective
 from annosim.learning.training.batches import Rows
 from annosim.learning.training.gates import is_gated, log_gates
@@ -12,7 +15,7 @@ from annosim.learning.training.stacked import Batched
 from annosim.rules.base import Rule
 from annosim.rules.luce import Luce
 
-__all__ = ["block_losses", "penalty", "population_losses"]
+__all__ = ["block_losses", "descend", "penalty", "population_losses"]
 
 
 def population_losses(
@@ -77,3 +80,24 @@ def block_losses(rule: Rule, flat: torch.Tensor, rows: Rows, objective: Objectiv
         scores = torch.where(menu >= 0, scores, -torch.inf)
     loss = row_losses(rule, scores, rows, objective).double()
     return loss if rows.single else torch.zeros_like(rows.weight).index_add(0, rows.block, loss)
+
+
+def descend(loss: torch.Tensor, parameters: Sequence[torch.Tensor]) -> None:
+    """The gradients of losses ``(copies,)``; a run whose free numbers get none would be reported as trained.
+
+    Raises:
+        TrainingError: no parameter got a gradient.
+
+    Example:
+        >>> p = torch.ones(2, requires_grad=True)
+        >>> descend(p.square(), [p])
+        >>> p.grad.tolist()
+        [2.0, 2.0]
+    """
+    if loss.requires_grad:
+        loss.sum().backward()
+    if all(p.grad is None for p in parameters):
+        raise TrainingError(
+            "train: no free number of the model gets a gradient, so nothing would be trained; look for detach(), "
+            "torch.no_grad(), or a forward that was put on the module itself and reads another module's weights"
+        )

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from annosim.data.preferences import PreferenceData
-from annosim.errors import ArgumentError, TrainingError
+from annosim.errors import ArgumentError
 from annosim.learning.arguments import models_of
 from annosim.learning.objectives import NLL, ForwardKL, Objective
 from annosim.learning.structure import check_own_parameters
@@ -21,7 +21,7 @@ from annosim.learning.training.adam import Adam, Training
 from annosim.learning.training.batches import Rows, rows_of, shuffled_batches
 from annosim.learning.training.fingerprint import of_items, of_model, of_regulariser, of_rows
 from annosim.learning.training.gates import check_gate
-from annosim.learning.training.losses import population_losses
+from annosim.learning.training.losses import descend, population_losses
 from annosim.learning.training.perturb import again, apart
 from annosim.learning.training.placement import training_device
 from annosim.learning.training.runs import Interrupt, Keeper, Log, Meter, check_writable, progress_bar, save_bad_batch
@@ -169,7 +169,7 @@ class Run:
             blocks = self.next_blocks()
             rows = self.rows if blocks is None else self.rows.take_blocks(blocks)
             loss = self.step_losses(rows, blocks) / self.options.accumulate
-            self.backward(loss)
+            descend(loss, self.model.trainable)
             parts.append((loss.detach(), rows))
         losses = torch.stack([loss for loss, _ in parts]).cpu()  # the one wait for the device in a step
         for loss, (_, rows) in zip(losses, parts, strict=True):
@@ -193,18 +193,8 @@ class Run:
         """Loss and largest gradient entry of each copy on all training rows, both ``(copies,)``."""
         self.optimiser.zero_grad(set_to_none=True)
         loss = self.losses(self.rows)
-        self.backward(loss)
+        descend(loss, self.model.trainable)
         return loss.detach(), self._largest()
-
-    def backward(self, loss: torch.Tensor) -> None:
-        """Gradients of the free numbers; a loss that depends on none of them would be reported as trained."""
-        if loss.requires_grad:
-            loss.sum().backward()
-        if all(p.grad is None for p in self.model.trainable):
-            raise TrainingError(
-                "train: no free number of the model gets a gradient, so nothing would be trained; look for detach(), "
-                "torch.no_grad() or a forward that was put on the module itself and reads another module's weights"
-            )
 
     def _largest(self) -> torch.Tensor:
         grads = [p.grad.detach().abs().reshape(self.copies, -1) for p in self.model.trainable if p.grad is not None]
