@@ -256,3 +256,14 @@ def test_turns_show_every_copy_its_own_items(monkeypatch):
     at_once = an.fit(_network(1, energy=False), data, **how).vectors
     monkeypatch.setattr("annosim.learning.training.stacked._TURNS_FROM", 0.0)
     np.testing.assert_allclose(an.fit(_network(1, energy=False), data, **how).vectors, at_once, atol=1e-9)
+
+
+def test_latent_classes_of_replicates_each_begin_at_their_own():
+    truth = an.Mixture([an.Annotator(an.Linear([s, 1.0]), an.Luce()) for s in (2.0, -2.0)], [0.7, 0.3])
+    data = an.simulate(truth, an.Design(ITEMS, annotators=60, questions=4), seed=1, replicates=2)
+    models = [truth.like(seed=1), an.Mixture([an.Annotator(an.Linear(2), an.Luce()) for _ in range(2)])]  # a saddle
+    fits = an.fit(models, data, max_iterations=3)
+    for r in range(2):
+        alone = an.fit(models[r], data[r], max_iterations=3)
+        assert fits[r].log_likelihood == alone.log_likelihood
+        assert torch.equal(fits[r].population.vector(), alone.population.vector())

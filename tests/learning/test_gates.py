@@ -144,3 +144,40 @@ def test_what_cannot_be_trained_is_refused_in_one_line(data):
         an.fit(gated(network), anonymous, steps=2)
     with pytest.raises(AnnosimError, match="no solver"):
         an.project(gated(network), an.Annotator(an.Tabular(STEP), an.Luce()), an.Design(ITEMS, annotators=2))
+
+
+@pytest.mark.parametrize("questions", [1, 4], ids=["one answer each", "four"])
+@pytest.mark.parametrize("solver", OPTIONS)
+def test_gaps_in_the_ids_and_weights_of_replicates_are_read_as_the_likelihood_reads_them(solver, questions):
+    from annosim.learning.likelihood import log_likelihood
+
+    truth = gated(lambda s: an.Tabular(10 * s), gate=[[0.0], [2.0]])
+    parts = []
+    for r in range(2):
+        said = an.simulate(truth, an.Design(ITEMS, annotators=40, questions=questions), seed=r)
+        who = said.annotator_ids
+        came = said.for_learner().with_(annotator=who).take(np.flatnonzero(who % 3 != r))  # the others never did
+        parts.append(came.with_(weight=1.0 + r * np.cos(came.annotator) / 2))
+    parts = [part.take(np.arange(min(p.rows for p in parts))) for part in parts]
+    for model in (gated(network), [gated(network), gated(network, starts=STARTS[::-1])]):
+        fits = an.fit(model, an.stack(parts), solver=solver, steps=20, lr=0.05)
+        for r, part in enumerate(parts):
+            own = model[r] if isinstance(model, list) else model
+            alone = an.fit(own, part, solver=solver, steps=20, lr=0.05)
+            assert torch.allclose(fits[r].population.vector(), alone.population.vector(), atol=1e-9)
+            assert fits[r].log_likelihood == pytest.approx(log_likelihood(fits[r].population, part), abs=1e-8)
+
+
+def test_a_newton_step_that_would_overshoot_is_shortened():
+    """Far out, where shares are nearly one, the full step jumps beyond everything."""
+    x, share = torch.ones(10, 1, dtype=torch.float64), torch.tensor([[0.3, 0.7]], dtype=torch.float64).expand(10, 2)
+    gate, _ = _regression(torch.full((1, 1), 6.0, dtype=torch.float64), x, share, torch.full((10,), 0.1).double())
+    assert float(gate) == pytest.approx(np.log(0.3 / 0.7), abs=1e-6)
+
+
+def test_a_gate_that_still_moves_is_not_at_rest(data):
+    from annosim.learning.training.network_em import _EMRun
+
+    run = _EMRun(gated(network), data, an.NLL(), None, an.EM(), 1, 0, None)
+    run.before_step()
+    assert float(run.weight_gap[0]) > 1e-3

@@ -322,3 +322,21 @@ def test_refusals(data):
     ):
         with pytest.raises(ArgumentError, match=words):
             an.fit(layers(*START), data, solver="em", **{"steps": 2, **bad})
+
+
+def test_the_trace_of_a_replicate_is_that_of_its_own_best_start():
+    data = an.simulate(TRUTH, DESIGN, seed=1, replicates=3)
+    fits = an.fit(layers(*START), data, solver="em", steps=30, lr=3e-2, starts=3, seed=1)
+    for r in range(3):
+        assert fits[r].trace[-1] == pytest.approx(fits[r].log_likelihood, abs=1e-2)  # less the weights' last step
+    assert np.abs(np.diff(fits.log_likelihood)).min() > 1
+
+
+def test_mixtures_of_replicates_each_pool_their_own_answers():
+    parts = [an.simulate(TRUTH, DESIGN, seed=s) for s in range(2)]
+    models = [layers(*START), layers(*START[::-1])]
+    how = {"solver": "em", "steps": 20, "lr": 2e-2, "warm_start": "pooled", "perturbation": 0.3, "warm_steps": 10}
+    fits = an.fit(models, an.stack(parts), **how)
+    for r in range(2):
+        alone = an.fit(models[r], parts[r], **how)
+        assert fits[r].log_likelihood == pytest.approx(alone.log_likelihood, abs=1e-8)

@@ -1,6 +1,7 @@
 """Objectives: values against formulas, gradients against float64 finite differences, optima against closed forms."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -221,3 +222,14 @@ def test_training_on_the_law_of_pairs_ends_at_the_projection(objective):
     ours, best = (one.index(items).detach() for one in (done.populations[0], exact.population))
     assert torch.allclose(ours - ours.mean(), best - best.mean(), atol=2e-4)
     assert float(done.loss[0]) == pytest.approx(exact.objective, abs=1e-7)
+
+
+def test_draws_of_the_reference_estimate_its_expectation_in_every_prompt():
+    """Mean of 400 estimates within six standard errors (false alarms below 1e-8)."""
+    items = an.Items(n=6, prompts=[0, 0, 0, 1, 1, 1])
+    held = an.ForwardKL(an.LogDensity(an.Tabular([0.0, 1.0, 2.0, 0.5, 0.0, -1.0])), 0.7)
+    density = an.LogDensity(an.Tabular([1.0, 0.0, 0.5, -1.0, 0.3, 0.0]))(items).detach()
+    drawn = replace(held, draws=16)
+    found = np.array([float(drawn.at_step(items, 0, step)(density, items)) for step in range(400)])
+    error = found.std() / np.sqrt(400)
+    assert error > 0 and abs(found.mean() - float(held(density, items))) < 6 * error

@@ -504,3 +504,18 @@ def test_held_out_annotators_are_looked_at_at_the_end_and_an_early_end_is_no_fai
     assert list(short.extra["training"].log.held_out) == [6]
     early = an.fit(network(), data, steps=400, lr=5e-2, held_out=0.3, evaluate_every=2, patience=1)
     assert early.stopped_by == "held out" and not [w for w in recwarn if "did not converge" in str(w.message)]
+
+
+def test_the_held_out_loss_is_the_weighted_mean_over_those_held_out(world):
+    from annosim.random import torch_generator
+
+    items, truth, design = world
+    data = an.simulate(truth, an.Design(items, annotators=50), seed=4)
+    data = data.with_(weight=np.linspace(0.1, 3.0, 50))
+    done = train(network(dtype=torch.float64), data, options=Adam(steps=4, held_out=0.2, evaluate_every=4), seed=3)
+    held = torch.randperm(50, generator=torch_generator(3, "held out"))[:10].numpy()
+    u = done.populations[0].index(items).detach().numpy()
+    score = u[data.menu[held]]
+    chosen = score[np.arange(10), data.answer.reshape(50, -1)[held, 0]]
+    loss = np.average(np.logaddexp.reduce(score, 1) - chosen, weights=data.weight[held])
+    assert float(done.held_out_loss[0]) == pytest.approx(loss, abs=1e-9)
