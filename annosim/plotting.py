@@ -2,7 +2,8 @@
 
 Nothing here touches matplotlib's global state: figures are made from :class:`matplotlib.figure.Figure` (no pyplot, no
 window, no backend to choose), and the style is applied in a context while they are drawn. A figure is made by
-:func:`figure`, drawn on by the helpers below (each takes the axes first and returns them), and written by :func:`save`.
+:func:`figure`, drawn on by the helpers below (each takes the axes first and returns them), and written by :func:`save`;
+as the last value of a notebook's cell it shows itself, without ``%matplotlib inline``.
 
 Colours are those of Okabe and Ito (2008), the order is kept, and line styles and markers change with the colours, so
 that nothing is said by colour alone. Heat maps use ``cividis`` or, around a centre, ``PuOr``.
@@ -14,6 +15,7 @@ import io
 import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -131,17 +133,42 @@ def figure(
         (1, 2)
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
 
     single = rows == columns == 1
     size = (width or (6.4 if single else 4.6 * columns), height or (4.2 if single else 3.6 * rows))
     with style():
-        made = Figure(figsize=size, layout="constrained", dpi=DPI)
+        made = _shown()(figsize=size, layout="constrained", dpi=DPI)
         FigureCanvasAgg(made)
         axes = made.subplots(rows, columns, squeeze=False, **subplots)
         if title:
             made.suptitle(title, fontsize=15)
     return made, axes
+
+
+@cache
+def _shown() -> type[Figure]:
+    """A figure that notebooks show; made late, so that importing this module loads no matplotlib."""
+    from matplotlib.figure import Figure
+
+    class Shown(Figure):
+        def _repr_png_(self) -> bytes:
+            return _png(self, DPI)
+
+    Shown.__qualname__ = "Shown"  # where pickle looks for it, below
+    return Shown
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Shown":
+        return _shown()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _png(fig: Figure, dpi: int) -> bytes:
+    drawn = io.BytesIO()
+    with style():
+        fig.savefig(drawn, dpi=dpi, format="png", metadata={"Software": None})
+    return drawn.getvalue()
 
 
 def save(fig: Figure, path: str | os.PathLike[str], dpi: int = DPI) -> Path:
@@ -160,11 +187,9 @@ def save(fig: Figure, path: str | os.PathLike[str], dpi: int = DPI) -> Path:
     if target.suffix != ".png":
         raise ArgumentError(f"save: {target.name} does not end in .png; figures are written as PNG")
     target.parent.mkdir(parents=True, exist_ok=True)
-    drawn = io.BytesIO()
-    with style():
-        fig.savefig(drawn, dpi=dpi, format="png", metadata={"Software": None})
+    drawn = _png(fig, dpi)
     part = target.with_name(f".{target.name}.{os.getpid()}")
-    part.write_bytes(drawn.getvalue())
+    part.write_bytes(drawn)
     part.replace(target)
     return target
 

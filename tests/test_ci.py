@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import runpy
 import shutil
 import subprocess
 import tomllib
@@ -38,6 +40,18 @@ def test_scripts_are_valid_and_can_be_run():
         script = ROOT / ".ci" / name
         assert script.stat().st_mode & 0o111
         subprocess.run([shutil.which("bash"), "-n", str(script)], check=True)
+
+
+@pytest.mark.parametrize(("shown", "cells"), [({}, [1]), ({"image/png": "iVBORw0KGgo="}, [])])
+def test_a_notebook_that_names_a_figure_and_shows_none_is_found(shown, cells, tmp_path):
+    from annosim import plotting
+
+    code = runpy.run_path(str(ROOT / ".ci" / "notebooks.py"))
+    said = {"data": {"text/plain": [repr(plotting.figure(1, 2)[0])], **shown}}
+    number = {"data": {"text/plain": ["array([1.0])"]}}
+    page = tmp_path / "a.ipynb"
+    page.write_text(json.dumps({"cells": [{"outputs": [number]}, {"outputs": [{"text": "x"}, said]}, {}]}))
+    assert code["blind"](page) == cells
 
 
 def test_every_dependency_of_ci_is_pinned():

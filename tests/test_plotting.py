@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import matplotlib
 import numpy as np
 import pytest
@@ -112,3 +114,15 @@ def test_bars_stand_in_groups_with_their_heights(axes):
     assert all(a[1] <= b[0] + 1e-12 for a, b in zip(edges, edges[1:], strict=False))
     with pytest.raises(ArgumentError, match="for 1 series and 3 names"):
         plotting.bars(axes, ["a", "b", "c"], [1, 2])
+
+
+def test_a_figure_shows_itself_in_a_notebook_without_any_magic():
+    formatter = pytest.importorskip("IPython.core.formatters", reason="pip install ipykernel").DisplayFormatter()
+    shown, _ = formatter.format(draw_everything())
+    assert shown["image/png"].startswith(b"\x89PNG")
+
+
+def test_a_figure_can_be_pickled(tmp_path):
+    fig = draw_everything()
+    again = pickle.loads(pickle.dumps(fig))
+    assert plotting.save(again, tmp_path / "b.png").read_bytes() == plotting.save(fig, tmp_path / "a.png").read_bytes()
