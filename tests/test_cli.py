@@ -80,6 +80,7 @@ def test_a_failed_cell_is_exit_code_1(here, capsys):
     assert cli.main(["study", "run", "coin", "--preset", "edge"]) == 1
     told = capsys.readouterr().out
     assert "failed: coin 0.6, replicate 0 and 1 more: ValueError: the coin stands on its edge" in told
+    assert "not judged: share-2: cell coin 2, replicate 0, skipped: a share of 2 is above one" in told
 
 
 def test_the_list_shows_name_paper_presets_times_and_last_verdicts(here, capsys):

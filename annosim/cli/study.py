@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -108,6 +109,9 @@ def _print_claims(done: StudyRun) -> None:
         table.add_row(c.id, c.statement, c.expected, found, f"[{colours[c.verdict]}]{c.verdict}[/]")
     console = Console()
     console.print(table)
+    for c in done.claims:
+        if c.verdict == "inconclusive" and math.isnan(c.value) and c.reason:  # nothing was found to judge
+            console.print(f"not judged: {c.id}: {c.reason}", markup=False, soft_wrap=True, highlight=False)
     alike: dict[str, list[str]] = {}
     for record in done.failed:
         alike.setdefault(record.error, []).append(f"{record.cell}, replicate {record.replicate}")
