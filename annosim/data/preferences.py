@@ -379,11 +379,11 @@ class PreferenceData:
 
         return read_parquet(path)
 
-    def to_trl(self) -> list[dict[str, Any]]:
-        """Records for TRL's trainers (``datasets.Dataset.from_list``); see :func:`annosim.data.trl.to_trl`."""
+    def to_trl(self, as_list: bool = False) -> Any:
+        """The ``train_dataset`` of TRL's trainers, or its records as a list; see :func:`annosim.data.trl.to_trl`."""
         from annosim.data.trl import to_trl
 
-        return to_trl(self)
+        return to_trl(self, as_list)
 
     # ---- towards rules ---------------------------------------------------------------------------------------------
 

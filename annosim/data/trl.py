@@ -195,31 +195,56 @@ def _responses(prompt: np.ndarray, responses: list[np.ndarray]) -> tuple[Items, 
     return items, ids.reshape(-1, width), context, prompts
 
 
-def to_trl(data: PreferenceData) -> list[dict[str, Any]]:
-    """Records for TRL: paired for choices between two, unpaired (KTO) for thumbs (ratings with two grades, menus of
-    one). Annotator ids, weights, prompts and named columns (``margin``) are extra fields.
+def to_trl(data: PreferenceData, as_list: bool = False) -> Any:
+    """What TRL's trainers take as ``train_dataset``: paired for choices between two, unpaired (KTO) for thumbs (ratings
+    with two grades, menus of one). Annotator ids, weights, prompts and named columns (``margin``) are extra fields.
 
     The text of an item is ``items.texts``, or its name where there are none; the prompt is the row's, or the items'
     own. ``chosen_position`` records what stood where, when the chosen was not always first.
 
+    Args:
+        data: answers.
+        as_list: give the records as a list of dicts.
+
+    Returns:
+        a ``datasets.Dataset``; a list of dicts with ``as_list``, or where ``datasets`` is not installed (it comes with
+        TRL, and with ``pip install annosim[hf]``).
+
     Raises:
         TiesError: tied answers, which TRL cannot hold; ``data.ties("half")`` breaks them.
-        DataError: skips, or another kind of answer.
+        DataError: skips, or another kind of answer; a column of mixed kinds, which a ``Dataset`` cannot hold.
 
     Example:
         >>> import annosim as an
         >>> items = an.Items(texts=["4", "5"])
         >>> data = an.PreferenceData(items, [[0, 1]], answer=[0], prompt=[0], prompt_names=["2+2?"])
-        >>> data.to_trl()
+        >>> data.to_trl(as_list=True)
         [{'prompt': '2+2?', 'chosen': '4', 'rejected': '5'}]
     """
     columns = _columns(data)
-    lists = [np.asarray(values, dtype=object).tolist() for values in columns.values()]
-    return [dict(zip(columns, row, strict=True)) for row in zip(*lists, strict=True)]
+    lists = {name: np.asarray(values, dtype=object).tolist() for name, values in columns.items()}
+    made = None if as_list else _dataset(lists)
+    return [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)] if made is None else made
+
+
+def _dataset(lists: dict[str, list[Any]]) -> Any:
+    """A ``datasets.Dataset`` of these columns, or ``None`` where there is no such library."""
+    try:
+        from datasets import Dataset
+    except ImportError:
+        return None
+    try:
+        return Dataset.from_dict(lists)
+    except (ValueError, TypeError) as error:  # what pyarrow raises is one of them
+        reason = str(error).splitlines()[0]
+        raise DataError(
+            f"a column mixes kinds of values, which a datasets.Dataset cannot hold: {reason}; give it one kind, or "
+            "take to_trl(as_list=True)"
+        ) from error
 
 
 def write_trl(data: PreferenceData, path: str | os.PathLike[str]) -> None:
-    """Write :func:`to_trl` as ``.jsonl`` (or ``.json``, ``.csv``, ``.parquet``); atomic."""
+    """Write the records of :func:`to_trl` as ``.jsonl`` (or ``.json``, ``.csv``, ``.parquet``); atomic."""
     write_records(path, _columns(data))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as hs
 import annosim as an
 from annosim.data.evalica import write_evalica
 from annosim.data.trl import _common
+from annosim.errors import DataError
 
 
 def votes():
@@ -52,11 +54,27 @@ def test_the_implicit_prompt_is_trls(chosen, rejected):
     assert _common(chosen, rejected, False) == (told["prompt"], told["chosen"], told["rejected"])
 
 
+def test_what_a_trainer_gets_is_a_dataset_of_the_same_records(monkeypatch):
+    datasets = pytest.importorskip("datasets", reason="pip install annosim[hf]")
+    data = an.PreferenceData(
+        an.Items(texts=["4", "5"]), [[0, 1], [0, 1]], [0, 1], annotator=[0, 1], columns={"margin": np.array([1.5, 2.0])}
+    )
+    made, records = data.to_trl(), data.to_trl(as_list=True)
+    assert isinstance(made, datasets.Dataset)
+    assert list(made) == records
+    assert list(datasets.Dataset.from_list(made)) == records  # as one had to write before
+    with pytest.raises(DataError, match="a column mixes kinds.*as_list") as caught:
+        data.with_(columns={"odd": np.array([1, "a"], dtype=object)}).to_trl()
+    assert "\n" not in str(caught.value)
+    monkeypatch.setitem(sys.modules, "datasets", None)  # not installed
+    assert data.to_trl() == records
+
+
 def test_records_for_a_trainer_are_plain_json():
     data = an.PreferenceData(
         an.Items(texts=["4", "5"]), [[0, 1], [0, 1]], [0, 1], annotator=[0, 1], columns={"margin": np.array([1.5, 2.0])}
     )
-    records = data.to_trl()
+    records = data.to_trl(as_list=True)
     assert json.loads(json.dumps(records)) == records
     assert records[1] == {
         "prompt": "", "chosen": "5", "rejected": "4", "chosen_position": 1, "annotator": 1, "margin": 2.0,

@@ -68,7 +68,7 @@ def dpo_trainer(peers, tokenizer, folder, loss, beta, smoothing=0.0, **changes):
     settings = {**SETTINGS, "per_device_train_batch_size": 5, "max_steps": 3, "learning_rate": 1e-2, **changes}
     options = peers.trl.DPOConfig(str(folder), beta=beta, loss_type=[loss], label_smoothing=smoothing, **settings)
     model, reference = gpt2(peers, 0), gpt2(peers, 1)
-    rows = peers.datasets.Dataset.from_list(pairs().to_trl())
+    rows = pairs().to_trl()
     trainer = peers.trl.DPOTrainer(model, reference, options, train_dataset=rows, processing_class=tokenizer)
     return trainer, model, reference
 
@@ -215,8 +215,7 @@ def test_our_records_feed_trls_reward_trainer_and_its_reward_comes_back(peers, t
     options = peers.trl.RewardConfig(
         str(tmp_path), per_device_train_batch_size=5, max_steps=5, learning_rate=1e-2, **SETTINGS
     )
-    rows = peers.datasets.Dataset.from_list(pairs().to_trl())
-    trainer = peers.trl.RewardTrainer(model, options, train_dataset=rows, processing_class=tokenizer)
+    trainer = peers.trl.RewardTrainer(model, options, train_dataset=pairs().to_trl(), processing_class=tokenizer)
     data = an.tokenized(pairs(), tokenizer).with_(annotator=None)
     objective = an.NLL()
 
