@@ -345,7 +345,7 @@ class ForwardKL:
         """The penalty of one step: itself, or its estimate from this step's draws."""
         if self.draws is None:
             return self
-        held = self if self._known is not None else self.on(items)
+        held = self if self._knows(items) else self.on(items)
         mass = held._known.mass_at_home  # type: ignore[union-attr]  # drawn there, so that the device changes nothing
         drawn = torch.multinomial(mass, self.draws, True, generator=torch_generator(seed, f"reference {step}"))
         mass = torch.bincount(drawn, minlength=items.n) * (items.num_prompts / self.draws)
@@ -353,16 +353,20 @@ class ForwardKL:
 
     def __call__(self, log_density: torch.Tensor, items: Items) -> torch.Tensor:
         """The penalty of log densities ``(..., n)``; averaged over prompts."""
-        known = _evaluated(self.reference, items) if self._known is None else self._known
+        known: _Evaluated = self._known if self._knows(items) else _evaluated(self.reference, items)  # type: ignore
         log_ref = known.log_density.to(log_density.device)
         mass = (known.mass if self._mass is None else self._mass).to(log_density.device)
         gap = torch.where(mass > 0, log_ref - log_density, torch.zeros_like(log_density))
         return self.weight * (mass * gap).sum(-1) / items.num_prompts
 
+    def _knows(self, items: Items) -> bool:
+        return self._known is not None and self._known.items is items
+
 
 class _Evaluated(NamedTuple):
     """A density on items: its logs and masses ``(n,)`` where the items lie, and the masses on the CPU."""
 
+    items: Items
     log_density: torch.Tensor
     mass: torch.Tensor
     mass_at_home: torch.Tensor
@@ -374,7 +378,7 @@ def _evaluated(reference: Any, items: Items) -> _Evaluated:
     log_ref = as_log_density(reference, there)
     mass = (log_ref + there.log_weights.to(log_ref.device)).exp()
     place = items.device
-    return _Evaluated(log_ref.to(place), mass.to(place), mass.cpu())
+    return _Evaluated(items, log_ref.to(place), mass.to(place), mass.cpu())
 
 
 def columns_of(objective: Objective, data_columns: Any, device: Any = "cpu") -> dict[str, torch.Tensor]:

@@ -233,3 +233,10 @@ def test_draws_of_the_reference_estimate_its_expectation_in_every_prompt():
     found = np.array([float(drawn.at_step(items, 0, step)(density, items)) for step in range(400)])
     error = found.std() / np.sqrt(400)
     assert error > 0 and abs(found.mean() - float(held(density, items))) < 6 * error
+
+
+def test_a_penalty_that_knows_some_items_answers_for_others_as_well():
+    here, there = an.Items.grid(0.0, 1.0, 5), an.Items.grid(0.0, 3.0, 5)
+    pull = an.ForwardKL(an.LogDensity(lambda x: -(x[:, 0] ** 2)), 1.0)
+    density = an.LogDensity(lambda x: x[:, 0])(there)
+    assert float(pull.on(here)(density, there)) == float(pull(density, there)) != float(pull(density, here))
