@@ -251,8 +251,9 @@ def test_types_trained_by_adam_stand_in_order_of_falling_weight_too():
 
 
 def test_turns_show_every_copy_its_own_items(monkeypatch):
-    data = an.stack([_choices(60, 1, seed=s) for s in range(3)])
-    how = {"steps": 12, "lr": 1e-2, "batch": 2}  # two pairs show four of the six items at most
+    items, truth = an.Items.normal(200, 2, seed=1), an.Annotator(an.Linear([2.0, -1.0]), an.Luce())
+    data = an.simulate(truth, an.Design(items, annotators=60), seed=0, replicates=3)
+    how = {"steps": 12, "lr": 1e-2, "batch": 10}  # ten pairs show twenty of the items, each replicate its own
     at_once = an.fit(_network(1, energy=False), data, **how).vectors
     monkeypatch.setattr("annosim.learning.training.stacked._TURNS_FROM", 0.0)
     np.testing.assert_allclose(an.fit(_network(1, energy=False), data, **how).vectors, at_once, atol=1e-9)
