@@ -17,6 +17,21 @@ def g(x):
     return {"z": x}
 
 
+def h(seeds):
+    return [{}]
+
+
+def r(replicate):
+    return False, ""
+
+
+def ring():
+    needs = {}
+    first = Cell(g, name="first", needs=needs)
+    needs["x"] = Cell(g, name="second", needs={"x": first})
+    return first
+
+
 def study(cells=lambda: [Cell(f)], claims=lambda: [], presets=None):
     return Study("s", "t", "p", {"quick": Preset(0.1)} if presets is None else presets, cells, claims)
 
@@ -38,6 +53,14 @@ def study(cells=lambda: [Cell(f)], claims=lambda: [], presets=None):
         (lambda: study(lambda: [Cell(f, name="a"), Cell(g, {"x": 1}, "a")]).plan(), "two cells have the name 'a'"),
         (lambda: study(lambda: [Cell(g, {"x": 1}, needs={"x": Cell(f)})]).plan(), "both a parameter and a needed cell"),
         (lambda: study(lambda: [Cell(g, needs={"x": Cell(f, replicates=3)}, replicates=2)]).plan(), "use 1 or 2"),
+        (lambda: study(lambda: [Cell(g, needs={"x": f})]).plan(), "needs['x'] is a function; pass a Cell"),
+        (
+            lambda: study(lambda: [Cell(h, skip=f)]).plan(),
+            "its skip takes 'seed', but is asked once for all replicates",
+        ),
+        (lambda: study(lambda: [Cell(h, skip=r)]).plan(), "its skip takes 'replicate', but is asked once for all"),
+        (lambda: study(lambda: [Cell(f, skip=h)]).plan(), "its skip takes 'seeds', but is asked for each replicate"),
+        (lambda: study(lambda: [ring()]).plan(), "needs itself, by way of its needs"),
         (lambda: study(claims=lambda n: []).statements(), "claims: <lambda> takes 'n', which nothing provides"),
         (lambda: study(claims=lambda: [1]).statements(), "claims yielded int"),
         (lambda: study(claims=lambda: [Statement("a", "", "", lambda o: true(True, ""))] * 2).statements(), "id 'a'"),
@@ -53,6 +76,30 @@ def test_a_needed_cell_comes_first_and_once():
     base = Cell(f, {"x": 2})
     users = [Cell(g, name=f"user {i}", needs={"x": base}) for i in range(2)]
     assert [c.title for c in study(lambda: [*users, base]).plan()] == ["f(x=2)", "user 0", "user 1"]
+
+
+def two(x, y):
+    return {"z": x + y}
+
+
+def layers(width, depth):
+    """Layers in which every cell needs all cells of the layer above: width ** depth paths."""
+    above = [Cell(f, {"x": i}) for i in range(width)]
+    for d in range(depth):
+        function, names = (two, "xy") if width == 2 else (g, "x")
+        needs = dict(zip(names, above, strict=True))
+        above = [Cell(function, name=f"{d}/{i}", needs=needs) for i in range(width)]
+    return above
+
+
+@pytest.mark.parametrize(("width", "depth"), [(2, 14), (1, 3000)])
+def test_a_plan_looks_at_each_cell_once_however_deep_the_layers(monkeypatch, width, depth):
+    checked = []
+    monkeypatch.setattr(Cell, "check", lambda cell: checked.append(cell.title))
+    titles = [c.title for c in study(lambda: layers(width, depth)).plan()]
+    assert len(titles) == len(checked) == width * (depth + 1) and titles[-1] == f"{depth - 1}/{width - 1}"
+    place = {title: i for i, title in enumerate(titles)}
+    assert all(place[f"{d}/0"] < place[f"{d + 1}/0"] for d in range(depth - 1))
 
 
 def test_names_are_made_of_the_functions_and_parameters():

@@ -11,13 +11,14 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from annosim.errors import ArgumentError, StudyError
-from annosim.study import Cell, Preset, Statement, Study, at_least, load_study, run_study, true
+from annosim.study import Cell, Preset, Statement, Study, at_least, execute, load_study, run_study, true
 
 COIN = Path(__file__).with_name("coin.py")
 
@@ -173,18 +174,6 @@ def test_workers_run_torch_and_numba_on_one_thread(tmp_path):
     assert set(found.torch) == set(found.numba) == {1} and os.getpid() not in set(found.process)
 
 
-def crash(i):
-    if i == 1:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return {"i2": i * i}
-
-
-def test_a_worker_that_dies_fails_its_own_cell_only(tmp_path):
-    run = run_study(small([Cell(crash, {"i": i}) for i in range(4)]), out=tmp_path, jobs=2)
-    assert [r.status for r in run.outcome.records] == ["done", "failed", "done", "done"]
-    assert "its process died" in run.failed[0].error
-
-
 def warns(n):
     import warnings
 
@@ -319,21 +308,50 @@ def test_a_function_that_takes_seeds_stands_alone():
             small([Cell(function, name="x", replicates=2)]).plan()
 
 
-def leave(file, first):
-    Path(file).write_text("here")
-    return first
+def one_of_each(seeds, begin):
+    return [{"first": begin["first"]} for _ in seeds]
 
 
-def find(file):
-    """Waits for what a cell with needs leaves behind: in vain if that had to wait for this one."""
-    for _ in range(600):
-        if Path(file).exists():
-            return {"y": 1}
-        time.sleep(0.05)
-    raise TimeoutError("nobody came")
+def test_a_cell_with_one_replicate_gives_its_result_as_it_is(tmp_path):
+    cell = Cell(one_of_each, needs={"begin": Cell(start)})
+    assert not run_study(small([cell]), out=tmp_path).failed
 
 
-def test_a_cell_starts_as_soon_as_its_needs_are_there(tmp_path):
-    file = {"file": str(tmp_path / "left")}
-    cells = [Cell(find, file), Cell(leave, file, needs={"first": Cell(start)})]
-    assert not run_study(small(cells), out=tmp_path / "out", jobs=2).failed
+def test_replicates_run_at_once_share_the_time_of_their_call(tmp_path, monkeypatch):
+    clock = iter([100.0, 106.0])
+    monkeypatch.setattr(execute, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    run = run_study(small([Cell(one_of_each, {"begin": {"first": 1}}, replicates=3)]), out=tmp_path)
+    assert [r.seconds for r in run.outcome.records] == [2.0, 2.0, 2.0]
+
+
+class Mute(Exception):
+    """Its text cannot be had."""
+
+    def __str__(self):
+        raise ZeroDivisionError
+
+
+def raises(kind):
+    raise {"exit": SystemExit(7), "mute": Mute(), "stop": KeyboardInterrupt()}[kind]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_whatever_a_cell_raises_is_a_row(tmp_path, jobs):
+    cells = [Cell(raises, {"kind": kind}) for kind in ("exit", "mute")]
+    run = run_study(small([*cells, Cell(start)]), out=tmp_path, jobs=jobs)
+    assert [r.error for r in run.outcome.records] == ["SystemExit: 7", "Mute: its message cannot be shown", ""]
+
+
+def test_but_for_the_users_own_ctrl_c(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        run_study(small([Cell(raises, {"kind": "stop"})]), out=tmp_path)
+
+
+def test_whatever_a_judge_or_a_figure_raises_is_a_line_of_the_report(tmp_path):
+    def figure(found):
+        raises("exit")
+
+    claims = [Statement(kind, "t", "s", lambda found, kind=kind: raises(kind)) for kind in ("exit", "mute")]
+    run = run_study(small([Cell(start)], lambda: claims, figures=[figure]), out=tmp_path)
+    assert [c.reason for c in run.claims] == ["SystemExit: 7", "Mute: its message cannot be shown"]
+    assert "SystemExit: 7" in (tmp_path / "report.html").read_text()

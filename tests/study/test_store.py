@@ -78,6 +78,37 @@ def test_a_file_cut_short_is_computed_anew(tmp_path, keep):
     assert load_record(path) is None and load_record(tmp_path / "none.npz") is None
 
 
+def test_a_file_with_a_damaged_byte_is_computed_anew_or_whole(tmp_path):
+    path = tmp_path / "a.npz"
+    rng = np.random.default_rng(0)
+    rows = [{"x": rng.normal(size=200), "t": "abc" * 20}]
+    save_record(path, record(rows=rows))
+    content = path.read_bytes()
+    refused = 0
+    for where, mask in zip(rng.integers(len(content), size=500), rng.integers(1, 256, size=500), strict=True):
+        path.write_bytes(content[:where] + bytes([content[where] ^ mask]) + content[where + 1 :])
+        back = load_record(path)
+        refused += back is None
+        assert back is None or (same(back.rows, rows) and back.key == "k")
+    assert refused > 250
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"x": np.zeros(3)},
+        {"json": np.frombuffer(b"{}", dtype=np.uint8)},
+        {"json": np.frombuffer(b"[1]", dtype=np.uint8)},
+        {"json": np.frombuffer(b"no", dtype=np.uint8)},
+        {"json": np.frombuffer(b'{"warnings": 3}', dtype=np.uint8)},
+        {"json": np.array([{}], dtype=object)},
+    ],
+)
+def test_a_file_made_by_hand_is_computed_anew(tmp_path, parts):
+    np.savez(tmp_path / "a.npz", **parts)
+    assert load_record(tmp_path / "a.npz") is None
+
+
 def test_torch_and_numpy_become_plain():
     import torch
 
