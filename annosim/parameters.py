@@ -210,14 +210,17 @@ def check_value(label: str, value: Any, constraint: str) -> torch.Tensor:
     if constraint == "simplex":
         ok = bool((tensor >= 0).all()) and math.isclose(float(tensor.sum()), 1.0, abs_tol=1e-6)
         if not ok:
-            raise ArgumentError(f"{label}: {tensor.tolist()} sums to {float(tensor.sum()):.6g}; give {words}")
+            raise ArgumentError(f"{label}: {_shown(tensor.tolist())} sums to {float(tensor.sum()):.6g}; give {words}")
         return tensor / tensor.sum()
     if constraint == "increasing":
-        ok = bool((tensor.diff() > 0).all())
-    else:
-        ok = bool(CONSTRAINTS[constraint][0].check(tensor).all())
-    if not ok:
-        raise ArgumentError(f"{label}: {tensor.tolist()}; give {words}")
+        if not bool((tensor.diff() > 0).all()):
+            raise ArgumentError(f"{label}: {_shown(tensor.tolist())}; give {words}")
+        return tensor
+    fits = CONSTRAINTS[constraint][0].check(tensor)
+    if not bool(fits.all()):
+        first = torch.nonzero(~fits)[0].tolist()
+        at = f" at position {first}" if tensor.ndim else ""
+        raise ArgumentError(f"{label}: {tensor[tuple(first)].item()}{at}; give {words}")
     return tensor
 
 

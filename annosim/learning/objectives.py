@@ -394,5 +394,13 @@ def columns_of(objective: Objective, data_columns: Any, device: Any = "cpu") -> 
                 f"{type(objective).__name__}: the data have no column {name!r} (they have "
                 f"{', '.join(map(repr, data_columns)) or 'none'}); add it with data.with_(columns={{{name!r}: shares}})"
             )
-        out[name] = check_value(f"column {name!r}", np.asarray(data_columns[name]), "unit").to(device)
+        values = np.asarray(data_columns[name])
+        if np.issubdtype(values.dtype, np.number):
+            bad = np.argwhere(~((values >= 0) & (values <= 1)))  # NaN too
+            if len(bad):
+                raise ArgumentError(
+                    f"column {name!r}: {values[tuple(bad[0])]:.6g} in row {bad[0][-1]}; give shares from 0 to 1 "
+                    f"({len(bad)} of {values.size} are not)"
+                )
+        out[name] = check_value(f"column {name!r}", values, "unit").to(device)
     return out

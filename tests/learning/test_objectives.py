@@ -121,7 +121,9 @@ def test_forward_kl_is_zero_at_the_reference_and_equals_its_definition():
         (lambda: an.Margin("signed", "q", -1.0), "alpha"),
         (lambda: an.ForwardKL(an.truncated_normal(0, 1), -1.0), "weight"),
         (lambda: columns_of(an.SoftLabels("q"), {"other": [0.5]}), "'other'"),
-        (lambda: columns_of(an.SoftLabels("q"), {"q": [1.5]}), "column 'q'"),
+        (lambda: columns_of(an.SoftLabels("q"), {"q": [0.5] * 999 + [1.5]}), r"^column 'q': 1.5 in row 999; .{,80}$"),
+        (lambda: columns_of(an.SoftLabels("q"), {"q": [0.5, np.nan]}), "column 'q': nan in row 1"),
+        (lambda: columns_of(an.SoftLabels("q"), {"q": ["much"]}), "column 'q'.*not numeric"),
     ],
 )
 def test_bad_values_are_named(make, words):
