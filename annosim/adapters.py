@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -76,7 +76,7 @@ def with_adapters(
     rank: int = 8,
     *,
     copies: int | None = None,
-    layers: Sequence[str] | None = None,
+    layers: str | Sequence[str] | None = None,
     scale: float = 1.0,
     seed: int = 0,
 ) -> Any:
@@ -86,8 +86,8 @@ def with_adapters(
         module: any module with dense layers: a causal language model, a reward model, a perceptron. It is not changed.
         rank: width of the adapters, at most the smaller side of the layer.
         copies: how many; they share the frozen numbers, in memory and in ``Fit.save``.
-        layers: ends of the names of the layers to adapt (``["c_attn", "lm_head"]``); every dense layer but the output
-            embedding by default.
+        layers: ends of the names of the layers to adapt (``["c_attn", "lm_head"]``, or one name); every dense layer but
+            the output embedding by default.
         scale: of the adapters' outputs.
         seed: of the adapters' first numbers; copies differ.
 
@@ -257,7 +257,10 @@ def moved(module: Any, device: str | torch.device) -> Any:
     return module.to(place)
 
 
-def _targets(module: nn.Module, layers: Sequence[str] | None) -> list[str]:
+def _targets(module: nn.Module, layers: str | Sequence[str] | None) -> list[str]:
+    layers = [layers] if isinstance(layers, str) else layers
+    if layers is not None and not (isinstance(layers, Iterable) and all(isinstance(end, str) for end in layers)):
+        raise ArgumentError(f"with_adapters(layers={layers!r}): a list of names such as ['c_attn'], or None")
     output = getattr(module, "get_output_embeddings", lambda: None)()
     dense = {name: part for name, part in module.named_modules() if _is_dense(part)}
     if layers is None:

@@ -19,7 +19,7 @@ from torch import nn
 from annosim.adapters import copied, of_class
 from annosim.errors import ArgumentError
 from annosim.items import Items, send
-from annosim.utilities import Utility, check_dim, check_inputs, perceptron
+from annosim.utilities import Utility, check_dim, check_inputs, check_widths, perceptron
 
 __all__ = ["Column", "Ensemble", "Heads", "LogPolicy", "SequenceReward", "last_hidden", "response_mask"]
 
@@ -88,6 +88,11 @@ class LogPolicy(_Reader):
             raise ArgumentError(f"LogPolicy({model!r}): give a causal language model, a torch.nn.Module")
         if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
             raise ArgumentError(f"LogPolicy(batch={batch!r}): a whole number of at least 1")
+        whole = isinstance(begin, int | np.integer) and not isinstance(begin, bool)
+        if begin is not None and not (whole and begin >= 0):
+            raise ArgumentError(
+                f"LogPolicy(begin={begin!r}): the id of a token, at least 0, such as tokenizer.bos_token_id; or None"
+            )
         self.model, self.begin, self.batch, self.per_token = model.eval(), begin, batch, per_token
 
     def forward(self, items: Items) -> torch.Tensor:
@@ -201,7 +206,7 @@ class Heads(_ManyOutputs):
     ):
         super().__init__()
         if not isinstance(module, nn.Module):
-            module = perceptron([check_dim("Heads", dim), *module, outputs], seed, dtype)
+            module = perceptron([check_dim("Heads", dim), *check_widths("Heads", module), outputs], seed, dtype)
         self.module, self.outputs = module.eval(), int(outputs)
 
     def forward(self, items: Items) -> torch.Tensor:

@@ -143,7 +143,15 @@ class Annotator(Leaf):
     def __init__(self, utility: Utility, rule: Rule):
         super().__init__()
         if not isinstance(utility, nn.Module):
-            raise ArgumentError(f"Annotator(utility={utility!r}): give a utility such as an.Tabular(n)")
+            shown = getattr(utility, "__name__", type(utility).__name__)
+            raise ArgumentError(f"Annotator(utility=): {shown} is no utility; give one such as an.Tabular(n)")
+        if not isinstance(utility, Utility):
+            raise ArgumentError(
+                f"Annotator(utility=): a plain module, {type(utility).__name__}; wrap it as one that reads features, "
+                "an.Network(module), or tokens, an.LogPolicy(model) or an.SequenceReward(model)"
+            )
+        if isinstance(rule, type):
+            raise ArgumentError(f"Annotator(rule=): the class {rule.__name__}; give one of its kind, {rule.__name__}()")
         if not hasattr(rule, "log_prob") or not hasattr(rule, "index"):
             raise ArgumentError(f"Annotator(rule={rule!r}): give a rule such as an.Luce()")
         self.utility = utility

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -159,7 +159,7 @@ class Network(Utility):
         #: a perceptron reads each item by itself, so a minibatch needs only the items it shows
         self.local = not isinstance(module, nn.Module)
         if not isinstance(module, nn.Module):
-            module = perceptron([check_dim("Network", dim), *module, 1], seed, dtype)
+            module = perceptron([check_dim("Network", dim), *check_widths("Network", module), 1], seed, dtype)
         self.module = module.eval()
         self.sign = float(sign)
 
@@ -368,6 +368,19 @@ def perceptron(widths: Sequence[int], seed: int = 0, dtype: torch.dtype = torch.
                 p.copy_((2 * torch.rand(p.shape, generator=generator, dtype=dtype) - 1) / fan_in**0.5)
         layers += [layer] + ([nn.Tanh()] if i < len(widths) - 2 else [])
     return nn.Sequential(*layers)
+
+
+def check_widths(who: str, widths: Any) -> Sequence[int]:
+    """The hidden widths of a perceptron, a list.
+
+    Raises:
+        ArgumentError: it is something else, such as one number.
+    """
+    if isinstance(widths, int | np.integer) and not isinstance(widths, bool):
+        raise ArgumentError(f"{who}({widths}, ...): the hidden widths are a list; for one layer give [{widths}]")
+    if isinstance(widths, str) or not isinstance(widths, Iterable):
+        raise ArgumentError(f"{who}({type(widths).__name__}): give a module, or hidden widths such as [64, 64]")
+    return list(widths)
 
 
 def check_dim(who: str, dim: Any) -> int:

@@ -176,3 +176,13 @@ def test_em_dpo_tells_two_opposed_types_of_a_tiny_gpt2(world, kind, tmp_path):
         with zipfile.ZipFile(path) as parts:  # both types and all their copies hold one trunk, the references another
             large = [part for part in parts.infolist() if part.file_size == 4 * 32 * 128]
         assert len(large) == 2 * sum(p.numel() == 32 * 128 for p in lm.parameters())
+
+
+def test_one_name_of_a_layer_is_a_list_of_it(lm):
+    free = [
+        [n for n, p in an.with_adapters(lm, layers=one).named_parameters() if p.requires_grad] for one in ("1", ["1"])
+    ]
+    assert free[0] == free[1] == ["1.down", "1.up"]
+    for bad in (3, [3], [None]):
+        with pytest.raises(ArgumentError, match="a list of names"):
+            an.with_adapters(lm, layers=bad)

@@ -181,3 +181,14 @@ def test_what_does_not_fit_a_network_is_said_in_one_line(items):
         with pytest.raises(ArgumentError, match=words) as caught:
             call()
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("begin", ["<s>", -1, 1.5, True])
+def test_a_beginning_that_is_no_token_is_refused(begin):
+    with pytest.raises(ArgumentError, match="the id of a token, at least 0"):
+        an.LogPolicy(nn.Embedding(5, 5), begin=begin)
+
+
+def test_a_beginning_may_be_a_number_of_numpy():
+    lm, items = nn.Embedding(5, 5), an.Items(tokens=[[1, 2], [3, -1]])
+    assert torch.equal(an.LogPolicy(lm, begin=np.int64(3))(items), an.LogPolicy(lm, begin=3)(items))

@@ -105,3 +105,25 @@ def test_a_column_of_numbers_is_a_utility():
     items = an.Items.normal(5, dim=2, seed=0)
     index = an.Annotator(Column(), an.Luce()).index(items)
     assert torch.equal(index, items.features[:, 0]) and index.shape == (5,)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (
+            lambda: an.Annotator(torch.nn.Linear(3, 1), an.Luce()),
+            r"a plain module, Linear; wrap it .* an.Network\(module",
+        ),
+        (lambda: an.Annotator(an.Tabular, an.Luce()), "Tabular is no utility; give one"),
+        (lambda: an.Annotator(np.zeros((3, 3)), an.Luce()), "ndarray is no utility"),
+        (lambda: an.Annotator(an.Tabular(3), an.Luce), r"the class Luce; give one of its kind, Luce\(\)"),
+        (lambda: an.Network(8, dim=3), r"for one layer give \[8\]"),
+        (lambda: an.Heads(8, dim=3), r"Heads.*for one layer give \[8\]"),
+        (lambda: an.Network("8", dim=3), r"hidden widths such as \[64, 64\]"),
+        (lambda: an.Network(None, dim=3), r"hidden widths such as \[64, 64\]"),
+    ],
+)
+def test_what_is_no_utility_rule_or_width_is_refused_in_one_line(call, words):
+    with pytest.raises(ArgumentError, match=words) as caught:
+        call()
+    assert "\n" not in str(caught.value)

@@ -446,6 +446,10 @@ def test_bad_options_are_named(bad):
         Adam(**bad)
 
 
+def test_whole_numbers_of_numpy_are_the_same_options():
+    assert repr(Adam(steps=np.int64(5), batch=np.int32(3))) == repr(Adam(steps=5, batch=3))
+
+
 def test_files_that_cannot_be_written_are_refused_before_the_first_step(world, tmp_path):
     items, truth, design = world
     (tmp_path / "file").touch()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from annosim.errors import ArgumentError
@@ -73,11 +74,13 @@ class Adam:
         whole = {"steps": 1, "warmup": 0, "accumulate": 1, "patience": 1, "evaluate_every": 1, "checkpoint_every": 1}
         for name, least in whole.items():
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
                 raise ArgumentError(f"Adam({name}={value!r}): a whole number of at least {least}")
-        whole_batch = isinstance(self.batch, int) and not isinstance(self.batch, bool) and self.batch >= 1
+            object.__setattr__(self, name, int(value))  # numpy's would be written differently in a checkpoint
+        whole_batch = isinstance(self.batch, int | np.integer) and not isinstance(self.batch, bool) and self.batch >= 1
         if self.batch is not None and not whole_batch:
             raise ArgumentError(f"Adam(batch={self.batch!r}): a whole number of at least 1, or None for all")
+        object.__setattr__(self, "batch", None if self.batch is None else int(self.batch))
         check_number("Adam(lr=)", self.lr, "positive")
         check_number("Adam(weight_decay=)", self.weight_decay, "nonnegative")
         check_number("Adam(tolerance=)", self.tolerance, "nonnegative")
