@@ -79,7 +79,7 @@ def test_what_came_back_beside_a_death_is_not_lost(tmp_path):
     assert list(workers.suspects) == [units[0], units[2]] and not workers.out
 
 
-def dies_when_one_is_kept(seeds, log):
+def dies_when_one_is_kept(seeds, log, again):
     note(log, len(seeds))
     if len(seeds) == 3:
         keep = execute.save_record
@@ -89,14 +89,18 @@ def dies_when_one_is_kept(seeds, log):
             os.kill(os.getpid(), signal.SIGKILL)
 
         execute.save_record = once
+    elif again:
+        os.kill(os.getpid(), signal.SIGKILL)
     return [{"calls": len(seeds)}] * len(seeds)
 
 
-def test_what_a_dead_worker_kept_is_kept_and_the_rest_is_run_at_once(tmp_path):
+@pytest.mark.parametrize(("again", "calls"), [(False, [3, 2, 2]), (True, [3])])
+def test_what_a_dead_worker_kept_is_kept_and_the_rest_is_run_at_once(tmp_path, again, calls):
     log = tmp_path / "log"
-    cell = Cell(dies_when_one_is_kept, {"log": str(log)}, name="x", replicates=3)
+    cell = Cell(dies_when_one_is_kept, {"log": str(log), "again": again}, name="x", replicates=3)
     run = run_study(small([cell]), out=tmp_path / "out", jobs=2)
-    assert [r.rows[0]["calls"] for r in run.outcome.records] == [3, 2, 2] and notes(log) == ["3", "2"]
+    assert [row["calls"] for row in run.outcome.finished("x")] == calls and notes(log) == ["3", "2"]
+    assert [r.status for r in run.outcome.records] == ["done"] + ["failed" if again else "done"] * 2
 
 
 def dies(log):
