@@ -56,7 +56,7 @@ class Outputs:
             raise ArgumentError("--responsibilities: there is one type; give --types 2, or a model with several")
         if export is not None and not all(_models(leaf) for leaf in family.leaves()):
             raise ArgumentError("--export: the model has no language model or sequence classifier; --save keeps it")
-        if export is not None and export.exists():
+        if export is not None and (export.exists() or export.is_symlink()):
             raise ArgumentError(f"--export {export}: it exists already; name a new folder")
         named = {"--out": out, "--responsibilities": responsibilities, "--save": save, "--export": export}
         written = {name: path for name, path in named.items() if path is not None} | chosen.files
@@ -64,6 +64,7 @@ class Outputs:
         for path in (out, responsibilities, save):
             if path is not None and path.is_dir():
                 raise ArgumentError(f"{path} is a directory; name a file")
+        for path in (out, responsibilities, save, export):
             check_writable(path)
 
     def write(self, found: Fit) -> None:

@@ -159,6 +159,16 @@ def test_mistakes_are_one_line(fit, text, more, words):
     assert code == 2 and len(error) == 1 and words in error[0]
 
 
+@pytest.mark.parametrize("option", ["--export", "--save", "--out", "--responsibilities"])
+@pytest.mark.parametrize("place", ["pairs.jsonl/new", "/proc/new"])
+def test_what_cannot_be_written_is_refused_before_training(option, place, fit, monkeypatch):
+    if place.startswith("/proc") and not Path("/proc/self").exists():
+        pytest.skip("no /proc here")
+    monkeypatch.setattr(an, "fit", lambda *_, **__: pytest.fail("trained"))
+    code, _, error = fit(DATA + (POLICY % "" + DPO) * 2 + SHORT, option, place)
+    assert code == 2 and len(error) == 1 and f"{place} cannot be written" in error[0]
+
+
 def test_a_network_without_forward_derivatives_is_refused_in_one_line(fit, folder, capsys):
     (folder / "sim.toml").write_text(
         "items = { kind = 'inline', tokens = [[2, 3, 4], [2, 5, 6], [2, 7, 8]], prompt_length = [1, 1, 1] }\n"
