@@ -80,9 +80,10 @@ def sobol(dim: int, points: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]
         >>> bool(z.mean(0).abs().max() < 1e-2)
         True
     """
-    engine = torch.quasirandom.SobolEngine(dim, scramble=True, seed=seed)
-    u = engine.draw(points, dtype=torch.float64) * (1 - 2.0**-30) + 2.0**-31  # open at both ends
-    return torch.special.ndtri(u), torch.full((points,), 1 / points, dtype=torch.float64)
+    with torch._C._DisableFuncTorch():  # the first call may come from under a derivative or a map: these are constants
+        engine = torch.quasirandom.SobolEngine(dim, scramble=True, seed=seed)
+        u = engine.draw(points, dtype=torch.float64) * (1 - 2.0**-30) + 2.0**-31  # open at both ends
+        return torch.special.ndtri(u), torch.full((points,), 1 / points, dtype=torch.float64)
 
 
 def from_normal(distribution: Any, z: torch.Tensor) -> torch.Tensor:
