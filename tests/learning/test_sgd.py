@@ -280,6 +280,13 @@ def test_bad_options_are_named(bad):
         Adam(**bad)
 
 
+def test_a_limit_of_iterations_is_said_not_to_be_read(world):
+    items, truth, design = world
+    data = an.simulate(truth, design, seed=4)
+    assert "max_iterations=5 was not read" in repr(an.fit(network(), data, steps=7, max_iterations=5))
+    assert "was not read" not in repr(an.fit(network(), data, steps=7))
+
+
 def test_whole_numbers_of_numpy_are_the_same_options():
     assert repr(Adam(steps=np.int64(5), batch=np.int32(3))) == repr(Adam(steps=5, batch=3))
 

@@ -64,6 +64,8 @@ def solution_of(done: Training, copies: slice, problem: Problem) -> Solution:
     nll = is_nll(problem.objective) and problem.regulariser is None
     total = total_weight(problem.data)
     notes = ["existence of the optimum is not decided for networks"] if has_network(problem.model) else []
+    if problem.max_iterations != Problem.max_iterations:
+        notes.append(f"max_iterations={problem.max_iterations} was not read: training takes steps=")
     if problem.options.get("warm_start") is None and begin_alike(problem.model) and "em" not in done.settings:
         notes.append("two types began alike, a saddle of the likelihood: noise of a tenth was put on their networks")
     if done.held_out_loss is not None:
