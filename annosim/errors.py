@@ -37,7 +37,7 @@ class AnnosimError(Exception):
         >>> import annosim as an
         >>> try:
         ...     an.Luce(temperature=-1.0)
-        ... except an.AnnosimError as error:
+        ... except an.errors.AnnosimError as error:
         ...     print(error)
         Luce(temperature=): -1.0; give a finite number above 0
     """
@@ -111,7 +111,7 @@ class NotIdentifiedError(AnnosimError, ValueError):
         >>> truth = an.Annotator(an.Tabular([0.0, 1.0, 2.0]), an.Luce())
         >>> try:  # items 0 and 1 never meet item 2
         ...     an.project(an.Annotator(an.Tabular(3), an.Luce()), truth, an.Design(an.Items(n=3), menus=[[0, 1]]))
-        ... except an.NotIdentifiedError as error:
+        ... except an.errors.NotIdentifiedError as error:
         ...     print(error.items)
         ['2']
     """
@@ -128,7 +128,7 @@ class NoProjectionError(AnnosimError, TypeError):
     Example:
         >>> import annosim as an
         >>> one = an.Annotator(an.Tabular([0.0, 1.0, 2.0]), an.Luce())
-        >>> an.project(one, one, an.Design(an.Items(n=3), menu_size=3), objective=an.IPO(0.1))
+        >>> an.project(one, one, an.Design(an.Items(n=3), menu_size=3), objective=an.objectives.IPO(0.1))
         Traceback (most recent call last):
         annosim.errors.NoProjectionError: ...
     """

@@ -39,7 +39,7 @@ CONSTRAINTS: dict[str, tuple[Any, str]] = {
 
 
 @dataclass(frozen=True)
-class free:  # noqa: N801 - reads as a word in a constructor: Lapse(Luce(), rate=free(.05))
+class free:
     """Marks a rule, habit or utility number as estimated, starting at ``start``.
 
     Example:
@@ -51,7 +51,7 @@ class free:  # noqa: N801 - reads as a word in a constructor: Lapse(Luce(), rate
 
 
 @dataclass(frozen=True)
-class fixed:  # noqa: N801
+class fixed:
     """Marks a utility number or the mixture weights as known: they are not estimated.
 
     Example:

@@ -106,17 +106,22 @@ def example(n):
     u = learned(people, an.Design(items))
     p = torch.nan_to_num(pair_probabilities(people, items).detach(), nan=0.5)
     mean, sd = mean_and_variance(p)
-    pi0 = an.ItemDensity(np.ones(n))
+    pi0 = an.policies.ItemDensity(np.ones(n))
     rows = []
     risk_averse = mean - sd
     for name, score in (("Bradley-Terry", u), ("mean utility", utilities.mean(0)), ("mean - s.d.", risk_averse)):
-        policy = an.gibbs_at_kl(pi0, an.Tabular(score), 1.0, items)
+        policy = an.policies.gibbs_at_kl(pi0, an.Tabular(score), 1.0, items)
         gained = expected_utility(policy, utilities, items)
         rows.append({"score": name, "worst": gained.min(), "mean": gained.mean()})
     found = {
-        "a": a, "risky": risky.astype(float), "bradley_terry": u, "mean_utility": utilities.mean(0) - utilities.mean(),
-        "dpl_mean": mean, "dpl_sd": sd, "borda": borda_scores(people, items).detach().numpy(),
-    }  # fmt: skip
+        "a": a,
+        "risky": risky.astype(float),
+        "bradley_terry": u,
+        "mean_utility": utilities.mean(0) - utilities.mean(),
+        "dpl_mean": mean,
+        "dpl_sd": sd,
+        "borda": borda_scores(people, items).detach().numpy(),
+    }
     best_safe = int(utilities.mean(0)[~risky].argmax())  # by its true utility: an order upside down must not pass
     found["learned_gap"] = float(u[~risky][best_safe] - u[risky].max())
     found["mean_gap"] = float(found["mean_utility"][~risky].max() - found["mean_utility"][risky].min())
@@ -129,7 +134,11 @@ def finite_votes(seed, n, votes):
     a, risky, utilities, people = example_people(n)
     items = an.Items(n=n)
     data = an.simulate(people, an.Design(items, annotators=votes), seed=seed)
-    u = an.fit(an.Annotator(an.Tabular(n), an.Luce()), data, prior=an.Gaussian(5.0)).population.utility(items).detach()
+    u = (
+        an.fit(an.Annotator(an.Tabular(n), an.Luce()), data, prior=an.priors.Gaussian(5.0))
+        .population.utility(items)
+        .detach()
+    )
     gap = float(u[~risky][int(utilities.mean(0)[~risky].argmax())] - u[risky].max())
     return {"safe_above": float(gap > 0), "gap": gap}
 
@@ -154,53 +163,71 @@ def _share(found, name, of="worlds", **parameters):
 def claims(votes):
     """Theorem 3.1 and what follows from it."""
     yield Statement(
-        "H1", "Bradley-Terry on all pairs equally often orders items by their Borda counts (share of random worlds)",
+        "H1",
+        "Bradley-Terry on all pairs equally often orders items by their Borda counts (share of random worlds)",
         f"{PAPER}, theorem 3.1",
         lambda f: every([equal(_share(f, "borda", types=t), 1.0, 0.0) for t in (2, 5, 10)]),
-    )  # fmt: skip
+    )
     yield Statement(
-        "H2", "without hidden context this is the order of utility", f"{PAPER}, section 3",
+        "H2",
+        "without hidden context this is the order of utility",
+        f"{PAPER}, section 3",
         lambda f: every([equal(_share(f, "one_type", types=t), 1.0, 0.0) for t in (2, 5, 10)]),
-    )  # fmt: skip
+    )
     yield Statement(
-        "H3", "with hidden context it often is not the order of mean utility (share of worlds where it is, 5 types)",
-        f"{PAPER}, proposition 3.3", lambda f: at_most(_share(f, "mean_utility", types=5), 0.9),
-    )  # fmt: skip
+        "H3",
+        "with hidden context it often is not the order of mean utility (share of worlds where it is, 5 types)",
+        f"{PAPER}, proposition 3.3",
+        lambda f: at_most(_share(f, "mean_utility", types=5), 0.9),
+    )
     yield Statement(
-        "H4", "the order depends on which pairs are asked how often (share of worlds with the same order, "
-        "uneven pairs)",
-        f"{PAPER}, section 3 (Borda is of the design)", lambda f: at_most(_share(f, "uneven_design", types=5), 0.9),
-    )  # fmt: skip
+        "H4",
+        "the order depends on which pairs are asked how often (share of worlds with the same order, uneven pairs)",
+        f"{PAPER}, section 3 (Borda is of the design)",
+        lambda f: at_most(_share(f, "uneven_design", types=5), 0.9),
+    )
     yield Statement(
-        "H5", "the item on top is not always the Condorcet winner where there is one", "Borda 1781; Condorcet 1785",
+        "H5",
+        "the item on top is not always the Condorcet winner where there is one",
+        "Borda 1781; Condorcet 1785",
         lambda f: at_most(_share(f, "condorcet", of="condorcet_exists", types=5), 0.999),
-    )  # fmt: skip
+    )
     yield Statement(
-        "E1", "the example: the best safe item is learned to be better than every risky one (gap, logits)",
-        f"{PAPER}, section 2 and figure 2", lambda f: at_least(f.exact("example", "learned_gap"), 0.0),
-    )  # fmt: skip
+        "E1",
+        "the example: the best safe item is learned to be better than every risky one (gap, logits)",
+        f"{PAPER}, section 2 and figure 2",
+        lambda f: at_least(f.exact("example", "learned_gap"), 0.0),
+    )
     yield Statement(
-        "E1.mean", "though every risky one has a higher mean utility (gap)", f"{PAPER}, section 2",
+        "E1.mean",
+        "though every risky one has a higher mean utility (gap)",
+        f"{PAPER}, section 2",
         lambda f: at_most(f.exact("example", "mean_gap"), 0.0),
-    )  # fmt: skip
+    )
     yield Statement(
-        "E2", "mean and variance show the hidden context: the s.d. of risky items against that of safe ones",
-        f"{PAPER}, figure 2", lambda f: at_least(f.exact("example", "sd_ratio"), 2.0),
-    )  # fmt: skip
+        "E2",
+        "mean and variance show the hidden context: the s.d. of risky items against that of safe ones",
+        f"{PAPER}, figure 2",
+        lambda f: at_least(f.exact("example", "sd_ratio"), 2.0),
+    )
     yield Statement(
-        "E3", "a risk-averse policy (mean - s.d.) serves the worse-off camp better than one of mean utility at KL 1",
+        "E3",
+        "a risk-averse policy (mean - s.d.) serves the worse-off camp better than one of mean utility at KL 1",
         f"{PAPER}, section 5",
         lambda f: at_least(f.get("example", "mean - s.d./worst") - f.get("example", "mean utility/worst"), 0.0),
-    )  # fmt: skip
+    )
     yield Statement(
-        "E4", "and than one of Bradley-Terry's rewards", f"{PAPER}, section 5",
+        "E4",
+        "and than one of Bradley-Terry's rewards",
+        f"{PAPER}, section 5",
         lambda f: at_least(f.get("example", "mean - s.d./worst") - f.get("example", "Bradley-Terry/worst"), 0.0),
-    )  # fmt: skip
+    )
     yield Statement(
-        "V1", f"from {max(votes)} single votes the best safe item is above every risky one (share of replicates)",
+        "V1",
+        f"from {max(votes)} single votes the best safe item is above every risky one (share of replicates)",
         PAPER,
         lambda f: at_least(t_interval(f.values("finite_votes", "safe_above", votes=max(votes))), 0.9),
-    )  # fmt: skip
+    )
 
 
 def hidden_context_example(found):

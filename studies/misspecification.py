@@ -36,11 +36,13 @@ ITEMS = an.Items(
     columns={"length": 5 + np.arange(POINTS) % 7},
 )
 #: what one person wants: a density with two modes
-TRUTH = an.DensityMixture([an.truncated_normal(-2.0, 1.0), an.truncated_normal(2.0, 1.2)], [0.4, 0.6])
+TRUTH = an.utilities.DensityMixture(
+    [an.utilities.truncated_normal(-2.0, 1.0), an.utilities.truncated_normal(2.0, 1.2)], [0.4, 0.6]
+)
 #: what two people want; the two rows of mixtures, of annotators and of their densities, are made of them
-FIRST, SECOND, SHARES = an.truncated_normal(-2.5, 0.7), an.truncated_normal(2.5, 1.0), [0.4, 0.6]
-BOTH = an.DensityMixture([FIRST, SECOND], SHARES)
-PI0 = an.truncated_normal(0.0, 3.0)
+FIRST, SECOND, SHARES = an.utilities.truncated_normal(-2.5, 0.7), an.utilities.truncated_normal(2.5, 1.0), [0.4, 0.6]
+BOTH = an.utilities.DensityMixture([FIRST, SECOND], SHARES)
+PI0 = an.utilities.truncated_normal(0.0, 3.0)
 #: a taste that runs in circles: every item gains against those up to a third of the way round from it
 ROUND = np.array([[np.sin(2 * np.pi * (j - i) / POINTS) for j in range(POINTS)] for i in range(POINTS)])
 
@@ -60,15 +62,15 @@ PEOPLE = {
     "length-normalised": lambda: people(an.PBDE.length_normalised(8.0)),
     "lapses, 20 %": lambda: people(an.Lapse(an.Luce(), 0.2)),
     "position bias": lambda: people(an.PositionBias(an.Luce(), [0.7, 0.0])),
-    "length bias": lambda: people(an.LengthBias(an.Luce(), 0.3)),
-    "ties (Rao-Kupper)": lambda: people(an.RaoKupper(2.0)),
+    "length bias": lambda: people(an.rules.LengthBias(an.Luce(), 0.3)),
+    "ties (Rao-Kupper)": lambda: people(an.rules.RaoKupper(2.0)),
     "ties (Davidson)": lambda: people(an.Davidson(1.0)),
-    "threshold": lambda: people(an.JustNoticeable(an.Luce(), 0.5)),
-    "intransitive": lambda: people(an.Cyclic(an.Luce(), ROUND)),
-    "paraphrase twins": lambda: people(an.SeesClusters(an.Luce())),
-    "noisy paraphrases": lambda: people(an.NoisyClusters(an.Luce(), 0.1)),
-    "10 % adversaries": lambda: an.Mixture([people(an.Luce()), people(an.Adversary(an.Luce()))], [0.9, 0.1]),
-    "10 % spammers": lambda: an.Contaminated(people(an.Luce()), 0.1),
+    "threshold": lambda: people(an.rules.JustNoticeable(an.Luce(), 0.5)),
+    "intransitive": lambda: people(an.rules.Cyclic(an.Luce(), ROUND)),
+    "paraphrase twins": lambda: people(an.rules.SeesClusters(an.Luce())),
+    "noisy paraphrases": lambda: people(an.rules.NoisyClusters(an.Luce(), 0.1)),
+    "10 % adversaries": lambda: an.Mixture([people(an.Luce()), people(an.rules.Adversary(an.Luce()))], [0.9, 0.1]),
+    "10 % spammers": lambda: an.populations.Contaminated(people(an.Luce()), 0.1),
     "annotator mixture": lambda: an.Mixture([people(an.Luce(), FIRST), people(an.Luce(), SECOND)], SHARES),
     "density mixture": lambda: people(an.Luce(), BOTH),
 }
@@ -83,23 +85,23 @@ def one(rule) -> an.Annotator:
 
 #: what a learner assumes: a model and an objective
 LEARNERS = {
-    "Luce": lambda: (one(an.Luce()), an.NLL()),
-    "Luce, smoothed labels": lambda: (one(an.Luce()), an.NLL(label_smoothing=0.1)),
-    "probit": lambda: (one(an.Thurstone()), an.NLL()),
-    "DPO, beta 0.5": lambda: (one(an.PBDE.dpo(0.5, PI0)), an.NLL()),
-    "geometric, alpha 2": lambda: (one(an.PBDE.geometric(2.0, PI0)), an.NLL()),
-    "length-normalised": lambda: (one(an.PBDE.length_normalised(8.0)), an.NLL()),
-    "lapses, 20 %": lambda: (one(an.Lapse(an.Luce(), 0.2)), an.NLL()),
-    "position bias": lambda: (one(an.PositionBias(an.Luce(), [0.7, 0.0])), an.NLL()),
-    "ties (Rao-Kupper)": lambda: (one(an.RaoKupper(2.0)), an.NLL()),
-    "ties (Davidson)": lambda: (one(an.Davidson(1.0)), an.NLL()),
-    "paraphrase twins": lambda: (one(an.SeesClusters(an.Luce())), an.NLL()),
-    "IPO, tau 0.2": lambda: (one(an.PBDE.dpo(1.0, PI0)), an.IPO(0.2)),
-    "SLiC, delta 1": lambda: (one(an.Luce()), an.SLiC(1.0)),
-    "soft labels": lambda: (one(an.Luce()), an.SoftLabels()),
-    "signed margin": lambda: (one(an.Luce()), an.Margin("signed", alpha=1.0)),
-    "unsigned margin": lambda: (one(an.Luce()), an.Margin("unsigned", alpha=1.0)),
-    "two types": lambda: (an.Mixture([one(an.Luce()) for _ in range(2)]).like(seed=1), an.NLL()),
+    "Luce": lambda: (one(an.Luce()), an.objectives.NLL()),
+    "Luce, smoothed labels": lambda: (one(an.Luce()), an.objectives.NLL(label_smoothing=0.1)),
+    "probit": lambda: (one(an.Thurstone()), an.objectives.NLL()),
+    "DPO, beta 0.5": lambda: (one(an.PBDE.dpo(0.5, PI0)), an.objectives.NLL()),
+    "geometric, alpha 2": lambda: (one(an.PBDE.geometric(2.0, PI0)), an.objectives.NLL()),
+    "length-normalised": lambda: (one(an.PBDE.length_normalised(8.0)), an.objectives.NLL()),
+    "lapses, 20 %": lambda: (one(an.Lapse(an.Luce(), 0.2)), an.objectives.NLL()),
+    "position bias": lambda: (one(an.PositionBias(an.Luce(), [0.7, 0.0])), an.objectives.NLL()),
+    "ties (Rao-Kupper)": lambda: (one(an.rules.RaoKupper(2.0)), an.objectives.NLL()),
+    "ties (Davidson)": lambda: (one(an.Davidson(1.0)), an.objectives.NLL()),
+    "paraphrase twins": lambda: (one(an.rules.SeesClusters(an.Luce())), an.objectives.NLL()),
+    "IPO, tau 0.2": lambda: (one(an.PBDE.dpo(1.0, PI0)), an.objectives.IPO(0.2)),
+    "SLiC, delta 1": lambda: (one(an.Luce()), an.objectives.SLiC(1.0)),
+    "soft labels": lambda: (one(an.Luce()), an.objectives.SoftLabels()),
+    "signed margin": lambda: (one(an.Luce()), an.objectives.Margin("signed", alpha=1.0)),
+    "unsigned margin": lambda: (one(an.Luce()), an.objectives.Margin("unsigned", alpha=1.0)),
+    "two types": lambda: (an.Mixture([one(an.Luce()) for _ in range(2)]).like(seed=1), an.objectives.NLL()),
 }
 
 
@@ -123,10 +125,7 @@ def _log_density(population: an.Population) -> torch.Tensor:
 def _far(log_p: torch.Tensor, log_q: torch.Tensor) -> dict[str, float]:
     """Total variation, and Kullback-Leibler divergence of the learned (second) density from the true one."""
     p = log_p.exp() * ITEMS.weights
-    return {
-        "tv": float(0.5 * (p - log_q.exp() * ITEMS.weights).abs().sum()),
-        "kl": float((p * (log_p - log_q)).sum()),
-    }
+    return {"tv": float(0.5 * (p - log_q.exp() * ITEMS.weights).abs().sum()), "kl": float((p * (log_p - log_q)).sum())}
 
 
 def _design(pairs: int) -> an.Design:
@@ -166,7 +165,9 @@ def _learn(model, objective, truth, target, data, design, starts) -> dict:
         learned = an.fit(model, prepared, objective=objective, **how)
         status = "converged" if learned.converged else learned.stopped_by
         return {**_far(target, _log_density(learned.population)), "status": status}
-    except an.AnnosimError as error:  # one learner that cannot learn this is a cell with a reason, not a dead row
+    except (
+        an.errors.AnnosimError
+    ) as error:  # one learner that cannot learn this is a cell with a reason, not a dead row
         return {"tv": float("nan"), "kl": float("nan"), "status": f"{type(error).__name__}: {error}"}
 
 
@@ -210,61 +211,87 @@ def _exact(found, who, learner):
 def claims():
     """Theorem 2 on the diagonal, theorem 3 off it."""
     yield Statement(
-        "diagonal", "the same rule on both sides learns the truth from infinite data",
+        "diagonal",
+        "the same rule on both sides learns the truth from infinite data",
         "Dumoulin et al. 2311.14115, theorem 2",
         lambda found: every([at_most(_exact(found, *pair), 1e-4) for pair in well_specified()], "at most 1e-4"),
-    )  # fmt: skip
+    )
     yield Statement(
-        "diagonal-finite", "and comes near it from 2^15 pairs", "this study",
+        "diagonal-finite",
+        "and comes near it from 2^15 pairs",
+        "this study",
         lambda found: every(
             [at_most(_mean(_values(found, *pair, "finite")), 0.1) for pair in well_specified()], "at most 0.1"
         ),
-    )  # fmt: skip
+    )
     yield Statement(
-        "two-types", "two types learn the annotator mixture from infinite data without knowing who answered",
+        "two-types",
+        "two types learn the annotator mixture from infinite data without knowing who answered",
         "Dumoulin et al. 2311.14115, section 5.3",
         lambda found: at_most(_exact(found, "annotator mixture", "two types"), 1e-4),
-    )  # fmt: skip
+    )
     yield Statement(
-        "two-types-finite", "and come near it from 2^15 pairs, searching from random starts", "this study",
+        "two-types-finite",
+        "and come near it from 2^15 pairs, searching from random starts",
+        "this study",
         lambda found: at_most(_mean(_values(found, "annotator mixture", "two types", "finite")), 0.1),
-    )  # fmt: skip
+    )
     yield Statement(
-        "two-types-search", "they would, but for the search: started at the truth the likelihood ends as high, "
-        "near the truth", "this study",
-        lambda found: every([at_most(_mean(found.values("from_truth", "tv")), 0.1),
-                             *[at_least(v, -1e-6) for v in found.values("from_truth", "higher")]],
-                            "total variation at most 0.1, log-likelihood not below the search's"),
-    )  # fmt: skip
+        "two-types-search",
+        "they would, but for the search: started at the truth the likelihood ends as high, near the truth",
+        "this study",
+        lambda found: every(
+            [
+                at_most(_mean(found.values("from_truth", "tv")), 0.1),
+                *[at_least(v, -1e-6) for v in found.values("from_truth", "higher")],
+            ],
+            "total variation at most 0.1, log-likelihood not below the search's",
+        ),
+    )
     yield Statement(
-        "wrong-rule", "infinite data do not help a learner with the wrong rule",
+        "wrong-rule",
+        "infinite data do not help a learner with the wrong rule",
         "Dumoulin et al. 2311.14115, theorem 3",
         lambda found: every(
-            [at_least(_exact(found, who, "Luce"), 0.05)
-             for who in ("DPO, beta 0.5", "geometric, alpha 2", "length-normalised", "annotator mixture")],
+            [
+                at_least(_exact(found, who, "Luce"), 0.05)
+                for who in ("DPO, beta 0.5", "geometric, alpha 2", "length-normalised", "annotator mixture")
+            ],
             "Luce on these people: at least 0.05",
         ),
-    )  # fmt: skip
+    )
     yield Statement(
-        "position", "ignoring position bias costs little, yet not nothing, when sides are drawn at random",
-        "this study", lambda found: inside(_exact(found, "position bias", "Luce"), 1e-3, 0.05),
-    )  # fmt: skip
+        "position",
+        "ignoring position bias costs little, yet not nothing, when sides are drawn at random",
+        "this study",
+        lambda found: inside(_exact(found, "position bias", "Luce"), 1e-3, 0.05),
+    )
     yield Statement(
-        "mixtures", "two annotators and one annotator with their average density are different laws: a learner of one "
-        "density captures the second and not the first", "Dumoulin et al. 2311.14115, section 5.3",
-        lambda found: every([
-            at_most(_exact(found, "density mixture", "Luce"), 1e-4),
-            *[at_least(r["tv"], 0.05) for r in found.rows("infinite", who="annotator mixture")
-              if r["learner"] != "two types" and np.isfinite(r["tv"])],
-        ], "density mixture: Luce at most 1e-4; annotator mixture: every learner of one density at least 0.05"),
-    )  # fmt: skip
+        "mixtures",
+        "two annotators and one annotator with their average density are different laws: a learner of one "
+        "density captures the second and not the first",
+        "Dumoulin et al. 2311.14115, section 5.3",
+        lambda found: every(
+            [
+                at_most(_exact(found, "density mixture", "Luce"), 1e-4),
+                *[
+                    at_least(r["tv"], 0.05)
+                    for r in found.rows("infinite", who="annotator mixture")
+                    if r["learner"] != "two types" and np.isfinite(r["tv"])
+                ],
+            ],
+            "density mixture: Luce at most 1e-4; annotator mixture: every learner of one density at least 0.05",
+        ),
+    )
     yield Statement(
-        "complete", "every pair of people and learner has a number or a reason", "this study",
+        "complete",
+        "every pair of people and learner has a number or a reason",
+        "this study",
         lambda found: true(
             all(np.isfinite(r["tv"]) or "Error" in r["status"] for r in found.rows("infinite") + found.rows("finite")),
             "all",
         ),
-    )  # fmt: skip
+    )
 
 
 def _mean(values):
@@ -292,9 +319,11 @@ def table(found):
         for learner in LEARNERS:
             entry = {"who answers": who, "what is assumed": learner}
             for level in ("infinite", "finite"):
-                entry |= {f"tv {level}": float(np.mean(_values(found, who, learner, level))),
-                          f"kl {level}": float(np.mean(_values(found, who, learner, level, "kl"))),
-                          f"{level}": _values(found, who, learner, level, "status")[0]}  # fmt: skip
+                entry |= {
+                    f"tv {level}": float(np.mean(_values(found, who, learner, level))),
+                    f"kl {level}": float(np.mean(_values(found, who, learner, level, "kl"))),
+                    f"{level}": _values(found, who, learner, level, "status")[0],
+                }
             rows.append(entry)
     return pd.DataFrame(rows).sort_values("tv infinite", ascending=False).reset_index(drop=True)
 

@@ -28,7 +28,7 @@ TEACHERS = {
 
 def make_teacher(name):
     """A rule with B-Pref's parameters."""
-    return an.BPref(**TEACHERS[name], margin=3.0)
+    return an.rules.BPref(**TEACHERS[name], margin=3.0)
 
 
 def make_weights(rng):
@@ -51,10 +51,10 @@ def episodes(rng, weights, n):
 def objectives():
     """Name -> objective and prior."""
     return {
-        "likelihood": (None, an.Gaussian(10.0)),
-        "smoothed .1": (an.NLL(label_smoothing=0.1), None),
-        "IPO": (an.IPO(0.5), None),
-        "SLiC": (an.SLiC(1.0), None),
+        "likelihood": (None, an.priors.Gaussian(10.0)),
+        "smoothed .1": (an.objectives.NLL(label_smoothing=0.1), None),
+        "IPO": (an.objectives.IPO(0.5), None),
+        "SLiC": (an.objectives.SLiC(1.0), None),
     }
 
 
@@ -102,8 +102,10 @@ def judge(w, truth, test, returns):
     """Rank correlation with the return, angle to the truth, and the return lost by best of 400 and by a tilt at KL
     1."""
     score = test.features.numpy() @ w
-    pi0 = an.ItemDensity(np.ones(test.n))
-    tilts = [an.gibbs_at_kl(pi0, an.Tabular(s), 1.0, test).mass(test).numpy() @ returns for s in (returns, score)]
+    pi0 = an.policies.ItemDensity(np.ones(test.n))
+    tilts = [
+        an.policies.gibbs_at_kl(pi0, an.Tabular(s), 1.0, test).mass(test).numpy() @ returns for s in (returns, score)
+    ]
     return {
         "spearman": spearmanr(score, returns).statistic,
         "cosine": float(w @ truth / np.linalg.norm(w) / np.linalg.norm(truth)),
@@ -154,43 +156,56 @@ def claims(pairs):
     few, many = min(pairs), max(pairs)
     others = ("stochastic", "skip", "equal", "myopic")
     yield Statement(
-        "T0", f"the likelihood has no maximum for a perfectly rational teacher (share of replicates, {many} pairs)",
-        "this study", lambda f: at_most(t_interval(column(f, "exists", "oracle", "likelihood", many)), 0.0),
-    )  # fmt: skip
+        "T0",
+        f"the likelihood has no maximum for a perfectly rational teacher (share of replicates, {many} pairs)",
+        "this study",
+        lambda f: at_most(t_interval(column(f, "exists", "oracle", "likelihood", many)), 0.0),
+    )
     for teacher in ("stochastic", "mistake", "myopic"):
         yield Statement(
-            f"T1.{teacher}", f"the {teacher} teacher costs rank correlation against the oracle ({few} pairs)",
-            f"{PAPER}, section 5", lambda f, t=teacher: at_least(loss(f, t, few), 0.0),
-        )  # fmt: skip
+            f"T1.{teacher}",
+            f"the {teacher} teacher costs rank correlation against the oracle ({few} pairs)",
+            f"{PAPER}, section 5",
+            lambda f, t=teacher: at_least(loss(f, t, few), 0.0),
+        )
     for teacher in ("skip", "equal"):
         yield Statement(
-            f"T2.{teacher}", f"the {teacher} teacher costs less than .01 of rank correlation ({few} pairs)",
-            f"{PAPER}, section 5", lambda f, t=teacher: at_most(loss(f, t, few), 0.01),
-        )  # fmt: skip
+            f"T2.{teacher}",
+            f"the {teacher} teacher costs less than .01 of rank correlation ({few} pairs)",
+            f"{PAPER}, section 5",
+            lambda f, t=teacher: at_most(loss(f, t, few), 0.01),
+        )
     yield Statement(
-        "T3", f"mistakes are the most harmful of all ({few} pairs): they cost more than every other teacher",
+        "T3",
+        f"mistakes are the most harmful of all ({few} pairs): they cost more than every other teacher",
         f"{PAPER}, section 5 (PEBBLE fails most under mistakes)",
         lambda f: every([at_least(_more(f, "mistake", t, few), 0.0) for t in others]),
-    )  # fmt: skip
+    )
     yield Statement(
-        "T4", f"more answers cure mistakes ({many} pairs: less than .005 is lost)", "this study",
+        "T4",
+        f"more answers cure mistakes ({many} pairs: less than .005 is lost)",
+        "this study",
         lambda f: at_most(loss(f, "mistake", many), 0.005),
-    )  # fmt: skip
+    )
     yield Statement(
-        "T5", f"but not myopia, which points elsewhere ({many} pairs: at least .01 is lost)", "this study",
+        "T5",
+        f"but not myopia, which points elsewhere ({many} pairs: at least .01 is lost)",
+        "this study",
         lambda f: at_least(loss(f, "myopic", many), 0.01),
-    )  # fmt: skip
+    )
     yield Statement(
-        "T6", "with infinite data symmetric mistakes and noise keep the direction (cosine; normal features)",
+        "T6",
+        "with infinite data symmetric mistakes and noise keep the direction (cosine; normal features)",
         "Brillinger 1982; Ruud 1983",
         lambda f: every([equal(_limit(f, t), 1.0, 0.01) for t in ("stochastic", "mistake")]),
-    )  # fmt: skip
+    )
     for objective in ("smoothed .1", "IPO", "SLiC"):
         yield Statement(
-            f"T7.{objective.split()[0]}", f"under mistakes {objective} ranks better than the likelihood ({few} pairs)",
+            f"T7.{objective.split()[0]}",
+            f"under mistakes {objective} ranks better than the likelihood ({few} pairs)",
             "robust objectives (Mitchell 2023; Azar et al. 2310.12036; Zhao et al. 2305.10425)",
             lambda f, o=objective: at_least(_objective_gain(f, o, "mistake", few), 0.0),
-        )  # fmt: skip
+        )
 
 
 def _limit(found, teacher):

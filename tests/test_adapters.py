@@ -25,11 +25,11 @@ def lm():
 
 def test_a_copy_with_adapters_begins_as_the_network_and_only_they_are_free(lm):
     before = {name: p.clone() for name, p in lm.state_dict().items()}
-    one = an.with_adapters(lm, rank=2)
+    one = an.utilities.with_adapters(lm, rank=2)
     ids = torch.arange(9)[None]
     assert torch.equal(one(ids), lm(ids))
     free = {name for name, p in one.named_parameters() if p.requires_grad}
-    assert free == {"1.down", "1.up", "3.down", "3.up"} == set(an.adapter_state(one))
+    assert free == {"1.down", "1.up", "3.down", "3.up"} == set(an.utilities.adapter_state(one))
     assert all(p.requires_grad for p in lm.parameters())  # the network that was given is as it was
     one(ids).square().sum().backward()
     with torch.no_grad():
@@ -42,7 +42,7 @@ def test_a_copy_with_adapters_begins_as_the_network_and_only_they_are_free(lm):
 
 def test_the_adapter_is_a_low_rank_change_of_the_weights():
     layer = nn.Linear(5, 4).double()
-    net = an.with_adapters(nn.Sequential(layer), rank=2, scale=3.0)
+    net = an.utilities.with_adapters(nn.Sequential(layer), rank=2, scale=3.0)
     with torch.no_grad():
         net[0].up.normal_(generator=torch.Generator().manual_seed(0))
         x = torch.eye(5, dtype=torch.float64)
@@ -52,7 +52,7 @@ def test_the_adapter_is_a_low_rank_change_of_the_weights():
 
 
 def test_copies_share_the_trunk_and_copies_of_populations_do_too(lm):
-    both = an.with_adapters(lm, rank=2, copies=2)
+    both = an.utilities.with_adapters(lm, rank=2, copies=2)
     where = [{p.data_ptr() for p in one.parameters() if not p.requires_grad} for one in both]
     assert where[0] == where[1] and len(where[0]) == 5
     assert not torch.equal(both[0][1].down, both[1][1].down)
@@ -60,15 +60,15 @@ def test_copies_share_the_trunk_and_copies_of_populations_do_too(lm):
     again = people.with_parameters(people.vector() + 1.0)
     assert {p.data_ptr() for p in again.parameters() if not p.requires_grad} == where[0]
     assert not ({p.data_ptr() for p in again.parameters() if p.requires_grad} & where[0])
-    state = an.adapter_state(both[0])
-    other = an.with_adapters(lm, rank=2, seed=5)
+    state = an.utilities.adapter_state(both[0])
+    other = an.utilities.with_adapters(lm, rank=2, seed=5)
     other.load_state_dict(state, strict=False)
     assert torch.equal(other(torch.arange(9)[None]), both[0](torch.arange(9)[None]))
     assert sum(v.numel() for v in state.values()) < sum(p.numel() for p in lm.parameters())
 
 
 def test_restarts_redraw_adapters_at_their_own_scale(lm):
-    policy = an.LogPolicy(an.with_adapters(lm, rank=2), begin=0)
+    policy = an.LogPolicy(an.utilities.with_adapters(lm, rank=2), begin=0)
     redrawn = policy.like(seed=3)
     items = an.Items(tokens=[[1, 2], [3, 4]])
     assert torch.allclose(redrawn(items), policy(items))  # up is zero and stays so
@@ -77,13 +77,13 @@ def test_restarts_redraw_adapters_at_their_own_scale(lm):
 
 def test_refusals(lm):
     with pytest.raises(ArgumentError, match="rank=0"):
-        an.with_adapters(lm, rank=0)
+        an.utilities.with_adapters(lm, rank=0)
     with pytest.raises(ArgumentError, match="copies"):
-        an.with_adapters(lm, rank=1, copies=0)
+        an.utilities.with_adapters(lm, rank=1, copies=0)
     with pytest.raises(ArgumentError, match="no dense layer has such a name; there are: 1, 3"):
-        an.with_adapters(lm, rank=1, layers=["c_attn"])
+        an.utilities.with_adapters(lm, rank=1, layers=["c_attn"])
     with pytest.raises(ArgumentError, match="torch.nn.Sequential"):
-        an.with_adapters(nn.Linear(2, 1), rank=1)
+        an.utilities.with_adapters(nn.Linear(2, 1), rank=1)
 
 
 # ---- one frozen trunk, a head per type -------------------------------------------------------------------------------
@@ -93,9 +93,16 @@ def test_heads_on_a_frozen_trunk_are_linear_types_on_its_hidden_states():
     """A network's EM on reward heads ends where exact EM on the cached hidden states does."""
     transformers = pytest.importorskip("transformers")
     config = transformers.GPT2Config(
-        vocab_size=16, n_positions=16, n_embd=4, n_layer=1, n_head=1, num_labels=1, pad_token_id=0, bos_token_id=1,
+        vocab_size=16,
+        n_positions=16,
+        n_embd=4,
+        n_layer=1,
+        n_head=1,
+        num_labels=1,
+        pad_token_id=0,
+        bos_token_id=1,
         eos_token_id=1,
-    )  # fmt: skip
+    )
     with torch.random.fork_rng():
         torch.manual_seed(0)
         rewards = transformers.GPT2ForSequenceClassification(config).eval().double()
@@ -103,7 +110,7 @@ def test_heads_on_a_frozen_trunk_are_linear_types_on_its_hidden_states():
     tokens = rng.integers(2, 16, (10, 4))
     tokens[3, 2:] = -1
     items = an.Items(tokens=tokens)
-    hidden = items.with_(features=an.last_hidden(rewards, items))
+    hidden = items.with_(features=an.utilities.last_hidden(rewards, items))
     plain = an.Linear(rewards.score.weight[0].detach().numpy())
     assert torch.allclose(an.SequenceReward(rewards)(items).double(), plain(hidden), atol=1e-6)
 
@@ -132,9 +139,17 @@ DESIGN_OF = {"menu_size": 3, "annotators": 60, "questions": 4}
 def gpt2():
     transformers = pytest.importorskip("transformers")
     config = transformers.GPT2Config(
-        vocab_size=16, n_positions=16, n_embd=32, n_layer=2, n_head=2, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0,
-        bos_token_id=0, eos_token_id=0,
-    )  # fmt: skip
+        vocab_size=16,
+        n_positions=16,
+        n_embd=32,
+        n_layer=2,
+        n_head=2,
+        resid_pdrop=0.0,
+        embd_pdrop=0.0,
+        attn_pdrop=0.0,
+        bos_token_id=0,
+        eos_token_id=0,
+    )
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return transformers.GPT2LMHeadModel(config)
@@ -156,7 +171,9 @@ def world():
 @pytest.mark.parametrize("kind", ["copies", "adapters"])
 def test_em_dpo_tells_two_opposed_types_of_a_tiny_gpt2(world, kind, tmp_path):
     lm, truth, design, data = world
-    models = [copy.deepcopy(lm), copy.deepcopy(lm)] if kind == "copies" else an.with_adapters(lm, rank=4, copies=2)
+    models = (
+        [copy.deepcopy(lm), copy.deepcopy(lm)] if kind == "copies" else an.utilities.with_adapters(lm, rank=4, copies=2)
+    )
     rule = an.PBDE.dpo(1.0, an.LogPolicy(lm))
     model = an.Mixture([an.Annotator(an.LogPolicy(one), rule) for one in models])
     rate = {"copies": 3e-3, "adapters": 1e-2}[kind]
@@ -180,9 +197,10 @@ def test_em_dpo_tells_two_opposed_types_of_a_tiny_gpt2(world, kind, tmp_path):
 
 def test_one_name_of_a_layer_is_a_list_of_it(lm):
     free = [
-        [n for n, p in an.with_adapters(lm, layers=one).named_parameters() if p.requires_grad] for one in ("1", ["1"])
+        [n for n, p in an.utilities.with_adapters(lm, layers=one).named_parameters() if p.requires_grad]
+        for one in ("1", ["1"])
     ]
     assert free[0] == free[1] == ["1.down", "1.up"]
     for bad in (3, [3], [None]):
         with pytest.raises(ArgumentError, match="a list of names"):
-            an.with_adapters(lm, layers=bad)
+            an.utilities.with_adapters(lm, layers=bad)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import annosim as an
-from annosim import menus
 from annosim.checks.statistics import compare_counts
+from annosim.designs import menus
 from annosim.errors import ArgumentError
 from annosim.random import Address
 
@@ -122,7 +122,7 @@ def test_overlap_asks_several_people_the_same():
     ],
 )
 def test_bad_values_are_named(make, word):
-    with pytest.raises(an.AnnosimError, match=word):
+    with pytest.raises(an.errors.AnnosimError, match=word):
         make()
 
 

@@ -36,9 +36,15 @@ def test_a_tied_pair_is_written_as_the_contract_words_it():
 
 @pytest.mark.parametrize(
     "bad",
-    [{"kind": "chioce"}, {"kind": "top"}, {"kind": "choice", "depth": 2}, {"kind": "choice", "grades": 3},
-     {"kind": "rating", "grades": 1}, {"kind": "top", "depth": 0}],
-)  # fmt: skip
+    [
+        {"kind": "chioce"},
+        {"kind": "top"},
+        {"kind": "choice", "depth": 2},
+        {"kind": "choice", "grades": 3},
+        {"kind": "rating", "grades": 1},
+        {"kind": "top", "depth": 0},
+    ],
+)
 def test_bad_feedback_is_refused(bad):
     with pytest.raises(ArgumentError):
         Feedback(**bad)

@@ -8,10 +8,10 @@ import torch
 
 import annosim as an
 from annosim.errors import ArgumentError, TooLargeError
-from annosim.identify.coordinates import knowable
-from annosim.identify.local import local_rank, saturation
+from annosim.identifiability.coordinates import knowable
+from annosim.identifiability.local import local_rank, saturation
 from annosim.information import fisher_information, law_jacobian, prepare
-from annosim.law import on_menus
+from annosim.laws import on_menus
 
 ITEMS = an.Items.normal(4, 2, seed=3)
 
@@ -87,7 +87,9 @@ SEQUENCES = [
 
 
 @pytest.mark.parametrize("design", SEQUENCES, ids=range(len(SEQUENCES)))
-@pytest.mark.parametrize("habit", [lambda: an.Carryover(an.Luce(), an.free(0.5)), lambda: an.Fatigue(an.Luce(), 0.3)])
+@pytest.mark.parametrize(
+    "habit", [lambda: an.rules.Carryover(an.Luce(), an.free(0.5)), lambda: an.rules.Fatigue(an.Luce(), 0.3)]
+)
 def test_rules_with_memory_are_simulated_without_bias(habit, design):
     """64 entries, two-sided normal at 7 standard errors: false alarm below 1e-9."""
     population = two(habit)
@@ -100,19 +102,22 @@ def test_rules_with_memory_are_simulated_without_bias(habit, design):
 def test_a_rule_with_memory_needs_no_list_of_its_blocks():
     """435 menus and four questions are 3.6e10 blocks: the information is simulated from the design, and says so."""
     design = an.Design(an.Items.normal(30, 2, seed=0), questions=4)
-    people = two(lambda: an.Carryover(an.Luce(), 0.5))
+    people = two(lambda: an.rules.Carryover(an.Luce(), 0.5))
     found = fisher_information(people, design, draws=500)
     assert not found.exact and "unbiased" in repr(found)
     with pytest.raises(TooLargeError, match="simulate"):
         fisher_information(people, design, method="exact")
 
 
-@pytest.mark.parametrize("call", [
-    lambda p: fisher_information(p, 3),
-    lambda p: fisher_information(p, DESIGNS[0], method="guess"),
-    lambda p: fisher_information(p, DESIGNS[0], draws=0),
-    lambda p: an.law_distance(p, 3, DESIGNS[0]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda p: fisher_information(p, 3),
+        lambda p: fisher_information(p, DESIGNS[0], method="guess"),
+        lambda p: fisher_information(p, DESIGNS[0], draws=0),
+        lambda p: an.information.law_distance(p, 3, DESIGNS[0]),
+    ],
+)
 def test_bad_input_is_one_line(call):
     with pytest.raises(ArgumentError) as error:
         call(two())
@@ -134,7 +139,7 @@ def test_distance_is_that_of_the_law_written_out():
         q = dense(b, design)[0]
         share = menus.probability[codes[..., 0]].prod(-1) if design.questions != "all" else torch.ones(len(p)).double()
         expected = float(((p - q).square() / share).sum().sqrt())
-        assert abs(an.law_distance(a, b, design) - expected) < 1e-13
+        assert abs(an.information.law_distance(a, b, design) - expected) < 1e-13
 
 
 def test_rank_does_not_grow_beyond_the_stated_number_of_questions():

@@ -61,9 +61,9 @@ def test_given_menus_conditions():
 def test_too_large_says_how_many_and_what_to_do():
     people = an.Annotator(an.Linear(4), an.Luce())
     law = an.law(people, an.Design(an.Items.normal(50, 4), menu_size=3, questions=2))
-    with pytest.raises(an.TooLargeError, match=r"1\.24e\+11|1\.\d+e\+11.*menus="):
+    with pytest.raises(an.errors.TooLargeError, match=r"1\.24e\+11|1\.\d+e\+11.*menus="):
         _ = law.probabilities
-    with pytest.raises(an.TooLargeError, match="ordered menus"):
+    with pytest.raises(an.errors.TooLargeError, match="ordered menus"):
         an.law(people, an.Design(an.Items.normal(50, 4), menu_size=6))
 
 
@@ -88,14 +88,16 @@ def test_the_law_is_differentiable_in_every_free_number():
         up, down = start.clone(), start.clone()
         up[i] += step
         down[i] -= step
-        slope = (people.at(up, lambda p: an.law(p, design).probabilities)
-                 - people.at(down, lambda p: an.law(p, design).probabilities)) / (2 * step)  # fmt: skip
+        slope = (
+            people.at(up, lambda p: an.law(p, design).probabilities)
+            - people.at(down, lambda p: an.law(p, design).probabilities)
+        ) / (2 * step)
         assert torch.allclose(jac[:, i], slope.detach(), atol=1e-9)
 
 
 @pytest.mark.parametrize("kind", [{"feedback": "ranking"}, {"feedback": "top", "depth": 3}, {"feedback": "rating"}])
 def test_empty_places_leave_no_probability_behind(kind):
-    rule = an.OrderedLogit() if kind["feedback"] == "rating" else an.Luce()
+    rule = an.rules.OrderedLogit() if kind["feedback"] == "rating" else an.Luce()
     people = an.Annotator(an.Tabular([0.0, 1.0, 2.0, 0.5]), rule)
     design = an.Design(an.Items(n=4), menus=[[0, 1, 2, 3], [0, 1, 2, -1], [2, 3, -1, -1], [2, -1, 1, -1]], **kind)
     exact = an.law(people, design)

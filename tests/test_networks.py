@@ -14,7 +14,7 @@ from annosim.learning.training.batches import rows_of
 from annosim.learning.training.losses import population_losses
 from annosim.learning.training.sgd import train
 from annosim.learning.training.stacked import Batched
-from annosim.networks import response_mask
+from annosim.utilities.language_models import response_mask
 
 
 class Tiny(nn.Module):
@@ -63,7 +63,9 @@ def test_a_policy_is_one_number_per_item_though_its_model_has_dropout(items):
     assert torch.equal(policy(items), policy(items))
 
 
-@pytest.mark.parametrize("kind", [lambda net: an.Network(net), lambda net: an.Heads(net, outputs=1).column(0)])
+@pytest.mark.parametrize(
+    "kind", [lambda net: an.Network(net), lambda net: an.utilities.Heads(net, outputs=1).column(0)]
+)
 def test_a_network_with_dropout_is_one_number_per_item_and_leaves_the_global_generator_alone(kind):
     noisy = nn.Sequential(nn.Linear(2, 8), nn.Dropout(0.5), nn.Linear(8, 1))
     model, items = an.Annotator(kind(noisy), an.Luce()), an.Items.normal(6, 2)
@@ -89,9 +91,9 @@ def test_a_minibatch_runs_the_network_on_the_items_it_shows_and_the_reference_on
     reference = Tiny(seed=1)
     model = an.Annotator(an.LogPolicy(Tiny(seed=1)), an.PBDE.dpo(0.5, an.LogPolicy(reference)))
     batched = Batched([model], items, torch.device("cpu"))
-    rows = rows_of(data, an.NLL(), items).take_blocks(torch.arange(3))
+    rows = rows_of(data, an.objectives.NLL(), items).take_blocks(torch.arange(3))
     batched.base.utility.model.seen.clear()
-    some = population_losses(batched, rows, an.NLL())
+    some = population_losses(batched, rows, an.objectives.NLL())
     assert batched.base.utility.model.seen == [len(rows.shown)]
     assert len(rows.shown) <= 6
     assert float(some) == pytest.approx(np.log(2), abs=1e-5)  # the model is the reference, so every logit is zero
@@ -106,7 +108,7 @@ def test_restarts_stay_near_the_weights_that_a_language_model_came_with(items):
     gaps = [float((one.vector() - model.vector()).square().mean().sqrt()) for one in done.populations]
     assert gaps[0] < 1e-6 < 5e-3 < gaps[1] < 2e-2
     adapted = an.Annotator(
-        an.LogPolicy(an.with_adapters(nn.Sequential(nn.Embedding(12, 8), nn.Linear(8, 12)))), an.Luce()
+        an.LogPolicy(an.utilities.with_adapters(nn.Sequential(nn.Embedding(12, 8), nn.Linear(8, 12)))), an.Luce()
     )
     again = train(adapted, data, options=Adam(steps=1, lr=1e-9), starts=2).populations[1]
     assert float((again.vector() - adapted.vector()).abs().max()) > 0.1
@@ -116,9 +118,9 @@ def test_items_shown_stand_for_draws_of_the_reference(items):
     model = an.Annotator(an.LogPolicy(Tiny(seed=1)), an.Luce())
     batched = Batched([model], items, torch.device("cpu"))
     data = an.PreferenceData(items, [[0, 1], [2, 3]], [0, 1])
-    rows = rows_of(data, an.NLL(), items)
-    plain = population_losses(batched, rows, an.NLL())
-    both = population_losses(batched, rows, an.NLL(), an.ForwardKL(None, 0.5, shown=True))
+    rows = rows_of(data, an.objectives.NLL(), items)
+    plain = population_losses(batched, rows, an.objectives.NLL())
+    both = population_losses(batched, rows, an.objectives.NLL(), an.objectives.ForwardKL(None, 0.5, shown=True))
     log_p = model.utility(items).detach()[:4].double()
     assert float(both - plain) == pytest.approx(-0.5 * float(log_p.mean()), abs=1e-6)
 
@@ -172,11 +174,11 @@ def test_what_does_not_fit_a_network_is_said_in_one_line(items):
         (lambda: an.SequenceReward(Classifier(0))(an.Items(tokens=[[12]])), "token id 12"),
         (lambda: response_mask(an.Items(tokens=[[1, 2]], columns={"prompt_length": ["1"]})), "prompt_length"),
         (lambda: an.Network([4], dim=3)(an.Items.normal(5, 2)), "2 features and the network reads 3"),
-        (lambda: an.Heads([4], dim=3)(an.Items.normal(5, 2)), "2 features and the network reads 3"),
+        (lambda: an.utilities.Heads([4], dim=3)(an.Items.normal(5, 2)), "2 features and the network reads 3"),
         (lambda: an.Network([4.5], dim=2), "whole numbers"),
         (lambda: an.Network([4], dim="2"), "dim='2'"),
-        (lambda: an.Ensemble([3]), "at least one utility"),
-        (lambda: an.with_adapters(3), "torch.nn.Module"),
+        (lambda: an.utilities.Ensemble([3]), "at least one utility"),
+        (lambda: an.utilities.with_adapters(3), "torch.nn.Module"),
     ):
         with pytest.raises(ArgumentError, match=words) as caught:
             call()

@@ -14,8 +14,11 @@ def test_utilities_and_weights_are_free_rules_are_not():
         [an.Annotator(an.Tabular(3), an.Luce(2.0)), an.Annotator(an.Linear([1.0]), an.Luce(an.free(1.0)))]
     )
     assert set(people.free_parameters()) == {
-        "weights", "types.0.utility.values", "types.1.utility.weights", "types.1.rule.temperature",
-    }  # fmt: skip
+        "weights",
+        "types.0.utility.values",
+        "types.1.utility.weights",
+        "types.1.rule.temperature",
+    }
 
 
 def test_a_dpo_reference_is_copied_and_frozen():

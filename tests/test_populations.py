@@ -43,8 +43,8 @@ def continuous():
         "mixed": an.RandomCoefficients([0.0, -0.5], [0.5, 0.4], rule, distribution=["lognormal", "normal"]),
         "gamma": an.RandomCoefficients(gamma, rule=rule),
         "uniform": an.RandomCoefficients(td.Uniform(-torch.ones(2), torch.ones(2)), rule=rule, quadrature="sobol"),
-        "low_rank": an.LowRank([0.0, 0.5, -0.2], [[1.0], [-0.5], [0.3]], rule),
-        "dirichlet": an.DirichletTastes(features, [0.6, 1.5], rule),
+        "low_rank": an.populations.LowRank([0.0, 0.5, -0.2], [[1.0], [-0.5], [0.3]], rule),
+        "dirichlet": an.populations.DirichletTastes(features, [0.6, 1.5], rule),
         "probit": an.RandomCoefficients([1.0, -0.5], [0.8, 1.5], an.Thurstone()),
         "habit": an.RandomCoefficients([1.0, -0.5], [0.8, 1.5], an.Lapse(rule, 0.1)),
         "mixture": an.Mixture(
@@ -53,11 +53,12 @@ def continuous():
         ),
         "gated": an.Gated(
             [an.Annotator(an.Linear([2.0, 0.0]), rule), an.RandomCoefficients([-1.0, 0.0], [0.5, 0.5], rule)],
-            covariates=[[1.0, 0.3], [1.0, -2.0], [1.0, 0.8]], gate=[[0.2], [1.0]],
+            covariates=[[1.0, 0.3], [1.0, -2.0], [1.0, 0.8]],
+            gate=[[0.2], [1.0]],
         ),
-        "hierarchy": an.Hierarchy([[1.0, 0.0], [-1.0, 0.5]], 0.6, rule, weights=[0.3, 0.7]),
-        "contaminated": an.Contaminated(an.Annotator(an.Linear([2.0, 0.0]), rule), 0.3),
-    }  # fmt: skip
+        "hierarchy": an.populations.Hierarchy([[1.0, 0.0], [-1.0, 0.5]], 0.6, rule, weights=[0.3, 0.7]),
+        "contaminated": an.populations.Contaminated(an.Annotator(an.Linear([2.0, 0.0]), rule), 0.3),
+    }
 
 
 @pytest.mark.parametrize("name", list(continuous()))
@@ -132,7 +133,7 @@ def test_quantiles_of_torch_distributions():
     )
     small = gamma_quantile(torch.tensor(0.01, dtype=torch.float64), torch.tensor(0.3, dtype=torch.float64))
     assert float(small) == pytest.approx((math.log(0.3) + math.lgamma(1.01)) / 0.01, rel=1e-9)
-    with pytest.raises(an.AnnosimError, match="inverse distribution function"):
+    with pytest.raises(an.errors.AnnosimError, match="inverse distribution function"):
         from_normal(td.Poisson(1.0), z)
 
 
@@ -148,7 +149,7 @@ def test_an_annotator_keeps_their_tastes_wherever_they_stand():
 
 def test_dirichlet_shares_have_the_dirichlet_moments():
     alpha = torch.tensor([0.3, 1.0, 2.0], dtype=torch.float64)
-    people = an.DirichletTastes([an.Tabular(3)] * 3, alpha.numpy(), an.Luce(), points=1 << 12)
+    people = an.populations.DirichletTastes([an.Tabular(3)] * 3, alpha.numpy(), an.Luce(), points=1 << 12)
     z, w = people.standard_nodes()
     shares = people.tastes(z)
     mean = alpha / alpha.sum()
@@ -161,7 +162,7 @@ def test_zero_spread_is_one_annotator():
     plain = an.Annotator(an.Linear([1.0, -0.5]), an.Luce())
     still = an.RandomCoefficients([1.0, -0.5], fixed([0.0, 0.0]), an.Luce())
     assert torch.allclose(an.law(still, PAIRS).probabilities, an.law(plain, PAIRS).probabilities, atol=1e-13)
-    grouped = an.Hierarchy([[1.0, -0.5]], 0.0, an.Luce())
+    grouped = an.populations.Hierarchy([[1.0, -0.5]], 0.0, an.Luce())
     assert torch.allclose(an.law(grouped, PAIRS).probabilities, an.law(plain, PAIRS).probabilities, atol=1e-13)
 
 
@@ -181,7 +182,8 @@ def test_gated_types_follow_their_covariates():
 def test_contamination_lowers_agreement_in_the_law():
     base = an.Annotator(an.Linear([2.0, 0.0]), an.Luce())
     clean, dirty = (
-        an.law(p, an.Design(ITEMS, menus=[[0, 1]])).probabilities for p in (base, an.Contaminated(base, 0.3))
+        an.law(p, an.Design(ITEMS, menus=[[0, 1]])).probabilities
+        for p in (base, an.populations.Contaminated(base, 0.3))
     )
     assert torch.allclose(dirty, 0.7 * clean + 0.15)
 
@@ -201,7 +203,7 @@ def test_hidden_tastes_are_those_that_answered():
     assert np.isfinite(data.truth["taste"][continuous_ones]).all()
     assert np.isnan(data.truth["taste"][~continuous_ones]).all()
     # noiseless raters: every answer follows from the hidden taste
-    sure = an.RandomCoefficients([1.0, -0.5], [0.8, 1.5], an.Deterministic())
+    sure = an.RandomCoefficients([1.0, -0.5], [0.8, 1.5], an.rules.Deterministic())
     data = an.simulate(sure, PAIRS.with_(annotators=300), seed=9)
     u = data.truth["taste"] @ ITEMS.features.numpy().T
     shown = np.take_along_axis(u[data.annotator_ids], data.menu.astype(int), 1)
@@ -223,18 +225,18 @@ BAD = [
     (lambda: an.RandomCoefficients.correlated([0, 0], [[1, 2], [2, 1]], an.Luce()), "positive definite"),
     (lambda: an.RandomCoefficients(td.Normal(0.0, 1.0), rule=an.Luce()), "vector"),
     (lambda: an.law(an.RandomCoefficients([1.0], [1.0], an.Luce()), PAIRS), "features"),
-    (lambda: an.LowRank([0.0, 0.0], [[1.0]], an.Luce()), "loadings"),
-    (lambda: an.DirichletTastes([an.Tabular(2)], 1.0, an.Luce()), "two"),
-    (lambda: an.DirichletTastes([an.Tabular(2)] * 2, -1.0, an.Luce()), "concentration"),
-    (lambda: an.Contaminated(an.Annotator(an.Tabular(2), an.Luce()), 1.5), "share"),
-    (lambda: an.Hierarchy([1.0, 2.0], 0.5, an.Luce()), "groups"),
+    (lambda: an.populations.LowRank([0.0, 0.0], [[1.0]], an.Luce()), "loadings"),
+    (lambda: an.populations.DirichletTastes([an.Tabular(2)], 1.0, an.Luce()), "two"),
+    (lambda: an.populations.DirichletTastes([an.Tabular(2)] * 2, -1.0, an.Luce()), "concentration"),
+    (lambda: an.populations.Contaminated(an.Annotator(an.Tabular(2), an.Luce()), 1.5), "share"),
+    (lambda: an.populations.Hierarchy([1.0, 2.0], 0.5, an.Luce()), "groups"),
     (lambda: an.Gated([an.Annotator(an.Tabular(2), an.Luce())] * 2, [1.0, 2.0]), "covariates"),
 ]
 
 
 @pytest.mark.parametrize("make,word", BAD)
 def test_bad_values_are_named(make, word):
-    with pytest.raises(an.AnnosimError, match=word):
+    with pytest.raises(an.errors.AnnosimError, match=word):
         make()
 
 
@@ -269,6 +271,6 @@ def test_a_utility_that_is_not_finite_is_refused_by_name(verb, value):
 
 def test_a_density_may_be_zero_somewhere():
     items = an.Items.grid(-12.0, 12.0, 25)
-    people = an.Annotator(an.truncated_normal(0.0, 2.0), an.Luce())
+    people = an.Annotator(an.utilities.truncated_normal(0.0, 2.0), an.Luce())
     assert (people.utility(items) == -torch.inf).any()
     assert an.simulate(people, an.Design(items, menus=[[12, 13]], annotators=5), seed=0).rows == 5

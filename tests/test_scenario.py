@@ -91,20 +91,32 @@ def test_files_that_cannot_be_read(write, tmp_path):
 
 
 def test_references_and_proposals_are_densities():
-    scenario = read_scenario({
-        "items": {"kind": "grid", "low": -10, "high": 10, "n": 101},
-        "population": {"types": [{
-            "utility": {"kind": "truncated_normal", "mean": 0, "sd": 2},
-            "rule": {"kind": "dpo", "beta": 4.0, "reference": {"kind": "truncated_normal", "mean": 0, "sd": 5}},
-        }]},
-        "design": {"proposal": {"kind": "truncated_normal", "mean": 0, "sd": 5}},
-    })  # fmt: skip
+    scenario = read_scenario(
+        {
+            "items": {"kind": "grid", "low": -10, "high": 10, "n": 101},
+            "population": {
+                "types": [
+                    {
+                        "utility": {"kind": "truncated_normal", "mean": 0, "sd": 2},
+                        "rule": {
+                            "kind": "dpo",
+                            "beta": 4.0,
+                            "reference": {"kind": "truncated_normal", "mean": 0, "sd": 5},
+                        },
+                    }
+                ]
+            },
+            "design": {"proposal": {"kind": "truncated_normal", "mean": 0, "sd": 5}},
+        }
+    )
     assert scenario.design.with_replacement
     with pytest.raises(ScenarioError, match=r"design.proposal.kind: 'linear' is not a density"):
-        read_scenario({
-            "items": {"kind": "grid", "low": 0, "high": 1, "n": 3},
-            "design": {"proposal": {"kind": "linear", "weights": [1.0]}},
-        })  # fmt: skip
+        read_scenario(
+            {
+                "items": {"kind": "grid", "low": 0, "high": 1, "n": 3},
+                "design": {"proposal": {"kind": "linear", "weights": [1.0]}},
+            }
+        )
 
 
 def test_a_model_table_writes_down_misspecification():
@@ -166,10 +178,7 @@ def test_lists_of_menus_by_name(menus, count):
 @pytest.mark.parametrize(
     "tables, message",
     [
-        (
-            {"design": {"menus": "round_robbin"}},
-            "design.menus.kind: 'round_robbin' is unknown; did you mean",
-        ),
+        ({"design": {"menus": "round_robbin"}}, "design.menus.kind: 'round_robbin' is unknown; did you mean"),
         ({"design": {"menus": {"kind": "sparse_graph"}}}, "design.menus.pairs: missing"),
         ({"design": {"menus": {"kind": "sparse_graph", "pairs": 9}}}, "design.menus: sparse_graph"),
         ({"design": {"menus": [["a"]]}}, "design.menus"),

@@ -8,12 +8,12 @@ from scipy import stats
 
 import annosim as an
 from annosim.errors import AnswerKindError, ArgumentError, FileReadError, TooLargeError
-from annosim.groups import Gated
-from annosim.kernels import rows
-from annosim.rules.habits import Lapse
+from annosim.populations.structured import Gated
+from annosim.rules.response_biases import Lapse
 from annosim.rules.ties import Davidson
-from annosim.simulate import simulate, simulate_like
-from annosim.streaming import Stream
+from annosim.simulation import rows
+from annosim.simulation.draws import simulate, simulate_like
+from annosim.simulation.streaming import Stream
 
 #: probability that one test fails by chance
 ALARM = 1e-8
@@ -222,7 +222,7 @@ class TestCounts:
 
     @pytest.mark.parametrize("name", ["tastes", "gated"])
     def test_without_a_closed_law_answers_are_drawn_and_collapsed(self, name, monkeypatch):
-        from annosim import aggregate
+        from annosim.simulation import counts as aggregate
 
         who = an.RandomCoefficients([1.0, 0.0], [8.0, 8.0], an.Luce())
         if name == "gated":
@@ -430,9 +430,15 @@ class TestArguments:
         assert (data.menu.dtype, data.answer.dtype, data.truth["type"].dtype) == (np.int32, np.int8, np.int8)
         assert (data.annotator.dtype, data.order.dtype) == (np.int32, np.int32)
         checked = an.PreferenceData(
-            items=data.items, menu=data.menu, answer=data.answer, feedback=data.feedback, annotator=data.annotator,
-            order=data.order, truth=data.truth, settings=data.settings,
-        )  # fmt: skip
+            items=data.items,
+            menu=data.menu,
+            answer=data.answer,
+            feedback=data.feedback,
+            annotator=data.annotator,
+            order=data.order,
+            truth=data.truth,
+            settings=data.settings,
+        )
         same(checked, data)
         assert set(vars(checked)) == set(vars(data))
 
@@ -448,7 +454,7 @@ def test_new_answers_to_the_same_questions():
 
 @pytest.mark.parametrize("rule", [an.Luce(), Lapse(an.Luce(), 0.3), Davidson(0.5)], ids=repr)
 def test_new_answers_by_either_path(rule, monkeypatch):
-    from annosim.kernels import dispatch
+    from annosim.simulation import dispatch
 
     design = an.Design(ITEMS, annotators=200, questions=2)
     data = simulate(people(rule), design, seed=0)

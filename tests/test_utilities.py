@@ -8,13 +8,15 @@ from scipy import stats
 import annosim as an
 from annosim.checks import strategies as st
 from annosim.errors import ArgumentError
-from annosim.utilities import as_log_density, normalise, segment_logsumexp
+from annosim.utilities.base import as_log_density, normalise, segment_logsumexp
 
 GRID = an.Items.grid(-10.0, 10.0, 2001)
 
 
 def p_star():
-    return an.DensityMixture([an.truncated_normal(-2.5, 0.25), an.truncated_normal(2.5, 1.0)], an.fixed([0.4, 0.6]))
+    return an.utilities.DensityMixture(
+        [an.utilities.truncated_normal(-2.5, 0.25), an.utilities.truncated_normal(2.5, 1.0)], an.fixed([0.4, 0.6])
+    )
 
 
 def test_the_papers_density_has_its_two_peaks():
@@ -25,7 +27,7 @@ def test_the_papers_density_has_its_two_peaks():
 
 
 def test_truncated_normal_against_scipy():
-    p = an.truncated_normal(0.0, 5.0)(GRID).exp().numpy()
+    p = an.utilities.truncated_normal(0.0, 5.0)(GRID).exp().numpy()
     exact = stats.truncnorm(-2, 2, loc=0, scale=5).pdf(GRID.features[:, 0].numpy())
     assert np.allclose(p, exact, rtol=2e-6)  # trapezoid error of the normaliser
 
@@ -83,7 +85,7 @@ def test_a_network_is_drawn_at_an_address_and_redrawn_by_like():
 def test_several_numbers_an_item_are_no_utility(use):
     """Read row by row they would be garbage, and with replicates those of another replicate."""
     items = an.Items.normal(5, dim=2, seed=0)
-    model = an.Annotator(an.Heads([4], dim=2, outputs=3), an.Luce())
+    model = an.Annotator(an.utilities.Heads([4], dim=2, outputs=3), an.Luce())
     good = an.Annotator(an.Linear([1.0, 0.0]), an.Luce())
     design = an.Design(items, annotators=30)
     calls = {
@@ -118,7 +120,7 @@ def test_a_column_of_numbers_is_a_utility():
         (lambda: an.Annotator(np.zeros((3, 3)), an.Luce()), "ndarray is no utility"),
         (lambda: an.Annotator(an.Tabular(3), an.Luce), r"the class Luce; give one of its kind, Luce\(\)"),
         (lambda: an.Network(8, dim=3), r"for one layer give \[8\]"),
-        (lambda: an.Heads(8, dim=3), r"Heads.*for one layer give \[8\]"),
+        (lambda: an.utilities.Heads(8, dim=3), r"Heads.*for one layer give \[8\]"),
         (lambda: an.Network("8", dim=3), r"hidden widths such as \[64, 64\]"),
         (lambda: an.Network(None, dim=3), r"hidden widths such as \[64, 64\]"),
     ],

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 
 from annosim.data.preferences import PreferenceData
-from annosim.designs import Design
+from annosim.designs.design import Design
 from annosim.errors import AnswerKindError, ArgumentError
 from annosim.items import Items
-from annosim.law import law
-from annosim.populations import Population
+from annosim.laws import law
+from annosim.populations.base import Population
 
 __all__ = ["borda_counts", "borda_scores", "pair_probabilities"]
 

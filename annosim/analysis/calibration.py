@@ -92,7 +92,7 @@ class CalibrationSlope(Result):
 def calibration_slope(logit: Any, outcome: Any, weight: Any = None, tolerance: float = 1e-10) -> CalibrationSlope:
     """Fit ``P(outcome) = sigmoid(slope * logit)`` by maximum likelihood: calibration of a reward's scale.
 
-    A reward's transforms (``an.lsc``) are not invariant to its scale; multiply it by this slope, fitted to held-out
+    A reward's transforms (``an.policies.lsc``) are not invariant to its scale; multiply it by this slope, fitted to held-out
     comparisons (logit = difference of rewards), before transforming.
 
     Args:

@@ -11,10 +11,10 @@ import torch
 from annosim.analysis.clustering import adjusted_rand, clustering_accuracy
 from annosim.analysis.coordinates import Alignment, align_types, centred_index
 from annosim.analysis.divergences import kl_divergence, law_divergence, total_variation
-from annosim.designs import Design
+from annosim.designs.design import Design
 from annosim.errors import ArgumentError
 from annosim.items import Items
-from annosim.populations import Population
+from annosim.populations.base import Population
 from annosim.results import Result
 
 __all__ = ["Comparison", "compare"]

@@ -10,7 +10,7 @@ import torch
 from annosim.analysis.clustering import assign
 from annosim.analysis.divergences import prompt_sums
 from annosim.items import Items
-from annosim.populations import Population
+from annosim.populations.base import Population
 
 __all__ = ["Alignment", "align_types", "centred_index", "parameter_distance"]
 

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from annosim.designs import Design
+from annosim.designs.design import Design
 from annosim.errors import ArgumentError, TooLargeError
 from annosim.items import Items
-from annosim.law import Law, on_menus
-from annosim.populations import Mixture, Population
+from annosim.laws import Law, on_menus
+from annosim.populations.base import Mixture, Population
 from annosim.random import Address, uniform53
 from annosim.results import Result, versions
-from annosim.utilities import as_log_density, normalise
+from annosim.utilities.base import as_log_density, normalise
 
 __all__ = ["LawDivergence", "kl_divergence", "law_divergence", "total_variation"]
 
@@ -249,12 +249,7 @@ def _sampled(p: Law, q: Law, menus: torch.Tensor, seed: int) -> tuple[float, flo
             slope = ((surprise - surprise.mean()) * mean_zero).mean() / spread
             surprise = surprise - slope * mean_zero
     root = len(menus) ** 0.5
-    return (
-        float(distance.mean()),
-        float(distance.std() / root),
-        float(surprise.mean()),
-        float(surprise.std() / root),
-    )
+    return (float(distance.mean()), float(distance.std() / root), float(surprise.mean()), float(surprise.std() / root))
 
 
 def _wider_support(p: Law, q: Law) -> bool:

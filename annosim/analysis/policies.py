@@ -12,7 +12,7 @@ from annosim.analysis.borda import borda_scores
 from annosim.analysis.divergences import kl_divergence, log_density, prompt_sums
 from annosim.errors import ArgumentError
 from annosim.items import Items
-from annosim.populations import Population
+from annosim.populations.base import Population
 from annosim.results import Result
 
 __all__ = ["PolicyScore", "expected_utility", "score_policy", "win_rate", "win_rate_quantile"]

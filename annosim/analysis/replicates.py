@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from annosim.analysis.comparison import Comparison, compare
-from annosim.designs import Design
-from annosim.populations import Population
+from annosim.designs.design import Design
+from annosim.populations.base import Population
 from annosim.results import Result
 
 __all__ = ["Comparisons", "compare_replicates"]

@@ -15,15 +15,15 @@ import numpy as np
 
 from annosim.bench.measure import Contender, Contest, Options
 from annosim.data.preferences import PreferenceData
-from annosim.designs import Design
+from annosim.designs.design import Design
 from annosim.items import Items
-from annosim.learning.fit import fit
+from annosim.learning.fitting import fit
 from annosim.learning.memory import megabytes
-from annosim.populations import Annotator, Mixture
+from annosim.populations.base import Annotator, Mixture
+from annosim.populations.random_coefficients import RandomCoefficients
 from annosim.rules.luce import Luce
-from annosim.simulate import simulate
-from annosim.tastes import RandomCoefficients
-from annosim.utilities import Linear, Tabular
+from annosim.simulation.draws import simulate
+from annosim.utilities.base import Linear, Tabular
 
 __all__ = ["contests"]
 
@@ -32,12 +32,16 @@ def contests(options: Options) -> list[Contest]:
     """The contests of this benchmark."""
     size = options.size
     return [
-        _bradley_terry(int(1e6 * size)), _many_items(int(1e7 * size)), _rankings(int(1e5 * size)),
-        _latent_classes(int(1e4 * size)), _mixed_logit(int(1e4 * size)),
+        _bradley_terry(int(1e6 * size)),
+        _many_items(int(1e7 * size)),
+        _rankings(int(1e5 * size)),
+        _latent_classes(int(1e4 * size)),
+        _mixed_logit(int(1e4 * size)),
         _monte_carlo(max(int(200 * size), 2), 2.0, "em-newton against a loop of EM"),
         _monte_carlo(max(int(20 * size), 2), 0.6, "the same, weakly identified"),
-        _growth(int(2.5e4 * size), mixture=False), _growth(int(1e4 * size), mixture=True),
-    ]  # fmt: skip
+        _growth(int(2.5e4 * size), mixture=False),
+        _growth(int(1e4 * size), mixture=True),
+    ]
 
 
 def _rng() -> np.random.Generator:
@@ -158,9 +162,10 @@ def _latent_classes(people: int) -> Contest:
         return _numpy_em(difference, people, start.copy(), 1e-10)
 
     return Contest(
-        f"latent classes: {people} people, {questions} choices of {k}, {types} types (target: 0.1 s)", "people",
+        f"latent classes: {people} people, {questions} choices of {k}, {types} types (target: 0.1 s)",
+        "people",
         [_ours(model, data, people), Contender("numpy EM", loop, people)],
-    )  # fmt: skip
+    )
 
 
 def _mixed_logit(people: int) -> Contest:
@@ -197,10 +202,16 @@ def _xlogit(x: np.ndarray, chosen: np.ndarray, people: int, questions: int, draw
     def run() -> Any:
         model = MixedLogit()
         model.fit(
-            X=x[: situations * k], y=picked, varnames=names, alts=np.tile(np.arange(k), situations),
-            ids=np.repeat(np.arange(situations), k), panels=np.repeat(np.arange(people), questions * k),
-            randvars=dict.fromkeys(names, "n"), n_draws=draws, verbose=0,
-        )  # fmt: skip
+            X=x[: situations * k],
+            y=picked,
+            varnames=names,
+            alts=np.tile(np.arange(k), situations),
+            ids=np.repeat(np.arange(situations), k),
+            panels=np.repeat(np.arange(people), questions * k),
+            randvars=dict.fromkeys(names, "n"),
+            n_draws=draws,
+            verbose=0,
+        )
         return model
 
     return run
@@ -252,6 +263,8 @@ def _monte_carlo(replicates: int, strength: float, title: str) -> Contest:
     loop = Contender("numpy EM, one replicate after the other (a tenth)", lambda: [run() for run in made], few)
     target = 14.0 if strength > 1 else 30.0
     return Contest(
-        f"Monte Carlo of {replicates} replicates, {title}", "replicates", [_ours(people, data, replicates), loop],
+        f"Monte Carlo of {replicates} replicates, {title}",
+        "replicates",
+        [_ours(people, data, replicates), loop],
         {loop.name: target},
-    )  # fmt: skip
+    )

@@ -22,18 +22,18 @@ from annosim.bench import trl_trainers
 from annosim.bench.measure import Contender, Contest, Options
 from annosim.bench.trl_trainers import LENGTH, PAIRS, PROMPT, VOCABULARY
 from annosim.data.preferences import PreferenceData
-from annosim.designs import Design
+from annosim.designs.design import Design
 from annosim.items import Items
-from annosim.learning.fit import fit
+from annosim.learning.fitting import fit
 from annosim.learning.objectives import NLL
 from annosim.learning.training.adam import Adam
 from annosim.learning.training.fast_layers import faster
 from annosim.learning.training.sgd import Run
-from annosim.networks import LogPolicy, SequenceReward
-from annosim.populations import Annotator
+from annosim.populations.base import Annotator
 from annosim.rules.luce import PBDE, Luce
-from annosim.simulate import simulate
-from annosim.utilities import Linear, Network
+from annosim.simulation.draws import simulate
+from annosim.utilities.base import Linear, Network
+from annosim.utilities.language_models import LogPolicy, SequenceReward
 
 __all__ = ["contests"]
 
@@ -60,9 +60,19 @@ def _model(labels: int = 0) -> Any:
     from transformers import GPT2Config, GPT2ForSequenceClassification, GPT2LMHeadModel
 
     config = GPT2Config(
-        vocab_size=VOCABULARY, n_positions=2 * LENGTH, n_embd=128, n_layer=2, n_head=4, resid_pdrop=0.0, embd_pdrop=0.0,
-        attn_pdrop=0.0, bos_token_id=1, eos_token_id=1, pad_token_id=0, num_labels=max(labels, 1),
-    )  # fmt: skip
+        vocab_size=VOCABULARY,
+        n_positions=2 * LENGTH,
+        n_embd=128,
+        n_layer=2,
+        n_head=4,
+        resid_pdrop=0.0,
+        embd_pdrop=0.0,
+        attn_pdrop=0.0,
+        bos_token_id=1,
+        eos_token_id=1,
+        pad_token_id=0,
+        num_labels=max(labels, 1),
+    )
     with torch.random.fork_rng():  # transformers initialises from the global generator: give it back as it was
         torch.random.default_generator.manual_seed(0)
         return GPT2ForSequenceClassification(config) if labels else GPT2LMHeadModel(config)

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from annosim.bench.measure import Contender, Contest, Options
-from annosim.designs import Design
+from annosim.compiled import threads
+from annosim.designs.design import Design
 from annosim.items import Items
-from annosim.kernels import threads
-from annosim.kernels.rows import Source
-from annosim.populations import Annotator, Mixture, Population
+from annosim.populations.base import Annotator, Mixture, Population
 from annosim.rules.luce import Luce
-from annosim.simulate import simulate
-from annosim.utilities import Linear, Tabular
+from annosim.simulation.draws import simulate
+from annosim.simulation.rows import Source
+from annosim.utilities.base import Linear, Tabular
 
 __all__ = ["contests"]
 
@@ -100,10 +100,14 @@ def _rankings(options: Options) -> Contest:
     return Contest(
         "Plackett-Luce rankings of ten",
         "rankings",
-        [_ours(people, design, options), _reused(people, design, options),
-         Contender("numpy, Gumbel and argsort", gumbel, few), peer],
+        [
+            _ours(people, design, options),
+            _reused(people, design, options),
+            Contender("numpy, Gumbel and argsort", gumbel, few),
+            peer,
+        ],
         {"numpy, Gumbel and argsort": 8.0, "prefsampling": 1000.0},
-    )  # fmt: skip
+    )
 
 
 def _mixture(options: Options) -> Contest:
@@ -130,10 +134,13 @@ def _mixture(options: Options) -> Contest:
     return Contest(
         "comparisons of a five-type linear population, four questions each",
         "pairs",
-        [_ours(people, design, options), _reused(people, design, options),
-         Contender("numpy, chunked", chunked, few * questions)],
+        [
+            _ours(people, design, options),
+            _reused(people, design, options),
+            Contender("numpy, chunked", chunked, few * questions),
+        ],
         {"numpy, chunked": 5.0},
-    )  # fmt: skip
+    )
 
 
 def _on_device(options: Options, k: int, feedback: str) -> Contest:
@@ -168,7 +175,7 @@ def _words_into_cache() -> Callable[[int, Any], Any]:
     """Draws that many words, block after block into one buffer, as the kernels do."""
     from numba import njit
 
-    from annosim.kernels.generator import BLOCK, fill_words
+    from annosim.simulation.kernels.generator import BLOCK, fill_words
 
     @njit(nogil=True)
     def draw(count, key):

@@ -48,10 +48,16 @@ def _records(tokens: torch.Tensor, prompt: bool) -> Any:
 
 
 _SETTINGS: dict[str, Any] = {
-    "per_device_train_batch_size": PAIRS, "report_to": [], "save_strategy": "no", "logging_strategy": "no",
+    "per_device_train_batch_size": PAIRS,
+    "report_to": [],
+    "save_strategy": "no",
+    "logging_strategy": "no",
     "bf16": False,
-    "disable_tqdm": True, "learning_rate": 1e-4, "gradient_checkpointing": False, "dataloader_pin_memory": False,
-}  # fmt: skip
+    "disable_tqdm": True,
+    "learning_rate": 1e-4,
+    "gradient_checkpointing": False,
+    "dataloader_pin_memory": False,
+}
 
 
 def trl_dpo(base: Any, tokens: torch.Tensor, steps: int, beta: float, device: str) -> Callable[[], None]:

@@ -3,22 +3,8 @@
 >>> from annosim.checks import check_estimator
 """
 
-from annosim.checks.annotators import check_population, check_rule
-from annosim.checks.estimator import TAGS, Estimator, as_estimator
-from annosim.checks.registry import CHECKS
-from annosim.checks.result import CheckReport, CheckResult
-from annosim.checks.run import check_estimator, checks_for, parametrize_with_checks
+from __future__ import annotations
 
-__all__ = [
-    "CHECKS",
-    "TAGS",
-    "CheckReport",
-    "CheckResult",
-    "Estimator",
-    "as_estimator",
-    "check_estimator",
-    "check_population",
-    "check_rule",
-    "checks_for",
-    "parametrize_with_checks",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

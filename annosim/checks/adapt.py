@@ -131,9 +131,9 @@ def crowdkit(
         _plain_answers(data)
         menu = np.asarray(data.menu)
         label = menu[np.arange(len(menu)), np.asarray(data.answer).astype(np.int64)]
-        frame = pd.DataFrame({
-            "worker": np.asarray(data.annotator_ids), "left": menu[:, 0], "right": menu[:, 1], "label": label,
-        })  # fmt: skip
+        frame = pd.DataFrame(
+            {"worker": np.asarray(data.annotator_ids), "left": menu[:, 0], "right": menu[:, 1], "label": label}
+        )
         scores = cls(**settings).fit_predict(frame).reindex(range(data.items.n)).to_numpy(dtype=float)
         with np.errstate(divide="ignore"):
             return np.log(scores) - np.log1p(-scores) if name.startswith("Noisy") else np.log(scores)
@@ -167,8 +167,14 @@ def sklearn(cls: Callable[..., Any], *, kind: str = "pairwise", tags: Iterable[s
     return as_estimator(run, kind, declared, name=_label("sklearn", name, settings), version=_version("scikit-learn"))
 
 
-def annosim(model: Callable[[PreferenceData], Any], *, kind: str = "pairwise", tags: Iterable[str] = (), name: str = "",
-            **settings: Any) -> Estimator:  # fmt: skip
+def annosim(
+    model: Callable[[PreferenceData], Any],
+    *,
+    kind: str = "pairwise",
+    tags: Iterable[str] = (),
+    name: str = "",
+    **settings: Any,
+) -> Estimator:
     """annosim's own ``fit`` of ``model(data)``, a function that makes the model for the data's items.
 
     Example:
@@ -179,7 +185,7 @@ def annosim(model: Callable[[PreferenceData], Any], *, kind: str = "pairwise", t
     """
 
     def run(data: PreferenceData, **keywords: Any) -> Any:
-        from annosim.learning.fit import fit
+        from annosim.learning.fitting import fit
 
         return fit(model(data), data, **settings, **keywords)
 
@@ -267,12 +273,17 @@ def frame(
         won, _ = _winners_and_losers(data)
         menu = np.asarray(data.menu)
         out = function(
-            pd.DataFrame({
-                "annotator": np.asarray(data.annotator_ids), "left": menu[:, 0], "right": menu[:, 1], "winner": won,
-                "weight": np.asarray(data.row_weight),
-            }),
+            pd.DataFrame(
+                {
+                    "annotator": np.asarray(data.annotator_ids),
+                    "left": menu[:, 0],
+                    "right": menu[:, 1],
+                    "winner": won,
+                    "weight": np.asarray(data.row_weight),
+                }
+            ),
             **settings,
-        )  # fmt: skip
+        )
         return out.reindex(range(data.items.n)).to_numpy(dtype=float) if isinstance(out, pd.Series) else out
 
     return as_estimator(run, kind, tags, name=_label("", name, settings))

@@ -12,17 +12,17 @@ from annosim.checks.registry import Finding
 from annosim.checks.result import CheckReport, CheckResult
 from annosim.checks.statistics import compare_counts
 from annosim.data.preferences import PreferenceData
-from annosim.designs import Design
+from annosim.designs.design import Design
 from annosim.errors import AnnosimError
 from annosim.feedback import KINDS, AnswerSpace, Feedback
 from annosim.items import Items
-from annosim.law import Law, law
-from annosim.populations import Annotator, Population
+from annosim.laws import Law, law
+from annosim.populations.base import Annotator, Population
 from annosim.random import Address
 from annosim.results import versions
 from annosim.rules.base import Rule, View
-from annosim.simulate import simulate
-from annosim.utilities import Tabular
+from annosim.simulation.draws import simulate
+from annosim.utilities.base import Tabular
 
 __all__ = ["check_population", "check_rule"]
 
@@ -105,7 +105,7 @@ def _run(population: Population, items: Items, draws: int, seed: int, name: str)
                     finding.p_value,
                     finding.evidence,
                     (run.__doc__ or "").strip(),
-                )  # fmt: skip
+                )
             )
     return CheckReport(estimator=name, results=results, settings={"draws": draws, "seed": seed, **versions()})
 

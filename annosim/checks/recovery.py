@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from annosim.checks.estimator import Estimator
-from annosim.checks.minimal import as_code
-from annosim.checks.registry import Finding, check
-from annosim.checks.statistics import at_least, between
-from annosim.checks.worlds import (
+from annosim.checks.datasets import (
     exact_ties_world,
     exact_world,
     has_estimate,
@@ -17,14 +13,18 @@ from annosim.checks.worlds import (
     ring_world,
     truth_of,
 )
+from annosim.checks.estimator import Estimator
+from annosim.checks.registry import Finding, check
+from annosim.checks.shrinking import as_code
+from annosim.checks.statistics import at_least, between
 from annosim.data.preferences import PreferenceData
-from annosim.designs import Design
+from annosim.designs.design import Design
 from annosim.items import Items
-from annosim.populations import Annotator
+from annosim.populations.base import Annotator
 from annosim.random import child_seed
 from annosim.rules.luce import Luce
-from annosim.simulate import simulate
-from annosim.utilities import Tabular
+from annosim.simulation.draws import simulate
+from annosim.utilities.base import Tabular
 
 __all__ = [
     "check_agrees_with_project",
@@ -148,9 +148,9 @@ def check_agrees_with_project(estimator: Estimator, seed: int) -> Finding:
 
     The truth answers at random a fifth of the time, so no Luce utilities fit. Deterministic; needs weights.
     """
-    from annosim.law import law
-    from annosim.learning.project import project
-    from annosim.rules.habits import Lapse
+    from annosim.laws import law
+    from annosim.learning.projection import project
+    from annosim.rules.response_biases import Lapse
 
     items = Items(n=5)
     truth = Annotator(Tabular([0.0, 0.5, 1.0, 1.5, 3.0]), Lapse(Luce(), rate=0.2))
@@ -184,11 +184,13 @@ def check_consistency(estimator: Estimator, seed: int, replicates: int = 48) -> 
     size, feedback = _size_and_feedback(estimator.kind)
     small, large = (
         simulate(
-            population, Design(items, menu_size=size, feedback=feedback, annotators=rows),
-            seed=child_seed(seed, f"consistency/{rows}"), replicates=replicates,
+            population,
+            Design(items, menu_size=size, feedback=feedback, annotators=rows),
+            seed=child_seed(seed, f"consistency/{rows}"),
+            replicates=replicates,
         )
         for rows in _ROWS
-    )  # fmt: skip
+    )
     ratios = []
     for r in range(replicates):
         if not has_estimate(small[r]):

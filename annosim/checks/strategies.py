@@ -31,16 +31,15 @@ except ImportError as error:  # pragma: no cover - depends on the installation
         "annosim.checks.strategies needs hypothesis; install it with: pip install 'annosim[checks]'"
     ) from error
 
-from annosim.checks.minimal import as_code, items_as_code
+from annosim.checks.shrinking import as_code, items_as_code
 from annosim.data.preferences import PreferenceData
-from annosim.designs import Design
+from annosim.designs.design import Design
 from annosim.feedback import KINDS, Feedback
 from annosim.items import Items
-from annosim.populations import Annotator, Mixture, Population
+from annosim.populations.base import Annotator, Mixture, Population
 from annosim.rules.base import Rule
 from annosim.rules.bpref import BPref
 from annosim.rules.cyclic import Cyclic
-from annosim.rules.habits import AttributeBias, Lapse, PositionBias, Skip
 from annosim.rules.lexicographic import Lexicographic
 from annosim.rules.luce import PBDE, Luce
 from annosim.rules.perception import NoisyClusters, SeesClusters
@@ -48,12 +47,13 @@ from annosim.rules.probit import Thurstone
 from annosim.rules.rankings import Deterministic, Mallows, ReversedPlackettLuce
 from annosim.rules.ratings import GradedPairs, OrderedLogit, Thumbs
 from annosim.rules.registry import ENTRIES
+from annosim.rules.response_biases import AttributeBias, Lapse, PositionBias, Skip
 from annosim.rules.scale import Scaled
 from annosim.rules.sequence import Carryover, Drift, Fatigue
 from annosim.rules.spam import Adversary, Spammer
 from annosim.rules.stages import RepeatedSelection
 from annosim.rules.ties import Davidson, JustNoticeable, RaoKupper
-from annosim.utilities import Linear, Tabular, Utility
+from annosim.utilities.base import Linear, Tabular, Utility
 
 
 def _prints_as(code: Any) -> Any:
@@ -157,11 +157,11 @@ HABITS: dict[str, Any] = {
     "noisy_clusters": lambda rule, n: _RATES.map(lambda r: NoisyClusters(rule, error=r)),
     "attribute_bias": lambda rule, n: _per_item(n).map(lambda v: AttributeBias(rule, 0.5, v)),
     "drift": lambda rule, n: _per_item(n).map(lambda v: Drift(rule, 0.125, v)),
-    "cyclic": lambda rule, n: hs.lists(
-        numbers(-1, 1), min_size=n * (n - 1) // 2, max_size=n * (n - 1) // 2
-    ).map(lambda v: Cyclic(rule, v)),
+    "cyclic": lambda rule, n: hs.lists(numbers(-1, 1), min_size=n * (n - 1) // 2, max_size=n * (n - 1) // 2).map(
+        lambda v: Cyclic(rule, v)
+    ),
     "repeated_selection": lambda rule, n: hs.just(None).map(lambda _: RepeatedSelection(rule)),
-}  # fmt: skip
+}
 
 #: Registered names that :func:`rules` does not draw, and why; a test holds the three tables against the registry.
 NOT_DRAWN: dict[str, str] = {
@@ -304,7 +304,7 @@ def preference_data(
 
     Example:
         >>> from hypothesis import find
-        >>> from annosim.checks.minimal import as_code
+        >>> from annosim.checks.shrinking import as_code
         >>> as_code(find(preference_data(shape="identified"), lambda data: True))
         "PreferenceData(Items(n=2), menu=[[0, 1], [1, 0]], answer=[0, 0], feedback='choice')"
     """

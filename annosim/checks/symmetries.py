@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from annosim.checks.datasets import exact_world, has_estimate, random_world, relabel, repeat, swap_sides
 from annosim.checks.estimator import Estimator
-from annosim.checks.minimal import shrink
 from annosim.checks.registry import Finding, check
-from annosim.checks.worlds import exact_world, has_estimate, random_world, relabel, repeat, swap_sides
+from annosim.checks.shrinking import shrink
 from annosim.data.preferences import PreferenceData
 from annosim.random import child_seed, uniform53
 
@@ -253,9 +253,12 @@ def check_monotonicity(estimator: Estimator, seed: int) -> Finding:
         def fall(d: PreferenceData, extra: PreferenceData = extra, item: int = item) -> float:
             """How far one more win of ``item`` on the menu of ``extra`` lowers it."""
             more = d.with_(
-                menu=np.concatenate([d.menu, extra.menu]), answer=np.concatenate([d.answer, np.zeros(1, np.int8)]),
-                annotator=None, order=None, weight=None,
-            )  # fmt: skip
+                menu=np.concatenate([d.menu, extra.menu]),
+                answer=np.concatenate([d.answer, np.zeros(1, np.int8)]),
+                annotator=None,
+                order=None,
+                weight=None,
+            )
             return _fall(estimator, before if d is data else estimator(d), estimator(more), item)
 
         worst = fall(data)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from annosim.cli.training import Settings
     from annosim.data.preferences import PreferenceData
     from annosim.learning.result import Fit
-    from annosim.populations import Population
+    from annosim.populations.base import Population
 
 __all__ = ["register"]
 
@@ -191,7 +191,7 @@ def _fitted(family: Population, answers: PreferenceData, chosen: Settings) -> Fi
         with warnings.catch_warnings(), naming(chosen.where):
             warnings.showwarning = lambda message, *_: typer.echo(f"warning: {message}", err=True)
             found = an.fit(family, answers, **keywords)
-    except an.NotIdentifiedError as error:
+    except an.errors.NotIdentifiedError as error:
         typer.echo(f"not identified: {error} On the command line: --prior dirichlet=1.", err=True)
         raise typer.Exit(NOT_IDENTIFIED) from None
     if "device" in chosen.where and found.solver not in ("adam", "em"):

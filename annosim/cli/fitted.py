@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from annosim.cli.training import Settings
     from annosim.data.preferences import PreferenceData
     from annosim.learning.result import Fit
-    from annosim.populations import Population
+    from annosim.populations.base import Population
 
 __all__ = ["Outputs", "item_scores"]
 
@@ -35,9 +35,15 @@ class Outputs:
     """
 
     def __init__(
-        self, se: str | None, out: Path | None, responsibilities: Path | None, save: Path | None, export: Path | None,
-        given: Inputs, chosen: Settings,
-    ):  # fmt: skip
+        self,
+        se: str | None,
+        out: Path | None,
+        responsibilities: Path | None,
+        save: Path | None,
+        export: Path | None,
+        given: Inputs,
+        chosen: Settings,
+    ):
         from annosim.errors import ArgumentError
         from annosim.learning.structure import has_network
         from annosim.learning.training.runs import check_writable
@@ -106,7 +112,7 @@ class Outputs:
         return table
 
     def _files(self, found: Fit, table: Any) -> None:
-        from annosim.data.files import atomic_text
+        from annosim.io.files import atomic_text
 
         if self.out is not None:
             atomic_text(self.out, table.to_csv(index=False))
@@ -171,13 +177,13 @@ def item_scores(found: Fit) -> Any:
     ):
         rule = _inner(leaf.rule)
         with torch.no_grad():
-            if isinstance(rule, an.CategoricalReward):  # the mean level
+            if isinstance(rule, an.rules.CategoricalReward):  # the mean level
                 shares = rule.shares(items).double()
                 score = (shares @ torch.arange(shares.shape[-1], dtype=torch.float64)).numpy()
             else:
                 index: Any = leaf.index
                 score = index(items).double().numpy()
-            spread = rule.sd(items).double().numpy() if isinstance(rule, an.MeanVariance) else None
+            spread = rule.sd(items).double().numpy() if isinstance(rule, an.rules.MeanVariance) else None
         centre = np.bincount(prompts, score) / np.bincount(prompts)
         frame = {"type": kind, "weight": weight, "item": list(items.names), "prompt": prompts}
         frame["score"] = score - centre[prompts]
@@ -223,7 +229,7 @@ def _shares(found: Fit, answers: PreferenceData) -> Any:
 
 def _models(leaf: Any) -> list[Any]:
     """The language and reward models of a type's utility: what knows how to save itself."""
-    from annosim.networks import LogPolicy, SequenceReward
+    from annosim.utilities.language_models import LogPolicy, SequenceReward
 
     parts = [] if getattr(leaf, "utility", None) is None else leaf.utility.modules()
     return [part.model for part in parts if isinstance(part, LogPolicy | SequenceReward)]
@@ -235,7 +241,7 @@ def _export(population: Population, folder: Path, tokenizer: Any) -> None:
     import shutil
     import tempfile
 
-    from annosim.adapters import merged
+    from annosim.utilities.adapters import merged
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))

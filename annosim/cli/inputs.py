@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from annosim.data.preferences import PreferenceData
     from annosim.items import Items
-    from annosim.populations import Population
+    from annosim.populations.base import Population
     from annosim.scenario import Scenario
 
 __all__ = ["Inputs", "read_inputs"]
@@ -41,9 +41,16 @@ class Inputs:
 
 
 def read_inputs(
-    path: Path, model: Path | None, format: str | None, columns: dict[str, Any], words: str | None, given: list[str],
-    tokenizer: str | None, ties: str | None, types: int | None,
-) -> Inputs:  # fmt: skip
+    path: Path,
+    model: Path | None,
+    format: str | None,
+    columns: dict[str, Any],
+    words: str | None,
+    given: list[str],
+    tokenizer: str | None,
+    ties: str | None,
+    types: int | None,
+) -> Inputs:
     """Read the file, and the model of a scenario.
 
     Raises:
@@ -71,8 +78,8 @@ def read_inputs(
 def _read(
     path: Path, model: Path | None, format: str | None, columns: dict[str, Any]
 ) -> tuple[PreferenceData, Scenario | None, dict[str, Path]]:
-    from annosim.data.formats import read
     from annosim.errors import ArgumentError
+    from annosim.io.formats import read
     from annosim.scenario import load_scenario
 
     asked = None if model is None else load_scenario(model)  # its mistakes first: the data may take longer
@@ -134,7 +141,7 @@ def _model(
             if answers.items.texts is None:
                 typer.echo("texts: the items' names are what is read")
                 answers = answers.with_(items=answers.items.with_(texts=answers.items.names))
-            answers = an.tokenized(answers, tokenizer)
+            answers = an.io.tokenize(answers, tokenizer)
         family = scenario.model_on(answers.items)
     else:
         family = scenario.model
@@ -216,7 +223,7 @@ def _ties(answers: PreferenceData, how: str | None, family: Population | None) -
         typer.echo(f"ties: {share}; dropped")
         return answers.take(np.flatnonzero(~tied)).with_(tied=None), an.Luce()
     typer.echo(f"ties: {share}; fitted by {how}")
-    return answers, an.Davidson(delta=an.free(1.0)) if how == "davidson" else an.RaoKupper(theta=an.free(2.0))
+    return answers, an.Davidson(delta=an.free(1.0)) if how == "davidson" else an.rules.RaoKupper(theta=an.free(2.0))
 
 
 def _skips(answers: PreferenceData) -> PreferenceData:
@@ -236,7 +243,7 @@ def _default_model(answers: PreferenceData, rule: Any, types: int) -> Population
 
     if answers.feedback.kind == "rating":
         grades = answers.feedback.grades or 2
-        rule = an.OrderedLogit(an.free([float(g) for g in range(grades - 1)]))
+        rule = an.rules.OrderedLogit(an.free([float(g) for g in range(grades - 1)]))
         typer.echo(f"ratings: ordered logit with {grades - 1} free cuts")
     one = an.Annotator(an.Tabular(answers.items.n), rule)
     return one if types == 1 else an.Mixture([copy.deepcopy(one) for _ in range(types)])

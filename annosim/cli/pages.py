@@ -5,7 +5,7 @@ from __future__ import annotations
 import html as escape
 from pathlib import Path
 
-from annosim.data.files import atomic_text
+from annosim.io.files import atomic_text
 
 
 def write_page(path: Path, title: str, body: str) -> None:

@@ -27,8 +27,8 @@ def _plan(
     import annosim as an
     from annosim.cli.pages import figure_tag, write_page
     from annosim.errors import ArgumentError, ScenarioError
-    from annosim.plan.cost import Cost
-    from annosim.plan.targets import target_function
+    from annosim.planning.cost import Cost
+    from annosim.planning.targets import target_function
     from annosim.scenario import load_scenario
 
     found = load_scenario(scenario)
@@ -42,9 +42,15 @@ def _plan(
         raise ScenarioError(f"{scenario}: plan.target: {error}") from None
     cost = Cost(table.cost.annotator, table.cost.answer)
     result = an.plan(
-        found.population, found.compare, target=table.target, precision=table.precision, cost=cost, among=found.among,
-        starts=starts, seed=found.seed,
-    )  # fmt: skip
+        found.population,
+        found.compare,
+        target=table.target,
+        precision=table.precision,
+        cost=cost,
+        among=found.among,
+        starts=starts,
+        seed=found.seed,
+    )
     typer.echo(repr(result))
     checked = result.check(replicates=max(check, 2), seed=found.seed) if check and result.best is not None else None
     if checked is not None:

@@ -91,7 +91,7 @@ def _number(name: str, text: str) -> int:
 def _in_memory(people: Any, design: Any, out: Path | None, counts: bool, threads: int | None, options: dict) -> None:
     import time
 
-    from annosim.simulate import simulate
+    from annosim.simulation.draws import simulate
 
     start = time.perf_counter()
     data = simulate(people, design, counts=counts, threads=threads, **options)
@@ -112,7 +112,7 @@ def _why(settings: Any) -> str:
 def _streamed(people: Any, design: Any, out: Path, shard_rows: int | None, threads: int | None, options: dict) -> None:
     import time
 
-    from annosim.simulate import simulate
+    from annosim.simulation.draws import simulate
 
     start = time.perf_counter()
     kept = 0
@@ -146,10 +146,14 @@ def _bar(total: int) -> Any:
         from rich.console import Console
 
         columns = (
-            progress.TextColumn("rows"), progress.BarColumn(bar_width=24), progress.TaskProgressColumn(),
-            progress.TimeElapsedColumn(), progress.TextColumn("left"), progress.TimeRemainingColumn(),
+            progress.TextColumn("rows"),
+            progress.BarColumn(bar_width=24),
+            progress.TaskProgressColumn(),
+            progress.TimeElapsedColumn(),
+            progress.TextColumn("left"),
+            progress.TimeRemainingColumn(),
             progress.TextColumn("{task.fields[rate]}"),
-        )  # fmt: skip
+        )
         with progress.Progress(*columns, console=Console(stderr=True)) as bar:
             task = bar.add_task("", total=total, rate="")
             yield lambda done, rate: bar.update(task, completed=done, rate=f"{rate:.3g} rows/s")

@@ -6,18 +6,47 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from annosim.populations import Population
+    from annosim.populations.base import Population
     from annosim.scenario import Scenario
 
 __all__ = ["OPTIONS", "Settings"]
 
 #: options of the command that are keywords of ``an.fit``; every one may stand in a table [fit]
 OPTIONS = (
-    "objective", "regulariser", "prior", "solver", "starts", "seed", "device", "tolerance", "max_iterations", "steps",
-    "lr", "batch", "warmup", "weight_decay", "accumulate", "held_out", "patience", "evaluate_every", "precision",
-    "compile", "checkpoint", "checkpoint_every", "log", "final", "progress", "e_step_every", "m_step", "temperature",
-    "anneal", "hard", "warm_start", "warm_steps", "perturbation",
-)  # fmt: skip
+    "objective",
+    "regulariser",
+    "prior",
+    "solver",
+    "starts",
+    "seed",
+    "device",
+    "tolerance",
+    "max_iterations",
+    "steps",
+    "lr",
+    "batch",
+    "warmup",
+    "weight_decay",
+    "accumulate",
+    "held_out",
+    "patience",
+    "evaluate_every",
+    "precision",
+    "compile",
+    "checkpoint",
+    "checkpoint_every",
+    "log",
+    "final",
+    "progress",
+    "e_step_every",
+    "m_step",
+    "temperature",
+    "anneal",
+    "hard",
+    "warm_start",
+    "warm_steps",
+    "perturbation",
+)
 
 #: an option that means nothing without another, and why
 _NEEDS = {

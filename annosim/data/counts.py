@@ -101,14 +101,22 @@ def _blocks(data: PreferenceData, code: np.ndarray, ordered: bool, columns: Sequ
 
 
 def _collapsed(
-    out: PreferenceData, annotator: np.ndarray | None, order: np.ndarray | None, weight: np.ndarray,
+    out: PreferenceData,
+    annotator: np.ndarray | None,
+    order: np.ndarray | None,
+    weight: np.ndarray,
     columns: Sequence[str],
-) -> PreferenceData:  # fmt: skip
+) -> PreferenceData:
     return replace(
-        out, annotator=annotator, order=None if order is None else order.astype(np.int32), weight=weight,
-        annotator_names=None, columns={name: out.columns[name] for name in columns}, truth={},
+        out,
+        annotator=annotator,
+        order=None if order is None else order.astype(np.int32),
+        weight=weight,
+        annotator_names=None,
+        columns={name: out.columns[name] for name in columns},
+        truth={},
         settings={**out.settings, "counts": True},
-    )  # fmt: skip
+    )
 
 
 def _block_classes(code: np.ndarray, start: np.ndarray, length: np.ndarray) -> np.ndarray:

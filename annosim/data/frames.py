@@ -325,9 +325,15 @@ def _values(series: pd.Series) -> np.ndarray:
 
 
 def _build(
-    frame: pd.DataFrame, meta: dict[str, Any], items: Items, menu: np.ndarray, answer: np.ndarray,
-    tied: np.ndarray | None, feedback: Any, columns: dict[str, Any],
-) -> PreferenceData:  # fmt: skip
+    frame: pd.DataFrame,
+    meta: dict[str, Any],
+    items: Items,
+    menu: np.ndarray,
+    answer: np.ndarray,
+    tied: np.ndarray | None,
+    feedback: Any,
+    columns: dict[str, Any],
+) -> PreferenceData:
     from annosim.data.preferences import PreferenceData
 
     given: dict[str, Any] = {}

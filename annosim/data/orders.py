@@ -54,9 +54,14 @@ def ballot_data(
     full = absent or bool((length == items.n).all())
     feedback = Feedback("ranking") if full else Feedback("top", depth=int(length.max()))
     data = PreferenceData(
-        items=items, menu=menu, answer=answer, feedback=feedback, tied=tied[:, :-1] if tied.any() else None,
-        weight=weight, settings=dict(settings),
-    )  # fmt: skip
+        items=items,
+        menu=menu,
+        answer=answer,
+        feedback=feedback,
+        tied=tied[:, :-1] if tied.any() else None,
+        weight=weight,
+        settings=dict(settings),
+    )
     if not expand:
         return data
     repeated = data.take(np.repeat(np.arange(rows), weight.astype(np.int64)))

@@ -367,21 +367,21 @@ class PreferenceData:
         return from_frame(frame, items, feedback, menu_size)
 
     def to_parquet(self, path: str | os.PathLike[str]) -> None:
-        """One parquet file with everything, hidden truth in its metadata; see :mod:`annosim.data.parquet`."""
-        from annosim.data.parquet import write_parquet
+        """One parquet file with everything, hidden truth in its metadata; see :mod:`annosim.io.parquet`."""
+        from annosim.io.parquet import write_parquet
 
         write_parquet(self, path)
 
     @classmethod
     def from_parquet(cls, path: str | os.PathLike[str]) -> PreferenceData:
         """Read a file that :meth:`to_parquet` wrote (memory-mapped), or all shards of a directory."""
-        from annosim.data.shards import read_parquet
+        from annosim.io.shards import read_parquet
 
         return read_parquet(path)
 
     def to_trl(self, as_list: bool = False) -> Any:
-        """The ``train_dataset`` of TRL's trainers, or its records as a list; see :func:`annosim.data.trl.to_trl`."""
-        from annosim.data.trl import to_trl
+        """The ``train_dataset`` of TRL's trainers, or its records as a list; see :func:`annosim.io.trl.to_trl`."""
+        from annosim.io.trl import to_trl
 
         return to_trl(self, as_list)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from annosim.designs import Design
+from annosim.designs.design import Design
 from annosim.errors import ArgumentError, NothingFreeError, TooLargeError
 from annosim.information.frames import Frame, double, merge_settings, prepare
 from annosim.information.jacobian import (
@@ -22,7 +22,7 @@ from annosim.information.jacobian import (
     vectors,
 )
 from annosim.information.simulated import simulated_information
-from annosim.populations import Population
+from annosim.populations.base import Population
 from annosim.results import Result, versions
 
 __all__ = ["Information", "enumerable", "fisher_information"]

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from annosim.designs import Design
+from annosim.designs.design import Design
 from annosim.errors import TooLargeError
-from annosim.law import answer_space, on_menus
-from annosim.populations import Population
+from annosim.laws import answer_space, on_menus
+from annosim.populations.base import Population
 from annosim.random import Address, child_seed
 
 __all__ = ["LIMIT", "Frame", "double", "exchangeable", "merge_settings", "prepare"]
@@ -166,9 +166,13 @@ def _listed(frame, blocks, share, population, seed, limit):
     chosen = blocks[row[:, None], pick]
     even = torch.full((len(chosen),), 1 / len(chosen), dtype=torch.float64)
     return replace(
-        frame, blocks=chosen, block_share=even, questions=size, exact=False,
+        frame,
+        blocks=chosen,
+        block_share=even,
+        questions=size,
+        exact=False,
         note=f"a seeded sample of {len(chosen)} sub-blocks of {size} questions stands for blocks of {q}",
-    )  # fmt: skip
+    )
 
 
 def _all_blocks(frame, population, seed, limit):

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from annosim.designs import Design
+from annosim.designs.design import Design
 from annosim.errors import ArgumentError, NothingFreeError
 from annosim.information.frames import Frame, double, prepare
-from annosim.law import on_menus
-from annosim.populations import Population
+from annosim.laws import on_menus
+from annosim.populations.base import Population
 
 __all__ = ["factors", "law_distance", "law_jacobian", "symmetric_index"]
 
@@ -205,7 +205,7 @@ def law_distance(first: Population, second: Population, design: Design | Frame, 
 
 def _both(first: Population, second: Population) -> Population:
     from annosim.parameters import fixed
-    from annosim.populations import Mixture
+    from annosim.populations.base import Mixture
 
     return Mixture([double(first), double(second)], weights=fixed([0.5, 0.5]))
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from annosim.designs import Design
+from annosim.designs.design import Design
 from annosim.information.frames import exchangeable
 from annosim.information.jacobian import forward_jacobian
-from annosim.law import answer_space, on_menus
-from annosim.populations import Population
+from annosim.laws import answer_space, on_menus
+from annosim.populations.base import Population
 from annosim.random import Address, child_seed
 
 __all__ = ["simulated_information"]

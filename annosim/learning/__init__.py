@@ -11,3 +11,9 @@ gauges, results. The solvers and what belongs to them:
 * ``inference``: standard errors, bootstraps, profiles, draws
 * ``generic``: everything else, by automatic differentiation
 """
+
+from __future__ import annotations
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

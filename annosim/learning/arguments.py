@@ -14,9 +14,9 @@ from annosim.learning.objectives import ForwardKL, Objective
 from annosim.learning.priors import Dirichlet, Gaussian, LogPrior, Ridge
 from annosim.learning.structure import check_own_parameters
 from annosim.learning.training.fingerprint import of_model
-from annosim.populations import Annotator, Population
+from annosim.populations.base import Annotator, Population
 from annosim.random import check_seed
-from annosim.utilities import Linear, LogDensity, Tabular
+from annosim.utilities.base import Linear, LogDensity, Tabular
 
 __all__ = ["check_gradients", "check_level", "check_model", "check_settings", "models_of"]
 
@@ -73,9 +73,16 @@ def _same_map(first: Population, other: Population, items: Items) -> bool:
 
 
 def check_settings(
-    verb: str, objective: Any, regulariser: Any, prior: Any, starts: Any, seed: Any, tolerance: Any,
-    max_iterations: Any, device: Any = None,
-) -> None:  # fmt: skip
+    verb: str,
+    objective: Any,
+    regulariser: Any,
+    prior: Any,
+    starts: Any,
+    seed: Any,
+    tolerance: Any,
+    max_iterations: Any,
+    device: Any = None,
+) -> None:
     """Refuse settings of the wrong kind.
 
     Raises:
@@ -84,14 +91,20 @@ def check_settings(
     Example:
         >>> check_settings("fit", None, None, 3, 1, 0, 1e-8, 100)
         Traceback (most recent call last):
-        annosim.errors.ArgumentError: fit(prior=3): an.Gaussian(sd), an.Dirichlet(counts) or an.Ridge(penalty)
+        annosim.errors.ArgumentError: fit(prior=3): an.priors.Gaussian(sd), an.priors.Dirichlet(counts) or an.priors.Ridge(penalty)
     """
     if objective is not None and not isinstance(objective, Objective):
-        raise ArgumentError(f"{verb}(objective={_word(objective)}): None, an.NLL() or another objective, an.IPO(tau)")
+        raise ArgumentError(
+            f"{verb}(objective={_word(objective)}): None, an.objectives.NLL() or another objective, an.objectives.IPO(tau)"
+        )
     if regulariser is not None and not isinstance(regulariser, ForwardKL):
-        raise ArgumentError(f"{verb}(regulariser={_word(regulariser)}): None or an.ForwardKL(reference, weight)")
+        raise ArgumentError(
+            f"{verb}(regulariser={_word(regulariser)}): None or an.objectives.ForwardKL(reference, weight)"
+        )
     if prior is not None and not isinstance(prior, Gaussian | Dirichlet | Ridge):
-        raise ArgumentError(f"{verb}(prior={_word(prior)}): an.Gaussian(sd), an.Dirichlet(counts) or an.Ridge(penalty)")
+        raise ArgumentError(
+            f"{verb}(prior={_word(prior)}): an.priors.Gaussian(sd), an.priors.Dirichlet(counts) or an.priors.Ridge(penalty)"
+        )
     for name, value in (("starts", starts), ("max_iterations", max_iterations)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
             raise ArgumentError(f"{verb}({name}={value!r}): a whole number of at least 1")

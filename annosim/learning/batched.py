@@ -10,20 +10,20 @@ from typing import Any
 import numpy as np
 import torch
 
+from annosim.compiled import threads
 from annosim.data.preferences import PreferenceData
 from annosim.errors import AnnosimError, ArgumentError, NotIdentifiedError, TrainingError
-from annosim.kernels import learning_mixture as kernels
-from annosim.kernels import threads
-from annosim.learning.exists.existence import has_tables, judge_table, require_annotators
+from annosim.learning.existence.tables import has_tables, judge_table, require_annotators
 from annosim.learning.gauge import interchangeable, values_by_weight
 from annosim.learning.generic import starting_points
+from annosim.learning.kernels import mixture as kernels
 from annosim.learning.likelihood import check_answers
 from annosim.learning.mixtures.em import mixture_applies, panel_of
 from annosim.learning.one_type.tables import newton_tables
 from annosim.learning.problem import Problem, Solution, choose, is_nll
 from annosim.learning.result import Fit
 from annosim.learning.structure import luce_leaf
-from annosim.populations import Population
+from annosim.populations.base import Population
 from annosim.results import Result
 
 __all__ = ["BatchedFit", "fit_replicates"]
@@ -77,7 +77,7 @@ class BatchedFit(Result):
         Raises:
             NotIdentifiedError: that replicate's estimate does not exist.
         """
-        from annosim.learning.fit import finish
+        from annosim.learning.fitting import finish
 
         r = range(len(self))[replicate]
         if not np.isfinite(self.vectors[r]).all():
@@ -92,16 +92,19 @@ class BatchedFit(Result):
         ended = "iterations" if said == self.status[r] else said
         solution = Solution(
             population=self.model.with_parameters(torch.as_tensor(self.vectors[r])),
-            log_likelihood=float(self.log_likelihood[r]), converged=bool(self.converged[r]),
-            iterations=int(self.iterations[r]), stopped_by="gradient" if self.converged[r] else ended,
-            gradient_norm=float(self.gradient_norm[r]), why=f"replicate {r} of {len(self)}",
-        )  # fmt: skip
+            log_likelihood=float(self.log_likelihood[r]),
+            converged=bool(self.converged[r]),
+            iterations=int(self.iterations[r]),
+            stopped_by="gradient" if self.converged[r] else ended,
+            gradient_norm=float(self.gradient_norm[r]),
+            why=f"replicate {r} of {len(self)}",
+        )
         return finish(problem, self.solver, solution)
 
     def align(self, truth: Population) -> BatchedFit:
         """The same fits, each with its types renamed to match ``truth``."""
         from annosim.learning.gauge import best_order
-        from annosim.populations import Mixture
+        from annosim.populations.base import Mixture
 
         if not isinstance(self.model, Mixture):
             return self
@@ -129,7 +132,7 @@ def fit_replicates(models: list[Population], data: PreferenceData, **options: An
     Args:
         models: one for all replicates, or one for each.
         data: with replicates.
-        options: what :func:`~annosim.learning.fit.fit` takes.
+        options: what :func:`~annosim.learning.fitting.fit` takes.
     """
     known = {name: options.pop(name) for name in list(options) if name in _PROBLEM}
     solver = known.pop("solver", "auto")
@@ -218,12 +221,18 @@ def _tables(problem: Problem, data: PreferenceData) -> BatchedFit | None:
     words = np.where(missing, "the estimate does not exist", np.where(done, "ok", "not converged"))
     heavy = (wins.sum(2) + wins.sum(1)).max(1) / np.maximum(wins.sum((1, 2)), 1.0)
     return BatchedFit(
-        model=problem.model, vectors=vectors, log_likelihood=value - np.log(2.0) * self_pairs,
+        model=problem.model,
+        vectors=vectors,
+        log_likelihood=value - np.log(2.0) * self_pairs,
         converged=done & ~missing,
-        gradient_norm=np.where(missing, np.nan, worst * heavy), iterations=iterations, status=tuple(words.tolist()),
-        solver="newton", data=data, problem=problem,
+        gradient_norm=np.where(missing, np.nan, worst * heavy),
+        iterations=iterations,
+        status=tuple(words.tolist()),
+        solver="newton",
+        data=data,
+        problem=problem,
         settings={"replicates": count, "tolerance": problem.tolerance, "path": "stacked tables"},
-    )  # fmt: skip
+    )
 
 
 def _mixtures(problem: Problem, data: PreferenceData) -> BatchedFit | None:
@@ -259,10 +268,28 @@ def _mixtures(problem: Problem, data: PreferenceData) -> BatchedFit | None:
         best: Any = None
         for theta in points:
             one = kernels.climb(
-                theta, panel.types, panel.d, features, which, offset, order[at], depth[at], length[at], codes, start,
-                weight, share, panel.weights_free, panel.free, scale, problem.tolerance, problem.max_iterations, 6,
-                True, np.zeros(problem.max_iterations + 1),
-            )  # fmt: skip
+                theta,
+                panel.types,
+                panel.d,
+                features,
+                which,
+                offset,
+                order[at],
+                depth[at],
+                length[at],
+                codes,
+                start,
+                weight,
+                share,
+                panel.weights_free,
+                panel.free,
+                scale,
+                problem.tolerance,
+                problem.max_iterations,
+                6,
+                True,
+                np.zeros(problem.max_iterations + 1),
+            )
             best = one if best is None or one[1] > best[1] else best
         found[r] = best
 
@@ -277,9 +304,12 @@ def _stacked(data: PreferenceData) -> Any:
     people = int(ids.max()) + 1
     width = data.answer.shape[2:]
     return PreferenceData(
-        data.items, data.menu.reshape(count * rows, -1), data.answer.reshape(count * rows, *width), data.feedback,
+        data.items,
+        data.menu.reshape(count * rows, -1),
+        data.answer.reshape(count * rows, *width),
+        data.feedback,
         annotator=(np.arange(count)[:, None] * people + ids[None]).ravel(),
-    )  # fmt: skip
+    )
 
 
 def _gathered(problem: Problem, data: PreferenceData, panel: Any, found: list[Any]) -> BatchedFit:
@@ -293,16 +323,22 @@ def _gathered(problem: Problem, data: PreferenceData, panel: Any, found: list[An
         vectors[r] = np.concatenate([parts[name].double().reshape(-1).numpy() for name in names])
     status = np.array([one[4] for one in found])
     return BatchedFit(
-        model=problem.model, vectors=vectors, log_likelihood=np.array([one[1] for one in found]), converged=status == 1,
+        model=problem.model,
+        vectors=vectors,
+        log_likelihood=np.array([one[1] for one in found]),
+        converged=status == 1,
         gradient_norm=np.array([np.abs(one[2][panel.free]).max() for one in found]) / total,
         iterations=np.array([one[5] for one in found]),
-        status=tuple("ok" if s == 1 else "not converged" for s in status), solver="em-newton", data=data,
-        problem=problem, settings={"replicates": len(found), "tolerance": problem.tolerance, "path": "compiled climbs"},
-    )  # fmt: skip
+        status=tuple("ok" if s == 1 else "not converged" for s in status),
+        solver="em-newton",
+        data=data,
+        problem=problem,
+        settings={"replicates": len(found), "tolerance": problem.tolerance, "path": "compiled climbs"},
+    )
 
 
 def _one_by_one(problem: Problem, models: list[Population], data: PreferenceData, solver: str) -> BatchedFit:
-    from annosim.learning.fit import fit
+    from annosim.learning.fitting import fit
 
     models = models * len(data.menu) if len(models) == 1 else models
 
@@ -315,10 +351,19 @@ def _one_by_one(problem: Problem, models: list[Population], data: PreferenceData
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 one = fit(
-                    models[r], data[r], problem.objective, problem.regulariser, problem.prior, solver,
-                    problem.starts, problem.seed, problem.device, tolerance=problem.tolerance,
-                    max_iterations=problem.max_iterations, **_own_files(problem.options, r),
-                )  # fmt: skip
+                    models[r],
+                    data[r],
+                    problem.objective,
+                    problem.regulariser,
+                    problem.prior,
+                    solver,
+                    problem.starts,
+                    problem.seed,
+                    problem.device,
+                    tolerance=problem.tolerance,
+                    max_iterations=problem.max_iterations,
+                    **_own_files(problem.options, r),
+                )
         except ArgumentError:
             raise  # the same for every replicate
         except AnnosimError as error:
@@ -330,12 +375,20 @@ def _one_by_one(problem: Problem, models: list[Population], data: PreferenceData
         numbers[r] = value, one.gradient_norm, one.iterations
         words.append("ok" if one.converged else _ended(one.stopped_by))
     return BatchedFit(
-        model=problem.model, vectors=vectors, log_likelihood=numbers[:, 0], converged=converged,
-        gradient_norm=numbers[:, 1], iterations=np.nan_to_num(numbers[:, 2]).astype(int), status=tuple(words),
-        solver=name, data=data, problem=problem, settings={"replicates": count, "path": "one by one"},
+        model=problem.model,
+        vectors=vectors,
+        log_likelihood=numbers[:, 0],
+        converged=converged,
+        gradient_norm=numbers[:, 1],
+        iterations=np.nan_to_num(numbers[:, 2]).astype(int),
+        status=tuple(words),
+        solver=name,
+        data=data,
+        problem=problem,
+        settings={"replicates": count, "path": "one by one"},
         objective=np.array([np.nan if one is None or one.objective is None else one.objective for one in fits]),
         each=tuple(fits),
-    )  # fmt: skip
+    )
 
 
 def _ended(stopped_by: str) -> str:

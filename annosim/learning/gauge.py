@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from annosim.items import Items
-from annosim.populations import Annotator, Mixture, Population
-from annosim.utilities import LogDensity, Tabular, normalise
+from annosim.populations.base import Annotator, Mixture, Population
+from annosim.utilities.base import LogDensity, Tabular, normalise
 
 __all__ = ["best_order", "canonical", "centred", "conventions", "knowable", "knowable_rank"]
 
@@ -71,7 +71,7 @@ def cuts_of(rule: Any) -> torch.Tensor | None:
 
     Example:
         >>> import annosim as an
-        >>> cuts_of(an.Lapse(an.OrderedLogit([0.0, 1.0]))).tolist(), cuts_of(an.Luce())
+        >>> cuts_of(an.Lapse(an.rules.OrderedLogit([0.0, 1.0]))).tolist(), cuts_of(an.Luce())
         ([0.0, 1.0], None)
     """
     while rule.absolute and not hasattr(rule, "cuts"):

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from annosim.learning import memory
-from annosim.learning.exists.attention import judge_attention, refuse_named
-from annosim.learning.exists.existence import judge_table, vanished
+from annosim.learning.existence.attention import judge_attention, refuse_named
+from annosim.learning.existence.tables import judge_table, vanished
 from annosim.learning.gauge import by_weight, canonical
 from annosim.learning.likelihood import Blocks, block_log_likelihood
 from annosim.learning.one_type.newton import newton
@@ -21,7 +21,7 @@ from annosim.learning.priors import LogPrior
 from annosim.learning.problem import Problem, Solution, is_nll, register
 from annosim.learning.structure import has_network
 from annosim.parameters import transform_of
-from annosim.populations import Mixture, Population
+from annosim.populations.base import Mixture, Population
 from annosim.random import child_seed
 
 __all__ = ["Coordinates", "maximise", "starting_points"]
@@ -106,9 +106,14 @@ def maximise(problem: Problem, model: Population, blocks: Blocks) -> dict[str, A
     notes: list[str] = []
     if coordinates.size <= NEWTON_PARAMETERS:
         optimum = newton(
-            lambda x: _gradient(objective, x), lambda x: _information(objective, x), z, np.ones(len(z)), None,
-            problem.tolerance, 50,
-        )  # fmt: skip
+            lambda x: _gradient(objective, x),
+            lambda x: _information(objective, x),
+            z,
+            np.ones(len(z)),
+            None,
+            problem.tolerance,
+            50,
+        )
         z, stopped, notes = optimum.point, optimum.stopped_by, []
         iterations += optimum.iterations
         gradient, condition = optimum.gradient, _condition(_information(objective, z))
@@ -122,10 +127,16 @@ def maximise(problem: Problem, model: Population, blocks: Blocks) -> dict[str, A
     with torch.no_grad():
         log_likelihood = float((blocks.weight * block_log_likelihood(population, blocks)).sum())
     return {
-        "population": population, "log_likelihood": log_likelihood, "iterations": iterations, "stopped": stopped,
-        "gradient": float(np.abs(gradient).max()), "condition": condition, "notes": notes, "objective":
-        -_value(objective, z), "trace": np.array(trace) * total,
-    }  # fmt: skip
+        "population": population,
+        "log_likelihood": log_likelihood,
+        "iterations": iterations,
+        "stopped": stopped,
+        "gradient": float(np.abs(gradient).max()),
+        "condition": condition,
+        "notes": notes,
+        "objective": -_value(objective, z),
+        "trace": np.array(trace) * total,
+    }
 
 
 def _condition(information: np.ndarray) -> float:
@@ -190,12 +201,20 @@ def _solve(problem: Problem) -> Solution:
         on = LogPrior(problem.prior, problem.model, problem.items)
         notes.append(f"prior {problem.prior} on {on}: the estimate is a posterior mode")
     return Solution(
-        population=population, log_likelihood=best["log_likelihood"], objective=best["objective"],
-        converged=best["stopped"] == "gradient", iterations=best["iterations"], stopped_by=best["stopped"],
-        gradient_norm=best["gradient"], condition=best["condition"], notes=notes,
-        why="no closed structure: automatic differentiation", starts=[one["log_likelihood"] for one in found],
-        trace=best["trace"], extra=extra,
-    )  # fmt: skip
+        population=population,
+        log_likelihood=best["log_likelihood"],
+        objective=best["objective"],
+        converged=best["stopped"] == "gradient",
+        iterations=best["iterations"],
+        stopped_by=best["stopped"],
+        gradient_norm=best["gradient"],
+        condition=best["condition"],
+        notes=notes,
+        why="no closed structure: automatic differentiation",
+        starts=[one["log_likelihood"] for one in found],
+        trace=best["trace"],
+        extra=extra,
+    )
 
 
 def _applies(problem: Problem) -> bool:

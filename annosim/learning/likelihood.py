@@ -10,13 +10,18 @@ import torch
 
 from annosim.data.preferences import PreferenceData
 from annosim.errors import DataError, TiesError
-from annosim.populations import Population, gather
+from annosim.populations.base import Population, gather
 from annosim.rules.base import Answer, View
 
 __all__ = [
-    "Blocks", "block_log_likelihood", "check_answers", "joint_log_prob", "log_likelihood", "row_log_prob",
+    "Blocks",
+    "block_log_likelihood",
+    "check_answers",
+    "joint_log_prob",
+    "log_likelihood",
+    "row_log_prob",
     "total_weight",
-]  # fmt: skip
+]
 
 
 class Blocks:
@@ -90,7 +95,7 @@ def check_answers(population: Population, data: PreferenceData) -> None:
         share = float(np.mean(np.asarray(data.tied).any(-1)))
         raise TiesError(
             f"{share:.1%} of the answers are tied and the rule has no ties; ask for half wins with data.ties('half'), "
-            "or fit a rule with ties (an.Davidson, an.RaoKupper)"
+            "or fit a rule with ties (an.Davidson, an.rules.RaoKupper)"
         )
     skipped = np.asarray(data.skipped)
     if skipped.any() and not all(leaf.rule.skips for leaf in population.leaves()):

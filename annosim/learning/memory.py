@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from annosim.kernels import threads
+from annosim.compiled import threads
 
 __all__ = ["megabytes", "of_autograd", "of_large_panel", "of_linear", "of_panel", "of_table"]
 

@@ -17,11 +17,11 @@ from torch.nn.functional import logsigmoid
 from annosim.errors import ArgumentError
 from annosim.items import Items, send
 from annosim.parameters import check_number, check_value
-from annosim.populations import Population
+from annosim.populations.base import Population
 from annosim.random import torch_generator
 from annosim.rules.base import Answer, Rule, View
 from annosim.rules.luce import Luce
-from annosim.utilities import as_log_density
+from annosim.utilities.base import as_log_density
 
 __all__ = ["IPO", "NLL", "ForwardKL", "Margin", "Objective", "SLiC", "SoftLabels", "pair_logit"]
 

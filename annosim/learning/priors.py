@@ -27,8 +27,8 @@ import torch
 
 from annosim.errors import ArgumentError
 from annosim.items import Items
-from annosim.populations import Annotator, Population
-from annosim.utilities import LogDensity, Tabular
+from annosim.populations.base import Annotator, Population
+from annosim.utilities.base import LogDensity, Tabular
 
 __all__ = ["Dirichlet", "Gaussian", "LogPrior", "MixturePenalty", "Ridge", "penalty_for", "share_counts"]
 
@@ -43,7 +43,7 @@ class Gaussian:
     Example:
         >>> import annosim as an
         >>> data = an.PreferenceData(an.Items(n=2), menu=[[0, 1]], answer=[0])
-        >>> fit = an.fit(an.Annotator(an.Tabular(2), an.Luce()), data, prior=an.Gaussian(1.0))
+        >>> fit = an.fit(an.Annotator(an.Tabular(2), an.Luce()), data, prior=an.priors.Gaussian(1.0))
         >>> fit.converged, "decided" in fit.notes[0]
         (True, True)
     """
@@ -211,8 +211,11 @@ def penalty_for(prior: Any, kind: str, size: int, items: Items) -> Any:
         return CentredQuadratic(prior, items)
     if kind != "tabular" and isinstance(prior, Gaussian | Ridge):
         return Quadratic(prior, size)
-    fits = {"tabular": "an.Gaussian(sd), an.Dirichlet(counts)", "linear": "an.Gaussian(sd), an.Ridge(penalty)"}
-    raise ArgumentError(f"prior={prior!r} does not fit a {kind} model; use {fits.get(kind, 'an.Gaussian(sd)')}")
+    fits = {
+        "tabular": "an.priors.Gaussian(sd), an.priors.Dirichlet(counts)",
+        "linear": "an.priors.Gaussian(sd), an.priors.Ridge(penalty)",
+    }
+    raise ArgumentError(f"prior={prior!r} does not fit a {kind} model; use {fits.get(kind, 'an.priors.Gaussian(sd)')}")
 
 
 # ---- any population --------------------------------------------------------------------------------------------------
@@ -257,8 +260,8 @@ class LogPrior:
             self.numbers = real
         if not (self.tables or self.numbers or self.simplices):
             raise ArgumentError(
-                f"prior={prior!r} acts on nothing in this model ({', '.join(_shown(model))}); an.Dirichlet(counts) is "
-                "for tables and the weights of a mixture, an.Ridge(penalty) for linear utilities, an.Gaussian(sd) for "
+                f"prior={prior!r} acts on nothing in this model ({', '.join(_shown(model))}); an.priors.Dirichlet(counts) is "
+                "for tables and the weights of a mixture, an.priors.Ridge(penalty) for linear utilities, an.priors.Gaussian(sd) for "
                 "any free number"
             )
 
@@ -332,8 +335,9 @@ class MixturePenalty:
         ArgumentError: the prior does not fit types of this kind.
     """
 
-    def __init__(self, prior: Any, maps: list[np.ndarray], offset: np.ndarray, kinds: list[str], weights_free: bool,
-                 items: Items):  # fmt: skip
+    def __init__(
+        self, prior: Any, maps: list[np.ndarray], offset: np.ndarray, kinds: list[str], weights_free: bool, items: Items
+    ):
         self.maps, self.offset, self.types, self.d = maps, offset, len(kinds), maps[0].shape[1]
         counts = float(prior.counts) if isinstance(prior, Dirichlet) else 0.0
         self.counts = counts if weights_free else 0.0

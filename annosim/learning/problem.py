@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from annosim.data.preferences import PreferenceData
-from annosim.designs import Design
+from annosim.designs.design import Design
 from annosim.errors import ArgumentError, NoProjectionError
-from annosim.law import Law
-from annosim.populations import Population
+from annosim.laws import Law
+from annosim.populations.base import Population
 
 __all__ = ["PROJECTIONS", "SOLVERS", "Problem", "Solution", "Solver", "choose", "is_nll", "projection_for", "register"]
 

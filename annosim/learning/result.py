@@ -13,7 +13,7 @@ import torch
 
 from annosim.errors import ArgumentError, FileReadError
 from annosim.learning.memory import megabytes
-from annosim.populations import Mixture, Population
+from annosim.populations.base import Mixture, Population
 from annosim.results import Result
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ import torch
 from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError
 from annosim.items import Items
-from annosim.populations import Annotator, Mixture, Population
+from annosim.populations.base import Annotator, Mixture, Population
 from annosim.rules.luce import PBDE, Luce
-from annosim.utilities import Linear, LogDensity, Tabular, Utility
+from annosim.utilities.base import Linear, LogDensity, Tabular, Utility
 
 __all__ = ["LuceLeaf", "answers_repeat", "check_own_parameters", "has_network", "luce_leaf", "luce_mixture"]
 
@@ -169,7 +169,7 @@ def check_own_parameters(model: Population, items: Items) -> None:
         if same:
             raise ArgumentError(
                 f"types {other} and {number} share all their free parameters, so that they stay one type; give each "
-                "its own module: copy.deepcopy(module), or an.with_adapters(module, copies=K)"
+                "its own module: copy.deepcopy(module), or an.utilities.with_adapters(module, copies=K)"
             )
 
 

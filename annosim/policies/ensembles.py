@@ -12,7 +12,7 @@ from torch import nn
 from annosim.errors import ArgumentError
 from annosim.items import Items
 from annosim.policies.tilts import frozen, values_of
-from annosim.utilities import Utility
+from annosim.utilities.base import Utility
 
 __all__ = ["ensemble", "weighted_sum"]
 

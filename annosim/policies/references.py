@@ -13,7 +13,7 @@ from annosim.errors import ArgumentError
 from annosim.items import Items
 from annosim.policies.tilts import as_density
 
-__all__ = ["canned", "reference_mean", "reference_median", "reference_quantile"]
+__all__ = ["fixed_response_reference", "reference_mean", "reference_median", "reference_quantile"]
 
 ReferenceValue = Callable[[torch.Tensor, Items], torch.Tensor]
 
@@ -27,7 +27,7 @@ def reference_quantile(reference: Any, level: float = 0.85) -> ReferenceValue:
         level: between 0 and 1; 0.85 as in 2402.00742.
 
     Returns:
-        ``f(rewards (n,), items) -> (prompts,)``, to be given to ``an.lsc``.
+        ``f(rewards (n,), items) -> (prompts,)``, to be given to ``an.policies.lsc``.
 
     Raises:
         ArgumentError: the level is outside (0, 1).
@@ -61,14 +61,14 @@ def reference_mean(reference: Any) -> ReferenceValue:
     return _Mean(as_density(reference, "reference_mean(reference=)"))
 
 
-def canned(ids: Any) -> ReferenceValue:
+def fixed_response_reference(ids: Any) -> ReferenceValue:
     """The reward of one fixed response per prompt ("I cannot help with that").
 
     Args:
         ids: item ids, one for each prompt in ascending order of prompt id.
 
     Example:
-        >>> canned([1])(torch.tensor([3., 1.]), Items(n=2)).tolist()
+        >>> fixed_response_reference([1])(torch.tensor([3., 1.]), Items(n=2)).tolist()
         [1.0]
     """
     return _Canned(np.atleast_1d(np.asarray(ids, dtype=np.int64)))

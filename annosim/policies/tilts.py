@@ -13,7 +13,7 @@ from torch import nn
 from annosim.analysis.divergences import kl_divergence, log_density, prompt_sums
 from annosim.errors import ArgumentError
 from annosim.items import Items
-from annosim.utilities import LogDensity, Utility, segment_logsumexp
+from annosim.utilities.base import LogDensity, Utility, segment_logsumexp
 
 __all__ = ["ItemDensity", "gibbs", "gibbs_at_kl", "gibbs_path", "log_partition"]
 
@@ -127,7 +127,7 @@ def gibbs(reference: Any, utility: Utility, gamma: float) -> LogDensity:
 
     Args:
         reference: a density, or its vector on the items.
-        utility: what is maximised; for a transformed reward pass ``an.lsc(...)``.
+        utility: what is maximised; for a transformed reward pass ``an.policies.lsc(...)``.
         gamma: at least 0; 0 is the limit, the reference restricted to each prompt's best items; infinity gives the
             reference back.
 

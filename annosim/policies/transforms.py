@@ -20,7 +20,7 @@ from annosim.errors import ArgumentError
 from annosim.items import Items
 from annosim.parameters import check_value
 from annosim.policies.tilts import frozen, values_of
-from annosim.utilities import Utility
+from annosim.utilities.base import Utility
 
 __all__ = ["GoodProbability", "all_of", "any_of", "dependence_error", "lsc", "none_of"]
 
@@ -70,7 +70,7 @@ class _LogProbability(GoodProbability):
             at = int(torch.nonzero(u > 0)[0])
             raise ArgumentError(
                 f"item {items.names[at]!r} has log-probability {float(u[at]):.4g} above 0; transform rewards with "
-                "an.lsc(reward, reference_value) before they are combined"
+                "an.policies.lsc(reward, reference_value) before they are combined"
             )
         return u
 
@@ -107,7 +107,7 @@ def lsc(reward: Utility, reference_value: Any) -> GoodProbability:
     Args:
         reward: a utility on the Bradley-Terry scale (log-odds).
         reference_value: a number; ``(prompts,)`` numbers in ascending order of prompt id; or a rule such as
-            ``an.reference_quantile(pi_0, .85)``, ``an.reference_mean(pi_0)`` or ``an.canned(ids)`` that reads it
+            ``an.policies.reference_quantile(pi_0, .85)``, ``an.policies.reference_mean(pi_0)`` or ``an.policies.fixed_response_reference(ids)`` that reads it
             off the same reward.
 
     Raises:
@@ -130,7 +130,7 @@ def all_of(*properties: Utility) -> GoodProbability:
     """Log-probability that every property holds, given independence: the sum of their log-probabilities.
 
     Args:
-        properties: ``an.lsc(...)`` or any utility of log-probabilities (at most 0).
+        properties: ``an.policies.lsc(...)`` or any utility of log-probabilities (at most 0).
 
     Raises:
         ArgumentError: no property, or one above 0 (when evaluated).
@@ -216,7 +216,9 @@ def log1mexp(x: torch.Tensor) -> torch.Tensor:
 
 def _parts(name: str, properties: tuple[Utility, ...]) -> list[GoodProbability]:
     if not properties:
-        raise ArgumentError(f"{name}(): needs at least one property, for example an.lsc(reward, reference_value)")
+        raise ArgumentError(
+            f"{name}(): needs at least one property, for example an.policies.lsc(reward, reference_value)"
+        )
     return [p if isinstance(p, GoodProbability) else _LogProbability(frozen(p, f"{name}()")) for p in properties]
 
 

@@ -1,1 +1,7 @@
-"""Rules: how one answers. One file per family; ``habits.py`` wraps any of them."""
+"""Rules: how one answers. One file per family; response biases wrap any of them."""
+
+from __future__ import annotations
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -17,7 +17,7 @@ from annosim.errors import AnswerKindError
 from annosim.feedback import AnswerSpace, Feedback, filled_places
 from annosim.items import Items, send
 from annosim.parameters import Model
-from annosim.populations import describe
+from annosim.populations.base import describe
 from annosim.random import Address
 
 __all__ = ["Answer", "Rule", "Tempered", "View"]

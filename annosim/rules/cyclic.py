@@ -10,12 +10,12 @@ import torch
 from annosim.errors import ArgumentError
 from annosim.parameters import fixed, free
 from annosim.rules.base import Rule, View
-from annosim.rules.habits import Habit
+from annosim.rules.response_biases import ResponseBias
 
 __all__ = ["Cyclic"]
 
 
-class Cyclic(Habit):
+class Cyclic(ResponseBias):
     r"""Adds to each alternative its mean advantage over the menu: ``s_a + sum_b C_ab / k``, ``C`` skew-symmetric.
 
     For a pair under Luce ``P(a > b) = sigmoid(s_a - s_b + C_ab)``: rock-paper-scissors when the cycle outweighs the

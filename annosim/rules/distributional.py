@@ -32,7 +32,7 @@ class MeanVariance(Rule):
     Args:
         log_sd: ``(n,)`` logs of the standard deviations up to a common number, ``free(start)`` to estimate; or a
             utility that gives them, most often the second column of the network whose first is the mean
-            (:class:`annosim.Heads`).
+            (:class:`annosim.utilities.Heads`).
 
     Raises:
         ArgumentError: another number of items.
@@ -87,15 +87,15 @@ class CategoricalReward(Rule):
     r"""Each item's reward is one of ``B`` ordered levels, and ties of levels are broken by a coin.
 
     ``P(a > b) = sum_{i > j} p_a(i) p_b(j) + sum_i p_a(i) p_b(i) / 2`` with ``p = softmax(logits)``: independent draws,
-    so that intransitive cycles can come out, as with dice. The utility plays no part (``an.Indifferent()``). The gauge:
+    so that intransitive cycles can come out, as with dice. The utility plays no part (``an.utilities.ZeroUtility()``). The gauge:
     each item's logits sum to zero. More than that is unknowable: pairs see ``p`` only through ``p_a' S p_b`` with ``S``
     the signs of ``i - j``, and many distributions share all of these, so that without a prior only the pair
     probabilities should be read. The best distribution often has zeros, whose logits run off without
-    ``prior=an.Gaussian(sd)``, which pulls every item towards the uniform distribution.
+    ``prior=an.priors.Gaussian(sd)``, which pulls every item towards the uniform distribution.
 
     Args:
         logits: ``(n, B)``, levels in rising order, ``free(start)`` to estimate; or a network that gives them
-            (:class:`annosim.Heads`).
+            (:class:`annosim.utilities.Heads`).
 
     Raises:
         ArgumentError: another number of items, or fewer than two levels.
@@ -103,7 +103,7 @@ class CategoricalReward(Rule):
 
     Example:
         >>> import annosim as an
-        >>> people = an.Annotator(an.Indifferent(), CategoricalReward([[0.0, 0.0], [-9.0, 9.0]]))
+        >>> people = an.Annotator(an.utilities.ZeroUtility(), CategoricalReward([[0.0, 0.0], [-9.0, 9.0]]))
         >>> an.law(people, an.Design(an.Items(n=2), menus=[[0, 1]])).probabilities.round(decimals=4).tolist()
         [0.25, 0.75]
     """

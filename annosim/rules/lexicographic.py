@@ -11,7 +11,7 @@ import torch
 from annosim.errors import ArgumentError
 from annosim.items import Items
 from annosim.rules.base import View
-from annosim.rules.habits import attribute_of
+from annosim.rules.response_biases import attribute_of
 from annosim.rules.stages import Stagewise
 
 __all__ = ["Lexicographic"]
@@ -31,7 +31,7 @@ class Lexicographic(Stagewise):
     Example:
         >>> import annosim as an
         >>> items = an.Items(features=[[1.0, 0.0], [1.0, 1.0], [0.0, 9.0]])
-        >>> people = an.Annotator(an.Indifferent(), Lexicographic([0, 1]))
+        >>> people = an.Annotator(an.utilities.ZeroUtility(), Lexicographic([0, 1]))
         >>> an.law(people, an.Design(items, menus=[[0, 1, 2]])).probabilities.tolist()
         [0.0, 1.0, 0.0]
     """

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from annosim.adapters import frozen_copy
 from annosim.errors import ArgumentError
 from annosim.feedback import AnswerSpace
 from annosim.items import Items
 from annosim.parameters import check_number, check_value
 from annosim.random import Address
 from annosim.rules.base import Answer, Rule, View, remaining_logsumexp
+from annosim.utilities.adapters import frozen_copy
 
 __all__ = ["PBDE", "Luce"]
 

@@ -13,12 +13,12 @@ from annosim.errors import AnswerKindError, ArgumentError
 from annosim.items import Items
 from annosim.random import Address, uniform53
 from annosim.rules.base import Answer, Rule, View
-from annosim.rules.habits import Habit
+from annosim.rules.response_biases import ResponseBias
 
 __all__ = ["NoisyClusters", "SeesClusters", "paraphrase_twins"]
 
 
-class SeesClusters(Habit):
+class SeesClusters(ResponseBias):
     """Paraphrases look alike: every item is worth the mean utility of its cluster (``Items(clusters=)``).
 
     Two items of one cluster are answered as equals. Differences inside clusters can never be learned.

@@ -11,12 +11,12 @@ from annosim.errors import AnswerKindError, ArgumentError
 from annosim.random import Address
 from annosim.rules.answers import choose, log_answered, log_uniform, sample_uniform
 from annosim.rules.base import Answer, Rule, View
-from annosim.rules.habits import Habit
+from annosim.rules.response_biases import ResponseBias
 
 __all__ = ["Reliability"]
 
 
-class Reliability(Habit):
+class Reliability(ResponseBias):
     r"""Each annotator answers by the rule with a probability of their own, and guesses otherwise.
 
     ``P(answer) = q_a P_rule(answer) + (1 - q_a) P_guess(answer)`` with ``q_a = sigmoid(skill_a)`` for annotator ``a``:
@@ -27,7 +27,7 @@ class Reliability(Habit):
 
     Who answers is ``view.annotator``. A law, an identification report or a plan has no named annotators and the answers
     depend on who gives them, so that these raise for more than one skill: take one person's with :meth:`of`, or a
-    ``Mixture`` of them. An always attentive annotator has an infinite skill: fit with ``prior=an.Gaussian(sd)``, which
+    ``Mixture`` of them. An always attentive annotator has an infinite skill: fit with ``prior=an.priors.Gaussian(sd)``, which
     pulls every skill towards 0 (half attentive); the fit's notes name the annotators for whom it decided.
 
     Args:

@@ -10,18 +10,18 @@ from typing import Any
 import torch
 from scipy.optimize import brentq
 
-from annosim.designs import Design
+from annosim.designs.design import Design
 from annosim.errors import ArgumentError
 from annosim.items import Items
-from annosim.populations import Annotator, gather
+from annosim.populations.base import Annotator, gather
 from annosim.rules.base import Rule
-from annosim.rules.habits import Habit
 from annosim.rules.luce import PBDE
+from annosim.rules.response_biases import ResponseBias
 
 __all__ = ["Scaled", "error_rate", "mean_entropy", "with_entropy", "with_error_rate"]
 
 
-class Scaled(Habit):
+class Scaled(ResponseBias):
     """Multiplies the wrapped rule's index by ``factor``: an inverse temperature for any rule.
 
     Args:

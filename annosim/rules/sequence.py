@@ -10,7 +10,7 @@ import torch
 from annosim.errors import ArgumentError
 from annosim.items import Items
 from annosim.rules.base import Rule, View
-from annosim.rules.habits import Habit, attribute_of
+from annosim.rules.response_biases import ResponseBias, attribute_of
 
 __all__ = ["Carryover", "Drift", "Fatigue", "MyopicDiscount"]
 
@@ -21,7 +21,7 @@ def _order(view: View, who: str, like: torch.Tensor) -> torch.Tensor:
     return view.order.to(device=like.device, dtype=like.dtype)
 
 
-class Fatigue(Habit):
+class Fatigue(ResponseBias):
     r"""Attention wears off: scores shrink by ``exp(-rate * t)`` at the annotator's ``t``-th question (``t = 0`` first).
 
     Args:
@@ -48,7 +48,7 @@ class Fatigue(Habit):
         return torch.where(real, torch.where(real, scores, 0.0) * shrink.to(scores.dtype), scores)
 
 
-class Drift(Habit):
+class Drift(ResponseBias):
     r"""Tastes move: at the ``t``-th question ``rate * t * attribute(item)`` is added to the scores.
 
     Args:
@@ -81,7 +81,7 @@ class Drift(Habit):
         return scores + moved.to(scores.dtype)
 
 
-class Carryover(Habit):
+class Carryover(ResponseBias):
     r"""Answers the same side again: adds ``shift`` to the place that came out best in the annotator's previous answer.
 
     A habit with memory: an annotator's answers are not independent given the type.
@@ -113,7 +113,7 @@ class Carryover(Habit):
         return scores + self.shift.to(device=scores.device, dtype=scores.dtype) * same
 
 
-class MyopicDiscount(Habit):
+class MyopicDiscount(ResponseBias):
     r"""Late steps of an episode count more: the rater sees ``sum_t discount^(T-1-t) r_t`` for ``sum_t r_t`` (B-Pref).
 
     The items' column ``steps`` ``(n, T)`` holds the rewards of their steps; the utility is taken to contain their

@@ -9,7 +9,7 @@ from annosim.items import Items
 from annosim.random import Address
 from annosim.rules.answers import choose, first_answer, log_first, log_uniform, sample_uniform
 from annosim.rules.base import Answer, Rule, View
-from annosim.rules.habits import Habit
+from annosim.rules.response_biases import ResponseBias
 
 __all__ = ["Adversary", "Spammer"]
 
@@ -26,7 +26,7 @@ class Spammer(Rule):
 
     Example:
         >>> import annosim as an
-        >>> people = an.Annotator(an.Indifferent(), Spammer("first"))
+        >>> people = an.Annotator(an.utilities.ZeroUtility(), Spammer("first"))
         >>> an.law(people, an.Design(an.Items(n=2), menus=[[0, 1]])).probabilities.tolist()
         [1.0, 0.0]
     """
@@ -76,7 +76,7 @@ class Spammer(Rule):
         return forward if self.how == "first" else back
 
 
-class Adversary(Habit):
+class Adversary(ResponseBias):
     """Answers what the rule would say if all utilities had the opposite sign.
 
     Example:

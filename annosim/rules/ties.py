@@ -18,7 +18,7 @@ from annosim.errors import AnswerKindError, ArgumentError, TooLargeError
 from annosim.parameters import fixed, free
 from annosim.random import Address
 from annosim.rules.base import Answer, Tempered, View
-from annosim.rules.habits import Habit
+from annosim.rules.response_biases import ResponseBias
 
 __all__ = ["Davidson", "JustNoticeable", "RaoKupper"]
 
@@ -40,7 +40,7 @@ class RaoKupper(Tempered):
 
     Example:
         >>> import annosim as an
-        >>> people = an.Annotator(an.Tabular([0.0, 0.0]), an.RaoKupper(theta=3.0))
+        >>> people = an.Annotator(an.Tabular([0.0, 0.0]), an.rules.RaoKupper(theta=3.0))
         >>> an.law(people, an.Design(an.Items(n=2), menus=[[0, 1]])).probabilities.round(decimals=4).tolist()
         [0.25, 0.25, 0.5]
     """
@@ -210,7 +210,7 @@ def _subsets(k: int, largest: int) -> tuple[torch.Tensor, torch.Tensor]:
     return member, torch.tensor([len(group) for group in rows])
 
 
-class JustNoticeable(Habit):
+class JustNoticeable(ResponseBias):
     r"""Differences below ``jnd`` cannot be seen (a semiorder, Luce 1956): what is so near the best looks equal to it.
 
     The wrapped rule sees every score within ``jnd`` of the best raised to the best. For a pair: a guess when the two

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from annosim.designs import Design
+from annosim.designs.design import Design
 from annosim.errors import AnnosimError, ScenarioError
 from annosim.items import Items
 from annosim.rules.registry import ENTRIES
@@ -15,7 +15,7 @@ from annosim.scenario.populations import density
 from annosim.scenario.tables import Table, build
 
 if TYPE_CHECKING:
-    from annosim.identify.families import AnyTastes, Types
+    from annosim.identifiability.families import AnyTastes, Types
 
 __all__ = ["MENUS", "AmongTable", "CostTable", "DesignTable", "GridTable", "PlanTable"]
 
@@ -94,7 +94,7 @@ class AmongTable(Table):
     tabular: bool = False
 
     def build(self, items: Items, where: str) -> Types | AnyTastes:
-        from annosim.identify.families import any_tastes, types  # only a plan needs what this imports
+        from annosim.identifiability.families import any_tastes, types  # only a plan needs what this imports
 
         if (self.types is None) == (self.any_tastes is None):
             raise ScenarioError(f"{where}: give one of types = 2 and any_tastes = [...]")
@@ -117,8 +117,10 @@ class AmongTable(Table):
             return self.any_tastes.tastes(dim, where)
         for number, taste in enumerate(self.any_tastes or []):
             if (len(taste) if isinstance(taste, list) else 1) != dim:
-                raise ScenarioError(f"{where}.any_tastes[{number}]: {taste}; give {dim} numbers, one per "
-                                    f"{'item' if self.tabular else 'feature'}")  # fmt: skip
+                raise ScenarioError(
+                    f"{where}.any_tastes[{number}]: {taste}; give {dim} numbers, one per "
+                    f"{'item' if self.tabular else 'feature'}"
+                )
         return self.any_tastes
 
 

@@ -13,12 +13,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from annosim.adapters import frozen_copy, with_adapters
 from annosim.errors import ArgumentError, FileReadError, ScenarioError
-from annosim.networks import Heads, LogPolicy, SequenceReward
 from annosim.random import child_seed
 from annosim.scenario.tables import build
-from annosim.utilities import Utility
+from annosim.utilities.adapters import frozen_copy, with_adapters
+from annosim.utilities.base import Utility
+from annosim.utilities.language_models import Heads, LogPolicy, SequenceReward
 
 __all__ = [
     "READS_TOKENS",
@@ -156,17 +156,25 @@ def heads(widths: list[int], dim: int, outputs: int = 2, seed: int = 0, column: 
 
 
 def log_policy(
-    model: Checkpoint, begin: int | None = None, batch: int = 32, per_token: bool = False, adapters: Any = None,
+    model: Checkpoint,
+    begin: int | None = None,
+    batch: int = 32,
+    per_token: bool = False,
+    adapters: Any = None,
     seed: int = 0,
-) -> LogPolicy:  # fmt: skip
+) -> LogPolicy:
     """A causal language model as a policy."""
     return LogPolicy(_checkpoint(model).module(None, adapters, seed), begin, batch, per_token)
 
 
 def sequence_reward(
-    model: Checkpoint, outputs: int = 1, pad: int | None = None, adapters: Any = None, seed: int = 0,
+    model: Checkpoint,
+    outputs: int = 1,
+    pad: int | None = None,
+    adapters: Any = None,
+    seed: int = 0,
     column: int | None = None,
-) -> Utility:  # fmt: skip
+) -> Utility:
     """A sequence classifier as a reward; one beginning at a language model gets a head drawn at the seed."""
     return _column(SequenceReward(_checkpoint(model).module(outputs, adapters, seed), pad, outputs), column)
 

@@ -9,14 +9,12 @@ from typing import Any
 from pydantic import Field
 
 from annosim.errors import AnnosimError, ScenarioError
-from annosim.groups import Indifferent
 from annosim.items import Items
-from annosim.networks import Column, Ensemble
-from annosim.populations import Annotator, Mixture, Population
+from annosim.populations.base import Annotator, Mixture, Population
 from annosim.rules.registry import ENTRIES
 from annosim.scenario.networks import Checkpoint, heads, log_policy, opened, read_some, sequence_reward
 from annosim.scenario.tables import Table, build
-from annosim.utilities import (
+from annosim.utilities.base import (
     DensityMixture,
     IdealPoint,
     Linear,
@@ -24,8 +22,10 @@ from annosim.utilities import (
     Network,
     Tabular,
     Utility,
+    ZeroUtility,
     truncated_normal,
 )
+from annosim.utilities.language_models import Column, Ensemble
 
 __all__ = [
     "DENSITIES",
@@ -72,7 +72,7 @@ class PopulationTable(Table):
         attentive = self._attentive(items, where, folder)
         if self.spammers is None:
             return attentive
-        from annosim.groups import Contaminated
+        from annosim.populations.structured import Contaminated
 
         spammer = build(ENTRIES["rule"], {"kind": "spammer", "how": self.spammers.how}, f"{where}.spammers")
         return Contaminated(attentive, self.spammers.share, spammer)
@@ -100,7 +100,7 @@ class PopulationTable(Table):
         return Mixture(types, None if weights[0] is None else weights)
 
     def _gated(self, types: list[Population], weights: list[float | None], where: str) -> Population:
-        from annosim.groups import Gated
+        from annosim.populations.structured import Gated
 
         given = [i for i, w in enumerate(weights) if w is not None]
         if given:
@@ -183,26 +183,26 @@ def _fits(utility: Callable[[Items], Any], items: Items, where: str) -> None:
 
 
 def _random_linear(rule: Any, mean: list[float], scale: Any, distribution: Any = "normal", **more: Any) -> Population:
-    from annosim.tastes import RandomCoefficients
+    from annosim.populations.random_coefficients import RandomCoefficients
 
     return RandomCoefficients(mean, scale, rule, distribution=distribution, **more)
 
 
 def _low_rank(rule: Any, loadings: list[list[float]], mean: list[float] | None = None, **more: Any) -> Population:
-    from annosim.tastes import LowRank
+    from annosim.populations.random_coefficients import LowRank
 
     return LowRank(len(loadings) if mean is None else mean, loadings, rule, **more)
 
 
 def _dirichlet(rule: Any, prototypes: list[dict[str, Any]], concentration: Any = 1.0, **more: Any) -> Population:
-    from annosim.tastes import DirichletTastes
+    from annosim.populations.random_coefficients import DirichletTastes
 
     parts = [build(UTILITIES, table, f"prototypes[{i}]") for i, table in enumerate(prototypes)]
     return DirichletTastes(parts, concentration, rule, **more)
 
 
 def _hierarchy(rule: Any, means: list[list[float]], spread: Any, weights: list[float] | None = None) -> Population:
-    from annosim.groups import Hierarchy
+    from annosim.populations.structured import Hierarchy
 
     return Hierarchy(means, spread, rule, weights)
 
@@ -235,7 +235,7 @@ UTILITIES: dict[str, Callable[..., Any]] = {
     "sequence_reward": sequence_reward,
     "log_density": _log_density,
     "truncated_normal": truncated_normal,
-    "indifferent": lambda: Indifferent(),
+    "indifferent": lambda: ZeroUtility(),
     "density_mixture": _density_mixture,
 }
 TASTES: dict[str, Callable[..., Any]] = {

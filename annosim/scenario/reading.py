@@ -9,10 +9,10 @@ from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
 
-from annosim.designs import Design
+from annosim.designs.design import Design
 from annosim.errors import AnnosimError, FileReadError, ScenarioError
 from annosim.items import Items
-from annosim.populations import Population
+from annosim.populations.base import Population
 from annosim.scenario.designs import AmongTable, CostTable, DesignTable, GridTable, PlanTable
 from annosim.scenario.items import AnyItems, CsvItems, GridItems, InlineItems, NormalItems
 from annosim.scenario.networks import names_in
@@ -176,11 +176,12 @@ def _build(table: ScenarioTable, path: Path) -> Scenario:
         data=data,
         plan=table.plan,
         compare=_compared(table, items),
-        among=None if table.plan is None or table.plan.among is None or items is None
+        among=None
+        if table.plan is None or table.plan.among is None or items is None
         else table.plan.among.build(items, "plan.among"),
         fit=table.fit,
         model_table=table.model,
-    )  # fmt: skip
+    )
 
 
 def _compared(table: ScenarioTable, items: Items | None) -> list[Design]:
@@ -215,11 +216,24 @@ def _first(error: ValidationError, root: type[BaseModel] | None = None) -> str:
 
 def _allowed_keys(location: tuple[Any, ...]) -> list[str]:
     tables: dict[str, type[BaseModel]] = {
-        "normal": NormalItems, "grid": GridItems, "csv": CsvItems, "inline": InlineItems, "types": TypeTable,
-        "population": PopulationTable, "model": PopulationTable, "design": DesignTable, "plan": PlanTable,
-        "cost": CostTable, "among": AmongTable, "any_tastes": GridTable, "GridTable": GridTable, "data": DataTable,
-        "spammers": SpammersTable, "gate": GateTable, "fit": FitTable,
-    }  # fmt: skip
+        "normal": NormalItems,
+        "grid": GridItems,
+        "csv": CsvItems,
+        "inline": InlineItems,
+        "types": TypeTable,
+        "population": PopulationTable,
+        "model": PopulationTable,
+        "design": DesignTable,
+        "plan": PlanTable,
+        "cost": CostTable,
+        "among": AmongTable,
+        "any_tastes": GridTable,
+        "GridTable": GridTable,
+        "data": DataTable,
+        "spammers": SpammersTable,
+        "gate": GateTable,
+        "fit": FitTable,
+    }
     for part in reversed(location):
         if part in tables:
             return list(tables[part].model_fields)

@@ -13,7 +13,7 @@ from annosim.errors import AnnosimError, ArgumentError, ScenarioError
 from annosim.learning.objectives import IPO, NLL, ForwardKL, Margin, SLiC, SoftLabels
 from annosim.learning.priors import Dirichlet, Gaussian, Ridge
 from annosim.learning.training.em_options import EM
-from annosim.populations import Population
+from annosim.populations.base import Population
 from annosim.scenario.networks import opened
 from annosim.scenario.populations import at_start, density
 from annosim.scenario.tables import Table, build

@@ -27,59 +27,8 @@ A study is a file (or folder) under ``./studies`` that imports only the public A
                   cells=cells, claims=claims, figures=[errors])
 """
 
-from annosim.study.claims import (
-    Claim,
-    Judgement,
-    Statement,
-    at_least,
-    at_most,
-    equal,
-    every,
-    increasing,
-    inside,
-    true,
-)
-from annosim.study.datapath import MissingDataError, data_path, data_root
-from annosim.study.definition import Cell, Preset, Study
-from annosim.study.estimates import (
-    Estimate,
-    binomial_interval,
-    bootstrap_interval,
-    difference,
-    exact,
-    t_interval,
-)
-from annosim.study.find import find_studies, load_named, load_study
-from annosim.study.outcome import Outcome
-from annosim.study.runner import StudyRun, run_study
+from __future__ import annotations
 
-__all__ = [
-    "Cell",
-    "Claim",
-    "Estimate",
-    "Judgement",
-    "MissingDataError",
-    "Outcome",
-    "Preset",
-    "Statement",
-    "Study",
-    "StudyRun",
-    "at_least",
-    "at_most",
-    "binomial_interval",
-    "bootstrap_interval",
-    "data_path",
-    "data_root",
-    "difference",
-    "equal",
-    "every",
-    "exact",
-    "find_studies",
-    "increasing",
-    "inside",
-    "load_named",
-    "load_study",
-    "run_study",
-    "t_interval",
-    "true",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

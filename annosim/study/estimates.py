@@ -89,11 +89,7 @@ def t_interval(values: ArrayLike, level: float = 0.95) -> Estimate:
 
 
 def bootstrap_interval(
-    values: ArrayLike,
-    statistic: Callable[..., Any] = np.mean,
-    level: float = 0.95,
-    draws: int = 4000,
-    seed: int = 0,
+    values: ArrayLike, statistic: Callable[..., Any] = np.mean, level: float = 0.95, draws: int = 4000, seed: int = 0
 ) -> Estimate:
     """A statistic of replicates with the bias-corrected accelerated bootstrap interval (Efron 1987).
 

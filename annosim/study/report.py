@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from annosim import plotting
-from annosim.data.files import atomic_path, atomic_text
+from annosim.io.files import atomic_path, atomic_text
 from annosim.study.failure import FAILURES, one_line
 from annosim.study.page import Picture, Sheet, render
 

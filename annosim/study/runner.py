@@ -12,13 +12,13 @@ from typing import Any
 from annosim.errors import ArgumentError, DeviceError
 from annosim.results import versions
 from annosim.study.claims import Claim
-from annosim.study.crew import finished
 from annosim.study.datapath import data_path
 from annosim.study.definition import Study
 from annosim.study.execute import make_jobs
 from annosim.study.keys import environment
 from annosim.study.outcome import Outcome
 from annosim.study.progress import Progress
+from annosim.study.scheduler import finished
 from annosim.study.store import Record, load_record
 
 __all__ = ["StudyRun", "run_study"]

@@ -21,8 +21,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from annosim.data.files import atomic_path
 from annosim.errors import StudyError
+from annosim.io.files import atomic_path
 
 __all__ = ["Record", "load_record", "normalise_rows", "save_record"]
 
@@ -31,9 +31,19 @@ Rows = list[dict[str, Any]]
 
 #: How the readers of zip files, arrays and JSON complain of content that nobody wrote so.
 _DAMAGE = (
-    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError, RuntimeError, KeyError, ValueError,
-    TypeError, SyntaxError, tokenize.TokenError,
-)  # fmt: skip
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    OSError,
+    RuntimeError,
+    KeyError,
+    ValueError,
+    TypeError,
+    SyntaxError,
+    tokenize.TokenError,
+)
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,23 @@ from . import claims as judged
 from . import figures, slic, toy, two, world
 
 
-def cells(networks, slic_networks, exact_points, network_points, mixture_points, slic_points,
-          steps, rate, pairs, width, depth,
-          replicates, seeds, starts, iterations):  # fmt: skip
+def cells(
+    networks,
+    slic_networks,
+    exact_points,
+    network_points,
+    mixture_points,
+    slic_points,
+    steps,
+    rate,
+    pairs,
+    width,
+    depth,
+    replicates,
+    seeds,
+    starts,
+    iterations,
+):
     """All cells of a preset."""
     shape = {"points": network_points, "pairs": pairs, "steps": steps, "rate": rate, "width": width, "depth": depth}
     begin = Cell(
@@ -41,9 +55,12 @@ def cells(networks, slic_networks, exact_points, network_points, mixture_points,
             yield Cell(toy.exact, {**which, "points": exact_points}, name=f"{name} exact")
             if experiment in networks:
                 yield Cell(
-                    toy.network, {**which, **shape}, name=f"{name} network", replicates=replicates,
+                    toy.network,
+                    {**which, **shape},
+                    name=f"{name} network",
+                    replicates=replicates,
                     needs={"pretrained": begin},
-                )  # fmt: skip
+                )
     yield Cell(toy.other_rules, {"points": exact_points}, name="T2 and T3, other rules")
     yield Cell(toy.proposals, {"points": exact_points}, name="E6 two proposals")
     for delta in slic.MARGINS:
@@ -54,10 +71,12 @@ def cells(networks, slic_networks, exact_points, network_points, mixture_points,
             )
             if (delta, weight) in [tuple(pair) for pair in slic_networks]:
                 yield Cell(
-                    slic.slic_network, {**which, **shape, "points": slic_points},
-                    name=f"E5 delta {delta:g}, KL {weight:g} network", replicates=replicates,
+                    slic.slic_network,
+                    {**which, **shape, "points": slic_points},
+                    name=f"E5 delta {delta:g}, KL {weight:g} network",
+                    replicates=replicates,
                     needs={"pretrained": begin},
-                )  # fmt: skip
+                )
     yield Cell(two.one_model_exact, {"points": exact_points}, name="E7 exact")
     yield Cell(two.one_model_network, shape, name="E7 network", replicates=replicates, needs={"pretrained": begin})
     yield Cell(
@@ -84,10 +103,18 @@ STUDY = Study(
         "quick": Preset(
             2,
             {
-                "networks": ["E1", "E2", "E6"], "slic_networks": [(1.0, 0.0), (1.0, 1.0)], "exact_points": 401,
-                "network_points": 201, "steps": 1024,
-                "rate": 4e-3, "replicates": 3, "seeds": 12, "starts": 4, "iterations": 200,
-                "slic_points": 101, **_SAME,
+                "networks": ["E1", "E2", "E6"],
+                "slic_networks": [(1.0, 0.0), (1.0, 1.0)],
+                "exact_points": 401,
+                "network_points": 201,
+                "steps": 1024,
+                "rate": 4e-3,
+                "replicates": 3,
+                "seeds": 12,
+                "starts": 4,
+                "iterations": 200,
+                "slic_points": 101,
+                **_SAME,
             },
         ),
         "paper": Preset(
@@ -95,9 +122,16 @@ STUDY = Study(
             {
                 "networks": ["E1", "E2", "E3", "E4", "E6"],
                 "slic_networks": [(d, w) for d in slic.MARGINS for w in slic.WEIGHTS],
-                "exact_points": 2001, "network_points": 2001,
-                "steps": 8192, "rate": 1e-4, "replicates": 5, "seeds": 12, "starts": 20, "iterations": 500,
-                "slic_points": 201, **_SAME,
+                "exact_points": 2001,
+                "network_points": 2001,
+                "steps": 8192,
+                "rate": 1e-4,
+                "replicates": 5,
+                "seeds": 12,
+                "starts": 20,
+                "iterations": 500,
+                "slic_points": 201,
+                **_SAME,
             },
         ),
     },
@@ -105,7 +139,15 @@ STUDY = Study(
     claims=claims,
     finding=judged.finding,
     figures=[
-        figures.dpo, figures.reward, figures.dpo_annotator, figures.geometric, figures.slic_densities, figures.ipo,
-        figures.proposals, figures.one_model, figures.two_models, figures.heat_maps,
+        figures.dpo,
+        figures.reward,
+        figures.dpo_annotator,
+        figures.geometric,
+        figures.slic_densities,
+        figures.ipo,
+        figures.proposals,
+        figures.one_model,
+        figures.two_models,
+        figures.heat_maps,
     ],
-)  # fmt: skip
+)

@@ -2,17 +2,7 @@
 
 from __future__ import annotations
 
-from annosim.study import (
-    Statement,
-    at_least,
-    at_most,
-    binomial_interval,
-    equal,
-    every,
-    increasing,
-    inside,
-    true,
-)
+from annosim.study import Statement, at_least, at_most, binomial_interval, equal, every, increasing, inside, true
 
 PAPER = "Dumoulin et al. 2311.14115"
 

@@ -17,15 +17,25 @@ def _panel(axes, found, experiment, value, title):
     fitted = experiment in found.settings["networks"]
     rows = found.rows("network", experiment=experiment, value=value) if fitted else []
     for number, row in enumerate(rows):
-        axes.plot(row["x"], row["learned"], color=plotting.colour(1), alpha=0.7, linewidth=1.4,
-                  label="network, 2^15 pairs" if number == 0 else None)  # fmt: skip
+        axes.plot(
+            row["x"],
+            row["learned"],
+            color=plotting.colour(1),
+            alpha=0.7,
+            linewidth=1.4,
+            label="network, 2^15 pairs" if number == 0 else None,
+        )
     for side in ("left", "right"):
         axes.plot(cell[f"{side}_at"], cell[f"{side}_peak"], "v", color="black", markersize=6)
         shift = (-8, 4) if side == "left" else (8, 4)
         axes.annotate(
-            f"{cell[f'{side}_peak']:.3f}", (cell[f"{side}_at"], cell[f"{side}_peak"]), xytext=shift,
-            textcoords="offset points", ha="right" if side == "left" else "left", fontsize=11,
-        )  # fmt: skip
+            f"{cell[f'{side}_peak']:.3f}",
+            (cell[f"{side}_at"], cell[f"{side}_peak"]),
+            xytext=shift,
+            textcoords="offset points",
+            ha="right" if side == "left" else "left",
+            fontsize=11,
+        )
     axes.set_xlim(-10, 10)
     axes.set_ylim(0, 0.8)
     plotting.label(axes, "x", "density", title)
@@ -58,8 +68,14 @@ def reward(found):
     plotting.density(ax, x, star, "log p*", index=0)
     for number, row in enumerate(rows):
         shifted = row["reward"] - (row["reward"] - star)[seen].mean()
-        ax.plot(x, shifted, color=plotting.colour(1), alpha=0.8, linewidth=1.4,
-                label="reward, shifted" if number == 0 else None)  # fmt: skip
+        ax.plot(
+            x,
+            shifted,
+            color=plotting.colour(1),
+            alpha=0.8,
+            linewidth=1.4,
+            label="reward, shifted" if number == 0 else None,
+        )
     ax.fill_between(x, -40, 5, where=~seen, color="#888888", alpha=0.15, linewidth=0, step="mid")
     ax.set_ylim(-40, 5)
     ax.set_xlim(-10, 10)
@@ -107,8 +123,14 @@ def slic_densities(found):
         items = world.grid(len(rows[0]["x"]))
         plotting.density(ax, rows[0]["x"], world.p_star()(items).detach().exp(), "p*", index=0, fill=True)
         for number, row in enumerate(rows):
-            ax.step(row["x"], row["projected"], where="mid", color=plotting.colour(number + 1), linewidth=1.8,
-                    label=f"delta = {row['delta']:g}")  # fmt: skip
+            ax.step(
+                row["x"],
+                row["projected"],
+                where="mid",
+                color=plotting.colour(number + 1),
+                linewidth=1.8,
+                label=f"delta = {row['delta']:g}",
+            )
         for row in found.rows("slic_network", delta=1.0, weight=weight):
             ax.plot(row["x"], row["learned"], color="black", alpha=0.6, linewidth=1.2)
         ax.plot([], [], color="black", alpha=0.6, linewidth=1.2, label="network, delta = 1")
@@ -129,12 +151,23 @@ def one_model(found):
     plotting.density(ax, cell["x"], world.right()(items).exp() * 0.6, "0.6 x annotator 2", index=4, fill=True)
     plotting.density(ax, cell["x"], cell["projected"], "one model, infinite data", index=2, linestyle="--")
     for number, row in enumerate(found.rows("one_model_network")):
-        ax.plot(row["x"], row["learned"], color=plotting.colour(1), alpha=0.7, linewidth=1.4,
-                label="network, 2^15 pairs" if number == 0 else None)  # fmt: skip
+        ax.plot(
+            row["x"],
+            row["learned"],
+            color=plotting.colour(1),
+            alpha=0.7,
+            linewidth=1.4,
+            label="network, 2^15 pairs" if number == 0 else None,
+        )
     top = cell["projected"].max()
     ax.plot(cell["mode_at"], top, "v", color="black", markersize=7)
-    ax.annotate(f"mode at {cell['mode_at']:.2f}", (cell["mode_at"], top), xytext=(-75, 45), textcoords="offset points",
-                arrowprops={"arrowstyle": "-", "color": "#555555"})  # fmt: skip
+    ax.annotate(
+        f"mode at {cell['mode_at']:.2f}",
+        (cell["mode_at"], top),
+        xytext=(-75, 45),
+        textcoords="offset points",
+        arrowprops={"arrowstyle": "-", "color": "#555555"},
+    )
     ax.set_xlim(-10, 10)
     plotting.label(ax, "x", "density", "E7: two annotators, one model")
     return plotting.legend(ax, loc="upper right").get_figure()
@@ -176,8 +209,15 @@ def heat_maps(found):
     for ax, title, values in zip(axes.ravel(), titles, maps, strict=True):
         centre = 0.0 if title == "difference" else 0.5
         low, high = (None, None) if title == "difference" else (0.0, 1.0)
-        plotting.heatmap(ax, np.asarray(values), extent=(-10, 10, -10, 10),
-                         bar="P(A > B)" if centre else "model - truth", low=low, high=high, centre=centre)  # fmt: skip
+        plotting.heatmap(
+            ax,
+            np.asarray(values),
+            extent=(-10, 10, -10, 10),
+            bar="P(A > B)" if centre else "model - truth",
+            low=low,
+            high=high,
+            centre=centre,
+        )
         if centre:
             flat = (np.abs(values - 0.4) < 1e-3) | (np.abs(values - 0.6) < 1e-3)
             ax.contour(cell["x"], cell["x"], flat.astype(float), levels=[0.5], colors="black", linewidths=1.2)

@@ -16,8 +16,8 @@ DRAWS = 8192
 
 def _parts(delta: float, weight: float, draws: int | None = None) -> dict:
     return {
-        "objective": an.SLiC(delta),
-        "regulariser": an.ForwardKL(world.reference(), weight, draws=draws) if weight else None,
+        "objective": an.objectives.SLiC(delta),
+        "regulariser": an.objectives.ForwardKL(world.reference(), weight, draws=draws) if weight else None,
     }
 
 
@@ -55,9 +55,19 @@ def slic_exact(delta: float, weight: float, points: int) -> dict:
 
 
 def slic_network(
-    delta: float, weight: float, points: int, pairs: int, steps: int, rate: float, width: int, depth: int,
-    pretrained: dict, seeds: list[int], device: str, draws: int | None = DRAWS,
-) -> list[dict]:  # fmt: skip
+    delta: float,
+    weight: float,
+    points: int,
+    pairs: int,
+    steps: int,
+    rate: float,
+    width: int,
+    depth: int,
+    pretrained: dict,
+    seeds: list[int],
+    device: str,
+    draws: int | None = DRAWS,
+) -> list[dict]:
     """The energy network on 2^15 pairs, judged against the exact optimum in total variation.
 
     The expectation of the forward KL is over ``draws`` fresh draws of the reference a step (the same for all
@@ -73,11 +83,13 @@ def slic_network(
     rows = []
     for found in fits:
         log_p = world.log_density(found.population, items)
-        rows.append({
-            "x": items.features[:, 0].numpy(),
-            "learned": log_p.exp().numpy(),
-            "tv": world.total_variation(log_p, best, items),
-            "objective": found.objective,
-            **world.speed(found),
-        })  # fmt: skip
+        rows.append(
+            {
+                "x": items.features[:, 0].numpy(),
+                "learned": log_p.exp().numpy(),
+                "tv": world.total_variation(log_p, best, items),
+                "objective": found.objective,
+                **world.speed(found),
+            }
+        )
     return rows

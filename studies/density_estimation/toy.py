@@ -35,7 +35,7 @@ def exact(experiment: str, value: float, points: int) -> dict:
 def proposals(points: int) -> dict:
     """What is learned of one Luce annotator when pairs are drawn from pi0 or from somewhere else (infinite data)."""
     items, truth = world.grid(points), world.truth("E1", 0.0)
-    elsewhere = an.truncated_normal(3.0, 2.0)
+    elsewhere = an.utilities.truncated_normal(3.0, 2.0)
     found = {"x": items.features[:, 0].numpy()}
     for name, experiment, value in (("luce", "E1", 0.0), ("dpo", "E2", 4.0), ("ipo", "E6", 0.5)):
         learned = []
@@ -61,10 +61,11 @@ def other_rules(points: int) -> list[dict]:
         "length-normalised learner": (an.Luce(), an.PBDE.length_normalised(8.0), star / f),
         "length-normalised on both sides": (an.PBDE.length_normalised(8.0),) * 2 + (star,),
         "geometric annotator, DPO learner": (
-            an.PBDE.geometric(0.5, world.reference()), an.PBDE.dpo(2.0, world.reference()),
+            an.PBDE.geometric(0.5, world.reference()),
+            an.PBDE.dpo(2.0, world.reference()),
             star + 0.5 * world.reference()(items),
         ),
-    }  # fmt: skip
+    }
     rows = []
     for name, (answers, assumes, energy) in cases.items():
         model = an.Annotator(an.LogDensity(an.Tabular(points)), assumes)
@@ -102,9 +103,18 @@ def pretrained(points: int, steps: int, width: int, depth: int, seed: int, devic
 
 
 def network(
-    experiment: str, value: float, points: int, pairs: int, steps: int, rate: float, width: int, depth: int,
-    pretrained: dict, seeds: list[int], device: str,
-) -> list[dict]:  # fmt: skip
+    experiment: str,
+    value: float,
+    points: int,
+    pairs: int,
+    steps: int,
+    rate: float,
+    width: int,
+    depth: int,
+    pretrained: dict,
+    seeds: list[int],
+    device: str,
+) -> list[dict]:
     """The same model with an energy network, fitted to finite data; E1 from a random start, the others from pi0."""
     items = world.grid(points)
     models: an.Annotator | list[an.Annotator]
@@ -113,25 +123,34 @@ def network(
     else:
         models = an.Annotator(world.at_reference(pretrained, width, depth), world.rule(experiment, value))
     fits = world.train(
-        models, world.truth(experiment, value), items, pairs, seeds, steps, rate, device,
+        models,
+        world.truth(experiment, value),
+        items,
+        pairs,
+        seeds,
+        steps,
+        rate,
+        device,
         objective=world.objective(experiment, value),
-    )  # fmt: skip
+    )
     closed, star = world.closed_form(experiment, value, items), world.p_star()(items).detach()
     seen = world.reference()(items).exp() * star.exp() > 1e-4
     rows = []
     for found in fits:
         learned, reward = world.log_density(found.population, items), found.population.utility(items).detach().double()
         gap, unseen = (reward - star)[seen], (reward - star)[~seen]
-        rows.append({
-            "x": items.features[:, 0].numpy(),
-            "learned": learned.exp().numpy(),
-            "reward": reward.numpy(),
-            "offset_spread": float(gap.std()),
-            "tail_gap": float((unseen - gap.mean()).abs().max()),
-            "tv": world.total_variation(learned, closed, items),
-            "loss": found.objective,
-            "last_change": found.extra["last_change"],
-            **world.features_of(learned, items),
-            **world.speed(found),
-        })  # fmt: skip
+        rows.append(
+            {
+                "x": items.features[:, 0].numpy(),
+                "learned": learned.exp().numpy(),
+                "reward": reward.numpy(),
+                "offset_spread": float(gap.std()),
+                "tail_gap": float((unseen - gap.mean()).abs().max()),
+                "tv": world.total_variation(learned, closed, items),
+                "loss": found.objective,
+                "last_change": found.extra["last_change"],
+                **world.features_of(learned, items),
+                **world.speed(found),
+            }
+        )
     return rows

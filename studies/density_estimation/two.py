@@ -48,9 +48,16 @@ def one_model_exact(points: int) -> dict:
 
 
 def one_model_network(
-    points: int, pairs: int, steps: int, rate: float, width: int, depth: int, pretrained: dict, seeds: list[int],
+    points: int,
+    pairs: int,
+    steps: int,
+    rate: float,
+    width: int,
+    depth: int,
+    pretrained: dict,
+    seeds: list[int],
     device: str,
-) -> list[dict]:  # fmt: skip
+) -> list[dict]:
     """E7 with finite data and the energy network."""
     items, truth = world.grid(points), world.two_annotators()
     model = an.Annotator(world.at_reference(pretrained, width, depth), an.Luce())
@@ -60,15 +67,17 @@ def one_model_network(
     rows = []
     for found in fits:
         log_p = world.log_density(found.population, items)
-        rows.append({
-            "x": x,
-            "learned": log_p.exp().numpy(),
-            "tv": world.total_variation(log_p, best, items),
-            "mode_at": float(x[log_p.numpy().argmax()]),
-            "height_left": float(log_p.exp()[np.abs(x + 2.5).argmin()]),
-            "height_mode": float(log_p.exp().max()),
-            **world.speed(found),
-        })  # fmt: skip
+        rows.append(
+            {
+                "x": x,
+                "learned": log_p.exp().numpy(),
+                "tv": world.total_variation(log_p, best, items),
+                "mode_at": float(x[log_p.numpy().argmax()]),
+                "height_left": float(log_p.exp()[np.abs(x + 2.5).argmin()]),
+                "height_mode": float(log_p.exp().max()),
+                **world.speed(found),
+            }
+        )
     return rows
 
 
@@ -135,14 +144,16 @@ def two_models_network(
     for found in world.train(models, world.two_annotators(), items, pairs, seeds, steps, rate, device):
         matched = _matched(found.population, items)
         worst, share = max(matched["tv_left"], matched["tv_right"]), abs(matched["weight_left"] - world.SHARES[0])
-        rows.append({
-            **matched,
-            "recovered": float(max(worst, matched["tv_marginal"]) < AGREES),
-            "wide_recovered": float(matched["tv_right"] < AGREES),
-            "told_apart": float(worst < TOLD_APART and share < 0.05),
-            "log_likelihood": found.log_likelihood / pairs,
-            **world.speed(found),
-        })  # fmt: skip
+        rows.append(
+            {
+                **matched,
+                "recovered": float(max(worst, matched["tv_marginal"]) < AGREES),
+                "wide_recovered": float(matched["tv_right"] < AGREES),
+                "told_apart": float(worst < TOLD_APART and share < 0.05),
+                "log_likelihood": found.log_likelihood / pairs,
+                **world.speed(found),
+            }
+        )
     return rows
 
 

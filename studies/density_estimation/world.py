@@ -22,22 +22,22 @@ def grid(points: int) -> an.Items:
 
 def left() -> an.LogDensity:
     """The narrow mode."""
-    return an.truncated_normal(-2.5, 0.25)
+    return an.utilities.truncated_normal(-2.5, 0.25)
 
 
 def right() -> an.LogDensity:
     """The wide mode."""
-    return an.truncated_normal(2.5, 1.0)
+    return an.utilities.truncated_normal(2.5, 1.0)
 
 
-def p_star() -> an.DensityMixture:
+def p_star() -> an.utilities.DensityMixture:
     """The implicit preference density."""
-    return an.DensityMixture([left(), right()], SHARES)
+    return an.utilities.DensityMixture([left(), right()], SHARES)
 
 
 def reference() -> an.LogDensity:
     """pi0: both ends of every pair are drawn from it, and DPO, IPO and the geometric average refer to it."""
-    return an.truncated_normal(0.0, 5.0)
+    return an.utilities.truncated_normal(0.0, 5.0)
 
 
 def design(items: an.Items, pairs: int = 2**15) -> an.Design:
@@ -65,9 +65,9 @@ def rule(experiment: str, value: float) -> an.Luce:
     return an.PBDE.dpo(1.0, reference()) if experiment == "E6" else an.Luce()
 
 
-def objective(experiment: str, value: float) -> an.NLL | an.IPO:
+def objective(experiment: str, value: float) -> an.objectives.NLL | an.objectives.IPO:
     """The loss."""
-    return an.IPO(value) if experiment == "E6" else an.NLL()
+    return an.objectives.IPO(value) if experiment == "E6" else an.objectives.NLL()
 
 
 def closed_form(experiment: str, value: float, items: an.Items) -> torch.Tensor:
@@ -90,13 +90,22 @@ def energy_network(seed: int, width: int = 64, depth: int = 4) -> an.Network:
     return an.Network([width] * depth, dim=1, seed=seed, sign=-1.0)
 
 
-def train(models: an.Population | list, truth: an.Population, items: an.Items, pairs: int, seeds: list[int], steps: int,
-          rate: float, device: str, **parts) -> list[an.Fit]:  # fmt: skip
+def train(
+    models: an.Population | list,
+    truth: an.Population,
+    items: an.Items,
+    pairs: int,
+    seeds: list[int],
+    steps: int,
+    rate: float,
+    device: str,
+    **parts,
+) -> list[an.Fit]:
     """Networks on data of their own, one for each seed, trained as one batch: full batch, Adam with a cosine to zero.
 
     Energies reach hundreds of nats, so they stay in float32 on a GPU as well.
     """
-    data = an.stack([an.simulate(truth, design(items, pairs), seed=seed) for seed in seeds])
+    data = an.data.stack([an.simulate(truth, design(items, pairs), seed=seed) for seed in seeds])
     found = an.fit(
         models, data, steps=steps, lr=rate, seed=seeds[0], device=device, precision="float32", solver="adam", **parts
     )

@@ -53,19 +53,24 @@ from .sentences import models
 
 def cells(
     shape, short, long, steps, batch, rate, pairs, adapt_steps, adapt_batch, adapt_rate, beta, samples, replicates
-):  # fmt: skip
+):
     """All cells of a preset; a replicate is everything anew, from the language models on."""
     base = Cell(
-        models, {"shape": shape, "short": short, "long": long, "steps": steps, "batch": batch, "rate": rate},
-        name="models", replicates=replicates,
-    )  # fmt: skip
+        models,
+        {"shape": shape, "short": short, "long": long, "steps": steps, "batch": batch, "rate": rate},
+        name="models",
+        replicates=replicates,
+    )
     drawn = Cell(
         proposals, {"shape": shape, "pairs": pairs}, name="proposals", replicates=replicates, needs={"models": base}
     )
     yield Cell(
-        preferences, {"short": short, "long": long, "samples": samples}, name="preferences", replicates=replicates,
+        preferences,
+        {"short": short, "long": long, "samples": samples},
+        name="preferences",
+        replicates=replicates,
         needs={"proposals": drawn},
-    )  # fmt: skip
+    )
     how = {"shape": shape, "steps": adapt_steps, "batch": adapt_batch, "rate": adapt_rate, "samples": samples}
     for kind in ("density", "annotators"):
         for design, parameters in surrogate.DESIGNS.items():
@@ -76,9 +81,13 @@ def cells(
                     name=f"lengths only, {kind}, {design} {parameter:g}",
                 )
         yield Cell(
-            adapt, {"kind": kind, **how, "beta": beta}, name=f"adapt, {kind}", replicates=replicates,
-            needs={"models": base, "proposals": drawn}, seed_name="adapt",
-        )  # fmt: skip
+            adapt,
+            {"kind": kind, **how, "beta": beta},
+            name=f"adapt, {kind}",
+            replicates=replicates,
+            needs={"models": base, "proposals": drawn},
+            seed_name="adapt",
+        )
 
 
 STUDY = Study(
@@ -86,21 +95,64 @@ STUDY = Study(
     title="Annotator mixtures, density mixtures, and the lengths of sentences",
     paper="Dumoulin, Johnson, Castro, Larochelle, Dauphin (arXiv 2311.14115), language-model experiments",
     presets={
-        "quick": Preset(3, {
-            "shape": {"vocabulary": 1000, "width": 64, "layers": 2, "heads": 4, "length": 32},
-            "short": 7, "long": 17, "steps": 400, "batch": 64, "rate": 3e-3, "pairs": 2**13, "adapt_steps": 128,
-            "adapt_batch": 64, "adapt_rate": 1e-3, "beta": 4e-5, "samples": 2000, "replicates": 1,
-        } | {"bins": [[3, 7], [10, 14], [17, 24]]}),
-        "desk": Preset(25, {
-            "shape": {"vocabulary": 4000, "width": 128, "layers": 4, "heads": 4, "length": 50},
-            "short": 8, "long": 20, "steps": 800, "batch": 64, "rate": 1e-3, "pairs": 2**14, "adapt_steps": 256,
-            "adapt_batch": 64, "adapt_rate": 3e-4, "beta": 4e-5, "samples": 4096, "replicates": 3,
-        } | {"bins": [[3, 8], [12, 16], [20, 30]]}),
-        "paper": Preset(15, {
-            "shape": {"vocabulary": 30000, "width": 512, "layers": 6, "heads": 8, "length": 50},
-            "short": 8, "long": 20, "steps": 600, "batch": 256, "rate": 6e-4, "pairs": 2**15, "adapt_steps": 256,
-            "adapt_batch": 128, "adapt_rate": 1e-5, "beta": 4e-5, "samples": 8192, "replicates": 3,
-        } | {"bins": [[3, 8], [12, 16], [20, 30]]}, "on one GPU (--device cuda), by calculation"),
+        "quick": Preset(
+            3,
+            {
+                "shape": {"vocabulary": 1000, "width": 64, "layers": 2, "heads": 4, "length": 32},
+                "short": 7,
+                "long": 17,
+                "steps": 400,
+                "batch": 64,
+                "rate": 3e-3,
+                "pairs": 2**13,
+                "adapt_steps": 128,
+                "adapt_batch": 64,
+                "adapt_rate": 1e-3,
+                "beta": 4e-5,
+                "samples": 2000,
+                "replicates": 1,
+            }
+            | {"bins": [[3, 7], [10, 14], [17, 24]]},
+        ),
+        "desk": Preset(
+            25,
+            {
+                "shape": {"vocabulary": 4000, "width": 128, "layers": 4, "heads": 4, "length": 50},
+                "short": 8,
+                "long": 20,
+                "steps": 800,
+                "batch": 64,
+                "rate": 1e-3,
+                "pairs": 2**14,
+                "adapt_steps": 256,
+                "adapt_batch": 64,
+                "adapt_rate": 3e-4,
+                "beta": 4e-5,
+                "samples": 4096,
+                "replicates": 3,
+            }
+            | {"bins": [[3, 8], [12, 16], [20, 30]]},
+        ),
+        "paper": Preset(
+            15,
+            {
+                "shape": {"vocabulary": 30000, "width": 512, "layers": 6, "heads": 8, "length": 50},
+                "short": 8,
+                "long": 20,
+                "steps": 600,
+                "batch": 256,
+                "rate": 6e-4,
+                "pairs": 2**15,
+                "adapt_steps": 256,
+                "adapt_batch": 128,
+                "adapt_rate": 1e-5,
+                "beta": 4e-5,
+                "samples": 8192,
+                "replicates": 3,
+            }
+            | {"bins": [[3, 8], [12, 16], [20, 30]]},
+            "on one GPU (--device cuda), by calculation",
+        ),
     },
     cells=lambda bins, **settings: cells(**settings),
     claims=claims,
@@ -109,4 +161,4 @@ STUDY = Study(
     tables=[figures.surrogates, figures.trained],
     data=["tinyshakespeare.txt"],
     in_ci=False,
-)  # fmt: skip
+)

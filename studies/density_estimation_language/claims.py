@@ -23,24 +23,29 @@ def _share(count, bins, side):
 def _valley(found, bins):
     """In every replicate the middle bin is less dense than either side."""
     counts = found.all("adapt", "count", kind="density")
-    return every([at_most(*_share(count, bins, side)) for count in counts for side in (0, 2)],
-                 "in every replicate fewer sentences per length in the middle bin than in either other")  # fmt: skip
+    return every(
+        [at_most(*_share(count, bins, side)) for count in counts for side in (0, 2)],
+        "in every replicate fewer sentences per length in the middle bin than in either other",
+    )
 
 
 def _no_valley(found, bins):
     """In every replicate it is at least as dense as one of them."""
     sides = [[_share(count, bins, side) for side in (0, 2)] for count in found.all("adapt", "count", kind="annotators")]
     best = [max(pair, key=lambda one: one[0].value - one[1]) for pair in sides]
-    return every([at_least(*one) for one in best],
-                 "in every replicate the middle bin is at least as dense as one of the others")  # fmt: skip
+    return every(
+        [at_least(*one) for one in best], "in every replicate the middle bin is at least as dense as one of the others"
+    )
 
 
 def _two_samples(found, bins):
     """Two samples of the same size: under one law a middle sentence of either is as likely to be of the first."""
     pairs = zip(*(found.all("adapt", "count", kind=kind) for kind in ("density", "annotators")), strict=True)
     middle = [[_bin(count, bins[1])[0] for count in pair] for pair in pairs]
-    return every([at_most(binomial_interval(one, one + two), 0.5) for one, two in middle],
-                 "in every replicate less than half of both models' middle sentences")  # fmt: skip
+    return every(
+        [at_most(binomial_interval(one, one + two), 0.5) for one, two in middle],
+        "in every replicate less than half of both models' middle sentences",
+    )
 
 
 _DESIGNS = {
@@ -59,28 +64,37 @@ def _surrogate():
                 f"lengths only, {words}: the {name} gives {'two modes' if modes == 2 else 'one mode'}",
                 f"{PAPER}, figure 6; exact surrogate",
                 lambda found, k=kind, d=design, m=modes: every(
-                    [equal(found.exact("lengths_only", "modes", kind=k, design=d, parameter=v), m, 0)
-                     for v in surrogate.DESIGNS[d]], f"{m} mode{'s' * (m > 1)} at every parameter",
+                    [
+                        equal(found.exact("lengths_only", "modes", kind=k, design=d, parameter=v), m, 0)
+                        for v in surrogate.DESIGNS[d]
+                    ],
+                    f"{m} mode{'s' * (m > 1)} at every parameter",
                 ),
-            )  # fmt: skip
+            )
         yield Statement(
             f"E12-exact-place-{design}",
             f"lengths only, {words}: the annotator mixture's highest mode lies between the annotators' own",
             f"{PAPER}, figure 6; exact surrogate",
-            lambda found, d=design: every([
-                inside(row["highest"], row["short_mode"], row["long_mode"], "between their modes")
-                for row in found.rows("lengths_only", kind="annotators", design=d)
-            ]),
-        )  # fmt: skip
+            lambda found, d=design: every(
+                [
+                    inside(row["highest"], row["short_mode"], row["long_mode"], "between their modes")
+                    for row in found.rows("lengths_only", kind="annotators", design=d)
+                ]
+            ),
+        )
     yield Statement(
         "E12-exact-both",
         "there are annotators for whom both hold: two modes of the density mixture, one of the annotator mixture",
         f"{PAPER}, figure 6; exact surrogate",
         lambda found: true(
-            any(_modes(found, "density", d, v) == 2 and _modes(found, "annotators", d, v) == 1
-                for d in surrogate.DESIGNS for v in surrogate.DESIGNS[d]), "for at least one design and parameter",
+            any(
+                _modes(found, "density", d, v) == 2 and _modes(found, "annotators", d, v) == 1
+                for d in surrogate.DESIGNS
+                for v in surrogate.DESIGNS[d]
+            ),
+            "for at least one design and parameter",
         ),
-    )  # fmt: skip
+    )
 
 
 def _modes(found, kind, design, parameter):
@@ -90,33 +104,42 @@ def _modes(found, kind, design, parameter):
 def claims(bins):
     """All statements."""
     yield Statement(
-        "E11-raw", "without normalisation every annotator prefers the shorter class", f"{PAPER}, section 6",
+        "E11-raw",
+        "without normalisation every annotator prefers the shorter class",
+        f"{PAPER}, section 6",
         lambda found: every(
             [at_least(r["preference"], 0.5) for r in found.rows("preferences") if not r["normalised"]], "all above 0.5"
         ),
-    )  # fmt: skip
+    )
     yield Statement(
-        "E11-normalised", "with it the short annotator prefers short sentences and the long one long ones",
+        "E11-normalised",
+        "with it the short annotator prefers short sentences and the long one long ones",
         f"{PAPER}, section 6",
         lambda found: every(
             [at_least(value, 0.6) for value in _preferences(found, "short")]
             + [at_most(value, 0.4) for value in _preferences(found, "long")],
             "short annotator above 0.6, long annotator below 0.4",
         ),
-    )  # fmt: skip
+    )
     yield from _surrogate()
     yield Statement(
-        "E13-density", "the model adapted to the density mixture says short and long sentences, and few between",
-        f"{PAPER}, figure 6", lambda found: _valley(found, bins),
-    )  # fmt: skip
+        "E13-density",
+        "the model adapted to the density mixture says short and long sentences, and few between",
+        f"{PAPER}, figure 6",
+        lambda found: _valley(found, bins),
+    )
     yield Statement(
-        "E13-annotators", "the model adapted to the annotator mixture has no such valley", f"{PAPER}, figure 6",
+        "E13-annotators",
+        "the model adapted to the annotator mixture has no such valley",
+        f"{PAPER}, figure 6",
         lambda found: _no_valley(found, bins),
-    )  # fmt: skip
+    )
     yield Statement(
-        "E13-two-samples", "the first says fewer sentences of middle length than the second", f"{PAPER}, figure 6",
+        "E13-two-samples",
+        "the first says fewer sentences of middle length than the second",
+        f"{PAPER}, figure 6",
         lambda found: _two_samples(found, bins),
-    )  # fmt: skip
+    )
 
 
 def _preferences(found, annotator):
@@ -130,8 +153,9 @@ def finding(found, judged):
     """The transformers' verdicts, and for which annotators the exact surrogate has the paper's shape."""
     shapes = {
         f"{d} {v:g}": (_modes(found, "density", d, v), _modes(found, "annotators", d, v))
-        for d, values in surrogate.DESIGNS.items() for v in values
-    }  # fmt: skip
+        for d, values in surrogate.DESIGNS.items()
+        for v in values
+    }
     has = [name for name, shape in shapes.items() if shape == (2, 1)]
     not_so = [f"{name} ({a} and {b})" for name, (a, b) in shapes.items() if (a, b) != (2, 1)]
     verdict = {c.id: c.verdict for c in judged}

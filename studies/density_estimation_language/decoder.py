@@ -34,10 +34,18 @@ def _gpt2(shape: dict, seed: int) -> nn.Module:
         ) from error
     spread = 0.02 * math.sqrt(768 / shape["width"])  # GPT-2's own, at its own width
     config = GPT2Config(
-        vocab_size=shape["vocabulary"], n_positions=shape["length"], n_embd=shape["width"], n_layer=shape["layers"],
-        n_head=shape["heads"], bos_token_id=BEGIN, eos_token_id=END, initializer_range=spread,
-        resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0,
-    )  # fmt: skip
+        vocab_size=shape["vocabulary"],
+        n_positions=shape["length"],
+        n_embd=shape["width"],
+        n_layer=shape["layers"],
+        n_head=shape["heads"],
+        bos_token_id=BEGIN,
+        eos_token_id=END,
+        initializer_range=spread,
+        resid_pdrop=0.0,
+        embd_pdrop=0.0,
+        attn_pdrop=0.0,
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed % 2**63)
         return GPT2LMHeadModel(config)
@@ -47,7 +55,7 @@ def log_probabilities(weights: np.ndarray, shape: dict, tokens: torch.Tensor, de
     """Log-probability of every sentence, ``(n,)`` float64; sentences of like length are scored together: few pads."""
     order = torch.argsort((tokens >= 0).sum(1), stable=True)
     model = policy(shape, weights=weights).to(device)
-    an.faster(model, device)
+    an.learning.faster(model, device)
     out = np.empty(len(tokens))
     with torch.no_grad():
         out[order.numpy()] = model(an.Items(tokens=tokens[order])).cpu().numpy()
@@ -57,7 +65,7 @@ def log_probabilities(weights: np.ndarray, shape: dict, tokens: torch.Tensor, de
 def say(model: nn.Module, count: int, length: int, seed: int, device: str = "cpu") -> torch.Tensor:
     """``count`` sentences drawn from the model, ``(count, length)`` on the CPU, END included, -1 beyond it."""
     generator = torch.Generator(device=device).manual_seed(seed % 2**63)
-    model = an.faster(model, device)
+    model = an.learning.faster(model, device)
     sizes = [min(AT_ONCE, count - done) for done in range(0, count, AT_ONCE)]
     return torch.cat([_say(model, size, length, generator).cpu() for size in sizes])
 

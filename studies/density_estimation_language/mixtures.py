@@ -33,8 +33,15 @@ def preferences(short, long, samples, proposals) -> list[dict]:
             s = SCALE * log_p / size if normalised else log_p
             for first, second in (("short", "middle"), ("middle", "long"), ("short", "long")):
                 chance = torch.sigmoid(s[classes[first]][:, None] - s[classes[second]][None]).mean()
-                rows.append({"annotator": name, "normalised": normalised, "first": first, "second": second,
-                             "preference": float(chance)})  # fmt: skip
+                rows.append(
+                    {
+                        "annotator": name,
+                        "normalised": normalised,
+                        "first": first,
+                        "second": second,
+                        "preference": float(chance),
+                    }
+                )
     return rows
 
 
@@ -50,20 +57,28 @@ def adapt(kind, shape, steps, batch, rate, beta, samples, models, proposals, see
     data = _answers(people(kind, proposals["short"], proposals["long"]), items, seed)
     # In half precision the logit of a pair, 50 times a difference of means, would be off by a few tenths on a GPU.
     found = an.fit(
-        an.Annotator(policy(shape, weights=models["whole"]), rule), data.for_learner(),
-        regulariser=an.ForwardKL(None, 2 * beta, shown=True), steps=steps, batch=batch, lr=rate, seed=seed,
-        device=device, precision="float32", final=False,
-    )  # fmt: skip
+        an.Annotator(policy(shape, weights=models["whole"]), rule),
+        data.for_learner(),
+        regulariser=an.objectives.ForwardKL(None, 2 * beta, shown=True),
+        steps=steps,
+        batch=batch,
+        lr=rate,
+        seed=seed,
+        device=device,
+        precision="float32",
+        final=False,
+    )
     adapted = found.population.utility
     drawn = say(adapted.model.to(device), samples, shape["length"], seed + 1, device)
     after = log_probabilities(adapted.vector().cpu().numpy(), shape, tokens, device)
     count = lambda lengths: np.bincount(lengths, minlength=shape["length"] + 1)  # noqa: E731
     loss = {"before": proposals["whole"], "after": after}
     return {
-        "count": count((drawn >= 0).sum(1).numpy()), "proposed": count(size),
+        "count": count((drawn >= 0).sum(1).numpy()),
+        "proposed": count(size),
         **{f"loss_{name}": _cross_entropy(kind, proposals, SCALE * log_p / size) for name, log_p in loss.items()},
         "entropy": _cross_entropy(kind, proposals, None),
-    }  # fmt: skip
+    }
 
 
 def people(kind: str, log_short: np.ndarray, log_long: np.ndarray) -> an.Population:

@@ -60,7 +60,7 @@ def _learn(name, made, rows, steps, batch, rate, seed, device) -> dict:
     generator = torch.Generator().manual_seed(seed % 2**63)
     rows = rows[torch.randperm(len(rows), generator=generator)]
     made = made.to(device)
-    model, places = an.faster(made.model, device), _Batches(rows, steps, batch, generator, device)
+    model, places = an.learning.faster(made.model, device), _Batches(rows, steps, batch, generator, device)
     optimiser = torch.optim.AdamW(model.parameters(), lr=rate, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, steps))
     losses = torch.zeros(steps, device=device)  # read once, at the end: no step waits for the device

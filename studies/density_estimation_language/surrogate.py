@@ -54,15 +54,24 @@ def lengths_only(kind: str, design: str, parameter: float, longest: int, beta: f
     blend, truth = np.logaddexp(*parts) - np.log(2), people(kind, *parts)
     reference = an.LogDensity(an.Tabular(an.fixed(whole(x))))
     found = an.project(
-        an.Annotator(an.LogDensity(an.Tabular(longest)), rule), truth, an.Design(items, proposal=np.exp(whole(x))),
-        regulariser=an.ForwardKL(reference, 2 * beta),
-    )  # fmt: skip
+        an.Annotator(an.LogDensity(an.Tabular(longest)), rule),
+        truth,
+        an.Design(items, proposal=np.exp(whole(x))),
+        regulariser=an.objectives.ForwardKL(reference, 2 * beta),
+    )
     p = found.population.utility(items).detach().exp().numpy()
     at = modes(p)
     return {
-        "x": x, "learned": p, "whole": np.exp(whole(x)), "blend": np.exp(blend), "modes": len(at),
-        "modes_at": str(x[at].tolist()), "highest": int(x[p.argmax()]), "gradient": found.gradient_norm,
+        "x": x,
+        "learned": p,
+        "whole": np.exp(whole(x)),
+        "blend": np.exp(blend),
+        "modes": len(at),
+        "modes_at": str(x[at].tolist()),
+        "highest": int(x[p.argmax()]),
+        "gradient": found.gradient_norm,
         "own_modes": str([int(x[one.argmax()]) for one in parts]),
-        "short_mode": int(x[parts[0].argmax()]), "long_mode": int(x[parts[1].argmax()]),
+        "short_mode": int(x[parts[0].argmax()]),
+        "long_mode": int(x[parts[1].argmax()]),
         "overlap": float(np.minimum(*np.exp(parts)).sum()),
-    }  # fmt: skip
+    }

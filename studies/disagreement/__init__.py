@@ -113,9 +113,17 @@ def real_table(found):
 
 
 _QUICK = {
-    "votes": 1200, "prompts": 12, "responses": 8, "replicates": 10, "judges": [1, 3, 10, 50, 0], "alpha": 1.0,
-    "annotators": 400, "splits": 5, "dim": 50, "steps": 400,
-}  # fmt: skip
+    "votes": 1200,
+    "prompts": 12,
+    "responses": 8,
+    "replicates": 10,
+    "judges": [1, 3, 10, 50, 0],
+    "alpha": 1.0,
+    "annotators": 400,
+    "splits": 5,
+    "dim": 50,
+    "steps": 400,
+}
 _PAPER = _QUICK | {
     "votes": 4000,
     "prompts": 40,

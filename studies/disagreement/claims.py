@@ -70,22 +70,28 @@ def formula_statements():
     }
     for name, formula in names.items():
         yield Statement(
-            f"F.{name.split()[0]}", f"{name}: on one pair, {formula} (largest error against the projection)", HERE,
+            f"F.{name.split()[0]}",
+            f"{name}: on one pair, {formula} (largest error against the projection)",
+            HERE,
             lambda f, n=name: every(
                 [equal(r["gap"] - r["closed_form"], 0, 1e-7) for r in f.rows("one_pair") if r["objective"] == n]
             ),
-        )  # fmt: skip
+        )
     for p, m, value in ((0.55, 0.5, 0.2653), (0.7, 1.0, 1.4309)):
         yield Statement(
-            f"F.M1.{p}", f"M1 at p = {p}, m = {m}: d = {value}", HERE,
+            f"F.M1.{p}",
+            f"M1 at p = {p}, m = {m}: d = {value}",
+            HERE,
             lambda f, p=p, m=m, v=value: equal(
                 next(r["gap"] for r in f.rows("one_pair", p=p, m=m) if r["objective"] == "M1 unsigned"), v, 6e-5
             ),
-        )  # fmt: skip
+        )
     yield Statement(
-        "F.inflates", "M1 inflates |d| and M3 shrinks it at every p but 1/2", HERE,
+        "F.inflates",
+        "M1 inflates |d| and M3 shrinks it at every p but 1/2",
+        HERE,
         lambda f: every([_wider(f, "M1 unsigned", 1), _wider(f, "M3 inside", -1)]),
-    )  # fmt: skip
+    )
 
 
 def _wider(found, name, sign):
@@ -99,60 +105,77 @@ def table_statements():
     """The 2 x 2."""
     for kind in HARD:
         yield Statement(
-            f"A1.{kind}", f"a reward model of single votes correlates less with the aggregate preference where "
+            f"A1.{kind}",
+            f"a reward model of single votes correlates less with the aggregate preference where "
             f"responses "
-            f"are {kind} than where people agree (Pearson, share of 4 held-out votes)", SOURCE,
+            f"are {kind} than where people agree (Pearson, share of 4 held-out votes)",
+            SOURCE,
             lambda f, k=kind: at_least(_lost(f, k), 0.2),
-        )  # fmt: skip
+        )
         yield Statement(
-            f"A2.{kind}", f"... weakly: below .3 ({kind})", SOURCE,
+            f"A2.{kind}",
+            f"... weakly: below .3 ({kind})",
+            SOURCE,
             lambda f, k=kind: at_most(t_interval(cell(f, "pearson_share", k)), 0.3),
-        )  # fmt: skip
+        )
         yield Statement(
-            f"A3.{kind}", f"... and this is more than restriction of range: its gap to the noise ceiling is "
+            f"A3.{kind}",
+            f"... and this is more than restriction of range: its gap to the noise ceiling is "
             f"larger than "
-            f"where people agree ({kind})", "this study",
+            f"where people agree ({kind})",
+            "this study",
             lambda f, k=kind: at_least(difference(gap(f, k), gap(f, "agreed")), 0.0),
-        )  # fmt: skip
+        )
     yield Statement(
-        "A4.paraphrase", "infinite data close the gap where responses are paraphrases (noise was the only obstacle)",
-        "this study", lambda f: at_most(t_interval(gap(f, "paraphrase", "infinite data")), 0.02),
-    )  # fmt: skip
+        "A4.paraphrase",
+        "infinite data close the gap where responses are paraphrases (noise was the only obstacle)",
+        "this study",
+        lambda f: at_most(t_interval(gap(f, "paraphrase", "infinite data")), 0.02),
+    )
     yield Statement(
-        "A4.plural", "infinite data do not close it where tastes differ (one reward cannot be all of "
-        "them)", "this study",
+        "A4.plural",
+        "infinite data do not close it where tastes differ (one reward cannot be all of them)",
+        "this study",
         lambda f: at_least(t_interval(gap(f, "plural", "infinite data")), 0.02),
-    )  # fmt: skip
+    )
 
 
 def margin_statements():
     """What the judges add."""
     for method in METHODS:
         yield Statement(
-            f"M.corr.{method}", f"{method} (10 faithful judgements per pair) raises the correlation with the "
+            f"M.corr.{method}",
+            f"{method} (10 faithful judgements per pair) raises the correlation with the "
             f"true preference "
-            "in all three hard cells", SOURCE,
+            "in all three hard cells",
+            SOURCE,
             lambda f, m=method: every([at_least(gain(f, m, "pearson", k), 0.0) for k in HARD]),
-        )  # fmt: skip
+        )
         yield Statement(
-            f"M.brier.{method}", f"{method} lowers the Brier score in all three hard cells", SOURCE,
+            f"M.brier.{method}",
+            f"{method} lowers the Brier score in all three hard cells",
+            SOURCE,
             lambda f, m=method: every([at_most(gain(f, m, "brier", k), 0.0) for k in HARD]),
-        )  # fmt: skip
+        )
         yield Statement(
-            f"M.ece.{method}", f"{method} lowers the calibration error over all prompts", SOURCE,
+            f"M.ece.{method}",
+            f"{method} lowers the calibration error over all prompts",
+            SOURCE,
             lambda f, m=method: at_most(gain(f, m, "ece", "all"), 0.0),
-        )  # fmt: skip
+        )
     yield Statement(
-        "M.best", "soft labels beat every margin in Brier score over all prompts (10 faithful "
-        "judgements)", "this study",
+        "M.best",
+        "soft labels beat every margin in Brier score over all prompts (10 faithful judgements)",
+        "this study",
         lambda f: every([at_most(_between(f, "soft label", m), 0.0) for m in METHODS[:3]]),
-    )  # fmt: skip
+    )
     for method in ("M2 signed", "soft label", "M3 inside"):
         yield Statement(
-            f"M.bias.{method}", f"a judge with a taste for style makes {method} worse than no judge (Pearson, "
-            f"all prompts)",
-            "this study", lambda f, m=method: at_most(gain(f, m, "pearson", "all", "biased"), 0.0),
-        )  # fmt: skip
+            f"M.bias.{method}",
+            f"a judge with a taste for style makes {method} worse than no judge (Pearson, all prompts)",
+            "this study",
+            lambda f, m=method: at_most(gain(f, m, "pearson", "all", "biased"), 0.0),
+        )
 
 
 def _lost(found, kind):
@@ -175,44 +198,58 @@ def kind_statements():
     far = lambda f, g, q: f.exact(g, "distance", questions=q)  # noqa: E731
     for group, words in (("laws", "random responses"), ("laws_on_real_pairs", "pairs asked in a real debate")):
         yield Statement(
-            f"K1.{group}", f"one answer each: two opposite camps and people who cannot tell have the same law "
-            f"({words})",
-            SOURCE, lambda f, g=group: at_most(far(f, g, 1), 1e-12),
-        )  # fmt: skip
+            f"K1.{group}",
+            f"one answer each: two opposite camps and people who cannot tell have the same law ({words})",
+            SOURCE,
+            lambda f, g=group: at_most(far(f, g, 1), 1e-12),
+        )
         yield Statement(
-            f"K2.{group}", f"two answers each separate them ({words}; total variation)", "this study",
+            f"K2.{group}",
+            f"two answers each separate them ({words}; total variation)",
+            "this study",
             lambda f, g=group: at_least(far(f, g, 2), 0.01),
-        )  # fmt: skip
+        )
         yield Statement(
-            f"K3.{group}", f"identify says so: not identified from one answer each, identified locally from two "
-            f"({words})",
-            "this study", lambda f, g=group: true(_verdicts(f, g), "not_identified, then locally_identified"),
-        )  # fmt: skip
+            f"K3.{group}",
+            f"identify says so: not identified from one answer each, identified locally from two ({words})",
+            "this study",
+            lambda f, g=group: true(_verdicts(f, g), "not_identified, then locally_identified"),
+        )
     who = lambda f, people, name, swap: t_interval(  # noqa: E731
         column(f, "repeated_answers", name, {"people": people}, swap=swap)
     )
     yield Statement(
-        "K4.plural", "asked again with sides swapped, people of strong tastes agree with themselves", "this study",
+        "K4.plural",
+        "asked again with sides swapped, people of strong tastes agree with themselves",
+        "this study",
         lambda f: at_least(who(f, "plural", "within", True), 0.9),
-    )  # fmt: skip
+    )
     for people, words in (("paraphrases", "see paraphrases"), ("below the j.n.d.", "see no difference")):
         yield Statement(
-            f"K4.{people.split()[0]}", f"and people who {words} do so at chance", "this study",
+            f"K4.{people.split()[0]}",
+            f"and people who {words} do so at chance",
+            "this study",
             lambda f, p=people: equal(who(f, p, "within", True), 0.5, 0.02),
-        )  # fmt: skip
+        )
     yield Statement(
-        "K5.rival", "without swapping sides a position bias looks like taste", "this study",
+        "K5.rival",
+        "without swapping sides a position bias looks like taste",
+        "this study",
         lambda f: at_least(who(f, "position bias", "within", False), 0.7),
-    )  # fmt: skip
+    )
     yield Statement(
-        "K5.swapped", "swapping unmasks it", "this study",
+        "K5.swapped",
+        "swapping unmasks it",
+        "this study",
         lambda f: equal(who(f, "position bias", "within", True), 0.5, 0.02),
-    )  # fmt: skip
+    )
     yield Statement(
-        "K6", "the real votes hold no repeated answer of one annotator, so they cannot tell the kinds apart (pairs of "
-        "answers by one annotator to one question)", "UKPConvArg1",
+        "K6",
+        "the real votes hold no repeated answer of one annotator, so they cannot tell the kinds apart (pairs of "
+        "answers by one annotator to one question)",
+        "UKPConvArg1",
         lambda f: equal(f.exact("laws_on_real_pairs", "within_pairs", questions=1), 0, 0.5),
-    )  # fmt: skip
+    )
 
 
 def _verdicts(found, group):
@@ -224,26 +261,30 @@ def real_statements():
     """The votes of UKPConvArg1."""
     for kind in ("linear", "network"):
         yield Statement(
-            f"R0.{kind}", f"a {kind} reward model of one vote per pair predicts the others' votes on new "
+            f"R0.{kind}",
+            f"a {kind} reward model of one vote per pair predicts the others' votes on new "
             f"arguments better "
-            "than one more vote does (Pearson)", "this study",
-            lambda f, k=kind: at_least(
-                _over_one_vote(f, k),
-                0.0,
-            ),
-        )  # fmt: skip
+            "than one more vote does (Pearson)",
+            "this study",
+            lambda f, k=kind: at_least(_over_one_vote(f, k), 0.0),
+        )
         for method in METHODS[:5]:
             yield Statement(
-                f"R.corr.{kind}.{method}", f"{kind} model: {method} from the other annotators raises the correlation",
-                SOURCE, lambda f, k=kind, m=method: at_least(real_gain(f, m, "pearson", k), 0.0),
-            )  # fmt: skip
+                f"R.corr.{kind}.{method}",
+                f"{kind} model: {method} from the other annotators raises the correlation",
+                SOURCE,
+                lambda f, k=kind, m=method: at_least(real_gain(f, m, "pearson", k), 0.0),
+            )
             yield Statement(
-                f"R.brier.{kind}.{method}", f"{kind} model: {method} from the other annotators lowers the Brier score",
-                SOURCE, lambda f, k=kind, m=method: at_most(real_gain(f, m, "brier", k), 0.0),
-            )  # fmt: skip
+                f"R.brier.{kind}.{method}",
+                f"{kind} model: {method} from the other annotators lowers the Brier score",
+                SOURCE,
+                lambda f, k=kind, m=method: at_most(real_gain(f, m, "brier", k), 0.0),
+            )
     for method in ("M2 signed, judged by a model", "M3 inside, judged by a model"):
         yield Statement(
-            f"R.model.{method.split(',')[0]}", f"linear model: {method} (the judge learned from half of the "
-            f"votes) lowers "
-            "the Brier score", SOURCE, lambda f, m=method: at_most(real_gain(f, m, "brier", "linear"), 0.0),
-        )  # fmt: skip
+            f"R.model.{method.split(',')[0]}",
+            f"linear model: {method} (the judge learned from half of the votes) lowers the Brier score",
+            SOURCE,
+            lambda f, m=method: at_most(real_gain(f, m, "brier", "linear"), 0.0),
+        )

@@ -10,12 +10,7 @@ from annosim.study import t_interval
 from .claims import METHODS, cell, column, gain, real_gain
 from .synthetic import CELLS
 
-LABELS = {
-    "agreed": "agreed",
-    "plural": "plural\n(tastes differ)",
-    "paraphrase": "paraphrases",
-    "both": "both",
-}
+LABELS = {"agreed": "agreed", "plural": "plural\n(tastes differ)", "paraphrase": "paraphrases", "both": "both"}
 
 
 def _parts(estimates):

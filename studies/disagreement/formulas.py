@@ -28,12 +28,12 @@ def one_pair(p, m):
     truth = an.Annotator(an.Tabular([logit(p), 0.0]), an.Luce())
     design = an.Design(items)
     objectives = {
-        "none": an.NLL(),
-        "M1 unsigned": an.Margin("unsigned", alpha=alpha),
-        "M2 signed": an.Margin("signed", alpha=alpha),
-        "M3 inside": an.Margin("inside", alpha=alpha),
-        "constant": an.Margin("constant", alpha=m),
-        "soft label": an.SoftLabels(),
+        "none": an.objectives.NLL(),
+        "M1 unsigned": an.objectives.Margin("unsigned", alpha=alpha),
+        "M2 signed": an.objectives.Margin("signed", alpha=alpha),
+        "M3 inside": an.objectives.Margin("inside", alpha=alpha),
+        "constant": an.objectives.Margin("constant", alpha=m),
+        "soft label": an.objectives.SoftLabels(),
     }
     expected = {
         "none": logit(p),

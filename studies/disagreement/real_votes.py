@@ -60,7 +60,7 @@ def no_data(data):
 
 def load(seed, data, dim):
     """Items with features, and for every pair its votes, one of them set aside to learn from."""
-    votes = an.read_ukp(data_path(f"{FOLDER}/votes.csv.gz", data).parent)
+    votes = an.io.read_ukp(data_path(f"{FOLDER}/votes.csv.gz", data).parent)
     rng = np.random.default_rng(seed)
     held_out = rng.random(votes.items.n) < 0.35
     items = votes.items.with_(features=features(votes.items.texts, np.flatnonzero(~held_out), dim))
@@ -95,14 +95,14 @@ def methods(alpha):
     """Name -> objective and judge."""
     return {
         "none": (None, "others"),
-        "constant": (an.Margin("constant", alpha=alpha), "others"),
-        "M1 unsigned": (an.Margin("unsigned", alpha=alpha), "others"),
-        "M2 signed": (an.Margin("signed", alpha=alpha), "others"),
-        "M3 inside": (an.Margin("inside", alpha=alpha), "others"),
-        "soft label": (an.SoftLabels(), "others"),
+        "constant": (an.objectives.Margin("constant", alpha=alpha), "others"),
+        "M1 unsigned": (an.objectives.Margin("unsigned", alpha=alpha), "others"),
+        "M2 signed": (an.objectives.Margin("signed", alpha=alpha), "others"),
+        "M3 inside": (an.objectives.Margin("inside", alpha=alpha), "others"),
+        "soft label": (an.objectives.SoftLabels(), "others"),
         "majority": (None, "others"),
-        "M2 signed, judged by a model": (an.Margin("signed", alpha=alpha), "model"),
-        "M3 inside, judged by a model": (an.Margin("inside", alpha=alpha), "model"),
+        "M2 signed, judged by a model": (an.objectives.Margin("signed", alpha=alpha), "model"),
+        "M3 inside, judged by a model": (an.objectives.Margin("inside", alpha=alpha), "model"),
     }
 
 
@@ -110,7 +110,9 @@ def judged_by_model(items, table, at, dim, rng):
     """A simulated judge: a reward model of half of the votes, asked about every pair (its forecast is q)."""
     half = at[rng.permutation(len(at))[: len(at) // 2]]
     data = rows_of(items, table, half, np.full(len(half), 0.5))
-    r = an.fit(an.Annotator(an.Linear(dim + 1), an.Luce()), data, prior=an.Gaussian(0.3)).population.utility(items)
+    r = an.fit(an.Annotator(an.Linear(dim + 1), an.Luce()), data, prior=an.priors.Gaussian(0.3)).population.utility(
+        items
+    )
     r = r.detach().numpy()
     gap = r[table["pair"][at, 0]] - r[table["pair"][at, 1]]
     return 1 / (1 + np.exp(-gap))
@@ -158,6 +160,6 @@ def held_out_scores(seed, data, kind, dim, alpha, steps, names):
                 "one_vote": pearsonr(vote, share).statistic,
                 "train_pairs": len(at),
                 "test_pairs": len(test),
-            }  # fmt: skip
+            }
         )
     return rows

@@ -10,12 +10,7 @@ import annosim as an
 from annosim.analysis import brier_score, calibration_error, pair_probabilities
 
 #: cell -> (scale of what all agree on, scale of what tastes differ in)
-CELLS = {
-    "agreed": (1.4, 0.0),
-    "plural": (0.35, 2.0),
-    "paraphrase": (0.12, 0.0),
-    "both": (0.12, 0.25),
-}
+CELLS = {"agreed": (1.4, 0.0), "plural": (0.35, 2.0), "paraphrase": (0.12, 0.0), "both": (0.12, 0.25)}
 COMMON, TASTE, NOISE = 3, 3, 18
 TYPES = 6
 
@@ -51,7 +46,7 @@ def make_judge(people, kind):
     """Who judges: the population itself, or a copy that overrates one style (a noise feature)."""
     if kind == "faithful":
         return people
-    biased = [an.Annotator(t.utility, an.AttributeBias(an.Luce(), 1.0, COMMON + TASTE)) for t in people.types]
+    biased = [an.Annotator(t.utility, an.rules.AttributeBias(an.Luce(), 1.0, COMMON + TASTE)) for t in people.types]
     return an.Mixture(biased, weights=people.weights.detach().numpy())
 
 
@@ -70,11 +65,11 @@ def objectives(alpha):
     """Name -> objective; None is plain Bradley-Terry."""
     return {
         "none": None,
-        "constant": an.Margin("constant", alpha=alpha),
-        "M1 unsigned": an.Margin("unsigned", alpha=alpha),
-        "M2 signed": an.Margin("signed", alpha=alpha),
-        "M3 inside": an.Margin("inside", alpha=alpha),
-        "soft label": an.SoftLabels(),
+        "constant": an.objectives.Margin("constant", alpha=alpha),
+        "M1 unsigned": an.objectives.Margin("unsigned", alpha=alpha),
+        "M2 signed": an.objectives.Margin("signed", alpha=alpha),
+        "M3 inside": an.objectives.Margin("inside", alpha=alpha),
+        "soft label": an.objectives.SoftLabels(),
         "majority": None,
     }
 
@@ -84,7 +79,7 @@ def train(data, q, method, alpha):
     rows = relabelled(data, q) if method == "majority" else data
     model = an.Annotator(an.Linear(COMMON + TASTE + NOISE), an.Luce())
     # relabelled votes can be separable (a majority of infinitely many judges contradicts itself never)
-    prior = an.Gaussian(10.0) if method == "majority" else None
+    prior = an.priors.Gaussian(10.0) if method == "majority" else None
     judged = rows.with_(columns={"judged": q})
     return an.fit(model, judged, objective=objectives(alpha)[method], prior=prior).population.utility
 

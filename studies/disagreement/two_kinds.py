@@ -31,7 +31,7 @@ def laws(seed, questions):
 
 def laws_on_real_pairs(questions, data, pairs):
     """The same on pairs that were really asked in one debate of UKPConvArg1, with two features of their texts."""
-    votes = an.read_ukp(data_path(f"{FOLDER}/votes.csv.gz", data).parent)
+    votes = an.io.read_ukp(data_path(f"{FOLDER}/votes.csv.gz", data).parent)
     debate = votes.items.prompts[torch.as_tensor(votes.menu[:, 0], dtype=torch.long)].numpy()
     asked = np.unique(np.sort(votes.menu[debate == debate[0]], 1), axis=0)[:pairs]
     ids, menus = np.unique(asked, return_inverse=True)
@@ -50,9 +50,13 @@ def told(plural, indifferent, design):
     found = law_divergence(plural, indifferent, design)
     report = an.identify(plural, design, starts=4)
     return {
-        "distance": found.total_variation, "kl": found.kl, "verdict": report.verdict, "rank": int(report.rank),
-        "knowable": int(report.num_parameters), "twin": report.twin is not None,
-    }  # fmt: skip
+        "distance": found.total_variation,
+        "kl": found.kl,
+        "verdict": report.verdict,
+        "rank": int(report.rank),
+        "knowable": int(report.num_parameters),
+        "twin": report.twin is not None,
+    }
 
 
 def repeated_answers(seed, annotators, swap):
@@ -66,8 +70,8 @@ def repeated_answers(seed, annotators, swap):
     left_or_right = [an.Annotator(an.Linear([0.0, 0.0]), an.PositionBias(an.Luce(), [s, -s])) for s in (1.5, -1.5)]
     kinds = {
         "plural": plural,
-        "paraphrases": an.Annotator(plural.types[0].utility, an.SeesClusters(an.Luce())),
-        "below the j.n.d.": an.Annotator(plural.types[0].utility, an.JustNoticeable(an.Luce(), jnd=50.0)),
+        "paraphrases": an.Annotator(plural.types[0].utility, an.rules.SeesClusters(an.Luce())),
+        "below the j.n.d.": an.Annotator(plural.types[0].utility, an.rules.JustNoticeable(an.Luce(), jnd=50.0)),
         "position bias": an.Mixture(left_or_right, weights=[0.5, 0.5]),
     }
     rows = []

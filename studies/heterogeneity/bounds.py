@@ -8,7 +8,7 @@ from scipy.special import expit, log_expit
 
 import annosim as an
 from annosim.analysis import kl_divergence
-from annosim.identify import theorems
+from annosim.identifiability import theorems
 from annosim.policies import matrix_game
 
 
@@ -90,5 +90,5 @@ def best_of(n, worlds, seed):
         size = int(draw.integers(2, 200))
         base = draw.dirichlet(np.full(size, draw.choice([0.3, 3.0])))
         utility = draw.normal(size=size)
-        worst = max(worst, kl_divergence(an.best_of_n(base, an.Tabular(utility), n), base, an.Items(n=size)))
+        worst = max(worst, kl_divergence(an.policies.best_of_n(base, an.Tabular(utility), n), base, an.Items(n=size)))
     return {"worst": worst, "bound": theorems.best_of_n_kl(n)}

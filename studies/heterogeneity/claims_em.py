@@ -39,25 +39,34 @@ def em_statements(worlds, em):
                 f"EM.{kind}.{'pairs' if single else 'three' if q == 1 else 'two_pairs'}",
                 f"{kind} policies, {words} from each of {many} annotators: EM {'cannot tell' if single else 'tells'} "
                 f"antipodal types from people without preferences (mean error in the two worlds {than} half their "
-                "distance)", HERE if q == 2 else PAPER,
+                "distance)",
+                HERE if q == 2 else PAPER,
                 lambda f, k=kind, a=answers, q=q, m=many, j=judge: j(share(f, k, a, q, m), 0.5),
-            )  # fmt: skip
+            )
         if few < many:
             yield Statement(
                 f"EM.{kind}.shrinks",
                 f"{kind} policies, antipodal types, one best-of-three answer per annotator: the error of the rewards "
-                f"falls from {few} to {many} annotators", PAPER,
+                f"falls from {few} to {many} annotators",
+                PAPER,
                 lambda f, k=kind, a=few, b=many: _higher(_wrong(f, k, a), _wrong(f, k, b)),
-            )  # fmt: skip
+            )
     for kind, (_, annotators, questions, _) in em.items():
         yield from _against_baselines(kind, max(annotators), max(q for q in questions if q <= 5))
     yield Statement(
-        "EM.laws", "The log-likelihood never falls (networks by line search included); one type is DPO; known types "
-        "are every group's own DPO; the naming of types does not matter", PAPER,
-        lambda f: every([at_least(r["smallest_step"], -1e-8) for r in f.rows("likelihood_laws")]
-                        + [at_most(r[name], 1e-6) for r in f.rows("likelihood_laws")
-                           for name in ("one_type", "known_types", "naming", "network_fall")]),
-    )  # fmt: skip
+        "EM.laws",
+        "The log-likelihood never falls (networks by line search included); one type is DPO; known types "
+        "are every group's own DPO; the naming of types does not matter",
+        PAPER,
+        lambda f: every(
+            [at_least(r["smallest_step"], -1e-8) for r in f.rows("likelihood_laws")]
+            + [
+                at_most(r[name], 1e-6)
+                for r in f.rows("likelihood_laws")
+                for name in ("one_type", "known_types", "naming", "network_fall")
+            ]
+        ),
+    )
 
 
 def _higher(first, second):
@@ -66,8 +75,9 @@ def _higher(first, second):
 
 
 def _wrong(found, kind, annotators):
-    return found.values("twin_worlds", "antipodal", kind=kind, answers="best of three", questions=1,
-                        annotators=annotators)  # fmt: skip
+    return found.values(
+        "twin_worlds", "antipodal", kind=kind, answers="best of three", questions=1, annotators=annotators
+    )
 
 
 def _against_baselines(kind, many, most):
@@ -79,24 +89,35 @@ def _against_baselines(kind, many, most):
         yield Statement(
             f"EM.{kind}.{baseline}",
             f"{kind} policies, one best-of-three answer from each of {many} annotators: EM's rewards are closer than "
-            f"those of {words}", PAPER,
+            f"those of {words}",
+            PAPER,
             lambda f, b=baseline: at_least(_gain(f, "error", b, "em", **three, **one), 0),
-        )  # fmt: skip
+        )
     yield Statement(
         f"EM.{kind}.answers",
-        f"{kind} policies: types are found better with more answers per annotator ({most} against 1)", PAPER,
-        lambda f: every([_higher(column(f, "accuracy", "em", answers=a, **several),
-                                 column(f, "accuracy", "em", answers=a, **one)) for a in ("pairs", "best of three")]),
-    )  # fmt: skip
-    for best, name, words in (("min-max regret", "worst_regret", "KL-regularised regret"),
-                              ("min-max mixture", "worst_loss", "loss of reward")):  # fmt: skip
+        f"{kind} policies: types are found better with more answers per annotator ({most} against 1)",
+        PAPER,
+        lambda f: every(
+            [
+                _higher(
+                    column(f, "accuracy", "em", answers=a, **several), column(f, "accuracy", "em", answers=a, **one)
+                )
+                for a in ("pairs", "best of three")
+            ]
+        ),
+    )
+    for best, name, words in (
+        ("min-max regret", "worst_regret", "KL-regularised regret"),
+        ("min-max mixture", "worst_loss", "loss of reward"),
+    ):
         for other in ("pooled DPO", "uniform mixture", "largest group's own"):
             yield Statement(
                 f"{best.replace(' ', '-')}.{kind}.{other}",
                 f"{kind} policies, {most} best-of-three answers: the worst group's {words} under the {best} policy is "
-                f"below that under: {other}", PAPER,
+                f"below that under: {other}",
+                PAPER,
                 lambda f, b=best, n=name, o=other: at_least(_gain(f, n, o, b, **three, **several), 0),
-            )  # fmt: skip
+            )
 
 
 def _gain(found, name, other, method, **which):
@@ -106,17 +127,25 @@ def _gain(found, name, other, method, **which):
 def regret_statements():
     """The two solvers of min-max regret."""
     yield Statement(
-        "regret.game", "Min-max mixture: multiplicative weights on both sides come within their bound "
-        "range (sqrt(log K / 2T) + sqrt(log J / 2T)) of the linear program, and never below it", PAPER,
-        lambda f: every([at_most(r["game_apart"] / r["game_bound"], 1) for r in f.rows("regret_laws")]
-                        + [at_least(r["game_apart"], -1e-9) for r in f.rows("regret_laws")]),
-    )  # fmt: skip
+        "regret.game",
+        "Min-max mixture: multiplicative weights on both sides come within their bound "
+        "range (sqrt(log K / 2T) + sqrt(log J / 2T)) of the linear program, and never below it",
+        PAPER,
+        lambda f: every(
+            [at_most(r["game_apart"] / r["game_bound"], 1) for r in f.rows("regret_laws")]
+            + [at_least(r["game_apart"], -1e-9) for r in f.rows("regret_laws")]
+        ),
+    )
     yield Statement(
-        "regret.convex", "KL-regularised min-max regret: the log-linear pool is as good as a generic convex solver's "
-        "policy (within 1e-6), with a duality gap below 1e-10", HERE,
-        lambda f: every([equal(r["convex"] - r["kl"], 0, 1e-6) for r in f.rows("regret_laws")]
-                        + [at_most(r["kl_gap"], 1e-10) for r in f.rows("regret_laws")]),
-    )  # fmt: skip
+        "regret.convex",
+        "KL-regularised min-max regret: the log-linear pool is as good as a generic convex solver's "
+        "policy (within 1e-6), with a duality gap below 1e-10",
+        HERE,
+        lambda f: every(
+            [equal(r["convex"] - r["kl"], 0, 1e-6) for r in f.rows("regret_laws")]
+            + [at_most(r["kl_gap"], 1e-10) for r in f.rows("regret_laws")]
+        ),
+    )
 
 
 def at(source):
@@ -140,24 +169,32 @@ def _about(name, where, tests, votes):
     for method, words in (("score", "dependence within annotators"), ("likelihood_ratio", "likelihood ratio")):
         if method in tests:
             yield Statement(
-                f"real.{name}.{method}", f"{name}: one type is rejected ({words}, parametric bootstrap)", HERE,
+                f"real.{name}.{method}",
+                f"{name}: one type is rejected ({words}, parametric bootstrap)",
+                HERE,
                 lambda f, m=method: at_most(f.exact("one_or_two", "p", method=m, **where), 0.05),
-            )  # fmt: skip
+            )
     if "likelihood_ratio" in tests:
         yield Statement(
-            f"real.{name}.types", f"{name}: BIC and the likelihood of held-out annotators choose more than one type",
-            HERE, lambda f: every([at_least(f.rows("by_types", **where)[0][c], 2)
-                                   for c in ("best_bic", "best_held_out")]),
-        )  # fmt: skip
+            f"real.{name}.types",
+            f"{name}: BIC and the likelihood of held-out annotators choose more than one type",
+            HERE,
+            lambda f: every([at_least(f.rows("by_types", **where)[0][c], 2) for c in ("best_bic", "best_held_out")]),
+        )
     if not votes:
         yield Statement(
-            f"real.{name}.before", f"{name}: before any fit, identify finds full rank for every number of types", HERE,
+            f"real.{name}.before",
+            f"{name}: before any fit, identify finds full rank for every number of types",
+            HERE,
             lambda f: true(all(r["rank"] == r["of"] for r in f.rows("by_types", **where)), "full rank for each K"),
-        )  # fmt: skip
+        )
         return
     for what, words in (("ties", "tie rate"), ("agreement", "agreement between annotators")):
         yield Statement(
-            f"real.{name}.{what}", f"{name}: votes simulated from the one-type fit reproduce the {words} (within .02)",
-            HERE, lambda f, w=what: equal(
-                f.get("one_type_twin", f"twin_{w}", **where) - f.get("one_type_twin", w, **where), 0, 0.02),
-        )  # fmt: skip
+            f"real.{name}.{what}",
+            f"{name}: votes simulated from the one-type fit reproduce the {words} (within .02)",
+            HERE,
+            lambda f, w=what: equal(
+                f.get("one_type_twin", f"twin_{w}", **where) - f.get("one_type_twin", w, **where), 0, 0.02
+            ),
+        )

@@ -78,7 +78,7 @@ def fit_types(here: World, data: an.PreferenceData, seed: int) -> an.Mixture:
     model = an.Mixture([here.blank(seed), here.blank(seed + 1)]).like(seed=seed)
     if here.kind == "network":
         return an.fit(model, data, starts=2, seed=seed, **NETWORK_EM, **WARM).population
-    return an.fit(model, data, starts=3, seed=seed, prior=an.Gaussian(3.0), max_iterations=200).population
+    return an.fit(model, data, starts=3, seed=seed, prior=an.priors.Gaussian(3.0), max_iterations=200).population
 
 
 def score(here: World, seen: Answers, hidden, rewards, share, label):
@@ -131,7 +131,7 @@ def likelihood_laws(seed):
         "naming": abs(fit.log_likelihood - other.log_likelihood),
         "known_types": known_types(here, learner, hidden),
         "network_fall": network_fall(seed),
-    }  # fmt: skip
+    }
 
 
 def known_types(here: World, data: an.PreferenceData, hidden: np.ndarray) -> float:

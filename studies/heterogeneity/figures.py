@@ -59,8 +59,17 @@ def dots(axis, at, estimates, label, number, count=3):
     """Estimates with their intervals, on a logarithmic axis, moved apart so that they do not hide each other."""
     value, low, high = (np.array([getattr(e, part) for e in estimates]) for part in ("value", "low", "high"))
     place = np.array(at) * 1.06 ** (number - (count - 1) / 2)
-    axis.errorbar(place, value, [value - low, high - value], color=plotting.colour(number), label=label, marker="o",
-                  markersize=5, capsize=2.5, linewidth=1.3)  # fmt: skip
+    axis.errorbar(
+        place,
+        value,
+        [value - low, high - value],
+        color=plotting.colour(number),
+        label=label,
+        marker="o",
+        markersize=5,
+        capsize=2.5,
+        linewidth=1.3,
+    )
     axis.set_xscale("log")
     axis.set_xticks(at, [str(x) for x in at])
     axis.minorticks_off()
@@ -98,8 +107,9 @@ def em_by_answers(found):
         for i, (name, words) in enumerate((("error", "error of the rewards"), ("accuracy", "clustering accuracy"))):
             series = [(method, answers) for answers in ("pairs", "best of three") for method in ("em", "k-means")]
             for number, (method, answers) in enumerate(series):
-                estimates = [t_interval(column(found, name, method, answers=answers, questions=q, **which))
-                             for q in questions]  # fmt: skip
+                estimates = [
+                    t_interval(column(found, name, method, answers=answers, questions=q, **which)) for q in questions
+                ]
                 dots(axes[i, j], questions, estimates, f"{'EM' if method == 'em' else method}, {answers}", number, 4)
             axes[i, j].set_ylim(*((0, 2.5) if name == "error" else (0.48, 1.02)))
             title = f"{kind}, {tastes} types\n{many} annotators" if not i else ""
@@ -165,5 +175,12 @@ def real_types(found):
     return fig
 
 
-FIGURES = [twins_drawn, what_em_can_tell, where_they_come_apart, em_by_answers, regret_of_policies, bounds_of_the_share,
-           real_types]  # fmt: skip
+FIGURES = [
+    twins_drawn,
+    what_em_can_tell,
+    where_they_come_apart,
+    em_by_answers,
+    regret_of_policies,
+    bounds_of_the_share,
+    real_types,
+]

@@ -8,12 +8,12 @@ import numpy as np
 
 import annosim as an
 from annosim.analysis import agreement
-from annosim.simulate import simulate_like
+from annosim.simulation import simulate_like
 from annosim.study import MissingDataError, data_path
 
 UKP, LLMFAO, SUSHI = "ukp_convincing_arguments/votes.csv.gz", "llmfao.csv", "preflib/sushi.soc"
 COLUMNS = {"annotator": "worker", "left": "left", "right": "right", "winner": "winner"}
-PRIOR = an.Gaussian(3.0)  # debates and models have undefeated items
+PRIOR = an.priors.Gaussian(3.0)  # debates and models have undefeated items
 
 
 def missing(file, data=None):
@@ -30,12 +30,14 @@ def answers(file, topic, items, people, data):
     ballots drawn at random (0: all of them)."""
     path = data_path(file, data)
     if file not in (UKP, LLMFAO):
-        return one_a_person(an.read_scottish(path) if file.startswith("scottish") else an.read_preflib(path), people)
+        return one_a_person(
+            an.io.read_scottish(path) if file.startswith("scottish") else an.io.read_preflib(path), people
+        )
     if file == UKP:
-        found = an.read_ukp(path.parent)
+        found = an.io.read_ukp(path.parent)
         found = restricted(found, np.asarray(found.prompt) == topic)
     else:
-        found = an.read_csv(path, **COLUMNS)
+        found = an.io.read_csv(path, **COLUMNS)
     votes = np.bincount(np.asarray(found.menu).reshape(-1), minlength=found.items.n)
     kept = np.argsort(-votes, kind="stable")[: items or None]
     return restricted(found, np.isin(np.asarray(found.menu), kept).all(1))
@@ -58,14 +60,17 @@ def restricted(data, keep_rows):
     items, menu = np.unique(np.asarray(part.menu), return_inverse=True)
     return an.PreferenceData(
         an.Items(names=[data.items.names[i] for i in items]),
-        menu=menu.reshape(np.asarray(part.menu).shape), answer=part.answer, tied=part.tied, feedback=part.feedback,
+        menu=menu.reshape(np.asarray(part.menu).shape),
+        answer=part.answer,
+        tied=part.tied,
+        feedback=part.feedback,
         annotator=annotator,
-    )  # fmt: skip
+    )
 
 
 def one_type(data):
     """A table of utilities; votes may be ties (Rao and Kupper, the threshold estimated), ballots are rankings."""
-    rule = an.Luce() if data.tied is None else an.RaoKupper(an.free(1.5))
+    rule = an.Luce() if data.tied is None else an.rules.RaoKupper(an.free(1.5))
     return an.Annotator(an.Tabular(data.items.n), rule)
 
 
@@ -78,11 +83,16 @@ def one_or_two(file, topic, items, people, method, replicates, seed, data):
     """Is one type enough? ``score``: dependence within annotators. ``likelihood_ratio``: against two types. Both are
     judged by data simulated from the one-type fit for the same annotators and questions, and fitted again."""
     found = answers(file, topic, items, people, data)
-    test = an.heterogeneity_test(
+    test = an.identifiability.heterogeneity_test(
         one_type(found), found, method=method, replicates=replicates, starts=1, seed=seed, prior=PRIOR
     )
-    return {"statistic": test.statistic, "p": test.p_value, "simulated_95": test.evidence["simulated 95 %"],
-            "simulated_mean": test.evidence["simulated mean"], **size(found)}  # fmt: skip
+    return {
+        "statistic": test.statistic,
+        "p": test.p_value,
+        "simulated_95": test.evidence["simulated 95 %"],
+        "simulated_mean": test.evidence["simulated mean"],
+        **size(found),
+    }
 
 
 def one_type_twin(file, topic, items, people, twins, seed, data):
@@ -93,10 +103,14 @@ def one_type_twin(file, topic, items, people, twins, seed, data):
     agreed = np.array([agreement(one).between for one in made])
     ties = np.array([float(np.asarray(one.tied).any(-1).mean()) for one in made])
     return {
-        "agreement": agreement(found).between, "twin_agreement": float(agreed.mean()), "twin_low": float(agreed.min()),
-        "twin_high": float(agreed.max()), "ties": float(np.asarray(found.tied).any(-1).mean()),
-        "twin_ties": float(ties.mean()), **size(found),
-    }  # fmt: skip
+        "agreement": agreement(found).between,
+        "twin_agreement": float(agreed.mean()),
+        "twin_low": float(agreed.min()),
+        "twin_high": float(agreed.max()),
+        "ties": float(np.asarray(found.tied).any(-1).mean()),
+        "twin_ties": float(ties.mean()),
+        **size(found),
+    }
 
 
 def by_types(file, topic, items, people, most, folds, seed, data):
@@ -110,14 +124,22 @@ def by_types(file, topic, items, people, most, folds, seed, data):
     rows = []
     for i, k in enumerate(chosen.ks):
         before = before_fitting(found.items.n, k) if ballots else None
-        rows.append({
-            "types": k, "log_likelihood": chosen.log_likelihood[i], "bic": chosen.bic[i],
-            "held_out": chosen.held_out[i], "held_out_error": chosen.held_out_error[i], "best_bic": chosen.best,
-            "best_held_out": chosen.ks[int(np.nanargmax(chosen.held_out))],
-            "largest": float(chosen.fits[k].population.leaf_weights().detach().max()),
-            "before": "" if before is None else before.verdict, "rank": None if before is None else before.rank,
-            "of": None if before is None else before.num_parameters, **size(found),
-        })  # fmt: skip
+        rows.append(
+            {
+                "types": k,
+                "log_likelihood": chosen.log_likelihood[i],
+                "bic": chosen.bic[i],
+                "held_out": chosen.held_out[i],
+                "held_out_error": chosen.held_out_error[i],
+                "best_bic": chosen.best,
+                "best_held_out": chosen.ks[int(np.nanargmax(chosen.held_out))],
+                "largest": float(chosen.fits[k].population.leaf_weights().detach().max()),
+                "before": "" if before is None else before.verdict,
+                "rank": None if before is None else before.rank,
+                "of": None if before is None else before.num_parameters,
+                **size(found),
+            }
+        )
     return rows
 
 

@@ -27,9 +27,9 @@ def regret_rows(world: World, rewards: list[torch.Tensor], shares, pooled: torch
     expected = an.policies.min_max.expected_rewards(learned, rewards, items)
     policies = {
         "pooled DPO": gibbs(pooled, items),
-        "uniform mixture": an.linear_pool(learned),
+        "uniform mixture": an.policies.linear_pool(learned),
         "largest group's own": learned[int(np.argmax(shares))],
-        "MaxMin": an.linear_pool(learned, matrix_game(-expected).weights),
+        "MaxMin": an.policies.linear_pool(learned, matrix_game(-expected).weights),
         "min-max mixture": min_max_regret(learned, rewards, items),
         "min-max regret": min_max_kl_regret(learned, items, beta=BETA),
     }
@@ -38,16 +38,22 @@ def regret_rows(world: World, rewards: list[torch.Tensor], shares, pooled: torch
     rows = []
     for number, (name, policy) in enumerate(policies.items()):
         regrets = [BETA * kl_divergence(policy, one, items) for one in own]
-        rows.append({
-            "method": name, "regret_1": regrets[0], "regret_2": regrets[1], "worst_regret": max(regrets),
-            "mean_regret": float(np.mean(regrets)), "worst_loss": float(losses[:, number].max()),
-        })  # fmt: skip
+        rows.append(
+            {
+                "method": name,
+                "regret_1": regrets[0],
+                "regret_2": regrets[1],
+                "worst_regret": max(regrets),
+                "mean_regret": float(np.mean(regrets)),
+                "worst_loss": float(losses[:, number].max()),
+            }
+        )
     return rows
 
 
 def gibbs(u: torch.Tensor, items: an.Items):
     """The policy of a reward: ``reference exp(u / beta)``."""
-    return an.gibbs(reference(items), an.Tabular(np.asarray(u)), BETA)
+    return an.policies.gibbs(reference(items), an.Tabular(np.asarray(u)), BETA)
 
 
 def regret_laws(types, prompts, seed):
@@ -63,8 +69,10 @@ def regret_laws(types, prompts, seed):
     return {
         "game_apart": slow.value - exact.value,
         "game_bound": float(np.ptp(table)) * 2 * np.sqrt(np.log(types) / (2 * steps)),
-        "kl": found.value, "kl_gap": found.gap, "convex": _by_convex_solver(policies, items, draw),
-    }  # fmt: skip
+        "kl": found.value,
+        "kl_gap": found.gap,
+        "convex": _by_convex_solver(policies, items, draw),
+    }
 
 
 def _by_convex_solver(policies, items: an.Items, draw) -> float:
@@ -85,12 +93,14 @@ def _by_convex_solver(policies, items: an.Items, draw) -> float:
         return value, slope
 
     constraint = {
-        "type": "ineq", "fun": lambda x: x[-1] - divergences(x)[0],
+        "type": "ineq",
+        "fun": lambda x: x[-1] - divergences(x)[0],
         "jac": lambda x: np.c_[-divergences(x)[1], np.ones(len(logs))],
-    }  # fmt: skip
+    }
     start = np.r_[0.01 * draw.normal(size=items.n), divergences(np.zeros(items.n + 1))[0].max()]
     last = np.r_[np.zeros(items.n), 1.0]
     options = {"maxiter": 500, "ftol": 1e-13}
-    found = minimize(lambda x: x[-1], start, jac=lambda x: last, constraints=[constraint], method="SLSQP",
-                     options=options)  # fmt: skip
+    found = minimize(
+        lambda x: x[-1], start, jac=lambda x: last, constraints=[constraint], method="SLSQP", options=options
+    )
     return float(divergences(found.x)[0].max())

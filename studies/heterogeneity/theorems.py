@@ -8,7 +8,7 @@ import numpy as np
 from scipy.stats import multivariate_normal
 
 import annosim as an
-from annosim.identify import theorems
+from annosim.identifiability import theorems
 
 
 def _tables(draw, n, k, weights=None):
@@ -73,7 +73,11 @@ def collision(kinds, n, answers):
         return {"law_distance": np.nan, "apart": np.nan, "relation": rank}
     mix = lambda at: an.Mixture([types[i] for i in at], np.abs(relation[at]) / np.abs(relation[at]).sum())  # noqa: E731
     apart = float(np.abs(np.log(odds[plus])[:, None] - np.log(odds[minus])[None]).min())
-    return {"law_distance": an.law_distance(mix(plus), mix(minus), design), "apart": apart, "relation": rank}
+    return {
+        "law_distance": an.information.law_distance(mix(plus), mix(minus), design),
+        "apart": apart,
+        "relation": rank,
+    }
 
 
 def probit(rho):
@@ -95,7 +99,7 @@ def ford(games, items, replicates, seed):
         try:
             an.fit(an.Annotator(an.Tabular(items), an.Luce()), data)
             exists = True
-        except an.NotIdentifiedError:
+        except an.errors.NotIdentifiedError:
             exists = False
         said = theorems.win_graph(wins)
         agree += exists == said

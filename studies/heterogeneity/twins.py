@@ -46,7 +46,7 @@ def witness(name, scale):
     here, there = pair_of_worlds(name, scale)
     pairs = an.Design(PLANE)
     tied = tuple(
-        an.Mixture([an.Annotator(t.utility, an.RaoKupper(1.8)) for t in p.types], p.weights.detach())
+        an.Mixture([an.Annotator(t.utility, an.rules.RaoKupper(1.8)) for t in p.types], p.weights.detach())
         for p in (here, there)
     )
     biased = tuple(
@@ -55,11 +55,11 @@ def witness(name, scale):
     )
     triple = _largest_gap(here, there)
     return {
-        "pairs": an.law_distance(here, there, pairs),
-        "best_of_three": an.law_distance(here, there, an.Design(PLANE, menu_size=3)),
-        "two_pairs": an.law_distance(here, there, an.Design(PLANE, questions=2)),
-        "ties": an.law_distance(*tied, pairs),
-        "position_bias": an.law_distance(*biased, pairs),
+        "pairs": an.information.law_distance(here, there, pairs),
+        "best_of_three": an.information.law_distance(here, there, an.Design(PLANE, menu_size=3)),
+        "two_pairs": an.information.law_distance(here, there, an.Design(PLANE, questions=2)),
+        "ties": an.information.law_distance(*tied, pairs),
+        "position_bias": an.information.law_distance(*biased, pairs),
         "slate_gap": triple[0],
         "slate": triple[1],
     }
@@ -91,10 +91,12 @@ CASES = {
     "T2 one without preferences": (lambda: types([B, [0.0, 0.0]], [0.7, 0.3]), {"menu_size": 3}),
     "T3 antipodal": (lambda: types([B, scaled(B, -1)], [0.5, 0.5]), {"questions": 2}),
     "T3 one without preferences": (lambda: types([B, [0.0, 0.0]], [0.7, 0.3]), {"questions": 2}),
-    "T4 ties, antipodal": (lambda: types([B, scaled(B, -1)], [0.5, 0.5], lambda: an.RaoKupper(1.8)), {}),
+    "T4 ties, antipodal": (lambda: types([B, scaled(B, -1)], [0.5, 0.5], lambda: an.rules.RaoKupper(1.8)), {}),
     "T4 position bias, antipodal": (
-        lambda: types([B, scaled(B, -1)], [0.5, 0.5], lambda: an.PositionBias(an.Luce(), 0.5)), {}),
-}  # fmt: skip
+        lambda: types([B, scaled(B, -1)], [0.5, 0.5], lambda: an.PositionBias(an.Luce(), 0.5)),
+        {},
+    ),
+}
 
 
 def asked(case, starts):
@@ -105,10 +107,14 @@ def asked(case, starts):
 
 def _summary(report):
     return {
-        "verdict": report.verdict, "rank": report.rank, "of": report.num_parameters, "twin": report.twin is not None,
+        "verdict": report.verdict,
+        "rank": report.rank,
+        "of": report.num_parameters,
+        "twin": report.twin is not None,
         "law_distance": math.nan if report.law_distance is None else report.law_distance,
-        "smallest": report.gap[0], "report": repr(report),
-    }  # fmt: skip
+        "smallest": report.gap[0],
+        "report": repr(report),
+    }
 
 
 def tables(n, answers, starts):
@@ -136,7 +142,9 @@ def shares(n, answers, questions, points):
     grid, people = normal_tastes(points=points)
     items = an.Items.normal(n, 1, seed=2)
     order = items.features[:, 0].argsort()
-    positive = an.share_preferring(int(order[-1]), int(order[0]))  # one prefers the larger feature iff beta > 0
+    positive = an.identifiability.share_preferring(
+        int(order[-1]), int(order[0])
+    )  # one prefers the larger feature iff beta > 0
     design = an.Design(items, menu_size={"pairs": 2, "best of three": 3}[answers], questions=questions)
     report = an.identify(people, design, among=an.any_tastes(grid), functional=positive)
     found = next(iter(report.functionals.values()))

@@ -51,7 +51,7 @@ class World:
         """Rewards ``(n,)`` of one policy fitted to answers by DPO (tables with a weak prior: a few may have none)."""
         if self.kind == "network":
             return self.read(an.fit(self.blank(seed), data, seed=seed, **NETWORK).population)
-        return self.read(an.fit(self.blank(seed), data, prior=an.Gaussian(3.0) if prior else None).population)
+        return self.read(an.fit(self.blank(seed), data, prior=an.priors.Gaussian(3.0) if prior else None).population)
 
     def read(self, population: an.Annotator) -> torch.Tensor:
         """Rewards of a fitted type, centred in each prompt: what answers can tell."""

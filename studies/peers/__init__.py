@@ -47,68 +47,95 @@ def _table(found):
 def claims(fast):
     """What the peers' own pages promise, and what this project promises of itself."""
     yield Statement(
-        "own-estimators", "annosim's own estimators obey every law that applies to them", "this project",
+        "own-estimators",
+        "annosim's own estimators obey every law that applies to them",
+        "this project",
         lambda found: equal(int((_ours(found)["verdict"] == "failed").sum()), 0, within=0),
-    )  # fmt: skip
+    )
     yield Statement(
-        "crowdkit-gradient", "crowd-kit's NoisyBradleyTerry declares a gradient that is not that of its log-likelihood",
-        "crowd-kit 1.4.2, noisy_bt.py", lambda found: at_least(found.get("noisy_gradient", "gap"), 1e-3),
-    )  # fmt: skip
+        "crowdkit-gradient",
+        "crowd-kit's NoisyBradleyTerry declares a gradient that is not that of its log-likelihood",
+        "crowd-kit 1.4.2, noisy_bt.py",
+        lambda found: at_least(found.get("noisy_gradient", "gap"), 1e-3),
+    )
     yield Statement(
-        "crowdkit-iterations", "crowd-kit's BradleyTerry stops after two steps, whatever n_iter says",
+        "crowdkit-iterations",
+        "crowd-kit's BradleyTerry stops after two steps, whatever n_iter says",
         "crowd-kit 1.4.2, bradley_terry.py (p_old and p_new are one array)",
-        lambda found: every([
-            equal(found.get("iterations_do_nothing", "moved"), 0.0, within=0),
-            at_least(found.get("iterations_do_nothing", "error"), 0.01),
-        ]),
-    )  # fmt: skip
+        lambda found: every(
+            [
+                equal(found.get("iterations_do_nothing", "moved"), 0.0, within=0),
+                at_least(found.get("iterations_do_nothing", "error"), 0.01),
+            ]
+        ),
+    )
     yield Statement(
         "evalica-undefeated",
         "when one item is undefeated, evalica's Bradley-Terry gives every item one score (its tolerance) in silence",
-        "evalica 0.4.2", lambda found: every([
-            true(found.get("undefeated", "outcome", package="evalica") == "returned", "returned"),
-            equal(found.get("undefeated", "spread", package="evalica"), 0.0, within=1e-6),
-        ]),
-    )  # fmt: skip
+        "evalica 0.4.2",
+        lambda found: every(
+            [
+                true(found.get("undefeated", "outcome", package="evalica") == "returned", "returned"),
+                equal(found.get("undefeated", "spread", package="evalica"), 0.0, within=1e-6),
+            ]
+        ),
+    )
     yield Statement(
         "evalica-eigen",
         "evalica's eigen gives its highest score to the item that loses most, where its other methods give it to the "
         "winner (it takes the left eigenvector of the matrix of wins)",
-        "evalica 0.4.2, _pairwise.py: matrix.T @ scores", lambda found: every([
-            true(found.get("losers_first", "best")["eigen"] == 2, "the loser first"),
-            true({v for k, v in found.get("losers_first", "best").items() if k != "eigen"} == {0}, "the winner first"),
-        ]),
-    )  # fmt: skip
+        "evalica 0.4.2, _pairwise.py: matrix.T @ scores",
+        lambda found: every(
+            [
+                true(found.get("losers_first", "best")["eigen"] == 2, "the loser first"),
+                true(
+                    {v for k, v in found.get("losers_first", "best").items() if k != "eigen"} == {0}, "the winner first"
+                ),
+            ]
+        ),
+    )
     yield Statement(
         "evalica-newman",
         "evalica's newman does not converge when the comparison graph is bipartite (two items, an even ring); the "
         "result's iterations, at their limit, are the only sign",
-        "evalica 0.4.2", lambda found: every([
-            equal(found.get("two_items", "difference"), 0.0, within=1e-6),
-            at_least(found.get("two_items", "truth"), 1.0),
-        ]),
-    )  # fmt: skip
+        "evalica 0.4.2",
+        lambda found: every(
+            [
+                equal(found.get("two_items", "difference"), 0.0, within=1e-6),
+                at_least(found.get("two_items", "truth"), 1.0),
+            ]
+        ),
+    )
     yield Statement(
         "choix-unidentified",
         "choix's opt_pairwise, its penalty switched off, returns finite numbers where no estimate exists (the manual "
         "recommends alpha > 0 on sparse data; nothing says that the data were)",
-        "choix 0.4.1", lambda found: every([
-            true(found.get("undefeated", "outcome", package="choix") == "returned", "returned"),
-            true(found.get("disconnected", "outcome", package="choix") == "returned", "returned"),
-        ]),
-    )  # fmt: skip
+        "choix 0.4.1",
+        lambda found: every(
+            [
+                true(found.get("undefeated", "outcome", package="choix") == "returned", "returned"),
+                true(found.get("disconnected", "outcome", package="choix") == "returned", "returned"),
+            ]
+        ),
+    )
     yield Statement(
-        "annosim-refuses", "annosim refuses both, and names the items at fault", "DESIGN.md, laws of the house",
-        lambda found: every([
-            true(found.get("undefeated", "outcome", package="annosim") == "raised", "raised"),
-            true(found.get("disconnected", "outcome", package="annosim") == "raised", "raised"),
-        ]),
-    )  # fmt: skip
+        "annosim-refuses",
+        "annosim refuses both, and names the items at fault",
+        "DESIGN.md, laws of the house",
+        lambda found: every(
+            [
+                true(found.get("undefeated", "outcome", package="annosim") == "raised", "raised"),
+                true(found.get("disconnected", "outcome", package="annosim") == "raised", "raised"),
+            ]
+        ),
+    )
     if not fast:
         yield Statement(
-            "consistency", "every maximum-likelihood estimator that converges has an error that falls as n^-1/2",
-            "asymptotic theory", lambda found: _consistent(found),
-        )  # fmt: skip
+            "consistency",
+            "every maximum-likelihood estimator that converges has an error that falls as n^-1/2",
+            "asymptotic theory",
+            lambda found: _consistent(found),
+        )
 
 
 def _ours(found):
@@ -150,8 +177,11 @@ def law_matrix(found):
     words = ((HOLDS, "holds"), (FAILS, "fails"))
     ax.legend(
         handles=[Patch(color=plotting.colour(i), label=f"law {word}") for i, word in words],
-        loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, frameon=False,
-    )  # fmt: skip
+        loc="lower left",
+        bbox_to_anchor=(0, 1.0),
+        ncols=2,
+        frameon=False,
+    )
     return fig
 
 

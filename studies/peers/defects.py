@@ -7,7 +7,8 @@ import warnings
 import numpy as np
 
 import annosim as an
-from annosim.checks import adapt, worlds
+from annosim.checks import adapt
+from annosim.checks import datasets as worlds
 
 from .estimators import TIGHT, bradley_terry
 
@@ -20,11 +21,16 @@ def noisy_gradient():
     arguments = (rows, workers, 3, 2, 1e-5)
     declared = cls._compute_gradient(x, *arguments)
     step = 1e-6
-    slope = np.array([
-        (cls._compute_log_likelihood(x + step * e, *arguments) - cls._compute_log_likelihood(x - step * e, *arguments))
-        / (2 * step)
-        for e in np.eye(len(x))
-    ])  # fmt: skip
+    slope = np.array(
+        [
+            (
+                cls._compute_log_likelihood(x + step * e, *arguments)
+                - cls._compute_log_likelihood(x - step * e, *arguments)
+            )
+            / (2 * step)
+            for e in np.eye(len(x))
+        ]
+    )
     names = ["base", "score 1", "score 2", "score 3", "bias 1", "bias 2", "skill 1", "skill 2"]
     return {"gap": float(np.abs(slope - declared).max()), "names": names, "declared": declared, "slope": slope}
 
@@ -57,9 +63,11 @@ def _answer(estimator, data):
             }
     told = [str(w.message) for w in caught if not issubclass(w.category, DeprecationWarning)]
     return {
-        "outcome": "warned" if told else "returned", "says": " ".join(told[:1]), "utilities": utilities,
+        "outcome": "warned" if told else "returned",
+        "says": " ".join(told[:1]),
+        "utilities": utilities,
         "spread": float(np.ptp(utilities)),
-    }  # fmt: skip
+    }
 
 
 def _without_penalty(package):

@@ -111,7 +111,7 @@ def _davidson(data):
 
 
 def _rao_kupper(data):
-    return an.Annotator(an.Tabular(data.items.n), an.RaoKupper(an.free(1.5)))
+    return an.Annotator(an.Tabular(data.items.n), an.rules.RaoKupper(an.free(1.5)))
 
 
 # name -> (model, kind, tags, settings of fit)
@@ -158,12 +158,17 @@ def laws(package, number, fast, seed):
     return [
         {
             "estimator": label(package, estimator),
-            "package": package, "version": estimator.version, "kind": estimator.kind, "call": call,
-            "check": r.name, "verdict": r.status, "p_value": r.p_value if r.p_value is not None else np.nan,
+            "package": package,
+            "version": estimator.version,
+            "kind": estimator.kind,
+            "call": call,
+            "check": r.name,
+            "verdict": r.status,
+            "p_value": r.p_value if r.p_value is not None else np.nan,
             "evidence": r.evidence,
         }
         for r in report
-    ]  # fmt: skip
+    ]
 
 
 def label(package, estimator):

@@ -22,27 +22,35 @@ def exists(file, data):
     answers = read(file, data)
     tied = float(np.mean(np.asarray(answers.tied).any(-1))) if answers.tied is not None else 0.0
     row = {
-        "rows": answers.rows, "annotators": float(np.asarray(answers.annotator_weight).sum()), "items": answers.items.n,
-        "prompts": answers.items.num_prompts, "tied": tied, "kind": answers.feedback.kind,
-    }  # fmt: skip
+        "rows": answers.rows,
+        "annotators": float(np.asarray(answers.annotator_weight).sum()),
+        "items": answers.items.n,
+        "prompts": answers.items.num_prompts,
+        "tied": tied,
+        "kind": answers.feedback.kind,
+    }
     answers = answers.ties("half") if answers.has_ties else answers
     try:
         fit = an.fit(table(answers), answers)
-    except an.NotIdentifiedError as error:
+    except an.errors.NotIdentifiedError as error:
         return row | {"exists": False, "reason": str(error), "log_likelihood": np.nan, "gradient": np.nan, "best": ""}
     best = answers.items.names[int(fit.population.utility.values.argmax())]
     return row | {
-        "exists": True, "reason": "", "log_likelihood": fit.log_likelihood, "gradient": fit.gradient_norm, "best": best,
-    }  # fmt: skip
+        "exists": True,
+        "reason": "",
+        "log_likelihood": fit.log_likelihood,
+        "gradient": fit.gradient_norm,
+        "best": best,
+    }
 
 
 def rules_for(name):
     """Ways of answering a pair when ties are allowed, their numbers free."""
     return {
         "Davidson": an.Davidson(delta=an.free(1.0)),
-        "Rao-Kupper": an.RaoKupper(theta=an.free(2.0)),
+        "Rao-Kupper": an.rules.RaoKupper(theta=an.free(2.0)),
         "Davidson, position": an.PositionBias(an.Davidson(delta=an.free(1.0)), shift=an.free(0.0)),
-        "Rao-Kupper, position": an.PositionBias(an.RaoKupper(theta=an.free(2.0)), shift=an.free(0.0)),
+        "Rao-Kupper, position": an.PositionBias(an.rules.RaoKupper(theta=an.free(2.0)), shift=an.free(0.0)),
     }[name]
 
 
@@ -69,32 +77,41 @@ def reliability(data):
     two = an.fit(model, answers)
     posterior = two.responsibilities[:, 0].numpy()
     return {
-        "share": float(two.population.weights[0].detach()), "error": float(two.standard_errors()["weights"][0]),
-        "gain": two.log_likelihood - one.log_likelihood, "bic_gain": one.bic - two.bic,
-        "gradient": two.gradient_norm, "posterior": posterior,
-    }  # fmt: skip
+        "share": float(two.population.weights[0].detach()),
+        "error": float(two.standard_errors()["weights"][0]),
+        "gain": two.log_likelihood - one.log_likelihood,
+        "bic_gain": one.bic - two.bic,
+        "gradient": two.gradient_norm,
+        "posterior": posterior,
+    }
 
 
 def skills(data):
     """A reliability for each worker: the share of votes that follow the models, the others guesses; a prior on each."""
     answers = read("llmfao.csv", data)
     one = an.fit(table(answers, an.Davidson(delta=an.free(1.0))), answers)
-    rule = an.Reliability(an.Davidson(delta=an.free(1.0)), skill=an.free(np.full(answers.num_annotators, 2.0)))
-    fit = an.fit(table(answers, rule), answers, prior=an.Gaussian(1.5))
+    rule = an.rules.Reliability(an.Davidson(delta=an.free(1.0)), skill=an.free(np.full(answers.num_annotators, 2.0)))
+    fit = an.fit(table(answers, rule), answers, prior=an.priors.Gaussian(1.5))
     attention = 1 / (1 + np.exp(-fit.population.free_parameters()["rule.skill"].numpy(force=True)))
     return {
-        "gain": fit.log_likelihood - one.log_likelihood, "gradient": fit.gradient_norm, "attention": attention,
+        "gain": fit.log_likelihood - one.log_likelihood,
+        "gradient": fit.gradient_norm,
+        "attention": attention,
         "note": fit.notes[0] if fit.notes else "",
-    }  # fmt: skip
+    }
 
 
 def hidden_types(largest, starts, folds, seed, data):
     """Plackett-Luce mixtures on the sushi rankings: BIC, and the likelihood of people held out."""
     answers = read("preflib/sushi.soc", data, expand=True)  # a row per person
     found = an.choose_types(
-        lambda k: an.Mixture([table(answers) for _ in range(k)]), answers, ks=range(1, largest + 1), folds=folds,
-        starts=starts, seed=seed % 2**32,
-    )  # fmt: skip
+        lambda k: an.Mixture([table(answers) for _ in range(k)]),
+        answers,
+        ks=range(1, largest + 1),
+        folds=folds,
+        starts=starts,
+        seed=seed % 2**32,
+    )
     frame = found.to_frame().reset_index()
     frame["gradient"] = [found.fits[k].gradient_norm if k in found.fits else np.nan for k in found.ks]
     return frame.to_dict("records")
@@ -123,62 +140,80 @@ def claims(files, peers):
     """What the files are said to show."""
     source = "Ford 1957; Hunter 2004"
     yield Statement(
-        "llmfao-exists", "with ties as half wins the Bradley-Terry estimate of llmfao exists", source,
+        "llmfao-exists",
+        "with ties as half wins the Bradley-Terry estimate of llmfao exists",
+        source,
         lambda found: true(found.get("exists", "exists", file="llmfao.csv"), "strongly connected"),
-    )  # fmt: skip
+    )
     yield Statement(
-        "skaters-not", "nine judges who agree on the winner leave no finite Plackett-Luce estimate", source,
+        "skaters-not",
+        "nine judges who agree on the winner leave no finite Plackett-Luce estimate",
+        source,
         lambda found: true(not found.get("exists", "exists", file="preflib/skaters.toc"), "an undefeated skater"),
-    )  # fmt: skip
+    )
     yield Statement(
-        "gradients", "every estimate that exists is at a gradient below 1e-8", "issue of an honest solver",
+        "gradients",
+        "every estimate that exists is at a gradient below 1e-8",
+        "issue of an honest solver",
         lambda found: every([at_most(exact(g), 1e-8) for g in found.values("exists", "gradient") if np.isfinite(g)]),
-    )  # fmt: skip
+    )
     yield Statement(
-        "left", "voters of llmfao favour the answer on the left", "LLMFAO, position bias",
+        "left",
+        "voters of llmfao favour the answer on the left",
+        "LLMFAO, position bias",
         lambda found: at_least(_interval(found, "Davidson, position"), 0.0),
-    )  # fmt: skip
+    )
     yield Statement(
-        "careless", "workers are of two kinds: beside those whose votes follow the models, some whose votes are better "
+        "careless",
+        "workers are of two kinds: beside those whose votes follow the models, some whose votes are better "
         "described by equal utilities and a tie rate of their own (BIC)",
         "LLMFAO, worker reliability",
         lambda found: at_least(exact(found.get("reliability", "bic_gain")), 0.0),
-    )  # fmt: skip
+    )
     yield Statement(
-        "sushi-types", "one Plackett-Luce type is not enough for the sushi rankings: more types predict held-out "
-        "people better", "Kamishima 2003; Mollica and Tardella 2017",
+        "sushi-types",
+        "one Plackett-Luce type is not enough for the sushi rankings: more types predict held-out people better",
+        "Kamishima 2003; Mollica and Tardella 2017",
         lambda found: at_least(_better_than_one(found), 0.0),
-    )  # fmt: skip
+    )
     yield Statement(
-        "debates-exist", "with ties as half wins the Bradley-Terry estimate exists in each of the 32 debates",
+        "debates-exist",
+        "with ties as half wins the Bradley-Terry estimate exists in each of the 32 debates",
         "Ford 1957; UKPConvArg1",
         lambda found: at_least(exact(sum(found.all("debates", "exists"))), 32),
-    )  # fmt: skip
+    )
     yield Statement(
-        "debates-without-ties", "the tied votes may as well be left out: every debate keeps its estimate",
+        "debates-without-ties",
+        "the tied votes may as well be left out: every debate keeps its estimate",
         "common practice",
         lambda found: at_least(exact(sum(found.all("debates", "exists_decisive"))), 32),
-    )  # fmt: skip
+    )
     yield Statement(
-        "cycles", "convincingness is more transitive than coins: in every debate less than a quarter of the triads of "
-        "majorities are cyclic", "Habernal and Gurevych 2016 (argument graphs)",
+        "cycles",
+        "convincingness is more transitive than coins: in every debate less than a quarter of the triads of "
+        "majorities are cyclic",
+        "Habernal and Gurevych 2016 (argument graphs)",
         lambda found: at_most(exact(max(r["cyclic"] / r["triads"] for r in found.rows("debates"))), 0.25),
-    )  # fmt: skip
+    )
     for package in peers:
         yield Statement(
-            f"{package}-right", f"{package} agrees with annosim to 1e-6 where it maximises the same likelihood",
+            f"{package}-right",
+            f"{package} agrees with annosim to 1e-6 where it maximises the same likelihood",
             "cross-check on the same answers",
             lambda found, p=package: every([at_most(r["difference"], EXACT) for r in _rows(found, p, wrong=False)]),
-        )  # fmt: skip
+        )
         yield Statement(
-            f"{package}-wrong", f"{package} returns wrong or made-up numbers in the cases listed, and does not raise",
+            f"{package}-wrong",
+            f"{package} returns wrong or made-up numbers in the cases listed, and does not raise",
             "cross-check on the same answers",
             lambda found, p=package: every([_wrong(r) for r in _rows(found, p, wrong=True)]),
-        )  # fmt: skip
+        )
     yield Statement(
-        "refused", "annosim refuses the answers that have no estimate", "issue of an honest solver",
+        "refused",
+        "annosim refuses the answers that have no estimate",
+        "issue of an honest solver",
         lambda found: true(all(found.all("no_estimate", "refused")), "both refused"),
-    )  # fmt: skip
+    )
 
 
 def _better_than_one(found):

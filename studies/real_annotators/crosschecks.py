@@ -34,10 +34,15 @@ def _row(call, on, run, truth=None, problem=""):
         values = np.asarray(run(), dtype=float)
     off = float("nan") if truth is None else float(np.abs((values - values.mean()) - (truth - truth.mean())).max())
     return {
-        "call": call, "on": on, "difference": off, "largest": float(values.max()), "smallest": float(values.min()),
-        "finite": bool(np.isfinite(values).all()), "warned": "; ".join(str(w.message)[:90] for w in caught),
+        "call": call,
+        "on": on,
+        "difference": off,
+        "largest": float(values.max()),
+        "smallest": float(values.min()),
+        "finite": bool(np.isfinite(values).all()),
+        "warned": "; ".join(str(w.message)[:90] for w in caught),
         "problem": problem,
-    }  # fmt: skip
+    }
 
 
 def _wins(counts):
@@ -72,12 +77,14 @@ def no_estimate(data):
     for on, counts in (("skaters, pairs", _skaters(data)), ("two debates", _two_debates(data))):
         winner, loser = np.nonzero(counts)
         answers = an.PreferenceData(
-            an.Items(n=len(counts)), np.stack([winner, loser], 1), np.zeros(len(winner), int),
+            an.Items(n=len(counts)),
+            np.stack([winner, loser], 1),
+            np.zeros(len(winner), int),
             weight=counts[winner, loser],
-        )  # fmt: skip
+        )
         try:
             utilities(answers)
-        except an.NotIdentifiedError as error:
+        except an.errors.NotIdentifiedError as error:
             rows.append({"on": on, "refused": True, "words": str(error)[:200]})
         else:
             rows.append({"on": on, "refused": False, "words": ""})
@@ -97,25 +104,50 @@ def choix(data):
     newton = {"alpha": 0.0, "method": "Newton-CG", "tol": 1e-10}
     of_ward = utilities(ward)
     return [
-        _row("ilsr_pairwise_dense(counts, alpha=0)", "llmfao, half wins",
-             lambda: peer.ilsr_pairwise_dense(win_counts(votes), **exact), utilities(votes.ties("half"))),
-        _row("ilsr_rankings(alpha=0)", "sushi", lambda: peer.ilsr_rankings(10, order.tolist(), **exact),
-             utilities(sushi)),
-        _row("ilsr_top1(alpha=0), a choice per place", "ward, ballots cut short",
-             lambda: peer.ilsr_top1(ward.items.n, choices, **exact), of_ward),
-        _row("ilsr_rankings(alpha=0)", "ward, ballots cut short",
-             lambda: peer.ilsr_rankings(ward.items.n, ballots, **exact), of_ward,
-             "who is not listed counts as not shown, not as below"),
-        _row("opt_pairwise(alpha=0, 'Newton-CG')", "skaters, pairs",
-             lambda: peer.opt_pairwise(len(skaters), _wins(skaters), **newton), None,
-             "finite numbers for an infinite maximum"),
-        _row("opt_pairwise(alpha=0, 'BFGS')", "skaters, pairs",
-             lambda: peer.opt_pairwise(len(skaters), _wins(skaters), **newton | {"method": "BFGS"}), None,
-             "the same, other numbers"),
-        _row("opt_pairwise(alpha=0, 'Newton-CG')", "two debates",
-             lambda: peer.opt_pairwise(len(two), _wins(two), **newton), None,
-             "one scale for items that never met"),
-    ]  # fmt: skip
+        _row(
+            "ilsr_pairwise_dense(counts, alpha=0)",
+            "llmfao, half wins",
+            lambda: peer.ilsr_pairwise_dense(win_counts(votes), **exact),
+            utilities(votes.ties("half")),
+        ),
+        _row(
+            "ilsr_rankings(alpha=0)", "sushi", lambda: peer.ilsr_rankings(10, order.tolist(), **exact), utilities(sushi)
+        ),
+        _row(
+            "ilsr_top1(alpha=0), a choice per place",
+            "ward, ballots cut short",
+            lambda: peer.ilsr_top1(ward.items.n, choices, **exact),
+            of_ward,
+        ),
+        _row(
+            "ilsr_rankings(alpha=0)",
+            "ward, ballots cut short",
+            lambda: peer.ilsr_rankings(ward.items.n, ballots, **exact),
+            of_ward,
+            "who is not listed counts as not shown, not as below",
+        ),
+        _row(
+            "opt_pairwise(alpha=0, 'Newton-CG')",
+            "skaters, pairs",
+            lambda: peer.opt_pairwise(len(skaters), _wins(skaters), **newton),
+            None,
+            "finite numbers for an infinite maximum",
+        ),
+        _row(
+            "opt_pairwise(alpha=0, 'BFGS')",
+            "skaters, pairs",
+            lambda: peer.opt_pairwise(len(skaters), _wins(skaters), **newton | {"method": "BFGS"}),
+            None,
+            "the same, other numbers",
+        ),
+        _row(
+            "opt_pairwise(alpha=0, 'Newton-CG')",
+            "two debates",
+            lambda: peer.opt_pairwise(len(two), _wins(two), **newton),
+            None,
+            "one scale for items that never met",
+        ),
+    ]
 
 
 def _ballots(ward):
@@ -140,23 +172,48 @@ def evalica(data):
     davidson = utilities(votes, an.Davidson(delta=an.free(1.0)))
     skaters, two = _skaters(data), _two_debates(data)
     rows = [
-        _row("bradley_terry(tolerance=1e-12)", "llmfao, half wins",
-             lambda: _scores(peer.bradley_terry, peer, _tallies(votes), tight), utilities(votes.ties("half"))),
-        _row("newman(tolerance=1e-12), against Davidson", "llmfao, ties",
-             lambda: _scores(peer.newman, peer, _tallies(votes), tight), davidson),
-    ]  # fmt: skip
+        _row(
+            "bradley_terry(tolerance=1e-12)",
+            "llmfao, half wins",
+            lambda: _scores(peer.bradley_terry, peer, _tallies(votes), tight),
+            utilities(votes.ties("half")),
+        ),
+        _row(
+            "newman(tolerance=1e-12), against Davidson",
+            "llmfao, ties",
+            lambda: _scores(peer.newman, peer, _tallies(votes), tight),
+            davidson,
+        ),
+    ]
     for name, one in read_debates(data).items():
-        rows.append(_row("bradley_terry(tolerance=1e-12)", f"debate {name}",
-                         lambda one=one: _scores(peer.bradley_terry, peer, _tallies(one), tight),
-                         utilities(one.ties("half"))))  # fmt: skip
+        rows.append(
+            _row(
+                "bradley_terry(tolerance=1e-12)",
+                f"debate {name}",
+                lambda one=one: _scores(peer.bradley_terry, peer, _tallies(one), tight),
+                utilities(one.ties("half")),
+            )
+        )
     for tolerance in (1e-6, 1e-12):
         options = {"tolerance": tolerance, "limit": 100_000}
-        rows.append(_row(f"bradley_terry(tolerance={tolerance:g})", "skaters, pairs",
-                         lambda options=options: _scores(peer.bradley_terry, peer, _of_counts(skaters), options), None,
-                         "every score is the tolerance"))  # fmt: skip
-    rows.append(_row("bradley_terry(tolerance=1e-12)", "two debates",
-                     lambda: _scores(peer.bradley_terry, peer, _of_counts(two), tight), None,
-                     "one scale for items that never met"))  # fmt: skip
+        rows.append(
+            _row(
+                f"bradley_terry(tolerance={tolerance:g})",
+                "skaters, pairs",
+                lambda options=options: _scores(peer.bradley_terry, peer, _of_counts(skaters), options),
+                None,
+                "every score is the tolerance",
+            )
+        )
+    rows.append(
+        _row(
+            "bradley_terry(tolerance=1e-12)",
+            "two debates",
+            lambda: _scores(peer.bradley_terry, peer, _of_counts(two), tight),
+            None,
+            "one scale for items that never met",
+        )
+    )
     return rows
 
 
@@ -197,11 +254,24 @@ def statsmodels(data):
     both[debate.tied.any(-1)] = 1
     truth = utilities(votes)
     return [
-        _row("ConditionalLogit.fit(method='newton')", "a debate, ties left out",
-             lambda: logit(votes.menu, chosen, method="newton", maxiter=50), truth),
-        _row("ConditionalLogit.fit()", "a debate, ties left out", lambda: logit(votes.menu, chosen), truth,
-             "stops short of the maximum without a word"),
-        _row("ConditionalLogit.fit(start_params=...)", "a debate, ties as two winners",
-             lambda: logit(debate.menu, both, start_params=truth[1:] - truth[0]), utilities(debate.ties("half")),
-             "a tie is dropped, not counted"),
-    ]  # fmt: skip
+        _row(
+            "ConditionalLogit.fit(method='newton')",
+            "a debate, ties left out",
+            lambda: logit(votes.menu, chosen, method="newton", maxiter=50),
+            truth,
+        ),
+        _row(
+            "ConditionalLogit.fit()",
+            "a debate, ties left out",
+            lambda: logit(votes.menu, chosen),
+            truth,
+            "stops short of the maximum without a word",
+        ),
+        _row(
+            "ConditionalLogit.fit(start_params=...)",
+            "a debate, ties as two winners",
+            lambda: logit(debate.menu, both, start_params=truth[1:] - truth[0]),
+            utilities(debate.ties("half")),
+            "a tie is dropped, not counted",
+        ),
+    ]

@@ -15,13 +15,23 @@ def debates(rules, data):
 
 
 def _row(name, answers, rules):
-    half, agreed = answers.ties("half"), an.agreement(answers)
+    half, agreed = answers.ties("half"), an.analysis.agreement(answers)
     row = {
-        "debate": name, "items": answers.items.n, "votes": answers.rows, "annotators": answers.num_annotators,
-        "tied": float(answers.tied.any(-1).mean()), "agreement": agreed.between, "alpha": agreed.alpha,
-        "triads": 0, "cyclic": 0, "exists_decisive": _exists(decisive(answers)), "exists": _exists(half),
-        "gradient": 0.0, "spread": float("nan"), "best": "",
-    }  # fmt: skip
+        "debate": name,
+        "items": answers.items.n,
+        "votes": answers.rows,
+        "annotators": answers.num_annotators,
+        "tied": float(answers.tied.any(-1).mean()),
+        "agreement": agreed.between,
+        "alpha": agreed.alpha,
+        "triads": 0,
+        "cyclic": 0,
+        "exists_decisive": _exists(decisive(answers)),
+        "exists": _exists(half),
+        "gradient": 0.0,
+        "spread": float("nan"),
+        "best": "",
+    }
     row["triads"], row["cyclic"] = cycles(win_counts(answers))
     if row["exists"]:
         fit = an.fit(table(half), half)
@@ -30,7 +40,7 @@ def _row(name, answers, rules):
         row["gradient"] = fit.gradient_norm
     if rules:
         davidson = an.fit(table(answers, an.Davidson(delta=an.free(1.0))), answers)
-        kupper = an.fit(table(answers, an.RaoKupper(theta=an.free(2.0))), answers)
+        kupper = an.fit(table(answers, an.rules.RaoKupper(theta=an.free(2.0))), answers)
         row["rao_kupper_gains"] = davidson.bic - kupper.bic
     return row
 
@@ -38,7 +48,7 @@ def _row(name, answers, rules):
 def _exists(answers):
     try:
         utilities(answers)
-    except an.NotIdentifiedError:
+    except an.errors.NotIdentifiedError:
         return False
     return True
 

@@ -12,9 +12,13 @@ from annosim.study import data_path
 PAIRS = {"annotator": "worker", "left": "left", "right": "right", "winner": "winner"}
 ELECTIONS = ("cities.soi", "education_qualities.toi", "netflix.soc", "skaters.toc", "sushi.soc")
 WARDS = (
-    "argyll_bute_2022_ward8", "edinburgh_2017_ward15", "edinburgh_2022_ward2", "fife_2022_ward4",
-    "glasgow_2022_ward20", "orkney_2017_ward1",
-)  # fmt: skip
+    "argyll_bute_2022_ward8",
+    "edinburgh_2017_ward15",
+    "edinburgh_2022_ward2",
+    "fife_2022_ward4",
+    "glasgow_2022_ward20",
+    "orkney_2017_ward1",
+)
 ARGUMENTS = "ukp_convincing_arguments/votes.csv.gz"
 FILES = (
     "llmfao.csv",
@@ -29,10 +33,10 @@ def read(file, data=None, **options):
     """The answers of one file."""
     path = data_path(file, data)
     if file == "llmfao.csv":
-        return an.read_csv(path, **PAIRS)
+        return an.io.read_csv(path, **PAIRS)
     if file == ARGUMENTS:
-        return an.read_ukp(path)
-    return an.read_scottish(path) if file.startswith("scottish") else an.read_preflib(path, **options)
+        return an.io.read_ukp(path)
+    return an.io.read_scottish(path) if file.startswith("scottish") else an.io.read_preflib(path, **options)
 
 
 @lru_cache

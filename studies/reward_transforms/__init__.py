@@ -112,13 +112,29 @@ def frontier_table(found):
 
 
 _QUICK = {
-    "prompts": 40, "responses": 64, "pairs": 2000, "few_pairs": 300, "replicates": 8, "kls": [0.25, 0.5, 1.0, 2.0],
-    "ks": [1, 4, 16, 64], "draws": 200_000, "worlds": 100, "steps": 1000, "members": 4,
-}  # fmt: skip
+    "prompts": 40,
+    "responses": 64,
+    "pairs": 2000,
+    "few_pairs": 300,
+    "replicates": 8,
+    "kls": [0.25, 0.5, 1.0, 2.0],
+    "ks": [1, 4, 16, 64],
+    "draws": 200_000,
+    "worlds": 100,
+    "steps": 1000,
+    "members": 4,
+}
 _PAPER = _QUICK | {
-    "prompts": 200, "pairs": 10_000, "replicates": 40, "kls": [0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0],
-    "ks": [1, 2, 4, 8, 16, 32, 64, 128], "draws": 2_000_000, "worlds": 1000, "steps": 3000, "members": 5,
-}  # fmt: skip
+    "prompts": 200,
+    "pairs": 10_000,
+    "replicates": 40,
+    "kls": [0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0],
+    "ks": [1, 2, 4, 8, 16, 32, 64, 128],
+    "draws": 2_000_000,
+    "worlds": 1000,
+    "steps": 3000,
+    "members": 5,
+}
 
 STUDY = Study(
     name="reward_transforms",

@@ -31,12 +31,12 @@ def make_items(rng, prompts, responses, unequal, shortcut_rate):
 
 def reward_model(items, weights, pairs, bias, seed):
     """Bradley-Terry on pairs labelled by annotators who want ``weights`` and cannot resist the shortcut (feature 6)."""
-    rule = an.AttributeBias(an.Luce(), bias, 6) if bias else an.Luce()
+    rule = an.rules.AttributeBias(an.Luce(), bias, 6) if bias else an.Luce()
     annotators = an.Annotator(an.Linear(np.r_[weights, 0.0]), rule)
     data = an.simulate(annotators, an.Design(items, annotators=pairs), seed=seed)
     model = an.Annotator(an.Linear(7), an.Luce())
     # a weak ridge (one pseudo-observation's worth): in few pairs the rare shortcut may separate the answers
-    return an.fit(model, data, prior=an.Gaussian(10.0), seed=seed).population.utility, data
+    return an.fit(model, data, prior=an.priors.Gaussian(10.0), seed=seed).population.utility, data
 
 
 def make_world(seed, world, prompts, responses, pairs, ensemble=1):
@@ -45,7 +45,7 @@ def make_world(seed, world, prompts, responses, pairs, ensemble=1):
     seeds = [int(s) for s in rng.integers(2**31, size=2 * ensemble)]
     train, _ = make_items(rng, prompts, responses, w["unequal"], w["rate"])
     items, shortcut = make_items(rng, prompts, responses, w["unequal"], w["rate"])
-    pi0 = an.ItemDensity(np.ones(items.n))
+    pi0 = an.policies.ItemDensity(np.ones(items.n))
     helpful = [reward_model(train, HELPFUL, pairs, w["bias"], s)[0] for s in seeds[:ensemble]]
     harmless = [reward_model(train, HARMLESS, pairs, w["bias"], s)[0] for s in seeds[ensemble:]]
     truth = {
@@ -56,19 +56,19 @@ def make_world(seed, world, prompts, responses, pairs, ensemble=1):
 
 def schemes(proxies, pi0):
     """Utilities to be maximised: one reward raw or transformed, and combinations of two."""
-    quantile = an.reference_quantile(pi0, LEVEL)
-    lsc = {name: an.lsc(r, quantile) for name, r in proxies.items()}
+    quantile = an.policies.reference_quantile(pi0, LEVEL)
+    lsc = {name: an.policies.lsc(r, quantile) for name, r in proxies.items()}
     both = [proxies["helpful"], proxies["harmless"]]
     return {
         "helpful, raw": proxies["helpful"],
         "helpful, LSC": lsc["helpful"],
         "harmless, raw": proxies["harmless"],
         "harmless, LSC": lsc["harmless"],
-        "raw sum": an.weighted_sum(both),
-        "weighted sum 3:1": an.weighted_sum(both, [1.5, 0.5]),
-        "weighted sum 1:3": an.weighted_sum(both, [0.5, 1.5]),
-        "minimum": an.ensemble(both, "minimum"),
-        "LSC sum": an.all_of(*lsc.values()),
+        "raw sum": an.policies.weighted_sum(both),
+        "weighted sum 3:1": an.policies.weighted_sum(both, [1.5, 0.5]),
+        "weighted sum 1:3": an.policies.weighted_sum(both, [0.5, 1.5]),
+        "minimum": an.policies.ensemble(both, "minimum"),
+        "LSC sum": an.policies.all_of(*lsc.values()),
     }
 
 
@@ -77,7 +77,7 @@ def measure(policy, items, shortcut, pi0, truth):
     mass = policy.mass(items)
     shape = (items.num_prompts, -1)
     good = {}
-    out = {"kl": an.kl_divergence(policy, pi0, items)}
+    out = {"kl": an.analysis.kl_divergence(policy, pi0, items)}
     for name, u in truth.items():
         values = u(items).detach().reshape(shape)
         bar = values.sort(1).values[:, int(np.ceil(LEVEL * values.shape[1])) - 1]
@@ -98,7 +98,7 @@ def frontier(seed, world, prompts, responses, pairs, kls):
     rows = []
     for name, utility in schemes(proxies, pi0).items():
         for kl in kls:
-            policy = an.gibbs_at_kl(pi0, utility, kl, items)
+            policy = an.policies.gibbs_at_kl(pi0, utility, kl, items)
             rows.append({"scheme": name, "at": kl, **measure(policy, items, shortcut, pi0, truth)})
     return rows
 
@@ -109,7 +109,7 @@ def best_of(seed, world, prompts, responses, pairs, ks):
     wanted = ("raw sum", "LSC sum", "minimum", "helpful, raw", "helpful, LSC")
     chosen = {name: u for name, u in schemes(proxies, pi0).items() if name in wanted}
     return [
-        {"scheme": name, "k": k, **measure(an.best_of_n(pi0, u, k), items, shortcut, pi0, truth)}
+        {"scheme": name, "k": k, **measure(an.policies.best_of_n(pi0, u, k), items, shortcut, pi0, truth)}
         for name, u in chosen.items()
         for k in ks
     ]
@@ -121,19 +121,19 @@ def reference_values(seed, world, prompts, responses, pairs, kl):
     r = proxies["helpful"]
     canned = np.arange(items.num_prompts) * responses  # the first response of every prompt
     references = {
-        "quantile .50": an.reference_median(pi0),
-        "quantile .85": an.reference_quantile(pi0, 0.85),
-        "quantile .98": an.reference_quantile(pi0, 0.98),
-        "mean": an.reference_mean(pi0),
-        "canned": an.canned(canned),
+        "quantile .50": an.policies.reference_median(pi0),
+        "quantile .85": an.policies.reference_quantile(pi0, 0.85),
+        "quantile .98": an.policies.reference_quantile(pi0, 0.98),
+        "mean": an.policies.reference_mean(pi0),
+        "canned": an.policies.fixed_response_reference(canned),
     }
     rows = []
     for name, reference in references.items():
-        policy = an.gibbs_at_kl(pi0, an.lsc(r, reference), kl, items)
+        policy = an.policies.gibbs_at_kl(pi0, an.policies.lsc(r, reference), kl, items)
         rows.append({"variant": name, **measure(policy, items, shortcut, pi0, truth)})
     for factor in (0.3, 3.0):
-        scaled = an.weighted_sum([r], [factor])
-        policy = an.gibbs_at_kl(pi0, an.lsc(scaled, references["quantile .85"]), kl, items)
+        scaled = an.policies.weighted_sum([r], [factor])
+        policy = an.policies.gibbs_at_kl(pi0, an.policies.lsc(scaled, references["quantile .85"]), kl, items)
         rows.append({"variant": f"scale x {factor:g}", **measure(policy, items, shortcut, pi0, truth)})
     return rows
 
@@ -143,19 +143,19 @@ def overoptimisation(seed, world, prompts, responses, pairs, kls, ks, members):
     items, _, pi0, truth, _, ensemble = make_world(seed, world, prompts, responses, pairs, ensemble=members)
     combined = {
         "one model": ensemble[0],
-        "ensemble mean": an.ensemble(ensemble, "mean"),
-        "ensemble minimum": an.ensemble(ensemble, "minimum"),
-        "mean - variance": an.ensemble(ensemble, "mean-variance", penalty=1.0),
+        "ensemble mean": an.policies.ensemble(ensemble, "mean"),
+        "ensemble minimum": an.policies.ensemble(ensemble, "minimum"),
+        "mean - variance": an.policies.ensemble(ensemble, "mean-variance", penalty=1.0),
     }
     gold = truth["helpful"](items).detach()
     rows = []
     for name, u in combined.items():
-        policies = [("Gibbs", kl, an.gibbs_at_kl(pi0, u, kl, items)) for kl in kls]
-        policies += [("best of n", k, an.best_of_n(pi0, u, k)) for k in ks]
+        policies = [("Gibbs", kl, an.policies.gibbs_at_kl(pi0, u, kl, items)) for kl in kls]
+        policies += [("best of n", k, an.policies.best_of_n(pi0, u, k)) for k in ks]
         values = u(items).detach()
         for method, at, policy in policies:
             mass = policy.mass(items)
-            kl = an.kl_divergence(policy, pi0, items)
+            kl = an.analysis.kl_divergence(policy, pi0, items)
             rows.append(
                 {
                     "score": name,
@@ -164,7 +164,7 @@ def overoptimisation(seed, world, prompts, responses, pairs, kls, ks, members):
                     "d": kl**0.5,
                     "gold": float((mass * gold).sum() - (pi0.mass(items) * gold).sum()) / items.num_prompts,
                     "proxy": float((mass * values).sum() - (pi0.mass(items) * values).sum()) / items.num_prompts,
-                }  # fmt: skip
+                }
             )
     return rows
 
@@ -185,12 +185,12 @@ def softmax_gradient(seed, gamma, steps):
     """Policy gradient on a softmax policy over 12 prompts of 16 responses: how far from the exact Gibbs optimum."""
     rng = np.random.default_rng(seed)
     items, _ = make_items(rng, 12, 16, True, 0.02)
-    pi0 = an.ItemDensity(np.ones(items.n))
+    pi0 = an.policies.ItemDensity(np.ones(items.n))
     raw = an.Linear(np.r_[HELPFUL, 4.0])
     rows = []
-    for name, u in (("raw", raw), ("LSC", an.lsc(raw, an.reference_quantile(pi0, LEVEL)))):
+    for name, u in (("raw", raw), ("LSC", an.policies.lsc(raw, an.policies.reference_quantile(pi0, LEVEL)))):
         start = an.LogDensity(an.Tabular(items.n))
-        found = an.policy_gradient(start, u, pi0, gamma, items, steps=steps, batch=16, seed=seed % 2**31)
+        found = an.policies.policy_gradient(start, u, pi0, gamma, items, steps=steps, batch=16, seed=seed % 2**31)
         rows.append({"reward": name, "gap": found.kl_to_optimum, "trace": found.trace, "optimum": found.optimum})
     return rows
 
@@ -202,7 +202,7 @@ def token_gradient(seed, gamma, steps):
     reward = rng.normal(size=(4, 4))
     u = an.Tabular(reward[np.arange(4), items.tokens.numpy()].sum(1))
     reference = an.LogDensity(TokenEnergy(4, 4)).requires_grad_(False)
-    found = an.policy_gradient(
+    found = an.policies.policy_gradient(
         an.LogDensity(TokenEnergy(4, 4)), u, reference, gamma, items, steps=steps, batch=32, seed=seed % 2**31
     )
     return {"gap": found.kl_to_optimum, "trace": found.trace, "optimum": found.optimum}

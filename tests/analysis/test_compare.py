@@ -99,7 +99,7 @@ def test_regret_is_what_the_favourite_costs():
 
 def test_densities_are_compared_when_both_sides_have_them():
     grid = an.Items.grid(-10, 10, 401)
-    p, q = an.truncated_normal(0.0, 1.0), an.truncated_normal(1.0, 1.0)
+    p, q = an.utilities.truncated_normal(0.0, 1.0), an.utilities.truncated_normal(1.0, 1.0)
     a, b = (an.Annotator(d, an.Luce()) for d in (p, q))
     score = an.compare(b, a, an.Design(grid, annotators=1))
     from scipy.stats import norm

@@ -26,7 +26,7 @@ def two_populations(draw):
 def measured(a, b, design):
     try:
         return law_divergence(a, b, design, max_outcomes=2e4)
-    except an.AnnosimError:  # a rule that does not go with this design (its own tests say which)
+    except an.errors.AnnosimError:  # a rule that does not go with this design (its own tests say which)
         assume(False)
 
 
@@ -58,26 +58,28 @@ def test_policies_are_densities_and_tilts_are_ordered(over, data):
     numbers = hs.lists(st.numbers(), min_size=over.n, max_size=over.n)
     u, v = (an.Tabular(data.draw(numbers)) for _ in range(2))
     mass = np.array(data.draw(st.weights(over.n))) / over.weights.numpy()
-    reference = an.ItemDensity(mass)
-    quantile = an.reference_quantile(reference, 0.85)
-    good = an.all_of(an.lsc(u, quantile), an.lsc(v, quantile))
+    reference = an.policies.ItemDensity(mass)
+    quantile = an.policies.reference_quantile(reference, 0.85)
+    good = an.policies.all_of(an.policies.lsc(u, quantile), an.policies.lsc(v, quantile))
     prompts = over.num_prompts
     for policy in (
-        an.gibbs(reference, u, 0.5), an.gibbs(reference, good, 0.5), an.best_of_n(reference, u, 3),
-        an.log_linear_pool([an.gibbs(reference, u, 1.0), an.gibbs(reference, v, 1.0)]),
-    ):  # fmt: skip
+        an.policies.gibbs(reference, u, 0.5),
+        an.policies.gibbs(reference, good, 0.5),
+        an.policies.best_of_n(reference, u, 3),
+        an.policies.log_linear_pool([an.policies.gibbs(reference, u, 1.0), an.policies.gibbs(reference, v, 1.0)]),
+    ):
         assert float(policy.mass(over).sum()) == pytest.approx(prompts)
     # nothing has a higher value of the regularised objective than its own tilt
-    best, other = an.gibbs(reference, u, 0.7), an.gibbs(reference, v, 0.7)
+    best, other = an.policies.gibbs(reference, u, 0.7), an.policies.gibbs(reference, v, 0.7)
 
     def value(policy):
         gained = float((policy.mass(over) * u(over).detach()).sum()) / prompts
-        return gained - 0.7 * an.kl_divergence(policy, reference, over)
+        return gained - 0.7 * an.analysis.kl_divergence(policy, reference, over)
 
     assert value(best) >= value(other) - 1e-10
     # the amplification bound: pi(y) <= pi_0(y) / Z with Z <= 1
     log_z = an.policies.log_partition(reference, good, 0.5, over)
     assert bool((log_z <= 1e-12).all())
     _, code = over.prompts.unique(return_inverse=True)
-    gain = an.gibbs(reference, good, 0.5).log_prob(over) - reference.log_prob(over)
+    gain = an.policies.gibbs(reference, good, 0.5).log_prob(over) - reference.log_prob(over)
     assert bool((gain + log_z[code] <= 1e-9).all())

@@ -9,7 +9,7 @@ import annosim as an
 from annosim.checks import check_population, check_rule
 from annosim.checks import strategies as st
 from annosim.rules.base import Answer
-from annosim.rules.habits import Lapse, PositionBias
+from annosim.rules.response_biases import Lapse, PositionBias
 
 
 @pytest.mark.parametrize(

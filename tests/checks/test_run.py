@@ -8,10 +8,10 @@ from scipy import stats
 
 import annosim as an
 from annosim.checks import CHECKS, adapt, as_estimator, check_estimator, parametrize_with_checks
+from annosim.checks.datasets import components, exact_world, has_estimate, undefeated_world
 from annosim.checks.recovery import coverage_p_value
 from annosim.checks.run import LEVEL
 from annosim.checks.statistics import at_least, between, compare_counts
-from annosim.checks.worlds import components, exact_world, has_estimate, undefeated_world
 from annosim.cli import main
 from annosim.errors import ArgumentError, CheckError
 
@@ -40,7 +40,7 @@ KINDS = {
     "choice": (_model, ["intervals"], 20),
     "ranking": (_model, ["intervals"], 18),
     "davidson": (_free_ties(an.Davidson, 0.5), ["davidson"], 15),
-    "rao_kupper": (_free_ties(an.RaoKupper, 1.5), ["rao_kupper"], 15),
+    "rao_kupper": (_free_ties(an.rules.RaoKupper, 1.5), ["rao_kupper"], 15),
     "reward": (lambda data: an.Annotator(an.Linear(data.items.dim), an.Luce()), [], 15),
 }
 
@@ -198,10 +198,12 @@ def test_scores_of_crowdkit_become_utilities(name):
 @pytest.mark.parametrize(
     ("path", "tags"),
     [
-        ("lsr_pairwise", {"spectral"}), ("ilsr_pairwise", set()), ("opt_pairwise", {"regularised"}),
+        ("lsr_pairwise", {"spectral"}),
+        ("ilsr_pairwise", set()),
+        ("opt_pairwise", {"regularised"}),
         ("rank_centrality", {"spectral"}),
     ],
-)  # fmt: skip
+)
 def test_choix_is_declared_what_it_says_of_itself(path, tags):
     pytest.importorskip("choix", reason="install the extra 'test'")
     assert adapt.choix(adapt.load(f"choix:{path}")).tags == tags
@@ -290,7 +292,7 @@ def test_noiseless_worlds_are_noiseless(kind):
 def test_the_undefeated_world_has_an_undefeated_item():
     for kind in ("pairwise", "choice", "ranking", "ties"):
         data = undefeated_world(kind)
-        with pytest.raises(an.NotIdentifiedError):
+        with pytest.raises(an.errors.NotIdentifiedError):
             an.fit(_model(data), data.ties("half") if kind == "ties" else data)
 
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as hs
 import annosim as an
 from annosim.checks import strategies as st
 from annosim.checks.annotators import _design as question
-from annosim.checks.minimal import as_code
-from annosim.checks.worlds import has_estimate
+from annosim.checks.datasets import has_estimate
+from annosim.checks.shrinking import as_code
 from annosim.feedback import KINDS
 from annosim.rules.registry import ENTRIES
 
@@ -34,7 +34,7 @@ def test_identified_data_always_have_an_estimate(kind, data):
 def test_unidentified_and_degenerate_data_never_have_one(kind, shape, data):
     drawn = data.draw(st.preference_data(shape=shape, feedback=kind))
     assert not has_estimate(drawn)
-    with pytest.raises((an.NotIdentifiedError, an.errors.DataError)):
+    with pytest.raises((an.errors.NotIdentifiedError, an.errors.DataError)):
         an.fit(luce(drawn), drawn)
 
 

@@ -31,9 +31,15 @@ def folder(tmp_path_factory):
     inner.pre_tokenizer = tokenizers.pre_tokenizers.Split("", "isolated")
     reader = transformers.PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="<eos>", unk_token="<unk>")
     config = transformers.GPT2Config(
-        vocab_size=len(letters), n_positions=24, n_embd=8, n_layer=1, n_head=2, bos_token_id=0, eos_token_id=0,
+        vocab_size=len(letters),
+        n_positions=24,
+        n_embd=8,
+        n_layer=1,
+        n_head=2,
+        bos_token_id=0,
+        eos_token_id=0,
         pad_token_id=0,
-    )  # fmt: skip
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         transformers.GPT2LMHeadModel(config).save_pretrained(place / "tiny")

@@ -60,9 +60,20 @@ def test_every_keyword_of_training_is_an_option_and_a_key():
 
 def test_numbers_reach_the_trainer_under_their_python_names(fit, tmp_path):
     given = {
-        "steps": 6, "lr": 0.01, "batch": 5, "warmup": 2, "weight_decay": 0.1, "accumulate": 2, "held_out": 0.25,
-        "patience": 3, "evaluate_every": 2, "precision": "float32", "checkpoint_every": 3, "starts": 2, "seed": 7,
-    }  # fmt: skip
+        "steps": 6,
+        "lr": 0.01,
+        "batch": 5,
+        "warmup": 2,
+        "weight_decay": 0.1,
+        "accumulate": 2,
+        "held_out": 0.25,
+        "patience": 3,
+        "evaluate_every": 2,
+        "precision": "float32",
+        "checkpoint_every": 3,
+        "starts": 2,
+        "seed": 7,
+    }
     more = [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", value)]
     files = ["--log", "log.parquet", "--checkpoint", "run.pt", "--save", "fit.pt", "--out", "scores.csv"]
     code, out, _ = fit("one", *more, *files, "--no-progress", "--device", "cpu")
@@ -107,12 +118,12 @@ def test_a_mixture_is_trained_by_em(fit, tmp_path):
 @pytest.mark.parametrize(
     ("model", "text", "expected"),
     [
-        ("one", "nll,label_smoothing=0.1", an.NLL(0.1)),
-        ("one", "ipo=0.5", an.IPO(0.5)),
-        ("one", "slic=0.5", an.SLiC(0.5)),
-        ("one", "margin=unsigned,alpha=0.5", an.Margin("unsigned", "judged", 0.5)),
-        ("one", "soft_labels=judged", an.SoftLabels("judged")),
-        ("density", "slic", an.SLiC()),
+        ("one", "nll,label_smoothing=0.1", an.objectives.NLL(0.1)),
+        ("one", "ipo=0.5", an.objectives.IPO(0.5)),
+        ("one", "slic=0.5", an.objectives.SLiC(0.5)),
+        ("one", "margin=unsigned,alpha=0.5", an.objectives.Margin("unsigned", "judged", 0.5)),
+        ("one", "soft_labels=judged", an.objectives.SoftLabels("judged")),
+        ("density", "slic", an.objectives.SLiC()),
     ],
 )
 def test_objectives(fit, tmp_path, model, text, expected):

@@ -4,7 +4,7 @@ import pytest
 
 import annosim as an
 from annosim.cli import main
-from annosim.data.shards import open_shards
+from annosim.io.shards import open_shards
 
 SCENARIO = """
 seed = 3

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import annosim as an
-from annosim.data import arena, crowdkit, evalica, framecsv, long, pairs, preflib, scottish, trl
+from annosim.io import trl
+from annosim.io import arena, crowdkit, evalica, framecsv, long, pairs, preflib, scottish
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -21,29 +22,26 @@ def names_on(data):
 #: golden file -> (reader, writer); the writer must give the file back
 CASES = {
     "pairs.csv": (
-        lambda p: an.read_csv(p, annotator="annotator", prompt="prompt", weight="weight", order="order"),
+        lambda p: an.io.read_csv(p, annotator="annotator", prompt="prompt", weight="weight", order="order"),
         pairs.write_csv,
     ),
-    "arena.jsonl": (an.read_arena, arena.write_arena),
-    "arena.csv": (an.read_arena, arena.write_arena),
-    "crowdkit.csv": (an.read_crowdkit, crowdkit.write_crowdkit),
-    "evalica.csv": (an.read_evalica, evalica.write_evalica),
-    "trl.jsonl": (an.read_trl, trl.write_trl),
-    "trl_conversation.jsonl": (an.read_trl, trl.write_trl),
-    "trl_implicit.jsonl": (an.read_trl, trl.write_trl),
-    "trl_implicit_conversation.jsonl": (an.read_trl, trl.write_trl),
-    "kto.jsonl": (an.read_kto, trl.write_trl),
-    "long.csv": (lambda p: an.read_long(p, annotator="person", features=["price", "comfort"]), long.write_long),
-    "tiny.soc": (an.read_preflib, preflib.write_preflib),
-    "tiny.soi": (an.read_preflib, preflib.write_preflib),
-    "tiny.toc": (an.read_preflib, preflib.write_preflib),
-    "tiny.toi": (an.read_preflib, preflib.write_preflib),
-    "ward.csv": (an.read_scottish, scottish.write_scottish),
+    "arena.jsonl": (an.io.read_arena, arena.write_arena),
+    "arena.csv": (an.io.read_arena, arena.write_arena),
+    "crowdkit.csv": (an.io.read_crowdkit, crowdkit.write_crowdkit),
+    "evalica.csv": (an.io.read_evalica, evalica.write_evalica),
+    "trl.jsonl": (an.io.read_trl, trl.write_trl),
+    "trl_conversation.jsonl": (an.io.read_trl, trl.write_trl),
+    "trl_implicit.jsonl": (an.io.read_trl, trl.write_trl),
+    "trl_implicit_conversation.jsonl": (an.io.read_trl, trl.write_trl),
+    "kto.jsonl": (an.io.read_kto, trl.write_trl),
+    "long.csv": (lambda p: an.io.read_long(p, annotator="person", features=["price", "comfort"]), long.write_long),
+    "tiny.soc": (an.io.read_preflib, preflib.write_preflib),
+    "tiny.soi": (an.io.read_preflib, preflib.write_preflib),
+    "tiny.toc": (an.io.read_preflib, preflib.write_preflib),
+    "tiny.toi": (an.io.read_preflib, preflib.write_preflib),
+    "ward.csv": (an.io.read_scottish, scottish.write_scottish),
     "frame_wide.csv": (framecsv.read_frame, framecsv.write_frame),
-    "frame_long.csv": (
-        framecsv.read_frame,
-        lambda d, p: framecsv.write_frame(d, p, layout="long"),
-    ),
+    "frame_long.csv": (framecsv.read_frame, lambda d, p: framecsv.write_frame(d, p, layout="long")),
 }
 
 
@@ -96,44 +94,44 @@ def test_pairs_say_what_the_file_says():
 
 
 def test_arena_tells_its_two_ties_apart():
-    data = an.read_arena(GOLDEN / "arena.jsonl")
+    data = an.io.read_arena(GOLDEN / "arena.jsonl")
     assert data.answer.tolist() == [[0, -1], [0, 1], [0, 1], [1, -1]]
     assert data.columns["bothbad"].tolist() == [False, False, True, False]
     assert data.columns["turn"].dtype == np.int64 and data.columns["language"][1] == "Español"
 
 
 def test_crowdkit_labels_are_items():
-    data = an.read_crowdkit(GOLDEN / "crowdkit.csv")
+    data = an.io.read_crowdkit(GOLDEN / "crowdkit.csv")
     assert [names_on(data)[r][a] for r, a in enumerate(data.answer)] == ["dog", "dog", "fox"]
 
 
 def test_trl_items_are_prompt_and_response():
-    data = an.read_trl(GOLDEN / "trl.jsonl")
+    data = an.io.read_trl(GOLDEN / "trl.jsonl")
     assert data.items.n == 5  # "4" under another prompt is another item
     assert data.items.prompts.tolist() == [0, 0, 0, 1, 1]
     assert data.columns["margin"].tolist() == [1.5, 0.25, 3.0] and data.answer.tolist() == [0, 0, 0]
-    assert an.read_trl(GOLDEN / "trl_implicit.jsonl").prompt_names.tolist() == ["The sky is"]
+    assert an.io.read_trl(GOLDEN / "trl_implicit.jsonl").prompt_names.tolist() == ["The sky is"]
 
 
 def test_kto_is_thumbs():
-    data = an.read_kto(GOLDEN / "kto.jsonl")
+    data = an.io.read_kto(GOLDEN / "kto.jsonl")
     assert data.feedback == an.Feedback("rating", grades=2) and data.answer.tolist() == [[1], [0]]
 
 
 def test_preflib_orders():
-    assert an.read_preflib(GOLDEN / "tiny.soc").answer.tolist() == [[1, 0, 2], [2, 1, 0]]
-    soi = an.read_preflib(GOLDEN / "tiny.soi")
+    assert an.io.read_preflib(GOLDEN / "tiny.soc").answer.tolist() == [[1, 0, 2], [2, 1, 0]]
+    soi = an.io.read_preflib(GOLDEN / "tiny.soi")
     assert soi.answer.tolist() == [[1, -1, -1], [2, 0, 1]] and soi.feedback.kind == "top"
     assert soi.weight.tolist() == [3.0, 3.0] and soi.items.names[1] == "milk: warm, sweet"
-    toc = an.read_preflib(GOLDEN / "tiny.toc")
+    toc = an.io.read_preflib(GOLDEN / "tiny.toc")
     assert toc.answer.tolist() == [[0, 2, 1], [1, 0, 2]] and toc.tied.tolist() == [[True, False], [False, True]]
-    absent = an.read_preflib(GOLDEN / "tiny.soi", unlisted="absent")
+    absent = an.io.read_preflib(GOLDEN / "tiny.soi", unlisted="absent")
     assert absent.menu.tolist() == [[1, -1, -1], [0, 1, 2]] and absent.feedback.kind == "ranking"
-    assert an.read_preflib(GOLDEN / "tiny.soc", expand=True).rows == 6
+    assert an.io.read_preflib(GOLDEN / "tiny.soc", expand=True).rows == 6
 
 
 def test_a_ward():
-    data = an.read_scottish(GOLDEN / "ward.csv")
+    data = an.io.read_scottish(GOLDEN / "ward.csv")
     assert data.items.names == ("Ann Lee", 'Bob O"Hara', "Cy") and data.items.columns["party"][1] == "Blue (B)"
     assert data.weight.tolist() == [5.0, 1.0, 2.0] and data.answer.tolist() == [[1, 0, -1], [2, -1, -1], [0, 2, 1]]
     assert data.settings["seats"] == 2 and data.settings["ward"] == "Ward 9 - Hill, North"
@@ -148,6 +146,6 @@ def test_long_choices():
 
 
 def test_parquet_of_an_earlier_day_is_still_read():
-    data = an.read_parquet(GOLDEN / "votes.parquet")
+    data = an.io.read_parquet(GOLDEN / "votes.parquet")
     wide = framecsv.read_frame(GOLDEN / "frame_wide.csv")
     assert data.equals(wide) and data.truth["type"].tolist() == [1, 0]

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as hs
 
 import annosim as an
-from annosim.data.evalica import write_evalica
-from annosim.data.trl import _common
 from annosim.errors import DataError
+from annosim.io.evalica import write_evalica
+from annosim.io.trl import _common
 
 
 def votes():
@@ -34,9 +34,9 @@ def test_evalica_reads_our_csv(tmp_path):
 
 def test_choix_fits_our_tuples():
     choix = pytest.importorskip("choix")
-    found = choix.ilsr_pairwise(4, an.to_choix(votes()))
+    found = choix.ilsr_pairwise(4, an.io.to_choix(votes()))
     wins = np.zeros((4, 4))
-    for a, b in an.to_choix(votes()):
+    for a, b in an.io.to_choix(votes()):
         wins[a, b] += 1
     p = np.exp(found[:, None]) / (np.exp(found[:, None]) + np.exp(found[None, :]))
     # Bradley-Terry's likelihood equations: expected wins equal the wins
@@ -77,5 +77,10 @@ def test_records_for_a_trainer_are_plain_json():
     records = data.to_trl(as_list=True)
     assert json.loads(json.dumps(records)) == records
     assert records[1] == {
-        "prompt": "", "chosen": "5", "rejected": "4", "chosen_position": 1, "annotator": 1, "margin": 2.0,
-    }  # fmt: skip
+        "prompt": "",
+        "chosen": "5",
+        "rejected": "4",
+        "chosen_position": 1,
+        "annotator": 1,
+        "margin": 2.0,
+    }

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import annosim as an
-from annosim.data.pairs import write_csv
-from annosim.data.preflib import write_preflib
-from annosim.data.scottish import write_scottish
+from annosim.io.pairs import write_csv
+from annosim.io.preflib import write_preflib
+from annosim.io.scottish import write_scottish
 from annosim.study.datapath import data_path, missing_reason
 
 ELECTIONS = {
@@ -41,19 +41,19 @@ def need(relative):
 def test_an_election_comes_back_byte_for_byte(name, tmp_path):
     path = need(f"preflib/{name}")
     voters, alternatives = ELECTIONS[name]
-    data = an.read_preflib(path)
+    data = an.io.read_preflib(path)
     assert data.row_weight.sum() == voters and data.items.n == alternatives
-    assert an.read_preflib(path, expand=True).rows == voters
+    assert an.io.read_preflib(path, expand=True).rows == voters
     write_preflib(data, tmp_path / name)
     assert (tmp_path / name).read_bytes() == path.read_bytes()
-    write_preflib(an.read_preflib(path, unlisted="absent"), tmp_path / name)
+    write_preflib(an.io.read_preflib(path, unlisted="absent"), tmp_path / name)
     assert (tmp_path / name).read_bytes() == path.read_bytes()
 
 
 @pytest.mark.parametrize("name", WARDS)
 def test_a_ward_comes_back_byte_for_byte(name, tmp_path):
     path = need(f"scottish_elections/{name}")
-    data = an.read_scottish(path)
+    data = an.io.read_scottish(path)
     assert data.row_weight.sum() == WARDS[name]
     write_scottish(data, tmp_path / name)
     assert (tmp_path / name).read_bytes() == path.read_bytes()
@@ -61,7 +61,7 @@ def test_a_ward_comes_back_byte_for_byte(name, tmp_path):
 
 def test_votes_on_language_models(tmp_path):
     path = need("llmfao.csv")
-    data = an.read_csv(path, annotator="worker", prompt="prompt")
+    data = an.io.read_csv(path, annotator="worker", prompt="prompt")
     assert (data.rows, data.num_annotators, data.items.n, len(data.prompt_names)) == (8931, 124, 59, 13)
     assert int(data.tied.sum()) == 3471 and int((data.answer[:, 0] == 1).sum()) == 2549
     write_csv(data, tmp_path / "back.csv", annotator="worker")
@@ -84,7 +84,7 @@ def test_votes_on_language_models(tmp_path):
 
 def test_arguments_in_debates():
     need("ukp_convincing_arguments/votes.csv.gz")
-    data = an.read_ukp(need("ukp_convincing_arguments"))
+    data = an.io.read_ukp(need("ukp_convincing_arguments"))
     assert (data.rows, data.num_annotators, data.items.n, data.items.num_prompts) == (84445, 3815, 1052, 32)
     assert all(data.items.texts) and int(data.tied.sum()) == 19105
     np.testing.assert_array_equal(data.items.prompts.numpy()[data.menu[:, 0]], data.prompt)

@@ -90,9 +90,14 @@ def test_half_wins_of_top_answers_share_the_places(data):
 
 def test_half_annotators_keep_their_blocks():
     data = an.PreferenceData(
-        an.Items(n=3), [[0, 1], [1, 2], [0, 2]], [[0, 1], [0, -1], [1, -1]], tied=[[True], [False], [False]],
-        annotator=[0, 0, 1], annotator_names=["ann", "bob"], truth={"type": np.array([1, 0])},
-    )  # fmt: skip
+        an.Items(n=3),
+        [[0, 1], [1, 2], [0, 2]],
+        [[0, 1], [0, -1], [1, -1]],
+        tied=[[True], [False], [False]],
+        annotator=[0, 0, 1],
+        annotator_names=["ann", "bob"],
+        truth={"type": np.array([1, 0])},
+    )
     half = data.ties()
     assert half.annotator.tolist() == [0, 0, 1, 1, 2] and half.weight.tolist() == [0.5, 0.5, 0.5, 0.5, 1.0]
     assert half.answer.tolist() == [0, 0, 1, 0, 1] and half.columns["voter"].tolist() == [0, 0, 0, 0, 1]
@@ -188,9 +193,15 @@ def test_counts_do_not_rest_on_a_hash():
 def test_a_split_is_disjoint_whole_and_repeatable(by):
     n = 60
     data = an.PreferenceData(
-        an.Items(n=2), [[0, 1]] * n, [0] * n, annotator=np.arange(n) // 5, prompt=np.arange(n) % 10,
-        columns={"row": np.arange(n)}, annotator_names=[f"w{i}" for i in range(12)], truth={"type": np.arange(12)},
-    )  # fmt: skip
+        an.Items(n=2),
+        [[0, 1]] * n,
+        [0] * n,
+        annotator=np.arange(n) // 5,
+        prompt=np.arange(n) % 10,
+        columns={"row": np.arange(n)},
+        annotator_names=[f"w{i}" for i in range(12)],
+        truth={"type": np.arange(12)},
+    )
     parts = data.split(by, [0.5, 0.3, 0.2], seed=4)
     rows = np.concatenate([p.columns["row"] for p in parts])
     assert sorted(rows) == list(range(n))
@@ -227,9 +238,9 @@ def test_concatenation_refuses_what_does_not_fit():
         (one.with_(columns={"m": np.array([1.0])}), "columns"),
     ]:
         with pytest.raises(DataError, match=f"part 1 differs from part 0 in {what}"):
-            an.concat([one, other])
+            an.data.concat([one, other])
     tie = an.PreferenceData(an.Items(n=2), [[0, 1]], [[0, 1]], tied=[[True]])
-    assert an.concat([one, tie]).answer.tolist() == [[0, -1], [0, 1]]
+    assert an.data.concat([one, tie]).answer.tolist() == [[0, -1], [0, 1]]
 
 
 @pytest.mark.parametrize("people", [None, 4])
@@ -254,13 +265,13 @@ def test_replicates_side_by_side_say_what_each_said():
     people = an.Mixture([an.Annotator(an.Tabular([0.0, s, 1.0]), an.Luce()) for s in (2.0, -2.0)])
     design = an.Design(an.Items(n=3), annotators=20, questions=3, feedback="ranking", menu_size=3)
     parts = [an.simulate(people, design, seed=s) for s in (1, 5, 9)]
-    both = an.stack(parts)
+    both = an.data.stack(parts)
     assert both.replicates == 3 and both.annotator.ndim == 1  # nobody's number is kept twice
     assert all(both[r].equals(part) for r, part in enumerate(parts))
     loads = [p.with_(annotator=np.random.default_rng(r).integers(0, 20, p.rows)) for r, p in enumerate(parts)]
-    assert all(an.stack(loads)[r].equals(part) for r, part in enumerate(loads))
+    assert all(an.data.stack(loads)[r].equals(part) for r, part in enumerate(loads))
     drawn = an.simulate(people, design, seed=2, replicates=3)
-    assert an.stack([drawn[r] for r in range(3)]).equals(drawn)
+    assert an.data.stack([drawn[r] for r in range(3)]).equals(drawn)
 
 
 def test_stacking_refuses_what_does_not_fit():
@@ -272,15 +283,17 @@ def test_stacking_refuses_what_does_not_fit():
         (one.with_(annotator=np.array([0]), annotator_names=["Ann"]), "annotator"),
     ]:
         with pytest.raises(DataError, match=f"stack: part 1 differs from part 0 in {what}"):
-            an.stack([one, other])
+            an.data.stack([one, other])
     with pytest.raises(ArgumentError, match="no parts"):
-        an.stack([])
-    named, other = (one.with_(annotator=np.array([0]), annotator_names=[n], columns={"m": np.array([v])}) for n, v in
-                    (("Ann", 1.0), ("Bo", 2.0)))  # fmt: skip
+        an.data.stack([])
+    named, other = (
+        one.with_(annotator=np.array([0]), annotator_names=[n], columns={"m": np.array([v])})
+        for n, v in (("Ann", 1.0), ("Bo", 2.0))
+    )
     for part, what in ((other, "annotator_names"), (named.with_(columns={"m": np.array([2.0])}), "columns")):
         with pytest.raises(DataError, match=f"differs from part 0 in {what}; replicates have them in common"):
-            an.stack([named, part])
+            an.data.stack([named, part])
     with pytest.raises(DataError, match="has replicates"):
-        an.stack([an.stack([one])])
+        an.data.stack([an.data.stack([one])])
     tie = an.PreferenceData(an.Items(n=2), [[0, 1]], [[0, 1]], tied=[[True]])
-    assert an.stack([one, tie]).tied.tolist() == [[[False]], [[True]]]
+    assert an.data.stack([one, tie]).tied.tolist() == [[[False]], [[True]]]

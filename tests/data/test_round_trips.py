@@ -11,9 +11,10 @@ from hypothesis import assume, given, settings
 
 import annosim as an
 from annosim.checks import strategies as st
-from annosim.data import arena, choix, crowdkit, evalica, framecsv, long, pairs, preflib, trl
+from annosim.io import trl
 from annosim.data.same import differences
 from annosim.feedback import KINDS
+from annosim.io import arena, choix, crowdkit, evalica, framecsv, long, pairs, preflib
 
 
 @pytest.fixture(scope="module")
@@ -67,11 +68,11 @@ def test_parquet(kind, folder, draw):
 @given(data=st.encoded_data())
 def test_shards(folder, data):
     cut = data.rows // 2
-    parts = [data] if cut == 0 else [data.take(slice(0, cut)), data.take(slice(cut, None))]
-    with an.ShardWriter(folder / "shards", overwrite=True) as out:
+    parts = [data.take(slice(None))] if cut == 0 else [data.take(slice(0, cut)), data.take(slice(cut, None))]
+    with an.io.ShardWriter(folder / "shards", overwrite=True) as out:
         for part in parts:
             out.write(part)
-    shards = an.open_shards(folder / "shards")
+    shards = an.io.open_shards(folder / "shards")
     whole = data.take(slice(None))  # with its order written out
     assert differences(shards.load(), whole) == []
     assert differences(shards.take(np.arange(data.rows)[::-1]), whole.take(np.arange(data.rows)[::-1])) == []
@@ -85,7 +86,7 @@ def test_csv_of_pairs(folder, data):
     data = data.with_(columns={})
     pairs.write_csv(data, folder / "p.csv")
     has = {name: name for name in ("annotator", "prompt", "weight", "order") if getattr(data, name) is not None}
-    assert by_name(an.read_csv(folder / "p.csv", **has)) == by_name(data)
+    assert by_name(an.io.read_csv(folder / "p.csv", **has)) == by_name(data)
 
 
 @settings(max_examples=40)
@@ -94,11 +95,13 @@ def test_arena_and_evalica(folder, data):
     data = data.with_(columns={}, weight=None)
     for suffix in (".jsonl", ".json", ".csv", ".parquet"):
         arena.write_arena(data, folder / f"a{suffix}")
-        back = an.read_arena(folder / f"a{suffix}", prompt=None if data.prompt is None else "prompt")
+        back = an.io.read_arena(folder / f"a{suffix}", prompt=None if data.prompt is None else "prompt")
         what = ("menu", "first", "tied", "annotator", "prompt")
         assert by_name(back, *what) == by_name(data, *what)
     evalica.write_evalica(data, folder / "e.csv")
-    assert by_name(an.read_evalica(folder / "e.csv"), "menu", "first", "tied") == by_name(data, "menu", "first", "tied")
+    assert by_name(an.io.read_evalica(folder / "e.csv"), "menu", "first", "tied") == by_name(
+        data, "menu", "first", "tied"
+    )
 
 
 @settings(max_examples=40)
@@ -106,16 +109,16 @@ def test_arena_and_evalica(folder, data):
 def test_crowdkit_and_choix_pairs(folder, data):
     data = data.with_(columns={}, weight=None)
     crowdkit.write_crowdkit(data, folder / "c.csv")
-    assert by_name(an.read_crowdkit(folder / "c.csv"), "menu", "first") == by_name(data, "menu", "first")
+    assert by_name(an.io.read_crowdkit(folder / "c.csv"), "menu", "first") == by_name(data, "menu", "first")
     listed = choix.to_choix(data, "pairs")
-    assert choix.to_choix(an.from_choix(listed, n_items=data.items.n)) == listed
+    assert choix.to_choix(an.io.read_choix(listed, n_items=data.items.n)) == listed
 
 
 @settings(max_examples=40)
 @given(data=st.encoded_data(kind="ranking", skips=False, ties=False, pads=False))
 def test_choix_rankings(data):
     listed = choix.to_choix(data.with_(weight=None))
-    assert choix.to_choix(an.from_choix(listed, "rankings", n_items=data.items.n)) == listed
+    assert choix.to_choix(an.io.read_choix(listed, "rankings", n_items=data.items.n)) == listed
 
 
 @settings(max_examples=40)
@@ -123,7 +126,7 @@ def test_choix_rankings(data):
 def test_choix_top1(data):
     listed = choix.to_choix(data.with_(weight=None), "top1")
     assume(all(row[1] for row in listed))
-    assert choix.to_choix(an.from_choix(listed, "top1", n_items=data.items.n), "top1") == listed
+    assert choix.to_choix(an.io.read_choix(listed, "top1", n_items=data.items.n), "top1") == listed
 
 
 @pytest.mark.parametrize("suffix", [".soi", ".toi"])
@@ -135,7 +138,7 @@ def test_preflib(suffix, folder, draw):
     weight = np.arange(1.0, data.rows + 1)
     data = an.PreferenceData(data.items, menu, feedback=data.feedback, weight=weight, **_wider(data))
     preflib.write_preflib(data, folder / f"x{suffix}")
-    back = an.read_preflib(folder / f"x{suffix}")
+    back = an.io.read_preflib(folder / f"x{suffix}")
     names = lambda d: [[d.items.names[d.menu[r, p]] for p in row if p >= 0] for r, row in enumerate(d.answer)]  # noqa: E731
     assert names(back) == names(data) and back.weight.tolist() == data.weight.tolist()
     before, after = (np.zeros((data.rows, data.items.n - 1), bool) if d.tied is None else d.tied for d in (data, back))
@@ -167,7 +170,7 @@ def _wider(data):
 def test_trl(folder, data):
     data = data.with_(columns={"margin": np.arange(data.rows) / 4.0}, weight=None)
     trl.write_trl(data, folder / "t.jsonl")
-    again = an.read_trl(folder / "t.jsonl", order="recorded" if (data.answer != 0).any() else "chosen-first")
+    again = an.io.read_trl(folder / "t.jsonl", order="recorded" if (data.answer != 0).any() else "chosen-first")
     text = lambda d, r: [(d.items.texts or d.items.names)[i] for i in d.menu[r]]  # noqa: E731
     assert [text(again, r) for r in range(data.rows)] == [text(data, r) for r in range(data.rows)]
     assert again.answer.tolist() == data.answer.tolist()
@@ -180,7 +183,7 @@ def test_trl(folder, data):
 def test_long_choices(folder, data):
     data = data.with_(columns={}, weight=None, order=None, prompt=None, prompt_names=None)
     long.write_long(data, folder / "l.csv")
-    back = an.read_long(folder / "l.csv", annotator=None if data.annotator is None else "annotator")
+    back = an.io.read_long(folder / "l.csv", annotator=None if data.annotator is None else "annotator")
     assert [[n for n in row if n is not None] for row in by_name(back)["menu"]] == [
         [n for n in row if n is not None] for row in by_name(data)["menu"]
     ]
@@ -194,7 +197,7 @@ def test_replicates_come_back(tmp_path):
     design = an.Design(an.Items.normal(6, 2), menu_size=3, feedback="ranking", annotators=5, questions=2)
     data = an.simulate(people, design, seed=0, replicates=3)
     data.to_parquet(tmp_path / "r.parquet")
-    assert differences(data, an.read_parquet(tmp_path / "r.parquet"), truth=True) == []
+    assert differences(data, an.io.read_parquet(tmp_path / "r.parquet"), truth=True) == []
     for layout in ("wide", "long"):
         assert differences(data, an.PreferenceData.from_frame(data.to_frame(layout), items=data.items)) == []
 

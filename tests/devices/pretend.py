@@ -41,9 +41,20 @@ aten = torch.ops.aten
 
 #: operations whose result's size or value the CPU must know: CUDA's own kernels wait for the device there
 WAITS = {
-    "_local_scalar_dense", "nonzero", "_unique", "_unique2", "unique_dim", "unique_consecutive", "masked_select",
-    "equal", "bincount", "histc", "multinomial", "linalg_cholesky_ex", "_linalg_check_errors",
-}  # fmt: skip
+    "_local_scalar_dense",
+    "nonzero",
+    "_unique",
+    "_unique2",
+    "unique_dim",
+    "unique_consecutive",
+    "masked_select",
+    "equal",
+    "bincount",
+    "histc",
+    "multinomial",
+    "linalg_cholesky_ex",
+    "_linalg_check_errors",
+}
 INDEXING = {"index", "index_put", "index_put_", "_unsafe_index", "_unsafe_index_put", "_index_put_impl_"}
 #: operations that take a number of the CPU where a tensor of the device is filled
 FILLING = {"copy_", "fill_", "fill", "masked_fill", "masked_fill_", "index_fill", "index_fill_", "lift_fresh"}
@@ -73,9 +84,13 @@ class Pretend(torch.Tensor):
     @staticmethod
     def __new__(cls, inner: torch.Tensor) -> Pretend:
         made = torch.Tensor._make_wrapper_subclass(
-            cls, inner.shape, strides=inner.stride(), storage_offset=inner.storage_offset(), dtype=inner.dtype,
+            cls,
+            inner.shape,
+            strides=inner.stride(),
+            storage_offset=inner.storage_offset(),
+            dtype=inner.dtype,
             device=torch.device(NAME, 0),
-        )  # fmt: skip
+        )
         made.inner = inner
         return made
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from annosim.checks.faces import table_probabilities
-from annosim.populations import gather
+from annosim.checks.methods import table_probabilities
+from annosim.populations.base import gather
 from annosim.random import Address
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import annosim as an
-from annosim.simulate import to_cpu
+from annosim.simulation.draws import to_cpu
 
 ITEMS = an.Items.normal(12, 3, seed=0)
 PROMPTS = an.Items.normal(15, 3, seed=1, prompts=5)

@@ -97,33 +97,52 @@ CASES = {
     "DPO with a network as reference": (dpo(lambda: density(seed=5)), {}),
     "DPO with a linear reference": (dpo(lambda: an.LogDensity(an.Linear([0.3]))), {}),
     "DPO with a mixture as reference": (
-        dpo(lambda: an.DensityMixture([an.truncated_normal(m, 1.0) for m in (-1.0, 1.0)])), {}
+        dpo(lambda: an.utilities.DensityMixture([an.utilities.truncated_normal(m, 1.0) for m in (-1.0, 1.0)])),
+        {},
     ),
     "geometric": (lambda: an.Annotator(density(), an.PBDE.geometric(0.5, reference())), {}),
-    "IPO": (dpo(), {"objective": an.IPO(0.3)}),
-    "SLiC and forward KL": (dpo(), {"objective": an.SLiC(1.0), "regulariser": an.ForwardKL(reference(), 0.5)}),
-    "forward KL to a network": (dpo(), {"objective": an.SLiC(1.0), "regulariser": an.ForwardKL(density(3), 0.5)}),
+    "IPO": (dpo(), {"objective": an.objectives.IPO(0.3)}),
+    "SLiC and forward KL": (
+        dpo(),
+        {"objective": an.objectives.SLiC(1.0), "regulariser": an.objectives.ForwardKL(reference(), 0.5)},
+    ),
+    "forward KL to a network": (
+        dpo(),
+        {"objective": an.objectives.SLiC(1.0), "regulariser": an.objectives.ForwardKL(density(3), 0.5)},
+    ),
     "forward KL to a linear density": (
-        dpo(), {"objective": an.SLiC(1.0), "regulariser": an.ForwardKL(an.LogDensity(an.Linear([0.3])), 0.5)}
+        dpo(),
+        {
+            "objective": an.objectives.SLiC(1.0),
+            "regulariser": an.objectives.ForwardKL(an.LogDensity(an.Linear([0.3])), 0.5),
+        },
     ),
     "forward KL to a mixture of densities": (
         dpo(),
-        {"regulariser": an.ForwardKL(an.DensityMixture([an.truncated_normal(m, 1.0) for m in (-1.0, 1.0)]), 0.5)},
+        {
+            "regulariser": an.objectives.ForwardKL(
+                an.utilities.DensityMixture([an.utilities.truncated_normal(m, 1.0) for m in (-1.0, 1.0)]), 0.5
+            )
+        },
     ),
-    "forward KL to a vector": (dpo(), {"regulariser": an.ForwardKL(np.full(21, 1 / 6.0), 0.5)}),
-    "forward KL, draws": (dpo(), {"objective": an.SLiC(1.0), "regulariser": an.ForwardKL(reference(), 0.5, draws=9)}),
-    "forward KL, shown": (dpo(), {"regulariser": an.ForwardKL(reference(), 0.5, shown=True), "batch": 7}),
-    "label smoothing": (annotator(), {"objective": an.NLL(label_smoothing=0.1)}),
+    "forward KL to a vector": (dpo(), {"regulariser": an.objectives.ForwardKL(np.full(21, 1 / 6.0), 0.5)}),
+    "forward KL, draws": (
+        dpo(),
+        {"objective": an.objectives.SLiC(1.0), "regulariser": an.objectives.ForwardKL(reference(), 0.5, draws=9)},
+    ),
+    "forward KL, shown": (dpo(), {"regulariser": an.objectives.ForwardKL(reference(), 0.5, shown=True), "batch": 7}),
+    "label smoothing": (annotator(), {"objective": an.objectives.NLL(label_smoothing=0.1)}),
     "two types": (lambda: an.Mixture([an.Annotator(net(k), an.Luce()) for k in range(2)]), {"solver": "adam"}),
     "two types, starts, minibatches": (
         lambda: an.Mixture([an.Annotator(net(k), an.Luce()) for k in range(2)]),
         {"solver": "adam", "starts": 2, "batch": 7},
     ),
     "density mixture": (
-        lambda: an.Annotator(an.DensityMixture([density(0), density(1)]), an.PBDE.dpo(1.0, reference())), {}
+        lambda: an.Annotator(an.utilities.DensityMixture([density(0), density(1)]), an.PBDE.dpo(1.0, reference())),
+        {},
     ),
-    "ensemble": (lambda: an.Annotator(an.Ensemble([net(0), net(1)]), an.Thurstone()), {}),
-}  # fmt: skip
+    "ensemble": (lambda: an.Annotator(an.utilities.Ensemble([net(0), net(1)]), an.Thurstone()), {}),
+}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -133,8 +152,8 @@ def test_a_run_gives_the_cpus_numbers(name, far):
 
 
 COLUMNS = {
-    "margin": {"objective": an.Margin("signed", "judged", 0.5)},
-    "soft labels": {"objective": an.SoftLabels("judged"), "batch": 7},
+    "margin": {"objective": an.objectives.Margin("signed", "judged", 0.5)},
+    "soft labels": {"objective": an.objectives.SoftLabels("judged"), "batch": 7},
 }
 
 
@@ -159,16 +178,16 @@ def test_other_answers(name, batch, far):
 
 
 HEADS = {
-    "mean and variance": lambda heads: an.Annotator(heads.column(0), an.MeanVariance(heads.column(1))),
-    "categorical": lambda heads: an.Annotator(an.Indifferent(), an.CategoricalReward(heads)),
-    "spreads in a table": lambda heads: an.Annotator(heads.column(0), an.MeanVariance(an.free(np.zeros(9)))),
+    "mean and variance": lambda heads: an.Annotator(heads.column(0), an.rules.MeanVariance(heads.column(1))),
+    "categorical": lambda heads: an.Annotator(an.utilities.ZeroUtility(), an.rules.CategoricalReward(heads)),
+    "spreads in a table": lambda heads: an.Annotator(heads.column(0), an.rules.MeanVariance(an.free(np.zeros(9)))),
 }
 
 
 @pytest.mark.parametrize("name", HEADS)
 @pytest.mark.parametrize("options", [{}, {"batch": 7, "starts": 2}])
 def test_heads(name, options, far):
-    model = lambda: HEADS[name](an.Heads([4], dim=2, outputs=3, dtype=torch.float64))  # noqa: E731
+    model = lambda: HEADS[name](an.utilities.Heads([4], dim=2, outputs=3, dtype=torch.float64))  # noqa: E731
     agree(far, model, simulated(POINTS), **options)
 
 
@@ -312,7 +331,7 @@ def policies(make, beta=0.5):
 
 
 def adapted():
-    lms = an.with_adapters(Causal(0), rank=2, copies=2)
+    lms = an.utilities.with_adapters(Causal(0), rank=2, copies=2)
     return an.Mixture([an.Annotator(an.LogPolicy(lm), an.PBDE.dpo(0.5, an.LogPolicy(Causal(0)))) for lm in lms])
 
 
@@ -323,19 +342,20 @@ LANGUAGE = {
     "GPT-2": (policies(gpt2), {"batch": 6}),
     "GPT-2, accumulated": (policies(gpt2), {"batch": 6, "accumulate": 2}),
     "forward KL over what is shown": (
-        policies(Causal), {"batch": 6, "regulariser": an.ForwardKL(an.LogPolicy(Causal(1)), 0.1, shown=True)}
+        policies(Causal),
+        {"batch": 6, "regulariser": an.objectives.ForwardKL(an.LogPolicy(Causal(1)), 0.1, shown=True)},
     ),
     "per token": (lambda: an.Annotator(an.LogPolicy(Causal(0), per_token=True), an.Luce()), {"batch": 6}),
     "first token predicted": (lambda: an.Annotator(an.LogPolicy(Causal(0), begin=0), an.Luce()), {"batch": 6}),
     "EM over adapters": (adapted, {"solver": "em", "e_step_every": 2, "batch": 6}),
     "reward": (lambda: an.Annotator(an.SequenceReward(gpt2(0, labels=1)), an.Luce()), {"batch": 6}),
     "reward with a spread": (
-        lambda: (lambda r: an.Annotator(r.column(0), an.MeanVariance(r.column(1))))(
+        lambda: (lambda r: an.Annotator(r.column(0), an.rules.MeanVariance(r.column(1))))(
             an.SequenceReward(gpt2(0, labels=2), outputs=2)
         ),
         {"batch": 6},
     ),
-}  # fmt: skip
+}
 
 
 HEAVY = {"GPT-2, accumulated", "reward with a spread"}
@@ -352,9 +372,12 @@ HALF = {
     "minibatches of copies": (lambda: an.Annotator(an.Network([5], dim=1), an.Luce()), GRID, {"batch": 7, "starts": 2}),
     "DPO": (lambda: an.Annotator(an.LogDensity(an.Network([5], dim=1)), an.PBDE.dpo(1.0, reference())), GRID, {}),
     "policy": (policies(Causal), sentences(), {"batch": 6}),
-    "EM": (lambda: an.Mixture([an.Annotator(an.Network([5], dim=1, seed=k), an.Luce()) for k in range(2)]), GRID,
-           {"solver": "em", "e_step_every": 2}),
-}  # fmt: skip
+    "EM": (
+        lambda: an.Mixture([an.Annotator(an.Network([5], dim=1, seed=k), an.Luce()) for k in range(2)]),
+        GRID,
+        {"solver": "em", "e_step_every": 2},
+    ),
+}
 
 
 @pytest.mark.parametrize("name", HALF)
@@ -375,7 +398,7 @@ def test_half_precision_of_the_products_and_of_nothing_else(name, far):
 
 def test_a_trunk_on_the_device_gives_features_on_the_cpu(far):
     lm, items = nn.Sequential(nn.Embedding(12, 4), nn.Linear(4, 4)), sentences()
-    here = an.last_hidden(lm, items)
+    here = an.utilities.last_hidden(lm, items)
     with far():
-        there = an.last_hidden(copy.deepcopy(lm).to("pretend"), items)
+        there = an.utilities.last_hidden(copy.deepcopy(lm).to("pretend"), items)
     assert there.device.type == "cpu" and (here - there).abs().max() < 1e-6

@@ -35,12 +35,12 @@ def reward(rule=an.Luce):
 
 
 def dpo():
-    return an.Annotator(an.LogDensity(network(0, 1)), an.PBDE.dpo(1.0, an.truncated_normal(0.0, 1.0)))
+    return an.Annotator(an.LogDensity(network(0, 1)), an.PBDE.dpo(1.0, an.utilities.truncated_normal(0.0, 1.0)))
 
 
 def heads():
-    both = an.Heads([4], dim=2, outputs=2)
-    return an.Annotator(both.column(0), an.MeanVariance(both.column(1)))
+    both = an.utilities.Heads([4], dim=2, outputs=2)
+    return an.Annotator(both.column(0), an.rules.MeanVariance(both.column(1)))
 
 
 def policy():
@@ -53,7 +53,10 @@ def two():
 
 
 def kl(**how):
-    return {"regulariser": an.ForwardKL(an.LogDensity(network(3, 1)), 0.5, **how), "objective": an.SLiC(1.0)}
+    return {
+        "regulariser": an.objectives.ForwardKL(an.LogDensity(network(3, 1)), 0.5, **how),
+        "objective": an.objectives.SLiC(1.0),
+    }
 
 
 SOME = {"batch": 8}
@@ -73,7 +76,7 @@ CASES = {
     "SLiC and forward KL": (dpo, answers(GRID), kl(), 0),
     "SLiC and forward KL, draws": (dpo, answers(GRID), kl(draws=9), 1),
     "SLiC and forward KL, shown": (dpo, answers(GRID), SOME | kl(shown=True), 4),
-    "SLiC on blocks": (dpo, answers(GRID, 2), SOME | {"objective": an.SLiC(1.0)}, 9),
+    "SLiC on blocks": (dpo, answers(GRID, 2), SOME | {"objective": an.objectives.SLiC(1.0)}, 9),
     "heads": (heads, answers(POINTS), {}, 0),
     "heads, minibatches": (heads, answers(POINTS), SOME, 9),
     "policy": (policy, answers(TOKENS, 2), {}, 2),

@@ -42,7 +42,7 @@ def alike():
 MODELS = {
     "one": (one, {}),
     "restarts": (one, {"starts": 2, "batch": 9}),
-    "objective": (one, {"objective": an.SLiC(1.0)}),
+    "objective": (one, {"objective": an.objectives.SLiC(1.0)}),
     "mixture": (two, {"solver": "adam"}),
     "mixture that begins alike": (alike, {"solver": "adam"}),
     "EM": (two, {"solver": "em", "e_step_every": 2}),
@@ -74,7 +74,7 @@ def test_without_a_device_a_model_is_trained_where_it_lives(name, data, far):
 @pytest.mark.parametrize("where", ["cpu", "pretend"])
 @pytest.mark.parametrize("draws", [None, 9])
 def test_the_regularisers_reference_may_lie_anywhere(where, draws, data, far):
-    penalty = lambda place: an.ForwardKL(an.LogDensity(net(3)).to(place), 0.5, draws=draws)  # noqa: E731
+    penalty = lambda place: an.objectives.ForwardKL(an.LogDensity(net(3)).to(place), 0.5, draws=draws)  # noqa: E731
     here = fitted(one(), data, regulariser=penalty("cpu"))
     with far():
         there = fitted(one(), data, regulariser=penalty(where), device="pretend")
@@ -82,7 +82,7 @@ def test_the_regularisers_reference_may_lie_anywhere(where, draws, data, far):
 
 
 def test_a_checkpoint_of_a_model_that_lives_on_the_device(data, far, tmp_path):
-    options = {"checkpoint": tmp_path / "run.pt", "regulariser": an.ForwardKL(an.LogDensity(net(3)), 0.5)}
+    options = {"checkpoint": tmp_path / "run.pt", "regulariser": an.objectives.ForwardKL(an.LogDensity(net(3)), 0.5)}
     with far():
         first = fitted(one().to("pretend"), data, **options)
         again = fitted(one().to("pretend"), data, **options)
@@ -168,18 +168,18 @@ def test_a_reference_with_a_tensor_of_its_own_is_evaluated_where_it_can_be(data,
     shift = torch.linspace(0.0, 1.0, 21, dtype=torch.float64)
     plain = an.LogDensity(lambda x: -(x[:, 0] ** 2) + shift)
     make = lambda: an.Annotator(an.LogDensity(net()), an.PBDE.dpo(1.0, plain))  # noqa: E731
-    here = fitted(make(), data, regulariser=an.ForwardKL(plain, 0.5))
+    here = fitted(make(), data, regulariser=an.objectives.ForwardKL(plain, 0.5))
     with far():
-        there = fitted(make(), data, regulariser=an.ForwardKL(plain, 0.5), device="pretend")
+        there = fitted(make(), data, regulariser=an.objectives.ForwardKL(plain, 0.5), device="pretend")
     assert there.objective == pytest.approx(here.objective, abs=1e-6)
 
 
 def test_adapters_share_one_trunk_on_the_device(far):
     trunk = nn.Sequential(nn.Embedding(9, 4), nn.Linear(4, 9))
     with far():
-        types = an.with_adapters(trunk, rank=1, copies=3)
+        types = an.utilities.with_adapters(trunk, rank=1, copies=3)
         both = an.Mixture([an.Annotator(an.LogPolicy(lm, begin=0), an.Luce()) for lm in types])
-        from annosim.adapters import moved
+        from annosim.utilities.adapters import moved
 
         there = moved(copy.deepcopy(both), "pretend")
         trunks = {id(p) for p in there.parameters() if not p.requires_grad}
@@ -189,9 +189,12 @@ def test_adapters_share_one_trunk_on_the_device(far):
 
 def test_items_on_the_device_know_what_they_were(far):
     items = an.Items(
-        features=np.eye(4), tokens=[[1, 2], [3, -1], [4, 5], [6, 7]], texts=list("abcd"), prompts=[3, 3, 8, 8],
+        features=np.eye(4),
+        tokens=[[1, 2], [3, -1], [4, 5], [6, 7]],
+        texts=list("abcd"),
+        prompts=[3, 3, 8, 8],
         columns={"length": np.array([1, 2, 3, 4])},
-    )  # fmt: skip
+    )
     with far() as seen:
         there = items.to("pretend")
         assert not seen.waits

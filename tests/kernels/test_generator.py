@@ -6,15 +6,15 @@ from scipy import special
 
 numba = pytest.importorskip("numba")
 
-from annosim.kernels.compiled import row_types  # noqa: E402
-from annosim.kernels.generator import BLOCK, fill_words, uniform52, word_at  # noqa: E402
-from annosim.kernels.habits import FIRST, replace_answers  # noqa: E402
-from annosim.kernels.luce import choose, choose_pair, exponential, float32_odds, luce_pairs, tied_pairs  # noqa: E402
-from annosim.kernels.mallows import mallows  # noqa: E402
-from annosim.kernels.menus import guide_table, inverse_index, number_rows  # noqa: E402
-from annosim.kernels.sources import digest  # noqa: E402
-from annosim.kernels.tastes import normal_quantile, standard_normals  # noqa: E402
+from annosim.compiled.cache import digest  # noqa: E402
 from annosim.random import STREAMS, uniform53, words  # noqa: E402
+from annosim.simulation.kernels.generator import BLOCK, fill_words, uniform52, word_at  # noqa: E402
+from annosim.simulation.kernels.luce import choose, choose_pair, exponential, float32_odds, luce_pairs, tied_pairs  # noqa: E402
+from annosim.simulation.kernels.mallows import mallows  # noqa: E402
+from annosim.simulation.kernels.menus import guide_table, inverse_index, number_rows  # noqa: E402
+from annosim.simulation.kernels.response_biases import FIRST, replace_answers  # noqa: E402
+from annosim.simulation.kernels.samplers import row_types  # noqa: E402
+from annosim.simulation.kernels.tastes import normal_quantile, standard_normals  # noqa: E402
 
 LAST = 2**32 - 1
 KEY = np.uint64(2**64 - 5)

@@ -5,7 +5,7 @@ import gc
 import numpy as np
 import pytest
 
-from annosim.kernels import memory
+from annosim.simulation import memory
 
 
 @pytest.fixture(autouse=True)

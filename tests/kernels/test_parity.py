@@ -5,11 +5,11 @@ import pytest
 
 import annosim as an
 from annosim.errors import ArgumentError
-from annosim.rules.habits import AttributeBias, Lapse, PositionBias, Skip
+from annosim.populations.random_coefficients import RandomCoefficients
 from annosim.rules.rankings import Mallows
+from annosim.rules.response_biases import AttributeBias, Lapse, PositionBias, Skip
 from annosim.rules.ties import Davidson, RaoKupper
-from annosim.simulate import simulate
-from annosim.tastes import RandomCoefficients
+from annosim.simulation.draws import simulate
 
 pytest.importorskip("numba")
 
@@ -157,8 +157,8 @@ def test_menus(name):
 
 def test_a_grid_density_under_a_proposal():
     grid = an.Items.grid(-10.0, 10.0, 2001)
-    people = an.Annotator(an.truncated_normal(0.0, 1.0), an.Luce())
-    assert_equal(people, an.Design(grid, annotators=30_000, proposal=an.truncated_normal(0.0, 5.0)), seed=1)
+    people = an.Annotator(an.utilities.truncated_normal(0.0, 1.0), an.Luce())
+    assert_equal(people, an.Design(grid, annotators=30_000, proposal=an.utilities.truncated_normal(0.0, 5.0)), seed=1)
 
 
 def test_two_million_pairs_and_half_a_million_rankings():
@@ -199,12 +199,12 @@ def test_everything_else_takes_the_reference_and_says_so(name):
 def test_without_numba_the_reference_runs_with_one_warning(monkeypatch):
     import sys
 
-    from annosim.kernels import dispatch
+    from annosim.simulation import dispatch
 
     design = an.Design(ITEMS, annotators=100)
     expected = simulate(one(), design, path="reference")
-    monkeypatch.setitem(sys.modules, "annosim.kernels.compiled", None)
-    monkeypatch.delattr("annosim.kernels.compiled", raising=False)
+    monkeypatch.setitem(sys.modules, "annosim.simulation.kernels.samplers", None)
+    monkeypatch.delattr("annosim.simulation.kernels.samplers", raising=False)
     dispatch._compiled.cache_clear()
     try:
         with pytest.warns(RuntimeWarning, match="numba"):
@@ -227,7 +227,7 @@ def test_compilation_is_announced_when_it_takes_long_and_nothing_else_is(monkeyp
     from numba import njit
     from numba.core import event
 
-    from annosim.kernels import announce
+    from annosim.compiled import notice as announce
 
     def kernel(module):
         fresh = njit(lambda x: x + 1)
@@ -249,9 +249,9 @@ def test_compilation_is_announced_when_it_takes_long_and_nothing_else_is(monkeyp
     with event.install_listener("numba:compile", Slow()):
         kernel("somebody.else")(1)
         assert capsys.readouterr().err == ""
-        ours = kernel("annosim.kernels.luce")
+        ours = kernel("annosim.simulation.kernels.luce")
         ours(1)
         assert "compiling" in capsys.readouterr().err
         ours(1)
-        kernel("annosim.kernels.luce")(1)  # once for all that is compiled in a row
+        kernel("annosim.simulation.kernels.luce")(1)  # once for all that is compiled in a row
     assert capsys.readouterr().err == ""

@@ -11,10 +11,10 @@ import torch
 
 import annosim as an
 from annosim.errors import DeviceError
-from annosim.kernels.torch_path import words
 from annosim.random import words as reference_words
 from annosim.rules.rankings import Mallows
-from annosim.simulate import simulate, to_cpu
+from annosim.simulation.draws import simulate, to_cpu
+from annosim.simulation.torch_path import words
 
 ITEMS = an.Items.normal(30, 3, seed=0)
 PROMPTS = an.Items.normal(60, 3, seed=1, prompts=5)
@@ -85,7 +85,7 @@ def test_what_has_no_path_there_is_refused():
 
 SCRIPT = """
 import numpy as np, torch, annosim as an
-from annosim.kernels.triton_pairs import simulate_pairs
+from annosim.simulation.kernels.triton_pairs import simulate_pairs
 from annosim.simulate import simulate
 items = an.Items.normal(30, 3, seed=0)
 for weights in ([[1.0, 2.0, 0.0]], [[1.0, 2.0, 0.0], [0.0, -2.0, 1.0]]):

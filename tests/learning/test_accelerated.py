@@ -65,7 +65,7 @@ def test_it_never_claims_a_maximum_that_does_not_exist(seed):
     answer[(menu[:, 0] == menu[:, 1])] = 0
     for form in (TableOfCounts, EdgeList):
         assert accelerate(form(menu, answer, N), 1e-10) is None
-    with pytest.raises(an.NotIdentifiedError, match="never lost to the others: '7'"):
+    with pytest.raises(an.errors.NotIdentifiedError, match="never lost to the others: '7'"):
         an.fit(an.Annotator(an.Tabular(N), an.Luce()), data.with_(answer=answer))
 
 
@@ -73,7 +73,7 @@ def test_separate_groups_are_not_missed():
     data = votes()
     menu = np.asarray(data.menu)
     apart = data.take(np.flatnonzero((menu[:, 0] < 40) == (menu[:, 1] < 40)))
-    with pytest.raises(an.NotIdentifiedError, match="never compared with the rest"):
+    with pytest.raises(an.errors.NotIdentifiedError, match="never compared with the rest"):
         an.fit(an.Annotator(an.Tabular(N), an.Luce()), apart)
 
 

@@ -14,9 +14,9 @@ DATA = an.PreferenceData(an.Items(n=2), [[0, 1]] * 4, [0, 0, 0, 1])
 DESIGN = an.Design(an.Items(n=2))
 
 SETTINGS = [
-    ("objective", ["nll", an.NLL, 3]),
+    ("objective", ["nll", an.objectives.NLL, 3]),
     ("regulariser", ["kl", 3]),
-    ("prior", [3, "dirichlet", an.Dirichlet]),
+    ("prior", [3, "dirichlet", an.priors.Dirichlet]),
     ("starts", [0, 1.5, "3", True, None]),
     ("solver", ["newtn", None, 3]),
     ("seed", [-1, "a", 1.5, None]),
@@ -31,7 +31,7 @@ FLAT = [(name, value) for name, values in SETTINGS for value in values]
 @pytest.mark.parametrize(("name", "value"), FLAT)
 def test_fit_and_project_name_the_argument(model, name, value):
     for call in (lambda: an.fit(model, DATA, **{name: value}), lambda: an.project(model, ONE, DESIGN, **{name: value})):
-        with pytest.raises(an.AnnosimError, match=name) as caught:
+        with pytest.raises(an.errors.AnnosimError, match=name) as caught:
             call()
         assert "\n" not in str(caught.value)
 
@@ -47,7 +47,7 @@ def test_fit_and_project_name_the_argument(model, name, value):
         (lambda: an.project(an.Annotator(an.Tabular(3), an.Luce()), ONE, DESIGN), "3 values but there are 2 items"),
         (lambda: an.project(ONE, None, DESIGN), "project.truth="),
         (lambda: an.project(ONE, ONE, an.Items(n=2)), "project.design="),
-        (lambda: an.fit(an.Annotator(an.Linear(1), an.Luce()), DATA, prior=an.Dirichlet(1)), "no features"),
+        (lambda: an.fit(an.Annotator(an.Linear(1), an.Luce()), DATA, prior=an.priors.Dirichlet(1)), "no features"),
         (lambda: an.choose_types(3, DATA), "a function of K"),
         (lambda: an.choose_types(lambda k: ONE, None), "data=None"),
         (lambda: an.choose_types(lambda k: None, DATA, folds=2), "fit.model=None"),
@@ -57,7 +57,7 @@ def test_fit_and_project_name_the_argument(model, name, value):
     ],
 )
 def test_wrong_kinds(call, match):
-    with pytest.raises(an.AnnosimError, match=match):
+    with pytest.raises(an.errors.AnnosimError, match=match):
         call()
 
 
@@ -80,7 +80,7 @@ def test_wrong_kinds(call, match):
 )
 def test_results_name_the_argument(call, match):
     fit = an.fit(ONE, DATA)
-    with pytest.raises(an.AnnosimError, match=match):
+    with pytest.raises(an.errors.AnnosimError, match=match):
         call(fit)
     assert np.isfinite(fit.log_likelihood)
 

@@ -19,9 +19,9 @@ def test_tables_equal_single_fits_and_a_failure_is_a_row():
     assert 0 < sum(failed) < 12  # the best item is undefeated in some of them
     for r in range(12):
         if failed[r]:
-            with pytest.raises(an.NotIdentifiedError):
+            with pytest.raises(an.errors.NotIdentifiedError):
                 an.fit(truth, data[r])
-            with pytest.raises(an.NotIdentifiedError):
+            with pytest.raises(an.errors.NotIdentifiedError):
                 fits[r]
         else:
             one = an.fit(truth, data[r])
@@ -102,9 +102,9 @@ def test_every_replicate_may_begin_at_a_model_of_its_own():
     truth = an.Annotator(an.Linear([2.0, -1.0]), an.Luce())
     parts = [an.simulate(truth, an.Design(ITEMS, annotators=80), seed=s) for s in range(3)]
     models = [_network(seed) for seed in range(3)]
-    for objective in (None, an.IPO(0.5)):
+    for objective in (None, an.objectives.IPO(0.5)):
         how = {"objective": objective, "steps": 25, "lr": 1e-2, "tolerance": 0.5}
-        together = an.fit(models, an.stack(parts), **how)
+        together = an.fit(models, an.data.stack(parts), **how)
         for r, part in enumerate(parts):
             alone = an.fit(models[r], part, **how)
             assert together[r].objective == pytest.approx(alone.objective, abs=1e-12)
@@ -117,7 +117,9 @@ def test_every_replicate_may_begin_at_a_model_of_its_own():
         an.Annotator(an.Tabular(6), an.Thurstone()),
         an.Annotator(an.Tabular([0, 0, 0, 0, 1.0, 2.0]), an.Thurstone()),
     ]
-    ends = an.fit(tables, an.stack(parts[:2]))  # no networks: one by one, and the optimum does not depend on the start
+    ends = an.fit(
+        tables, an.data.stack(parts[:2])
+    )  # no networks: one by one, and the optimum does not depend on the start
     assert ends.solver == "autograd"
     assert np.abs(ends.vectors[1] - an.fit(tables[0], parts[1]).population.vector().numpy()).max() < 1e-6
 
@@ -170,7 +172,9 @@ def _same_as_alone(fits, model, parts, **how):
 def test_replicates_of_unequal_numbers_of_annotators_are_what_single_fits_are(people, how):
     parts = [_ragged(n, r) for r, n in enumerate(people)]
     how = {"steps": 12, "lr": 1e-2, "solver": "adam", **how}
-    _same_as_alone(an.fit(_network(0, energy=False), an.stack(parts), **how), _network(0, energy=False), parts, **how)
+    _same_as_alone(
+        an.fit(_network(0, energy=False), an.data.stack(parts), **how), _network(0, energy=False), parts, **how
+    )
 
 
 def _ragged(people, seed):
@@ -182,7 +186,7 @@ def _ragged(people, seed):
 def test_replicates_of_unequal_weight_have_the_log_likelihoods_of_single_fits():
     parts = [_choices(20, 2, seed=r, weight=np.linspace(0.5, 1 + 3 * r, 20)) for r in range(3)]
     how = {"steps": 12, "lr": 1e-2, "solver": "adam"}
-    fits = an.fit(_network(0, energy=False), an.stack(parts), **how)
+    fits = an.fit(_network(0, energy=False), an.data.stack(parts), **how)
     assert fits.settings["path"] == "trained at once"
     _same_as_alone(fits, _network(0, energy=False), parts, **how)
 
@@ -196,7 +200,7 @@ def test_a_replicate_whose_answers_the_rule_cannot_give_is_a_row_with_a_status()
     plain = _choices(60, 1)
     answer = plain.answer.copy()
     answer[7] = -1
-    mixed = an.fit(_network(0, energy=False), an.stack([plain, plain.with_(answer=answer)]), steps=3)
+    mixed = an.fit(_network(0, energy=False), an.data.stack([plain, plain.with_(answer=answer)]), steps=3)
     assert "schedule" in mixed.status[0] and "skip" in mixed.status[1]
 
 
@@ -227,7 +231,7 @@ def test_models_of_replicates_must_mean_the_same_by_their_numbers():
 def test_one_by_one_every_replicate_begins_at_its_own_and_keeps_its_own_files(tmp_path):
     """A replicate without finite losses sends the others one by one: objectives, ends and files are theirs."""
     good = [_choices(30, 1, seed=s) for s in range(2)]
-    data = an.stack(good)
+    data = an.data.stack(good)
     models = [_network(s, energy=False) for s in range(2)]
     broken = models[1].with_parameters(models[1].vector() * torch.nan)
     how = {"steps": 10, "lr": 1e-2, "checkpoint": tmp_path / "run.pt", "log": tmp_path / "log.parquet"}

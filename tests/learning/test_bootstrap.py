@@ -36,7 +36,7 @@ MODELS = {
 }
 
 
-@pytest.mark.parametrize("prior", [None, an.Gaussian(2.0)])
+@pytest.mark.parametrize("prior", [None, an.priors.Gaussian(2.0)])
 @pytest.mark.parametrize("name", MODELS)
 def test_batched_refits_are_those_one_by_one(name, prior, rankings, monkeypatch):
     fit = an.fit(MODELS[name], rankings, prior=prior)
@@ -48,11 +48,15 @@ def test_batched_refits_are_those_one_by_one(name, prior, rankings, monkeypatch)
 
 
 def test_large_mixtures_and_half_wins(monkeypatch):
-    fit = an.fit(MODELS["types, tables"], an.simulate(MODELS["types, tables"], an.Design(ITEMS, annotators=200,
-                 questions=6), seed=2), solver="em-newton-cg")  # fmt: skip
-    tied = an.simulate(an.Annotator(an.Tabular(SCORES), an.Davidson(1.0)), an.Design(ITEMS, annotators=60, questions=5),
-                       seed=1).ties("half")  # fmt: skip
-    fits = [fit, an.fit(table(), tied, prior=an.Gaussian(3.0))]
+    fit = an.fit(
+        MODELS["types, tables"],
+        an.simulate(MODELS["types, tables"], an.Design(ITEMS, annotators=200, questions=6), seed=2),
+        solver="em-newton-cg",
+    )
+    tied = an.simulate(
+        an.Annotator(an.Tabular(SCORES), an.Davidson(1.0)), an.Design(ITEMS, annotators=60, questions=5), seed=1
+    ).ties("half")
+    fits = [fit, an.fit(table(), tied, prior=an.priors.Gaussian(3.0))]
     batched = [one.bootstrap(5, seed=3) for one in fits]
     monkeypatch.setattr(resample, "mixture_applies", lambda _: False)
     batched.append(fit.bootstrap(5, seed=3))  # by products with the information
@@ -64,8 +68,13 @@ def test_large_mixtures_and_half_wins(monkeypatch):
 
 def test_replicates_without_an_estimate_are_counted():
     """Two people close the ring of preferences: a replicate that draws neither has no estimate."""
-    data = an.PreferenceData(an.Items(n=3), [[0, 1, 2]] * 12, [[0, 1, 2]] * 10 + [[1, 2, 0], [2, 0, 1]],
-                             feedback="ranking", annotator=np.arange(12))  # fmt: skip
+    data = an.PreferenceData(
+        an.Items(n=3),
+        [[0, 1, 2]] * 12,
+        [[0, 1, 2]] * 10 + [[1, 2, 0], [2, 0, 1]],
+        feedback="ranking",
+        annotator=np.arange(12),
+    )
     fit = an.fit(an.Annotator(an.Tabular(3), an.Luce()), data)
     with pytest.warns(UserWarning, match="of 40 replicates have no estimate"):
         draws = fit.bootstrap(40, seed=0)

@@ -12,7 +12,7 @@ from annosim.learning.gauge import knowable_rank
 
 N = 5
 ITEMS = an.Items(n=N)
-DESIGN = an.Design(ITEMS, menus=an.menus.round_robin(ITEMS))
+DESIGN = an.Design(ITEMS, menus=an.designs.round_robin(ITEMS))
 U, LOG_SD = np.array([0.9, 0.3, 0.0, -0.4, -0.8]), np.array([-0.5, 0.6, 0.1, 0.3, -0.5])
 P = np.array([[0.1, 0.2, 0.7], [0.5, 0.0, 0.5], [0.2, 0.6, 0.2], [0.3, 0.4, 0.3], [0.6, 0.3, 0.1]]) * 0.97 + 0.01
 PAIRS = DESIGN.menus.numpy()
@@ -24,11 +24,11 @@ def first_wins(population):
 
 
 def normal_rewards(u=U, log_sd=LOG_SD):
-    return an.Annotator(an.Tabular(u), an.MeanVariance(an.free(log_sd)))
+    return an.Annotator(an.Tabular(u), an.rules.MeanVariance(an.free(log_sd)))
 
 
 def levels(p=P):
-    return an.Annotator(an.Indifferent(), an.CategoricalReward(an.free(np.log(p))))
+    return an.Annotator(an.utilities.ZeroUtility(), an.rules.CategoricalReward(an.free(np.log(p))))
 
 
 def test_the_laws_are_the_equations():
@@ -41,7 +41,7 @@ def test_the_laws_are_the_equations():
 
 
 def test_equal_variances_are_thurstones_rule():
-    equal = an.Annotator(an.Tabular(U), an.MeanVariance(np.full(N, 0.7)))  # a common number is taken off
+    equal = an.Annotator(an.Tabular(U), an.rules.MeanVariance(np.full(N, 0.7)))  # a common number is taken off
     assert first_wins(equal) == pytest.approx(first_wins(an.Annotator(an.Tabular(U), an.Thurstone())), abs=1e-12)
 
 
@@ -68,14 +68,14 @@ def test_identify_knows_the_gauges():
 
 
 def law_rank(people, n=N):
-    design = an.Design(an.Items(n=n), menus=an.menus.round_robin(an.Items(n=n)))
+    design = an.Design(an.Items(n=n), menus=an.designs.round_robin(an.Items(n=n)))
     pairs = lambda p: an.law(p, design).question(0)[0, :, 0]  # noqa: E731
     jacobian = torch.func.jacfwd(lambda v: people.at(v, pairs))(people.vector())
     return int(torch.linalg.matrix_rank(jacobian.detach(), rtol=1e-10))
 
 
 def test_projection_onto_the_own_law_finds_means_and_variances():
-    start = an.Annotator(an.Tabular(N), an.MeanVariance(an.free(np.zeros(N))))
+    start = an.Annotator(an.Tabular(N), an.rules.MeanVariance(an.free(np.zeros(N))))
     found = an.project(start, normal_rewards(), DESIGN)
     assert found.converged and "log_sd sum to zero" in " ".join(found.gauge)
     for value, true in ((found.population.utility.values, U), (found.population.rule.log_sd, LOG_SD)):
@@ -85,12 +85,12 @@ def test_projection_onto_the_own_law_finds_means_and_variances():
 
 def test_fits_of_simulated_pairs_come_near_the_law():
     for truth, start in (
-        (normal_rewards(), an.Annotator(an.Tabular(N), an.MeanVariance(an.free(np.zeros(N))))),
-        (levels(), an.Annotator(an.Indifferent(), an.CategoricalReward(an.free(np.zeros((N, 3)))))),
+        (normal_rewards(), an.Annotator(an.Tabular(N), an.rules.MeanVariance(an.free(np.zeros(N))))),
+        (levels(), an.Annotator(an.utilities.ZeroUtility(), an.rules.CategoricalReward(an.free(np.zeros((N, 3)))))),
     ):
         asked = an.Design(ITEMS, menus=DESIGN.menus, annotators=4000)
         data = an.simulate(truth, asked, seed=6)
-        found = an.fit(start, data, prior=an.Gaussian(3.0))
+        found = an.fit(start, data, prior=an.priors.Gaussian(3.0))
         assert found.converged
         # root mean square: 8 numbers or fewer from 4000 answers, sd of each cell 0.025 at most
         assert np.sqrt(np.mean((first_wins(found.population) - first_wins(truth)) ** 2)) < 0.05
@@ -98,9 +98,9 @@ def test_fits_of_simulated_pairs_come_near_the_law():
 
 def test_refusals():
     data = an.PreferenceData(an.Items(n=2), [[0, 1]] * 2, answer=[0, 1])
-    with pytest.raises(an.AnnosimError, match="order of the utilities"):
-        an.fit(an.Annotator(an.Tabular(2), an.CategoricalReward(an.free(np.zeros((2, 3))))), data)
-    with pytest.raises(an.AnnosimError, match="3 items but there are 2"):
-        an.fit(an.Annotator(an.Tabular(2), an.MeanVariance(an.free(np.zeros(3)))), data)
-    with pytest.raises(an.AnnosimError, match="expected"):
-        an.CategoricalReward(np.zeros(3))
+    with pytest.raises(an.errors.AnnosimError, match="order of the utilities"):
+        an.fit(an.Annotator(an.Tabular(2), an.rules.CategoricalReward(an.free(np.zeros((2, 3))))), data)
+    with pytest.raises(an.errors.AnnosimError, match="3 items but there are 2"):
+        an.fit(an.Annotator(an.Tabular(2), an.rules.MeanVariance(an.free(np.zeros(3)))), data)
+    with pytest.raises(an.errors.AnnosimError, match="expected"):
+        an.rules.CategoricalReward(np.zeros(3))

@@ -10,8 +10,8 @@ from hypothesis import strategies as hs
 
 import annosim as an
 from annosim.checks import strategies as st
-from annosim.learning.exists.existence import answers_graph, connectivity
-from annosim.learning.exists.separation import separating_direction
+from annosim.learning.existence.separation import separating_direction
+from annosim.learning.existence.tables import answers_graph, connectivity
 from annosim.learning.one_type.sufficient import from_data
 
 LUCE = an.Luce()
@@ -44,13 +44,13 @@ def test_fit_raises_exactly_when_the_win_graph_is_not_strongly_connected(data):
     if exists:
         assert an.fit(table(n), data).converged
     else:
-        with pytest.raises(an.NotIdentifiedError):
+        with pytest.raises(an.errors.NotIdentifiedError):
             an.fit(table(n), data)
 
 
 def test_an_undefeated_item_is_named_with_remedies():
     data = pairs(3, [(0, 1), (1, 2), (2, 1)], names=["tea", "milk", "mud"])
-    with pytest.raises(an.NotIdentifiedError, match="never lost to the others: 'tea'") as caught:
+    with pytest.raises(an.errors.NotIdentifiedError, match="never lost to the others: 'tea'") as caught:
         an.fit(table(3), data)
     assert "tea" in caught.value.items and ["tea"] in caught.value.components
     for word in ("prior=", "drop", "against"):
@@ -59,7 +59,9 @@ def test_an_undefeated_item_is_named_with_remedies():
 
 def test_separate_components_and_unseen_items_are_named():
     data = pairs(5, [(0, 1), (1, 0), (2, 3), (3, 2)])
-    with pytest.raises(an.NotIdentifiedError, match="never compared: '4'.*never compared with the rest") as caught:
+    with pytest.raises(
+        an.errors.NotIdentifiedError, match="never compared: '4'.*never compared with the rest"
+    ) as caught:
         an.fit(table(5), data)
     assert set(caught.value.items) >= {"4", "2", "3"} or set(caught.value.items) >= {"4", "0", "1"}
 
@@ -80,7 +82,7 @@ def test_annotators_without_answers_change_nothing_and_have_no_responsibility():
     assert abs(float(fit.population.utility.values[0]) - 0.5 * np.log(2)) < 1e-10
 
 
-@pytest.mark.parametrize("prior", [an.Dirichlet(1.0), an.Gaussian(2.0)])
+@pytest.mark.parametrize("prior", [an.priors.Dirichlet(1.0), an.priors.Gaussian(2.0)])
 def test_a_prior_decides_and_says_so(prior):
     fit = an.fit(table(3), pairs(3, [(0, 1), (1, 2)]), prior=prior)
     assert fit.converged and "decided" in fit.notes[0] and repr(prior) in fit.notes[0]
@@ -88,20 +90,18 @@ def test_a_prior_decides_and_says_so(prior):
 
 
 def test_a_prior_that_only_shrinks_says_so():
-    fit = an.fit(table(2), pairs(2, [(0, 1), (1, 0), (0, 1)]), prior=an.Dirichlet(0.5))
+    fit = an.fit(table(2), pairs(2, [(0, 1), (1, 0), (0, 1)]), prior=an.priors.Dirichlet(0.5))
     assert "exists without it" in fit.notes[0]
 
 
 def test_dirichlet_prior_is_pseudo_counts():
     """Two items: c pseudo-wins each, so the odds are (wins + c) / (losses + c)."""
-    fit = an.fit(table(2), pairs(2, [(0, 1)] * 3), prior=an.Dirichlet(2.0))
+    fit = an.fit(table(2), pairs(2, [(0, 1)] * 3), prior=an.priors.Dirichlet(2.0))
     gap = float(fit.population.utility.values[0] - fit.population.utility.values[1])
     assert abs(gap - np.log(5 / 2)) < 1e-9
 
 
-@given(
-    d=hs.lists(hs.lists(hs.integers(-3, 3), min_size=2, max_size=2), min_size=1, max_size=8),
-)
+@given(d=hs.lists(hs.lists(hs.integers(-3, 3), min_size=2, max_size=2), min_size=1, max_size=8))
 @settings(max_examples=100)
 def test_separation_against_a_fan_of_directions(d):
     """In the plane: a separating direction can be looked for at the normals of the differences and between them."""
@@ -117,15 +117,15 @@ def test_separation_against_a_fan_of_directions(d):
 def test_a_separated_linear_model_raises():
     items = an.Items(features=[[0.0], [1.0]])
     data = an.PreferenceData(items, menu=[[0, 1]] * 4, answer=[1] * 4)
-    with pytest.raises(an.NotIdentifiedError, match="separated"):
+    with pytest.raises(an.errors.NotIdentifiedError, match="separated"):
         an.fit(an.Annotator(an.Linear(1), LUCE), data)
-    assert an.fit(an.Annotator(an.Linear(1), LUCE), data, prior=an.Ridge(1.0)).converged
+    assert an.fit(an.Annotator(an.Linear(1), LUCE), data, prior=an.priors.Ridge(1.0)).converged
 
 
 def test_a_direction_that_no_menu_varied_raises_and_a_constant_feature_is_a_gauge():
     items = an.Items(features=[[0.0, 0.0], [1.0, 0.0], [0.0, 5.0]])
     data = an.PreferenceData(items, menu=[[0, 1]] * 4, answer=[1, 0, 0, 0])
-    with pytest.raises(an.NotIdentifiedError, match="no menu varied"):
+    with pytest.raises(an.errors.NotIdentifiedError, match="no menu varied"):
         an.fit(an.Annotator(an.Linear(2), LUCE), data)
     constant = an.Items(features=[[0.0, 1.0], [1.0, 1.0]])
     fit = an.fit(an.Annotator(an.Linear(2), LUCE), data.with_(items=constant))
@@ -140,8 +140,10 @@ def test_the_units_of_features_decide_nothing(units):
     data = an.simulate(
         an.Annotator(an.Linear([1.0, -0.5]), LUCE), an.Design(an.Items(features=x), annotators=80), seed=0
     )
-    plain, other = (an.fit(an.Annotator(an.Linear(2), LUCE), data.with_(items=an.Items(features=x * np.array(u))))
-                    for u in ((1.0, 1.0), units))  # fmt: skip
+    plain, other = (
+        an.fit(an.Annotator(an.Linear(2), LUCE), data.with_(items=an.Items(features=x * np.array(u))))
+        for u in ((1.0, 1.0), units)
+    )
     ratio = (
         other.population.utility.weights.detach().numpy() * units / plain.population.utility.weights.detach().numpy()
     )
@@ -149,7 +151,7 @@ def test_the_units_of_features_decide_nothing(units):
     errors = [fit.standard_errors()["utility.weights"].numpy() for fit in (other, plain)]
     assert np.abs(errors[0] * units / errors[1] - 1).max() < 1e-8
     separated = data.with_(answer=(np.diff(x[data.menu] @ [1.0, 0.3], axis=1)[:, 0] > 0).astype(int))
-    with pytest.raises(an.NotIdentifiedError, match="separated"):
+    with pytest.raises(an.errors.NotIdentifiedError, match="separated"):
         an.fit(an.Annotator(an.Linear(2), LUCE), separated.with_(items=an.Items(features=x * np.array(units))))
 
 
@@ -165,13 +167,17 @@ def test_ties_connect_both_ways():
 
 @pytest.mark.parametrize(
     "rule",
-    [an.RaoKupper(an.free(2.0)), an.Lapse(LUCE, 0.1), an.Lapse(an.PositionBias(LUCE, an.free(0.0)), an.free(0.1))],
+    [
+        an.rules.RaoKupper(an.free(2.0)),
+        an.Lapse(LUCE, 0.1),
+        an.Lapse(an.PositionBias(LUCE, an.free(0.0)), an.free(0.1)),
+    ],
 )
 def test_undefeated_under_ties_lapses_and_positions_raises(rule):
     data = an.PreferenceData(an.Items(n=2), menu=[[0, 1], [1, 0]] * 5, answer=[0, 1] * 5)
-    with pytest.raises(an.NotIdentifiedError, match="never lost"):
+    with pytest.raises(an.errors.NotIdentifiedError, match="never lost"):
         an.fit(table(2, rule), data)
-    with pytest.raises(an.NotIdentifiedError, match="separated along"):
+    with pytest.raises(an.errors.NotIdentifiedError, match="separated along"):
         an.fit(an.Annotator(an.Linear(1), rule), data.with_(items=an.Items(features=[[1.0], [0.0]])))
 
 
@@ -181,22 +187,22 @@ def test_undefeated_under_mistakes_that_reverse_the_answer_is_a_note():
     assert "not decided" in an.fit(table(2, an.Lapse(LUCE, 0.1, how="flip")), data).notes[0]
 
 
-@pytest.mark.parametrize("rule", [an.RaoKupper(an.free(2.0)), an.Davidson(an.free(1.0))])
+@pytest.mark.parametrize("rule", [an.rules.RaoKupper(an.free(2.0)), an.Davidson(an.free(1.0))])
 def test_nothing_but_ties_says_nothing_of_their_parameter(rule):
     data = an.PreferenceData(an.Items(n=2), [[0, 1]] * 3, answer=[[0, 1]] * 3, tied=[[True]] * 3)
     for model in (table(2, rule), an.Mixture([table(2, rule), table(2, an.Luce())])):
-        with pytest.raises(an.AnnosimError, match="every answer is a tie|no ties"):
-            an.fit(model, data, prior=an.Gaussian(1.0))
+        with pytest.raises(an.errors.AnnosimError, match="every answer is a tie|no ties"):
+            an.fit(model, data, prior=an.priors.Gaussian(1.0))
 
 
 def test_items_unseen_by_several_types_under_any_rule_are_named():
     data = pairs(3, [(0, 1), (1, 0)] * 4).with_(annotator=np.arange(8) % 4)
     types = [table(3, an.PositionBias(LUCE, an.free(s))) for s in (0.5, -0.5)]
-    with pytest.raises(an.NotIdentifiedError, match="never compared: '2'"):
+    with pytest.raises(an.errors.NotIdentifiedError, match="never compared: '2'"):
         an.fit(an.Mixture(types), data)
 
 
-@pytest.mark.parametrize("rule", [an.RaoKupper(an.free(2.0)), an.Davidson(an.free(1.0)), an.Thurstone()])
+@pytest.mark.parametrize("rule", [an.rules.RaoKupper(an.free(2.0)), an.Davidson(an.free(1.0)), an.Thurstone()])
 def test_the_population_found_is_in_the_gauge_that_is_reported(rule):
     data = pairs(3, [(0, 1), (1, 0), (1, 2), (0, 2), (2, 0)] * 4)
     if rule.ties:
@@ -210,7 +216,7 @@ def test_where_peers_are_silent():
     choix = pytest.importorskip("choix")
     undefeated = choix.opt_pairwise(3, [(0, 1), (0, 2), (1, 2), (2, 1)], alpha=0.0)
     assert np.isfinite(undefeated).all()  # a finite answer, although the maximum is at infinity
-    with pytest.raises(an.NotIdentifiedError):
+    with pytest.raises(an.errors.NotIdentifiedError):
         an.fit(table(3), pairs(3, [(0, 1), (0, 2), (1, 2), (2, 1)]))
 
 
@@ -219,7 +225,7 @@ def test_where_evalica_is_silent():
     x, y = ["a", "a", "b", "c"], ["b", "c", "c", "b"]
     result = evalica.bradley_terry(x, y, [evalica.Winner.X] * 4)
     assert np.ptp(result.scores.to_numpy()) == 0.0  # every score has collapsed to the tolerance, without a word
-    with pytest.raises(an.NotIdentifiedError):
+    with pytest.raises(an.errors.NotIdentifiedError):
         an.fit(table(3), pairs(3, [(0, 1), (0, 2), (1, 2), (2, 1)]))
 
 
@@ -229,28 +235,28 @@ def test_where_evalica_is_silent():
         ({"solver": "magic"}, "solvers are"),
         ({"starts": 0}, "starts=0"),
         ({"tolerance": 2.0}, "tolerance"),
-        ({"prior": an.Ridge(1.0)}, "acts on nothing in this model .utility.values."),
+        ({"prior": an.priors.Ridge(1.0)}, "acts on nothing in this model .utility.values."),
         ({"solver": "newton-linear"}, "does not apply"),
     ],
 )
 def test_bad_arguments(arguments, message):
-    with pytest.raises(an.AnnosimError, match=message):
+    with pytest.raises(an.errors.AnnosimError, match=message):
         an.fit(table(2), pairs(2, [(0, 1), (1, 0)]), **arguments)
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, np.inf, np.nan, True, "x"])
-@pytest.mark.parametrize("prior", [an.Gaussian, an.Dirichlet, an.Ridge])
+@pytest.mark.parametrize("prior", [an.priors.Gaussian, an.priors.Dirichlet, an.priors.Ridge])
 def test_bad_priors(prior, value):
-    with pytest.raises(an.AnnosimError, match="finite number above 0"):
+    with pytest.raises(an.errors.AnnosimError, match="finite number above 0"):
         prior(value)
 
 
 def test_ties_and_skips_under_luce_raise():
     tied = an.PreferenceData(an.Items(n=2), menu=[[0, 1]], answer=[[0, 1]], tied=[[True]])
-    with pytest.raises(an.AnnosimError, match="half"):
+    with pytest.raises(an.errors.AnnosimError, match="half"):
         an.fit(table(2), tied)
     skipped = an.PreferenceData(an.Items(n=2), menu=[[0, 1]] * 2, answer=[0, -1])
-    with pytest.raises(an.AnnosimError, match="skip"):
+    with pytest.raises(an.errors.AnnosimError, match="skip"):
         an.fit(table(2), skipped)
 
 

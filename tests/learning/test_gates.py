@@ -100,7 +100,7 @@ def test_three_types_and_the_gradient_of_the_likelihood(data):
     from annosim.learning.training.sgd import Run
 
     model = gated(network, starts=(*STARTS, STEP[::-1] / 3), gate=[[0.2, -0.1], [0.5, 0.3]])
-    run = Run(model, data, an.NLL(), None, an.Adam(steps=1), 1, 0, None)
+    run = Run(model, data, an.objectives.NLL(), None, an.Adam(steps=1), 1, 0, None)
     loss, _ = run.full_gradient()
     assert float(loss[0]) == pytest.approx(-log_likelihood(model, data) / 40, abs=1e-12)
     own = torch.cat([p.grad.reshape(-1) for p in run.model.trainable])
@@ -160,7 +160,7 @@ def test_gaps_in_the_ids_and_weights_of_replicates_are_read_as_the_likelihood_re
         parts.append(came.with_(weight=1.0 + r * np.cos(came.annotator) / 2))
     parts = [part.take(np.arange(min(p.rows for p in parts))) for part in parts]
     for model in (gated(network), [gated(network), gated(network, starts=STARTS[::-1])]):
-        fits = an.fit(model, an.stack(parts), solver=solver, steps=20, lr=0.05)
+        fits = an.fit(model, an.data.stack(parts), solver=solver, steps=20, lr=0.05)
         for r, part in enumerate(parts):
             own = model[r] if isinstance(model, list) else model
             alone = an.fit(own, part, solver=solver, steps=20, lr=0.05)
@@ -178,6 +178,6 @@ def test_a_newton_step_that_would_overshoot_is_shortened():
 def test_a_gate_that_still_moves_is_not_at_rest(data):
     from annosim.learning.training.network_em import _EMRun
 
-    run = _EMRun(gated(network), data, an.NLL(), None, an.EM(), 1, 0, None)
+    run = _EMRun(gated(network), data, an.objectives.NLL(), None, an.EM(), 1, 0, None)
     run.before_step()
     assert float(run.weight_gap[0]) > 1e-3

@@ -11,7 +11,7 @@ from annosim.learning.training.stacked import Batched
 
 N = 5
 ITEMS = an.Items(features=np.eye(N))
-DESIGN = an.Design(ITEMS, menus=an.menus.round_robin(ITEMS))
+DESIGN = an.Design(ITEMS, menus=an.designs.round_robin(ITEMS))
 U, LOG_SD = np.array([0.9, 0.3, 0.0, -0.4, -0.8]), np.array([-0.5, 0.6, 0.1, 0.3, -0.5])
 P = np.array([[0.1, 0.2, 0.7], [0.5, 0.0, 0.5], [0.2, 0.6, 0.2], [0.3, 0.4, 0.3], [0.6, 0.3, 0.1]]) * 0.97 + 0.01
 
@@ -26,11 +26,11 @@ def first_wins(population):
 
 
 def normal_rewards(u=U, log_sd=LOG_SD):
-    return an.Annotator(an.Tabular(u), an.MeanVariance(an.free(log_sd)))
+    return an.Annotator(an.Tabular(u), an.rules.MeanVariance(an.free(log_sd)))
 
 
 def levels(p=P):
-    return an.Annotator(an.Indifferent(), an.CategoricalReward(an.free(np.log(p))))
+    return an.Annotator(an.utilities.ZeroUtility(), an.rules.CategoricalReward(an.free(np.log(p))))
 
 
 def linear_heads(outputs, zero=True):
@@ -39,27 +39,27 @@ def linear_heads(outputs, zero=True):
     draw = 0.3 * torch.randn(outputs, N, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     with torch.no_grad():
         module.weight.copy_(0 * draw if zero else draw)
-    return an.Heads(module, outputs=outputs)
+    return an.utilities.Heads(module, outputs=outputs)
 
 
 def mean_and_spread(zero=True):
     heads = linear_heads(2, zero)
-    return an.Annotator(heads.column(0), an.MeanVariance(heads.column(1)))
+    return an.Annotator(heads.column(0), an.rules.MeanVariance(heads.column(1)))
 
 
 def levels_by_network(zero=False):
-    return an.Annotator(an.Indifferent(), an.CategoricalReward(linear_heads(3, zero)))
+    return an.Annotator(an.utilities.ZeroUtility(), an.rules.CategoricalReward(linear_heads(3, zero)))
 
 
 def two_members(zero=False):
     members = [an.Network(linear_heads(1, zero).module) for _ in range(2)]
-    return an.Annotator(an.Ensemble([*members, an.Tabular(np.zeros(N))]), an.Thurstone())
+    return an.Annotator(an.utilities.Ensemble([*members, an.Tabular(np.zeros(N))]), an.Thurstone())
 
 
 def test_a_network_with_several_outputs_writes_the_law_of_the_tables():
     heads = linear_heads(2, zero=False)
     mean, log_sd = heads(ITEMS).detach().numpy().T
-    net = an.Annotator(heads.column(0), an.MeanVariance(heads.column(1)))
+    net = an.Annotator(heads.column(0), an.rules.MeanVariance(heads.column(1)))
     unit = mean * np.exp(-log_sd.mean())  # a table has spreads of geometric mean one, a network is read as it is
     assert first_wins(net) == pytest.approx(first_wins(normal_rewards(unit, log_sd)), abs=1e-12)
     assert net.rule.sd(ITEMS).detach().numpy() == pytest.approx(np.exp(log_sd))
@@ -75,8 +75,8 @@ def test_gradients_of_heads_equal_finite_differences(make):
     data = an.simulate(normal_rewards(), asked(annotators=60), seed=1)
     model = make(zero=False)
     batched = Batched([model], data.items, torch.device("cpu"))
-    rows = rows_of(data, an.NLL(), data.items)
-    loss = lambda: population_losses(batched, rows, an.NLL())[0]  # noqa: E731
+    rows = rows_of(data, an.objectives.NLL(), data.items)
+    loss = lambda: population_losses(batched, rows, an.objectives.NLL())[0]  # noqa: E731
     raw = batched.trainable
     gradients = torch.autograd.grad(loss(), raw)
     assert any(float(g.abs().max()) > 1e-3 for g in gradients)
@@ -93,7 +93,7 @@ def test_gradients_of_heads_equal_finite_differences(make):
 
 def test_heads_trained_on_the_exact_law_recover_the_projection_onto_tables():
     for truth, table, net in (
-        (normal_rewards(), an.Annotator(an.Tabular(N), an.MeanVariance(an.free(np.zeros(N)))), mean_and_spread()),
+        (normal_rewards(), an.Annotator(an.Tabular(N), an.rules.MeanVariance(an.free(np.zeros(N)))), mean_and_spread()),
         (levels(), None, levels_by_network()),
         (an.Annotator(an.Tabular(U), an.Thurstone()), an.Annotator(an.Tabular(N), an.Thurstone()), two_members()),
     ):
@@ -131,17 +131,17 @@ def test_a_reward_model_with_two_logits_a_sequence_gives_mean_and_spread():
 
     items = an.Items(tokens=[[1, 2], [3, -1], [4, 5], [0, 7]])
     heads = an.SequenceReward(Tiny(), outputs=2)
-    model = an.Annotator(heads.column(0), an.MeanVariance(heads.column(1)))
+    model = an.Annotator(heads.column(0), an.rules.MeanVariance(heads.column(1)))
     data = an.PreferenceData(items, [[0, 1], [1, 2]], [0, 1])
     found = an.fit(model, data, steps=20, lr=1e-2)
     assert found.log_likelihood > an.fit(model, data, steps=1, lr=1e-9).log_likelihood
-    with pytest.raises(an.AnnosimError, match="num_labels=3"):
+    with pytest.raises(an.errors.AnnosimError, match="num_labels=3"):
         an.SequenceReward(Tiny(), outputs=3)(items)
-    with pytest.raises(an.AnnosimError, match="column\\(2\\)"):
+    with pytest.raises(an.errors.AnnosimError, match="column\\(2\\)"):
         heads.column(2)
-    with pytest.raises(an.AnnosimError, match="expected \\(5, 2\\)"):
-        an.Heads(torch.nn.Linear(N, 3, dtype=torch.float64), outputs=2)(ITEMS)
-    with pytest.raises(an.AnnosimError, match="one output"):
-        an.CategoricalReward(linear_heads(1))
-    with pytest.raises(an.AnnosimError, match="of which items"):
+    with pytest.raises(an.errors.AnnosimError, match="expected \\(5, 2\\)"):
+        an.utilities.Heads(torch.nn.Linear(N, 3, dtype=torch.float64), outputs=2)(ITEMS)
+    with pytest.raises(an.errors.AnnosimError, match="one output"):
+        an.rules.CategoricalReward(linear_heads(1))
+    with pytest.raises(an.errors.AnnosimError, match="of which items"):
         model.rule.sd()

@@ -18,7 +18,7 @@ from annosim.learning.one_type.luce import solve_sparse, solve_tabular
 from annosim.learning.one_type.sufficient import DENSE_ITEMS, from_data
 from annosim.learning.priors import LogPrior, penalty_for
 
-PRIORS = [None, an.Dirichlet(0.7), an.Gaussian(1.0)]
+PRIORS = [None, an.priors.Dirichlet(0.7), an.priors.Gaussian(1.0)]
 
 
 def three_types():
@@ -83,7 +83,7 @@ def test_one_table_without_a_matrix(seed, prior, ranking):
     stats, penalty = from_data(data), penalty_for(prior, "tabular", 6, data.items)
     try:
         an.fit(truth, data, prior=prior)
-    except an.NotIdentifiedError:
+    except an.errors.NotIdentifiedError:
         return
     dense, large = solve_tabular(stats, data.items, penalty), solve_sparse(stats, penalty, 1e-10, 100)
     assert (
@@ -96,9 +96,9 @@ def test_choices_among_more_items_than_a_matrix_holds():
     n = DENSE_ITEMS + 4
     truth = an.Annotator(an.Tabular(np.sin(np.arange(n))), an.Luce())
     data = an.simulate(truth, an.Design(an.Items(n=n), menu_size=3, annotators=9_000), seed=0)
-    fit = an.fit(an.Annotator(an.Tabular(n), an.Luce()), data, prior=an.Gaussian(1.0))
+    fit = an.fit(an.Annotator(an.Tabular(n), an.Luce()), data, prior=an.priors.Gaussian(1.0))
     assert fit.converged and fit.gradient_norm < 1e-10
-    blocks, prior, model = Blocks(data), LogPrior(an.Gaussian(1.0), fit.population, data.items), fit.population
+    blocks, prior, model = Blocks(data), LogPrior(an.priors.Gaussian(1.0), fit.population, data.items), fit.population
     value = lambda p: block_log_likelihood(p, blocks).sum() + prior.value(p)  # noqa: E731
     slope = torch.func.grad(lambda v: model.at(v, value))(model.vector())
     assert float(slope.abs().max()) < 1e-7

@@ -38,7 +38,7 @@ def make(case, scale):
     return two, an.simulate(two, design, seed=0)
 
 case = sys.argv[1]
-prior = an.Gaussian(1.0)  # the path by a matrix, whatever the data
+prior = an.priors.Gaussian(1.0)  # the path by a matrix, whatever the data
 model, data = make(case, 0.02)
 an.fit(model, data, prior=prior)  # compiled before it is measured
 model, data = make(case, 1.0)
@@ -77,8 +77,14 @@ def answers(rows, menu_size=2, n=10, annotators=None):
     return an.simulate(table(np.linspace(-0.5, 0.5, n).tolist()), design, seed=0)
 
 
-@pytest.mark.parametrize("model", [table(10), table(10, an.Davidson(delta=an.free(1.0))),
-                                   an.Mixture([table(np.arange(10) / 9), table(-np.arange(10) / 9)])])  # fmt: skip
+@pytest.mark.parametrize(
+    "model",
+    [
+        table(10),
+        table(10, an.Davidson(delta=an.free(1.0))),
+        an.Mixture([table(np.arange(10) / 9), table(-np.arange(10) / 9)]),
+    ],
+)
 def test_memory_is_stated_and_grows_with_the_answers_and_not_with_their_square(model):
     few, many = (an.fit(model, answers(rows)) for rows in (500, 2000))
     assert few.memory > 0 and "beside the data" in repr(few)

@@ -12,8 +12,8 @@ from scipy import optimize
 from scipy.special import logsumexp, ndtr
 
 import annosim as an
-from annosim.kernels import threads
-from annosim.kernels.arithmetic import exponential
+from annosim.compiled import threads
+from annosim.compiled.arithmetic import exponential
 from annosim.learning.likelihood import log_likelihood
 from annosim.learning.mixtures.mixed_logit import refit
 from annosim.learning.mixtures.simulated_draws import draws_for
@@ -71,13 +71,13 @@ def test_a_prior_means_the_same_as_to_the_quadrature():
     items = an.Items.normal(8, 1, seed=1)
     truth = an.RandomCoefficients([1.0], [1.0], an.Luce())
     data = an.simulate(truth, an.Design(items, annotators=60, questions=5), seed=0)
-    exact = an.fit(truth, data, solver="autograd", prior=an.Gaussian(0.2))
-    simulated = an.fit(truth, data, draws=2048, prior=an.Gaussian(0.2), starts=2)
+    exact = an.fit(truth, data, solver="autograd", prior=an.priors.Gaussian(0.2))
+    simulated = an.fit(truth, data, draws=2048, prior=an.priors.Gaussian(0.2), starts=2)
     assert len(simulated.starts) == 2 and "posterior mode" in simulated.notes[1]
     assert torch.allclose(exact.population.vector(), simulated.population.vector(), atol=0.02)
     assert torch.allclose(exact.covariance(), simulated.covariance(), rtol=0.02)
-    with pytest.raises(an.AnnosimError, match="acts on nothing"):
-        an.fit(truth, data, draws=64, prior=an.Dirichlet(1.0))
+    with pytest.raises(an.errors.AnnosimError, match="acts on nothing"):
+        an.fit(truth, data, draws=64, prior=an.priors.Dirichlet(1.0))
 
 
 @pytest.mark.parametrize("feedback,depth", [("ranking", None), ("top", 2)])
@@ -198,9 +198,12 @@ def test_no_start_changes_the_optimum():
         assert fit.converged and torch.allclose(fit.population.vector(), fits[0].population.vector(), atol=1e-8)
         assert np.abs(panel.everything(fit.population.vector().numpy())[1]).max() < 1e-8
     best = optimize.minimize(
-        lambda x: tuple(-part for part in panel.everything(x)), panel.full[panel.free], jac=True, method="BFGS",
+        lambda x: tuple(-part for part in panel.everything(x)),
+        panel.full[panel.free],
+        jac=True,
+        method="BFGS",
         options={"gtol": 1e-6},
-    )  # fmt: skip
+    )
     assert np.abs(best.x - fits[0].population.vector().numpy()).max() < 1e-6
 
 
@@ -255,10 +258,16 @@ def test_xlogit_on_its_own_draws():
     x = data.items.features.numpy()[data.menu].reshape(-1, 2)
     theirs = xlogit.MixedLogit()
     told = dict(
-        X=x, y=(np.arange(3) == data.answer[:, None]).astype(int).ravel(), varnames=names,
-        alts=np.tile(np.arange(3), rows), ids=np.repeat(np.arange(rows), 3), panels=np.repeat(data.annotator_ids, 3),
-        randvars=dict.fromkeys(names, "n"), n_draws=64, verbose=0,
-    )  # fmt: skip
+        X=x,
+        y=(np.arange(3) == data.answer[:, None]).astype(int).ravel(),
+        varnames=names,
+        alts=np.tile(np.arange(3), rows),
+        ids=np.repeat(np.arange(rows), 3),
+        panels=np.repeat(data.annotator_ids, 3),
+        randvars=dict.fromkeys(names, "n"),
+        n_draws=64,
+        verbose=0,
+    )
     theirs.fit(**told)
     z = theirs._generate_draws(120, 64)
     model = an.RandomCoefficients([0.0, 0.0], [0.5, 0.5], an.Luce())
@@ -294,22 +303,22 @@ def test_a_likelihood_that_rises_for_ever_is_called_so():
     with pytest.warns(UserWarning, match="did not converge"):
         fit = an.fit(truth, data, draws=100)
     assert not fit.converged and any("without bound" in note for note in fit.notes)
-    assert an.fit(truth, data, draws=100, prior=an.Gaussian(1.0)).converged
+    assert an.fit(truth, data, draws=100, prior=an.priors.Gaussian(1.0)).converged
 
 
 def test_bad_requests():
-    with pytest.raises(an.AnnosimError, match="draws=1"):
+    with pytest.raises(an.errors.AnnosimError, match="draws=1"):
         an.fit(TRUTH, panel_data(10), draws=1)
-    with pytest.raises(an.AnnosimError, match="sequence='faure'"):
+    with pytest.raises(an.errors.AnnosimError, match="sequence='faure'"):
         an.fit(TRUTH, panel_data(10), sequence="faure")
-    with pytest.raises(an.AnnosimError, match=r"shape \(3, 2, 8\)"):
+    with pytest.raises(an.errors.AnnosimError, match=r"shape \(3, 2, 8\)"):
         an.fit(TRUTH, panel_data(10), draws=np.zeros((3, 2, 8)))
-    with pytest.raises(an.AnnosimError, match="no coefficient varies"):
+    with pytest.raises(an.errors.AnnosimError, match="no coefficient varies"):
         an.RandomCoefficients([1.0], 1.0, an.Luce(), distribution="same")
-    with pytest.raises(an.AnnosimError, match="each coefficient that varies"):
+    with pytest.raises(an.errors.AnnosimError, match="each coefficient that varies"):
         an.RandomCoefficients([1.0, 1.0], [1.0, 1.0], an.Luce(), distribution=["normal", "same"])
     flat = an.Items(features=np.c_[np.arange(12.0), np.ones(12)])
-    with pytest.raises(an.NotIdentifiedError, match="never varies"):
+    with pytest.raises(an.errors.NotIdentifiedError, match="never varies"):
         an.fit(TRUTH, panel_data(10).with_(items=flat), draws=8)
 
 

@@ -80,12 +80,14 @@ def test_em_dpo_on_tables_by_another_name_ends_where_exact_em_on_tables_does():
 
 def test_a_regulariser_is_part_of_what_never_falls():
     items = an.Items.grid(-2.0, 2.0, 9)
-    people = an.Mixture([an.Annotator(an.truncated_normal(m, 0.8, -2.0, 2.0), an.Luce()) for m in (-1.0, 1.0)])
+    people = an.Mixture(
+        [an.Annotator(an.utilities.truncated_normal(m, 0.8, -2.0, 2.0), an.Luce()) for m in (-1.0, 1.0)]
+    )
     data = an.simulate(people, an.Design(items, annotators=50, questions=5), seed=0)
     types = [
         an.Annotator(an.LogDensity(an.Network([4], dim=1, seed=k, dtype=torch.float64)), an.Luce()) for k in (0, 1)
     ]
-    parts = {"regulariser": an.ForwardKL(an.truncated_normal(0.0, 1.0, -2.0, 2.0), 0.3)}
+    parts = {"regulariser": an.objectives.ForwardKL(an.utilities.truncated_normal(0.0, 1.0, -2.0, 2.0), 0.3)}
     found = an.fit(an.Mixture(types), data, solver="em", m_step="line-search", steps=200, e_step_every=10, **parts)
     assert found.extra["falls"] == 0 and (np.diff(found.trace) >= -1e-9).all()
     assert found.log_likelihood is None
@@ -219,9 +221,17 @@ def test_warm_starts_from_one_pooled_type_from_a_fit_and_from_a_population(data,
         found = an.fit(layers(*START), data, solver="em", steps=1, lr=1e-9, warm_start=warm)
         assert found.log_likelihood > exact.log_likelihood - 5
     pooled = an.fit(
-        layers(*START), data, solver="em", warm_start="pooled", warm_steps=40, perturbation=0.3, starts=2,
-        steps=150, lr=5e-2, e_step_every=5,
-    )  # fmt: skip
+        layers(*START),
+        data,
+        solver="em",
+        warm_start="pooled",
+        warm_steps=40,
+        perturbation=0.3,
+        starts=2,
+        steps=150,
+        lr=5e-2,
+        e_step_every=5,
+    )
     assert pooled.log_likelihood == pytest.approx(exact.log_likelihood, abs=0.05)
     one = an.fit(layers(*START), data, solver="em", warm_start=layer([1.0, 1.0]), steps=150, lr=5e-2, e_step_every=5)
     assert one.log_likelihood == pytest.approx(exact.log_likelihood, abs=0.05)
@@ -336,7 +346,7 @@ def test_mixtures_of_replicates_each_pool_their_own_answers():
     parts = [an.simulate(TRUTH, DESIGN, seed=s) for s in range(2)]
     models = [layers(*START), layers(*START[::-1])]
     how = {"solver": "em", "steps": 20, "lr": 2e-2, "warm_start": "pooled", "perturbation": 0.3, "warm_steps": 10}
-    fits = an.fit(models, an.stack(parts), **how)
+    fits = an.fit(models, an.data.stack(parts), **how)
     for r in range(2):
         alone = an.fit(models[r], parts[r], **how)
         assert fits[r].log_likelihood == pytest.approx(alone.log_likelihood, abs=1e-8)

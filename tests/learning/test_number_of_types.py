@@ -43,10 +43,12 @@ def test_the_table_follows_its_definitions():
     assert found.log_likelihood == pytest.approx([an.fit(model(k), data).log_likelihood for k in (1, 2)], abs=1e-6)
     assert found.bic == pytest.approx(p * np.log(60) - 2 * found.log_likelihood, abs=1e-9)
     left_out = [  # one type, each annotator held out once
-        log_likelihood(an.fit(model(1), data.take(data.annotator != a).compact()).population,
-                       data.take(data.annotator == a).compact())
+        log_likelihood(
+            an.fit(model(1), data.take(data.annotator != a).compact()).population,
+            data.take(data.annotator == a).compact(),
+        )
         for a in range(60)
-    ]  # fmt: skip
+    ]
     assert found.held_out[0] == pytest.approx(np.mean(left_out), abs=1e-7)
     assert found.held_out[1] > found.held_out[0] and found.held_out_error[1] == 0 < found.held_out_error[0]
     assert found.to_frame().loc[2, "bic"] == found.bic[1] and "2 (by bic)" in repr(found)
@@ -57,7 +59,7 @@ def test_a_number_of_types_without_an_estimate_is_a_note():
     one = lambda k: an.Mixture([an.Annotator(an.Tabular(2), an.Luce()) for _ in range(k)])  # noqa: E731
     found = an.choose_types(one, data, ks=(1, 3), folds=0)
     assert found.best == 1 and np.isnan(found.bic[1]) and "3 types" in found.notes[0]
-    with pytest.raises(an.NotIdentifiedError, match="no number of types"):
+    with pytest.raises(an.errors.NotIdentifiedError, match="no number of types"):
         an.choose_types(one, data, ks=(3,), folds=0)
 
 
@@ -72,5 +74,5 @@ def test_a_number_of_types_without_an_estimate_is_a_note():
     ],
 )
 def test_refusals(bad, words):
-    with pytest.raises(an.AnnosimError, match=words):
+    with pytest.raises(an.errors.AnnosimError, match=words):
         an.choose_types(model, planted(1, people=5), **bad)

@@ -18,15 +18,15 @@ from annosim.learning.training.sgd import train
 from annosim.rules.base import Answer, View
 
 OBJECTIVES = [
-    an.NLL(),
-    an.NLL(label_smoothing=0.1),
-    an.IPO(0.3),
-    an.SLiC(0.7),
-    an.Margin("unsigned", "q", 0.8),
-    an.Margin("signed", "q", 0.8),
-    an.Margin("inside", "q", 0.8),
-    an.Margin("constant", "q", 0.8),
-    an.SoftLabels("q"),
+    an.objectives.NLL(),
+    an.objectives.NLL(label_smoothing=0.1),
+    an.objectives.IPO(0.3),
+    an.objectives.SLiC(0.7),
+    an.objectives.Margin("unsigned", "q", 0.8),
+    an.objectives.Margin("signed", "q", 0.8),
+    an.objectives.Margin("inside", "q", 0.8),
+    an.objectives.Margin("constant", "q", 0.8),
+    an.objectives.SoftLabels("q"),
 ]
 
 
@@ -80,7 +80,7 @@ def test_margins_move_the_optimum_as_the_study_says(p, alpha):
     """M1 and M3 have e^d in closed form, M2 adds alpha (2 q - 1) exactly; here q = p (judges are the population)."""
     d = torch.linspace(-9, 9, 180_001, dtype=torch.float64)
     for kind in ("unsigned", "signed", "inside"):
-        objective = an.Margin(kind, "q", alpha)
+        objective = an.objectives.Margin(kind, "q", alpha)
         q = torch.tensor(p, dtype=torch.float64)
         found = float(d[(p * objective.loss_of_logit(d, q) + (1 - p) * objective.loss_of_logit(-d, 1 - q)).argmin()])
         if kind == "signed":
@@ -105,25 +105,30 @@ def test_unsigned_margins_inflate_to_the_numbers_of_the_study_page(p, m, d):
 
 def test_forward_kl_is_zero_at_the_reference_and_equals_its_definition():
     items = an.Items.grid(-10, 10, 101)
-    ref, other = an.truncated_normal(0, 5), an.truncated_normal(1, 2)
-    assert float(an.ForwardKL(ref, 2.0)(ref(items), items)) == 0.0
+    ref, other = an.utilities.truncated_normal(0, 5), an.utilities.truncated_normal(1, 2)
+    assert float(an.objectives.ForwardKL(ref, 2.0)(ref(items), items)) == 0.0
     p, q = ref(items).exp() * items.weights, other(items)
-    assert float(an.ForwardKL(ref, 2.0)(q, items)) == pytest.approx(float(2 * (p * (ref(items) - q)).sum()), rel=1e-12)
+    assert float(an.objectives.ForwardKL(ref, 2.0)(q, items)) == pytest.approx(
+        float(2 * (p * (ref(items) - q)).sum()), rel=1e-12
+    )
 
 
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: an.NLL(label_smoothing=0.5), "label_smoothing"),
-        (lambda: an.IPO(0.0), "IPO"),
-        (lambda: an.SLiC(-1.0), "SLiC"),
-        (lambda: an.Margin("odd"), "kind"),
-        (lambda: an.Margin("signed", "q", -1.0), "alpha"),
-        (lambda: an.ForwardKL(an.truncated_normal(0, 1), -1.0), "weight"),
-        (lambda: columns_of(an.SoftLabels("q"), {"other": [0.5]}), "'other'"),
-        (lambda: columns_of(an.SoftLabels("q"), {"q": [0.5] * 999 + [1.5]}), r"^column 'q': 1.5 in row 999; .{,80}$"),
-        (lambda: columns_of(an.SoftLabels("q"), {"q": [0.5, np.nan]}), "column 'q': nan in row 1"),
-        (lambda: columns_of(an.SoftLabels("q"), {"q": ["much"]}), "column 'q'.*not numeric"),
+        (lambda: an.objectives.NLL(label_smoothing=0.5), "label_smoothing"),
+        (lambda: an.objectives.IPO(0.0), "IPO"),
+        (lambda: an.objectives.SLiC(-1.0), "SLiC"),
+        (lambda: an.objectives.Margin("odd"), "kind"),
+        (lambda: an.objectives.Margin("signed", "q", -1.0), "alpha"),
+        (lambda: an.objectives.ForwardKL(an.utilities.truncated_normal(0, 1), -1.0), "weight"),
+        (lambda: columns_of(an.objectives.SoftLabels("q"), {"other": [0.5]}), "'other'"),
+        (
+            lambda: columns_of(an.objectives.SoftLabels("q"), {"q": [0.5] * 999 + [1.5]}),
+            r"^column 'q': 1.5 in row 999; .{,80}$",
+        ),
+        (lambda: columns_of(an.objectives.SoftLabels("q"), {"q": [0.5, np.nan]}), "column 'q': nan in row 1"),
+        (lambda: columns_of(an.objectives.SoftLabels("q"), {"q": ["much"]}), "column 'q'.*not numeric"),
     ],
 )
 def test_bad_values_are_named(make, words):
@@ -134,30 +139,30 @@ def test_bad_values_are_named(make, words):
 def test_logit_objectives_refuse_rankings_of_three():
     view = View(an.Items(n=3), torch.tensor([[0, 1, 2]]), Feedback("ranking"))
     with pytest.raises(ArgumentError, match="pairs"):
-        an.IPO(1.0).row_losses(an.Luce(), torch.zeros(1, 3), Answer(torch.tensor([[0, 1, 2]])), view, {})
+        an.objectives.IPO(1.0).row_losses(an.Luce(), torch.zeros(1, 3), Answer(torch.tensor([[0, 1, 2]])), view, {})
 
 
 def test_a_forward_kl_of_fresh_draws_is_unbiased_and_belongs_to_its_step():
-    items, pi0 = an.Items.grid(-3.0, 3.0, 13), an.truncated_normal(0.0, 1.0)
-    exact, drawn = an.ForwardKL(pi0, 0.5), an.ForwardKL(pi0, 0.5, draws=64)
-    q = an.truncated_normal(1.0, 2.0)(items).detach()
+    items, pi0 = an.Items.grid(-3.0, 3.0, 13), an.utilities.truncated_normal(0.0, 1.0)
+    exact, drawn = an.objectives.ForwardKL(pi0, 0.5), an.objectives.ForwardKL(pi0, 0.5, draws=64)
+    q = an.utilities.truncated_normal(1.0, 2.0)(items).detach()
     values = [float(drawn.at_step(items, 7, step)(q, items)) for step in range(400)]
     mean, error = np.mean(values), np.std(values) / 20
     assert abs(mean - float(exact(q, items))) < 6 * error  # fixed seed; a normal mean is outside with 2e-9
     assert values[3] == float(drawn.at_step(items, 7, 3)(q, items)) != values[4]
     assert float(drawn(q, items)) == float(exact(q, items))  # what is reported is the expectation
-    with pytest.raises(an.AnnosimError, match="draws"):
-        an.ForwardKL(pi0, 0.5, draws=0)
+    with pytest.raises(an.errors.AnnosimError, match="draws"):
+        an.objectives.ForwardKL(pi0, 0.5, draws=0)
 
 
 def test_training_with_fresh_draws_reaches_the_projection():
-    items, pi0 = an.Items.grid(-3.0, 3.0, 13), an.truncated_normal(0.0, 1.0)
-    truth, design = an.Annotator(an.truncated_normal(1.0, 0.7), an.Luce()), an.Design(items, proposal=pi0)
-    model, objective = an.Annotator(an.LogDensity(an.Tabular(13)), an.Luce()), an.SLiC(1.0)
-    best = an.project(model, truth, design, objective=objective, regulariser=an.ForwardKL(pi0, 1.0))
+    items, pi0 = an.Items.grid(-3.0, 3.0, 13), an.utilities.truncated_normal(0.0, 1.0)
+    truth, design = an.Annotator(an.utilities.truncated_normal(1.0, 0.7), an.Luce()), an.Design(items, proposal=pi0)
+    model, objective = an.Annotator(an.LogDensity(an.Tabular(13)), an.Luce()), an.objectives.SLiC(1.0)
+    best = an.project(model, truth, design, objective=objective, regulariser=an.objectives.ForwardKL(pi0, 1.0))
     data = an.law(truth, design).as_data(marginal=True)
     options = {"objective": objective, "solver": "adam", "steps": 250, "lr": 0.05, "seed": 1}
-    found = an.fit(model, data, regulariser=an.ForwardKL(pi0, 1.0, draws=2048), **options)
+    found = an.fit(model, data, regulariser=an.objectives.ForwardKL(pi0, 1.0, draws=2048), **options)
     p, q = (one.population.utility(items).detach().exp() * items.weights for one in (best, found))
     assert float((p - q).abs().sum()) / 2 < 0.02
 
@@ -166,7 +171,7 @@ def test_training_with_fresh_draws_reaches_the_projection():
 
 
 GRID = an.Items.grid(-2.0, 2.0, 5)
-REFERENCE = an.truncated_normal(0.0, 1.5)
+REFERENCE = an.utilities.truncated_normal(0.0, 1.5)
 LENGTHS = [1.0, 2.0, 4.0, 3.0, 2.0]
 RULES = {"dpo": an.PBDE.dpo(0.5, REFERENCE), "per token": an.PBDE.length_normalised(2.0, LENGTHS)}
 KINDS = {
@@ -181,7 +186,7 @@ MENUS = [[0, 1, 2, 3], [4, 3, 2, 1], [0, 2, 4, 1]]
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_likelihood_of_whole_answers_has_the_gradient_of_central_differences(rule, kind):
-    truth = an.Annotator(an.truncated_normal(0.5, 1.0), an.PBDE.dpo(0.5, REFERENCE))
+    truth = an.Annotator(an.utilities.truncated_normal(0.5, 1.0), an.PBDE.dpo(0.5, REFERENCE))
     data = an.simulate(truth, an.Design(GRID, menus=MENUS, feedback=KINDS[kind], annotators=12), seed=0)
     view, answer, menu = data.view(), data.answers(), torch.as_tensor(np.array(data.menu)).long()
     u = torch.as_tensor(np.random.default_rng(1).normal(size=5), dtype=torch.float64)
@@ -189,7 +194,7 @@ def test_the_likelihood_of_whole_answers_has_the_gradient_of_central_differences
     def loss(u):
         density = u - torch.logsumexp(u + GRID.log_weights, -1)
         scores = RULES[rule].index(density, GRID)[menu]
-        return an.NLL().row_losses(RULES[rule], scores, answer, view, {}).sum()
+        return an.objectives.NLL().row_losses(RULES[rule], scores, answer, view, {}).sum()
 
     eye = torch.eye(5, dtype=torch.float64)
     differences = torch.stack([(loss(u + 1e-6 * e) - loss(u - 1e-6 * e)) / 2e-6 for e in eye])
@@ -200,7 +205,7 @@ def test_the_likelihood_of_whole_answers_has_the_gradient_of_central_differences
 @pytest.mark.parametrize("kind", ["rankings", "best of four"])
 def test_training_on_the_law_of_rankings_and_best_of_k_ends_at_the_projection(rule, kind):
     """The assumed rule is not the one that answers, so that the optimum is not the truth's density."""
-    truth = an.Annotator(an.truncated_normal(0.5, 1.0), an.Luce())
+    truth = an.Annotator(an.utilities.truncated_normal(0.5, 1.0), an.Luce())
     design = an.Design(GRID, menus=MENUS, feedback=KINDS[kind])
     model = an.Annotator(an.LogDensity(an.Tabular(5)), RULES[rule])
     exact = an.project(model, truth, design)
@@ -210,7 +215,7 @@ def test_training_on_the_law_of_rankings_and_best_of_k_ends_at_the_projection(ru
     assert float(done.loss[0]) == pytest.approx(exact.objective, abs=1e-6)
 
 
-@pytest.mark.parametrize("objective", [o for o in OBJECTIVES if not isinstance(o, an.SLiC)], ids=repr)
+@pytest.mark.parametrize("objective", [o for o in OBJECTIVES if not isinstance(o, an.objectives.SLiC)], ids=repr)
 def test_training_on_the_law_of_pairs_ends_at_the_projection(objective):
     """SLiC, whose optimum is a corner, is held to its projection with the forward KL in test_sgd."""
     u = torch.tensor([0.9, 0.1, -0.4, -0.6], dtype=torch.float64)
@@ -229,7 +234,7 @@ def test_training_on_the_law_of_pairs_ends_at_the_projection(objective):
 def test_draws_of_the_reference_estimate_its_expectation_in_every_prompt():
     """Mean of 400 estimates within six standard errors (false alarms below 1e-8)."""
     items = an.Items(n=6, prompts=[0, 0, 0, 1, 1, 1])
-    held = an.ForwardKL(an.LogDensity(an.Tabular([0.0, 1.0, 2.0, 0.5, 0.0, -1.0])), 0.7)
+    held = an.objectives.ForwardKL(an.LogDensity(an.Tabular([0.0, 1.0, 2.0, 0.5, 0.0, -1.0])), 0.7)
     density = an.LogDensity(an.Tabular([1.0, 0.0, 0.5, -1.0, 0.3, 0.0]))(items).detach()
     drawn = replace(held, draws=16)
     found = np.array([float(drawn.at_step(items, 0, step)(density, items)) for step in range(400)])
@@ -239,6 +244,6 @@ def test_draws_of_the_reference_estimate_its_expectation_in_every_prompt():
 
 def test_a_penalty_that_knows_some_items_answers_for_others_as_well():
     here, there = an.Items.grid(0.0, 1.0, 5), an.Items.grid(0.0, 3.0, 5)
-    pull = an.ForwardKL(an.LogDensity(lambda x: -(x[:, 0] ** 2)), 1.0)
+    pull = an.objectives.ForwardKL(an.LogDensity(lambda x: -(x[:, 0] ** 2)), 1.0)
     density = an.LogDensity(lambda x: x[:, 0])(there)
     assert float(pull.on(here)(density, there)) == float(pull(density, there)) != float(pull(density, here))

@@ -47,9 +47,9 @@ def test_the_information_is_the_hessian_where_the_model_fits_the_law():
 def test_two_large_tables_are_found_without_annotator_ids():
     """The law of the truth is reached exactly from a start that is its own redraw, and every start is told."""
     items = an.Items.grid(-4.0, 4.0, 71)
-    parts = [an.truncated_normal(-1.5, 0.7), an.truncated_normal(1.5, 1.0)]
+    parts = [an.utilities.truncated_normal(-1.5, 0.7), an.utilities.truncated_normal(1.5, 1.0)]
     truth = an.Mixture([an.Annotator(p, an.Luce()) for p in parts], [0.4, 0.6])
-    design = an.Design(items, proposal=an.truncated_normal(0.0, 3.0))
+    design = an.Design(items, proposal=an.utilities.truncated_normal(0.0, 3.0))
     model = an.Mixture([an.Annotator(an.LogDensity(an.Tabular(71)), an.Luce()) for _ in range(2)])
     found = an.project(model.like(seed=1), truth, design, starts=6, max_iterations=200)
     assert found.solver == "pair-mixture"

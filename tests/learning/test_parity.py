@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import annosim as an
-from annosim.learning.fit import load_solvers
+from annosim.learning.fitting import load_solvers
 from annosim.learning.gauge import canonical
 from annosim.learning.problem import SOLVERS, Problem
 
@@ -52,7 +52,7 @@ def test_one_table(seed, kind, n, weighted):
         data = data.with_(weight=rng.uniform(0.1, 3.0, data.rows))
     try:
         fits = _solutions(an.Annotator(an.Tabular(n), an.Luce()), data)
-    except an.NotIdentifiedError:
+    except an.errors.NotIdentifiedError:
         return
     _agree(fits, data.items)
 
@@ -67,7 +67,7 @@ def test_linear(seed, kind, dim):
     data = an.simulate(truth, design, seed=seed)
     try:
         fits = _solutions(an.Annotator(an.Linear(dim), an.Luce()), data)
-    except an.NotIdentifiedError:
+    except an.errors.NotIdentifiedError:
         return
     _agree(fits, items)
 
@@ -85,8 +85,13 @@ def test_two_types(seed, ranking, tabular):
     data = an.simulate(truth, an.Design(items, menu_size=3, feedback=feedback, annotators=300, questions=5), seed=seed)
     model = truth
     if tabular:
-        model = an.Mixture([an.Annotator(an.Tabular((items.features @ one).tolist()), an.Luce())
-                            for one in (torch.as_tensor(w), -torch.as_tensor(w))], [0.5, 0.5])  # fmt: skip
+        model = an.Mixture(
+            [
+                an.Annotator(an.Tabular((items.features @ one).tolist()), an.Luce())
+                for one in (torch.as_tensor(w), -torch.as_tensor(w))
+            ],
+            [0.5, 0.5],
+        )
     _agree(_solutions(model, data), items)
 
 
@@ -104,7 +109,9 @@ def _tables_with_scales(scores):
 @settings(max_examples=4, deadline=None)
 @given(
     seed=st.integers(0, 2**32),
-    prior=st.sampled_from([an.Dirichlet(0.7), an.Dirichlet(3.0), an.Gaussian(1.5), an.Ridge(2.0)]),
+    prior=st.sampled_from(
+        [an.priors.Dirichlet(0.7), an.priors.Dirichlet(3.0), an.priors.Gaussian(1.5), an.priors.Ridge(2.0)]
+    ),
     linear=st.booleans(),
 )
 def test_two_types_with_a_prior(seed, prior, linear):
@@ -113,7 +120,7 @@ def test_two_types_with_a_prior(seed, prior, linear):
     truth = an.Mixture([an.Annotator(an.Linear([s, s / 2]), an.Luce()) for s in (1.5, -1.5)], [0.6, 0.4])
     data = an.simulate(truth, an.Design(items, menu_size=3, annotators=60, questions=5), seed=seed)
     model = truth
-    if not linear and not isinstance(prior, an.Ridge):
+    if not linear and not isinstance(prior, an.priors.Ridge):
         scores = (items.features @ torch.tensor([1.5, 0.75], dtype=torch.float64)).numpy()
         model = an.Mixture(_tables_with_scales(scores)[:2], [0.5, 0.5])
     fits = _solutions(model, data, prior=prior)
@@ -123,7 +130,7 @@ def test_two_types_with_a_prior(seed, prior, linear):
     assert all(repr(prior) in " ".join(fit.notes) for fit in fits.values())
 
 
-@pytest.mark.parametrize("prior", [an.Dirichlet(0.7), an.Gaussian(0.5)])
+@pytest.mark.parametrize("prior", [an.priors.Dirichlet(0.7), an.priors.Gaussian(0.5)])
 @pytest.mark.parametrize("form", [0, 1, 2])
 def test_one_table_with_a_prior(prior, form):
     model = _tables_with_scales(np.linspace(-1.0, 1.0, 5))[form]
@@ -139,7 +146,7 @@ def test_dirichlet_counts_the_shares_of_known_types():
     sure = [an.Annotator(an.Tabular(an.fixed([0.0, s])), an.Luce()) for s in (-40.0, 40.0)]
     data = an.PreferenceData(an.Items(n=2), [[0, 1]] * 10, [0] * 7 + [1] * 3)
     for solver in ("em-newton", "em", "autograd"):
-        fit = an.fit(an.Mixture(sure, [0.5, 0.5]), data, prior=an.Dirichlet(2.0), solver=solver)
+        fit = an.fit(an.Mixture(sure, [0.5, 0.5]), data, prior=an.priors.Dirichlet(2.0), solver=solver)
         assert abs(float(fit.population.weights[0]) - 9 / 14) < 1e-9
         assert "the shares of the types" in fit.notes[-1]
 

@@ -92,8 +92,8 @@ def test_a_fit_that_did_not_converge():
 
 def test_bad_requests():
     fit = an.fit(an.Annotator(an.Tabular(2), an.Luce()), coin(2, 1))
-    with pytest.raises(an.AnnosimError, match="the parameters are"):
+    with pytest.raises(an.errors.AnnosimError, match="the parameters are"):
         fit.profile("utility")
     best = an.project(an.Annotator(an.Tabular(2), an.Luce()), fit.population, an.Design(an.Items(n=2)))
-    with pytest.raises(an.AnnosimError, match="needs a maximum-likelihood fit"):
+    with pytest.raises(an.errors.AnnosimError, match="needs a maximum-likelihood fit"):
         best.profile("utility.values[0]")

@@ -9,8 +9,10 @@ import torch
 import annosim as an
 from annosim.learning.one_type.sufficient import from_data, from_law
 
-TARGET = an.DensityMixture([an.truncated_normal(-2.5, 0.25), an.truncated_normal(2.5, 1.0)], [0.4, 0.6])
-REFERENCE = an.truncated_normal(0.0, 5.0)
+TARGET = an.utilities.DensityMixture(
+    [an.utilities.truncated_normal(-2.5, 0.25), an.utilities.truncated_normal(2.5, 1.0)], [0.4, 0.6]
+)
+REFERENCE = an.utilities.truncated_normal(0.0, 5.0)
 
 
 def total_variation(p, q, items):
@@ -35,7 +37,7 @@ def test_two_annotators_without_ids_give_one_mode_by_borda():
     """E7: a single mode near 1.5, none at -2.5, and the Borda residual below 1e-10."""
     items = an.Items.grid(-10.0, 10.0, 401)
     design = an.Design(items, proposal=REFERENCE)
-    ones = [an.Annotator(an.truncated_normal(m, s), an.Luce()) for m, s in ((-2.5, 0.25), (2.5, 1.0))]
+    ones = [an.Annotator(an.utilities.truncated_normal(m, s), an.Luce()) for m, s in ((-2.5, 0.25), (2.5, 1.0))]
     truth = an.Mixture(ones, [0.4, 0.6])
     fit = an.project(an.Annotator(an.LogDensity(an.Tabular(401)), an.Luce()), truth, design)
     s = fit.population.utility(items).detach()
@@ -53,7 +55,7 @@ def test_two_annotators_without_ids_give_one_mode_by_borda():
 
 def test_a_truth_with_log_densities_to_minus_1250_agrees_in_total_variation():
     items = an.Items.grid(-10.0, 10.0, 201)
-    truth = an.Annotator(an.truncated_normal(-2.5, 0.25), an.Luce())  # log densities down to -1250
+    truth = an.Annotator(an.utilities.truncated_normal(-2.5, 0.25), an.Luce())  # log densities down to -1250
     fit = an.project(
         an.Annotator(an.LogDensity(an.Tabular(201)), an.Luce()), truth, an.Design(items, proposal=REFERENCE)
     )

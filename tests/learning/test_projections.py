@@ -6,14 +6,16 @@ import torch
 
 import annosim as an
 from annosim.errors import NotIdentifiedError
-from annosim.utilities import normalise
+from annosim.utilities.base import normalise
 
 
 @pytest.fixture(scope="module")
 def world():
     items = an.Items.grid(-10.0, 10.0, 81)
-    star = an.DensityMixture([an.truncated_normal(-2.5, 0.5), an.truncated_normal(2.5, 1.0)], [0.4, 0.6])
-    pi0 = an.truncated_normal(0.0, 5.0)
+    star = an.utilities.DensityMixture(
+        [an.utilities.truncated_normal(-2.5, 0.5), an.utilities.truncated_normal(2.5, 1.0)], [0.4, 0.6]
+    )
+    pi0 = an.utilities.truncated_normal(0.0, 5.0)
     return items, star, pi0, an.Annotator(star, an.Luce()), an.Design(items, proposal=pi0)
 
 
@@ -33,7 +35,7 @@ def win_chance(star, pi0, items):
 @pytest.mark.parametrize("tau", [0.1, 0.5, 2.0])
 def test_ipo_is_the_reference_tilted_by_the_chance_to_win(world, tau):
     items, star, pi0, truth, design = world
-    found = an.project(tabular(items.n, an.PBDE.dpo(1.0, pi0)), truth, design, objective=an.IPO(tau))
+    found = an.project(tabular(items.n, an.PBDE.dpo(1.0, pi0)), truth, design, objective=an.objectives.IPO(tau))
     expected = normalise(pi0(items) + win_chance(star, pi0, items) / tau, items)
     assert found.converged
     assert total_variation(found.population.utility(items).detach(), expected, items) < 1e-10
@@ -41,10 +43,10 @@ def test_ipo_is_the_reference_tilted_by_the_chance_to_win(world, tau):
 
 def test_ipo_depends_on_the_proposal_and_the_likelihood_does_not(world):
     items, star, pi0, truth, design = world
-    other = design.with_(proposal=an.truncated_normal(3.0, 2.0))
+    other = design.with_(proposal=an.utilities.truncated_normal(3.0, 2.0))
     rule = an.PBDE.dpo(1.0, pi0)
     ipo = [
-        an.project(tabular(items.n, rule), truth, d, objective=an.IPO(0.5)).population.utility(items)
+        an.project(tabular(items.n, rule), truth, d, objective=an.objectives.IPO(0.5)).population.utility(items)
         for d in (design, other)
     ]
     nll = [an.project(tabular(items.n, rule), truth, d).population.utility(items) for d in (design, other)]
@@ -59,8 +61,8 @@ def test_slic_with_margin_zero(world, weight):
         tabular(items.n),
         truth,
         design,
-        objective=an.SLiC(0.0),
-        regulariser=an.ForwardKL(pi0, weight) if weight else None,
+        objective=an.objectives.SLiC(0.0),
+        regulariser=an.objectives.ForwardKL(pi0, weight) if weight else None,
     )
     density = found.population.utility(items).detach().exp()
     if weight == 0:
@@ -73,7 +75,7 @@ def test_slic_is_homogeneous_and_a_staircase(world):
     items, star, pi0, truth, design = world
     index = {}
     for delta in (0.5, 1.0, 2.0):
-        found = an.project(tabular(items.n), truth, design, objective=an.SLiC(delta))
+        found = an.project(tabular(items.n), truth, design, objective=an.objectives.SLiC(delta))
         s = found.population.utility(items).detach()
         index[delta] = s - s[0]
         steps = index[delta] / delta
@@ -84,11 +86,11 @@ def test_slic_is_homogeneous_and_a_staircase(world):
 
 def test_the_interior_point_and_the_linear_program_meet_as_the_regulariser_vanishes(world):
     items, star, pi0, truth, design = world
-    plain = an.project(tabular(items.n), truth, design, objective=an.SLiC(1.0))
+    plain = an.project(tabular(items.n), truth, design, objective=an.objectives.SLiC(1.0))
     at_plain = plain.population.utility(items).detach()
     for weight in (1e-4, 1e-6):
-        penalty = an.ForwardKL(pi0, weight)
-        found = an.project(tabular(items.n), truth, design, objective=an.SLiC(1.0), regulariser=penalty)
+        penalty = an.objectives.ForwardKL(pi0, weight)
+        found = an.project(tabular(items.n), truth, design, objective=an.objectives.SLiC(1.0), regulariser=penalty)
         assert plain.objective - 1e-9 <= found.objective <= plain.objective + float(penalty(at_plain, items)) + 1e-9
 
 
@@ -97,13 +99,13 @@ def test_the_interior_point_and_the_linear_program_meet_as_the_regulariser_vanis
 def test_slic_says_converged_because_it_is_proved(rule, weight):
     """No other point is below the bound, whatever the rule; the bound is where the solution is."""
     items = an.Items(features=np.linspace(-3, 3, 21)[:, None], columns={"length": 3 + np.arange(21) % 5})
-    pi0 = an.truncated_normal(0.0, 1.0)
+    pi0 = an.utilities.truncated_normal(0.0, 1.0)
     kind = {"luce": an.Luce(), "dpo": an.PBDE.dpo(2.0, pi0), "length": an.PBDE.length_normalised(5.0)}[rule]
-    truth, design = an.Annotator(an.truncated_normal(1.0, 0.5), an.Luce()), an.Design(items, proposal=pi0)
-    law, penalty = an.law(truth, design), an.ForwardKL(pi0, weight)
+    truth, design = an.Annotator(an.utilities.truncated_normal(1.0, 0.5), an.Luce()), an.Design(items, proposal=pi0)
+    law, penalty = an.law(truth, design), an.objectives.ForwardKL(pi0, weight)
     p, rng = law.marginal(), np.random.default_rng(1)
     for delta in (0.5, 2.0):
-        objective = an.SLiC(delta)
+        objective = an.objectives.SLiC(delta)
         found = an.project(tabular(items.n, kind), truth, design, objective=objective, regulariser=penalty)
         assert found.converged
         assert 0 <= found.extra["duality_gap"] < 1e-8
@@ -120,7 +122,7 @@ def test_slic_of_weights_of_features_is_a_linear_program_too():
     items = an.Items.normal(8, dim=2, seed=0)
     truth, model = an.Annotator(an.Linear([1.0, -0.5]), an.Luce()), an.Annotator(an.Linear(2), an.Luce())
     data = an.simulate(truth, an.Design(items, annotators=200), seed=1)
-    found = an.fit(model, data, objective=an.SLiC(1.0))
+    found = an.fit(model, data, objective=an.objectives.SLiC(1.0))
     assert found.converged
     menu, answer = np.asarray(data.menu), np.asarray(data.answer).reshape(-1)
     x = items.features.double().numpy()
@@ -129,15 +131,21 @@ def test_slic_of_weights_of_features_is_a_linear_program_too():
     best = found.population.utility.weights.detach().numpy()
     value = lambda w: np.maximum(0, 1 - gap @ w).mean()  # noqa: E731
     assert value(best) == pytest.approx(found.objective, abs=1e-12)
-    corners = np.array([np.linalg.solve(gap[[i, j]], [1.0, 1.0]) for i in range(0, 200, 5) for j in range(i)
-                        if abs(np.linalg.det(gap[[i, j]])) > 1e-9])  # fmt: skip
+    corners = np.array(
+        [
+            np.linalg.solve(gap[[i, j]], [1.0, 1.0])
+            for i in range(0, 200, 5)
+            for j in range(i)
+            if abs(np.linalg.det(gap[[i, j]])) > 1e-9
+        ]
+    )
     assert min(value(w) for w in corners) >= value(best) - 1e-12
 
 
 def test_slic_with_a_regulariser_beats_its_neighbours(world):
     """A local check of a convex optimum: no random perturbation lowers the exact objective."""
     items, star, pi0, truth, design = world
-    penalty, objective = an.ForwardKL(pi0, 1.0), an.SLiC(1.0)
+    penalty, objective = an.objectives.ForwardKL(pi0, 1.0), an.objectives.SLiC(1.0)
     found = an.project(tabular(items.n), truth, design, objective=objective, regulariser=penalty)
     law = an.law(truth, design)
     p = law.marginal()
@@ -173,14 +181,18 @@ def test_margins_and_soft_labels_on_one_pair(p):
         ).population.utility.values
         return float(u[0] - u[1])
 
-    assert gap(an.Margin("signed", alpha=1.5)) == pytest.approx(logit + 1.5 * (2 * p - 1), abs=1e-8)
-    assert gap(an.SoftLabels()) == pytest.approx(logit, abs=1e-8)
-    assert abs(gap(an.Margin("unsigned", alpha=1.0))) > abs(logit) > abs(gap(an.Margin("inside", alpha=1.0)))
+    assert gap(an.objectives.Margin("signed", alpha=1.5)) == pytest.approx(logit + 1.5 * (2 * p - 1), abs=1e-8)
+    assert gap(an.objectives.SoftLabels()) == pytest.approx(logit, abs=1e-8)
+    assert (
+        abs(gap(an.objectives.Margin("unsigned", alpha=1.0)))
+        > abs(logit)
+        > abs(gap(an.objectives.Margin("inside", alpha=1.0)))
+    )
     judge = an.Annotator(an.Tabular([1.0, 0.0]), an.Luce())
-    assert gap(an.SoftLabels(judge=judge)) == pytest.approx(1.0, abs=1e-8)
+    assert gap(an.objectives.SoftLabels(judge=judge)) == pytest.approx(1.0, abs=1e-8)
     e = 0.1
     smooth = p * (1 - e) + (1 - p) * e
-    assert gap(an.NLL(label_smoothing=e)) == pytest.approx(np.log(smooth / (1 - smooth)), abs=1e-8)
+    assert gap(an.objectives.NLL(label_smoothing=e)) == pytest.approx(np.log(smooth / (1 - smooth)), abs=1e-8)
 
 
 def test_finite_data_use_the_same_solvers():
@@ -188,7 +200,7 @@ def test_finite_data_use_the_same_solvers():
     data = an.simulate(
         an.Annotator(an.Tabular([0.0, 0.5, 1.0, 2.0]), an.Luce()), an.Design(items, annotators=300), seed=3
     )
-    found = an.fit(an.Annotator(an.Tabular(4), an.Luce()), data, objective=an.IPO(0.5))
+    found = an.fit(an.Annotator(an.Tabular(4), an.Luce()), data, objective=an.objectives.IPO(0.5))
     h = np.asarray(data.menu)
     won = np.where(np.asarray(data.answer) == 0, h[:, 0], h[:, 1])
     lost = np.where(np.asarray(data.answer) == 0, h[:, 1], h[:, 0])
@@ -203,7 +215,7 @@ def test_finite_data_use_the_same_solvers():
 def test_linear_utilities():
     items = an.Items.normal(6, dim=2, seed=1)
     truth = an.Annotator(an.Linear([1.0, -0.5]), an.Luce())
-    found = an.project(an.Annotator(an.Linear(2), an.Luce()), truth, an.Design(items), objective=an.IPO(0.5))
+    found = an.project(an.Annotator(an.Linear(2), an.Luce()), truth, an.Design(items), objective=an.objectives.IPO(0.5))
     law = an.law(truth, an.Design(items))
     x = items.features[law.menu[:, 0]] - items.features[law.menu[:, 1]]
     p = law.given_menus.marginal()[:, 0]
@@ -215,17 +227,17 @@ def test_pieces_that_never_meet_are_named():
     truth = an.Annotator(an.Tabular([0.0, 1.0, 0.0, 1.0]), an.Luce())
     design = an.Design(an.Items(names=["a", "b", "c", "d"]), menus=[[0, 1], [2, 3]])
     with pytest.raises(NotIdentifiedError, match="never compared"):
-        an.project(an.Annotator(an.Tabular(4), an.Luce()), truth, design, objective=an.IPO(1.0))
+        an.project(an.Annotator(an.Tabular(4), an.Luce()), truth, design, objective=an.objectives.IPO(1.0))
 
 
 def test_combinations_without_a_meaning_are_refused():
     items = an.Items(n=4)
     truth = an.Annotator(an.Tabular(4), an.Luce())
     two = an.Mixture([an.Annotator(an.Tabular(4), an.Luce()) for _ in range(2)])
-    with pytest.raises(an.NoProjectionError):
-        an.project(truth, truth, an.Design(items, menu_size=3), objective=an.IPO(1.0))
-    with pytest.raises(an.NoProjectionError):
-        an.project(two, truth, an.Design(items), objective=an.IPO(1.0))
+    with pytest.raises(an.errors.NoProjectionError):
+        an.project(truth, truth, an.Design(items, menu_size=3), objective=an.objectives.IPO(1.0))
+    with pytest.raises(an.errors.NoProjectionError):
+        an.project(two, truth, an.Design(items), objective=an.objectives.IPO(1.0))
 
 
 def test_the_forward_kl_of_a_rule_whose_f_varies_has_right_derivatives_and_is_convex():
@@ -237,7 +249,7 @@ def test_the_forward_kl_of_a_rule_whose_f_varies_has_right_derivatives_and_is_co
         features=np.arange(n)[:, None], weights=np.linspace(0.5, 2, n), columns={"length": np.arange(1, n + 1)}
     )
     leaf = luce_leaf(tabular(n, an.PBDE.length_normalised(5.0)), items)
-    affine, penalty = Affine.of(leaf, items), an.ForwardKL(an.LogDensity(lambda x: -0.1 * x[:, 0]), 0.7)
+    affine, penalty = Affine.of(leaf, items), an.objectives.ForwardKL(an.LogDensity(lambda x: -0.1 * x[:, 0]), 0.7)
     s = torch.as_tensor(np.random.default_rng(0).normal(size=n))
     value, gradient, hessian = _forward_kl_index(affine, s, penalty)
     step, eye = 1e-5, torch.eye(n, dtype=torch.float64)
@@ -258,7 +270,7 @@ def test_a_length_normalised_truth_is_recovered_with_a_vanishing_regulariser():
         tabular(15, rule),
         an.Annotator(density, rule),
         an.Design(items, proposal=flat),
-        regulariser=an.ForwardKL(flat, 1e-9),
+        regulariser=an.objectives.ForwardKL(flat, 1e-9),
     )
     assert total_variation(found.population.utility(items).detach(), density(items).detach(), items) < 1e-6
 
@@ -267,8 +279,8 @@ def test_the_likelihood_with_a_regulariser_need_not_be_named():
     items = an.Items.grid(0.0, 1.0, 4)
     people = an.Annotator(an.LogDensity(an.Tabular([0.0, 1.0, 0.5, 0.2])), an.Luce())
     data = an.simulate(people, an.Design(items, annotators=300), seed=0)
-    pull = an.ForwardKL(an.LogDensity(an.Tabular([0.0] * 4)), 0.1)
-    plain, named = (an.fit(people, data, objective=o, regulariser=pull) for o in (None, an.NLL()))
+    pull = an.objectives.ForwardKL(an.LogDensity(an.Tabular([0.0] * 4)), 0.1)
+    plain, named = (an.fit(people, data, objective=o, regulariser=pull) for o in (None, an.objectives.NLL()))
     assert torch.equal(plain.population.vector(), named.population.vector())
     with pytest.raises(an.errors.ArgumentError, match="densit"):
         an.fit(an.Annotator(an.Tabular(4), an.Luce()), data, regulariser=pull)

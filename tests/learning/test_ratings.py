@@ -12,11 +12,11 @@ from annosim.learning.likelihood import Blocks, block_log_likelihood, log_likeli
 
 ITEMS = an.Items(n=4, names=["a", "b", "c", "d"], prompts=[0, 0, 1, 1])
 RULES = [
-    an.OrderedLogit([-1.0, 1.0]),
-    an.OrderedLogit(an.free([-1.0, 1.0]), temperature=2.0),
-    an.Lapse(an.OrderedLogit([-1.0, 1.0]), 0.1),
-    an.Thumbs(an.free(0.3)),
-    an.Thumbs(0.3),
+    an.rules.OrderedLogit([-1.0, 1.0]),
+    an.rules.OrderedLogit(an.free([-1.0, 1.0]), temperature=2.0),
+    an.Lapse(an.rules.OrderedLogit([-1.0, 1.0]), 0.1),
+    an.rules.Thumbs(an.free(0.3)),
+    an.rules.Thumbs(0.3),
 ]
 
 
@@ -29,7 +29,7 @@ def rated(grades, n=2, levels=3):
 def test_the_gauge_changes_no_answer_and_counts_what_can_be_known(rule):
     """Rank of the likelihood's Jacobian, and the law before and after the gauge is fixed."""
     truth = an.Annotator(an.Tabular([1.0, 2.0, 0.5, 0.0]), rule)
-    grades = 2 if isinstance(rule, an.Thumbs) else 3
+    grades = 2 if isinstance(rule, an.rules.Thumbs) else 3
     design = an.Design(ITEMS, menu_size=1, feedback="rating", grades=grades, annotators=150)
     data = an.simulate(truth, design, seed=0)
     fit = an.fit(truth, data)
@@ -44,7 +44,7 @@ def test_the_gauge_changes_no_answer_and_counts_what_can_be_known(rule):
 
 
 def test_fixed_cuts_are_recovered_with_their_location():
-    truth = an.Annotator(an.Tabular([1.0, 2.0, 0.5, 0.0]), an.OrderedLogit([-1.0, 1.0]))
+    truth = an.Annotator(an.Tabular([1.0, 2.0, 0.5, 0.0]), an.rules.OrderedLogit([-1.0, 1.0]))
     data = an.simulate(truth, an.Design(ITEMS, menu_size=1, feedback="rating", grades=3, annotators=1000), seed=1)
     fit = an.fit(truth.like(seed=2), data)
     table = fit.summary()
@@ -62,21 +62,23 @@ def test_fixed_cuts_are_recovered_with_their_location():
     ],
 )
 def test_items_at_fault_are_named(cuts, grades, match):
-    model = an.Annotator(an.Tabular(2), an.OrderedLogit(cuts))
-    with pytest.raises(an.NotIdentifiedError, match=match) as caught:
+    model = an.Annotator(an.Tabular(2), an.rules.OrderedLogit(cuts))
+    with pytest.raises(an.errors.NotIdentifiedError, match=match) as caught:
         an.fit(model, rated(grades))
     assert caught.value.items == ["0"]
-    fit = an.fit(model, rated(grades), prior=an.Gaussian(2.0))
+    fit = an.fit(model, rated(grades), prior=an.priors.Gaussian(2.0))
     assert any("decided" in note for note in fit.notes)
 
 
 def test_unused_grades_and_separation_under_free_cuts():
-    model = an.Annotator(an.Tabular(2), an.OrderedLogit(an.free([-1.0, 1.0])))
-    with pytest.raises(an.NotIdentifiedError, match="nobody gave grade 1"):
+    model = an.Annotator(an.Tabular(2), an.rules.OrderedLogit(an.free([-1.0, 1.0])))
+    with pytest.raises(an.errors.NotIdentifiedError, match="nobody gave grade 1"):
         an.fit(model, rated([(0, 0), (0, 2), (1, 0), (1, 2)]))
-    with pytest.raises(an.NotIdentifiedError, match="separated"):  # one item below the other, whatever the cuts
+    with pytest.raises(an.errors.NotIdentifiedError, match="separated"):  # one item below the other, whatever the cuts
         an.fit(model, rated([(0, 0), (0, 1), (1, 1), (1, 2)]))
-    fixed = an.fit(an.Annotator(an.Tabular(2), an.OrderedLogit([-1.0, 1.0])), rated([(0, 0), (0, 1), (1, 1), (1, 2)]))
+    fixed = an.fit(
+        an.Annotator(an.Tabular(2), an.rules.OrderedLogit([-1.0, 1.0])), rated([(0, 0), (0, 1), (1, 1), (1, 2)])
+    )
     assert fixed.converged  # fixed cuts hold them
 
 
@@ -95,5 +97,5 @@ def test_shares_that_depend_on_covariates_use_each_annotators_own():
     error = fit.standard_errors("cluster")["gate"]
     assert bool(((fit.population.gate - truth.gate).abs() < 5 * error).all()) and float(error.max()) < 1.0
     assert fit.responsibilities.shape == (150, 2) and any("sum to zero" in text for text in fit.gauge)
-    with pytest.raises(an.AnnosimError, match="people held out"):
+    with pytest.raises(an.errors.AnnosimError, match="people held out"):
         an.choose_types(lambda k: truth, data, folds=0)

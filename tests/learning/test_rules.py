@@ -43,7 +43,7 @@ def truth_vector(truth, model):
     ("true_rule", "free_rule"),
     [
         (an.Davidson(delta=0.7), an.Davidson(delta=an.free(1.0))),
-        (an.RaoKupper(theta=1.6), an.RaoKupper(theta=an.free(2.0))),
+        (an.rules.RaoKupper(theta=1.6), an.rules.RaoKupper(theta=an.free(2.0))),
         (an.PositionBias(an.Luce(), shift=0.4), an.PositionBias(an.Luce(), shift=an.free(0.0))),
         (an.Lapse(an.Luce(), rate=0.2), an.Lapse(an.Luce(), rate=an.free(0.1))),
     ],
@@ -61,8 +61,8 @@ def test_best_worst():
 def test_ordered_ratings_and_their_cuts():
     """One item's utility is fixed: otherwise cuts and utilities share a constant."""
     items = an.Items.normal(6, 1, seed=0)
-    truth = an.Annotator(an.Linear([1.0]), an.OrderedLogit([-1.0, 0.2, 1.5]))
-    model = an.Annotator(an.Linear(1), an.OrderedLogit(an.free([-0.5, 0.0, 0.5])))
+    truth = an.Annotator(an.Linear([1.0]), an.rules.OrderedLogit([-1.0, 0.2, 1.5]))
+    model = an.Annotator(an.Linear(1), an.rules.OrderedLogit(an.free([-0.5, 0.0, 0.5])))
     design = an.Design(items, menu_size=1, feedback="rating", grades=4, annotators=1500)
     recovered(model, truth, design)
 
@@ -84,17 +84,20 @@ def test_reliability_of_hidden_kinds_of_workers():
 
 def test_a_gaussian_prior_on_a_rule_fitted_by_automatic_differentiation():
     data = an.PreferenceData(an.Items(n=2), [[0, 1]] * 3, [0] * 3)
-    with pytest.raises(an.NotIdentifiedError):
+    with pytest.raises(an.errors.NotIdentifiedError):
         an.fit(an.Annotator(an.Tabular(2), an.PositionBias(an.Luce(), shift=an.free(0.0))), data)
     fit = an.fit(
-        an.Annotator(an.Tabular(2), an.PositionBias(an.Luce(), shift=an.free(0.0))), data, prior=an.Gaussian(1.0)
+        an.Annotator(an.Tabular(2), an.PositionBias(an.Luce(), shift=an.free(0.0))), data, prior=an.priors.Gaussian(1.0)
     )
     assert fit.converged and any("decided" in note for note in fit.notes)
     lapse = an.Lapse(an.Luce(), rate=an.free(0.1))
-    with pytest.raises(an.AnnosimError, match="acts on nothing in this model"):
-        an.fit(an.Annotator(an.Linear(1), lapse), data.with_(items=data.items.with_(features=[[0.0], [1.0]])),
-               prior=an.Dirichlet(1.0))  # fmt: skip
-    counted = an.fit(an.Annotator(an.Tabular(2), an.Lapse(an.Luce(), rate=0.0)), data, prior=an.Dirichlet(2.0))
+    with pytest.raises(an.errors.AnnosimError, match="acts on nothing in this model"):
+        an.fit(
+            an.Annotator(an.Linear(1), lapse),
+            data.with_(items=data.items.with_(features=[[0.0], [1.0]])),
+            prior=an.priors.Dirichlet(1.0),
+        )
+    counted = an.fit(an.Annotator(an.Tabular(2), an.Lapse(an.Luce(), rate=0.0)), data, prior=an.priors.Dirichlet(2.0))
     gap = counted.population.utility.values
     assert abs(float(gap[0] - gap[1]) - np.log(5 / 2)) < 1e-8  # pseudo-choices under any rule: (3 + 2) / (0 + 2)
 
@@ -128,8 +131,10 @@ def test_shifts_of_all_positions_are_known_up_to_one_number():
     pairwise = np.c_[items.features.numpy()[data.menu], np.tile(np.eye(3)[:, :2], (data.rows, 1, 1))]
     direct = an.PreferenceData(
         an.Items(features=pairwise.reshape(-1, 4), prompts=np.repeat(np.arange(data.rows), 3)),
-        np.arange(3 * data.rows).reshape(-1, 3), data.answer, annotator=data.annotator,
-    )  # fmt: skip
+        np.arange(3 * data.rows).reshape(-1, 3),
+        data.answer,
+        annotator=data.annotator,
+    )
     other = an.fit(an.Annotator(an.Linear(4), an.Luce()), direct)
     assert fit.log_likelihood == pytest.approx(other.log_likelihood, abs=1e-9)
     assert fit.num_parameters == other.num_parameters == 4
@@ -142,6 +147,6 @@ def test_shifts_of_all_positions_are_known_up_to_one_number():
 def test_one_annotator_has_no_clustered_errors():
     data = an.PreferenceData(an.Items(n=2), [[0, 1]] * 6, [0, 0, 1, 0, 1, 1], annotator=[3] * 6)
     fit = an.fit(an.Annotator(an.Tabular(2), an.Luce()), data)
-    with pytest.raises(an.AnnosimError, match="one annotator"):
+    with pytest.raises(an.errors.AnnosimError, match="one annotator"):
         fit.standard_errors("cluster")
     assert torch.isfinite(fit.covariance("sandwich")).all()

@@ -114,7 +114,9 @@ def test_no_other_run_resumes_from_a_checkpoint(world, tmp_path):
     def run(rule=None, data=data, regulariser=None, seed=0):
         model = an.Annotator(an.LogDensity(an.Network([4], dim=1, seed=seed)), rule or an.PBDE.dpo(1.0, near))
         options = Adam(steps=2, checkpoint=tmp_path / "run.pt")
-        return train(model, data, an.SoftLabels(), regulariser or an.ForwardKL(near, 0.5), options)
+        return train(
+            model, data, an.objectives.SoftLabels(), regulariser or an.objectives.ForwardKL(near, 0.5), options
+        )
 
     whole = run()
     assert torch.equal(run(seed=1).populations[0].vector(), whole.populations[0].vector())  # it brings its own start
@@ -129,7 +131,9 @@ def test_no_other_run_resumes_from_a_checkpoint(world, tmp_path):
                 an.Luce(2.0),
             )
         ],
-        "regulariser": [{"regulariser": an.ForwardKL(*one)} for one in ((near, 0.6), (far, 0.5), (learned, 0.5))],
+        "regulariser": [
+            {"regulariser": an.objectives.ForwardKL(*one)} for one in ((near, 0.6), (far, 0.5), (learned, 0.5))
+        ],
         "rows": [{"data": data.with_(columns={"judged": np.full(600, 0.25)})}],
         "items": [{"data": data.with_(items=items.with_(features=items.features * 2))}],
     }

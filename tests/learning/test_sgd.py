@@ -72,7 +72,7 @@ def test_each_copy_reads_only_the_items_of_its_own_minibatch():
     data = an.simulate(truth, an.Design(items, annotators=80, questions=3), seed=2, replicates=3)
     options = Adam(steps=12, lr=1e-2, batch=12)
     model = an.Annotator(an.Network([8], dim=2, dtype=torch.float64), an.Luce())
-    rows = rows_of(data, an.NLL(), items)
+    rows = rows_of(data, an.objectives.NLL(), items)
     shown = Batched([model] * 3, items, torch.device("cpu")).shown_by(rows.take_blocks(torch.arange(12)))
     assert shown.shape[0] == 3 and shown.shape[1] in (64, 128)  # at most 12 people x 3 questions x 2 items
     assert len({tuple(row.tolist()) for row in shown}) == 3
@@ -86,7 +86,7 @@ def test_each_copy_reads_only_the_items_of_its_own_minibatch():
 def test_a_minibatch_holds_all_answers_of_its_annotators(world, questions):
     items, truth, _ = world
     data = an.simulate(truth, an.Design(items, annotators=20, questions=questions), seed=2, replicates=2)
-    rows = rows_of(data, an.NLL(), items)
+    rows = rows_of(data, an.objectives.NLL(), items)
     blocks = torch.tensor([3, 4, 17])
     part = rows.take_blocks(blocks)
     for r in range(2):
@@ -130,9 +130,9 @@ def test_pairs_merged_or_row_by_row_give_one_loss_and_gradient(world):
     items, truth, design = world
     data = an.simulate(truth, design, seed=3)
     for model in (network(dtype=torch.float64), an.Mixture([network(1, torch.float64), network(2, torch.float64)])):
-        run = sgd.Run(model, data, an.NLL(), None, Adam(steps=1), 1, 0, None)
+        run = sgd.Run(model, data, an.objectives.NLL(), None, Adam(steps=1), 1, 0, None)
         merged = run.full_gradient()
-        rows = rows_of(data, an.NLL(), run.rows.view.items)
+        rows = rows_of(data, an.objectives.NLL(), run.rows.view.items)
         object.__setattr__(rows, "single", False)  # as if annotators had several rows: the general path
         run.rows = rows
         assert rows.pairs is None
@@ -172,11 +172,11 @@ def test_constraints_hold_while_training(world):
 
 def test_slic_with_a_forward_kl_comes_near_its_projection():
     items = an.Items.grid(-10.0, 10.0, 41)
-    pi0 = an.truncated_normal(0.0, 5.0)
-    truth = an.Annotator(an.truncated_normal(1.0, 2.0), an.Luce())
+    pi0 = an.utilities.truncated_normal(0.0, 5.0)
+    truth = an.Annotator(an.utilities.truncated_normal(1.0, 2.0), an.Luce())
     design = an.Design(items, annotators=4000, proposal=pi0)
     model = an.Annotator(an.LogDensity(an.Tabular(items.n)), an.Luce())
-    parts = {"objective": an.SLiC(1.0), "regulariser": an.ForwardKL(pi0, 1.0)}
+    parts = {"objective": an.objectives.SLiC(1.0), "regulariser": an.objectives.ForwardKL(pi0, 1.0)}
     data = an.simulate(truth, design, seed=0)
     exact = an.fit(model, data, **parts)
     done = train(model, data, **parts, options=Adam(steps=1000, lr=2e-2))
@@ -198,7 +198,7 @@ def test_minibatches_are_unbiased_for_annotators_of_unequal_weight(world):
     data = an.simulate(truth, an.Design(items, annotators=60, questions=2), seed=4)
     weight = np.where(np.arange(60) % 7, 1.0, 40.0) * (np.arange(60) % 5 > 0)
     data = data.with_(weight=np.repeat(weight, 2))
-    run = Run(network(), data, an.NLL(), None, Adam(steps=1, batch=7), 1, 0, None)
+    run = Run(network(), data, an.objectives.NLL(), None, Adam(steps=1, batch=7), 1, 0, None)
     whole, norm = run.full_gradient()
     gradient = [p.grad.clone() for p in run.model.trainable]
     run.optimiser.zero_grad()
@@ -294,20 +294,24 @@ def test_whole_numbers_of_numpy_are_the_same_options():
 def test_a_prior_on_a_network_is_refused_with_what_to_do(world):
     items, truth, design = world
     with pytest.raises(ArgumentError, match=r"prior=.*weight_decay="):
-        an.fit(network(), an.simulate(truth, design, seed=4), prior=an.Gaussian(1.0))
+        an.fit(network(), an.simulate(truth, design, seed=4), prior=an.priors.Gaussian(1.0))
 
 
 def test_a_forward_kl_asks_for_a_density(world):
     items, truth, design = world
     with pytest.raises(ArgumentError, match="Network, which is no density"):
-        train(network(), an.simulate(truth, design, seed=4), regulariser=an.ForwardKL(an.truncated_normal(0, 1), 1.0))
+        train(
+            network(),
+            an.simulate(truth, design, seed=4),
+            regulariser=an.objectives.ForwardKL(an.utilities.truncated_normal(0, 1), 1.0),
+        )
 
 
 def test_logit_objectives_on_a_mixture_and_missing_devices_are_refused(world):
     items, truth, design = world
     data = an.simulate(truth, design, seed=0)
     with pytest.raises(ArgumentError, match="mixture of 2 types"):
-        train(an.Mixture([network(0), network(1)]), data, objective=an.IPO(1.0))
+        train(an.Mixture([network(0), network(1)]), data, objective=an.objectives.IPO(1.0))
     for device in ("gpu", "cuda:99", 3.5):
         with pytest.raises(DeviceError, match="not available"):
             train(network(), data, device=device)

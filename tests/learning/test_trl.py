@@ -16,15 +16,22 @@ from annosim.errors import DataError
 from annosim.learning.training.batches import rows_of
 from annosim.learning.training.losses import population_losses
 from annosim.learning.training.stacked import Batched
-from annosim.networks import LogPolicy, SequenceReward
+from annosim.utilities.language_models import LogPolicy, SequenceReward
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
 
 WORDS = ["<pad>", "<eos>", "<unk>", *"abcdefgh"]
 SETTINGS = {
-    "report_to": [], "use_cpu": True, "bf16": False, "gradient_checkpointing": False, "save_strategy": "no",
-    "logging_strategy": "no", "disable_tqdm": True, "disable_dropout": True, "dataloader_pin_memory": False,
-}  # fmt: skip
+    "report_to": [],
+    "use_cpu": True,
+    "bf16": False,
+    "gradient_checkpointing": False,
+    "save_strategy": "no",
+    "logging_strategy": "no",
+    "disable_tqdm": True,
+    "disable_dropout": True,
+    "dataloader_pin_memory": False,
+}
 
 
 @pytest.fixture(scope="module")
@@ -59,9 +66,14 @@ def pairs():
     items = an.Items(texts=[" a b c", " d e", " f", " g h a b"], prompts=[0, 0, 1, 1])
     menu = [[0, 1], [1, 0], [2, 3], [3, 2], [0, 1]]
     return an.PreferenceData(
-        items, menu, [0, 1, 0, 0, 0], annotator=[0, 0, 1, 1, 2], prompt=[0, 0, 1, 1, 0],
-        prompt_names=["a b", "c d e"], columns={"source": ["x"] * 5},
-    )  # fmt: skip
+        items,
+        menu,
+        [0, 1, 0, 0, 0],
+        annotator=[0, 0, 1, 1, 2],
+        prompt=[0, 0, 1, 1, 0],
+        prompt_names=["a b", "c d e"],
+        columns={"source": ["x"] * 5},
+    )
 
 
 def dpo_trainer(peers, tokenizer, folder, loss, beta, smoothing=0.0, **changes):
@@ -74,7 +86,7 @@ def dpo_trainer(peers, tokenizer, folder, loss, beta, smoothing=0.0, **changes):
 
 
 def our_loss(model, reference, tokenizer, objective, beta, per_token=False):
-    data = an.tokenized(pairs(), tokenizer)
+    data = an.io.tokenize(pairs(), tokenizer)
     policies = [LogPolicy(one, per_token=per_token) for one in (model, reference)]
     learner = an.Annotator(policies[0], an.PBDE.dpo(beta, policies[1]))
     batched = Batched([learner], data.items, torch.device("cpu"))
@@ -87,10 +99,10 @@ def their_loss(trainer, model):
 
 
 LOSSES = {
-    "sigmoid": (an.NLL(), 0.3, False),
-    "hinge": (an.SLiC(1.0), 0.7, False),
-    "ipo": (an.IPO(0.2), 0.2, True),  # TRL divides log-ratios by the length; its beta is IPO's tau
-    "sigmoid_norm": (an.NLL(), 0.3, True),
+    "sigmoid": (an.objectives.NLL(), 0.3, False),
+    "hinge": (an.objectives.SLiC(1.0), 0.7, False),
+    "ipo": (an.objectives.IPO(0.2), 0.2, True),  # TRL divides log-ratios by the length; its beta is IPO's tau
+    "sigmoid_norm": (an.objectives.NLL(), 0.3, True),
 }
 
 
@@ -110,10 +122,10 @@ def test_label_smoothing_is_conservative_dpo_as_in_trl(peers, tokenizer, tmp_pat
     trainer, model, reference = dpo_trainer(peers, tokenizer, tmp_path, "aot", beta, e, per_device_train_batch_size=1)
     theirs = [float(trainer.compute_loss(model, batch).detach()) for batch in trainer.get_train_dataloader()]
     assert len(theirs) == 5
-    ours = our_loss(model, reference, tokenizer, an.NLL(label_smoothing=e), beta)
+    ours = our_loss(model, reference, tokenizer, an.objectives.NLL(label_smoothing=e), beta)
     assert ours == pytest.approx(np.mean(theirs), abs=1e-5)
 
-    data = an.tokenized(pairs(), tokenizer)
+    data = an.io.tokenize(pairs(), tokenizer)
     with torch.no_grad():
         ratio = (LogPolicy(model)(data.items) - LogPolicy(reference)(data.items)).double()
     position = torch.as_tensor(np.array(data.answer)).long().reshape(-1, 1)
@@ -129,11 +141,13 @@ def test_label_smoothing_is_conservative_dpo_as_in_trl(peers, tokenizer, tmp_pat
 
 def test_our_records_feed_trls_dpo_and_its_policy_comes_back(peers, tokenizer, tmp_path):
     trainer, model, reference = dpo_trainer(peers, tokenizer, tmp_path, "sigmoid", 0.3)
-    data = an.tokenized(pairs(), tokenizer)
-    before = our_loss(model, reference, tokenizer, an.NLL(), 0.3)
+    data = an.io.tokenize(pairs(), tokenizer)
+    before = our_loss(model, reference, tokenizer, an.objectives.NLL(), 0.3)
     trainer.train()
     assert trainer.state.global_step == 3
-    assert our_loss(model, reference, tokenizer, an.NLL(), 0.3) < before - 0.01  # it learned, and we see what
+    assert (
+        our_loss(model, reference, tokenizer, an.objectives.NLL(), 0.3) < before - 0.01
+    )  # it learned, and we see what
     truth = an.Annotator(an.Tabular([1.0, 0.0, 0.5, 0.5]), an.Luce())
     design = an.Design(data.items, menus=[[0, 1], [2, 3]])
     learned = an.Annotator(LogPolicy(model.eval()), an.PBDE.dpo(0.3, LogPolicy(reference)))
@@ -154,7 +168,7 @@ def touched(peers, tokenizer, tmp_path_factory):
     assert "forward" in model.__dict__
     plain = gpt2(peers, 0)
     plain.load_state_dict(model.state_dict())
-    data = an.tokenized(pairs(), tokenizer)
+    data = an.io.tokenize(pairs(), tokenizer)
     data = data.with_(answer=1 - np.asarray(data.answer))  # the opposite of what it has learned: much to learn
     return SimpleNamespace(model=model, plain=plain, reference=reference, data=data)
 
@@ -164,12 +178,14 @@ def alone(base, reference):
 
 
 def adapted(base, reference):
-    return alone(an.with_adapters(base, rank=2, seed=3), reference)
+    return alone(an.utilities.with_adapters(base, rank=2, seed=3), reference)
 
 
 def two_types(base, reference):
     rule = an.PBDE.dpo(0.3, LogPolicy(reference))
-    return an.Mixture([an.Annotator(LogPolicy(one), rule) for one in an.with_adapters(base, rank=2, copies=2)])
+    return an.Mixture(
+        [an.Annotator(LogPolicy(one), rule) for one in an.utilities.with_adapters(base, rank=2, copies=2)]
+    )
 
 
 @pytest.mark.parametrize("population", [alone, adapted, two_types])
@@ -216,8 +232,8 @@ def test_our_records_feed_trls_reward_trainer_and_its_reward_comes_back(peers, t
         str(tmp_path), per_device_train_batch_size=5, max_steps=5, learning_rate=1e-2, **SETTINGS
     )
     trainer = peers.trl.RewardTrainer(model, options, train_dataset=pairs().to_trl(), processing_class=tokenizer)
-    data = an.tokenized(pairs(), tokenizer).with_(annotator=None)
-    objective = an.NLL()
+    data = an.io.tokenize(pairs(), tokenizer).with_(annotator=None)
+    objective = an.objectives.NLL()
 
     def ours():
         learner = an.Annotator(SequenceReward(copy.deepcopy(model).eval()), an.Luce())
@@ -236,7 +252,7 @@ def test_our_records_feed_trls_reward_trainer_and_its_reward_comes_back(peers, t
 
 def test_our_tokens_are_those_of_trl(peers, tokenizer, tmp_path):
     trainer, *_ = dpo_trainer(peers, tokenizer, tmp_path, "sigmoid", 0.3)
-    data = an.tokenized(pairs(), tokenizer)
+    data = an.io.tokenize(pairs(), tokenizer)
     rows = list(trainer.train_dataset)
     for row, menu, answer in zip(rows, np.asarray(data.menu), np.asarray(data.answer).ravel(), strict=True):
         for name, item in (("chosen_ids", menu[answer]), ("rejected_ids", menu[1 - answer])):
@@ -249,4 +265,4 @@ def test_an_item_under_two_prompts_has_no_tokens():
     items = an.Items(texts=["a", "b"])
     data = an.PreferenceData(items, [[0, 1], [0, 1]], [0, 1], prompt=[0, 1], prompt_names=["x", "y"])
     with pytest.raises(DataError, match="two prompts"):
-        an.tokenized(data, lambda text: {"input_ids": [1]})
+        an.io.tokenize(data, lambda text: {"input_ids": [1]})

@@ -27,7 +27,7 @@ def test_closed_forms_agree_with_automatic_differentiation(kind, feedback, size,
     assert torch.allclose(closed, fit.covariance(kind), atol=1e-12)
 
 
-@pytest.mark.parametrize("rule", [an.Luce(), an.PBDE.dpo(2.0, an.truncated_normal(0.0, 1.0, -9.0, 9.0))])
+@pytest.mark.parametrize("rule", [an.Luce(), an.PBDE.dpo(2.0, an.utilities.truncated_normal(0.0, 1.0, -9.0, 9.0))])
 def test_log_densities_and_pbde_tables_have_errors_in_their_gauge(rule):
     items = an.Items.grid(-1.0, 1.0, 4)
     truth = an.Annotator(an.LogDensity(an.Tabular([0.0, 1.0, 0.5, 0.2])), rule)
@@ -161,9 +161,9 @@ def test_summary_plot_save_and_load(tmp_path):
     assert fit.plot() is not None
     again = an.Fit.load(fit.save(tmp_path / "fit.pt"))
     assert repr(again) == repr(fit) and torch.equal(again.covariance("cluster"), fit.covariance("cluster"))
-    with pytest.raises(an.AnnosimError, match="cannot be read"):
+    with pytest.raises(an.errors.AnnosimError, match="cannot be read"):
         an.Fit.load(tmp_path / "nothing.pt")
-    with pytest.raises(an.AnnosimError, match="the kinds are"):
+    with pytest.raises(an.errors.AnnosimError, match="the kinds are"):
         fit.standard_errors("exact")
 
 

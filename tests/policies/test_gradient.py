@@ -16,7 +16,7 @@ def world(prompts=2, responses=4, seed=0):
     rng = np.random.default_rng(seed)
     n = prompts * responses
     items = an.Items(n=n, prompts=np.repeat(np.arange(prompts), responses))
-    reference = an.ItemDensity(rng.dirichlet(np.ones(responses), prompts).ravel())
+    reference = an.policies.ItemDensity(rng.dirichlet(np.ones(responses), prompts).ravel())
     return items, reference, an.Tabular(rng.normal(size=n)), an.LogDensity(an.Tabular(rng.normal(size=n)))
 
 
@@ -65,11 +65,11 @@ def test_leave_one_out_lowers_the_variance():
 def test_softmax_policy_reaches_the_gibbs_optimum():
     items, reference, u, policy = world()
     start = policy.energy.values.detach().clone()
-    found = an.policy_gradient(policy, u, reference, 0.5, items, steps=600, batch=16, seed=0)
+    found = an.policies.policy_gradient(policy, u, reference, 0.5, items, steps=600, batch=16, seed=0)
     assert found.kl_to_optimum < 2e-3
     assert found.kl_to_optimum == pytest.approx((found.optimum - found.objective) / 0.5, abs=1e-9)
     assert torch.equal(policy.energy.values, start)  # the caller's policy is not trained
-    again = an.policy_gradient(policy, u, reference, 0.5, items, steps=600, batch=16, seed=0)
+    again = an.policies.policy_gradient(policy, u, reference, 0.5, items, steps=600, batch=16, seed=0)
     assert again.objective == found.objective
 
 
@@ -77,7 +77,9 @@ def test_token_policy_reaches_the_gibbs_optimum():
     items = all_sequences(3, 3)
     reward = an.Tabular((items.tokens == 2).sum(1).double().numpy() + 0.5 * (items.tokens[:, 1] == 0).double().numpy())
     reference = an.LogDensity(TokenEnergy(3, 3)).requires_grad_(False)
-    found = an.policy_gradient(an.LogDensity(TokenEnergy(3, 3)), reward, reference, 1.0, items, steps=400, batch=32)
+    found = an.policies.policy_gradient(
+        an.LogDensity(TokenEnergy(3, 3)), reward, reference, 1.0, items, steps=400, batch=32
+    )
     assert found.kl_to_optimum < 5e-3
     assert float(found.policy.mass(items).detach().sum()) == pytest.approx(1)
 
@@ -92,13 +94,13 @@ def test_token_energy_sums_to_one_over_all_sequences():
 def test_bad_input():
     items, reference, u, policy = world()
     with pytest.raises(NothingFreeError):
-        an.policy_gradient(reference, u, reference, 1.0, items)
+        an.policies.policy_gradient(reference, u, reference, 1.0, items)
     with pytest.raises(ArgumentError, match="baseline"):
-        an.policy_gradient(policy, u, reference, 1.0, items, baseline="critic")
+        an.policies.policy_gradient(policy, u, reference, 1.0, items, baseline="critic")
     with pytest.raises(ArgumentError, match="batch"):
-        an.policy_gradient(policy, u, reference, 1.0, items, batch=1)
+        an.policies.policy_gradient(policy, u, reference, 1.0, items, batch=1)
     with pytest.raises(ArgumentError, match="gamma"):
-        an.policy_gradient(policy, u, reference, 0.0, items)
+        an.policies.policy_gradient(policy, u, reference, 0.0, items)
 
 
 def language_model(vocabulary: int, seed: int) -> torch.nn.Module:
@@ -108,21 +110,23 @@ def language_model(vocabulary: int, seed: int) -> torch.nn.Module:
 
 
 def test_a_language_model_is_a_policy_on_its_responses():
-    from annosim.networks import LogPolicy
+    from annosim.utilities.language_models import LogPolicy
 
     items = an.Items(tokens=[[0, 1, 2], [0, 2, 1], [0, 1, 1], [0, 2, 2]], columns={"prompt_length": [1] * 4})
     model = LogPolicy(language_model(3, 0))
     u = an.Tabular([1.0, 0.0, 0.0, 0.5])
     raw = model(items).detach().double()
     on_items = torch.softmax(raw, 0)  # these four of all sequences
-    tilted = an.gibbs(model, u, 0.5)
+    tilted = an.policies.gibbs(model, u, 0.5)
     expected = torch.softmax(raw + 2 * u(items).detach(), 0)
     assert torch.allclose(tilted.mass(items), expected, atol=1e-6)
     kl = float((expected * (expected / on_items).log()).sum())
-    assert an.kl_divergence(tilted, model, items) == pytest.approx(kl, abs=1e-6)
-    assert float(an.best_of_n(model, u, 4).mass(items)[0]) == pytest.approx(1 - (1 - float(on_items[0])) ** 4, abs=1e-6)
-    found = an.policy_gradient(model, u, model, 0.5, items, steps=300, batch=16, learning_rate=0.05)
-    assert found.kl_to_optimum < an.kl_divergence(model, tilted, items) / 3
+    assert an.analysis.kl_divergence(tilted, model, items) == pytest.approx(kl, abs=1e-6)
+    assert float(an.policies.best_of_n(model, u, 4).mass(items)[0]) == pytest.approx(
+        1 - (1 - float(on_items[0])) ** 4, abs=1e-6
+    )
+    found = an.policies.policy_gradient(model, u, model, 0.5, items, steps=300, batch=16, learning_rate=0.05)
+    assert found.kl_to_optimum < an.analysis.kl_divergence(model, tilted, items) / 3
 
 
 def test_what_cannot_be_trained_is_said():

@@ -16,8 +16,8 @@ def world(groups=3, prompts=2, responses=4, seed=0):
     n = prompts * responses
     items = an.Items(n=n, prompts=np.repeat(np.arange(prompts), responses))
     rewards = [an.Tabular(rng.normal(size=n)) for _ in range(groups)]
-    reference = an.ItemDensity(rng.dirichlet(np.ones(responses), prompts).ravel())
-    return items, rewards, [an.gibbs(reference, r, 0.5) for r in rewards], reference
+    reference = an.policies.ItemDensity(rng.dirichlet(np.ones(responses), prompts).ravel())
+    return items, rewards, [an.policies.gibbs(reference, r, 0.5) for r in rewards], reference
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -39,7 +39,7 @@ def test_rock_paper_scissors():
 @pytest.mark.parametrize("against", ["own", "best"])
 def test_mixture_beats_uniform_and_every_single_policy(against):
     items, rewards, policies, _ = world()
-    policy = an.min_max_regret(policies, rewards, items, against=against)
+    policy = an.policies.min_max_regret(policies, rewards, items, against=against)
     losses = loss_matrix(policies, rewards, items, against)
     solution = policy.solution
     assert solution.value <= losses.mean(1).max() + 1e-12
@@ -68,7 +68,7 @@ def test_kl_regret_agrees_with_a_generic_convex_solver(seed):
     constraint = {"type": "ineq", "fun": lambda x: x[-1] - regrets(x[:-1])}
     start = np.r_[logs.mean(0), 1.0]
     found = minimize(lambda x: x[-1], start, constraints=[constraint], method="SLSQP", options={"ftol": 1e-13})
-    policy = an.min_max_kl_regret(policies, items, beta=0.5)
+    policy = an.policies.min_max_kl_regret(policies, items, beta=0.5)
     assert policy.solution.value == pytest.approx(0.5 * found.x[-1], abs=1e-6)
     assert abs(policy.solution.gap) < 1e-9
     z = found.x[:-1].reshape(2, 4)
@@ -78,7 +78,7 @@ def test_kl_regret_agrees_with_a_generic_convex_solver(seed):
 
 def test_kl_regret_equalises_the_groups_that_matter():
     items, _, policies, _ = world(groups=5, seed=3)
-    solution = an.min_max_kl_regret(policies, items).solution
+    solution = an.policies.min_max_kl_regret(policies, items).solution
     active = solution.weights > 1e-6
     assert solution.regrets[active] == pytest.approx(solution.value, abs=1e-8)
     assert (solution.regrets[~active] <= solution.value + 1e-9).all()
@@ -87,10 +87,12 @@ def test_kl_regret_equalises_the_groups_that_matter():
 def test_regret_is_the_kl_times_beta():
     items, rewards, policies, reference = world()
     beta = 0.5  # policies are the tilts at gamma = beta
-    policy = an.min_max_kl_regret(policies, items, beta=beta)
+    policy = an.policies.min_max_kl_regret(policies, items, beta=beta)
 
     def value(pi, r):
-        return float((pi.mass(items) * r(items).detach()).sum()) / 2 - beta * an.kl_divergence(pi, reference, items)
+        return float((pi.mass(items) * r(items).detach()).sum()) / 2 - beta * an.analysis.kl_divergence(
+            pi, reference, items
+        )
 
     for k, (own, r) in enumerate(zip(policies, rewards, strict=True)):
         assert value(own, r) - value(policy, r) == pytest.approx(policy.solution.regrets[k], abs=1e-10)
@@ -98,10 +100,10 @@ def test_regret_is_the_kl_times_beta():
 
 def test_per_prompt_weights_bound_each_prompt():
     items, _, policies, _ = world()
-    shared = an.min_max_kl_regret(policies, items)
-    each = an.min_max_kl_regret(policies, items, per_prompt=True)
+    shared = an.policies.min_max_kl_regret(policies, items)
+    each = an.policies.min_max_kl_regret(policies, items, per_prompt=True)
     worst = lambda p: np.mean(  # noqa: E731
-        np.max([an.kl_divergence(p, q, items, per_prompt=True).numpy() for q in policies], axis=0)
+        np.max([an.analysis.kl_divergence(p, q, items, per_prompt=True).numpy() for q in policies], axis=0)
     )
     assert worst(each) <= worst(shared) + 1e-12
     assert each.solution.value == pytest.approx(worst(each), abs=1e-9)
@@ -114,24 +116,24 @@ def test_the_gap_closes_in_hard_cases(seed):
     groups, n = int(rng.integers(2, 9)), int(rng.integers(2, 40))
     logs = rng.normal(size=(groups, n)) * 10 ** rng.uniform(-3, 1.3)
     policies = np.exp(logs - np.logaddexp.reduce(logs, axis=1)[:, None])
-    solution = an.min_max_kl_regret(list(policies)).solution
+    solution = an.policies.min_max_kl_regret(list(policies)).solution
     assert solution.gap <= max(1e-10, 1e-11 * solution.value)
     assert solution.weights.sum() == pytest.approx(1) and (solution.weights >= 0).all()
 
 
 def test_identical_policies_and_one_policy():
     for policies in ([[0.3, 0.7]], [[0.3, 0.7], [0.3, 0.7]]):
-        policy = an.min_max_kl_regret(policies)
+        policy = an.policies.min_max_kl_regret(policies)
         assert policy.solution.value == pytest.approx(0, abs=1e-12)
         assert policy.mass(an.Items(n=2)).tolist() == pytest.approx([0.3, 0.7])
 
 
 def test_bad_input():
     with pytest.raises(ArgumentError, match="own"):
-        an.min_max_regret([[0.5, 0.5]], [[1.0, 0.0], [0.0, 1.0]])
+        an.policies.min_max_regret([[0.5, 0.5]], [[1.0, 0.0], [0.0, 1.0]])
     with pytest.raises(ArgumentError, match="against"):
-        an.min_max_regret([[0.5, 0.5]], [[1.0, 0.0]], against="nobody")
+        an.policies.min_max_regret([[0.5, 0.5]], [[1.0, 0.0]], against="nobody")
     with pytest.raises(ArgumentError, match="no item"):
-        an.min_max_kl_regret([[1.0, 0.0], [0.0, 1.0]])
+        an.policies.min_max_kl_regret([[1.0, 0.0], [0.0, 1.0]])
     with pytest.raises(ArgumentError, match="lp"):
         matrix_game([[1.0]], "simplex")

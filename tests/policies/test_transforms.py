@@ -20,63 +20,68 @@ R = np.array([0.0, 1.0, 5.0, -2.0, 0.5, 0.7])
 
 
 def test_lsc_values_and_slope():
-    u = an.lsc(an.Tabular(R), [1.0, 0.0])(ITEMS).numpy()
+    u = an.policies.lsc(an.Tabular(R), [1.0, 0.0])(ITEMS).numpy()
     assert u == pytest.approx(np.log(sigmoid(R - np.repeat([1.0, 0.0], 3))), abs=1e-14)
     x = np.linspace(-30, 30, 2001)
     grid = an.Items(n=2001)
-    values = an.lsc(an.Tabular(x), 0.3)(grid).numpy()
+    values = an.policies.lsc(an.Tabular(x), 0.3)(grid).numpy()
     slope = np.gradient(values, x)
     assert slope[1:-1] == pytest.approx(sigmoid(0.3 - x)[1:-1], abs=2e-4)
 
 
 def test_reference_far_above_gives_the_raw_reward_back():
-    reference = an.ItemDensity(np.ones(6))
-    raw = an.gibbs(reference, an.Tabular(R), 0.7).mass(ITEMS)
-    far = an.gibbs(reference, an.lsc(an.Tabular(R), 60.0), 0.7).mass(ITEMS)
+    reference = an.policies.ItemDensity(np.ones(6))
+    raw = an.policies.gibbs(reference, an.Tabular(R), 0.7).mass(ITEMS)
+    far = an.policies.gibbs(reference, an.policies.lsc(an.Tabular(R), 60.0), 0.7).mass(ITEMS)
     assert torch.allclose(raw, far, atol=1e-12)
 
 
 def test_lsc_is_invariant_to_a_shift_per_prompt_when_the_reference_is_read_off_the_reward():
-    pi0 = an.ItemDensity(np.ones(6))
+    pi0 = an.policies.ItemDensity(np.ones(6))
     shifted = R + np.repeat([10.0, -4.0], 3)
-    for reference in (an.reference_quantile(pi0), an.reference_mean(pi0), an.reference_median(pi0), an.canned([1, 5])):
-        a, b = (an.lsc(an.Tabular(v), reference)(ITEMS) for v in (R, shifted))
+    for reference in (
+        an.policies.reference_quantile(pi0),
+        an.policies.reference_mean(pi0),
+        an.policies.reference_median(pi0),
+        an.policies.fixed_response_reference([1, 5]),
+    ):
+        a, b = (an.policies.lsc(an.Tabular(v), reference)(ITEMS) for v in (R, shifted))
         assert torch.allclose(a, b, atol=1e-12)
-        c = an.lsc(an.Tabular(3 * R), reference)(ITEMS)
+        c = an.policies.lsc(an.Tabular(3 * R), reference)(ITEMS)
         assert not torch.allclose(a, c, atol=1e-3)
 
 
 def test_far_tails_stay_distinct():
-    u = an.lsc(an.Tabular([-800.0, -799.0, 40.0, 41.0, 500.0, 600.0]), 0.0)(an.Items(n=6))
+    u = an.policies.lsc(an.Tabular([-800.0, -799.0, 40.0, 41.0, 500.0, 600.0]), 0.0)(an.Items(n=6))
     assert bool((u.diff() > 0).all()) and bool(torch.isfinite(u).all())
 
 
 def test_combinations_are_those_of_independent_events():
     a, b = sigmoid(R - 0.2), sigmoid(2 * R[::-1] - 1)
-    first, second = an.lsc(an.Tabular(R), 0.2), an.lsc(an.Tabular(2 * R[::-1].copy()), 1.0)
-    assert an.all_of(first, second)(ITEMS).exp().numpy() == pytest.approx(a * b, abs=1e-14)
-    assert an.any_of(first, second)(ITEMS).exp().numpy() == pytest.approx(1 - (1 - a) * (1 - b), abs=1e-14)
-    assert an.none_of(first, second)(ITEMS).exp().numpy() == pytest.approx((1 - a) * (1 - b), abs=1e-14)
-    nested = an.all_of(first, an.none_of(second))(ITEMS).exp().numpy()
+    first, second = an.policies.lsc(an.Tabular(R), 0.2), an.policies.lsc(an.Tabular(2 * R[::-1].copy()), 1.0)
+    assert an.policies.all_of(first, second)(ITEMS).exp().numpy() == pytest.approx(a * b, abs=1e-14)
+    assert an.policies.any_of(first, second)(ITEMS).exp().numpy() == pytest.approx(1 - (1 - a) * (1 - b), abs=1e-14)
+    assert an.policies.none_of(first, second)(ITEMS).exp().numpy() == pytest.approx((1 - a) * (1 - b), abs=1e-14)
+    nested = an.policies.all_of(first, an.policies.none_of(second))(ITEMS).exp().numpy()
     assert nested == pytest.approx(a * (1 - b), abs=1e-14)
 
 
 def test_combinations_in_the_tails():
     items = an.Items(n=2)
-    low = an.lsc(an.Tabular([-40.0, 40.0]), 0.0)
-    assert an.any_of(low, low)(items).numpy() == pytest.approx([np.log(2) - 40, -np.exp(-80)], rel=1e-12)
-    assert an.none_of(low)(items).numpy() == pytest.approx([-np.exp(-40), -40.0], rel=1e-12)
+    low = an.policies.lsc(an.Tabular([-40.0, 40.0]), 0.0)
+    assert an.policies.any_of(low, low)(items).numpy() == pytest.approx([np.log(2) - 40, -np.exp(-80)], rel=1e-12)
+    assert an.policies.none_of(low)(items).numpy() == pytest.approx([-np.exp(-40), -40.0], rel=1e-12)
 
 
 def test_log_probabilities_are_demanded():
-    with pytest.raises(ArgumentError, match=r"an\.lsc"):
-        an.all_of(an.Tabular(R))(ITEMS)
+    with pytest.raises(ArgumentError, match=r"an\.policies\.lsc"):
+        an.policies.all_of(an.Tabular(R))(ITEMS)
     with pytest.raises(ArgumentError, match="at least one"):
-        an.any_of()
+        an.policies.any_of()
     with pytest.raises(ArgumentError, match="2 prompts"):
-        an.lsc(an.Tabular(R), [1.0, 2.0, 3.0])(ITEMS)
+        an.policies.lsc(an.Tabular(R), [1.0, 2.0, 3.0])(ITEMS)
     with pytest.raises(ArgumentError, match="does not belong"):
-        an.lsc(an.Tabular(R), an.canned([4, 5]))(ITEMS)
+        an.policies.lsc(an.Tabular(R), an.policies.fixed_response_reference([4, 5]))(ITEMS)
 
 
 def test_reference_values():
@@ -85,8 +90,8 @@ def test_reference_values():
     r = torch.tensor([5.0, 4.0, 3.0, 2.0, 1.0])
     # ascending: 1 (.15), 2 (.40), 3 (.70), 4 (.90), 5 (1.)
     for level, value in ((0.15, 1.0), (0.16, 2.0), (0.7, 3.0), (0.85, 4.0), (0.95, 5.0)):
-        assert an.reference_quantile(pi0, level)(r, items).tolist() == [value]
-    assert an.reference_mean(pi0)(r, items).tolist() == pytest.approx([2.85])
+        assert an.policies.reference_quantile(pi0, level)(r, items).tolist() == [value]
+    assert an.policies.reference_mean(pi0)(r, items).tolist() == pytest.approx([2.85])
 
 
 def test_dependence_error():
@@ -101,12 +106,12 @@ def test_dependence_error():
 def test_ensembles_and_sums():
     a, b = an.Tabular([1.0, 0.0]), an.Tabular([3.0, -1.0])
     items = an.Items(n=2)
-    assert an.ensemble([a, b])(items).tolist() == [2.0, -0.5]
-    assert an.ensemble([a, b], "minimum")(items).tolist() == [1.0, -1.0]
-    assert an.ensemble([a, b], "mean-variance", penalty=2.0)(items).tolist() == [0.0, -1.0]
-    assert an.weighted_sum([a, b], [1.0, -1.0])(items).tolist() == [-2.0, 1.0]
+    assert an.policies.ensemble([a, b])(items).tolist() == [2.0, -0.5]
+    assert an.policies.ensemble([a, b], "minimum")(items).tolist() == [1.0, -1.0]
+    assert an.policies.ensemble([a, b], "mean-variance", penalty=2.0)(items).tolist() == [0.0, -1.0]
+    assert an.policies.weighted_sum([a, b], [1.0, -1.0])(items).tolist() == [-2.0, 1.0]
     with pytest.raises(ArgumentError, match="kind"):
-        an.ensemble([a], "median")
+        an.policies.ensemble([a], "median")
 
 
 def test_dependence_error_at_the_edges():

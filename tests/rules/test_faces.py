@@ -13,9 +13,9 @@ import pytest
 import torch
 
 import annosim as an
-from annosim.checks.faces import compare_faces, make_view, table_probabilities
+from annosim.checks.methods import compare_faces, make_view, table_probabilities
 from annosim.feedback import Feedback
-from annosim.populations import gather
+from annosim.populations.base import gather
 from annosim.random import Address
 
 LEVEL = 1e-9
@@ -33,59 +33,59 @@ COVARIANCE = _ROOT @ _ROOT.T + 0.3 * np.eye(5)
 
 RULES = {
     "luce": lambda: an.Luce(0.8),
-    "rao_kupper": lambda: an.RaoKupper(1.7),
+    "rao_kupper": lambda: an.rules.RaoKupper(1.7),
     "davidson": lambda: an.Davidson(0.7),
     "davidson_order3": lambda: an.Davidson([0.7, 1.3]),
     "pbde": lambda: an.PBDE(f=1.3, g=[0.1, 0.0, -0.4, 0.2, 0.3]),
     "thurstone": lambda: an.Thurstone(0.9),
     "thurstone_correlated": lambda: an.Thurstone(covariance=COVARIANCE),
-    "mallows": lambda: an.Mallows(0.4),
-    "mallows_normalised": lambda: an.Mallows(normalised=0.5),
-    "reversed_pl": lambda: an.ReversedPlackettLuce(0.8),
-    "repeated_probit": lambda: an.RepeatedSelection(an.Thurstone(0.9)),
-    "repeated_lapse": lambda: an.RepeatedSelection(an.Lapse(an.Luce(), 0.2)),
-    "deterministic": lambda: an.Deterministic(),
-    "lexicographic": lambda: an.Lexicographic([1, "length"], tolerance=[0.55, 0.03]),
-    "ordered_logit3": lambda: an.OrderedLogit([-0.6, 0.7], 0.8),
-    "ordered_logit5": lambda: an.OrderedLogit([-1.0, -0.3, 0.4, 1.1]),
-    "graded_pairs": lambda: an.GradedPairs([0.6], same=True),
-    "bpref": lambda: an.BPref(2.0, 0.8, 0.1, 0.2, 0.15),
-    "bpref_rational": lambda: an.BPref(teacher_eps_mistake=0.1),
-    "spammer": lambda: an.Spammer("random"),
-    "spammer_first": lambda: an.Spammer("first"),
-    "spammer_alternating": lambda: an.Spammer("alternating"),
-    "adversary": lambda: an.Adversary(an.Luce()),
-    "cyclic": lambda: an.Cyclic(an.Luce(), np.linspace(-1, 1, 10)),
-    "sees_clusters": lambda: an.SeesClusters(an.Luce()),
-    "noisy_clusters": lambda: an.NoisyClusters(an.Luce(), 0.2),
-    "noisy_clusters_ties": lambda: an.NoisyClusters(an.Davidson(0.5), 0.2),
-    "myopic": lambda: an.MyopicDiscount(an.Luce(), 0.7),
-    "fatigue": lambda: an.Fatigue(an.Luce(), 0.3),
-    "drift": lambda: an.Drift(an.Luce(), 0.3, "length"),
-    "carryover": lambda: an.Carryover(an.Luce(), 0.7),
-    "scaled": lambda: an.Scaled(an.PBDE(f=1.3), 1.7),
-    "lapse_rating": lambda: an.Lapse(an.OrderedLogit([-0.6, 0.7]), 0.2),
-    "lapse_flip_rating": lambda: an.Lapse(an.OrderedLogit([-0.6, 0.7]), 0.2, how="flip"),
-    "skip_rating": lambda: an.Skip(an.OrderedLogit([-0.6, 0.7]), 0.2),
-    "jnd": lambda: an.JustNoticeable(an.Luce(), 0.5),
-    "jnd_tie": lambda: an.JustNoticeable(an.Luce(), 0.5, respond="tie"),
+    "mallows": lambda: an.rules.Mallows(0.4),
+    "mallows_normalised": lambda: an.rules.Mallows(normalised=0.5),
+    "reversed_pl": lambda: an.rules.ReversedPlackettLuce(0.8),
+    "repeated_probit": lambda: an.rules.RepeatedSelection(an.Thurstone(0.9)),
+    "repeated_lapse": lambda: an.rules.RepeatedSelection(an.Lapse(an.Luce(), 0.2)),
+    "deterministic": lambda: an.rules.Deterministic(),
+    "lexicographic": lambda: an.rules.Lexicographic([1, "length"], tolerance=[0.55, 0.03]),
+    "ordered_logit3": lambda: an.rules.OrderedLogit([-0.6, 0.7], 0.8),
+    "ordered_logit5": lambda: an.rules.OrderedLogit([-1.0, -0.3, 0.4, 1.1]),
+    "graded_pairs": lambda: an.rules.GradedPairs([0.6], same=True),
+    "bpref": lambda: an.rules.BPref(2.0, 0.8, 0.1, 0.2, 0.15),
+    "bpref_rational": lambda: an.rules.BPref(teacher_eps_mistake=0.1),
+    "spammer": lambda: an.rules.Spammer("random"),
+    "spammer_first": lambda: an.rules.Spammer("first"),
+    "spammer_alternating": lambda: an.rules.Spammer("alternating"),
+    "adversary": lambda: an.rules.Adversary(an.Luce()),
+    "cyclic": lambda: an.rules.Cyclic(an.Luce(), np.linspace(-1, 1, 10)),
+    "sees_clusters": lambda: an.rules.SeesClusters(an.Luce()),
+    "noisy_clusters": lambda: an.rules.NoisyClusters(an.Luce(), 0.2),
+    "noisy_clusters_ties": lambda: an.rules.NoisyClusters(an.Davidson(0.5), 0.2),
+    "myopic": lambda: an.rules.MyopicDiscount(an.Luce(), 0.7),
+    "fatigue": lambda: an.rules.Fatigue(an.Luce(), 0.3),
+    "drift": lambda: an.rules.Drift(an.Luce(), 0.3, "length"),
+    "carryover": lambda: an.rules.Carryover(an.Luce(), 0.7),
+    "scaled": lambda: an.rules.Scaled(an.PBDE(f=1.3), 1.7),
+    "lapse_rating": lambda: an.Lapse(an.rules.OrderedLogit([-0.6, 0.7]), 0.2),
+    "lapse_flip_rating": lambda: an.Lapse(an.rules.OrderedLogit([-0.6, 0.7]), 0.2, how="flip"),
+    "skip_rating": lambda: an.rules.Skip(an.rules.OrderedLogit([-0.6, 0.7]), 0.2),
+    "jnd": lambda: an.rules.JustNoticeable(an.Luce(), 0.5),
+    "jnd_tie": lambda: an.rules.JustNoticeable(an.Luce(), 0.5, respond="tie"),
     "lapse": lambda: an.Lapse(an.Luce(), 0.2),
     "lapse_ties": lambda: an.Lapse(an.Davidson([0.7, 0.3]), 0.3),
     "lapse_flip": lambda: an.Lapse(an.Luce(), 0.2, how="flip"),
     "lapse_flip_ties": lambda: an.Lapse(an.Davidson(0.9), 0.2, how="flip"),
     "lapse_first": lambda: an.Lapse(an.Luce(), 0.2, how="first"),
     "position_bias": lambda: an.PositionBias(an.Luce(), 0.4),
-    "length_bias": lambda: an.LengthBias(an.Luce(), 0.4),
-    "skip": lambda: an.Skip(an.Luce(), 0.3),
-    "skip_ties": lambda: an.Skip(an.Davidson(0.5), 0.3),
-    "mean_variance": lambda: an.MeanVariance([0.2, -0.5, 0.9, 0.0, 0.3]),
-    "categorical_reward": lambda: an.CategoricalReward(np.linspace(-2, 2, 15).reshape(5, 3) ** 2),
-    "reliability": lambda: an.Reliability(an.Luce(), np.linspace(-1, 2, 40)),
-    "reliability_ties": lambda: an.Reliability(an.Davidson(0.5), 0.3),
-    "reliability_skip": lambda: an.Reliability(an.Skip(an.Luce(), 0.2), 0.3),
-    "reliability_side": lambda: an.Reliability(an.Luce(), np.linspace(-1, 2, 40), bias=0.8),
-    "reliability_side_ties": lambda: an.Reliability(an.Davidson(0.5), 0.3, bias=-0.8),
-    "nested": lambda: an.Lapse(an.Skip(an.Lapse(an.PositionBias(an.Luce(), 0.4), 0.1), 0.2), 0.1),
+    "length_bias": lambda: an.rules.LengthBias(an.Luce(), 0.4),
+    "skip": lambda: an.rules.Skip(an.Luce(), 0.3),
+    "skip_ties": lambda: an.rules.Skip(an.Davidson(0.5), 0.3),
+    "mean_variance": lambda: an.rules.MeanVariance([0.2, -0.5, 0.9, 0.0, 0.3]),
+    "categorical_reward": lambda: an.rules.CategoricalReward(np.linspace(-2, 2, 15).reshape(5, 3) ** 2),
+    "reliability": lambda: an.rules.Reliability(an.Luce(), np.linspace(-1, 2, 40)),
+    "reliability_ties": lambda: an.rules.Reliability(an.Davidson(0.5), 0.3),
+    "reliability_skip": lambda: an.rules.Reliability(an.rules.Skip(an.Luce(), 0.2), 0.3),
+    "reliability_side": lambda: an.rules.Reliability(an.Luce(), np.linspace(-1, 2, 40), bias=0.8),
+    "reliability_side_ties": lambda: an.rules.Reliability(an.Davidson(0.5), 0.3, bias=-0.8),
+    "nested": lambda: an.Lapse(an.rules.Skip(an.Lapse(an.PositionBias(an.Luce(), 0.4), 0.1), 0.2), 0.1),
 }
 #: what a rule says depends on the side on which an alternative stands
 POSITIONAL = {"lapse_first", "position_bias", "nested", "spammer_first", "spammer_alternating", "carryover"}
@@ -133,7 +133,7 @@ MENUS = {
 
 def defined(name: str, kind: str) -> bool:
     rule, (feedback, k) = RULES[name](), FEEDBACK[kind]
-    if (isinstance(rule, an.Habit) or name.startswith("repeated")) and kind not in HABIT_KINDS:
+    if (isinstance(rule, an.rules.ResponseBias) or name.startswith("repeated")) and kind not in HABIT_KINDS:
         return False
     if name.startswith("noisy_clusters") and kind == "top2of4":  # 256 perceptions of every menu
         return False
@@ -141,7 +141,7 @@ def defined(name: str, kind: str) -> bool:
     try:
         rule.check_kind(feedback)
         table_probabilities(rule, U, view)
-    except (an.AnnosimError, TypeError):
+    except (an.errors.AnnosimError, TypeError):
         return False
     return True
 
@@ -296,9 +296,14 @@ def check_on_gpu(name, kind):
     rule, view = case(name, kind)
     before, _ = table_probabilities(rule, U, view)
     far = replace(
-        view, items=ITEMS.to("cuda"), menu=view.menu.cuda(), order=view.order.cuda(), previous=view.previous.cuda(),
-        annotator=view.annotator.cuda(), prompt=view.prompt.cuda(),
-    )  # fmt: skip
+        view,
+        items=ITEMS.to("cuda"),
+        menu=view.menu.cuda(),
+        order=view.order.cuda(),
+        previous=view.previous.cuda(),
+        annotator=view.annotator.cuda(),
+        prompt=view.prompt.cuda(),
+    )
     after, _ = table_probabilities(rule.to("cuda"), U.cuda(), far)
     assert after.is_cuda and (after.cpu() - before).abs().max() < 1e-12
     address = Address(3, np.arange(len(view.menu)))
@@ -331,7 +336,7 @@ def test_simulate_and_law_carry_the_rule(name, kind):
     log_p = rule.log_prob(gather(rule.index(U, ITEMS), view.menu), data.answers(), view)
     assert torch.isfinite(log_p).all()
     probability, space = table_probabilities(rule, U, view)
-    from annosim.checks.faces import answer_numbers
+    from annosim.checks.methods import answer_numbers
 
     number = answer_numbers(data.answers(), space)
     assert (number >= 0).all()

@@ -11,12 +11,12 @@ import torch
 from scipy.stats import multivariate_normal, norm
 
 import annosim as an
-from annosim.checks.faces import make_view, table_probabilities
+from annosim.checks.methods import make_view, table_probabilities
 from annosim.checks.statistics import compare_counts
 from annosim.feedback import Feedback
-from annosim.rules.habits import Habit
 from annosim.rules.probit import log_orthant
 from annosim.rules.rankings import dispersion_of, expected_inversions
+from annosim.rules.response_biases import ResponseBias
 
 U = torch.tensor([0.3, -0.5, 0.9, 0.1], dtype=torch.float64)
 ITEMS = an.Items(n=4, clusters=[0, 0, 1, 2], columns={"length": [1.0, 2.0, 3.0, 0.5], "steps": np.eye(4)})
@@ -37,40 +37,52 @@ def untied(rule, feedback, k):
 
 
 LIMITS = [
-    ("rao_kupper theta=1", lambda: an.RaoKupper(1.0), lambda: an.Luce(), PAIR, 2),
+    ("rao_kupper theta=1", lambda: an.rules.RaoKupper(1.0), lambda: an.Luce(), PAIR, 2),
     ("davidson delta=0", lambda: an.Davidson(0.0), lambda: an.Luce(), RANKING, 3),
     ("davidson delta=[0,0]", lambda: an.Davidson([0.0, 0.0]), lambda: an.Luce(), CHOICE, 4),
-    ("jnd=0", lambda: an.JustNoticeable(an.Luce(), 0.0), lambda: an.Luce(), CHOICE, 3),
+    ("jnd=0", lambda: an.rules.JustNoticeable(an.Luce(), 0.0), lambda: an.Luce(), CHOICE, 3),
     ("lapse rate=0", lambda: an.Lapse(an.Luce(), 0.0), lambda: an.Luce(), RANKING, 3),
-    ("lapse rate=1", lambda: an.Lapse(an.Luce(), 1.0), lambda: an.Spammer("random"), RANKING, 3),
-    ("lapse first rate=1", lambda: an.Lapse(an.Luce(), 1.0, how="first"), lambda: an.Spammer("first"), RANKING, 3),
-    ("flip rate=1 pair", lambda: an.Lapse(an.Luce(), 1.0, how="flip"), lambda: an.Adversary(an.Luce()), PAIR, 2),
-    ("skip rate=0", lambda: an.Skip(an.Luce(), 0.0), lambda: an.Luce(), CHOICE, 3),
+    ("lapse rate=1", lambda: an.Lapse(an.Luce(), 1.0), lambda: an.rules.Spammer("random"), RANKING, 3),
+    (
+        "lapse first rate=1",
+        lambda: an.Lapse(an.Luce(), 1.0, how="first"),
+        lambda: an.rules.Spammer("first"),
+        RANKING,
+        3,
+    ),
+    ("flip rate=1 pair", lambda: an.Lapse(an.Luce(), 1.0, how="flip"), lambda: an.rules.Adversary(an.Luce()), PAIR, 2),
+    ("skip rate=0", lambda: an.rules.Skip(an.Luce(), 0.0), lambda: an.Luce(), CHOICE, 3),
     ("position_bias 0", lambda: an.PositionBias(an.Luce(), 0.0), lambda: an.Luce(), RANKING, 3),
-    ("length_bias 0", lambda: an.LengthBias(an.Luce(), 0.0), lambda: an.Luce(), CHOICE, 3),
-    ("cyclic 0", lambda: an.Cyclic(an.Luce(), np.zeros((4, 4))), lambda: an.Luce(), CHOICE, 3),
-    ("noisy clusters 0", lambda: an.NoisyClusters(an.Luce(), 0.0), lambda: an.SeesClusters(an.Luce()), CHOICE, 3),
-    ("myopic 1", lambda: an.MyopicDiscount(an.Luce(), 1.0), lambda: an.Luce(), CHOICE, 3),
-    ("fatigue 0", lambda: an.Fatigue(an.Luce(), 0.0), lambda: an.Luce(), CHOICE, 3),
-    ("drift 0", lambda: an.Drift(an.Luce(), 0.0, "length"), lambda: an.Luce(), CHOICE, 3),
-    ("carryover 0", lambda: an.Carryover(an.Luce(), 0.0), lambda: an.Luce(), CHOICE, 3),
-    ("mallows 0", lambda: an.Mallows(0.0), lambda: an.Deterministic(), RANKING, 4),
-    ("mallows 1", lambda: an.Mallows(1.0), lambda: an.Spammer("random"), RANKING, 4),
-    ("mallows normalised 1", lambda: an.Mallows(normalised=1.0), lambda: an.Spammer("random"), RANKING, 4),
-    ("luce cold", lambda: an.Luce(1e-3), lambda: an.Deterministic(), RANKING, 4),
-    ("luce hot", lambda: an.Luce(1e9), lambda: an.Spammer("random"), RANKING, 4),
-    ("probit cold", lambda: an.Thurstone(1e-2), lambda: an.Deterministic(), CHOICE, 4),
-    ("probit hot", lambda: an.Thurstone(1e9), lambda: an.Spammer("random"), RANKING, 4),
+    ("length_bias 0", lambda: an.rules.LengthBias(an.Luce(), 0.0), lambda: an.Luce(), CHOICE, 3),
+    ("cyclic 0", lambda: an.rules.Cyclic(an.Luce(), np.zeros((4, 4))), lambda: an.Luce(), CHOICE, 3),
+    (
+        "noisy clusters 0",
+        lambda: an.rules.NoisyClusters(an.Luce(), 0.0),
+        lambda: an.rules.SeesClusters(an.Luce()),
+        CHOICE,
+        3,
+    ),
+    ("myopic 1", lambda: an.rules.MyopicDiscount(an.Luce(), 1.0), lambda: an.Luce(), CHOICE, 3),
+    ("fatigue 0", lambda: an.rules.Fatigue(an.Luce(), 0.0), lambda: an.Luce(), CHOICE, 3),
+    ("drift 0", lambda: an.rules.Drift(an.Luce(), 0.0, "length"), lambda: an.Luce(), CHOICE, 3),
+    ("carryover 0", lambda: an.rules.Carryover(an.Luce(), 0.0), lambda: an.Luce(), CHOICE, 3),
+    ("mallows 0", lambda: an.rules.Mallows(0.0), lambda: an.rules.Deterministic(), RANKING, 4),
+    ("mallows 1", lambda: an.rules.Mallows(1.0), lambda: an.rules.Spammer("random"), RANKING, 4),
+    ("mallows normalised 1", lambda: an.rules.Mallows(normalised=1.0), lambda: an.rules.Spammer("random"), RANKING, 4),
+    ("luce cold", lambda: an.Luce(1e-3), lambda: an.rules.Deterministic(), RANKING, 4),
+    ("luce hot", lambda: an.Luce(1e9), lambda: an.rules.Spammer("random"), RANKING, 4),
+    ("probit cold", lambda: an.Thurstone(1e-2), lambda: an.rules.Deterministic(), CHOICE, 4),
+    ("probit hot", lambda: an.Thurstone(1e9), lambda: an.rules.Spammer("random"), RANKING, 4),
     ("correlated identity", lambda: an.Thurstone(covariance=np.eye(4)), lambda: an.Thurstone(1.0), RANKING, 4),
     ("correlated identity", lambda: an.Thurstone(covariance=np.eye(4)), lambda: an.Thurstone(1.0), CHOICE, 3),
-    ("repeated luce", lambda: an.RepeatedSelection(an.Luce()), lambda: an.Luce(), RANKING, 4),
-    ("reversed pair", lambda: an.ReversedPlackettLuce(), lambda: an.Luce(), RANKING, 2),
-    ("bpref beta", lambda: an.BPref(2.0), lambda: an.Luce(0.5), PAIR, 2),
-    ("bpref rational", lambda: an.BPref(), lambda: an.Deterministic(), PAIR, 2),
-    ("bpref mistake", lambda: an.BPref(1.0, 1.0, 0.2), lambda: an.Lapse(an.Luce(), 0.2, how="flip"), PAIR, 2),
-    ("bpref myopic", lambda: an.BPref(1.0, 0.5), lambda: an.MyopicDiscount(an.Luce(), 0.5), PAIR, 2),
-    ("bpref eps -> 0", lambda: an.BPref(1.0, 1.0, 0.0, 0.0, 1e-12), lambda: an.Luce(), PAIR, 2),
-    ("thumbs", lambda: an.Thumbs(0.3), lambda: an.OrderedLogit([0.3]), Feedback("rating", grades=2), 2),
+    ("repeated luce", lambda: an.rules.RepeatedSelection(an.Luce()), lambda: an.Luce(), RANKING, 4),
+    ("reversed pair", lambda: an.rules.ReversedPlackettLuce(), lambda: an.Luce(), RANKING, 2),
+    ("bpref beta", lambda: an.rules.BPref(2.0), lambda: an.Luce(0.5), PAIR, 2),
+    ("bpref rational", lambda: an.rules.BPref(), lambda: an.rules.Deterministic(), PAIR, 2),
+    ("bpref mistake", lambda: an.rules.BPref(1.0, 1.0, 0.2), lambda: an.Lapse(an.Luce(), 0.2, how="flip"), PAIR, 2),
+    ("bpref myopic", lambda: an.rules.BPref(1.0, 0.5), lambda: an.rules.MyopicDiscount(an.Luce(), 0.5), PAIR, 2),
+    ("bpref eps -> 0", lambda: an.rules.BPref(1.0, 1.0, 0.0, 0.0, 1e-12), lambda: an.Luce(), PAIR, 2),
+    ("thumbs", lambda: an.rules.Thumbs(0.3), lambda: an.rules.OrderedLogit([0.3]), Feedback("rating", grades=2), 2),
 ]
 
 
@@ -81,7 +93,7 @@ def test_limits_reach_the_simpler_rule(name, rule, simpler, feedback, k):
 
 
 def test_graded_pairs_add_up_to_bradley_terry():
-    rule = an.GradedPairs([0.7, 1.5])
+    rule = an.rules.GradedPairs([0.7, 1.5])
     probability, space = table(rule, Feedback("rating", grades=6), 2)
     better = np.asarray(space.answer)[:, 0] >= 3
     assert torch.allclose(probability[:, better].sum(-1), table(an.Luce(), PAIR, 2)[0][:, 0])
@@ -103,7 +115,7 @@ def test_davidson_by_hand():
 
 
 def test_rao_kupper_is_a_logistic_threshold():
-    probability, _ = table(an.RaoKupper(math.exp(0.4)), PAIR, 2)
+    probability, _ = table(an.rules.RaoKupper(math.exp(0.4)), PAIR, 2)
     gap = U[torch.tensor([0, 2])] - U[torch.tensor([1, 0])]
     assert torch.allclose(probability[:, 2], torch.sigmoid(0.4 - gap) - torch.sigmoid(-0.4 - gap), atol=1e-14)
 
@@ -148,7 +160,7 @@ def test_mallows_is_kendall_with_its_normaliser():
     """Every ranking of four against phi^d over the brute-force sum; equal scores count in neither direction."""
     for scores in ([3.0, 1.0, 2.0, 0.0], [1.0, 1.0, 0.0, 1.0]):
         u, phi = torch.tensor(scores, dtype=torch.float64), 0.35
-        probability, space = table(an.Mallows(phi), RANKING, 4, u=u)
+        probability, space = table(an.rules.Mallows(phi), RANKING, 4, u=u)
         wrong = np.array(
             [sum(scores[r[i]] < scores[r[j]] for i in range(4) for j in range(i + 1, 4)) for r in space.answer.tolist()]
         )
@@ -164,19 +176,19 @@ def test_normalised_dispersion_means_the_same_at_any_size(m):
 
 
 def test_clusters_and_jnd_make_paraphrases_even():
-    for rule in (an.SeesClusters(an.Luce()), an.JustNoticeable(an.Luce(), 0.9)):
+    for rule in (an.rules.SeesClusters(an.Luce()), an.rules.JustNoticeable(an.Luce(), 0.9)):
         probability, _ = table(rule, PAIR, 2)
         assert probability[0].tolist() == [0.5, 0.5]
 
 
 def test_noisy_clusters_by_hand():
-    probability, _ = table(an.NoisyClusters(an.Luce(), 0.2), PAIR, 2)
+    probability, _ = table(an.rules.NoisyClusters(an.Luce(), 0.2), PAIR, 2)
     p = torch.sigmoid(U[2] - (U[0] + U[1]) / 2)
     assert float(probability[1, 0]) == pytest.approx(float(0.64 * p + 0.04 * (1 - p) + 0.16), abs=1e-14)
 
 
 def test_cyclic_preferences_cycle():
-    rule = an.Cyclic(an.Luce(), [[0, 1, -1, 0], [-1, 0, 1, 0], [1, -1, 0, 0], [0, 0, 0, 0]])
+    rule = an.rules.Cyclic(an.Luce(), [[0, 1, -1, 0], [-1, 0, 1, 0], [1, -1, 0, 0], [0, 0, 0, 0]])
     view = make_view(ITEMS, [[0, 1], [1, 2], [2, 0]], PAIR)
     probability, _ = table_probabilities(rule, torch.zeros(4, dtype=torch.float64), view)
     assert torch.allclose(probability[:, 0], torch.sigmoid(torch.ones(3, dtype=torch.float64)))
@@ -184,26 +196,26 @@ def test_cyclic_preferences_cycle():
 
 def test_lexicographic_semiorder_can_cycle():
     items = an.Items(features=[[0.0, 3.0], [0.4, 2.0], [0.8, 1.0]])
-    rule = an.Lexicographic([0, 1], tolerance=[0.5, 0.0])
+    rule = an.rules.Lexicographic([0, 1], tolerance=[0.5, 0.0])
     view = make_view(items, [[0, 1], [1, 2], [2, 0]], PAIR)
     probability, _ = table_probabilities(rule, torch.zeros(3, dtype=torch.float64), view)
     assert probability[:, 0].tolist() == [1.0, 1.0, 1.0]
 
 
 def test_sequence_habits_read_the_place():
-    late, _ = table(an.Fatigue(an.Luce(), 0.5), PAIR, 2, order=3)
+    late, _ = table(an.rules.Fatigue(an.Luce(), 0.5), PAIR, 2, order=3)
     cold, _ = table(an.Luce(math.exp(1.5)), PAIR, 2)
     assert torch.allclose(late, cold)
-    drifted, _ = table(an.Drift(an.Luce(), 0.5, "length"), PAIR, 2, order=2)
-    biased, _ = table(an.LengthBias(an.Luce(), 1.0), PAIR, 2)
+    drifted, _ = table(an.rules.Drift(an.Luce(), 0.5, "length"), PAIR, 2, order=2)
+    biased, _ = table(an.rules.LengthBias(an.Luce(), 1.0), PAIR, 2)
     assert torch.allclose(drifted, biased)
-    first, _ = table(an.Spammer("alternating"), PAIR, 2, order=4)
-    second, _ = table(an.Spammer("alternating"), PAIR, 2, order=5)
+    first, _ = table(an.rules.Spammer("alternating"), PAIR, 2, order=4)
+    second, _ = table(an.rules.Spammer("alternating"), PAIR, 2, order=5)
     assert first.tolist() == [[1, 0]] * 2 and second.tolist() == [[0, 1]] * 2
 
 
 def test_bpref_thresholds():
-    rule = an.BPref(teacher_beta=1.0, teacher_eps_skip=0.5, teacher_eps_equal=0.9, margin=0.9)
+    rule = an.rules.BPref(teacher_beta=1.0, teacher_eps_skip=0.5, teacher_eps_equal=0.9, margin=0.9)
     view = make_view(ITEMS, [[0, 1], [2, 0], [2, 1]], PAIR, ties=True)
     probability, space = table_probabilities(rule, U, view)
     assert space.answer.tolist()[2:] == [[0, 1], [-1, -1]]
@@ -216,7 +228,9 @@ def test_adding_a_habit_leaves_menus_types_and_attended_answers_unchanged():
     types = [an.Annotator(an.Tabular([s, 0.0, -s, 0.2]), an.Luce()) for s in (1.0, -1.0)]
     people = an.Mixture(types, [0.6, 0.4])
     lapsing = an.Mixture([an.Annotator(t.utility, an.Lapse(t.rule, 0.2)) for t in types], [0.6, 0.4])
-    skipping = an.Mixture([an.Annotator(t.utility, an.Skip(an.Lapse(t.rule, 0.2), 0.1)) for t in types], [0.6, 0.4])
+    skipping = an.Mixture(
+        [an.Annotator(t.utility, an.rules.Skip(an.Lapse(t.rule, 0.2), 0.1)) for t in types], [0.6, 0.4]
+    )
     design = an.Design(ITEMS, menu_size=3, annotators=4000, questions=2)
     plain, lapsed, skipped = (an.simulate(p, design, seed=5) for p in (people, lapsing, skipping))
     for other in (lapsed, skipped):
@@ -229,7 +243,7 @@ def test_adding_a_habit_leaves_menus_types_and_attended_answers_unchanged():
 
 
 def test_memory_is_enumerated_with_the_block():
-    people = an.Annotator(an.Tabular([0.0, 0.7]), an.Carryover(an.Luce(), 1.0))
+    people = an.Annotator(an.Tabular([0.0, 0.7]), an.rules.Carryover(an.Luce(), 1.0))
     design = an.Design(an.Items(n=2), menus=[[0, 1], [0, 1]], questions="all", annotators=20_000)
     exact = an.law(people, design).probabilities.detach().reshape(2, 2)
     p = 1 / (1 + math.exp(0.7))
@@ -243,27 +257,27 @@ BAD = [
     (lambda: an.Lapse(an.Luce(), 1.5), "rate"),
     (lambda: an.Lapse(an.Luce(), how="sometimes"), "how"),
     (lambda: an.Lapse("luce"), "rule"),
-    (lambda: an.RaoKupper(0.5), "theta"),
+    (lambda: an.rules.RaoKupper(0.5), "theta"),
     (lambda: an.Davidson(-1.0), "delta"),
-    (lambda: an.Mallows(), "phi"),
-    (lambda: an.Mallows(1.2), "phi"),
+    (lambda: an.rules.Mallows(), "phi"),
+    (lambda: an.rules.Mallows(1.2), "phi"),
     (lambda: an.Thurstone(0.0), "sd"),
     (lambda: an.Thurstone(covariance=[[1.0, 2.0], [2.0, 1.0]]), "positive definite"),
-    (lambda: an.OrderedLogit([1.0, 0.0]), "increasing"),
-    (lambda: an.GradedPairs([-1.0]), "positive"),
-    (lambda: an.Cyclic(an.Luce(), np.ones((3, 3))), "skew"),
-    (lambda: an.Spammer("often"), "how"),
+    (lambda: an.rules.OrderedLogit([1.0, 0.0]), "increasing"),
+    (lambda: an.rules.GradedPairs([-1.0]), "positive"),
+    (lambda: an.rules.Cyclic(an.Luce(), np.ones((3, 3))), "skew"),
+    (lambda: an.rules.Spammer("often"), "how"),
     (lambda: an.PositionBias(an.Luce(), float("nan")), "finite"),
-    (lambda: an.JustNoticeable(an.Luce(), -1.0), "jnd"),
-    (lambda: an.RepeatedSelection(an.OrderedLogit()), "choices"),
-    (lambda: an.Lexicographic([]), "list"),
-    (lambda: an.BPref(teacher_eps_mistake=2.0), "teacher_eps_mistake"),
+    (lambda: an.rules.JustNoticeable(an.Luce(), -1.0), "jnd"),
+    (lambda: an.rules.RepeatedSelection(an.rules.OrderedLogit()), "choices"),
+    (lambda: an.rules.Lexicographic([]), "list"),
+    (lambda: an.rules.BPref(teacher_eps_mistake=2.0), "teacher_eps_mistake"),
 ]
 
 
 @pytest.mark.parametrize("make,word", BAD)
 def test_bad_values_are_named(make, word):
-    with pytest.raises(an.AnnosimError, match=word):
+    with pytest.raises(an.errors.AnnosimError, match=word):
         make()
 
 
@@ -271,12 +285,12 @@ def test_bad_values_are_named(make, word):
     "rule,feedback,k",
     [
         (an.Luce(), Feedback("rating"), 2),
-        (an.RaoKupper(), CHOICE, 3),
-        (an.Mallows(0.5), Feedback("best-worst"), 3),
+        (an.rules.RaoKupper(), CHOICE, 3),
+        (an.rules.Mallows(0.5), Feedback("best-worst"), 3),
         (an.Lapse(an.Luce(), how="flip"), CHOICE, 3),
-        (an.OrderedLogit(), Feedback("rating", grades=3), 2),
+        (an.rules.OrderedLogit(), Feedback("rating", grades=3), 2),
         (an.Thurstone(covariance=np.eye(5)), CHOICE, 5),
-        (an.JustNoticeable(an.Luce(), 1.0), RANKING, 3),
+        (an.rules.JustNoticeable(an.Luce(), 1.0), RANKING, 3),
     ],
 )
 def test_undefined_kinds_are_refused_with_one_line(rule, feedback, k):
@@ -288,7 +302,7 @@ def test_undefined_kinds_are_refused_with_one_line(rule, feedback, k):
 
 def test_every_habit_hands_on_its_rules_free_parameters():
     rule = an.Lapse(an.PositionBias(an.Luce(an.free(2.0)), an.free(0.1)), an.free(0.05))
-    assert isinstance(rule, Habit)
+    assert isinstance(rule, ResponseBias)
     assert list(rule.free_parameters()) == ["rate", "rule.shift", "rule.rule.temperature"]
 
 
@@ -296,26 +310,26 @@ def test_every_habit_hands_on_its_rules_free_parameters():
 def test_scale_by_error_rate(rate):
     design = an.Design(ITEMS, menu_size=2)
     for rule in (an.Luce(), an.Thurstone(), an.Davidson(0.1), an.PositionBias(an.Luce(), 0.2), an.PBDE(f=2.0)):
-        one = an.with_error_rate(an.Annotator(an.Tabular(U.numpy()), rule), design, rate)
-        assert an.error_rate(one, design) == pytest.approx(rate, abs=1e-9)
+        one = an.rules.with_error_rate(an.Annotator(an.Tabular(U.numpy()), rule), design, rate)
+        assert an.rules.error_rate(one, design) == pytest.approx(rate, abs=1e-9)
     ranked = an.Design(ITEMS, menu_size=3, feedback="ranking")
-    one = an.with_entropy(an.Annotator(an.Tabular(U.numpy()), an.ReversedPlackettLuce()), ranked, 1.0)
-    assert an.mean_entropy(one, ranked) == pytest.approx(1.0, abs=1e-9)
+    one = an.rules.with_entropy(an.Annotator(an.Tabular(U.numpy()), an.rules.ReversedPlackettLuce()), ranked, 1.0)
+    assert an.rules.mean_entropy(one, ranked) == pytest.approx(1.0, abs=1e-9)
 
 
 def test_scale_out_of_reach_says_what_is_possible():
     one = an.Annotator(an.Tabular(U.numpy()), an.Lapse(an.Luce(), 0.2))
-    with pytest.raises(an.AnnosimError, match="cannot be reached"):
-        an.with_error_rate(one, an.Design(ITEMS), 0.05)
+    with pytest.raises(an.errors.AnnosimError, match="cannot be reached"):
+        an.rules.with_error_rate(one, an.Design(ITEMS), 0.05)
 
 
 def test_paraphrase_twins():
     items = an.Items.normal(4, 2).with_(columns={"length": np.arange(4.0)})
-    twins = an.paraphrase_twins(items, eps=0.1, copies=2, seed=3)
+    twins = an.rules.paraphrase_twins(items, eps=0.1, copies=2, seed=3)
     assert twins.n == 12 and twins.clusters.tolist() == [0, 1, 2, 3] * 3
     assert twins.columns["length"].tolist() == [0.0, 1.0, 2.0, 3.0] * 3
     moved = (twins.features[4:8] - items.features).abs()
     assert 0 < moved.max() < 0.6
-    even = an.Annotator(an.Linear([1.0, 0.0]), an.SeesClusters(an.Luce()))
+    even = an.Annotator(an.Linear([1.0, 0.0]), an.rules.SeesClusters(an.Luce()))
     design = an.Design(twins, menus=[[0, 4], [1, 9]])
     assert torch.allclose(an.law(even, design).marginal(), torch.full((2, 2), 0.25, dtype=torch.float64))

@@ -48,8 +48,9 @@ def test_choices_follow_the_table(name, p, r):
     pairs = an.Design(ITEMS, menus=[[0, 3], [4, 1]])
     table = np.exp(an.law(rater, pairs).question(0)[0].detach().numpy())
     for row, (a, b) in zip(table, [[0, 3], [4, 1]], strict=True):
-        np.testing.assert_allclose(row, [1 / (1 + np.exp(expected[b] - expected[a])),
-                                         1 / (1 + np.exp(expected[a] - expected[b]))], atol=1e-12)  # fmt: skip
+        np.testing.assert_allclose(
+            row, [1 / (1 + np.exp(expected[b] - expected[a])), 1 / (1 + np.exp(expected[a] - expected[b]))], atol=1e-12
+        )
     triple = an.Design(ITEMS, menus=[[2, 0, 3]])
     best = np.exp(expected[[2, 0, 3]] - logsumexp(expected[[2, 0, 3]]))
     np.testing.assert_allclose(np.exp(an.law(rater, triple).question(0)[0, 0].detach().numpy()), best, atol=1e-12)

@@ -24,10 +24,15 @@ def toy(study):
 
 @pytest.mark.parametrize(
     ("experiment", "value", "left", "right"),
-    [("E1", 0.0, 0.6383, 0.2394), ("E2", 1.0, 0.6444, 0.2427), ("E2", 4.0, 0.2070, 0.1646),
-     ("E4", 0.25, 0.2052, 0.1621),
-     ("E6", 0.1, 0.521, 0.248), ("E6", 0.5, 0.148, 0.130)],
-)  # fmt: skip
+    [
+        ("E1", 0.0, 0.6383, 0.2394),
+        ("E2", 1.0, 0.6444, 0.2427),
+        ("E2", 4.0, 0.2070, 0.1646),
+        ("E4", 0.25, 0.2052, 0.1621),
+        ("E6", 0.1, 0.521, 0.248),
+        ("E6", 0.5, 0.148, 0.130),
+    ],
+)
 def test_projections_have_the_peaks_of_the_paper(toy, experiment, value, left, right):
     found = toy.exact(experiment, value, points=401)
     assert found["left_peak"] == pytest.approx(left, abs=1e-3)

@@ -35,10 +35,15 @@ def test_every_preset_plans_its_cells_and_statements(study, preset):
 
 @pytest.mark.parametrize(
     ("kind", "design", "parameter", "modes"),
-    [("density", "peaked", 0.25, "[10, 44]"), ("annotators", "peaked", 0.25, "[3]"),
-     ("density", "cut", 0.01, "[19, 31]"), ("annotators", "cut", 0.01, "[10, 31]"),
-     ("density", "soft", 4.0, "[15, 34]"), ("annotators", "soft", 4.0, "[13]")],
-)  # fmt: skip
+    [
+        ("density", "peaked", 0.25, "[10, 44]"),
+        ("annotators", "peaked", 0.25, "[3]"),
+        ("density", "cut", 0.01, "[19, 31]"),
+        ("annotators", "cut", 0.01, "[10, 31]"),
+        ("density", "soft", 4.0, "[15, 34]"),
+        ("annotators", "soft", 4.0, "[13]"),
+    ],
+)
 def test_the_modes_of_the_exact_surrogate_depend_on_the_annotators(language, kind, design, parameter, modes):
     found = language.surrogate.lengths_only(kind, design, parameter, longest=60, beta=4e-5)
     assert found["modes_at"] == modes
@@ -51,9 +56,20 @@ corpus = pytest.mark.skipif(
 hf = pytest.mark.skipif(find_spec("transformers") is None, reason='needs transformers: pip install -e ".[hf]"')
 SHAPE = {"vocabulary": 50, "width": 16, "layers": 1, "heads": 2, "length": 12}
 TINY = {
-    "shape": SHAPE, "short": 5, "long": 9, "steps": 6, "batch": 8, "rate": 1e-2, "pairs": 32, "adapt_steps": 3,
-    "adapt_batch": 8, "adapt_rate": 1e-3, "beta": 4e-5, "samples": 60, "bins": [[3, 5], [6, 8], [9, 11]],
-}  # fmt: skip
+    "shape": SHAPE,
+    "short": 5,
+    "long": 9,
+    "steps": 6,
+    "batch": 8,
+    "rate": 1e-2,
+    "pairs": 32,
+    "adapt_steps": 3,
+    "adapt_batch": 8,
+    "adapt_rate": 1e-3,
+    "beta": 4e-5,
+    "samples": 60,
+    "bins": [[3, 5], [6, 8], [9, 11]],
+}
 
 
 def _tiny(study, replicates):
@@ -74,8 +90,10 @@ def test_the_study_runs_from_the_corpus_to_adapted_lengths_in_every_replicate(st
     assert [count.sum() for count in found.all("adapt", "count")] == [60] * 4
     assert all(r["entropy"] <= min(r["loss_before"], r["loss_after"]) for r in found.rows("adapt"))
     assert {path.name for path in (tmp_path / "figures").glob("*.png")} == {
-        "lengths.png", "what_decides.png", "preferred.png"
-    }  # fmt: skip
+        "lengths.png",
+        "what_decides.png",
+        "preferred.png",
+    }
     verdicts = {c.id: c for c in run.claims}
     for name in ("E11-normalised", "E13-density", "E13-annotators", "E13-two-samples"):
         assert "parts supported" in verdicts[name].reason

@@ -44,7 +44,7 @@ def test_pair_table_of_real_votes():
     import annosim as an
 
     try:
-        votes = an.read_ukp(data_path("ukp_convincing_arguments/votes.csv.gz").parent)
+        votes = an.io.read_ukp(data_path("ukp_convincing_arguments/votes.csv.gz").parent)
     except MissingDataError as error:
         pytest.skip(str(error))
     table = real_votes.pair_table(np.random.default_rng(0), votes)
@@ -60,8 +60,14 @@ def test_a_missing_file_is_a_skipped_cell_with_a_reason(tmp_path):
 
 def test_a_tiny_run_without_the_real_votes(tmp_path):
     tiny = dict(STUDY.presets["quick"].settings) | {
-        "votes": 500, "prompts": 4, "responses": 6, "replicates": 2, "judges": [10, 0], "annotators": 50, "splits": 1,
-    }  # fmt: skip
+        "votes": 500,
+        "prompts": 4,
+        "responses": 6,
+        "replicates": 2,
+        "judges": [10, 0],
+        "annotators": 50,
+        "splits": 1,
+    }
     study = dataclasses.replace(STUDY, presets={"tiny": Preset(0.1, tiny)})
     run = run_study(study, "tiny", out=tmp_path, data=tmp_path / "nothing", jobs=1)
     assert not run.failed

@@ -90,7 +90,7 @@ def test_rewards_are_centred_in_each_prompt_and_twins_are_worlds_apart(rooms):
         assert torch.equal(here.rewards[0], -here.rewards[1]) and not other.rewards.any()
         for size in (2, 3):
             design = an.Design(here.items, menu_size=size)
-            assert (an.law_distance(here.truth, other.truth, design) < 1e-14) == (size == 2)
+            assert (an.information.law_distance(here.truth, other.truth, design) < 1e-14) == (size == 2)
 
 
 def test_twin_worlds_measures_against_the_worlds_distance(rooms):
@@ -135,9 +135,13 @@ def test_laws_of_em_and_of_min_max_regret(rooms):
 
 def test_ballots_are_one_a_person(rooms):
     counted = an.PreferenceData(
-        an.Items(n=3), menu=[[0, 1, 2]] * 2, answer=[[0, 1, 2], [2, 1, 0]], feedback="ranking", annotator=[0, 1],
+        an.Items(n=3),
+        menu=[[0, 1, 2]] * 2,
+        answer=[[0, 1, 2], [2, 1, 0]],
+        feedback="ranking",
+        annotator=[0, 1],
         weight=[3.0, 1.0],
-    )  # fmt: skip
+    )
     people = rooms.real.one_a_person(counted)
     assert people.num_annotators == 4 and float(people.annotator_weight.sum()) == 4
     assert sorted(np.asarray(people.answer)[:, 0].tolist()) == [0, 0, 0, 2]
@@ -154,8 +158,10 @@ def test_figures_and_tables_of_em_read_what_the_cells_write(study, rooms, preset
     made = {"em_dpo": rows, "twin_worlds": [dict.fromkeys(("antipodal", "indifferent", "distance", "share"), 0.5)]}
     records = [
         Record(c.title, c.group, r, r, f"{c.title}{r}", "done", dict(c.parameters), made[c.group])
-        for c in study.plan(preset) if c.group in made for r in range(2)
-    ]  # fmt: skip
+        for c in study.plan(preset)
+        if c.group in made
+        for r in range(2)
+    ]
     found = Outcome(records, study.presets[preset].settings, preset)
     figures = {f.__name__: f for f in study.figures}
     for name in ("what_em_can_tell", "em_by_answers", "regret_of_policies"):

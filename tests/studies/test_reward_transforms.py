@@ -54,9 +54,18 @@ def test_extremes_of_noise_are_no_difference():
 
 def test_a_tiny_run_finishes_every_cell_and_decides_every_claim(tmp_path):
     tiny = dict(STUDY.presets["quick"].settings) | {
-        "prompts": 3, "responses": 24, "pairs": 200, "few_pairs": 100, "replicates": 2, "kls": [0.5, 1.0], "ks": [1, 4],
-        "draws": 2000, "worlds": 5, "steps": 20, "members": 2,
-    }  # fmt: skip
+        "prompts": 3,
+        "responses": 24,
+        "pairs": 200,
+        "few_pairs": 100,
+        "replicates": 2,
+        "kls": [0.5, 1.0],
+        "ks": [1, 4],
+        "draws": 2000,
+        "worlds": 5,
+        "steps": 20,
+        "members": 2,
+    }
     study = dataclasses.replace(STUDY, presets={"tiny": Preset(0.1, tiny)})
     run = run_study(study, "tiny", out=tmp_path, jobs=1)
     assert not run.failed

@@ -255,8 +255,10 @@ def at_once(seeds, begin, starts, fail=False):
     """All replicates in one call: each sees the one result that all share, and its own of the other."""
     if fail:
         raise ValueError("no luck")
-    return [{"seed": str(s), "begin": begin["first"], "own": own["first"], "calls": len(seeds)}
-            for s, own in zip(seeds, starts, strict=True)]  # fmt: skip
+    return [
+        {"seed": str(s), "begin": begin["first"], "own": own["first"], "calls": len(seeds)}
+        for s, own in zip(seeds, starts, strict=True)
+    ]
 
 
 def together(**parameters):

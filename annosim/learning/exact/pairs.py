@@ -14,7 +14,7 @@ from scipy.sparse.csgraph import connected_components
 
 from annosim.errors import NoProjectionError, NotIdentifiedError
 from annosim.items import Items
-from annosim.law import Law, on_menus
+from annosim.laws import Law, on_menus
 from annosim.learning.objectives import NLL, Margin, Objective, SoftLabels
 from annosim.learning.problem import Problem
 
@@ -95,9 +95,13 @@ def graph_of(problem: Problem) -> PairGraph:
     proper = winner != loser
     weight = weight / weight.sum()
     graph = PairGraph(
-        winner[proper], loser[proper], weight[proper], None if agree is None else agree[proper], problem.items.n,
+        winner[proper],
+        loser[proper],
+        weight[proper],
+        None if agree is None else agree[proper],
+        problem.items.n,
         float(weight[~proper].sum()),
-    )  # fmt: skip
+    )
     return graph if agree is not None else _merged(graph)
 
 

@@ -17,8 +17,8 @@ from annosim.learning.exact.pairs import Minimum, PairGraph, graph_of, minimise
 from annosim.learning.objectives import IPO, NLL, ForwardKL, Margin, Objective, SoftLabels
 from annosim.learning.problem import Problem, Solution, is_nll, register
 from annosim.learning.structure import LuceLeaf, luce_leaf
-from annosim.populations import Population
-from annosim.utilities import LogDensity, as_log_density, segment_logsumexp
+from annosim.populations.base import Population
+from annosim.utilities.base import LogDensity, as_log_density, segment_logsumexp
 
 __all__ = ["Affine", "affine_of", "check_regulariser", "is_pairs", "penalty_of", "project_convex", "solution_of"]
 

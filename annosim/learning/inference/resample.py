@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from scipy import sparse
 
+from annosim.compiled import threads
 from annosim.errors import NotIdentifiedError
-from annosim.kernels import threads
-from annosim.learning.exists.existence import connectivity
-from annosim.learning.exists.separation import differences, judge_linear
+from annosim.learning.existence.separation import differences, judge_linear
+from annosim.learning.existence.tables import connectivity
 from annosim.learning.gauge import best_order, canonical
 from annosim.learning.mixtures import mixed_logit as simulated
 from annosim.learning.mixtures.climb import climb_from
@@ -26,7 +26,7 @@ from annosim.learning.one_type.tables import newton_tables
 from annosim.learning.priors import penalty_for
 from annosim.learning.problem import is_nll
 from annosim.learning.structure import luce_leaf
-from annosim.populations import Mixture
+from annosim.populations.base import Mixture
 from annosim.random import Address
 
 if TYPE_CHECKING:

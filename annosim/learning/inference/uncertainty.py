@@ -17,7 +17,7 @@ from scipy import sparse
 
 from annosim.errors import ArgumentError
 from annosim.learning.arguments import check_level
-from annosim.learning.exists.separation import feature_gauge
+from annosim.learning.existence.separation import feature_gauge
 from annosim.learning.gauge import canonical
 from annosim.learning.generic import NEWTON_PARAMETERS
 from annosim.learning.likelihood import Blocks, block_log_likelihood, row_log_prob
@@ -26,7 +26,7 @@ from annosim.learning.one_type.sufficient import from_data, from_law, orders_fro
 from annosim.learning.priors import LogPrior, penalty_for
 from annosim.learning.problem import is_nll
 from annosim.learning.structure import luce_leaf
-from annosim.populations import Annotator
+from annosim.populations.base import Annotator
 
 if TYPE_CHECKING:
     from annosim.learning.result import Fit

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
-from annosim.kernels import learning_choice, threads
-from annosim.kernels import learning_mixture as kernels
+from annosim.compiled import threads
+from annosim.learning.kernels import choice as learning_choice
+from annosim.learning.kernels import mixture as kernels
 
 if TYPE_CHECKING:
     from annosim.learning.mixtures.em import Panel
@@ -210,9 +211,19 @@ class Choices:
             if not self.full:
                 odds *= self.real[rows, None]
             value += learning_choice.panel_sums(
-                odds, self.difference[0], self.others, self.start, first, last, self.weight, log_share, gradient,
-                blocks, outer, mass,
-            )  # fmt: skip
+                odds,
+                self.difference[0],
+                self.others,
+                self.start,
+                first,
+                last,
+                self.weight,
+                log_share,
+                gradient,
+                blocks,
+                outer,
+                mass,
+            )
         return value, gradient, blocks, outer, mass
 
     def _assemble(self, value, gradient, blocks, outer, mass, share):

@@ -12,7 +12,7 @@ import torch
 from annosim.errors import NotIdentifiedError
 from annosim.items import Items
 from annosim.learning import memory
-from annosim.learning.exists.existence import connectivity, vanished
+from annosim.learning.existence.tables import connectivity, vanished
 from annosim.learning.gauge import by_weight
 from annosim.learning.generic import starting_points
 from annosim.learning.mixtures.climb import Choices, climb_from
@@ -21,7 +21,7 @@ from annosim.learning.one_type.sufficient import Orders, orders_from_data
 from annosim.learning.priors import LogPrior, MixturePenalty
 from annosim.learning.problem import Problem, Solution, is_nll, register
 from annosim.learning.structure import LuceLeaf, luce_mixture
-from annosim.populations import Mixture
+from annosim.populations.base import Mixture
 
 __all__ = ["Panel", "coded", "judge_tables", "mixture_applies", "panel_of", "solve_mixture"]
 
@@ -116,8 +116,9 @@ def panel_of(model: Mixture, data: Any) -> Panel:
     leaves: list[LuceLeaf] = luce_mixture(model, items)  # type: ignore[assignment]
     tabular = any(leaf.kind == "tabular" for leaf in leaves)
     linear = any(leaf.kind == "linear" for leaf in leaves)
-    contrast, base = _contrast(items) if tabular else (None, items.features.double().numpy() if linear else
-                                                       np.zeros((items.n, 0)))  # fmt: skip
+    contrast, base = (
+        _contrast(items) if tabular else (None, items.features.double().numpy() if linear else np.zeros((items.n, 0)))
+    )
     slopes = [leaf.f for leaf in leaves]
     offset = np.stack([leaf.index_of(items) if leaf.kind == "known" else leaf.g for leaf in leaves])
     distinct, which = _same(slopes)
@@ -131,9 +132,16 @@ def panel_of(model: Mixture, data: Any) -> Panel:
     spread = np.sqrt(np.einsum("ij,ij->j", base, base) / len(base)) if contrast is None else np.ones(d)
     scale = np.r_[np.tile(np.maximum(total * spread, 1e-300), types), np.full(types - 1, weight.sum())]
     arguments = (
-        features, which.reshape(-1).astype(np.int64), offset, orders.order, orders.depth, orders.length, code, start,
+        features,
+        which.reshape(-1).astype(np.int64),
+        offset,
+        orders.order,
+        orders.depth,
+        orders.length,
+        code,
+        start,
         weight,
-    )  # fmt: skip
+    )
     panel = Panel(arguments, types, d, leaves, free, weights_free, scale, contrast, orders)
     single = int(orders.depth.max(initial=0)) == 1 and int(orders.depth.min(initial=1)) == 1
     if single and len(orders.order) == len(code) > 1000 and len(features) == 1 and not tabular:
@@ -260,12 +268,20 @@ def _solution(problem, panel: Panel, best, values, notes, items) -> Solution:
     notes = [*notes, *vanished(population, total)]
     sub = information[np.ix_(panel.free, panel.free)]
     return Solution(
-        population=population, log_likelihood=log_likelihood, objective=-value / total, converged=status == 1,
-        iterations=int(iterations), stopped_by={1: "gradient", 0: "iterations", 2: "rounding"}[int(status)],
-        gradient_norm=float(np.abs(gradient[panel.free]).max(initial=0.0)) / total, condition=_condition(sub),
+        population=population,
+        log_likelihood=log_likelihood,
+        objective=-value / total,
+        converged=status == 1,
+        iterations=int(iterations),
+        stopped_by={1: "gradient", 0: "iterations", 2: "rounding"}[int(status)],
+        gradient_norm=float(np.abs(gradient[panel.free]).max(initial=0.0)) / total,
+        condition=_condition(sub),
         why=f"mixture of {panel.types} Luce types: EM, then Newton on the whole likelihood ({steps} Newton steps)",
-        notes=notes, starts=values, trace=trace, extra=extra,
-    )  # fmt: skip
+        notes=notes,
+        starts=values,
+        trace=trace,
+        extra=extra,
+    )
 
 
 def _condition(information: np.ndarray) -> float:
@@ -283,8 +299,15 @@ def judge_tables(problem: Problem, orders: Orders) -> list[str]:
     found = connectivity(orders.graph(), items, orders.involved > 0)
     if problem.prior is not None:
         notes = prior_notes(problem)
-        return notes if found.exists else [f"prior {problem.prior} decided what the data do not, of any type: "
-                                           f"{found.message(items).split('. Remedies')[0]}", *notes]  # fmt: skip
+        return (
+            notes
+            if found.exists
+            else [
+                f"prior {problem.prior} decided what the data do not, of any type: "
+                f"{found.message(items).split('. Remedies')[0]}",
+                *notes,
+            ]
+        )
     if (found.unseen or found.separate) and not problem.is_projection:
         groups = [*([i] for i in found.unseen), *found.separate]
         raise NotIdentifiedError(

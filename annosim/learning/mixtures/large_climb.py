@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from annosim.learning import memory
-from annosim.learning.exists.existence import vanished
+from annosim.learning.existence.tables import vanished
 from annosim.learning.gauge import by_weight
 from annosim.learning.generic import starting_points
 from annosim.learning.mixtures.climb import WARM
@@ -19,7 +19,7 @@ from annosim.learning.mixtures.large_mixture import LargePanel, State
 from annosim.learning.one_type.luce import STAGED, block_divergence
 from annosim.learning.problem import Problem, Solution, is_nll, register
 from annosim.learning.structure import luce_mixture
-from annosim.populations import Mixture
+from annosim.populations.base import Mixture
 
 __all__ = ["climb", "conjugate", "solve_large_mixture"]
 
@@ -140,14 +140,20 @@ def solve_large_mixture(problem: Problem) -> Solution:
         extra["divergence"] = block_divergence(problem, log_likelihood)
     population = by_weight(model.with_parameters(panel.values(state.x)))
     return Solution(
-        population=population, log_likelihood=log_likelihood,
-        objective=-state.value / panel.total, converged=best.status == "gradient", iterations=best.iterations,
-        stopped_by=best.status, gradient_norm=float(np.abs(state.gradient).max(initial=0.0)) / panel.total,
+        population=population,
+        log_likelihood=log_likelihood,
+        objective=-state.value / panel.total,
+        converged=best.status == "gradient",
+        iterations=best.iterations,
+        stopped_by=best.status,
+        gradient_norm=float(np.abs(state.gradient).max(initial=0.0)) / panel.total,
         why=f"mixture of {panel.types} tables of {panel.n} items: EM, then Newton by conjugate gradients "
         f"({best.steps} Newton steps)",
         notes=[*notes, *vanished(population, panel.total)],
-        starts=[one.state.value for one in found], trace=np.array(best.trace), extra=extra,
-    )  # fmt: skip
+        starts=[one.state.value for one in found],
+        trace=np.array(best.trace),
+        extra=extra,
+    )
 
 
 def _applies(problem: Problem) -> bool:

@@ -17,14 +17,14 @@ import torch
 from scipy import sparse
 
 from annosim.items import Items
-from annosim.kernels import learning_sparse as kernels
-from annosim.kernels.learning_mixture import respond
 from annosim.learning.gauge import centred
+from annosim.learning.kernels import sparse as kernels
+from annosim.learning.kernels.mixture import respond
 from annosim.learning.mixtures.em import coded
 from annosim.learning.one_type.luce import STAGED, leaf_values
 from annosim.learning.priors import penalty_for, share_counts
 from annosim.learning.structure import luce_mixture
-from annosim.populations import Mixture
+from annosim.populations.base import Mixture
 
 __all__ = ["LargePanel", "State", "has_large_form", "information_of", "scores_of"]
 

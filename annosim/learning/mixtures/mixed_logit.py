@@ -20,8 +20,8 @@ from annosim.learning.mixtures.simulated_panel import FEW, SimulatedPanel, coord
 from annosim.learning.one_type.newton import Optimum, newton
 from annosim.learning.priors import LogPrior
 from annosim.learning.problem import Problem, Solution, is_nll, register
+from annosim.populations.random_coefficients import RandomCoefficients
 from annosim.rules.luce import Luce
-from annosim.tastes import RandomCoefficients
 
 __all__ = ["refit", "solve_simulated"]
 
@@ -64,17 +64,27 @@ def solve_simulated(problem: Problem) -> Solution:
     sign = np.where(turned, -1.0, 1.0)[panel.free]
     people = float(panel.weight.sum())
     return Solution(
-        population=model.with_parameters(_values(model, full)), log_likelihood=values[tries.index(found)],
+        population=model.with_parameters(_values(model, full)),
+        log_likelihood=values[tries.index(found)],
         objective=-found.value / people,
-        converged=found.converged, iterations=found.iterations, stopped_by=found.stopped_by,
-        gradient_norm=float(np.abs(found.gradient).max(initial=0.0)) / people, condition=found.condition,
+        converged=found.converged,
+        iterations=found.iterations,
+        stopped_by=found.stopped_by,
+        gradient_norm=float(np.abs(found.gradient).max(initial=0.0)) / people,
+        condition=found.condition,
         why="normal coefficients on panels: simulated likelihood with its exact Hessian",
-        notes=[*notes, *found.notes], starts=values, trace=np.array(found.trace),
+        notes=[*notes, *found.notes],
+        starts=values,
+        trace=np.array(found.trace),
         extra={
-            "information": information * np.outer(sign, sign), "scores": scores * sign, "score_weights": panel.weight,
-            "draws": panel.z.shape[2], "memory": panel.memory, "mirrored": sign < 0,
+            "information": information * np.outer(sign, sign),
+            "scores": scores * sign,
+            "score_weights": panel.weight,
+            "draws": panel.z.shape[2],
+            "memory": panel.memory,
+            "mirrored": sign < 0,
         },
-    )  # fmt: skip
+    )
 
 
 def refit(fit: Any, weights: np.ndarray) -> Callable[[int], dict[str, torch.Tensor] | None]:
@@ -131,9 +141,7 @@ def _climb(
     return found
 
 
-def _ascend(
-    panel: SimulatedPanel, start: np.ndarray, precision: np.ndarray, tolerance: float, limit: int
-) -> Optimum:  # fmt: skip
+def _ascend(panel: SimulatedPanel, start: np.ndarray, precision: np.ndarray, tolerance: float, limit: int) -> Optimum:
     """To an optimum; where a scale ended below zero, from its mirror image too: the draws are not symmetric."""
     found = _climb(panel, start, precision, tolerance, limit)
     full = panel.full.copy()

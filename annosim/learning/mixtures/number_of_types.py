@@ -12,10 +12,10 @@ import torch
 
 from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError, NotIdentifiedError
-from annosim.learning.fit import fit
+from annosim.learning.fitting import fit
 from annosim.learning.likelihood import Blocks, block_log_likelihood
 from annosim.learning.result import Fit
-from annosim.populations import Population
+from annosim.populations.base import Population
 from annosim.random import child_seed, uniform53
 from annosim.results import Result, versions
 from annosim.rules.reliability import Reliability
@@ -158,10 +158,18 @@ def choose_types(
     if not np.isfinite(criterion).any():
         raise NotIdentifiedError(f"choose_types: no number of types has an estimate: {notes[0]}")
     return TypesChoice(
-        ks=ks, log_likelihood=columns[0], num_parameters=columns[1], bic=columns[2], held_out=held_out,
-        held_out_error=error, best=ks[int(np.nanargmax(criterion))], by=by, fits=fits, notes=tuple(notes),
+        ks=ks,
+        log_likelihood=columns[0],
+        num_parameters=columns[1],
+        bic=columns[2],
+        held_out=held_out,
+        held_out_error=error,
+        best=ks[int(np.nanargmax(criterion))],
+        by=by,
+        fits=fits,
+        notes=tuple(notes),
         settings={"folds": folds, "starts": starts, "seed": seed, **options, "versions": versions()},
-    )  # fmt: skip
+    )
 
 
 def _check(data: PreferenceData, ks: tuple[int, ...], by: str, folds: int) -> None:
@@ -212,7 +220,7 @@ def _nameless(model: Any) -> Any:
             personal |= isinstance(leaf.rule, Reliability) and leaf.rule.skill.numel() > 1
         if personal:
             raise ArgumentError(
-                "choose_types: a model with numbers for each annotator (an.Gated, an.Reliability) says nothing of "
+                "choose_types: a model with numbers for each annotator (an.Gated, an.rules.Reliability) says nothing of "
                 "people held out; compare fits by .bic"
             )
     return model

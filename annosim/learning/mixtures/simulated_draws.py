@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from annosim.compiled import threads
 from annosim.errors import ArgumentError
-from annosim.kernels import learning_simulated as kernels
-from annosim.kernels import threads
+from annosim.learning.kernels import simulated as kernels
 from annosim.random import child_seed
 
 __all__ = ["DRAWS", "SEQUENCES", "draws_for", "requested"]

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from annosim.kernels import learning_simulated as kernels
-from annosim.kernels import threads
+from annosim.compiled import threads
+from annosim.learning.kernels import simulated as kernels
 from annosim.learning.mixtures.simulated_draws import PIECE, requested
 from annosim.learning.one_type.sufficient import Orders, orders_from_data
-from annosim.tastes import RandomCoefficients
+from annosim.populations.random_coefficients import RandomCoefficients
 
 __all__ = ["FEW", "SimulatedPanel", "coordinates", "every_person", "memory_needed", "mirrored"]
 
@@ -144,9 +144,21 @@ class SimulatedPanel:
 
         def part(i: int) -> None:
             value[i] = kernels.people(
-                i * RUN, min((i + 1) * RUN, people), self.first, self.difference, self.size, self.z, mean, factor,
-                component, column, self.weight, gradient[i], information[i], scores,
-            )  # fmt: skip
+                i * RUN,
+                min((i + 1) * RUN, people),
+                self.first,
+                self.difference,
+                self.size,
+                self.z,
+                mean,
+                factor,
+                component,
+                column,
+                self.weight,
+                gradient[i],
+                information[i],
+                scores,
+            )
 
         threads.run(part, range(runs), threads.count(None))
         total = information.sum(0)

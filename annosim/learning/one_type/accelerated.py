@@ -16,8 +16,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from annosim.kernels import learning_pairs as kernels
-from annosim.kernels import threads
+from annosim.compiled import threads
+from annosim.learning.kernels import pairs as kernels
 from annosim.learning.one_type.newton import Optimum
 from annosim.learning.one_type.sufficient import PairList
 

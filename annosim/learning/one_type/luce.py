@@ -8,18 +8,18 @@ import numpy as np
 import torch
 
 from annosim.items import Items
-from annosim.kernels import learning_luce as kernels
-from annosim.law import Law
+from annosim.laws import Law
 from annosim.learning import memory
-from annosim.learning.exists import existence
-from annosim.learning.exists.separation import differences, judge_linear
+from annosim.learning.existence import tables as existence
+from annosim.learning.existence.separation import differences, judge_linear
+from annosim.learning.kernels import luce as kernels
 from annosim.learning.one_type.accelerated import EdgeList, TableOfCounts, WeightedPairs, accelerate
 from annosim.learning.one_type.newton import LONGEST_STEP, Curvature, Optimum, conjugate_gradients, newton
 from annosim.learning.one_type.sufficient import DENSE_ITEMS, Orders, from_data, from_law, orders_from_data
 from annosim.learning.priors import penalty_for
 from annosim.learning.problem import Problem, Solution, is_nll, register
 from annosim.learning.structure import LuceLeaf, luce_leaf
-from annosim.populations import Population
+from annosim.populations.base import Population
 
 __all__ = ["gauge_vectors", "solve_linear", "solve_sparse", "solve_tabular", "write_leaf"]
 
@@ -216,10 +216,15 @@ def block_divergence(problem: Problem, log_likelihood: float) -> float:
 
 
 def solve_linear(
-    orders: Orders, matrix: np.ndarray, offset: np.ndarray, penalty: Any = None,
-    null: np.ndarray | None = None, start: np.ndarray | None = None, tolerance: float = 1e-10,
+    orders: Orders,
+    matrix: np.ndarray,
+    offset: np.ndarray,
+    penalty: Any = None,
+    null: np.ndarray | None = None,
+    start: np.ndarray | None = None,
+    tolerance: float = 1e-10,
     max_iterations: int = 200,
-) -> Optimum:  # fmt: skip
+) -> Optimum:
     """Newton on the weights of ``s = matrix @ w + offset``, in one pass over the answers a step."""
     matrix, offset = np.ascontiguousarray(matrix), np.ascontiguousarray(offset)
     dim = matrix.shape[1]
@@ -246,8 +251,9 @@ def solve_linear(
     scale = np.maximum(orders.total * spread, 1e-300)
     start = np.zeros(dim) if start is None else start
     longest = LONGEST_STEP / np.where(spread > 0, spread, 1.0)  # the cap is on utilities, whatever the features' units
-    return newton(value_gradient, information_at, start, scale, null, tolerance, max_iterations, reuse=False,
-                  longest=longest)  # fmt: skip
+    return newton(
+        value_gradient, information_at, start, scale, null, tolerance, max_iterations, reuse=False, longest=longest
+    )
 
 
 def _solve_linear(problem: Problem) -> Solution:

@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from annosim.compiled import threads
 from annosim.data.preferences import PreferenceData
-from annosim.kernels import learning_luce as kernels
-from annosim.kernels import learning_sparse, threads
-from annosim.law import Law
+from annosim.laws import Law
+from annosim.learning.kernels import luce as kernels
+from annosim.learning.kernels import sparse as learning_sparse
 
 __all__ = ["Orders", "PairList", "PairTable", "from_data", "from_law"]
 

@@ -13,7 +13,7 @@ import torch
 from annosim.errors import ArgumentError
 from annosim.learning.training.runs import Log
 from annosim.parameters import check_number
-from annosim.populations import Population
+from annosim.populations.base import Population
 
 __all__ = ["Adam", "Training"]
 

@@ -17,7 +17,7 @@ from annosim.learning.structure import answers_repeat, has_network
 from annosim.learning.training.adam import Adam, Training
 from annosim.learning.training.perturb import begin_alike
 from annosim.learning.training.sgd import train
-from annosim.populations import Mixture, Population
+from annosim.populations.base import Mixture, Population
 
 __all__ = ["best_of_starts", "solution_of", "train_problem", "warn_if_unfinished"]
 

@@ -8,8 +8,8 @@ import torch
 
 from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError
-from annosim.groups import Gated
-from annosim.populations import Annotator, Population
+from annosim.populations.base import Annotator, Population
+from annosim.populations.structured import Gated
 
 if TYPE_CHECKING:
     from annosim.learning.training.batches import Rows

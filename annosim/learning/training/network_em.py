@@ -17,7 +17,6 @@ import torch
 
 from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError
-from annosim.groups import Gated
 from annosim.items import send
 from annosim.learning.likelihood import total_weight
 from annosim.learning.mixtures.em import mixture_applies, solve_mixture
@@ -36,7 +35,8 @@ from annosim.learning.training.losses import penalty as penalty_of
 from annosim.learning.training.runs import save_bad_batch
 from annosim.learning.training.sgd import Run
 from annosim.learning.training.warm_starts import beginnings, split_responsibilities
-from annosim.populations import Annotator, Mixture, Population
+from annosim.populations.base import Annotator, Mixture, Population
+from annosim.populations.structured import Gated
 from annosim.random import torch_generator
 from annosim.rules.base import Rule
 

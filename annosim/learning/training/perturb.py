@@ -6,11 +6,11 @@ import copy
 
 import torch
 
-from annosim.adapters import LowRank
-from annosim.groups import Gated
-from annosim.networks import LogPolicy, SequenceReward
-from annosim.populations import Mixture, Population
+from annosim.populations.base import Mixture, Population
+from annosim.populations.structured import Gated
 from annosim.random import child_seed, torch_generator
+from annosim.utilities.adapters import LowRank
+from annosim.utilities.language_models import LogPolicy, SequenceReward
 
 __all__ = ["again", "apart", "begin_alike", "perturbed"]
 

@@ -26,7 +26,7 @@ from annosim.learning.training.perturb import again, apart
 from annosim.learning.training.placement import training_device
 from annosim.learning.training.runs import Interrupt, Keeper, Log, Meter, check_writable, progress_bar, save_bad_batch
 from annosim.learning.training.stacked import Batched
-from annosim.populations import Population
+from annosim.populations.base import Population
 from annosim.random import torch_generator
 
 __all__ = ["Run", "train"]

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch.distributions.transforms import Transform
 
-from annosim.adapters import moved
 from annosim.items import Items, send
 from annosim.learning.training.fast_layers import faster
 from annosim.learning.training.placement import on_one_device
 from annosim.learning.training.rule_numbers import StackedRule, has_own_numbers
-from annosim.networks import LogPolicy, SequenceReward
 from annosim.parameters import transform_of
-from annosim.populations import Annotator, Population
+from annosim.populations.base import Annotator, Population
 from annosim.rules.base import Rule
 from annosim.rules.luce import PBDE
-from annosim.utilities import Network, numbers_of
+from annosim.utilities.adapters import moved
+from annosim.utilities.base import Network, numbers_of
+from annosim.utilities.language_models import LogPolicy, SequenceReward
 
 if TYPE_CHECKING:
     from annosim.learning.training.batches import Rows

@@ -9,14 +9,14 @@ import torch
 
 from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError
-from annosim.groups import Gated
 from annosim.learning.training.adam import Adam
 from annosim.learning.training.em_options import EM
 from annosim.learning.training.perturb import perturbed
 from annosim.learning.training.sgd import train
-from annosim.networks import LogPolicy, SequenceReward
-from annosim.populations import Annotator, Mixture, Population
+from annosim.populations.base import Annotator, Mixture, Population
+from annosim.populations.structured import Gated
 from annosim.random import child_seed
+from annosim.utilities.language_models import LogPolicy, SequenceReward
 
 __all__ = ["beginnings", "split_responsibilities"]
 

@@ -1,0 +1,131 @@
+from . import (
+    analysis as analysis,
+    checks as checks,
+    data as data,
+    designs as designs,
+    errors as errors,
+    identifiability as identifiability,
+    information as information,
+    io as io,
+    learning as learning,
+    planning as planning,
+    plotting as plotting,
+    policies as policies,
+    populations as populations,
+    rules as rules,
+    simulation as simulation,
+    study as study,
+    utilities as utilities,
+)
+from .analysis.comparison import Comparison as Comparison
+from .analysis.comparison import compare as compare
+from .data.preferences import PreferenceData as PreferenceData
+from .designs.design import Design as Design
+from .feedback import Feedback as Feedback
+from .identifiability.families import any_tastes as any_tastes
+from .identifiability.families import types as types
+from .identifiability.identification import identify as identify
+from .identifiability.report import IdentifiabilityReport as IdentifiabilityReport
+from .items import Items as Items
+from .laws import Law as Law
+from .laws import law as law
+from .learning.fitting import fit as fit
+from .learning.mixtures.number_of_types import choose_types as choose_types
+from .learning.projection import project as project
+from .learning.result import Fit as Fit
+from .learning.training.adam import Adam as Adam
+from .learning.training.em_options import EM as EM
+from .parameters import fixed as fixed
+from .parameters import free as free
+from .planning.cost import Cost as Cost
+from .planning.planner import plan as plan
+from .planning.result import Plan as Plan
+from .populations.base import Annotator as Annotator
+from .populations.base import Mixture as Mixture
+from .populations.base import Population as Population
+from .populations.random_coefficients import RandomCoefficients as RandomCoefficients
+from .populations.structured import Gated as Gated
+from .rules.base import Rule as Rule
+from .rules.luce import Luce as Luce
+from .rules.luce import PBDE as PBDE
+from .rules.probit import Thurstone as Thurstone
+from .rules.response_biases import Lapse as Lapse
+from .rules.response_biases import PositionBias as PositionBias
+from .rules.ties import Davidson as Davidson
+from .simulation.draws import simulate as simulate
+from .utilities.base import Linear as Linear
+from .utilities.base import LogDensity as LogDensity
+from .utilities.base import Network as Network
+from .utilities.base import Tabular as Tabular
+from .utilities.base import Utility as Utility
+from .utilities.language_models import LogPolicy as LogPolicy
+from .utilities.language_models import SequenceReward as SequenceReward
+from .learning import objectives as objectives
+from .learning import priors as priors
+
+__version__: str
+
+__all__ = [
+    "Adam",
+    "Annotator",
+    "Comparison",
+    "Cost",
+    "Davidson",
+    "Design",
+    "EM",
+    "Feedback",
+    "Fit",
+    "Gated",
+    "IdentifiabilityReport",
+    "Items",
+    "Lapse",
+    "Law",
+    "Linear",
+    "LogDensity",
+    "LogPolicy",
+    "Luce",
+    "Mixture",
+    "Network",
+    "PBDE",
+    "Plan",
+    "Population",
+    "PositionBias",
+    "PreferenceData",
+    "RandomCoefficients",
+    "Rule",
+    "SequenceReward",
+    "Tabular",
+    "Thurstone",
+    "Utility",
+    "analysis",
+    "any_tastes",
+    "checks",
+    "choose_types",
+    "compare",
+    "data",
+    "designs",
+    "errors",
+    "fit",
+    "fixed",
+    "free",
+    "identifiability",
+    "identify",
+    "information",
+    "io",
+    "law",
+    "learning",
+    "objectives",
+    "plan",
+    "planning",
+    "plotting",
+    "policies",
+    "populations",
+    "priors",
+    "project",
+    "rules",
+    "simulate",
+    "simulation",
+    "study",
+    "types",
+    "utilities",
+]

@@ -1,0 +1,65 @@
+from .annotator_agreement import Agreement as Agreement
+from .annotator_agreement import agreement as agreement
+from .annotator_agreement import answer_labels as answer_labels
+from .borda import borda_counts as borda_counts
+from .borda import borda_scores as borda_scores
+from .borda import pair_probabilities as pair_probabilities
+from .calibration import CalibrationSlope as CalibrationSlope
+from .calibration import brier_score as brier_score
+from .calibration import calibration_curve as calibration_curve
+from .calibration import calibration_error as calibration_error
+from .calibration import calibration_slope as calibration_slope
+from .calibration import log_loss as log_loss
+from .clustering import adjusted_rand as adjusted_rand
+from .clustering import assign as assign
+from .clustering import clustering_accuracy as clustering_accuracy
+from .clustering import contingency as contingency
+from .comparison import Comparison as Comparison
+from .comparison import compare as compare
+from .coordinates import align_types as align_types
+from .coordinates import centred_index as centred_index
+from .coordinates import parameter_distance as parameter_distance
+from .divergences import LawDivergence as LawDivergence
+from .divergences import kl_divergence as kl_divergence
+from .divergences import law_divergence as law_divergence
+from .divergences import total_variation as total_variation
+from .policies import PolicyScore as PolicyScore
+from .policies import expected_utility as expected_utility
+from .policies import score_policy as score_policy
+from .policies import win_rate as win_rate
+from .policies import win_rate_quantile as win_rate_quantile
+from .replicates import Comparisons as Comparisons
+
+__all__ = [
+    "Agreement",
+    "CalibrationSlope",
+    "Comparison",
+    "Comparisons",
+    "LawDivergence",
+    "PolicyScore",
+    "adjusted_rand",
+    "agreement",
+    "align_types",
+    "answer_labels",
+    "assign",
+    "borda_counts",
+    "borda_scores",
+    "brier_score",
+    "calibration_curve",
+    "calibration_error",
+    "calibration_slope",
+    "centred_index",
+    "clustering_accuracy",
+    "compare",
+    "contingency",
+    "expected_utility",
+    "kl_divergence",
+    "law_divergence",
+    "log_loss",
+    "pair_probabilities",
+    "parameter_distance",
+    "score_policy",
+    "total_variation",
+    "win_rate",
+    "win_rate_quantile",
+]

@@ -1,0 +1,7 @@
+"""Can it be known? `identify(population, design)` and what stands behind it."""
+
+from __future__ import annotations
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,165 @@
+"""Local analysis: the rank of the law's Jacobian in the knowable coordinates, and its null directions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+
+from annosim.identifiability.coordinates import Knowable, in_words, sparse_basis, sum_preserving
+from annosim.information import (
+    LIMIT,
+    Frame,
+    compress,
+    double,
+    law_jacobian,
+    symmetric_size,
+    symmetric_tangent,
+    tangents,
+)
+from annosim.populations.base import Population
+
+__all__ = ["RANK_RULE", "LocalRank", "NullDirection", "local_rank"]
+
+#: singular values below this fraction of the largest are null (float64; honest pair populations reach 1e-6)
+RANK_RULE = 1e-10
+
+
+@dataclass(frozen=True, eq=False)
+class NullDirection:
+    """A direction in which the law does not move at first order.
+
+    Attributes:
+        vector: ``(P,)`` in the order of ``population.vector()``, largest entry 1.
+        changes: name of each parameter that moves, and by how much.
+        words: the same as a sentence.
+    """
+
+    vector: torch.Tensor
+    changes: Mapping[str, float]
+    words: str
+
+    def __str__(self) -> str:
+        return self.words
+
+    __repr__ = __str__
+
+
+@dataclass(frozen=True, eq=False)
+class LocalRank:
+    """Rank of the law on the knowable coordinates.
+
+    Attributes:
+        rank: singular values above :data:`RANK_RULE` times the largest.
+        num_parameters: number of knowable coordinates.
+        singular_values: ``(num_parameters,)`` relative to the largest, descending.
+        largest: the largest one: how far the law moves per unit of its best known direction.
+        null: ``(num_parameters, n)`` orthonormal null directions in knowable coordinates.
+        right: ``(num_parameters, num_parameters)`` all right singular vectors, columns.
+        questions: questions of a block that were needed.
+        exact: False when the rank is only a lower bound.
+        note: why.
+    """
+
+    rank: int
+    num_parameters: int
+    singular_values: torch.Tensor
+    largest: float
+    null: torch.Tensor
+    right: torch.Tensor
+    questions: int
+    exact: bool
+    note: str
+
+    @property
+    def full(self) -> bool:
+        """Nothing is null."""
+        return self.rank == self.num_parameters
+
+    @property
+    def gap(self) -> tuple[float, float]:
+        """Smallest relative singular value that counts, and the largest that does not (0 when there is none)."""
+        s = self.singular_values
+        kept = float(s[self.rank - 1]) if self.rank else 0.0
+        lost = float(s[self.rank]) if self.rank < len(s) else 0.0
+        return kept, lost
+
+    @property
+    def clear(self) -> bool:
+        """The least that counts is ten times above the rule; what does not is a hundred times below that."""
+        kept, lost = self.gap
+        return self.rank == 0 or kept > 10 * RANK_RULE and kept > 100 * lost
+
+
+def saturation(components: int, questions: int) -> int:
+    r"""Questions after which the rank of a mixture of ``components`` cannot grow any more: ``min(questions, 2C - 1)``.
+
+    The tangents ``f_c^{(x)q}`` and ``f_c^{(x)(q-1)} df`` are evaluations of polynomials of degree q and of their
+    derivatives
+    at C points; polynomials of degree 2C - 1 take any values and derivatives at C points (products of squared linear
+    forms), so that from there on they are as independent as they will ever be.
+    """
+    return max(1, min(questions, 2 * components - 1))
+
+
+def local_rank(population: Population, frame: Frame, know: Knowable) -> LocalRank:
+    """Rank of the law's Jacobian on the knowable coordinates.
+
+    As many questions as can matter (:func:`saturation`) and fit into memory are looked at.
+
+    Example:
+        >>> import annosim as an
+        >>> from annosim.identifiability.coordinates import knowable
+        >>> from annosim.information import prepare
+        >>> one, design = an.Annotator(an.Tabular(4), an.Luce()), an.Design(an.Items(n=4), menus=[[0, 1], [2, 3]])
+        >>> local_rank(one, prepare(one, design), knowable(one, design)).rank
+        2
+    """
+    if frame.blocks is not None:
+        return _ranked(law_jacobian(population, frame) @ know.basis, frame.questions, frame.exact, frame.note)
+    population = double(population)
+    weight, f, dweight, df = tangents(population, population.vector(), frame)
+    f, df = compress(f, df)
+    basis = know.basis
+    dweight, df = dweight @ basis, df @ basis
+    most = saturation(len(weight), frame.questions)
+    q = 1
+    while q < most and symmetric_size(f.shape[1], q + 1) * basis.shape[1] * (q + 1) < LIMIT / 4:
+        q += 1
+    found = _ranked(symmetric_tangent(weight, dweight, f, df, q), q, frame.exact, frame.note)
+    if not found.full and q < most:
+        note = f"the first {q} of {frame.questions} questions are looked at"
+        return _replace(found, exact=False, note="; ".join(filter(None, [frame.note, note])))
+    # more questions or menus never lower a rank, so a full rank is exact even where something was left out
+    return _replace(found, exact=True) if found.full else found
+
+
+def _replace(found: LocalRank, **changes) -> LocalRank:
+    from dataclasses import replace
+
+    return replace(found, **changes)
+
+
+def _ranked(jacobian: torch.Tensor, questions: int, exact: bool, note: str) -> LocalRank:
+    size = jacobian.shape[1]
+    if len(jacobian) > size:
+        jacobian = torch.linalg.qr(jacobian, mode="r")[1]
+    _, s, vt = torch.linalg.svd(jacobian, full_matrices=True)
+    s = torch.cat([s, torch.zeros(size - len(s), dtype=s.dtype)])
+    top = float(s[0]) if size else 0.0
+    relative = s / top if top > 0 else s
+    rank = int((relative > RANK_RULE).sum())
+    return LocalRank(rank, size, relative, top, vt[rank:].T, vt.T, questions, exact or rank == size, note)
+
+
+def null_directions(population: Population, know: Knowable, null: torch.Tensor) -> tuple[NullDirection, ...]:
+    """Null directions of the law as changes of named parameters."""
+    if not null.shape[1]:
+        return ()
+    names = population.parameter_names()
+    out = []
+    for row in sparse_basis(sum_preserving(population, (know.basis @ null).T)):
+        moved = {names[i]: float(row[i]) for i in range(len(names)) if abs(float(row[i])) > 1e-9}
+        out.append(NullDirection(row, moved, in_words(population, row)))
+    return tuple(out)

@@ -1,1 +1,0 @@
-"""Can it be known? ``identify(population, design)`` and what stands behind it."""

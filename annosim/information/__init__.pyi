@@ -1,0 +1,49 @@
+from .fisher import fisher_information as fisher_information
+from .jacobian import law_distance as law_distance
+from .fisher import Information as Information
+from .fisher import enumerable as enumerable
+from .frames import Frame as Frame
+from .frames import LIMIT as LIMIT
+from .frames import double as double
+from .frames import exchangeable as exchangeable
+from .frames import merge_settings as merge_settings
+from .frames import prepare as prepare
+from .jacobian import common_frame as common_frame
+from .jacobian import compress as compress
+from .jacobian import factors as factors
+from .jacobian import forward_jacobian as forward_jacobian
+from .jacobian import law_jacobian as law_jacobian
+from .jacobian import listed_law as listed_law
+from .jacobian import symmetric_index as symmetric_index
+from .jacobian import symmetric_law as symmetric_law
+from .jacobian import symmetric_size as symmetric_size
+from .jacobian import symmetric_tangent as symmetric_tangent
+from .jacobian import tangents as tangents
+from .jacobian import vectors as vectors
+from .threads import few_threads as few_threads
+
+__all__ = [
+    "Frame",
+    "Information",
+    "LIMIT",
+    "common_frame",
+    "compress",
+    "double",
+    "enumerable",
+    "exchangeable",
+    "factors",
+    "few_threads",
+    "fisher_information",
+    "forward_jacobian",
+    "law_distance",
+    "law_jacobian",
+    "listed_law",
+    "merge_settings",
+    "prepare",
+    "symmetric_index",
+    "symmetric_law",
+    "symmetric_size",
+    "symmetric_tangent",
+    "tangents",
+    "vectors",
+]

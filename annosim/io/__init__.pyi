@@ -1,0 +1,35 @@
+from .arena import read_arena as read_arena
+from .choix import read_choix as read_choix
+from .choix import to_choix as to_choix
+from .crowdkit import read_crowdkit as read_crowdkit
+from .evalica import read_evalica as read_evalica
+from .long import read_long as read_long
+from .pairs import read_csv as read_csv
+from .preflib import read_preflib as read_preflib
+from .scottish import read_scottish as read_scottish
+from .shards import ShardWriter as ShardWriter
+from .shards import open_shards as open_shards
+from .shards import read_parquet as read_parquet
+from .tokens import tokenize as tokenize
+from .trl import read_kto as read_kto
+from .trl import read_trl as read_trl
+from .ukp import read_ukp as read_ukp
+
+__all__ = [
+    "ShardWriter",
+    "open_shards",
+    "read_arena",
+    "read_choix",
+    "read_crowdkit",
+    "read_csv",
+    "read_evalica",
+    "read_kto",
+    "read_long",
+    "read_parquet",
+    "read_preflib",
+    "read_scottish",
+    "read_trl",
+    "read_ukp",
+    "to_choix",
+    "tokenize",
+]

@@ -1,0 +1,262 @@
+"""Data larger than memory: a directory of parquet shards, written one at a time and concatenated lazily.
+
+``DIR/shards.json`` (written last: a directory without it is incomplete) lists the shards; ``DIR/items.parquet`` holds
+the items; hidden truth lies beside each shard.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from annosim.data.joining import concat
+from annosim.data.preferences import PreferenceData
+from annosim.errors import ArgumentError, DataError, FileReadError
+from annosim.io.files import atomic_path, atomic_text
+from annosim.io.parquet import (
+    data_of,
+    items_of,
+    items_table,
+    metadata_of,
+    open_file,
+    read_file,
+    read_truth,
+    table_of,
+    truth_path,
+    write_truth,
+)
+from annosim.items import Items
+
+__all__ = ["ShardWriter", "Shards", "open_shards", "read_parquet"]
+
+_MANIFEST = "shards.json"
+_ROWS = ("menu", "answer", "annotator", "prompt", "order", "weight")
+#: columns that all replicates may have in common
+_SHARED = ("annotator", "prompt", "order", "weight")
+
+
+class ShardWriter:
+    """Writes shards one at a time; the directory appears, complete, when the block ends without an error.
+
+    Args:
+        directory: where to write.
+        overwrite: replace a complete directory of shards.
+
+    Raises:
+        ArgumentError: the directory exists already.
+
+    Example:
+        >>> import tempfile, pathlib, annosim as an
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "votes"
+        >>> one = an.PreferenceData(an.Items(n=2), [[0, 1]] * 3, answer=[0, 1, 0])
+        >>> with ShardWriter(path) as out:
+        ...     out.write(one)
+        ...     out.write(one)
+        >>> open_shards(path)
+        Shards(6 rows in 2 shards, choice from menus of 2, 2 items)
+    """
+
+    def __init__(self, directory: str | os.PathLike[str], overwrite: bool = False):
+        self.directory = Path(directory)
+        if self.directory.exists() and not (overwrite and (self.directory / _MANIFEST).exists()):
+            raise ArgumentError(
+                f"{directory}: exists already; choose another place"
+                + (", or overwrite=True" if (self.directory / _MANIFEST).exists() else "")
+            )
+        self._shards: list[dict[str, Any]] = []
+        self._items: Items | None = None
+        self._temporary = self.directory.with_name(f".{self.directory.name}.{os.getpid()}.tmp")
+
+    def __enter__(self) -> ShardWriter:
+        try:
+            self._temporary.mkdir(parents=True)
+        except OSError as error:
+            raise FileReadError(f"{self.directory}: cannot be written ({error.strerror})") from None
+        return self
+
+    def write(self, data: PreferenceData) -> None:
+        """One shard; annotator numbers mean the same people in all shards. Items must be those of the first."""
+        if self._items is None:
+            self._items = data.items
+            pq.write_table(items_table(data.items), self._temporary / "items.parquet", compression="none")
+        elif data.items is not self._items and data.items.names != self._items.names:
+            raise DataError(f"shard {len(self._shards)}: other items than in the first shard")
+        path = self._temporary / f"part-{len(self._shards):06d}.parquet"
+        with atomic_path(path) as temporary:
+            pq.write_table(table_of(data, with_items=False), temporary, compression="none", row_group_size=1 << 20)
+        write_truth(data, truth_path(path))
+        low, high = (0, data.rows - 1) if data.annotator is None else (data.annotator.min(), data.annotator.max())
+        self._shards.append({"file": path.name, "rows": data.rows, "annotators": [int(low), int(high)]})
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        if kind is not None or not self._shards:
+            shutil.rmtree(self._temporary, ignore_errors=True)
+            if kind is None:
+                raise DataError(f"{self.directory}: no shards were written")
+            return
+        atomic_text(self._temporary / _MANIFEST, json.dumps({"version": 1, "shards": self._shards}, indent=1))
+        if self.directory.exists():
+            shutil.rmtree(self.directory)
+        os.replace(self._temporary, self.directory)
+
+
+class Shards:
+    """Shards seen as one data set; rows are read when they are asked for, through a memory map.
+
+    Attributes:
+        items: the item set.
+        feedback: kind of answers.
+        files: the shards' paths.
+        rows: rows of all shards together.
+    """
+
+    def __init__(self, files: Sequence[Path], items: Items | None = None):
+        self.files = [Path(f) for f in files]
+        if not self.files:
+            raise ArgumentError("open_shards: no files; give a directory of shards or parquet files")
+        self._sizes: list[int] = []
+        metas = []
+        for path in self.files:
+            with open_file(path) as file:
+                metas.append(metadata_of(path, file.schema_arrow))
+                self._sizes.append(file.metadata.num_rows)
+        self._meta = metas[0]
+        for path, meta in zip(self.files, metas, strict=True):
+            if (meta["feedback"], meta["menu_size"]) != (self._meta["feedback"], self._meta["menu_size"]):
+                raise DataError(f"{path}: another feedback kind or menu size than {self.files[0]}")
+        self._items = items
+        self._edges = np.r_[0, np.cumsum(self._sizes)]
+        self._metas = metas
+
+    @property
+    def items(self) -> Items:
+        if self._items is None:
+            self._items = self[0].items
+        return self._items
+
+    @property
+    def feedback(self) -> Any:
+        from annosim.feedback import Feedback
+
+        return Feedback(**self._meta["feedback"])
+
+    @property
+    def rows(self) -> int:
+        return int(self._edges[-1])
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, shard: int) -> PreferenceData:
+        """One shard as data (hidden truth of its own annotators beside it)."""
+        path, meta = self.files[shard], self._metas[shard]
+        if meta["items"] is not None and self._items is None:
+            return read_file(path)
+        with open_file(path) as file:
+            return data_of(file.read(), meta, items=self._items, truth=read_truth(truth_path(path)))
+
+    def __iter__(self) -> Iterator[PreferenceData]:
+        return (self[i] for i in range(len(self)))
+
+    def batches(self, size: int = 1 << 20) -> Iterator[PreferenceData]:
+        """Consecutive rows, at most ``size`` at a time and never across shards; memory stays bounded by a batch."""
+        if size < 1:
+            raise ArgumentError(f"batches(size={size}): at least 1")
+        for path, meta in zip(self.files, self._metas, strict=True):
+            with open_file(path) as file:
+                for batch in file.iter_batches(batch_size=size):
+                    import pyarrow as pa
+
+                    yield data_of(pa.Table.from_batches([batch]), meta, items=self.items)
+
+    def take(self, rows: Any) -> PreferenceData:
+        """Some rows by number, in the order given; only their shards are read."""
+        rows = np.asarray(rows)
+        if rows.dtype == bool:
+            rows = np.flatnonzero(rows)
+        if not len(rows) or rows.min() < 0 or rows.max() >= self.rows:
+            raise ArgumentError(f"take: row numbers are 0..{self.rows - 1}, at least one")
+        shard = np.searchsorted(self._edges, rows, side="right") - 1
+        order = np.argsort(shard, kind="stable")
+        parts = [self[s].for_learner().take(rows[shard == s] - self._edges[s]) for s in np.unique(shard)]
+        back = np.empty_like(order)
+        back[order] = np.arange(len(order))
+        return concat(parts).take(back)
+
+    def load(self) -> PreferenceData:
+        """Everything in memory, with the hidden truth."""
+        return concat(list(self))
+
+    def counts(self, by: str = "annotator", ordered: bool = False, columns: Sequence[str] = ()) -> PreferenceData:
+        """As :meth:`PreferenceData.counts`, shard by shard where no annotator stands in two shards."""
+        spans: list[tuple[int, int]] = []
+        parts: list[PreferenceData] = []
+        whole = by == "row"
+        for part in self:
+            whole = whole or part.annotator is None
+            if not whole:
+                spans.append((int(part.annotator.min()), int(part.annotator.max())))
+                if len(spans) > 1 and spans[-1][0] <= spans[-2][1]:
+                    return self.load().counts(by, ordered, columns)
+            parts.append(part.counts(by, ordered, columns))
+        return concat(parts, annotators="new").counts("annotator", ordered, columns)
+
+    def __repr__(self) -> str:
+        kind, k = self._meta["feedback"]["kind"], self._meta["menu_size"]
+        return f"Shards({self.rows} rows in {len(self)} shards, {kind} from menus of {k}, {self.items.n} items)"
+
+
+def open_shards(path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> Shards:
+    """A directory that :class:`ShardWriter` wrote, or several parquet files, as one lazily concatenated data set.
+
+    Raises:
+        FileReadError: missing, or incomplete (the run that wrote it was stopped).
+
+    Example:
+        >>> import tempfile, pathlib, annosim as an
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "votes.parquet"
+        >>> an.PreferenceData(an.Items(n=2), [[0, 1]] * 3, answer=[0, 1, 0]).to_parquet(path)
+        >>> shards = open_shards([path, path])
+        >>> shards.rows, [batch.rows for batch in shards.batches(2)]
+        (6, [2, 1, 2, 1])
+    """
+    if not isinstance(path, str | os.PathLike):
+        return Shards([Path(p) for p in path])
+    directory = Path(path)
+    if directory.is_file():
+        return Shards([directory])
+    manifest = directory / _MANIFEST
+    if not manifest.exists():
+        what = "no shards.json in it; the run that wrote it did not end" if directory.exists() else "no such directory"
+        raise FileReadError(f"{path}: {what}")
+    try:
+        shards = json.loads(manifest.read_text(encoding="utf-8"))["shards"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise FileReadError(f"{manifest}: damaged ({error}); write the shards again") from None
+    with open_file(directory / "items.parquet") as file:
+        items = items_of(file.read())
+    return Shards([directory / shard["file"] for shard in shards], items)
+
+
+def read_parquet(path: str | os.PathLike[str]) -> PreferenceData:
+    """A parquet file that annosim wrote, or all shards of a directory, in memory.
+
+    Raises:
+        FileReadError: missing, damaged, or a parquet file of somebody else.
+
+    Example:
+        >>> import tempfile, pathlib, annosim as an
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "votes.parquet"
+        >>> data = an.PreferenceData(an.Items(names=["tea", "milk"]), [[0, 1]], answer=[1])
+        >>> data.to_parquet(path)
+        >>> read_parquet(path).equals(data)
+        True
+    """
+    return open_shards(path).load() if Path(path).is_dir() else read_file(path)

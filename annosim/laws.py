@@ -1,0 +1,296 @@
+"""The law of one annotator's whole block of answers, written out exactly.
+
+Given the type, answers are independent, so a :class:`Law` stores one question's table per component and the weights,
+never the product over questions; ``outcomes`` and ``probabilities`` are made on demand.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from annosim.data.preferences import PreferenceData
+from annosim.designs.design import Design
+from annosim.errors import ArgumentError, TooLargeError
+from annosim.feedback import AnswerSpace
+from annosim.items import Items
+from annosim.populations.base import Population, check_utilities, gather
+from annosim.results import Result
+from annosim.rules.base import View
+
+__all__ = ["Law", "law"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Law(Result):
+    """The exact law of one annotator's block: menus drawn and answers given.
+
+    Attributes:
+        design: the design.
+        menu: ``(M, k)`` long, the distinct menus.
+        menu_probability: ``(M,)`` float64.
+        weight: ``(C,)`` float64 probabilities of the components (types, or quadrature nodes of tastes).
+        leaf: ``(C,)`` long, the leaf (type) to which a component belongs.
+        table: ``(J, P, C, M, A)`` float64 log-probabilities of each answer. J is 1, or the number of questions when a
+            rule depends on the place in the sequence; P is 1, or A + 1 when a rule remembers the previous answer
+            (index A: none yet).
+        space: the ``A`` answers.
+        max_outcomes: limit for :attr:`probabilities`.
+        menus_given: whether the probabilities condition on the menus.
+
+    Example:
+        >>> import annosim as an
+        >>> people = an.Annotator(an.Tabular([0.0, 0.0, 0.0]), an.Luce())
+        >>> exact = an.law(people, an.Design(an.Items(n=3), menu_size=3, questions=2))
+        >>> exact.num_outcomes, exact.table.shape  # 6 ordered menus, 3 answers, one type
+        (324, torch.Size([1, 1, 1, 6, 3]))
+    """
+
+    design: Design
+    menu: torch.Tensor
+    menu_probability: torch.Tensor
+    weight: torch.Tensor
+    leaf: torch.Tensor
+    table: torch.Tensor
+    space: AnswerSpace
+    max_outcomes: float = 1e7
+    menus_given: bool = False
+
+    @property
+    def questions(self) -> int:
+        """Questions in a block."""
+        return self.design.num_questions
+
+    @property
+    def fixed_sequence(self) -> bool:
+        """Every annotator gets all menus in order (``questions="all"``)."""
+        return self.design.questions == "all"
+
+    @property
+    def num_outcomes(self) -> int:
+        """How many outcomes a block has."""
+        m, a = len(self.menu), len(self.space)
+        return a**self.questions if self.fixed_sequence else (m * a) ** self.questions
+
+    def question(self, j: int = 0, previous: int | None = None) -> torch.Tensor:
+        """Log-table of the j-th question, ``(C, M, A)``; ``previous`` is an answer number when a rule remembers."""
+        part = self.table[j if len(self.table) > 1 else 0]
+        return part[len(part) - 1 if previous is None else previous]
+
+    @property
+    def given_menus(self) -> Law:
+        """The law conditional on the menus: ``probabilities`` then sum to one for every sequence of menus."""
+        from dataclasses import replace
+
+        return replace(self, menus_given=True)
+
+    @cached_property
+    def outcomes(self) -> np.ndarray:
+        """``(N, questions, 2)`` ints: menu number and answer number of each question, in lexicographic order."""
+        self._check_size()
+        m, a, q = len(self.menu), len(self.space), self.questions
+        if self.fixed_sequence:
+            answers = np.array(list(itertools.product(range(a), repeat=q)), dtype=np.int32).reshape(-1, q)
+            return np.stack([np.broadcast_to(np.arange(q, dtype=np.int32), answers.shape), answers], -1)
+        codes = np.indices((m * a,) * q, dtype=np.int32).reshape(q, -1).T
+        return np.stack([codes // a, codes % a], -1)
+
+    @cached_property
+    def probabilities(self) -> torch.Tensor:
+        """``(N,)`` float64 probabilities of :attr:`outcomes`; they sum to one."""
+        outcomes = torch.as_tensor(self.outcomes, dtype=torch.long)
+        return self.log_probability(outcomes[..., 0], outcomes[..., 1]).exp()
+
+    def log_probability(self, menus: torch.Tensor, answers: torch.Tensor) -> torch.Tensor:
+        """Log-probability of blocks given by menu and answer numbers, both ``(N, questions)``; differentiable."""
+        joint = torch.zeros(len(self.weight), len(menus), dtype=torch.float64)
+        previous = torch.full((len(menus),), len(self.space), dtype=torch.long)
+        chance = torch.zeros(len(menus), dtype=torch.float64)
+        for j in range(menus.shape[1]):
+            part = self.table[j if len(self.table) > 1 else 0]
+            at = previous if len(part) > 1 else torch.zeros_like(previous)
+            joint = joint + part[at, :, menus[:, j], answers[:, j]].T
+            previous = answers[:, j]
+            if not self.fixed_sequence and not self.menus_given:
+                chance = chance + self.menu_probability[menus[:, j]].log()
+        return torch.logsumexp(self.weight.log()[:, None] + joint, 0) + chance
+
+    def _check_size(self) -> None:
+        if self.num_outcomes > self.max_outcomes:
+            raise TooLargeError(
+                f"the law has {self.num_outcomes:.3g} outcomes, more than max_outcomes={self.max_outcomes:.3g}; ask "
+                "fewer questions, fix a shorter list with menus=, or raise max_outcomes (ranks, information and "
+                "distances work on the factors and do not need the outcomes)"
+            )
+
+    def marginal(self) -> torch.Tensor:
+        """The law of the first question, ``(M, A)``: P(menu, answer), summed over components; differentiable."""
+        p = (self.weight[:, None, None] * self.question(0).exp()).sum(0)
+        return p if self.menus_given else self.menu_probability[:, None] * p
+
+    def as_data(self, marginal: bool = False) -> PreferenceData:
+        """The law as weighted data: each outcome an annotator, with its probability as weight.
+
+        Args:
+            marginal: one question per outcome instead of the block, its weight times the number of questions; the same
+                objective for a model with a single type, and far smaller.
+
+        Outcomes of probability zero are left out.
+        """
+        if marginal or self.questions == 1:
+            p = self._mean_marginal().detach().reshape(-1)
+            keep = torch.nonzero(p > 0).flatten()
+            menus, answers = (keep // len(self.space))[:, None], (keep % len(self.space))[:, None]
+            weight = p[keep] * self.questions
+        else:
+            p = self.probabilities.detach()
+            keep = torch.nonzero(p > 0).flatten()
+            blocks = torch.as_tensor(self.outcomes)[keep]
+            menus, answers, weight = blocks[..., 0], blocks[..., 1], p[keep]
+        return self._rows(menus, answers, weight)
+
+    def _mean_marginal(self) -> torch.Tensor:
+        if self.fixed_sequence:
+            return self.marginal()
+        if len(self.table) == 1 and self.table.shape[1] == 1:
+            return self.marginal()
+        parts = torch.zeros(len(self.menu), len(self.space), dtype=torch.float64)
+        outcomes = torch.as_tensor(self.outcomes, dtype=torch.long)
+        for j in range(self.questions):
+            code = outcomes[:, j, 0] * len(self.space) + outcomes[:, j, 1]
+            parts.view(-1).scatter_add_(0, code, self.probabilities / self.questions)
+        return parts
+
+    def _rows(self, menus: torch.Tensor, answers: torch.Tensor, weight: torch.Tensor) -> PreferenceData:
+        count, q = menus.shape
+        answer = self.space.answer[answers.reshape(-1).numpy()]
+        if self.design.feedback.kind == "choice" and answer.shape[1] == 1:
+            answer = answer[:, 0]
+        return PreferenceData(
+            items=self.design.items,
+            menu=self.menu[menus.reshape(-1)].numpy().astype(np.int32),
+            answer=answer,
+            tied=None if self.space.tied is None else self.space.tied[answers.reshape(-1).numpy()],
+            feedback=self.design.feedback,
+            annotator=None if q == 1 else np.repeat(np.arange(count, dtype=np.int32), q),
+            weight=np.repeat(weight.numpy(), q),
+            settings={"source": "law"},
+        )
+
+    def _lines(self):
+        return [
+            ("menus", len(self.menu)),
+            ("answers to a menu", len(self.space)),
+            ("questions in a block", self.questions),
+            ("components", len(self.weight)),
+            ("outcomes", f"{self.num_outcomes:.6g}"),
+        ]
+
+
+def law(population: Population, design: Design, *, max_outcomes: float = 1e7, max_menus: float = 2e7) -> Law:
+    r"""Write out the law of one annotator's block of answers, exactly (float64).
+
+    ``P(block) = sum_c w_c prod_j P(menu_j) P_c(answer_j | menu_j)``, with components ``c`` the types (or the quadrature
+    nodes of a distribution of tastes).
+
+    Args:
+        population: who answers.
+        design: what they are asked.
+        max_outcomes: limit above which ``.outcomes`` and ``.probabilities`` raise.
+        max_menus: limit on distinct ordered menus.
+
+    Raises:
+        TooLargeError: too many menus or outcomes; the message counts them and names the remedies.
+        AnswerKindError: a rule does not define the design's feedback.
+
+    Example:
+        >>> import annosim as an
+        >>> people = an.Annotator(an.Tabular([0.0, 1.0]), an.Luce())
+        >>> an.law(people, an.Design(an.Items(n=2), menus=[[0, 1]])).probabilities.round(decimals=4).tolist()
+        [0.2689, 0.7311]
+    """
+    check_question("law", population, design)
+    menus = design.enumerate(max_menus)
+    return on_menus(population, design, menus.menu, menus.probability, max_outcomes=max_outcomes)
+
+
+def check_question(where: str, population: Population, design: Design) -> None:
+    """Refuse what is no population, no design, or a population whose utilities are not finite on the items.
+
+    Raises:
+        ArgumentError: names the argument and what belongs there.
+    """
+    if not isinstance(population, Population):
+        shown = "a Fit; its .population is one" if hasattr(population, "population") else repr(population)
+        raise ArgumentError(f"{where}(population={shown}): give a population such as an.Annotator(utility, an.Luce())")
+    if not isinstance(design, Design):
+        raise ArgumentError(f"{where}(design={design!r}): give a design such as an.Design(items)")
+    check_utilities(population, design.items)
+
+
+def on_menus(
+    population: Population, design: Design, menu: torch.Tensor, probability: torch.Tensor, *, max_outcomes: float = 1e7
+) -> Law:
+    """The law on given menus, differentiable in the population's parameters (no menus are enumerated)."""
+    components = population.components(design.items)
+    space = answer_space(population, design)
+    order = design.num_questions if any(c.rule.sequential for c in components) else 1
+    memory = any(c.rule.memory for c in components)
+    table = torch.stack(
+        [
+            torch.stack(
+                [
+                    torch.cat([_component_table(c, design, menu, space, j, previous) for c in components])
+                    for previous in ([*range(len(space)), None] if memory else [None])
+                ]
+            )
+            for j in range(order)
+        ]
+    )
+    return Law(
+        design=design,
+        menu=menu,
+        menu_probability=probability,
+        weight=torch.cat([c.weight for c in components]),
+        leaf=torch.cat([torch.full((len(c.weight),), c.leaf) for c in components]),
+        table=table,
+        space=space,
+        max_outcomes=max_outcomes,
+    )
+
+
+def answer_space(population: Population, design: Design) -> AnswerSpace:
+    """All answers that somebody in the population can give to the design's menus."""
+    rules = [leaf.rule for leaf in population.leaves()]
+    for rule in rules:
+        rule.check_kind(design.feedback)
+    count = design.feedback.count(design.menu_size, any(r.ties for r in rules))
+    if count > 1e7:
+        raise TooLargeError(
+            f"a menu of {design.menu_size} has {count:.3g} {design.feedback.kind} answers; use smaller menus or "
+            'feedback="top" with a small depth'
+        )
+    ties, skips = any(r.ties for r in rules), any(r.skips for r in rules)
+    return design.feedback.answers(design.menu_size, ties, skips, design.filled)
+
+
+def _component_table(component, design: Design, menu, space: AnswerSpace, order: int, previous: int | None):
+    scores = gather(component.index.double(), menu)
+    view = table_view(design.items, menu, design, space, order, previous)
+    return component.rule.table(scores, view, space).double()
+
+
+def table_view(items: Items, menu: torch.Tensor, design: Design, space: AnswerSpace, order: int, previous: int | None):
+    """The view of an enumerated question: each row one menu, at one place of the sequence."""
+    last = np.full(space.answer.shape[1], -1) if previous is None else space.answer[previous]
+    return View(
+        items=items,
+        menu=menu,
+        feedback=design.feedback,
+        order=torch.arange(len(menu)) if design.questions == "all" else torch.full((len(menu),), order),
+        previous=torch.as_tensor(np.array(last), dtype=torch.long).expand(len(menu), -1),
+    )

@@ -1,0 +1,143 @@
+"""Separation in linear models: a direction along which the likelihood never falls has no finite maximum.
+
+The estimate of ``s = A w`` exists, uniquely off the gauge, when no ``w`` has ``(a_chosen - a_other) w >= 0`` for
+every answer with at least one strict inequality (Albert and Anderson 1984). That is a linear program; it is solved on a
+growing subset of the answers, which ends early when the subset already overlaps.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.optimize import linprog
+
+from annosim.errors import NotIdentifiedError
+from annosim.items import Items
+
+__all__ = ["differences", "feature_gauge", "judge_linear", "separating_direction"]
+
+
+def differences(orders: Any, matrix: np.ndarray) -> np.ndarray:
+    """``a_chosen - a_other`` of every stage with positive weight, distinct rows, ``(D, d)``."""
+    parts = []
+    for t in range(int(orders.depth.max(initial=0))):
+        for a in range(t + 1, orders.order.shape[1]):
+            use = (orders.weight > 0) & (orders.depth > t) & (orders.length > a)
+            code = np.unique(orders.order[use, t].astype(np.int64) * orders.n + orders.order[use, a])
+            parts.append(code)
+    code = np.unique(np.concatenate(parts)) if parts else np.zeros(0, np.int64)
+    return matrix[code // orders.n] - matrix[code % orders.n]
+
+
+def separating_direction(d: np.ndarray) -> np.ndarray | None:
+    """A ``w`` with ``d @ w >= 0`` and not all zero, or ``None`` when the answers overlap.
+
+    Args:
+        d: ``(D, dim)`` differences, chosen minus other.
+
+    Example:
+        >>> separating_direction(np.array([[1.0], [2.0]]))
+        array([1.])
+        >>> separating_direction(np.array([[1.0], [-1.0]])) is None
+        True
+    """
+    size = np.abs(d).max(1, initial=0.0)
+    d = d[size > 0] / size[size > 0, None]
+    if not len(d):
+        return None
+    dim = d.shape[1]
+    take = np.unique(np.linspace(0, len(d) - 1, min(len(d), 50 * dim + 50)).astype(int))
+    while True:
+        part = d[take]
+        solved = linprog(-part.sum(0), A_ub=-part, b_ub=np.zeros(len(part)), bounds=[(-1, 1)] * dim, method="highs")
+        w = solved.x if solved.x is not None else np.zeros(dim)
+        gains = d @ w
+        found = float((part @ w).sum()) > 1e-9 * len(part)
+        if found and gains.min() >= -1e-9:
+            return w
+        if not found and np.linalg.matrix_rank(part) == np.linalg.matrix_rank(d):
+            return None
+        worst = np.argsort(gains)[: 50 * dim + 50] if found else np.arange(len(d))
+        fresh = np.union1d(take, worst)
+        if len(fresh) == len(take):
+            return None
+        take = fresh
+
+
+def judge_linear(d: np.ndarray, matrix: np.ndarray, items: Items, penalty: Any) -> tuple[list[str], np.ndarray | None]:
+    """Existence of a linear model's estimate: notes and gauge directions ``(dim, G)``, or :class:`NotIdentifiedError`.
+
+    ``d (D, dim)`` has the :func:`differences` of the answers. Directions that leave every item's centred index alone
+    are gauges; directions that the menus never varied, and directions that separate the answers, are errors (or what
+    the prior decided).
+    """
+    centred, unit = _centred_units(matrix, items)
+    d = d / unit
+    gauge, unvaried = _null(centred), _null(d)
+    problems = []
+    if unvaried.shape[1] > gauge.shape[1]:
+        only = unvaried - gauge @ (gauge.T @ unvaried)
+        worst = only[:, int(np.argmax(np.linalg.norm(only, axis=0)))]
+        problems.append(f"no menu varied the direction {_direction(worst / unit)} of the features")
+    separating = separating_direction(d)
+    if separating is not None:
+        problems.append(
+            f"the answers are separated along {_direction(separating / unit)} (the likelihood rises for ever)"
+        )
+    null = feature_gauge(matrix, items)
+    if penalty is not None:
+        told = (
+            f"{penalty} decided what the data do not: {'; '.join(problems)}"
+            if problems
+            else f"{penalty}: it only shrinks"
+        )
+        return [told], None
+    if problems:
+        raise NotIdentifiedError(
+            f"fit: the maximum-likelihood estimate does not exist: {'; '.join(problems)}. Remedies: pass "
+            "prior=an.priors.Ridge(1) or an.priors.Gaussian(sd), drop the feature, or ask menus that vary it."
+        )
+    return (
+        [f"{gauge.shape[1]} direction(s) of the features never change a choice: minimum-norm weights"]
+        if null is not None
+        else []
+    ), null
+
+
+def feature_gauge(matrix: np.ndarray, items: Items) -> np.ndarray | None:
+    """Orthonormal directions of the weights ``(dim, G)`` that change no choice: collinear or constant features.
+
+    Example:
+        >>> feature_gauge(np.array([[1.0, 3.0], [2.0, 3.0]]), Items(n=2)).round(6).tolist()
+        [[0.0], [1.0]]
+    """
+    centred, unit = _centred_units(matrix, items)
+    gauge = _null(centred) / unit[:, None]
+    if not gauge.shape[1]:
+        return None
+    basis = np.linalg.qr(gauge)[0]
+    return basis * np.where(basis.sum(0) < 0, -1.0, 1.0) + 0.0
+
+
+def _centred_units(matrix: np.ndarray, items: Items) -> tuple[np.ndarray, np.ndarray]:
+    """Features centred in each prompt and divided by their largest values ``(dim,)``: units say nothing."""
+    code = np.unique(items.prompts.numpy(), return_inverse=True)[1].reshape(-1)
+    means = np.stack([matrix[code == p].mean(0) for p in range(code.max() + 1)])
+    centred = matrix - means[code]
+    unit = np.abs(centred).max(0, initial=0.0)
+    live = unit > 1e-12 * np.abs(matrix).max(0, initial=0.0)
+    return np.where(live, centred, 0.0) / np.where(live, unit, 1.0), np.where(live, unit, 1.0)
+
+
+def _null(a: np.ndarray) -> np.ndarray:
+    if not len(a):
+        return np.eye(a.shape[1])
+    _, values, rows = np.linalg.svd(a, full_matrices=len(a) < a.shape[1])  # all right vectors either way
+    rank = int((values > 1e-10 * max(values.max(initial=0.0), 1e-300)).sum())
+    return rows[rank:].T
+
+
+def _direction(w: np.ndarray) -> str:
+    w = w / np.abs(w).max()
+    return "[" + ", ".join(f"{v:.3g}" for v in w[:6]) + (", ..." if len(w) > 6 else "") + "]"

@@ -1,0 +1,86 @@
+"""The verb ``project``: inverts the law from infinite data. The pseudo-true model, without sampling error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from annosim.designs.design import Design
+from annosim.errors import ArgumentError
+from annosim.laws import law as write_law
+from annosim.learning.arguments import check_model, check_settings
+from annosim.learning.fitting import finish, load_solvers
+from annosim.learning.problem import Problem, choose, is_nll, projection_for
+from annosim.learning.result import Fit
+from annosim.populations.base import Population
+
+__all__ = ["project"]
+
+
+def project(
+    model: Population,
+    truth: Population,
+    design: Design,
+    objective: Any = None,
+    regulariser: Any = None,
+    prior: Any = None,
+    solver: str = "auto",
+    starts: int = 1,
+    seed: int = 0,
+    *,
+    tolerance: float = 1e-10,
+    max_iterations: int = 1000,
+    **options: Any,
+) -> Fit:
+    r"""The minimiser of the expected objective under ``truth`` and ``design``: where a learner of infinite data ends.
+
+    For the likelihood it is the Kullback-Leibler projection ``argmin_theta KL(law(truth) || law(model_theta))`` (White
+    1982). A law is weighted data, so this is ``fit`` on the law: one set of solvers serves both.
+
+    Args:
+        model: the learner's family; its free parameters are set.
+        truth: who really answers.
+        design: what they are asked (the number of annotators does not matter).
+        objective: ``None`` or ``an.objectives.NLL()``; others need a declared population optimum.
+        regulariser: added to the expected objective.
+        prior, solver, starts, seed, tolerance, max_iterations, options: as in :func:`annosim.fit`.
+
+    Returns:
+        A :class:`~annosim.learning.result.Fit` with ``.divergence`` and without a log-likelihood.
+
+    Raises:
+        NoProjectionError: the objective has no declared population optimum for this model and design.
+        NotIdentifiedError: the design never compares some items.
+        TooLargeError: the law cannot be written out.
+
+    Example:
+        >>> import annosim as an
+        >>> truth = an.Annotator(an.Tabular([0.0, 1.0, 3.0]), an.Luce())
+        >>> best = project(an.Annotator(an.Tabular(3), an.Luce()), truth, an.Design(an.Items(n=3)))
+        >>> [round(v, 6) for v in (best.population.utility.values - best.population.utility.values[0]).tolist()]
+        [0.0, 1.0, 3.0]
+    """
+    for name, value, kind in (("model", model, Population), ("truth", truth, Population), ("design", design, Design)):
+        if not isinstance(value, kind):
+            raise ArgumentError(f"project({name}=): expected a {kind.__name__}, got {type(value).__name__}")
+    check_settings("project", objective, regulariser, prior, starts, seed, tolerance, max_iterations)
+    check_model("project", model, design.items, prior)
+    load_solvers()
+    for leaf in model.leaves():
+        leaf.rule.check_kind(design.feedback)
+    problem = Problem(
+        model,
+        law=write_law(truth, design),
+        truth=truth,
+        design=design,
+        objective=objective,
+        regulariser=regulariser,
+        prior=prior,
+        starts=int(starts),
+        seed=seed,
+        tolerance=tolerance,
+        max_iterations=max_iterations,
+        options=options,
+    )
+    plain = is_nll(objective) and regulariser is None
+    row = choose(problem, solver) if plain else projection_for(problem)
+    return finish(problem, row.name, row.solve(problem))

@@ -1,1 +1,0 @@
-"""What a design costs, and which design is best."""

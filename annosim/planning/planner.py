@@ -1,0 +1,224 @@
+"""``plan(population, designs)``: what it would cost to know a target to a given precision."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from annosim.designs.design import Design
+from annosim.errors import ArgumentError
+from annosim.identifiability.families import AnyTastes, Types
+from annosim.identifiability.functionals import evaluate
+from annosim.identifiability.identification import check_counts
+from annosim.planning.cost import Cost, questions_per_annotator
+from annosim.planning.families import among_tastes, among_types
+from annosim.planning.question_bounds import Asked, Z, variance_per_annotator
+from annosim.planning.result import Plan, PlanRow
+from annosim.planning.targets import target_function
+from annosim.populations.base import Annotator, Population, check_utilities
+from annosim.results import versions
+
+__all__ = ["describe", "plan"]
+
+
+class _Question(NamedTuple):
+    """What every row asks."""
+
+    function: Any
+    precision: float
+    cost: Cost
+    among: Any
+    starts: int
+    seed: int
+    jobs: int | None
+
+
+def plan(
+    population: Any,
+    designs: Sequence[Design] | Mapping[str, Design] | Design,
+    *,
+    target: Any = "weights",
+    precision: float = 0.05,
+    cost: Cost | None = None,
+    among: Any = None,
+    starts: int = 6,
+    draws: int = 40,
+    seed: int = 0,
+    jobs: int | None = None,
+) -> Plan:
+    """Annotators, answers and money that each design needs to know a target to a given precision.
+
+    The half-width of a 95 % interval of every component of the target is ``1.96 sqrt(variance / annotators)``, with the
+    Cramer-Rao bound of one annotator's whole block as its variance. :meth:`Plan.check` simulates and fits at the
+    recommended size.
+
+    Args:
+        population: a guess of who answers; or a :class:`Fit` of a pilot, whose sampling distribution is then drawn
+            from.
+        designs: designs to compare; a mapping names them. An entry may be a pair ``(population, design)`` where the
+            design changes how people answer (ties allowed, say).
+        target: ``"weights"``, ``"utilities"``, another name of ``annosim.identifiability.functionals.FUNCTIONALS``, or a
+            function of the population (:func:`annosim.identifiability.mean_gap`, :func:`annosim.planning.policy_value`, your own).
+        precision: half-width of the interval, in the target's unit.
+        cost: prices.
+        among: what else is possible. ``None``: the population's own family. ``an.types(K)``: populations of K types; a
+            twin among them with another value of the target makes it unknown, and with more types than the population
+            has the annotators are *at least* so many (the family is singular there). ``an.any_tastes(grid)``: any
+            distribution of tastes; a target that the law only bounds needs ``inf`` annotators and has its interval in
+            ``low`` and ``high``; for others as many annotators *suffice*, whatever the tastes are.
+        starts: starts of the search for a twin that has another value of the target.
+        draws: draws of a fit's sampling distribution (median and 90 % range of the annotators needed).
+        seed: of these, and of simulated information.
+        jobs: processes of the search for twins, as in :func:`annosim.identify`.
+
+    Raises:
+        ArgumentError: no design, a precision that is not positive, a target that cannot be planned for.
+
+    Example:
+        >>> import annosim as an
+        >>> items = an.Items.normal(5, 1, seed=0)
+        >>> two = an.Mixture([an.Annotator(an.Linear([s]), an.Luce()) for s in (2., -1.)], weights=[.6, .4])
+        >>> found = plan(two, {"once": an.Design(items), "twice": an.Design(items, questions=3)}, precision=.1)
+        >>> found.best.name
+        'twice'
+    """
+    named = _named(designs)
+    cost = Cost() if cost is None else cost
+    _check(precision, cost, among, starts=starts, draws=draws, jobs=jobs)
+    name, function = target_function(target)
+    centre, others = _draws(population, draws, seed)
+    asked = _Question(function, float(precision), cost, among, starts, seed, jobs)
+    rows = []
+    for label, (own, design) in named.items():
+        check_utilities(own or centre, design.items)
+        rows.append(_row(label, own or centre, design, [] if own else others, asked))
+    settings = {"starts": starts, "seed": seed, "draws": len(others), "among": str(among or "its own family")}
+    value = evaluate(function, rows[0].population, rows[0].design.items)
+    return Plan(tuple(rows), name, value, asked.precision, cost, function, settings={**settings, **versions()})
+
+
+def _check(precision: Any, cost: Any, among: Any, **counts: Any) -> None:
+    number = isinstance(precision, int | float | np.number) and not isinstance(precision, bool)
+    if not number or not 0 < precision < math.inf:
+        raise ArgumentError(f"plan(precision={precision!r}): a half-width, a number above 0")
+    if not isinstance(cost, Cost):
+        raise ArgumentError(f"plan(cost={cost!r}): give an.Cost(annotator=1.0, answer=0.1)")
+    if among is not None and not isinstance(among, Types | AnyTastes):
+        raise ArgumentError(f"plan(among={among!r}): None (its own family), an.types(K) or an.any_tastes(grid)")
+    check_counts("plan", **counts)
+
+
+def _named(designs: Any) -> dict[str, tuple[Population | None, Design]]:
+    wrong = "plan(designs=): a list of an.Design(...), or a mapping of names to them, or to (population, design) pairs"
+    if isinstance(designs, Design):
+        designs = [designs]
+    if not isinstance(designs, Mapping | Sequence) or isinstance(designs, str) or not designs:
+        raise ArgumentError(wrong)
+    entries = list(designs.items()) if isinstance(designs, Mapping) else [(None, d) for d in designs]
+    named: dict[str, tuple[Population | None, Design]] = {}
+    for name, entry in entries:
+        own, design = entry if isinstance(entry, tuple) and len(entry) == 2 else (None, entry)
+        if not isinstance(design, Design) or not (own is None or isinstance(own, Population)):
+            raise ArgumentError(wrong)
+        label = describe(design) if name is None else str(name)
+        named[label if label not in named else f"{label} ({len(named) + 1})"] = own, design
+    return named
+
+
+def describe(design: Design) -> str:
+    """A short name: ``"best of 3, 2 questions"``.
+
+    Example:
+        >>> import annosim as an
+        >>> describe(an.Design(an.Items(n=4), menu_size=3, questions=2)), describe(an.Design(an.Items(n=4)))
+        ('best of 3, 2 questions', 'pairs')
+    """
+    kind, k = design.feedback.kind, design.menu_size
+    what = "pairs" if kind == "choice" and k == 2 else f"best of {k}" if kind == "choice" else f"{kind} of {k}"
+    what = f"top {design.feedback.depth} of {k}" if kind == "top" else what
+    what += f" among {len(design.menus)} menus" if design.menus is not None else ""
+    q = questions_per_annotator(design)
+    return what if q == 1 else f"{what}, {q:g} questions"
+
+
+def _draws(population: Any, count: int, seed: int) -> tuple[Population, list[Population]]:
+    """The centre, and draws of a fit's sampling distribution (normal, restricted to the constraints)."""
+    if isinstance(population, Population):
+        return population, []
+    fitted = getattr(population, "population", None)
+    if not isinstance(fitted, Population):
+        raise ArgumentError(f"plan(population={population!r}): a population, or a Fit of pilot data")
+    from scipy.special import ndtri
+
+    from annosim.identifiability.search import Unconstrained
+    from annosim.identifiability.twins import population_at
+    from annosim.information import double
+    from annosim.random import child_seed, uniform53
+
+    fitted = double(fitted)
+    covariance = torch.as_tensor(population.covariance()).double()
+    values, vectors = torch.linalg.eigh(covariance)
+    root = vectors * values.clamp_min(0).sqrt()
+    v, check, out = fitted.vector(), Unconstrained(fitted), []
+    for number in range(20 * count):
+        z = torch.as_tensor(ndtri(uniform53(child_seed(seed, f"plan/{number}"), "bootstrap", np.arange(len(v)), 0)))
+        drawn = v + root @ z
+        if check.feasible(drawn, slack=0.0):
+            out.append(population_at(fitted, drawn))
+        if len(out) == count:
+            break
+    return fitted, out
+
+
+def _asked(population: Population, design: Design, asked: _Question, starts: int | None) -> Asked:
+    """The one dispatch on the family."""
+    family, function = asked.among, asked.function
+    if isinstance(family, AnyTastes):
+        return among_tastes(population, design, function, family, precision=asked.precision, seed=asked.seed)
+    if isinstance(family, Types):
+        leaves = population.leaves()
+        if len(leaves) != family.count or not all(isinstance(leaf, Annotator) for leaf in leaves):
+            return among_types(
+                population, design, function, family, starts=starts or 0, seed=asked.seed, draws=20_000, jobs=asked.jobs
+            )
+    return variance_per_annotator(population, design, function, starts=starts, seed=asked.seed, jobs=asked.jobs)
+
+
+def _row(label: str, population: Population, design: Design, others: list[Population], asked: _Question) -> PlanRow:
+    found = _asked(population, design, asked, asked.starts)
+    need = _annotators(found, asked.precision)
+    spread, share = None, 1.0
+    if others:
+        # the search for twins is made once, at the centre: it is what costs
+        needs = np.array([_annotators(_asked(p, design, asked, None), asked.precision) for p in others])
+        share = float(np.isfinite(needs).mean())
+        if math.isfinite(need):
+            low, middle, high = (np.quantile(needs, q, method="closest_observation") for q in (0.05, 0.5, 0.95))
+            need, spread = float(middle), (float(low), float(high))
+    questions, able = questions_per_annotator(design), math.isfinite(need)
+    return PlanRow(
+        name=label,
+        design=design,
+        population=population,
+        identifies=able,
+        verdict=found.verdict,
+        reason="" if able else found.reason,
+        annotators=need,
+        answers=need * questions if able else math.inf,
+        cost=asked.cost.total(need, questions) if able else math.inf,
+        half_width=Z * (found.variance / need).sqrt() if able else torch.full_like(found.variance, math.inf),
+        range=spread,
+        share_identified=share,
+        low=found.low,
+        high=found.high,
+        at_least=found.at_least,
+    )
+
+
+def _annotators(asked: Asked, precision: float) -> float:
+    worst = float(asked.variance.max()) if len(asked.variance) else 0.0
+    return float(max(1, math.ceil(Z**2 * worst / precision**2))) if math.isfinite(worst) else math.inf

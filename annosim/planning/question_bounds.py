@@ -1,0 +1,181 @@
+"""What one annotator's answers to a design tell of a target: the Cramer-Rao bound, or why there is none."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from annosim.designs.design import Design
+from annosim.errors import ArgumentError
+from annosim.identifiability.coordinates import Knowable, knowable
+from annosim.identifiability.functionals import as_vector, evaluate
+from annosim.identifiability.local import LocalRank, local_rank
+from annosim.identifiability.search import thin
+from annosim.identifiability.twins import all_twins, follow_null, reflection_twins
+from annosim.information import Frame, double, few_threads, fisher_information, forward_jacobian, prepare
+from annosim.populations.base import Population
+
+__all__ = ["Asked", "Z", "local_bound", "variance_per_annotator"]
+
+Z = 1.959963984540054
+#: least starts of a search where the rank is deficient: a whole set of populations may have the law, in several pieces,
+#: and the target must agree on all of them
+DEFICIENT_STARTS = 24
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """What one annotator's answers to a design tell of a target.
+
+    Attributes:
+        value: ``(m,)`` the target.
+        variance: ``(m,)`` Cramer-Rao bound times the number of annotators; ``inf`` where the design does not identify
+            it.
+        reason: why not, or ``""``.
+        verdict: of the local analysis and, with starts, of a search for twins.
+        condition: of the information on the knowable coordinates that are identified.
+        exact: the information was enumerated; otherwise it is an unbiased estimate.
+        low, high: ``(m,)`` bounds of the target over the family, where they were computed.
+        at_least: the bound is a lower bound of what is needed: the family is singular here.
+    """
+
+    value: torch.Tensor
+    variance: torch.Tensor
+    reason: str
+    verdict: str
+    condition: float
+    exact: bool
+    low: torch.Tensor | None = None
+    high: torch.Tensor | None = None
+    at_least: bool = False
+
+
+def variance_per_annotator(
+    population: Population,
+    design: Design,
+    function: Callable,
+    *,
+    starts: int | None = None,
+    seed: int = 0,
+    draws: int = 20_000,
+    jobs: int | None = None,
+) -> Asked:
+    """Cramer-Rao bound of a target's components from one annotator's block, in the population's own family.
+
+    Args:
+        population: who answers.
+        design: what they are asked.
+        function: target, ``(population, items) -> (m,)``.
+        starts: starts of the search for a twin with another value of the target; ``None`` looks at the neighbourhood
+            alone.
+        seed, draws: of simulated information, where it is not enumerated.
+        jobs: processes of the search, as in :func:`annosim.identify`.
+
+    Raises:
+        ArgumentError: the target has no derivative.
+
+    Example:
+        >>> import annosim as an
+        >>> one = an.Annotator(an.Tabular([0., 0.]), an.Luce())
+        >>> asked = variance_per_annotator(one, an.Design(an.Items(n=2)), an.identifiability.mean_gap(0, 1))
+        >>> [round(v, 4) for v in asked.variance.tolist()]
+        [4.0]
+    """
+    population = double(population)
+    frame = prepare(population, design, seed=seed)
+    with few_threads(len(frame.menu) * design.menu_size * population.num_free() * len(population.leaves())):
+        know = knowable(population, design)
+        local = local_rank(population, frame, know)
+        asked = _bound(population, frame, know, local, function, seed, draws)
+        verdict, reason, lost = _judge(
+            population, design, frame, know, local, function, asked.value, starts, seed, jobs
+        )
+    hidden = torch.isinf(asked.variance)
+    if bool(hidden.any()):
+        reason = reason or asked.reason
+    else:
+        asked = replace(asked, variance=torch.where(lost, torch.inf, asked.variance))
+        reason = reason if bool(lost.any()) else ""
+    return replace(asked, verdict=verdict, reason=reason, at_least=verdict == "singular")
+
+
+def local_bound(
+    population: Population, design: Design, frame: Frame, function: Callable, *, seed: int, draws: int
+) -> Asked:
+    """The first-order bound alone; ``inf`` where the target moves along a direction that the law does not show."""
+    know = knowable(population, design)
+    return _bound(population, frame, know, local_rank(population, frame, know), function, seed, draws)
+
+
+def _bound(population, frame: Frame, know: Knowable, local: LocalRank, function, seed: int, draws: int) -> Asked:
+    items = frame.design.items
+    value = evaluate(function, population, items)
+    gradient = _gradient(population, function, items) @ know.basis
+    info = fisher_information(population, frame, seed=seed, draws=draws)
+    seen = local.right[:, : local.rank]
+    inner = seen.T @ (know.basis.T @ info.matrix @ know.basis) @ seen
+    inverse = torch.linalg.pinv(inner, hermitian=True)
+    variance = ((gradient @ seen) @ inverse * (gradient @ seen)).sum(-1)
+    hidden = (gradient @ local.null).norm(dim=-1) > 1e-7 * gradient.norm(dim=-1).clamp_min(1e-12)
+    values = torch.linalg.eigvalsh(inner)
+    condition = float(values[-1] / values[0]) if len(values) and float(values[0]) > 0 else math.inf
+    reason = "the target moves along a direction in which the law does not" if bool(hidden.any()) else ""
+    verdict = "locally_identified" if local.full else "singular"
+    return Asked(value, torch.where(hidden, torch.inf, variance), reason, verdict, condition, info.exact)
+
+
+def _gradient(population: Population, function: Callable, items) -> torch.Tensor:
+    """``(m, P)``."""
+    v = population.vector()
+    try:
+        return forward_jacobian(lambda x: population.at(x, lambda p: as_vector(function, p, items)), v).detach()
+    except RuntimeError as error:
+        said = str(error).partition("\n")[0]
+        raise ArgumentError(
+            f"plan(target={getattr(function, '__name__', 'function')!r}): it has no derivative in the parameters "
+            f"({said}); write it with torch, or ask among=an.any_tastes(grid) for a mean over annotators"
+        ) from error
+
+
+def _judge(population, design, frame, know, local, function, value, starts, seed, jobs):
+    """Verdict, a reason when another population with the same law has another value, and which components differ.
+
+    ``starts=None``: nothing but the neighbourhood is looked at.
+    """
+    none = torch.zeros(len(value), dtype=torch.bool)
+    verdict = "locally_identified" if local.full else "singular"
+    if starts is None:
+        return verdict, "", none
+    small = thin(frame, len(population.leaves()), population.num_free(), seed)
+    found, reason = [], "a twin with another value of the target has the same law"
+    reflected = reflection_twins(population, design, frame) if frame.blocks is None else None
+    if reflected is not None:
+        found.append(reflected.twin)
+    if not local.full:
+        reason = f"rank {local.rank} of {local.num_parameters}: the law moves at higher order only; " + reason
+        curve = follow_null(population, small, frame, know, local.null, seed)
+        if curve.found:
+            verdict, reason = "not_identified", reason.split(":")[0] + ": a curve of populations has this law"
+            found.append(curve.end)
+            if starts == 0:  # one end of a curve is no evidence that the target is the same all over it
+                return verdict, reason + ", and no search (starts=0) was made for other values", ~none
+        starts = max(starts, DEFICIENT_STARTS) if starts else 0
+    found += [t.twin for t in all_twins(population, small, frame, design, starts, seed, jobs)[0]]
+    lost = none
+    for twin in found:
+        lost = lost | _differs(function, twin, design, value)
+    if found and local.full:
+        verdict = "not_identified"
+    return verdict, reason if bool(lost.any()) else "", lost
+
+
+def _differs(function: Callable, twin: Any, design: Design, value: torch.Tensor) -> torch.Tensor:
+    """Components of the target that have another value at the twin, ``(m,)``."""
+    there = evaluate(function, double(twin), design.items)
+    if there.shape != value.shape:
+        return torch.ones(len(value), dtype=torch.bool)
+    return (there - value).abs() > 1e-6

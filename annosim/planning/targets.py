@@ -1,0 +1,46 @@
+"""What a plan is for: the components of a target, as a function of the population."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from annosim.errors import ArgumentError
+from annosim.identifiability.functionals import mean_utility, named_functionals
+from annosim.items import Items
+from annosim.populations.base import Population
+
+__all__ = ["policy_value", "target_function"]
+
+
+def target_function(target: Any) -> tuple[str, Callable[[Population, Items], torch.Tensor]]:
+    """Name and function of a target: ``"weights"``, ``"utilities"``, ..., or a function of the population."""
+    found = named_functionals(target)
+    if len(found) != 1:
+        raise ArgumentError(f"plan(target={target!r}): one name or one function of the population")
+    return next(iter(found.items()))
+
+
+def policy_value(policy: Any) -> Callable[[Population, Items], torch.Tensor]:
+    """The mean utility (centred per prompt, all annotators) of a policy: a density, or a vector of probabilities.
+
+    Example:
+        >>> import annosim as an
+        >>> one = an.Annotator(an.Tabular([-1., 1.]), an.Luce())
+        >>> float(policy_value([0., 1.])(one, an.Items(n=2)))
+        1.0
+    """
+
+    def value(population: Population, items: Items) -> torch.Tensor:
+        if callable(getattr(policy, "mass", None)):
+            mass = policy.mass(items).detach().double()
+        elif callable(getattr(policy, "log_prob", None)):
+            mass = (policy.log_prob(items) + items.log_weights).exp().detach().double()
+        else:
+            mass = torch.as_tensor(policy, dtype=torch.float64)
+        return mean_utility(population, items) @ mass
+
+    value.__name__ = "policy value"
+    return value

@@ -1,0 +1,93 @@
+"""The one place that decides which path draws: compiled where there is a kernel, the reference everywhere else."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from annosim.designs.design import Design
+from annosim.errors import ArgumentError
+from annosim.populations.base import Population
+
+__all__ = ["Path", "choose"]
+
+PATHS = ("auto", "numba", "torch", "reference")
+
+
+@dataclass(frozen=True)
+class Path:
+    """Who draws what. ``None`` stands for the reference.
+
+    Attributes:
+        menus, types, answers: fillers of :mod:`annosim.simulation.kernels.samplers`.
+        row_types, number_rows: what rows have from their annotators.
+        reasons: part -> why it takes the reference path.
+    """
+
+    menus: Callable[..., None] | None = None
+    types: Callable[..., None] | None = None
+    answers: Callable[..., None] | None = None
+    row_types: Callable[..., Any] | None = None
+    number_rows: Callable[..., None] | None = None
+    reasons: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What a data set's settings say of it: ``path`` and, where part of it is the reference, ``path_reasons``."""
+        name = "reference" if self.answers is None else "numba"
+        return {"path": name, **({"path_reasons": dict(self.reasons)} if self.reasons else {})}
+
+
+def choose(population: Population, design: Design, seed: int, wanted: str = "auto") -> Path:
+    """The path for this population and design.
+
+    Args:
+        population, design: what is drawn.
+        seed: 0 .. 2**64 - 1.
+        wanted: ``"auto"``, ``"reference"``, or ``"numba"``, which raises where there is no compiled kernel.
+
+    Raises:
+        ArgumentError: an unknown path, or ``"numba"`` is wanted and there is no kernel; the message says why.
+    """
+    if wanted not in PATHS:
+        raise ArgumentError(f"path={wanted!r}: one of {', '.join(PATHS)}")
+    if wanted == "reference":
+        return Path(reasons={"all": "asked for"})
+    compiled = _compiled()
+    if compiled is None:
+        if wanted == "numba":
+            raise ArgumentError('path="numba": numba cannot be imported; install it, or leave path="auto"')
+        return Path(reasons={"all": "numba cannot be imported"})
+    parts: dict[str, Any] = {"row_types": compiled.row_types, "number_rows": compiled.number_rows}
+    reasons: dict[str, str] = {}
+    builders = {
+        "menus": lambda: compiled.menu_filler(design, seed) if design.questions != "all" else None,
+        "types": lambda: compiled.type_filler(population, seed),
+        "answers": lambda: compiled.answer_filler(population, design, seed),
+    }
+    for part, build in builders.items():
+        try:
+            parts[part] = build()
+        except compiled.Refusal as reason:
+            reasons[part] = str(reason)
+    if wanted == "numba" and "answers" in reasons:
+        raise ArgumentError(f'path="numba": {reasons["answers"]}; leave path="auto" for the reference path')
+    return Path(**parts, reasons=reasons)
+
+
+@cache
+def _compiled() -> Any:
+    """The compiled fillers, or ``None`` with one warning when numba cannot be imported."""
+    try:
+        from annosim.simulation.kernels import samplers as compiled
+    except ImportError as error:
+        warnings.warn(
+            f"numba cannot be imported ({error}); simulation takes the reference path, which is some 20 times slower",
+            RuntimeWarning,
+            stacklevel=4,
+        )
+        return None
+    return compiled

@@ -1,0 +1,93 @@
+"""The reference path: numpy and torch, readable, the definition of every draw.
+
+Compiled paths are held to it: same seed, same answers, but where a uniform lies within rounding of a threshold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from annosim.designs.design import Design
+from annosim.populations.base import Population
+from annosim.random import Address
+from annosim.rules.base import Answer, View
+
+__all__ = ["answers", "menus", "question_entity", "types"]
+
+
+def types(population: Population, seed: int, annotators: np.ndarray, replicate: int) -> np.ndarray:
+    """Hidden leaf of each annotator, ``(annotators,)`` int8 (or int32 beyond 127 leaves); word 0 of stream ``type``."""
+    weight = population.annotator_weights(annotators)
+    weight = (population.leaf_weights() if weight is None else weight).detach().double()
+    count = weight.shape[-1]
+    dtype = np.int8 if count <= 127 else np.int32
+    if count == 1:
+        return np.zeros(len(annotators), dtype=dtype)
+    cdf = weight.cumsum(-1)
+    draw = torch.as_tensor(Address(seed, annotators, replicate).uniform("type", 1)) * cdf[..., -1:]
+    if cdf.ndim == 1:
+        draw = draw[:, 0]
+    pick = torch.searchsorted(cdf, draw, right=True).clamp_max(count - 1)
+    return pick.reshape(-1).numpy().astype(dtype)
+
+
+def question_entity(design: Design, annotator: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """Entity of stream ``menu`` of each row: consecutive annotators share their questions when ``overlap > 1``."""
+    asked = annotator // design.overlap
+    if design.loads is not None and design.overlap == 1:
+        return (np.cumsum(design.loads) - design.loads)[annotator] + order
+    return asked * design.num_questions + order
+
+
+def menus(design: Design, seed: int, replicate: int, annotator: np.ndarray, order: np.ndarray) -> torch.Tensor:
+    """Menus of some rows, ``(rows, k)`` long."""
+    if design.questions == "all":
+        return design.menus[torch.as_tensor(order)]
+    return design.sample(Address(seed, question_entity(design, annotator, order), replicate))
+
+
+def answers(
+    population: Population,
+    view: View,
+    seed: int,
+    replicate: int,
+    row: np.ndarray,
+    types: np.ndarray,
+    width: int,
+    ties: bool,
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Answers to the rows of a view (its ``annotator`` is needed), leaf by leaf.
+
+    Args:
+        population: who answers.
+        view: what they see; ``view.annotator`` ``(rows,)``.
+        seed, replicate: the address.
+        row: ``(rows,)`` row numbers, the entities of streams ``answer`` and ``habit``.
+        types: ``(rows,)`` leaf of each row's annotator.
+        width: columns of the answer.
+        ties: whether anybody can tie.
+
+    Returns:
+        position ``(rows, width)`` int8, and ``tied (rows, k - 1)`` or ``None``.
+    """
+    annotator = view.annotator.numpy()  # type: ignore[union-attr]
+    position = torch.full((len(row), width), -1, dtype=torch.long)
+    tied = torch.zeros((len(row), view.k - 1), dtype=torch.bool) if ties else None
+    for number, leaf in enumerate(population.leaves()):
+        mine = np.flatnonzero(types == number)
+        if not len(mine):
+            continue
+        keep = torch.as_tensor(mine)
+        scores = leaf.row_scores(view.items, view.menu[keep], Address(seed, annotator[mine], replicate))
+        given: Answer = leaf.rule.sample(scores, view.rows(keep), Address(seed, row[mine], replicate))
+        position[keep, : given.position.shape[1]] = given.position
+        if tied is not None and given.tied is not None:
+            tied[keep] = given.tied
+    return position.numpy().astype(np.int8), None if tied is None else tied.numpy()
+
+
+#: how a path fills: (menu, answer, tied, first row, types of the rows, seed, replicate)
+Filler = Callable[..., None]
