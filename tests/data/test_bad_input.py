@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 import annosim as an
-from annosim.io import trl
 from annosim.errors import ArgumentError, DataError, FileReadError, RowsError, TiesError
-from annosim.io import arena, crowdkit, evalica, files, formats, pairs, preflib, scottish
+from annosim.io import arena, crowdkit, evalica, files, formats, pairs, preflib, scottish, trl
 
 HEAD = "worker,left,right,winner\n"
 

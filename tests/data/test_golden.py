@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 import annosim as an
-from annosim.io import trl
-from annosim.io import arena, crowdkit, evalica, framecsv, long, pairs, preflib, scottish
+from annosim.io import arena, crowdkit, evalica, framecsv, long, pairs, preflib, scottish, trl
 
 GOLDEN = Path(__file__).parent / "golden"
 

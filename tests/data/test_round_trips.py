@@ -11,10 +11,9 @@ from hypothesis import assume, given, settings
 
 import annosim as an
 from annosim.checks import strategies as st
-from annosim.io import trl
 from annosim.data.same import differences
 from annosim.feedback import KINDS
-from annosim.io import arena, choix, crowdkit, evalica, framecsv, long, pairs, preflib
+from annosim.io import arena, choix, crowdkit, evalica, framecsv, long, pairs, preflib, trl
 
 
 @pytest.fixture(scope="module")
