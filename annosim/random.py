@@ -27,7 +27,7 @@ import numpy as np
 
 from annosim.errors import ArgumentError
 
-__all__ = ["STREAMS", "Address", "check_seed", "philox4x32", "uniform", "words"]
+__all__ = ["STREAMS", "CounterRNG", "check_seed", "philox4x32", "uniform", "raw_uint32"]
 
 #: Names of the streams; a new kind of draw gets a new name at the end, so that old draws never move.
 STREAMS: Final[dict[str, int]] = {
@@ -100,7 +100,7 @@ def check_seed(seed: int) -> int:
     return int(seed)
 
 
-def words(seed: int, stream: str, entity: np.ndarray | int, k: np.ndarray | int, replicate: np.ndarray | int = 0):
+def raw_uint32(seed: int, stream: str, entity: np.ndarray | int, k: np.ndarray | int, replicate: np.ndarray | int = 0):
     """The 32-bit words at ``(seed, replicate, stream, entity, k)``, broadcast over entity, k and replicate.
 
     Args:
@@ -117,7 +117,7 @@ def words(seed: int, stream: str, entity: np.ndarray | int, k: np.ndarray | int,
         A longer run begins with the shorter one:
 
         >>> import numpy as np
-        >>> bool((words(0, "answer", np.arange(9), 0)[:4] == words(0, "answer", np.arange(4), 0)).all())
+        >>> bool((raw_uint32(0, "answer", np.arange(9), 0)[:4] == raw_uint32(0, "answer", np.arange(4), 0)).all())
         True
     """
     entity = np.asarray(entity, dtype=np.uint64)
@@ -154,7 +154,7 @@ def uniform(seed: int, stream: str, entity, k, replicate=0) -> np.ndarray:
         >>> float(uniform(0, "type", 0, 0)) != float(uniform(1, "type", 0, 0))
         True
     """
-    return (words(seed, stream, entity, k, replicate).astype(np.float64) + 0.5) * 2.0**-32
+    return (raw_uint32(seed, stream, entity, k, replicate).astype(np.float64) + 0.5) * 2.0**-32
 
 
 def uniform53(seed: int, stream: str, entity, k, replicate=0) -> np.ndarray:
@@ -167,14 +167,14 @@ def uniform53(seed: int, stream: str, entity, k, replicate=0) -> np.ndarray:
         True
     """
     k = np.asarray(k, dtype=np.uint64) * np.uint64(2)
-    high = words(seed, stream, entity, k, replicate)
-    low = words(seed, stream, entity, k + np.uint64(1), replicate)
+    high = raw_uint32(seed, stream, entity, k, replicate)
+    low = raw_uint32(seed, stream, entity, k + np.uint64(1), replicate)
     # 52 bits and a half: the largest value, 1 - 2**-53, is still a float64 below one.
     bits = (high << np.uint64(20)) | (low >> np.uint64(12))
     return (bits.astype(np.float64) + 0.5) * 2.0**-52
 
 
-class Address:
+class CounterRNG:
     """``(seed, replicate, entities)`` with the words of any stream: what a rule's ``sample`` is handed.
 
     Args:
@@ -184,7 +184,7 @@ class Address:
 
     Example:
         >>> import numpy as np
-        >>> Address(0, np.arange(3)).uniform("answer", 4).shape
+        >>> CounterRNG(0, np.arange(3)).uniform("answer", 4).shape
         (3, 4)
     """
 
@@ -196,22 +196,22 @@ class Address:
     def __len__(self) -> int:
         return int(self.entity.shape[0])
 
-    def words(self, stream: str, count: int, start: int = 0) -> np.ndarray:
+    def raw_uint32(self, stream: str, count: int, start: int = 0) -> np.ndarray:
         """Words ``start .. start + count - 1`` of every entity, shape ``(rows, count)``."""
         k = np.arange(start, start + count, dtype=np.uint64)
         rep = np.asarray(self.replicate)
         if rep.ndim == 0 and len(self) and _consecutive(self.entity):
             return _run_of_words(self.seed, stream, int(self.entity[0]), len(self), k, int(rep))
         rep = rep[:, None] if rep.ndim else rep
-        return words(self.seed, stream, self.entity[:, None], k[None, :], rep)
+        return raw_uint32(self.seed, stream, self.entity[:, None], k[None, :], rep)
 
     def uniform(self, stream: str, count: int, start: int = 0) -> np.ndarray:
         """Open uniforms from single words, shape ``(rows, count)``."""
-        return (self.words(stream, count, start).astype(np.float64) + 0.5) * 2.0**-32
+        return (self.raw_uint32(stream, count, start).astype(np.float64) + 0.5) * 2.0**-32
 
     def uniform53(self, stream: str, count: int, start: int = 0) -> np.ndarray:
         """Open uniforms from two words each, shape ``(rows, count)``; uses words ``2 * start`` and on."""
-        w = self.words(stream, 2 * count, 2 * start).reshape(len(self), count, 2)
+        w = self.raw_uint32(stream, 2 * count, 2 * start).reshape(len(self), count, 2)
         bits = (w[..., 0] << np.uint64(20)) | (w[..., 1] >> np.uint64(12))
         return (bits.astype(np.float64) + 0.5) * 2.0**-52
 

@@ -12,7 +12,7 @@ import annosim as an
 from annosim.checks.statistics import compare_counts
 from annosim.designs import menus
 from annosim.errors import ArgumentError
-from annosim.random import Address
+from annosim.random import CounterRNG
 
 PROMPTS = an.Items(n=7, prompts=[0, 0, 0, 1, 1, 1, 1], weights=[1.0, 2.0, 0.5, 1.0, 1.0, 3.0, 0.2])
 DENSITY = np.array([0.3, 0.3, 0.2, 0.3, 0.1, 0.15, 0.75])
@@ -34,7 +34,7 @@ def test_sample_follows_enumerate(name):
     design = DESIGNS[name]()
     menu, probability = design.enumerate()
     assert float(probability.sum()) == pytest.approx(1, abs=1e-12)
-    drawn = design.sample(Address(11, np.arange(40_000))).numpy()
+    drawn = design.sample(CounterRNG(11, np.arange(40_000))).numpy()
     code = {tuple(m): i for i, m in enumerate(menu.tolist())}
     assert len(code) == len(menu)
     counts = np.zeros(len(menu))

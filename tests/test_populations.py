@@ -19,7 +19,7 @@ from annosim import quadrature
 from annosim.checks.statistics import compare_counts
 from annosim.parameters import fixed
 from annosim.quadrature import from_normal, gamma_quantile, hermite, sobol, trapezoid
-from annosim.random import Address
+from annosim.random import CounterRNG
 
 LEVEL = 1e-9
 ITEMS = an.Items(features=[[0.5, 1.0], [-0.3, 1.0], [0.8, -1.0]], n=3)
@@ -139,12 +139,12 @@ def test_quantiles_of_torch_distributions():
 
 def test_an_annotator_keeps_their_tastes_wherever_they_stand():
     people = an.RandomCoefficients([1.0, -0.5], [0.8, 1.5], an.Luce())
-    all_of_them = people.annotator_tastes(Address(3, np.arange(50)))
-    some = people.annotator_tastes(Address(3, np.array([7, 31, 7])))
+    all_of_them = people.annotator_tastes(CounterRNG(3, np.arange(50)))
+    some = people.annotator_tastes(CounterRNG(3, np.array([7, 31, 7])))
     assert torch.equal(some, all_of_them[[7, 31, 7]])
     # adding questions or changing the rule moves nobody's tastes: the stream is 'taste', the entity the annotator
     longer = an.RandomCoefficients([1.0, -0.5], [0.8, 1.5], an.Lapse(an.Luce(), 0.3))
-    assert torch.equal(longer.annotator_tastes(Address(3, np.arange(50))), all_of_them)
+    assert torch.equal(longer.annotator_tastes(CounterRNG(3, np.arange(50))), all_of_them)
 
 
 def test_dirichlet_shares_have_the_dirichlet_moments():

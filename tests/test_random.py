@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from annosim.errors import ArgumentError
-from annosim.random import STREAMS, Address, child_seed, philox4x32, uniform, uniform53, words
+from annosim.random import STREAMS, CounterRNG, child_seed, philox4x32, raw_uint32, uniform, uniform53
 
 #: probability that a test here fails by chance, all assertions of a test together
 ALARM = 1e-8
@@ -33,16 +33,16 @@ def test_layout_is_a_bijection_of_entities_onto_words():
         b = e // 64 * 16 + e % 16
         counter = [b & 0xFFFFFFFF, 7, 2, (STREAMS["answer"] << 24) | (b >> 32)]
         out = philox4x32(*(np.array(c, dtype=np.uint64) for c in counter), 99)
-        assert int(words(99, "answer", e, 7, 2)) == int(out[e // 16 % 4])
+        assert int(raw_uint32(99, "answer", e, 7, 2)) == int(out[e // 16 % 4])
 
 
 @pytest.mark.parametrize(("start", "count"), [(0, 1), (5, 60), (63, 2), (64, 64), (100, 300), (2**40 + 3, 130)])
 def test_a_run_of_entities_equals_its_single_words(start, count):
     entity = start + np.arange(count)
-    run = Address(3, entity, 5).words("menu", 4, start=2)
-    single = words(3, "menu", entity[:, None], 2 + np.arange(4)[None, :], 5)
+    run = CounterRNG(3, entity, 5).raw_uint32("menu", 4, start=2)
+    single = raw_uint32(3, "menu", entity[:, None], 2 + np.arange(4)[None, :], 5)
     assert np.array_equal(run, single)
-    assert np.array_equal(Address(3, entity[::-1], 5).words("menu", 4, start=2), single[::-1])
+    assert np.array_equal(CounterRNG(3, entity[::-1], 5).raw_uint32("menu", 4, start=2), single[::-1])
 
 
 def test_uniforms_are_open_at_both_ends():
@@ -58,12 +58,12 @@ def test_uniforms_are_open_at_both_ends():
 @pytest.mark.parametrize("seed", [-1, 2**64, 1.5, True, "0"])
 def test_bad_seeds_are_refused(seed):
     with pytest.raises(ArgumentError, match="seed"):
-        words(seed, "menu", 0, 0)
+        raw_uint32(seed, "menu", 0, 0)
 
 
 def test_an_unknown_stream_is_named():
     with pytest.raises(ArgumentError, match="noise"):
-        words(0, "noise", 0, 0)
+        raw_uint32(0, "noise", 0, 0)
 
 
 @pytest.mark.parametrize("draw", [uniform, uniform53])
@@ -100,7 +100,7 @@ def test_neighbouring_addresses_are_independent(name, first, second):
 
 def test_normals_follow_the_normal_law():
     n = 50_000
-    z = np.sort(Address(2, np.arange(n)).normal("taste", 1)[:, 0])
+    z = np.sort(CounterRNG(2, np.arange(n)).normal("taste", 1)[:, 0])
     f = stats.norm.cdf(z)
     distance = max((np.arange(1, n + 1) / n - f).max(), (f - np.arange(n) / n).max())
     assert distance <= np.sqrt(np.log(2 / ALARM) / (2 * n))

@@ -14,7 +14,7 @@ from annosim.errors import ArgumentError, TooLargeError
 from annosim.items import Items
 from annosim.laws import Law, on_menus
 from annosim.populations.base import Mixture, Population
-from annosim.random import Address, uniform53
+from annosim.random import CounterRNG, uniform53
 from annosim.results import Result, versions
 from annosim.utilities.base import as_log_density, normalise
 
@@ -211,7 +211,7 @@ def _draw_menus(p: Law, draws: int, seed: int) -> torch.Tensor:
     """Menu numbers of ``draws`` blocks, ``(draws, questions)``."""
     if p.fixed_sequence:
         return torch.arange(p.questions).expand(draws, -1)
-    u = torch.as_tensor(Address(seed, np.arange(draws)).uniform("menu", p.questions))
+    u = torch.as_tensor(CounterRNG(seed, np.arange(draws)).uniform("menu", p.questions))
     cdf = p.menu_probability.cumsum(0)
     return torch.searchsorted(cdf, u * cdf[-1], right=True).clamp_max(len(cdf) - 1)
 
@@ -264,7 +264,7 @@ def _on_sampled_menus(
     q_count = design.num_questions
     draws = max(1000, min(draws, int(4e5) // q_count))
     entity = np.arange(draws * q_count)
-    menu = design.sample(Address(seed, entity))
+    menu = design.sample(CounterRNG(seed, entity))
     with torch.no_grad():
         chance = torch.full((len(menu),), 1 / len(menu), dtype=torch.float64)
         p, q = _split(on_menus(both, design, menu, chance), truth, design)

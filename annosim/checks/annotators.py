@@ -18,7 +18,7 @@ from annosim.feedback import KINDS, AnswerSpace, Feedback
 from annosim.items import Items
 from annosim.laws import Law, law
 from annosim.populations.base import Annotator, Population
-from annosim.random import Address
+from annosim.random import CounterRNG
 from annosim.results import versions
 from annosim.rules.base import Rule, View
 from annosim.simulation.draws import simulate
@@ -245,5 +245,5 @@ def _addresses(population: Population, design: Design, seed: int, level: float) 
     both = simulate(population, design.with_(annotators=20), seed=seed, replicates=2)
     alone = simulate(population, design.with_(annotators=20), seed=seed, replicate=1)
     same = np.array_equal(long.answer[: short.rows], short.answer) and np.array_equal(both.answer[1], alone.answer)
-    entity = Address(seed, np.arange(4)).words("answer", 2)
+    entity = CounterRNG(seed, np.arange(4)).raw_uint32("answer", 2)
     return Finding(bool(same) and entity.shape == (4, 2), "prefix and replicate " + ("agree" if same else "differ"))

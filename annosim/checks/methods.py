@@ -10,7 +10,7 @@ import torch
 from annosim.checks.statistics import CellTest, compare_counts
 from annosim.feedback import AnswerSpace, Feedback
 from annosim.items import Items
-from annosim.random import Address
+from annosim.random import CounterRNG
 from annosim.rules.base import Answer, Rule, View
 
 __all__ = ["answer_numbers", "compare_faces", "count_answers", "make_view", "table_probabilities"]
@@ -87,7 +87,7 @@ def count_answers(rule: Rule, u: torch.Tensor, view: View, draws: int, seed: int
     many = view.rows(copies)
     scores = gather(rule.index(u, view.items), many.menu)
     with torch.no_grad():
-        given = rule.sample(scores, many, Address(seed, np.arange(rows * draws)))
+        given = rule.sample(scores, many, CounterRNG(seed, np.arange(rows * draws)))
     number = answer_numbers(given, space)
     if (number < 0).any():
         bad = int(np.flatnonzero(number < 0)[0])

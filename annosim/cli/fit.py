@@ -100,7 +100,7 @@ def run(
         rich_help_panel=ESTIMATE,
     ),
     seed: int = typer.Option(
-        None, min=0, help="Address of everything drawn; 0.", metavar="N", rich_help_panel=ESTIMATE
+        None, min=0, help="CounterRNG of everything drawn; 0.", metavar="N", rich_help_panel=ESTIMATE
     ),
     tolerance: float = typer.Option(None, help="On the scaled gradient.", rich_help_panel=ESTIMATE),
     max_iterations: int = typer.Option(None, help="Then the exit code is 4.", rich_help_panel=ESTIMATE),

@@ -12,7 +12,7 @@ import torch
 from annosim.errors import ArgumentError, TooLargeError
 from annosim.feedback import Feedback, filled_places
 from annosim.items import Items
-from annosim.random import Address
+from annosim.random import CounterRNG
 from annosim.utilities.base import as_log_density
 
 __all__ = ["Design", "Menus"]
@@ -265,19 +265,19 @@ class Design:
         mass = (self.log_proposal[ids] + self.items.log_weights[ids]).exp()
         return mass / mass.sum()
 
-    def sample(self, address: Address) -> torch.Tensor:
-        """Draw a menu for each entity of ``address``, ``(rows, k)`` long, from the stream ``menu``.
+    def sample(self, rng: CounterRNG) -> torch.Tensor:
+        """Draw a menu for each entity of ``rng``, ``(rows, k)`` long, from the stream ``menu``.
 
         Word 0 picks the prompt (or the listed menu), words 1 .. k the items.
         """
         if self.menus is not None:
-            return self.menus[_invert(self.menu_weights, address.uniform("menu", 1)[:, 0])]
+            return self.menus[_invert(self.menu_weights, rng.uniform("menu", 1)[:, 0])]
         prompts = self.prompt_ids.tolist()
         if len(prompts) == 1:
-            return self._sample_prompt(prompts[0], address.words("menu", self.menu_size, start=1))
-        which = _invert(self.prompt_probability, address.uniform("menu", 1)[:, 0])
-        draws = address.words("menu", self.menu_size, start=1)
-        out = torch.empty((len(address), self.menu_size), dtype=torch.long)
+            return self._sample_prompt(prompts[0], rng.raw_uint32("menu", self.menu_size, start=1))
+        which = _invert(self.prompt_probability, rng.uniform("menu", 1)[:, 0])
+        draws = rng.raw_uint32("menu", self.menu_size, start=1)
+        out = torch.empty((len(rng), self.menu_size), dtype=torch.long)
         for number, prompt in enumerate(prompts):
             rows = which == number
             if bool(rows.any()):

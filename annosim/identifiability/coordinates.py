@@ -19,7 +19,7 @@ from annosim.items import Items
 from annosim.laws import on_menus
 from annosim.parameters import Model
 from annosim.populations.base import Population
-from annosim.random import Address
+from annosim.random import CounterRNG
 
 __all__ = ["Gauge", "Knowable", "knowable", "knowable_distance"]
 
@@ -135,7 +135,7 @@ def _outside_index(population: Population, jacobian: torch.Tensor) -> tuple[int,
 
 def level_matters(population: Population, design: Design, leaf: int) -> bool:
     """Whether raising all scores of a leaf alike changes its answers (ratings, an outside option)."""
-    menu = design.menus[:8] if design.menus is not None else design.sample(Address(0, np.arange(8)))
+    menu = design.menus[:8] if design.menus is not None else design.sample(CounterRNG(0, np.arange(8)))
     share = torch.full((len(menu),), 1 / len(menu), dtype=torch.float64)
     with torch.no_grad():
         here = on_menus(_Raised(population, leaf, 0.0), design, menu, share)

@@ -13,7 +13,7 @@ from annosim.errors import ArgumentError
 from annosim.information import LIMIT, Frame
 from annosim.laws import answer_space
 from annosim.populations.base import Population
-from annosim.random import Address, child_seed
+from annosim.random import CounterRNG, child_seed
 
 __all__ = ["empirical"]
 
@@ -72,7 +72,7 @@ def _blocks(population, design, ids, code, annotator_weight, seed, limit):
     most = int(max(50, limit / 4 / (answers**q * max(1, population.num_free()))))
     exact = bool((counts[counts > 0] == q).all()) and len(rows) <= most
     if len(rows) > most:
-        u = Address(child_seed(seed, "empirical/blocks"), np.arange(len(rows))).uniform("analysis", 1)[:, 0]
+        u = CounterRNG(child_seed(seed, "empirical/blocks"), np.arange(len(rows))).uniform("analysis", 1)[:, 0]
         keep = np.sort(np.argsort(u)[:most])
         rows, owner = rows[keep], owner[keep]
     blocks, inverse = np.unique(rows, axis=0, return_inverse=True)
@@ -82,7 +82,7 @@ def _blocks(population, design, ids, code, annotator_weight, seed, limit):
 
 def _choose(ids: np.ndarray, code: np.ndarray, q: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Up to four seeded choices of q questions from every annotator with at least q, and whose they are."""
-    u = Address(child_seed(seed, "empirical/questions"), np.arange(len(ids))).uniform("analysis", 4)
+    u = CounterRNG(child_seed(seed, "empirical/questions"), np.arange(len(ids))).uniform("analysis", 4)
     out, owner = [], []
     counts = np.bincount(ids)
     for draw in range(4):

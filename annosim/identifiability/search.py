@@ -12,7 +12,7 @@ from scipy.special import ndtri
 from annosim.information import Frame, double, factors, listed_law, symmetric_law, symmetric_size, vectors
 from annosim.parameters import transform_of
 from annosim.populations.base import Population
-from annosim.random import Address, child_seed, uniform53
+from annosim.random import CounterRNG, child_seed, uniform53
 
 __all__ = ["Equations", "gauss_newton", "thin", "undamped"]
 
@@ -47,7 +47,7 @@ def _block_width(frame: Frame) -> int:
 
 
 def _pick(count: int, size: int, seed: int) -> torch.Tensor:
-    u = Address(child_seed(seed, "identify/menus"), np.arange(count)).uniform("analysis", 1)[:, 0]
+    u = CounterRNG(child_seed(seed, "identify/menus"), np.arange(count)).uniform("analysis", 1)[:, 0]
     return torch.as_tensor(np.sort(np.argsort(u)[:size]))
 
 

@@ -13,7 +13,7 @@ from annosim.designs.design import Design
 from annosim.errors import TooLargeError
 from annosim.laws import answer_space, on_menus
 from annosim.populations.base import Population
-from annosim.random import Address, child_seed
+from annosim.random import CounterRNG, child_seed
 
 __all__ = ["LIMIT", "Frame", "double", "exchangeable", "merge_settings", "prepare"]
 
@@ -97,7 +97,7 @@ def _menus(population, design, seed, limit):
         found = design.enumerate(max_menus=min(2e7, 4.0 * most * order))
         menu, share, exact = found.menu, found.probability, True
     except TooLargeError:
-        draws = Address(child_seed(seed, "information/menus"), np.arange(most))
+        draws = CounterRNG(child_seed(seed, "information/menus"), np.arange(most))
         menu, exact = design.sample(draws), False
         share = torch.full((len(menu),), 1 / len(menu), dtype=torch.float64)
     if plain:
@@ -115,7 +115,7 @@ def _merge(menu: torch.Tensor, share: torch.Tensor) -> tuple[torch.Tensor, torch
 
 
 def _subset(count: int, size: int, seed: int) -> torch.Tensor:
-    u = Address(child_seed(seed, "information/subset"), np.arange(count)).uniform("analysis", 1)[:, 0]
+    u = CounterRNG(child_seed(seed, "information/subset"), np.arange(count)).uniform("analysis", 1)[:, 0]
     return torch.as_tensor(np.sort(np.argsort(u)[:size]))
 
 
@@ -130,7 +130,7 @@ def exchangeable(population: Population, design: Design) -> bool:
         return False
     if design.menus is not None and (design.questions == "all" or bool((design.menus < 0).any())):
         return False
-    menu = design.sample(Address(0, np.arange(24)))
+    menu = design.sample(CounterRNG(0, np.arange(24)))
     k = design.menu_size
     space = answer_space(population, design)
     flip = np.where(space.answer >= 0, k - 1 - space.answer, -1)
@@ -160,7 +160,7 @@ def _listed(frame, blocks, share, population, seed, limit):
         return replace(frame, blocks=blocks, block_share=share, questions=q)
     count = max(1, int(limit / 8 / free / answers**3))
     size = min(3, q)
-    u = Address(child_seed(seed, "information/questions"), np.arange(min(count, 400))).uniform("analysis", q)
+    u = CounterRNG(child_seed(seed, "information/questions"), np.arange(min(count, 400))).uniform("analysis", q)
     pick = torch.as_tensor(np.sort(np.argsort(u, -1)[:, :size], -1))
     row = torch.arange(len(pick)) % len(blocks)
     chosen = blocks[row[:, None], pick]
@@ -188,7 +188,7 @@ def _all_blocks(frame, population, seed, limit):
         exact, note = frame.exact and q == frame.questions, frame.note
         share = frame.share[blocks].prod(-1)
     else:
-        u = Address(child_seed(seed, "information/blocks"), np.arange(min(most, 2000))).uniform("analysis", q)
+        u = CounterRNG(child_seed(seed, "information/blocks"), np.arange(min(most, 2000))).uniform("analysis", q)
         blocks = torch.searchsorted(frame.share.cumsum(0), torch.as_tensor(u)).clamp_max(m - 1)
         exact, note = False, f"a seeded sample of {len(blocks)} menu blocks stands for all of them"
         share = torch.full((len(blocks),), 1 / len(blocks), dtype=torch.float64)

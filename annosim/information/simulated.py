@@ -12,7 +12,7 @@ from annosim.information.frames import exchangeable
 from annosim.information.jacobian import forward_jacobian
 from annosim.laws import answer_space, on_menus
 from annosim.populations.base import Population
-from annosim.random import Address, child_seed
+from annosim.random import CounterRNG, child_seed
 
 __all__ = ["simulated_information"]
 
@@ -46,13 +46,13 @@ def simulated_information(
         if whole:
             menu, at = design.menus, np.arange(questions)[None].repeat(len(number), 0)
         else:
-            rows = [design.sample(Address(child_seed(seed, f"fisher/{j}"), number)) for j in range(questions)]
+            rows = [design.sample(CounterRNG(child_seed(seed, f"fisher/{j}"), number)) for j in range(questions)]
             drawn = torch.stack(rows, 1)
             drawn = drawn.sort(-1).values if plain else drawn
             menu, code = drawn.flatten(0, 1).unique(dim=0, return_inverse=True)
             at = code.reshape(len(number), questions).numpy()
         score = _scores(
-            _tables(population, design, menu), torch.as_tensor(at), Address(child_seed(seed, "fisher"), number)
+            _tables(population, design, menu), torch.as_tensor(at), CounterRNG(child_seed(seed, "fisher"), number)
         )
         total += torch.stack([score.T @ score, (score**2).T @ (score**2)])
     mean, squares = total / draws
@@ -84,10 +84,10 @@ def _tables(population: Population, design: Design, menu: torch.Tensor) -> _Tabl
     return _Tables(weight.detach(), dweight.detach(), table.detach(), dtable.detach())
 
 
-def _scores(tables: _Tables, at: torch.Tensor, address: Address) -> torch.Tensor:
+def _scores(tables: _Tables, at: torch.Tensor, rng: CounterRNG) -> torch.Tensor:
     """Draw types and answers to the menus ``at (B, q)``; derivatives of the blocks' log-likelihoods, ``(B, P)``."""
     weight, blocks = tables.weight, len(at)
-    kind = _pick(weight.expand(blocks, -1), address.uniform53("type", 1)[:, 0])
+    kind = _pick(weight.expand(blocks, -1), rng.uniform53("type", 1)[:, 0])
     log_joint = weight.log().expand(blocks, -1).clone()
     slope = (tables.dweight / weight[:, None].clamp_min(1e-300)).expand(blocks, -1, -1).clone()  # (B, C, P)
     previous = torch.full((blocks,), tables.table.shape[1] - 1)
@@ -95,7 +95,7 @@ def _scores(tables: _Tables, at: torch.Tensor, address: Address) -> torch.Tensor
         place = j if len(tables.table) > 1 else 0
         state = previous if tables.table.shape[1] > 1 else torch.zeros_like(previous)
         here = tables.table[place][state, :, at[:, j]]  # (B, C, A)
-        answer = _pick(here[torch.arange(blocks), kind], address.uniform53("answer", 1, j)[:, 0])
+        answer = _pick(here[torch.arange(blocks), kind], rng.uniform53("answer", 1, j)[:, 0])
         p = here[torch.arange(blocks), :, answer]
         log_joint = log_joint + p.log()
         slope = slope + tables.dtable[place][state, :, at[:, j], answer] / p.clamp_min(1e-300).unsqueeze(-1)

@@ -16,7 +16,7 @@ from torch import nn
 from annosim.errors import ArgumentError
 from annosim.items import Items
 from annosim.parameters import Model
-from annosim.random import Address
+from annosim.random import CounterRNG
 from annosim.utilities.base import Utility, numbers_of
 
 if TYPE_CHECKING:  # nouns never import rooms further down at run time
@@ -118,7 +118,7 @@ class Leaf(Population):
         """Indexed utilities ``(Q, n)`` and probabilities ``(Q,)``: exact (Q = 1), or quadrature nodes."""
         raise TypeError(f"{type(self).__name__} must define nodes(items)")
 
-    def row_scores(self, items: Items, menu: torch.Tensor, annotators: Address) -> torch.Tensor:
+    def row_scores(self, items: Items, menu: torch.Tensor, annotators: CounterRNG) -> torch.Tensor:
         """Indexed scores of each row's menu, ``(rows, k)``, ``-inf`` at pads.
 
         ``annotators`` has one entity per row, the annotator who answers it; personal tastes come from its stream
@@ -168,7 +168,7 @@ class Annotator(Leaf):
         """One node of probability one."""
         return self.index(items)[None], torch.ones(1, dtype=torch.float64)
 
-    def row_scores(self, items: Items, menu: torch.Tensor, annotators: Address) -> torch.Tensor:
+    def row_scores(self, items: Items, menu: torch.Tensor, annotators: CounterRNG) -> torch.Tensor:
         """The index read at the menu."""
         with torch.no_grad():
             return gather(self.index(items), menu)

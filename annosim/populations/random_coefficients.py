@@ -18,7 +18,7 @@ from annosim.items import Items
 from annosim.parameters import check_value, fixed, free
 from annosim.populations.base import Leaf, Population, describe, gather
 from annosim.quadrature import from_normal, gamma_quantile, hermite, sobol, trapezoid
-from annosim.random import Address
+from annosim.random import CounterRNG
 from annosim.utilities.base import Utility
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class RandomTastes(Leaf):
         z, weight = (part.to(items.weights.device) for part in self.standard_nodes())
         return self.rule.index(self.utilities(self.tastes(z), items), items), weight
 
-    def annotator_tastes(self, annotators: Address) -> torch.Tensor:
+    def annotator_tastes(self, annotators: CounterRNG) -> torch.Tensor:
         """Hidden tastes of some annotators (stream ``taste``), ``(annotators, p)``: known to the simulation only."""
         first = next(iter([*self.parameters(), *self.buffers()]), None)
         device = "cpu" if first is None else first.device
@@ -96,11 +96,11 @@ class RandomTastes(Leaf):
         with torch.no_grad():
             return self.tastes(z)
 
-    def row_scores(self, items: Items, menu: torch.Tensor, annotators: Address) -> torch.Tensor:
+    def row_scores(self, items: Items, menu: torch.Tensor, annotators: CounterRNG) -> torch.Tensor:
         """Each row's indexed scores under its annotator's own tastes, ``(rows, k)``."""
         who, row = np.unique(np.asarray(annotators.entity), return_inverse=True)
         with torch.no_grad():
-            tastes = self.annotator_tastes(Address(annotators.seed, who, annotators.replicate))
+            tastes = self.annotator_tastes(CounterRNG(annotators.seed, who, annotators.replicate))
             index = self.rule.index(self.utilities(tastes, items), items)
             scores = index[torch.as_tensor(row, device=menu.device)[:, None], menu.clamp_min(0)]
             return torch.where(menu >= 0, scores, -torch.inf)
@@ -384,7 +384,7 @@ def hidden_truth(population: Population, types: np.ndarray, seed: int, first: in
     for number, leaf in enumerate(population.leaves()):
         if isinstance(leaf, RandomTastes):
             mine = np.flatnonzero(types == number)
-            parts[number] = mine, leaf.annotator_tastes(Address(seed, first + mine, replicate)).cpu().numpy()
+            parts[number] = mine, leaf.annotator_tastes(CounterRNG(seed, first + mine, replicate)).cpu().numpy()
     if not parts:
         return {"type": types}
     taste = np.full((len(types), max(t.shape[1] for _, t in parts.values())), np.nan)

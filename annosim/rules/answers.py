@@ -9,7 +9,7 @@ import torch
 
 from annosim.errors import AnswerKindError
 from annosim.feedback import Feedback, filled_places
-from annosim.random import Address
+from annosim.random import CounterRNG
 from annosim.rules.base import Answer, Rule, View
 from annosim.rules.luce import Luce
 
@@ -150,15 +150,15 @@ def canonical(answer: Answer) -> Answer:
     return Answer(answer.position.gather(-1, order), answer.tied)
 
 
-def sample_uniform(view: View, ties: bool, address: Address, scores: torch.Tensor) -> Answer:
+def sample_uniform(view: View, ties: bool, rng: CounterRNG, scores: torch.Tensor) -> Answer:
     """An answer to each row's menu, all alike; ``scores`` gives only the device."""
     device = scores.device
     flat = torch.where(view.menu >= 0, 0.0, -torch.inf).double().to(device)
     if view.feedback.kind == "rating":
-        u = torch.as_tensor(address.uniform("habit", view.k), device=device)
+        u = torch.as_tensor(rng.uniform("habit", view.k), device=device)
         return Answer(torch.where(view.menu.to(device) >= 0, (u * int(view.feedback.grades or 2)).long(), -1))
     if not ties:
-        return Luce().sample(flat, view, address)
+        return Luce().sample(flat, view, rng)
     space = view.feedback.answers(view.k, ties=True, filled=filled_places(view.menu.cpu().numpy()))
     position = torch.as_tensor(np.array(space.answer), dtype=torch.long, device=device)
     tied = torch.as_tensor(np.array(space.tied), device=device)
@@ -168,7 +168,7 @@ def sample_uniform(view: View, ties: bool, address: Address, scores: torch.Tenso
         there = padded[:, :-1].sum(-1, keepdim=True).clamp_max(view.feedback.depth or view.k)
         able = able & ((position >= 0).sum(-1) >= there)
     cdf = able.double().cumsum(-1)
-    draw = torch.as_tensor(address.uniform53("habit", 1), device=device) * cdf[:, -1:]
+    draw = torch.as_tensor(rng.uniform53("habit", 1), device=device) * cdf[:, -1:]
     pick = torch.searchsorted(cdf, draw, right=True).squeeze(-1).clamp_max(len(space) - 1)
     return Answer(position[pick], tied[pick])
 

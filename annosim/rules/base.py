@@ -18,7 +18,7 @@ from annosim.feedback import AnswerSpace, Feedback, filled_places
 from annosim.items import Items, send
 from annosim.parameters import Model
 from annosim.populations.base import describe
-from annosim.random import Address
+from annosim.random import CounterRNG
 
 __all__ = ["Answer", "Rule", "Tempered", "View"]
 
@@ -231,18 +231,18 @@ class Rule(Model):
         out = self.log_prob(scores.unsqueeze(-2), safe, view.expanded())
         return torch.where(allowed, out, -torch.inf)
 
-    def sample(self, scores: torch.Tensor, view: View, address: Address) -> Answer:
+    def sample(self, scores: torch.Tensor, view: View, rng: CounterRNG) -> Answer:
         """Draw an answer per row by inverting the exact table (rules with large answer spaces override this).
 
         Args:
             scores: ``(rows, k)``.
             view: the rows' view.
-            address: one entity per row; uses stream ``answer``.
+            rng: one entity per row; uses stream ``answer``.
         """
         space = self.space(view)
         log_p = self.table(scores, view, space)
         cdf = log_p.double().exp().cumsum(-1)
-        draw = torch.as_tensor(address.uniform53("answer", 1), device=cdf.device) * cdf[..., -1:]
+        draw = torch.as_tensor(rng.uniform53("answer", 1), device=cdf.device) * cdf[..., -1:]
         pick = torch.searchsorted(cdf, draw).squeeze(-1).clamp_max(len(space) - 1)
         position = torch.as_tensor(np.array(space.answer), dtype=torch.long, device=cdf.device)[pick]
         tied = None if space.tied is None else torch.as_tensor(space.tied, device=cdf.device)[pick]

@@ -13,7 +13,7 @@ from annosim.errors import ArgumentError
 from annosim.feedback import AnswerSpace
 from annosim.items import Items
 from annosim.parameters import check_number, check_value
-from annosim.random import Address
+from annosim.random import CounterRNG
 from annosim.rules.base import Answer, Rule, View, remaining_logsumexp
 from annosim.utilities.adapters import frozen_copy
 
@@ -87,20 +87,20 @@ class Luce(Rule):
         best, worst = s.gather(-1, at[..., :1]).squeeze(-1), s.gather(-1, at[..., 1:]).squeeze(-1)
         return best - worst - total
 
-    def sample(self, scores: torch.Tensor, view: View, address: Address) -> Answer:
+    def sample(self, scores: torch.Tensor, view: View, rng: CounterRNG) -> Answer:
         """Draw answers: a choice by one uniform against cumulative sums, a ranking by a race of exponentials."""
         kind = view.feedback.kind
         if kind == "best-worst":
-            return super().sample(scores, view, address)
+            return super().sample(scores, view, rng)
         self.check_kind(view.feedback)
         k = scores.shape[-1]
         scores = scores.double()
         if kind == "choice":
             cdf = torch.softmax(scores, -1).cumsum(-1)
-            u = torch.as_tensor(address.uniform53("answer", 1), device=scores.device)
+            u = torch.as_tensor(rng.uniform53("answer", 1), device=scores.device)
             return Answer(torch.searchsorted(cdf, u * cdf[:, -1:]))
         # argmin of Exponential / weight, in logs: the first to arrive is chosen, and so on (Yellott 1977)
-        u = torch.as_tensor(address.uniform("answer", k), device=scores.device)
+        u = torch.as_tensor(rng.uniform("answer", k), device=scores.device)
         arrival = torch.log(-torch.log(u)) - scores
         order = arrival.argsort(-1)
         pad = ~torch.isfinite(scores).gather(-1, order)

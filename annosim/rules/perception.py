@@ -11,7 +11,7 @@ from scipy.special import ndtri
 
 from annosim.errors import AnswerKindError, ArgumentError
 from annosim.items import Items
-from annosim.random import Address, uniform53
+from annosim.random import CounterRNG, uniform53
 from annosim.rules.base import Answer, Rule, View
 from annosim.rules.response_biases import ResponseBias
 
@@ -91,17 +91,17 @@ class NoisyClusters(SeesClusters):
         total = ((inner - top).exp() * probability).sum(-1)
         return torch.where(total > 0, torch.where(total > 0, total, 1.0).log() + top.squeeze(-1), -torch.inf)
 
-    def sample(self, scores: torch.Tensor, view: View, address: Address) -> Answer:
+    def sample(self, scores: torch.Tensor, view: View, rng: CounterRNG) -> Answer:
         """The wrapped rule's draw at the scores as they are seen (one habit uniform per place)."""
         self._perceptions(view, scores)
         k = view.k
-        u = torch.as_tensor(self.draws(address).uniform53("habit", k), device=scores.device)
+        u = torch.as_tensor(self.draws(rng).uniform53("habit", k), device=scores.device)
         place = torch.arange(k, device=scores.device)
         e = self.error.to(scores.device)
         wrong = u < e
         other = ((u / e.clamp_min(1e-300)) * (k - 1)).long().clamp(0, max(k - 2, 0))
         other = other + (other >= place)
-        return self.rule.sample(scores.gather(-1, torch.where(wrong, other, place)), view, address)
+        return self.rule.sample(scores.gather(-1, torch.where(wrong, other, place)), view, rng)
 
 
 def paraphrase_twins(items: Items, eps: float, copies: int = 1, seed: int = 0, share_weight: bool = False) -> Items:

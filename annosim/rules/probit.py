@@ -14,7 +14,7 @@ from annosim.errors import AnswerKindError, ArgumentError
 from annosim.feedback import Feedback
 from annosim.items import Items
 from annosim.parameters import check_value
-from annosim.random import Address
+from annosim.random import CounterRNG
 from annosim.rules.base import Answer, Rule, View
 
 __all__ = ["Thurstone"]
@@ -122,15 +122,15 @@ class Thurstone(Rule):
         mean = (contrast * scores.unsqueeze(-2)).sum(-1)
         return log_orthant(mean, contrast @ cov @ contrast.mT)
 
-    def sample(self, scores: torch.Tensor, view: View, address: Address) -> Answer:
+    def sample(self, scores: torch.Tensor, view: View, rng: CounterRNG) -> Answer:
         """Add normal noise and sort: exact, any menu size."""
         self.check_kind(view.feedback)
         rows, k = scores.shape
-        noise = torch.as_tensor(address.normal("answer", k), device=scores.device)
+        noise = torch.as_tensor(rng.normal("answer", k), device=scores.device)
         if self.correlated:
             menu = view.menu.clamp_min(0)
             factor = torch.linalg.cholesky(self.noise.to(scores.device))[menu]  # repeated items share their noise
-            shared = address.normal("answer", len(self.noise))
+            shared = rng.normal("answer", len(self.noise))
             noise = (factor * torch.as_tensor(shared, device=scores.device).unsqueeze(-2)).sum(-1)
         order = (scores.double() + noise).argsort(dim=-1, descending=True, stable=True)
         filled = (view.menu >= 0).gather(-1, order)

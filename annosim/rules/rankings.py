@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from annosim.errors import ArgumentError
-from annosim.random import Address
+from annosim.random import CounterRNG
 from annosim.rules.answers import reverse
 from annosim.rules.base import Answer, Tempered, View
 from annosim.rules.luce import Luce
@@ -40,10 +40,10 @@ class ReversedPlackettLuce(Tempered):
         self.check_kind(view.feedback)
         return Luce().log_prob(negated(scores), reverse(answer, view), view)
 
-    def sample(self, scores: torch.Tensor, view: View, address: Address) -> Answer:
+    def sample(self, scores: torch.Tensor, view: View, rng: CounterRNG) -> Answer:
         """Luce's draw at negated scores, reversed."""
         self.check_kind(view.feedback)
-        return reverse(Luce().sample(negated(scores), view, address), view)
+        return reverse(Luce().sample(negated(scores), view, rng), view)
 
 
 def negated(scores: torch.Tensor) -> torch.Tensor:

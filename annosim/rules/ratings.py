@@ -8,7 +8,7 @@ import torch
 from torch.nn.functional import logsigmoid
 
 from annosim.errors import AnswerKindError
-from annosim.random import Address
+from annosim.random import CounterRNG
 from annosim.rules.base import Answer, Tempered, View
 
 __all__ = ["GradedPairs", "OrderedLogit", "Thumbs"]
@@ -57,10 +57,10 @@ class OrderedLogit(Tempered):
         # an empty place has score -inf and so grade 0 for certain: it adds nothing
         return log_grade(scores, answer.position.clamp_min(0), self._cuts(scores, view)).sum(-1)
 
-    def sample(self, scores: torch.Tensor, view: View, address: Address) -> Answer:
+    def sample(self, scores: torch.Tensor, view: View, rng: CounterRNG) -> Answer:
         """The number of cuts below the score plus logistic noise, for each place, ``(rows, k)``."""
         cuts = self._cuts(scores.double(), view)
-        u = torch.as_tensor(address.uniform53("answer", scores.shape[-1]), device=scores.device)
+        u = torch.as_tensor(rng.uniform53("answer", scores.shape[-1]), device=scores.device)
         grade = (cuts < (scores.double() + torch.logit(u)).unsqueeze(-1)).sum(-1)
         return Answer(torch.where(view.menu.to(grade.device) >= 0, grade, -1))
 
@@ -161,10 +161,10 @@ class GradedPairs(Tempered):
         out = log_grade(scores[..., 0] - scores[..., 1], first, cuts)
         return torch.where(first + second == self.grades - 1, out, -torch.inf)
 
-    def sample(self, scores: torch.Tensor, view: View, address: Address) -> Answer:
+    def sample(self, scores: torch.Tensor, view: View, rng: CounterRNG) -> Answer:
         """The number of cuts below the difference plus logistic noise, and its mirror, ``(rows, 2)``."""
         cuts = self._cuts(scores.double(), view)
-        u = torch.as_tensor(address.uniform53("answer", 1), device=scores.device)
+        u = torch.as_tensor(rng.uniform53("answer", 1), device=scores.device)
         gap = (scores[:, :1] - scores[:, 1:]).double() + torch.logit(u)
         grade = (cuts < gap).sum(-1, keepdim=True)
         return Answer(torch.cat([grade, self.grades - 1 - grade], -1))

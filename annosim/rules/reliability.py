@@ -8,7 +8,7 @@ import torch
 from torch.nn.functional import logsigmoid
 
 from annosim.errors import AnswerKindError, ArgumentError
-from annosim.random import Address
+from annosim.random import CounterRNG
 from annosim.rules.answers import choose, log_answered, log_uniform, sample_uniform
 from annosim.rules.base import Answer, Rule, View
 from annosim.rules.response_biases import ResponseBias
@@ -122,19 +122,19 @@ class Reliability(ResponseBias):
         mixed = torch.where(possible, mixed, -torch.inf)
         return torch.where(answer.skipped, attended, mixed) if self.skips else mixed
 
-    def sample(self, scores: torch.Tensor, view: View, address: Address) -> Answer:
+    def sample(self, scores: torch.Tensor, view: View, rng: CounterRNG) -> Answer:
         """The rule's draw, replaced by a guess where the habit's uniform is above the annotator's attention."""
         self.check_kind(view.feedback)
-        given = self.rule.sample(scores, view, address)
-        draws = self.draws(address)
+        given = self.rule.sample(scores, view, rng)
+        draws = self.draws(rng)
         aside = torch.as_tensor(draws.uniform53("habit", 1), device=scores.device)[:, 0]
         away = aside >= self.attention(view).detach().to(scores.device)
         if self.skips:
             away = away & ~given.skipped
         if not self.biased:
-            return choose(away, sample_uniform(view, self.ties, self.draws(address, start=2), scores), given)
+            return choose(away, sample_uniform(view, self.ties, self.draws(rng, start=2), scores), given)
         first = self.log_guess(Answer(torch.zeros_like(given.position)), view).detach().exp().to(scores.device)
-        coin = torch.as_tensor(self.draws(address, start=2).uniform53("habit", 1), device=scores.device)[:, 0]
+        coin = torch.as_tensor(self.draws(rng, start=2).uniform53("habit", 1), device=scores.device)[:, 0]
         side = (coin >= first).long()[:, None]
         other = torch.full_like(given.position, -1)  # rules with ties answer in two columns
         other[:, :1] = side

@@ -15,7 +15,7 @@ import torch
 from annosim.errors import ArgumentError
 from annosim.feedback import Feedback
 from annosim.items import Items
-from annosim.random import Address
+from annosim.random import CounterRNG
 from annosim.rules.answers import (
     answered,
     canonical,
@@ -81,25 +81,25 @@ class ResponseBias(Rule):
         """The wrapped rule's log-probability at the distorted scores, ``(..., rows)``."""
         return self.rule.log_prob(self.seen(scores, view), answer, view)
 
-    def sample(self, scores: torch.Tensor, view: View, address: Address) -> Answer:
+    def sample(self, scores: torch.Tensor, view: View, rng: CounterRNG) -> Answer:
         """The wrapped rule's draw at the distorted scores."""
-        return self.rule.sample(self.seen(scores, view), view, address)
+        return self.rule.sample(self.seen(scores, view), view, rng)
 
-    def draws(self, address: Address, start: int = 0) -> HabitAddress:
-        """This habit's own words of stream ``habit``, from ``start`` on, under the interface of an address."""
-        return HabitAddress(address, _LEVEL_WORDS * self.level + start)
+    def draws(self, rng: CounterRNG, start: int = 0) -> ResponseBiasRNG:
+        """This bias's own draws of stream ``habit``, from ``start`` on, under the interface of a counter RNG."""
+        return ResponseBiasRNG(rng, _LEVEL_WORDS * self.level + start)
 
 
-class HabitAddress(Address):
-    """An address whose every stream reads ``habit``, from word ``base`` on."""
+class ResponseBiasRNG(CounterRNG):
+    """A counter RNG whose every stream reads ``habit``, from word ``base`` on."""
 
-    def __init__(self, address: Address, base: int):
-        self.inner, self.base = address, base
-        self.seed, self.entity, self.replicate = address.seed, address.entity, address.replicate
+    def __init__(self, rng: CounterRNG, base: int):
+        self.inner, self.base = rng, base
+        self.seed, self.entity, self.replicate = rng.seed, rng.entity, rng.replicate
 
-    def words(self, stream: str, count: int, start: int = 0) -> np.ndarray:
+    def raw_uint32(self, stream: str, count: int, start: int = 0) -> np.ndarray:
         """Words ``base + start ...`` of stream ``habit``, ``(rows, count)``."""
-        return self.inner.words("habit", count, self.base + start)
+        return self.inner.raw_uint32("habit", count, self.base + start)
 
 
 class PositionBias(ResponseBias):
@@ -259,11 +259,11 @@ class Lapse(ResponseBias):
         # a skip of the wrapped rule is not an answer that a lapse would give
         return torch.where(answer.skipped, attended, mixed) if self.skips else mixed
 
-    def sample(self, scores: torch.Tensor, view: View, address: Address) -> Answer:
+    def sample(self, scores: torch.Tensor, view: View, rng: CounterRNG) -> Answer:
         """The rule's draw, replaced where the habit's uniform falls below the rate."""
         self.check_kind(view.feedback)
-        given = self.rule.sample(scores, view, address)
-        draws = self.draws(address)
+        given = self.rule.sample(scores, view, rng)
+        draws = self.draws(rng)
         lapse = torch.as_tensor(draws.uniform53("habit", 1), device=scores.device)[:, 0] < self.rate.to(scores.device)
         if self.skips:
             lapse = lapse & ~given.skipped
@@ -272,7 +272,7 @@ class Lapse(ResponseBias):
         elif self.how == "first":
             other = first_answer(view, given)
         else:
-            other = sample_uniform(view, self.ties, self.draws(address, start=2), scores)
+            other = sample_uniform(view, self.ties, self.draws(rng, start=2), scores)
         return choose(lapse, other, given)
 
 
@@ -305,10 +305,10 @@ class Skip(ResponseBias):
             return torch.where(skipped, torch.logaddexp(rate.log().expand_as(kept), kept), kept)
         return torch.where(skipped, rate.log(), kept)
 
-    def sample(self, scores: torch.Tensor, view: View, address: Address) -> Answer:
+    def sample(self, scores: torch.Tensor, view: View, rng: CounterRNG) -> Answer:
         """The rule's draw, or -1 throughout."""
-        given = self.rule.sample(scores, view, address)
-        draw = torch.as_tensor(self.draws(address).uniform53("habit", 1), device=scores.device)[:, 0]
+        given = self.rule.sample(scores, view, rng)
+        draw = torch.as_tensor(self.draws(rng).uniform53("habit", 1), device=scores.device)[:, 0]
         away = (draw < self.rate.to(scores.device))[:, None]
         tied = None if given.tied is None else given.tied & ~away
         return Answer(torch.where(away, -1, given.position), tied)

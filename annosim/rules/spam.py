@@ -6,7 +6,7 @@ import torch
 
 from annosim.errors import ArgumentError
 from annosim.items import Items
-from annosim.random import Address
+from annosim.random import CounterRNG
 from annosim.rules.answers import choose, first_answer, log_first, log_uniform, sample_uniform
 from annosim.rules.base import Answer, Rule, View
 from annosim.rules.response_biases import ResponseBias
@@ -61,11 +61,11 @@ class Spammer(Rule):
                 out = forward if self.how == "first" else back
         return out.to(scores.dtype).expand(torch.broadcast_shapes(out.shape, scores.shape[:-1]))
 
-    def sample(self, scores: torch.Tensor, view: View, address: Address) -> Answer:
+    def sample(self, scores: torch.Tensor, view: View, rng: CounterRNG) -> Answer:
         """Draws for ``"random"`` (stream ``answer``); no randomness otherwise."""
         self.check_kind(view.feedback)
         if self.how == "random":
-            return sample_uniform(view, False, address, scores)
+            return sample_uniform(view, False, rng, scores)
         width = view.feedback.width(view.k)
         like = Answer(torch.zeros((len(view.menu), width), dtype=torch.long, device=scores.device))
         forward, back = first_answer(view, like), first_answer(view, like, last=True)

@@ -10,7 +10,7 @@ import torch
 from annosim.errors import AnswerKindError, ArgumentError
 from annosim.feedback import Feedback
 from annosim.items import Items
-from annosim.random import Address
+from annosim.random import CounterRNG
 from annosim.rules.base import Answer, Rule, View
 
 __all__ = ["RepeatedSelection", "Stagewise"]
@@ -58,12 +58,12 @@ class Stagewise(Rule):
             left = left.scatter(-1, at, left.gather(-1, at) & ~live)
         return total
 
-    def sample(self, scores: torch.Tensor, view: View, address: Address) -> Answer:
+    def sample(self, scores: torch.Tensor, view: View, rng: CounterRNG) -> Answer:
         """Stage by stage, one uniform each, ``(rows, 1 or k)``."""
         self.check_kind(view.feedback)
         rows, k = scores.shape
         depth = 1 if view.feedback.kind == "choice" else min(view.feedback.depth or k, k)
-        draws = torch.as_tensor(address.uniform53("answer", depth), device=scores.device)
+        draws = torch.as_tensor(rng.uniform53("answer", depth), device=scores.device)
         left = view.menu >= 0
         filled = left
         picks = []

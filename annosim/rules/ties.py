@@ -16,7 +16,7 @@ from torch.nn.functional import logsigmoid
 
 from annosim.errors import AnswerKindError, ArgumentError, TooLargeError
 from annosim.parameters import fixed, free
-from annosim.random import Address
+from annosim.random import CounterRNG
 from annosim.rules.base import Answer, Tempered, View
 from annosim.rules.response_biases import ResponseBias
 
@@ -150,7 +150,7 @@ class Davidson(Tempered):
             total = total + delta[order - 2] * elementary(x, order)
         return torch.where(finite.any(-1), total, 1.0).log() + top.squeeze(-1)
 
-    def sample(self, scores: torch.Tensor, view: View, address: Address) -> Answer:
+    def sample(self, scores: torch.Tensor, view: View, rng: CounterRNG) -> Answer:
         """Draw stage by stage: at each, one of the subsets of up to ``D`` members of what is left."""
         self.check_kind(view.feedback)
         rows, k = scores.shape
@@ -162,7 +162,7 @@ class Davidson(Tempered):
         finite = torch.isfinite(scores)
         base = torch.where(finite, scores, 0.0) @ (subsets / size[:, None]).T.double() + self._log_delta(scores)[size]
         left = finite.clone()
-        draws = torch.as_tensor(address.uniform53("answer", depth), device=scores.device)
+        draws = torch.as_tensor(rng.uniform53("answer", depth), device=scores.device)
         stage_of = torch.full((rows, k), k + 1, dtype=torch.long, device=scores.device)
         for j in range(depth):
             placed = (stage_of <= k).sum(-1)
@@ -270,12 +270,12 @@ class JustNoticeable(ResponseBias):
         near = self._near(scores)
         return torch.where(is_tie, torch.where(near, 0.0, -torch.inf), torch.where(near, -torch.inf, inner))
 
-    def sample(self, scores: torch.Tensor, view: View, address: Address) -> Answer:
+    def sample(self, scores: torch.Tensor, view: View, rng: CounterRNG) -> Answer:
         """The wrapped rule's draw at what is seen, or a tie."""
         if self.respond == "guess":
-            return super().sample(scores, view, address)
+            return super().sample(scores, view, rng)
         self._check_menu(view)
-        given = self.rule.sample(scores, view, address)
+        given = self.rule.sample(scores, view, rng)
         first = given.position[:, :1]
         second = 1 - first if view.feedback.kind == "ranking" else torch.full_like(first, -1)
         plain = torch.cat([first, second], -1)

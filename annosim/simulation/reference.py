@@ -12,7 +12,7 @@ import torch
 
 from annosim.designs.design import Design
 from annosim.populations.base import Population
-from annosim.random import Address
+from annosim.random import CounterRNG
 from annosim.rules.base import Answer, View
 
 __all__ = ["answers", "menus", "question_entity", "types"]
@@ -27,7 +27,7 @@ def types(population: Population, seed: int, annotators: np.ndarray, replicate: 
     if count == 1:
         return np.zeros(len(annotators), dtype=dtype)
     cdf = weight.cumsum(-1)
-    draw = torch.as_tensor(Address(seed, annotators, replicate).uniform("type", 1)) * cdf[..., -1:]
+    draw = torch.as_tensor(CounterRNG(seed, annotators, replicate).uniform("type", 1)) * cdf[..., -1:]
     if cdf.ndim == 1:
         draw = draw[:, 0]
     pick = torch.searchsorted(cdf, draw, right=True).clamp_max(count - 1)
@@ -46,7 +46,7 @@ def menus(design: Design, seed: int, replicate: int, annotator: np.ndarray, orde
     """Menus of some rows, ``(rows, k)`` long."""
     if design.questions == "all":
         return design.menus[torch.as_tensor(order)]
-    return design.sample(Address(seed, question_entity(design, annotator, order), replicate))
+    return design.sample(CounterRNG(seed, question_entity(design, annotator, order), replicate))
 
 
 def answers(
@@ -81,8 +81,8 @@ def answers(
         if not len(mine):
             continue
         keep = torch.as_tensor(mine)
-        scores = leaf.row_scores(view.items, view.menu[keep], Address(seed, annotator[mine], replicate))
-        given: Answer = leaf.rule.sample(scores, view.rows(keep), Address(seed, row[mine], replicate))
+        scores = leaf.row_scores(view.items, view.menu[keep], CounterRNG(seed, annotator[mine], replicate))
+        given: Answer = leaf.rule.sample(scores, view.rows(keep), CounterRNG(seed, row[mine], replicate))
         position[keep, : given.position.shape[1]] = given.position
         if tied is not None and given.tied is not None:
             tied[keep] = given.tied

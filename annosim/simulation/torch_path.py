@@ -17,7 +17,7 @@ from annosim.populations.base import Annotator, Population
 from annosim.random import STREAMS, check_seed
 from annosim.rules.luce import Luce
 
-__all__ = ["TorchSource", "philox4x32", "uniform52", "words"]
+__all__ = ["TorchSource", "philox4x32", "uniform52", "raw_uint32"]
 
 #: Rows of one pass: bounds the memory of intermediate float64 tensors.
 CHUNK = 1 << 24
@@ -43,12 +43,12 @@ def philox4x32(c0: torch.Tensor, c1: Any, c2: Any, c3: torch.Tensor, key: int) -
     return x0, x1, x2, x3
 
 
-def words(seed: int, stream: str, start: int, count: int, k: int, replicate: int, device: Any) -> torch.Tensor:
+def raw_uint32(seed: int, stream: str, start: int, count: int, k: int, replicate: int, device: Any) -> torch.Tensor:
     """Word ``k`` of the entities ``start .. start + count - 1``, ``(count,)`` int64 below 2**32.
 
     Example:
-        >>> from annosim.random import words as reference
-        >>> words(3, "answer", 5, 2, 0, 0, "cpu").tolist() == reference(3, "answer", [5, 6], 0).tolist()
+        >>> from annosim.random import raw_uint32 as reference
+        >>> raw_uint32(3, "answer", 5, 2, 0, 0, "cpu").tolist() == reference(3, "answer", [5, 6], 0).tolist()
         True
     """
     first, last = start // 64, -(-(start + count) // 64)
@@ -61,7 +61,7 @@ def words(seed: int, stream: str, start: int, count: int, k: int, replicate: int
 
 
 def uniform52(high: torch.Tensor, low: torch.Tensor) -> torch.Tensor:
-    """The float64 uniform of two words, as :meth:`annosim.random.Address.uniform53` makes it."""
+    """The float64 uniform of two words, as :meth:`annosim.random.CounterRNG.uniform53` makes it."""
     return (((high << 20) | (low >> 12)).double() + 0.5) * 2.0**-52
 
 
@@ -146,7 +146,7 @@ class TorchSource:
         return {"menu": menu, "answer": answer, "type": types}
 
     def _word(self, stream: str, start: int, count: int, k: int, replicate: int) -> torch.Tensor:
-        return words(self.seed, stream, start, count, k, replicate, self.device)
+        return raw_uint32(self.seed, stream, start, count, k, replicate, self.device)
 
     def _types(self, replicate: int) -> torch.Tensor:
         dtype = torch.int8 if len(self.cdf) <= 127 else torch.int32

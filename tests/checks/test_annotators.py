@@ -46,7 +46,7 @@ def test_whatever_a_rule_raises_is_a_finding():
     class Crashes(an.Luce):
         kinds = frozenset({"choice"})
 
-        def sample(self, scores, view, address):
+        def sample(self, scores, view, rng):
             raise KeyError("no such column")
 
     report = check_rule(Crashes(), draws=100)
@@ -59,7 +59,7 @@ def test_a_mixture_passes():
 
 
 class _SamplesFirst(an.Luce):
-    def sample(self, scores, view, address):
+    def sample(self, scores, view, rng):
         return Answer(torch.zeros(len(scores), 1, dtype=torch.long))
 
     kinds = frozenset({"choice"})
@@ -75,7 +75,7 @@ class _NotNormalised(an.Luce):
 class _UsesAGlobalGenerator(an.Luce):
     kinds = frozenset({"choice"})
 
-    def sample(self, scores, view, address):
+    def sample(self, scores, view, rng):
         return Answer(torch.as_tensor(np.random.randint(0, 3, (len(scores), 1))))  # noqa: NPY002 - the bug
 
 

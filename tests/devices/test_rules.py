@@ -10,7 +10,7 @@ import pytest
 
 from annosim.checks.methods import table_probabilities
 from annosim.populations.base import gather
-from annosim.random import Address
+from annosim.random import CounterRNG
 
 
 def _faces():
@@ -45,8 +45,8 @@ def check(name, kinds, far):
     for kind in kinds:
         rule, view = FACES.case(name, kind)
         before, _ = table_probabilities(rule, FACES.U, view)
-        address = Address(3, np.arange(len(view.menu)))
-        here = rule.sample(gather(rule.index(FACES.U, view.items), view.menu), view, address)
+        rng = CounterRNG(3, np.arange(len(view.menu)))
+        here = rule.sample(gather(rule.index(FACES.U, view.items), view.menu), view, rng)
         with far():
             there = view.to("pretend")
             object.__setattr__(there, "items", FACES.ITEMS.to("pretend"))
@@ -54,5 +54,5 @@ def check(name, kinds, far):
             moved = rule.to("pretend")
             after, _ = table_probabilities(moved, u, there)
             assert after.device.type == "pretend" and (after.cpu() - before).abs().max() < 1e-12
-            drawn = moved.sample(gather(moved.index(u, there.items), there.menu), there, address)
+            drawn = moved.sample(gather(moved.index(u, there.items), there.menu), there, rng)
             assert drawn.position.cpu().equal(here.position)

@@ -7,7 +7,7 @@ from scipy import special
 numba = pytest.importorskip("numba")
 
 from annosim.compiled.cache import digest  # noqa: E402
-from annosim.random import STREAMS, uniform53, words  # noqa: E402
+from annosim.random import STREAMS, raw_uint32, uniform53  # noqa: E402
 from annosim.simulation.kernels.generator import BLOCK, fill_words, uniform52, word_at  # noqa: E402
 from annosim.simulation.kernels.luce import choose, choose_pair, exponential, float32_odds, luce_pairs, tied_pairs  # noqa: E402
 from annosim.simulation.kernels.mallows import mallows  # noqa: E402
@@ -26,7 +26,7 @@ def test_compiled_words_are_the_library_s_words(group):
     out = np.empty(256, np.uint32)
     fill_words(out, group, KEY, STREAMS["habit"], 3, 7)
     entity = group * 64 + np.arange(256)
-    assert np.array_equal(out, words(int(KEY), "habit", entity, 3, 7))
+    assert np.array_equal(out, raw_uint32(int(KEY), "habit", entity, 3, 7))
     assert [word_at(e, KEY, STREAMS["habit"], 3, 7) for e in entity[:70]] == out[:70].tolist()
 
 
@@ -43,7 +43,7 @@ def test_kernels_on_disk_are_tied_to_every_source(tmp_path):
 
 
 def test_two_words_make_the_library_s_uniform():
-    high, low = words(5, "answer", np.arange(20), 0), words(5, "answer", np.arange(20), 1)
+    high, low = raw_uint32(5, "answer", np.arange(20), 0), raw_uint32(5, "answer", np.arange(20), 1)
     ours = [uniform52(np.uint32(h), np.uint32(w)) for h, w in zip(high, low, strict=True)]
     assert ours == uniform53(5, "answer", np.arange(20), 0).tolist()
 
@@ -96,7 +96,7 @@ class TestThresholds:
         """Word 42 is below the threshold 42.95 with probability 0.95 over its second words."""
         odds = 1e-8 / (1 - 1e-8)
         answers = np.array(_pairs(odds, [42] * BLOCK, kernel))
-        low = words(0, "answer", np.arange(BLOCK), 1)
+        low = raw_uint32(0, "answer", np.arange(BLOCK), 1)
         expected = (42 + (low.astype(float) + 0.5) / 2**32) / 2**32 >= 1e-8
         assert np.array_equal(answers, expected)
         assert 0 < answers.sum() < BLOCK / 4
@@ -113,7 +113,7 @@ class TestSecondWords:
 
     def cells(self, stream: str, k: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """Thresholds ``(rows,)``, and whether the 52-bit uniform lies below them."""
-        high, low = words(9, stream, self.rows, k), words(9, stream, self.rows, k + 1)
+        high, low = raw_uint32(9, stream, self.rows, k), raw_uint32(9, stream, self.rows, k + 1)
         below = low < 2**31
         assert 20 < below.sum() < 80
         return (high.astype(float) + 0.5) / 2**32, below
@@ -152,7 +152,7 @@ def test_pairs_too_close_for_float32_are_looked_at_in_float64(types, centre):
     """One row of each block has its threshold 2.5 to 300 words from its own word; float32 would get some 25 wrong."""
     blocks = 100
     close = BLOCK * np.arange(blocks) + np.random.default_rng(1).integers(0, BLOCK, blocks)
-    w = words(9, "answer", np.arange(BLOCK * blocks), 0).astype(float)
+    w = raw_uint32(9, "answer", np.arange(BLOCK * blocks), 0).astype(float)
     away = np.random.default_rng(0).integers(2, 300, blocks) * np.where(np.arange(blocks) % 2, 1, -1) + 0.5
     threshold = np.full(len(w), 2.0**31)  # equal odds everywhere else
     threshold[close] = np.clip(w[close] + away, 2.5, LAST - 2.5)
@@ -168,7 +168,7 @@ def test_pairs_too_close_for_float32_are_looked_at_in_float64(types, centre):
 def test_the_worst_roundings_of_float32_are_looked_at_again():
     """One pair of each block is sought among 1000 for which float32 settles wrongly, as far from zero as it can."""
     blocks, tries, f = 200, 1000, np.float32
-    w = words(9, "answer", np.arange(BLOCK * blocks), 0).astype(np.uint32)
+    w = raw_uint32(9, "answer", np.arange(BLOCK * blocks), 0).astype(np.uint32)
     row = BLOCK * np.arange(blocks) + w.reshape(blocks, BLOCK).argmax(1)  # large words are rounded most
     rng = np.random.default_rng(0)
     a = np.exp(rng.uniform(-1, 1, (blocks, tries)))
@@ -200,7 +200,7 @@ def test_guided_inversion_is_the_binary_search():
         cdf = np.cumsum(mass / mass.sum())
         out = np.empty(640, np.int64)
         inverse_index(out, 3, cdf, guide_table(cdf), STREAMS["menu"], 2, np.uint64(1), 0)
-        u = (words(1, "menu", 192 + np.arange(640), 2).astype(float) + 0.5) / 2**32
+        u = (raw_uint32(1, "menu", 192 + np.arange(640), 2).astype(float) + 0.5) / 2**32
         assert np.array_equal(out, np.minimum(np.searchsorted(cdf, u * cdf[-1], side="right"), n - 1))
 
 

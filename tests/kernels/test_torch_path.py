@@ -11,10 +11,10 @@ import torch
 
 import annosim as an
 from annosim.errors import DeviceError
-from annosim.random import words as reference_words
+from annosim.random import raw_uint32 as reference_words
 from annosim.rules.rankings import Mallows
 from annosim.simulation.draws import simulate, to_cpu
-from annosim.simulation.torch_path import words
+from annosim.simulation.torch_path import raw_uint32
 
 ITEMS = an.Items.normal(30, 3, seed=0)
 PROMPTS = an.Items.normal(60, 3, seed=1, prompts=5)
@@ -59,7 +59,7 @@ def test_on_a_gpu(name):
 def test_words_of_far_entities():
     far = 2**40 + 5
     assert (
-        words(9, "habit", far, 200, 4, 2, "cpu").tolist()
+        raw_uint32(9, "habit", far, 200, 4, 2, "cpu").tolist()
         == reference_words(9, "habit", far + np.arange(200), 4, 2).tolist()
     )
 

@@ -16,7 +16,7 @@ import annosim as an
 from annosim.checks.methods import compare_faces, make_view, table_probabilities
 from annosim.feedback import Feedback
 from annosim.populations.base import gather
-from annosim.random import Address
+from annosim.random import CounterRNG
 
 LEVEL = 1e-9
 U = torch.tensor([0.3, -0.5, 0.9, 0.1, -0.2], dtype=torch.float64)
@@ -306,10 +306,10 @@ def check_on_gpu(name, kind):
     )
     after, _ = table_probabilities(rule.to("cuda"), U.cuda(), far)
     assert after.is_cuda and (after.cpu() - before).abs().max() < 1e-12
-    address = Address(3, np.arange(len(view.menu)))
+    rng = CounterRNG(3, np.arange(len(view.menu)))
     scores = gather(rule.index(U.cuda(), far.items), far.menu)
-    there = rule.sample(scores, far, address)
-    here = rule.to("cpu").sample(scores.cpu(), view, address)
+    there = rule.sample(scores, far, rng)
+    here = rule.to("cpu").sample(scores.cpu(), view, rng)
     assert torch.equal(there.position.cpu(), here.position)
 
 

@@ -27,7 +27,7 @@ from annosim.learning.priors import penalty_for
 from annosim.learning.problem import is_nll
 from annosim.learning.structure import luce_leaf
 from annosim.populations.base import Mixture
-from annosim.random import Address
+from annosim.random import CounterRNG
 
 if TYPE_CHECKING:
     from annosim.learning.result import Fit
@@ -45,7 +45,7 @@ def multinomial_weights(weight: np.ndarray, replicates: int, seed: int) -> np.nd
     cdf = np.cumsum(weight) / weight.sum()
     out = np.empty((replicates, len(weight)))
     for r in range(replicates):
-        draws = Address(seed, np.arange(total), r).uniform53("bootstrap", 1)[:, 0]
+        draws = CounterRNG(seed, np.arange(total), r).uniform53("bootstrap", 1)[:, 0]
         out[r] = np.bincount(np.searchsorted(cdf, draws, side="right").clip(max=len(weight) - 1), minlength=len(weight))
     return out
 

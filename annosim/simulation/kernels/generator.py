@@ -1,6 +1,6 @@
 """The library's words in compiled loops: the same addresses as :mod:`annosim.random`, sixteen blocks to a register.
 
-Everything here is numba; a parity test holds it to :func:`annosim.random.words` bit by bit.
+Everything here is numba; a parity test holds it to :func:`annosim.random.raw_uint32` bit by bit.
 """
 
 from __future__ import annotations
@@ -68,6 +68,6 @@ def word_at(entity, key, stream, k, replicate):
 
 @njit(nogil=True, error_model="numpy", cache=True)
 def uniform52(high, low):
-    """The 52-bit uniform of two words, as :meth:`annosim.random.Address.uniform53` makes it."""
+    """The 52-bit uniform of two words, as :meth:`annosim.random.CounterRNG.uniform53` makes it."""
     bits = (uint64(high) << uint64(20)) | (uint64(low) >> uint64(12))
     return (np.float64(bits) + 0.5) * 2.0**-52
