@@ -30,7 +30,7 @@ from .items import Items as Items
 from .laws import Law as Law
 from .laws import law as law
 from .learning.fitting import fit as fit
-from .learning.mixtures.number_of_types import choose_types as choose_types
+from .learning.number_of_types import choose_types as choose_types
 from .learning.projection import project as project
 from .learning.result import Fit as Fit
 from .learning.training.adam import Adam as Adam

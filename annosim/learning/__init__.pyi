@@ -1,8 +1,8 @@
 from . import objectives as objectives
 from . import priors as priors
 from .fitting import fit as fit
-from .mixtures.number_of_types import TypesChoice as TypesChoice
-from .mixtures.number_of_types import choose_types as choose_types
+from .number_of_types import TypesChoice as TypesChoice
+from .number_of_types import choose_types as choose_types
 from .projection import project as project
 from .result import Fit as Fit
 from .training.adam import Adam as Adam

@@ -15,13 +15,13 @@ from annosim.data.preferences import PreferenceData
 from annosim.errors import AnnosimError, ArgumentError, NotIdentifiedError, TrainingError
 from annosim.learning.existence.tables import has_tables, judge_table, require_annotators
 from annosim.learning.gauge import interchangeable, values_by_weight
-from annosim.learning.generic import starting_points
-from annosim.learning.kernels import mixture as kernels
-from annosim.learning.likelihood import check_answers
-from annosim.learning.mixtures.em import mixture_applies, panel_of
-from annosim.learning.one_type.tables import newton_tables
+from annosim.learning.likelihoods.autodiff import starting_points
+from annosim.learning.likelihoods.kernels import mixture as kernels
+from annosim.learning.likelihoods.latent_classes import mixture_applies, panel_of
+from annosim.learning.likelihoods.reference import check_answers
 from annosim.learning.problem import Problem, Solution, choose, is_nll
 from annosim.learning.result import Fit
+from annosim.learning.solvers.stacked import newton_tables
 from annosim.learning.structure import luce_leaf
 from annosim.populations.base import Population
 from annosim.results import Result

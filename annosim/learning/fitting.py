@@ -15,7 +15,7 @@ from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError
 from annosim.learning.arguments import check_model, check_settings, models_of
 from annosim.learning.existence.tables import require_annotators, single_answers
-from annosim.learning.likelihood import check_answers
+from annosim.learning.likelihoods.reference import check_answers
 from annosim.learning.problem import Problem, Solution, choose, is_nll
 from annosim.learning.result import Fit
 from annosim.populations.base import Population
@@ -26,16 +26,16 @@ __all__ = ["fit"]
 
 #: files that add rows to the table of solvers, in order of preference (missing ones are skipped)
 _ROWS = (
-    "one_type.luce",
-    "mixtures.em",
-    "mixtures.large_climb",
-    "mixtures.mixed_logit",
-    "generic",
+    "likelihoods.luce",
+    "likelihoods.latent_classes",
+    "solvers.large_climb",
+    "likelihoods.simulated",
+    "likelihoods.autodiff",
     "training.adam_solver",
     "training.network_em",
-    "exact.projections",
-    "exact.slic",
-    "mixtures.pair_mixture",
+    "solvers.convex",
+    "solvers.slic",
+    "likelihoods.pair_mixture",
 )
 
 

@@ -120,7 +120,7 @@ class Fit(Result):
         return 2.0 * self.num_parameters - 2.0 * self._need_likelihood("aic")
 
     def _weight(self) -> float:
-        from annosim.learning.likelihood import total_weight
+        from annosim.learning.likelihoods.reference import total_weight
 
         return total_weight(self.problem.data)
 
@@ -137,7 +137,7 @@ class Fit(Result):
     def held_out(self, data: Any) -> float:
         """Mean log-likelihood per annotator on other data."""
         from annosim.data.preferences import PreferenceData
-        from annosim.learning.likelihood import log_likelihood, total_weight
+        from annosim.learning.likelihoods.reference import log_likelihood, total_weight
 
         if not isinstance(data, PreferenceData):
             raise ArgumentError(f"held_out(data={data!r}): give an.PreferenceData on the same items")
@@ -181,7 +181,7 @@ class Fit(Result):
     @cached_property
     def responsibilities(self) -> torch.Tensor:
         """Posterior probability of each leaf for each annotator with an answer, ``(annotators, types)``."""
-        from annosim.learning.likelihood import Blocks, joint_log_prob
+        from annosim.learning.likelihoods.reference import Blocks, joint_log_prob
 
         blocks = Blocks(self.problem.data, named=not self.is_projection)
         with torch.no_grad():

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import annosim as an
-from annosim.learning.one_type.accelerated import EdgeList, TableOfCounts, WeightedPairs, accelerate
-from annosim.learning.one_type.luce import solve_tabular
-from annosim.learning.one_type.sufficient import PairList, from_data
+from annosim.learning.likelihoods.luce import solve_tabular
+from annosim.learning.likelihoods.statistics import PairList, from_data
+from annosim.learning.solvers.accelerated import EdgeList, TableOfCounts, WeightedPairs, accelerate
 
 N = 80
 

@@ -12,7 +12,7 @@ import annosim as an
 from annosim.checks import strategies as st
 from annosim.learning.existence.separation import separating_direction
 from annosim.learning.existence.tables import answers_graph, connectivity
-from annosim.learning.one_type.sufficient import from_data
+from annosim.learning.likelihoods.statistics import from_data
 
 LUCE = an.Luce()
 

@@ -96,7 +96,7 @@ def test_a_known_gate_stays_and_hard_types_and_warm_starts_work(data):
 
 def test_three_types_and_the_gradient_of_the_likelihood(data):
     """Adam's gradient at the start against central differences of the exact likelihood."""
-    from annosim.learning.likelihood import log_likelihood
+    from annosim.learning.likelihoods.reference import log_likelihood
     from annosim.learning.training.sgd import Run
 
     model = gated(network, starts=(*STARTS, STEP[::-1] / 3), gate=[[0.2, -0.1], [0.5, 0.3]])
@@ -149,7 +149,7 @@ def test_what_cannot_be_trained_is_refused_in_one_line(data):
 @pytest.mark.parametrize("questions", [1, 4], ids=["one answer each", "four"])
 @pytest.mark.parametrize("solver", OPTIONS)
 def test_gaps_in_the_ids_and_weights_of_replicates_are_read_as_the_likelihood_reads_them(solver, questions):
-    from annosim.learning.likelihood import log_likelihood
+    from annosim.learning.likelihoods.reference import log_likelihood
 
     truth = gated(lambda s: an.Tabular(10 * s), gate=[[0.0], [2.0]])
     parts = []

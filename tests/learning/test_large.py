@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 import annosim as an
 from annosim.learning.gauge import canonical
 from annosim.learning.inference import uncertainty
-from annosim.learning.likelihood import Blocks, block_log_likelihood
-from annosim.learning.mixtures import em
-from annosim.learning.mixtures.large_mixture import LargePanel
-from annosim.learning.one_type.luce import solve_sparse, solve_tabular
-from annosim.learning.one_type.sufficient import DENSE_ITEMS, from_data
+from annosim.learning.likelihoods import latent_classes as em
+from annosim.learning.likelihoods.luce import solve_sparse, solve_tabular
+from annosim.learning.likelihoods.matrix_free import LargePanel
+from annosim.learning.likelihoods.reference import Blocks, block_log_likelihood
+from annosim.learning.likelihoods.statistics import DENSE_ITEMS, from_data
 from annosim.learning.priors import LogPrior, penalty_for
 
 PRIORS = [None, an.priors.Dirichlet(0.7), an.priors.Gaussian(1.0)]

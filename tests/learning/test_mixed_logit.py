@@ -14,10 +14,10 @@ from scipy.special import logsumexp, ndtr
 import annosim as an
 from annosim.compiled import threads
 from annosim.compiled.arithmetic import exponential
-from annosim.learning.likelihood import log_likelihood
-from annosim.learning.mixtures.mixed_logit import refit
-from annosim.learning.mixtures.simulated_draws import draws_for
-from annosim.learning.mixtures.simulated_panel import SimulatedPanel
+from annosim.learning.likelihoods.reference import log_likelihood
+from annosim.learning.likelihoods.simulated import refit
+from annosim.learning.likelihoods.simulated_draws import draws_for
+from annosim.learning.likelihoods.simulated_panel import SimulatedPanel
 
 ITEMS = an.Items.normal(12, 2, seed=0)
 TRUTH = an.RandomCoefficients.correlated([1.0, -0.5], [[1.0, 0.4], [0.4, 0.5]], an.Luce())

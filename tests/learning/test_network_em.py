@@ -8,7 +8,7 @@ import torch
 
 import annosim as an
 from annosim.errors import ArgumentError
-from annosim.learning.likelihood import log_likelihood
+from annosim.learning.likelihoods.reference import log_likelihood
 from annosim.learning.objectives import NLL
 from annosim.learning.training.network_em import _EMRun, train_em
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import annosim as an
-from annosim.learning.likelihood import log_likelihood
+from annosim.learning.likelihoods.reference import log_likelihood
 
 N = 4
 ITEMS = an.Items(n=N)

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 import annosim as an
-from annosim.learning.exact.pairs import PairGraph
-from annosim.learning.mixtures.pair_mixture import PairMixture
+from annosim.learning.likelihoods.pair_graph import PairGraph
+from annosim.learning.likelihoods.pair_mixture import PairMixture
 
 
 def small(k=2, n=5, free=True, seed=0):

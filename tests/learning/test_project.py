@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import annosim as an
-from annosim.learning.one_type.sufficient import from_data, from_law
+from annosim.learning.likelihoods.statistics import from_data, from_law
 
 TARGET = an.utilities.DensityMixture(
     [an.utilities.truncated_normal(-2.5, 0.25), an.utilities.truncated_normal(2.5, 1.0)], [0.4, 0.6]

@@ -241,7 +241,7 @@ def test_combinations_without_a_meaning_are_refused():
 
 
 def test_the_forward_kl_of_a_rule_whose_f_varies_has_right_derivatives_and_is_convex():
-    from annosim.learning.exact.projections import Affine, _forward_kl_index
+    from annosim.learning.solvers.convex import Affine, _forward_kl_index
     from annosim.learning.structure import luce_leaf
 
     n = 7

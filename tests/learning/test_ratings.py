@@ -8,7 +8,7 @@ import torch
 
 import annosim as an
 from annosim.learning.gauge import canonical
-from annosim.learning.likelihood import Blocks, block_log_likelihood, log_likelihood
+from annosim.learning.likelihoods.reference import Blocks, block_log_likelihood, log_likelihood
 
 ITEMS = an.Items(n=4, names=["a", "b", "c", "d"], prompts=[0, 0, 1, 1])
 RULES = [

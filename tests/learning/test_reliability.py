@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import annosim as an
-from annosim.learning.likelihood import Blocks, block_log_likelihood
+from annosim.learning.likelihoods.reference import Blocks, block_log_likelihood
 
 N, PEOPLE = 6, 24
 U = np.linspace(1.5, -1.5, N)

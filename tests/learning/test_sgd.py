@@ -144,7 +144,7 @@ def test_a_mixture_sums_an_annotators_answers_before_it_averages_over_types(worl
     items, truth, design = world
     two = an.Mixture([an.Annotator(an.Linear([w]), an.Luce()) for w in (1.0, -1.0)], [0.3, 0.7])
     data = an.simulate(two, an.Design(items, annotators=50, questions=4), seed=0)
-    from annosim.learning.likelihood import log_likelihood
+    from annosim.learning.likelihoods.reference import log_likelihood
 
     done = train(two, data, options=Adam(steps=1, lr=1e-12))
     assert -float(done.loss[0]) * 50 == pytest.approx(log_likelihood(two, data), rel=1e-9)

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from annosim.errors import ArgumentError, NotIdentifiedError
-from annosim.learning.likelihood import Blocks, joint_log_prob
+from annosim.learning.likelihoods.reference import Blocks, joint_log_prob
 from annosim.populations.base import Annotator, Population, gather
 from annosim.rules.base import Answer
 from annosim.rules.reliability import Reliability

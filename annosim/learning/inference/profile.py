@@ -16,8 +16,8 @@ import torch
 from annosim.errors import ArgumentError
 from annosim.learning.arguments import check_level
 from annosim.learning.gauge import canonical
-from annosim.learning.generic import NEWTON_PARAMETERS, Coordinates
-from annosim.learning.likelihood import Blocks, block_log_likelihood
+from annosim.learning.likelihoods.autodiff import NEWTON_PARAMETERS, Coordinates
+from annosim.learning.likelihoods.reference import Blocks, block_log_likelihood
 from annosim.results import Result
 
 if TYPE_CHECKING:

@@ -15,16 +15,16 @@ from annosim.errors import NotIdentifiedError
 from annosim.learning.existence.separation import differences, judge_linear
 from annosim.learning.existence.tables import connectivity
 from annosim.learning.gauge import best_order, canonical
-from annosim.learning.mixtures import mixed_logit as simulated
-from annosim.learning.mixtures.climb import climb_from
-from annosim.learning.mixtures.em import distinct_orders, mixture_applies, prepared_panel
-from annosim.learning.mixtures.large_climb import climb
-from annosim.learning.mixtures.large_mixture import LargePanel, has_large_form
-from annosim.learning.one_type.luce import STAGED, leaf_values, solve_linear, solve_tabular
-from annosim.learning.one_type.sufficient import DENSE_ITEMS, orders_from_data
-from annosim.learning.one_type.tables import newton_tables
+from annosim.learning.likelihoods import simulated
+from annosim.learning.likelihoods.latent_classes import distinct_orders, mixture_applies, prepared_panel
+from annosim.learning.likelihoods.luce import STAGED, leaf_values, solve_linear, solve_tabular
+from annosim.learning.likelihoods.matrix_free import LargePanel, has_large_form
+from annosim.learning.likelihoods.single_choices import climb_from
+from annosim.learning.likelihoods.statistics import DENSE_ITEMS, orders_from_data
 from annosim.learning.priors import penalty_for
 from annosim.learning.problem import is_nll
+from annosim.learning.solvers.large_climb import climb
+from annosim.learning.solvers.stacked import newton_tables
 from annosim.learning.structure import luce_leaf
 from annosim.populations.base import Mixture
 from annosim.random import CounterRNG

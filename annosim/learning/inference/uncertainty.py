@@ -19,10 +19,10 @@ from annosim.errors import ArgumentError
 from annosim.learning.arguments import check_level
 from annosim.learning.existence.separation import feature_gauge
 from annosim.learning.gauge import canonical
-from annosim.learning.generic import NEWTON_PARAMETERS
-from annosim.learning.likelihood import Blocks, block_log_likelihood, row_log_prob
-from annosim.learning.mixtures.large_mixture import has_large_form, information_of, scores_of
-from annosim.learning.one_type.sufficient import from_data, from_law, orders_from_data
+from annosim.learning.likelihoods.autodiff import NEWTON_PARAMETERS
+from annosim.learning.likelihoods.matrix_free import has_large_form, information_of, scores_of
+from annosim.learning.likelihoods.reference import Blocks, block_log_likelihood, row_log_prob
+from annosim.learning.likelihoods.statistics import from_data, from_law, orders_from_data
 from annosim.learning.priors import LogPrior, penalty_for
 from annosim.learning.problem import is_nll
 from annosim.learning.structure import luce_leaf

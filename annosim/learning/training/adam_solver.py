@@ -11,7 +11,7 @@ import numpy as np
 
 from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError
-from annosim.learning.likelihood import total_weight
+from annosim.learning.likelihoods.reference import total_weight
 from annosim.learning.problem import Problem, Solution, is_nll, register
 from annosim.learning.structure import answers_repeat, has_network
 from annosim.learning.training.adam import Adam, Training

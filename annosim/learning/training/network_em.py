@@ -18,8 +18,8 @@ import torch
 from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError
 from annosim.items import send
-from annosim.learning.likelihood import total_weight
-from annosim.learning.mixtures.em import mixture_applies, solve_mixture
+from annosim.learning.likelihoods.latent_classes import mixture_applies, solve_mixture
+from annosim.learning.likelihoods.reference import total_weight
 from annosim.learning.objectives import NLL
 from annosim.learning.problem import Problem, Solution, is_nll, register
 from annosim.learning.structure import answers_repeat, has_network

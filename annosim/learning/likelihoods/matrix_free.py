@@ -18,10 +18,10 @@ from scipy import sparse
 
 from annosim.items import Items
 from annosim.learning.gauge import centred
-from annosim.learning.kernels import sparse as kernels
-from annosim.learning.kernels.mixture import respond
-from annosim.learning.mixtures.em import coded
-from annosim.learning.one_type.luce import STAGED, leaf_values
+from annosim.learning.likelihoods.kernels import sparse as kernels
+from annosim.learning.likelihoods.kernels.mixture import respond
+from annosim.learning.likelihoods.latent_classes import coded
+from annosim.learning.likelihoods.luce import STAGED, leaf_values
 from annosim.learning.priors import penalty_for, share_counts
 from annosim.learning.structure import luce_mixture
 from annosim.populations.base import Mixture

@@ -17,9 +17,9 @@ from collections.abc import Callable
 import numpy as np
 
 from annosim.compiled import threads
-from annosim.learning.kernels import pairs as kernels
-from annosim.learning.one_type.newton import Optimum
-from annosim.learning.one_type.sufficient import PairList
+from annosim.learning.likelihoods.kernels import pairs as kernels
+from annosim.learning.likelihoods.statistics import PairList
+from annosim.learning.solvers.maximise import Optimum
 
 __all__ = ["EdgeList", "TableOfCounts", "WeightedPairs", "accelerate"]
 
@@ -108,10 +108,10 @@ class EdgeList:
 
 
 class WeightedPairs:
-    """Distinct pairs with weights: the same for :class:`annosim.learning.one_type.sufficient.PairList`.
+    """Distinct pairs with weights: the same for :class:`annosim.learning.likelihoods.statistics.PairList`.
 
     Example:
-        >>> from annosim.learning.one_type.sufficient import PairList
+        >>> from annosim.learning.likelihoods.statistics import PairList
         >>> one = PairList(np.array([0]), np.array([1]), np.array([2.0]), np.array([1.0]), 2)
         >>> WeightedPairs(one).wins.tolist()
         [2.0, 1.0]

@@ -15,11 +15,11 @@ import numpy as np
 import torch
 
 from annosim.errors import NotIdentifiedError
-from annosim.learning.generic import starting_points
-from annosim.learning.mixtures.simulated_panel import FEW, SimulatedPanel, coordinates, every_person, mirrored
-from annosim.learning.one_type.newton import Optimum, newton
+from annosim.learning.likelihoods.autodiff import starting_points
+from annosim.learning.likelihoods.simulated_panel import FEW, SimulatedPanel, coordinates, every_person, mirrored
 from annosim.learning.priors import LogPrior
 from annosim.learning.problem import Problem, Solution, is_nll, register
+from annosim.learning.solvers.maximise import Optimum, newton
 from annosim.populations.random_coefficients import RandomCoefficients
 from annosim.rules.luce import Luce
 

@@ -13,7 +13,7 @@ import torch
 from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError, NotIdentifiedError
 from annosim.learning.fitting import fit
-from annosim.learning.likelihood import Blocks, block_log_likelihood
+from annosim.learning.likelihoods.reference import Blocks, block_log_likelihood
 from annosim.learning.result import Fit
 from annosim.populations.base import Population
 from annosim.random import child_seed, uniform53

@@ -15,10 +15,10 @@ from annosim.learning import memory
 from annosim.learning.existence.attention import judge_attention, refuse_named
 from annosim.learning.existence.tables import judge_table, vanished
 from annosim.learning.gauge import by_weight, canonical
-from annosim.learning.likelihood import Blocks, block_log_likelihood
-from annosim.learning.one_type.newton import newton
+from annosim.learning.likelihoods.reference import Blocks, block_log_likelihood
 from annosim.learning.priors import LogPrior
 from annosim.learning.problem import Problem, Solution, is_nll, register
+from annosim.learning.solvers.maximise import newton
 from annosim.learning.structure import has_network
 from annosim.parameters import transform_of
 from annosim.populations.base import Mixture, Population
@@ -191,7 +191,7 @@ def _solve(problem: Problem) -> Solution:
     rows, k = np.asarray(problem.data.menu).shape
     extra: dict[str, Any] = {"memory": memory.of_autograd(rows, k, parts, population.num_free())}
     if problem.is_projection:
-        from annosim.learning.one_type.luce import block_divergence
+        from annosim.learning.likelihoods.luce import block_divergence
 
         extra["divergence"] = block_divergence(problem, best["log_likelihood"])
     notes += best["notes"]

@@ -9,7 +9,7 @@ import numpy as np
 
 from annosim.compiled import threads
 from annosim.errors import ArgumentError
-from annosim.learning.kernels import simulated as kernels
+from annosim.learning.likelihoods.kernels import simulated as kernels
 from annosim.random import child_seed
 
 __all__ = ["DRAWS", "SEQUENCES", "draws_for", "requested"]

@@ -20,8 +20,8 @@ from scipy import sparse
 from annosim.compiled import threads
 from annosim.data.preferences import PreferenceData
 from annosim.laws import Law
-from annosim.learning.kernels import luce as kernels
-from annosim.learning.kernels import sparse as learning_sparse
+from annosim.learning.likelihoods.kernels import luce as kernels
+from annosim.learning.likelihoods.kernels import sparse as learning_sparse
 
 __all__ = ["Orders", "PairList", "PairTable", "from_data", "from_law"]
 

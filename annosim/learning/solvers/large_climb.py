@@ -12,11 +12,11 @@ import numpy as np
 from annosim.learning import memory
 from annosim.learning.existence.tables import vanished
 from annosim.learning.gauge import by_weight
-from annosim.learning.generic import starting_points
-from annosim.learning.mixtures.climb import WARM
-from annosim.learning.mixtures.em import judge_tables
-from annosim.learning.mixtures.large_mixture import LargePanel, State
-from annosim.learning.one_type.luce import STAGED, block_divergence
+from annosim.learning.likelihoods.autodiff import starting_points
+from annosim.learning.likelihoods.latent_classes import judge_tables
+from annosim.learning.likelihoods.luce import STAGED, block_divergence
+from annosim.learning.likelihoods.matrix_free import LargePanel, State
+from annosim.learning.likelihoods.single_choices import WARM
 from annosim.learning.problem import Problem, Solution, is_nll, register
 from annosim.learning.structure import luce_mixture
 from annosim.populations.base import Mixture

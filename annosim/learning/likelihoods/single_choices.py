@@ -9,11 +9,11 @@ import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from annosim.compiled import threads
-from annosim.learning.kernels import choice as learning_choice
-from annosim.learning.kernels import mixture as kernels
+from annosim.learning.likelihoods.kernels import choice as learning_choice
+from annosim.learning.likelihoods.kernels import mixture as kernels
 
 if TYPE_CHECKING:
-    from annosim.learning.mixtures.em import Panel
+    from annosim.learning.likelihoods.latent_classes import Panel
 
 __all__ = ["Choices", "Evaluator", "Point", "climb_from"]
 

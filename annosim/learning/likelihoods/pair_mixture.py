@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from annosim.learning.exact.pairs import PairGraph, graph_of
-from annosim.learning.exact.projections import is_pairs
 from annosim.learning.gauge import by_weight
-from annosim.learning.generic import starting_points
-from annosim.learning.likelihood import total_weight
+from annosim.learning.likelihoods.autodiff import starting_points
+from annosim.learning.likelihoods.luce import block_divergence
+from annosim.learning.likelihoods.pair_graph import PairGraph, graph_of
+from annosim.learning.likelihoods.reference import total_weight
 from annosim.learning.objectives import NLL
-from annosim.learning.one_type.luce import block_divergence
 from annosim.learning.problem import Problem, Solution, is_nll, register
+from annosim.learning.solvers.convex import is_pairs
 from annosim.learning.structure import LuceLeaf, luce_mixture
 from annosim.populations.base import Mixture
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from annosim.compiled import threads
-from annosim.learning.kernels import simulated as kernels
-from annosim.learning.mixtures.simulated_draws import PIECE, requested
-from annosim.learning.one_type.sufficient import Orders, orders_from_data
+from annosim.learning.likelihoods.kernels import simulated as kernels
+from annosim.learning.likelihoods.simulated_draws import PIECE, requested
+from annosim.learning.likelihoods.statistics import Orders, orders_from_data
 from annosim.populations.random_coefficients import RandomCoefficients
 
 __all__ = ["FEW", "SimulatedPanel", "coordinates", "every_person", "memory_needed", "mirrored"]

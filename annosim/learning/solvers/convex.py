@@ -13,7 +13,7 @@ import torch
 
 from annosim.errors import ArgumentError, NoProjectionError
 from annosim.items import Items
-from annosim.learning.exact.pairs import Minimum, PairGraph, graph_of, minimise
+from annosim.learning.likelihoods.pair_graph import Minimum, PairGraph, graph_of, minimise
 from annosim.learning.objectives import IPO, NLL, ForwardKL, Margin, Objective, SoftLabels
 from annosim.learning.problem import Problem, Solution, is_nll, register
 from annosim.learning.structure import LuceLeaf, luce_leaf

@@ -19,10 +19,10 @@ from scipy.optimize import linprog
 from scipy.sparse import csr_matrix
 
 from annosim.errors import NoProjectionError
-from annosim.learning.exact.pairs import Minimum, PairGraph, graph_of, minimise
-from annosim.learning.exact.projections import Affine, affine_of, check_regulariser, is_pairs, penalty_of, solution_of
+from annosim.learning.likelihoods.pair_graph import Minimum, PairGraph, graph_of, minimise
 from annosim.learning.objectives import ForwardKL, SLiC
 from annosim.learning.problem import Problem, Solution, register
+from annosim.learning.solvers.convex import Affine, affine_of, check_regulariser, is_pairs, penalty_of, solution_of
 from annosim.utilities.base import as_log_density, segment_logsumexp
 
 __all__ = ["interior_point", "linear_program", "solve_slic"]

@@ -1,6 +1,6 @@
 """Compiled sums for large tables: scores of distinct orders, and products with the Hessian, which is never formed.
 
-Orders are as in :mod:`annosim.learning.kernels.luce`: the first ``depth`` places of a row were chosen one after the
+Orders are as in :mod:`annosim.learning.likelihoods.kernels.luce`: the first ``depth`` places of a row were chosen one after the
 other from what was left. ``tail`` of a place is what was left there: it and all places after it. No ``fastmath``.
 """
 

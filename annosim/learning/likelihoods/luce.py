@@ -12,12 +12,12 @@ from annosim.laws import Law
 from annosim.learning import memory
 from annosim.learning.existence import tables as existence
 from annosim.learning.existence.separation import differences, judge_linear
-from annosim.learning.kernels import luce as kernels
-from annosim.learning.one_type.accelerated import EdgeList, TableOfCounts, WeightedPairs, accelerate
-from annosim.learning.one_type.newton import LONGEST_STEP, Curvature, Optimum, conjugate_gradients, newton
-from annosim.learning.one_type.sufficient import DENSE_ITEMS, Orders, from_data, from_law, orders_from_data
+from annosim.learning.likelihoods.kernels import luce as kernels
+from annosim.learning.likelihoods.statistics import DENSE_ITEMS, Orders, from_data, from_law, orders_from_data
 from annosim.learning.priors import penalty_for
 from annosim.learning.problem import Problem, Solution, is_nll, register
+from annosim.learning.solvers.accelerated import EdgeList, TableOfCounts, WeightedPairs, accelerate
+from annosim.learning.solvers.maximise import LONGEST_STEP, Curvature, Optimum, conjugate_gradients, newton
 from annosim.learning.structure import LuceLeaf, luce_leaf
 from annosim.populations.base import Population
 

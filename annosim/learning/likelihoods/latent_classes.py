@@ -14,10 +14,10 @@ from annosim.items import Items
 from annosim.learning import memory
 from annosim.learning.existence.tables import connectivity, vanished
 from annosim.learning.gauge import by_weight
-from annosim.learning.generic import starting_points
-from annosim.learning.mixtures.climb import Choices, climb_from
-from annosim.learning.one_type.luce import STAGED, block_divergence
-from annosim.learning.one_type.sufficient import Orders, orders_from_data
+from annosim.learning.likelihoods.autodiff import starting_points
+from annosim.learning.likelihoods.luce import STAGED, block_divergence
+from annosim.learning.likelihoods.single_choices import Choices, climb_from
+from annosim.learning.likelihoods.statistics import Orders, orders_from_data
 from annosim.learning.priors import LogPrior, MixturePenalty
 from annosim.learning.problem import Problem, Solution, is_nll, register
 from annosim.learning.structure import LuceLeaf, luce_mixture

@@ -2,7 +2,7 @@
 
 One pass at strengths ``e = exp(s - max s)`` gives each item's expected wins ``sum_j n_ij e_i / (e_i + e_j)`` and the
 diagonal of the information ``sum_j n_ij e_i e_j / (e_i + e_j)^2``: all that the accelerated fixed point of
-:mod:`annosim.learning.one_type.accelerated` needs. No ``fastmath``; sums are kept in independent partial sums by hand
+:mod:`annosim.learning.solvers.accelerated` needs. No ``fastmath``; sums are kept in independent partial sums by hand
 instead.
 """
 

@@ -1,6 +1,6 @@
 """Compiled latent-class likelihood: one pass gives value, gradient, responsibilities and the exact Hessian.
 
-Answers are *codes* (distinct orders; see :mod:`annosim.learning.kernels.luce`); rows point to codes, blocks of rows to
+Answers are *codes* (distinct orders; see :mod:`annosim.learning.likelihoods.kernels.luce`); rows point to codes, blocks of rows to
 annotators. Tables are computed once a code, so that a design with few distinct menus costs additions only. The
 parameter vector is the types' weights ``(K, d)``, flattened, then ``K - 1`` log-ratios of shares to the last type. No
 ``fastmath``.

@@ -1,1 +1,0 @@
-"""Population optima of objectives other than the likelihood, each with a proof."""

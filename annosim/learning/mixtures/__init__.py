@@ -1,1 +1,0 @@
-"""Hidden types and random tastes: EM, Newton, simulated likelihood, and how many types there are."""

@@ -1,0 +1,1 @@
+"""Solvers: one safeguarded maximiser, the accelerated fixed point, stacked tables, convex and linear programs."""
