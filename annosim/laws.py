@@ -18,7 +18,8 @@ from annosim.designs.design import Design
 from annosim.errors import ArgumentError, TooLargeError
 from annosim.feedback import AnswerSpace
 from annosim.items import Items
-from annosim.populations.base import Population, check_utilities, gather
+from annosim.populations.annotator import check_utilities
+from annosim.populations.base import Population, gather
 from annosim.results import Result
 from annosim.rules.base import View
 

@@ -237,6 +237,38 @@ def check_number(label: str, value: Any, constraint: str) -> float:
     return float(tensor)
 
 
+def describe(module: nn.Module) -> str:
+    """``Linear([1, 0])``: the class and its declared numbers, for a readable repr."""
+    numbers = []
+    for name in module.__dict__.get("_constraints", {}):
+        value = getattr(module, name).detach()
+        flat = [f"{v:.4g}" for v in value.reshape(-1)[:4].tolist()]
+        text = flat[0] if value.ndim == 0 else "[" + ", ".join(flat) + (", ..." if value.numel() > 4 else "") + "]"
+        numbers.append(f"{name}={text}")
+    inner = [describe(child) for child in module.children() if isinstance(child, Model)]
+    return f"{type(module).__name__}({', '.join(inner + numbers)})"
+
+
+def unmarked(value: Any) -> Any:
+    """The number inside ``free(...)`` or ``fixed(...)``, or the value itself.
+
+    Example:
+        >>> unmarked(free(0.5)), unmarked(2.0)
+        (0.5, 2.0)
+    """
+    return value.start if isinstance(value, free) else value.value if isinstance(value, fixed) else value
+
+
+def marked_like(marked: Any, value: Any) -> Any:
+    """``value`` under the same marker as ``marked``.
+
+    Example:
+        >>> marked_like(free(0.5), 2.0)
+        free(start=2.0)
+    """
+    return type(marked)(value) if isinstance(marked, free | fixed) else value
+
+
 def _shown(value: Any) -> str:
     """A value in one line, cut where it is long."""
     text = " ".join(repr(value).split())

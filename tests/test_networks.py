@@ -14,7 +14,7 @@ from annosim.learning.training.batches import rows_of
 from annosim.learning.training.losses import population_losses
 from annosim.learning.training.sgd import train
 from annosim.learning.training.stacked import Batched
-from annosim.utilities.language_models import response_mask
+from annosim.utilities.tokens import response_mask
 
 
 class Tiny(nn.Module):

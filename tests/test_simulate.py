@@ -8,7 +8,7 @@ from scipy import stats
 
 import annosim as an
 from annosim.errors import AnswerKindError, ArgumentError, FileReadError, TooLargeError
-from annosim.populations.structured import Gated
+from annosim.populations.gated import Gated
 from annosim.rules.response_biases import Lapse
 from annosim.rules.ties import Davidson
 from annosim.simulation import rows

@@ -8,7 +8,7 @@ from scipy import stats
 import annosim as an
 from annosim.checks import strategies as st
 from annosim.errors import ArgumentError
-from annosim.utilities.base import as_log_density, normalise, segment_logsumexp
+from annosim.utilities.densities import as_log_density, normalise, segment_logsumexp
 
 GRID = an.Items.grid(-10.0, 10.0, 2001)
 

@@ -23,6 +23,10 @@ from .divergences import LawDivergence as LawDivergence
 from .divergences import kl_divergence as kl_divergence
 from .divergences import law_divergence as law_divergence
 from .divergences import total_variation as total_variation
+from .noise import error_rate as error_rate
+from .noise import mean_entropy as mean_entropy
+from .noise import with_entropy as with_entropy
+from .noise import with_error_rate as with_error_rate
 from .policies import PolicyScore as PolicyScore
 from .policies import expected_utility as expected_utility
 from .policies import score_policy as score_policy
@@ -52,14 +56,18 @@ __all__ = [
     "clustering_accuracy",
     "compare",
     "contingency",
+    "error_rate",
     "expected_utility",
     "kl_divergence",
     "law_divergence",
     "log_loss",
+    "mean_entropy",
     "pair_probabilities",
     "parameter_distance",
     "score_policy",
     "total_variation",
     "win_rate",
     "win_rate_quantile",
+    "with_entropy",
+    "with_error_rate",
 ]

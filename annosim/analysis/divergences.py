@@ -13,10 +13,11 @@ from annosim.designs.design import Design
 from annosim.errors import ArgumentError, TooLargeError
 from annosim.items import Items
 from annosim.laws import Law, on_menus
-from annosim.populations.base import Mixture, Population
+from annosim.populations.base import Population
+from annosim.populations.mixture import Mixture
 from annosim.random import CounterRNG, uniform53
 from annosim.results import Result, versions
-from annosim.utilities.base import as_log_density, normalise
+from annosim.utilities.densities import as_log_density, normalise
 
 __all__ = ["LawDivergence", "kl_divergence", "law_divergence", "total_variation"]
 

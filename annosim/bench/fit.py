@@ -19,11 +19,13 @@ from annosim.designs.design import Design
 from annosim.items import Items
 from annosim.learning.fitting import fit
 from annosim.learning.memory import megabytes
-from annosim.populations.base import Annotator, Mixture
+from annosim.populations.annotator import Annotator
+from annosim.populations.mixture import Mixture
 from annosim.populations.random_coefficients import RandomCoefficients
 from annosim.rules.luce import Luce
 from annosim.simulation.draws import simulate
-from annosim.utilities.base import Linear, Tabular
+from annosim.utilities.linear import Linear
+from annosim.utilities.tabular import Tabular
 
 __all__ = ["contests"]
 

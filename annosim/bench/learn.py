@@ -29,11 +29,12 @@ from annosim.learning.objectives import NLL
 from annosim.learning.training.adam import Adam
 from annosim.learning.training.fast_layers import faster
 from annosim.learning.training.sgd import Run
-from annosim.populations.base import Annotator
+from annosim.populations.annotator import Annotator
 from annosim.rules.luce import PBDE, Luce
 from annosim.simulation.draws import simulate
-from annosim.utilities.base import Linear, Network
 from annosim.utilities.language_models import LogPolicy, SequenceReward
+from annosim.utilities.linear import Linear
+from annosim.utilities.networks import Network
 
 __all__ = ["contests"]
 

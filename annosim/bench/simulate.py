@@ -12,11 +12,14 @@ from annosim.bench.measure import Contender, Contest, Options
 from annosim.compiled import threads
 from annosim.designs.design import Design
 from annosim.items import Items
-from annosim.populations.base import Annotator, Mixture, Population
+from annosim.populations.annotator import Annotator
+from annosim.populations.base import Population
+from annosim.populations.mixture import Mixture
 from annosim.rules.luce import Luce
 from annosim.simulation.draws import simulate
 from annosim.simulation.rows import Source
-from annosim.utilities.base import Linear, Tabular
+from annosim.utilities.linear import Linear
+from annosim.utilities.tabular import Tabular
 
 __all__ = ["contests"]
 

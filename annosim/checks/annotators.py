@@ -17,12 +17,13 @@ from annosim.errors import AnnosimError
 from annosim.feedback import KINDS, AnswerSpace, Feedback
 from annosim.items import Items
 from annosim.laws import Law, law
-from annosim.populations.base import Annotator, Population
+from annosim.populations.annotator import Annotator
+from annosim.populations.base import Population
 from annosim.random import CounterRNG
 from annosim.results import versions
 from annosim.rules.base import Rule, View
 from annosim.simulation.draws import simulate
-from annosim.utilities.base import Tabular
+from annosim.utilities.tabular import Tabular
 
 __all__ = ["check_population", "check_rule"]
 

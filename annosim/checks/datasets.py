@@ -13,11 +13,14 @@ from annosim.data.preferences import PreferenceData
 from annosim.designs.design import Design
 from annosim.items import Items
 from annosim.learning.existence.tables import answers_graph
-from annosim.populations.base import Annotator, Mixture, Population
+from annosim.populations.annotator import Annotator
+from annosim.populations.base import Population
+from annosim.populations.mixture import Mixture
 from annosim.random import child_seed, uniform53
 from annosim.rules.luce import Luce
 from annosim.simulation.draws import simulate
-from annosim.utilities.base import Linear, Tabular
+from annosim.utilities.linear import Linear
+from annosim.utilities.tabular import Tabular
 
 __all__ = [
     "components",

@@ -12,9 +12,9 @@ from annosim.checks.estimator import Estimator
 from annosim.checks.registry import Finding, check
 from annosim.checks.shrinking import as_code, smallest
 from annosim.data.preferences import PreferenceData
-from annosim.populations.base import Annotator
+from annosim.populations.annotator import Annotator
 from annosim.rules.luce import Luce
-from annosim.utilities.base import Linear
+from annosim.utilities.linear import Linear
 
 __all__ = [
     "check_refuses_disconnected",

@@ -20,11 +20,11 @@ from annosim.checks.statistics import at_least, between
 from annosim.data.preferences import PreferenceData
 from annosim.designs.design import Design
 from annosim.items import Items
-from annosim.populations.base import Annotator
+from annosim.populations.annotator import Annotator
 from annosim.random import child_seed
 from annosim.rules.luce import Luce
 from annosim.simulation.draws import simulate
-from annosim.utilities.base import Tabular
+from annosim.utilities.tabular import Tabular
 
 __all__ = [
     "check_agrees_with_project",

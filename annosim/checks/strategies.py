@@ -36,7 +36,9 @@ from annosim.data.preferences import PreferenceData
 from annosim.designs.design import Design
 from annosim.feedback import KINDS, Feedback
 from annosim.items import Items
-from annosim.populations.base import Annotator, Mixture, Population
+from annosim.populations.annotator import Annotator
+from annosim.populations.base import Population
+from annosim.populations.mixture import Mixture
 from annosim.rules.base import Rule
 from annosim.rules.bpref import BPref
 from annosim.rules.cyclic import Cyclic
@@ -53,7 +55,9 @@ from annosim.rules.sequence import Carryover, Drift, Fatigue
 from annosim.rules.spam import Adversary, Spammer
 from annosim.rules.stages import RepeatedSelection
 from annosim.rules.ties import Davidson, JustNoticeable, RaoKupper
-from annosim.utilities.base import Linear, Tabular, Utility
+from annosim.utilities.base import Utility
+from annosim.utilities.linear import Linear
+from annosim.utilities.tabular import Tabular
 
 
 def _prints_as(code: Any) -> Any:

@@ -13,7 +13,7 @@ from annosim.errors import ArgumentError, TooLargeError
 from annosim.feedback import Feedback, filled_places
 from annosim.items import Items
 from annosim.random import CounterRNG
-from annosim.utilities.base import as_log_density
+from annosim.utilities.densities import as_log_density
 
 __all__ = ["Design", "Menus"]
 

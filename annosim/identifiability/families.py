@@ -14,7 +14,9 @@ from annosim.errors import ArgumentError
 from annosim.identifiability.functionals import index_and_weight
 from annosim.information import double
 from annosim.items import Items
-from annosim.populations.base import Annotator, Mixture, Population
+from annosim.populations.annotator import Annotator
+from annosim.populations.base import Population
+from annosim.populations.mixture import Mixture
 
 __all__ = ["AnyTastes", "Types", "any_tastes", "as_types", "taste_distance", "types"]
 

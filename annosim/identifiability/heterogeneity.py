@@ -13,7 +13,9 @@ from annosim.data.counts import expanded
 from annosim.data.preferences import PreferenceData
 from annosim.errors import AnnosimError, ArgumentError, DataError
 from annosim.learning.fitting import fit
-from annosim.populations.base import Annotator, Mixture, Population, gather
+from annosim.populations.annotator import Annotator
+from annosim.populations.base import Population, gather
+from annosim.populations.mixture import Mixture
 from annosim.random import child_seed, uniform53
 from annosim.results import Result, versions
 from annosim.simulation.draws import simulate_like

@@ -32,7 +32,8 @@ from annosim.identifiability.twins import (
 )
 from annosim.identifiability.weak import weakest_in_words
 from annosim.information import Frame, few_threads, law_distance, merge_settings, prepare
-from annosim.populations.base import Annotator, Population, check_utilities
+from annosim.populations.annotator import Annotator, check_utilities
+from annosim.populations.base import Population
 from annosim.random import child_seed
 from annosim.results import versions
 

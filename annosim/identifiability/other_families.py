@@ -21,7 +21,8 @@ from annosim.identifiability.search import Equations, Unconstrained, thin
 from annosim.identifiability.tastes import Bounds, TasteProgram
 from annosim.identifiability.twins import DIFFERENT, SAME_LAW, population_at, random_starts, solve_all
 from annosim.information import Frame, few_threads, law_distance, merge_settings, prepare
-from annosim.populations.base import Mixture, Population
+from annosim.populations.base import Population
+from annosim.populations.mixture import Mixture
 from annosim.results import versions
 
 __all__ = ["among_tastes", "among_types", "twins_among_types"]

@@ -30,8 +30,11 @@ from annosim.information import (
 )
 from annosim.items import Items
 from annosim.parameters import Model, fixed
-from annosim.populations.base import Annotator, Component, Mixture, Population
-from annosim.utilities.base import Linear, Tabular
+from annosim.populations.annotator import Annotator
+from annosim.populations.base import Component, Population
+from annosim.populations.mixture import Mixture
+from annosim.utilities.linear import Linear
+from annosim.utilities.tabular import Tabular
 
 __all__ = ["PINNED", "Bounds", "TasteProgram", "bounds"]
 

@@ -24,7 +24,8 @@ from annosim.identifiability.coordinates import (
 from annosim.identifiability.search import Equations, Unconstrained, gauss_newton, undamped
 from annosim.information import Frame, double, few_threads, law_distance
 from annosim.items import Items
-from annosim.populations.base import Mixture, Population
+from annosim.populations.base import Population
+from annosim.populations.mixture import Mixture
 from annosim.random import child_seed, uniform53
 
 __all__ = ["SAME_LAW", "Curve", "Search", "follow_null", "reflection_twins", "search_twin"]

@@ -205,7 +205,7 @@ def law_distance(first: Population, second: Population, design: Design | Frame, 
 
 def _both(first: Population, second: Population) -> Population:
     from annosim.parameters import fixed
-    from annosim.populations.base import Mixture
+    from annosim.populations.mixture import Mixture
 
     return Mixture([double(first), double(second)], weights=fixed([0.5, 0.5]))
 

@@ -14,9 +14,12 @@ from annosim.learning.objectives import ForwardKL, Objective
 from annosim.learning.priors import Dirichlet, Gaussian, LogPrior, Ridge
 from annosim.learning.structure import check_own_parameters
 from annosim.learning.training.fingerprint import of_model
-from annosim.populations.base import Annotator, Population
+from annosim.populations.annotator import Annotator
+from annosim.populations.base import Population
 from annosim.random import check_seed
-from annosim.utilities.base import Linear, LogDensity, Tabular
+from annosim.utilities.densities import LogDensity
+from annosim.utilities.linear import Linear
+from annosim.utilities.tabular import Tabular
 
 __all__ = ["check_gradients", "check_level", "check_model", "check_settings", "models_of"]
 

@@ -104,7 +104,7 @@ class BatchedFit(Result):
     def align(self, truth: Population) -> BatchedFit:
         """The same fits, each with its types renamed to match ``truth``."""
         from annosim.learning.gauge import best_order
-        from annosim.populations.base import Mixture
+        from annosim.populations.mixture import Mixture
 
         if not isinstance(self.model, Mixture):
             return self

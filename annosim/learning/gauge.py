@@ -11,8 +11,11 @@ import numpy as np
 import torch
 
 from annosim.items import Items
-from annosim.populations.base import Annotator, Mixture, Population
-from annosim.utilities.base import LogDensity, Tabular, normalise
+from annosim.populations.annotator import Annotator
+from annosim.populations.base import Population
+from annosim.populations.mixture import Mixture
+from annosim.utilities.densities import LogDensity, normalise
+from annosim.utilities.tabular import Tabular
 
 __all__ = ["best_order", "canonical", "centred", "conventions", "knowable", "knowable_rank"]
 

@@ -21,7 +21,7 @@ from annosim.populations.base import Population
 from annosim.random import torch_generator
 from annosim.rules.base import Answer, Rule, View
 from annosim.rules.luce import Luce
-from annosim.utilities.base import as_log_density
+from annosim.utilities.densities import as_log_density
 
 __all__ = ["IPO", "NLL", "ForwardKL", "Margin", "Objective", "SLiC", "SoftLabels", "pair_logit"]
 

@@ -27,8 +27,10 @@ import torch
 
 from annosim.errors import ArgumentError
 from annosim.items import Items
-from annosim.populations.base import Annotator, Population
-from annosim.utilities.base import LogDensity, Tabular
+from annosim.populations.annotator import Annotator
+from annosim.populations.base import Population
+from annosim.utilities.densities import LogDensity
+from annosim.utilities.tabular import Tabular
 
 __all__ = ["Dirichlet", "Gaussian", "LogPrior", "MixturePenalty", "Ridge", "penalty_for", "share_counts"]
 

@@ -13,7 +13,8 @@ import torch
 
 from annosim.errors import ArgumentError, FileReadError
 from annosim.learning.memory import megabytes
-from annosim.populations.base import Mixture, Population
+from annosim.populations.base import Population
+from annosim.populations.mixture import Mixture
 from annosim.results import Result
 
 if TYPE_CHECKING:

@@ -11,9 +11,14 @@ import torch
 from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError
 from annosim.items import Items
-from annosim.populations.base import Annotator, Mixture, Population
+from annosim.populations.annotator import Annotator
+from annosim.populations.base import Population
+from annosim.populations.mixture import Mixture
 from annosim.rules.luce import PBDE, Luce
-from annosim.utilities.base import Linear, LogDensity, Tabular, Utility
+from annosim.utilities.base import Utility
+from annosim.utilities.densities import LogDensity
+from annosim.utilities.linear import Linear
+from annosim.utilities.tabular import Tabular
 
 __all__ = ["LuceLeaf", "answers_repeat", "check_own_parameters", "has_network", "luce_leaf", "luce_mixture"]
 

@@ -19,7 +19,8 @@ from annosim.planning.families import among_tastes, among_types
 from annosim.planning.question_bounds import Asked, Z, variance_per_annotator
 from annosim.planning.result import Plan, PlanRow
 from annosim.planning.targets import target_function
-from annosim.populations.base import Annotator, Population, check_utilities
+from annosim.populations.annotator import Annotator, check_utilities
+from annosim.populations.base import Population
 from annosim.results import versions
 
 __all__ = ["describe", "plan"]

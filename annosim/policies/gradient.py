@@ -20,7 +20,8 @@ from annosim.items import Items
 from annosim.policies.tilts import gibbs, log_partition, values_of
 from annosim.random import uniform53
 from annosim.results import Result, versions
-from annosim.utilities.base import LogDensity, Utility
+from annosim.utilities.base import Utility
+from annosim.utilities.densities import LogDensity
 
 __all__ = ["PolicyGradient", "TokenEnergy", "all_sequences", "kl_regularised_objective", "policy_gradient"]
 

@@ -15,7 +15,7 @@ from annosim.policies.min_max import MinMaxSolution, items_of
 from annosim.policies.pools import log_linear_pool
 from annosim.policies.tilts import ItemDensity, as_density
 from annosim.results import versions
-from annosim.utilities.base import LogDensity
+from annosim.utilities.densities import LogDensity
 
 __all__ = ["min_max_kl_regret"]
 

@@ -25,7 +25,8 @@ from annosim.items import Items
 from annosim.policies.pools import linear_pool
 from annosim.policies.tilts import values_of
 from annosim.results import Result, versions
-from annosim.utilities.base import LogDensity, Tabular
+from annosim.utilities.densities import LogDensity
+from annosim.utilities.tabular import Tabular
 
 __all__ = ["MinMaxSolution", "loss_matrix", "matrix_game", "min_max_regret"]
 

@@ -13,7 +13,8 @@ from annosim.errors import ArgumentError
 from annosim.items import Items
 from annosim.parameters import check_value, fixed
 from annosim.policies.tilts import as_density, check_support
-from annosim.utilities.base import DensityMixture, LogDensity, Utility, as_log_density
+from annosim.utilities.base import Utility
+from annosim.utilities.densities import DensityMixture, LogDensity, as_log_density
 
 __all__ = ["linear_pool", "log_linear_pool"]
 

@@ -13,7 +13,8 @@ from annosim.errors import ArgumentError
 from annosim.items import Items
 from annosim.policies.tilts import as_density, frozen, values_of
 from annosim.random import uniform53
-from annosim.utilities.base import LogDensity, Utility
+from annosim.utilities.base import Utility
+from annosim.utilities.densities import LogDensity
 
 __all__ = ["best_of_n", "best_of_n_kl_bound", "best_of_n_win_rate_bound", "sample_best_of_n"]
 

@@ -13,7 +13,8 @@ from torch import nn
 from annosim.analysis.divergences import kl_divergence, log_density, prompt_sums
 from annosim.errors import ArgumentError
 from annosim.items import Items
-from annosim.utilities.base import LogDensity, Utility, segment_logsumexp
+from annosim.utilities.base import Utility
+from annosim.utilities.densities import LogDensity, segment_logsumexp
 
 __all__ = ["ItemDensity", "gibbs", "gibbs_at_kl", "gibbs_path", "log_partition"]
 

@@ -1,13 +1,13 @@
-from .base import Annotator as Annotator
-from .base import Mixture as Mixture
+from .annotator import Annotator as Annotator
+from .mixture import Mixture as Mixture
 from .base import Population as Population
-from .random_coefficients import DirichletTastes as DirichletTastes
-from .random_coefficients import LowRank as LowRank
+from .dirichlet import DirichletTastes as DirichletTastes
+from .low_rank import LowRank as LowRank
 from .random_coefficients import RandomCoefficients as RandomCoefficients
-from .random_coefficients import RandomTastes as RandomTastes
-from .structured import Contaminated as Contaminated
-from .structured import Gated as Gated
-from .structured import Hierarchy as Hierarchy
+from .random_tastes import RandomTastes as RandomTastes
+from .contaminated import Contaminated as Contaminated
+from .gated import Gated as Gated
+from .hierarchical import Hierarchy as Hierarchy
 
 __all__ = [
     "Annotator",

@@ -24,10 +24,6 @@ from .response_biases import PositionBias as PositionBias
 from .response_biases import ResponseBias as ResponseBias
 from .response_biases import Skip as Skip
 from .scale import Scaled as Scaled
-from .scale import error_rate as error_rate
-from .scale import mean_entropy as mean_entropy
-from .scale import with_entropy as with_entropy
-from .scale import with_error_rate as with_error_rate
 from .sequence import Carryover as Carryover
 from .sequence import Drift as Drift
 from .sequence import Fatigue as Fatigue
@@ -75,9 +71,5 @@ __all__ = [
     "Spammer",
     "Thumbs",
     "Thurstone",
-    "error_rate",
-    "mean_entropy",
     "paraphrase_twins",
-    "with_entropy",
-    "with_error_rate",
 ]

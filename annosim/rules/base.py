@@ -16,8 +16,7 @@ import torch
 from annosim.errors import AnswerKindError
 from annosim.feedback import AnswerSpace, Feedback, filled_places
 from annosim.items import Items, send
-from annosim.parameters import Model
-from annosim.populations.base import describe
+from annosim.parameters import Model, describe
 from annosim.random import CounterRNG
 
 __all__ = ["Answer", "Rule", "Tempered", "View"]
@@ -151,6 +150,7 @@ class Rule(Model):
         sequential: answers depend on the place in the annotator's sequence (``view.order``).
         ordinal: answers depend on the utilities' order at most, so that no gradient leads to them.
         absolute: adding a number to all indices changes the answers (ratings), so that their location is no gauge.
+        divisor: name of the rule's own number that divides the utilities (a temperature), if it has one.
 
     Example:
         A rule of one's own needs its log-probabilities; its table and its samples follow from them.
@@ -173,6 +173,7 @@ class Rule(Model):
     sequential: bool = False
     ordinal: bool = False
     absolute: bool = False
+    divisor: str | None = None
 
     def index(self, u: torch.Tensor, items: Items) -> torch.Tensor:
         """What could ever be known of the utilities from answers, ``(..., n) -> (..., n)``; the identity for Luce."""
@@ -281,6 +282,8 @@ class Tempered(Rule):
     Args:
         temperature: positive; ``free(start)`` to estimate it.
     """
+
+    divisor = "temperature"
 
     def __init__(self, temperature: Any = 1.0):
         super().__init__()

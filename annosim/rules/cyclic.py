@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from annosim.errors import ArgumentError
-from annosim.parameters import fixed, free
+from annosim.parameters import free, unmarked
 from annosim.rules.base import Rule, View
 from annosim.rules.response_biases import ResponseBias
 
@@ -40,7 +40,7 @@ class Cyclic(ResponseBias):
 
     def __init__(self, rule: Rule, terms: Any):
         super().__init__(rule)
-        inner = terms.start if isinstance(terms, free) else terms.value if isinstance(terms, fixed) else terms
+        inner = unmarked(terms)
         values = np.asarray(inner.detach() if isinstance(inner, torch.Tensor) else inner, dtype=float)
         if values.ndim == 2:
             if values.shape[0] != values.shape[1] or not np.allclose(values, -values.T, atol=1e-12):

@@ -14,13 +14,13 @@ from annosim.feedback import AnswerSpace
 from annosim.items import Items
 from annosim.parameters import check_number, check_value
 from annosim.random import CounterRNG
-from annosim.rules.base import Answer, Rule, View, remaining_logsumexp
+from annosim.rules.base import Answer, Tempered, View, remaining_logsumexp
 from annosim.utilities.adapters import frozen_copy
 
 __all__ = ["PBDE", "Luce"]
 
 
-class Luce(Rule):
+class Luce(Tempered):
     r"""``P(a | menu) = exp(s_a) / sum_b exp(s_b)`` with ``s = u / temperature`` (Luce 1959; Plackett 1975).
 
     A pair is Bradley-Terry, a larger menu the multinomial logit; a ranking is a sequence of choices without
@@ -42,14 +42,6 @@ class Luce(Rule):
     """
 
     kinds = frozenset({"choice", "ranking", "top", "best-worst"})
-
-    def __init__(self, temperature: Any = 1.0):
-        super().__init__()
-        self.declare("temperature", temperature, "positive")
-
-    def index(self, u: torch.Tensor, items: Items) -> torch.Tensor:
-        """``u / temperature``, ``(..., n)``."""
-        return u / self.temperature.to(u.dtype)  # no look at the number: it may lie on a GPU, or be traced
 
     def log_prob(self, scores: torch.Tensor, answer: Answer, view: View) -> torch.Tensor:
         """Log-probability of the answers, ``(..., rows)``; a skip is not an answer of this rule."""
@@ -128,6 +120,8 @@ class PBDE(Luce):
         >>> rule.index(torch.zeros(3), an.Items.grid(-1.0, 1.0, 3)).shape
         torch.Size([3])
     """
+
+    divisor = None  # the temperature that it inherits is not read
 
     def __init__(self, f: Any = 1.0, g: Any = 0.0):
         super().__init__()

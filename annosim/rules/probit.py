@@ -64,6 +64,11 @@ class Thurstone(Rule):
             raise ArgumentError("Thurstone(covariance=): not positive definite; add a small multiple of the identity")
         self.register_buffer("noise", matrix)
 
+    @property
+    def divisor(self) -> str | None:  # type: ignore[override]
+        """``"sd"`` where the noise is independent."""
+        return None if self.correlated else "sd"
+
     def index(self, u: torch.Tensor, items: Items) -> torch.Tensor:
         """``u / sd`` (``u`` itself when the noise is correlated), ``(..., n)``."""
         return u if self.correlated else u / self.sd.to(u.dtype)

@@ -15,7 +15,7 @@ import torch
 from torch.nn.functional import logsigmoid
 
 from annosim.errors import AnswerKindError, ArgumentError, TooLargeError
-from annosim.parameters import fixed, free
+from annosim.parameters import free, unmarked
 from annosim.random import CounterRNG
 from annosim.rules.base import Answer, Tempered, View
 from annosim.rules.response_biases import ResponseBias
@@ -94,7 +94,7 @@ class Davidson(Tempered):
 
     def __init__(self, delta: Any = 1.0, temperature: Any = 1.0):
         super().__init__(temperature)
-        inner = delta.start if isinstance(delta, free) else delta.value if isinstance(delta, fixed) else delta
+        inner = unmarked(delta)
         flat = torch.atleast_1d(torch.as_tensor(np.asarray(inner), dtype=torch.float64))
         self.declare("delta", free(flat) if isinstance(delta, free) else flat, "nonnegative")
 

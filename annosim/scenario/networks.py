@@ -18,7 +18,8 @@ from annosim.random import child_seed
 from annosim.scenario.tables import build
 from annosim.utilities.adapters import frozen_copy, with_adapters
 from annosim.utilities.base import Utility
-from annosim.utilities.language_models import Heads, LogPolicy, SequenceReward
+from annosim.utilities.heads import Heads
+from annosim.utilities.language_models import LogPolicy, SequenceReward
 
 __all__ = [
     "READS_TOKENS",

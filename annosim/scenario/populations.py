@@ -10,22 +10,19 @@ from pydantic import Field
 
 from annosim.errors import AnnosimError, ScenarioError
 from annosim.items import Items
-from annosim.populations.base import Annotator, Mixture, Population
+from annosim.populations.annotator import Annotator
+from annosim.populations.base import Population
+from annosim.populations.mixture import Mixture
 from annosim.rules.registry import ENTRIES
 from annosim.scenario.networks import Checkpoint, heads, log_policy, opened, read_some, sequence_reward
 from annosim.scenario.tables import Table, build
-from annosim.utilities.base import (
-    DensityMixture,
-    IdealPoint,
-    Linear,
-    LogDensity,
-    Network,
-    Tabular,
-    Utility,
-    ZeroUtility,
-    truncated_normal,
-)
-from annosim.utilities.language_models import Column, Ensemble
+from annosim.utilities.base import Utility
+from annosim.utilities.densities import DensityMixture, LogDensity, truncated_normal
+from annosim.utilities.ensembles import Ensemble
+from annosim.utilities.heads import Column
+from annosim.utilities.linear import IdealPoint, Linear
+from annosim.utilities.networks import Network
+from annosim.utilities.tabular import Tabular, ZeroUtility
 
 __all__ = [
     "DENSITIES",
@@ -72,7 +69,7 @@ class PopulationTable(Table):
         attentive = self._attentive(items, where, folder)
         if self.spammers is None:
             return attentive
-        from annosim.populations.structured import Contaminated
+        from annosim.populations.contaminated import Contaminated
 
         spammer = build(ENTRIES["rule"], {"kind": "spammer", "how": self.spammers.how}, f"{where}.spammers")
         return Contaminated(attentive, self.spammers.share, spammer)
@@ -100,7 +97,7 @@ class PopulationTable(Table):
         return Mixture(types, None if weights[0] is None else weights)
 
     def _gated(self, types: list[Population], weights: list[float | None], where: str) -> Population:
-        from annosim.populations.structured import Gated
+        from annosim.populations.gated import Gated
 
         given = [i for i, w in enumerate(weights) if w is not None]
         if given:
@@ -189,20 +186,20 @@ def _random_linear(rule: Any, mean: list[float], scale: Any, distribution: Any =
 
 
 def _low_rank(rule: Any, loadings: list[list[float]], mean: list[float] | None = None, **more: Any) -> Population:
-    from annosim.populations.random_coefficients import LowRank
+    from annosim.populations.low_rank import LowRank
 
     return LowRank(len(loadings) if mean is None else mean, loadings, rule, **more)
 
 
 def _dirichlet(rule: Any, prototypes: list[dict[str, Any]], concentration: Any = 1.0, **more: Any) -> Population:
-    from annosim.populations.random_coefficients import DirichletTastes
+    from annosim.populations.dirichlet import DirichletTastes
 
     parts = [build(UTILITIES, table, f"prototypes[{i}]") for i, table in enumerate(prototypes)]
     return DirichletTastes(parts, concentration, rule, **more)
 
 
 def _hierarchy(rule: Any, means: list[list[float]], spread: Any, weights: list[float] | None = None) -> Population:
-    from annosim.populations.structured import Hierarchy
+    from annosim.populations.hierarchical import Hierarchy
 
     return Hierarchy(means, spread, rule, weights)
 

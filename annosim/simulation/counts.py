@@ -18,7 +18,7 @@ from annosim.designs.design import Design
 from annosim.errors import ArgumentError, TooLargeError
 from annosim.laws import Law, law
 from annosim.populations.base import Population
-from annosim.populations.random_coefficients import RandomTastes
+from annosim.populations.random_tastes import RandomTastes
 from annosim.random import STREAMS, check_seed
 from annosim.results import versions
 from annosim.simulation.rows import Source

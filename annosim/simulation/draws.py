@@ -14,8 +14,9 @@ from annosim.data.preferences import PreferenceData
 from annosim.designs.design import Design
 from annosim.errors import ArgumentError, TooLargeError
 from annosim.laws import check_question
-from annosim.populations.base import Annotator, Population
-from annosim.populations.random_coefficients import hidden_truth
+from annosim.populations.annotator import Annotator
+from annosim.populations.base import Population
+from annosim.populations.random_tastes import hidden_truth
 from annosim.results import versions
 from annosim.simulation import memory, reference
 from annosim.simulation.dispatch import choose

@@ -14,7 +14,8 @@ import torch
 
 from annosim.compiled import threads
 from annosim.designs.design import Design
-from annosim.populations.base import Annotator, Population
+from annosim.populations.annotator import Annotator
+from annosim.populations.base import Population
 from annosim.random import check_seed
 from annosim.rules.base import View
 from annosim.simulation import memory, reference

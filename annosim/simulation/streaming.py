@@ -28,8 +28,9 @@ from annosim.errors import ArgumentError, FileReadError
 from annosim.io.files import atomic_path, atomic_text
 from annosim.io.parquet import items_table, table_of, truth_path, write_truth
 from annosim.io.shards import Shards, open_shards
-from annosim.populations.base import Annotator, Population
-from annosim.populations.random_coefficients import hidden_truth
+from annosim.populations.annotator import Annotator
+from annosim.populations.base import Population
+from annosim.populations.random_tastes import hidden_truth
 from annosim.results import versions
 from annosim.simulation.rows import Source
 

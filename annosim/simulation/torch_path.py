@@ -13,7 +13,8 @@ import torch
 
 from annosim.designs.design import Design
 from annosim.errors import DeviceError
-from annosim.populations.base import Annotator, Population
+from annosim.populations.annotator import Annotator
+from annosim.populations.base import Population
 from annosim.random import STREAMS, check_seed
 from annosim.rules.luce import Luce
 

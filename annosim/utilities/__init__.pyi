@@ -1,19 +1,19 @@
 from .adapters import adapter_state as adapter_state
 from .adapters import with_adapters as with_adapters
-from .base import DensityMixture as DensityMixture
-from .base import IdealPoint as IdealPoint
-from .base import Linear as Linear
-from .base import LogDensity as LogDensity
-from .base import Network as Network
-from .base import Tabular as Tabular
+from .densities import DensityMixture as DensityMixture
+from .linear import IdealPoint as IdealPoint
+from .linear import Linear as Linear
+from .densities import LogDensity as LogDensity
+from .networks import Network as Network
+from .tabular import Tabular as Tabular
 from .base import Utility as Utility
-from .base import ZeroUtility as ZeroUtility
-from .base import truncated_normal as truncated_normal
-from .language_models import Ensemble as Ensemble
-from .language_models import Heads as Heads
+from .tabular import ZeroUtility as ZeroUtility
+from .densities import truncated_normal as truncated_normal
+from .ensembles import Ensemble as Ensemble
+from .heads import Heads as Heads
 from .language_models import LogPolicy as LogPolicy
 from .language_models import SequenceReward as SequenceReward
-from .language_models import last_hidden as last_hidden
+from .tokens import last_hidden as last_hidden
 
 __all__ = [
     "DensityMixture",

@@ -6,7 +6,7 @@ import torch
 
 import annosim as an
 from annosim.errors import NotIdentifiedError
-from annosim.utilities.base import normalise
+from annosim.utilities.densities import normalise
 
 
 @pytest.fixture(scope="module")

@@ -310,17 +310,17 @@ def test_every_habit_hands_on_its_rules_free_parameters():
 def test_scale_by_error_rate(rate):
     design = an.Design(ITEMS, menu_size=2)
     for rule in (an.Luce(), an.Thurstone(), an.Davidson(0.1), an.PositionBias(an.Luce(), 0.2), an.PBDE(f=2.0)):
-        one = an.rules.with_error_rate(an.Annotator(an.Tabular(U.numpy()), rule), design, rate)
-        assert an.rules.error_rate(one, design) == pytest.approx(rate, abs=1e-9)
+        one = an.analysis.with_error_rate(an.Annotator(an.Tabular(U.numpy()), rule), design, rate)
+        assert an.analysis.error_rate(one, design) == pytest.approx(rate, abs=1e-9)
     ranked = an.Design(ITEMS, menu_size=3, feedback="ranking")
-    one = an.rules.with_entropy(an.Annotator(an.Tabular(U.numpy()), an.rules.ReversedPlackettLuce()), ranked, 1.0)
-    assert an.rules.mean_entropy(one, ranked) == pytest.approx(1.0, abs=1e-9)
+    one = an.analysis.with_entropy(an.Annotator(an.Tabular(U.numpy()), an.rules.ReversedPlackettLuce()), ranked, 1.0)
+    assert an.analysis.mean_entropy(one, ranked) == pytest.approx(1.0, abs=1e-9)
 
 
 def test_scale_out_of_reach_says_what_is_possible():
     one = an.Annotator(an.Tabular(U.numpy()), an.Lapse(an.Luce(), 0.2))
     with pytest.raises(an.errors.AnnosimError, match="cannot be reached"):
-        an.rules.with_error_rate(one, an.Design(ITEMS), 0.05)
+        an.analysis.with_error_rate(one, an.Design(ITEMS), 0.05)
 
 
 def test_paraphrase_twins():

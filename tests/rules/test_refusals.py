@@ -46,7 +46,7 @@ def test_a_mixture_has_no_scale_of_its_own():
         [an.Annotator(an.Linear([1.0, 0.0]), an.Luce()), an.Annotator(an.Linear([0.0, 1.0]), an.Luce())]
     )
     with pytest.raises(ArgumentError, match="no one scale"):
-        an.rules.with_error_rate(people, an.Design(ITEMS), 0.2)
+        an.analysis.with_error_rate(people, an.Design(ITEMS), 0.2)
 
 
 def test_graded_pairs_want_two_alternatives():

@@ -225,7 +225,7 @@ def _known_position_bias(rule) -> bool:
 
 
 def _linear(leaf) -> bool:
-    from annosim.utilities.base import Linear
+    from annosim.utilities.linear import Linear
 
     return type(getattr(leaf, "utility", None)) is Linear
 
@@ -241,13 +241,14 @@ def _plain_luce(population: Population) -> bool:
 
 
 def _linear_index(population: Population) -> bool:
-    from annosim.utilities.base import Linear, Tabular
+    from annosim.utilities.linear import Linear
+    from annosim.utilities.tabular import Tabular
 
     return all(type(getattr(leaf, "utility", None)) in (Linear, Tabular) for leaf in population.leaves())
 
 
 def _free_tabular(population: Population) -> bool:
-    from annosim.utilities.base import Tabular
+    from annosim.utilities.tabular import Tabular
 
     return _plain_luce(population) and all(
         type(getattr(leaf, "utility", None)) is Tabular and leaf.utility.num_free() for leaf in population.leaves()

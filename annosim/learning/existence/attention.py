@@ -15,7 +15,8 @@ import torch
 
 from annosim.errors import ArgumentError, NotIdentifiedError
 from annosim.learning.likelihoods.reference import Blocks, joint_log_prob
-from annosim.populations.base import Annotator, Population, gather
+from annosim.populations.annotator import Annotator
+from annosim.populations.base import Population, gather
 from annosim.rules.base import Answer
 from annosim.rules.reliability import Reliability
 

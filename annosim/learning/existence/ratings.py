@@ -16,7 +16,7 @@ from annosim.errors import NotIdentifiedError
 from annosim.items import Items
 from annosim.learning.existence.separation import separating_direction
 from annosim.learning.gauge import cut_name, cuts_of
-from annosim.populations.base import Annotator
+from annosim.populations.annotator import Annotator
 
 __all__ = ["judge_ratings", "rating_constraints"]
 

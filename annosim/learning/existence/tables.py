@@ -238,7 +238,7 @@ def judge_table(model: Any, data: Any, prior: Any, is_projection: bool) -> list[
     under Luce's rule, nor with ties, a position bias or uniform lapses around it: raising it never lowers the
     likelihood. Under rules for which this is not known it is a note, and so it is for several types.
     """
-    from annosim.populations.base import Annotator
+    from annosim.populations.annotator import Annotator
 
     if is_projection:
         return []
@@ -300,8 +300,9 @@ def has_tables(model: Any) -> bool:
 
 
 def _has_free_table(leaf: Any) -> bool:
-    from annosim.populations.base import Annotator
-    from annosim.utilities.base import LogDensity, Tabular
+    from annosim.populations.annotator import Annotator
+    from annosim.utilities.densities import LogDensity
+    from annosim.utilities.tabular import Tabular
 
     utility = leaf.utility if isinstance(leaf, Annotator) else None
     table = utility.energy if type(utility) is LogDensity else utility
@@ -309,7 +310,7 @@ def _has_free_table(leaf: Any) -> bool:
 
 
 def _free_linear(leaf: Any) -> Any:
-    from annosim.utilities.base import Linear
+    from annosim.utilities.linear import Linear
 
     utility = getattr(leaf, "utility", None)
     return utility if type(utility) is Linear and utility.weights.requires_grad else None

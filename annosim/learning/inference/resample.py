@@ -26,7 +26,7 @@ from annosim.learning.problem import is_nll
 from annosim.learning.solvers.large_climb import climb
 from annosim.learning.solvers.stacked import newton_tables
 from annosim.learning.structure import luce_leaf
-from annosim.populations.base import Mixture
+from annosim.populations.mixture import Mixture
 from annosim.random import CounterRNG
 
 if TYPE_CHECKING:

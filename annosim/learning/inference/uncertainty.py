@@ -26,7 +26,7 @@ from annosim.learning.likelihoods.statistics import from_data, from_law, orders_
 from annosim.learning.priors import LogPrior, penalty_for
 from annosim.learning.problem import is_nll
 from annosim.learning.structure import luce_leaf
-from annosim.populations.base import Annotator
+from annosim.populations.annotator import Annotator
 
 if TYPE_CHECKING:
     from annosim.learning.result import Fit

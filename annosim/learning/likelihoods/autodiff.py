@@ -21,7 +21,8 @@ from annosim.learning.problem import Problem, Solution, is_nll, register
 from annosim.learning.solvers.maximise import newton
 from annosim.learning.structure import has_network
 from annosim.parameters import transform_of
-from annosim.populations.base import Mixture, Population
+from annosim.populations.base import Population
+from annosim.populations.mixture import Mixture
 from annosim.random import child_seed
 
 __all__ = ["Coordinates", "maximise", "starting_points"]

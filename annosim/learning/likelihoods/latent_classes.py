@@ -21,7 +21,7 @@ from annosim.learning.likelihoods.statistics import Orders, orders_from_data
 from annosim.learning.priors import LogPrior, MixturePenalty
 from annosim.learning.problem import Problem, Solution, is_nll, register
 from annosim.learning.structure import LuceLeaf, luce_mixture
-from annosim.populations.base import Mixture
+from annosim.populations.mixture import Mixture
 
 __all__ = ["Panel", "coded", "judge_tables", "mixture_applies", "panel_of", "solve_mixture"]
 

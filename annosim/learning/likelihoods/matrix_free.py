@@ -24,7 +24,7 @@ from annosim.learning.likelihoods.latent_classes import coded
 from annosim.learning.likelihoods.luce import STAGED, leaf_values
 from annosim.learning.priors import penalty_for, share_counts
 from annosim.learning.structure import luce_mixture
-from annosim.populations.base import Mixture
+from annosim.populations.mixture import Mixture
 
 __all__ = ["LargePanel", "State", "has_large_form", "information_of", "scores_of"]
 

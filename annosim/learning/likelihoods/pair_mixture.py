@@ -23,7 +23,7 @@ from annosim.learning.objectives import NLL
 from annosim.learning.problem import Problem, Solution, is_nll, register
 from annosim.learning.solvers.convex import is_pairs
 from annosim.learning.structure import LuceLeaf, luce_mixture
-from annosim.populations.base import Mixture
+from annosim.populations.mixture import Mixture
 
 __all__ = ["PairMixture", "solve_pair_mixture"]
 

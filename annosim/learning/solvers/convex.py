@@ -18,7 +18,7 @@ from annosim.learning.objectives import IPO, NLL, ForwardKL, Margin, Objective, 
 from annosim.learning.problem import Problem, Solution, is_nll, register
 from annosim.learning.structure import LuceLeaf, luce_leaf
 from annosim.populations.base import Population
-from annosim.utilities.base import LogDensity, as_log_density, segment_logsumexp
+from annosim.utilities.densities import LogDensity, as_log_density, segment_logsumexp
 
 __all__ = ["Affine", "affine_of", "check_regulariser", "is_pairs", "penalty_of", "project_convex", "solution_of"]
 

@@ -19,7 +19,7 @@ from annosim.learning.likelihoods.matrix_free import LargePanel, State
 from annosim.learning.likelihoods.single_choices import WARM
 from annosim.learning.problem import Problem, Solution, is_nll, register
 from annosim.learning.structure import luce_mixture
-from annosim.populations.base import Mixture
+from annosim.populations.mixture import Mixture
 
 __all__ = ["climb", "conjugate", "solve_large_mixture"]
 

@@ -23,7 +23,7 @@ from annosim.learning.likelihoods.pair_graph import Minimum, PairGraph, graph_of
 from annosim.learning.objectives import ForwardKL, SLiC
 from annosim.learning.problem import Problem, Solution, register
 from annosim.learning.solvers.convex import Affine, affine_of, check_regulariser, is_pairs, penalty_of, solution_of
-from annosim.utilities.base import as_log_density, segment_logsumexp
+from annosim.utilities.densities import as_log_density, segment_logsumexp
 
 __all__ = ["interior_point", "linear_program", "solve_slic"]
 

@@ -17,7 +17,8 @@ from annosim.learning.structure import answers_repeat, has_network
 from annosim.learning.training.adam import Adam, Training
 from annosim.learning.training.perturb import begin_alike
 from annosim.learning.training.sgd import train
-from annosim.populations.base import Mixture, Population
+from annosim.populations.base import Population
+from annosim.populations.mixture import Mixture
 
 __all__ = ["best_of_starts", "solution_of", "train_problem", "warn_if_unfinished"]
 

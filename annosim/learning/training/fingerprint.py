@@ -14,7 +14,7 @@ from annosim.learning.objectives import ForwardKL
 from annosim.learning.training.batches import Rows
 from annosim.populations.base import Population
 from annosim.rules.luce import PBDE
-from annosim.utilities.base import as_log_density
+from annosim.utilities.densities import as_log_density
 
 __all__ = ["of_items", "of_model", "of_regulariser", "of_rows"]
 

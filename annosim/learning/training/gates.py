@@ -8,8 +8,9 @@ import torch
 
 from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError
-from annosim.populations.base import Annotator, Population
-from annosim.populations.structured import Gated
+from annosim.populations.annotator import Annotator
+from annosim.populations.base import Population
+from annosim.populations.gated import Gated
 
 if TYPE_CHECKING:
     from annosim.learning.training.batches import Rows

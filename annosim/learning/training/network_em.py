@@ -35,8 +35,10 @@ from annosim.learning.training.losses import penalty as penalty_of
 from annosim.learning.training.runs import save_bad_batch
 from annosim.learning.training.sgd import Run
 from annosim.learning.training.warm_starts import beginnings, split_responsibilities
-from annosim.populations.base import Annotator, Mixture, Population
-from annosim.populations.structured import Gated
+from annosim.populations.annotator import Annotator
+from annosim.populations.base import Population
+from annosim.populations.gated import Gated
+from annosim.populations.mixture import Mixture
 from annosim.random import torch_generator
 from annosim.rules.base import Rule
 

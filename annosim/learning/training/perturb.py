@@ -6,8 +6,9 @@ import copy
 
 import torch
 
-from annosim.populations.base import Mixture, Population
-from annosim.populations.structured import Gated
+from annosim.populations.base import Population
+from annosim.populations.gated import Gated
+from annosim.populations.mixture import Mixture
 from annosim.random import child_seed, torch_generator
 from annosim.utilities.adapters import LowRank
 from annosim.utilities.language_models import LogPolicy, SequenceReward

@@ -15,12 +15,14 @@ from annosim.learning.training.fast_layers import faster
 from annosim.learning.training.placement import on_one_device
 from annosim.learning.training.rule_numbers import StackedRule, has_own_numbers
 from annosim.parameters import transform_of
-from annosim.populations.base import Annotator, Population
+from annosim.populations.annotator import Annotator
+from annosim.populations.base import Population
 from annosim.rules.base import Rule
 from annosim.rules.luce import PBDE
 from annosim.utilities.adapters import moved
-from annosim.utilities.base import Network, numbers_of
+from annosim.utilities.base import numbers_of
 from annosim.utilities.language_models import LogPolicy, SequenceReward
+from annosim.utilities.networks import Network
 
 if TYPE_CHECKING:
     from annosim.learning.training.batches import Rows

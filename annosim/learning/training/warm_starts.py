@@ -13,8 +13,10 @@ from annosim.learning.training.adam import Adam
 from annosim.learning.training.em_options import EM
 from annosim.learning.training.perturb import perturbed
 from annosim.learning.training.sgd import train
-from annosim.populations.base import Annotator, Mixture, Population
-from annosim.populations.structured import Gated
+from annosim.populations.annotator import Annotator
+from annosim.populations.base import Population
+from annosim.populations.gated import Gated
+from annosim.populations.mixture import Mixture
 from annosim.random import child_seed
 from annosim.utilities.language_models import LogPolicy, SequenceReward
 

@@ -16,7 +16,8 @@ from annosim import random
 from annosim.compiled import cache as sources
 from annosim.compiled import notice as announce
 from annosim.designs.design import Design
-from annosim.populations.base import Annotator, Population
+from annosim.populations.annotator import Annotator
+from annosim.populations.base import Population
 from annosim.populations.random_coefficients import RandomCoefficients
 from annosim.random import STREAMS
 from annosim.rules.base import Rule

@@ -1,4 +1,4 @@
-"""Populations with structure: contamination, annotators within groups, types that depend on covariates."""
+"""Types whose probabilities depend on covariates (a mixture of experts)."""
 
 from __future__ import annotations
 
@@ -10,72 +10,10 @@ import torch
 from torch import nn
 
 from annosim.errors import ArgumentError
-from annosim.parameters import check_value, fixed, free
-from annosim.populations.base import Annotator, Leaf, Mixture, Population
-from annosim.populations.random_coefficients import RandomCoefficients
-from annosim.rules.base import Rule
-from annosim.rules.spam import Spammer
-from annosim.utilities.base import Linear, ZeroUtility
+from annosim.parameters import check_value, free
+from annosim.populations.base import Leaf, Population
 
-__all__ = ["Contaminated", "Gated", "Hierarchy"]
-
-
-def Contaminated(population: Population, share: Any, spammer: Rule | None = None) -> Mixture:
-    """A population of which a share answers without looking: ``Mixture([population, spammers], [1 - share, share])``.
-
-    Args:
-        population: the attentive part.
-        share: from 0 to 1; estimated unless ``fixed(share)``.
-        spammer: a rule, ``Spammer("random")`` by default (see :class:`annosim.rules.Spammer`).
-
-    Raises:
-        ArgumentError: a share that is not a probability.
-
-    Example:
-        >>> import annosim as an
-        >>> people = Contaminated(an.Annotator(an.Tabular([0.0, 9.0]), an.Luce(1e-3)), 0.2)
-        >>> an.law(people, an.Design(an.Items(n=2), menus=[[0, 1]])).probabilities.round(decimals=6).tolist()
-        [0.1, 0.9]
-    """
-    spammer = Spammer("random") if spammer is None else spammer
-    bare = share.value if isinstance(share, fixed) else share
-    s = float(check_value("Contaminated(share=)", bare, "unit"))
-    weights: Any = [1 - s, s]
-    return Mixture(
-        [population, Annotator(ZeroUtility(), spammer)], fixed(weights) if isinstance(share, fixed) else weights
-    )
-
-
-def Hierarchy(means: Any, spread: Any, rule: Rule, weights: Any = None, **settings: Any) -> Mixture:
-    r"""Annotators within groups: group ``g`` has mean coefficients ``means[g]``, its members differ by ``spread``.
-
-    ``beta_i = means[g_i] + spread * z_i`` with a hidden group ``g_i`` of probability ``weights[g]``: a mixture of
-    :class:`~annosim.RandomCoefficients`, or of plain annotators when the spread is zero.
-
-    Args:
-        means: ``(groups, dim)``.
-        spread: standard deviations within groups: one number, ``(dim,)``, or ``(groups, dim)``.
-        rule: how they answer.
-        weights: ``(groups,)``; uniform by default.
-        settings: further settings of :class:`~annosim.RandomCoefficients`.
-
-    Example:
-        >>> import annosim as an
-        >>> people = Hierarchy([[1.0, 0.0], [-1.0, 0.5]], 0.3, an.Luce(), weights=[0.6, 0.4])
-        >>> [type(leaf).__name__ for leaf in people.leaves()]
-        ['RandomCoefficients', 'RandomCoefficients']
-    """
-    centre = check_value("Hierarchy(means=)", means, "real")
-    if centre.ndim != 2:
-        raise ArgumentError(f"Hierarchy(means=): shape {tuple(centre.shape)}, expected (groups, dim)")
-    width = np.broadcast_to(check_value("Hierarchy(spread=)", spread, "nonnegative").numpy(), centre.shape)
-    if not width.any():
-        return Mixture([Annotator(Linear(m.tolist()), rule) for m in centre], weights)
-    parts = [
-        RandomCoefficients(m.tolist(), fixed(w) if (w == 0).any() else w.copy(), rule, **settings)
-        for m, w in zip(centre, width, strict=True)
-    ]
-    return Mixture(parts, weights)
+__all__ = ["Gated"]
 
 
 class Gated(Population):

@@ -1,0 +1,77 @@
+"""Hidden types with weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from annosim.errors import ArgumentError
+from annosim.populations.base import Leaf, Population
+
+__all__ = ["Mixture"]
+
+
+class Mixture(Population):
+    """Hidden types with weights: each annotator has one type, drawn once, and answers every question with it.
+
+    Args:
+        types: populations (usually annotators).
+        weights: their probabilities; uniform by default; estimated unless ``fixed(...)``.
+
+    Raises:
+        ArgumentError: no type, or weights that are negative or do not sum to one.
+
+    Example:
+        >>> import annosim as an
+        >>> two = an.Mixture([an.Annotator(an.Tabular([0., s]), an.Luce()) for s in (1., -1.)], weights=[.7, .3])
+        >>> two.leaf_weights().tolist()
+        [0.7, 0.3]
+    """
+
+    def __init__(self, types: Sequence[Population], weights: Any = None):
+        super().__init__()
+        types = list(types)
+        if not types or not all(isinstance(t, Population) for t in types):
+            raise ArgumentError("Mixture(types=): give a list of populations, for example an.Annotator(...)")
+        self.types = nn.ModuleList(types)
+        value = np.full(len(types), 1 / len(types)) if weights is None else weights
+        self.declare("weights", value, "simplex", free_by_default=True)
+        if self.weights.shape != (len(types),):
+            raise ArgumentError(f"Mixture(weights=): {self.weights.numel()} weights for {len(types)} types")
+
+    def _walk(self) -> Iterator[tuple[Leaf, torch.Tensor]]:
+        share = self.weights / self.weights.sum()
+        for weight, one in zip(share, self.types, strict=True):
+            for leaf, inner in one._walk():  # type: ignore[operator, union-attr]
+                yield leaf, weight * inner
+
+    def annotator_weights(self, annotators: Any) -> torch.Tensor | None:
+        """Per-annotator probabilities when some type has them, else ``None``."""
+        own = [one.annotator_weights(annotators) for one in self.types]  # type: ignore[operator]
+        if all(w is None for w in own):
+            return None
+        share = self.weights / self.weights.sum()
+        count = len(np.asarray(annotators))
+        inner = [
+            one.leaf_weights().expand(count, -1) if w is None else w  # type: ignore[operator]
+            for one, w in zip(self.types, own, strict=True)
+        ]
+        return torch.cat([share[k] * w for k, w in enumerate(inner)], -1)
+
+    def relabelled(self, order: Sequence[int]) -> Mixture:
+        """The same mixture with its types renamed: new type ``j`` is old type ``order[j]``."""
+        import copy
+
+        other = copy.deepcopy(self)
+        other.types = nn.ModuleList([other.types[i] for i in order])
+        with torch.no_grad():
+            other.weights.copy_(self.weights[list(order)])
+        return other
+
+    def __repr__(self) -> str:
+        inside = ", ".join(f"{float(w):.4g}: {t!r}" for w, t in zip(self.weights.detach(), self.types, strict=True))
+        return f"Mixture({inside})"
