@@ -112,7 +112,7 @@ def test_a_broken_study_does_not_hide_the_others_but_stops_ci(here, capsys):
 
 def test_an_interrupted_run_says_that_it_resumes(here):
     env = {**os.environ, "COIN_SLEEP": "2"}
-    command = [sys.executable, "-m", "annosim.cli", "study", "run", "coin", "--jobs", "1"]
+    command = [sys.executable, "-m", "annosim", "study", "run", "coin", "--jobs", "1"]
     # a shell that runs the tests in the background has told its children to ignore SIGINT
     heeds = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731
     running = subprocess.Popen(

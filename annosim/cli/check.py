@@ -54,6 +54,7 @@ def check(
 
     from annosim.checks import adapt, check_estimator
     from annosim.errors import ArgumentError
+    from annosim.reporting import write_page
 
     if list_:
         _print_list()
@@ -80,7 +81,7 @@ def check(
     )
     _print(report)
     if html is not None:
-        _write_html(report, html)
+        write_page(html, report.estimator, [report])
     raise typer.Exit(CHECK_FAILED if report.failed else 0)
 
 
@@ -156,13 +157,3 @@ def _print(report: Any) -> None:
         console.print(f"[dim]not applicable ({escape(reason)}): {', '.join(names)}[/]", highlight=False)
     for r in report.failed:
         typer.echo(f"\n{r.name}: {r.law}\n  {r.evidence}")
-
-
-def _write_html(report: Any, path: Path) -> None:
-    import html
-
-    title = html.escape(report.estimator)
-    text = f"<!doctype html><meta charset='utf-8'><title>{title}</title>{report._repr_html_()}"
-    scratch = path.with_name(path.name + ".part")
-    scratch.write_text(text, encoding="utf-8")
-    scratch.replace(path)

@@ -25,7 +25,7 @@ def _identify(
 ) -> None:
     """Print the report, and exit with its code."""
     import annosim as an
-    from annosim.cli.pages import write_page
+    from annosim.reporting import write_page
     from annosim.scenario import load_scenario
 
     found = load_scenario(scenario)
@@ -33,5 +33,5 @@ def _identify(
     report = an.identify(found.population, found.design, starts=starts, seed=found.seed if seed is None else seed)
     typer.echo(repr(report))
     if html is not None:
-        write_page(html, f"annosim identify {scenario.name}", report._repr_html_())
+        write_page(html, f"annosim identify {scenario.name}", [report])
     raise typer.Exit(report.exit_code)

@@ -25,10 +25,10 @@ def _plan(
 ) -> None:
     """Print the plan."""
     import annosim as an
-    from annosim.cli.pages import figure_tag, write_page
     from annosim.errors import ArgumentError, ScenarioError
     from annosim.planning.cost import Cost
     from annosim.planning.targets import target_function
+    from annosim.reporting import FigureEntry, write_page
     from annosim.scenario import load_scenario
 
     found = load_scenario(scenario)
@@ -56,6 +56,7 @@ def _plan(
     if checked is not None:
         typer.echo(repr(checked))
     if html is not None:
-        more = checked._repr_html_() if checked is not None else ""
-        write_page(html, f"annosim plan {scenario.name}", result._repr_html_() + figure_tag(result.figure()) + more)
+        figure = FigureEntry.draw(result.figure(), caption="Half-width of the worst component against cost")
+        parts = [result, figure] if checked is None else [result, figure, checked]
+        write_page(html, f"annosim plan {scenario.name}", parts)
     raise typer.Exit(0 if result.best is not None else 3)

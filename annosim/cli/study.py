@@ -98,24 +98,29 @@ def _print_claims(done: StudyRun) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from annosim.study.page import number
+    from annosim.reporting.numbers import format_interval
 
     colours = {"supported": "green", "contradicted": "red", "inconclusive": "yellow"}
     table = Table(box=None, pad_edge=False)
     for head in ("claim", "statement", "expected", "found", "verdict"):
         table.add_column(head, overflow="fold")
     for c in done.claims:
-        found = number(c.value) if c.low == c.high else f"{number(c.value)} [{number(c.low)}, {number(c.high)}]"
-        table.add_row(c.id, c.statement, c.expected, found, f"[{colours[c.verdict]}]{c.verdict}[/]")
+        table.add_row(
+            c.id,
+            c.statement,
+            c.expected,
+            format_interval(c.value, c.low, c.high),
+            f"[{colours[c.verdict]}]{c.verdict}[/]",
+        )
     console = Console()
     console.print(table)
     for c in done.claims:
         if c.verdict == "inconclusive" and math.isnan(c.value) and c.reason:  # nothing was found to judge
             console.print(f"not judged: {c.id}: {c.reason}", markup=False, soft_wrap=True, highlight=False)
-    alike: dict[str, list[str]] = {}
+    by_error: dict[str, list[str]] = {}
     for record in done.failed:
-        alike.setdefault(record.error, []).append(f"{record.cell}, replicate {record.replicate}")
-    for error, where in alike.items():
+        by_error.setdefault(record.error, []).append(f"{record.cell}, replicate {record.replicate}")
+    for error, where in by_error.items():
         more = f" and {len(where) - 1} more" if len(where) > 1 else ""
         console.print(f"failed: {where[0]}{more}: {error}", markup=False, soft_wrap=True, highlight=False)
     counts = ", ".join(f"{n} {verdict}" for verdict, n in done.counts().items())

@@ -24,7 +24,7 @@ from .find import find_studies as find_studies
 from .find import load_named as load_named
 from .find import load_study as load_study
 from .outcome import Outcome as Outcome
-from .runner import StudyRun as StudyRun
+from .result import StudyRun as StudyRun
 from .runner import run_study as run_study
 
 __all__ = [

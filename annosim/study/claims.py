@@ -15,11 +15,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from annosim.errors import ArgumentError, StudyError
-from annosim.study.estimates import Estimate, exact
-from annosim.study.failure import FAILURES, one_line
+from annosim.study.estimates import Estimate, Measured, exact
+from annosim.study.messages import FAILURES, one_line
 
 if TYPE_CHECKING:
     from annosim.study.outcome import Outcome
@@ -75,7 +75,7 @@ class Claim:
     verdict: Verdict
     reason: str = ""
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, str | float | None]:
         """A dict for ``claims.json``: numbers that are not finite become null (JSON has no infinity)."""
         return {k: _finite_or_none(v) for k, v in asdict(self).items()}
 
@@ -130,7 +130,7 @@ class Statement:
         )
 
 
-def inside(estimate: Estimate | float, low: float, high: float, expected: str = "") -> Judgement:
+def inside(estimate: Measured, low: float, high: float, expected: str = "") -> Judgement:
     """Judge that a quantity lies in the closed region ``[low, high]``; either end may be infinite.
 
     Raises:
@@ -154,7 +154,7 @@ def inside(estimate: Estimate | float, low: float, high: float, expected: str = 
     return Judgement(expected, found.value, found.low, found.high, verdict, _how(found))
 
 
-def equal(estimate: Estimate | float, target: float, within: float) -> Judgement:
+def equal(estimate: Measured, target: float, within: float) -> Judgement:
     """Judge that a quantity equals ``target`` within a tolerance: an equivalence test by interval inclusion.
 
     Args:
@@ -176,7 +176,7 @@ def equal(estimate: Estimate | float, target: float, within: float) -> Judgement
     return inside(estimate, target - within, target + within, f"{target:g} within {within:g}")
 
 
-def at_least(estimate: Estimate | float, bound: float) -> Judgement:
+def at_least(estimate: Measured, bound: float) -> Judgement:
     """Judge that a quantity is at least ``bound``.
 
     Example:
@@ -186,7 +186,7 @@ def at_least(estimate: Estimate | float, bound: float) -> Judgement:
     return inside(estimate, bound, math.inf, f"at least {bound:g}")
 
 
-def at_most(estimate: Estimate | float, bound: float) -> Judgement:
+def at_most(estimate: Measured, bound: float) -> Judgement:
     """Judge that a quantity is at most ``bound``.
 
     Example:
@@ -196,7 +196,7 @@ def at_most(estimate: Estimate | float, bound: float) -> Judgement:
     return inside(estimate, -math.inf, bound, f"at most {bound:g}")
 
 
-def increasing(estimates: Sequence[Estimate | float], labels: Sequence[str] = ()) -> Judgement:
+def increasing(estimates: Sequence[Measured], labels: Sequence[str] = ()) -> Judgement:
     """Judge that quantities stand in strictly increasing order, each interval against the next one.
 
     Supported when every interval ends before the next begins; contradicted when some interval begins at or after the
@@ -271,5 +271,5 @@ def _how(found: Estimate) -> str:
     return f"{found.method}, n={found.n}" if found.n else found.method
 
 
-def _finite_or_none(value: Any) -> Any:
+def _finite_or_none(value: str | float) -> str | float | None:
     return None if isinstance(value, float) and not math.isfinite(value) else value

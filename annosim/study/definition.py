@@ -17,7 +17,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 from annosim.errors import StudyError
 from annosim.study.claims import Claim, Statement
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from annosim.study.outcome import Outcome
 
 __all__ = ["RESERVED", "Cell", "Preset", "Study", "call_by_name"]
+
+T = TypeVar("T")
 
 #: Names that a cell's function may ask for and a parameter must not have.
 RESERVED = ("seed", "replicate", "seeds", "device", "data", "jobs")
@@ -51,7 +53,7 @@ class Preset:
     """
 
     minutes: float
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, object] = field(default_factory=dict)
     note: str = ""
 
     @property
@@ -91,8 +93,8 @@ class Cell:
         'square(x=3)'
     """
 
-    function: Callable[..., Any] | Sequence[Callable[..., Any]]
-    parameters: Mapping[str, Any] = field(default_factory=dict)
+    function: Callable[..., object] | Sequence[Callable[..., object]]
+    parameters: Mapping[str, object] = field(default_factory=dict)
     name: str = ""
     replicates: int = 1
     needs: Mapping[str, Cell] = field(default_factory=dict)
@@ -100,19 +102,19 @@ class Cell:
     seed_name: str = ""
 
     @property
-    def pieces(self) -> tuple[Callable[..., Any], ...]:
+    def steps(self) -> tuple[Callable[..., object], ...]:
         """The functions in their order."""
         return (self.function,) if callable(self.function) else tuple(self.function)
 
     @property
-    def together(self) -> bool:
+    def batched(self) -> bool:
         """Whether one call of the function runs all replicates: networks that are trained as one batch."""
-        return any("seeds" in _names(piece) for piece in self.pieces)
+        return any("seeds" in _names(step) for step in self.steps)
 
     @property
     def group(self) -> str:
         """Name of the last function: results of one group have the same columns."""
-        return _name_of(self.pieces[-1]) if self.pieces else ""
+        return _name_of(self.steps[-1]) if self.steps else ""
 
     @property
     def title(self) -> str:
@@ -120,34 +122,34 @@ class Cell:
         if self.name:
             return self.name
         inner = ", ".join(f"{k}={_short(v)}" for k, v in self.parameters.items())
-        chain = " + ".join(_name_of(piece) for piece in self.pieces)
+        chain = " + ".join(_name_of(step) for step in self.steps)
         return f"{chain}({inner})"
 
     def check(self) -> None:
         """Raise StudyError when the cell cannot be run as written."""
-        if not self.pieces:
+        if not self.steps:
             raise StudyError(f"cell {self.name!r} has no function; pass Cell(function, parameters)")
         if isinstance(self.replicates, bool) or not isinstance(self.replicates, int) or self.replicates < 1:
             raise StudyError(f"cell {self.title}: replicates={self.replicates!r}; use a whole number from 1")
         for name in (*self.parameters, *self.needs):
             if name in RESERVED or name in COLUMNS:
                 raise StudyError(f"cell {self.title}: the name {name!r} is reserved; rename this parameter")
-        if self.together and (len(self.pieces) > 1 or _names(self.pieces[0]) & {"seed", "replicate"}):
+        if self.batched and (len(self.steps) > 1 or _names(self.steps[0]) & {"seed", "replicate"}):
             raise StudyError(
                 f"cell {self.title}: a function that takes 'seeds' runs all replicates at once; it stands alone in its "
                 "cell and takes neither 'seed' nor 'replicate'"
             )
-        absent = {"seed", "replicate"} if self.together else {"seeds"}
+        absent = {"seed", "replicate"} if self.batched else {"seeds"}
         wrong = sorted(_names(self.skip) & absent) if self.skip is not None else []
         if wrong:
-            once = "once for all replicates" if self.together else "for each replicate by itself"
+            once = "once for all replicates" if self.batched else "for each replicate by itself"
             raise StudyError(f"cell {self.title}: its skip takes {wrong[0]!r}, but is asked {once}; do without")
         both = set(self.parameters) & set(self.needs)
         if both:
             raise StudyError(
                 f"cell {self.title}: {sorted(both)[0]!r} is both a parameter and a needed cell; rename one"
             )
-        taken = set().union(*(_names(piece) for piece in self.pieces))
+        taken = set().union(*(_names(step) for step in self.steps))
         if self.skip is not None:
             taken |= _names(self.skip)
         unused = [name for name in (*self.parameters, *self.needs) if name not in taken and "**" not in taken]
@@ -257,7 +259,7 @@ class Study:
         return listed
 
 
-def call_by_name(function: Callable[..., Any], pool: Mapping[str, Any], where: str) -> Any:
+def call_by_name(function: Callable[..., T], pool: Mapping[str, object], where: str) -> T:
     """Call a function with those entries of the pool that it names (all of them if it takes ``**``).
 
     Raises:
@@ -302,27 +304,28 @@ def _in_order(listed: Sequence[Cell]) -> list[Cell]:
         if not placed[id(cell)]:
             placed[id(cell)] = True
             before = ordered.setdefault(cell.title, cell)
-            if before is not cell and _essence(before) != _essence(cell):
+            if before is not cell and _identity(before) != _identity(cell):
                 raise StudyError(f"two cells have the name {cell.title!r}; give one of them another name=")
     return list(ordered.values())
 
 
-def _essence(cell: Cell) -> tuple[Any, ...]:
+def _identity(cell: Cell) -> tuple[object, ...]:
+    """What two cells of one name must share."""
     needs = {name: needed.title for name, needed in cell.needs.items()}
-    return cell.pieces, repr(dict(cell.parameters)), cell.replicates, needs, cell.skip, cell.seed_name
+    return cell.steps, repr(dict(cell.parameters)), cell.replicates, needs, cell.skip, cell.seed_name
 
 
-def _names(function: Callable[..., Any]) -> set[str]:
+def _names(function: Callable[..., object]) -> set[str]:
     kinds = inspect.signature(function).parameters.values()
     return {"**" if p.kind is p.VAR_KEYWORD else p.name for p in kinds}
 
 
-def _name_of(function: Callable[..., Any]) -> str:
+def _name_of(function: Callable[..., object]) -> str:
     inner = getattr(function, "func", function)  # functools.partial
     return str(getattr(inner, "__name__", type(inner).__name__))
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     text = f"{value:g}" if isinstance(value, float) else str(value)
     return text if len(text) <= 40 else text[:37] + "..."
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from annosim.errors import ArgumentError
+from annosim.study.values import Value
 
 __all__ = ["Estimate", "binomial_interval", "bootstrap_interval", "difference", "exact", "t_interval"]
 
@@ -53,14 +54,25 @@ class Estimate:
         return Estimate(-self.value, -self.high, -self.low, self.method, self.n)
 
 
-def exact(value: float) -> Estimate:
+#: What can be judged: an estimate, or a number that a cell returned.
+Measured: TypeAlias = "Estimate | Value"
+
+
+def exact(value: object) -> Estimate:
     """A number without sampling error: its interval is the number itself.
+
+    Raises:
+        ArgumentError: what is no number, for example a list.
 
     Example:
         >>> exact(2).low, exact(2).high
         (2.0, 2.0)
     """
-    return Estimate(float(value), float(value), float(value), "exact", 0)
+    try:
+        number = float(value)  # type: ignore[arg-type]  # a number of any library, or refused here
+    except (TypeError, ValueError):
+        raise ArgumentError(f"a {type(value).__name__} is not a number; judge a number or an Estimate") from None
+    return Estimate(number, number, number, "exact", 0)
 
 
 def t_interval(values: ArrayLike, level: float = 0.95) -> Estimate:
@@ -89,7 +101,11 @@ def t_interval(values: ArrayLike, level: float = 0.95) -> Estimate:
 
 
 def bootstrap_interval(
-    values: ArrayLike, statistic: Callable[..., Any] = np.mean, level: float = 0.95, draws: int = 4000, seed: int = 0
+    values: ArrayLike,
+    statistic: Callable[..., ArrayLike] = np.mean,
+    level: float = 0.95,
+    draws: int = 4000,
+    seed: int = 0,
 ) -> Estimate:
     """A statistic of replicates with the bias-corrected accelerated bootstrap interval (Efron 1987).
 
@@ -111,7 +127,7 @@ def bootstrap_interval(
     from scipy.stats import bootstrap
 
     x = _sample(values, level)
-    value = float(statistic(x, axis=-1))
+    value = float(np.asarray(statistic(x, axis=-1)))
     if len(x) == 1:
         return Estimate(value, -math.inf, math.inf, "one replicate: no interval", 1)
     if np.ptp(x) == 0:  # every resample is the sample itself

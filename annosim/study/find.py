@@ -103,7 +103,7 @@ def load_study(path: Path) -> Study:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # the file is the user's: whatever its import raises is told in one line
+    except Exception as error:  # the file is the user's: whatever its import raises is reported in one line
         raise StudyError(f"{path}: importing this study failed: {type(error).__name__}: {error}") from error
     return _study_of(module, str(path), file, digest)
 
@@ -118,7 +118,7 @@ def _forget(files: Sequence[Path]) -> None:
 def _load_entry_point(point: EntryPoint) -> Study:
     try:
         loaded = point.load()
-    except Exception as error:  # an installed study of somebody else: told in one line
+    except Exception as error:  # an installed study of somebody else: reported in one line
         raise StudyError(f"entry point {point.name} = {point.value} failed: {type(error).__name__}: {error}") from error
     if isinstance(loaded, Study):
         module_file = getattr(sys.modules.get(point.module), "__file__", None)

@@ -14,23 +14,24 @@ import os
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from annosim.errors import StudyError
 from annosim.results import versions
+from annosim.study.datapath import data_path
 from annosim.study.definition import Cell, Study, source_file
+from annosim.study.values import Plain
 
 __all__ = ["cell_seed", "canonical", "package_digest", "stable_hash", "study_digest"]
 
 #: Changes when the layout of a cell's file changes.
 FORMAT = 1
 #: Rooms that cannot change the result of a cell: presentation and command line.
-_PRESENTATION = ("cli", "bench", "study", "plotting.py")
+_PRESENTATION = ("__main__.py", "bench", "cli", "plotting", "plotting.py", "reporting", "study")
 
 
-def canonical(value: Any) -> Any:
+def canonical(value: object) -> Plain:
     """A value as JSON knows it, in one spelling: numpy numbers become Python's, tuples lists, keys sorted later.
 
     Raises:
@@ -58,7 +59,7 @@ def canonical(value: Any) -> Any:
     )
 
 
-def stable_hash(value: Any) -> str:
+def stable_hash(value: object) -> str:
     """SHA-256 of plain data, the same on every machine and in every process.
 
     Example:
@@ -179,8 +180,6 @@ def package_digest() -> str:
 
 def environment(study: Study, data: Path | None = None) -> dict[str, str]:
     """The part of every key that all cells of a run share: sources, versions, and the content of the data files."""
-    from annosim.study.datapath import data_path
-
     known = versions()
     files = {name: _digest_of(data_path(name, data)) for name in study.data}
     return {

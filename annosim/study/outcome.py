@@ -6,15 +6,17 @@ failed or was skipped gets a StudyError with the reason, so a claim can never be
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from annosim.errors import StudyError
 from annosim.study.estimates import Estimate, exact, t_interval
 from annosim.study.keys import canonical
-from annosim.study.store import Record
+from annosim.study.store import Record, Rows
+from annosim.study.values import Plain, Value
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,12 +40,12 @@ class Outcome:
         3.0
     """
 
-    def __init__(self, records: Sequence[Record], settings: dict[str, Any] | None = None, preset: str = ""):
+    def __init__(self, records: Sequence[Record], settings: Mapping[str, object] | None = None, preset: str = ""):
         self.records = list(records)
         self.settings = dict(settings or {})
         self.preset = preset
 
-    def select(self, group: str, /, **parameters: Any) -> list[Record]:
+    def select(self, group: str, /, **parameters: object) -> list[Record]:
         """The finished records of a group whose parameters have these values.
 
         Raises:
@@ -59,24 +61,24 @@ class Outcome:
             raise StudyError(f"cell {bad[0].cell}, replicate {bad[0].replicate}, {bad[0].status}: {bad[0].error}")
         return found
 
-    def finished(self, group: str, /, **parameters: Any) -> list[dict[str, Any]]:
+    def finished(self, group: str, /, **parameters: object) -> Rows:
         """The rows of those matching cells that finished, possibly none: for figures, never for claims."""
         wanted = {name: canonical(value) for name, value in parameters.items()}
         found = [r for r in self.records if group in (r.group, r.cell) and _matches(r, wanted)]
         return _rows([r for r in found if r.status == "done"])
 
-    def rows(self, group: str, /, **parameters: Any) -> list[dict[str, Any]]:
+    def rows(self, group: str, /, **parameters: object) -> Rows:
         """All result rows of the matching cells, each with its parameters, ``cell`` and ``replicate``."""
         return _rows(self.select(group, **parameters))
 
-    def frame(self, group: str, /, **parameters: Any) -> pd.DataFrame:
+    def frame(self, group: str, /, **parameters: object) -> pd.DataFrame:
         """The same as a table, without the arrays."""
         import pandas as pd
 
         rows = self.rows(group, **parameters)
         return pd.DataFrame([{k: v for k, v in row.items() if not isinstance(v, np.ndarray)} for row in rows])
 
-    def all(self, group: str, column: str, /, **parameters: Any) -> list[Any]:
+    def all(self, group: str, column: str, /, **parameters: object) -> list[Value]:
         """One column of the matching rows as a list (numbers, texts or arrays).
 
         Raises:
@@ -89,11 +91,11 @@ class Outcome:
             raise StudyError(f"cell {lacking['cell']} has no result {column!r}; it has {known}")
         return [row[column] for row in rows]
 
-    def values(self, group: str, column: str, /, **parameters: Any) -> np.ndarray:
+    def values(self, group: str, column: str, /, **parameters: object) -> NDArray[np.float64]:
         """One numeric column of the matching rows, float64, shape (rows,): usually one per replicate."""
         return np.array(self.all(group, column, **parameters), dtype=np.float64)
 
-    def get(self, group: str, column: str, /, **parameters: Any) -> Any:
+    def get(self, group: str, column: str, /, **parameters: object) -> Value:
         """The one matching number, text or array.
 
         Raises:
@@ -104,11 +106,11 @@ class Outcome:
             raise StudyError(f"{len(found)} rows match {group}, {column}; name more parameters, or take .values")
         return found[0]
 
-    def exact(self, group: str, column: str, /, **parameters: Any) -> Estimate:
+    def exact(self, group: str, column: str, /, **parameters: object) -> Estimate:
         """The one matching number as an estimate without sampling error (a closed form, an exact projection)."""
         return exact(self.get(group, column, **parameters))
 
-    def estimate(self, group: str, column: str, /, **parameters: Any) -> Estimate:
+    def estimate(self, group: str, column: str, /, **parameters: object) -> Estimate:
         """Mean over the matching rows (replicates) with a 95 % t interval.
 
         For another interval pass :meth:`values` to one of the helpers of :mod:`annosim.study.estimates`.
@@ -133,15 +135,15 @@ class Outcome:
         return _one_type_a_column(pd.DataFrame(out))
 
 
-def _rows(records: Sequence[Record]) -> list[dict[str, Any]]:
+def _rows(records: Sequence[Record]) -> Rows:
     return [{"cell": r.cell, "replicate": r.replicate, **r.parameters, **row} for r in records for row in r.rows]
 
 
-def _matches(record: Record, wanted: dict[str, Any]) -> bool:
+def _matches(record: Record, wanted: Mapping[str, Plain]) -> bool:
     return all(name in record.parameters and record.parameters[name] == value for name, value in wanted.items())
 
 
-def _scalar(value: Any) -> Any:
+def _scalar(value: Value) -> Value:
     """Lists and dicts as text, so that a column has one type."""
     return str(value) if isinstance(value, list | dict) else value
 

@@ -7,7 +7,7 @@ import time
 from types import TracebackType
 from typing import Any
 
-from annosim.study.execute import Job
+from annosim.study.jobs import Job
 from annosim.study.store import Record
 
 __all__ = ["Progress"]
@@ -59,7 +59,7 @@ class Progress:
         if self._bar is not None:
             self._bar.stop()
 
-    def now(self, job: Job) -> None:
+    def show_running(self, job: Job) -> None:
         """Say which cell is running."""
         if self._bar is not None:
             self._bar.update(self._task, now=job.cell[:40])
@@ -68,5 +68,5 @@ class Progress:
         """Count a finished cell."""
         self.failed += record.status == "failed"
         if self._bar is not None:
-            told = f"{self.failed} failed" if self.failed else record.cell[:40]
-            self._bar.update(self._task, advance=1, now=told)
+            now = f"{self.failed} failed" if self.failed else record.cell[:40]
+            self._bar.update(self._task, advance=1, now=now)

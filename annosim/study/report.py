@@ -3,37 +3,91 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 from annosim import plotting
 from annosim.io.files import atomic_path, atomic_text
-from annosim.study.failure import FAILURES, one_line
-from annosim.study.page import Picture, Sheet, render
+from annosim.reporting import FigureEntry, HtmlTable, TableEntry, render
+from annosim.study.messages import FAILURES, one_line
+from annosim.study.result import StudyRun
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
-    from annosim.study.runner import StudyRun
+    from annosim.study.outcome import Outcome
 
 __all__ = ["write_outputs"]
+
+T = TypeVar("T")
+#: Rows of results printed in the page; all of them are in results.parquet.
+SHOWN_ROWS = 200
+#: Columns of results.parquet that the page leaves out.
+_HIDDEN = ("key", "seed", "group")
+
+
+@dataclass(frozen=True)
+class ReportContext:
+    """What the page of a run shows.
+
+    Attributes:
+        run: the run.
+        finding: its result in a sentence or two.
+        figures: the key figure first.
+        tables: those of the study.
+        results: one row per result.
+    """
+
+    run: StudyRun
+    finding: str
+    figures: Sequence[FigureEntry]
+    tables: Sequence[TableEntry]
+    results: pd.DataFrame
+
+    def render(self) -> str:
+        """The page as text."""
+        run = self.run
+        problems = [r for r in run.outcome.records if r.status != "done" or r.warnings]
+        slow = sorted(run.outcome.records, key=lambda r: -r.seconds)[:10]
+        return render(
+            "study.html",
+            title=run.study.title,
+            paper=run.study.paper,
+            finding=self.finding,
+            figures=self.figures,
+            tables=self.tables,
+            claims=run.claims,
+            colours=plotting.VERDICT_COLOURS,
+            problems=problems,
+            num_results=self._count(),
+            results=HtmlTable.from_frame(_shown(self.results)),
+            settings=HtmlTable.from_rows(["setting", "value"], _settings(run)),
+            timings=HtmlTable.from_rows(
+                ["cell", "replicate", "seconds"], [[r.cell, r.replicate, round(r.seconds, 2)] for r in slow]
+            ),
+        )
+
+    def _count(self) -> str:
+        rows = len(self.results)
+        return f"The first {SHOWN_ROWS} of {rows} rows" if rows > SHOWN_ROWS else f"{rows} rows"
 
 
 def write_outputs(run: StudyRun) -> None:
     """Write ``claims.json``, ``results.parquet``, ``figures/*.png``, ``run.json`` and ``report.html`` of a run."""
-    table = run.outcome.table()
-    atomic_text(
-        run.out / "claims.json", json.dumps([c.as_json() for c in run.claims], indent=1, allow_nan=False) + "\n"
-    )
+    results = run.outcome.table()
+    claims = json.dumps([c.as_json() for c in run.claims], indent=1, allow_nan=False)
+    atomic_text(run.out / "claims.json", claims + "\n")
     with atomic_path(run.out / "results.parquet") as part:
-        table.to_parquet(part, index=False)
-    pictures = _pictures(run)
-    sheets = [_sheet(make, run) for make in run.study.tables]
+        results.to_parquet(part, index=False)
+    figures = _figures(run)
+    tables = [_table(make, run.outcome) for make in run.study.tables]
     about = {"study": run.study.name, "paper": run.study.paper, **run.settings, "seconds": run.seconds}
     about |= {"cells": len(run.outcome.records), "kept": run.kept, "failed": len(run.failed), "claims": run.counts()}
     atomic_text(run.out / "run.json", json.dumps(about, indent=1, default=str) + "\n")
-    atomic_text(run.out / "report.html", render(run, _finding(run), pictures, sheets, table))
+    atomic_text(run.out / "report.html", ReportContext(run, _finding(run), figures, tables, results).render())
 
 
 def default_finding(run: StudyRun) -> str:
@@ -49,47 +103,63 @@ def default_finding(run: StudyRun) -> str:
 
 
 def _finding(run: StudyRun) -> str:
-    if run.study.finding is None:
+    summarise = run.study.finding
+    if summarise is None:
         return default_finding(run)
-    text, problem = _guard(lambda: str(run.study.finding(run.outcome, run.claims)))  # type: ignore[misc]
-    return (
-        text if problem is None else f"{default_finding(run)} (The study's own summary could not be written: {problem})"
-    )
+    text, problem = _guard(lambda: str(summarise(run.outcome, run.claims)))
+    return text or f"{default_finding(run)} (The study's own summary could not be written: {problem})"
 
 
-def _pictures(run: StudyRun) -> list[Picture]:
-    """Draw and save all figures; one that cannot be drawn is replaced by the reason. Pictures of an earlier run go."""
+def _figures(run: StudyRun) -> list[FigureEntry]:
+    """Draw and save all figures; one that cannot be drawn is replaced by the reason. Figures of an earlier run go."""
     folder = run.out / "figures"
-    pictures = []
-    for make in run.study.figures:
-        name = getattr(make, "__name__", "figure")
-        path = folder / f"{name}.png"
-
-        def draw(make: Callable[..., Any] = make, path: Path = path) -> bytes:
-            with plotting.style():
-                return plotting.save(make(run.outcome), path).read_bytes()
-
-        content, problem = _guard(draw)
-        if problem is not None:
-            path.unlink(missing_ok=True)
-        pictures.append(Picture(name, _caption(make), content or b"", problem or ""))
-    for stale in set(folder.glob("*.png")) - {folder / f"{p.name}.png" for p in pictures}:
+    entries = [_figure(make, run.outcome, folder / f"{_name(make)}.png") for make in run.study.figures]
+    for stale in set(folder.glob("*.png")) - {folder / f"{entry.name}.png" for entry in entries}:
         stale.unlink()
-    return pictures
+    return entries
 
 
-def _sheet(make: Callable[..., pd.DataFrame], run: StudyRun) -> Sheet:
-    frame, problem = _guard(lambda: make(run.outcome))
-    return Sheet(getattr(make, "__name__", "table"), _caption(make), frame, problem or "")
+def _figure(make: Callable[[Outcome], Figure], outcome: Outcome, path: Path) -> FigureEntry:
+    def draw() -> bytes:
+        with plotting.style():
+            return plotting.save(make(outcome), path).read_bytes()
+
+    png, problem = _guard(draw)
+    if png is None:
+        path.unlink(missing_ok=True)
+    return FigureEntry(_name(make), _caption(make), png or b"", problem)
 
 
-def _guard(make: Callable[[], Any]) -> tuple[Any, str | None]:
+def _table(make: Callable[[Outcome], pd.DataFrame], outcome: Outcome) -> TableEntry:
+    table, problem = _guard(lambda: HtmlTable.from_frame(make(outcome)))
+    return TableEntry(_name(make), _caption(make), table, problem)
+
+
+def _guard(make: Callable[[], T]) -> tuple[T | None, str]:
     """The value, or the reason why there is none: a figure must not cost the report."""
     try:
-        return make(), None
+        return make(), ""
     except FAILURES as error:  # the study's own drawing code: its failure is printed in the figure's place
         return None, one_line(error)
 
 
-def _caption(make: Callable[..., Any]) -> str:
-    return " ".join((make.__doc__ or str(getattr(make, "__name__", ""))).split())
+def _name(make: Callable[..., object]) -> str:
+    return str(getattr(make, "__name__", "figure"))
+
+
+def _caption(make: Callable[..., object]) -> str:
+    return " ".join((make.__doc__ or _name(make)).split())
+
+
+def _shown(results: pd.DataFrame) -> pd.DataFrame:
+    """The first rows, without empty columns."""
+    shown = results.drop(columns=[c for c in _HIDDEN if c in results]).head(SHOWN_ROWS)
+    return shown.loc[:, [c for c in shown if c == "cell" or not (shown[c].isna() | (shown[c] == "")).all()]]
+
+
+def _settings(run: StudyRun) -> list[tuple[str, str]]:
+    work = sum(r.seconds for r in run.outcome.records)
+    cells = f"{len(run.outcome.records)}, of which {run.kept} kept from an earlier run and {len(run.failed)} failed"
+    time = f"{run.seconds:.1f} s for this run; {work:.1f} s of work in all cells"
+    lines = {**run.settings, "cells": cells, "time": time}
+    return [(k, v if isinstance(v, str) else json.dumps(v, default=str, ensure_ascii=False)) for k, v in lines.items()]

@@ -5,70 +5,26 @@ from __future__ import annotations
 import os
 import platform
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from annosim.errors import ArgumentError, DeviceError
 from annosim.results import versions
-from annosim.study.claims import Claim
 from annosim.study.datapath import data_path
-from annosim.study.definition import Study
-from annosim.study.execute import make_jobs
+from annosim.study.definition import Cell, Study
+from annosim.study.executor import Executor, LocalProcesses, ThisProcess
+from annosim.study.graph import Task, TaskGraph
+from annosim.study.jobs import make_jobs, run_in_worker, run_jobs
 from annosim.study.keys import environment
 from annosim.study.outcome import Outcome
 from annosim.study.progress import Progress
-from annosim.study.scheduler import finished
+from annosim.study.report import write_outputs
+from annosim.study.result import StudyRun
+from annosim.study.scheduler import RunTask, iter_completed
 from annosim.study.store import Record, load_record
 
-__all__ = ["StudyRun", "run_study"]
-
-
-@dataclass(frozen=True)
-class StudyRun:
-    """What a run left behind.
-
-    Attributes:
-        study, preset, out: what was run, and where its files are.
-        claims: with their verdicts.
-        outcome: the records of all cells.
-        settings: the preset's settings, seed, device, versions and machine.
-        seconds: wall time of this run; ``kept`` cells came from an earlier one.
-
-    Example:
-        >>> from pathlib import Path
-        >>> study = Study("halves", "Halves", "Euclid", {}, lambda: [], lambda: [])
-        >>> print(StudyRun(study, "quick", Path("runs"), [], Outcome([]), {}, 1.0, 0))
-        StudyRun halves, preset quick
-          claims  0 supported, 0 contradicted, 0 inconclusive
-          cells   0 cells, 0 kept, 0 failed
-          out     runs
-    """
-
-    study: Study
-    preset: str
-    out: Path
-    claims: list[Claim]
-    outcome: Outcome
-    settings: dict[str, Any]
-    seconds: float
-    kept: int
-
-    @property
-    def failed(self) -> list[Record]:
-        """The records of cells that failed."""
-        return [r for r in self.outcome.records if r.status == "failed"]
-
-    def counts(self) -> dict[str, int]:
-        """How many claims have each verdict."""
-        verdicts = [c.verdict for c in self.claims]
-        return {v: verdicts.count(v) for v in ("supported", "contradicted", "inconclusive")}
-
-    def __repr__(self) -> str:
-        verdicts = ", ".join(f"{n} {v}" for v, n in self.counts().items())
-        cells = f"{len(self.outcome.records)} cells, {self.kept} kept, {len(self.failed)} failed"
-        head = f"StudyRun {self.study.name}, preset {self.preset}"
-        return f"{head}\n  claims  {verdicts}\n  cells   {cells}\n  out     {self.out}"
+__all__ = ["run_study"]
 
 
 def run_study(
@@ -112,8 +68,6 @@ def run_study(
         >>> run_study(study, out=tempfile.mkdtemp()).claims[0].verdict
         'supported'
     """
-    from annosim.study.report import write_outputs
-
     name, chosen = study.preset(preset)
     folder = Path(out) if out is not None else Path("runs") / study.name / name
     root = Path(data) if data is not None else None
@@ -132,8 +86,11 @@ def run_study(
         if kept is not None and kept.key == job.key:
             records[job.key] = kept
     known = len(records)
+    by_title = {cell.title: cell for cell in cells}
+    graph = TaskGraph(todo, by_title, records)
     with Progress(f"{study.name} {name}", len(todo), known, progress) as bar:
-        for record in finished(study, name, cells, todo, records, pool, workers, bar):
+        executor, run_task = _engine(study, name, by_title, pool, workers, bar)
+        for record in iter_completed(graph, executor, run_task):
             records[record.key] = record
             bar.step(record)
     outcome = Outcome([records[job.key] for job in todo], dict(chosen.settings), name)
@@ -150,6 +107,21 @@ def run_study(
     run = StudyRun(study, name, folder, claims, outcome, settings, time.perf_counter() - start, known)
     write_outputs(run)
     return run
+
+
+def _engine(
+    study: Study, preset: str, cells: Mapping[str, Cell], pool: Mapping[str, object], workers: int, bar: Progress
+) -> tuple[Executor, RunTask]:
+    """Where tasks run, and what runs one there."""
+    if workers > 1:
+        source = (study.digest, study.path) if study.digest and study.path else study
+        return LocalProcesses(workers), partial(run_in_worker, source, preset, {**pool, "jobs": 1})
+
+    def run_here(task: Task) -> list[Record]:
+        bar.show_running(task[0])
+        return run_jobs(cells[task[0].cell], task, pool)
+
+    return ThisProcess(), run_here
 
 
 def _workers(jobs: int) -> int:

@@ -23,11 +23,12 @@ import numpy as np
 
 from annosim.errors import StudyError
 from annosim.io.files import atomic_path
+from annosim.study.values import Plain, Row, Value
 
 __all__ = ["Record", "load_record", "normalise_rows", "save_record"]
 
 Status = Literal["done", "failed", "skipped"]
-Rows = list[dict[str, Any]]
+Rows = list[Row]
 
 #: How the readers of zip files, arrays and JSON complain of content that nobody wrote so.
 _DAMAGE = (
@@ -67,7 +68,7 @@ class Record:
     seed: int
     key: str
     status: Status
-    parameters: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, Plain] = field(default_factory=dict)
     rows: Rows = field(default_factory=list)
     error: str = ""
     traceback: str = ""
@@ -104,7 +105,7 @@ def _array(content: bytes) -> np.ndarray:
     return np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
 
 
-def normalise_rows(result: Any, cell: str) -> Rows:
+def normalise_rows(result: object, cell: str) -> Rows:
     """A cell's return value as a list of dicts of plain data and arrays.
 
     Raises:
@@ -120,7 +121,7 @@ def normalise_rows(result: Any, cell: str) -> Rows:
     return [{str(k): _plain(v, f"{cell}: {k}") for k, v in row.items()} for row in rows]
 
 
-def _plain(value: Any, where: str) -> Any:
+def _plain(value: object, where: str) -> Value:
     if hasattr(value, "detach"):  # a torch tensor, without importing torch
         value = value.detach().cpu().numpy()
     if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
@@ -138,7 +139,7 @@ def _plain(value: Any, where: str) -> Any:
     )
 
 
-def _take_arrays(value: Any, arrays: dict[str, np.ndarray], where: str) -> Any:
+def _take_arrays(value: object, arrays: dict[str, np.ndarray], where: str) -> object:
     """Replace arrays by references, and numbers that JSON does not know by their names."""
     if isinstance(value, np.ndarray):
         name = f"a{len(arrays)}"

@@ -144,6 +144,6 @@ def test_a_claim_is_plain_json(estimate, bound):
     import json
 
     claim = Statement("C", "text", "source", lambda outcome: at_most(estimate, bound)).decide(None)
-    told = json.loads(json.dumps(claim.as_json(), allow_nan=False))
-    assert list(told)[:8] == ["id", "statement", "source", "expected", "value", "low", "high", "verdict"]
-    assert told["verdict"] in VERDICTS and told["value"] == estimate.value
+    message = json.loads(json.dumps(claim.as_json(), allow_nan=False))
+    assert list(message)[:8] == ["id", "statement", "source", "expected", "value", "low", "high", "verdict"]
+    assert message["verdict"] in VERDICTS and message["value"] == estimate.value

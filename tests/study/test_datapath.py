@@ -34,9 +34,9 @@ def test_the_option_comes_before_the_variable_before_the_shared_folder(places, m
 def test_a_missing_file_is_one_line_with_its_source_and_the_remedy(places, relative, whose):
     with pytest.raises(MissingDataError) as caught:
         data_path(relative, places / "option")
-    told = str(caught.value)
-    assert told.startswith(f"{relative} is missing in {places / 'option'}") and whose in told
-    assert "--data DIR or ANNOSIM_DATA" in told and "\n" not in told
+    message = str(caught.value)
+    assert message.startswith(f"{relative} is missing in {places / 'option'}") and whose in message
+    assert "--data DIR or ANNOSIM_DATA" in message and "\n" not in message
 
 
 def test_a_test_can_ask_why_it_must_be_skipped(places):

@@ -1,4 +1,4 @@
-"""Mistakes in a study are told before anything runs."""
+"""Mistakes in a study are message before anything runs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def study(cells=lambda: [Cell(f)], claims=lambda: [], presets=None):
 
 
 @pytest.mark.parametrize(
-    ("made", "told"),
+    ("made", "message"),
     [
         (lambda: study(presets={}).plan(), "no presets"),
         (lambda: study().plan("paper"), "no preset 'paper'; choose one of quick"),
@@ -66,10 +66,10 @@ def study(cells=lambda: [Cell(f)], claims=lambda: [], presets=None):
         (lambda: study(claims=lambda: [Statement("a", "", "", lambda o: true(True, ""))] * 2).statements(), "id 'a'"),
     ],
 )
-def test_a_mistake_is_one_line_that_names_the_place(made, told):
+def test_a_mistake_is_one_line_that_names_the_place(made, message):
     with pytest.raises(StudyError) as caught:
         made()
-    assert told in str(caught.value) and "\n" not in str(caught.value)
+    assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_a_needed_cell_comes_first_and_once():
@@ -106,9 +106,9 @@ def test_names_are_made_of_the_functions_and_parameters():
     assert Cell((f, g), {"x": 0.1 + 0.2}).title == "f + g(x=0.3)" and Cell((f, g)).group == "g"
 
 
-@pytest.mark.parametrize(("minutes", "told"), [(0.05, "3 s"), (3, "3 min"), (90.5, "90.5 min"), (600, "10 h")])
-def test_times_are_read_by_people(minutes, told):
-    assert Preset(minutes).time == told and Preset(minutes, note="on one GPU").time == f"{told}, on one GPU"
+@pytest.mark.parametrize(("minutes", "message"), [(0.05, "3 s"), (3, "3 min"), (90.5, "90.5 min"), (600, "10 h")])
+def test_times_are_read_by_people(minutes, message):
+    assert Preset(minutes).time == message and Preset(minutes, note="on one GPU").time == f"{message}, on one GPU"
 
 
 def test_call_by_name_passes_everything_to_double_star():

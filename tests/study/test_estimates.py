@@ -94,7 +94,7 @@ def test_an_exact_value_is_its_own_interval(value):
 
 
 @pytest.mark.parametrize(
-    ("call", "told"),
+    ("call", "message"),
     [
         (lambda: t_interval([]), "empty"),
         (lambda: t_interval([1.0, 2.0], level=1.0), "level=1.0"),
@@ -104,8 +104,8 @@ def test_an_exact_value_is_its_own_interval(value):
         (lambda: Estimate(0.0, 1.0, -1.0), "swap"),
     ],
 )
-def test_bad_input_is_told_in_one_line(call, told):
-    with pytest.raises(ArgumentError, match=told) as caught:
+def test_bad_input_is_told_in_one_line(call, message):
+    with pytest.raises(ArgumentError, match=message) as caught:
         call()
     assert "\n" not in str(caught.value)
 

@@ -1,4 +1,4 @@
-"""Studies are found by name, then by path; what is not one is told in a line."""
+"""Studies are found by name, then by path; what is not one is message in a line."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_files_and_folders_are_studies_and_helpers_are_not(here):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("1 / 0", "importing this study failed: ZeroDivisionError: division by zero"),
         ("import a_module_that_does_not_exist", "No module named"),
@@ -42,9 +42,9 @@ def test_files_and_folders_are_studies_and_helpers_are_not(here):
         ("STUDY = 3", "sets no STUDY"),
     ],
 )
-def test_a_broken_study_is_one_line(here, text, told):
+def test_a_broken_study_is_one_line(here, text, message):
     (here / "broken.py").write_text(text)
-    with pytest.raises(StudyError, match=told):
+    with pytest.raises(StudyError, match=message):
         load_named("broken")
 
 

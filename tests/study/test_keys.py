@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from annosim.errors import StudyError
 from annosim.study import Cell, load_study
-from annosim.study.execute import make_jobs
+from annosim.study.jobs import make_jobs
 from annosim.study.keys import canonical, cell_seed, source_files, stable_hash, study_digest
 
 COIN = Path(__file__).with_name("coin.py")

@@ -1,4 +1,4 @@
-"""Whoever asks for a cell that failed is told so, and never handed what is left."""
+"""Whoever asks for a cell that failed is message so, and never handed what is left."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_values_come_by_group_and_parameters():
 
 
 @pytest.mark.parametrize(
-    ("ask", "told"),
+    ("ask", "message"),
     [
         (lambda o: o.values("f", "y"), r"cell f\(x=3\), replicate 0, failed: broke"),
         (lambda o: o.values("f", "y", x=9), r"no cell matches f\(x=9\) in preset quick"),
@@ -47,8 +47,8 @@ def test_values_come_by_group_and_parameters():
         (lambda o: o.get("f", "y", x=1), "2 rows match"),
     ],
 )
-def test_what_is_not_there_is_an_error_with_its_reason(ask, told):
-    with pytest.raises(StudyError, match=told):
+def test_what_is_not_there_is_an_error_with_its_reason(ask, message):
+    with pytest.raises(StudyError, match=message):
         ask(OUTCOME)
 
 

@@ -12,7 +12,7 @@ COIN = Path(__file__).with_name("coin.py")
 
 
 def command(out):
-    return [sys.executable, "-m", "annosim.cli", "study", "run", str(COIN), "--out", str(out)]
+    return [sys.executable, "-m", "annosim", "study", "run", str(COIN), "--out", str(out)]
 
 
 def test_no_bar_when_output_is_not_a_terminal(tmp_path):

@@ -11,14 +11,14 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from annosim.errors import ArgumentError, StudyError
-from annosim.study import Cell, Preset, Statement, Study, at_least, execute, load_study, run_study, true
+from annosim.study import Cell, Preset, Statement, Study, at_least, load_study, run_study, true
+from annosim.study.jobs import make_jobs, run_in_worker
 
 COIN = Path(__file__).with_name("coin.py")
 
@@ -65,7 +65,7 @@ def test_a_killed_run_resumes_and_repeats_nothing(coin, tmp_path):
     command = [
         sys.executable,
         "-m",
-        "annosim.cli",
+        "annosim",
         "study",
         "run",
         str(coin),
@@ -216,14 +216,14 @@ def test_claims_are_known_before_and_survive_everything(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("call", "error", "told"),
+    ("call", "error", "message"),
     [
         (lambda s, out: run_study(s, "papre", out), StudyError, "choose one of quick"),
         (lambda s, out: run_study(s, out=out, jobs=0), ArgumentError, "jobs=0"),
     ],
 )
-def test_bad_input_stops_before_anything_runs(tmp_path, call, error, told):
-    with pytest.raises(error, match=told):
+def test_bad_input_stops_before_anything_runs(tmp_path, call, error, message):
+    with pytest.raises(error, match=message):
         call(small([Cell(warns, {"n": 0})]), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -238,12 +238,10 @@ def test_declared_data_must_exist_and_enter_the_key(tmp_path):
 
 
 def test_a_worker_that_would_load_an_edited_source_refuses(coin, tmp_path):
-    from annosim.study.execute import make_jobs, run_in_worker
-
     study = load_study(coin)
     job = make_jobs(study, study.plan(), tmp_path, {}, {})[0]
     coin.write_text(coin.read_text() + "# edited\n")
-    (found,) = run_in_worker((study.digest, coin), "quick", [job], {})
+    (found,) = run_in_worker((study.digest, coin), "quick", {}, [job])
     assert found.status == "failed" and "edited during this run" in found.error and not ran(coin)
 
 
@@ -296,9 +294,9 @@ def test_replicates_that_a_killed_run_lacks_are_run_at_once_and_no_other(tmp_pat
 
 def test_replicates_run_at_once_fail_together_and_say_why(tmp_path):
     run = run_study(small([together(fail=True), Cell(two_of_three, name="short", replicates=3)]), out=tmp_path)
-    told = {(r.cell, r.replicate): r.error for r in run.failed}
-    assert len(told) == 6 and told["many", 2] == "ValueError: no luck"
-    assert "returned 2 results for 3 of them; return a list" in told["short", 0]
+    message = {(r.cell, r.replicate): r.error for r in run.failed}
+    assert len(message) == 6 and message["many", 2] == "ValueError: no luck"
+    assert "returned 2 results for 3 of them; return a list" in message["short", 0]
 
 
 def test_a_function_that_takes_seeds_stands_alone():
@@ -319,11 +317,15 @@ def test_a_cell_with_one_replicate_gives_its_result_as_it_is(tmp_path):
     assert not run_study(small([cell]), out=tmp_path).failed
 
 
-def test_replicates_run_at_once_share_the_time_of_their_call(tmp_path, monkeypatch):
-    clock = iter([100.0, 106.0])
-    monkeypatch.setattr(execute, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
-    run = run_study(small([Cell(one_of_each, {"begin": {"first": 1}}, replicates=3)]), out=tmp_path)
-    assert [r.seconds for r in run.outcome.records] == [2.0, 2.0, 2.0]
+def slow_batch(seeds):
+    time.sleep(0.3)
+    return [{"y": 1.0} for _ in seeds]
+
+
+def test_replicates_run_at_once_share_the_time_of_their_call(tmp_path):
+    run = run_study(small([Cell(slow_batch, replicates=3)]), out=tmp_path)
+    seconds = [r.seconds for r in run.outcome.records]
+    assert len(set(seconds)) == 1 and 0.3 <= sum(seconds) <= run.seconds
 
 
 class Mute(Exception):

@@ -12,13 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-from annosim.study import Cell, Preset, Study, execute, run_study
-from annosim.study import scheduler as crew
-from annosim.study.execute import make_jobs
-from annosim.study.progress import Progress
-from annosim.study.scheduler import _AHEAD, _Crew, finished
+from annosim.study import Cell, Preset, Study, jobs, run_study
+from annosim.study.executor import TASKS_PER_WORKER, ThisProcess
+from annosim.study.graph import TaskGraph
+from annosim.study.jobs import make_jobs
+from annosim.study.scheduler import iter_completed
 
 
 def small(cells):
@@ -52,7 +51,7 @@ def crash(i, bad, parent):
 def test_a_worker_that_dies_fails_its_own_cell_only(tmp_path):
     """However many others are out or wait; and again where it is the only cell that a resumed run lacks."""
     bad = 1
-    cells = [Cell(crash, {"i": i, "bad": bad, "parent": os.getpid()}, name=f"{i}") for i in range(4 * _AHEAD)]
+    cells = [Cell(crash, {"i": i, "bad": bad, "parent": os.getpid()}, name=f"{i}") for i in range(4 * TASKS_PER_WORKER)]
     for kept in (0, len(cells) - 1):
         run = run_study(small(cells), out=tmp_path, jobs=2)
         assert run.kept == kept and [r.cell for r in run.failed] == [str(bad)]
@@ -62,34 +61,71 @@ def test_a_worker_that_dies_fails_its_own_cell_only(tmp_path):
         ]
 
 
-def unit_of(tmp_path, name, replicates=1):
-    cell = Cell(where, name=name, replicates=replicates)
-    return make_jobs(small([cell]), [cell], tmp_path, {}, {})
+class WorkerDied(Exception):
+    """What the futures of :class:`Shared` raise."""
+
+
+class Shared:
+    """An executor whose workers die together: the first task kills its worker, the second had just come back."""
+
+    capacity = 3
+    worker_death = WorkerDied
+
+    def __init__(self):
+        self.submitted, self.isolated = [], []
+
+    def submit(self, function, task):
+        future = Future()
+        self.submitted.append(task[0].cell)
+        if task[0].cell == "dead":
+            future.set_exception(WorkerDied("killed"))
+        elif task[0].cell == "whole":
+            future.set_result(function(task))
+        else:
+            threading.Timer(0.05, future.set_exception, [WorkerDied("killed")]).start()
+        return future
+
+    def submit_isolated(self, function, task):
+        future = Future()
+        self.isolated.append(task[0].cell)
+        if task[0].cell == "dead":
+            future.set_exception(WorkerDied("killed again"))
+        else:
+            future.set_result(function(task))
+        return future
+
+    def shutdown(self):
+        raise AssertionError("nothing was interrupted")
+
+
+def graph_of(cells, folder):
+    return TaskGraph(make_jobs(small(cells), cells, folder, {}, {}), {c.title: c for c in cells}, {})
 
 
 def test_what_came_back_beside_a_death_is_not_lost(tmp_path):
-    workers = _Crew(small([]), "quick", {}, {}, 2)
-    units = [unit_of(tmp_path, name) for name in ("dead", "whole", "out")]
-    dead, whole, out = (Future() for _ in units)
-    workers.out = dict(zip((dead, whole, out), units, strict=True))
-    record = units[1][0].record(status="done", rows=[{"process": 1}])
-    dead.set_exception(TerminatedWorkerError("killed"))
-    whole.set_result([record])
-    threading.Timer(0.05, out.set_exception, [TerminatedWorkerError("killed")]).start()
-    assert workers._collected() == [record]
-    assert list(workers.suspects) == [units[0], units[2]] and not workers.out
+    """Any executor with this interface will do: what died with the worker is run again in isolation, and no other."""
+    cells = [Cell(where, name=name) for name in ("dead", "whole", "out")]
+    executor = Shared()
+
+    def run(task):
+        return [job.record("done", [{"process": 1}]) for job in task]
+
+    found = {r.cell: (r.status, r.error) for r in iter_completed(graph_of(cells, tmp_path), executor, run)}
+    assert executor.submitted == ["dead", "whole", "out"] and executor.isolated == ["dead", "out"]
+    assert found.pop("dead") == ("failed", "its process died (out of memory, or a crash): WorkerDied")
+    assert found == {"whole": ("done", ""), "out": ("done", "")}
 
 
 def dies_when_one_is_kept(seeds, log, again):
     note(log, len(seeds))
     if len(seeds) == 3:
-        keep = execute.save_record
+        keep = jobs.save_record
 
         def once(path, record):
             keep(path, record)
             os.kill(os.getpid(), signal.SIGKILL)
 
-        execute.save_record = once
+        jobs.save_record = once
     elif again:
         os.kill(os.getpid(), signal.SIGKILL)
     return [{"calls": len(seeds)}] * len(seeds)
@@ -121,9 +157,9 @@ def interrupt_when(log, deaths, running):
 
     def watch():
         for _ in range(3000):
-            told = [line.split()[0] for line in notes(log)]
-            last = told[max((i + 1 for i, word in enumerate(told) if word == "dies"), default=0) :]
-            if told.count("dies") == deaths and len(last) == running:
+            message = [line.split()[0] for line in notes(log)]
+            last = message[max((i + 1 for i, word in enumerate(message) if word == "dies"), default=0) :]
+            if message.count("dies") == deaths and len(last) == running:
                 signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
                 return
             time.sleep(0.01)
@@ -193,12 +229,12 @@ def test_each_need_is_looked_at_a_fixed_number_of_times(tmp_path, monkeypatch):
     many = 200
     base = Cell(where, replicates=many)
     cells = [base, Cell(above_it, name="above", replicates=many, needs={"above": base})]
-    jobs = [replace(job, needs=Looked(job.needs)) for job in make_jobs(small(cells), cells, tmp_path, {}, {})]
-    monkeypatch.setattr(crew, "run_jobs", lambda cell, unit, pool: [j.record(status="done") for j in unit])
+    listed = [replace(job, needs=Looked(job.needs)) for job in make_jobs(small(cells), cells, tmp_path, {}, {})]
     monkeypatch.setattr(Looked, "times", 0)
-    records = list(finished(small(cells), "quick", cells, jobs, {}, {}, 1, Progress("t", 1, show=False)))
+    graph = TaskGraph(listed, {c.title: c for c in cells}, {})
+    records = list(iter_completed(graph, ThisProcess(), lambda task: [job.record("done") for job in task]))
     assert len(records) == 2 * many == len({r.key for r in records})
-    assert Looked.times == 2 * len(jobs)  # when the run begins, and when all are there
+    assert Looked.times == 2 * len(listed)  # when the run begins, and when all are there
 
 
 def fails_once(replicate):
@@ -224,9 +260,9 @@ def test_replicates_whose_need_failed_are_left_out_of_the_call(tmp_path):
         {"cell": "many", "replicate": 0, "calls": 2, "r": 0},
         {"cell": "many", "replicate": 2, "calls": 2, "r": 2},
     ]
-    told = {(r.cell, r.replicate): r.error for r in run.failed}
+    message = {(r.cell, r.replicate): r.error for r in run.failed}
     first = "it needs each, which failed: ValueError: this was failed by me"
-    assert told == {("each", 1): "ValueError: this was failed by me", ("many", 1): first, ("last", 1): first}
+    assert message == {("each", 1): "ValueError: this was failed by me", ("many", 1): first, ("last", 1): first}
 
 
 def test_a_reason_that_reads_like_ours_is_told_as_the_cells_own(tmp_path):
@@ -234,5 +270,5 @@ def test_a_reason_that_reads_like_ours_is_told_as_the_cells_own(tmp_path):
     second = Cell(passes, name="second", needs={"above": first})
     third = Cell(passes, name="third", needs={"above": second})
     run = run_study(small([third]), out=tmp_path)
-    told = "it needs first, which was skipped: it needs a second coin"
-    assert [(r.status, r.error) for r in run.outcome.records[1:]] == [("skipped", told)] * 2
+    message = "it needs first, which was skipped: it needs a second coin"
+    assert [(r.status, r.error) for r in run.outcome.records[1:]] == [("skipped", message)] * 2

@@ -1,4 +1,4 @@
-"""``python -m annosim.cli`` is ``annosim``."""
+"""``python -m annosim`` is ``annosim``."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""What a study's own code may raise, and how it is told: in one line, whatever it is."""
+"""What a study's own code may raise, and its message in one line, whatever it is."""
 
 from __future__ import annotations
 

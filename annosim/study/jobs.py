@@ -1,7 +1,8 @@
-"""Running one replicate of one cell, or all that are trained together, in this process or in a worker."""
+"""Running one replicate of one cell, or all of a batched cell, in this process or in a worker."""
 
 from __future__ import annotations
 
+import inspect
 import sys
 import time
 import traceback
@@ -10,15 +11,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from annosim.errors import StudyError
 from annosim.study.definition import Cell, Study, call_by_name
-from annosim.study.failure import FAILURES, one_line, text_of
+from annosim.study.find import load_study
 from annosim.study.keys import canonical, cell_seed, stable_hash
-from annosim.study.store import Record, load_record, normalise_rows, save_record
+from annosim.study.messages import FAILURES, one_line, text_of
+from annosim.study.store import Record, Rows, Status, load_record, normalise_rows, save_record
+from annosim.study.values import Plain, Row
 
-__all__ = ["Job", "make_jobs", "run_jobs"]
+__all__ = ["Job", "make_jobs", "run_in_worker", "run_jobs"]
 
 
 @dataclass(frozen=True)
@@ -38,17 +40,25 @@ class Job:
     seed: int
     key: str
     file: Path
-    parameters: Mapping[str, Any]
+    parameters: Mapping[str, Plain]
     needs: Mapping[str, Path] = field(default_factory=dict)
 
-    def record(self, **changes: Any) -> Record:
+    def record(
+        self,
+        status: Status,
+        rows: Rows | None = None,
+        error: str = "",
+        traceback: str = "",
+        warnings: tuple[str, ...] = (),
+        seconds: float = 0.0,
+    ) -> Record:
         """A record of this job with a status and what belongs to it."""
         head = (self.cell, self.group, self.replicate, self.seed, self.key)
-        return Record(*head, **{"parameters": dict(self.parameters), **changes})
+        return Record(*head, status, dict(self.parameters), rows or [], error, traceback, warnings, seconds)
 
 
 def make_jobs(
-    study: Study, cells: list[Cell], folder: Path, common: Mapping[str, Any], pool: Mapping[str, Any]
+    study: Study, cells: list[Cell], folder: Path, common: Mapping[str, Plain], pool: Mapping[str, object]
 ) -> list[Job]:
     """All jobs of a run with their keys: the hash of everything that a result depends on.
 
@@ -60,7 +70,7 @@ def make_jobs(
     """
     jobs: dict[tuple[str, int], Job] = {}
     for cell in cells:
-        takes_device = any(_takes(piece, "device") for piece in cell.pieces)
+        takes_device = any("device" in inspect.signature(step).parameters for step in cell.steps)
         for r in range(cell.replicates):
             above = {name: jobs[c.title, r if c.replicates > 1 else 0] for name, c in cell.needs.items()}
             seed = cell_seed(study, cell, r)
@@ -68,7 +78,7 @@ def make_jobs(
                 "common": dict(common),
                 "study": study.name,
                 "cell": cell.title,
-                "pieces": [getattr(p, "__qualname__", repr(p)) for p in cell.pieces],
+                "steps": [getattr(step, "__qualname__", repr(step)) for step in cell.steps],
                 "parameters": canonical(cell.parameters),
                 "replicate": r,
                 "seed": seed,
@@ -78,11 +88,12 @@ def make_jobs(
             key = stable_hash(address)[:32]
             file = folder / f"{_slug(cell.title)}-r{r}-{key}.npz"
             needs = {name: job.file for name, job in above.items()}
-            jobs[cell.title, r] = Job(cell.title, cell.group, r, seed, key, file, canonical(cell.parameters), needs)
+            parameters = {name: canonical(value) for name, value in cell.parameters.items()}
+            jobs[cell.title, r] = Job(cell.title, cell.group, r, seed, key, file, parameters, needs)
     return list(jobs.values())
 
 
-def run_jobs(cell: Cell, jobs: Sequence[Job], pool: Mapping[str, Any]) -> list[Record]:
+def run_jobs(cell: Cell, jobs: Sequence[Job], pool: Mapping[str, object]) -> list[Record]:
     """Run one replicate of a cell, or several at once where its function takes ``seeds``, and keep what finished.
 
     A failure is a record with a status, never an exception. Replicates that run at once share their time, their
@@ -92,49 +103,62 @@ def run_jobs(cell: Cell, jobs: Sequence[Job], pool: Mapping[str, Any]) -> list[R
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")
         found = _attempt(cell, jobs, pool)
-    told = tuple(dict.fromkeys(f"{w.category.__name__}: {text_of(w.message)}" for w in caught))
+    texts = tuple(dict.fromkeys(f"{w.category.__name__}: {text_of(w.message)}" for w in caught))
     seconds = (time.perf_counter() - start) / len(jobs)
-    records = [job.record(**one, warnings=told, seconds=seconds) for job, one in zip(jobs, found, strict=True)]
+    records = [
+        job.record(one.status, one.rows, one.error, one.traceback, texts, seconds)
+        for job, one in zip(jobs, found, strict=True)
+    ]
     for job, record in zip(jobs, records, strict=True):
         if record.status == "done":
             save_record(job.file, record)
     return records
 
 
-def _attempt(cell: Cell, jobs: Sequence[Job], pool: Mapping[str, Any]) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class _Ending:
+    """How a job ended."""
+
+    status: Status
+    rows: Rows = field(default_factory=list)
+    error: str = ""
+    traceback: str = ""
+
+
+def _attempt(cell: Cell, jobs: Sequence[Job], pool: Mapping[str, object]) -> list[_Ending]:
     """Status of each job, with its rows or its error."""
     where = f"cell {cell.title}"
     try:
-        have = dict(pool) | dict(cell.parameters) | _own(cell, jobs)
-        skipped, reason = (False, "") if cell.skip is None else call_by_name(cell.skip, have, where)
+        available = dict(pool) | dict(cell.parameters) | _replicate_arguments(cell, jobs)
+        skipped, reason = (False, "") if cell.skip is None else call_by_name(cell.skip, available, where)
         if skipped:
-            return [{"status": "skipped", "error": reason}] * len(jobs)
-        result: Any = {}
-        for piece in cell.pieces:
-            result = call_by_name(piece, have, where)
-            have |= dict(result) if isinstance(result, Mapping) else {}
-        results = _one_each(result, cell, jobs) if cell.together else [result]
-        return [{"status": "done", "rows": normalise_rows(one, cell.title)} for one in results]
+            return [_Ending("skipped", error=reason)] * len(jobs)
+        result: object = {}
+        for step in cell.steps:
+            result = call_by_name(step, available, where)
+            available |= dict(result) if isinstance(result, Mapping) else {}
+        results = _split_batch(result, cell, jobs) if cell.batched else [result]
+        return [_Ending("done", normalise_rows(one, cell.title)) for one in results]
     except FAILURES as error:  # the cell is the study's code: whatever it raises is a row of the results
-        return [{"status": "failed", "error": one_line(error), "traceback": traceback.format_exc()}] * len(jobs)
+        return [_Ending("failed", error=one_line(error), traceback=traceback.format_exc())] * len(jobs)
 
 
-def _own(cell: Cell, jobs: Sequence[Job]) -> dict[str, Any]:
+def _replicate_arguments(cell: Cell, jobs: Sequence[Job]) -> dict[str, object]:
     """What differs by replicate: seeds, and results that are needed."""
-    if not cell.together:
+    if not cell.batched:
         (job,) = jobs
         needed = {name: _needed(file, name, cell) for name, file in job.needs.items()}
         return {"seed": job.seed, "replicate": job.replicate, **needed}
-    have: dict[str, Any] = {"seeds": [job.seed for job in jobs]}
+    arguments: dict[str, object] = {"seeds": [job.seed for job in jobs]}
     for name, above in cell.needs.items():
         each = [job.needs[name] for job in jobs]
-        have[name] = (
+        arguments[name] = (
             _needed(each[0], name, cell) if above.replicates == 1 else [_needed(file, name, cell) for file in each]
         )
-    return have
+    return arguments
 
 
-def _one_each(result: Any, cell: Cell, jobs: Sequence[Job]) -> list[Any]:
+def _split_batch(result: object, cell: Cell, jobs: Sequence[Job]) -> list[object]:
     if not isinstance(result, list | tuple) or len(result) != len(jobs):
         size = f"{len(result)} results" if isinstance(result, list | tuple) else type(result).__name__
         raise StudyError(
@@ -144,7 +168,7 @@ def _one_each(result: Any, cell: Cell, jobs: Sequence[Job]) -> list[Any]:
     return list(result)
 
 
-def _needed(file: Path, name: str, cell: Cell) -> Any:
+def _needed(file: Path, name: str, cell: Cell) -> Row | Rows:
     record = load_record(file)
     if record is None:
         raise StudyError(f"it needs {cell.needs[name].title}, which did not finish")
@@ -152,7 +176,7 @@ def _needed(file: Path, name: str, cell: Cell) -> Any:
 
 
 def run_in_worker(
-    source: Study | tuple[str, Path], preset: str, jobs: Sequence[Job], pool: Mapping[str, Any]
+    source: Study | tuple[str, Path], preset: str, pool: Mapping[str, object], jobs: Sequence[Job]
 ) -> list[Record]:
     """The same in a worker process, with numba and torch at one thread; the study is loaded there once.
 
@@ -164,16 +188,14 @@ def run_in_worker(
     else:
         study, cells = _loaded(source[1], preset)
         if study.digest != source[0]:
-            told = "the study's source was edited during this run; run it again"
-            return [job.record(status="failed", error=told) for job in jobs]
+            message = "the study's source was edited during this run; run it again"
+            return [job.record(status="failed", error=message) for job in jobs]
     _one_thread()
     return run_jobs(cells[jobs[0].cell], jobs, pool)
 
 
 @cache
 def _loaded(file: Path, preset: str) -> tuple[Study, dict[str, Cell]]:
-    from annosim.study.find import load_study
-
     study = load_study(file)
     return study, {c.title: c for c in study.plan(preset)}
 
@@ -183,12 +205,6 @@ def _one_thread() -> None:
     for name in ("torch", "numba"):
         if name in sys.modules:
             sys.modules[name].set_num_threads(1)
-
-
-def _takes(function: Any, name: str) -> bool:
-    import inspect
-
-    return name in inspect.signature(function).parameters
 
 
 def _slug(text: str) -> str:

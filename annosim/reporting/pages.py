@@ -1,0 +1,63 @@
+"""Pages from templates: one self-contained HTML file each, written completely or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Protocol
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from annosim.io.files import atomic_text
+from annosim.reporting.entries import FigureEntry
+from annosim.reporting.numbers import format_interval, format_number
+
+__all__ = ["render", "write_page"]
+
+
+class HtmlDisplay(Protocol):
+    """Anything that a notebook shows as HTML, for example every result of annosim."""
+
+    def _repr_html_(self) -> str: ...
+
+
+def render(template: str, **values: object) -> str:
+    """The text of a page.
+
+    Args:
+        template: a file of ``annosim/reporting/templates``.
+        values: its variables; a missing one is an error, and all text is escaped.
+
+    Example:
+        >>> "<h1>1 &lt; 2</h1>" in render("page.html", title="1 < 2", parts=[])
+        True
+    """
+    return _environment().get_template(template).render(values)
+
+
+def write_page(path: Path, title: str, parts: Sequence[HtmlDisplay | FigureEntry]) -> None:
+    """Write a page that shows results and figures one below the other.
+
+    Args:
+        path: the file; it is replaced in one step.
+        title: its heading.
+        parts: results and figures in their order.
+    """
+    shown = [part if isinstance(part, FigureEntry) else Markup(part._repr_html_()) for part in parts]
+    atomic_text(path, render("page.html", title=title, parts=shown))
+
+
+@cache
+def _environment() -> Environment:
+    found = Environment(
+        loader=PackageLoader("annosim.reporting"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.filters |= {"number": format_number, "interval": format_interval}
+    found.tests["figure"] = lambda part: isinstance(part, FigureEntry)
+    return found
