@@ -10,6 +10,6 @@ Lengths are in the norm ``|L|^2 = E_menus sum_answers P(answers | menus)^2``: it
 
 from __future__ import annotations
 
-import lazy_loader
+from annosim.namespaces import attach_stub
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

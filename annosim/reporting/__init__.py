@@ -6,6 +6,6 @@ the pages of ``annosim identify``, ``plan`` and ``check`` share them.
 
 from __future__ import annotations
 
-import lazy_loader
+from annosim.namespaces import attach_stub
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

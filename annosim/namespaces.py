@@ -1,0 +1,76 @@
+"""Public names, loaded when they are first used; a name that is misspelt or stands elsewhere is answered with the right one.
+
+Each package lists its public names, with their types, in ``__init__.pyi``. ``lazy_loader`` reads that list (SPEC 1 of
+Scientific Python); this module adds only the message for a name that the list does not have.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import sys
+from collections.abc import Callable
+from functools import cache
+from importlib.machinery import PathFinder
+from pathlib import Path
+
+import lazy_loader
+
+__all__ = ["attach_stub"]
+
+
+def attach_stub(package: str, file: str) -> tuple[Callable[[str], object], Callable[[], list[str]], list[str]]:
+    """``__getattr__``, ``__dir__`` and ``__all__`` of a package from the ``.pyi`` beside its file.
+
+    Example:
+        >>> import annosim as an
+        >>> an.RaoKupper
+        Traceback (most recent call last):
+        AttributeError: module 'annosim' has no attribute 'RaoKupper'; it is an.rules.RaoKupper
+    """
+    load, listing, names = lazy_loader.attach_stub(package, file)
+
+    def __getattr__(name: str) -> object:
+        if name in names:
+            return load(name)
+        raise AttributeError(f"module {package!r} has no attribute {name!r}{_hint(package, name, names)}", name=name)
+
+    return __getattr__, listing, names
+
+
+def _hint(package: str, name: str, names: list[str]) -> str:
+    """Where the name stands, or what is close to it."""
+    submodule = f"{package}.{name}"
+    if name.startswith("_") or PathFinder.find_spec(submodule, sys.modules[package].__path__):
+        return ""  # asked for by tools, or by the import of a submodule
+    places = _places()
+    if name in places:
+        return f"; it is {places[name]}"
+    close = difflib.get_close_matches(name, names, 3)
+    close = close or [places[other] for other in difflib.get_close_matches(name, places, 3)]
+    return f"; did you mean {' or '.join(close)}?" if close else ""
+
+
+@cache
+def _places() -> dict[str, str]:
+    """Every public name and where it stands, with the package's usual alias ``an``; read without importing anything."""
+    root = Path(__file__).parent
+    stub = ast.parse((root / "__init__.pyi").read_text(encoding="utf-8"))
+    places: dict[str, str] = {}
+    for node in stub.body:
+        if isinstance(node, ast.ImportFrom):
+            folder = root.joinpath(*(node.module or "").split("."))
+            for space in (alias.name for alias in node.names):
+                for file in (folder / space / "__init__.pyi", folder / f"{space}.py"):
+                    places |= {name: f"an.{space}.{name}" for name in _listed(file)}
+    return places | {name: f"an.{name}" for name in _listed(root / "__init__.pyi")}
+
+
+def _listed(file: Path) -> list[str]:
+    """What ``__all__`` of a file says."""
+    if not file.is_file():
+        return []
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == "__all__":
+            return list(ast.literal_eval(node.value))
+    return []
