@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import dataclass
+from inspect import getattr_static
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -247,6 +248,32 @@ def describe(module: nn.Module) -> str:
         numbers.append(f"{name}={text}")
     inner = [describe(child) for child in module.children() if isinstance(child, Model)]
     return f"{type(module).__name__}({', '.join(inner + numbers)})"
+
+
+def behaves_as(one: object, parent: type, *methods: str) -> bool:
+    """Whether an object of ``parent`` or of a subclass does what ``parent`` does: it overrides none of its methods.
+
+    Code that knows a class well enough to take a shortcut (a compiled kernel, a closed form) asks this, so that a
+    subclass with another name takes the shortcut too, and one with another law does not.
+
+    Args:
+        one: the object.
+        parent: the class that the shortcut is for.
+        methods: names that must be the parent's own; by default everything that it defines or inherits from the library.
+
+    Example:
+        >>> import annosim as an
+        >>> class Renamed(an.Luce): ...
+        >>> class Other(an.Luce):
+        ...     def log_prob(self, scores, answer, view):
+        ...         return super().log_prob(2 * scores, answer, view)
+        >>> behaves_as(Renamed(), an.Luce), behaves_as(Other(), an.Luce), behaves_as(an.rules.Mallows(0.5), an.Luce)
+        (True, False, False)
+    """
+    if not isinstance(one, parent):
+        return False
+    names = methods or {n for c in parent.__mro__ if issubclass(c, Model) for n in vars(c) if not n.startswith("__")}
+    return all(getattr_static(type(one), n, None) is getattr_static(parent, n, None) for n in names)
 
 
 def unmarked(value: Any) -> Any:

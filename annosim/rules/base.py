@@ -1,4 +1,4 @@
-"""What every choice rule has: an index, and three faces (sample, log_prob, table) on the indexed scores of a view.
+"""What every choice rule has: an index, and three methods (sample, log_prob, table) on the indexed scores of a view.
 
 Shapes: scores are ``(..., rows, k)``, the indexed utilities of the items on each menu, ``-inf`` where the menu is
 padded; leading axes are types and replicates. Answers are in the encoding of :mod:`annosim.feedback`.
@@ -6,6 +6,7 @@ padded; leading axes are types and replicates. Answers are in the encoding of :m
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -37,17 +38,17 @@ class Answer:
     @cached_property
     def any_tied(self) -> bool:
         """Some answer is tied; looked at once."""
-        return self.tied is not None and bool(_at_home(self).tied.any())
+        return self.tied is not None and bool(host_copy(self).tied.any())
 
     @cached_property
     def any_skipped(self) -> bool:
         """Some answer has no first place; looked at once."""
-        return bool((_at_home(self).position[..., 0] < 0).any())
+        return bool((host_copy(self).position[..., 0] < 0).any())
 
     def to(self, device: str | torch.device) -> Answer:
         """The answers on ``device``; what must be looked at is looked at where they lay."""
         moved = Answer(send(self.position, device), None if self.tied is None else send(self.tied, device))
-        moved.__dict__["_home"] = _at_home(self)
+        moved.__dict__["_home"] = host_copy(self)
         return moved
 
     @property
@@ -86,13 +87,13 @@ class View:
     @cached_property
     def padded(self) -> bool:
         """Some menu is shorter than the widest; looked at once."""
-        return bool((_at_home(self).menu < 0).any())
+        return bool((host_copy(self).menu < 0).any())
 
     @cached_property
     def shown(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Ids of the items on the menus ``(m,)``, on the CPU where these rows came from there; and the place among them
         of every entry of ``menu``."""
-        ids, place = torch.unique(_at_home(self).menu, return_inverse=True)
+        ids, place = torch.unique(host_copy(self).menu, return_inverse=True)
         return ids, send(place, self.menu.device)
 
     def to(self, device: str | torch.device) -> View:
@@ -106,7 +107,7 @@ class View:
             annotator=put(self.annotator),
             prompt=put(self.prompt),
         )
-        moved.__dict__["_home"] = _at_home(self)
+        moved.__dict__["_home"] = host_copy(self)
         return moved
 
     def expanded(self) -> View:
@@ -134,8 +135,8 @@ class View:
         )
 
 
-def _at_home(here: Any) -> Any:
-    """The view or the answers as they lay before they were sent to a device."""
+def host_copy(here: Any) -> Any:
+    """The view or the answers before they were sent to a device, where reading values costs no synchronisation."""
     return here.__dict__.get("_home", here)
 
 
@@ -150,7 +151,10 @@ class Rule(Model):
         sequential: answers depend on the place in the annotator's sequence (``view.order``).
         ordinal: answers depend on the utilities' order at most, so that no gradient leads to them.
         absolute: adding a number to all indices changes the answers (ratings), so that their location is no gauge.
+        unbounded: the likelihood rises for ever where an item never loses (``False`` where that is not known).
         divisor: name of the rule's own number that divides the utilities (a temperature), if it has one.
+        tie_parameter: name of the rule's own number that says how likely ties are, if it has one.
+        level: place among nested response biases, 0 for the innermost; -1 for a rule that is none.
 
     Example:
         A rule of one's own needs its log-probabilities; its table and its samples follow from them.
@@ -173,11 +177,39 @@ class Rule(Model):
     sequential: bool = False
     ordinal: bool = False
     absolute: bool = False
+    unbounded: bool = False
     divisor: str | None = None
+    tie_parameter: str | None = None
+    level: int = -1
 
     def index(self, u: torch.Tensor, items: Items) -> torch.Tensor:
         """What could ever be known of the utilities from answers, ``(..., n) -> (..., n)``; the identity for Luce."""
         return u
+
+    def affine(self, items: Items) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """``f`` and ``g``, ``(n,)`` float64 each, of an index of the form ``f u + g``; ``None`` for any other.
+
+        They are found by evaluating the index, so that a rule need not say what form it has.
+
+        Example:
+            >>> import annosim as an
+            >>> [part.tolist() for part in an.Luce(temperature=2.0).affine(an.Items(n=2))]
+            [[0.5, 0.5], [0.0, 0.0]]
+        """
+        at = lambda u: self.index(u, items).double()  # noqa: E731
+        zero, probe = torch.zeros(items.n, dtype=torch.float64), torch.linspace(-1.0, 2.0, items.n).double() ** 3
+        g = at(zero)
+        f = at(zero + 1) - g
+        return (f, g) if torch.allclose(at(probe), f * probe + g, rtol=1e-9, atol=1e-12) else None
+
+    @property
+    def follows_luce(self) -> bool:
+        """Answers are those of :class:`annosim.Luce` at this rule's index: what is fast or exact for Luce may be used."""
+        return False
+
+    def layers(self) -> Iterator[Rule]:
+        """The rule, and then those that it wraps, from the outside in."""
+        yield self
 
     def log_prob(self, scores: torch.Tensor, answer: Answer, view: View) -> torch.Tensor:
         """Log-probability of each answer, ``(..., rows)``; everything broadcasts over leading axes."""

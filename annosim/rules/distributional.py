@@ -46,6 +46,7 @@ class MeanVariance(Rule):
     """
 
     kinds = frozenset({"choice"})
+    unbounded = True
     log_sd: Any  # a tensor, or a network that gives one
 
     def __init__(self, log_sd: Any):

@@ -12,7 +12,7 @@ from torch import nn
 from annosim.errors import ArgumentError
 from annosim.feedback import AnswerSpace
 from annosim.items import Items
-from annosim.parameters import check_number, check_value
+from annosim.parameters import behaves_as, check_number, check_value
 from annosim.random import CounterRNG
 from annosim.rules.base import Answer, Tempered, View, remaining_logsumexp
 from annosim.utilities.adapters import frozen_copy
@@ -42,6 +42,12 @@ class Luce(Tempered):
     """
 
     kinds = frozenset({"choice", "ranking", "top", "best-worst"})
+    unbounded = True
+
+    @property
+    def follows_luce(self) -> bool:
+        """True unless a subclass answers in another way."""
+        return behaves_as(self, Luce, "sample", "log_prob", "table", "space", "check_kind")
 
     def log_prob(self, scores: torch.Tensor, answer: Answer, view: View) -> torch.Tensor:
         """Log-probability of the answers, ``(..., rows)``; a skip is not an answer of this rule."""

@@ -48,6 +48,7 @@ class Thurstone(Rule):
     """
 
     kinds = frozenset({"choice", "ranking", "top", "best-worst"})
+    unbounded = True
 
     def __init__(self, sd: Any = None, covariance: Any = None):
         super().__init__()

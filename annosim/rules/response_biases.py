@@ -7,6 +7,7 @@ menus, types and the wrapped rule's own draws unchanged. Habits nest: the innerm
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -62,11 +63,16 @@ class ResponseBias(Rule):
         self.ties, self.skips = rule.ties, rule.skips
         self.memory, self.sequential, self.ordinal = rule.memory, rule.sequential, rule.ordinal
         self.absolute = rule.absolute
-        self.level = getattr(rule, "level", -1) + 1
+        self.level = rule.level + 1
 
     def index(self, u: torch.Tensor, items: Items) -> torch.Tensor:
         """The wrapped rule's index, ``(..., n)``."""
         return self.rule.index(u, items)
+
+    def layers(self) -> Iterator[Rule]:
+        """The bias, and then what it wraps, from the outside in."""
+        yield self
+        yield from self.rule.layers()
 
     def check_kind(self, feedback: Feedback) -> None:
         """A habit defines what its rule defines, unless it narrows ``kinds``."""
@@ -131,6 +137,11 @@ class PositionBias(ResponseBias):
         if self.shift.ndim and not rule.absolute:  # one number added to all of them changes no answer
             self._constraints["shift"] = "centred"
 
+    @property
+    def unbounded(self) -> bool:  # type: ignore[override]
+        """As the wrapped rule."""
+        return self.rule.unbounded
+
     def seen(self, scores: torch.Tensor, view: View) -> torch.Tensor:
         """Scores with the shift of each position, ``(..., rows, k)``."""
         k = scores.shape[-1]
@@ -168,6 +179,11 @@ class AttributeBias(ResponseBias):
         if not isinstance(attribute, str | int):
             attribute = torch.as_tensor(np.asarray(attribute), dtype=torch.float64)
         self.attribute = attribute
+
+    @property
+    def unbounded(self) -> bool:  # type: ignore[override]
+        """As the wrapped rule."""
+        return self.rule.unbounded
 
     def index(self, u: torch.Tensor, items: Items) -> torch.Tensor:
         """The wrapped index plus the bias, ``(..., n)``."""
@@ -243,6 +259,11 @@ class Lapse(ResponseBias):
         if how == "first":
             self.kinds = rule.kinds - {"rating"}
 
+    @property
+    def unbounded(self) -> bool:  # type: ignore[override]
+        """As the wrapped rule; a flip speaks against the rule's own answer, which bounds the likelihood."""
+        return self.how != "flip" and float(self.rate) < 1.0 and self.rule.unbounded
+
     def log_prob(self, scores: torch.Tensor, answer: Answer, view: View) -> torch.Tensor:
         """Log of the mixture of attended and lapsed answers, ``(..., rows)``."""
         attended = self.rule.log_prob(scores, answer, view)
@@ -294,6 +315,11 @@ class Skip(ResponseBias):
         super().__init__(rule)
         self.declare("rate", rate, "unit")
         self.skips = True
+
+    @property
+    def unbounded(self) -> bool:  # type: ignore[override]
+        """As the wrapped rule."""
+        return self.rule.unbounded
 
     def log_prob(self, scores: torch.Tensor, answer: Answer, view: View) -> torch.Tensor:
         """``log(rate)`` of a skip, else ``log(1 - rate)`` plus the rule's, ``(..., rows)``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -112,6 +113,11 @@ class RepeatedSelection(Stagewise):
     def index(self, u: torch.Tensor, items: Items) -> torch.Tensor:
         """The wrapped rule's index, ``(..., n)``."""
         return self.rule.index(u, items)
+
+    def layers(self) -> Iterator[Rule]:
+        """The rule, and then what it wraps, from the outside in."""
+        yield self
+        yield from self.rule.layers()
 
     def stage(self, scores: torch.Tensor, left: torch.Tensor, view: View) -> torch.Tensor:
         """The wrapped rule's law of choice from those left, ``(..., rows, k)``."""

@@ -47,6 +47,8 @@ class RaoKupper(Tempered):
 
     kinds = frozenset({"choice", "ranking"})
     ties = True
+    unbounded = True
+    tie_parameter = "theta"
 
     def __init__(self, theta: Any = 2.0, temperature: Any = 1.0):
         super().__init__(temperature)
@@ -91,6 +93,8 @@ class Davidson(Tempered):
 
     kinds = frozenset({"choice", "ranking", "top"})
     ties = True
+    unbounded = True
+    tie_parameter = "delta"
 
     def __init__(self, delta: Any = 1.0, temperature: Any = 1.0):
         super().__init__(temperature)
