@@ -1,72 +1,110 @@
 """Parameters: which numbers of a model are estimated, under which constraint, and how they are redrawn.
 
-Utilities, rules, habits and populations are torch modules. A number is *free* (a ``torch.nn.Parameter``) or *fixed* (a
-buffer). Utility parameters and mixture weights are free unless written ``fixed(value)``; rule and habit parameters are
-fixed unless written ``free(start)``. Each has a constraint, written beside the constructor as data, from which come the
-message for a bad value, the unconstrained coordinates that solvers use, and the tests of bad values.
+Utilities, rules, response biases and populations are torch modules. A number is *free* (a ``torch.nn.Parameter``) or
+*fixed* (a buffer). Utility parameters and mixture weights are free unless written ``fixed(value)``; the parameters of
+rules and response biases are fixed unless written ``free(start)``. Each number has a :class:`Constraint`, from which
+come the message for a bad value, the unconstrained coordinates that solvers use, and the tests of bad values.
 """
 
 from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from inspect import getattr_static
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import numpy as np
 import torch
 from scipy.special import ndtri
 from torch import nn
-from torch.distributions import constraints, transform_to
-from torch.distributions.transforms import Transform
 
+from annosim.arrays import Numbers
+from annosim.constraints import Constraint, check_number, check_value
 from annosim.errors import ArgumentError, NothingFreeError
 from annosim.random import child_seed, uniform53
 
-__all__ = ["CONSTRAINTS", "Model", "fixed", "free"]
-
-#: name -> (torch constraint, words for the message)
-CONSTRAINTS: dict[str, tuple[Any, str]] = {
-    "real": (constraints.real, "a finite number"),
-    "centred": (constraints.real, "finite numbers, whose mean along the last axis is taken off"),
-    "positive": (constraints.positive, "a finite number above 0"),
-    "nonnegative": (constraints.nonnegative, "a finite number of at least 0"),
-    "unit": (constraints.unit_interval, "a number from 0 to 1"),
-    "at_least_one": (constraints.greater_than_eq(1.0), "a finite number of at least 1"),
-    "simplex": (constraints.simplex, "nonnegative numbers that sum to one"),
-    "increasing": (None, "finite numbers in increasing order"),
-}
+__all__ = [
+    "Constraint",
+    "Fixed",
+    "Free",
+    "Model",
+    "ParameterLike",
+    "Unconstrained",
+    "behaves_as",
+    "check_number",
+    "check_value",
+    "describe",
+    "fixed",
+    "free",
+    "marked_like",
+    "unmarked",
+]
 
 
 @dataclass(frozen=True)
-class free:
-    """Marks a rule, habit or utility number as estimated, starting at ``start``.
+class Free:
+    """A number that is estimated, and where its estimation starts; made by :func:`free`.
 
     Example:
         >>> free(0.5).start
         0.5
     """
 
-    start: Any
+    start: Numbers
 
 
 @dataclass(frozen=True)
-class fixed:
-    """Marks a utility number or the mixture weights as known: they are not estimated.
+class Fixed:
+    """A number that is known and not estimated; made by :func:`fixed`.
 
     Example:
         >>> fixed([0.5, 0.5]).value
         [0.5, 0.5]
     """
 
-    value: Any
+    value: Numbers
+
+
+#: What a constructor takes for a number of its model: the number itself, or a marked one.
+ParameterLike: TypeAlias = Numbers | Free | Fixed
+
+
+def free(start: Numbers) -> Free:
+    """Mark a number of a rule, response bias or utility as estimated, starting at ``start``.
+
+    Example:
+        >>> import annosim as an
+        >>> an.Luce(temperature=an.free(1.0)).free_parameters()
+        {'temperature': tensor(1., dtype=torch.float64)}
+    """
+    return Free(start)
+
+
+def fixed(value: Numbers) -> Fixed:
+    """Mark a number of a utility, or the weights of a mixture, as known: they are not estimated.
+
+    Example:
+        >>> import annosim as an
+        >>> an.Tabular(an.fixed([0.0, 1.0])).free_parameters()
+        {}
+    """
+    return Fixed(value)
 
 
 class Model(nn.Module):
     """A torch module whose numbers are declared with a constraint, and are either free or fixed.
 
     Subclasses call :meth:`declare` in ``__init__`` and read the number as an attribute.
+
+    Example:
+        >>> class Slope(Model):
+        ...     def __init__(self, slope):
+        ...         super().__init__()
+        ...         self.declare("slope", slope, "positive")
+        >>> Slope(free(2.0)).free_parameters(), Slope(2.0).free_parameters()
+        ({'slope': tensor(2., dtype=torch.float64)}, {})
     """
 
     if TYPE_CHECKING:
@@ -74,38 +112,43 @@ class Model(nn.Module):
         def __getattr__(self, name: str) -> Any: ...
 
     def declare(
-        self, name: str, value: Any, constraint: str = "real", *, free_by_default: bool = False, dtype=torch.float64
+        self,
+        name: str,
+        value: ParameterLike,
+        constraint: str = "real",
+        *,
+        free_by_default: bool = False,
+        dtype: torch.dtype = torch.float64,
     ) -> None:
         """Register ``self.<name>``: a Parameter when free, a buffer when fixed, checked against ``constraint``.
 
         Args:
             name: attribute name; it is also the name in :meth:`free_parameters`.
             value: a number or array, or ``free(start)``, or ``fixed(value)``.
-            constraint: a key of :data:`CONSTRAINTS`.
-            free_by_default: whether a bare value is estimated (utilities and weights) or not (rules and habits).
+            constraint: the name of a :class:`Constraint`.
+            free_by_default: whether a bare value is estimated (utilities, weights) or not (rules, response biases).
 
         Raises:
             ArgumentError: the value breaks the constraint.
         """
-        is_free = free_by_default
-        if isinstance(value, free):
-            value, is_free = value.start, True
-        elif isinstance(value, fixed):
-            value, is_free = value.value, False
-        tensor = check_value(f"{type(self).__name__}({name}=)", value, constraint).to(dtype)
-        self.__dict__.setdefault("_constraints", {})[name] = constraint
+        is_free = isinstance(value, Free) or (free_by_default and not isinstance(value, Fixed))
+        tensor = check_value(f"{type(self).__name__}({name}=)", unmarked(value), constraint).to(dtype)
+        self.declared[name] = Constraint(constraint)
         if is_free:
             self.register_parameter(name, nn.Parameter(tensor))
         else:
             self.register_buffer(name, tensor)
 
-    def constraint_of(self, name: str) -> str:
-        """Constraint of the free parameter ``name`` (dotted); ``"real"`` for network weights."""
-        *path, leaf = name.split(".")
-        module: nn.Module = self
-        for part in path:
-            module = getattr(module, part)
-        return module.__dict__.get("_constraints", {}).get(leaf, "real")
+    @property
+    def declared(self) -> dict[str, Constraint]:
+        """The numbers that this module itself declares, with their constraints, in the order of declaration."""
+        return self.__dict__.setdefault("_constraints", {})
+
+    def constraint_of(self, name: str) -> Constraint:
+        """Constraint of the parameter ``name`` (dotted); ``"real"`` for the weights of networks."""
+        path, _, own = name.rpartition(".")
+        module = self.get_submodule(path)
+        return module.declared.get(own, Constraint.REAL) if isinstance(module, Model) else Constraint.REAL
 
     def free_parameters(self) -> dict[str, torch.Tensor]:
         """Names and values (detached copies) of the free parameters: the one coordinate system of the library.
@@ -153,7 +196,7 @@ class Model(nn.Module):
                 names += [name if p.ndim == 0 else f"{name}[{','.join(map(str, i))}]" for i in np.ndindex(*p.shape)]
         return names
 
-    def with_parameters(self, values: dict[str, torch.Tensor] | torch.Tensor) -> Any:
+    def with_parameters(self, values: Mapping[str, torch.Tensor] | torch.Tensor) -> Self:
         """A copy with the free parameters (some of them, by name, or all as one vector) set to ``values``."""
         other = copy.deepcopy(self)
         if isinstance(values, torch.Tensor):
@@ -167,11 +210,11 @@ class Model(nn.Module):
                 own[name].copy_(torch.as_tensor(value).reshape(own[name].shape))
         return other
 
-    def frozen(self) -> Any:
+    def frozen(self) -> Self:
         """A copy in which nothing is free (its parameters take no gradient)."""
         return copy.deepcopy(self).requires_grad_(False)
 
-    def like(self, seed: int) -> Any:
+    def like(self, seed: int) -> Self:
         """The same structure and fixed numbers, with every free number redrawn at ``seed``.
 
         Raises:
@@ -196,52 +239,16 @@ class Model(nn.Module):
         return other
 
 
-def check_value(label: str, value: Any, constraint: str) -> torch.Tensor:
-    """``value`` as a float64 tensor, or an :class:`ArgumentError` that names it and says what is allowed."""
-    words = CONSTRAINTS[constraint][1]
-    try:
-        tensor = torch.as_tensor(np.asarray(value.detach().cpu() if isinstance(value, torch.Tensor) else value))
-        tensor = tensor.to(torch.float64).clone()
-    except (TypeError, ValueError) as error:
-        raise ArgumentError(f"{label}: {_shown(value)} is not numeric; give {words}") from error
-    finite = torch.isfinite(tensor)
-    if not bool(finite.all()):
-        at = "" if tensor.ndim == 0 else f" at position {torch.nonzero(~finite)[0].tolist()}"
-        raise ArgumentError(f"{label}: not finite{at}; give {words}")
-    if constraint == "simplex":
-        ok = bool((tensor >= 0).all()) and math.isclose(float(tensor.sum()), 1.0, abs_tol=1e-6)
-        if not ok:
-            raise ArgumentError(f"{label}: {_shown(tensor.tolist())} sums to {float(tensor.sum()):.6g}; give {words}")
-        return tensor / tensor.sum()
-    if constraint == "increasing":
-        if not bool((tensor.diff() > 0).all()):
-            raise ArgumentError(f"{label}: {_shown(tensor.tolist())}; give {words}")
-        return tensor
-    fits = CONSTRAINTS[constraint][0].check(tensor)
-    if not bool(fits.all()):
-        first = torch.nonzero(~fits)[0].tolist()
-        at = f" at position {first}" if tensor.ndim else ""
-        raise ArgumentError(f"{label}: {tensor[tuple(first)].item()}{at}; give {words}")
-    return tensor
-
-
-def check_number(label: str, value: Any, constraint: str) -> float:
-    """One number under a constraint, or an :class:`ArgumentError` that names it.
+def describe(module: nn.Module) -> str:
+    """The class and its declared numbers, for a readable repr.
 
     Example:
-        >>> check_number("beta", 0.1, "positive")
-        0.1
+        >>> import annosim as an
+        >>> describe(an.Lapse(an.Luce(), rate=0.1))
+        'Lapse(Luce(temperature=1), rate=0.1)'
     """
-    tensor = check_value(label, value, constraint)
-    if tensor.ndim:
-        raise ArgumentError(f"{label}: {_shown(value)}; give one number, not {tuple(tensor.shape)} of them")
-    return float(tensor)
-
-
-def describe(module: nn.Module) -> str:
-    """``Linear([1, 0])``: the class and its declared numbers, for a readable repr."""
     numbers = []
-    for name in module.__dict__.get("_constraints", {}):
+    for name in module.declared if isinstance(module, Model) else ():
         value = getattr(module, name).detach()
         flat = [f"{v:.4g}" for v in value.reshape(-1)[:4].tolist()]
         text = flat[0] if value.ndim == 0 else "[" + ", ".join(flat) + (", ..." if value.numel() > 4 else "") + "]"
@@ -276,65 +283,76 @@ def behaves_as(one: object, parent: type, *methods: str) -> bool:
     return all(getattr_static(type(one), n, None) is getattr_static(parent, n, None) for n in names)
 
 
-def unmarked(value: Any) -> Any:
+def unmarked(value: ParameterLike) -> Numbers:
     """The number inside ``free(...)`` or ``fixed(...)``, or the value itself.
 
     Example:
         >>> unmarked(free(0.5)), unmarked(2.0)
         (0.5, 2.0)
     """
-    return value.start if isinstance(value, free) else value.value if isinstance(value, fixed) else value
+    return value.start if isinstance(value, Free) else value.value if isinstance(value, Fixed) else value
 
 
-def marked_like(marked: Any, value: Any) -> Any:
-    """``value`` under the same marker as ``marked``.
+def marked_like(marked: ParameterLike, value: Numbers) -> ParameterLike:
+    """``value`` under the same mark as ``marked``.
 
     Example:
         >>> marked_like(free(0.5), 2.0)
-        free(start=2.0)
+        Free(start=2.0)
     """
-    return type(marked)(value) if isinstance(marked, free | fixed) else value
+    return type(marked)(value) if isinstance(marked, Free | Fixed) else value
 
 
-def _shown(value: Any) -> str:
-    """A value in one line, cut where it is long."""
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 80 else text[:77] + "..."
+class Unconstrained:
+    """Unconstrained coordinates of a model's free parameters: logits of weights, logs of positive numbers.
 
+    Args:
+        model: its free parameters, in the order of :meth:`Model.vector`, are mapped.
+        margin: numbers on the boundary of their set are moved inside by this much.
 
-class _Increasing(Transform):
-    """x -> (x0, x0 + e^x1, x0 + e^x1 + e^x2, ...)."""
+    Example:
+        >>> import annosim as an
+        >>> model = an.Mixture([an.Annotator(an.Tabular(2), an.Luce()), an.Annotator(an.Tabular(2), an.Luce())])
+        >>> free = Unconstrained(model)
+        >>> bool(torch.allclose(free.inside(free.outside(model.vector())), model.vector()))
+        True
+    """
 
-    domain = constraints.real_vector
-    codomain = constraints.real_vector
-    bijective = True
+    def __init__(self, model: Model, margin: float = 1e-12):
+        self.margin, self.size = margin, 0
+        self.parts: list[tuple[slice, torch.Size, Constraint]] = []
+        for name, p in model.named_parameters():
+            if p.requires_grad:
+                place = slice(self.size, self.size + p.numel())
+                self.parts.append((place, p.shape, model.constraint_of(name)))
+                self.size += p.numel()
 
-    def _call(self, x):
-        return torch.cat([x[..., :1], x[..., 1:].exp()], -1).cumsum(-1)
+    def inside(self, z: torch.Tensor) -> torch.Tensor:
+        """The parameter vector ``(P,)`` of unconstrained ``z (P,)``; differentiable."""
+        return torch.cat([c.transform(z[at].reshape(shape)).reshape(-1) for at, shape, c in self.parts])
 
-    def _inverse(self, y):
-        return torch.cat([y[..., :1], y.diff(dim=-1).log()], -1)
+    def outside(self, vector: torch.Tensor) -> torch.Tensor:
+        """The unconstrained coordinates ``(P,)`` of a parameter vector; logits of weights have mean zero."""
+        parts = []
+        for at, shape, constraint in self.parts:
+            z = constraint.unconstrained(vector[at].reshape(shape), self.margin)
+            parts.append((z - z.mean(-1, keepdim=True) if constraint is Constraint.SIMPLEX else z).reshape(-1))
+        return torch.cat(parts)
 
-
-def transform_of(constraint: str) -> Transform:
-    """The map from unconstrained numbers to the constraint's set (softmax for weights, exp for positive, ...)."""
-    return _Increasing() if constraint == "increasing" else transform_to(CONSTRAINTS[constraint][0])
+    def feasible(self, vector: torch.Tensor, slack: float = 1e-9) -> bool:
+        """Whether every number lies in its set, up to ``slack``."""
+        return all(constraint.allows(vector[at], slack) for at, _, constraint in self.parts)
 
 
 def _redraw(model: Model, name: str, p: torch.Tensor, seed: int) -> torch.Tensor:
     z = torch.as_tensor(ndtri(uniform53(seed, "start", np.arange(p.numel()), 0))).reshape(p.shape)
-    constraint = model.constraint_of(name)
-    *path, leaf = name.split(".")
-    owner: nn.Module = model
-    for part in path:
-        owner = getattr(owner, part)
-    if isinstance(owner, nn.Linear):  # torch's own default, U(-1/sqrt(fan_in), 1/sqrt(fan_in)), from our addresses
-        bound = 1.0 / math.sqrt(owner.in_features)
-        return (2 * torch.special.ndtr(z) - 1) * bound
-    if leaf not in owner.__dict__.get("_constraints", {}):  # a network's own tensor: at the scale it was made with
+    path, _, own = name.rpartition(".")
+    owner = model.get_submodule(path)
+    if isinstance(owner, nn.Linear):  # torch's own default, U(-1/sqrt(fan_in), 1/sqrt(fan_in)), at the seed's address
+        return (2 * torch.special.ndtr(z) - 1) / math.sqrt(owner.in_features)
+    if not isinstance(owner, Model) or own not in owner.declared:  # a network's own tensor: at its present scale
         return p.mean() + p.std(correction=0) * z.to(p)
-    if constraint == "simplex":
+    constraint = owner.declared[own]
+    if constraint is Constraint.SIMPLEX:
         return torch.softmax(0.3 * z, -1)
-    if constraint == "real":
-        return z
-    return transform_of(constraint)(0.5 * z)
+    return z if constraint is Constraint.REAL else constraint.transform(0.5 * z)

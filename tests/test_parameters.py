@@ -6,7 +6,7 @@ from hypothesis import strategies as hs
 import annosim as an
 from annosim.checks import strategies as st
 from annosim.errors import ArgumentError, NothingFreeError
-from annosim.parameters import CONSTRAINTS, transform_of
+from annosim.parameters import Constraint, Fixed, Free, Unconstrained
 
 
 def test_utilities_and_weights_are_free_rules_are_not():
@@ -66,11 +66,35 @@ def test_bad_weights_are_refused(weights):
         an.Mixture([an.Annotator(an.Tabular(2), an.Luce())] * 2, weights)
 
 
-@pytest.mark.parametrize("name", sorted(CONSTRAINTS))
-def test_unconstrained_coordinates_reach_the_constraint_and_come_back(name):
+@pytest.mark.parametrize("constraint", list(Constraint))
+def test_unconstrained_coordinates_reach_the_constraint_and_come_back(constraint):
     z = torch.tensor([-1.0, 0.5, 2.0], dtype=torch.float64)
-    transform = transform_of(name)
-    value = transform(z)
-    constraint = CONSTRAINTS[name][0]
-    assert constraint is None or bool(constraint.check(value).all())
-    assert torch.allclose(transform(transform.inv(value)), value)
+    value = constraint.transform(z)
+    assert bool(constraint.support.check(value).all()) and constraint.allows(value)
+    assert torch.allclose(constraint.transform(constraint.unconstrained(value)), value)
+
+
+@pytest.mark.parametrize("constraint", [c for c in Constraint if c not in ("real", "centred", "increasing")])
+def test_a_boundary_value_has_finite_coordinates(constraint):
+    edge = torch.tensor(
+        [1.0, 0.0, 0.0] if constraint == "simplex" else [1.0, 1.0] if constraint == "at_least_one" else [0.0]
+    )
+    z = constraint.unconstrained(edge.double(), margin=1e-6)
+    assert bool(torch.isfinite(z).all()) and torch.allclose(constraint.transform(z), edge.double(), atol=1e-5)
+    assert constraint.allows(edge.double()) and not constraint.allows(edge.double() - 1.0)
+
+
+def test_unconstrained_coordinates_of_a_population_round_trip_and_know_what_is_feasible():
+    people = an.Mixture(
+        [an.Annotator(an.Tabular([0.0, 1.0]), an.Luce(an.free(t))) for t in (1.0, 2.0)], weights=[0.25, 0.75]
+    )
+    free, vector = Unconstrained(people), people.vector()
+    assert torch.allclose(free.inside(free.outside(vector)), vector) and free.feasible(vector)
+    for name, value in (("weights", [-0.5, 1.5]), ("types.0.rule.temperature", -1.0)):
+        moved = people.with_parameters({name: torch.tensor(value, dtype=torch.float64)})
+        assert not free.feasible(moved.vector())
+
+
+def test_marks_are_values_that_functions_make():
+    assert an.free(0.5) == Free(0.5) and an.fixed([1.0]) == Fixed([1.0])
+    assert isinstance(an.free(0.5), Free) and not isinstance(an.free(0.5), Fixed)

@@ -34,8 +34,15 @@ PUBLIC = {
     for name in module.__all__
     if not isinstance(thing := getattr(module, name), ModuleType)
 }
+
+
+def described(thing: object) -> bool:
+    """Whether it is a class or a function, which has a signature and a docstring."""
+    return inspect.isclass(thing) or inspect.isroutine(thing)
+
+
 #: One entry for each object, under its shortest name.
-OBJECTS = {id(PUBLIC[name]): name for name in sorted(PUBLIC, key=len, reverse=True) if callable(PUBLIC[name])}
+OBJECTS = {id(PUBLIC[name]): name for name in sorted(PUBLIC, key=len, reverse=True) if described(PUBLIC[name])}
 CALLABLES = {name: PUBLIC[name] for name in sorted(OBJECTS.values())}
 
 #: How many public functions of a room may still lack a hint or say ``Any``. It only ever shrinks.

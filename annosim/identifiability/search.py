@@ -10,7 +10,6 @@ import torch
 from scipy.special import ndtri
 
 from annosim.information import Frame, double, factors, listed_law, symmetric_law, symmetric_size, vectors
-from annosim.parameters import transform_of
 from annosim.populations.base import Population
 from annosim.random import CounterRNG, child_seed, uniform53
 
@@ -176,57 +175,3 @@ def undamped(
             if bool(new < norm[number]):
                 at[number], norm[number] = x, new
     return Solved(at, norm)
-
-
-# ---- unconstrained coordinates for starts far away ---------------------------------------------------------------
-
-
-class Unconstrained:
-    """Coordinates in which every number is allowed: logits of weights, logs of positive numbers."""
-
-    def __init__(self, population: Population):
-        self.parts, start = [], 0
-        for name, p in population.named_parameters():
-            if p.requires_grad:
-                constraint = population.constraint_of(name)
-                transform = None if constraint in ("real", "centred") else transform_of(constraint)
-                self.parts.append((slice(start, start + p.numel()), p.shape, transform, constraint))
-                start += p.numel()
-
-    def inside(self, z: torch.Tensor) -> torch.Tensor:
-        """Parameter vector ``(P,)`` of unconstrained ``z (P,)``; differentiable."""
-        return torch.cat([self._map(z[at], shape, transform) for at, shape, transform, _ in self.parts])
-
-    @staticmethod
-    def _map(z, shape, transform):
-        return z if transform is None else transform(z.reshape(shape)).reshape(-1)
-
-    def outside(self, v: torch.Tensor) -> torch.Tensor:
-        """Unconstrained coordinates of a parameter vector; weights of zero are moved a little inside."""
-        out = []
-        for at, shape, transform, constraint in self.parts:
-            part = v[at]
-            if constraint == "simplex":
-                part = part.clamp_min(1e-6).log()
-                out.append(part - part.mean())
-            elif transform is None:
-                out.append(part)
-            elif constraint == "unit":
-                out.append(transform.inv(part.clamp(1e-6, 1 - 1e-6).reshape(shape)).reshape(-1))
-            elif constraint in ("positive", "nonnegative"):
-                out.append(transform.inv(part.clamp_min(1e-6).reshape(shape)).reshape(-1))
-            else:
-                out.append(transform.inv(part.reshape(shape)).reshape(-1))
-        return torch.cat(out)
-
-    def feasible(self, v: torch.Tensor, slack: float = 1e-9) -> bool:
-        """Whether every number satisfies its constraint."""
-        for at, _, _, constraint in self.parts:
-            part = v[at]
-            if constraint in ("simplex", "positive", "nonnegative", "unit") and bool((part < -slack).any()):
-                return False
-            if constraint == "unit" and bool((part > 1 + slack).any()):
-                return False
-            if constraint == "at_least_one" and bool((part < 1 - slack).any()):
-                return False
-        return True

@@ -21,9 +21,10 @@ from annosim.identifiability.coordinates import (
     sparse_basis,
     sum_preserving,
 )
-from annosim.identifiability.search import Equations, Unconstrained, gauss_newton, undamped
+from annosim.identifiability.search import Equations, gauss_newton, undamped
 from annosim.information import Frame, double, few_threads, law_distance
 from annosim.items import Items
+from annosim.parameters import Unconstrained
 from annosim.populations.base import Population
 from annosim.populations.mixture import Mixture
 from annosim.random import child_seed, uniform53
@@ -75,7 +76,7 @@ def follow_null(population: Population, small: Frame, full: Frame, know: Knowabl
     """
     equations = Equations(population, small, seed)
     v0, basis = equations.population.vector(), know.basis
-    constraint = Unconstrained(population)
+    constraint = Unconstrained(population, margin=1e-6)
     start = _directions(population, know, null, seed)
     path = start
     alive = torch.ones(len(start), dtype=torch.bool)
@@ -185,7 +186,7 @@ def all_twins(
     if starts < 1:
         return [], 0
     equations = Equations(population, small, seed)
-    free = Unconstrained(population)
+    free = Unconstrained(population, margin=1e-6)
     z = random_starts(population, free, starts, seed)
     ends, norms = solve_all(equations, free, z, jobs=jobs)
     home, out = 0, []

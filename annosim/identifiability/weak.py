@@ -14,7 +14,7 @@ from annosim.errors import ArgumentError, TooLargeError
 from annosim.identifiability.coordinates import Knowable, in_words, knowable, sum_preserving
 from annosim.identifiability.formatting import fold
 from annosim.identifiability.local import LocalRank, local_rank
-from annosim.identifiability.search import Unconstrained, gauss_newton
+from annosim.identifiability.search import gauss_newton
 from annosim.information import (
     Frame,
     Information,
@@ -28,6 +28,7 @@ from annosim.information import (
     symmetric_index,
     symmetric_size,
 )
+from annosim.parameters import Unconstrained
 from annosim.populations.base import Population
 from annosim.results import Result, versions
 
@@ -216,7 +217,7 @@ def expected_profile(
         raise ArgumentError(f"expected_profile(name={name!r}): the free parameters are {', '.join(names[:12])}")
     at = names.index(name)
     frame = prepare(population, design, seed=seed)
-    free = Unconstrained(population)
+    free = Unconstrained(population, margin=1e-6)
     here = free.outside(population.vector())
     root = _root_law(population, frame)
     target = root(population.vector()).detach()

@@ -11,6 +11,7 @@ import torch
 from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError
 from annosim.items import Items
+from annosim.parameters import Model
 from annosim.populations.annotator import Annotator
 from annosim.populations.base import Population
 from annosim.populations.mixture import Mixture
@@ -137,11 +138,9 @@ def has_network(model: Population) -> bool:
         True
     """
     for name, p in model.named_parameters():
-        *path, leaf = name.split(".")
-        owner: torch.nn.Module = model
-        for part in path:
-            owner = getattr(owner, part)
-        if p.requires_grad and leaf not in owner.__dict__.get("_constraints", {}):
+        path, _, own = name.rpartition(".")
+        owner = model.get_submodule(path)
+        if p.requires_grad and not (isinstance(owner, Model) and own in owner.declared):
             return True
     return False
 

@@ -14,6 +14,7 @@ from annosim.errors import ArgumentError
 from annosim.identifiability.families import AnyTastes, Types
 from annosim.identifiability.functionals import evaluate
 from annosim.identifiability.identification import check_counts
+from annosim.parameters import Unconstrained
 from annosim.planning.cost import Cost, questions_per_annotator
 from annosim.planning.families import among_tastes, among_types
 from annosim.planning.question_bounds import Asked, Z, variance_per_annotator
@@ -155,7 +156,6 @@ def _draws(population: Any, count: int, seed: int) -> tuple[Population, list[Pop
         raise ArgumentError(f"plan(population={population!r}): a population, or a Fit of pilot data")
     from scipy.special import ndtri
 
-    from annosim.identifiability.search import Unconstrained
     from annosim.identifiability.twins import population_at
     from annosim.information import double
     from annosim.random import child_seed, uniform53
@@ -164,7 +164,7 @@ def _draws(population: Any, count: int, seed: int) -> tuple[Population, list[Pop
     covariance = torch.as_tensor(population.covariance()).double()
     values, vectors = torch.linalg.eigh(covariance)
     root = vectors * values.clamp_min(0).sqrt()
-    v, check, out = fitted.vector(), Unconstrained(fitted), []
+    v, check, out = fitted.vector(), Unconstrained(fitted, margin=1e-6), []
     for number in range(20 * count):
         z = torch.as_tensor(ndtri(uniform53(child_seed(seed, f"plan/{number}"), "bootstrap", np.arange(len(v)), 0)))
         drawn = v + root @ z

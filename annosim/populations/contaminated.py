@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from annosim.parameters import check_value, fixed
+from annosim.parameters import Fixed, check_value, unmarked
 from annosim.populations.annotator import Annotator
 from annosim.populations.base import Population
 from annosim.populations.mixture import Mixture
@@ -33,9 +33,8 @@ def Contaminated(population: Population, share: Any, spammer: Rule | None = None
         [0.1, 0.9]
     """
     spammer = Spammer("random") if spammer is None else spammer
-    bare = share.value if isinstance(share, fixed) else share
-    s = float(check_value("Contaminated(share=)", bare, "unit"))
+    s = float(check_value("Contaminated(share=)", unmarked(share), "unit"))
     weights: Any = [1 - s, s]
     return Mixture(
-        [population, Annotator(ZeroUtility(), spammer)], fixed(weights) if isinstance(share, fixed) else weights
+        [population, Annotator(ZeroUtility(), spammer)], Fixed(weights) if isinstance(share, Fixed) else weights
     )

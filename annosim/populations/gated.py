@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from annosim.errors import ArgumentError
-from annosim.parameters import check_value, free
+from annosim.parameters import check_value, unmarked
 from annosim.populations.base import Leaf, Population
 
 __all__ = ["Gated"]
@@ -46,7 +46,7 @@ class Gated(Population):
             raise ArgumentError(f"Gated(covariates=): shape {tuple(rows.shape)}, expected (N, c)")
         self.register_buffer("covariates", rows)
         start = np.zeros((rows.shape[1], len(types) - 1)) if gate is None else gate
-        self.declare("gate", start.start if isinstance(start, free) else start, free_by_default=True)
+        self.declare("gate", unmarked(start), free_by_default=True)
         if self.gate.shape != (rows.shape[1], len(types) - 1):
             raise ArgumentError(
                 f"Gated(gate=): shape {tuple(self.gate.shape)}, expected ({rows.shape[1]}, {len(types) - 1})"

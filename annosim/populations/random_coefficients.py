@@ -9,7 +9,7 @@ import torch
 
 from annosim.errors import ArgumentError
 from annosim.items import Items
-from annosim.parameters import check_value, fixed, marked_like, unmarked
+from annosim.parameters import Fixed, check_value, marked_like, unmarked
 from annosim.populations.random_tastes import RandomTastes
 from annosim.quadrature import from_normal
 from annosim.rules.base import Rule
@@ -85,7 +85,7 @@ class RandomCoefficients(RandomTastes):
                 "each coefficient that varies"
             )
         spread = marked_like(scale, np.broadcast_to(number, (len(varying),)).copy())
-        self.declare("scale", spread, "nonnegative" if isinstance(scale, fixed) else "positive", free_by_default=True)
+        self.declare("scale", spread, "nonnegative" if isinstance(scale, Fixed) else "positive", free_by_default=True)
         self._set_shape(distribution, signs)
         if lower is None:
             self.lower = None

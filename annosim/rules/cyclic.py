@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from annosim.errors import ArgumentError
-from annosim.parameters import free, unmarked
+from annosim.parameters import Free, unmarked
 from annosim.rules.base import Rule, View
 from annosim.rules.response_biases import ResponseBias
 
@@ -50,7 +50,7 @@ class Cyclic(ResponseBias):
         if values.ndim != 1 or size != int(size):
             raise ArgumentError(f"Cyclic(terms=): {values.size} numbers are not n (n - 1) / 2 for any n")
         self.n = int(size)
-        self.declare("terms", free(values) if isinstance(terms, free) else values)
+        self.declare("terms", values if not isinstance(terms, Free) else Free(values))
 
     def matrix(self) -> torch.Tensor:
         """``C (n, n)``, differentiable."""

@@ -16,6 +16,7 @@ import torch
 from annosim.errors import ArgumentError
 from annosim.feedback import Feedback
 from annosim.items import Items
+from annosim.parameters import Constraint
 from annosim.random import CounterRNG
 from annosim.rules.answers import (
     answered,
@@ -135,7 +136,7 @@ class PositionBias(ResponseBias):
         if self.shift.ndim > 1:
             raise ArgumentError(f"PositionBias(shift=): shape {tuple(self.shift.shape)}, expected a number or (k,)")
         if self.shift.ndim and not rule.absolute:  # one number added to all of them changes no answer
-            self._constraints["shift"] = "centred"
+            self.declared["shift"] = Constraint.CENTRED
 
     @property
     def unbounded(self) -> bool:  # type: ignore[override]

@@ -15,7 +15,7 @@ import torch
 from torch.nn.functional import logsigmoid
 
 from annosim.errors import AnswerKindError, ArgumentError, TooLargeError
-from annosim.parameters import free, unmarked
+from annosim.parameters import Free, unmarked
 from annosim.random import CounterRNG
 from annosim.rules.base import Answer, Tempered, View
 from annosim.rules.response_biases import ResponseBias
@@ -100,7 +100,7 @@ class Davidson(Tempered):
         super().__init__(temperature)
         inner = unmarked(delta)
         flat = torch.atleast_1d(torch.as_tensor(np.asarray(inner), dtype=torch.float64))
-        self.declare("delta", free(flat) if isinstance(delta, free) else flat, "nonnegative")
+        self.declare("delta", Free(flat) if isinstance(delta, Free) else flat, "nonnegative")
 
     def log_prob(self, scores: torch.Tensor, answer: Answer, view: View) -> torch.Tensor:
         """Sum over the tied groups, best first, of ``log f(group) - log sum f`` over what was left, ``(..., rows)``."""

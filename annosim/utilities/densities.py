@@ -11,7 +11,7 @@ from torch import nn
 
 from annosim.errors import ArgumentError
 from annosim.items import Items
-from annosim.parameters import check_value, fixed
+from annosim.parameters import check_value, unmarked
 from annosim.random import uniform53
 from annosim.utilities.base import Utility
 
@@ -166,8 +166,7 @@ def as_log_density(value: Any, items: Items) -> torch.Tensor:
         return value(items).detach().double()
     if callable(getattr(value, "log_prob", None)):
         return torch.as_tensor(value.log_prob(items)).detach().double()
-    value = value.value if isinstance(value, fixed) else value
-    vector = check_value("a density or its vector", value, "nonnegative").to(items.weights.device)
+    vector = check_value("a density or its vector", unmarked(value), "nonnegative").to(items.weights.device)
     if vector.shape != (items.n,):
         raise ArgumentError(f"density vector: shape {tuple(vector.shape)}, expected ({items.n},)")
     mass = torch.zeros(items.num_prompts, dtype=torch.float64, device=vector.device)

@@ -19,9 +19,10 @@ from annosim.identifiability.families import taste_distance
 from annosim.identifiability.functionals import FUNCTIONALS
 from annosim.identifiability.heterogeneity import within_annotator_score
 from annosim.identifiability.local import local_rank
-from annosim.identifiability.search import Equations, Unconstrained, gauss_newton, undamped
+from annosim.identifiability.search import Equations, gauss_newton, undamped
 from annosim.identifiability.tastes import bounds
 from annosim.information import prepare
+from annosim.parameters import Unconstrained
 
 ITEMS = an.Items.normal(6, 2, seed=0)
 LINE = an.Items.normal(6, 1, seed=2)
@@ -207,7 +208,7 @@ def test_any_number_of_processes_finds_the_same(monkeypatch):
     monkeypatch.setattr(twins, "TOGETHER", 2000.0)
     people, design = linear([1.0, 0.3], [0.0, 0.5]), an.Design(ITEMS)
     equations = Equations(people, prepare(people, design))
-    free = Unconstrained(people)
+    free = Unconstrained(people, margin=1e-6)
     starts = twins.random_starts(people, free, 7, 0)
     one, two = (twins.solve_all(equations, free, starts, steps=30, jobs=jobs) for jobs in (1, 2))
     assert torch.equal(one[0], two[0]) and torch.equal(one[1], two[1])

@@ -15,6 +15,7 @@ import torch
 import annosim as an
 from annosim.checks.methods import compare_faces, make_view, table_probabilities
 from annosim.feedback import Feedback
+from annosim.parameters import Model
 from annosim.populations.base import gather
 from annosim.random import CounterRNG
 
@@ -279,7 +280,7 @@ def test_gradients_match_finite_differences(name, kind):
 def all_free(rule):
     """Every declared number of the rule becomes a parameter."""
     for module in rule.modules():
-        for key in set(module._buffers) & set(module.__dict__.get("_constraints", {})):
+        for key in set(module._buffers) & set(module.declared if isinstance(module, Model) else ()):
             value = module._buffers.pop(key)
             module.register_parameter(key, torch.nn.Parameter(value))
     return rule

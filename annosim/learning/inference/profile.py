@@ -16,8 +16,9 @@ import torch
 from annosim.errors import ArgumentError
 from annosim.learning.arguments import check_level
 from annosim.learning.gauge import canonical
-from annosim.learning.likelihoods.autodiff import NEWTON_PARAMETERS, Coordinates
+from annosim.learning.likelihoods.autodiff import NEWTON_PARAMETERS
 from annosim.learning.likelihoods.reference import Blocks, block_log_likelihood
+from annosim.parameters import Unconstrained
 from annosim.results import Result
 
 if TYPE_CHECKING:
@@ -102,20 +103,20 @@ class _Walk:
 
     def __init__(self, fit: Fit, number: int):
         self.population, self.items = fit.population, fit.problem.items
-        self.coordinates = Coordinates(fit.population)
+        self.coordinates = Unconstrained(fit.population)
         self.blocks = Blocks(fit.problem.data)
         self.number, self.best = number, float(fit.log_likelihood or 0.0)
-        self.start = self.coordinates.of(fit.population)
+        self.start = self.coordinates.outside(fit.population.vector())
         self.error = float(fit.covariance().diagonal()[number].clamp_min(0).sqrt())
 
     def objective(self, z: torch.Tensor) -> torch.Tensor:
         """Log-likelihood."""
-        values = self.coordinates.parameters(z)
+        values = self.coordinates.inside(z)
         return (self.blocks.weight * self.population.at(values, lambda p: block_log_likelihood(p, self.blocks))).sum()
 
     def number_at(self, z: torch.Tensor) -> torch.Tensor:
         """The profiled number, in the gauge."""
-        return canonical(self.population, self.items, self.coordinates.parameters(z))[self.number]
+        return canonical(self.population, self.items, self.coordinates.inside(z))[self.number]
 
     def profile(self, name: str, level: float, reach: float, steps: int) -> Profile:
         from scipy.stats import chi2

@@ -20,56 +20,15 @@ from annosim.learning.priors import LogPrior
 from annosim.learning.problem import Problem, Solution, is_nll, register
 from annosim.learning.solvers.maximise import newton
 from annosim.learning.structure import has_network
-from annosim.parameters import transform_of
+from annosim.parameters import Unconstrained
 from annosim.populations.base import Population
 from annosim.populations.mixture import Mixture
 from annosim.random import child_seed
 
-__all__ = ["Coordinates", "maximise", "starting_points"]
+__all__ = ["maximise", "starting_points"]
 
 #: Newton's dense Hessian is formed up to this many parameters
 NEWTON_PARAMETERS = 400
-
-
-class Coordinates:
-    """Unconstrained coordinates of a model's free parameters.
-
-    Example:
-        >>> import annosim as an
-        >>> model = an.Mixture([an.Annotator(an.Tabular(2), an.Luce()), an.Annotator(an.Tabular(2), an.Luce())])
-        >>> z = Coordinates(model)
-        >>> bool(torch.allclose(z.parameters(z.of(model)), model.vector()))
-        True
-    """
-
-    def __init__(self, model: Population):
-        self.model = model
-        self.parts: list[tuple[str, int, torch.Size, Any]] = []
-        for name, p in model.named_parameters():
-            if p.requires_grad:
-                constraint = model.constraint_of(name)
-                transform = None if constraint in ("real", "centred") else transform_of(constraint)
-                self.parts.append((name, p.numel(), p.shape, transform))
-        self.size = sum(count for _, count, _, _ in self.parts)
-
-    def of(self, model: Population) -> torch.Tensor:
-        """The coordinates of a model, ``(Z,)`` (weights on the boundary are moved inside by 1e-12)."""
-        own, out = dict(model.named_parameters()), []
-        for name, _, _, transform in self.parts:
-            value = own[name].detach().double()
-            if transform is not None:
-                value = transform.inv(value.clamp_min(1e-12) if model.constraint_of(name) == "simplex" else value)
-            out.append(value.reshape(-1))
-        return torch.cat(out)
-
-    def parameters(self, z: torch.Tensor) -> torch.Tensor:
-        """Coordinates to the model's own parameter vector, differentiably."""
-        out, start = [], 0
-        for _, count, shape, transform in self.parts:
-            part = z[start : start + count].reshape(shape)
-            out.append((part if transform is None else transform(part)).reshape(-1))
-            start += count
-        return torch.cat(out)
 
 
 def starting_points(problem: Problem) -> list[Population]:
@@ -91,7 +50,7 @@ def _identical_types(model: Mixture) -> bool:
 
 def maximise(problem: Problem, model: Population, blocks: Blocks) -> dict[str, Any]:
     """Climb from one starting point: L-BFGS to a small gradient, then Newton."""
-    coordinates = Coordinates(model)
+    coordinates = Unconstrained(model)
     total = max(blocks.total, 1e-300)
     prior = None if problem.prior is None else LogPrior(problem.prior, model, problem.items)
 
@@ -100,9 +59,9 @@ def maximise(problem: Problem, model: Population, blocks: Blocks) -> dict[str, A
         return value if prior is None else value + prior.value(p)
 
     def objective(z: torch.Tensor) -> torch.Tensor:
-        return model.at(coordinates.parameters(z), penalised) / total
+        return model.at(coordinates.inside(z), penalised) / total
 
-    z, iterations, trace = _lbfgs(objective, coordinates.of(model).numpy(), problem.max_iterations)
+    z, iterations, trace = _lbfgs(objective, coordinates.outside(model.vector()).numpy(), problem.max_iterations)
     stopped, condition = "iterations", float("nan")
     notes: list[str] = []
     if coordinates.size <= NEWTON_PARAMETERS:
@@ -124,7 +83,7 @@ def maximise(problem: Problem, model: Population, blocks: Blocks) -> dict[str, A
         if np.abs(gradient).max() <= max(problem.tolerance, 1e-8):
             stopped = "gradient"
     point = torch.as_tensor(z)
-    population = model.with_parameters(coordinates.parameters(point).detach())
+    population = model.with_parameters(coordinates.inside(point).detach())
     with torch.no_grad():
         log_likelihood = float((blocks.weight * block_log_likelihood(population, blocks)).sum())
     return {

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from annosim.errors import DeviceError
+from annosim.parameters import Model
 
 __all__ = ["named_strays", "on_one_device", "training_device"]
 
@@ -46,7 +47,7 @@ def _homes(model: nn.Module) -> list[str]:
     networks, declared = set(), {"cpu"}
     for part in model.modules():
         free = {name: str(p.device) for name, p in part.named_parameters(recurse=False) if p.requires_grad}
-        own = vars(part).get("_constraints", {})
+        own = part.declared if isinstance(part, Model) else {}
         networks |= {place for name, place in free.items() if name not in own}
         declared |= {place for name, place in free.items() if name in own}
     return sorted(networks or (declared - {"cpu"}) or {"cpu"})

@@ -14,7 +14,6 @@ from annosim.items import Items, send
 from annosim.learning.training.fast_layers import faster
 from annosim.learning.training.placement import on_one_device
 from annosim.learning.training.rule_numbers import StackedRule, has_own_numbers
-from annosim.parameters import transform_of
 from annosim.populations.annotator import Annotator
 from annosim.populations.base import Population
 from annosim.rules.base import Rule
@@ -70,8 +69,7 @@ class Batched:
         self.base = base
         self.names = [name for name, p in base.named_parameters() if p.requires_grad]
         self.transforms: dict[str, Transform | None] = {
-            name: None if (c := base.constraint_of(name)) in ("real", "centred") else transform_of(c)
-            for name in self.names
+            name: None if (c := base.constraint_of(name)) in ("real", "centred") else c.transform for name in self.names
         }
         self.raw: dict[str, torch.Tensor] = {name: self._start(name) for name in self.names}
         home = {id(p): name for name, p in base.named_parameters()}  # a rule may share a network with the utility
@@ -102,10 +100,8 @@ class Batched:
 
     def _start(self, name: str) -> torch.Tensor:
         values = torch.stack([dict(m.named_parameters())[name].detach() for m in self.originals]).to(self.device)
-        transform = self.transforms[name]
-        if transform is not None:
-            tiny = torch.finfo(values.dtype).tiny
-            values = transform.inv(values.clamp_min(tiny) if self.base.constraint_of(name) == "simplex" else values)
+        if self.transforms[name] is not None:
+            values = self.base.constraint_of(name).unconstrained(values, torch.finfo(values.dtype).tiny)
         return values.clone().requires_grad_(True)
 
     def constrained(self) -> dict[str, torch.Tensor]:
