@@ -237,7 +237,7 @@ def on_menus(
     population: Population, design: Design, menu: torch.Tensor, probability: torch.Tensor, *, max_outcomes: float = 1e7
 ) -> Law:
     """The law on given menus, differentiable in the population's parameters (no menus are enumerated)."""
-    components = population.components(design.items)
+    components = population.indexed(design.items)
     space = answer_space(population, design)
     order = design.num_questions if any(c.rule.sequential for c in components) else 1
     memory = any(c.rule.memory for c in components)
@@ -257,7 +257,7 @@ def on_menus(
         menu=menu,
         menu_probability=probability,
         weight=torch.cat([c.weight for c in components]),
-        leaf=torch.cat([torch.full((len(c.weight),), c.leaf) for c in components]),
+        leaf=torch.cat([torch.full((len(c.weight),), c.number) for c in components]),
         table=table,
         space=space,
         max_outcomes=max_outcomes,
@@ -266,7 +266,7 @@ def on_menus(
 
 def answer_space(population: Population, design: Design) -> AnswerSpace:
     """All answers that somebody in the population can give to the design's menus."""
-    rules = [leaf.rule for leaf in population.leaves()]
+    rules = [leaf.rule for leaf in population.components()]
     for rule in rules:
         rule.check_kind(design.feedback)
     count = design.feedback.count(design.menu_size, any(r.ties for r in rules))

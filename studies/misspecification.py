@@ -118,8 +118,8 @@ def well_specified() -> list[tuple[str, str]]:
 def _log_density(population: an.Population) -> torch.Tensor:
     """Log density ``(n,)`` of an annotator, or of all types of a mixture together."""
     with torch.no_grad():
-        parts = torch.stack([leaf.utility(ITEMS).double() for leaf in population.leaves()])
-        return torch.logsumexp(parts + population.leaf_weights().log()[:, None], 0)
+        parts = torch.stack([leaf.utility(ITEMS).double() for leaf in population.components()])
+        return torch.logsumexp(parts + population.component_weights().log()[:, None], 0)
 
 
 def _far(log_p: torch.Tensor, log_q: torch.Tensor) -> dict[str, float]:
@@ -156,12 +156,12 @@ def _search(starts: int) -> dict:
 
 def _learn(model, objective, truth, target, data, design, starts) -> dict:
     try:
-        rule = model.leaves()[0].rule
+        rule = model.components()[0].rule
         prepared = data if rule.ties or not data.has_ties else data.ties("half")  # who knows no ties halves them
         if objective.columns():
             shares = {objective.column: _shares(truth, prepared, design)}  # the judges are the people themselves
             prepared = prepared.with_(columns={**prepared.columns, **shares})
-        how = _search(starts) if len(model.leaves()) > 1 else {"max_iterations": 300}
+        how = _search(starts) if len(model.components()) > 1 else {"max_iterations": 300}
         learned = an.fit(model, prepared, objective=objective, **how)
         status = "converged" if learned.converged else learned.stopped_by
         return {**_far(target, _log_density(learned.population)), "status": status}

@@ -27,7 +27,7 @@ def dense(population, design):
     codes = torch.as_tensor(an.law(population, design).outcomes, dtype=torch.long)
 
     def function(v):
-        return population.at(
+        return population.functional_call(
             v,
             lambda p: on_menus(p, design, menus.menu, menus.probability).log_probability(codes[..., 0], codes[..., 1]),
         ).exp()

@@ -83,14 +83,14 @@ def test_the_law_is_differentiable_in_every_free_number():
     people.types[1].utility.values.data += torch.tensor([0.5, -1.0, 0.0])
     design = an.Design(an.Items(n=3), menu_size=2, questions=2)
     start = people.vector()
-    jac = torch.func.jacrev(lambda v: people.at(v, lambda p: an.law(p, design).probabilities))(start)
+    jac = torch.func.jacrev(lambda v: people.functional_call(v, lambda p: an.law(p, design).probabilities))(start)
     for i, step in itertools.product(range(len(start)), [1e-6]):
         up, down = start.clone(), start.clone()
         up[i] += step
         down[i] -= step
         slope = (
-            people.at(up, lambda p: an.law(p, design).probabilities)
-            - people.at(down, lambda p: an.law(p, design).probabilities)
+            people.functional_call(up, lambda p: an.law(p, design).probabilities)
+            - people.functional_call(down, lambda p: an.law(p, design).probabilities)
         ) / (2 * step)
         assert torch.allclose(jac[:, i], slope.detach(), atol=1e-9)
 

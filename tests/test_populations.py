@@ -74,7 +74,7 @@ def test_simulated_blocks_follow_the_law(name):
 def test_the_law_is_differentiable_in_all_parameters(name):
     quadrature.sobol.cache_clear()  # its points may be asked for under a derivative first
     people = continuous()[name]
-    f = lambda v: people.at(v, lambda p: an.law(p, PAIRS).probabilities)  # noqa: E731
+    f = lambda v: people.functional_call(v, lambda p: an.law(p, PAIRS).probabilities)  # noqa: E731
     start = people.vector()
     jacobian = torch.func.jacrev(f)(start)
     way = torch.as_tensor(np.random.default_rng(0).normal(size=len(start)))
@@ -174,7 +174,7 @@ def test_gated_types_follow_their_covariates():
     p = 1 / (1 + math.exp(-1.5))
     low = binom.cdf(first.sum(), len(first), p)
     assert min(low, 1 - low) * 2 > LEVEL
-    assert people.leaf_weights().tolist() == pytest.approx([0.5, 0.5])
+    assert people.component_weights().tolist() == pytest.approx([0.5, 0.5])
     nested = an.Mixture([people, kinds[0]], [0.5, 0.5])
     assert nested.annotator_weights(np.array([0]))[0].tolist() == pytest.approx([p / 2, (1 - p) / 2, 0.5])
 

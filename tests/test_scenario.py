@@ -47,7 +47,7 @@ def test_a_scenario_simulates_and_has_a_law(write):
     scenario = load_scenario(write(GOOD))
     assert scenario.seed == 3 and len(scenario.compare) == 3
     assert scenario.compare[1].num_questions == 4 and scenario.compare[1].menu_size == 2
-    assert scenario.population.leaf_weights().tolist() == [0.7, 0.3]
+    assert scenario.population.component_weights().tolist() == [0.7, 0.3]
     data = an.simulate(scenario.population, scenario.design, seed=scenario.seed)
     assert data.rows == 100
     law = an.law(scenario.population, scenario.design)
@@ -126,7 +126,7 @@ def test_a_model_table_writes_down_misspecification():
         "model": {"types": [{"utility": {"kind": "tabular", "values": [0.0, 0.0, 0.0]}} for _ in range(2)]},
     }
     scenario = read_scenario(raw)
-    assert len(scenario.model.leaves()) == 2 and len(scenario.population.leaves()) == 1
+    assert len(scenario.model.components()) == 2 and len(scenario.population.components()) == 1
     with pytest.raises(ScenarioError, match=r"no \[design\] table"):
         scenario.need("design")
 
@@ -141,7 +141,7 @@ def test_random_coefficients_and_spammers():
         "design": {"annotators": 20},
     }
     scenario = read_scenario(raw)
-    assert scenario.population.leaf_weights().tolist() == pytest.approx([0.9, 0.1])
+    assert scenario.population.component_weights().tolist() == pytest.approx([0.9, 0.1])
     assert float(an.law(scenario.population, scenario.design).probabilities.sum().detach()) == pytest.approx(1.0)
     with pytest.raises(ScenarioError, match=r"population.spammers.*'sideways'"):
         read_scenario(raw | {"population": raw["population"] | {"spammers": {"share": 0.1, "how": "sideways"}}})
@@ -201,8 +201,8 @@ def test_a_hierarchy_and_a_gate():
     features = {"kind": "inline", "features": [[0.0], [1.0], [2.0]]}
     groups = {"kind": "hierarchy", "means": [[1.0], [-1.0]], "spread": 0.3, "weights": [0.6, 0.4]}
     made = read_scenario({"items": features, "population": {"types": [{"utility": groups}]}, "design": {}})
-    assert [type(leaf).__name__ for leaf in made.population.leaves()] == ["RandomCoefficients"] * 2
-    assert made.population.leaf_weights().tolist() == pytest.approx([0.6, 0.4])
+    assert [type(leaf).__name__ for leaf in made.population.components()] == ["RandomCoefficients"] * 2
+    assert made.population.component_weights().tolist() == pytest.approx([0.6, 0.4])
 
     kinds = [{"utility": {"kind": "linear", "weights": [w]}} for w in (1.0, -1.0)]
     gate = {"covariates": [[1.0], [-1.0]], "coefficients": [[3.0]]}

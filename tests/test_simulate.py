@@ -209,12 +209,12 @@ class TestCounts:
             code = data.menu[first][mine] @ [3, 1]
             asked.append(np.bincount(code, weights=data.annotator_weight[mine], minlength=9))
         assert np.array_equal(*asked)
-        one = simulate(people().leaves()[0], design, seed=3, counts=True)
+        one = simulate(people().components()[0], design, seed=3, counts=True)
         assert one.weight.sum() == 15_000
 
     @pytest.mark.parametrize("one", [True, False])
     def test_everyone_s_first_questions_of_a_list(self, one):
-        who = people().leaves()[0] if one else people()
+        who = people().components()[0] if one else people()
         menus = [[0, 1], [1, 2], [0, 2]]
         design = an.Design(ITEMS, menus=menus, questions="all", loads=[1, 2, 3, 3], annotators=4, overlap=2)
         data = simulate(who, design, counts=True)

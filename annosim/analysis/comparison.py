@@ -172,8 +172,8 @@ def favourite_regret(fitted: Population, truth: Population, alignment: Alignment
 
 def _densities(fitted: Population, truth: Population, alignment: Alignment, items: Items) -> np.ndarray | None:
     """Distances between the types' densities, or None unless every utility on both sides is a density."""
-    theirs = [getattr(leaf, "utility", None) for leaf in fitted.leaves()]
-    ours = [getattr(leaf, "utility", None) for leaf in truth.leaves()]
+    theirs = [getattr(leaf, "utility", None) for leaf in fitted.components()]
+    ours = [getattr(leaf, "utility", None) for leaf in truth.components()]
     if not all(callable(getattr(u, "log_prob", None)) for u in theirs + ours):
         return None
     with torch.no_grad():

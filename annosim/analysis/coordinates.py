@@ -27,7 +27,7 @@ def centred_index(population: Population, items: Items) -> tuple[torch.Tensor, t
     """
     rows, weights = [], []
     with torch.no_grad():
-        for component in population.components(items):
+        for component in population.indexed(items):
             share = component.weight.double()
             rows.append((share[:, None] * component.index.double()).sum(0) / share.sum())
             weights.append(share.sum())

@@ -169,7 +169,7 @@ def law_divergence(
 
 def _split(both: Law, truth: Population, design: Design) -> tuple[Law, Law]:
     """The two laws, on the same answers, out of the law of the half-and-half mixture of the populations."""
-    count = sum(len(c.weight) for c in truth.components(design.items))
+    count = sum(len(c.weight) for c in truth.indexed(design.items))
     first, second = slice(0, count), slice(count, None)
     return tuple(  # type: ignore[return-value]
         dataclasses.replace(

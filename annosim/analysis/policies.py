@@ -26,7 +26,7 @@ def _utilities(utility: Any, items: Items) -> torch.Tensor:
     """``(types, n)`` float64: of a utility, a vector or table, or the indexed utilities of a population's leaves."""
     if isinstance(utility, Population):
         with torch.no_grad():
-            parts = utility.components(items)
+            parts = utility.indexed(items)
             rows = [(c.weight[:, None] * c.index.double()).sum(0) / c.weight.sum() for c in parts]
             return torch.stack(rows).double()
     value = utility(items).detach() if callable(utility) else torch.as_tensor(np.asarray(utility))

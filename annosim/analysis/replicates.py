@@ -83,7 +83,7 @@ def compare_replicates(fits: Any, truth: Population, design: Design, types: Any 
             continue
         one = fits[r] if types is not None else fits.model.with_parameters(torch.as_tensor(row))
         found.append(compare(one, truth, design, types=None if types is None else np.asarray(types)[r], **options))
-    count = len(truth.leaves())
+    count = len(truth.components())
     stacked: dict[str, Any] = {}
     for name in _NUMBERS:
         stacked[name] = np.array([np.nan if c is None else getattr(c, name) for c in found])

@@ -17,7 +17,7 @@ from annosim.populations.base import Population
 from annosim.populations.mixture import Mixture
 from annosim.rules.luce import Luce
 from annosim.simulation.draws import simulate
-from annosim.simulation.rows import Source
+from annosim.simulation.rows import RowSampler
 from annosim.utilities.linear import Linear
 from annosim.utilities.tabular import Tabular
 
@@ -46,7 +46,7 @@ def _ours(people: Population, design: Design, options: Options, name: str = "ann
 
 def _reused(people: Population, design: Design, options: Options) -> Contender:
     """The same draws into arrays that exist already: without the first touch of new memory."""
-    source = Source(people, design, 0, threads=options.threads)
+    source = RowSampler(people, design, 0, threads=options.threads)
     menu, answer, tied = source.empty(design.num_rows)
     kinds = source.types(0, design.annotators, 0)
 
@@ -178,14 +178,14 @@ def _words_into_cache() -> Callable[[int, Any], Any]:
     """Draws that many words, block after block into one buffer, as the kernels do."""
     from numba import njit
 
-    from annosim.simulation.kernels.generator import BLOCK, fill_words
+    from annosim.simulation.kernels.generator import BLOCK, fill_uint32
 
     @njit(nogil=True)
     def draw(count, key):
         buffer = np.empty(BLOCK, np.uint32)
         total = np.uint64(0)
         for k in range(count // BLOCK):
-            fill_words(buffer, k * (BLOCK // 64), key, 4, 0, 0)
+            fill_uint32(buffer, k * (BLOCK // 64), key, 4, 0, 0)
             total += np.uint64(buffer[0])
         return total
 

@@ -113,7 +113,7 @@ def _run(population: Population, items: Items, draws: int, seed: int, name: str)
 
 def _defines_something(population: Population, designs: dict[str, Design]) -> CheckResult:
     """Every kind of answer in a rule's ``kinds`` has a law, and there is one at least."""
-    claimed = {kind for kind in KINDS if all(kind in leaf.rule.kinds for leaf in population.leaves())}
+    claimed = {kind for kind in KINDS if all(kind in leaf.rule.kinds for leaf in population.components())}
     lacking = [kind for kind in KINDS if kind in claimed and kind not in designs]
     good = bool(designs) and not lacking
     text = f"a law for {', '.join(designs) or 'nothing'}"
@@ -155,7 +155,7 @@ def _log_prob_agrees(population: Population, design: Design, seed: int, level: f
     """``log_prob`` of an answer is its entry of the table."""
     data = simulate(population, design.with_(annotators=200), seed=seed)
     worst = 0.0
-    for leaf in population.leaves():
+    for leaf in population.components():
         index, _ = leaf.nodes(data.items)
         view, answer = _first_questions(data), data.answers()
         scores = index[0].double()[view.menu]
@@ -209,7 +209,7 @@ def _gradient(population: Population, design: Design, seed: int, level: float) -
         return Finding(True, "nothing is free")
 
     def value(v: torch.Tensor) -> torch.Tensor:
-        return population.at(v, lambda p: law(p, design).marginal())
+        return population.functional_call(v, lambda p: law(p, design).marginal())
 
     start, step = population.vector(), 1e-6
     jacobian = torch.func.jacrev(value)(start)
@@ -228,7 +228,7 @@ def _batches(population: Population, design: Design, seed: int, level: float) ->
     worst = 0.0
     exact: Law = law(population, design)
     view = _first_questions(simulate(population, design.with_(annotators=6), seed=seed))
-    for leaf in population.leaves():
+    for leaf in population.components():
         index, _ = leaf.nodes(design.items)
         scores = index[0].detach().double()[view.menu]
         both = torch.stack([scores, 0.5 * scores])

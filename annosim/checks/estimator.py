@@ -11,6 +11,7 @@ import torch
 
 from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError, CheckError
+from annosim.populations.base import Population
 
 __all__ = ["KINDS", "TAGS", "Estimator", "as_estimator"]
 
@@ -80,9 +81,9 @@ class Estimator:
                 u = np.log(p) - np.log(p.T)
             return u.mean(1)
         population = getattr(result, "population", result)
-        if hasattr(population, "components"):
+        if isinstance(population, Population):
             with torch.no_grad():
-                rows = [(float(c.weight.sum()), _numpy(c.index).mean(0)) for c in population.components(data.items)]
+                rows = [(float(c.weight.sum()), _numpy(c.index).mean(0)) for c in population.indexed(data.items)]
             if self.kind != "mixture":
                 return rows[0][1] - rows[0][1].mean()
             rows.sort(key=lambda r: -r[0])

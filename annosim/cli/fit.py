@@ -185,7 +185,7 @@ def _fitted(family: Population, answers: PreferenceData, chosen: Settings) -> Fi
     network = has_network(family)
     if network and "max_iterations" in chosen.where:
         raise ArgumentError(f"{chosen.where['max_iterations']}: networks are trained for a number of --steps")
-    several = len(family.leaves()) > 1 and not network
+    several = len(family.components()) > 1 and not network
     keywords: dict[str, Any] = {"starts": 10 if several else 1} | chosen.keywords(family)
     try:
         with warnings.catch_warnings(), naming(chosen.where):

@@ -58,9 +58,9 @@ class Outputs:
             raise ArgumentError(f"--se {se}: a network's weights have no standard errors; leave it out")
         if se is not None and not self.likelihood:
             raise ArgumentError(f"--se {se}: there are none under another objective than the likelihood; leave it out")
-        if responsibilities is not None and len(family.leaves()) < 2:
+        if responsibilities is not None and len(family.components()) < 2:
             raise ArgumentError("--responsibilities: there is one type; give --types 2, or a model with several")
-        if export is not None and not all(_models(leaf) for leaf in family.leaves()):
+        if export is not None and not all(_models(leaf) for leaf in family.components()):
             raise ArgumentError("--export: the model has no language model or sequence classifier; --save keeps it")
         if export is not None and (export.exists() or export.is_symlink()):
             raise ArgumentError(f"--export {export}: it exists already; name a new folder")
@@ -95,7 +95,7 @@ class Outputs:
         return table
 
     def _scores(self, found: Fit) -> Any:
-        if self.out is None and any(_models(leaf) for leaf in found.population.leaves()):
+        if self.out is None and any(_models(leaf) for leaf in found.population.components()):
             return None  # one more pass over all items, which takes its time
         table = item_scores(found)
         typer.echo("\nwhat the answers depend on: each item's score, centred within its prompt")
@@ -173,7 +173,7 @@ def item_scores(found: Fit) -> Any:
     prompts = items.prompt_code.numpy()
     frames = []
     for kind, (leaf, weight) in enumerate(
-        zip(found.population.leaves(), found.population.leaf_weights().tolist(), strict=True)
+        zip(found.population.components(), found.population.component_weights().tolist(), strict=True)
     ):
         rule = _inner(leaf.rule)
         with torch.no_grad():
@@ -246,7 +246,9 @@ def _export(population: Population, folder: Path, tokenizer: Any) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
     try:
-        made = [(k, i, model) for k, leaf in enumerate(population.leaves()) for i, model in enumerate(_models(leaf))]
+        made = [
+            (k, i, model) for k, leaf in enumerate(population.components()) for i, model in enumerate(_models(leaf))
+        ]
         for k, i, model in made:
             place = part if len(made) == 1 else part / (f"type_{k}" if i == 0 else f"type_{k}_{i}")
             merged(model).save_pretrained(place)

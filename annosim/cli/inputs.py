@@ -211,7 +211,7 @@ def _ties(answers: PreferenceData, how: str | None, family: Population | None) -
         )
     if not answers.has_ties:
         return answers, an.Luce()
-    if family is not None and all(leaf.rule.ties for leaf in family.leaves()) and how is None:
+    if family is not None and all(leaf.rule.ties for leaf in family.components()) and how is None:
         return answers, an.Luce()
     tied = np.asarray(answers.tied).any(-1)
     share = f"{int(tied.sum())} of {answers.rows} answers are tied ({tied.mean():.1%})"

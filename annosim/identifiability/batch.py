@@ -75,7 +75,7 @@ def local_ranks(
         raise ArgumentError(f"local_ranks: vectors of shape {tuple(vectors_.shape)}, expected (B, {size})")
     frame = prepare(population, design, seed=seed)
     know = knowable(population, design)
-    components = sum(len(c.weight) for c in population.components(design.items))
+    components = sum(len(c.weight) for c in population.indexed(design.items))
     questions = frame.questions if frame.blocks is not None else saturation(components, frame.questions)
     pattern = _pattern(population, frame, vectors_[0].double()) if frame.blocks is None else None
     exact = frame.exact
@@ -108,7 +108,9 @@ class _Program:
         p = self.population
         coordinates = torch.func.jacfwd(lambda x: self.know.values(p, x))(v)
         if self.frame.blocks is not None:
-            law = torch.func.jacfwd(lambda x: p.at(x, lambda q: listed_law(*factors(q, self.frame), self.frame)))(v)
+            law = torch.func.jacfwd(
+                lambda x: p.functional_call(x, lambda q: listed_law(*factors(q, self.frame), self.frame))
+            )(v)
         else:
             law = _tangent(p, self.frame, v, self.live, questions)
         return law, coordinates
@@ -144,7 +146,7 @@ def _pattern(population: Population, frame: Frame, v: torch.Tensor) -> tuple[tor
 
 def _raw(population: Population, frame: Frame, v: torch.Tensor):
     def function(x):
-        weight, table = population.at(x, lambda p: factors(p, frame))
+        weight, table = population.functional_call(x, lambda p: factors(p, frame))
         both = weight, vectors(table, frame)
         return both, both
 

@@ -69,18 +69,20 @@ class Knowable:
         """The coordinates ``(N,)``, differentiable in ``vector``."""
         vector = population.vector() if vector is None else vector
         return (
-            population.at(vector, self.of)
+            population.functional_call(vector, self.of)
             if not self.extra
-            else torch.cat([population.at(vector, self.of), population.centred_vector(vector)[list(self.extra)]])
+            else torch.cat(
+                [population.functional_call(vector, self.of), population.centred_vector(vector)[list(self.extra)]]
+            )
         )
 
     def of(self, population: Population) -> torch.Tensor:
         """Index (centred per prompt) of every node of every leaf, then the leaf weights."""
         parts = []
-        for component, centre in zip(population.components(self.items), self.centred, strict=True):
+        for component, centre in zip(population.indexed(self.items), self.centred, strict=True):
             index = component.index.double()
             parts.append((centre_per_prompt(index, self.items) if centre else index).flatten())
-        return torch.cat([*parts, population.leaf_weights().double()])
+        return torch.cat([*parts, population.component_weights().double()])
 
 
 def centre_per_prompt(index: torch.Tensor, items: Items) -> torch.Tensor:
@@ -105,10 +107,10 @@ def knowable(population: Population, design: Design) -> Knowable:
         3
     """
     population = double(population)
-    centred = tuple(not level_matters(population, design, leaf) for leaf in range(len(population.leaves())))
+    centred = tuple(not level_matters(population, design, leaf) for leaf in range(len(population.components())))
     plain = Knowable(design.items, centred, (), torch.empty(0), torch.empty(0, 0), Gauge(torch.empty(0, 0), []))
     v = population.vector()
-    jacobian = forward_jacobian(lambda x: population.at(x, plain.of), v)
+    jacobian = forward_jacobian(lambda x: population.functional_call(x, plain.of), v)
     extra = _outside_index(population, jacobian)
     if extra:
         jacobian = torch.cat([jacobian, forward_jacobian(population.centred_vector, v)[list(extra)]])
@@ -122,7 +124,7 @@ def knowable(population: Population, design: Design) -> Knowable:
 
 def _outside_index(population: Population, jacobian: torch.Tensor) -> tuple[int, ...]:
     """Free rule and habit numbers that neither an index nor a weight contains are coordinates themselves."""
-    of_rules = {id(p) for leaf in population.leaves() for p in leaf.rule.parameters()}
+    of_rules = {id(p) for leaf in population.components() for p in leaf.rule.parameters()}
     out, start = [], 0
     for p in population.parameters():
         if p.requires_grad:
@@ -152,11 +154,11 @@ class _Raised(Population):
         object.__setattr__(self, "inner", population)
         self.leaf, self.by = leaf, by
 
-    def leaves(self):
-        return self.inner.leaves()
+    def components(self):
+        return self.inner.components()
 
-    def components(self, items):
-        return [c._replace(index=c.index + self.by) if c.leaf == self.leaf else c for c in self.inner.components(items)]
+    def indexed(self, items):
+        return [c._replace(index=c.index + self.by) if c.number == self.leaf else c for c in self.inner.indexed(items)]
 
 
 # ---- words -------------------------------------------------------------------------------------------------------
@@ -310,7 +312,7 @@ def leaf_coordinates(population: Population, items: Items) -> tuple[list[torch.T
     """Centred index of each leaf's nodes, with the free rule numbers that the index lacks, and the leaf weights."""
     out = []
     with torch.enable_grad():
-        for component, leaf in zip(population.components(items), population.leaves(), strict=True):
+        for component, leaf in zip(population.indexed(items), population.components(), strict=True):
             index = component.index.double()
             outside = [
                 (p - p.mean(-1, keepdim=True) if leaf.rule.constraint_of(name) == "centred" else p).double().flatten()
@@ -319,7 +321,7 @@ def leaf_coordinates(population: Population, items: Items) -> tuple[list[torch.T
             ]
             centred = centre_per_prompt(index, items).flatten()
             out.append(torch.cat([centred, *[p * math.sqrt(len(centred)) for p in outside]]).detach())
-    return out, population.leaf_weights().detach().double()
+    return out, population.component_weights().detach().double()
 
 
 def _outside(index: torch.Tensor, p: torch.Tensor) -> bool:

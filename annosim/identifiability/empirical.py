@@ -35,7 +35,7 @@ def empirical(
     """
     if data.replicates is not None:
         raise ArgumentError("identify(model, data): the data have replicates; pass one of them, data[r]")
-    if any(leaf.rule.memory for leaf in population.leaves()):
+    if any(leaf.rule.memory for leaf in population.components()):
         raise ArgumentError(
             "identify(model, data): a rule remembers earlier answers; pass the design instead of the data"
         )
@@ -47,11 +47,7 @@ def empirical(
     frame = Frame(design, torch.as_tensor(menu, dtype=torch.long), torch.as_tensor(share), 1)
     ids = np.asarray(data.annotator_ids)
     most = int(np.bincount(ids).max())
-    if (
-        len(population.components(data.items)) == 1
-        and population.components(data.items)[0].weight.numel() == 1
-        or most == 1
-    ):
+    if len(population.indexed(data.items)) == 1 and population.indexed(data.items)[0].weight.numel() == 1 or most == 1:
         return design, frame
     blocks, weight, exact = _blocks(population, design, ids, code, data.annotator_weight, seed, limit)
     note = "" if exact else f"a seeded choice of {blocks.shape[1]} questions stands for each annotator's (up to {most})"
@@ -62,7 +58,7 @@ def empirical(
 def _blocks(population, design, ids, code, annotator_weight, seed, limit):
     """``(B, q)`` menu numbers, a block per annotator (shorter annotators repeat nothing: they are listed by size)."""
     answers = len(answer_space(population, design))
-    components = len(population.leaves())
+    components = len(population.components())
     counts = np.bincount(ids)
     typical = int(np.quantile(counts[counts > 0], 0.9))
     q = max(2, min(typical, 2 * components - 1, 3))

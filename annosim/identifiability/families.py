@@ -114,14 +114,14 @@ def as_types(population: Population, family: Types) -> Mixture:
     Raises:
         ArgumentError: the population has more types than K, or its types are not alike.
     """
-    leaves = population.leaves()
+    leaves = population.components()
     if any(not isinstance(leaf, Annotator) for leaf in leaves):
         raise ArgumentError("among=types(K): the population's types must be annotators; use any_tastes(grid)")
     if len(leaves) > family.count:
         raise ArgumentError(
             f"among=types({family.count}): the population has {len(leaves)} types; ask for at least these"
         )
-    weight = population.leaf_weights().detach().double().tolist()
+    weight = population.component_weights().detach().double().tolist()
     members = list(leaves)
     while len(members) < family.count:
         heavy = int(np.argmax(weight))

@@ -29,7 +29,7 @@ __all__ = [
 
 def index_and_weight(population: Population, items: Items) -> tuple[torch.Tensor, torch.Tensor]:
     """Centred index of all components ``(C, n)`` and their weights ``(C,)``."""
-    parts = population.components(items)
+    parts = population.indexed(items)
     index = torch.cat([c.index.double() for c in parts])
     return centre_per_prompt(index, items), torch.cat([c.weight.double() for c in parts])
 
@@ -42,12 +42,12 @@ def _pairs(items: Items, most: int = 300) -> torch.Tensor:
 
 def weights(population: Population, items: Items) -> torch.Tensor:
     """Probabilities of the types."""
-    return population.leaf_weights().double()
+    return population.component_weights().double()
 
 
 def utilities(population: Population, items: Items) -> torch.Tensor:
     """Centred index of every type on every item."""
-    return torch.cat([centre_per_prompt(c.index.double(), items).flatten() for c in population.components(items)])
+    return torch.cat([centre_per_prompt(c.index.double(), items).flatten() for c in population.indexed(items)])
 
 
 def mean_utility(population: Population, items: Items) -> torch.Tensor:
@@ -243,7 +243,7 @@ def check_functionals(
     v = population.vector()
     out = {}
     for name, function in functions.items():
-        at = lambda x, function=function: population.at(x, lambda p: as_vector(function, p, items))  # noqa: E731
+        at = lambda x, function=function: population.functional_call(x, lambda p: as_vector(function, p, items))  # noqa: E731
         value = evaluate(function, population, items)
         if know.basis.shape[1]:
             moves = forward_jacobian(at, v) @ know.basis

@@ -176,7 +176,7 @@ def within_annotator_score(population: Population, data: PreferenceData) -> floa
         >>> within_annotator_score(coin, data)  # both scores are (.5, -.5): 2 - 1
         1.0
     """
-    leaves = population.leaves()
+    leaves = population.components()
     if len(leaves) != 1 or not isinstance(leaves[0], Annotator):
         raise ArgumentError("within_annotator_score: a population of one type")
     leaf, view = leaves[0], data.view()

@@ -108,7 +108,7 @@ def _one(population, design, family, functional, search, source) -> Identifiabil
     if isinstance(family, AnyTastes):
         return among_tastes(population, design, family, functional, seed)
     if isinstance(family, Types):
-        own = population.leaves()
+        own = population.components()
         if len(own) != family.count or not all(isinstance(leaf, Annotator) for leaf in own):
             return among_types(population, design, family, functional, **search)
     elif family is not None:
@@ -116,7 +116,7 @@ def _one(population, design, family, functional, search, source) -> Identifiabil
     if not population.num_free():
         raise NothingFreeError("identify: nothing is free in this population, so there is nothing to know")
     frame = source if isinstance(source, Frame) else prepare(population, design, seed=seed)
-    with few_threads(len(frame.menu) * design.menu_size * population.num_free() * len(population.leaves())):
+    with few_threads(len(frame.menu) * design.menu_size * population.num_free() * len(population.components())):
         return _own_family(population, design, frame, functional, search, resample=source is None)
 
 
@@ -129,7 +129,7 @@ def _own_family(population, design, frame, functional, search, resample) -> Iden
     twins = [] if decided["twin"] is None else [decided["twin"]]
     if twins and not local.full and search["starts"]:
         # a whole set of populations may have the law, in several pieces: what is known must be the same on all of them
-        small = thin(frame, len(population.leaves()), population.num_free(), search["seed"])
+        small = thin(frame, len(population.components()), population.num_free(), search["seed"])
         twins += [found.twin for found in all_twins(population, small, frame, design, **search)[0]]
     functions = named_functionals(functional) or _default_functionals(population)
     return IdentifiabilityReport(
@@ -175,7 +175,7 @@ def read_question(population: Any, design: Any) -> tuple[Population, Design, Any
 
 
 def _default_functionals(population: Population) -> dict[str, Any]:
-    names = list(FUNCTIONALS) if len(population.leaves()) > 1 else ["utilities", "pair probabilities"]
+    names = list(FUNCTIONALS) if len(population.components()) > 1 else ["utilities", "pair probabilities"]
     return {name: FUNCTIONALS[name] for name in names}
 
 
@@ -195,7 +195,7 @@ def decide(
     """Verdict, twin and reasons; ``search`` holds starts, seed and jobs."""
     seed = search["seed"]
     out: dict[str, Any] = {"twin": None, "law_distance": None, "reasons": [], "theorems": []}
-    small = thin(frame, len(population.leaves()), population.num_free(), seed)
+    small = thin(frame, len(population.components()), population.num_free(), seed)
     if not local.clear:
         kept, lost = local.gap
         out["verdict"] = "inconclusive"

@@ -104,7 +104,7 @@ def twins_among_types(
     """
     if starts < 1:
         return []
-    small = thin(frame, len(model.leaves()), model.num_free(), seed)
+    small = thin(frame, len(model.components()), model.num_free(), seed)
     equations, free = Equations(model, small, seed, target=population), Unconstrained(model, margin=1e-6)
     ends, norms = solve_all(equations, free, random_starts(model, free, starts, seed), steps=120, jobs=jobs)
     out = []

@@ -91,7 +91,7 @@ class Equations:
 
     def residual(self, v: torch.Tensor) -> torch.Tensor:
         """``law(v) - target``, ``(N,)``; differentiable, works under vmap."""
-        return self.population.at(v, self._law) - self.target
+        return self.population.functional_call(v, self._law) - self.target
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from annosim.information import (
 from annosim.items import Items
 from annosim.parameters import Model, fixed
 from annosim.populations.annotator import Annotator
-from annosim.populations.base import Component, Population
+from annosim.populations.base import IndexedComponent, Population
 from annosim.populations.mixture import Mixture
 from annosim.utilities.linear import Linear
 from annosim.utilities.tabular import Tabular
@@ -54,14 +54,14 @@ class _OnGrid(Population):
         self.rule = rule
         self.index = index
 
-    def leaves(self):
+    def components(self):
         return [self]
 
-    def leaf_weights(self):
+    def component_weights(self):
         return torch.full((len(self.index),), 1 / len(self.index), dtype=torch.float64)
 
-    def components(self, items: Items):
-        return [Component(self.rule, self.index, self.leaf_weights(), 0)]
+    def indexed(self, items: Items):
+        return [IndexedComponent(self.rule, self.index, self.component_weights(), 0)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,9 +98,9 @@ class TasteProgram:
     def __init__(self, population: Population, design: Design, family: AnyTastes, seed: int = 0):
         self.items = design.items
         self.population = population = double(population)
-        self.rule = population.leaves()[0].rule
-        own = torch.cat([c.index.double() for c in population.components(self.items)]).detach()
-        self.own_weight = torch.cat([c.weight for c in population.components(self.items)]).detach().double()
+        self.rule = population.components()[0].rule
+        own = torch.cat([c.index.double() for c in population.indexed(self.items)]).detach()
+        self.own_weight = torch.cat([c.weight for c in population.indexed(self.items)]).detach().double()
         self.family = family
         index = torch.stack([self.rule.index(self._utility(g)(self.items), self.items) for g in family.grid]).detach()
         self.index = torch.cat([index.double(), own])

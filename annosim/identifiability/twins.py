@@ -265,7 +265,7 @@ def random_starts(population: Population, free: Unconstrained, count: int, seed:
 
 def named_like(population: Population, other: Population, design: Design) -> Population:
     """``other`` with its types renamed so that they stand beside the population's nearest ones."""
-    if not isinstance(other, Mixture) or len(other.types) != len(other.leaves()):
+    if not isinstance(other, Mixture) or len(other.types) != len(other.components()):
         return other
     kinds = {tuple(sorted((n, p.shape) for n, p in t.named_parameters())) for t in other.types}
     return other.relabelled(match(population, other, design.items)) if len(kinds) == 1 else other

@@ -256,7 +256,7 @@ def _root_law(population: Population, frame: Frame) -> Any:
         share: Any = frame.block_share
 
         def listed(v):
-            p = population.at(v, lambda p: listed_law(*factors(p, frame), frame))
+            p = population.functional_call(v, lambda p: listed_law(*factors(p, frame), frame))
             return (p * share.sqrt().repeat_interleave(len(p) // len(share))).clamp_min(0).add(1e-300).sqrt()
 
         return listed
@@ -270,7 +270,7 @@ def _root_law(population: Population, frame: Frame) -> Any:
     index, times = symmetric_index(size, frame.questions)
 
     def function(v):
-        weight, table = population.at(v, lambda p: factors(p, frame))
+        weight, table = population.functional_call(v, lambda p: factors(p, frame))
         p = (table[0, -1] * frame.share[:, None]).flatten(-2)[:, index].prod(-1)
         return (weight @ p).add(1e-300).sqrt() * times
 

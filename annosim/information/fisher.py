@@ -151,7 +151,7 @@ def _exact(population, frame: Frame) -> torch.Tensor:
 
 def _exact_listed(population, frame: Frame) -> torch.Tensor:
     v = population.vector()
-    function = lambda x: population.at(x, lambda p: listed_law(*factors(p, frame), frame))  # noqa: E731
+    function = lambda x: population.functional_call(x, lambda p: listed_law(*factors(p, frame), frame))  # noqa: E731
     p, dp = function(v).detach(), forward_jacobian(function, v)
     # listed_law carries the root of the block's share: share * (dp')^2 / p' is (dp)^2 / p, times the root once more
     given: Any = frame.block_share

@@ -124,7 +124,7 @@ def law_jacobian(population: Population, frame: Frame, *, questions: int | None 
         raise NothingFreeError("the Jacobian of a law needs a free parameter; nothing is free in this population")
     v = population.vector()
     if frame.blocks is not None:
-        function = lambda x: population.at(x, lambda p: listed_law(*factors(p, frame), frame))  # noqa: E731
+        function = lambda x: population.functional_call(x, lambda p: listed_law(*factors(p, frame), frame))  # noqa: E731
         return forward_jacobian(function, v)
     weight, f, dweight, df = tangents(population, v, frame)
     f, df = compress(f, df)
@@ -147,7 +147,7 @@ def tangents(population: Population, v: torch.Tensor, frame: Frame):
     """``weight (C,), f (C, D), dweight (C, P), df (C, D, P)`` at the parameter vector ``v``."""
 
     def function(x):
-        weight, table = population.at(x, lambda p: factors(p, frame))
+        weight, table = population.functional_call(x, lambda p: factors(p, frame))
         return weight, vectors(table, frame)
 
     weight, f = function(v)
@@ -189,7 +189,7 @@ def law_distance(first: Population, second: Population, design: Design | Frame, 
     frame = design if isinstance(design, Frame) else prepare(both, design, seed=seed)
     with torch.no_grad():
         weight, table = factors(both, frame)  # one call: the same answers are listed for both
-        split = sum(len(c.weight) for c in first.components(frame.design.items))
+        split = sum(len(c.weight) for c in first.indexed(frame.design.items))
         weight = 2 * torch.cat([weight[:split], -weight[split:]])
         if frame.blocks is not None:
             return float(listed_law(weight, table, frame).norm())

@@ -61,9 +61,9 @@ def simulated_information(
 
 def _batch(population: Population, design: Design, questions: int) -> int:
     """Blocks whose menus' tables fit into memory together."""
-    answers, rules = len(answer_space(population, design)), [leaf.rule for leaf in population.leaves()]
+    answers, rules = len(answer_space(population, design)), [leaf.rule for leaf in population.components()]
     with torch.no_grad():
-        nodes = sum(len(c.weight) for c in population.components(design.items))
+        nodes = sum(len(c.weight) for c in population.indexed(design.items))
     states = (answers + 1 if any(r.memory for r in rules) else 1) * (
         questions if any(r.sequential for r in rules) else 1
     )
@@ -75,7 +75,7 @@ def _tables(population: Population, design: Design, menu: torch.Tensor) -> _Tabl
     share = torch.full((len(menu),), 1 / len(menu), dtype=torch.float64)
 
     def function(v):
-        one = population.at(v, lambda p: on_menus(p, design, menu, share))
+        one = population.functional_call(v, lambda p: on_menus(p, design, menu, share))
         return one.weight, one.table.exp()
 
     v = population.vector()

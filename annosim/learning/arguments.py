@@ -68,7 +68,7 @@ def _same_map(first: Population, other: Population, items: Items) -> bool:
     """Whether two populations mean the same by their numbers, plain attributes and closures included."""
     with torch.no_grad():
         copied = first.with_parameters(other.free_parameters())
-        for a, b in zip(copied.leaves(), other.leaves(), strict=True):
+        for a, b in zip(copied.components(), other.components(), strict=True):
             (u, m), (v, w) = a.nodes(items), b.nodes(items)
             if repr(a.rule) != repr(b.rule) or not (torch.allclose(u, v, equal_nan=True) and torch.allclose(m, w)):
                 return False
@@ -138,7 +138,7 @@ def check_model(verb: str, model: Population, items: Items, prior: Any) -> None:
         raise NothingFreeError(f"{verb}: nothing is free in this model; leave a utility or the weights free")
     check_gradients(model, verb)
     check_own_parameters(model, items)
-    for leaf in model.leaves():
+    for leaf in model.components():
         if isinstance(leaf, Annotator):
             utility: Any = leaf.utility.energy if type(leaf.utility) is LogDensity else leaf.utility
             if type(utility) in (Tabular, Linear):
@@ -154,7 +154,7 @@ def check_gradients(model: Population, verb: str = "fit") -> None:
     Raises:
         ArgumentError: names the rule and the remedies.
     """
-    for leaf in model.leaves():
+    for leaf in model.components():
         own = {id(p) for p in leaf.rule.parameters()}
         if leaf.rule.ordinal and any(p.requires_grad and id(p) not in own for p in leaf.parameters()):
             raise ArgumentError(

@@ -43,7 +43,7 @@ def knowable(population: Population, items: Items, rule_numbers: list[str] | Non
     Temperatures are left out: they act through the index.
     """
     parts = []
-    for component in population.components(items):
+    for component in population.indexed(items):
         index, cuts = component.index.double(), cuts_of(component.rule)
         if cuts is None:
             parts.append(centred(index, items).reshape(-1))
@@ -98,7 +98,7 @@ def knowable_jacobian(population: Population, items: Items) -> torch.Tensor:
     vector, names = population.vector(), _rule_numbers(population)
     rows = knowable(population, items, names).numel()
     jacobian = torch.func.jacfwd if vector.numel() <= rows else torch.func.jacrev
-    return jacobian(lambda v: population.at(v, lambda p: knowable(p, items, names)))(vector).detach()
+    return jacobian(lambda v: population.functional_call(v, lambda p: knowable(p, items, names)))(vector).detach()
 
 
 def knowable_rank(population: Population, items: Items) -> int:
@@ -198,8 +198,8 @@ def best_order(population: Mixture, truth: Population, items: Items) -> list[int
     from scipy.optimize import linear_sum_assignment
 
     with torch.no_grad():
-        ours = torch.stack([centred(_mean_index(one, items), items) for one in population.leaves()])
-        theirs = torch.stack([centred(_mean_index(one, items), items) for one in truth.leaves()])
+        ours = torch.stack([centred(_mean_index(one, items), items) for one in population.components()])
+        theirs = torch.stack([centred(_mean_index(one, items), items) for one in truth.components()])
     cost = torch.cdist(theirs, ours).square().numpy()
     rows, columns = linear_sum_assignment(cost)
     order = [int(c) for _, c in sorted(zip(rows, columns, strict=True))]
@@ -207,7 +207,7 @@ def best_order(population: Mixture, truth: Population, items: Items) -> list[int
 
 
 def _mean_index(leaf: Population, items: Items) -> torch.Tensor:
-    parts = leaf.components(items)
+    parts = leaf.indexed(items)
     total = sum((part.weight[:, None] * part.index.double()).sum(0) for part in parts)
     return total / sum(part.weight.sum() for part in parts)  # type: ignore[return-value, operator]
 

@@ -216,7 +216,7 @@ def _nameless(model: Any) -> Any:
     """Refuse models of named annotators: those held out have no numbers of their own."""
     if isinstance(model, Population):
         personal = model.annotator_weights(np.arange(1)) is not None
-        for leaf in model.leaves():
+        for leaf in model.components():
             personal |= isinstance(leaf.rule, Reliability) and leaf.rule.skill.numel() > 1
         if personal:
             raise ArgumentError(

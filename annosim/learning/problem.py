@@ -67,7 +67,7 @@ class Problem:
     def data(self) -> PreferenceData:
         """The answers; of a projection, the law as weighted data."""
         if self._data is None:
-            made = self.law.as_data(marginal=len(self.model.leaves()) == 1)  # type: ignore[union-attr]
+            made = self.law.as_data(marginal=len(self.model.components()) == 1)  # type: ignore[union-attr]
             object.__setattr__(self, "_data", made)
         return self._data  # type: ignore[return-value]
 

@@ -65,7 +65,7 @@ def project(
     check_settings("project", objective, regulariser, prior, starts, seed, tolerance, max_iterations)
     check_model("project", model, design.items, prior)
     load_solvers()
-    for leaf in model.leaves():
+    for leaf in model.components():
         leaf.rule.check_kind(design.feedback)
     problem = Problem(
         model,

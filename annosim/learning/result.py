@@ -188,7 +188,7 @@ class Fit(Result):
         with torch.no_grad():
             joint = joint_log_prob(self.population, blocks)
             leaf = torch.cat(
-                [torch.full((len(c.weight),), c.leaf) for c in self.population.components(self.problem.items)]
+                [torch.full((len(c.weight),), c.number) for c in self.population.indexed(self.problem.items)]
             )
             share = torch.softmax(joint, 0)
             out = torch.zeros(int(leaf.max()) + 1, blocks.count, dtype=share.dtype)

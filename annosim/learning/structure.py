@@ -123,7 +123,7 @@ def _rule_is_free(rule: Any) -> bool:
 
 def luce_mixture(model: Population, items: Items) -> list[LuceLeaf] | None:
     """The structures of a flat mixture's types, or ``None`` when one of them is not of Luce form."""
-    if type(model) is not Mixture:
+    if not isinstance(model, Mixture):
         return None
     leaves = [luce_leaf(one, items) for one in model.types]  # type: ignore[arg-type]
     return None if any(leaf is None for leaf in leaves) else leaves  # type: ignore[return-value]
@@ -162,7 +162,7 @@ def check_own_parameters(model: Population, items: Items) -> None:
         annosim.errors.ArgumentError: types 0 and 1 share all their free parameters, ...
     """
     seen: dict[frozenset[int], int] = {}
-    leaves = model.leaves()
+    leaves = model.components()
     for number, leaf in enumerate(leaves):
         free = frozenset(id(p) for p in leaf.parameters() if p.requires_grad)
         other = seen.setdefault(free, number)

@@ -56,7 +56,7 @@ def menu_information(population: Population, design: Design, seed: int = 0) -> t
     frame = prepare(population, design.with_(questions=1) if design.questions != "all" else design, seed=seed)
 
     def marginal(x):
-        weight, table = population.at(x, lambda p: factors(p, frame))
+        weight, table = population.functional_call(x, lambda p: factors(p, frame))
         return (weight[:, None, None] * table[0, -1]).sum(0)
 
     v = population.vector()

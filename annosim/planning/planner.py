@@ -181,7 +181,7 @@ def _asked(population: Population, design: Design, asked: _Question, starts: int
     if isinstance(family, AnyTastes):
         return among_tastes(population, design, function, family, precision=asked.precision, seed=asked.seed)
     if isinstance(family, Types):
-        leaves = population.leaves()
+        leaves = population.components()
         if len(leaves) != family.count or not all(isinstance(leaf, Annotator) for leaf in leaves):
             return among_types(
                 population, design, function, family, starts=starts or 0, seed=asked.seed, draws=20_000, jobs=asked.jobs

@@ -87,7 +87,7 @@ def variance_per_annotator(
     """
     population = double(population)
     frame = prepare(population, design, seed=seed)
-    with few_threads(len(frame.menu) * design.menu_size * population.num_free() * len(population.leaves())):
+    with few_threads(len(frame.menu) * design.menu_size * population.num_free() * len(population.components())):
         know = knowable(population, design)
         local = local_rank(population, frame, know)
         asked = _bound(population, frame, know, local, function, seed, draws)
@@ -132,7 +132,9 @@ def _gradient(population: Population, function: Callable, items) -> torch.Tensor
     """``(m, P)``."""
     v = population.vector()
     try:
-        return forward_jacobian(lambda x: population.at(x, lambda p: as_vector(function, p, items)), v).detach()
+        return forward_jacobian(
+            lambda x: population.functional_call(x, lambda p: as_vector(function, p, items)), v
+        ).detach()
     except RuntimeError as error:
         said = str(error).partition("\n")[0]
         raise ArgumentError(
@@ -150,7 +152,7 @@ def _judge(population, design, frame, know, local, function, value, starts, seed
     verdict = "locally_identified" if local.full else "singular"
     if starts is None:
         return verdict, "", none
-    small = thin(frame, len(population.leaves()), population.num_free(), seed)
+    small = thin(frame, len(population.components()), population.num_free(), seed)
     found, reason = [], "a twin with another value of the target has the same law"
     reflected = reflection_twins(population, design, frame) if frame.blocks is None else None
     if reflected is not None:

@@ -8,15 +8,15 @@ from torch import nn
 from annosim.errors import ArgumentError
 from annosim.items import Items
 from annosim.parameters import describe
-from annosim.populations.base import Leaf, Population, gather
+from annosim.populations.base import Component, Population, check_rule, gather
 from annosim.random import CounterRNG
 from annosim.rules.base import Rule
-from annosim.utilities.base import Utility, numbers_of
+from annosim.utilities.base import Density, Utility, as_vector
 
 __all__ = ["Annotator", "check_utilities"]
 
 
-class Annotator(Leaf):
+class Annotator(Component):
     """One kind of person: a utility and a rule.
 
     Args:
@@ -32,17 +32,14 @@ class Annotator(Leaf):
     def __init__(self, utility: Utility, rule: Rule):
         super().__init__()
         if not isinstance(utility, nn.Module):
-            shown = getattr(utility, "__name__", type(utility).__name__)
+            shown = utility.__name__ if isinstance(utility, type) else type(utility).__name__
             raise ArgumentError(f"Annotator(utility=): {shown} is no utility; give one such as an.Tabular(n)")
         if not isinstance(utility, Utility):
             raise ArgumentError(
                 f"Annotator(utility=): a plain module, {type(utility).__name__}; wrap it as one that reads features, "
                 "an.Network(module), or tokens, an.LogPolicy(model) or an.SequenceReward(model)"
             )
-        if isinstance(rule, type):
-            raise ArgumentError(f"Annotator(rule=): the class {rule.__name__}; give one of its kind, {rule.__name__}()")
-        if not hasattr(rule, "log_prob") or not hasattr(rule, "index"):
-            raise ArgumentError(f"Annotator(rule={rule!r}): give a rule such as an.Luce()")
+        check_rule("Annotator", rule)
         self.utility = utility
         self.rule = rule
 
@@ -51,7 +48,7 @@ class Annotator(Leaf):
 
         It lies where the items lie, also where a network lives elsewhere.
         """
-        return self.rule.index(numbers_of(self.utility, self.utility(items), items.n), items).to(items.device)
+        return self.rule.index(as_vector(self.utility, self.utility(items), items.n), items).to(items.device)
 
     def nodes(self, items: Items) -> tuple[torch.Tensor, torch.Tensor]:
         """One node of probability one."""
@@ -84,17 +81,17 @@ def check_utilities(population: Population, items: Items) -> None:
         Traceback (most recent call last):
         annosim.errors.ArgumentError: types[0].utility: Root is nan at item 1 ('1'); make it finite on every item
     """
-    for number, leaf in enumerate(population.leaves()):
-        if not isinstance(leaf, Annotator):
+    for number, component in enumerate(population.components()):
+        if not isinstance(component, Annotator):
             continue
         with torch.no_grad():
-            values = numbers_of(leaf.utility, leaf.utility(items), items.n)
+            values = as_vector(component.utility, component.utility(items), items.n)
         allowed = torch.isfinite(values)
-        if hasattr(leaf.utility, "log_prob"):
+        if isinstance(component.utility, Density):
             allowed = allowed | (values == -torch.inf)
         if not bool(allowed.all()):
             item = int(torch.nonzero(~allowed)[0, 0])
             raise ArgumentError(
-                f"types[{number}].utility: {type(leaf.utility).__name__} is {float(values[item])} at item {item} "
+                f"types[{number}].utility: {type(component.utility).__name__} is {float(values[item])} at item {item} "
                 f"({items.names[item]!r}); make it finite on every item"
             )

@@ -7,55 +7,61 @@ weights. What you fit is what you can simulate: the same objects stand on both s
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
+from numpy.typing import ArrayLike
 
+from annosim.errors import ArgumentError
 from annosim.items import Items
 from annosim.parameters import Model
 from annosim.random import CounterRNG
 from annosim.rules.base import Rule
 
-__all__ = ["Component", "Leaf", "Population"]
+__all__ = ["Component", "IndexedComponent", "Population"]
+
+T = TypeVar("T")
 
 
-class Component(NamedTuple):
-    """One rule with ``Q`` indexed utilities and their probabilities; a leaf gives one component.
+class IndexedComponent(NamedTuple):
+    """One component's rule with ``Q`` indexed utilities and their probabilities.
 
     Attributes:
         rule: the choice rule.
         index: ``(Q, n)`` indexed utilities ``rule.index(u(items), items)``.
         weight: ``(Q,)`` probabilities within the population (all components together sum to one).
-        leaf: number of the leaf.
+        number: place of the component among :meth:`Population.components`.
     """
 
     rule: Rule
     index: torch.Tensor  # type: ignore[assignment]  # hides tuple.index, which nobody calls
     weight: torch.Tensor
-    leaf: int
+    number: int
 
 
 class Population(Model):
-    """Base of every population: leaves (a rule with one utility, or a distribution of utilities) and their weights.
+    """Base of every population: components (a rule with one utility, or a distribution of utilities) and their weights.
+
+    Subclasses define :meth:`weighted_components`.
 
     Example:
         >>> import annosim as an
         >>> people = an.Mixture([an.Annotator(an.Tabular([0.0, s]), an.Luce()) for s in (1.0, -1.0)], [0.7, 0.3])
-        >>> isinstance(people, an.Population), len(people.leaves()), people.leaf_weights().tolist()
+        >>> isinstance(people, an.Population), len(people.components()), people.component_weights().tolist()
         (True, 2, [0.7, 0.3])
     """
 
-    def forward(self, function: Callable[[Population], Any]) -> Any:
+    def forward(self, function: Callable[[Population], T]) -> T:
         """``function(self)``: lets ``torch.func.functional_call`` evaluate anything at other parameter values."""
         return function(self)
 
-    def at(self, vector: torch.Tensor, function: Callable[[Population], Any]) -> Any:
+    def functional_call(self, vector: torch.Tensor, function: Callable[[Population], T]) -> T:
         """``function`` of this population with its free parameters at ``vector (P,)``, differentiable in the vector.
 
         Example:
             >>> import annosim as an
-            >>> one = an.Annotator(an.Tabular(2), an.Luce())
-            >>> torch.func.jacrev(lambda v: one.at(v, lambda p: p.index(an.Items(n=2))))(torch.zeros(2)).tolist()
+            >>> one, items = an.Annotator(an.Tabular(2), an.Luce()), an.Items(n=2)
+            >>> torch.func.jacrev(lambda v: one.functional_call(v, lambda p: p.index(items)))(torch.zeros(2)).tolist()
             [[1.0, 0.0], [0.0, 1.0]]
         """
         return torch.func.functional_call(self, self._placed(self.unflatten(vector)), (function,), tie_weights=False)
@@ -73,39 +79,43 @@ class Population(Model):
                     out[f"{path}.{key}" if path else key] = values[name]
         return out
 
-    def leaves(self) -> list[Leaf]:
-        """The leaves in order of naming: ``[self]`` for an annotator, the types of a mixture, flattened."""
-        return [leaf for leaf, _ in self._walk()]
+    def components(self) -> list[Component]:
+        """The components in order of naming: ``[self]`` for an annotator, the types of a mixture, flattened."""
+        return [component for component, _ in self.weighted_components()]
 
-    def leaf_weights(self) -> torch.Tensor:
-        """Probability of each leaf, ``(L,)``, differentiable in the mixture weights."""
-        return torch.stack([weight for _, weight in self._walk()])
+    def component_weights(self) -> torch.Tensor:
+        """Probability of each component, ``(C,)``, differentiable in the mixture weights."""
+        return torch.stack([weight for _, weight in self.weighted_components()])
 
-    def annotator_weights(self, annotators: Any) -> torch.Tensor | None:
-        """Probability of each leaf for the named annotators, ``(annotators, L)``, where it depends on who one is.
+    def annotator_weights(self, annotators: ArrayLike) -> torch.Tensor | None:
+        """Probability of each component for the named annotators, ``(annotators, C)``, where it depends on who one is.
 
-        ``None`` (the rule) when every annotator has :meth:`leaf_weights`; see :class:`annosim.Gated`.
+        ``None`` (the rule) when every annotator has :meth:`component_weights`; see :class:`annosim.Gated`.
         """
         return None
 
-    def components(self, items: Items) -> list[Component]:
-        """The leaves' indexed utilities and probabilities: what any law of answers is made of."""
+    leaves, leaf_weights, at = components, component_weights, functional_call  # until every caller has the new names
+
+    def indexed(self, items: Items) -> list[IndexedComponent]:
+        """The components' indexed utilities and probabilities: what any law of answers is made of."""
         out = []
-        for number, (leaf, weight) in enumerate(self._walk()):
-            index, share = leaf.nodes(items)
-            out.append(Component(leaf.rule, index, weight.to(share.device) * share, number))
+        for number, (component, weight) in enumerate(self.weighted_components()):
+            index, share = component.nodes(items)
+            out.append(IndexedComponent(component.rule, index, weight.to(share.device) * share, number))
         return out
 
-    def _walk(self) -> Iterator[tuple[Leaf, torch.Tensor]]:
-        raise TypeError(f"{type(self).__name__} must define _walk()")
+    def weighted_components(self) -> Iterator[tuple[Component, torch.Tensor]]:
+        """The components with their probabilities, scalars that are differentiable in the mixture weights."""
+        raise TypeError(f"{type(self).__name__} must define weighted_components()")
 
 
-class Leaf(Population):
+class Component(Population):
     """A population with one rule. Subclasses define :meth:`nodes` and :meth:`row_scores`."""
 
     rule: Rule
 
-    def _walk(self) -> Iterator[tuple[Leaf, torch.Tensor]]:
+    def weighted_components(self) -> Iterator[tuple[Component, torch.Tensor]]:
+        """Itself, with probability one."""
         yield self, torch.ones((), dtype=torch.float64)
 
     def nodes(self, items: Items) -> tuple[torch.Tensor, torch.Tensor]:
@@ -119,6 +129,18 @@ class Leaf(Population):
         ``taste``.
         """
         raise TypeError(f"{type(self).__name__} must define row_scores(items, menu, annotators)")
+
+
+def check_rule(where: str, rule: object) -> None:
+    """Refuse what is no rule.
+
+    Raises:
+        ArgumentError: names the argument and what belongs there.
+    """
+    if isinstance(rule, type):
+        raise ArgumentError(f"{where}(rule=): the class {rule.__name__}; give one of its kind, {rule.__name__}()")
+    if not isinstance(rule, Rule):
+        raise ArgumentError(f"{where}(rule={rule!r}): give a rule such as an.Luce()")
 
 
 def gather(index: torch.Tensor, menu: torch.Tensor) -> torch.Tensor:

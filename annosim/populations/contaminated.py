@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from annosim.parameters import Fixed, check_value, unmarked
+from annosim.parameters import Fixed, check_number, marked_like, unmarked
 from annosim.populations.annotator import Annotator
 from annosim.populations.base import Population
 from annosim.populations.mixture import Mixture
@@ -15,12 +13,12 @@ from annosim.utilities.tabular import ZeroUtility
 __all__ = ["Contaminated"]
 
 
-def Contaminated(population: Population, share: Any, spammer: Rule | None = None) -> Mixture:
-    """A population of which a share answers without looking: ``Mixture([population, spammers], [1 - share, share])``.
+class Contaminated(Mixture):
+    """A population of which a share answers without looking: the mixture of it and of spammers.
 
     Args:
         population: the attentive part.
-        share: from 0 to 1; estimated unless ``fixed(share)``.
+        share: of the spammers, from 0 to 1; estimated unless ``fixed(share)``.
         spammer: a rule, ``Spammer("random")`` by default (see :class:`annosim.rules.Spammer`).
 
     Raises:
@@ -32,9 +30,13 @@ def Contaminated(population: Population, share: Any, spammer: Rule | None = None
         >>> an.law(people, an.Design(an.Items(n=2), menus=[[0, 1]])).probabilities.round(decimals=6).tolist()
         [0.1, 0.9]
     """
-    spammer = Spammer("random") if spammer is None else spammer
-    s = float(check_value("Contaminated(share=)", unmarked(share), "unit"))
-    weights: Any = [1 - s, s]
-    return Mixture(
-        [population, Annotator(ZeroUtility(), spammer)], Fixed(weights) if isinstance(share, Fixed) else weights
-    )
+
+    def __init__(self, population: Population, share: float | Fixed, spammer: Rule | None = None):
+        s = check_number("Contaminated(share=)", unmarked(share), "unit")
+        spammers = Annotator(ZeroUtility(), Spammer("random") if spammer is None else spammer)
+        super().__init__([population, spammers], marked_like(share, [1 - s, s]))
+
+    @property
+    def share(self) -> float:
+        """Share of the spammers, as it is now."""
+        return float(self.component_weights()[-1].detach())

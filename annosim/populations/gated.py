@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from annosim.errors import ArgumentError
-from annosim.parameters import check_value, unmarked
-from annosim.populations.base import Leaf, Population
+from annosim.parameters import check_value
+from annosim.populations.base import Component, Population
 
 __all__ = ["Gated"]
 
@@ -46,32 +46,33 @@ class Gated(Population):
             raise ArgumentError(f"Gated(covariates=): shape {tuple(rows.shape)}, expected (N, c)")
         self.register_buffer("covariates", rows)
         start = np.zeros((rows.shape[1], len(types) - 1)) if gate is None else gate
-        self.declare("gate", unmarked(start), free_by_default=True)
+        self.declare("gate", start, free_by_default=True)
         if self.gate.shape != (rows.shape[1], len(types) - 1):
             raise ArgumentError(
                 f"Gated(gate=): shape {tuple(self.gate.shape)}, expected ({rows.shape[1]}, {len(types) - 1})"
             )
 
     def __repr__(self) -> str:
-        return f"Gated({', '.join(repr(one) for one in self.types)}; {self.covariates.shape[1]} covariates)"
+        return f"{type(self).__name__}({', '.join(repr(one) for one in self.types)}; {self.covariates.shape[1]} covariates)"
 
     def _gates(self, covariates: torch.Tensor) -> torch.Tensor:
         scores = covariates @ self.gate
         return torch.softmax(torch.cat([scores, torch.zeros_like(scores[:, :1])], -1), -1)
 
     def annotator_weights(self, annotators: Any) -> torch.Tensor:
-        """Probability of each leaf for the named annotators, ``(annotators, leaves)``; differentiable in the gate."""
+        """Probability of each component for the named annotators, ``(annotators, C)``; differentiable in the gate."""
         rows = torch.as_tensor(np.asarray(annotators), dtype=torch.long) % len(self.covariates)
         gates = self._gates(self.covariates[rows])
         parts = []
         for k, one in enumerate(self.types):
             inner = one.annotator_weights(annotators)  # type: ignore[operator]
-            inner = one.leaf_weights()[None] if inner is None else inner  # type: ignore[operator]
+            inner = one.component_weights()[None] if inner is None else inner  # type: ignore[operator]
             parts.append(gates[:, k : k + 1] * inner)
         return torch.cat(parts, -1)
 
-    def _walk(self) -> Iterator[tuple[Leaf, torch.Tensor]]:
+    def weighted_components(self) -> Iterator[tuple[Component, torch.Tensor]]:
+        """The types' components, in order."""
         share = self._gates(self.covariates).mean(0)
         for k, one in enumerate(self.types):
-            for leaf, inner in one._walk():  # type: ignore[operator, union-attr]
-                yield leaf, share[k] * inner
+            for component, inner in one.weighted_components():  # type: ignore[operator, union-attr]
+                yield component, share[k] * inner

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+from numpy.typing import ArrayLike
 
 from annosim.errors import ArgumentError
-from annosim.parameters import check_value, fixed
+from annosim.parameters import Fixed, check_value
 from annosim.populations.annotator import Annotator
+from annosim.populations.base import Component
 from annosim.populations.mixture import Mixture
 from annosim.populations.random_coefficients import RandomCoefficients
+from annosim.populations.random_tastes import Quadrature
 from annosim.rules.base import Rule
 from annosim.utilities.linear import Linear
 
 __all__ = ["Hierarchy"]
 
 
-def Hierarchy(means: Any, spread: Any, rule: Rule, weights: Any = None, **settings: Any) -> Mixture:
+class Hierarchy(Mixture):
     r"""Annotators within groups: group ``g`` has mean coefficients ``means[g]``, its members differ by ``spread``.
 
     ``beta_i = means[g_i] + spread * z_i`` with a hidden group ``g_i`` of probability ``weights[g]``: a mixture of
@@ -28,22 +29,40 @@ def Hierarchy(means: Any, spread: Any, rule: Rule, weights: Any = None, **settin
         spread: standard deviations within groups: one number, ``(dim,)``, or ``(groups, dim)``.
         rule: how they answer.
         weights: ``(groups,)``; uniform by default.
-        settings: further settings of :class:`~annosim.RandomCoefficients`.
+        points, quadrature, quadrature_seed: as of :class:`~annosim.RandomCoefficients`.
+
+    Raises:
+        ArgumentError: sizes that do not fit, or a negative spread.
 
     Example:
         >>> import annosim as an
         >>> people = Hierarchy([[1.0, 0.0], [-1.0, 0.5]], 0.3, an.Luce(), weights=[0.6, 0.4])
-        >>> [type(leaf).__name__ for leaf in people.leaves()]
-        ['RandomCoefficients', 'RandomCoefficients']
+        >>> [component.mean.tolist() for component in people.components()]
+        [[1.0, 0.0], [-1.0, 0.5]]
     """
-    centre = check_value("Hierarchy(means=)", means, "real")
-    if centre.ndim != 2:
-        raise ArgumentError(f"Hierarchy(means=): shape {tuple(centre.shape)}, expected (groups, dim)")
-    width = np.broadcast_to(check_value("Hierarchy(spread=)", spread, "nonnegative").numpy(), centre.shape)
-    if not width.any():
-        return Mixture([Annotator(Linear(m.tolist()), rule) for m in centre], weights)
-    parts = [
-        RandomCoefficients(m.tolist(), fixed(w) if (w == 0).any() else w.copy(), rule, **settings)
-        for m, w in zip(centre, width, strict=True)
-    ]
-    return Mixture(parts, weights)
+
+    def __init__(
+        self,
+        means: ArrayLike,
+        spread: ArrayLike,
+        rule: Rule,
+        weights: ArrayLike | Fixed | None = None,
+        *,
+        points: int | None = None,
+        quadrature: Quadrature = "auto",
+        quadrature_seed: int = 0,
+    ):
+        centre = check_value("Hierarchy(means=)", means, "real")
+        if centre.ndim != 2:
+            raise ArgumentError(f"Hierarchy(means=): shape {tuple(centre.shape)}, expected (groups, dim)")
+        width = np.broadcast_to(check_value("Hierarchy(spread=)", spread, "nonnegative").numpy(), centre.shape)
+        parts: list[Component]
+        if width.any():
+            settings = {"points": points, "quadrature": quadrature, "quadrature_seed": quadrature_seed}
+            parts = [
+                RandomCoefficients(m.tolist(), Fixed(w) if (w == 0).any() else w.copy(), rule, **settings)
+                for m, w in zip(centre, width, strict=True)
+            ]
+        else:
+            parts = [Annotator(Linear(m.tolist()), rule) for m in centre]
+        super().__init__(parts, weights)

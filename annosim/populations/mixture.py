@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from torch import nn
 
 from annosim.errors import ArgumentError
-from annosim.populations.base import Leaf, Population
+from annosim.populations.base import Component, Population
 
 __all__ = ["Mixture"]
 
@@ -28,7 +29,7 @@ class Mixture(Population):
     Example:
         >>> import annosim as an
         >>> two = an.Mixture([an.Annotator(an.Tabular([0., s]), an.Luce()) for s in (1., -1.)], weights=[.7, .3])
-        >>> two.leaf_weights().tolist()
+        >>> two.component_weights().tolist()
         [0.7, 0.3]
     """
 
@@ -43,11 +44,12 @@ class Mixture(Population):
         if self.weights.shape != (len(types),):
             raise ArgumentError(f"Mixture(weights=): {self.weights.numel()} weights for {len(types)} types")
 
-    def _walk(self) -> Iterator[tuple[Leaf, torch.Tensor]]:
+    def weighted_components(self) -> Iterator[tuple[Component, torch.Tensor]]:
+        """The types' components, in order."""
         share = self.weights / self.weights.sum()
         for weight, one in zip(share, self.types, strict=True):
-            for leaf, inner in one._walk():  # type: ignore[operator, union-attr]
-                yield leaf, weight * inner
+            for component, inner in one.weighted_components():  # type: ignore[operator, union-attr]
+                yield component, weight * inner
 
     def annotator_weights(self, annotators: Any) -> torch.Tensor | None:
         """Per-annotator probabilities when some type has them, else ``None``."""
@@ -57,15 +59,13 @@ class Mixture(Population):
         share = self.weights / self.weights.sum()
         count = len(np.asarray(annotators))
         inner = [
-            one.leaf_weights().expand(count, -1) if w is None else w  # type: ignore[operator]
+            one.component_weights().expand(count, -1) if w is None else w  # type: ignore[operator]
             for one, w in zip(self.types, own, strict=True)
         ]
         return torch.cat([share[k] * w for k, w in enumerate(inner)], -1)
 
     def relabelled(self, order: Sequence[int]) -> Mixture:
         """The same mixture with its types renamed: new type ``j`` is old type ``order[j]``."""
-        import copy
-
         other = copy.deepcopy(self)
         other.types = nn.ModuleList([other.types[i] for i in order])
         with torch.no_grad():
@@ -74,4 +74,4 @@ class Mixture(Population):
 
     def __repr__(self) -> str:
         inside = ", ".join(f"{float(w):.4g}: {t!r}" for w, t in zip(self.weights.detach(), self.types, strict=True))
-        return f"Mixture({inside})"
+        return f"{type(self).__name__}({inside})"

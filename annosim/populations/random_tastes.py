@@ -6,7 +6,7 @@ The law averages over nodes (:mod:`annosim.quadrature`); the simulation draws ea
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ import torch
 from annosim.errors import ArgumentError
 from annosim.items import Items
 from annosim.parameters import describe
-from annosim.populations.base import Leaf, Population, gather
+from annosim.populations.base import Component, Population, check_rule, gather
 from annosim.quadrature import hermite, sobol, trapezoid
 from annosim.random import CounterRNG
 from annosim.rules.base import Rule
@@ -22,14 +22,15 @@ from annosim.rules.base import Rule
 __all__ = ["RandomTastes", "hidden_truth"]
 
 
+#: How the law averages over tastes; see :mod:`annosim.quadrature`.
+Quadrature = Literal["auto", "trapezoid", "hermite", "sobol"]
+
 #: points per dimension of the product rules; more dimensions use Sobol points
 _PRODUCT = {1: 64, 2: 24, 3: 14}
-
-
 _SOBOL = 2048
 
 
-class RandomTastes(Leaf):
+class RandomTastes(Component):
     """Base of populations with continuous tastes: a map from standard normals to tastes, and from tastes to utilities.
 
     Args:
@@ -50,11 +51,10 @@ class RandomTastes(Leaf):
     """
 
     def __init__(
-        self, rule: Rule, dim: int, points: int | None = None, quadrature: str = "auto", quadrature_seed: int = 0
+        self, rule: Rule, dim: int, points: int | None = None, quadrature: Quadrature = "auto", quadrature_seed: int = 0
     ):
         super().__init__()
-        if not hasattr(rule, "log_prob") or not hasattr(rule, "index"):
-            raise ArgumentError(f"{type(self).__name__}(rule={rule!r}): give a rule such as an.Luce()")
+        check_rule(type(self).__name__, rule)
         if quadrature not in ("auto", "trapezoid", "hermite", "sobol"):
             raise ArgumentError(
                 f"{type(self).__name__}(quadrature={quadrature!r}): one of auto, trapezoid, hermite, sobol"
@@ -140,11 +140,11 @@ def hidden_truth(population: Population, types: np.ndarray, seed: int, first: in
     """What the simulation knows of some consecutive annotators: ``type``, and ``taste`` where tastes are continuous.
 
     Args:
-        types: ``(annotators,)`` hidden leaves.
+        types: ``(annotators,)`` hidden components.
         first: number of the first annotator.
 
     Returns:
-        ``type (annotators,)``; ``taste (annotators, p)``, NaN where an annotator's leaf has no (or fewer) tastes.
+        ``type (annotators,)``; ``taste (annotators, p)``, NaN where an annotator's component has no (or fewer) tastes.
 
     Example:
         >>> import annosim as an
@@ -153,10 +153,10 @@ def hidden_truth(population: Population, types: np.ndarray, seed: int, first: in
         (3, 2)
     """
     parts = {}
-    for number, leaf in enumerate(population.leaves()):
-        if isinstance(leaf, RandomTastes):
+    for number, component in enumerate(population.components()):
+        if isinstance(component, RandomTastes):
             mine = np.flatnonzero(types == number)
-            parts[number] = mine, leaf.annotator_tastes(CounterRNG(seed, first + mine, replicate)).cpu().numpy()
+            parts[number] = mine, component.annotator_tastes(CounterRNG(seed, first + mine, replicate)).cpu().numpy()
     if not parts:
         return {"type": types}
     taste = np.full((len(types), max(t.shape[1] for _, t in parts.values())), np.nan)

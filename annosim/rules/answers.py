@@ -18,7 +18,7 @@ __all__ = [
     "canonical",
     "choose",
     "first_answer",
-    "log_answered",
+    "log_response_prob",
     "log_count",
     "log_first",
     "log_mix",
@@ -182,7 +182,7 @@ def choose(mask: torch.Tensor, yes: Answer, no: Answer) -> Answer:
     return Answer(torch.where(mask[:, None], yes.position, no.position), tied)
 
 
-def log_answered(rule: Rule, scores: torch.Tensor, answer: Answer, view: View) -> torch.Tensor:
+def log_response_prob(rule: Rule, scores: torch.Tensor, answer: Answer, view: View) -> torch.Tensor:
     """``log(1 - P(skip))`` of a rule that can skip, ``(..., rows)``."""
     tied = None if answer.tied is None else torch.zeros_like(answer.tied)
     skip = rule.log_prob(scores, Answer(torch.full_like(answer.position, -1), tied), view)

@@ -64,7 +64,7 @@ class Cyclic(ResponseBias):
         at = torch.as_tensor(order)
         return Cyclic(self.rule, self.matrix().detach()[at][:, at].numpy())
 
-    def seen(self, scores: torch.Tensor, view: View) -> torch.Tensor:
+    def distort(self, scores: torch.Tensor, view: View) -> torch.Tensor:
         """Scores with the mean advantages, ``(..., rows, k)``."""
         if view.items.n != self.n:
             raise ArgumentError(f"Cyclic(terms=): a matrix of {self.n} items but there are {view.items.n}")

@@ -9,7 +9,7 @@ from torch.nn.functional import logsigmoid
 
 from annosim.errors import AnswerKindError, ArgumentError
 from annosim.random import CounterRNG
-from annosim.rules.answers import choose, log_answered, log_uniform, sample_uniform
+from annosim.rules.answers import choose, log_response_prob, log_uniform, sample_uniform
 from annosim.rules.base import Answer, Rule, View
 from annosim.rules.response_biases import ResponseBias
 
@@ -111,7 +111,7 @@ class Reliability(ResponseBias):
         attended = self.rule.log_prob(scores, answer, view)
         guessed = self.log_guess(answer, view).to(attended)
         if self.skips:  # who skips does not guess
-            guessed = guessed + log_answered(self.rule, scores, answer, view)
+            guessed = guessed + log_response_prob(self.rule, scores, answer, view)
         skill = self._number("skill", view.annotator).to(attended)
         possible = torch.isfinite(attended) | torch.isfinite(guessed)
         zero = torch.zeros_like(attended)  # -inf on both sides has no gradient

@@ -23,9 +23,9 @@ from annosim.rules.answers import (
     canonical,
     choose,
     first_answer,
-    log_answered,
     log_first,
     log_mix,
+    log_response_prob,
     log_uniform,
     reverse,
     sample_uniform,
@@ -34,7 +34,7 @@ from annosim.rules.base import Answer, Rule, View
 
 __all__ = ["AttributeBias", "ResponseBias", "Lapse", "LengthBias", "PositionBias", "Skip"]
 
-_LEVEL_WORDS = 4096
+LEVEL_WORDS = 4096
 
 
 class ResponseBias(Rule):
@@ -48,7 +48,7 @@ class ResponseBias(Rule):
 
         >>> import annosim as an
         >>> class Timid(ResponseBias):
-        ...     def seen(self, scores, view):
+        ...     def distort(self, scores, view):
         ...         return scores / 2
         >>> people = an.Annotator(an.Tabular([0.0, 2.0]), Timid(an.Luce()))
         >>> an.law(people, an.Design(an.Items(n=2), menus=[[0, 1]])).probabilities.round(decimals=4).tolist()
@@ -80,21 +80,21 @@ class ResponseBias(Rule):
         self.rule.check_kind(feedback)
         super().check_kind(feedback)
 
-    def seen(self, scores: torch.Tensor, view: View) -> torch.Tensor:
+    def distort(self, scores: torch.Tensor, view: View) -> torch.Tensor:
         """The scores as this habit distorts them, ``(..., rows, k)``; unchanged by default."""
         return scores
 
     def log_prob(self, scores: torch.Tensor, answer: Answer, view: View) -> torch.Tensor:
         """The wrapped rule's log-probability at the distorted scores, ``(..., rows)``."""
-        return self.rule.log_prob(self.seen(scores, view), answer, view)
+        return self.rule.log_prob(self.distort(scores, view), answer, view)
 
     def sample(self, scores: torch.Tensor, view: View, rng: CounterRNG) -> Answer:
         """The wrapped rule's draw at the distorted scores."""
-        return self.rule.sample(self.seen(scores, view), view, rng)
+        return self.rule.sample(self.distort(scores, view), view, rng)
 
     def draws(self, rng: CounterRNG, start: int = 0) -> ResponseBiasRNG:
         """This bias's own draws of stream ``habit``, from ``start`` on, under the interface of a counter RNG."""
-        return ResponseBiasRNG(rng, _LEVEL_WORDS * self.level + start)
+        return ResponseBiasRNG(rng, LEVEL_WORDS * self.level + start)
 
 
 class ResponseBiasRNG(CounterRNG):
@@ -143,7 +143,7 @@ class PositionBias(ResponseBias):
         """As the wrapped rule."""
         return self.rule.unbounded
 
-    def seen(self, scores: torch.Tensor, view: View) -> torch.Tensor:
+    def distort(self, scores: torch.Tensor, view: View) -> torch.Tensor:
         """Scores with the shift of each position, ``(..., rows, k)``."""
         k = scores.shape[-1]
         shift = self.shift.to(device=scores.device, dtype=scores.dtype)
@@ -275,7 +275,7 @@ class Lapse(ResponseBias):
         else:
             lapsed = log_uniform(answer, view, self.ties).to(attended.dtype)
         if self.skips and self.how != "flip":  # who skips does not lapse
-            lapsed = lapsed + log_answered(self.rule, scores, answer, view)
+            lapsed = lapsed + log_response_prob(self.rule, scores, answer, view)
         rate = self.rate.to(device=attended.device, dtype=attended.dtype)
         mixed = log_mix(attended, lapsed, rate)
         # a skip of the wrapped rule is not an answer that a lapse would give

@@ -41,7 +41,7 @@ class Fatigue(ResponseBias):
         self.declare("rate", rate, "nonnegative")
         self.sequential = True
 
-    def seen(self, scores: torch.Tensor, view: View) -> torch.Tensor:
+    def distort(self, scores: torch.Tensor, view: View) -> torch.Tensor:
         """Shrunk scores, ``(..., rows, k)``."""
         shrink = (-self.rate.to(scores.device) * _order(view, "Fatigue", scores)).exp().unsqueeze(-1)
         real = torch.isfinite(scores)
@@ -72,7 +72,7 @@ class Drift(ResponseBias):
         self.attribute = attribute
         self.sequential = True
 
-    def seen(self, scores: torch.Tensor, view: View) -> torch.Tensor:
+    def distort(self, scores: torch.Tensor, view: View) -> torch.Tensor:
         """Drifted scores, ``(..., rows, k)``."""
         value = attribute_of(view.items, self.attribute, "Drift").to(device=scores.device, dtype=scores.dtype)
         moved = (
@@ -104,7 +104,7 @@ class Carryover(ResponseBias):
         self.kinds = rule.kinds - {"rating"}
         self.memory = True
 
-    def seen(self, scores: torch.Tensor, view: View) -> torch.Tensor:
+    def distort(self, scores: torch.Tensor, view: View) -> torch.Tensor:
         """Scores with the shift at the previous best place, ``(..., rows, k)``."""
         if view.previous is None:
             raise ArgumentError("Carryover: the annotator's previous answers are not known to this view")

@@ -253,7 +253,7 @@ class JustNoticeable(ResponseBias):
                 "ties are answered on pairs only; ask pairs, or choices with respond='guess'"
             )
 
-    def seen(self, scores: torch.Tensor, view: View) -> torch.Tensor:
+    def distort(self, scores: torch.Tensor, view: View) -> torch.Tensor:
         """Scores near the best raised to the best, ``(..., rows, k)``."""
         self._check_menu(view)
         top = scores.amax(-1, keepdim=True)

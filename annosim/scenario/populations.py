@@ -112,7 +112,7 @@ def _build_type(table: TypeTable, items: Items, where: str) -> Population:
     if str(table.utility.get("kind")).replace("-", "_").lower() in TASTES:
         rule = _build_rule(table, None, where)
         people = build(TASTES, table.utility, f"{where}.utility", rule)
-        _fits(lambda items: [leaf.nodes(items) for leaf in people.leaves()], items, f"{where}.utility")
+        _fits(lambda items: [leaf.nodes(items) for leaf in people.components()], items, f"{where}.utility")
         return people
     utility = build(UTILITIES, table.utility, f"{where}.utility")
     _fits(lambda items: read_some(utility, items), items, f"{where}.utility")

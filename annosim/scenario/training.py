@@ -120,7 +120,7 @@ def built(name: str, spec: Any, where: str, model: Population | None = None, fol
     if name == "regulariser" and spec.get("kind") == "forward_kl":
         reference = spec.get("reference", "start")
         if reference == "start":
-            utility = None if model is None else getattr(model.leaves()[0], "utility", None)
+            utility = None if model is None else getattr(model.components()[0], "utility", None)
             spec["reference"] = at_start(utility, f"{where}.reference")
         elif isinstance(reference, dict):
             spec["reference"] = density(reference, f"{where}.reference")

@@ -21,7 +21,7 @@ from annosim.populations.base import Population
 from annosim.populations.random_tastes import RandomTastes
 from annosim.random import STREAMS, check_seed
 from annosim.results import versions
-from annosim.simulation.rows import Source
+from annosim.simulation.rows import RowSampler
 
 __all__ = ["simulate_counts"]
 
@@ -51,8 +51,8 @@ def simulate_counts(population: Population, design: Design, seed: int = 0, repli
         >>> data.rows, int(data.weight.sum())
         (4, 1000000000000)
     """
-    for leaf in population.leaves():
-        leaf.rule.check_kind(design.feedback)
+    for component in population.components():
+        component.rule.check_kind(design.feedback)
     generator = _generator(seed, replicate)
     with torch.no_grad():
         reason = _no_closed_law(population)
@@ -78,7 +78,7 @@ def _generator(seed: int, replicate: int) -> np.random.Generator:
 
 def _no_closed_law(population: Population) -> str:
     """Why counts cannot be drawn from the exact law; empty when they can."""
-    if any(isinstance(leaf, RandomTastes) for leaf in population.leaves()):
+    if any(isinstance(component, RandomTastes) for component in population.components()):
         return "the law of a distribution of tastes has no closed form"
     if population.annotator_weights(np.arange(1)) is not None:
         return "types depend on the annotator"
@@ -92,7 +92,7 @@ def _collapsed(population: Population, design: Design, seed: int, replicate: int
             f"simulate(counts=True): {reason}, so every answer is drawn; {design.num_rows:.3g} rows are too many "
             f"(at most {_MOST:.0e}): lower annotators"
         )
-    source = Source(population, design, seed)
+    source = RowSampler(population, design, seed)
     step = max(64, _CHUNK // design.num_questions // 64 * 64)
     kept: list[PreferenceData] = []
     for first in range(0, design.annotators, step):

@@ -22,7 +22,7 @@ class Path:
     """Who draws what. ``None`` stands for the reference.
 
     Attributes:
-        menus, types, answers: fillers of :mod:`annosim.simulation.kernels.samplers`.
+        menus, types, answers: samplers of :mod:`annosim.simulation.kernels.samplers`.
         row_types, number_rows: what rows have from their annotators.
         reasons: part -> why it takes the reference path.
     """
@@ -64,14 +64,14 @@ def choose(population: Population, design: Design, seed: int, wanted: str = "aut
     parts: dict[str, Any] = {"row_types": compiled.row_types, "number_rows": compiled.number_rows}
     reasons: dict[str, str] = {}
     builders = {
-        "menus": lambda: compiled.menu_filler(design, seed) if design.questions != "all" else None,
-        "types": lambda: compiled.type_filler(population, seed),
-        "answers": lambda: compiled.answer_filler(population, design, seed),
+        "menus": lambda: compiled.menu_sampler(design, seed) if design.questions != "all" else None,
+        "types": lambda: compiled.type_sampler(population, seed),
+        "answers": lambda: compiled.answer_sampler(population, design, seed),
     }
     for part, build in builders.items():
         try:
             parts[part] = build()
-        except compiled.Refusal as reason:
+        except compiled.UnsupportedByKernel as reason:
             reasons[part] = str(reason)
     if wanted == "numba" and "answers" in reasons:
         raise ArgumentError(f'path="numba": {reasons["answers"]}; leave path="auto" for the reference path')
@@ -80,7 +80,7 @@ def choose(population: Population, design: Design, seed: int, wanted: str = "aut
 
 @cache
 def _compiled() -> Any:
-    """The compiled fillers, or ``None`` with one warning when numba cannot be imported."""
+    """The compiled samplers, or ``None`` with one warning when numba cannot be imported."""
     try:
         from annosim.simulation.kernels import samplers as compiled
     except ImportError as error:

@@ -20,7 +20,7 @@ from annosim.populations.random_tastes import hidden_truth
 from annosim.results import versions
 from annosim.simulation import memory, reference
 from annosim.simulation.dispatch import choose
-from annosim.simulation.rows import Source
+from annosim.simulation.rows import RowSampler
 
 __all__ = ["draw_types", "simulate", "simulate_like", "to_cpu"]
 
@@ -111,9 +111,9 @@ def simulate(
 
 
 def _on_device(population, design, seed, replicates, replicate, device) -> PreferenceData:
-    from annosim.simulation.torch_path import TorchSource
+    from annosim.simulation.torch_path import TorchSampler
 
-    source = TorchSource(population, design, seed, device)
+    source = TorchSampler(population, design, seed, device)
     numbers = [replicate] if replicates is None else list(range(replicates))
     parts = [source.draw(r) for r in numbers]
     columns = {n: parts[0][n] if replicates is None else torch.stack([p[n] for p in parts]) for n in parts[0]}
@@ -158,7 +158,7 @@ def to_cpu(data: PreferenceData) -> PreferenceData:
 
 
 def _in_memory(population, design, seed, replicates, replicate, path, threads) -> PreferenceData:
-    source = Source(population, design, seed, path, threads)
+    source = RowSampler(population, design, seed, path, threads)
     numbers = [replicate] if replicates is None else range(replicates)
     rows, people = design.num_rows, design.annotators
     _check_memory(source, rows * len(numbers))
@@ -182,7 +182,7 @@ def _in_memory(population, design, seed, replicates, replicate, path, threads) -
     )
 
 
-def _check_memory(source: Source, rows: int) -> None:
+def _check_memory(source: RowSampler, rows: int) -> None:
     """Refuse what cannot be held before half of it is drawn."""
     k, several = source.design.menu_size, source.design.num_questions > 1
     need = rows * (4 * k + source.width + (k - 1) * source.ties + 8 * several)
@@ -198,8 +198,8 @@ def _check_memory(source: Source, rows: int) -> None:
 
 def _check(population: Population, design: Design, replicates: int | None, replicate: int) -> None:
     check_question("simulate", population, design)
-    for leaf in population.leaves():
-        leaf.rule.check_kind(design.feedback)
+    for component in population.components():
+        component.rule.check_kind(design.feedback)
     if replicates is not None and (isinstance(replicates, bool) or replicates < 1):
         raise ArgumentError(f"simulate(replicates={replicates!r}): a whole number of at least 1")
     if not 0 <= replicate < 2**32:
@@ -207,7 +207,7 @@ def _check(population: Population, design: Design, replicates: int | None, repli
 
 
 def draw_types(population: Population, seed: int, annotators: np.ndarray, replicate: int) -> np.ndarray:
-    """Hidden leaf of each annotator, ``(annotators,)`` int8 (or int32 beyond 127 leaves).
+    """Hidden component of each annotator, ``(annotators,)`` int8 (or int32 beyond 127 components).
 
     Example:
         >>> import annosim as an
@@ -236,14 +236,14 @@ def simulate_like(population: Population, data: PreferenceData, *, seed: int = 0
         >>> simulate_like(people, data, seed=1).rows
         5
     """
-    leaves = population.leaves()
-    for leaf in leaves:
-        leaf.rule.check_kind(data.feedback)
+    components = population.components()
+    for component in components:
+        component.rule.check_kind(data.feedback)
     if data.replicates is not None:
         raise ArgumentError("simulate_like: the data have replicates; take one of them, data[r]")
-    if any(leaf.rule.memory for leaf in leaves):
+    if any(component.rule.memory for component in components):
         raise ArgumentError("simulate_like: a rule remembers earlier answers; simulate with a Design instead")
-    ties = any(leaf.rule.ties for leaf in leaves)
+    ties = any(component.rule.ties for component in components)
     width = data.feedback.width(data.menu_size, ties)
     types = draw_types(population, seed, np.arange(data.num_annotators), replicate)
     answer, tied, settings = _answer_again(population, data, types, seed, replicate, width, ties)
@@ -259,11 +259,11 @@ def _answer_again(
     """Answers ``(rows, width)`` to the data's menus, ties, and the path that drew them."""
     path = choose(population, Design(data.items, menus=data.menu, feedback=data.feedback), seed)
     # a kernel for tastes counts annotators by rows, which data from elsewhere do not
-    if path.answers is not None and all(type(leaf) is Annotator for leaf in population.leaves()):
+    if path.answers is not None and all(isinstance(one, Annotator) for one in population.components()):
         menu = np.ascontiguousarray(data.menu, dtype=np.int32)
         answer = np.empty((data.rows, width), dtype=np.int8)
         tied = np.zeros((data.rows, data.menu_size - 1), dtype=bool) if ties else None
-        of_row = None if len(population.leaves()) == 1 else types[data.annotator_ids]
+        of_row = None if len(population.components()) == 1 else types[data.annotator_ids]
         path.answers(menu, of_row, answer, tied, 0, replicate)
         return answer, tied, path.settings
     with torch.no_grad():

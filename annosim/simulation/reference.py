@@ -5,8 +5,6 @@ Compiled paths are held to it: same seed, same answers, but where a uniform lies
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 
@@ -19,9 +17,9 @@ __all__ = ["answers", "menus", "question_entity", "types"]
 
 
 def types(population: Population, seed: int, annotators: np.ndarray, replicate: int) -> np.ndarray:
-    """Hidden leaf of each annotator, ``(annotators,)`` int8 (or int32 beyond 127 leaves); word 0 of stream ``type``."""
+    """Hidden component of each annotator, ``(annotators,)`` int8 (or int32 beyond 127 components); word 0 of stream ``type``."""
     weight = population.annotator_weights(annotators)
-    weight = (population.leaf_weights() if weight is None else weight).detach().double()
+    weight = (population.component_weights() if weight is None else weight).detach().double()
     count = weight.shape[-1]
     dtype = np.int8 if count <= 127 else np.int32
     if count == 1:
@@ -59,14 +57,14 @@ def answers(
     width: int,
     ties: bool,
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Answers to the rows of a view (its ``annotator`` is needed), leaf by leaf.
+    """Answers to the rows of a view (its ``annotator`` is needed), component by component.
 
     Args:
         population: who answers.
         view: what they see; ``view.annotator`` ``(rows,)``.
         seed, replicate: the address.
         row: ``(rows,)`` row numbers, the entities of streams ``answer`` and ``habit``.
-        types: ``(rows,)`` leaf of each row's annotator.
+        types: ``(rows,)`` component of each row's annotator.
         width: columns of the answer.
         ties: whether anybody can tie.
 
@@ -76,18 +74,14 @@ def answers(
     annotator = view.annotator.numpy()  # type: ignore[union-attr]
     position = torch.full((len(row), width), -1, dtype=torch.long)
     tied = torch.zeros((len(row), view.k - 1), dtype=torch.bool) if ties else None
-    for number, leaf in enumerate(population.leaves()):
+    for number, component in enumerate(population.components()):
         mine = np.flatnonzero(types == number)
         if not len(mine):
             continue
         keep = torch.as_tensor(mine)
-        scores = leaf.row_scores(view.items, view.menu[keep], CounterRNG(seed, annotator[mine], replicate))
-        given: Answer = leaf.rule.sample(scores, view.rows(keep), CounterRNG(seed, row[mine], replicate))
+        scores = component.row_scores(view.items, view.menu[keep], CounterRNG(seed, annotator[mine], replicate))
+        given: Answer = component.rule.sample(scores, view.rows(keep), CounterRNG(seed, row[mine], replicate))
         position[keep, : given.position.shape[1]] = given.position
         if tied is not None and given.tied is not None:
             tied[keep] = given.tied
     return position.numpy().astype(np.int8), None if tied is None else tied.numpy()
-
-
-#: how a path fills: (menu, answer, tied, first row, types of the rows, seed, replicate)
-Filler = Callable[..., None]

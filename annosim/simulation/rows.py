@@ -14,14 +14,14 @@ import torch
 
 from annosim.compiled import threads
 from annosim.designs.design import Design
-from annosim.populations.annotator import Annotator
 from annosim.populations.base import Population
+from annosim.populations.random_tastes import RandomTastes
 from annosim.random import check_seed
 from annosim.rules.base import View
 from annosim.simulation import memory, reference
 from annosim.simulation.dispatch import Path, choose
 
-__all__ = ["Block", "Source"]
+__all__ = ["Block", "RowSampler"]
 
 #: Rows that one task of a thread fills: enough that handing them out costs nothing, few enough for the last cache.
 CHUNK = 1 << 18
@@ -45,7 +45,7 @@ class Block:
     type: np.ndarray
 
 
-class Source:
+class RowSampler:
     """Draws any annotators' rows of one replicate.
 
     Args:
@@ -57,7 +57,7 @@ class Source:
     Example:
         >>> import annosim as an
         >>> people = an.Annotator(an.Tabular([0.0, 1.0]), an.Luce())
-        >>> source = Source(people, an.Design(an.Items(n=2), annotators=100), seed=0)
+        >>> source = RowSampler(people, an.Design(an.Items(n=2), annotators=100), seed=0)
         >>> bool((source.draw(0, 100, 0).menu[64:] == source.draw(64, 100, 0).menu).all())
         True
     """
@@ -67,11 +67,11 @@ class Source:
     ):
         self.population, self.design, self.seed = population, design, check_seed(seed)
         self.threads = threads
-        leaves = population.leaves()
-        self.num_leaves = len(leaves)
-        self.ties = any(leaf.rule.ties for leaf in leaves)
-        self.plain = all(type(leaf) is Annotator for leaf in leaves)
-        self.memory = any(leaf.rule.memory for leaf in leaves)
+        components = population.components()
+        self.num_components = len(components)
+        self.ties = any(component.rule.ties for component in components)
+        self.plain = not any(isinstance(component, RandomTastes) for component in components)
+        self.memory = any(component.rule.memory for component in components)
         self.width = design.feedback.width(design.menu_size, self.ties)
         self.flat = design.feedback.kind == "choice" and self.width == 1
         self.path: Path = choose(population, design, seed, path)
@@ -109,8 +109,8 @@ class Source:
 
     def types(self, first: int, last: int, replicate: int) -> np.ndarray:
         """Hidden types of the annotators ``first .. last - 1``."""
-        dtype = np.int8 if self.num_leaves <= 127 else np.int32
-        if self.num_leaves == 1:
+        dtype = np.int8 if self.num_components <= 127 else np.int32
+        if self.num_components == 1:
             return np.zeros(last - first, dtype=dtype)  # pages of zeros cost nothing until they are read
         if self.path.types is None:
             return reference.types(self.population, self.seed, np.arange(first, last), replicate)
@@ -174,7 +174,7 @@ class Source:
             self._answers_unaligned(menu, of_row, answer, tied, low, replicate)
 
     def _types_of_rows(self, types: np.ndarray, first: int, low: int, high: int) -> np.ndarray | None:
-        if self.num_leaves == 1:
+        if self.num_components == 1:
             return None
         if self.starts is not None:
             return types[self.layout(low, high)[0] - first]

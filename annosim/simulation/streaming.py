@@ -32,7 +32,7 @@ from annosim.populations.annotator import Annotator
 from annosim.populations.base import Population
 from annosim.populations.random_tastes import hidden_truth
 from annosim.results import versions
-from annosim.simulation.rows import Source
+from annosim.simulation.rows import RowSampler
 
 __all__ = ["Stream", "simulate_shards"]
 
@@ -85,7 +85,7 @@ class Stream:
         shard_rows = shard_rows_of(design) if shard_rows is None else shard_rows
         if isinstance(shard_rows, bool) or shard_rows < 1:
             raise ArgumentError(f"simulate(shard_rows={shard_rows!r}): a whole number of at least 1")
-        self.source = Source(population, design, seed, path, threads=1)
+        self.source = RowSampler(population, design, seed, path, threads=1)
         self.design, self.seed, self.replicate = design, seed, replicate
         each = max(1, round(design.num_rows / design.annotators))
         self.per_shard = max(64, int(shard_rows) // each // 64 * 64)
@@ -143,11 +143,11 @@ class Stream:
             writer.write_table(items_table(items))
         digest.update(sink.getvalue())
         with torch.no_grad():  # and callables, which no parameter speaks for
-            for leaf in self.source.population.leaves():
+            for component in self.source.population.components():
                 for u in (torch.zeros(items.n, dtype=torch.float64), torch.ones(items.n, dtype=torch.float64)):
-                    digest.update(leaf.rule.index(u, items).double().numpy().tobytes())
-                if isinstance(leaf, Annotator) and not leaf.utility.state_dict():
-                    digest.update(leaf.utility(items).double().numpy().tobytes())
+                    digest.update(component.rule.index(u, items).double().numpy().tobytes())
+                if isinstance(component, Annotator) and not component.utility.state_dict():
+                    digest.update(component.utility(items).double().numpy().tobytes())
         block = self.source.draw(0, min(64, design.annotators), self.replicate)
         if design.annotators >= 64:
             digest.update(block.menu.tobytes() + block.answer.tobytes() + block.type.tobytes())

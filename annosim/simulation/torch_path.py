@@ -13,12 +13,12 @@ import torch
 
 from annosim.designs.design import Design
 from annosim.errors import DeviceError
+from annosim.parameters import behaves_as
 from annosim.populations.annotator import Annotator
 from annosim.populations.base import Population
 from annosim.random import STREAMS, check_seed
-from annosim.rules.luce import Luce
 
-__all__ = ["TorchSource", "philox4x32", "uniform52", "raw_uint32"]
+__all__ = ["TorchSampler", "philox4x32", "uniform52", "raw_uint32"]
 
 #: Rows of one pass: bounds the memory of intermediate float64 tensors.
 CHUNK = 1 << 24
@@ -66,7 +66,7 @@ def uniform52(high: torch.Tensor, low: torch.Tensor) -> torch.Tensor:
     return (((high << 20) | (low >> 12)).double() + 0.5) * 2.0**-52
 
 
-class TorchSource:
+class TorchSampler:
     """Draws rows on a device.
 
     Args:
@@ -82,19 +82,19 @@ class TorchSource:
     def __init__(self, population: Population, design: Design, seed: int, device: str = "cuda"):
         self.device = _device(device)
         self.design, self.seed = design, check_seed(seed)
-        leaves = population.leaves()
+        components = population.components()
         kind = design.feedback.kind
         if design.loads is not None or design.overlap > 1 or kind not in ("choice", "ranking", "top"):
             raise DeviceError(f"device={device!r}: loads, overlap and {kind!r} answers have no path there; use the cpu")
         if population.annotator_weights([0]) is not None:
             raise DeviceError(f"device={device!r}: types that depend on the annotator have no path there; use the cpu")
-        for leaf in leaves:
-            if type(leaf) is not Annotator or type(leaf.rule).sample is not Luce.sample:
+        for component in components:
+            if not behaves_as(component, Annotator) or not component.rule.follows_luce:
                 raise DeviceError(f"device={device!r}: only annotators with Luce's rule have a path there; use the cpu")
         with torch.no_grad():
-            scores = torch.stack([leaf.index(design.items).double() for leaf in leaves])  # type: ignore[attr-defined]
+            scores = torch.stack([one.index(design.items).double() for one in components])  # type: ignore[attr-defined]
             self.scores = scores.to(self.device)
-            self.cdf = population.leaf_weights().detach().double().cumsum(0).to(self.device)
+            self.cdf = population.component_weights().detach().double().cumsum(0).to(self.device)
         self.menus = self._menu_drawer()
         self.fused = self._can_fuse()
 

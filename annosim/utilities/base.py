@@ -7,6 +7,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol, runtime_checkable
+
 import torch
 from torch import nn
 
@@ -14,7 +16,15 @@ from annosim.errors import ArgumentError
 from annosim.items import Items
 from annosim.parameters import Model
 
-__all__ = ["Utility"]
+__all__ = ["Density", "Utility"]
+
+
+@runtime_checkable
+class Density(Protocol):
+    """Anything with a log density over items: :class:`annosim.LogDensity`, :class:`annosim.LogPolicy`, or one's own."""
+
+    def log_prob(self, items: Items) -> torch.Tensor:
+        """Log density of each item with respect to ``items.weights``, ``(n,)``."""
 
 
 class Utility(Model):
@@ -33,6 +43,8 @@ class Utility(Model):
         [0.0, 1.0]
     """
 
+    #: True when an item's number depends on that item alone, so that a minibatch needs only the items it shows.
+    local: bool = False
     #: True when the utility also needs the context of the question (``data.prompt``).
     takes_context: bool = False
 
@@ -41,14 +53,14 @@ class Utility(Model):
         raise TypeError(f"{type(self).__name__} must define forward(items) -> (n,)")
 
 
-def numbers_of(utility: nn.Module, u: torch.Tensor, n: int) -> torch.Tensor:
+def as_vector(utility: nn.Module, u: torch.Tensor, n: int) -> torch.Tensor:
     """The values of a utility, ``(n,)``; a column ``(n, 1)`` counts as that.
 
     Raises:
         ArgumentError: it gave anything else (several outputs, too many numbers): read row by row that would be garbage.
 
     Example:
-        >>> numbers_of(nn.Linear(1, 1), torch.zeros(3, 1), 3).shape
+        >>> as_vector(nn.Linear(1, 1), torch.zeros(3, 1), 3).shape
         torch.Size([3])
     """
     if not isinstance(u, torch.Tensor):
@@ -67,6 +79,11 @@ def numbers_of(utility: nn.Module, u: torch.Tensor, n: int) -> torch.Tensor:
 
 
 def features_of(utility: Utility, items: Items, dim: int) -> torch.Tensor:
+    """The items' features, ``(n, dim)``.
+
+    Raises:
+        ArgumentError: there are none, or of another number.
+    """
     name = type(utility).__name__
     if items.features is None:
         raise ArgumentError(f"{name}: the items have no features; give Items(features=...) or use Tabular")

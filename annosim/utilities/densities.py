@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import nn
 
 from annosim.errors import ArgumentError
 from annosim.items import Items
-from annosim.parameters import check_value, unmarked
+from annosim.parameters import Fixed, check_value, unmarked
 from annosim.random import uniform53
-from annosim.utilities.base import Utility
+from annosim.utilities.base import Density, Utility
 
 __all__ = ["DensityMixture", "LogDensity", "truncated_normal"]
 
@@ -156,15 +157,13 @@ def segment_logsumexp(x: torch.Tensor, segment: torch.Tensor, count: int | None 
     return (total.log() + top).gather(-1, index)
 
 
-def as_log_density(value: Any, items: Items) -> torch.Tensor:
+def as_log_density(value: Density | ArrayLike | Fixed, items: Items) -> torch.Tensor:
     """Log density ``(n,)`` of a density or of its vector of densities with respect to ``items.weights``.
 
     Raises:
         ArgumentError: the vector has the wrong length, a negative entry, or does not integrate to one in a prompt.
     """
-    if isinstance(value, LogDensity):
-        return value(items).detach().double()
-    if callable(getattr(value, "log_prob", None)):
+    if isinstance(value, Density):
         return torch.as_tensor(value.log_prob(items)).detach().double()
     vector = check_value("a density or its vector", unmarked(value), "nonnegative").to(items.weights.device)
     if vector.shape != (items.n,):

@@ -32,7 +32,7 @@ class Ensemble(Utility):
         if not members or not all(isinstance(member, Utility) for member in members):
             raise ArgumentError("Ensemble(members): a list of at least one utility")
         self.members = nn.ModuleList(members)
-        self.local = all(getattr(m, "local", False) for m in members)
+        self.local = all(m.local for m in members)
 
     def forward(self, items: Items) -> torch.Tensor:
         """Mean over members, ``(n,)``."""

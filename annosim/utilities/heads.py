@@ -27,7 +27,7 @@ class Column(Utility):
     def __init__(self, source: Utility, number: int):
         super().__init__()
         self.source, self.number = source, int(number)
-        self.local = bool(getattr(source, "local", False))
+        self.local = source.local
 
     def forward(self, items: Items) -> torch.Tensor:
         """That output for all items, ``(n,)``."""

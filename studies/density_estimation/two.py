@@ -14,7 +14,7 @@ def pair_probabilities(population: an.Population, items: an.Items) -> torch.Tens
     """``P(row > column)`` for every ordered pair of items, ``(n, n)``."""
     chance = 0.0
     with torch.no_grad():
-        for part in population.components(items):
+        for part in population.indexed(items):
             s = part.index.double()
             chance = chance + (part.weight[:, None, None] * torch.sigmoid(s[:, :, None] - s[:, None])).sum(0)
     return chance
@@ -83,9 +83,9 @@ def one_model_network(
 
 def _matched(population: an.Mixture, items: an.Items) -> dict:
     """The two types named so that they are as near as possible to the truth."""
-    densities = [world.log_density(leaf, items) for leaf in population.leaves()]
+    densities = [world.log_density(leaf, items) for leaf in population.components()]
     targets = [world.left()(items), world.right()(items)]
-    weights = population.leaf_weights().detach().tolist()
+    weights = population.component_weights().detach().tolist()
     far = [[world.total_variation(q, p, items) for q in densities] for p in targets]
     order = (0, 1) if far[0][0] + far[1][1] <= far[0][1] + far[1][0] else (1, 0)
     shares = torch.tensor([weights[i] for i in order], dtype=torch.float64)

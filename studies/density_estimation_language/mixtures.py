@@ -91,7 +91,7 @@ def people(kind: str, log_short: np.ndarray, log_long: np.ndarray) -> an.Populat
 
 def _answers(truth: an.Population, items: an.Items, seed: int) -> an.PreferenceData:
     """Every pair once: by the one annotator, or by the two in turn."""
-    leaves, pairs, parts = truth.leaves(), torch.arange(items.n).view(-1, 2), []
+    leaves, pairs, parts = truth.components(), torch.arange(items.n).view(-1, 2), []
     for k, leaf in enumerate(leaves):
         asked = an.Design(items, menus=pairs[k :: len(leaves)], annotators=1, questions="all")
         parts.append(an.simulate(leaf, asked, seed=seed + k))

@@ -133,7 +133,7 @@ def by_types(file, topic, items, people, most, folds, seed, data):
                 "held_out_error": chosen.held_out_error[i],
                 "best_bic": chosen.best,
                 "best_held_out": chosen.ks[int(np.nanargmax(chosen.held_out))],
-                "largest": float(chosen.fits[k].population.leaf_weights().detach().max()),
+                "largest": float(chosen.fits[k].population.component_weights().detach().max()),
                 "before": "" if before is None else before.verdict,
                 "rank": None if before is None else before.rank,
                 "of": None if before is None else before.num_parameters,

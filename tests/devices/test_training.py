@@ -69,7 +69,7 @@ def same(here, there, items, tolerance=1e-6):
 def utilities(population, items):
     """Each type's, centred: Adam makes steps of rounding where a parameter (a network's last bias) changes nothing."""
     with torch.no_grad():
-        values = [leaf.utility(items) for leaf in population.leaves()]
+        values = [leaf.utility(items) for leaf in population.components()]
     return [u - u.mean(0) for u in values]
 
 

@@ -150,11 +150,11 @@ def answers(design, menu):
 def field_law(people, design):
     """Probabilities of all unordered blocks as jets in log-odds and weights; equal utilities stay equal."""
     draw = np.random.Generator(np.random.Philox(9))
-    utilities = [t.utility.values.tolist() for t in people.leaves()]
+    utilities = [t.utility.values.tolist() for t in people.components()]
     odds_of = {u: int(draw.integers(2, PRIME - 1)) for row in utilities for u in row}
     kinds, n = len(utilities), len(utilities[0])
     free = [p for name, p in people.named_parameters() if name == "weights"]
-    shares = people.leaf_weights().tolist() if kinds > 1 else [1.0]
+    shares = people.component_weights().tolist() if kinds > 1 else [1.0]
     size = kinds * n + (kinds if free else 0)
     unit = np.eye(size, dtype=np.int64)
     number = lambda w: Fraction(w).limit_denominator(1000)  # noqa: E731
@@ -206,8 +206,8 @@ def in_field(case) -> bool:
     people, design = case.population(), case.design()
     return (
         isinstance(people, an.Annotator | an.Mixture)
-        and all(type(leaf.rule) is an.Luce and not leaf.rule.num_free() for leaf in people.leaves())
-        and all(type(leaf.utility) is an.Tabular for leaf in people.leaves())
+        and all(type(leaf.rule) is an.Luce and not leaf.rule.num_free() for leaf in people.components())
+        and all(type(leaf.utility) is an.Tabular for leaf in people.components())
         and design.items.num_prompts == 1
         and design.log_proposal is None
         and design.feedback.kind in ("choice", "ranking", "top")
@@ -223,7 +223,7 @@ def test_the_rank_in_the_catalogue_is_the_exact_one(case):
     Zippel: a minor of degree below 1e3 over 2e9 values).
     """
     people = case.population()
-    kinds, n = len(people.leaves()), people.leaves()[0].utility.values.numel()
+    kinds, n = len(people.components()), people.components()[0].utility.values.numel()
     assert rank_modulo(field_law(people, case.design())) == case.rank
     free = any(name == "weights" for name, _ in people.named_parameters())
     assert case.of == kinds * (n - 1) + (kinds - 1 if free and kinds > 1 else 0)
@@ -241,5 +241,7 @@ def test_a_rule_that_two_types_share_is_one_parameter():
     report = an.identify(people, an.Design(an.Items.normal(6, 2, seed=0)), starts=2)
     assert (report.verdict, report.rank, report.num_parameters) == ("locally_identified", 6, 6)
     assert people.parameter_names() == before and len(before) == 7
-    slope = torch.func.jacfwd(lambda v: people.at(v, lambda p: p.types[1].rule.theta))(people.vector().float())
+    slope = torch.func.jacfwd(lambda v: people.functional_call(v, lambda p: p.types[1].rule.theta))(
+        people.vector().float()
+    )
     assert slope.tolist() == [float(name == "types.0.rule.theta") for name in before]

@@ -53,7 +53,7 @@ def test_what_is_known_is_the_same_on_every_piece_of_the_set():
 
 def test_a_functional_of_the_user_is_compared_at_the_twin():
     people = linear([1.0, 0.3], [0.0, 0.0], weights=[0.7, 0.3])
-    report = an.identify(people, an.Design(ITEMS), functional={"first weight": lambda p: p.leaf_weights()[0]})
+    report = an.identify(people, an.Design(ITEMS), functional={"first weight": lambda p: p.component_weights()[0]})
     found = report.functionals["first weight"]
     assert not bool(found.identified.any())
     assert float(found.value) == pytest.approx(0.7) and float(found.twin) == pytest.approx(0.85)

@@ -6,9 +6,10 @@ from scipy import special
 
 numba = pytest.importorskip("numba")
 
-from annosim.compiled.cache import digest  # noqa: E402
+from annosim.compiled.link_cache import digest  # noqa: E402
+
 from annosim.random import STREAMS, raw_uint32, uniform53  # noqa: E402
-from annosim.simulation.kernels.generator import BLOCK, fill_words, uniform52, word_at  # noqa: E402
+from annosim.simulation.kernels.generator import BLOCK, fill_uint32, uint32_at, uniform52  # noqa: E402
 from annosim.simulation.kernels.luce import choose, choose_pair, exponential, float32_odds, luce_pairs, tied_pairs  # noqa: E402
 from annosim.simulation.kernels.mallows import mallows  # noqa: E402
 from annosim.simulation.kernels.menus import guide_table, inverse_index, number_rows  # noqa: E402
@@ -24,15 +25,15 @@ _ONE = np.empty(0, np.int8)
 @pytest.mark.parametrize("group", [0, 1, 2**26 - 1, 2**40])
 def test_compiled_words_are_the_library_s_words(group):
     out = np.empty(256, np.uint32)
-    fill_words(out, group, KEY, STREAMS["habit"], 3, 7)
+    fill_uint32(out, group, KEY, STREAMS["habit"], 3, 7)
     entity = group * 64 + np.arange(256)
     assert np.array_equal(out, raw_uint32(int(KEY), "habit", entity, 3, 7))
-    assert [word_at(e, KEY, STREAMS["habit"], 3, 7) for e in entity[:70]] == out[:70].tolist()
+    assert [uint32_at(e, KEY, STREAMS["habit"], 3, 7) for e in entity[:70]] == out[:70].tolist()
 
 
 def test_kernels_on_disk_are_tied_to_every_source(tmp_path):
     """numba itself compares only the kernel's own file: a changed generator would leave old machine code in use."""
-    stamps = {k._cache._cache_file._source_stamp for k in (fill_words, luce_pairs, mallows, inverse_index, choose)}
+    stamps = {k._cache._cache_file._source_stamp for k in (fill_uint32, luce_pairs, mallows, inverse_index, choose)}
     assert len(stamps) == 1 and isinstance(stamps.pop(), str)
     files = [tmp_path / name for name in ("a.py", "b.py")]
     for file in files:

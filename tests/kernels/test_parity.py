@@ -227,7 +227,7 @@ def test_compilation_is_announced_when_it_takes_long_and_nothing_else_is(monkeyp
     from numba import njit
     from numba.core import event
 
-    from annosim.compiled import notice as announce
+    from annosim.compiled import compile_notice
 
     def kernel(module):
         fresh = njit(lambda x: x + 1)
@@ -243,9 +243,9 @@ def test_compilation_is_announced_when_it_takes_long_and_nothing_else_is(monkeyp
         def on_end(self, told):
             pass
 
-    announce.install()
-    monkeypatch.setattr(announce, "PATIENCE", 0.0)
-    monkeypatch.setattr(announce._listener, "_said", False)
+    compile_notice.install()
+    monkeypatch.setattr(compile_notice, "PATIENCE", 0.0)
+    monkeypatch.setattr(compile_notice._listener, "_said", False)
     with event.install_listener("numba:compile", Slow()):
         kernel("somebody.else")(1)
         assert capsys.readouterr().err == ""

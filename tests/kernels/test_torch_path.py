@@ -91,7 +91,7 @@ items = an.Items.normal(30, 3, seed=0)
 for weights in ([[1.0, 2.0, 0.0]], [[1.0, 2.0, 0.0], [0.0, -2.0, 1.0]]):
     people = an.Mixture([an.Annotator(an.Linear(w), an.Luce()) for w in weights])
     data = simulate(people, an.Design(items, annotators=500, questions=2), seed=2**63 + 7, replicate=1)
-    odds = torch.stack([leaf.index(items) for leaf in people.leaves()]).detach().exp()
+    odds = torch.stack([leaf.index(items) for leaf in people.components()]).detach().exp()
     menu, answer = torch.empty(1000, 2, dtype=torch.int32), torch.empty(1000, dtype=torch.int8)
     simulate_pairs(menu, answer, odds, torch.as_tensor(data.truth["type"]), 2, 2**63 + 7, 1, size=64)
     assert np.array_equal(menu.numpy(), data.menu) and np.array_equal(answer.numpy(), data.answer)

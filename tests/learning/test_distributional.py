@@ -70,7 +70,7 @@ def test_identify_knows_the_gauges():
 def law_rank(people, n=N):
     design = an.Design(an.Items(n=n), menus=an.designs.round_robin(an.Items(n=n)))
     pairs = lambda p: an.law(p, design).question(0)[0, :, 0]  # noqa: E731
-    jacobian = torch.func.jacfwd(lambda v: people.at(v, pairs))(people.vector())
+    jacobian = torch.func.jacfwd(lambda v: people.functional_call(v, pairs))(people.vector())
     return int(torch.linalg.matrix_rank(jacobian.detach(), rtol=1e-10))
 
 

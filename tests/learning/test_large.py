@@ -100,5 +100,5 @@ def test_choices_among_more_items_than_a_matrix_holds():
     assert fit.converged and fit.gradient_norm < 1e-10
     blocks, prior, model = Blocks(data), LogPrior(an.priors.Gaussian(1.0), fit.population, data.items), fit.population
     value = lambda p: block_log_likelihood(p, blocks).sum() + prior.value(p)  # noqa: E731
-    slope = torch.func.grad(lambda v: model.at(v, value))(model.vector())
+    slope = torch.func.grad(lambda v: model.functional_call(v, value))(model.vector())
     assert float(slope.abs().max()) < 1e-7

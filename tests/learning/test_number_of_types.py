@@ -26,7 +26,7 @@ def planted(k, seed=2, people=120):
 def test_bic_counts_planted_types(k):
     """Types four logits apart and ten answers each, fixed seed: one more type gains a few nats and costs ten."""
     found = an.choose_types(model, planted(k), ks=range(1, k + 2), folds=0, starts=2)
-    assert found.best == k and len(found.fit.population.leaves()) == k
+    assert found.best == k and len(found.fit.population.components()) == k
 
 
 def test_held_out_likelihood_misses_no_planted_type():

@@ -56,9 +56,9 @@ def test_two_large_tables_are_found_without_annotator_ids():
     assert len(found.starts) == 6
     assert found.converged
     assert found.divergence < 1e-12
-    weights = found.population.leaf_weights().detach()
+    weights = found.population.component_weights().detach()
     assert torch.allclose(weights, torch.tensor([0.6, 0.4]).double(), atol=1e-6)
-    for leaf, part in zip(found.population.leaves(), parts[::-1], strict=True):
+    for leaf, part in zip(found.population.components(), parts[::-1], strict=True):
         gap = (leaf.utility(items).detach().exp() - part(items).exp()).abs() * items.weights
         assert float(gap.sum()) / 2 < 1e-6
 

@@ -37,7 +37,9 @@ def test_the_gauge_changes_no_answer_and_counts_what_can_be_known(rule):
     laws = [an.law(one, design).probabilities for one in (fit.population, told)]
     assert float((laws[0] - laws[1]).abs().max()) < 1e-14
     blocks, model = Blocks(data), fit.population
-    rows = torch.func.jacrev(lambda v: model.at(v, lambda p: block_log_likelihood(p, blocks)))(model.vector())
+    rows = torch.func.jacrev(lambda v: model.functional_call(v, lambda p: block_log_likelihood(p, blocks)))(
+        model.vector()
+    )
     assert fit.num_parameters == int(torch.linalg.matrix_rank(rows, rtol=1e-9))
     error = fit.standard_errors()["utility.values"]
     assert bool(((told.utility.values - model.utility.values).abs().max() < 10 * error.max()).all())

@@ -33,7 +33,7 @@ def test_the_gradient_equals_finite_differences_in_every_coordinate(bias):
     blocks, model = Blocks(simulated(questions=10)), noisy(bias)
 
     def value(v):
-        return model.at(v, lambda p: block_log_likelihood(p, blocks)).sum()
+        return model.functional_call(v, lambda p: block_log_likelihood(p, blocks)).sum()
 
     at = model.vector().requires_grad_(True)
     (exact,) = torch.autograd.grad(value(at), at)

@@ -90,7 +90,7 @@ def single_type(population: Population, design: Design, full_rank: bool) -> Conc
     """One type with Luce's rule: log-odds are differences of the index, so a full rank is global when the index is
     linear
     in the parameters (tabular and linear utilities, fixed rule)."""
-    leaves = population.leaves()
+    leaves = population.components()
     if len(leaves) != 1 or not full_rank or not _plain_luce(population) or not _linear_index(population):
         return None
     return Conclusion(
@@ -105,7 +105,7 @@ def _pl_mixture(population, design, full_rank):
         return None
     if not _distinct(population, design.items) or not _all_present(population):
         return None
-    return plackett_luce_mixtures(len(population.leaves()), design.items.n)
+    return plackett_luce_mixtures(len(population.components()), design.items.n)
 
 
 def _zhao_xia(population, design, full_rank):
@@ -113,7 +113,7 @@ def _zhao_xia(population, design, full_rank):
         return None
     if not _all_present(population):
         return None
-    k, n = len(population.leaves()), design.items.n
+    k, n = len(population.components()), design.items.n
     if design.feedback.kind == "top" and design.menu_size == n:
         return structured_partial_orders(k, n, ranked=int(design.feedback.depth or 0))
     if design.feedback.kind == "choice":
@@ -123,8 +123,10 @@ def _zhao_xia(population, design, full_rank):
 
 
 def _two_mnl(population, design, full_rank):
-    leaves = population.leaves()
-    fixed_half = len(leaves) == 2 and torch.allclose(population.leaf_weights().detach(), torch.tensor(0.5).double())
+    leaves = population.components()
+    fixed_half = len(leaves) == 2 and torch.allclose(
+        population.component_weights().detach(), torch.tensor(0.5).double()
+    )
     if not fixed_half or _weights_free(population) or not _free_tabular(population) or design.feedback.kind != "choice":
         return None
     sizes = _all_slates(design)
@@ -134,7 +136,7 @@ def _two_mnl(population, design, full_rank):
 
 
 def _two_types_generic(population, design, full_rank):
-    if len(population.leaves()) != 2 or not _free_tabular(population) or design.num_questions != 1:
+    if len(population.components()) != 2 or not _free_tabular(population) or design.num_questions != 1:
         return None
     sizes = _all_slates(design)
     if design.feedback.kind == "choice" and sizes == {2} and (full_rank or design.items.n < 5):
@@ -150,7 +152,7 @@ def _grouped(population, design, full_rank):
     """
     if design.questions == "all" or design.num_questions < 2 or design.loads is not None:
         return None
-    leaves = population.leaves()
+    leaves = population.components()
     if not (2 <= len(leaves) <= 6) or not full_rank or not _plain_luce(population) or not _linear_index(population):
         return None
     if not _distinct(population, design.items) or not _all_present(population):
@@ -159,13 +161,13 @@ def _grouped(population, design, full_rank):
 
 
 def _reflection(population, design, full_rank):
-    leaves = population.leaves()
+    leaves = population.components()
     if design.menu_size != 2 or design.num_questions != 1 or not _plain_luce(population):
         return None
     if not all(_linear(leaf) for leaf in leaves):
         return None
     tastes = np.stack([leaf.utility.weights.detach().double().numpy() for leaf in leaves])
-    weights = population.leaf_weights().detach().numpy()
+    weights = population.component_weights().detach().numpy()
     said = tastes_from_pairs(tastes, weights)
     if said.kind == "identified":  # the theorem is about rich designs; on these items it is only a hint
         return Conclusion("generic", "freely (any tastes, pairs in an open ball): " + said.text, said.source, True)
@@ -174,7 +176,7 @@ def _reflection(population, design, full_rank):
 
 def _rich(population, design, full_rank):
     """T2 to T4: what breaks the oddness of a single pair, stated for rich linear designs."""
-    leaves = population.leaves()
+    leaves = population.components()
     if len(leaves) < 2 or not all(_linear(leaf) for leaf in leaves):
         return None
     pairs = design.menu_size == 2 and design.feedback.kind == "choice"
@@ -192,7 +194,7 @@ def _rich(population, design, full_rank):
 
 
 def _one_reward(population, design, full_rank):
-    if len(population.leaves()) < 2 or design.feedback.kind != "choice" or design.menu_size != 2:
+    if len(population.components()) < 2 or design.feedback.kind != "choice" or design.menu_size != 2:
         return None
     if not _plain_luce(population):
         return None
@@ -206,7 +208,7 @@ def _one_reward(population, design, full_rank):
 def _correlated(population, design, full_rank):
     from annosim.rules.probit import Thurstone
 
-    if not any(isinstance(leaf.rule, Thurstone) and leaf.rule.correlated for leaf in population.leaves()):
+    if not any(isinstance(leaf.rule, Thurstone) and leaf.rule.correlated for leaf in population.components()):
         return None
     say = "say nothing" if design.menu_size == 2 else "tell"
     return Conclusion(
@@ -231,27 +233,27 @@ def _linear(leaf) -> bool:
 
 
 def _all_present(population: Population) -> bool:
-    return float(population.leaf_weights().detach().min()) > 0
+    return float(population.component_weights().detach().min()) > 0
 
 
 def _plain_luce(population: Population) -> bool:
     from annosim.rules.luce import Luce
 
-    return all(type(leaf.rule) is Luce and not leaf.rule.num_free() for leaf in population.leaves())
+    return all(type(leaf.rule) is Luce and not leaf.rule.num_free() for leaf in population.components())
 
 
 def _linear_index(population: Population) -> bool:
     from annosim.utilities.linear import Linear
     from annosim.utilities.tabular import Tabular
 
-    return all(type(getattr(leaf, "utility", None)) in (Linear, Tabular) for leaf in population.leaves())
+    return all(type(getattr(leaf, "utility", None)) in (Linear, Tabular) for leaf in population.components())
 
 
 def _free_tabular(population: Population) -> bool:
     from annosim.utilities.tabular import Tabular
 
     return _plain_luce(population) and all(
-        type(getattr(leaf, "utility", None)) is Tabular and leaf.utility.num_free() for leaf in population.leaves()
+        type(getattr(leaf, "utility", None)) is Tabular and leaf.utility.num_free() for leaf in population.components()
     )
 
 

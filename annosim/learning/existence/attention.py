@@ -68,12 +68,12 @@ def _of_all_types(population: Population, blocks: Blocks) -> tuple[list[Any], li
     if isinstance(population, Annotator):
         return unbounded_annotators(population, blocks)
     found: tuple[list[str], list[str], list[str]] = ([], [], [])
-    leaves = population.leaves()
+    leaves = population.components()
     if not any(isinstance(leaf.rule, Reliability) for leaf in leaves):
         return [], [], []
     with torch.no_grad():
         joint = torch.softmax(joint_log_prob(population, blocks), 0)
-    which = [part.leaf for part in population.components(blocks.data.items) for _ in part.weight]
+    which = [part.number for part in population.indexed(blocks.data.items) for _ in part.weight]
     for number, leaf in enumerate(leaves):
         if isinstance(leaf, Annotator) and isinstance(leaf.rule, Reliability):
             share = joint[torch.tensor(which) == number].sum(0)[blocks.block]
@@ -115,7 +115,7 @@ def refuse_named(population: Population) -> None:
     Raises:
         ArgumentError: some rule has more than one skill.
     """
-    for leaf in population.leaves():
+    for leaf in population.components():
         if isinstance(leaf.rule, Reliability) and max(p.numel() for p in (leaf.rule.skill, *leaf.rule.biases())) > 1:
             raise ArgumentError(
                 "project: Reliability has a skill per annotator, and a law has no named annotators; give one skill, "

@@ -149,7 +149,7 @@ def require_annotators(model: Any, data: Any, prior: Any) -> None:
     Raises:
         NotIdentifiedError: fewer annotators than types, and no prior to decide.
     """
-    types = len(model.leaves())
+    types = len(model.components())
     if types == 1 or prior is not None:
         return
     people = len(np.unique(data.annotator_ids[~data.skipped]))
@@ -169,7 +169,7 @@ def single_answers(model: Any, data: Any) -> list[str]:
         >>> single_answers(two, an.PreferenceData(an.Items(n=2), [[0, 1]], [0]))[0][:37]
         'nobody answers twice, so that types s'
     """
-    if len(model.leaves()) == 1:
+    if len(model.components()) == 1:
         return []
     if data.annotator is not None:
         ids = data.annotator_ids[~data.skipped]
@@ -189,7 +189,7 @@ def vanished(population: Any, people: float) -> list[str]:
         >>> vanished(an.Mixture([an.Annotator(an.Tabular(2), an.Luce())] * 2, [1.0 - 1e-9, 1e-9]), 50.0)[0][:19]
         'type 1 has vanished'
     """
-    share = population.leaf_weights().detach().tolist()
+    share = population.component_weights().detach().tolist()
     return [
         f"type {k} has vanished (a share of {w:.2g}): the data say nothing of its own numbers; fit fewer types, or "
         "pass prior=an.priors.Dirichlet(1)"
@@ -242,7 +242,7 @@ def judge_table(model: Any, data: Any, prior: Any, is_projection: bool) -> list[
 
     if is_projection:
         return []
-    leaves = model.leaves()
+    leaves = model.components()
     for leaf in leaves:
         judge_ties(getattr(leaf, "rule", None), data)
     single = leaves[0] if len(leaves) == 1 and isinstance(model, Annotator) else None
@@ -296,7 +296,7 @@ def judge_ties(rule: Any, data: Any) -> None:
 
 def has_tables(model: Any) -> bool:
     """Whether some type's utility is a free table."""
-    return any(_has_free_table(leaf) for leaf in model.leaves())
+    return any(_has_free_table(leaf) for leaf in model.components())
 
 
 def _has_free_table(leaf: Any) -> bool:

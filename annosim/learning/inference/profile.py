@@ -112,7 +112,9 @@ class _Walk:
     def objective(self, z: torch.Tensor) -> torch.Tensor:
         """Log-likelihood."""
         values = self.coordinates.inside(z)
-        return (self.blocks.weight * self.population.at(values, lambda p: block_log_likelihood(p, self.blocks))).sum()
+        return (
+            self.blocks.weight * self.population.functional_call(values, lambda p: block_log_likelihood(p, self.blocks))
+        ).sum()
 
     def number_at(self, z: torch.Tensor) -> torch.Tensor:
         """The profiled number, in the gauge."""

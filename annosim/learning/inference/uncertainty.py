@@ -118,7 +118,7 @@ def _luce(fit: Fit) -> tuple[Any, np.ndarray] | None:
         return leaf, np.diag(leaf.f)
     if leaf.kind == "linear" and not leaf.density:
         return leaf, leaf.design_matrix(problem.items)
-    index = torch.func.jacfwd(lambda v: population.at(v, lambda p: p.index(problem.items)))
+    index = torch.func.jacfwd(lambda v: population.functional_call(v, lambda p: p.index(problem.items)))
     return leaf, index(population.vector()).detach().numpy()
 
 
@@ -149,7 +149,9 @@ def _autograd_information(fit: Fit) -> np.ndarray:
         value = -(blocks.weight * block_log_likelihood(p, blocks)).sum()
         return value if prior is None else value - prior.value(p)
 
-    return torch.autograd.functional.hessian(lambda v: population.at(v, minus), population.vector()).numpy()
+    return torch.autograd.functional.hessian(
+        lambda v: population.functional_call(v, minus), population.vector()
+    ).numpy()
 
 
 # ---- scores ----------------------------------------------------------------------------------------------------------
@@ -249,13 +251,13 @@ def _row_scores(data: Any, s: np.ndarray) -> sparse.csr_matrix:
 def _autograd_scores(fit: Fit, data: Any, kind: str) -> tuple[np.ndarray, np.ndarray]:
     population, blocks = fit.population, Blocks(data, named=not fit.is_projection)
     # answers are independent only where nothing hidden is shared by a block: neither a type, nor tastes, nor a memory
-    one = population.leaves()[0] if len(population.leaves()) == 1 else None
+    one = population.components()[0] if len(population.components()) == 1 else None
     by_row = kind == "sandwich" and isinstance(one, Annotator) and not one.rule.memory
 
     def units(v: torch.Tensor) -> torch.Tensor:
         if by_row:
-            return population.at(v, lambda p: torch.logsumexp(sum_of(row_log_prob(p, blocks)), 0))
-        return population.at(v, lambda p: block_log_likelihood(p, blocks))
+            return population.functional_call(v, lambda p: torch.logsumexp(sum_of(row_log_prob(p, blocks)), 0))
+        return population.functional_call(v, lambda p: block_log_likelihood(p, blocks))
 
     vector = population.vector()
     columns = []

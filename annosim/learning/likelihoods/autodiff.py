@@ -59,7 +59,7 @@ def maximise(problem: Problem, model: Population, blocks: Blocks) -> dict[str, A
         return value if prior is None else value + prior.value(p)
 
     def objective(z: torch.Tensor) -> torch.Tensor:
-        return model.at(coordinates.inside(z), penalised) / total
+        return model.functional_call(coordinates.inside(z), penalised) / total
 
     z, iterations, trace = _lbfgs(objective, coordinates.outside(model.vector()).numpy(), problem.max_iterations)
     stopped, condition = "iterations", float("nan")
@@ -147,7 +147,7 @@ def _solve(problem: Problem) -> Solution:
     best = max(found, key=lambda one: -one["objective"])
     population = by_weight(best["population"])
     population = population.with_parameters(canonical(population, problem.items).detach())  # in the reported gauge
-    parts = sum(len(one.weight) for one in population.components(problem.items))
+    parts = sum(len(one.weight) for one in population.indexed(problem.items))
     rows, k = np.asarray(problem.data.menu).shape
     extra: dict[str, Any] = {"memory": memory.of_autograd(rows, k, parts, population.num_free())}
     if problem.is_projection:

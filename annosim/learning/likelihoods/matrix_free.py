@@ -244,7 +244,7 @@ def coordinates_jacobian(panel: LargePanel, population: Mixture) -> np.ndarray:
 
 
 def _index_jacobian(one: Any, items: Items) -> np.ndarray:
-    return torch.func.jacfwd(lambda v: one.at(v, lambda p: p.index(items)))(one.vector()).detach().numpy()
+    return torch.func.jacfwd(lambda v: one.functional_call(v, lambda p: p.index(items)))(one.vector()).detach().numpy()
 
 
 def information_of(population: Mixture, data: Any, prior: Any) -> np.ndarray:
@@ -263,7 +263,7 @@ def scores_of(population: Mixture, data: Any) -> tuple[np.ndarray, np.ndarray]:
 
 def has_large_form(population: Any, data: Any) -> bool:
     """Whether a population is a mixture of tables inside the simplex, on choices, rankings or top-l answers."""
-    if type(population) is not Mixture or data.feedback.kind not in STAGED:
+    if not isinstance(population, Mixture) or data.feedback.kind not in STAGED:
         return False
     kinds = {leaf.kind for leaf in luce_mixture(population, data.items) or []}
     return "tabular" in kinds and kinds <= {"tabular", "known"} and float(population.weights.detach().min()) > 1e-6

@@ -89,16 +89,16 @@ def check_answers(population: Population, data: PreferenceData) -> None:
         TiesError: tied answers met a rule without ties.
         DataError: skipped answers met a rule without skips.
     """
-    for leaf in population.leaves():
+    for leaf in population.components():
         leaf.rule.check_kind(data.feedback)
-    if data.has_ties and not all(leaf.rule.ties for leaf in population.leaves()):
+    if data.has_ties and not all(leaf.rule.ties for leaf in population.components()):
         share = float(np.mean(np.asarray(data.tied).any(-1)))
         raise TiesError(
             f"{share:.1%} of the answers are tied and the rule has no ties; ask for half wins with data.ties('half'), "
             "or fit a rule with ties (an.Davidson, an.rules.RaoKupper)"
         )
     skipped = np.asarray(data.skipped)
-    if skipped.any() and not all(leaf.rule.skips for leaf in population.leaves()):
+    if skipped.any() and not all(leaf.rule.skips for leaf in population.components()):
         raise DataError(
             f"row {int(np.argmax(skipped))} (and {int(skipped.sum()) - 1} more) is a skip and the rule has none; drop "
             "them with data.take(~data.skipped), or fit a rule with skips"
@@ -108,7 +108,7 @@ def check_answers(population: Population, data: PreferenceData) -> None:
 def row_log_prob(population: Population, blocks: Blocks) -> tuple[torch.Tensor, torch.Tensor]:
     """Log-probability of every row under every component, ``(C, rows)``, and log-weights ``(C,)``; differentiable."""
     parts, weights = [], []
-    for rule, index, weight, _ in population.components(blocks.data.items):
+    for rule, index, weight, _ in population.indexed(blocks.data.items):
         view = blocks.with_memory() if rule.memory else blocks.view
         tied = blocks.answer.tied if rule.ties else None
         answer = Answer(blocks.answer.position, tied)
@@ -138,7 +138,7 @@ def joint_log_prob(population: Population, blocks: Blocks) -> torch.Tensor:
     own = population.annotator_weights(blocks.people) if blocks.named else None
     if own is None:
         return log_weight[:, None] + block_sums(rows, blocks)
-    inside = [part.weight / part.weight.sum() for part in population.components(blocks.data.items)]
+    inside = [part.weight / part.weight.sum() for part in population.indexed(blocks.data.items)]
     leaf = torch.cat([torch.full((len(w),), number) for number, w in enumerate(inside)])
     return torch.cat(inside).log()[:, None] + own.log().T[leaf] + block_sums(rows, blocks)
 

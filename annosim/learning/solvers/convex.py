@@ -75,7 +75,7 @@ class Affine:
 
 def affine_of(problem: Problem) -> Affine | None:
     """The structure of a problem's model: one annotator, tabular or linear, with a rule of Luce's type; or ``None``."""
-    if len(problem.model.leaves()) > 1:
+    if len(problem.model.components()) > 1:
         return None
     leaf = luce_leaf(problem.model, problem.items)
     return Affine.of(leaf, problem.items) if leaf is not None and leaf.kind in ("tabular", "linear") else None

@@ -24,7 +24,7 @@ __all__ = ["best_of_starts", "solution_of", "train_problem", "warn_if_unfinished
 
 
 def _applies(problem: Problem) -> bool:
-    if problem.prior is not None or any(leaf.rule.memory for leaf in problem.model.leaves()):
+    if problem.prior is not None or any(leaf.rule.memory for leaf in problem.model.components()):
         return False
     if problem.is_projection and problem.model.annotator_weights([0]) is not None:
         return False  # the blocks of a law are nobody's
@@ -114,7 +114,7 @@ def _why(problem: Problem) -> str:
     """One line: why Adam."""
     if not has_network(problem.model):
         return "Adam: no exact solver for this objective"
-    count = len(problem.model.leaves())
+    count = len(problem.model.components())
     if count == 1:
         return "Adam: a utility is a network"
     once = not answers_repeat(problem.data)

@@ -317,7 +317,7 @@ class _EMRun(Run):
 def em_applies(problem: Problem) -> bool:
     """Whether the model is a flat (or gated) mixture of annotators with networks, without priors or memory."""
     model = problem.model
-    if type(model) not in (Mixture, Gated) or not is_nll(problem.objective) or problem.prior is not None:
+    if not isinstance(model, Mixture | Gated) or not is_nll(problem.objective) or problem.prior is not None:
         return False
     if type(model) is Gated and problem.is_projection:  # the blocks of a law are nobody's
         return False

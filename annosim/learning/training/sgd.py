@@ -303,7 +303,7 @@ class Run:
 
 
 def _check_model(model: Population, data: PreferenceData, objective: Objective, regulariser: ForwardKL | None) -> None:
-    leaves = model.leaves()
+    leaves = model.components()
     if len(leaves) > 1:
         check_own_parameters(model, data.items)
     if not model.num_free():

@@ -19,7 +19,7 @@ from annosim.populations.base import Population
 from annosim.rules.base import Rule
 from annosim.rules.luce import PBDE
 from annosim.utilities.adapters import moved
-from annosim.utilities.base import numbers_of
+from annosim.utilities.base import as_vector
 from annosim.utilities.language_models import LogPolicy, SequenceReward
 from annosim.utilities.networks import Network
 
@@ -76,12 +76,12 @@ class Batched:
         self._matrices = sum(p[0].numel() for p in self.raw.values() if p.ndim > 2)
         self._rule_numbers = {
             id(leaf.rule): {own: home[id(p)] for own, p in leaf.rule.named_parameters() if p.requires_grad}
-            for leaf in base.leaves()
+            for leaf in base.components()
             if has_own_numbers(leaf.rule)
         }
         with torch.no_grad():
-            counts = [1 if isinstance(leaf, Annotator) else len(leaf.nodes(items)[1]) for leaf in base.leaves()]
-        self._rules = [leaf.rule for leaf, count in zip(base.leaves(), counts, strict=True) for _ in range(count)]
+            counts = [1 if isinstance(leaf, Annotator) else len(leaf.nodes(items)[1]) for leaf in base.components()]
+        self._rules = [leaf.rule for leaf, count in zip(base.components(), counts, strict=True) for _ in range(count)]
         self._pass = self._compiled() if compiled else self._indices
 
     @property
@@ -111,14 +111,14 @@ class Batched:
     @property
     def local(self) -> bool:
         """Every utility's number for an item depends on that item alone: a batch needs only the items it shows."""
-        return all(getattr(getattr(leaf, "utility", None), "local", False) for leaf in self.base.leaves())
+        return all(getattr(getattr(leaf, "utility", None), "local", False) for leaf in self.base.components())
 
     def shown_by(self, rows: Rows) -> torch.Tensor | None:
         """Ids of the items that a batch needs: ``(m,)`` on the CPU for all copies, ``(copies, m)`` for each its own, or
         ``None`` for all items."""
         if not self.local:
             return None
-        utilities = [getattr(leaf, "utility", None) for leaf in self.base.leaves()]
+        utilities = [getattr(leaf, "utility", None) for leaf in self.base.components()]
         each = self.copies > 1 and all(isinstance(utility, Network) for utility in utilities)
         shown = rows.shown_each if each else rows.shown
         return shown if shown.shape[-1] < self.items.n else None
@@ -190,7 +190,7 @@ class Batched:
         return torch.func.functional_call(self.base, values, (lambda population: self._read(population, part),))
 
     def _read(self, population: Population, part: _Part | None) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        leaves, shares = population.leaves(), population.leaf_weights()
+        leaves, shares = population.components(), population.component_weights()
         index, weight, utility = [], [], []
         for leaf, share in zip(leaves, shares, strict=True):
             if isinstance(leaf, Annotator):
@@ -205,7 +205,7 @@ class Batched:
         return torch.cat(index), torch.cat(weight), torch.stack(utility)
 
     def _all(self, utility: torch.nn.Module) -> torch.Tensor:
-        return numbers_of(utility, utility(self.items), self.items.n)
+        return as_vector(utility, utility(self.items), self.items.n)
 
     def _own_rule(self, rule: Rule, values: dict[str, torch.Tensor]) -> Any:
         """A rule with free numbers that act on the scores: each copy's own."""
@@ -238,7 +238,7 @@ class _Part(NamedTuple):
 
     def of(self, utility: torch.nn.Module, n: int) -> torch.Tensor:
         """The utility of these items, ``(n,)``, zero elsewhere."""
-        value = numbers_of(utility, utility(self.items), self.items.n)
+        value = as_vector(utility, utility(self.items), self.items.n)
         blank = torch.zeros(n + 1, dtype=value.dtype, device=value.device)
         return blank.scatter(0, self.ids, value)[:n]
 

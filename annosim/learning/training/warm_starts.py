@@ -34,7 +34,7 @@ def beginnings(
     warm = options.warm_start
     if warm is None:
         made = [perturbed(model, options.perturbation, seed, 0)]
-        kept = any(_from_elsewhere(one) for one in model.leaves())
+        kept = any(_from_elsewhere(one) for one in model.components())
         for s in range(1, starts):
             made.append(
                 perturbed(model, options.perturbation, seed, s) if kept else model.like(child_seed(seed, f"start {s}"))

@@ -10,7 +10,7 @@ from numba import njit, uint32, uint64
 
 from annosim.random import GROUP, LANE
 
-__all__ = ["BLOCK", "fill_words", "word_at"]
+__all__ = ["BLOCK", "fill_uint32", "uint32_at"]
 
 #: Rows that one pass of a kernel holds in its buffers: a multiple of the generator's group, small enough for L1.
 BLOCK = 256
@@ -32,7 +32,7 @@ def philox(c0, c1, c2, c3, k0, k1):
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
-def fill_words(out, group, key, stream, k, replicate):
+def fill_uint32(out, group, key, stream, k, replicate):
     """Words ``k`` of the entities of whole groups, ``out (n,)`` uint32 with ``n`` a multiple of 64.
 
     Args:
@@ -56,7 +56,7 @@ def fill_words(out, group, key, stream, k, replicate):
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
-def word_at(entity, key, stream, k, replicate):
+def uint32_at(entity, key, stream, k, replicate):
     """One word, for the rare row that needs another."""
     entity = uint64(entity)
     block = ((entity >> uint64(6)) << uint64(4)) | (entity & uint64(15))

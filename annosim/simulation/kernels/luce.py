@@ -7,12 +7,11 @@ Answers equal those of :meth:`annosim.rules.luce.Luce.sample` but where a unifor
 from __future__ import annotations
 
 import numpy as np
-from llvmlite import ir
-from numba import float32, float64, int32, int64, njit, types, uint64
-from numba.extending import intrinsic
+from numba import float32, float64, int32, int64, njit, uint64
 
+from annosim.compiled.arithmetic import LOG2, bits, number
 from annosim.random import STREAMS
-from annosim.simulation.kernels.generator import BLOCK, fill_words, uniform52, word_at
+from annosim.simulation.kernels.generator import BLOCK, fill_uint32, uint32_at, uniform52
 
 __all__ = ["exponential", "float32_odds", "luce_choice", "luce_pairs", "luce_ranking", "tied_pairs"]
 
@@ -47,7 +46,7 @@ def luce_pairs(menu, kind, odds, bias, first, second, out, start, key, replicate
     total, gap = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
     for at in range(0, len(out), BLOCK):
         got, rows, whose = out[at : at + BLOCK], menu[at : at + BLOCK], kind[at : at + BLOCK]
-        fill_words(w, (start + at) // 64, key, _ANSWER, 0, replicate)
+        fill_uint32(w, (start + at) // 64, key, _ANSWER, 0, replicate)
         # written out, not called: a call hides from the compiler that the buffers do not overlap, and costs a third
         if len(kind) == 0:
             for r in range(len(rows)):
@@ -95,7 +94,7 @@ def choose_pair(value, w, got, row, key, replicate):
         open_cells += (low < mark) & (low + total > mark)
     if open_cells:
         for r in range(len(got)):
-            again = word_at(row + r, key, _ANSWER, 1, replicate)
+            again = uint32_at(row + r, key, _ANSWER, 1, replicate)
             got[r] = first[r] < uniform52(w[r], again) * (first[r] + second[r])
 
 
@@ -105,7 +104,7 @@ def luce_choice(menu, kind, odds, bias, out, start, key, replicate):
     w = np.empty(BLOCK, np.uint32)
     value = np.empty((menu.shape[1], BLOCK), np.float64)
     for at in range(0, len(out), BLOCK):
-        fill_words(w, (start + at) // 64, key, _ANSWER, 0, replicate)
+        fill_uint32(w, (start + at) // 64, key, _ANSWER, 0, replicate)
         gather(menu[at : at + BLOCK], kind[at : at + BLOCK], odds, bias, value, 0.0)
         choose(value, w, out[at : at + BLOCK], start + at, key, replicate)
 
@@ -127,7 +126,7 @@ def choose(value, w, got, row, key, replicate):
             open_cells += (low < mark) & (low + total[r] > mark)
     if open_cells:
         for r in range(len(got)):
-            again = word_at(row + r, key, _ANSWER, 1, replicate)
+            again = uint32_at(row + r, key, _ANSWER, 1, replicate)
             draw, mark, pick = uniform52(w[r], again) * total[r], 0.0, 0
             for j in range(k - 1):
                 mark += value[j, r]
@@ -150,7 +149,7 @@ def luce_ranking(menu, kind, scale, bias, out, start, depth, key, replicate):
         rows, got = menu[at : at + BLOCK], out[at : at + BLOCK]
         gather(rows, kind[at : at + BLOCK], scale, bias, value, np.inf)
         for j in range(k):
-            fill_words(w, (start + at) // 64, key, _ANSWER, j, replicate)
+            fill_uint32(w, (start + at) // 64, key, _ANSWER, j, replicate)
             times, scales = arrival[j], value[j]
             for r in range(BLOCK):
                 times[r] = exponential(w[r]) * scales[r]
@@ -212,7 +211,7 @@ def tied_pairs(menu, kind, odds, bias, strength, davidson, ranking, out, tied, s
     """
     w = np.empty(BLOCK, np.uint32)
     for at in range(0, len(out), BLOCK):
-        fill_words(w, (start + at) // 64, key, _ANSWER, 0, replicate)
+        fill_uint32(w, (start + at) // 64, key, _ANSWER, 0, replicate)
         for r in range(min(BLOCK, len(out) - at)):
             t = kind[at + r] if len(kind) else 0
             a, b = odds[t, menu[at + r, 0]] * bias[t, 0], odds[t, menu[at + r, 1]] * bias[t, 1]
@@ -225,32 +224,15 @@ def tied_pairs(menu, kind, odds, bias, strength, davidson, ranking, out, tied, s
             low = float64(w[r]) * 2.0**-32
             high = low + 2.0**-32
             if low < to_first < high or low < to_second < high:
-                low = uniform52(w[r], word_at(start + at + r, key, _ANSWER, 1, replicate))
+                low = uniform52(w[r], uint32_at(start + at + r, key, _ANSWER, 1, replicate))
             cell = int64(low >= to_first) + int64(low >= to_second)
             tied[at + r, 0] = cell == 2
             out[at + r, 0] = 1 if cell == 1 else 0
             out[at + r, 1] = 1 if cell == 2 else (1 - out[at + r, 0] if ranking else -1)
 
 
-@intrinsic
-def _bits(typing, x):
-    def build(context, builder, signature, arguments):
-        return builder.bitcast(arguments[0], ir.IntType(64))
-
-    return types.int64(types.float64), build
-
-
-@intrinsic
-def _number(typing, x):
-    def build(context, builder, signature, arguments):
-        return builder.bitcast(arguments[0], ir.DoubleType())
-
-    return types.float64(types.int64), build
-
-
 # log(1 + f) / f on [sqrt(1/2) - 1, sqrt(2) - 1]: polynomial of degree 12 through the Chebyshev points
 _HALF_ROOT = 0x3FE6A09E667F3BCD
-_LOG2 = float(np.log(2.0))
 
 
 def _log_polynomial(degree: int = 12) -> tuple[float, ...]:
@@ -268,9 +250,9 @@ def exponential(word):
 
     The number is split as ``2**e (1 + f)`` with 1 + f around one, so that nothing cancels for uniforms near one.
     """
-    bits = _bits(float64(word) + 0.5)
-    e = (bits - int64(_HALF_ROOT)) >> int64(52)
-    f = _number(bits - (e << int64(52))) - 1.0
+    whole = bits(float64(word) + 0.5)
+    e = (whole - int64(_HALF_ROOT)) >> int64(52)
+    f = number(whole - (e << int64(52))) - 1.0
     p = _C[12]
     p = p * f + _C[11]
     p = p * f + _C[10]
@@ -284,4 +266,4 @@ def exponential(word):
     p = p * f + _C[2]
     p = p * f + _C[1]
     p = p * f + _C[0]
-    return float64(int64(32) - e) * _LOG2 - f * p
+    return float64(int64(32) - e) * LOG2 - f * p

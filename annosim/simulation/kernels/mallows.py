@@ -10,7 +10,7 @@ import numpy as np
 from numba import float64, njit, uint64
 
 from annosim.random import STREAMS
-from annosim.simulation.kernels.generator import BLOCK, fill_words, uniform52, word_at
+from annosim.simulation.kernels.generator import BLOCK, fill_uint32, uint32_at, uniform52
 
 __all__ = ["mallows"]
 
@@ -49,10 +49,10 @@ def mallows(menu, kind, rank, phi, out, start, depth, key, replicate):
                 place[j, r] = rank[t, rows[r, j]]
         _first_weights(place, up, weight)
         for j in range(depth):
-            fill_words(w, (start + at) // 64, key, _ANSWER, 2 * j, replicate)
+            fill_uint32(w, (start + at) // 64, key, _ANSWER, 2 * j, replicate)
             if _pick(weight, w, total, upto, pick):
                 for r in range(len(got)):
-                    again = word_at(start + at + r, key, _ANSWER, 2 * j + 1, replicate)
+                    again = uint32_at(start + at + r, key, _ANSWER, 2 * j + 1, replicate)
                     pick[r] = _exact(weight, r, uniform52(w[r], again) * total[r])
             for r in range(len(got)):
                 got[r, j] = pick[r]

@@ -9,7 +9,7 @@ import numpy as np
 from numba import float64, int64, njit, uint32, uint64
 
 from annosim.random import STREAMS
-from annosim.simulation.kernels.generator import BLOCK, fill_words
+from annosim.simulation.kernels.generator import BLOCK, fill_uint32
 
 __all__ = [
     "guide_table",
@@ -40,8 +40,8 @@ def uniform_pairs(out, start, n, replacement, key, replicate):
     left = size if replacement else size - uint64(1)
     step = uint32(0) if replacement else uint32(1)
     for at in range(0, len(out), BLOCK):
-        fill_words(w0, (start + at) // 64, key, _MENU, 1, replicate)
-        fill_words(w1, (start + at) // 64, key, _MENU, 2, replicate)
+        fill_uint32(w0, (start + at) // 64, key, _MENU, 1, replicate)
+        fill_uint32(w1, (start + at) // 64, key, _MENU, 2, replicate)
         rows = out[at : at + BLOCK]
         for r in range(len(rows)):
             first = uint32((uint64(w0[r]) * size) >> uint64(32))
@@ -74,12 +74,12 @@ def uniform_menus(out, start, size, offset, members, prompt_cdf, replacement, ke
         rows = out[at : at + BLOCK]
         group = (start + at) // 64
         if len(size) > 1:
-            fill_words(w, group, key, _MENU, 0, replicate)
+            fill_uint32(w, group, key, _MENU, 0, replicate)
             for r in range(len(rows)):
                 prompt = _cell(prompt_cdf, w[r])
                 count[r], first[r] = size[prompt], offset[prompt]
         for j in range(k):
-            fill_words(w, group, key, _MENU, j + 1, replicate)
+            fill_uint32(w, group, key, _MENU, j + 1, replicate)
             here = place[j]
             taken = uint64(0) if replacement else uint64(j)
             for r in range(BLOCK):
@@ -122,7 +122,7 @@ def inverse_index(out, group, cdf, guide, stream, k, key, replicate):
     1974): one or two steps instead of a binary search.
     """
     w = np.empty(len(out), np.uint32)
-    fill_words(w, group, key, stream, k, replicate)
+    fill_uint32(w, group, key, stream, k, replicate)
     last = len(cdf) - 1
     total = cdf[last]
     if last < _FEW:  # counting all of a few cells vectorises; a search does not

@@ -9,7 +9,7 @@ import numpy as np
 from numba import float64, njit
 
 from annosim.random import STREAMS
-from annosim.simulation.kernels.generator import BLOCK, fill_words, uniform52, word_at
+from annosim.simulation.kernels.generator import BLOCK, fill_uint32, uint32_at, uniform52
 from annosim.simulation.kernels.luce import exponential
 
 __all__ = ["FIRST", "FLIP", "SKIP", "UNIFORM", "replace_answers"]
@@ -21,7 +21,7 @@ UNIFORM, FIRST, FLIP, SKIP = 0, 1, 2, 3
 @njit(nogil=True, error_model="numpy", cache=True)
 def _exact(high, row, word, key, replicate):
     """The habit's uniform with both words, in units of 2**-32."""
-    return uniform52(high, word_at(row, key, _HABIT, word + 1, replicate)) * 4294967296.0
+    return uniform52(high, uint32_at(row, key, _HABIT, word + 1, replicate)) * 4294967296.0
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
@@ -43,7 +43,7 @@ def replace_answers(menu, kind, rate, how, ranked, depth, out, start, word, key,
     w = np.empty(BLOCK, np.uint32)
     arrival = np.empty(menu.shape[1])
     for at in range(0, len(out), BLOCK):
-        fill_words(w, (start + at) // 64, key, _HABIT, word, replicate)
+        fill_uint32(w, (start + at) // 64, key, _HABIT, word, replicate)
         for r in range(at, min(at + BLOCK, len(out))):
             mark = rate[kind[r] if len(kind) else 0] * 4294967296.0
             low = float64(w[r - at])
@@ -62,7 +62,7 @@ def replace_answers(menu, kind, rate, how, ranked, depth, out, start, word, key,
             else:
                 for j in range(menu.shape[1]):
                     time = (
-                        exponential(word_at(start + r, key, _HABIT, word + 2 + j, replicate)) if how == UNIFORM else j
+                        exponential(uint32_at(start + r, key, _HABIT, word + 2 + j, replicate)) if how == UNIFORM else j
                     )
                     arrival[j] = np.float32(time) if menu[r, j] >= 0 else np.inf
                 _order(arrival, depth, out[r])
@@ -88,7 +88,7 @@ def _pick(menu, how, row, word, key, replicate):
         filled += menu[j] >= 0
     draw = 0.0
     if how == UNIFORM:
-        high, low = word_at(row, key, _HABIT, word, replicate), word_at(row, key, _HABIT, word + 1, replicate)
+        high, low = uint32_at(row, key, _HABIT, word, replicate), uint32_at(row, key, _HABIT, word + 1, replicate)
         draw = uniform52(high, low) * filled
     seen = 0
     for j in range(len(menu)):

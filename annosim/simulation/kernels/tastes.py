@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 
 from annosim.random import STREAMS
-from annosim.simulation.kernels.generator import BLOCK, fill_words, uniform52
+from annosim.simulation.kernels.generator import BLOCK, fill_uint32, uniform52
 from annosim.simulation.kernels.luce import choose, exponential, write_order
 
 __all__ = ["coefficient_choice", "coefficient_ranking", "standard_normals"]
@@ -101,8 +101,8 @@ def standard_normals(out, start, key, replicate):
     high, low = np.empty(BLOCK, np.uint32), np.empty(BLOCK, np.uint32)
     for at in range(0, len(out), BLOCK):
         for j in range(out.shape[1]):
-            fill_words(high, (start + at) // 64, key, _TASTE, 2 * j, replicate)
-            fill_words(low, (start + at) // 64, key, _TASTE, 2 * j + 1, replicate)
+            fill_uint32(high, (start + at) // 64, key, _TASTE, 2 * j, replicate)
+            fill_uint32(low, (start + at) // 64, key, _TASTE, 2 * j + 1, replicate)
             for r in range(min(BLOCK, len(out) - at)):
                 out[at + r, j] = normal_quantile(uniform52(high[r], low[r]))
 
@@ -141,7 +141,7 @@ def coefficient_choice(menu, who, tastes, features, slope, offset, shift, out, s
         for j in range(len(value)):
             for r in range(BLOCK):
                 value[j, r] = np.exp(value[j, r])
-        fill_words(w, (start + at) // 64, key, _ANSWER, 0, replicate)
+        fill_uint32(w, (start + at) // 64, key, _ANSWER, 0, replicate)
         choose(value, w, out[at : at + BLOCK], start + at, key, replicate)
 
 
@@ -153,7 +153,7 @@ def coefficient_ranking(menu, who, tastes, features, slope, offset, shift, out, 
     for at in range(0, len(out), BLOCK):
         _scores(menu[at : at + BLOCK], who[at : at + BLOCK], tastes, features, slope, offset, shift, value)
         for j in range(len(value)):
-            fill_words(w, (start + at) // 64, key, _ANSWER, j, replicate)
+            fill_uint32(w, (start + at) // 64, key, _ANSWER, j, replicate)
             for r in range(BLOCK):
                 value[j, r] = np.log(exponential(w[r])) - value[j, r]
         write_order(value, place, out[at : at + BLOCK], depth)

@@ -12,8 +12,7 @@ import sys
 import numpy as np
 from numba import int64, njit
 
-from annosim.compiled import arithmetic
-from annosim.compiled import cache as sources
+from annosim.compiled import arithmetic, link_cache
 from annosim.compiled.arithmetic import LOG2, add, add_product, bits, exponential, fma, number
 from annosim.simulation.kernels import tastes
 from annosim.simulation.kernels.tastes import normal_quantile
@@ -300,4 +299,4 @@ def tilted(j, k, normals):
     return 1 + max(j, k) if j < 0 or k < 0 else 1 + normals + corner(j, k)
 
 
-sources.stamp(arithmetic, tastes, of=sys.modules[__name__])
+link_cache.link(arithmetic, tastes, of=sys.modules[__name__])

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 
-__all__ = ["digest", "stamp"]
+__all__ = ["digest", "link"]
 
 
 def digest(files: Iterable[Path]) -> str:
@@ -28,7 +28,7 @@ def digest(files: Iterable[Path]) -> str:
     return whole.hexdigest()
 
 
-def stamp(*modules: ModuleType, of: ModuleType | None = None) -> None:
+def link(*modules: ModuleType, of: ModuleType | None = None) -> None:
     """Tie the kernels of these modules, or those of the module ``of``, to the contents of all of them.
 
     Where numba does not keep a kernel in a file, or the modules are not files, nothing is changed.
