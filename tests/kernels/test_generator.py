@@ -7,7 +7,6 @@ from scipy import special
 numba = pytest.importorskip("numba")
 
 from annosim.compiled.link_cache import digest  # noqa: E402
-
 from annosim.random import STREAMS, raw_uint32, uniform53  # noqa: E402
 from annosim.simulation.kernels.generator import BLOCK, fill_uint32, uint32_at, uniform52  # noqa: E402
 from annosim.simulation.kernels.luce import choose, choose_pair, exponential, float32_odds, luce_pairs, tied_pairs  # noqa: E402
