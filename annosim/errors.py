@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 __all__ = [
+    "AbsentCellError",
     "AnnosimError",
     "ArgumentError",
     "AnswerKindError",
@@ -144,6 +145,10 @@ class ScenarioError(AnnosimError, ValueError):
 
 class StudyError(AnnosimError, RuntimeError):
     """A study could not be found, loaded or run."""
+
+
+class AbsentCellError(StudyError):
+    """A claim or a figure asked for a cell that the preset does not have."""
 
 
 class CheckError(AnnosimError, RuntimeError):

@@ -48,8 +48,13 @@ __all__ = [
 
 #: Okabe and Ito's palette, ordered so that the first ones are the easiest to tell apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
-#: Supported, contradicted, inconclusive: told apart by colour-blind readers, and always beside the word.
-VERDICT_COLOURS = {"supported": "#009E73", "contradicted": "#D55E00", "inconclusive": "#767676"}
+#: Supported, contradicted, inconclusive, not judged: told apart by colour-blind readers, and always beside the word.
+VERDICT_COLOURS = {
+    "supported": "#009E73",
+    "contradicted": "#D55E00",
+    "inconclusive": "#767676",
+    "not judged": "#9a9a9a",
+}
 #: Resolution of saved figures, dots per inch.
 DPI = 150
 _LINES = ("-", "--", "-.", ":")

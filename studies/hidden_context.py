@@ -9,7 +9,20 @@ import torch
 import annosim as an
 from annosim import plotting
 from annosim.analysis import borda_scores, expected_utility, pair_probabilities
-from annosim.study import Cell, Preset, Statement, Study, at_least, at_most, equal, every, t_interval
+from annosim.study import (
+    CONTROL,
+    STUDY_ADDS,
+    Cell,
+    Preset,
+    Statement,
+    Study,
+    at_least,
+    at_most,
+    equal,
+    every,
+    paper_says,
+    t_interval,
+)
 
 PAPER = "Siththaranjan, Laidlaw, Hadfield-Menell 2312.08358"
 
@@ -161,72 +174,93 @@ def _share(found, name, of="worlds", **parameters):
 
 
 def claims(votes):
-    """Theorem 3.1 and what follows from it."""
+    """Borda counts, and what follows from them."""
     yield Statement(
         "H1",
         "Bradley-Terry on all pairs equally often orders items by their Borda counts (share of random worlds)",
-        f"{PAPER}, theorem 3.1",
+        f"{PAPER}, abstract",
         lambda f: every([equal(_share(f, "borda", types=t), 1.0, 0.0) for t in (2, 5, 10)]),
+        whose=paper_says("abstract"),
+        figure="how_often",
     )
     yield Statement(
         "H2",
         "without hidden context this is the order of utility",
-        f"{PAPER}, section 3",
+        "this study",
         lambda f: every([equal(_share(f, "one_type", types=t), 1.0, 0.0) for t in (2, 5, 10)]),
+        whose=CONTROL,
     )
     yield Statement(
         "H3",
         "with hidden context it often is not the order of mean utility (share of worlds where it is, 5 types)",
-        f"{PAPER}, proposition 3.3",
+        f"{PAPER}, abstract",
         lambda f: at_most(_share(f, "mean_utility", types=5), 0.9),
+        whose=paper_says("abstract"),
+        figure="how_often",
     )
     yield Statement(
         "H4",
         "the order depends on which pairs are asked how often (share of worlds with the same order, uneven pairs)",
-        f"{PAPER}, section 3 (Borda is of the design)",
+        "this study",
         lambda f: at_most(_share(f, "uneven_design", types=5), 0.9),
+        whose=STUDY_ADDS,
+        figure="how_often",
     )
     yield Statement(
         "H5",
         "the item on top is not always the Condorcet winner where there is one",
         "Borda 1781; Condorcet 1785",
         lambda f: at_most(_share(f, "condorcet", of="condorcet_exists", types=5), 0.999),
+        whose=STUDY_ADDS,
+        figure="how_often",
     )
     yield Statement(
         "E1",
         "the example: the best safe item is learned to be better than every risky one (gap, logits)",
-        f"{PAPER}, section 2 and figure 2",
+        f"{PAPER}, public code (the one-dimensional example)",
         lambda f: at_least(f.exact("example", "learned_gap"), 0.0),
+        whose=paper_says("abstract and public code"),
+        figure="hidden_context_example",
     )
     yield Statement(
         "E1.mean",
         "though every risky one has a higher mean utility (gap)",
-        f"{PAPER}, section 2",
+        f"{PAPER}, public code (the one-dimensional example)",
         lambda f: at_most(f.exact("example", "mean_gap"), 0.0),
+        whose=paper_says("abstract and public code"),
+        figure="hidden_context_example",
     )
     yield Statement(
         "E2",
         "mean and variance show the hidden context: the s.d. of risky items against that of safe ones",
-        f"{PAPER}, figure 2",
+        f"{PAPER}, public code (the one-dimensional example)",
         lambda f: at_least(f.exact("example", "sd_ratio"), 2.0),
+        whose=paper_says("abstract and public code"),
+        figure="hidden_context_example",
     )
     yield Statement(
         "E3",
         "a risk-averse policy (mean - s.d.) serves the worse-off camp better than one of mean utility at KL 1",
-        f"{PAPER}, section 5",
+        "this study",
         lambda f: at_least(f.get("example", "mean - s.d./worst") - f.get("example", "mean utility/worst"), 0.0),
+        whose=STUDY_ADDS,
+        figure="hidden_context_example",
     )
     yield Statement(
         "E4",
         "and than one of Bradley-Terry's rewards",
-        f"{PAPER}, section 5",
+        "this study",
         lambda f: at_least(f.get("example", "mean - s.d./worst") - f.get("example", "Bradley-Terry/worst"), 0.0),
+        whose=STUDY_ADDS,
+        figure="hidden_context_example",
     )
     yield Statement(
         "V1",
         f"from {max(votes)} single votes the best safe item is above every risky one (share of replicates)",
-        PAPER,
+        "this study",
         lambda f: at_least(t_interval(f.values("finite_votes", "safe_above", votes=max(votes))), 0.9),
+        whose=STUDY_ADDS,
+        figure="hidden_context_example",
     )
 
 
@@ -296,7 +330,7 @@ STUDY = Study(
     "Accounting for "
     "Hidden Context in RLHF (2312.08358, ICLR 2024)",
     presets={
-        "quick": Preset(0.25, {"worlds": 20, "replicates": 4, "n": 21, "votes": [500, 4000]}),
+        "quick": Preset(0.25, {"worlds": 20, "replicates": 4, "n": 21, "votes": [500, 4000]}, decisive=False),
         "paper": Preset(5, {"worlds": 200, "replicates": 20, "n": 51, "votes": [500, 4000, 32_000]}),
     },
     cells=cells,

@@ -11,9 +11,22 @@ from scipy.stats import spearmanr
 import annosim as an
 from annosim import plotting
 from annosim.errors import NotIdentifiedError, StudyError
-from annosim.study import Cell, Preset, Statement, Study, at_least, at_most, difference, equal, every, t_interval
+from annosim.study import (
+    BASELINE,
+    CONTROL,
+    STUDY_ADDS,
+    Cell,
+    Preset,
+    Statement,
+    Study,
+    at_least,
+    at_most,
+    difference,
+    equal,
+    every,
+    t_interval,
+)
 
-PAPER = "Lee, Smith, Dragan, Abbeel 2111.03026"
 DIM, STEPS = 5, 10
 #: B-Pref's settings (their table of teachers); the margin is the spread of returns here
 TEACHERS = {
@@ -160,44 +173,56 @@ def claims(pairs):
         f"the likelihood has no maximum for a perfectly rational teacher (share of replicates, {many} pairs)",
         "this study",
         lambda f: at_most(t_interval(column(f, "exists", "oracle", "likelihood", many)), 0.0),
+        whose=STUDY_ADDS,
     )
     for teacher in ("stochastic", "mistake", "myopic"):
         yield Statement(
             f"T1.{teacher}",
             f"the {teacher} teacher costs rank correlation against the oracle ({few} pairs)",
-            f"{PAPER}, section 5",
+            "this study, on the teachers of B-Pref",
             lambda f, t=teacher: at_least(loss(f, t, few), 0.0),
+            whose=STUDY_ADDS,
+            figure="teachers_and_objectives",
         )
     for teacher in ("skip", "equal"):
         yield Statement(
             f"T2.{teacher}",
             f"the {teacher} teacher costs less than .01 of rank correlation ({few} pairs)",
-            f"{PAPER}, section 5",
+            "this study, on the teachers of B-Pref",
             lambda f, t=teacher: at_most(loss(f, t, few), 0.01),
+            whose=STUDY_ADDS,
+            figure="teachers_and_objectives",
         )
     yield Statement(
         "T3",
         f"mistakes are the most harmful of all ({few} pairs): they cost more than every other teacher",
-        f"{PAPER}, section 5 (PEBBLE fails most under mistakes)",
+        "this study, on the teachers of B-Pref",
         lambda f: every([at_least(_more(f, "mistake", t, few), 0.0) for t in others]),
+        whose=STUDY_ADDS,
+        figure="teachers_and_objectives",
     )
     yield Statement(
         "T4",
         f"more answers cure mistakes ({many} pairs: less than .005 is lost)",
         "this study",
         lambda f: at_most(loss(f, "mistake", many), 0.005),
+        whose=STUDY_ADDS,
+        figure="more_pairs",
     )
     yield Statement(
         "T5",
         f"but not myopia, which points elsewhere ({many} pairs: at least .01 is lost)",
         "this study",
         lambda f: at_least(loss(f, "myopic", many), 0.01),
+        whose=STUDY_ADDS,
+        figure="more_pairs",
     )
     yield Statement(
         "T6",
         "with infinite data symmetric mistakes and noise keep the direction (cosine; normal features)",
         "Brillinger 1982; Ruud 1983",
         lambda f: every([equal(_limit(f, t), 1.0, 0.01) for t in ("stochastic", "mistake")]),
+        whose=CONTROL,
     )
     for objective in ("smoothed .1", "IPO", "SLiC"):
         yield Statement(
@@ -205,6 +230,8 @@ def claims(pairs):
             f"under mistakes {objective} ranks better than the likelihood ({few} pairs)",
             "robust objectives (Mitchell 2023; Azar et al. 2310.12036; Zhao et al. 2305.10425)",
             lambda f, o=objective: at_least(_objective_gain(f, o, "mistake", few), 0.0),
+            whose=BASELINE,
+            figure="teachers_and_objectives",
         )
 
 
@@ -285,7 +312,7 @@ STUDY = Study(
     "(2111.03026, NeurIPS "
     "2021 datasets and benchmarks); here the reward alone, no agent is trained",
     presets={
-        "quick": Preset(0.4, {"pairs": [100, 300, 1000], "replicates": 12}),
+        "quick": Preset(0.4, {"pairs": [100, 300, 1000], "replicates": 12}, decisive=False),
         "paper": Preset(5, {"pairs": [50, 100, 200, 500, 1000, 5000, 20_000], "replicates": 50}),
     },
     cells=cells,

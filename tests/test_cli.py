@@ -72,7 +72,7 @@ def test_a_mistake_is_one_line_on_standard_error_and_exit_code_2(line, here, cap
 def test_a_run_prints_verdicts_and_where_the_report_is(here, capsys):
     assert cli.main(["study", "run", "coin"]) == 0
     told = capsys.readouterr().out
-    assert "3 supported, 0 contradicted, 0 inconclusive; 12 cells (0 kept from before, 0 failed)" in told
+    assert "The paper says: 2 supported; This study adds: 1 supported; 12 cells (0 kept from before, 0 failed)" in told
     assert "runs/coin/quick/report.html" in told and (here / "runs/coin/quick/report.html").is_file()
 
 
@@ -80,7 +80,7 @@ def test_a_failed_cell_is_exit_code_1(here, capsys):
     assert cli.main(["study", "run", "coin", "--preset", "edge"]) == 1
     told = capsys.readouterr().out
     assert "failed: coin 0.6, replicate 0 and 1 more: ValueError: the coin stands on its edge" in told
-    assert "not judged: share-2: cell coin 2, replicate 0, skipped: a share of 2 is above one" in told
+    assert "cannot be judged: share-2: cell coin 2, replicate 0, skipped: a share of 2 is above one" in told
 
 
 def test_the_list_shows_name_paper_presets_times_and_last_verdicts(here, capsys):
@@ -91,7 +91,7 @@ def test_the_list_shows_name_paper_presets_times_and_last_verdicts(here, capsys)
     capsys.readouterr()
     assert cli.main(["study", "list"]) == 0
     after = capsys.readouterr().out
-    assert "3 supported" in after and "3 s" in after and after.count("not run yet") == 1
+    assert "The paper says: 2 supported" in after and "3 s" in after and after.count("not run yet") == 1
     (here / "runs/coin/edge").mkdir()
     (here / "runs/coin/edge/claims.json").write_text("[{")
     assert cli.main(["study", "list"]) == 0 and "is not readable" in capsys.readouterr().out

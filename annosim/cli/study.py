@@ -99,13 +99,16 @@ def _print_claims(done: StudyRun) -> None:
     from rich.table import Table
 
     from annosim.reporting.numbers import format_interval
+    from annosim.study.attribution import GROUPS
+    from annosim.study.result import count_line
 
-    colours = {"supported": "green", "contradicted": "red", "inconclusive": "yellow"}
+    colours = {"supported": "green", "contradicted": "red", "inconclusive": "yellow", "not judged": "dim"}
     table = Table(box=None, pad_edge=False)
-    for head in ("claim", "statement", "expected", "found", "verdict"):
+    for head in ("whose", "claim", "statement", "expected", "found", "verdict"):
         table.add_column(head, overflow="fold")
-    for c in done.claims:
+    for c in sorted(done.claims, key=lambda c: list(GROUPS).index(c.whose.group)):
         table.add_row(
+            c.whose.group,
             c.id,
             c.statement,
             c.expected,
@@ -116,16 +119,15 @@ def _print_claims(done: StudyRun) -> None:
     console.print(table)
     for c in done.claims:
         if c.verdict == "inconclusive" and math.isnan(c.value) and c.reason:  # nothing was found to judge
-            console.print(f"not judged: {c.id}: {c.reason}", markup=False, soft_wrap=True, highlight=False)
+            console.print(f"cannot be judged: {c.id}: {c.reason}", markup=False, soft_wrap=True, highlight=False)
     by_error: dict[str, list[str]] = {}
     for record in done.failed:
         by_error.setdefault(record.error, []).append(f"{record.cell}, replicate {record.replicate}")
     for error, where in by_error.items():
         more = f" and {len(where) - 1} more" if len(where) > 1 else ""
         console.print(f"failed: {where[0]}{more}: {error}", markup=False, soft_wrap=True, highlight=False)
-    counts = ", ".join(f"{n} {verdict}" for verdict, n in done.counts().items())
     cells = f"{len(done.outcome.records)} cells ({done.kept} kept from before, {len(done.failed)} failed)"
-    typer.echo(f"{counts}; {cells}; {done.seconds:.1f} s")
+    typer.echo(f"{count_line(done.counts_by_group())}; {cells}; {done.seconds:.1f} s")
     typer.echo(f"report: {done.out / 'report.html'}")
 
 
@@ -137,6 +139,12 @@ def _last_verdicts(folder: Path) -> str:
         return "not run yet"
     except ValueError:
         return f"{folder / 'claims.json'} is not readable"
-    verdicts = [claim["verdict"] for claim in claims]
-    counts = [f"{verdicts.count(v)} {v}" for v in ("supported", "contradicted", "inconclusive") if v in verdicts]
-    return ", ".join(counts) or "no claims"
+    from annosim.study.attribution import GROUPS
+    from annosim.study.claims import VERDICTS
+    from annosim.study.result import count_line
+
+    if not claims:
+        return "no claims"
+    told = [(claim.get("whose", "study"), claim["verdict"]) for claim in claims]
+    there = {group for group, _ in told}
+    return count_line({g: {v: told.count((g, v)) for v in VERDICTS} for g in GROUPS if g in there})

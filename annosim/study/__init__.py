@@ -2,7 +2,7 @@
 
 A study is a file (or folder) under ``./studies`` that imports only the public API and sets ``STUDY``::
 
-    from annosim.study import Cell, Preset, Statement, Study, at_most
+    from annosim.study import CONTROL, Cell, Preset, Statement, Study, at_most
     from annosim import plotting
 
     def error(n, seed):                      # a cell: named arguments in, a dict out
@@ -14,7 +14,8 @@ A study is a file (or folder) under ``./studies`` that imports only the public A
 
     def claims(sizes):                       # a judge is called when all cells are done
         yield Statement("mean", "the mean is found", "law of large numbers",
-                        lambda found: at_most(found.estimate("error", "error", n=max(sizes)), 0.1))
+                        lambda found: at_most(found.estimate("error", "error", n=max(sizes)), 0.1),
+                        whose=CONTROL, figure="errors")   # or paper_says("abstract"), STUDY_ADDS, BASELINE
 
     def errors(found):
         \"\"\"Error of the mean against the sample size.\"\"\"

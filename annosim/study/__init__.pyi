@@ -1,3 +1,8 @@
+from .attribution import BASELINE as BASELINE
+from .attribution import CONTROL as CONTROL
+from .attribution import STUDY_ADDS as STUDY_ADDS
+from .attribution import Attribution as Attribution
+from .attribution import paper_says as paper_says
 from .claims import Claim as Claim
 from .claims import Judgement as Judgement
 from .claims import Statement as Statement
@@ -28,6 +33,10 @@ from .result import StudyRun as StudyRun
 from .runner import run_study as run_study
 
 __all__ = [
+    "BASELINE",
+    "CONTROL",
+    "STUDY_ADDS",
+    "Attribution",
     "Cell",
     "Claim",
     "Estimate",
@@ -53,6 +62,7 @@ __all__ = [
     "inside",
     "load_named",
     "load_study",
+    "paper_says",
     "run_study",
     "t_interval",
     "true",

@@ -5,7 +5,9 @@ verdict compares the region with the estimate's interval and with nothing else:
 
 ``supported``      every point of the interval lies in the region;
 ``contradicted``   no point of the interval lies in the region;
-``inconclusive``   some do and some do not, or the estimate is not known (a cell failed, a value is not a number).
+``inconclusive``   some do and some do not, or the estimate is not known (a cell failed, a value is not a number);
+``not judged``     the same at a preset that is too small to decide, or that leaves the claim's cells out (see
+                   :class:`annosim.study.Preset`): a larger preset judges it.
 
 So a wider interval can only turn a decided claim into an inconclusive one, and never the other way round.
 """
@@ -14,10 +16,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
-from annosim.errors import ArgumentError, StudyError
+from annosim.errors import AbsentCellError, ArgumentError, StudyError
+from annosim.study.attribution import Attribution
 from annosim.study.estimates import Estimate, Measured, exact
 from annosim.study.messages import FAILURES, one_line
 
@@ -26,7 +29,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Claim", "Judgement", "Statement", "at_least", "at_most", "equal", "every", "increasing", "inside", "true"]
 
-Verdict = Literal["supported", "contradicted", "inconclusive"]
+Verdict = Literal["supported", "contradicted", "inconclusive", "not judged"]
+#: All verdicts, in the order in which they are counted.
+VERDICTS: tuple[Verdict, ...] = ("supported", "contradicted", "inconclusive", "not judged")
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,13 @@ class Judgement:
     high: float
     verdict: Verdict
     reason: str = ""
+    #: whether the preset has no cell that the judge asked for
+    absent: bool = field(default=False, repr=False)
+
+    @property
+    def known(self) -> bool:
+        """Whether value and interval are numbers."""
+        return not any(math.isnan(x) for x in (self.value, self.low, self.high))
 
 
 @dataclass(frozen=True)
@@ -56,13 +68,17 @@ class Claim:
         source: where it is stated (paper, section, figure, theorem).
         expected: what the source says, in words and numbers.
         value, low, high: the estimate and its interval.
-        verdict: ``supported | contradicted | inconclusive``.
+        verdict: ``supported | contradicted | inconclusive | not judged``.
         reason: why it is inconclusive, or how the interval was made.
+        whose: the paper's, the study's own, a control or a baseline.
+        figure: name of the figure that shows it, if any.
 
     Example:
-        >>> claim = Claim("C1", "it converges", "theorem 2", "at most 3", 2.0, 1.0, float("inf"), "inconclusive")
-        >>> claim.as_json()["high"] is None
-        True
+        >>> from annosim.study import CONTROL
+        >>> where = ("C1", "it converges", "theorem 2", "at most 3")
+        >>> claim = Claim(*where, 2.0, 1.0, float("inf"), "inconclusive", whose=CONTROL)
+        >>> claim.as_json()["high"], claim.as_json()["whose"]
+        (None, 'control')
     """
 
     id: str
@@ -74,10 +90,13 @@ class Claim:
     high: float
     verdict: Verdict
     reason: str = ""
+    figure: str = ""
+    whose: Attribution = field(kw_only=True)
 
     def as_json(self) -> dict[str, str | float | None]:
         """A dict for ``claims.json``: numbers that are not finite become null (JSON has no infinity)."""
-        return {k: _finite_or_none(v) for k, v in asdict(self).items()}
+        flat = asdict(self) | {"whose": self.whose.group, "read": self.whose.read}
+        return {k: _finite_or_none(v) for k, v in flat.items()}
 
 
 @dataclass(frozen=True)
@@ -94,9 +113,14 @@ class Statement:
         judge: ``judge(outcome) -> Judgement``, usually one of :func:`equal`, :func:`at_least`, :func:`at_most`,
             :func:`increasing`, :func:`every` on an estimate taken from the outcome.
         expected: the expectation in words; needed only to say it when the claim cannot be judged.
+        whose: the paper's (:func:`paper_says`), the study's own (:data:`STUDY_ADDS`), a :data:`CONTROL`, or a
+            :data:`BASELINE`. There is no default: whoever writes a claim down says whose it is.
+        figure: name of the figure that shows it; the report prints the claim below that figure.
 
     Example:
-        >>> claim = Statement("C1", "two is at most three", "arithmetic", lambda outcome: at_most(2, 3)).decide(None)
+        >>> from annosim.study import CONTROL
+        >>> two = Statement("C1", "two is at most three", "arithmetic", lambda outcome: at_most(2, 3), whose=CONTROL)
+        >>> claim = two.decide(None)
         >>> claim.verdict, claim.expected
         ('supported', 'at most 3')
     """
@@ -106,17 +130,20 @@ class Statement:
     source: str
     judge: Callable[[Outcome], Judgement]
     expected: str = ""
+    figure: str = ""
+    whose: Attribution = field(kw_only=True)
 
-    def decide(self, outcome: Outcome) -> Claim:
-        """The claim with its verdict; a judge that fails makes it inconclusive and says why."""
-        try:
-            found = self.judge(outcome)
-            if not isinstance(found, Judgement):
-                raise StudyError(
-                    f"its judge returned {type(found).__name__}; return equal(...), at_least(...) or alike"
-                )
-        except FAILURES as error:  # a judge is the study's code: whatever it raises is this claim's reason
-            found = Judgement(self.expected, math.nan, math.nan, math.nan, "inconclusive", one_line(error))
+    def decide(self, outcome: Outcome, decisive: bool = True) -> Claim:
+        """The claim with its verdict; a judge that fails makes it inconclusive and says why.
+
+        Args:
+            outcome: what the run found.
+            decisive: whether the preset is meant to decide every claim. Where it is not, a claim that the interval
+                leaves open, or whose cells the preset leaves out, is not judged instead of inconclusive.
+        """
+        found = self._judged(outcome)
+        if not decisive and found.verdict == "inconclusive" and (found.known or found.absent):
+            found = replace(found, verdict="not judged", reason=f"not judged at this preset: {found.reason}")
         return Claim(
             self.id,
             self.text,
@@ -127,7 +154,21 @@ class Statement:
             found.high,
             found.verdict,
             found.reason,
+            self.figure,
+            whose=self.whose,
         )
+
+    def _judged(self, outcome: Outcome) -> Judgement:
+        try:
+            found = self.judge(outcome)
+            if not isinstance(found, Judgement):
+                raise StudyError(
+                    f"its judge returned {type(found).__name__}; return equal(...), at_least(...) or alike"
+                )
+        except FAILURES as error:  # a judge is the study's code: whatever it raises is this claim's reason
+            absent = isinstance(error, AbsentCellError)
+            return Judgement(self.expected, math.nan, math.nan, math.nan, "inconclusive", one_line(error), absent)
+        return found
 
 
 def inside(estimate: Measured, low: float, high: float, expected: str = "") -> Judgement:

@@ -46,6 +46,8 @@ class Preset:
         minutes: estimated time on two CPU cores.
         settings: what the study's ``cells`` (and ``claims``) functions take by name.
         note: anything else to say of its cost ("on one GPU").
+        decisive: whether its size is meant to decide every claim. At a preset that is not, a claim that the data leave
+            open is "not judged" instead of "inconclusive": only a larger preset can say that it is open.
 
     Example:
         >>> Preset(3, {"pairs": 2**15}).time
@@ -55,6 +57,7 @@ class Preset:
     minutes: float
     settings: Mapping[str, object] = field(default_factory=dict)
     note: str = ""
+    decisive: bool = True
 
     @property
     def time(self) -> str:

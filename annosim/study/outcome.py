@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from annosim.errors import StudyError
+from annosim.errors import AbsentCellError, StudyError
 from annosim.study.estimates import Estimate, exact, t_interval
 from annosim.study.keys import canonical
 from annosim.study.store import Record, Rows
@@ -49,13 +49,14 @@ class Outcome:
         """The finished records of a group whose parameters have these values.
 
         Raises:
-            StudyError: no cell matches, or one that matches failed or was skipped.
+            AbsentCellError: no cell matches.
+            StudyError: one that matches failed or was skipped.
         """
         wanted = {name: canonical(value) for name, value in parameters.items()}
         found = [r for r in self.records if group in (r.group, r.cell) and _matches(r, wanted)]
         if not found:
             inner = ", ".join(f"{k}={v!r}" for k, v in parameters.items())
-            raise StudyError(f"no cell matches {group}({inner}) in preset {self.preset or 'of this run'}")
+            raise AbsentCellError(f"no cell matches {group}({inner}) in preset {self.preset or 'of this run'}")
         bad = [r for r in found if r.status != "done"]
         if bad:
             raise StudyError(f"cell {bad[0].cell}, replicate {bad[0].replicate}, {bad[0].status}: {bad[0].error}")

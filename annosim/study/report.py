@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, TypeVar
 from annosim import plotting
 from annosim.io.files import atomic_path, atomic_text
 from annosim.reporting import FigureEntry, HtmlTable, TableEntry, render
+from annosim.study.attribution import GROUPS
+from annosim.study.claims import VERDICTS, Claim
 from annosim.study.messages import FAILURES, one_line
-from annosim.study.result import StudyRun
+from annosim.study.result import StudyRun, count_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,7 +61,9 @@ class ReportContext:
             finding=self.finding,
             figures=self.figures,
             tables=self.tables,
-            claims=run.claims,
+            counts={GROUPS[group]: counts for group, counts in run.counts_by_group().items()},
+            verdicts=VERDICTS,
+            claims=self._claims_by_figure(),
             colours=plotting.VERDICT_COLOURS,
             problems=problems,
             num_results=self._count(),
@@ -69,6 +73,15 @@ class ReportContext:
                 ["cell", "replicate", "seconds"], [[r.cell, r.replicate, round(r.seconds, 2)] for r in slow]
             ),
         )
+
+    def _claims_by_figure(self) -> dict[str, list[Claim]]:
+        """The claims below each figure in the order of the groups; those of no figure under the empty name."""
+        shown = {entry.name for entry in self.figures}
+        order = list(GROUPS)
+        found: dict[str, list[Claim]] = {name: [] for name in [*shown, ""]}
+        for claim in sorted(self.run.claims, key=lambda c: order.index(c.whose.group)):
+            found[claim.figure if claim.figure in shown else ""].append(claim)
+        return found
 
     def _count(self) -> str:
         rows = len(self.results)
@@ -85,16 +98,19 @@ def write_outputs(run: StudyRun) -> None:
     figures = _figures(run)
     tables = [_table(make, run.outcome) for make in run.study.tables]
     about = {"study": run.study.name, "paper": run.study.paper, **run.settings, "seconds": run.seconds}
-    about |= {"cells": len(run.outcome.records), "kept": run.kept, "failed": len(run.failed), "claims": run.counts()}
+    about |= {
+        "cells": len(run.outcome.records),
+        "kept": run.kept,
+        "failed": len(run.failed),
+        "claims": run.counts_by_group(),
+    }
     atomic_text(run.out / "run.json", json.dumps(about, indent=1, default=str) + "\n")
     atomic_text(run.out / "report.html", ReportContext(run, _finding(run), figures, tables, results).render())
 
 
 def default_finding(run: StudyRun) -> str:
     """Two sentences from the verdicts, for a study that says none of its own."""
-    counts, total = run.counts(), len(run.claims)
-    rest = f"{counts['contradicted']} contradicted, {counts['inconclusive']} inconclusive"
-    first = f"{counts['supported']} of {total} claims supported, {rest} (preset {run.preset})."
+    first = f"Claims: {count_line(run.counts_by_group())} (preset {run.preset})."
     against = [c.id for c in run.claims if c.verdict == "contradicted"]
     if against:
         return f"{first} Contradicted: {', '.join(against)}."

@@ -59,11 +59,11 @@ def run_study(
 
     Example:
         >>> import tempfile
-        >>> from annosim.study import Cell, Preset, Statement, at_most
+        >>> from annosim.study import CONTROL, Cell, Preset, Statement, at_most
         >>> def half(n):
         ...     return {"half": n / 2}
         >>> def claims():
-        ...     yield Statement("C1", "one", "Euclid", lambda found: at_most(found.get("half", "half"), 1))
+        ...     yield Statement("C1", "1", "Euclid", lambda f: at_most(f.get("half", "half"), 1), whose=CONTROL)
         >>> study = Study("halves", "Halves", "Euclid", {"quick": Preset(0.1)}, lambda: [Cell(half, {"n": 2})], claims)
         >>> run_study(study, out=tempfile.mkdtemp()).claims[0].verdict
         'supported'
@@ -94,7 +94,7 @@ def run_study(
             records[record.key] = record
             bar.step(record)
     outcome = Outcome([records[job.key] for job in todo], dict(chosen.settings), name)
-    claims = [one.decide(outcome) for one in statements]
+    claims = [one.decide(outcome, chosen.decisive) for one in statements]
     settings = {
         "preset": name,
         "settings": dict(chosen.settings),

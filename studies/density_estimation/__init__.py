@@ -116,6 +116,7 @@ STUDY = Study(
                 "slic_points": 101,
                 **_SAME,
             },
+            decisive=False,
         ),
         "paper": Preset(
             40,

@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
-from annosim.study import Statement, at_least, at_most, binomial_interval, equal, every, increasing, inside, true
+from annosim.study import (
+    CONTROL,
+    STUDY_ADDS,
+    Statement,
+    at_least,
+    at_most,
+    binomial_interval,
+    equal,
+    every,
+    increasing,
+    inside,
+    paper_says,
+    true,
+)
 
 PAPER = "Dumoulin et al. 2311.14115"
+#: the figure that shows an experiment
+_FIGURE = {"E1": "reward", "E2": "dpo", "E3": "dpo_annotator", "E4": "geometric", "E6": "ipo"}
 
 
 def toy_claims(networks):
@@ -15,7 +30,7 @@ def toy_claims(networks):
     yield Statement(
         "levels-exact",
         "infinite-data optimum (project) and closed form are one density, for every rule and objective",
-        f"{PAPER}, theorems 1-3",
+        f"{PAPER}, abstract and notebook",
         lambda found: every(
             [
                 at_most(found.exact("exact", "tv", experiment=e, value=v), 1e-6)
@@ -24,31 +39,38 @@ def toy_claims(networks):
             ],
             "total variation at most 1e-6",
         ),
+        whose=paper_says("abstract and public notebook"),
+        figure="dpo",
     )
     yield Statement(
         "T3-other-rules",
         "the same for temperatures, per-token scores and geometric annotators: exp((f* log p* + g* - g + C) / f), and "
         "p* when both sides are of one rule",
-        f"{PAPER}, theorems 2 and 3",
+        "this study's closed form",
         lambda found: every(
             [at_most(v, 1e-6) for v in found.values("other_rules", "tv")], "total variation at most 1e-6"
         ),
+        whose=STUDY_ADDS,
     )
     yield Statement(
         "T2-proposal",
         "what is learned by likelihood does not depend on where pairs are drawn",
-        f"{PAPER}, theorem 2",
+        "this study, from the paper's theory",
         lambda found: every(
             [at_most(found.exact("proposals", c), 1e-6) for c in ("tv_luce", "tv_dpo")],
             "total variation between the optima under two proposals at most 1e-6 (Luce, DPO)",
         ),
+        whose=STUDY_ADDS,
+        figure="proposals",
     )
     yield Statement(
         "E6-proposal",
         "what IPO learns does depend on it, even of a Luce annotator",
-        f"{PAPER}, section 5.2",
+        "this study",
         lambda found: at_least(found.exact("proposals", "tv_ipo"), 0.01),
         "total variation between IPO's optima (tau 0.5) under two proposals at least 0.01",
+        whose=STUDY_ADDS,
+        figure="proposals",
     )
     for e in (e for e in names if e in networks):
         for v in world.SETTINGS[e]:
@@ -56,9 +78,11 @@ def toy_claims(networks):
             yield Statement(
                 f"{e}-network-{v:g}" if world.PARAMETER[e] else f"{e}-network",
                 f"{e}, {label}: a network fitted to 2^15 pairs learns the density of the theory",
-                f"{PAPER}, section 5",
+                f"{PAPER}, abstract and notebook",
                 lambda found, e=e, v=v: at_most(found.estimate("network", "tv", experiment=e, value=v), 0.05),
                 "total variation below 0.05",
+                whose=paper_says("abstract and public notebook"),
+                figure=_FIGURE[e],
             )
     yield from _peaks(networks)
 
@@ -78,7 +102,7 @@ def _peaks(networks):
         yield Statement(
             f"{e}-peaks-{v:g}",
             f"{e}: the learned density has peaks {low} near -2.5 and {high} near 2.5",
-            f"{PAPER}, section 5; quadrature",
+            "quadrature of this study on the notebook's constants",
             lambda found, e=e, v=v, low=low, high=high, within=within: every(
                 [
                     equal(found.exact("exact", "left_peak", experiment=e, value=v), low, within),
@@ -86,11 +110,13 @@ def _peaks(networks):
                 ],
                 f"{low:g} and {high:g} within {within:g}",
             ),
+            whose=CONTROL,
+            figure=_FIGURE[e],
         )
     yield Statement(
         "E2-sharper-or-flatter",
         "DPO of a Luce annotator is pi0 p*^(1/beta)/Z: near p* at beta 1, and too little left mass at beta 4",
-        f"{PAPER}, section 5; quadrature",
+        "quadrature of this study on the notebook's constants",
         lambda found: every(
             [
                 equal(found.exact("exact", "kl", experiment="E2", value=1.0), 0.0033, 1e-4),
@@ -98,21 +124,27 @@ def _peaks(networks):
             ],
             "KL(p*, q) 0.0033 at beta 1, mass left of zero 0.3280 at beta 4",
         ),
+        whose=CONTROL,
+        figure="dpo",
     )
     if "E1" in networks:
         yield Statement(
             "E1-offset",
             "the reward equals log p* up to one constant where the data are",
-            f"{PAPER}, theorem 1",
+            f"{PAPER}, abstract and notebook",
             lambda found: at_most(found.estimate("network", "offset_spread", experiment="E1", value=0.0), 0.2),
             "spread of reward - log p* where pi0 p* > 1e-4, below 0.2 nats",
+            whose=paper_says("abstract and public notebook"),
+            figure="reward",
         )
         yield Statement(
             "E1-tails",
             "and is not identified where there are none",
-            f"{PAPER}, theorem 1",
+            f"{PAPER}, abstract and notebook",
             lambda found: at_least(found.estimate("network", "tail_gap", experiment="E1", value=0.0), 2.0),
             "largest gap of reward and log p* in the tails at least 2 nats",
+            whose=STUDY_ADDS,
+            figure="reward",
         )
 
 
@@ -126,17 +158,21 @@ def slic_claims():
     yield Statement(
         "E5-uniform",
         "SLiC with margin 0 and no regulariser learns the uniform density",
-        f"{PAPER}, section 5.2",
+        "this study",
         lambda found: at_most(exact(found, "tv_uniform", 0.0), 1e-9),
+        whose=STUDY_ADDS,
+        figure="slic_densities",
     )
     yield Statement(
         "E5-homogeneous",
         "without regulariser the margin acts as a temperature: log pi(delta) = delta s + constant",
-        f"{PAPER}, section 5.2",
+        "this study",
         lambda found: every(
             [at_most(exact(found, c, d), 1e-6) for d in slic.MARGINS for c in ("tv_tilt", "duality_gap")],
             "total variation to the tilted optimum, and duality gap, at most 1e-6",
         ),
+        whose=STUDY_ADDS,
+        figure="slic_densities",
     )
     yield Statement(
         "E5-staircase-exact",
@@ -145,12 +181,16 @@ def slic_claims():
         lambda found: every(
             [at_most(exact(found, "off_staircase", d), 1e-9) for d in slic.MARGINS], "off a multiple by at most 1e-9"
         ),
+        whose=STUDY_ADDS,
+        figure="slic_densities",
     )
     yield Statement(
         "E5-unique",
         "no item of the staircase can be moved alone with the objective unchanged",
         "this study",
         lambda found: every([at_most(exact(found, "loose_items", d), 0) for d in slic.MARGINS if d], "no loose items"),
+        whose=STUDY_ADDS,
+        figure="slic_densities",
     )
     yield Statement(
         "E5-solved",
@@ -161,20 +201,23 @@ def slic_claims():
             + [at_most(v, 1e-8) for v in found.values("slic_exact", "duality_gap")],
             "converged, duality gap at most 1e-8",
         ),
+        whose=CONTROL,
     )
     yield Statement(
         "E5-depends",
         "so what is learned depends on the margin: the left peak grows with it, with and without the regulariser",
-        f"{PAPER}, figure 3",
+        f"{PAPER}, abstract and notebook",
         lambda found: every(
             [increasing([exact(found, "left_peak", d, w) for d in slic.MARGINS]) for w in slic.WEIGHTS],
             "left peak increases in delta",
         ),
+        whose=paper_says("abstract and public notebook"),
+        figure="slic_densities",
     )
     yield Statement(
         "E5-pull",
         "the forward KL term pulls the optimum towards the reference",
-        f"{PAPER}, figure 3",
+        "this study",
         lambda found: every(
             [
                 at_most(exact(found, "tv_reference", d, 1.0).value - exact(found, "tv_reference", d, 0.0).value, 0.0)
@@ -182,13 +225,17 @@ def slic_claims():
             ],
             "nearer to pi0 with the term than without, at every margin",
         ),
+        whose=STUDY_ADDS,
+        figure="slic_densities",
     )
     yield Statement(
         "E5-network",
         "a smooth network comes near the exact optimum with the regulariser (margin 1)",
-        f"{PAPER}, figure 3",
+        f"{PAPER}, abstract and notebook",
         lambda found: at_most(found.estimate("slic_network", "tv", delta=1.0, weight=1.0), 0.05),
         "total variation below 0.05",
+        whose=paper_says("abstract and public notebook"),
+        figure="slic_densities",
     )
     yield Statement(
         "E5-staircase",
@@ -196,6 +243,8 @@ def slic_claims():
         "linear program with a totally unimodular matrix",
         lambda found: at_least(found.estimate("slic_network", "tv", delta=1.0, weight=0.0), 0.05),
         "total variation at least 0.05",
+        whose=STUDY_ADDS,
+        figure="slic_densities",
     )
 
 
@@ -204,7 +253,7 @@ def two_claims():
     yield Statement(
         "E7-one-mode",
         "one model of two annotators has a single mode near 1.5 and none at -2.5",
-        f"{PAPER}, section 5.3",
+        f"{PAPER}, abstract and notebook",
         lambda found: every(
             [
                 equal(found.exact("one_model_exact", "modes"), 1, 0),
@@ -212,6 +261,8 @@ def two_claims():
             ],
             "one mode, at 1.5",
         ),
+        whose=paper_says("abstract and public notebook"),
+        figure="one_model",
     )
     yield Statement(
         "E7-borda",
@@ -224,20 +275,24 @@ def two_claims():
             ],
             "residual below 1e-10",
         ),
+        whose=STUDY_ADDS,
+        figure="one_model",
     )
     yield Statement(
         "E7-neither",
         "it captures neither annotator's density, nor their mixture",
-        f"{PAPER}, section 5.3",
+        f"{PAPER}, abstract and notebook",
         lambda found: every(
             [at_least(found.exact("one_model_exact", c), 0.3) for c in ("tv_left", "tv_right", "tv_mixture")],
             "total variation to each at least 0.3",
         ),
+        whose=paper_says("abstract and public notebook"),
+        figure="one_model",
     )
     yield Statement(
         "E7-network",
         "the network fitted to 2^15 pairs finds the same wrong density",
-        f"{PAPER}, figure 5",
+        f"{PAPER}, abstract and notebook",
         lambda found: every(
             [
                 at_most(found.estimate("one_model_network", "tv"), 0.05),
@@ -245,11 +300,13 @@ def two_claims():
             ],
             "total variation to the projection below 0.05, mode between 0.5 and 2.5",
         ),
+        whose=paper_says("abstract and public notebook"),
+        figure="one_model",
     )
     yield Statement(
         "E8-exact",
         "two models and their shares are recovered from the infinite-data law without annotator ids",
-        f"{PAPER}, section 5.3",
+        "this study: the paper fits networks",
         lambda found: every(
             [
                 at_most(found.get("two_models_exact", "divergence"), 1e-10),
@@ -258,26 +315,34 @@ def two_claims():
             ],
             "divergence at most 1e-10; marginal, both densities and the share within 1e-6",
         ),
+        whose=STUDY_ADDS,
+        figure="two_models",
     )
     yield Statement(
         "E8-weights",
         "two networks fitted to 2^15 anonymous pairs find the shares of the annotators",
-        f"{PAPER}, figure 5",
+        f"{PAPER}, abstract and notebook",
         lambda found: equal(found.estimate("two_models_network", "weight_left"), 0.4, 0.03),
+        whose=paper_says("abstract and public notebook"),
+        figure="two_models",
     )
     yield Statement(
         "E8-rate",
         "two networks recover the marginal and both components from 2^15 anonymous pairs, up to their names",
-        f"{PAPER}, figure 5",
+        f"{PAPER}, abstract and notebook",
         lambda found: at_least(_rate(found, "recovered"), 0.5),
         "at least half of the seeds: all three within a total variation of 0.05 (exact binomial interval)",
+        whose=paper_says("abstract and public notebook"),
+        figure="two_models",
     )
     yield Statement(
         "E8-rate-wide",
         "they recover the wide component",
-        f"{PAPER}, figure 5",
+        f"{PAPER}, abstract and notebook",
         lambda found: at_least(_rate(found, "wide_recovered"), 0.5),
         "at least half of the seeds: within a total variation of 0.05 (exact binomial interval)",
+        whose=STUDY_ADDS,
+        figure="two_models",
     )
     yield Statement(
         "E8-rate-told-apart",
@@ -285,11 +350,13 @@ def two_claims():
         "this study",
         lambda found: at_least(_rate(found, "told_apart"), 0.5),
         "at least half of the seeds: shares within 0.05, both components within 0.25 (exact binomial interval)",
+        whose=STUDY_ADDS,
+        figure="two_models",
     )
     yield Statement(
         "E9-plateaus",
         "the annotator mixture's preferences have plateaus at 0.4 and 0.6 that one reward cannot make",
-        f"{PAPER}, figure 4",
+        f"{PAPER}, abstract and notebook",
         lambda found: every(
             [
                 at_least(found.exact("plateaus", "plateau_mixture"), 1 / 3),
@@ -298,13 +365,17 @@ def two_claims():
             ],
             "a third of the pair mass within 1e-3 of a plateau; of fitted model and density mixture at most 2 %",
         ),
+        whose=paper_says("abstract and public notebook"),
+        figure="heat_maps",
     )
     yield Statement(
         "E9-smooth",
         "the misspecified fit is smooth where the mixture has cliffs",
-        f"{PAPER}, figure 4",
+        "this study",
         lambda found: at_most(found.get("plateaus", "steepest_model") / found.get("plateaus", "steepest_mixture"), 0.1),
         "its steepest slope is at most a tenth of theirs",
+        whose=STUDY_ADDS,
+        figure="heat_maps",
     )
 
 

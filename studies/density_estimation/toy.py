@@ -49,7 +49,7 @@ def proposals(points: int) -> dict:
 
 
 def other_rules(points: int) -> list[dict]:
-    """Theorem 3 for the rules that E1-E6 leave out: the optimum against ``exp((f* log p* + g* - g + C) / f)``."""
+    """The general formula for the rules that E1-E6 leave out: the optimum against ``exp((f* log p* + g* - g + C) / f)``."""
     plain = world.grid(points)
     length = 5 + np.arange(points) % 7
     items = an.Items(features=plain.features.numpy(), weights=plain.weights.numpy(), columns={"length": length})

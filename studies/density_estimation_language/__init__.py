@@ -113,6 +113,7 @@ STUDY = Study(
                 "replicates": 1,
             }
             | {"bins": [[3, 7], [10, 14], [17, 24]]},
+            decisive=False,
         ),
         "desk": Preset(
             25,

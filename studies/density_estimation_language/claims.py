@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from annosim.study import Statement, at_least, at_most, binomial_interval, equal, every, inside, true
+from annosim.study import (
+    STUDY_ADDS,
+    Statement,
+    at_least,
+    at_most,
+    binomial_interval,
+    equal,
+    every,
+    inside,
+    paper_says,
+    true,
+)
 
 from . import surrogate
 
@@ -62,7 +73,7 @@ def _surrogate():
             yield Statement(
                 f"E12-exact-{kind}-{design}",
                 f"lengths only, {words}: the {name} gives {'two modes' if modes == 2 else 'one mode'}",
-                f"{PAPER}, figure 6; exact surrogate",
+                "exact surrogate of this study",
                 lambda found, k=kind, d=design, m=modes: every(
                     [
                         equal(found.exact("lengths_only", "modes", kind=k, design=d, parameter=v), m, 0)
@@ -70,22 +81,26 @@ def _surrogate():
                     ],
                     f"{m} mode{'s' * (m > 1)} at every parameter",
                 ),
+                whose=STUDY_ADDS,
+                figure="what_decides",
             )
         yield Statement(
             f"E12-exact-place-{design}",
             f"lengths only, {words}: the annotator mixture's highest mode lies between the annotators' own",
-            f"{PAPER}, figure 6; exact surrogate",
+            "exact surrogate of this study",
             lambda found, d=design: every(
                 [
                     inside(row["highest"], row["short_mode"], row["long_mode"], "between their modes")
                     for row in found.rows("lengths_only", kind="annotators", design=d)
                 ]
             ),
+            whose=STUDY_ADDS,
+            figure="what_decides",
         )
     yield Statement(
         "E12-exact-both",
         "there are annotators for whom both hold: two modes of the density mixture, one of the annotator mixture",
-        f"{PAPER}, figure 6; exact surrogate",
+        "exact surrogate of this study",
         lambda found: true(
             any(
                 _modes(found, "density", d, v) == 2 and _modes(found, "annotators", d, v) == 1
@@ -94,6 +109,8 @@ def _surrogate():
             ),
             "for at least one design and parameter",
         ),
+        whose=STUDY_ADDS,
+        figure="what_decides",
     )
 
 
@@ -106,39 +123,49 @@ def claims(bins):
     yield Statement(
         "E11-raw",
         "without normalisation every annotator prefers the shorter class",
-        f"{PAPER}, section 6",
+        f"{PAPER}, as the study page records it",
         lambda found: every(
             [at_least(r["preference"], 0.5) for r in found.rows("preferences") if not r["normalised"]], "all above 0.5"
         ),
+        whose=paper_says("abstract and a figure, read off"),
+        figure="preferred",
     )
     yield Statement(
         "E11-normalised",
         "with it the short annotator prefers short sentences and the long one long ones",
-        f"{PAPER}, section 6",
+        f"{PAPER}, as the study page records it",
         lambda found: every(
             [at_least(value, 0.6) for value in _preferences(found, "short")]
             + [at_most(value, 0.4) for value in _preferences(found, "long")],
             "short annotator above 0.6, long annotator below 0.4",
         ),
+        whose=paper_says("abstract and a figure, read off"),
+        figure="preferred",
     )
     yield from _surrogate()
     yield Statement(
         "E13-density",
         "the model adapted to the density mixture says short and long sentences, and few between",
-        f"{PAPER}, figure 6",
+        f"{PAPER}, figure of lengths, read off",
         lambda found: _valley(found, bins),
+        whose=paper_says("abstract and a figure, read off"),
+        figure="lengths",
     )
     yield Statement(
         "E13-annotators",
         "the model adapted to the annotator mixture has no such valley",
-        f"{PAPER}, figure 6",
+        f"{PAPER}, figure of lengths, read off",
         lambda found: _no_valley(found, bins),
+        whose=paper_says("abstract and a figure, read off"),
+        figure="lengths",
     )
     yield Statement(
         "E13-two-samples",
         "the first says fewer sentences of middle length than the second",
-        f"{PAPER}, figure 6",
+        f"{PAPER}, figure of lengths, read off",
         lambda found: _two_samples(found, bins),
+        whose=paper_says("abstract and a figure, read off"),
+        figure="lengths",
     )
 
 

@@ -139,7 +139,7 @@ STUDY = Study(
     title="Disagreement, its two kinds, and margins learned from it",
     paper="Padmakumar, Jin, Kirk, He: Beyond the Binary: Capturing Diverse Preferences With Reward Regularization "
     "(2412.03822); the abstract fixes the taxonomy and the method, the formulas are this project's",
-    presets={"quick": Preset(0.75, _QUICK), "paper": Preset(12, _PAPER)},
+    presets={"quick": Preset(0.75, _QUICK, decisive=False), "paper": Preset(12, _PAPER)},
     cells=cells,
     claims=claims,
     figures=FIGURES,

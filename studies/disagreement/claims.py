@@ -4,12 +4,37 @@ from __future__ import annotations
 
 import numpy as np
 
-from annosim.study import Estimate, Statement, at_least, at_most, difference, equal, every, t_interval, true
+from annosim.study import (
+    BASELINE,
+    CONTROL,
+    STUDY_ADDS,
+    Attribution,
+    Estimate,
+    Statement,
+    at_least,
+    at_most,
+    difference,
+    equal,
+    every,
+    paper_says,
+    t_interval,
+    true,
+)
 
 SOURCE = "Padmakumar et al. 2412.03822"
 HERE = "this study's formulas"
+ABSTRACT = paper_says("abstract")
 HARD = ("plural", "paraphrase", "both")
 METHODS = ("M1 unsigned", "M2 signed", "M3 inside", "soft label", "majority", "constant")
+
+
+def _whose(method) -> Attribution:
+    """Margins are the paper's method (in this study's reading of its abstract); the others are baselines."""
+    return ABSTRACT if method.startswith("M") else BASELINE
+
+
+def _source(method):
+    return f"{SOURCE}, abstract; the formula is this study's reading" if method.startswith("M") else "this study"
 
 
 def column(found, group, name, where, **parameters):
@@ -76,6 +101,8 @@ def formula_statements():
             lambda f, n=name: every(
                 [equal(r["gap"] - r["closed_form"], 0, 1e-7) for r in f.rows("one_pair") if r["objective"] == n]
             ),
+            whose=CONTROL,
+            figure="closed_forms",
         )
     for p, m, value in ((0.55, 0.5, 0.2653), (0.7, 1.0, 1.4309)):
         yield Statement(
@@ -85,12 +112,16 @@ def formula_statements():
             lambda f, p=p, m=m, v=value: equal(
                 next(r["gap"] for r in f.rows("one_pair", p=p, m=m) if r["objective"] == "M1 unsigned"), v, 6e-5
             ),
+            whose=CONTROL,
+            figure="closed_forms",
         )
     yield Statement(
         "F.inflates",
         "M1 inflates |d| and M3 shrinks it at every p but 1/2",
         HERE,
         lambda f: every([_wider(f, "M1 unsigned", 1), _wider(f, "M3 inside", -1)]),
+        whose=STUDY_ADDS,
+        figure="closed_forms",
     )
 
 
@@ -109,14 +140,18 @@ def table_statements():
             f"a reward model of single votes correlates less with the aggregate preference where "
             f"responses "
             f"are {kind} than where people agree (Pearson, share of 4 held-out votes)",
-            SOURCE,
+            f"{SOURCE}, abstract",
             lambda f, k=kind: at_least(_lost(f, k), 0.2),
+            whose=STUDY_ADDS if kind == "both" else ABSTRACT,
+            figure="correlation_by_cell",
         )
         yield Statement(
             f"A2.{kind}",
             f"... weakly: below .3 ({kind})",
-            SOURCE,
+            f"{SOURCE}, abstract",
             lambda f, k=kind: at_most(t_interval(cell(f, "pearson_share", k)), 0.3),
+            whose=STUDY_ADDS if kind == "both" else ABSTRACT,
+            figure="correlation_by_cell",
         )
         yield Statement(
             f"A3.{kind}",
@@ -125,18 +160,24 @@ def table_statements():
             f"where people agree ({kind})",
             "this study",
             lambda f, k=kind: at_least(difference(gap(f, k), gap(f, "agreed")), 0.0),
+            whose=STUDY_ADDS,
+            figure="correlation_by_cell",
         )
     yield Statement(
         "A4.paraphrase",
         "infinite data close the gap where responses are paraphrases (noise was the only obstacle)",
         "this study",
         lambda f: at_most(t_interval(gap(f, "paraphrase", "infinite data")), 0.02),
+        whose=STUDY_ADDS,
+        figure="correlation_by_cell",
     )
     yield Statement(
         "A4.plural",
         "infinite data do not close it where tastes differ (one reward cannot be all of them)",
         "this study",
         lambda f: at_least(t_interval(gap(f, "plural", "infinite data")), 0.02),
+        whose=STUDY_ADDS,
+        figure="correlation_by_cell",
     )
 
 
@@ -148,26 +189,34 @@ def margin_statements():
             f"{method} (10 faithful judgements per pair) raises the correlation with the "
             f"true preference "
             "in all three hard cells",
-            SOURCE,
+            _source(method),
             lambda f, m=method: every([at_least(gain(f, m, "pearson", k), 0.0) for k in HARD]),
+            whose=_whose(method),
+            figure="what_margins_change",
         )
         yield Statement(
             f"M.brier.{method}",
             f"{method} lowers the Brier score in all three hard cells",
-            SOURCE,
+            _source(method),
             lambda f, m=method: every([at_most(gain(f, m, "brier", k), 0.0) for k in HARD]),
+            whose=_whose(method),
+            figure="what_margins_change",
         )
         yield Statement(
             f"M.ece.{method}",
             f"{method} lowers the calibration error over all prompts",
-            SOURCE,
+            _source(method),
             lambda f, m=method: at_most(gain(f, m, "ece", "all"), 0.0),
+            whose=_whose(method),
+            figure="size_and_bias_of_judges",
         )
     yield Statement(
         "M.best",
         "soft labels beat every margin in Brier score over all prompts (10 faithful judgements)",
         "this study",
         lambda f: every([at_most(_between(f, "soft label", m), 0.0) for m in METHODS[:3]]),
+        whose=BASELINE,
+        figure="size_and_bias_of_judges",
     )
     for method in ("M2 signed", "soft label", "M3 inside"):
         yield Statement(
@@ -175,6 +224,8 @@ def margin_statements():
             f"a judge with a taste for style makes {method} worse than no judge (Pearson, all prompts)",
             "this study",
             lambda f, m=method: at_most(gain(f, m, "pearson", "all", "biased"), 0.0),
+            whose=STUDY_ADDS,
+            figure="size_and_bias_of_judges",
         )
 
 
@@ -200,20 +251,25 @@ def kind_statements():
         yield Statement(
             f"K1.{group}",
             f"one answer each: two opposite camps and people who cannot tell have the same law ({words})",
-            SOURCE,
+            "this study",
             lambda f, g=group: at_most(far(f, g, 1), 1e-12),
+            whose=STUDY_ADDS,
+            figure="repeated_answers",
         )
         yield Statement(
             f"K2.{group}",
             f"two answers each separate them ({words}; total variation)",
             "this study",
             lambda f, g=group: at_least(far(f, g, 2), 0.01),
+            whose=STUDY_ADDS,
+            figure="repeated_answers",
         )
         yield Statement(
             f"K3.{group}",
             f"identify says so: not identified from one answer each, identified locally from two ({words})",
             "this study",
             lambda f, g=group: true(_verdicts(f, g), "not_identified, then locally_identified"),
+            whose=STUDY_ADDS,
         )
     who = lambda f, people, name, swap: t_interval(  # noqa: E731
         column(f, "repeated_answers", name, {"people": people}, swap=swap)
@@ -223,6 +279,8 @@ def kind_statements():
         "asked again with sides swapped, people of strong tastes agree with themselves",
         "this study",
         lambda f: at_least(who(f, "plural", "within", True), 0.9),
+        whose=STUDY_ADDS,
+        figure="repeated_answers",
     )
     for people, words in (("paraphrases", "see paraphrases"), ("below the j.n.d.", "see no difference")):
         yield Statement(
@@ -230,18 +288,24 @@ def kind_statements():
             f"and people who {words} do so at chance",
             "this study",
             lambda f, p=people: equal(who(f, p, "within", True), 0.5, 0.02),
+            whose=STUDY_ADDS,
+            figure="repeated_answers",
         )
     yield Statement(
         "K5.rival",
         "without swapping sides a position bias looks like taste",
         "this study",
         lambda f: at_least(who(f, "position bias", "within", False), 0.7),
+        whose=STUDY_ADDS,
+        figure="repeated_answers",
     )
     yield Statement(
         "K5.swapped",
         "swapping unmasks it",
         "this study",
         lambda f: equal(who(f, "position bias", "within", True), 0.5, 0.02),
+        whose=STUDY_ADDS,
+        figure="repeated_answers",
     )
     yield Statement(
         "K6",
@@ -249,6 +313,7 @@ def kind_statements():
         "answers by one annotator to one question)",
         "UKPConvArg1",
         lambda f: equal(f.exact("laws_on_real_pairs", "within_pairs", questions=1), 0, 0.5),
+        whose=STUDY_ADDS,
     )
 
 
@@ -267,24 +332,32 @@ def real_statements():
             "than one more vote does (Pearson)",
             "this study",
             lambda f, k=kind: at_least(_over_one_vote(f, k), 0.0),
+            whose=CONTROL,
+            figure="real_votes",
         )
         for method in METHODS[:5]:
             yield Statement(
                 f"R.corr.{kind}.{method}",
                 f"{kind} model: {method} from the other annotators raises the correlation",
-                SOURCE,
+                _source(method),
                 lambda f, k=kind, m=method: at_least(real_gain(f, m, "pearson", k), 0.0),
+                whose=_whose(method),
+                figure="real_votes",
             )
             yield Statement(
                 f"R.brier.{kind}.{method}",
                 f"{kind} model: {method} from the other annotators lowers the Brier score",
-                SOURCE,
+                _source(method),
                 lambda f, k=kind, m=method: at_most(real_gain(f, m, "brier", k), 0.0),
+                whose=_whose(method),
+                figure="real_votes",
             )
     for method in ("M2 signed, judged by a model", "M3 inside, judged by a model"):
         yield Statement(
             f"R.model.{method.split(',')[0]}",
             f"linear model: {method} (the judge learned from half of the votes) lowers the Brier score",
-            SOURCE,
+            _source(method),
             lambda f, m=method: at_most(real_gain(f, m, "brier", "linear"), 0.0),
+            whose=_whose(method),
+            figure="real_votes",
         )

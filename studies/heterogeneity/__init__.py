@@ -358,7 +358,7 @@ STUDY = Study(
     paper="Chidambaram, Seetharaman, Syrgkanis: Direct Preference Optimization with Unobserved Preference "
     "Heterogeneity: "
     "The Necessity of Ternary Preferences (2405.15065, 2510.15716)",
-    presets={"quick": Preset(1, _QUICK), "paper": Preset(120, _PAPER)},
+    presets={"quick": Preset(1, _QUICK, decisive=False), "paper": Preset(120, _PAPER)},
     cells=cells,
     claims=claims,
     figures=FIGURES,

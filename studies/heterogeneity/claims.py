@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from annosim.study import Statement, at_least, at_most, equal, every, true
+from annosim.study import CONTROL, STUDY_ADDS, Statement, at_least, at_most, equal, every, paper_says, true
 
 from .claims_em import HERE, PAPER
 from .theorems import COLLISIONS
@@ -28,8 +28,10 @@ def twin_statements():
     yield Statement(
         "T1.witnesses",
         "Pairs of worlds with the same law of single pairs: distance zero up to rounding",
-        HERE,
+        f"{PAPER}, its lemma on one answer each; the witnesses are this study's",
         lambda f: every([at_most(d, ZERO) for d in f.values("witness", "pairs")]),
+        whose=paper_says("abstract and the lemma on one answer each"),
+        figure="twins_drawn",
     )
     for name, words in {
         "best_of_three": "T2: one best-of-three answer",
@@ -42,6 +44,8 @@ def twin_statements():
             f"{words} tells the same worlds apart (law distance above 1e-3)",
             PAPER if words[:2] == "T2" else HERE,
             lambda f, n=name: every([at_least(d, 1e-3) for d in f.values("witness", n, scale=1.0)]),
+            whose=paper_says("abstract") if words[:2] == "T2" else STUDY_ADDS,
+            figure="twins_drawn",
         )
     for scale, value in ((1.0, 0.365740), (2.0, 0.425182)):
         yield Statement(
@@ -49,6 +53,8 @@ def twin_statements():
             f"Slate {{a, b, b'}}, tastes +-{scale:g}: P(a) = {value} (indifferent people: 1/3)",
             HERE,
             lambda f, s=scale, v=value: equal(f.exact("duplicated", "probability", scale=s), v, 1e-6),
+            whose=STUDY_ADDS,
+            figure="where_they_come_apart",
         )
     yield Statement(
         "T1.verdicts",
@@ -64,30 +70,35 @@ def twin_statements():
                 rank(f, "asked", 0, case="T1 one without preferences"),
             ]
         ),
+        whose=STUDY_ADDS,
     )
     yield Statement(
         "T1.general",
         "Types that are neither antipodal nor indifferent have full rank already under single pairs",
         HERE,
         lambda f: verdict(f, "T1 general", "locally_identified", "identified"),
+        whose=STUDY_ADDS,
     )
     yield Statement(
         "T2-T4.verdicts",
         "Best of three, two pairs each, ties or a known position bias: full rank and no twin found",
-        PAPER,
+        f"{PAPER}, abstract for best of three; the others are this study's",
         lambda f: every([verdict(f, c, "locally_identified", "identified") for c in CASES if c[:2] != "T1"]),
+        whose=STUDY_ADDS,
     )
     yield Statement(
         "slogan",
         "'Ternary preferences are necessary' is exact for one answer per annotator; two pairs by the same "
         "annotator suffice",
-        HERE,
+        f"strengthens the lemma of {PAPER} that many varied pairs of one user identify that user",
         lambda f: every(
             [
                 at_most(max(f.values("witness", "pairs")), ZERO),
                 at_least(min(f.values("witness", "two_pairs", scale=1.0)), 1e-3),
             ]
         ),
+        whose=STUDY_ADDS,
+        figure="twins_drawn",
     )
 
 
@@ -103,12 +114,14 @@ def table_statements():
                 at_most(f.exact("tables", "law_distance", n=4, answers="pairs"), 1e-10),
             ]
         ),
+        whose=STUDY_ADDS,
     )
     yield Statement(
         "T5.full",
         "Full rank: pairs of 5 and 6, rankings of 3 and 4, best of three of 4 and 5 items",
         HERE,
         lambda f: every([rank(f, "tables", 0, n=n, answers=a) for n, a in _T5_FULL]),
+        whose=STUDY_ADDS,
     )
     yield Statement(
         "bounds.six",
@@ -121,6 +134,8 @@ def table_statements():
                 equal(f.exact("shares", "high", n=6, answers="best of three", questions=1), 0.74, 0.02),
             ]
         ),
+        whose=STUDY_ADDS,
+        figure="bounds_of_the_share",
     )
     yield Statement(
         "bounds.shrink",
@@ -130,6 +145,8 @@ def table_statements():
             [at_most(_width(f, n, "best of three") - _width(f, n, "pairs"), 0) for n in (4, 6)]
             + [at_most(_width(f, 6, "best of three") - _width(f, 4, "best of three"), 0)]
         ),
+        whose=STUDY_ADDS,
+        figure="bounds_of_the_share",
     )
 
 
@@ -170,12 +187,14 @@ def theorem_statements():
                     )
                 ]
             ),
+            whose=CONTROL,
         )
     yield Statement(
         "zhao.2016.two",
         "2-mixtures over 4 items: full rank and no twin among random mixtures",
         "Zhao, Piech, Xia 1603.07323",
         lambda f: _clean(f, kinds=2, n=4, answers="rankings"),
+        whose=CONTROL,
     )
     for answers, words in (
         ("choices over up to four", "choices over up to 4"),
@@ -187,6 +206,7 @@ def theorem_statements():
             f"2-mixtures from {words}: full rank and no twin among random mixtures",
             "Zhao, Xia 1910.11721",
             lambda f, a=answers: _clean(f, kinds=2, n=4, answers=a),
+            whose=CONTROL,
         )
     yield Statement(
         "mnl.two",
@@ -198,6 +218,7 @@ def theorem_statements():
                 at_least(f.exact("mixtures", "twins", kinds=2, n=4, answers="pairs"), 1e-9),
             ]
         ),
+        whose=CONTROL,
     )
     yield Statement(
         "zhang.2022",
@@ -209,6 +230,7 @@ def theorem_statements():
                 equal(f.exact("mixtures", "full_rank", kinds=2, n=4, answers="best of three"), 1, 0),
             ]
         ),
+        whose=CONTROL,
     )
     yield Statement(
         "grouped",
@@ -218,24 +240,28 @@ def theorem_statements():
             [equal(f.exact("questions_needed", "enough", kinds=k), 1, 0) for k in (2, 3)]
             + [equal(f.exact("questions_needed", "one_less", kinds=k), 0, 0) for k in (2, 3)]
         ),
+        whose=CONTROL,
     )
     yield Statement(
         "probit",
         "Correlated probit, zero means: P(1 best of 3) = 1/4 + arcsin(rho)/(2 pi)",
         "Cherapanamjeri et al. 2510.15839",
         lambda f: every([equal(r["orthant"] - r["formula"], 0, 1e-7) for r in f.rows("probit")]),
+        whose=CONTROL,
     )
     yield Statement(
         "ford",
         "The Bradley-Terry estimate exists iff the win graph is strongly connected",
         "Ford 1957",
         lambda f: equal(f.exact("ford", "agree"), 1, 0),
+        whose=CONTROL,
     )
     yield Statement(
         "calibration",
         "k i.i.d. rewards: squared calibration error at most 1/(4k)",
         "2506.06298",
         lambda f: every([at_most(r["worst"] / r["bound"], 1.15) for r in f.rows("calibration")]),
+        whose=CONTROL,
     )
     yield Statement(
         "distortion",
@@ -247,12 +273,14 @@ def theorem_statements():
                 for b, v in ((1.0, 1.0820), (2.0, 1.3130), (5.0, 2.5339))
             ]
         ),
+        whose=CONTROL,
     )
     yield Statement(
         "lotteries",
         "Maximal lotteries under Bradley-Terry noise: no world has a larger distortion than the bound",
         "Goelz, Haghtalab, Yang 2505.23749",
         lambda f: every([at_most(r["worst"] / r["bound"], 1) for r in f.rows("lotteries")]),
+        whose=CONTROL,
     )
     yield Statement(
         "clones",
@@ -260,12 +288,14 @@ def theorem_statements():
         "reward, never with Voronoi weights",
         "Procaccia, Schiffer, Zhang 2501.09254",
         lambda f: every([at_least(f.exact("clones", "plain"), 1e-9), equal(f.exact("clones", "voronoi"), 0, 0)]),
+        whose=CONTROL,
     )
     yield Statement(
         "best-of-n",
         "KL(best of n || base) is at most log n - (n - 1)/n",
         "Beirami et al. 2401.01879",
         lambda f: every([at_most(r["worst"] - r["bound"], 1e-12) for r in f.rows("best_of")]),
+        whose=CONTROL,
     )
 
 

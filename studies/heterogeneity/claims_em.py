@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import numpy as np
 
-from annosim.study import Statement, at_least, at_most, difference, equal, every, t_interval, true
+from annosim.study import (
+    BASELINE,
+    CONTROL,
+    STUDY_ADDS,
+    Statement,
+    at_least,
+    at_most,
+    difference,
+    equal,
+    every,
+    paper_says,
+    t_interval,
+    true,
+)
 
 from .real import LLMFAO, UKP
 
 PAPER = "Chidambaram, Seetharaman, Syrgkanis 2405.15065, 2510.15716"
-HERE = "STUDY_heterogeneity (T1-T5, proved and checked there)"
+HERE = "this study"
+ABSTRACT = paper_says("abstract")
 WORDS = {("pairs", 1): "one pair", ("best of three", 1): "one best-of-three answer", ("pairs", 2): "two pairs"}
 
 
@@ -42,14 +56,18 @@ def em_statements(worlds, em):
                 "distance)",
                 HERE if q == 2 else PAPER,
                 lambda f, k=kind, a=answers, q=q, m=many, j=judge: j(share(f, k, a, q, m), 0.5),
+                whose=STUDY_ADDS if q == 2 else ABSTRACT,
+                figure="what_em_can_tell",
             )
         if few < many:
             yield Statement(
                 f"EM.{kind}.shrinks",
                 f"{kind} policies, antipodal types, one best-of-three answer per annotator: the error of the rewards "
                 f"falls from {few} to {many} annotators",
-                PAPER,
+                HERE,
                 lambda f, k=kind, a=few, b=many: _higher(_wrong(f, k, a), _wrong(f, k, b)),
+                whose=STUDY_ADDS,
+                figure="what_em_can_tell",
             )
     for kind, (_, annotators, questions, _) in em.items():
         yield from _against_baselines(kind, max(annotators), max(q for q in questions if q <= 5))
@@ -57,7 +75,7 @@ def em_statements(worlds, em):
         "EM.laws",
         "The log-likelihood never falls (networks by line search included); one type is DPO; known types "
         "are every group's own DPO; the naming of types does not matter",
-        PAPER,
+        "Dempster, Laird, Rubin 1977",
         lambda f: every(
             [at_least(r["smallest_step"], -1e-8) for r in f.rows("likelihood_laws")]
             + [
@@ -66,6 +84,7 @@ def em_statements(worlds, em):
                 for name in ("one_type", "known_types", "naming", "network_fall")
             ]
         ),
+        whose=CONTROL,
     )
 
 
@@ -90,13 +109,15 @@ def _against_baselines(kind, many, most):
             f"EM.{kind}.{baseline}",
             f"{kind} policies, one best-of-three answer from each of {many} annotators: EM's rewards are closer than "
             f"those of {words}",
-            PAPER,
+            HERE,
             lambda f, b=baseline: at_least(_gain(f, "error", b, "em", **three, **one), 0),
+            whose=BASELINE,
+            figure="em_by_answers",
         )
     yield Statement(
         f"EM.{kind}.answers",
         f"{kind} policies: types are found better with more answers per annotator ({most} against 1)",
-        PAPER,
+        HERE,
         lambda f: every(
             [
                 _higher(
@@ -105,6 +126,8 @@ def _against_baselines(kind, many, most):
                 for a in ("pairs", "best of three")
             ]
         ),
+        whose=STUDY_ADDS,
+        figure="em_by_answers",
     )
     for best, name, words in (
         ("min-max regret", "worst_regret", "KL-regularised regret"),
@@ -115,8 +138,10 @@ def _against_baselines(kind, many, most):
                 f"{best.replace(' ', '-')}.{kind}.{other}",
                 f"{kind} policies, {most} best-of-three answers: the worst group's {words} under the {best} policy is "
                 f"below that under: {other}",
-                PAPER,
+                f"{PAPER}, abstract" if other == "pooled DPO" else HERE,
                 lambda f, b=best, n=name, o=other: at_least(_gain(f, n, o, b, **three, **several), 0),
+                whose=ABSTRACT if other == "pooled DPO" else STUDY_ADDS,
+                figure="regret_of_policies",
             )
 
 
@@ -130,11 +155,12 @@ def regret_statements():
         "regret.game",
         "Min-max mixture: multiplicative weights on both sides come within their bound "
         "range (sqrt(log K / 2T) + sqrt(log J / 2T)) of the linear program, and never below it",
-        PAPER,
+        "this study; bound of multiplicative weights",
         lambda f: every(
             [at_most(r["game_apart"] / r["game_bound"], 1) for r in f.rows("regret_laws")]
             + [at_least(r["game_apart"], -1e-9) for r in f.rows("regret_laws")]
         ),
+        whose=CONTROL,
     )
     yield Statement(
         "regret.convex",
@@ -145,6 +171,7 @@ def regret_statements():
             [equal(r["convex"] - r["kl"], 0, 1e-6) for r in f.rows("regret_laws")]
             + [at_most(r["kl_gap"], 1e-10) for r in f.rows("regret_laws")]
         ),
+        whose=CONTROL,
     )
 
 
@@ -173,6 +200,8 @@ def _about(name, where, tests, votes):
                 f"{name}: one type is rejected ({words}, parametric bootstrap)",
                 HERE,
                 lambda f, m=method: at_most(f.exact("one_or_two", "p", method=m, **where), 0.05),
+                whose=STUDY_ADDS,
+                figure="real_types",
             )
     if "likelihood_ratio" in tests:
         yield Statement(
@@ -180,6 +209,8 @@ def _about(name, where, tests, votes):
             f"{name}: BIC and the likelihood of held-out annotators choose more than one type",
             HERE,
             lambda f: every([at_least(f.rows("by_types", **where)[0][c], 2) for c in ("best_bic", "best_held_out")]),
+            whose=STUDY_ADDS,
+            figure="real_types",
         )
     if not votes:
         yield Statement(
@@ -187,6 +218,8 @@ def _about(name, where, tests, votes):
             f"{name}: before any fit, identify finds full rank for every number of types",
             HERE,
             lambda f: true(all(r["rank"] == r["of"] for r in f.rows("by_types", **where)), "full rank for each K"),
+            whose=STUDY_ADDS,
+            figure="real_types",
         )
         return
     for what, words in (("ties", "tie rate"), ("agreement", "agreement between annotators")):
@@ -197,4 +230,5 @@ def _about(name, where, tests, votes):
             lambda f, w=what: equal(
                 f.get("one_type_twin", f"twin_{w}", **where) - f.get("one_type_twin", w, **where), 0, 0.02
             ),
+            whose=STUDY_ADDS,
         )

@@ -14,7 +14,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 
 from annosim import plotting
-from annosim.study import Cell, Preset, Statement, Study, at_least, equal, every, true
+from annosim.study import CONTROL, STUDY_ADDS, Cell, Preset, Statement, Study, at_least, equal, every, true
 
 from .defects import disconnected, iterations_do_nothing, losers_first, noisy_gradient, two_items, undefeated
 from .estimators import OURS, PEERS, SLOW, laws, not_installed
@@ -51,12 +51,15 @@ def claims(fast):
         "annosim's own estimators obey every law that applies to them",
         "this project",
         lambda found: equal(int((_ours(found)["verdict"] == "failed").sum()), 0, within=0),
+        whose=CONTROL,
+        figure="law_matrix",
     )
     yield Statement(
         "crowdkit-gradient",
         "crowd-kit's NoisyBradleyTerry declares a gradient that is not that of its log-likelihood",
         "crowd-kit 1.4.2, noisy_bt.py",
         lambda found: at_least(found.get("noisy_gradient", "gap"), 1e-3),
+        whose=STUDY_ADDS,
     )
     yield Statement(
         "crowdkit-iterations",
@@ -68,6 +71,7 @@ def claims(fast):
                 at_least(found.get("iterations_do_nothing", "error"), 0.01),
             ]
         ),
+        whose=STUDY_ADDS,
     )
     yield Statement(
         "evalica-undefeated",
@@ -79,6 +83,7 @@ def claims(fast):
                 equal(found.get("undefeated", "spread", package="evalica"), 0.0, within=1e-6),
             ]
         ),
+        whose=STUDY_ADDS,
     )
     yield Statement(
         "evalica-eigen",
@@ -93,6 +98,7 @@ def claims(fast):
                 ),
             ]
         ),
+        whose=STUDY_ADDS,
     )
     yield Statement(
         "evalica-newman",
@@ -105,6 +111,7 @@ def claims(fast):
                 at_least(found.get("two_items", "truth"), 1.0),
             ]
         ),
+        whose=STUDY_ADDS,
     )
     yield Statement(
         "choix-unidentified",
@@ -117,17 +124,19 @@ def claims(fast):
                 true(found.get("disconnected", "outcome", package="choix") == "returned", "returned"),
             ]
         ),
+        whose=STUDY_ADDS,
     )
     yield Statement(
         "annosim-refuses",
         "annosim refuses both, and names the items at fault",
-        "DESIGN.md, laws of the house",
+        "annosim's own promise",
         lambda found: every(
             [
                 true(found.get("undefeated", "outcome", package="annosim") == "raised", "raised"),
                 true(found.get("disconnected", "outcome", package="annosim") == "raised", "raised"),
             ]
         ),
+        whose=CONTROL,
     )
     if not fast:
         yield Statement(
@@ -135,6 +144,7 @@ def claims(fast):
             "every maximum-likelihood estimator that converges has an error that falls as n^-1/2",
             "asymptotic theory",
             lambda found: _consistent(found),
+            whose=CONTROL,
         )
 
 

@@ -7,7 +7,20 @@ import pandas as pd
 
 import annosim as an
 from annosim import plotting
-from annosim.study import Cell, Estimate, Preset, Statement, Study, at_least, at_most, every, exact, true
+from annosim.study import (
+    CONTROL,
+    STUDY_ADDS,
+    Cell,
+    Estimate,
+    Preset,
+    Statement,
+    Study,
+    at_least,
+    at_most,
+    every,
+    exact,
+    true,
+)
 
 from . import crosschecks
 from .debates import debates
@@ -144,56 +157,70 @@ def claims(files, peers):
         "with ties as half wins the Bradley-Terry estimate of llmfao exists",
         source,
         lambda found: true(found.get("exists", "exists", file="llmfao.csv"), "strongly connected"),
+        whose=STUDY_ADDS,
     )
     yield Statement(
         "skaters-not",
         "nine judges who agree on the winner leave no finite Plackett-Luce estimate",
         source,
         lambda found: true(not found.get("exists", "exists", file="preflib/skaters.toc"), "an undefeated skater"),
+        whose=STUDY_ADDS,
     )
     yield Statement(
         "gradients",
         "every estimate that exists is at a gradient below 1e-8",
-        "issue of an honest solver",
+        "an honest solver",
         lambda found: every([at_most(exact(g), 1e-8) for g in found.values("exists", "gradient") if np.isfinite(g)]),
+        whose=CONTROL,
     )
     yield Statement(
         "left",
         "voters of llmfao favour the answer on the left",
-        "LLMFAO, position bias",
+        "this study",
         lambda found: at_least(_interval(found, "Davidson, position"), 0.0),
+        whose=STUDY_ADDS,
     )
     yield Statement(
         "careless",
         "workers are of two kinds: beside those whose votes follow the models, some whose votes are better "
         "described by equal utilities and a tie rate of their own (BIC)",
-        "LLMFAO, worker reliability",
+        "this study",
         lambda found: at_least(exact(found.get("reliability", "bic_gain")), 0.0),
+        whose=STUDY_ADDS,
+        figure="workers",
     )
     yield Statement(
         "sushi-types",
         "one Plackett-Luce type is not enough for the sushi rankings: more types predict held-out people better",
         "Kamishima 2003; Mollica and Tardella 2017",
         lambda found: at_least(_better_than_one(found), 0.0),
+        whose=STUDY_ADDS,
+        figure="held_out",
     )
     yield Statement(
         "debates-exist",
         "with ties as half wins the Bradley-Terry estimate exists in each of the 32 debates",
         "Ford 1957; UKPConvArg1",
         lambda found: at_least(exact(sum(found.all("debates", "exists"))), 32),
+        whose=STUDY_ADDS,
+        figure="ties_and_agreement",
     )
     yield Statement(
         "debates-without-ties",
         "the tied votes may as well be left out: every debate keeps its estimate",
-        "common practice",
+        "this study",
         lambda found: at_least(exact(sum(found.all("debates", "exists_decisive"))), 32),
+        whose=STUDY_ADDS,
+        figure="ties_and_agreement",
     )
     yield Statement(
         "cycles",
         "convincingness is more transitive than coins: in every debate less than a quarter of the triads of "
         "majorities are cyclic",
-        "Habernal and Gurevych 2016 (argument graphs)",
+        "this study",
         lambda found: at_most(exact(max(r["cyclic"] / r["triads"] for r in found.rows("debates"))), 0.25),
+        whose=STUDY_ADDS,
+        figure="ties_and_agreement",
     )
     for package in peers:
         yield Statement(
@@ -201,18 +228,21 @@ def claims(files, peers):
             f"{package} agrees with annosim to 1e-6 where it maximises the same likelihood",
             "cross-check on the same answers",
             lambda found, p=package: every([at_most(r["difference"], EXACT) for r in _rows(found, p, wrong=False)]),
+            whose=CONTROL,
         )
         yield Statement(
             f"{package}-wrong",
             f"{package} returns wrong or made-up numbers in the cases listed, and does not raise",
             "cross-check on the same answers",
             lambda found, p=package: every([_wrong(r) for r in _rows(found, p, wrong=True)]),
+            whose=STUDY_ADDS,
         )
     yield Statement(
         "refused",
         "annosim refuses the answers that have no estimate",
-        "issue of an honest solver",
+        "an honest solver",
         lambda found: true(all(found.all("no_estimate", "refused")), "both refused"),
+        whose=CONTROL,
     )
 
 
@@ -306,8 +336,10 @@ STUDY = Study(
     title="Real annotators: existence first, then ties, position, reliability and hidden types",
     paper="LLMFAO (Ustalov 2023), UKPConvArg1 (Habernal and Gurevych 2016), PrefLib (Mattei and Walsh 2013)",
     presets={
-        "quick": Preset(0.5, _settings()),
-        "smoke": Preset(0.2, _settings(files=["llmfao.csv", "preflib/skaters.toc"], largest=2, peers=["evalica"])),
+        "quick": Preset(0.5, _settings(), decisive=False),
+        "smoke": Preset(
+            0.2, _settings(files=["llmfao.csv", "preflib/skaters.toc"], largest=2, peers=["evalica"]), decisive=False
+        ),
         "paper": Preset(8, _settings(largest=8, starts=10, folds=5, rules=True)),
     },
     cells=cells,

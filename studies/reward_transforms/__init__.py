@@ -11,7 +11,7 @@ from . import exact, pipeline
 from .claims import exact_statements, gain, pipeline_statements
 from .figures import FIGURES
 
-#: the numbers of statement S6
+#: both beat their 85 % quantile, best of 64 with two independent rewards
 SHARES = {"raw sum": 0.574, "lsc sum": 0.679, "minimum": 0.763}
 
 
@@ -141,7 +141,7 @@ STUDY = Study(
     title="Transforming and combining rewards",
     paper="Wang, Nagpal, Berant, Eisenstein, D'Amour, Koyejo, Veitch: Transforming and Combining Rewards for Aligning "
     "Large Language Models (2402.00742, ICML 2024)",
-    presets={"quick": Preset(0.75, _QUICK), "paper": Preset(10, _PAPER)},
+    presets={"quick": Preset(0.75, _QUICK, decisive=False), "paper": Preset(10, _PAPER)},
     cells=cells,
     claims=claims,
     figures=FIGURES,

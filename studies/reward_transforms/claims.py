@@ -6,9 +6,23 @@ import math
 
 import numpy as np
 
-from annosim.study import Statement, at_least, at_most, binomial_interval, difference, equal, every, t_interval
+from annosim.study import (
+    BASELINE,
+    CONTROL,
+    STUDY_ADDS,
+    Statement,
+    at_least,
+    at_most,
+    binomial_interval,
+    difference,
+    equal,
+    every,
+    paper_says,
+    t_interval,
+)
 
 SOURCE = "Wang et al. 2402.00742"
+ABSTRACT = paper_says("abstract")
 
 
 def column(found, group, name, where, **parameters):
@@ -29,78 +43,94 @@ def exact_statements(shares):
     yield Statement(
         "S1.raw",
         "With Exponential(1) rewards the raw tilt's Z diverges at gamma = 1 (it grows as the cut-off does)",
-        f"{SOURCE}, statement S1",
+        "this study's derivation",
         lambda f: at_least(math.exp(_last_growth(f, 1.0, "raw")), 1.99),
+        whose=STUDY_ADDS,
     )
     yield Statement(
         "S1.raw.light",
         "at gamma = 2 the tail is light enough: Z = 2 whatever the cut-off",
-        f"{SOURCE}, statement S1",
+        "this study's derivation",
         lambda f: equal(math.exp(_rows(f, 2.0)[-1]["raw"]), 2.0, 1e-3),
+        whose=STUDY_ADDS,
     )
     yield Statement(
         "S1.lsc",
         "LSC's Z is at most 1 in every world",
-        f"{SOURCE}, statement S1",
+        "this study's derivation",
         lambda f: at_most(f.exact("bounds_on_random_worlds", "z"), 1.0),
+        whose=STUDY_ADDS,
     )
     for gamma, name, value in ((2, "raw", 0.1159), (1, "raw", 0.9304), (2, "lsc", 0.0019), (1, "lsc", 0.0034)):
         yield Statement(
             f"S2.{name}.{gamma}",
             f"mass .001 at reward 10 gets {value} after the {name} tilt at gamma {gamma}",
-            f"{SOURCE}, statement S2",
+            "this study's derivation",
             lambda f, g=gamma, n=name, v=value: equal(shortcut(f, float(g), n), v, 6e-5),
+            whose=STUDY_ADDS,
+            figure="exact_worlds",
         )
     yield Statement(
         "S2.bound",
         "pi(A) <= pi_0(A) / Z for every set under LSC (largest pi(A) Z / pi_0(A) over random worlds)",
-        f"{SOURCE}, statement S2",
+        "this study's derivation",
         lambda f: at_most(f.exact("bounds_on_random_worlds", "lsc"), 1 + 1e-9),
+        whose=STUDY_ADDS,
     )
     yield Statement(
         "S2.raw",
         "raw tilts have no such bound",
-        f"{SOURCE}, statement S2",
+        "this study's derivation",
         lambda f: at_least(f.exact("bounds_on_random_worlds", "raw"), 1e6),
+        whose=STUDY_ADDS,
     )
     for name, value in (("raw", 0.517), ("lsc", 0.652)):
         yield Statement(
             f"S3.{name}",
             f"prompts of spread .5, 1, 2, 4, mean KL 1: the 85 % quantile is beaten with probability {value} ({name})",
-            f"{SOURCE}, statement S3",
+            "this study's derivation",
             lambda f, n=name, v=value: equal(_spread(f, n)["beaten"], v, 1e-3),
+            whose=STUDY_ADDS,
+            figure="exact_worlds",
         )
     yield Statement(
         "S3.kl",
         "the raw tilt spends KL s^2 / (2 gamma^2) on a prompt of spread s (largest error over prompts)",
-        f"{SOURCE}, statement S3",
+        "this study's derivation",
         lambda f: at_most(_spread(f, "raw")["closed_form_error"], 1e-9),
+        whose=STUDY_ADDS,
+        figure="exact_worlds",
     )
     yield Statement(
         "S5",
         "best of k with one reward has the same law under LSC (largest difference over random worlds with ties)",
-        f"{SOURCE}, statement S5",
+        "this study's derivation",
         lambda f: at_most(f.exact("best_of_k_invariance", "difference"), 1e-12),
+        whose=CONTROL,
     )
     for name, value in shares.items():
         yield Statement(
             f"S6.{name.replace(' ', '_')}",
             f"best of 64 with two independent rewards by {name}: both beat their 85 % "
             f"quantile with probability {value}",
-            f"{SOURCE}, statement S6",
+            "this study's derivation",
             lambda f, n=name, v=value: equal(_both(f, n), v, 0.006),
+            whose=STUDY_ADDS,
+            figure="exact_worlds",
         )
     yield Statement(
         "S6.minimum.closed",
         "the minimum finds a response that is good in both whenever there is one: 1 - (1 - .15^2)^64 = .7669",
         "this study, closed form",
         lambda f: equal(_both(f, "minimum"), 1 - (1 - 0.15**2) ** 64, 0.005),
+        whose=CONTROL,
     )
     yield Statement(
         "S8",
         "as gamma falls all monotone transforms of one reward concentrate on its argmax (mass outside at gamma 1e-5)",
-        f"{SOURCE}, statement S8",
+        "this study's derivation",
         lambda f: every([at_most(r["outside"], 1e-6) for r in f.rows("cold_limit") if r["gamma"] == 1e-5]),
+        whose=CONTROL,
     )
     bounds = lambda f, name: f.exact("best_of_n_bounds", name)  # noqa: E731
     yield Statement(
@@ -108,48 +138,56 @@ def exact_statements(shares):
         "best of n: KL <= log n - (n-1)/n on finite worlds (smallest slack)",
         "Beirami et al. 2401.01879",
         lambda f: at_least(bounds(f, "kl_slack"), -1e-12),
+        whose=CONTROL,
     )
     yield Statement(
         "BoN.win",
         "best of n: win rate <= n/(n+1) on finite worlds (smallest slack)",
         "Gao et al. 2210.10760",
         lambda f: at_least(bounds(f, "win_slack"), -1e-12),
+        whose=CONTROL,
     )
     yield Statement(
         "BoN.equal",
         "both are equalities for continuous rewards (largest error)",
         "Beirami et al. 2401.01879",
         lambda f: at_most(bounds(f, "continuous_error"), 1e-6),
+        whose=CONTROL,
     )
     yield Statement(
         "LSC.limit",
         "a reference far above gives the raw tilt back (total variation)",
-        f"{SOURCE}, section 3",
+        "this study's derivation",
         lambda f: at_most(f.exact("gauge_of_lsc", "far_reference"), 1e-9),
+        whose=CONTROL,
     )
     yield Statement(
         "LSC.shift",
         "LSC is invariant to r -> r + c(x)",
-        f"{SOURCE}, section 3",
+        "this study's derivation",
         lambda f: at_most(f.exact("gauge_of_lsc", "shift"), 1e-9),
+        whose=CONTROL,
     )
     yield Statement(
         "LSC.scale",
         "LSC is not invariant to r -> 3 r: scale is calibration (total variation)",
-        f"{SOURCE}, section 3",
+        "this study's derivation",
         lambda f: at_least(f.exact("gauge_of_lsc", "scale"), 0.05),
+        whose=CONTROL,
     )
     yield Statement(
         "AND.independent",
         "the sum of log-probabilities is exact when annotators share no leniency",
-        f"{SOURCE}, section 4",
+        f"{SOURCE}, abstract",
         lambda f: every([equal(e, 0, 1e-9) for e in f.all("dependence", "error", strength=0.0)]),
+        whose=paper_says("abstract"),
     )
     yield Statement(
         "AND.dependent",
         "a common leniency of 1 logit makes the sum too pessimistic by more than .05 nats",
-        f"{SOURCE}, section 4",
+        "this study",
         lambda f: every([at_least(e, 0.05) for e in f.all("dependence", "error", strength=1.0)]),
+        whose=STUDY_ADDS,
     )
 
 
@@ -167,20 +205,26 @@ def pipeline_statements(kls, ks, policy_gradient_steps):
     yield Statement(
         "P5",
         "the reference value matters: the quantile beaten by q85, mean and canned references differs at KL 1",
-        f"{SOURCE}, appendix (choice of reference)",
+        "this study",
         lambda f: at_least(_reference_range(f), 0.01),
+        whose=STUDY_ADDS,
+        figure="reference_values",
     )
     yield Statement(
         "P5.scale",
         "and so does the scale of the reward model (x 3 against x 0.3)",
-        f"{SOURCE}, section 3",
+        "this study",
         lambda f: at_least(_variant_gap(f, "scale x 3", "scale x 0.3"), 0.01),
+        whose=STUDY_ADDS,
+        figure="reference_values",
     )
     yield Statement(
         "P6",
         f"best of {max(ks)} with two rewards: LSC sum gives more responses good in both than the raw sum",
-        f"{SOURCE}, figure 3",
+        "this study",
         lambda f: at_least(gain(f, "shortcut", "LSC sum", "raw sum", "both_good", max(ks), "best_of", "k"), 0.0),
+        whose=STUDY_ADDS,
+        figure="best_of_k",
     )
     yield Statement(
         "PG.softmax",
@@ -189,42 +233,55 @@ def pipeline_statements(kls, ks, policy_gradient_steps):
         "Gibbs optimum",
         "this study",
         lambda f: every([at_most(v, 0.02) for v in f.values("softmax_gradient", "gap")]),
+        whose=CONTROL,
+        figure="policy_gradient",
     )
     yield Statement(
         "PG.token",
         "and so does a token policy over sequences",
         "this study",
         lambda f: every([at_most(v, 0.02) for v in f.values("token_gradient", "gap")]),
+        whose=CONTROL,
+        figure="policy_gradient",
     )
     yield Statement(
         "O1.truth",
         "over-optimisation: with a harmful shortcut the truth is lower at KL 3 than at KL 1 (the fall)",
         "Gao et al. 2210.10760",
         lambda f: at_least(t_interval(_falls(f, "one model", "gold")), 0.0),
+        whose=CONTROL,
+        figure="overoptimisation",
     )
     yield Statement(
         "O1.proxy",
         "while the proxy is higher",
         "Gao et al. 2210.10760",
         lambda f: at_most(t_interval(_falls(f, "one model", "proxy")), 0.0),
+        whose=CONTROL,
+        figure="overoptimisation",
     )
     yield Statement(
         "O2",
         "the minimum of an ensemble falls less than one model",
         "Coste et al. 2310.02743",
         lambda f: at_least(difference(_falls(f, "one model", "gold"), _falls(f, "ensemble minimum", "gold")), 0.0),
+        whose=BASELINE,
+        figure="overoptimisation",
     )
     yield Statement(
         "O3",
         "and it removes the fall (all members share the shortcut)",
         "Coste et al. 2310.02743, the strong reading",
         lambda f: at_most(t_interval(_falls(f, "ensemble minimum", "gold")), 0.0),
+        whose=BASELINE,
+        figure="overoptimisation",
     )
     yield Statement(
         "C1",
         "a reward model fitted to unbiased answers is calibrated: slope of held-out logits 1 within .1",
         "this study",
         lambda f: equal(f.estimate("calibration", "slope", world="clean"), 1.0, 0.1),
+        whose=CONTROL,
     )
 
 
@@ -242,18 +299,32 @@ def _single(world, kls, tag, words):
     for one in ("helpful", "harmless"):
         judge = _always(world, f"{one}, LSC", f"{one}, raw", f"beat_{one}", kls, 1)
         text = f"{one} reward: LSC beats the 85 % quantile more often than raw {words}"
-        yield Statement(f"P1.{one}.{tag}", text, f"{SOURCE}, figure 2 (win rate against KL)", judge)
+        yield Statement(
+            f"P1.{one}.{tag}",
+            text,
+            f"{SOURCE}, abstract",
+            judge,
+            whose=paper_says("abstract"),
+            figure="win_rate_against_kl",
+        )
     judge = _always(world, "helpful, LSC", "helpful, raw", "utility_helpful", kls, 1)
     text = f"and its mean true utility is higher than raw's {words}"
-    yield Statement(f"P1.utility.{tag}", text, "a stronger reading than the paper's, which reports win rates", judge)
+    yield Statement(f"P1.utility.{tag}", text, "this study: a stronger reading than win rates", judge, whose=STUDY_ADDS)
 
 
 def _combined(world, kls, tag, words):
     for other in ("raw sum", "weighted sum 3:1", "weighted sum 1:3", "minimum"):
-        source = f"{SOURCE}, figure 3" if other != "minimum" else "this study: the paper makes no claim on the minimum"
+        source = f"{SOURCE}, abstract" if other == "raw sum" else "this study"
         judge = _always(world, "LSC sum", other, "both_good", kls, 1)
         text = f"two rewards: LSC sum gives more responses good in both than the {other} {words}"
-        yield Statement(f"P2.{other.replace(' ', '_').replace(':', '')}.{tag}", text, source, judge)
+        yield Statement(
+            f"P2.{other.replace(' ', '_').replace(':', '')}.{tag}",
+            text,
+            source,
+            judge,
+            whose=ABSTRACT if other == "raw sum" else BASELINE,
+            figure="good_in_both_against_kl",
+        )
 
 
 def _hacking(kls, tag, words):
@@ -261,10 +332,24 @@ def _hacking(kls, tag, words):
         pair = (f"{one}, LSC", f"{one}, raw")
         text = f"{one} reward: LSC puts less mass on the shortcut than raw {words}"
         judge = _always("shortcut", *pair, "shortcut", kls, -1)
-        yield Statement(f"P3.{one}.{tag}", text, f"{SOURCE}, section 5 (reward hacking)", judge)
+        yield Statement(
+            f"P3.{one}.{tag}",
+            text,
+            f"{SOURCE}, abstract (reward hacking)",
+            judge,
+            whose=paper_says("abstract"),
+            figure="shortcut_and_spread",
+        )
         text = f"{one} reward: LSC's win rates differ less between prompts (standard deviation) {words}"
         judge = _always("shortcut", *pair, f"spread_{one}", kls, -1)
-        yield Statement(f"P4.{one}.{tag}", text, f"{SOURCE}, figure 4 (uniformity)", judge)
+        yield Statement(
+            f"P4.{one}.{tag}",
+            text,
+            f"{SOURCE}, abstract (underfitting)",
+            judge,
+            whose=paper_says("abstract"),
+            figure="shortcut_and_spread",
+        )
 
 
 def _rows(found, gamma):

@@ -11,7 +11,18 @@ import time
 import numpy as np
 
 from annosim import plotting
-from annosim.study import Cell, Preset, Statement, Study, at_least, binomial_interval, equal, every
+from annosim.study import (
+    STUDY_ADDS,
+    Cell,
+    Preset,
+    Statement,
+    Study,
+    at_least,
+    binomial_interval,
+    equal,
+    every,
+    paper_says,
+)
 
 
 def model(share, seed):
@@ -64,12 +75,14 @@ def claims(shares):
             "Bernoulli 1713",
             lambda found, share=share: equal(pooled(found, share), share, within=0.2),
             expected=f"{share:g} within 0.2",
+            whose=paper_says("the whole book"),
         )
     yield Statement(
         "all",
         "every coin shows heads",
         "the tests",
         lambda found: every([at_least(pooled(found, s), 0.01) for s in shares]),
+        whose=STUDY_ADDS,
     )
 
 

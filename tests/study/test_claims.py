@@ -9,9 +9,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from annosim.errors import ArgumentError, StudyError
-from annosim.study import Estimate, Statement, at_least, at_most, equal, every, increasing, inside, true
+from annosim.study import (
+    CONTROL,
+    Attribution,
+    Estimate,
+    Outcome,
+    Statement,
+    at_least,
+    at_most,
+    equal,
+    every,
+    increasing,
+    inside,
+    true,
+)
 
-VERDICTS = {"supported", "contradicted", "inconclusive"}
+VERDICTS = {"supported", "contradicted", "inconclusive", "not judged"}
 finite = st.floats(-100, 100).map(lambda x: round(x, 3))
 
 
@@ -134,16 +147,48 @@ def test_a_claim_that_means_nothing_is_refused(call):
     ],
 )
 def test_a_judge_that_fails_makes_its_claim_inconclusive(judge, reason):
-    claim = Statement("C", "text", "source", judge, expected="at least 1").decide(None)
+    claim = Statement("C", "text", "source", judge, expected="at least 1", whose=CONTROL).decide(None)
     assert claim.verdict == "inconclusive" and claim.reason.startswith(reason) and claim.expected == "at least 1"
     assert claim.as_json()["value"] is None
+
+
+OPEN = Estimate(0.5, 0.0, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("judge", "small", "large"),
+    [
+        (lambda o: at_most(OPEN, 1), "not judged", "inconclusive"),
+        (lambda o: at_most(Estimate(0.5, -math.inf, math.inf), 1), "not judged", "inconclusive"),
+        (lambda o: at_most(OPEN, 3), "supported", "supported"),
+        (lambda o: at_most(OPEN, -1), "contradicted", "contradicted"),
+        (lambda o: o.get("absent", "x"), "not judged", "inconclusive"),
+        (lambda o: 1 / 0, "inconclusive", "inconclusive"),
+        (lambda o: at_most(math.nan, 1), "inconclusive", "inconclusive"),
+    ],
+)
+def test_what_a_small_preset_leaves_open_is_not_judged_and_what_fails_is_inconclusive(judge, small, large):
+    one = Statement("C", "text", "source", judge, whose=CONTROL)
+    assert [one.decide(Outcome([]), decisive=d).verdict for d in (False, True)] == [small, large]
+
+
+def test_a_claim_without_an_owner_cannot_be_written_down():
+    with pytest.raises(TypeError, match="whose"):
+        Statement("C", "text", "source", lambda outcome: at_most(1, 2))
+
+
+@pytest.mark.parametrize(("group", "read"), [("paper", ""), ("study", "abstract"), ("someone", "")])
+def test_what_was_read_belongs_to_the_paper(group, read):
+    with pytest.raises(ArgumentError):
+        Attribution(group, read)
 
 
 @given(estimates(), finite)
 def test_a_claim_is_plain_json(estimate, bound):
     import json
 
-    claim = Statement("C", "text", "source", lambda outcome: at_most(estimate, bound)).decide(None)
+    claim = Statement("C", "text", "source", lambda outcome: at_most(estimate, bound), whose=CONTROL).decide(None)
     message = json.loads(json.dumps(claim.as_json(), allow_nan=False))
     assert list(message)[:8] == ["id", "statement", "source", "expected", "value", "low", "high", "verdict"]
     assert message["verdict"] in VERDICTS and message["value"] == estimate.value
+    assert message["whose"] == "control" and message["read"] == ""

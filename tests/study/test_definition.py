@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from annosim.errors import StudyError
-from annosim.study import Cell, Preset, Statement, Study, true
+from annosim.study import CONTROL, Cell, Preset, Statement, Study, true
 from annosim.study.definition import call_by_name
 
 
@@ -63,7 +63,12 @@ def study(cells=lambda: [Cell(f)], claims=lambda: [], presets=None):
         (lambda: study(lambda: [ring()]).plan(), "needs itself, by way of its needs"),
         (lambda: study(claims=lambda n: []).statements(), "claims: <lambda> takes 'n', which nothing provides"),
         (lambda: study(claims=lambda: [1]).statements(), "claims yielded int"),
-        (lambda: study(claims=lambda: [Statement("a", "", "", lambda o: true(True, ""))] * 2).statements(), "id 'a'"),
+        (
+            lambda: study(
+                claims=lambda: [Statement("a", "", "", lambda o: true(True, ""), whose=CONTROL)] * 2
+            ).statements(),
+            "id 'a'",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_that_names_the_place(made, message):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import html
 import html.parser
 import re
@@ -13,7 +14,7 @@ import pandas as pd
 import pytest
 
 from annosim import plotting
-from annosim.study import Cell, Preset, Statement, Study, at_most, load_study, run_study
+from annosim.study import CONTROL, STUDY_ADDS, Cell, Preset, Statement, Study, at_most, load_study, run_study
 
 COIN = Path(__file__).with_name("coin.py")
 
@@ -70,7 +71,7 @@ STUDY = Study(
     "https is not a link here",
     {"quick": Preset(0.1, {"sizes": list(range(1, 301))})},
     lambda sizes: [Cell(measured, {"n": n}) for n in sizes],
-    lambda: [Statement("c<1", "text & more", "fig. <1>", bad)],
+    lambda: [Statement("c<1", "text & more", "fig. <1>", bad, whose=STUDY_ADDS)],
     figures=[first_figure, broken_figure],
     tables=[counts, broken_table],
     finding=lambda found, claims: f"First sentence. {len(claims)} claim.",
@@ -110,6 +111,23 @@ def test_what_the_study_says_is_escaped(text):
     assert "&lt;b&gt;&amp;amp;&lt;/b&gt;" in body
 
 
+def test_a_claim_stands_below_its_figure_and_says_whose_it_is(tmp_path):
+    one, two = (
+        Statement(name, name, "s", lambda f: at_most(1, 2), figure=figure, whose=CONTROL)
+        for name, figure in (("shown", "second_figure"), ("bare", ""))
+    )
+
+    def second_figure(found):
+        """The second."""
+        return first_figure(found)
+
+    figures = [first_figure, second_figure]
+    study = dataclasses.replace(STUDY, claims=lambda: [two, one], figures=figures, tables=[])
+    text = (run_study(study, out=tmp_path).out / "report.html").read_text(encoding="utf-8")
+    order = [text.index(x) for x in ("<td>Controls</td>", "id='second_figure'", "<td>shown</td>", "<td>bare</td>")]
+    assert order == sorted(order) and "Controls; s" in text
+
+
 def test_verdicts_are_words_with_colours(text):
     colour = plotting.VERDICT_COLOURS["contradicted"]
     assert f"<span class=v style='background:{colour}'>contradicted</span>" in text
@@ -146,6 +164,6 @@ def test_the_same_run_gives_the_same_figure(tmp_path):
 def test_a_study_without_a_summary_gets_the_counts(tmp_path):
     run = run_study(load_study(COIN), "edge", out=tmp_path)
     assert (
-        "1 of 4 claims supported, 0 contradicted, 3 inconclusive (preset edge)."
+        "Claims: The paper says: 1 supported, 2 inconclusive; This study adds: 1 inconclusive (preset edge)."
         in (run.out / "report.html").read_text()
     )

@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 
 from annosim.errors import ArgumentError, StudyError
-from annosim.study import Cell, Preset, Statement, Study, at_least, load_study, run_study, true
+from annosim.study import CONTROL, Cell, Preset, Statement, Study, at_least, load_study, run_study, true
 from annosim.study.jobs import make_jobs, run_in_worker
 
 COIN = Path(__file__).with_name("coin.py")
@@ -96,7 +96,8 @@ def test_a_killed_run_resumes_and_repeats_nothing(coin, tmp_path):
     pd.testing.assert_frame_equal(
         resumed, pd.read_parquet(tmp_path / "fresh" / "results.parquet").drop(columns="seconds")
     )
-    assert fresh.counts() == {"supported": 3, "contradicted": 0, "inconclusive": 0}
+    assert fresh.counts() == {"supported": 3, "contradicted": 0, "inconclusive": 0, "not judged": 0}
+    assert {group: c["supported"] for group, c in fresh.counts_by_group().items()} == {"paper": 2, "study": 1}
 
 
 def test_an_edited_study_serves_nothing_stale(coin, tmp_path):
@@ -207,8 +208,8 @@ def test_replicates_have_their_own_seeds_and_a_shared_name_shares_them(tmp_path)
 
 def test_claims_are_known_before_and_survive_everything(tmp_path):
     def claims():
-        yield Statement("a", "t", "s", lambda found: at_least(found.get("absent", "x"), 1))
-        yield Statement("b", "t", "s", lambda found: true(True, "yes"))
+        yield Statement("a", "t", "s", lambda found: at_least(found.get("absent", "x"), 1), whose=CONTROL)
+        yield Statement("b", "t", "s", lambda found: true(True, "yes"), whose=CONTROL)
 
     run = run_study(small([Cell(warns, {"n": 0})], claims), out=tmp_path)
     assert [c.verdict for c in run.claims] == ["inconclusive", "supported"]
@@ -355,7 +356,9 @@ def test_whatever_a_judge_or_a_figure_raises_is_a_line_of_the_report(tmp_path):
     def figure(found):
         raises("exit")
 
-    claims = [Statement(kind, "t", "s", lambda found, kind=kind: raises(kind)) for kind in ("exit", "mute")]
+    claims = [
+        Statement(kind, "t", "s", lambda found, kind=kind: raises(kind), whose=CONTROL) for kind in ("exit", "mute")
+    ]
     run = run_study(small([Cell(start)], lambda: claims, figures=[figure]), out=tmp_path)
     assert [c.reason for c in run.claims] == ["SystemExit: 7", "Mute: its message cannot be shown"]
     assert "SystemExit: 7" in (tmp_path / "report.html").read_text()
