@@ -1,5 +1,6 @@
 from . import (
     analysis as analysis,
+    coordinates as coordinates,
     checks as checks,
     data as data,
     designs as designs,
@@ -99,6 +100,7 @@ __all__ = [
     "Thurstone",
     "Utility",
     "analysis",
+    "coordinates",
     "any_tastes",
     "checks",
     "choose_types",

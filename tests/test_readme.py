@@ -74,7 +74,7 @@ def test_dpo_on_ones_own_pairs(tmp_path, monkeypatch):
     ("words", "told"),
     [
         (["simulate"], "10000 rows"),
-        (["identify", "--starts", "2"], "5 of 5 knowable parameters"),
+        (["identify", "--starts", "2"], "5 of 5 identifiable parameters"),
         (["plan", "--starts", "0"], "cheapest"),
     ],
 )

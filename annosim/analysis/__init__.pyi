@@ -16,9 +16,6 @@ from .clustering import clustering_accuracy as clustering_accuracy
 from .clustering import contingency as contingency
 from .comparison import Comparison as Comparison
 from .comparison import compare as compare
-from .coordinates import align_types as align_types
-from .coordinates import centred_index as centred_index
-from .coordinates import parameter_distance as parameter_distance
 from .divergences import LawDivergence as LawDivergence
 from .divergences import kl_divergence as kl_divergence
 from .divergences import law_divergence as law_divergence
@@ -43,7 +40,6 @@ __all__ = [
     "PolicyScore",
     "adjusted_rand",
     "agreement",
-    "align_types",
     "answer_labels",
     "assign",
     "borda_counts",
@@ -52,7 +48,6 @@ __all__ = [
     "calibration_curve",
     "calibration_error",
     "calibration_slope",
-    "centred_index",
     "clustering_accuracy",
     "compare",
     "contingency",
@@ -63,7 +58,6 @@ __all__ = [
     "log_loss",
     "mean_entropy",
     "pair_probabilities",
-    "parameter_distance",
     "score_policy",
     "total_variation",
     "win_rate",

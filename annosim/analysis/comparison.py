@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from annosim.analysis.clustering import adjusted_rand, clustering_accuracy
-from annosim.analysis.coordinates import Alignment, align_types, centred_index
 from annosim.analysis.divergences import kl_divergence, law_divergence, total_variation
+from annosim.coordinates import Alignment, align_types, mean_indices
 from annosim.designs.design import Design
 from annosim.errors import ArgumentError
 from annosim.items import Items
@@ -29,7 +29,8 @@ class Comparison(Result):
         kl: KL(truth || fitted) of the block, nats.
         excess_cross_entropy: KL per answer, nats.
         alignment: ``(K,)`` fitted type of each true type, -1 for true types left over.
-        parameter_distance: of all coordinates modulo gauge, over the naming of types; NaN when numbers of types differ.
+        parameter_distance: of the populations in their identifiable coordinates, over the naming of types
+            (:func:`annosim.coordinates.population_distance`).
         index_error: ``(K,)`` root mean squared error of each true type's centred index.
         weight_error: ``(K,)`` fitted minus true weight.
         regret: ``(K,)`` utility (in units of the true index) that a true type loses when it is given its matched fitted
@@ -67,12 +68,11 @@ class Comparison(Result):
 
     def _lines(self):
         error = lambda e: f" +- {e:.2g}" if e else ""  # noqa: E731
-        distance = self.parameter_distance
         lines: list[tuple[str, Any]] = [
             ("total variation", f"{self.total_variation:.6g}{error(self.total_variation_error)}"),
             ("KL(truth || fitted)", f"{self.kl:.6g}{error(self.kl_error)} nats per annotator"),
             ("excess cross-entropy", f"{self.excess_cross_entropy:.6g} nats per answer"),
-            ("parameter distance", "other numbers of types" if np.isnan(distance) else distance),
+            ("parameter distance", self.parameter_distance),
             ("types matched", _show(self.alignment)),
             ("index error", _show(self.index_error)),
             ("weight error", _show(self.weight_error)),
@@ -157,8 +157,7 @@ def favourite_regret(fitted: Population, truth: Population, alignment: Alignment
 
     When a fitted type has several favourites in a prompt, the loss is their mean.
     """
-    theirs, _ = centred_index(fitted, items)
-    ours, _ = centred_index(truth, items)
+    theirs, ours = mean_indices(fitted, items), mean_indices(truth, items)
     loss = torch.zeros(len(ours), dtype=torch.float64)
     prompts = items.prompts.unique().tolist()
     for prompt in prompts:

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 
 import torch
 
+from annosim.coordinates import Coordinates, decompose, identifiable, in_float64
 from annosim.designs.design import Design
 from annosim.errors import ArgumentError
-from annosim.identifiability.coordinates import GAUGE_RULE, Knowable, knowable
 from annosim.identifiability.local import RANK_RULE, saturation
 from annosim.information import (
     Frame,
-    double,
     factors,
     few_threads,
     listed_law,
@@ -33,7 +32,7 @@ class Ranks:
     Attributes:
         rank: ``(B,)`` long.
         num_parameters: ``(B,)`` long.
-        singular_values: ``(B, P)`` relative to each one's largest, descending, zeros beyond the knowable ones.
+        singular_values: ``(B, P)`` relative to each one's largest, descending, zeros beyond the identifiable ones.
         questions: ``(B,)`` questions that were looked at: one where that is enough for a full rank (more never lower
             it).
         exact: nothing was left out; otherwise deficient ranks are lower bounds.
@@ -69,12 +68,12 @@ def local_ranks(
         >>> local_ranks(two, an.Design(an.Items(n=4)), z).rank.unique().tolist()  # T5: 6 of 7
         [6]
     """
-    population = double(population)
+    population = in_float64(population)
     size = population.num_free()
     if vectors_.ndim != 2 or vectors_.shape[1] != size:
         raise ArgumentError(f"local_ranks: vectors of shape {tuple(vectors_.shape)}, expected (B, {size})")
     frame = prepare(population, design, seed=seed)
-    know = knowable(population, design)
+    know = identifiable(population, design.items)
     components = sum(len(c.weight) for c in population.indexed(design.items))
     questions = frame.questions if frame.blocks is not None else saturation(components, frame.questions)
     pattern = _pattern(population, frame, vectors_[0].double()) if frame.blocks is None else None
@@ -101,12 +100,12 @@ def _ranks(population, frame, know, pattern, vectors_, questions, exact, chunk) 
 class _Program:
     """Laws and coordinates of many parameter vectors, differentiated together."""
 
-    def __init__(self, population: Population, frame: Frame, know: Knowable, live: torch.Tensor | None):
+    def __init__(self, population: Population, frame: Frame, know: Coordinates, live: torch.Tensor | None):
         self.population, self.frame, self.know, self.live = population, frame, know, live
 
     def _one(self, v: torch.Tensor, questions: int):
         p = self.population
-        coordinates = torch.func.jacfwd(lambda x: self.know.values(p, x))(v)
+        coordinates = torch.func.jacfwd(lambda x: self.know.with_scale(p, x))(v)
         if self.frame.blocks is not None:
             law = torch.func.jacfwd(
                 lambda x: p.functional_call(x, lambda q: listed_law(*factors(q, self.frame), self.frame))
@@ -120,16 +119,14 @@ class _Program:
         ranks, known, values = [], [], []
         for part in vectors_.split(chunk):
             law, coordinates = program(part)
-            _, s, vt = torch.linalg.svd(coordinates, full_matrices=False)
-            live = s > GAUGE_RULE * s[:, :1]
-            basis = vt.transpose(-1, -2) * torch.where(live, 1 / s, torch.zeros_like(s))[:, None]
-            jacobian = law @ basis
+            seen = decompose(coordinates)
+            jacobian = law @ seen.basis
             if jacobian.shape[-2] > jacobian.shape[-1]:
                 jacobian = torch.linalg.qr(jacobian, mode="r")[1]
             found = torch.linalg.svdvals(jacobian)
             relative = found / found[:, :1].clamp_min(1e-300)
             ranks.append((relative > RANK_RULE).sum(-1))
-            known.append(live.sum(-1))
+            known.append(seen.rank)
             values.append(relative)
         rank = torch.cat(ranks)
         return rank, torch.cat(known), torch.cat(values), torch.full_like(rank, questions)

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from scipy.optimize import linprog
 
+from annosim.coordinates import in_float64
 from annosim.errors import ArgumentError
 from annosim.identifiability.functionals import index_and_weight
-from annosim.information import double
 from annosim.items import Items
 from annosim.populations.annotator import Annotator
 from annosim.populations.base import Population
@@ -94,8 +94,8 @@ def taste_distance(first: Population, second: Population, items: Items) -> float
         0.0
     """
     with torch.no_grad():
-        a, wa = index_and_weight(double(first), items)
-        b, wb = index_and_weight(double(second), items)
+        a, wa = index_and_weight(in_float64(first), items)
+        b, wb = index_and_weight(in_float64(second), items)
         cost = (a[:, None] - b[None]).square().mean(-1).numpy()
     n, m = cost.shape
     rows = np.zeros((n + m, n * m))

@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
+from annosim.autodiff import forward_jacobian
+from annosim.coordinates import Coordinates, centred, in_float64
 from annosim.errors import ArgumentError
-from annosim.identifiability.coordinates import Knowable, centre_per_prompt
-from annosim.information import double, forward_jacobian
 from annosim.items import Items
 from annosim.populations.base import Population
 
@@ -31,7 +31,7 @@ def index_and_weight(population: Population, items: Items) -> tuple[torch.Tensor
     """Centred index of all components ``(C, n)`` and their weights ``(C,)``."""
     parts = population.indexed(items)
     index = torch.cat([c.index.double() for c in parts])
-    return centre_per_prompt(index, items), torch.cat([c.weight.double() for c in parts])
+    return centred(index, items), torch.cat([c.weight.double() for c in parts])
 
 
 def _pairs(items: Items, most: int = 300) -> torch.Tensor:
@@ -47,7 +47,7 @@ def weights(population: Population, items: Items) -> torch.Tensor:
 
 def utilities(population: Population, items: Items) -> torch.Tensor:
     """Centred index of every type on every item."""
-    return torch.cat([centre_per_prompt(c.index.double(), items).flatten() for c in population.indexed(items)])
+    return torch.cat([centred(c.index.double(), items).flatten() for c in population.indexed(items)])
 
 
 def mean_utility(population: Population, items: Items) -> torch.Tensor:
@@ -234,12 +234,12 @@ def check_functionals(
     functions: Mapping[str, Callable],
     population: Population,
     items: Items,
-    know: Knowable,
+    know: Coordinates,
     null: torch.Tensor,
     twins: Sequence[Population],
 ) -> dict[str, FunctionalResult]:
     """Local check (the gradient is orthogonal to the null directions), and equality of the values at all twins."""
-    population = double(population)
+    population = in_float64(population)
     v = population.vector()
     out = {}
     for name, function in functions.items():
@@ -251,7 +251,7 @@ def check_functionals(
             known = seen <= 1e-7 * moves.norm(dim=-1).clamp_min(1e-12)
         else:
             known = torch.ones(len(value), dtype=torch.bool)
-        there = [evaluate(function, double(twin), items) for twin in twins]
+        there = [evaluate(function, in_float64(twin), items) for twin in twins]
         for other in there:
             known = known & ((other - value).abs() < 1e-7) if other.shape == value.shape else torch.zeros_like(known)
         out[name] = FunctionalResult(known, value, there[0] if there else None)

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from annosim.coordinates import Coordinates, identifiable, normalisation_words, population_distance
 from annosim.data.preferences import PreferenceData
 from annosim.designs.design import Design
 from annosim.errors import ArgumentError, NothingFreeError
-from annosim.identifiability.coordinates import Knowable, knowable, knowable_distance
 from annosim.identifiability.empirical import empirical
 from annosim.identifiability.families import AnyTastes, Types
 from annosim.identifiability.functionals import FUNCTIONALS, check_functionals, named_functionals
@@ -121,7 +121,7 @@ def _one(population, design, family, functional, search, source) -> Identifiabil
 
 
 def _own_family(population, design, frame, functional, search, resample) -> IdentifiabilityReport:
-    know = knowable(population, design)
+    know = identifiable(population, design.items)
     local = local_rank(population, frame, know)
     decided = decide(population, design, frame, know, local, search)
     if decided["twin"] is not None and not frame.exact:
@@ -143,7 +143,7 @@ def _own_family(population, design, frame, functional, search, resample) -> Iden
         gap=local.gap,
         reasons=tuple(decided["reasons"]),
         theorems=tuple(decided["theorems"]),
-        gauges=tuple(know.gauge.words),
+        gauges=tuple(normalisation_words(population, know.null)),
         functionals=check_functionals(functions, population, design.items, know, local.null, twins),
         population=population,
         design=design,
@@ -190,7 +190,7 @@ def _row(report: IdentifiabilityReport) -> dict[str, Any]:
 
 
 def decide(
-    population: Population, design: Design, frame: Frame, know: Knowable, local: LocalRank, search: dict[str, Any]
+    population: Population, design: Design, frame: Frame, know: Coordinates, local: LocalRank, search: dict[str, Any]
 ) -> dict[str, Any]:
     """Verdict, twin and reasons; ``search`` holds starts, seed and jobs."""
     seed = search["seed"]
@@ -276,7 +276,7 @@ def _deficient(out, population, design, frame, local, small, curve: Curve, found
     if curve.found:
         out |= {"verdict": "not_identified", "twin": curve.end, "law_distance": curve.law_distance}
         out["reasons"].append(
-            f"a curve of populations with the same law was followed to a distance of {curve.length:g} in knowable "
+            f"a curve of populations with the same law was followed to a distance of {curve.length:g} in identifiable "
             "coordinates"
         )
         if curve.law_distance > ROUNDING:
@@ -286,7 +286,7 @@ def _deficient(out, population, design, frame, local, small, curve: Curve, found
             )
         if found is not None:
             out |= {"twin": found.twin, "law_distance": found.law_distance}
-        elif curve.end is not None and knowable_distance(population, curve.end, design) < DIFFERENT:
+        elif curve.end is not None and population_distance(population, curve.end, design.items) < DIFFERENT:
             out["reasons"].append("its far end is a relabelling of this population")
         return out
     if found is None:

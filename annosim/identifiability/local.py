@@ -1,4 +1,4 @@
-"""Local analysis: the rank of the law's Jacobian in the knowable coordinates, and its null directions."""
+"""Local analysis: the rank of the law's Jacobian in the identifiable coordinates, and its null directions."""
 
 from __future__ import annotations
 
@@ -7,17 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
-from annosim.identifiability.coordinates import Knowable, in_words, sparse_basis, sum_preserving
-from annosim.information import (
-    LIMIT,
-    Frame,
-    compress,
-    double,
-    law_jacobian,
-    symmetric_size,
-    symmetric_tangent,
-    tangents,
-)
+from annosim.coordinates import Coordinates, describe_direction, in_float64, sparse_basis, sum_preserving
+from annosim.information import LIMIT, Frame, compress, law_jacobian, symmetric_size, symmetric_tangent, tangents
 from annosim.populations.base import Population
 
 __all__ = ["RANK_RULE", "LocalRank", "NullDirection", "local_rank"]
@@ -48,14 +39,14 @@ class NullDirection:
 
 @dataclass(frozen=True, eq=False)
 class LocalRank:
-    """Rank of the law on the knowable coordinates.
+    """Rank of the law on the identifiable coordinates.
 
     Attributes:
         rank: singular values above :data:`RANK_RULE` times the largest.
-        num_parameters: number of knowable coordinates.
+        num_parameters: number of identifiable coordinates.
         singular_values: ``(num_parameters,)`` relative to the largest, descending.
         largest: the largest one: how far the law moves per unit of its best known direction.
-        null: ``(num_parameters, n)`` orthonormal null directions in knowable coordinates.
+        null: ``(num_parameters, n)`` orthonormal null directions in identifiable coordinates.
         right: ``(num_parameters, num_parameters)`` all right singular vectors, columns.
         questions: questions of a block that were needed.
         exact: False when the rank is only a lower bound.
@@ -103,22 +94,22 @@ def saturation(components: int, questions: int) -> int:
     return max(1, min(questions, 2 * components - 1))
 
 
-def local_rank(population: Population, frame: Frame, know: Knowable) -> LocalRank:
-    """Rank of the law's Jacobian on the knowable coordinates.
+def local_rank(population: Population, frame: Frame, know: Coordinates) -> LocalRank:
+    """Rank of the law's Jacobian on the identifiable coordinates.
 
     As many questions as can matter (:func:`saturation`) and fit into memory are looked at.
 
     Example:
         >>> import annosim as an
-        >>> from annosim.identifiability.coordinates import knowable
+        >>> from annosim.coordinates import identifiable
         >>> from annosim.information import prepare
         >>> one, design = an.Annotator(an.Tabular(4), an.Luce()), an.Design(an.Items(n=4), menus=[[0, 1], [2, 3]])
-        >>> local_rank(one, prepare(one, design), knowable(one, design)).rank
+        >>> local_rank(one, prepare(one, design), identifiable(one, design.items)).rank
         2
     """
     if frame.blocks is not None:
         return _ranked(law_jacobian(population, frame) @ know.basis, frame.questions, frame.exact, frame.note)
-    population = double(population)
+    population = in_float64(population)
     weight, f, dweight, df = tangents(population, population.vector(), frame)
     f, df = compress(f, df)
     basis = know.basis
@@ -153,7 +144,7 @@ def _ranked(jacobian: torch.Tensor, questions: int, exact: bool, note: str) -> L
     return LocalRank(rank, size, relative, top, vt[rank:].T, vt.T, questions, exact or rank == size, note)
 
 
-def null_directions(population: Population, know: Knowable, null: torch.Tensor) -> tuple[NullDirection, ...]:
+def null_directions(population: Population, know: Coordinates, null: torch.Tensor) -> tuple[NullDirection, ...]:
     """Null directions of the law as changes of named parameters."""
     if not null.shape[1]:
         return ()
@@ -161,5 +152,5 @@ def null_directions(population: Population, know: Knowable, null: torch.Tensor) 
     out = []
     for row in sparse_basis(sum_preserving(population, (know.basis @ null).T)):
         moved = {names[i]: float(row[i]) for i in range(len(names)) if abs(float(row[i])) > 1e-9}
-        out.append(NullDirection(row, moved, in_words(population, row)))
+        out.append(NullDirection(row, moved, describe_direction(population, row)))
     return tuple(out)

@@ -6,7 +6,7 @@ import textwrap
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from annosim.identifiability.coordinates import in_words
+from annosim.coordinates import describe_direction
 from annosim.identifiability.formatting import fold, shorten
 from annosim.identifiability.local import NullDirection
 from annosim.populations.base import Population
@@ -36,7 +36,7 @@ class IdentifiabilityReport(Result):
 
     Attributes:
         verdict: a key of :data:`VERDICTS`.
-        rank: rank of the law's Jacobian on the knowable coordinates.
+        rank: rank of the law's Jacobian on the identifiable coordinates.
         num_parameters: how many numbers could be known from any answers (gauges taken out).
         null_directions: directions in which the law does not move at first order, in parameter names.
         twin: another population with the same law, or ``None``.
@@ -104,12 +104,13 @@ class IdentifiabilityReport(Result):
         lines = []
         least = "" if self.settings.get("rank_exact", True) else "at least "
         if self.num_parameters:
-            lines.append(("rank of the law", f"{least}{self.rank} of {self.num_parameters} knowable parameters"))
+            lines.append(("rank of the law", f"{least}{self.rank} of {self.num_parameters} identifiable parameters"))
             lines.append(("singular values", f"least that counts {kept:.2g}, largest that does not {lost:.2g}"))
         lines += [("because", fold("\n".join(self.reasons)))] if self.reasons else []
         if self.null_directions:
             shown = [
-                fold(f"{i}. {in_words(self.population, d.vector, 3)}") for i, d in enumerate(self.null_directions, 1)
+                fold(f"{i}. {describe_direction(self.population, d.vector, 3)}")
+                for i, d in enumerate(self.null_directions, 1)
             ]
             lines.append(("unseen changes", "\n".join(shorten(shown, 2))))
         if self.twin is not None:

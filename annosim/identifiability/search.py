@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from scipy.special import ndtri
 
-from annosim.information import Frame, double, factors, listed_law, symmetric_law, symmetric_size, vectors
+from annosim.coordinates import in_float64
+from annosim.information import Frame, factors, listed_law, symmetric_law, symmetric_size, vectors
 from annosim.populations.base import Population
 from annosim.random import CounterRNG, child_seed, uniform53
 
@@ -61,11 +62,11 @@ class Equations:
     """
 
     def __init__(self, population: Population, frame: Frame, seed: int = 0, target: Population | None = None):
-        self.population = double(population)
+        self.population = in_float64(population)
         self.frame = frame
         self.projection = self._make_projection(seed)
         with torch.no_grad():
-            self.target = self._law(double(target) if target is not None else self.population)
+            self.target = self._law(in_float64(target) if target is not None else self.population)
 
     def _make_projection(self, seed: int) -> torch.Tensor | None:
         if self.frame.blocks is not None:

@@ -13,13 +13,13 @@ from scipy.optimize import linprog
 from scipy.sparse import csr_matrix
 from scipy.special import ndtri
 
+from annosim.coordinates import in_float64
 from annosim.designs.design import Design
 from annosim.errors import ArgumentError
 from annosim.identifiability.families import AnyTastes, any_tastes
 from annosim.identifiability.functionals import evaluate
 from annosim.information import (
     Frame,
-    double,
     factors,
     listed_law,
     prepare,
@@ -97,7 +97,7 @@ class TasteProgram:
 
     def __init__(self, population: Population, design: Design, family: AnyTastes, seed: int = 0):
         self.items = design.items
-        self.population = population = double(population)
+        self.population = population = in_float64(population)
         self.rule = population.components()[0].rule
         own = torch.cat([c.index.double() for c in population.indexed(self.items)]).detach()
         self.own_weight = torch.cat([c.weight for c in population.indexed(self.items)]).detach().double()

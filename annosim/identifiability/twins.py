@@ -12,17 +12,18 @@ import torch
 from scipy.special import ndtri
 
 from annosim.compiled import threads
-from annosim.designs.design import Design
-from annosim.identifiability.coordinates import (
-    Knowable,
-    knowable_distance,
-    leaf_coordinates,
-    match,
+from annosim.coordinates import (
+    Coordinates,
+    best_naming,
+    in_float64,
+    mean_indices,
+    population_distance,
     sparse_basis,
     sum_preserving,
 )
+from annosim.designs.design import Design
 from annosim.identifiability.search import Equations, gauss_newton, undamped
-from annosim.information import Frame, double, few_threads, law_distance
+from annosim.information import Frame, few_threads, law_distance
 from annosim.items import Items
 from annosim.parameters import Unconstrained
 from annosim.populations.base import Population
@@ -33,9 +34,9 @@ __all__ = ["SAME_LAW", "Curve", "Search", "follow_null", "reflection_twins", "se
 
 #: laws closer than this are the same
 SAME_LAW = 1e-10
-#: populations farther apart than this (in knowable coordinates, after relabelling) are different
+#: populations farther apart than this (in identifiable coordinates, after relabelling) are different
 DIFFERENT = 1e-3
-#: radii, in units of knowable coordinates, at which null curves are sought
+#: radii, in units of identifiable coordinates, at which null curves are sought
 RADII = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5)
 #: numbers in the Jacobians of all starts from which on they are solved on every core (starting workers takes seconds,
 #: about as long as one core needs for this many)
@@ -52,7 +53,7 @@ class Curve:
 
     Attributes:
         found: a curve of populations with the same law was followed to ``length``.
-        length: how far, in knowable coordinates.
+        length: how far, in identifiable coordinates.
         end: the population at its end.
         law_distance: of that end.
         order: growth of the smallest law distance with the radius (2: the law moves at second order); nan if unknown.
@@ -68,7 +69,9 @@ class Curve:
     distances: tuple[float, ...]
 
 
-def follow_null(population: Population, small: Frame, full: Frame, know: Knowable, null: torch.Tensor, seed: int = 0):
+def follow_null(
+    population: Population, small: Frame, full: Frame, know: Coordinates, null: torch.Tensor, seed: int = 0
+):
     """Look for populations with the same law on growing spheres around ``population``, starting in its null directions.
 
     Returns:
@@ -127,14 +130,15 @@ def population_at(population: Population, v: torch.Tensor) -> Population:
     return population.with_parameters(v)
 
 
-def _directions(population: Population, know: Knowable, null: torch.Tensor, seed: int, most: int = 12) -> torch.Tensor:
+def _directions(
+    population: Population, know: Coordinates, null: torch.Tensor, seed: int, most: int = 12
+) -> torch.Tensor:
     """Unit vectors of the null space: readable ones (a weight alone, a type alone), and seeded combinations."""
     n = null.shape[1]
     readable = sparse_basis(sum_preserving(population, (know.basis @ null).T))
-    if know.extra or not bool(torch.isfinite(readable).all()):
+    single = readable @ torch.linalg.pinv(know.basis).T @ null @ null.T
+    if not bool(torch.isfinite(single).all()):
         single = null.T
-    else:
-        single = readable @ torch.linalg.pinv(know.basis).T @ null @ null.T
     single = single[: most // 2]
     single = torch.cat([single, -single])
     mix = ndtri(uniform53(child_seed(seed, "identify/null"), "analysis", np.arange(most)[:, None], np.arange(n)))
@@ -155,7 +159,7 @@ class Search:
     Attributes:
         twin: another population with the same law, or ``None``.
         law_distance: its law's distance on the whole design.
-        distance: its distance in knowable coordinates.
+        distance: its distance in identifiable coordinates.
         starts: how many starts there were.
         home: how many came back to the population itself (or to a relabelling of it).
         source: ``"search"`` or the name of the construction.
@@ -194,7 +198,7 @@ def all_twins(
         if not float(norms[number]) < 3 * SAME_LAW:
             break
         other = population_at(equations.population, free.inside(ends[number]))
-        apart = knowable_distance(population, other, design)
+        apart = population_distance(population, other, design.items)
         if apart < DIFFERENT:
             home += 1
             continue
@@ -250,7 +254,7 @@ def random_starts(population: Population, free: Unconstrained, count: int, seed:
     """Half of the starts are drawn afresh, half are large moves away from the population (its scale is the
     right one).
     """
-    here = free.outside(double(population).vector())
+    here = free.outside(in_float64(population).vector())
     out = []
     for number in range(count):
         address = child_seed(seed, f"identify/start/{number}")
@@ -258,7 +262,7 @@ def random_starts(population: Population, free: Unconstrained, count: int, seed:
         if number % 2:
             out.append(here + (0.5 + here.abs()) * z)
         else:
-            drawn = double(population.like(seed=address & 0x7FFFFFFFFFFFFFFF)).vector()
+            drawn = in_float64(population.like(seed=address & 0x7FFFFFFFFFFFFFFF)).vector()
             out.append(free.outside(drawn))
     return torch.stack(out)
 
@@ -268,7 +272,7 @@ def named_like(population: Population, other: Population, design: Design) -> Pop
     if not isinstance(other, Mixture) or len(other.types) != len(other.components()):
         return other
     kinds = {tuple(sorted((n, p.shape) for n, p in t.named_parameters())) for t in other.types}
-    return other.relabelled(match(population, other, design.items)) if len(kinds) == 1 else other
+    return other.relabelled(best_naming(other, population, design.items)) if len(kinds) == 1 else other
 
 
 # ---- constructions -----------------------------------------------------------------------------------------------
@@ -284,9 +288,9 @@ def reflection_twins(population: Population, design: Design, full: Frame) -> Sea
     """
     if not isinstance(population, Mixture) or design.menu_size != 2 or design.num_questions != 1:
         return None
-    mixture: Any = double(population)
+    mixture: Any = in_float64(population)
     for candidate in _reflected(mixture, design.items):
-        apart = knowable_distance(population, candidate, design)
+        apart = population_distance(population, candidate, design.items)
         distance = law_distance(population, candidate, full)
         if distance < SAME_LAW and apart > DIFFERENT:
             return Search(candidate, distance, apart, 0, 0, "reflection")
@@ -297,7 +301,7 @@ def _reflected(population: Mixture, items: Items):
     """Candidates: type j becomes minus type i with its weight moved; antipodal types i, j become b and 0, or -+c."""
     weights = population.weights.detach()
     k = len(weights)
-    index, _ = leaf_coordinates(population, items)
+    index = mean_indices(population, items)
     if len(index) != k:  # a type that is itself a mixture
         return
     for i in range(k):

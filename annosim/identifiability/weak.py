@@ -9,16 +9,15 @@ from typing import Any
 import numpy as np
 import torch
 
+from annosim.coordinates import Coordinates, describe_direction, identifiable, in_float64, sum_preserving
 from annosim.designs.design import Design
 from annosim.errors import ArgumentError, TooLargeError
-from annosim.identifiability.coordinates import Knowable, in_words, knowable, sum_preserving
 from annosim.identifiability.formatting import fold
 from annosim.identifiability.local import LocalRank, local_rank
 from annosim.identifiability.search import gauss_newton
 from annosim.information import (
     Frame,
     Information,
-    double,
     enumerable,
     factors,
     few_threads,
@@ -46,11 +45,11 @@ class WeakIdentification(Result):
     """Cramer-Rao bounds of one annotator's answers.
 
     Attributes:
-        condition: of the information on the knowable coordinates that the law shows.
+        condition: of the information on the identifiable coordinates that the law shows.
         standard_errors: name -> standard error of a free parameter (gauges fixed by centring) times root annotators;
             ``inf`` where the law does not show it.
         weakest: the least known direction, in words.
-        weakest_error: standard error along it, in knowable coordinates, times root annotators.
+        weakest_error: standard error along it, in identifiable coordinates, times root annotators.
         hidden: number of directions that the law does not show at all.
         direction: ``(P,)`` the least known one in the free parameters.
         exact: the information was enumerated; otherwise it is an unbiased estimate.
@@ -101,15 +100,15 @@ def weak_identification(population: Population, design: Design, *, seed: int = 0
         1.0
     """
     _population_and_design("weak_identification", population, design)
-    population = double(population)
-    know = knowable(population, design)
+    population = in_float64(population)
+    know = identifiable(population, design.items)
     frame = prepare(population, design, seed=seed)
     local = local_rank(population, frame, know)
     return weak_on(population, frame, know, local, fisher_information(population, frame, seed=seed), seed)
 
 
 def weak_on(
-    population: Population, frame: Frame, know: Knowable, local: LocalRank, info: Information, seed: int
+    population: Population, frame: Frame, know: Coordinates, local: LocalRank, info: Information, seed: int
 ) -> WeakIdentification:
     """:func:`weak_identification` where coordinates, rank and information are known already."""
     matrix = know.basis.T @ info.matrix @ know.basis
@@ -125,7 +124,7 @@ def weak_on(
     return WeakIdentification(
         condition=float(values[-1]) / least if least > 0 else math.inf,
         standard_errors=dict(zip(names, known.tolist(), strict=True)),
-        weakest=in_words(population, directions[0]) if len(directions) else "nothing is shown at all",
+        weakest=describe_direction(population, directions[0]) if len(directions) else "nothing is shown at all",
         weakest_error=least**-0.5 if least > 0 else math.inf,
         hidden=local.num_parameters - local.rank,
         direction=directions[0] if len(directions) else torch.zeros(population.num_free(), dtype=torch.float64),
@@ -134,13 +133,13 @@ def weak_on(
     )
 
 
-def weakest_in_words(population: Population, frame: Frame, know: Knowable, local: LocalRank) -> str:
+def weakest_in_words(population: Population, frame: Frame, know: Coordinates, local: LocalRank) -> str:
     """One sentence for a report, or ``""``: only for full ranks whose information takes no time to enumerate."""
-    population = double(population)
+    population = in_float64(population)
     if not local.full or not know.num_parameters or not enumerable(population, frame, QUICK):
         return ""
     weak = weak_on(population, frame, know, local, fisher_information(population, frame), 0)
-    direction = in_words(population, weak.direction, 3)
+    direction = describe_direction(population, weak.direction, 3)
     return f"{direction}: known to +-0.1 from {weak.annotators(0.1):,.0f} annotators; condition {weak.condition:.2g}"
 
 
@@ -209,7 +208,7 @@ def expected_profile(
         'flat'
     """
     _population_and_design("expected_profile", population, design)
-    population = double(population)
+    population = in_float64(population)
     names = population.parameter_names()
     if isinstance(points, bool) or not isinstance(points, int) or points < 1 or not span > 0:
         raise ArgumentError(f"expected_profile(span={span!r}, points={points!r}): a number above 0, a whole number")

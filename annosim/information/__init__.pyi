@@ -4,14 +4,12 @@ from .fisher import Information as Information
 from .fisher import enumerable as enumerable
 from .frames import Frame as Frame
 from .frames import LIMIT as LIMIT
-from .frames import double as double
 from .frames import exchangeable as exchangeable
 from .frames import merge_settings as merge_settings
 from .frames import prepare as prepare
 from .jacobian import common_frame as common_frame
 from .jacobian import compress as compress
 from .jacobian import factors as factors
-from .jacobian import forward_jacobian as forward_jacobian
 from .jacobian import law_jacobian as law_jacobian
 from .jacobian import listed_law as listed_law
 from .jacobian import symmetric_index as symmetric_index
@@ -28,13 +26,11 @@ __all__ = [
     "LIMIT",
     "common_frame",
     "compress",
-    "double",
     "enumerable",
     "exchangeable",
     "factors",
     "few_threads",
     "fisher_information",
-    "forward_jacobian",
     "law_distance",
     "law_jacobian",
     "listed_law",

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from annosim.autodiff import forward_jacobian
+from annosim.coordinates import in_float64
 from annosim.designs.design import Design
 from annosim.errors import ArgumentError, NothingFreeError, TooLargeError
-from annosim.information.frames import Frame, double, merge_settings, prepare
+from annosim.information.frames import Frame, merge_settings, prepare
 from annosim.information.jacobian import (
     factors,
-    forward_jacobian,
     listed_law,
     symmetric_index,
     symmetric_size,
@@ -82,7 +83,7 @@ def fisher_information(
         raise ArgumentError(f"fisher_information(method={method!r}): auto, exact or simulate")
     if isinstance(draws, bool) or not isinstance(draws, int | np.integer) or draws < 1:
         raise ArgumentError(f"fisher_information(draws={draws!r}): a whole number of at least 1")
-    population = double(population)
+    population = in_float64(population)
     if not population.num_free():
         raise NothingFreeError("fisher_information: nothing is free in this population")
     frame = design if isinstance(design, Frame) else prepare(population, design, seed=seed)

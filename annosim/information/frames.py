@@ -15,7 +15,7 @@ from annosim.laws import answer_space, on_menus
 from annosim.populations.base import Population
 from annosim.random import CounterRNG, child_seed
 
-__all__ = ["LIMIT", "Frame", "double", "exchangeable", "merge_settings", "prepare"]
+__all__ = ["LIMIT", "Frame", "exchangeable", "merge_settings", "prepare"]
 
 #: numbers that one array may hold before menus are sampled instead
 LIMIT = 6e7
@@ -51,13 +51,6 @@ class Frame:
 
 
 # ---- preparing a design ------------------------------------------------------------------------------------------
-
-
-def double(population: Population) -> Population:
-    """A float64 copy: float32 weights would blur ranks at 1e-8."""
-    import copy
-
-    return copy.deepcopy(population).double()
 
 
 def prepare(

@@ -5,14 +5,15 @@ from __future__ import annotations
 import itertools
 import math
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import torch
 
+from annosim.autodiff import forward_jacobian
+from annosim.coordinates import in_float64
 from annosim.designs.design import Design
 from annosim.errors import ArgumentError, NothingFreeError
-from annosim.information.frames import Frame, double, prepare
+from annosim.information.frames import Frame, prepare
 from annosim.laws import on_menus
 from annosim.populations.base import Population
 
@@ -119,7 +120,7 @@ def law_jacobian(population: Population, frame: Frame, *, questions: int | None 
         >>> int(torch.linalg.matrix_rank(J))
         2
     """
-    population = double(population)
+    population = in_float64(population)
     if not population.num_free():
         raise NothingFreeError("the Jacobian of a law needs a free parameter; nothing is free in this population")
     v = population.vector()
@@ -129,18 +130,6 @@ def law_jacobian(population: Population, frame: Frame, *, questions: int | None 
     weight, f, dweight, df = tangents(population, v, frame)
     f, df = compress(f, df)
     return symmetric_tangent(weight, dweight, f, df, questions or frame.questions)
-
-
-def forward_jacobian(function: Any, v: torch.Tensor) -> Any:
-    """Jacobian by forward differentiation, parameters last; rules without forward derivatives go through
-    reverse mode.
-    """
-    try:
-        return torch.func.jacfwd(function)(v)
-    except (NotImplementedError, RuntimeError) as error:
-        if "forward" not in str(error).lower():
-            raise
-        return torch.func.jacrev(function, chunk_size=64)(v)
 
 
 def tangents(population: Population, v: torch.Tensor, frame: Frame):
@@ -207,7 +196,7 @@ def _both(first: Population, second: Population) -> Population:
     from annosim.parameters import fixed
     from annosim.populations.mixture import Mixture
 
-    return Mixture([double(first), double(second)], weights=fixed([0.5, 0.5]))
+    return Mixture([in_float64(first), in_float64(second)], weights=fixed([0.5, 0.5]))
 
 
 def common_frame(first: Population, second: Population, design: Design, seed: int = 0) -> Frame:

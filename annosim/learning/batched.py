@@ -11,10 +11,10 @@ import numpy as np
 import torch
 
 from annosim.compiled import threads
+from annosim.coordinates import best_naming, interchangeable, renamed, values_by_weight
 from annosim.data.preferences import PreferenceData
 from annosim.errors import AnnosimError, ArgumentError, NotIdentifiedError, TrainingError
 from annosim.learning.existence.tables import has_tables, judge_table, require_annotators
-from annosim.learning.gauge import interchangeable, values_by_weight
 from annosim.learning.likelihoods.autodiff import starting_points
 from annosim.learning.likelihoods.kernels import mixture as kernels
 from annosim.learning.likelihoods.latent_classes import mixture_applies, panel_of
@@ -103,16 +103,17 @@ class BatchedFit(Result):
 
     def align(self, truth: Population) -> BatchedFit:
         """The same fits, each with its types renamed to match ``truth``."""
-        from annosim.learning.gauge import best_order
-        from annosim.populations.mixture import Mixture
-
-        if not isinstance(self.model, Mixture):
-            return self
         rows = self.vectors.copy()
         for r, row in enumerate(self.vectors):
             if np.isfinite(row).all():
-                one: Any = self.model.with_parameters(torch.as_tensor(row))
-                rows[r] = one.relabelled(best_order(one, truth, self.problem.items)).vector().numpy()
+                one = self.model.with_parameters(torch.as_tensor(row))
+                named = renamed(one, best_naming(one, truth, self.problem.items)).vector().numpy()
+                if len(named) != len(row):
+                    raise ArgumentError(
+                        "align: the best naming tears the parts of a nested mixture apart, which replicates of one "
+                        "structure cannot follow; align them one by one, fits[r].align(truth)"
+                    )
+                rows[r] = named
         return replace(self, vectors=rows)
 
     def _lines(self):

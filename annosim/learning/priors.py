@@ -290,7 +290,7 @@ class LogPrior:
         return self.prior.counts * sum(torch.log_softmax(index[g], -1).sum() for g in groups)
 
     def _square(self, index: torch.Tensor, absolute: bool) -> torch.Tensor:
-        from annosim.learning.gauge import centred
+        from annosim.coordinates import centred
 
         return -0.5 * self.prior.precision * ((index if absolute else centred(index, self.items)) ** 2).sum()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from annosim.coordinates import best_naming, conventions, num_identifiable, renamed
 from annosim.errors import ArgumentError, FileReadError
 from annosim.learning.memory import megabytes
 from annosim.populations.base import Population
-from annosim.populations.mixture import Mixture
 from annosim.results import Result
 
 if TYPE_CHECKING:
@@ -73,8 +73,6 @@ class Fit(Result):
     @classmethod
     def from_solution(cls, problem: Problem, name: str, solution: Solution, settings: dict[str, Any]) -> Fit:
         """Freeze a solver's solution."""
-        from annosim.learning.gauge import conventions
-
         return cls(
             population=solution.population,
             log_likelihood=None if problem.is_projection else solution.log_likelihood,
@@ -105,10 +103,8 @@ class Fit(Result):
 
     @cached_property
     def num_parameters(self) -> int:
-        """How many numbers the data could ever tell: rank of the Jacobian of centred indices and weights."""
-        from annosim.learning.gauge import knowable_rank
-
-        return knowable_rank(self.population, self.problem.items)
+        """How many numbers any answers could tell (:func:`annosim.coordinates.num_identifiable`)."""
+        return num_identifiable(self.population, self.problem.items)
 
     @property
     def bic(self) -> float:
@@ -195,17 +191,14 @@ class Fit(Result):
             return out.index_add(0, leaf, share).T
 
     def align(self, truth: Population) -> Fit:
-        """The same fit with its types renamed to match ``truth`` (assignment on centred indices)."""
-        from dataclasses import replace
+        """The same fit with its types renamed to match ``truth`` (:func:`annosim.coordinates.align_types`).
 
-        from annosim.learning.gauge import best_order
-
+        A nested mixture whose parts the best naming tears apart becomes the mixture of its components.
+        """
         if not isinstance(truth, Population):
             raise ArgumentError(f"align(truth={truth!r}): give a population whose types are named")
-        if not isinstance(self.population, Mixture):
-            return self
-        order = best_order(self.population, truth, self.problem.items)
-        return replace(self, population=self.population.relabelled(order))
+        order = best_naming(self.population, truth, self.problem.items)
+        return replace(self, population=renamed(self.population, order))
 
     # ---- to read ---------------------------------------------------------------------------------------------------
 

@@ -9,12 +9,13 @@ from typing import Any
 
 import torch
 
+from annosim.coordinates import in_float64
 from annosim.designs.design import Design
 from annosim.identifiability.families import AnyTastes, Types, as_types
 from annosim.identifiability.functionals import evaluate
 from annosim.identifiability.other_families import twins_among_types
 from annosim.identifiability.tastes import TasteProgram
-from annosim.information import double, few_threads, prepare
+from annosim.information import few_threads, prepare
 from annosim.planning.question_bounds import Asked, Z, local_bound
 from annosim.populations.base import Population
 
@@ -66,7 +67,7 @@ def among_types(
     the Cramer-Rao bound of its first-order directions is a *lower* bound of what is needed; shares and utilities of
     coinciding types are not known at all.
     """
-    model: Any = double(as_types(population, family))
+    model: Any = in_float64(as_types(population, family))
     frame = prepare(model, design, seed=seed)
     with few_threads():
         asked = local_bound(model, design, frame, function, seed=seed, draws=draws)

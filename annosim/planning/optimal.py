@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from annosim.autodiff import forward_jacobian
+from annosim.coordinates import identifiable, in_float64
 from annosim.designs.design import Design
 from annosim.errors import ArgumentError
-from annosim.identifiability.coordinates import knowable
-from annosim.information import double, factors, forward_jacobian, prepare
+from annosim.information import factors, prepare
 from annosim.populations.base import Population
 from annosim.results import Result
 
@@ -23,7 +24,7 @@ class OptimalDesign(Result):
 
     Attributes:
         design: the design that asks them (one question drawn per annotator and question, as in the design given).
-        log_determinant: of the information of one question on the knowable coordinates, ``-inf`` when singular.
+        log_determinant: of the information of one question on the identifiable coordinates, ``-inf`` when singular.
         uniform: the same for all candidate menus asked equally often.
         efficiency: D-efficiency of the chosen menus relative to the uniform design.
     """
@@ -43,7 +44,7 @@ class OptimalDesign(Result):
 
 
 def menu_information(population: Population, design: Design, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
-    """Menus ``(M, k)`` and the information of one question about each on the knowable coordinates ``(M, r, r)``.
+    """Menus ``(M, k)`` and the information of one question about each on the identifiable coordinates ``(M, r, r)``.
 
     Example:
         >>> import annosim as an
@@ -51,8 +52,8 @@ def menu_information(population: Population, design: Design, seed: int = 0) -> t
         >>> menu_information(one, an.Design(an.Items(n=3)))[1].shape
         torch.Size([3, 2, 2])
     """
-    population = double(population)
-    basis = knowable(population, design).basis
+    population = in_float64(population)
+    basis = identifiable(population, design.items).basis
     frame = prepare(population, design.with_(questions=1) if design.questions != "all" else design, seed=seed)
 
     def marginal(x):

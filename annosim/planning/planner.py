@@ -156,11 +156,11 @@ def _draws(population: Any, count: int, seed: int) -> tuple[Population, list[Pop
         raise ArgumentError(f"plan(population={population!r}): a population, or a Fit of pilot data")
     from scipy.special import ndtri
 
+    from annosim.coordinates import in_float64
     from annosim.identifiability.twins import population_at
-    from annosim.information import double
     from annosim.random import child_seed, uniform53
 
-    fitted = double(fitted)
+    fitted = in_float64(fitted)
     covariance = torch.as_tensor(population.covariance()).double()
     values, vectors = torch.linalg.eigh(covariance)
     root = vectors * values.clamp_min(0).sqrt()

@@ -9,14 +9,15 @@ from typing import Any
 
 import torch
 
+from annosim.autodiff import forward_jacobian
+from annosim.coordinates import Coordinates, identifiable, in_float64
 from annosim.designs.design import Design
 from annosim.errors import ArgumentError
-from annosim.identifiability.coordinates import Knowable, knowable
 from annosim.identifiability.functionals import as_vector, evaluate
 from annosim.identifiability.local import LocalRank, local_rank
 from annosim.identifiability.search import thin
 from annosim.identifiability.twins import all_twins, follow_null, reflection_twins
-from annosim.information import Frame, double, few_threads, fisher_information, forward_jacobian, prepare
+from annosim.information import Frame, few_threads, fisher_information, prepare
 from annosim.populations.base import Population
 
 __all__ = ["Asked", "Z", "local_bound", "variance_per_annotator"]
@@ -37,7 +38,7 @@ class Asked:
             it.
         reason: why not, or ``""``.
         verdict: of the local analysis and, with starts, of a search for twins.
-        condition: of the information on the knowable coordinates that are identified.
+        condition: of the information on the identifiable coordinates that are identified.
         exact: the information was enumerated; otherwise it is an unbiased estimate.
         low, high: ``(m,)`` bounds of the target over the family, where they were computed.
         at_least: the bound is a lower bound of what is needed: the family is singular here.
@@ -85,10 +86,10 @@ def variance_per_annotator(
         >>> [round(v, 4) for v in asked.variance.tolist()]
         [4.0]
     """
-    population = double(population)
+    population = in_float64(population)
     frame = prepare(population, design, seed=seed)
     with few_threads(len(frame.menu) * design.menu_size * population.num_free() * len(population.components())):
-        know = knowable(population, design)
+        know = identifiable(population, design.items)
         local = local_rank(population, frame, know)
         asked = _bound(population, frame, know, local, function, seed, draws)
         verdict, reason, lost = _judge(
@@ -107,11 +108,11 @@ def local_bound(
     population: Population, design: Design, frame: Frame, function: Callable, *, seed: int, draws: int
 ) -> Asked:
     """The first-order bound alone; ``inf`` where the target moves along a direction that the law does not show."""
-    know = knowable(population, design)
+    know = identifiable(population, design.items)
     return _bound(population, frame, know, local_rank(population, frame, know), function, seed, draws)
 
 
-def _bound(population, frame: Frame, know: Knowable, local: LocalRank, function, seed: int, draws: int) -> Asked:
+def _bound(population, frame: Frame, know: Coordinates, local: LocalRank, function, seed: int, draws: int) -> Asked:
     items = frame.design.items
     value = evaluate(function, population, items)
     gradient = _gradient(population, function, items) @ know.basis
@@ -177,7 +178,7 @@ def _judge(population, design, frame, know, local, function, value, starts, seed
 
 def _differs(function: Callable, twin: Any, design: Design, value: torch.Tensor) -> torch.Tensor:
     """Components of the target that have another value at the twin, ``(m,)``."""
-    there = evaluate(function, double(twin), design.items)
+    there = evaluate(function, in_float64(twin), design.items)
     if there.shape != value.shape:
         return torch.ones(len(value), dtype=torch.bool)
     return (there - value).abs() > 1e-6

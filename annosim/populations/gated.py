@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -54,6 +55,22 @@ class Gated(Population):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(repr(one) for one in self.types)}; {self.covariates.shape[1]} covariates)"
+
+    def relabelled(self, order: Sequence[int]) -> Gated:
+        """The same population with its types renamed: new type ``j`` is old type ``order[j]``.
+
+        Example:
+            >>> import annosim as an
+            >>> kinds = [an.Annotator(an.Tabular([0.0, s]), an.Luce()) for s in (2.0, -2.0)]
+            >>> an.Gated(kinds, covariates=[[1.0]], gate=[[3.0]]).relabelled([1, 0]).gate.tolist()
+            [[-3.0]]
+        """
+        other = copy.deepcopy(self)
+        other.types = nn.ModuleList([other.types[i] for i in order])
+        with torch.no_grad():
+            scores = torch.cat([self.gate, torch.zeros_like(self.gate[:, :1])], -1)[:, list(order)]
+            other.gate.copy_(scores[:, :-1] - scores[:, -1:])
+        return other
 
     def _gates(self, covariates: torch.Tensor) -> torch.Tensor:
         scores = covariates @ self.gate

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import annosim as an
-from annosim.identifiability.coordinates import knowable_distance
+from annosim.coordinates import population_distance
 from annosim.identifiability.report import VERDICTS
 
 ITEMS = an.Items.normal(6, 2, seed=0)
@@ -554,7 +554,7 @@ def test_verdict(case):
         assert report.law_distance < 1e-10
         assert an.information.law_distance(population, report.twin, design) < 1e-10
         if report.verdict != "singular":
-            assert knowable_distance(population, report.twin, design) > 1e-3
+            assert population_distance(population, report.twin, design.items) > 1e-3
     assert len(report.null_directions) == case.of - case.rank
 
 

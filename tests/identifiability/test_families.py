@@ -9,11 +9,11 @@ import pytest
 import torch
 
 import annosim as an
+from annosim.coordinates import identifiable, population_distance
 from annosim.errors import ArgumentError
 from annosim.identifiability import identification as verb
 from annosim.identifiability import twins
 from annosim.identifiability.batch import local_ranks
-from annosim.identifiability.coordinates import knowable, knowable_distance
 from annosim.identifiability.empirical import empirical
 from annosim.identifiability.families import taste_distance
 from annosim.identifiability.functionals import FUNCTIONALS
@@ -90,7 +90,7 @@ def test_distances_ignore_names_and_levels():
     one = an.Mixture([an.Annotator(an.Tabular(v), an.Luce()) for v in ([0.0, 1.0], [2.0, 0.5])], [0.4, 0.6])
     other = an.Mixture([an.Annotator(an.Tabular(v), an.Luce()) for v in ([5.0, 3.5], [1.0, 2.0])], [0.6, 0.4])
     design = an.Design(an.Items(n=2))
-    assert knowable_distance(one, other, design) < 1e-15
+    assert population_distance(one, other, design.items) < 1e-15
     assert taste_distance(one, other, design.items) < 1e-7
 
 
@@ -109,7 +109,7 @@ def test_batched_ranks_are_those_of_one_at_a_time(more):
     found = local_ranks(people, design, z, chunk=5)
     for b in range(len(z)):
         one = people.with_parameters(z[b])
-        alone = local_rank(one, prepare(one, design), knowable(one, design))
+        alone = local_rank(one, prepare(one, design), identifiable(one, design.items))
         assert int(found.rank[b]) == alone.rank and int(found.num_parameters[b]) == alone.num_parameters
 
 

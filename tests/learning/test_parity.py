@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import annosim as an
+from annosim.coordinates import canonical
 from annosim.learning.fitting import load_solvers
-from annosim.learning.gauge import canonical
 from annosim.learning.problem import SOLVERS, Problem
 
 TOLERANCE = 1e-8

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from annosim.coordinates import mean_indices
 from annosim.designs.design import Design
-from annosim.identifiability.coordinates import leaf_coordinates
 from annosim.identifiability.theorems.mixtures import (
     grouped_samples,
     plackett_luce_mixtures,
@@ -262,7 +262,7 @@ def _weights_free(population: Population) -> bool:
 
 
 def _distinct(population: Population, items: Items, tol: float = 1e-6) -> bool:
-    index, _ = leaf_coordinates(population, items)
+    index = mean_indices(population, items)
     return all(float((a - b).abs().max()) > tol for i, a in enumerate(index) for b in index[:i])
 
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from annosim.coordinates import cut_name, cuts_of
 from annosim.errors import NotIdentifiedError
 from annosim.items import Items
 from annosim.learning.existence.separation import separating_direction
-from annosim.learning.gauge import cut_name, cuts_of
 from annosim.populations.annotator import Annotator
 
 __all__ = ["judge_ratings", "rating_constraints"]

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from annosim.coordinates import canonical
 from annosim.errors import ArgumentError
 from annosim.learning.arguments import check_level
-from annosim.learning.gauge import canonical
 from annosim.learning.likelihoods.autodiff import NEWTON_PARAMETERS
 from annosim.learning.likelihoods.reference import Blocks, block_log_likelihood
 from annosim.parameters import Unconstrained

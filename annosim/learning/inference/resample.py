@@ -11,10 +11,10 @@ import torch
 from scipy import sparse
 
 from annosim.compiled import threads
+from annosim.coordinates import best_naming, canonical, renamed
 from annosim.errors import NotIdentifiedError
 from annosim.learning.existence.separation import differences, judge_linear
 from annosim.learning.existence.tables import connectivity
-from annosim.learning.gauge import best_order, canonical
 from annosim.learning.likelihoods import simulated
 from annosim.learning.likelihoods.latent_classes import distinct_orders, mixture_applies, prepared_panel
 from annosim.learning.likelihoods.luce import STAGED, leaf_values, solve_linear, solve_tabular
@@ -101,7 +101,7 @@ def _prepared(fit: Fit, data: Any, block: np.ndarray, share: np.ndarray, drawn: 
 def _in_gauge(fit: Fit, values: dict[str, torch.Tensor]) -> torch.Tensor:
     population = fit.population.with_parameters(values)
     if isinstance(population, Mixture):
-        population = population.relabelled(best_order(population, fit.population, fit.problem.items))
+        population = renamed(population, best_naming(population, fit.population, fit.problem.items))
     with torch.no_grad():
         return canonical(population, fit.problem.items).detach()
 

@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from scipy import sparse
 
+from annosim.coordinates import canonical
 from annosim.errors import ArgumentError
 from annosim.learning.arguments import check_level
 from annosim.learning.existence.separation import feature_gauge
-from annosim.learning.gauge import canonical
 from annosim.learning.likelihoods.autodiff import NEWTON_PARAMETERS
 from annosim.learning.likelihoods.matrix_free import has_large_form, information_of, scores_of
 from annosim.learning.likelihoods.reference import Blocks, block_log_likelihood, row_log_prob

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from annosim.coordinates import by_weight, canonical
 from annosim.learning import memory
 from annosim.learning.existence.attention import judge_attention, refuse_named
 from annosim.learning.existence.tables import judge_table, vanished
-from annosim.learning.gauge import by_weight, canonical
 from annosim.learning.likelihoods.reference import Blocks, block_log_likelihood
 from annosim.learning.priors import LogPrior
 from annosim.learning.problem import Problem, Solution, is_nll, register

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from annosim.coordinates import by_weight
 from annosim.errors import NotIdentifiedError
 from annosim.items import Items
 from annosim.learning import memory
 from annosim.learning.existence.tables import connectivity, vanished
-from annosim.learning.gauge import by_weight
 from annosim.learning.likelihoods.autodiff import starting_points
 from annosim.learning.likelihoods.luce import STAGED, block_divergence
 from annosim.learning.likelihoods.single_choices import Choices, climb_from

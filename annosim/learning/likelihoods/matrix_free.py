@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from scipy import sparse
 
+from annosim.coordinates import centred
 from annosim.items import Items
-from annosim.learning.gauge import centred
 from annosim.learning.likelihoods.kernels import sparse as kernels
 from annosim.learning.likelihoods.kernels.mixture import respond
 from annosim.learning.likelihoods.latent_classes import coded

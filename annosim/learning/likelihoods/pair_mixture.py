@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from annosim.learning.gauge import by_weight
+from annosim.coordinates import by_weight
 from annosim.learning.likelihoods.autodiff import starting_points
 from annosim.learning.likelihoods.luce import block_divergence
 from annosim.learning.likelihoods.pair_graph import PairGraph, graph_of

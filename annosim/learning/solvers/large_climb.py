@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from annosim.coordinates import by_weight
 from annosim.learning import memory
 from annosim.learning.existence.tables import vanished
-from annosim.learning.gauge import by_weight
 from annosim.learning.likelihoods.autodiff import starting_points
 from annosim.learning.likelihoods.latent_classes import judge_tables
 from annosim.learning.likelihoods.luce import STAGED, block_divergence
