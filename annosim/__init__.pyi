@@ -35,8 +35,10 @@ from .learning.fitting import fit as fit
 from .learning.number_of_types import choose_types as choose_types
 from .learning.projection import project as project
 from .learning.result import Fit as Fit
-from .learning.training.adam import Adam as Adam
-from .learning.training.em_options import EM as EM
+from .learning.solvers.settings import Adam as Adam
+from .learning.solvers.settings import EM as EM
+from .learning.solvers.settings import LBFGS as LBFGS
+from .learning.solvers.settings import Newton as Newton
 from .parameters import fixed as fixed
 from .parameters import free as free
 from .planning.cost import Cost as Cost
@@ -80,6 +82,7 @@ __all__ = [
     "Gated",
     "IdentifiabilityReport",
     "Items",
+    "LBFGS",
     "Lapse",
     "Law",
     "Linear",
@@ -88,6 +91,7 @@ __all__ = [
     "Luce",
     "Mixture",
     "Network",
+    "Newton",
     "PBDE",
     "Plan",
     "Population",

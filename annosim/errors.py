@@ -6,6 +6,8 @@ and exit code 2, and a caller can catch the one failure that it knows how to han
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Sequence
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "TiesError",
     "TooLargeError",
     "TrainingError",
+    "warn",
 ]
 
 
@@ -161,3 +164,20 @@ class DeviceError(AnnosimError, RuntimeError):
 
 class MissingDependencyError(AnnosimError, ImportError):
     """An extra is needed; the message names the ``pip install`` that brings it."""
+
+
+def warn(message: str) -> None:
+    """A warning that points to the line of the caller's own code, however deep in the library it arose.
+
+    Example:
+        >>> import warnings
+        >>> with warnings.catch_warnings(record=True) as seen:
+        ...     warnings.simplefilter("always")
+        ...     warn("nearly")
+        >>> str(seen[0].message)
+        'nearly'
+    """
+    level, frame = 1, sys._getframe(0)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("annosim."):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, stacklevel=level)

@@ -165,7 +165,7 @@ def _row(who: str, truth, design, data, starts: int) -> list[dict]:
 
 
 def _search(starts: int) -> dict:
-    return {"solver": "pair-mixture", "starts": starts, "max_iterations": STEPS}
+    return {"solver": an.Newton(hessian="expected", max_iterations=STEPS), "starts": starts}
 
 
 def _learn(model, objective, truth, target, data, design, starts) -> dict:
@@ -175,7 +175,7 @@ def _learn(model, objective, truth, target, data, design, starts) -> dict:
         if objective.columns():
             shares = {objective.column: _shares(truth, prepared, design)}  # the judges are the people themselves
             prepared = prepared.with_(columns={**prepared.columns, **shares})
-        how = _search(starts) if len(model.components()) > 1 else {"max_iterations": 300}
+        how = _search(starts) if len(model.components()) > 1 else {}
         learned = an.fit(model, prepared, objective=objective, **how)
         status = "converged" if learned.converged else learned.stopped_by
         return {**_far(target, _log_density(learned.population)), "status": status}
@@ -191,7 +191,7 @@ def from_truth(pairs: int, starts: int, seed: int) -> dict:
     data = an.simulate(truth, design, seed=seed).for_learner()
     far = [density(ITEMS).detach().clamp_min(-40.0).numpy() for density in (FIRST, SECOND)]
     start = an.Mixture([an.Annotator(an.LogDensity(an.Tabular(values)), an.Luce()) for values in far], SHARES)
-    near = an.fit(start, data, solver="pair-mixture", max_iterations=2 * STEPS)
+    near = an.fit(start, data, solver=an.Newton(hessian="expected", max_iterations=2 * STEPS))
     model, _ = LEARNERS["two types"]()
     found = an.fit(model, data, **_search(starts))
     return {

@@ -125,7 +125,7 @@ def test_heads_on_a_frozen_trunk_are_linear_types_on_its_hidden_states():
         one.score.weight.data.copy_(torch.as_tensor(w))
         one.score.weight.requires_grad_(True)
         types.append(an.Annotator(an.SequenceReward(one), an.Luce()))
-    found = an.fit(an.Mixture(types), data, solver="em", m_step="line-search", steps=150, e_step_every=5)
+    found = an.fit(an.Mixture(types), data, solver=an.EM(m_step="line-search", steps=150, e_step_every=5))
     assert found.extra["falls"] == 0
     assert found.log_likelihood == pytest.approx(exact.log_likelihood, abs=1e-3)
 
@@ -177,12 +177,12 @@ def test_em_dpo_tells_two_opposed_types_of_a_tiny_gpt2(world, kind, tmp_path):
     rule = an.PBDE.dpo(1.0, an.LogPolicy(lm))
     model = an.Mixture([an.Annotator(an.LogPolicy(one), rule) for one in models])
     rate = {"copies": 3e-3, "adapters": 1e-2}[kind]
-    found = an.fit(model, data, steps=60, lr=rate, e_step_every=10, batch=30)
+    found = an.fit(model, data, solver=an.EM(steps=60, lr=rate, e_step_every=10, batch=30))
     assert found.solver == "em"
     score = an.compare(found, truth, design)
     assert score.adjusted_rand > 0.6
     assert score.weight_error is None or np.abs(score.weight_error).max() < 0.15
-    pooled = an.fit(model.types[0], data, steps=60, lr=rate)
+    pooled = an.fit(model.types[0], data, solver=an.Adam(steps=60, lr=rate))
     assert found.log_likelihood > pooled.log_likelihood + 20
     if kind == "adapters":
         frozen = [p for one in found.population.types for p in one.utility.parameters() if not p.requires_grad]

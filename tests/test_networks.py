@@ -9,7 +9,7 @@ from torch import nn
 
 import annosim as an
 from annosim.errors import ArgumentError
-from annosim.learning.training.adam import Adam
+from annosim.learning.solvers.settings import Adam
 from annosim.learning.training.batches import rows_of
 from annosim.learning.training.losses import population_losses
 from annosim.learning.training.sgd import train
@@ -130,8 +130,8 @@ def test_two_policies_are_told_apart_by_annotators_who_answer_often(items):
     data = an.simulate(people, an.Design(items, annotators=60, questions=8), seed=0)
     reference = an.LogPolicy(Tiny(seed=5))
     types = [an.Annotator(an.LogPolicy(Tiny(seed=s)), an.PBDE.dpo(1.0, reference)) for s in (1, 2)]
-    found = an.fit(an.Mixture(types), data.for_learner(), steps=300, lr=3e-2)
-    single = an.fit(types[0], data.for_learner(), steps=300, lr=3e-2)
+    found = an.fit(an.Mixture(types), data.for_learner(), solver=an.EM(steps=300, lr=3e-2))
+    single = an.fit(types[0], data.for_learner(), solver=an.Adam(steps=300, lr=3e-2))
     assert found.log_likelihood > single.log_likelihood + 20
 
 

@@ -91,8 +91,8 @@ def test_several_numbers_an_item_are_no_utility(use):
     calls = {
         "simulate": lambda: an.simulate(model, design, seed=0),
         "law": lambda: an.law(model, design),
-        "fit": lambda: an.fit(model, an.simulate(good, design, seed=0), steps=2),
-        "fit copies": lambda: an.fit(model, an.simulate(good, design, seed=0, replicates=2), steps=2),
+        "fit": lambda: an.fit(model, an.simulate(good, design, seed=0), solver=an.Adam(steps=2)),
+        "fit copies": lambda: an.fit(model, an.simulate(good, design, seed=0, replicates=2), solver=an.Adam(steps=2)),
         "compare": lambda: an.compare(model, good, design),
     }
     with pytest.raises(ArgumentError, match=r"Heads gave numbers of shape \(5, 3\) for 5 items.*utility.column\(0\)"):

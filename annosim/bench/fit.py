@@ -19,6 +19,7 @@ from annosim.designs.design import Design
 from annosim.items import Items
 from annosim.learning.fitting import fit
 from annosim.learning.memory import megabytes
+from annosim.learning.solvers.settings import SimulatedLikelihood
 from annosim.populations.annotator import Annotator
 from annosim.populations.mixture import Mixture
 from annosim.populations.random_coefficients import RandomCoefficients
@@ -182,7 +183,7 @@ def _mixed_logit(people: int) -> Contest:
         Items(features=x), menu, chosen.astype(np.int8), annotator=np.repeat(np.arange(people), questions)
     )
     model = RandomCoefficients(np.zeros(d), np.full(d, 0.5), Luce())
-    ours = _ours(model, data, people, draws=draws)
+    ours = _ours(model, data, people, solver=SimulatedLikelihood(draws=draws))
     few = max(people // 10, 1)
     peer = Contender("xlogit (a tenth)", lambda: None, few, _missing("xlogit"))
     if not peer.skipped:

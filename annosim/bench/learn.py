@@ -26,7 +26,7 @@ from annosim.designs.design import Design
 from annosim.items import Items
 from annosim.learning.fitting import fit
 from annosim.learning.objectives import NLL
-from annosim.learning.training.adam import Adam
+from annosim.learning.solvers.settings import Adam
 from annosim.learning.training.fast_layers import faster
 from annosim.learning.training.sgd import Run
 from annosim.populations.annotator import Annotator
@@ -124,7 +124,7 @@ def _ours(model: Callable[[], Annotator], steps: int, device: str) -> list[Conte
     def ours() -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            fit(model(), data, steps=steps, lr=1e-4, batch=PAIRS, device=device, final=False)
+            fit(model(), data, solver=Adam(steps=steps, lr=1e-4, batch=PAIRS, final=False), device=device)
 
     compiled = _Steps(lambda: _run(model(), data, PAIRS, device, True), steps, model())
     return [

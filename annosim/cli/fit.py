@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from annosim.learning.solvers.options import Option
+from annosim.learning.solvers.settings import (
+    EM,
+    IterativeSolver,
+    Newton,
+    SimulatedLikelihood,
+    Solver,
+    TrainingSolver,
+    all_options,
+)
+
 if TYPE_CHECKING:
-    from annosim.cli.training import Settings
+    from annosim.cli.training import FitOptions
     from annosim.data.preferences import PreferenceData
     from annosim.learning.result import Fit
     from annosim.populations.base import Population
@@ -18,7 +32,16 @@ __all__ = ["register"]
 NOT_IDENTIFIED, NOT_CONVERGED = 3, 4
 
 READ, MODEL, ESTIMATE = "Reading the file", "Model", "Estimation"
-TRAIN, EM, OUTPUT = "Training networks (Adam)", "Mixtures of networks (EM)", "Output"
+TRAIN, OUTPUT = "Training networks (Adam)", "Output"
+#: where the help lists the options that each class of settings adds
+PANELS = {
+    Solver: ESTIMATE,
+    IterativeSolver: ESTIMATE,
+    Newton: ESTIMATE,
+    SimulatedLikelihood: "Random coefficients by simulation",
+    TrainingSolver: TRAIN,
+    EM: "Hidden types (EM)",
+}
 
 
 def register(app: typer.Typer) -> None:
@@ -31,7 +54,7 @@ def register(app: typer.Typer) -> None:
         "does not exist (items and remedies are named); 4 not converged.",
         epilog="Example: annosim fit llmfao.csv --format pairs --annotator worker --left left --right right "
         "--winner winner",
-    )(run)
+    )(_with_solver_options(run))
 
 
 def run(
@@ -102,43 +125,7 @@ def run(
     seed: int = typer.Option(
         None, min=0, help="CounterRNG of everything drawn; 0.", metavar="N", rich_help_panel=ESTIMATE
     ),
-    tolerance: float = typer.Option(None, help="On the scaled gradient.", rich_help_panel=ESTIMATE),
-    max_iterations: int = typer.Option(None, help="Then the exit code is 4.", rich_help_panel=ESTIMATE),
-    steps: int = typer.Option(None, help="Optimiser steps; 8192.", rich_help_panel=TRAIN),
-    lr: float = typer.Option(None, help="Peak learning rate; 1e-4.", rich_help_panel=TRAIN),
-    batch: int = typer.Option(None, help="Annotators per step (rows without ids); all.", rich_help_panel=TRAIN),
-    warmup: int = typer.Option(None, help="Steps of linear warm-up; a cosine follows.", rich_help_panel=TRAIN),
-    weight_decay: float = typer.Option(None, help="Decoupled (AdamW).", rich_help_panel=TRAIN),
-    accumulate: int = typer.Option(None, help="Minibatches averaged in a step.", rich_help_panel=TRAIN),
-    held_out: float = typer.Option(
-        None, help="Share of annotators kept aside: training stops when their loss rises.", rich_help_panel=TRAIN
-    ),
-    patience: int = typer.Option(None, help="Evaluations without improvement; 10.", rich_help_panel=TRAIN),
-    evaluate_every: int = typer.Option(None, help="Steps between evaluations; 50.", rich_help_panel=TRAIN),
-    precision: str = typer.Option(None, help="auto (bf16 on a GPU), float32 or bfloat16.", rich_help_panel=TRAIN),
-    compile: bool = typer.Option(None, "--compile", help="Through torch.compile.", rich_help_panel=TRAIN),
     device: str = typer.Option(None, help="Where networks are trained: cpu, cuda, cuda:1.", rich_help_panel=TRAIN),
-    checkpoint: Path = typer.Option(
-        None, help="File from which the same command resumes when it was stopped.", rich_help_panel=TRAIN
-    ),
-    checkpoint_every: int = typer.Option(None, help="Steps between checkpoints; 1000.", rich_help_panel=TRAIN),
-    log: Path = typer.Option(
-        None, help="Parquet file of every step's loss, rate and held-out loss.", rich_help_panel=TRAIN
-    ),
-    final: bool = typer.Option(
-        None, "--final/--no-final", help="Evaluate on all training data at the end.", rich_help_panel=TRAIN
-    ),
-    progress: bool = typer.Option(
-        None, "--progress/--no-progress", help="A bar, on a terminal only.", rich_help_panel=TRAIN
-    ),
-    e_step_every: int = typer.Option(None, help="Steps between two E-steps; 20.", rich_help_panel=EM),
-    m_step: str = typer.Option(None, help="adam, or line-search: the likelihood never falls.", rich_help_panel=EM),
-    temperature: float = typer.Option(None, help="Annealing begins here, at least 1.", rich_help_panel=EM),
-    anneal: float = typer.Option(None, help="Share of the steps until it is 1; 0.5.", rich_help_panel=EM),
-    hard: bool = typer.Option(None, "--hard", help="Everybody to their likeliest type.", rich_help_panel=EM),
-    warm_start: str = typer.Option(None, help="pooled, or a fit that --save wrote.", rich_help_panel=EM),
-    warm_steps: int = typer.Option(None, help="Steps of the pooled training.", rich_help_panel=EM),
-    perturbation: float = typer.Option(None, help="Noise on the starts' networks.", rich_help_panel=EM),
     se: str = typer.Option(
         None,
         help="Standard errors: hessian, sandwich, cluster (default: cluster with several annotators).",
@@ -156,16 +143,17 @@ def run(
     export: Path = typer.Option(
         None, help="Write the trained language or reward models to a folder (from_pretrained).", rich_help_panel=OUTPUT
     ),
+    **solver_options: Any,
 ) -> None:
     """Read, fit, print."""
-    options = dict(locals())  # the options by name: those of training go to an.fit under the same names
+    options = dict(locals()) | solver_options  # by name: those of training go to an.fit under the same names
     from annosim.cli.fitted import Outputs
     from annosim.cli.inputs import read_inputs
-    from annosim.cli.training import Settings
+    from annosim.cli.training import FitOptions
 
     columns = {name: options[name] for name in ("annotator", "left", "right", "winner", "prompt", "weight", "feedback")}
     given = read_inputs(data, model, format, columns, words, settings or [], tokenizer, ties, types)
-    chosen = Settings(options, given.scenario)
+    chosen = FitOptions(options, given.scenario)
     outputs = Outputs(se, out, responsibilities, save, export, given, chosen)
     found = _fitted(given.family, given.answers, chosen)
     outputs.write(found)
@@ -173,27 +161,48 @@ def run(
         raise typer.Exit(NOT_CONVERGED)
 
 
-def _fitted(family: Population, answers: PreferenceData, chosen: Settings) -> Fit:
+def _fitted(family: Population, answers: PreferenceData, chosen: FitOptions) -> Fit:
     """The fit; what has no estimate ends the command, and warnings are lines."""
     import warnings
 
-    import annosim as an
-    from annosim.errors import ArgumentError
+    from annosim.errors import NotIdentifiedError
     from annosim.learning.structure import has_network
-    from annosim.scenario.training import naming
 
-    network = has_network(family)
-    if network and "max_iterations" in chosen.where:
-        raise ArgumentError(f"{chosen.where['max_iterations']}: networks are trained for a number of --steps")
-    several = len(family.components()) > 1 and not network
-    keywords: dict[str, Any] = {"starts": 10 if several else 1} | chosen.keywords(family)
+    if len(family.components()) > 1 and not has_network(family):
+        chosen.values.setdefault("starts", 10)
     try:
-        with warnings.catch_warnings(), naming(chosen.where):
+        with warnings.catch_warnings():
             warnings.showwarning = lambda message, *_: typer.echo(f"warning: {message}", err=True)
-            found = an.fit(family, answers, **keywords)
-    except an.errors.NotIdentifiedError as error:
+            found = chosen.fit(family, answers)
+    except NotIdentifiedError as error:
         typer.echo(f"not identified: {error} On the command line: --prior dirichlet=1.", err=True)
         raise typer.Exit(NOT_IDENTIFIED) from None
     if "device" in chosen.where and found.solver not in ("adam", "em"):
         typer.echo(f"note: {chosen.where['device']}: solver {found.solver} computes on the CPU", err=True)
     return found
+
+
+def _solver_option(one: Option) -> inspect.Parameter:
+    """One option of the solvers' settings as an option of the command."""
+    flag = f"--{one.name.replace('_', '-')}"
+    if one.constraint.kind is bool:
+        flag += "" if one.default is False else f"/--no-{one.name.replace('_', '-')}"
+    told = one.help if one.default is None or one.constraint.kind is bool else f"{one.help} Default: {one.default}."
+    default = typer.Option(None, flag, help=told, rich_help_panel=PANELS[one.owner])
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(one.name, kind, default=default, annotation=one.constraint.kind)
+
+
+def _with_solver_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with every option of the solvers in place of its ``**solver_options``."""
+    own = inspect.signature(command, eval_str=True)
+    first = [p for p in own.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    derived = [_solver_option(one) for one in all_options().values()]
+
+    @functools.wraps(command)
+    def called(**options: Any) -> None:
+        command(**options)
+
+    called.__signature__ = own.replace(parameters=[*first, *derived])  # type: ignore[attr-defined]
+    called.__annotations__ = {p.name: p.annotation for p in [*first, *derived]}
+    return called

@@ -9,7 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from annosim.cli.inputs import Inputs
-    from annosim.cli.training import Settings
+    from annosim.cli.training import FitOptions
     from annosim.data.preferences import PreferenceData
     from annosim.learning.result import Fit
     from annosim.populations.base import Population
@@ -42,7 +42,7 @@ class Outputs:
         save: Path | None,
         export: Path | None,
         given: Inputs,
-        chosen: Settings,
+        chosen: FitOptions,
     ):
         from annosim.errors import ArgumentError
         from annosim.learning.structure import has_network
@@ -65,8 +65,8 @@ class Outputs:
         if export is not None and (export.exists() or export.is_symlink()):
             raise ArgumentError(f"--export {export}: it exists already; name a new folder")
         named = {"--out": out, "--responsibilities": responsibilities, "--save": save, "--export": export}
-        written = {name: path for name, path in named.items() if path is not None} | chosen.files
-        _apart(written, given.files | chosen.begins_at)
+        written = {name: path for name, path in named.items() if path is not None} | chosen.written_files
+        _apart(written, given.files | chosen.read_files)
         for path in (out, responsibilities, save):
             if path is not None and path.is_dir():
                 raise ArgumentError(f"{path} is a directory; name a file")
@@ -159,7 +159,7 @@ def item_scores(found: Fit) -> Any:
     Example:
         >>> import annosim as an
         >>> data = an.PreferenceData(an.Items(features=[[0.0], [1.0]]), [[0, 1]] * 4, answer=[0, 0, 0, 1])
-        >>> fit = an.fit(an.Annotator(an.Network([4], dim=1), an.Luce()), data, steps=5, lr=1e-2)
+        >>> fit = an.fit(an.Annotator(an.Network([4], dim=1), an.Luce()), data, solver=an.Adam(steps=5, lr=1e-2))
         >>> list(item_scores(fit)), len(item_scores(fit))
         (['type', 'weight', 'item', 'prompt', 'score'], 2)
     """
@@ -204,7 +204,7 @@ def _training(found: Fit) -> None:
     done = found.extra.get("training")
     if done is None:
         return
-    speed, options = done.settings["speed"], done.settings["options"]
+    speed, options = done.settings["speed"], done.settings["solver"]
     parts = [f"trained for {done.steps} of {options.steps} steps on {done.settings['device']}"]
     parts.append(f"{speed['seconds']:.1f} s, {speed['steps_per_second']:.1f} steps a second")
     if "gpu" in speed:

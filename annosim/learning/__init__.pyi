@@ -1,12 +1,37 @@
 from . import objectives as objectives
 from . import priors as priors
+from .batched import BatchedFit as BatchedFit
 from .fitting import fit as fit
+from .fitting import fit_replicates as fit_replicates
+from .fitting import solvers_for as solvers_for
 from .number_of_types import TypesChoice as TypesChoice
 from .number_of_types import choose_types as choose_types
 from .projection import project as project
 from .result import Fit as Fit
-from .training.adam import Adam as Adam
-from .training.em_options import EM as EM
+from .solvers.settings import Adam as Adam
+from .solvers.settings import EM as EM
+from .solvers.settings import LBFGS as LBFGS
+from .solvers.settings import Newton as Newton
+from .solvers.settings import SimulatedLikelihood as SimulatedLikelihood
+from .solvers.settings import Solver as Solver
 from .training.fast_layers import faster as faster
 
-__all__ = ["Adam", "EM", "Fit", "TypesChoice", "choose_types", "faster", "fit", "objectives", "priors", "project"]
+__all__ = [
+    "Adam",
+    "BatchedFit",
+    "EM",
+    "Fit",
+    "LBFGS",
+    "Newton",
+    "SimulatedLikelihood",
+    "Solver",
+    "TypesChoice",
+    "choose_types",
+    "faster",
+    "fit",
+    "fit_replicates",
+    "objectives",
+    "priors",
+    "project",
+    "solvers_for",
+]

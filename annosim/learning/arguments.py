@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 import torch
@@ -12,6 +15,7 @@ from annosim.errors import ArgumentError, NothingFreeError
 from annosim.items import Items
 from annosim.learning.objectives import ForwardKL, Objective
 from annosim.learning.priors import Dirichlet, Gaussian, LogPrior, Ridge
+from annosim.learning.solvers.settings import SOLVERS
 from annosim.learning.structure import check_own_parameters
 from annosim.learning.training.fingerprint import of_model
 from annosim.populations.annotator import Annotator
@@ -21,7 +25,33 @@ from annosim.utilities.densities import LogDensity
 from annosim.utilities.linear import Linear
 from annosim.utilities.tabular import Tabular
 
-__all__ = ["check_gradients", "check_level", "check_model", "check_settings", "models_of"]
+__all__ = ["check_gradients", "check_level", "check_model", "check_settings", "keywords_checked", "models_of"]
+
+
+P, R = ParamSpec("P"), TypeVar("R")
+
+
+def keywords_checked(verb: Callable[P, R]) -> Callable[P, R]:
+    """A verb that answers an unknown keyword by where it belongs: the solvers' options are fields of their settings.
+
+    Example:
+        >>> import annosim as an
+        >>> an.fit(None, None, steps=100)
+        Traceback (most recent call last):
+        annosim.errors.ArgumentError: fit() has no argument 'steps'; write solver=an.Adam(steps=...) or an.EM(steps=...)
+    """
+    known = inspect.signature(verb).parameters
+
+    @functools.wraps(verb)
+    def checked(*args: P.args, **keywords: P.kwargs) -> R:
+        for name in keywords:
+            if name not in known:
+                having = [f"an.{s.__name__}({name}=...)" for s in SOLVERS.values() if name in s.__dataclass_fields__]
+                remedy = f"write solver={' or '.join(having)}" if having else f"it takes {', '.join(known)}"
+                raise ArgumentError(f"{verb.__name__}() has no argument {name!r}; {remedy}")
+        return verb(*args, **keywords)
+
+    return checked
 
 
 def models_of(verb: str, model: Any, data: PreferenceData) -> list[Population]:
@@ -76,15 +106,7 @@ def _same_map(first: Population, other: Population, items: Items) -> bool:
 
 
 def check_settings(
-    verb: str,
-    objective: Any,
-    regulariser: Any,
-    prior: Any,
-    starts: Any,
-    seed: Any,
-    tolerance: Any,
-    max_iterations: Any,
-    device: Any = None,
+    verb: str, objective: Any, regulariser: Any, prior: Any, starts: Any, seed: Any, device: Any = None
 ) -> None:
     """Refuse settings of the wrong kind.
 
@@ -92,7 +114,7 @@ def check_settings(
         ArgumentError: names the argument and what it takes.
 
     Example:
-        >>> check_settings("fit", None, None, 3, 1, 0, 1e-8, 100)
+        >>> check_settings("fit", None, None, 3, 1, 0)
         Traceback (most recent call last):
         annosim.errors.ArgumentError: fit(prior=3): an.priors.Gaussian(sd), an.priors.Dirichlet(counts) or an.priors.Ridge(penalty)
     """
@@ -108,10 +130,8 @@ def check_settings(
         raise ArgumentError(
             f"{verb}(prior={_word(prior)}): an.priors.Gaussian(sd), an.priors.Dirichlet(counts) or an.priors.Ridge(penalty)"
         )
-    for name, value in (("starts", starts), ("max_iterations", max_iterations)):
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-            raise ArgumentError(f"{verb}({name}={value!r}): a whole number of at least 1")
-    check_level(tolerance, f"{verb}(tolerance=", "a number between 0 and 1, on the scaled gradient")
+    if isinstance(starts, bool) or not isinstance(starts, int | np.integer) or starts < 1:
+        raise ArgumentError(f"{verb}(starts={starts!r}): a whole number of at least 1")
     check_seed(seed)
     if device is not None:
         try:

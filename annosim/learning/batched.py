@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from annosim.compiled import threads
 from annosim.coordinates import best_naming, interchangeable, renamed, values_by_weight
 from annosim.data.preferences import PreferenceData
 from annosim.errors import AnnosimError, ArgumentError, NotIdentifiedError, TrainingError
+from annosim.learning.dispatch import finish, solve
 from annosim.learning.existence.tables import has_tables, judge_table, require_annotators
 from annosim.learning.likelihoods.autodiff import starting_points
 from annosim.learning.likelihoods.kernels import mixture as kernels
@@ -21,12 +21,15 @@ from annosim.learning.likelihoods.latent_classes import mixture_applies, panel_o
 from annosim.learning.likelihoods.reference import check_answers
 from annosim.learning.problem import Problem, Solution, choose, is_nll
 from annosim.learning.result import Fit
+from annosim.learning.solvers.settings import Newton, Solver, TrainingSolver
 from annosim.learning.solvers.stacked import newton_tables
 from annosim.learning.structure import luce_leaf
+from annosim.learning.training.adam_solver import solution_of, train_problem, warn_if_unfinished
+from annosim.learning.training.network_em import em_applies, em_solution_of, train_em_problem
 from annosim.populations.base import Population
 from annosim.results import Result
 
-__all__ = ["BatchedFit", "fit_replicates"]
+__all__ = ["BatchedFit", "solve_replicates"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -77,8 +80,6 @@ class BatchedFit(Result):
         Raises:
             NotIdentifiedError: that replicate's estimate does not exist.
         """
-        from annosim.learning.fitting import finish
-
         r = range(len(self))[replicate]
         if not np.isfinite(self.vectors[r]).all():
             raise NotIdentifiedError(f"replicate {r}: {self.status[r]}")
@@ -127,30 +128,29 @@ class BatchedFit(Result):
         ]
 
 
-def fit_replicates(models: list[Population], data: PreferenceData, **options: Any) -> BatchedFit:
-    """Fit every replicate; a replicate that fails is a row with a status and stops nobody.
+def solve_replicates(
+    problem: Problem, models: list[Population], data: PreferenceData, solver: Solver | str
+) -> BatchedFit:
+    """Fit every replicate; one that fails is recorded, and the others continue.
 
     Args:
+        problem: of the first replicate, its arguments checked.
         models: one for all replicates, or one for each.
         data: with replicates.
-        options: what :func:`~annosim.learning.fitting.fit` takes.
+        solver: settings, or ``"auto"``.
     """
-    known = {name: options.pop(name) for name in list(options) if name in _PROBLEM}
-    solver = known.pop("solver", "auto")
-    problem = Problem(models[0], data[0], **known, options=options)
-    if solver == "auto" and problem.objective is None and problem.regulariser is None and problem.prior is None:
+    problem = replace(problem, _data=data[0])
+    method, problem = choose(problem, solver)
+    plain = problem.objective is None and problem.regulariser is None and problem.prior is None
+    if plain and isinstance(problem.solver, Newton) and problem.solver.hessian == "auto":
         batched = _tables(problem, data) or (_mixtures(problem, data) if len(models) == 1 else None)
         if batched is not None:
             return batched
-    return _networks(problem, models, data, solver) or _one_by_one(problem, models, data, solver)
+    return _networks(problem, models, data, method.name) or _one_by_one(problem, models, data, solver)
 
 
-def _networks(problem: Problem, models: list[Population], data: PreferenceData, solver: str) -> BatchedFit | None:
+def _networks(problem: Problem, models: list[Population], data: PreferenceData, name: str) -> BatchedFit | None:
     """Whatever Adam or EM over networks would train: all replicates and starts as one batched program."""
-    from annosim.learning.training.adam_solver import solution_of, train_problem, warn_if_unfinished
-    from annosim.learning.training.network_em import em_applies, em_solution_of, train_em_problem
-
-    name = choose(problem, solver).name if solver in ("auto", "adam", "em") else solver
     if name != "adam" and not (name == "em" and em_applies(problem)):
         return None
     parts = [data[r] for r in range(len(data.menu))]
@@ -160,7 +160,7 @@ def _networks(problem: Problem, models: list[Population], data: PreferenceData, 
         done = (train_problem if name == "adam" else train_em_problem)(problem, data, models)
     except TrainingError:
         return None  # one by one: the replicate at fault becomes a row with a status
-    warn_if_unfinished(done, stacklevel=5)
+    warn_if_unfinished(done)
     found: list[Solution] = []
     for r, part in enumerate(parts):
         copies = slice(r * problem.starts, (r + 1) * problem.starts)
@@ -192,9 +192,6 @@ def _answerable(problem: Problem, parts: list[PreferenceData]) -> bool:
     except AnnosimError:
         return False
     return True
-
-
-_PROBLEM = ("objective", "regulariser", "prior", "solver", "starts", "seed", "device", "tolerance", "max_iterations")
 
 
 def _tables(problem: Problem, data: PreferenceData) -> BatchedFit | None:
@@ -338,33 +335,18 @@ def _gathered(problem: Problem, data: PreferenceData, panel: Any, found: list[An
     )
 
 
-def _one_by_one(problem: Problem, models: list[Population], data: PreferenceData, solver: str) -> BatchedFit:
-    from annosim.learning.fitting import fit
-
+def _one_by_one(problem: Problem, models: list[Population], data: PreferenceData, solver: Solver | str) -> BatchedFit:
     models = models * len(data.menu) if len(models) == 1 else models
 
     count, size = len(data.menu), problem.model.num_free()
     vectors, numbers = np.full((count, size), np.nan), np.full((count, 3), np.nan)
-    converged, words, name = np.zeros(count, dtype=bool), [], solver
+    converged, words, name = np.zeros(count, dtype=bool), [], "none"
     fits: list[Fit | None] = [None] * count
     for r in range(count):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                one = fit(
-                    models[r],
-                    data[r],
-                    problem.objective,
-                    problem.regulariser,
-                    problem.prior,
-                    solver,
-                    problem.starts,
-                    problem.seed,
-                    problem.device,
-                    tolerance=problem.tolerance,
-                    max_iterations=problem.max_iterations,
-                    **_own_files(problem.options, r),
-                )
+                one = solve(replace(problem, model=models[r], _data=data[r]), _own_files(solver, r))
         except ArgumentError:
             raise  # the same for every replicate
         except AnnosimError as error:
@@ -396,7 +378,5 @@ def _ended(stopped_by: str) -> str:
     return "not converged" if stopped_by == "iterations" else f"stopped by {stopped_by}"
 
 
-def _own_files(options: dict[str, Any], replicate: int) -> dict[str, Any]:
-    """Training options with a log and a checkpoint of the replicate's own beside those of the batch."""
-    paths = {name: Path(options[name]) for name in ("log", "checkpoint") if options.get(name) is not None}
-    return options | {name: path.with_name(f"{path.stem}-{replicate}{path.suffix}") for name, path in paths.items()}
+def _own_files(solver: Solver | str, replicate: int) -> Solver | str:
+    return solver.with_own_files(replicate) if isinstance(solver, TrainingSolver) else solver

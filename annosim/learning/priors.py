@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -32,7 +32,7 @@ from annosim.populations.base import Population
 from annosim.utilities.densities import LogDensity
 from annosim.utilities.tabular import Tabular
 
-__all__ = ["Dirichlet", "Gaussian", "LogPrior", "MixturePenalty", "Ridge", "penalty_for", "share_counts"]
+__all__ = ["Dirichlet", "Gaussian", "LogPrior", "MixturePenalty", "Prior", "Ridge", "penalty_for", "share_counts"]
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,10 @@ class Dirichlet:
 
     def __post_init__(self) -> None:
         _positive("Dirichlet(counts=)", self.counts)
+
+
+#: what ``prior=`` takes
+Prior: TypeAlias = Gaussian | Dirichlet | Ridge
 
 
 def _positive(label: str, value: Any) -> None:

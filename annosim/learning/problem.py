@@ -1,14 +1,14 @@
 """A problem to be solved, the solution a solver hands back, and the table of solvers and projections.
 
-A solver is a row of a table: a name, a predicate ``applies(problem)``, and ``solve(problem) -> Solution``. ``fit``
-takes the first row that applies; ``solver="name"`` asks for one. Files of this room add their rows with
-:func:`register`.
+A method is a row of a table: a name, a predicate ``applies(problem)``, ``solve(problem) -> Solution``, and the class of
+settings that it reads. ``fit`` takes the first row that applies; ``solver=an.EM(...)`` asks for the rows of one class.
+Files of this room add their rows with :func:`register`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,21 @@ from annosim.data.preferences import PreferenceData
 from annosim.designs.design import Design
 from annosim.errors import ArgumentError, NoProjectionError
 from annosim.laws import Law
+from annosim.learning.solvers.settings import Newton, Solver, solver_named
 from annosim.populations.base import Population
 
-__all__ = ["PROJECTIONS", "SOLVERS", "Problem", "Solution", "Solver", "choose", "is_nll", "projection_for", "register"]
+__all__ = [
+    "METHODS",
+    "PROJECTIONS",
+    "Method",
+    "Problem",
+    "Solution",
+    "applicable",
+    "choose",
+    "is_nll",
+    "projection_for",
+    "register",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,9 +50,7 @@ class Problem:
         starts: number of starting points.
         seed: address of starting points and of any stochastic solver.
         device: where to compute.
-        tolerance: on the scaled gradient.
-        max_iterations: after which a solver gives up and says so.
-        options: further keywords for one solver (networks: batch size, schedule, ...).
+        solver: the settings that the chosen method reads.
     """
 
     model: Population
@@ -54,9 +64,17 @@ class Problem:
     starts: int = 1
     seed: int = 0
     device: Any = None
-    tolerance: float = 1e-10
-    max_iterations: int = 1000
-    options: dict[str, Any] = field(default_factory=dict)
+    solver: Solver = Newton()
+
+    @property
+    def tolerance(self) -> float:
+        """Convergence tolerance on the scaled gradient."""
+        return self.solver.tolerance
+
+    @property
+    def max_iterations(self) -> int:
+        """After which a method ends without convergence and says so."""
+        return self.solver.iteration_limit
 
     @property
     def is_projection(self) -> bool:
@@ -113,45 +131,55 @@ class Solution:
 
 
 @dataclass(frozen=True)
-class Solver:
-    """One row of the table."""
+class Method:
+    """One row of the table.
+
+    Attributes:
+        name: what the result is said to have been computed by.
+        settings: the class of settings that it reads.
+        applies: whether it can solve a problem.
+        solve: does it.
+        order: rows are asked in this order, whatever file was imported first.
+        automatic: whether ``solver="auto"`` takes this row where it applies; always, by default.
+        hessians: kinds of curvature (``an.Newton(hessian=)``) that this row can use; any, by default.
+    """
 
     name: str
+    settings: type[Solver]
     applies: Callable[[Problem], bool]
     solve: Callable[[Problem], Solution]
     order: int = 50
     automatic: Callable[[Problem], bool] | None = None
+    hessians: tuple[str, ...] = ()
+
+    def takes(self, problem: Problem) -> bool:
+        """Whether ``solver="auto"`` takes this row."""
+        return self.applies(problem) and (self.automatic is None or self.automatic(problem))
+
+    def admits(self, solver: Solver) -> bool:
+        """Whether the row can use these settings."""
+        return not (self.hessians and isinstance(solver, Newton)) or solver.hessian in ("auto", *self.hessians)
 
 
-SOLVERS: list[Solver] = []
-PROJECTIONS: list[Solver] = []
+METHODS: list[Method] = []
+PROJECTIONS: list[Method] = []
 
 
 def register(
     name: str,
+    settings: type[Solver],
     applies: Callable[[Problem], bool],
     solve: Callable[[Problem], Solution],
     *,
     projection: bool = False,
-    first: bool = False,
     order: int = 50,
     automatic: Callable[[Problem], bool] | None = None,
+    hessians: tuple[str, ...] = (),
 ) -> None:
-    """Add a solver (of objectives other than NLL in the limit of infinite data: ``projection=True``) to the table.
-
-    Args:
-        name: the word for ``solver=``; a name that is already there is replaced.
-        applies: whether this solver can solve the problem.
-        solve: does it.
-        projection: a declared population optimum of an objective.
-        first: look at this row before all others (``order=0``).
-        order: rows are asked in this order, whatever file was imported first.
-        automatic: whether ``solver="auto"`` takes this row where it applies; always, by default.
-    """
-    table = PROJECTIONS if projection else SOLVERS
-    kept = [row for row in table if row.name != name]
-    row = Solver(name, applies, solve, 0 if first else order, automatic)
-    table[:] = sorted([*kept, row], key=lambda row: row.order)
+    """Add a :class:`Method` (for objectives other than NLL on infinite data: ``projection=True``) to its table."""
+    table = PROJECTIONS if projection else METHODS
+    table.append(Method(name, settings, applies, solve, order, automatic, hessians))
+    table.sort(key=lambda row: row.order)
 
 
 def is_nll(objective: Any) -> bool:
@@ -164,47 +192,64 @@ def is_nll(objective: Any) -> bool:
     return objective is None or (type(objective).__name__ == "NLL" and getattr(objective, "label_smoothing", 0) == 0)
 
 
-#: solvers that take no keywords of their own: a misspelt argument must not pass in silence
-_PLAIN = ("newton", "newton-linear", "em-newton", "em-newton-cg", "autograd", "slic", "convex")
+def choose(problem: Problem, solver: Solver | str = "auto", verb: str = "fit") -> tuple[Method, Problem]:
+    """The first method that applies, or that reads the given settings; and the problem with its settings.
 
-
-def choose(problem: Problem, solver: str) -> Solver:
-    """The first solver that applies, or the one that was asked for."""
-    row = _choose(problem, solver)
-    if problem.options and row.name in _PLAIN:
+    Raises:
+        ArgumentError: nothing applies; the message says what does.
+    """
+    settings = solver_named(verb, solver)
+    if settings is None:
+        row = next(iter(applicable(problem)), None)
+        if row is None:
+            raise ArgumentError(_nothing_applies(problem))
+        return row, replace(problem, solver=row.settings())
+    problem = replace(problem, solver=settings)
+    rows = [row for row in _reading(settings) if row.applies(problem) and row.admits(settings)]
+    if not rows:
+        able = sorted({row.settings.__name__ for row in METHODS if row.applies(problem)})
         raise ArgumentError(
-            f"fit({next(iter(problem.options))}=): solver {row.name!r} has no such argument; those of fit are "
-            "objective, regulariser, prior, solver, starts, seed, device, tolerance, max_iterations"
+            f"{verb}(solver={settings!r}): does not apply to this model and data; these do: {', '.join(able) or 'none'}"
         )
-    return row
+    return next((row for row in rows if row.takes(problem)), rows[0]), problem
 
 
-def _choose(problem: Problem, solver: str) -> Solver:
-    names = [row.name for row in SOLVERS]
-    if solver != "auto":
-        if solver not in names:
-            raise ArgumentError(f"solver={solver!r}: the solvers are auto, {', '.join(names)}")
-        row = SOLVERS[names.index(solver)]
-        if not row.applies(problem):
-            able = [r.name for r in SOLVERS if r.applies(problem)]
-            raise ArgumentError(f"solver={solver!r} does not apply to this model and data; these do: {', '.join(able)}")
-        return row
-    for row in SOLVERS:
-        if row.applies(problem) and (row.automatic is None or row.automatic(problem)):
-            return row
+def _reading(settings: Solver) -> list[Method]:
+    """The methods for these settings, or for the nearest parent of their class that has some."""
+    for cls in type(settings).__mro__:
+        rows = [row for row in METHODS if row.settings is cls]
+        if rows:
+            return rows
+    return []
+
+
+def applicable(problem: Problem) -> list[Method]:
+    """The methods that ``solver="auto"`` would take for a problem, in order of preference."""
+    return [row for row in METHODS if row.takes(problem)]
+
+
+def _nothing_applies(problem: Problem) -> str:
     what = [f"objective={problem.objective!r}"] if not is_nll(problem.objective) else []
     what += [f"{name}={value!r}" for name in ("regulariser", "prior") if (value := getattr(problem, name)) is not None]
-    raise ArgumentError(
+    return (
         f"no solver for this {type(problem.model).__name__} with {', '.join(what) or 'these rules'}; leave it out "
-        "(networks take weight_decay= instead of a prior=), or add a solver by annosim.learning.problem.register"
+        "(networks take an.Adam(weight_decay=) instead of a prior=), or add one by annosim.learning.problem.register"
     )
 
 
-def projection_for(problem: Problem) -> Solver:
-    """The declared population optimum of an objective other than NLL, or :class:`NoProjectionError`."""
+def projection_for(problem: Problem, solver: Solver | str = "auto") -> tuple[Method, Problem]:
+    """The declared population optimum of an objective other than NLL, and the problem with its settings.
+
+    Raises:
+        NoProjectionError: there is none.
+        ArgumentError: settings of another solver.
+    """
+    settings = solver_named("project", solver)
     for row in PROJECTIONS:
         if row.applies(problem):
-            return row
+            if settings is not None and not isinstance(settings, row.settings):
+                raise ArgumentError(f"project(solver={settings!r}): this objective takes an.{row.settings.__name__}")
+            return row, replace(problem, solver=settings or row.settings())
     raise NoProjectionError(
         f"objective {type(problem.objective).__name__} has no declared population optimum for "
         f"{type(problem.model).__name__} on {problem.design.feedback.kind} of {problem.design.menu_size}; "  # type: ignore[union-attr]

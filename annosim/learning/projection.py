@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from annosim.designs.design import Design
 from annosim.errors import ArgumentError
 from annosim.laws import law as write_law
-from annosim.learning.arguments import check_model, check_settings
-from annosim.learning.fitting import finish, load_solvers
+from annosim.learning.arguments import check_model, check_settings, keywords_checked
+from annosim.learning.dispatch import finish
+from annosim.learning.objectives import ForwardKL, Objective
+from annosim.learning.priors import Prior
 from annosim.learning.problem import Problem, choose, is_nll, projection_for
 from annosim.learning.result import Fit
+from annosim.learning.solvers.settings import Solver, SolverName
 from annosim.populations.base import Population
 
 __all__ = ["project"]
 
 
+@keywords_checked
 def project(
     model: Population,
     truth: Population,
     design: Design,
-    objective: Any = None,
-    regulariser: Any = None,
-    prior: Any = None,
-    solver: str = "auto",
+    objective: Objective | None = None,
+    regulariser: ForwardKL | None = None,
+    prior: Prior | None = None,
+    solver: Solver | SolverName = "auto",
     starts: int = 1,
     seed: int = 0,
-    *,
-    tolerance: float = 1e-10,
-    max_iterations: int = 1000,
-    **options: Any,
 ) -> Fit:
     r"""The minimiser of the expected objective under ``truth`` and ``design``: where a learner of infinite data ends.
 
@@ -42,7 +40,7 @@ def project(
         design: what they are asked (the number of annotators does not matter).
         objective: ``None`` or ``an.objectives.NLL()``; others need a declared population optimum.
         regulariser: added to the expected objective.
-        prior, solver, starts, seed, tolerance, max_iterations, options: as in :func:`annosim.fit`.
+        prior, solver, starts, seed: as in :func:`annosim.fit`.
 
     Returns:
         A :class:`~annosim.learning.result.Fit` with ``.divergence`` and without a log-likelihood.
@@ -62,9 +60,8 @@ def project(
     for name, value, kind in (("model", model, Population), ("truth", truth, Population), ("design", design, Design)):
         if not isinstance(value, kind):
             raise ArgumentError(f"project({name}=): expected a {kind.__name__}, got {type(value).__name__}")
-    check_settings("project", objective, regulariser, prior, starts, seed, tolerance, max_iterations)
+    check_settings("project", objective, regulariser, prior, starts, seed)
     check_model("project", model, design.items, prior)
-    load_solvers()
     for leaf in model.components():
         leaf.rule.check_kind(design.feedback)
     problem = Problem(
@@ -77,10 +74,7 @@ def project(
         prior=prior,
         starts=int(starts),
         seed=seed,
-        tolerance=tolerance,
-        max_iterations=max_iterations,
-        options=options,
     )
     plain = is_nll(objective) and regulariser is None
-    row = choose(problem, solver) if plain else projection_for(problem)
-    return finish(problem, row.name, row.solve(problem))
+    method, problem = choose(problem, solver, "project") if plain else projection_for(problem, solver)
+    return finish(problem, method.name, method.solve(problem))

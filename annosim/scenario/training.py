@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import create_model
 
 from annosim.errors import AnnosimError, ArgumentError, ScenarioError
 from annosim.learning.objectives import IPO, NLL, ForwardKL, Margin, SLiC, SoftLabels
 from annosim.learning.priors import Dirichlet, Gaussian, Ridge
-from annosim.learning.training.em_options import EM
+from annosim.learning.solvers.settings import SOLVERS, Solver, all_options, solver_named, solvers_with
 from annosim.populations.base import Population
 from annosim.scenario.networks import opened
 from annosim.scenario.populations import at_start, density
@@ -42,7 +45,13 @@ PRIORS: dict[str, Callable[..., Any]] = {"dirichlet": Dirichlet, "gaussian": Gau
 TABLES = {"objective": OBJECTIVES, "regulariser": REGULARISERS, "prior": PRIORS}
 
 
-class FitTable(Table):
+def _fields() -> dict[str, Any]:
+    """The solvers' options as fields of the table, each of the type that a file can hold."""
+    kinds = {one.name: one.constraint.kind for one in all_options().values()}
+    return {name: ((str if kind is Path else kind) | None, None) for name, kind in kinds.items()}
+
+
+class VerbTable(Table):
     """``objective``, ``regulariser`` and ``prior`` are tables with a ``kind``; the rest are numbers and words."""
 
     objective: dict[str, Any] | None = None
@@ -52,39 +61,13 @@ class FitTable(Table):
     starts: int | None = None
     seed: int | None = None
     device: str | None = None
-    tolerance: float | None = None
-    max_iterations: int | None = None
-    steps: int | None = None
-    lr: float | None = None
-    batch: int | None = None
-    warmup: int | None = None
-    weight_decay: float | None = None
-    accumulate: int | None = None
-    held_out: float | None = None
-    patience: int | None = None
-    evaluate_every: int | None = None
-    precision: str | None = None
-    compile: bool | None = None
-    checkpoint: str | None = None
-    checkpoint_every: int | None = None
-    log: str | None = None
-    final: bool | None = None
-    progress: bool | None = None
-    e_step_every: int | None = None
-    m_step: str | None = None
-    temperature: float | None = None
-    anneal: float | None = None
-    hard: bool | None = None
-    warm_start: str | None = None
-    warm_steps: int | None = None
-    perturbation: float | None = None
 
     def given(self, folder: Path) -> dict[str, Any]:
         """The keys that the file has; paths count from its folder."""
         out = self.model_dump(exclude_none=True)
-        for name in ("checkpoint", "log", "warm_start"):
-            if name in out and not (name == "warm_start" and out[name] == "pooled"):
-                out[name] = str(folder / out[name])
+        for name, value in out.items():
+            if name in FILES and value != "pooled":
+                out[name] = str(folder / value)
         return out
 
     def check(self) -> None:
@@ -96,13 +79,63 @@ class FitTable(Table):
         for name in ("objective", "prior"):
             if getattr(self, name) is not None:
                 built(name, getattr(self, name), f"fit.{name}")
-        names = set(EM.__dataclass_fields__)
         given = self.given(Path())
         try:
             with naming({name: f"fit.{name}" for name in given}):
-                EM(**{name: value for name, value in given.items() if name in names})
+                check_options(given)
         except AnnosimError as error:
             raise ScenarioError(str(error)) from None
+
+
+#: the table: what the verb itself takes, and every option of every solver
+FitTable = create_model("FitTable", __base__=VerbTable, **_fields())
+#: its keys that name files
+FILES = ("warm_start", *(one.name for one in all_options().values() if one.constraint.kind is Path))
+
+
+def check_options(given: dict[str, Any]) -> None:
+    """Refuse, before anything is read, options that no solver takes, or not together, or with these values.
+
+    A warm start is a file here, read when the model is known.
+
+    Raises:
+        ArgumentError: names the option.
+    """
+    solver_settings(given | ({"warm_start": "pooled"} if "warm_start" in given else {}))
+
+
+def solver_settings(
+    given: dict[str, Any], able: Sequence[type[Solver]] = tuple(SOLVERS.values())
+) -> Solver | Literal["auto"]:
+    """The settings that options by name ask for.
+
+    Args:
+        given: the options and, perhaps, ``solver``; other keys are ignored.
+        able: the solvers of a model, the one that ``"auto"`` takes first.
+
+    Raises:
+        ArgumentError: no such solver, or one that has not all of these options, or a bad value.
+
+    Example:
+        >>> solver_settings({"steps": 10, "hard": True, "seed": 0}), solver_settings({})
+        (EM(steps=10, hard=True), 'auto')
+    """
+    options = {name: value for name, value in given.items() if name in all_options()}
+    named = solver_named("fit", given.get("solver", "auto"))
+    if named is None and not (options and able):
+        return "auto"
+    having = solvers_with(options)
+    if not having:
+        one, other = next(pair for pair in itertools.combinations(options, 2) if not solvers_with(pair))
+        raise ArgumentError(f"fit({one}=): no solver takes this and {other!r}")
+    settings = type(named) if named is not None else next((one for one in able if one in having), able[0])
+    own = list(settings.__dataclass_fields__)
+    for name in options:
+        if name not in own:
+            raise ArgumentError(
+                f"fit({name}=): solver {settings.name!r} has no such option; those are {', '.join(own)}"
+            )
+    return settings(**options)
 
 
 def built(name: str, spec: Any, where: str, model: Population | None = None, folder: Path = Path()) -> Any:
@@ -177,7 +210,7 @@ def naming(where: dict[str, str]) -> Iterator[None]:
     try:
         yield
     except ArgumentError as error:
-        found = re.match(r"(?:fit|train|Adam|EM)\((\w+)=\s*(.*?)\)?: (.*)", str(error), re.DOTALL)
+        found = re.match(r"\w+\((\w+)=\s*(.*?)\)?: (.*)", str(error), re.DOTALL)
         if found is None or found[1] not in where:
             raise
         value = f" {found[2]}" if found[2] else ""

@@ -107,7 +107,11 @@ def two_models_exact(points: int, starts: int, iterations: int) -> dict:
     items = world.grid(points)
     model = an.Mixture([an.Annotator(an.LogDensity(an.Tabular(points)), an.Luce()) for _ in range(2)])
     found = an.project(
-        model.like(seed=1), world.two_annotators(), world.design(items), starts=starts, max_iterations=iterations
+        model.like(seed=1),
+        world.two_annotators(),
+        world.design(items),
+        starts=starts,
+        solver=an.Newton(max_iterations=iterations),
     )
     mass = world.reference()(items).exp() * items.weights
     apart = pair_probabilities(found.population, items) - pair_probabilities(world.two_annotators(), items)

@@ -107,7 +107,7 @@ def train(
     """
     data = an.data.stack([an.simulate(truth, design(items, pairs), seed=seed) for seed in seeds])
     found = an.fit(
-        models, data, steps=steps, lr=rate, seed=seeds[0], device=device, precision="float32", solver="adam", **parts
+        models, data, solver=an.Adam(steps=steps, lr=rate, precision="float32"), seed=seeds[0], device=device, **parts
     )
     return [found[r] for r in range(len(seeds))]
 

@@ -60,13 +60,9 @@ def adapt(kind, shape, steps, batch, rate, beta, samples, models, proposals, see
         an.Annotator(policy(shape, weights=models["whole"]), rule),
         data.for_learner(),
         regulariser=an.objectives.ForwardKL(None, 2 * beta, shown=True),
-        steps=steps,
-        batch=batch,
-        lr=rate,
+        solver=an.Adam(steps=steps, batch=batch, lr=rate, precision="float32", final=False),
         seed=seed,
         device=device,
-        precision="float32",
-        final=False,
     )
     adapted = found.population.utility
     drawn = say(adapted.model.to(device), samples, shape["length"], seed + 1, device)

@@ -124,8 +124,8 @@ def fit_model(kind, items, data, objective, dim, steps, seed):
         model = an.Annotator(an.Linear(dim + 1), an.Luce())
         return an.fit(model, data, objective=objective).population.utility
     model = an.Annotator(an.Network([16], dim=dim + 1, seed=seed), an.Luce())
-    options = {"steps": steps, "lr": 3e-3, "batch": 1024, "weight_decay": 0.3, "progress": False}
-    return an.fit(model, data, objective=objective, seed=seed, **options).population.utility
+    solver = an.Adam(steps=steps, lr=3e-3, batch=1024, weight_decay=0.3, progress=False)
+    return an.fit(model, data, objective=objective, seed=seed, solver=solver).population.utility
 
 
 def held_out_scores(seed, data, kind, dim, alpha, steps, names):

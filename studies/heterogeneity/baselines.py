@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -95,7 +97,7 @@ def hard_em(world: World, answers: Answers, label: np.ndarray, seed: int, rounds
     """Each annotator belongs to the type that explains them best; types are refitted; repeat."""
     if world.kind == "network":
         model = an.Mixture([world.blank(seed), world.blank(seed + 1)])
-        found = an.fit(model, answers.blocks(), seed=seed, starts=2, hard=True, **NETWORK_EM).population
+        found = an.fit(model, answers.blocks(), seed=seed, starts=2, solver=replace(NETWORK_EM, hard=True)).population
         rewards = [world.read(one) for one in found.types]
         return rewards, answers.log_likelihood(rewards).argmax(1)
     rewards = per_cluster(world, answers, label, seed)

@@ -12,7 +12,7 @@ from annosim.analysis import adjusted_rand, clustering_accuracy
 
 from .baselines import Answers, hard_em, k_means, per_cluster
 from .regret import regret_rows
-from .worlds import NETWORK_EM, WARM, World, world
+from .worlds import WARM_EM, World, world
 
 MENU = {"pairs": 2, "best of three": 3}
 
@@ -77,8 +77,10 @@ def fit_types(here: World, data: an.PreferenceData, seed: int) -> an.Mixture:
     """
     model = an.Mixture([here.blank(seed), here.blank(seed + 1)]).like(seed=seed)
     if here.kind == "network":
-        return an.fit(model, data, starts=2, seed=seed, **NETWORK_EM, **WARM).population
-    return an.fit(model, data, starts=3, seed=seed, prior=an.priors.Gaussian(3.0), max_iterations=200).population
+        return an.fit(model, data, starts=2, seed=seed, solver=WARM_EM).population
+    return an.fit(
+        model, data, starts=3, seed=seed, prior=an.priors.Gaussian(3.0), solver=an.Newton(max_iterations=200)
+    ).population
 
 
 def score(here: World, seen: Answers, hidden, rewards, share, label):
@@ -154,5 +156,5 @@ def network_fall(seed) -> float:
     design = an.Design(here.items, menu_size=3, annotators=200, questions=2)
     data = an.simulate(here.truth, design, seed=seed).for_learner()
     model = an.Mixture([here.blank(seed), here.blank(seed + 1)])
-    fit = lambda: an.fit(model, data, seed=seed, solver="em", m_step="line-search", steps=60, e_step_every=10)  # noqa: E731
+    fit = lambda: an.fit(model, data, seed=seed, solver=an.EM(m_step="line-search", steps=60, e_step_every=10))  # noqa: E731
     return _quietly(fit).extra["largest_fall"]  # a short run: only its falls are read

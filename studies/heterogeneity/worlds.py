@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -15,9 +15,9 @@ SHARES = {"antipodal": (0.5, 0.5), "indifferent": (0.5, 0.5), "general": (0.6, 0
 LINEAR = {"antipodal": ((1.5, 0.6), (-1.5, -0.6)), "general": ((1.8, 0.3), (-0.6, 1.5))}
 PROMPTS, RESPONSES = 6, 4
 #: how a network is trained: by EM from a pooled policy with noise, or by itself
-NETWORK_EM = {"solver": "em", "steps": 100, "lr": 0.1, "e_step_every": 2, "progress": False}
-NETWORK = {"steps": 100, "lr": 0.1, "progress": False}
-WARM = {"warm_start": "pooled", "perturbation": 0.5}
+NETWORK_EM = an.EM(steps=100, lr=0.1, e_step_every=2, progress=False)
+NETWORK = an.Adam(steps=100, lr=0.1, progress=False)
+WARM_EM = replace(NETWORK_EM, warm_start="pooled", perturbation=0.5)
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class World:
     def one(self, seed: int, data: an.PreferenceData, prior: bool = True) -> torch.Tensor:
         """Rewards ``(n,)`` of one policy fitted to answers by DPO (tables with a weak prior: a few may have none)."""
         if self.kind == "network":
-            return self.read(an.fit(self.blank(seed), data, seed=seed, **NETWORK).population)
+            return self.read(an.fit(self.blank(seed), data, seed=seed, solver=NETWORK).population)
         return self.read(an.fit(self.blank(seed), data, prior=an.priors.Gaussian(3.0) if prior else None).population)
 
     def read(self, population: an.Annotator) -> torch.Tensor:

@@ -88,7 +88,7 @@ def test_a_density_is_normalised_over_the_items_that_nobody_saw(tmp_path, monkey
     told = load_scenario(tmp_path / "m.toml")
     menu = np.array([[NAMES.index(SHOWN[i]) for i in row] for row in MENU])
     same = an.PreferenceData(told.items, menu, ANSWER, annotator=np.arange(18) % 3)
-    direct = an.fit(told.model, same, steps=20, lr=0.02)
+    direct = an.fit(told.model, same, solver=an.Adam(steps=20, lr=0.02))
     assert np.array_equal(found.population.vector().detach(), direct.population.vector().detach())
     mass = found.population.utility(found.problem.items).detach().double().exp() * told.items.weights
     assert mass.shape == (5,) and float(mass.sum()) == pytest.approx(1, abs=1e-6)

@@ -46,9 +46,9 @@ def test_what_was_drawn_there_is_learned_from(replicates, far):
     design = DESIGNS["pairs"]
     with far(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        here = an.fit(model, an.simulate(PEOPLE, design, seed=1, replicates=replicates), steps=3)
+        here = an.fit(model, an.simulate(PEOPLE, design, seed=1, replicates=replicates), solver=an.Adam(steps=3))
         data = an.simulate(PEOPLE, design, seed=1, replicates=replicates, device="pretend")
-        there = an.fit(model, data, steps=3, device="pretend")
+        there = an.fit(model, data, solver=an.Adam(steps=3), device="pretend")
     for one, other in zip(
         [here] if replicates is None else here, [there] if replicates is None else there, strict=True
     ):

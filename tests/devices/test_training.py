@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import annosim as an
-from annosim.learning.training.adam import Adam
+from annosim.learning.solvers.settings import Adam
 from annosim.learning.training.sgd import Run, train
 
 STEPS = {"steps": 5, "lr": 1e-2}
@@ -36,10 +36,12 @@ def reference():
     return an.LogDensity(lambda x: -(x[:, 0] ** 2))
 
 
-def fitted(model, data, device, **options):
+def fitted(model, data, device, settings=an.Adam, **options):
+    """A fit; options of the solver are fields of its settings, the others arguments of the fit."""
+    own = {name: options.pop(name) for name in list(options) if name in settings.__dataclass_fields__}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return an.fit(model(), data, device=device, **STEPS | options)
+        return an.fit(model(), data, device=device, solver=settings(**STEPS | own), **options)
 
 
 def agree(far, model, data, tolerance=1e-6, **options):
@@ -132,10 +134,10 @@ CASES = {
     ),
     "forward KL, shown": (dpo(), {"regulariser": an.objectives.ForwardKL(reference(), 0.5, shown=True), "batch": 7}),
     "label smoothing": (annotator(), {"objective": an.objectives.NLL(label_smoothing=0.1)}),
-    "two types": (lambda: an.Mixture([an.Annotator(net(k), an.Luce()) for k in range(2)]), {"solver": "adam"}),
+    "two types": (lambda: an.Mixture([an.Annotator(net(k), an.Luce()) for k in range(2)]), {}),
     "two types, starts, minibatches": (
         lambda: an.Mixture([an.Annotator(net(k), an.Luce()) for k in range(2)]),
-        {"solver": "adam", "starts": 2, "batch": 7},
+        {"starts": 2, "batch": 7},
     ),
     "density mixture": (
         lambda: an.Annotator(an.utilities.DensityMixture([density(0), density(1)]), an.PBDE.dpo(1.0, reference())),
@@ -207,10 +209,10 @@ def test_replicates(options, plain, far):
 
 
 GATED = {
-    "adam": {"solver": "adam"},
-    "adam, minibatches of copies": {"solver": "adam", "batch": 7, "starts": 2},
-    "EM": {"solver": "em", "e_step_every": 2},
-    "EM, minibatches": {"solver": "em", "e_step_every": 2, "batch": 7},
+    "adam": {},
+    "adam, minibatches of copies": {"batch": 7, "starts": 2},
+    "EM": {"settings": an.EM, "e_step_every": 2},
+    "EM, minibatches": {"settings": an.EM, "e_step_every": 2, "batch": 7},
 }
 
 
@@ -239,7 +241,7 @@ def two(dim=2):
 
 @pytest.mark.parametrize("name", EMS)
 def test_em_over_networks(name, far):
-    there = agree(far, two, simulated(POINTS, questions=4), solver="em", e_step_every=2, **EMS[name])
+    there = agree(far, two, simulated(POINTS, questions=4), settings=an.EM, e_step_every=2, **EMS[name])
     record = there.extra["em"]
     assert record.log_likelihood.device.type == "cpu" and record.share.device.type == "cpu"
     assert torch.as_tensor(there.responsibilities).device.type == "cpu"
@@ -252,14 +254,17 @@ def test_em_random_first_responsibilities_and_refills(kind, far):
     shares = [0.999, 0.001]
     empty = lambda: an.Mixture([an.Annotator(net(k, 2), an.Luce()) for k in range(2)], shares)  # noqa: E731
     model = alike if kind == "types begin alike" else empty
-    agree(far, model, simulated(POINTS, questions=2), solver="em", e_step_every=2)
+    agree(far, model, simulated(POINTS, questions=2), settings=an.EM, e_step_every=2)
 
 
-@pytest.mark.parametrize("solver", ["adam", "em"])
+@pytest.mark.parametrize("settings", [an.Adam, an.EM])
 @pytest.mark.parametrize("back", [False, True])
-def test_checkpoints_resume(solver, back, far, tmp_path, monkeypatch):
+def test_checkpoints_resume(settings, back, far, tmp_path, monkeypatch):
     """A run on the device that was killed goes on there, or on the CPU."""
-    data, options = simulated(POINTS, questions=3), {"solver": solver, "batch": 7, "held_out": 0.2, "evaluate_every": 2}
+    data, options = (
+        simulated(POINTS, questions=3),
+        {"settings": settings, "batch": 7, "held_out": 0.2, "evaluate_every": 2},
+    )
     whole = fitted(two, data, "cpu", **options)
     options |= {"checkpoint": tmp_path / "run.pt", "checkpoint_every": 2}
     before = Run.one_step
@@ -347,7 +352,7 @@ LANGUAGE = {
     ),
     "per token": (lambda: an.Annotator(an.LogPolicy(Causal(0), per_token=True), an.Luce()), {"batch": 6}),
     "first token predicted": (lambda: an.Annotator(an.LogPolicy(Causal(0), begin=0), an.Luce()), {"batch": 6}),
-    "EM over adapters": (adapted, {"solver": "em", "e_step_every": 2, "batch": 6}),
+    "EM over adapters": (adapted, {"settings": an.EM, "e_step_every": 2, "batch": 6}),
     "reward": (lambda: an.Annotator(an.SequenceReward(gpt2(0, labels=1)), an.Luce()), {"batch": 6}),
     "reward with a spread": (
         lambda: (lambda r: an.Annotator(r.column(0), an.rules.MeanVariance(r.column(1))))(
@@ -375,7 +380,7 @@ HALF = {
     "EM": (
         lambda: an.Mixture([an.Annotator(an.Network([5], dim=1, seed=k), an.Luce()) for k in range(2)]),
         GRID,
-        {"solver": "em", "e_step_every": 2},
+        {"settings": an.EM, "e_step_every": 2},
     ),
 }
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -59,8 +60,8 @@ def kl(**how):
     }
 
 
-SOME = {"batch": 8}
-RARE = {"solver": "em", "e_step_every": 1000}
+SOME = {"solver": an.Adam(batch=8)}
+RARE = {"solver": an.EM(e_step_every=1000)}
 #: model, data, options, copies to the device in a step at most
 CASES = {
     "reward": (reward(), answers(POINTS), {}, 0),
@@ -81,17 +82,19 @@ CASES = {
     "heads, minibatches": (heads, answers(POINTS), SOME, 9),
     "policy": (policy, answers(TOKENS, 2), {}, 2),
     "policy, minibatches": (policy, answers(TOKENS, 2), SOME, 10),
-    "two types": (two, answers(POINTS), {"solver": "adam"}, 0),
+    "two types": (two, answers(POINTS), {}, 0),
     "EM, M-steps": (two, answers(POINTS, 3), RARE, 0),
-    "EM, M-steps on minibatches": (two, answers(POINTS, 3), RARE | SOME, 10),
+    "EM, M-steps on minibatches": (two, answers(POINTS, 3), {"solver": an.EM(e_step_every=1000, batch=8)}, 10),
 }
 
 
 def crossings(seen, model, data, options, steps):
     seen.clear()
+    options = dict(options)
+    solver = replace(options.pop("solver", an.Adam()), lr=1e-3, steps=steps, final=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        an.fit(model(), data, device="pretend", lr=1e-3, steps=steps, final=False, **options)
+        an.fit(model(), data, device="pretend", **options, solver=solver)
     return Counter(seen.waits), len(seen.sends)
 
 
@@ -107,7 +110,7 @@ def test_a_step_waits_once(name, far):
 
 def test_an_accumulated_step_waits_once(far):
     with far() as seen:
-        options = {"batch": 6, "accumulate": 3}
+        options = {"solver": an.Adam(batch=6, accumulate=3)}
         few, many = (crossings(seen, reward(), answers(POINTS), options, steps) for steps in (2, 6))
     assert (many[0].total() - few[0].total()) / 4 == 1
 
@@ -115,7 +118,7 @@ def test_an_accumulated_step_waits_once(far):
 def test_an_e_step_waits_five_times_more(far):
     """Is the likelihood finite, and what is it; which types ran empty; the shares; is the run at rest."""
     with far() as seen:
-        options = {"solver": "em", "e_step_every": 1}
+        options = {"solver": an.EM(e_step_every=1)}
         few, many = (crossings(seen, two, answers(POINTS, 3), options, steps) for steps in (2, 6))
     assert (many[0].total() - few[0].total()) / 4 == 6
 

@@ -15,6 +15,7 @@ from annosim.errors import DeviceError
 
 GRID = an.Items.grid(-3.0, 3.0, 21)
 STEPS = {"steps": 5, "lr": 1e-2}
+ADAM = an.Adam(**STEPS)
 
 
 @pytest.fixture(scope="module")
@@ -41,20 +42,20 @@ def alike():
 
 MODELS = {
     "one": (one, {}),
-    "restarts": (one, {"starts": 2, "batch": 9}),
+    "restarts": (one, {"starts": 2, "solver": an.Adam(**STEPS, batch=9)}),
     "objective": (one, {"objective": an.objectives.SLiC(1.0)}),
-    "mixture": (two, {"solver": "adam"}),
-    "mixture that begins alike": (alike, {"solver": "adam"}),
-    "EM": (two, {"solver": "em", "e_step_every": 2}),
-    "EM, warm": (two, {"solver": "em", "warm_start": "pooled", "perturbation": 0.1}),
-    "EM, redrawn": (two, {"solver": "em", "starts": 2}),
+    "mixture": (two, {}),
+    "mixture that begins alike": (alike, {}),
+    "EM": (two, {"solver": an.EM(**STEPS, e_step_every=2)}),
+    "EM, warm": (two, {"solver": an.EM(**STEPS, warm_start="pooled", perturbation=0.1)}),
+    "EM, redrawn": (two, {"solver": an.EM(**STEPS), "starts": 2}),
 }
 
 
 def fitted(model, data, **options):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return an.fit(model, data, **STEPS | options)
+        return an.fit(model, data, **{"solver": ADAM} | options)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -82,7 +83,8 @@ def test_the_regularisers_reference_may_lie_anywhere(where, draws, data, far):
 
 
 def test_a_checkpoint_of_a_model_that_lives_on_the_device(data, far, tmp_path):
-    options = {"checkpoint": tmp_path / "run.pt", "regulariser": an.objectives.ForwardKL(an.LogDensity(net(3)), 0.5)}
+    solver = an.Adam(**STEPS, checkpoint=tmp_path / "run.pt")
+    options = {"solver": solver, "regulariser": an.objectives.ForwardKL(an.LogDensity(net(3)), 0.5)}
     with far():
         first = fitted(one().to("pretend"), data, **options)
         again = fitted(one().to("pretend"), data, **options)
@@ -94,7 +96,7 @@ def test_a_model_on_two_devices_must_be_told_where_to_go(data, far):
         model = two()
         model.types[0].to("pretend")
         with pytest.raises(DeviceError, match="networks lie on cpu and pretend:0; say where to train, device="):
-            an.fit(model, data, **STEPS)
+            an.fit(model, data, solver=ADAM)
         fitted(model, data, device="pretend")
         fitted(model, data, device="cpu")
 
@@ -110,7 +112,7 @@ class Tiny(nn.Sequential):
                 p.copy_(torch.randn(p.shape, generator=generator))
 
 
-@pytest.mark.parametrize("solver", ["em", "adam"])
+@pytest.mark.parametrize("solver", [an.EM, an.Adam])
 def test_only_the_language_models_live_there(solver, far):
     """As users have them: a model on a GPU, in an annotator and a mixture whose own numbers are on the CPU."""
     tokens = np.random.default_rng(0).integers(0, 9, (12, 5))
@@ -123,9 +125,9 @@ def test_only_the_language_models_live_there(solver, far):
 
     truth = an.Annotator(an.Tabular(np.linspace(-1.0, 1.0, 12)), an.Luce())
     data = an.simulate(truth, an.Design(items, annotators=20, questions=3), seed=0)
-    here = fitted(model("cpu"), data, solver=solver, batch=8)
+    here = fitted(model("cpu"), data, solver=solver(**STEPS, batch=8))
     with far():
-        there = fitted(model("pretend"), data, solver=solver, batch=8)
+        there = fitted(model("pretend"), data, solver=solver(**STEPS, batch=8))
     assert there.extra["training"].settings["device"] == "pretend:0"
     assert there.objective == pytest.approx(here.objective, abs=1e-5)
     assert all(p.device.type == "cpu" for p in there.population.parameters())
@@ -156,7 +158,7 @@ class LeftBehind(nn.Module):
         return x[:, 0] * self.weight + self.shift
 
 
-@pytest.mark.parametrize("options", [{}, {"starts": 2}, {"batch": 5}])
+@pytest.mark.parametrize("options", [{}, {"starts": 2}, {"solver": an.Adam(**STEPS, batch=5)}])
 def test_a_tensor_that_stayed_on_the_cpu_is_said_so(options, data, far):
     model = an.Annotator(an.Network(LeftBehind()), an.Luce())
     fitted(model, data, **options)

@@ -20,8 +20,7 @@ SETTINGS = [
     ("starts", [0, 1.5, "3", True, None]),
     ("solver", ["newtn", None, 3]),
     ("seed", [-1, "a", 1.5, None]),
-    ("tolerance", ["x", None, 0.0, 2.0, True]),
-    ("max_iterations", [0, None, 1.5]),
+    ("tolerance", [1e-3]),
     ("toleranc", [1e-3]),
 ]
 FLAT = [(name, value) for name, values in SETTINGS for value in values]
@@ -34,6 +33,31 @@ def test_fit_and_project_name_the_argument(model, name, value):
         with pytest.raises(an.errors.AnnosimError, match=name) as caught:
             call()
         assert "\n" not in str(caught.value)
+
+
+def test_an_option_of_a_solver_is_sent_to_its_settings():
+    with pytest.raises(ArgumentError, match=r"no argument 'steps'; write solver=an.Adam\(steps=...\) or an.EM"):
+        an.fit(ONE, DATA, steps=3)
+    with pytest.raises(ArgumentError, match=r"project\(\) has no argument 'tolerance'; write solver=an.Newton\(tole"):
+        an.project(ONE, ONE, DESIGN, tolerance=1e-3)
+
+
+@pytest.mark.parametrize("settings", [an.Newton, an.LBFGS, an.learning.SimulatedLikelihood])
+@pytest.mark.parametrize(
+    "bad",
+    [{"tolerance": value} for value in ("x", None, 0.0, 2.0, True)] + [{"max_iterations": v} for v in (0, None, 1.5)],
+)
+def test_settings_name_the_option(settings, bad):
+    with pytest.raises(ArgumentError, match=f"{settings.__name__}.{next(iter(bad))}="):
+        settings(**bad)
+
+
+def test_a_subclass_of_settings_is_used_as_its_parent_is():
+    class Careful(an.LBFGS):
+        """Somebody's own name for the same settings."""
+
+    assert an.fit(ONE, DATA, solver=Careful()).solver == an.fit(ONE, DATA, solver=an.LBFGS()).solver
+    assert an.fit(ONE, DATA, solver="lbfgs").log_likelihood == an.fit(ONE, DATA, solver=an.LBFGS()).log_likelihood
 
 
 @pytest.mark.parametrize(

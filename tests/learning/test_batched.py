@@ -103,7 +103,7 @@ def test_every_replicate_may_begin_at_a_model_of_its_own():
     parts = [an.simulate(truth, an.Design(ITEMS, annotators=80), seed=s) for s in range(3)]
     models = [_network(seed) for seed in range(3)]
     for objective in (None, an.objectives.IPO(0.5)):
-        how = {"objective": objective, "steps": 25, "lr": 1e-2, "tolerance": 0.5}
+        how = {"objective": objective, "solver": an.Adam(steps=25, lr=1e-2, tolerance=0.5)}
         together = an.fit(models, an.data.stack(parts), **how)
         for r, part in enumerate(parts):
             alone = an.fit(models[r], part, **how)
@@ -133,9 +133,9 @@ def test_models_of_replicates_that_do_not_fit_are_refused():
         ([_network(0), "Luce"], "give a population such as"),
     ):
         with pytest.raises(an.errors.ArgumentError, match=said):
-            an.fit(models, data, steps=2)
+            an.fit(models, data, solver=an.Adam(steps=2))
     with pytest.raises(an.errors.ArgumentError, match="2 populations for data without replicates; give one"):
-        an.fit([_network(0), _network(1)], data[0], steps=2)
+        an.fit([_network(0), _network(1)], data[0], solver=an.Adam(steps=2))
 
 
 def test_copies_in_turns_are_copies_at_once(monkeypatch):
@@ -145,7 +145,9 @@ def test_copies_in_turns_are_copies_at_once(monkeypatch):
     for border in (0.0, np.inf):
         monkeypatch.setattr("annosim.learning.training.stacked._TURNS_FROM", border)
         monkeypatch.setattr(torch, "vmap", None if border == 0 else torch.vmap)  # turns do not map
-        found.append([an.fit(_network(1), data, steps=20, lr=1e-2, batch=b).log_likelihood for b in (None, 16)])
+        found.append(
+            [an.fit(_network(1), data, solver=an.Adam(steps=20, lr=1e-2, batch=b)).log_likelihood for b in (None, 16)]
+        )
         monkeypatch.undo()
     np.testing.assert_allclose(found[0], found[1], rtol=1e-9)
 
@@ -171,7 +173,7 @@ def _same_as_alone(fits, model, parts, **how):
 @pytest.mark.parametrize("how", [{}, {"batch": 4}, {"held_out": 0.3, "evaluate_every": 2}], ids=str)
 def test_replicates_of_unequal_numbers_of_annotators_are_what_single_fits_are(people, how):
     parts = [_ragged(n, r) for r, n in enumerate(people)]
-    how = {"steps": 12, "lr": 1e-2, "solver": "adam", **how}
+    how = {"solver": an.Adam(steps=12, lr=1e-2, **how)}
     _same_as_alone(
         an.fit(_network(0, energy=False), an.data.stack(parts), **how), _network(0, energy=False), parts, **how
     )
@@ -185,7 +187,7 @@ def _ragged(people, seed):
 
 def test_replicates_of_unequal_weight_have_the_log_likelihoods_of_single_fits():
     parts = [_choices(20, 2, seed=r, weight=np.linspace(0.5, 1 + 3 * r, 20)) for r in range(3)]
-    how = {"steps": 12, "lr": 1e-2, "solver": "adam"}
+    how = {"solver": an.Adam(steps=12, lr=1e-2)}
     fits = an.fit(_network(0, energy=False), an.data.stack(parts), **how)
     assert fits.settings["path"] == "trained at once"
     _same_as_alone(fits, _network(0, energy=False), parts, **how)
@@ -195,12 +197,14 @@ def test_a_replicate_whose_answers_the_rule_cannot_give_is_a_row_with_a_status()
     """Ties under a rule without ties, and skips, as in a single fit."""
     truth = an.Annotator(an.Linear([2.0, -1.0]), an.Davidson(delta=1.0))
     tied = an.simulate(truth, an.Design(ITEMS, annotators=60), seed=1, replicates=2)
-    fits = an.fit(_network(0, energy=False), tied, steps=3)
+    fits = an.fit(_network(0, energy=False), tied, solver=an.Adam(steps=3))
     assert all("ties" in word for word in fits.status) and np.isnan(fits.log_likelihood).all()
     plain = _choices(60, 1)
     answer = plain.answer.copy()
     answer[7] = -1
-    mixed = an.fit(_network(0, energy=False), an.data.stack([plain, plain.with_(answer=answer)]), steps=3)
+    mixed = an.fit(
+        _network(0, energy=False), an.data.stack([plain, plain.with_(answer=answer)]), solver=an.Adam(steps=3)
+    )
     assert "schedule" in mixed.status[0] and "skip" in mixed.status[1]
 
 
@@ -224,8 +228,8 @@ def test_models_of_replicates_must_mean_the_same_by_their_numbers():
     ):
         models = [an.Annotator(make(s), an.Luce()) for s in (1.0, 1.0, -1.0)]
         with pytest.raises(an.errors.ArgumentError, match="replicates 0 and 2 give other scores"):
-            an.fit(models, data, steps=2)
-        an.fit([models[0], models[1], models[0]], data, steps=2)
+            an.fit(models, data, solver=an.Adam(steps=2))
+        an.fit([models[0], models[1], models[0]], data, solver=an.Adam(steps=2))
 
 
 def test_one_by_one_every_replicate_begins_at_its_own_and_keeps_its_own_files(tmp_path):
@@ -234,21 +238,21 @@ def test_one_by_one_every_replicate_begins_at_its_own_and_keeps_its_own_files(tm
     data = an.data.stack(good)
     models = [_network(s, energy=False) for s in range(2)]
     broken = models[1].with_parameters(models[1].vector() * torch.nan)
-    how = {"steps": 10, "lr": 1e-2, "checkpoint": tmp_path / "run.pt", "log": tmp_path / "log.parquet"}
+    how = {"solver": an.Adam(steps=10, lr=1e-2, checkpoint=tmp_path / "run.pt", log=tmp_path / "log.parquet")}
     fits = an.fit([models[0], broken], data, **how)
     assert fits.status[0] == "stopped by schedule" and "not finite" in fits.status[1]
-    alone = an.fit(models[0], good[0], steps=10, lr=1e-2)
+    alone = an.fit(models[0], good[0], solver=an.Adam(steps=10, lr=1e-2))
     assert fits.objective[0] == fits[0].objective == alone.objective and np.isnan(fits.objective[1])
     assert (tmp_path / "run-0.pt").exists() and (tmp_path / "log-0.parquet").exists()
-    swapped = an.fit([broken, models[0]], data, steps=10, lr=1e-2)
-    assert swapped[1].objective == an.fit(models[0], good[1], steps=10, lr=1e-2).objective
+    swapped = an.fit([broken, models[0]], data, solver=an.Adam(steps=10, lr=1e-2))
+    assert swapped[1].objective == an.fit(models[0], good[1], solver=an.Adam(steps=10, lr=1e-2)).objective
 
 
 def test_types_trained_by_adam_stand_in_order_of_falling_weight_too():
     truth = an.Mixture([an.Annotator(an.Linear([s, 0.0]), an.Luce()) for s in (2.0, -2.0)], [0.2, 0.8])
     data = an.simulate(truth, an.Design(ITEMS, annotators=200, questions=4), seed=0, replicates=2)
     start = [an.Annotator(an.Network([4], dim=2, seed=k, dtype=torch.float64), an.Luce()) for k in range(2)]
-    fits = an.fit(an.Mixture(start), data, solver="adam", steps=150, lr=3e-2)
+    fits = an.fit(an.Mixture(start), data, solver=an.Adam(steps=150, lr=3e-2))
     for r in range(2):
         assert fits[r].population.weights[0] > fits[r].population.weights[1]
         assert torch.equal(fits[r].population.vector(), torch.as_tensor(fits.vectors[r]))
@@ -257,7 +261,7 @@ def test_types_trained_by_adam_stand_in_order_of_falling_weight_too():
 def test_turns_show_every_copy_its_own_items(monkeypatch):
     items, truth = an.Items.normal(200, 2, seed=1), an.Annotator(an.Linear([2.0, -1.0]), an.Luce())
     data = an.simulate(truth, an.Design(items, annotators=60), seed=0, replicates=3)
-    how = {"steps": 12, "lr": 1e-2, "batch": 10}  # ten pairs show twenty of the items, each replicate its own
+    how = {"solver": an.Adam(steps=12, lr=1e-2, batch=10)}  # ten pairs show twenty of the items, each replicate its own
     at_once = an.fit(_network(1, energy=False), data, **how).vectors
     monkeypatch.setattr("annosim.learning.training.stacked._TURNS_FROM", 0.0)
     np.testing.assert_allclose(an.fit(_network(1, energy=False), data, **how).vectors, at_once, atol=1e-9)
@@ -267,8 +271,8 @@ def test_latent_classes_of_replicates_each_begin_at_their_own():
     truth = an.Mixture([an.Annotator(an.Linear([s, 1.0]), an.Luce()) for s in (2.0, -2.0)], [0.7, 0.3])
     data = an.simulate(truth, an.Design(ITEMS, annotators=60, questions=4), seed=1, replicates=2)
     models = [truth.like(seed=1), an.Mixture([an.Annotator(an.Linear(2), an.Luce()) for _ in range(2)])]  # a saddle
-    fits = an.fit(models, data, max_iterations=3)
+    fits = an.fit(models, data, solver=an.Newton(max_iterations=3))
     for r in range(2):
-        alone = an.fit(models[r], data[r], max_iterations=3)
+        alone = an.fit(models[r], data[r], solver=an.Newton(max_iterations=3))
         assert fits[r].log_likelihood == alone.log_likelihood
         assert torch.equal(fits[r].population.vector(), alone.population.vector())

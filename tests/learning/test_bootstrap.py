@@ -51,7 +51,7 @@ def test_large_mixtures_and_half_wins(monkeypatch):
     fit = an.fit(
         MODELS["types, tables"],
         an.simulate(MODELS["types, tables"], an.Design(ITEMS, annotators=200, questions=6), seed=2),
-        solver="em-newton-cg",
+        solver=an.Newton(hessian="matrix-free"),
     )
     tied = an.simulate(
         an.Annotator(an.Tabular(SCORES), an.Davidson(1.0)), an.Design(ITEMS, annotators=60, questions=5), seed=1

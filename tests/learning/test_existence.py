@@ -232,11 +232,12 @@ def test_where_evalica_is_silent():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"solver": "magic"}, "solvers are"),
+        ({"solver": "magic"}, "solver='magic'"),
         ({"starts": 0}, "starts=0"),
         ({"tolerance": 2.0}, "tolerance"),
         ({"prior": an.priors.Ridge(1.0)}, "acts on nothing in this model .utility.values."),
-        ({"solver": "newton-linear"}, "does not apply"),
+        ({"solver": an.learning.SimulatedLikelihood()}, "does not apply"),
+        ({"solver": an.Newton}, "with brackets"),
     ],
 )
 def test_bad_arguments(arguments, message):

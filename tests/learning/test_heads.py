@@ -98,7 +98,7 @@ def test_heads_trained_on_the_exact_law_recover_the_projection_onto_tables():
         (an.Annotator(an.Tabular(U), an.Thurstone()), an.Annotator(an.Tabular(N), an.Thurstone()), two_members()),
     ):
         best = truth if table is None else an.project(table, truth, DESIGN).population
-        found = an.project(net, truth, DESIGN, steps=600, lr=2e-1)
+        found = an.project(net, truth, DESIGN, solver=an.Adam(steps=600, lr=2e-1))
         assert found.solver == "adam"
         assert first_wins(found.population) == pytest.approx(first_wins(best), abs=1e-3)
 
@@ -106,14 +106,14 @@ def test_heads_trained_on_the_exact_law_recover_the_projection_onto_tables():
 def test_replicates_train_each_their_own_heads_and_mixtures_of_heads_are_fitted_by_em():
     design = asked(annotators=200)
     data = an.simulate(normal_rewards(), design, seed=3, replicates=2)
-    both = an.fit(mean_and_spread(), data, steps=40, lr=3e-2)
+    both = an.fit(mean_and_spread(), data, solver=an.Adam(steps=40, lr=3e-2))
     for r in range(2):
-        alone = an.fit(mean_and_spread(), data[r], steps=40, lr=3e-2)
+        alone = an.fit(mean_and_spread(), data[r], solver=an.Adam(steps=40, lr=3e-2))
         assert both.vectors[r] == pytest.approx(alone.population.vector().numpy(), abs=1e-10)
     people = an.Mixture([normal_rewards(3 * U), normal_rewards(-3 * U)])
     design = asked(annotators=60, questions=8)
     answers = an.simulate(people, design, seed=0)
-    found = an.fit(an.Mixture([mean_and_spread(False), mean_and_spread()]), answers, steps=100, lr=5e-2)
+    found = an.fit(an.Mixture([mean_and_spread(False), mean_and_spread()]), answers, solver=an.EM(steps=100, lr=5e-2))
     assert found.solver == "em"
     assert an.compare(found, people, design).adjusted_rand > 0.8
 
@@ -133,8 +133,8 @@ def test_a_reward_model_with_two_logits_a_sequence_gives_mean_and_spread():
     heads = an.SequenceReward(Tiny(), outputs=2)
     model = an.Annotator(heads.column(0), an.rules.MeanVariance(heads.column(1)))
     data = an.PreferenceData(items, [[0, 1], [1, 2]], [0, 1])
-    found = an.fit(model, data, steps=20, lr=1e-2)
-    assert found.log_likelihood > an.fit(model, data, steps=1, lr=1e-9).log_likelihood
+    found = an.fit(model, data, solver=an.Adam(steps=20, lr=1e-2))
+    assert found.log_likelihood > an.fit(model, data, solver=an.Adam(steps=1, lr=1e-9)).log_likelihood
     with pytest.raises(an.errors.AnnosimError, match="num_labels=3"):
         an.SequenceReward(Tiny(), outputs=3)(items)
     with pytest.raises(an.errors.AnnosimError, match="column\\(2\\)"):

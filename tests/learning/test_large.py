@@ -53,7 +53,7 @@ def test_gradient_and_products_against_differences(rankings, seed, prior):
 
 @pytest.mark.parametrize("prior", PRIORS[:2])
 def test_standard_errors_against_automatic_differentiation(rankings, prior, monkeypatch):
-    fit = an.fit(three_types(), rankings, solver="em-newton-cg", prior=prior)
+    fit = an.fit(three_types(), rankings, solver=an.Newton(hessian="matrix-free"), prior=prior)
     ours = {kind: fit.covariance(kind) for kind in ("hessian", "cluster")}
     monkeypatch.setattr(uncertainty, "has_large_form", lambda *_: False)
     for kind, found in ours.items():
@@ -69,7 +69,7 @@ def test_a_mixture_of_more_items_than_the_dense_solver_takes(prior, monkeypatch)
     large = an.fit(truth, data, prior=prior)
     assert large.solver == "em-newton-cg" and large.converged
     monkeypatch.setattr(em, "LARGEST_TYPE", 100)
-    dense = an.fit(truth, data, solver="em-newton", prior=prior)
+    dense = an.fit(truth, data, solver=an.Newton(hessian="dense"), prior=prior)
     assert float((canonical(large.population, data.items) - canonical(dense.population, data.items)).abs().max()) < 1e-8
     assert abs(large.log_likelihood - dense.log_likelihood) < 1e-7
 

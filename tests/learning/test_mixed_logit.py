@@ -28,7 +28,7 @@ def panel_data(people=200, size=3, seed=0):
 
 
 def test_gradient_and_information_against_differences():
-    panel = SimulatedPanel(TRUTH, panel_data(40), draws=32)
+    panel = SimulatedPanel(TRUTH, panel_data(40), solver=an.learning.SimulatedLikelihood(draws=32))
     x, h = panel.full[panel.free] + 0.05, 1e-5
     value, gradient = panel.everything(x)
     information = panel.information(x).copy()
@@ -46,7 +46,7 @@ def test_padded_menus_count_as_smaller_ones():
     padded = an.PreferenceData(
         ITEMS, np.concatenate([data.menu, np.full((data.rows, 1), -1)], 1), data.answer, annotator=data.annotator
     )
-    one, two = (SimulatedPanel(TRUTH, d, draws=16) for d in (data, padded))
+    one, two = (SimulatedPanel(TRUTH, d, solver=an.learning.SimulatedLikelihood(draws=16)) for d in (data, padded))
     x = one.full[one.free]
     assert abs(one.everything(x)[0] - two.everything(x)[0]) < 1e-9
     assert np.abs(one.information(x) - two.information(x)).max() < 1e-8
@@ -57,8 +57,8 @@ def test_many_draws_come_near_the_quadrature():
     items = an.Items.normal(8, 1, seed=1)
     truth = an.RandomCoefficients([1.0], [1.0], an.Luce())
     data = an.simulate(truth, an.Design(items, annotators=60, questions=5), seed=0)
-    exact = an.fit(truth, data, solver="autograd")
-    simulated = an.fit(truth, data, solver="simulated-likelihood", draws=4096)
+    exact = an.fit(truth, data, solver=an.LBFGS())
+    simulated = an.fit(truth, data, solver=an.learning.SimulatedLikelihood(draws=4096))
     assert exact.converged and simulated.converged
     assert abs(exact.log_likelihood - simulated.log_likelihood) < 0.05
     assert abs(log_likelihood(simulated.population, data) - exact.log_likelihood) < 0.05
@@ -71,13 +71,15 @@ def test_a_prior_means_the_same_as_to_the_quadrature():
     items = an.Items.normal(8, 1, seed=1)
     truth = an.RandomCoefficients([1.0], [1.0], an.Luce())
     data = an.simulate(truth, an.Design(items, annotators=60, questions=5), seed=0)
-    exact = an.fit(truth, data, solver="autograd", prior=an.priors.Gaussian(0.2))
-    simulated = an.fit(truth, data, draws=2048, prior=an.priors.Gaussian(0.2), starts=2)
+    exact = an.fit(truth, data, solver=an.LBFGS(), prior=an.priors.Gaussian(0.2))
+    simulated = an.fit(
+        truth, data, solver=an.learning.SimulatedLikelihood(draws=2048), prior=an.priors.Gaussian(0.2), starts=2
+    )
     assert len(simulated.starts) == 2 and "posterior mode" in simulated.notes[1]
     assert torch.allclose(exact.population.vector(), simulated.population.vector(), atol=0.02)
     assert torch.allclose(exact.covariance(), simulated.covariance(), rtol=0.02)
     with pytest.raises(an.errors.AnnosimError, match="acts on nothing"):
-        an.fit(truth, data, draws=64, prior=an.priors.Dirichlet(1.0))
+        an.fit(truth, data, solver=an.learning.SimulatedLikelihood(draws=64), prior=an.priors.Dirichlet(1.0))
 
 
 @pytest.mark.parametrize("feedback,depth", [("ranking", None), ("top", 2)])
@@ -87,7 +89,7 @@ def test_rankings_are_runs_of_choices(feedback, depth):
     truth = an.RandomCoefficients([1.0], [1.0], an.Luce())
     design = an.Design(items, menu_size=4, feedback=feedback, depth=depth, annotators=40, questions=4)
     data = an.simulate(truth, design, seed=0)
-    fit = an.fit(truth, data, draws=2048)
+    fit = an.fit(truth, data, solver=an.learning.SimulatedLikelihood(draws=2048))
     assert fit.solver == "simulated" and abs(log_likelihood(fit.population, data) - fit.log_likelihood) < 0.05
     menu, answer = [], []
     for items_of, order in zip(data.menu, data.answer, strict=True):
@@ -96,15 +98,17 @@ def test_rankings_are_runs_of_choices(feedback, depth):
             menu.append(left + [-1] * t)
             answer.append(left.index(items_of[order[t]]))
     who = np.repeat(data.annotator_ids, depth or 3)
-    written = SimulatedPanel(truth, an.PreferenceData(items, menu, answer, annotator=who), draws=16)
-    ranked, x = SimulatedPanel(truth, data, draws=16), np.array([0.7, 0.9])
+    written = SimulatedPanel(
+        truth, an.PreferenceData(items, menu, answer, annotator=who), solver=an.learning.SimulatedLikelihood(draws=16)
+    )
+    ranked, x = SimulatedPanel(truth, data, solver=an.learning.SimulatedLikelihood(draws=16)), np.array([0.7, 0.9])
     assert abs(written.everything(x)[0] - ranked.everything(x)[0]) < 1e-10
     assert np.abs(written.information(x) - ranked.information(x)).max() < 1e-9
 
 
 def test_correlated_coefficients_are_recovered_within_their_errors():
     """2000 people: each of five numbers within five cluster standard errors plus 0.05 for the simulation's error."""
-    fit = an.fit(TRUTH.like(seed=3), panel_data(2000), draws=128)
+    fit = an.fit(TRUTH.like(seed=3), panel_data(2000), solver=an.learning.SimulatedLikelihood(draws=128))
     assert fit.converged and fit.gradient_norm < 1e-8 and fit.solver == "simulated"
     error = torch.cat([v.reshape(-1) for v in fit.standard_errors("cluster").values()])
     gap = (torch.as_tensor(fit.population.factor() @ fit.population.factor().T) - TRUTH.covariance()).abs().max()
@@ -162,7 +166,7 @@ def _reference(panel, x):
 @pytest.mark.parametrize("strength", [1.0, 30.0, 2000.0])
 def test_value_where_odds_overflow(strength, size):
     """No odds are capped: coefficients of thousands have the value that logsumexp gives them."""
-    panel = SimulatedPanel(TRUTH, panel_data(20, size), draws=19)
+    panel = SimulatedPanel(TRUTH, panel_data(20, size), solver=an.learning.SimulatedLikelihood(draws=19))
     x = panel.full[panel.free] * strength
     assert abs(panel.everything(x)[0] / _reference(panel, x) - 1) < 1e-12
     assert np.isnan(panel.everything(np.full(5, 1e13))[0]) and np.isnan(panel.everything(np.full(5, np.nan))[0])
@@ -172,14 +176,14 @@ def test_long_panels_do_not_underflow():
     """400 choices of one person, each improbable: likelihoods of e^-1000 are ordinary numbers here."""
     items = an.Items.normal(6, 2, seed=0)
     data = an.simulate(TRUTH, an.Design(items, menu_size=3, annotators=3, questions=400), seed=1)
-    panel = SimulatedPanel(TRUTH, data, draws=32)
+    panel = SimulatedPanel(TRUTH, data, solver=an.learning.SimulatedLikelihood(draws=32))
     for strength in (1.0, -4.0, -50.0):
         x = panel.full[panel.free] * strength
         assert abs(panel.everything(x)[0] / _reference(panel, x) - 1) < 1e-12
 
 
 def test_threads_change_no_bit(monkeypatch):
-    panel = SimulatedPanel(TRUTH, panel_data(600), draws=16)
+    panel = SimulatedPanel(TRUTH, panel_data(600), solver=an.learning.SimulatedLikelihood(draws=16))
     x = panel.full[panel.free]
     monkeypatch.setattr(threads, "count", lambda wanted=None: 1)
     value, gradient = panel.everything(x)
@@ -192,8 +196,8 @@ def test_no_start_changes_the_optimum():
     """Same draws, same optimum to 1e-8, from the model's values, from elsewhere, and without the first climbs."""
     data = panel_data(300)
     starts = [TRUTH, TRUTH.like(seed=3), an.RandomCoefficients([0.0, 0.0], 0.5, an.Luce(), lower=[0.0])]
-    fits = [an.fit(start, data, draws=100) for start in starts]
-    panel = SimulatedPanel(TRUTH, data, draws=100)
+    fits = [an.fit(start, data, solver=an.learning.SimulatedLikelihood(draws=100)) for start in starts]
+    panel = SimulatedPanel(TRUTH, data, solver=an.learning.SimulatedLikelihood(draws=100))
     for fit in fits:
         assert fit.converged and torch.allclose(fit.population.vector(), fits[0].population.vector(), atol=1e-8)
         assert np.abs(panel.everything(fit.population.vector().numpy())[1]).max() < 1e-8
@@ -211,10 +215,10 @@ def test_a_coefficient_that_is_the_same_for_all():
     """Its scale is no parameter; one normal is drawn for the other, and quadrature in one dimension agrees."""
     truth = an.RandomCoefficients([1.0, -0.5], [0.8], an.Luce(), distribution=["normal", "same"])
     data = an.simulate(truth, an.Design(ITEMS, menu_size=3, annotators=150, questions=5), seed=0)
-    fit = an.fit(truth, data, draws=2048)
-    exact = an.fit(truth, data, solver="autograd")
+    fit = an.fit(truth, data, solver=an.learning.SimulatedLikelihood(draws=2048))
+    exact = an.fit(truth, data, solver=an.LBFGS())
     assert fit.population.parameter_names() == ["mean[0]", "mean[1]", "scale[0]"]
-    assert SimulatedPanel(truth, data, draws=8).z.shape == (150, 1, 8)
+    assert SimulatedPanel(truth, data, solver=an.learning.SimulatedLikelihood(draws=8)).z.shape == (150, 1, 8)
     assert fit.converged and abs(fit.log_likelihood - exact.log_likelihood) < 0.05
     assert torch.allclose(fit.population.vector(), exact.population.vector(), atol=0.05)
     assert float(truth.covariance().detach()[1].abs().max()) == 0.0
@@ -227,13 +231,13 @@ def test_correlated_among_those_that_vary():
     )
     items = an.Items.normal(12, 3, seed=0)
     data = an.simulate(model, an.Design(items, menu_size=3, annotators=200, questions=6), seed=0)
-    panel = SimulatedPanel(model, data, draws=32)
+    panel = SimulatedPanel(model, data, solver=an.learning.SimulatedLikelihood(draws=32))
     x, h = panel.full[panel.free] + 0.1, 1e-5
     _, gradient = panel.everything(x)
     for j, e in enumerate(np.eye(len(x)) * h):
         slope = (panel.everything(x + e)[0] - panel.everything(x - e)[0]) / (2 * h)
         assert abs(slope - gradient[j]) < 1e-4
-    fit = an.fit(model, data, draws=64, sequence="halton")
+    fit = an.fit(model, data, solver=an.learning.SimulatedLikelihood(draws=64, sequence="halton"))
     assert fit.converged and fit.population.covariance()[1].abs().max() == 0.0 and "Halton" in fit.notes[0]
 
 
@@ -241,7 +245,11 @@ def test_no_covariance_is_a_conditional_logit():
     """Scale fixed at zero: the coefficients, log-likelihood and errors of statsmodels' ConditionalLogit."""
     model = pytest.importorskip("statsmodels.discrete.conditional_models")
     data = panel_data(100)
-    ours = an.fit(an.RandomCoefficients([0.0, 0.0], an.fixed(0.0), an.Luce()), data, draws=8)
+    ours = an.fit(
+        an.RandomCoefficients([0.0, 0.0], an.fixed(0.0), an.Luce()),
+        data,
+        solver=an.learning.SimulatedLikelihood(draws=8),
+    )
     x = data.items.features.numpy()[data.menu].reshape(-1, 2)
     y = (np.arange(3) == data.answer[:, None]).astype(int).ravel()
     theirs = model.ConditionalLogit(y, x, groups=np.repeat(np.arange(data.rows), 3)).fit(disp=0, method="newton")
@@ -271,11 +279,11 @@ def test_xlogit_on_its_own_draws():
     theirs.fit(**told)
     z = theirs._generate_draws(120, 64)
     model = an.RandomCoefficients([0.0, 0.0], [0.5, 0.5], an.Luce())
-    panel = SimulatedPanel(model, data, draws=z)
+    panel = SimulatedPanel(model, data, solver=an.learning.SimulatedLikelihood(draws=z))
     value, gradient = panel.everything(theirs.coeff_)
     assert abs(value / theirs.loglikelihood - 1) < 1e-9
     assert np.abs(gradient - theirs.grad_n.sum(0)).max() < 1e-6
-    ours = an.fit(model, data, draws=z)
+    ours = an.fit(model, data, solver=an.learning.SimulatedLikelihood(draws=z))
     assert ours.log_likelihood > theirs.loglikelihood - 1e-9
     assert ours.gradient_norm <= np.abs(theirs.grad_n.sum(0)).max() / 120
     if (theirs.coeff_[2:] > 0).all():  # else it came to the mirror image of another optimum
@@ -287,9 +295,9 @@ def test_xlogit_on_its_own_draws():
 def test_memory_is_stated():
     """The peak of a fit's arrays, as traced, is at most the number given and at least two thirds of it."""
     data = panel_data(2000)
-    an.fit(TRUTH, data, draws=8)  # what is loaded once
+    an.fit(TRUTH, data, solver=an.learning.SimulatedLikelihood(draws=8))  # what is loaded once
     tracemalloc.start()
-    fit = an.fit(TRUTH, data, draws=128)
+    fit = an.fit(TRUTH, data, solver=an.learning.SimulatedLikelihood(draws=128))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert fit.memory / 1.5 < peak < fit.memory
@@ -301,25 +309,27 @@ def test_a_likelihood_that_rises_for_ever_is_called_so():
     truth = an.RandomCoefficients(np.zeros(4), 10.0, an.Luce())
     data = an.simulate(truth, an.Design(items, annotators=30, questions=2), seed=3)
     with pytest.warns(UserWarning, match="did not converge"):
-        fit = an.fit(truth, data, draws=100)
+        fit = an.fit(truth, data, solver=an.learning.SimulatedLikelihood(draws=100))
     assert not fit.converged and any("without bound" in note for note in fit.notes)
-    assert an.fit(truth, data, draws=100, prior=an.priors.Gaussian(1.0)).converged
+    assert an.fit(
+        truth, data, solver=an.learning.SimulatedLikelihood(draws=100), prior=an.priors.Gaussian(1.0)
+    ).converged
 
 
 def test_bad_requests():
     with pytest.raises(an.errors.AnnosimError, match="draws=1"):
-        an.fit(TRUTH, panel_data(10), draws=1)
+        an.fit(TRUTH, panel_data(10), solver=an.learning.SimulatedLikelihood(draws=1))
     with pytest.raises(an.errors.AnnosimError, match="sequence='faure'"):
-        an.fit(TRUTH, panel_data(10), sequence="faure")
+        an.fit(TRUTH, panel_data(10), solver=an.learning.SimulatedLikelihood(sequence="faure"))
     with pytest.raises(an.errors.AnnosimError, match=r"shape \(3, 2, 8\)"):
-        an.fit(TRUTH, panel_data(10), draws=np.zeros((3, 2, 8)))
+        an.fit(TRUTH, panel_data(10), solver=an.learning.SimulatedLikelihood(draws=np.zeros((3, 2, 8))))
     with pytest.raises(an.errors.AnnosimError, match="no coefficient varies"):
         an.RandomCoefficients([1.0], 1.0, an.Luce(), distribution="same")
     with pytest.raises(an.errors.AnnosimError, match="each coefficient that varies"):
         an.RandomCoefficients([1.0, 1.0], [1.0, 1.0], an.Luce(), distribution=["normal", "same"])
     flat = an.Items(features=np.c_[np.arange(12.0), np.ones(12)])
     with pytest.raises(an.errors.NotIdentifiedError, match="never varies"):
-        an.fit(TRUTH, panel_data(10).with_(items=flat), draws=8)
+        an.fit(TRUTH, panel_data(10).with_(items=flat), solver=an.learning.SimulatedLikelihood(draws=8))
 
 
 def test_bootstrap_on_the_same_draws():
@@ -329,14 +339,16 @@ def test_bootstrap_on_the_same_draws():
     within a tenth here: log 1.9 is 5.9 standard deviations off, for five numbers a false alarm of 2e-8.
     """
     data = panel_data(300)
-    fit = an.fit(TRUTH, data, draws=48)
+    fit = an.fit(TRUTH, data, solver=an.learning.SimulatedLikelihood(draws=48))
     spread = fit.bootstrap(60).std(0)
     error = fit.covariance("cluster").diagonal().sqrt()
     assert ((spread / error).log().abs() < np.log(1.9)).all()
     weights = np.zeros((1, 300))
     weights[0, :150] = 2.0
     values = refit(fit, weights)(0)
-    z = SimulatedPanel(TRUTH, data, draws=48).z[:150]
-    half = an.fit(TRUTH, data.take(np.flatnonzero(data.annotator_ids < 150)), draws=z)
+    z = SimulatedPanel(TRUTH, data, solver=an.learning.SimulatedLikelihood(draws=48)).z[:150]
+    half = an.fit(
+        TRUTH, data.take(np.flatnonzero(data.annotator_ids < 150)), solver=an.learning.SimulatedLikelihood(draws=z)
+    )
     for name, value in half.population.free_parameters().items():
         assert torch.allclose(values[name], value, atol=1e-7)

@@ -43,7 +43,7 @@ def exact(data):
 
 
 def test_exact_m_steps_end_at_the_maximum_that_exact_em_finds_and_never_fall(data, exact):
-    found = an.fit(layers(*START), data, solver="em", m_step="line-search", steps=600, e_step_every=10)
+    found = an.fit(layers(*START), data, solver=an.EM(m_step="line-search", steps=600, e_step_every=10))
     assert found.converged and found.stopped_by == "gradient"
     assert found.log_likelihood == pytest.approx(exact.log_likelihood, abs=1e-9)
     weights = [one.utility.module.weight.detach().numpy()[0] for one in found.population.types]
@@ -70,7 +70,7 @@ def test_em_dpo_on_tables_by_another_name_ends_where_exact_em_on_tables_does():
     data = an.simulate(people, an.Design(items, menu_size=3, annotators=80, questions=8), seed=4)
     networks, tables = zip(*(policy(seed, n) for seed in (1, 2)), strict=True)
     exact = an.fit(an.Mixture([an.Annotator(one, rule) for one in tables]), data)
-    options = {"solver": "em", "m_step": "line-search", "steps": 300, "e_step_every": 6}
+    options = {"solver": an.EM(m_step="line-search", steps=300, e_step_every=6)}
     found = an.fit(an.Mixture([an.Annotator(one, rule) for one in networks]), data, **options)
     assert exact.solver == "em-newton" and exact.converged
     assert found.log_likelihood == pytest.approx(exact.log_likelihood, abs=1e-6)
@@ -88,7 +88,7 @@ def test_a_regulariser_is_part_of_what_never_falls():
         an.Annotator(an.LogDensity(an.Network([4], dim=1, seed=k, dtype=torch.float64)), an.Luce()) for k in (0, 1)
     ]
     parts = {"regulariser": an.objectives.ForwardKL(an.utilities.truncated_normal(0.0, 1.0, -2.0, 2.0), 0.3)}
-    found = an.fit(an.Mixture(types), data, solver="em", m_step="line-search", steps=200, e_step_every=10, **parts)
+    found = an.fit(an.Mixture(types), data, solver=an.EM(m_step="line-search", steps=200, e_step_every=10), **parts)
     assert found.extra["falls"] == 0 and (np.diff(found.trace) >= -1e-9).all()
     assert found.log_likelihood is None
     with torch.no_grad():
@@ -98,14 +98,14 @@ def test_a_regulariser_is_part_of_what_never_falls():
 
 def test_exact_m_steps_of_a_float32_perceptron_never_fall(data):
     model = an.Mixture([an.Annotator(an.Network([6], dim=2, seed=k), an.Luce()) for k in range(2)])
-    found = an.fit(model, data, solver="em", m_step="line-search", steps=120, e_step_every=4, starts=2)
+    found = an.fit(model, data, solver=an.EM(m_step="line-search", steps=120, e_step_every=4), starts=2)
     assert found.extra["falls"] == 0 and len(found.trace) > 20
     assert (np.diff(found.trace) >= -1e-9).all()
     assert found.trace[-1] > found.trace[0] + 50
 
 
 def test_minibatches_of_annotators_come_near_and_their_noise_is_reported(data, exact):
-    found = an.fit(layers(*START), data, solver="em", steps=400, lr=3e-2, e_step_every=5, batch=32)
+    found = an.fit(layers(*START), data, solver=an.EM(steps=400, lr=3e-2, e_step_every=5, batch=32))
     assert found.log_likelihood == pytest.approx(exact.log_likelihood, abs=0.05)
     fallen = -np.diff(found.trace)
     assert found.extra["falls"] == int((fallen > 1e-9).sum()) > 0
@@ -146,14 +146,14 @@ def test_fresh_responsibilities_give_the_gradient_of_the_likelihood(data):
 
 
 def test_one_type_is_training_by_adam(data):
-    single = an.fit(layer([0.5, -0.2]), data, steps=60, lr=1e-2, solver="adam")
-    found = an.fit(layers([0.5, -0.2]), data, steps=60, lr=1e-2, solver="em")
+    single = an.fit(layer([0.5, -0.2]), data, solver=an.Adam(steps=60, lr=1e-2))
+    found = an.fit(layers([0.5, -0.2]), data, solver=an.EM(steps=60, lr=1e-2))
     assert torch.equal(found.population.types[0].vector(), single.population.vector())
     assert found.log_likelihood == pytest.approx(single.log_likelihood, abs=1e-9)
 
 
 def test_the_names_of_the_types_do_not_matter(data):
-    options = {"solver": "em", "steps": 80, "lr": 2e-2}
+    options = {"solver": an.EM(steps=80, lr=2e-2)}
     one, other = (an.fit(layers(*start), data, **options) for start in (START, START[::-1]))
     assert torch.allclose(one.population.vector(), other.population.vector(), atol=1e-10)
     assert float(one.population.weights[0]) >= 0.5
@@ -161,7 +161,7 @@ def test_the_names_of_the_types_do_not_matter(data):
 
 def test_replicates_and_starts_trained_at_once_equal_runs_one_by_one():
     data = an.simulate(TRUTH, DESIGN, seed=1, replicates=2)
-    options = {"solver": "em", "steps": 40, "lr": 2e-2, "starts": 2, "batch": 25, "seed": 3}
+    options = {"solver": an.EM(steps=40, lr=2e-2, batch=25), "starts": 2, "seed": 3}
     together = an.fit(layers(*START), data, **options)
     assert together.solver == "em" and together[0].stopped_by == "schedule"
     for r in range(2):
@@ -184,21 +184,25 @@ class Branches(torch.nn.Module):
 def test_copies_of_a_module_that_cannot_be_mapped_take_turns():
     data = an.simulate(TRUTH, DESIGN, seed=1, replicates=2)
     found = [
-        an.fit(an.Mixture([an.Annotator(an.Network(make(k)), an.Luce()) for k in range(2)]), data, steps=20, lr=2e-2)
+        an.fit(
+            an.Mixture([an.Annotator(an.Network(make(k)), an.Luce()) for k in range(2)]),
+            data,
+            solver=an.EM(steps=20, lr=2e-2),
+        )
         for make in (Branches, lambda k: Branches(k).inner)
     ]
     assert found[0].log_likelihood == pytest.approx(found[1].log_likelihood, abs=1e-8)
 
 
 def test_types_that_begin_alike_are_told_apart_by_random_responsibilities(data):
-    found = an.fit(layers(START[0], START[0]), data, steps=200, lr=3e-2)
+    found = an.fit(layers(START[0], START[0]), data, solver=an.EM(steps=200, lr=3e-2))
     assert found.solver == "em" and "EM, an E-step every 20" in found.why
     assert "first responsibilities were random" in repr(found)
     assert an.compare(found, TRUTH, DESIGN).adjusted_rand > 0.8
-    direct = an.fit(layers(START[0], START[0]), data, steps=200, lr=3e-2, solver="adam")
+    direct = an.fit(layers(START[0], START[0]), data, solver=an.Adam(steps=200, lr=3e-2))
     assert "two types began alike, a saddle of the likelihood" in repr(direct)
     assert direct.log_likelihood == pytest.approx(found.log_likelihood, abs=1.0)
-    single = an.fit(layer(START[0]), data, steps=200, lr=3e-2)
+    single = an.fit(layer(START[0]), data, solver=an.Adam(steps=200, lr=3e-2))
     assert found.log_likelihood > single.log_likelihood + 50
 
 
@@ -209,7 +213,7 @@ def test_tempered_and_hard_responsibilities(data):
     run = _EMRun(layers(*START), data, NLL(), None, an.EM(hard=True), 1, 0, None)
     run.e_step(1.0)
     assert set(run.held_gamma.unique().tolist()) == {0.0, 1.0}
-    hard = an.fit(layers(*START), data, solver="em", hard=True, steps=200, lr=3e-2)
+    hard = an.fit(layers(*START), data, solver=an.EM(hard=True, steps=200, lr=3e-2))
     shares = hard.population.weights.detach() * 100
     assert torch.allclose(shares, shares.round(), atol=1e-9)
     assert an.compare(hard, TRUTH, DESIGN).adjusted_rand > 0.8
@@ -217,29 +221,23 @@ def test_tempered_and_hard_responsibilities(data):
 
 def test_warm_starts_from_one_pooled_type_from_a_fit_and_from_a_population(data, exact):
     near = layers([1.5, 0.0], [-1.0, 1.0])
-    for warm in (near, an.fit(near, data, solver="em", steps=5)):
-        found = an.fit(layers(*START), data, solver="em", steps=1, lr=1e-9, warm_start=warm)
+    for warm in (near, an.fit(near, data, solver=an.EM(steps=5))):
+        found = an.fit(layers(*START), data, solver=an.EM(steps=1, lr=1e-9, warm_start=warm))
         assert found.log_likelihood > exact.log_likelihood - 5
     pooled = an.fit(
         layers(*START),
         data,
-        solver="em",
-        warm_start="pooled",
-        warm_steps=40,
-        perturbation=0.3,
+        solver=an.EM(warm_start="pooled", warm_steps=40, perturbation=0.3, steps=150, lr=5e-2, e_step_every=5),
         starts=2,
-        steps=150,
-        lr=5e-2,
-        e_step_every=5,
     )
     assert pooled.log_likelihood == pytest.approx(exact.log_likelihood, abs=0.05)
-    one = an.fit(layers(*START), data, solver="em", warm_start=layer([1.0, 1.0]), steps=150, lr=5e-2, e_step_every=5)
+    one = an.fit(layers(*START), data, solver=an.EM(warm_start=layer([1.0, 1.0]), steps=150, lr=5e-2, e_step_every=5))
     assert one.log_likelihood == pytest.approx(exact.log_likelihood, abs=0.05)
 
 
 def test_an_empty_type_is_refilled_and_reported():
     data = an.simulate(TRUTH, an.Design(ITEMS, menu_size=3, annotators=40, questions=15), seed=2)
-    found = an.fit(layers([0.5, -0.2], [90.0, -90.0]), data, solver="em", steps=200, lr=3e-2, e_step_every=10)
+    found = an.fit(layers([0.5, -0.2], [90.0, -90.0]), data, solver=an.EM(steps=200, lr=3e-2, e_step_every=10))
     assert "type 1 of the model as given ran empty and was refilled" in repr(found) and "stays empty" not in repr(found)
     assert an.compare(found, TRUTH, DESIGN).adjusted_rand > 0.9
     assert found.extra["em"].emptied[0][:3] == (10, 0, 1)
@@ -247,7 +245,7 @@ def test_an_empty_type_is_refilled_and_reported():
 
 def test_a_type_that_stays_empty_is_said_to_and_nothing_is_nan(data):
     three = data.take(np.flatnonzero(np.asarray(data.annotator) < 3)).with_(weight=np.repeat([1.0, 0.0, 0.0], 6))
-    found = an.fit(layers(*START), three, solver="em", hard=True, steps=100, lr=1e-2, e_step_every=10)
+    found = an.fit(layers(*START), three, solver=an.EM(hard=True, steps=100, lr=1e-2, e_step_every=10))
     assert "refilled 3 time(s): it stays empty; fit fewer types" in repr(found)
     assert torch.isfinite(found.population.vector()).all() and np.isfinite(found.log_likelihood)
     assert found.population.weights.detach().tolist() == pytest.approx([1.0, 0.0])
@@ -255,13 +253,13 @@ def test_a_type_that_stays_empty_is_said_to_and_nothing_is_nan(data):
 
 def test_fixed_weights_stay(data):
     model = an.Mixture([layer(w) for w in START], an.fixed([0.5, 0.5]))
-    found = an.fit(model, data, solver="em", steps=60, lr=2e-2)
+    found = an.fit(model, data, solver=an.EM(steps=60, lr=2e-2))
     assert found.population.weights.tolist() == [0.5, 0.5]
 
 
 def test_free_numbers_of_rules_are_trained_too(data):
     model = an.Mixture([layer(w, an.Lapse(an.Luce(), an.free(0.2))) for w in START])
-    found = an.fit(model, data, solver="em", steps=100, lr=3e-2)
+    found = an.fit(model, data, solver=an.EM(steps=100, lr=3e-2))
     rates = [float(one.rule.rate) for one in found.population.types]
     assert max(rates) < 0.2  # nobody lapses
 
@@ -291,22 +289,23 @@ def test_a_killed_run_resumes_and_ends_as_if_nothing_had_happened(data, tmp_path
 @pytest.mark.gpu
 @pytest.mark.parametrize("m_step", ["adam", "line-search"])
 def test_em_on_a_gpu_agrees_with_the_cpu(data, m_step):
-    options = {"solver": "em", "steps": 60, "lr": 2e-2, "starts": 2, "m_step": m_step, "precision": "float32"}
+    options = {"solver": an.EM(steps=60, lr=2e-2, m_step=m_step, precision="float32"), "starts": 2}
     here, there = (an.fit(layers(*START), data, device=device, **options) for device in ("cpu", "cuda"))
     assert there.log_likelihood == pytest.approx(here.log_likelihood, abs=1e-6)
 
 
 def test_held_out_annotators_stop_the_run(data):
-    found = an.fit(layers(*START), data, solver="em", steps=2000, lr=5e-2, held_out=0.2, evaluate_every=10, patience=3)
+    found = an.fit(layers(*START), data, solver=an.EM(steps=2000, lr=5e-2, held_out=0.2, evaluate_every=10, patience=3))
     assert found.stopped_by == "held out" and found.iterations < 2000
 
 
 def test_the_answer_says_which_solver_was_chosen_and_why(data):
     once = an.simulate(TRUTH, an.Design(ITEMS, menu_size=3, annotators=50), seed=0)
-    found = an.fit(layers(*START), once, steps=10)
+    assert an.learning.solvers_for(layers(*START), once)[:2] == [an.Adam, an.EM]
+    assert an.learning.solvers_for(layers(*START), data)[:2] == [an.EM, an.Adam]
+    found = an.fit(layers(*START), once, solver=an.Adam(steps=10))
     assert found.solver == "adam" and "nobody answers twice" in found.why
-    assert an.fit(layers(*START), data, steps=10).solver == "em"
-    assert an.fit(layers(*START), data, steps=10, solver="adam").solver == "adam"
+    assert an.fit(layers(*START), data, solver=an.Adam(steps=10)).solver == "adam"
 
 
 def test_refusals(data):
@@ -319,7 +318,9 @@ def test_refusals(data):
     for solver in ("em", "adam"):
         with pytest.raises(ArgumentError, match="share all their free parameters"):
             an.fit(an.Mixture([an.Annotator(shared, an.Luce()) for _ in range(2)]), data, solver=solver)
-    an.fit(an.Mixture([an.Annotator(shared, an.Luce(t)) for t in (1.0, 9.0)]), data, steps=2)  # two noises, one taste
+    an.fit(
+        an.Mixture([an.Annotator(shared, an.Luce(t)) for t in (1.0, 9.0)]), data, solver=an.EM(steps=2)
+    )  # two noises, one taste
     for bad, words in (
         ({"e_step_every": 0}, "e_step_every"),
         ({"m_step": "exact"}, "m_step"),
@@ -328,15 +329,14 @@ def test_refusals(data):
         ({"warm_start": "last"}, "pooled"),
         ({"warm_start": layers([1.0, 0.0], [0.0, 1.0], [1.0, 1.0])}, "3 types for a model of 2"),
         ({"warm_start": an.Annotator(an.Linear([1.0, 0.0]), an.Luce())}, "no free"),
-        ({"stepz": 3}, "EM over networks takes"),
     ):
         with pytest.raises(ArgumentError, match=words):
-            an.fit(layers(*START), data, solver="em", **{"steps": 2, **bad})
+            an.fit(layers(*START), data, solver=an.EM(**{"steps": 2, **bad}))
 
 
 def test_the_trace_of_a_replicate_is_that_of_its_own_best_start():
     data = an.simulate(TRUTH, DESIGN, seed=1, replicates=3)
-    fits = an.fit(layers(*START), data, solver="em", steps=30, lr=3e-2, starts=3, seed=1)
+    fits = an.fit(layers(*START), data, solver=an.EM(steps=30, lr=3e-2), starts=3, seed=1)
     for r in range(3):
         assert fits[r].trace[-1] == pytest.approx(fits[r].log_likelihood, abs=1e-2)  # less the weights' last step
     assert np.abs(np.diff(fits.log_likelihood)).min() > 1
@@ -345,7 +345,7 @@ def test_the_trace_of_a_replicate_is_that_of_its_own_best_start():
 def test_mixtures_of_replicates_each_pool_their_own_answers():
     parts = [an.simulate(TRUTH, DESIGN, seed=s) for s in range(2)]
     models = [layers(*START), layers(*START[::-1])]
-    how = {"solver": "em", "steps": 20, "lr": 2e-2, "warm_start": "pooled", "perturbation": 0.3, "warm_steps": 10}
+    how = {"solver": an.EM(steps=20, lr=2e-2, warm_start="pooled", perturbation=0.3, warm_steps=10)}
     fits = an.fit(models, an.data.stack(parts), **how)
     for r in range(2):
         alone = an.fit(models[r], parts[r], **how)

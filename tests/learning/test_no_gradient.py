@@ -29,13 +29,13 @@ def elsewhere():
 
 
 @pytest.mark.parametrize("count", [1, 2])
-@pytest.mark.parametrize("settings", [{"solver": "adam"}, {"solver": "auto"}, {"solver": "adam", "final": False}])
+@pytest.mark.parametrize("solver", [an.Adam(steps=2), "auto", an.Adam(steps=2, final=False)])
 @pytest.mark.parametrize("module", [Detached, elsewhere])
-def test_a_network_without_gradients_is_refused_in_one_line(module, settings, count):
+def test_a_network_without_gradients_is_refused_in_one_line(module, solver, count):
     items = an.Items.normal(6, 2, seed=0)
     data = an.simulate(an.Annotator(an.Linear([1.0, 0.0]), an.Luce()), an.Design(items, annotators=9), seed=0)
     each = [an.Annotator(an.Network(module()), an.Luce()) for _ in range(count)]
     model = each[0] if count == 1 else an.Mixture(each, weights=fixed([0.5, 0.5]))
     with pytest.raises(TrainingError, match="no free number of the model gets a gradient") as caught:
-        an.fit(model, data, steps=2, **settings)
+        an.fit(model, data, solver=solver)
     assert "\n" not in str(caught.value)

@@ -13,7 +13,7 @@ import annosim as an
 from annosim.errors import ArgumentError
 from annosim.feedback import Feedback
 from annosim.learning.objectives import chosen_logit, columns_of, pair_logit
-from annosim.learning.training.adam import Adam
+from annosim.learning.solvers.settings import Adam
 from annosim.learning.training.sgd import train
 from annosim.rules.base import Answer, View
 
@@ -161,7 +161,7 @@ def test_training_with_fresh_draws_reaches_the_projection():
     model, objective = an.Annotator(an.LogDensity(an.Tabular(13)), an.Luce()), an.objectives.SLiC(1.0)
     best = an.project(model, truth, design, objective=objective, regulariser=an.objectives.ForwardKL(pi0, 1.0))
     data = an.law(truth, design).as_data(marginal=True)
-    options = {"objective": objective, "solver": "adam", "steps": 250, "lr": 0.05, "seed": 1}
+    options = {"objective": objective, "solver": an.Adam(steps=250, lr=0.05), "seed": 1}
     found = an.fit(model, data, regulariser=an.objectives.ForwardKL(pi0, 1.0, draws=2048), **options)
     p, q = (one.population.utility(items).detach().exp() * items.weights for one in (best, found))
     assert float((p - q).abs().sum()) / 2 < 0.02

@@ -50,7 +50,7 @@ def test_coverage_by_enumeration():
 def test_identical_types_leave_their_shares_unknown():
     """Two types with the same fixed tastes: any share fits as well, as far as a share can go."""
     one = [an.Annotator(an.Tabular(an.fixed([0.0, 1.0])), an.Luce()) for _ in range(2)]
-    fit = an.fit(an.Mixture(one, [0.5, 0.5]), coin(20, 10), solver="autograd")
+    fit = an.fit(an.Mixture(one, [0.5, 0.5]), coin(20, 10), solver=an.LBFGS())
     found = fit.profile("weights[0]")
     assert found.classification == "at a bound" and np.abs(found.fall).max() < 1e-9
 
@@ -86,7 +86,7 @@ def test_a_fit_that_did_not_converge():
     model = an.Mixture([an.Annotator(an.Tabular(5), an.Luce()) for _ in range(2)])
     data = an.simulate(model.like(seed=1), an.Design(an.Items(n=5), annotators=100, questions=5), seed=0)
     with pytest.warns(match="converge"):
-        fit = an.fit(model, data, max_iterations=2)
+        fit = an.fit(model, data, solver=an.Newton(max_iterations=2))
     assert not fit.converged and fit.profile("weights[0]").classification == "not converged"
 
 

@@ -123,7 +123,7 @@ def test_in_a_mixture_skills_without_a_finite_estimate_are_named_with_their_type
     assert any("decided how finite the skill is" in note and "as type" in note for note in fit.notes)
 
 
-@pytest.mark.parametrize("solver", ["em-newton", "autograd"])
+@pytest.mark.parametrize("solver", [an.Newton(), an.LBFGS()])
 def test_a_type_that_vanishes_is_said_to(solver):
     """Everybody answers as the first type would, and hardly as the second."""
     sure, other = (an.Annotator(an.Tabular(an.fixed([s, -s])), an.Luce()) for s in (1.0, -1.0))

@@ -198,7 +198,8 @@ def _one(fit: Fit, data: Any, block: np.ndarray, share: np.ndarray, weights: np.
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            solution = choose(problem, fit.solver).solve(problem)
+            method, problem = choose(problem, problem.solver)
+            solution = method.solve(problem)
     except NotIdentifiedError:
         return torch.full((fit.population.num_free(),), torch.nan, dtype=torch.float64)
     if not solution.converged:

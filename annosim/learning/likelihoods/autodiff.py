@@ -19,6 +19,7 @@ from annosim.learning.likelihoods.reference import Blocks, block_log_likelihood
 from annosim.learning.priors import LogPrior
 from annosim.learning.problem import Problem, Solution, is_nll, register
 from annosim.learning.solvers.maximise import newton
+from annosim.learning.solvers.settings import LBFGS
 from annosim.learning.structure import has_network
 from annosim.parameters import Unconstrained
 from annosim.populations.base import Population
@@ -181,4 +182,4 @@ def _applies(problem: Problem) -> bool:
     return is_nll(problem.objective) and problem.regulariser is None and not has_network(problem.model)
 
 
-register("autograd", _applies, _solve, order=80)
+register("autograd", LBFGS, _applies, _solve, order=80)

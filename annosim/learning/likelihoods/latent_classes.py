@@ -20,6 +20,7 @@ from annosim.learning.likelihoods.single_choices import Choices, climb_from
 from annosim.learning.likelihoods.statistics import Orders, orders_from_data
 from annosim.learning.priors import LogPrior, MixturePenalty
 from annosim.learning.problem import Problem, Solution, is_nll, register
+from annosim.learning.solvers.settings import EM, Newton
 from annosim.learning.structure import LuceLeaf, luce_mixture
 from annosim.populations.mixture import Mixture
 
@@ -354,5 +355,5 @@ def _solve_plain(problem: Problem) -> Solution:
     return solve_mixture(problem, newton=False)
 
 
-register("em-newton", mixture_applies, solve_mixture, order=20)
-register("em", mixture_applies, _solve_plain, order=90)
+register("em-newton", Newton, mixture_applies, solve_mixture, order=20, hessians=("dense",))
+register("em", EM, mixture_applies, _solve_plain, order=90, automatic=lambda problem: False)

@@ -18,6 +18,7 @@ from annosim.learning.priors import penalty_for
 from annosim.learning.problem import Problem, Solution, is_nll, register
 from annosim.learning.solvers.accelerated import EdgeList, TableOfCounts, WeightedPairs, accelerate
 from annosim.learning.solvers.maximise import LONGEST_STEP, Curvature, Optimum, conjugate_gradients, newton
+from annosim.learning.solvers.settings import Newton
 from annosim.learning.structure import LuceLeaf, luce_leaf
 from annosim.populations.base import Population
 
@@ -78,7 +79,8 @@ def solve_tabular(
 
 def _solve_tabular(problem: Problem) -> Solution:
     leaf = _leaf(problem, "tabular")
-    if problem.prior is None and not problem.is_projection:
+    hessian = problem.solver.hessian if isinstance(problem.solver, Newton) else "auto"
+    if problem.prior is None and not problem.is_projection and hessian == "auto":
         quick = _accelerated(problem)
         if quick is not None:
             population = write_leaf(problem.model, leaf, quick[1].point, problem.items)  # type: ignore[arg-type]
@@ -273,5 +275,18 @@ def _solve_linear(problem: Problem) -> Solution:
     return _solution(problem, population, optimum, orders, log_likelihood, notes, needed)
 
 
-register("newton", lambda p: _leaf(p, "tabular") is not None, _solve_tabular, order=10)
-register("newton-linear", lambda p: _leaf(p, "linear") is not None, _solve_linear, order=10)
+def _few(problem: Problem) -> bool:
+    return problem.items.n <= DENSE_ITEMS and _leaf(problem, "tabular") is not None
+
+
+def _many(problem: Problem) -> bool:
+    return problem.items.n > DENSE_ITEMS and _leaf(problem, "tabular") is not None
+
+
+def _linear(problem: Problem) -> bool:
+    return _leaf(problem, "linear") is not None
+
+
+register("newton", Newton, _few, _solve_tabular, order=10, hessians=("dense",))
+register("newton", Newton, _many, _solve_tabular, order=10, hessians=("matrix-free",))
+register("newton-linear", Newton, _linear, _solve_linear, order=10, hessians=("dense",))

@@ -138,7 +138,7 @@ def _from_data(problem: Problem, objective: Objective) -> tuple[Any, ...]:
     if data.feedback.kind != "choice" or data.menu_size != 2 or data.has_ties or bool(data.skipped.any()):
         raise NoProjectionError(
             f"{type(objective).__name__} needs choices from pairs without ties or skips; project with NLL, or fit with "
-            'solver="adam"'
+            "solver=an.Adam()"
         )
     from annosim.learning.objectives import columns_of
 

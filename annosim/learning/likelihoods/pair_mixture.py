@@ -22,6 +22,7 @@ from annosim.learning.likelihoods.reference import total_weight
 from annosim.learning.objectives import NLL
 from annosim.learning.problem import Problem, Solution, is_nll, register
 from annosim.learning.solvers.convex import is_pairs
+from annosim.learning.solvers.settings import Newton
 from annosim.learning.structure import LuceLeaf, luce_mixture
 from annosim.populations.mixture import Mixture
 
@@ -217,4 +218,12 @@ def _single(problem: Problem) -> bool:
 
 
 # of data it is asked for by name: their maximum may not exist, which the solvers before it tell
-register("pair-mixture", _applies, solve_pair_mixture, order=22, automatic=lambda problem: problem.is_projection)
+register(
+    "pair-mixture",
+    Newton,
+    _applies,
+    solve_pair_mixture,
+    order=22,
+    automatic=lambda problem: problem.is_projection,
+    hessians=("expected",),
+)

@@ -20,6 +20,7 @@ from annosim.learning.likelihoods.simulated_panel import FEW, SimulatedPanel, co
 from annosim.learning.priors import LogPrior
 from annosim.learning.problem import Problem, Solution, is_nll, register
 from annosim.learning.solvers.maximise import Optimum, newton
+from annosim.learning.solvers.settings import SimulatedLikelihood
 from annosim.populations.random_coefficients import RandomCoefficients
 from annosim.rules.luce import Luce
 
@@ -36,14 +37,13 @@ LARGE = 2e6
 def solve_simulated(problem: Problem) -> Solution:
     """Newton on the simulated likelihood, from the model's own values and from redraws; the best is kept."""
     model: RandomCoefficients = problem.model  # type: ignore[assignment]
-    panel = SimulatedPanel(model, problem.data, problem.seed, **problem.options)
+    panel = SimulatedPanel(model, problem.data, problem.seed, _settings(problem))
     _judge(panel)
     precision, notes = _precision(problem, panel), [panel.words]
-    limit = min(problem.max_iterations, 200)
     tries = []
     for one in starting_points(problem):
-        start = _approach(panel, coordinates(one)[2], precision, limit)  # type: ignore[arg-type]
-        tries.append(_ascend(panel, start, precision, problem.tolerance, limit))
+        start = _approach(panel, coordinates(one)[2], precision, problem.max_iterations)  # type: ignore[arg-type]
+        tries.append(_ascend(panel, start, precision, problem.tolerance, problem.max_iterations))
     found = max(tries, key=lambda one: one.value)
     full = panel.full.copy()
     full[panel.free] = found.point
@@ -94,18 +94,23 @@ def refit(fit: Any, weights: np.ndarray) -> Callable[[int], dict[str, torch.Tens
         Replicate -> the free parameters by name, or ``None`` where no optimum was reached.
     """
     problem, model = fit.problem, fit.population
-    panel = SimulatedPanel(model, problem.data, problem.seed, **problem.options)
+    panel = SimulatedPanel(model, problem.data, problem.seed, _settings(problem))
     precision = _precision(problem, panel)
     start = np.where(fit.extra["mirrored"], -1.0, 1.0) * panel.full[panel.free]
 
     def again(r: int) -> dict[str, torch.Tensor] | None:
         part = panel.reweighted(weights[r])
-        found = _climb(part, start, precision, problem.tolerance, min(problem.max_iterations, 200))
+        found = _climb(part, start, precision, problem.tolerance, problem.max_iterations)
         full = panel.full.copy()
         full[panel.free] = found.point
         return _values(model, mirrored(full, panel)[0]) if found.converged else None
 
     return again
+
+
+def _settings(problem: Problem) -> SimulatedLikelihood:
+    assert isinstance(problem.solver, SimulatedLikelihood)  # what this method is registered for
+    return problem.solver
 
 
 def _precision(problem: Problem, panel: SimulatedPanel) -> np.ndarray:
@@ -212,11 +217,8 @@ def _applies(problem: Problem) -> bool:
 
 
 def _large(problem: Problem) -> bool:
-    if not _applies(problem):
-        return False
     nodes = problem.model.standard_nodes()[1].numel()  # type: ignore[operator]
-    return problem.data.rows * nodes > LARGE or bool({"draws", "sequence"} & set(problem.options))
+    return problem.data.rows * nodes > LARGE
 
 
-register("simulated", _large, solve_simulated, order=30)
-register("simulated-likelihood", _applies, solve_simulated, order=85)
+register("simulated", SimulatedLikelihood, _applies, solve_simulated, order=30, automatic=_large)

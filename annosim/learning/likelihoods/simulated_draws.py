@@ -3,54 +3,49 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Literal
 
 import numpy as np
 
 from annosim.compiled import threads
 from annosim.errors import ArgumentError
 from annosim.learning.likelihoods.kernels import simulated as kernels
+from annosim.learning.solvers.settings import SimulatedLikelihood
 from annosim.random import child_seed
 
-__all__ = ["DRAWS", "SEQUENCES", "draws_for", "requested"]
+__all__ = ["draws_for", "requested"]
 
-#: draws for each person, by default
-DRAWS = 200
-#: where the draws come from
-SEQUENCES = ("sobol", "halton")
 #: numbers drawn together
 PIECE = 2**18
 
 
-def requested(options: dict[str, Any], people: int, dim: int, seed: int) -> tuple[np.ndarray, str]:
-    """Standard normals ``(people, dim, R)`` that ``fit(draws=, sequence=)`` asks for, and what they are, in words.
+def requested(solver: SimulatedLikelihood, people: int, dim: int, seed: int) -> tuple[np.ndarray, str]:
+    """Standard normals ``(people, dim, R)`` that the settings ask for, and what they are, in words.
 
-    ``draws=`` is R, or the normals themselves. Where nothing is random (``dim`` 0) one empty draw says all.
+    Where nothing is random (``dim`` 0) one empty draw says all.
 
     Raises:
-        ArgumentError: fewer than two draws, another shape, numbers that are not finite, an unknown sequence.
+        ArgumentError: given draws of another shape, or numbers that are not finite.
 
     Example:
-        >>> requested({"draws": 16, "sequence": "halton"}, 3, 2, 0)[1]
+        >>> requested(SimulatedLikelihood(draws=16, sequence="halton"), 3, 2, 0)[1]
         '16 scrambled Halton draws for each annotator'
     """
-    draws, sequence = options.get("draws", DRAWS), options.get("sequence", SEQUENCES[0])
+    draws, sequence = solver.draws, solver.sequence
     if isinstance(draws, np.ndarray):
         if draws.ndim != 3 or draws.shape[:2] != (people, dim) or draws.shape[2] < 2 or not np.isfinite(draws).all():
             raise ArgumentError(
-                f"fit(draws=): an array of shape {draws.shape}; give finite standard normals of shape "
+                f"SimulatedLikelihood(draws=): an array of shape {draws.shape}; give finite standard normals of shape "
                 f"({people}, {dim}, R): annotators in order of their number, coefficients that vary, at least 2 draws"
             )
         return np.ascontiguousarray(draws, dtype=np.float64), f"{draws.shape[2]} given draws for each annotator"
-    if isinstance(draws, bool) or not isinstance(draws, int | np.integer) or draws < 2:
-        raise ArgumentError(
-            f"fit(draws={draws!r}): a whole number of at least 2, draws for each annotator, or the draws themselves"
-        )
-    z = draws_for(people, int(draws) if dim else 1, dim, seed, sequence)
+    z = draws_for(people, draws if dim else 1, dim, seed, sequence)
     return z, f"{draws} scrambled {sequence.capitalize()} draws for each annotator"
 
 
-def draws_for(people: int, draws: int, dim: int, seed: int, sequence: str = "sobol") -> np.ndarray:
+def draws_for(
+    people: int, draws: int, dim: int, seed: int, sequence: Literal["sobol", "halton"] = "sobol"
+) -> np.ndarray:
     """Standard normals ``(people, dim, draws)``: consecutive runs of one scrambled low-discrepancy sequence.
 
     Args:
@@ -58,17 +53,12 @@ def draws_for(people: int, draws: int, dim: int, seed: int, sequence: str = "sob
         seed: of the scrambling.
         sequence: ``"sobol"`` (Owen's scrambling of Sobol's points) or ``"halton"`` (Halton's, digits permuted).
 
-    Raises:
-        ArgumentError: another sequence.
-
     Example:
         >>> draws_for(3, 8, 2, 0).shape
         (3, 2, 8)
     """
     from scipy.stats import qmc
 
-    if sequence not in SEQUENCES:
-        raise ArgumentError(f"fit(sequence={sequence!r}): one of {', '.join(SEQUENCES)}")
     z, points = np.empty((people, dim, draws)), people * draws
     if not dim:
         return z

@@ -11,6 +11,7 @@ from annosim.compiled import threads
 from annosim.learning.likelihoods.kernels import simulated as kernels
 from annosim.learning.likelihoods.simulated_draws import PIECE, requested
 from annosim.learning.likelihoods.statistics import Orders, orders_from_data
+from annosim.learning.solvers.settings import SimulatedLikelihood
 from annosim.populations.random_coefficients import RandomCoefficients
 
 __all__ = ["FEW", "SimulatedPanel", "coordinates", "every_person", "memory_needed", "mirrored"]
@@ -59,7 +60,7 @@ class SimulatedPanel:
         model: normal random coefficients.
         data: choices.
         seed: of the draws.
-        options: ``draws=`` and ``sequence=`` as in ``fit``.
+        solver: how many draws, and where they come from.
 
     Attributes:
         z: the draws ``(people, random, R)``.
@@ -67,7 +68,7 @@ class SimulatedPanel:
         unit: ``(all numbers,)``, by how much a unit of each moves a difference of utilities, root mean square.
     """
 
-    def __init__(self, model: RandomCoefficients, data: Any, seed: int = 0, **options: Any):
+    def __init__(self, model: RandomCoefficients, data: Any, seed: int = 0, solver: SimulatedLikelihood | None = None):
         ids = np.asarray(data.annotator_ids)
         if not (np.diff(ids) >= 0).all():
             data = data.take(np.argsort(ids, kind="stable"))
@@ -83,7 +84,7 @@ class SimulatedPanel:
         self.random = _random(self.column, self.full, self.free)
         rms = np.sqrt(np.einsum("cad,cad->d", self.difference, self.difference) / max(self.difference[..., 0].size, 1))
         self.unit = np.where(rms > 0, rms, 1.0)[self.component]
-        self.z, self.words = requested(options, len(self.weight), len(self.random), seed)
+        self.z, self.words = requested(solver or SimulatedLikelihood(), len(self.weight), len(self.random), seed)
         self.kept: dict[str, Any] = {}
 
     @property

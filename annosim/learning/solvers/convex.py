@@ -16,6 +16,7 @@ from annosim.items import Items
 from annosim.learning.likelihoods.pair_graph import Minimum, PairGraph, graph_of, minimise
 from annosim.learning.objectives import IPO, NLL, ForwardKL, Margin, Objective, SoftLabels
 from annosim.learning.problem import Problem, Solution, is_nll, register
+from annosim.learning.solvers.settings import Newton
 from annosim.learning.structure import LuceLeaf, luce_leaf
 from annosim.populations.base import Population
 from annosim.utilities.densities import LogDensity, as_log_density, segment_logsumexp
@@ -224,4 +225,4 @@ def solution_of(
 
 
 for _projection in (True, False):  # the same solvers for the law and for finite data
-    register("convex", _convex_applies, project_convex, projection=_projection, order=2)
+    register("convex", Newton, _convex_applies, project_convex, projection=_projection, order=2)

@@ -18,6 +18,7 @@ from annosim.learning.likelihoods.luce import STAGED, block_divergence
 from annosim.learning.likelihoods.matrix_free import LargePanel, State
 from annosim.learning.likelihoods.single_choices import WARM
 from annosim.learning.problem import Problem, Solution, is_nll, register
+from annosim.learning.solvers.settings import Newton
 from annosim.learning.structure import luce_mixture
 from annosim.populations.mixture import Mixture
 
@@ -166,4 +167,4 @@ def _applies(problem: Problem) -> bool:
     return "tabular" in kinds and kinds <= {"tabular", "known"}
 
 
-register("em-newton-cg", _applies, solve_large_mixture, order=25)
+register("em-newton-cg", Newton, _applies, solve_large_mixture, order=25, hessians=("matrix-free",))

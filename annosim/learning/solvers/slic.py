@@ -23,6 +23,7 @@ from annosim.learning.likelihoods.pair_graph import Minimum, PairGraph, graph_of
 from annosim.learning.objectives import ForwardKL, SLiC
 from annosim.learning.problem import Problem, Solution, register
 from annosim.learning.solvers.convex import Affine, affine_of, check_regulariser, is_pairs, penalty_of, solution_of
+from annosim.learning.solvers.settings import Newton
 from annosim.utilities.densities import as_log_density, segment_logsumexp
 
 __all__ = ["interior_point", "linear_program", "solve_slic"]
@@ -246,4 +247,4 @@ def _proved(affine, theta, value, gap, steps, delta, why, notes, extra) -> Solut
 
 
 for _projection in (True, False):  # the same solver for the law and for finite data
-    register("slic", _applies, solve_slic, projection=_projection, order=1)
+    register("slic", Newton, _applies, solve_slic, projection=_projection, order=1)

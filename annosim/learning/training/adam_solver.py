@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
 from annosim.data.preferences import PreferenceData
-from annosim.errors import ArgumentError
+from annosim.errors import warn
 from annosim.learning.likelihoods.reference import total_weight
 from annosim.learning.problem import Problem, Solution, is_nll, register
+from annosim.learning.solvers.settings import Adam
 from annosim.learning.structure import answers_repeat, has_network
-from annosim.learning.training.adam import Adam, Training
 from annosim.learning.training.perturb import begin_alike
+from annosim.learning.training.result import Training
 from annosim.learning.training.sgd import train
 from annosim.populations.base import Population
 from annosim.populations.mixture import Mixture
@@ -44,7 +43,7 @@ def train_problem(problem: Problem, data: PreferenceData, models: Sequence[Popul
         data,
         problem.objective,
         problem.regulariser,
-        _options_of({"tolerance": problem.tolerance, **problem.options}),
+        problem.solver,  # type: ignore[arg-type]  # what this method is registered for
         starts=problem.starts,
         seed=problem.seed,
         device=problem.device,
@@ -65,9 +64,7 @@ def solution_of(done: Training, copies: slice, problem: Problem) -> Solution:
     nll = is_nll(problem.objective) and problem.regulariser is None
     total = total_weight(problem.data)
     notes = ["existence of the optimum is not decided for networks"] if has_network(problem.model) else []
-    if problem.max_iterations != Problem.max_iterations:
-        notes.append(f"max_iterations={problem.max_iterations} was not read: training takes steps=")
-    if problem.options.get("warm_start") is None and begin_alike(problem.model) and "em" not in done.settings:
+    if isinstance(problem.solver, Adam) and begin_alike(problem.model):
         notes.append("two types began alike, a saddle of the likelihood: noise of a tenth was put on their networks")
     if done.held_out_loss is not None:
         notes.append(f"held-out loss per annotator: {float(done.held_out_loss[best]):.6g}")
@@ -75,7 +72,7 @@ def solution_of(done: Training, copies: slice, problem: Problem) -> Solution:
         notes.append("the loss still moved when the schedule ended; raise steps= or lr=")
     return Solution(
         population=_by_weight(done.populations[best]),
-        log_likelihood=-float(done.loss[best]) * total if nll and not done.settings["options"].held_out else None,
+        log_likelihood=-float(done.loss[best]) * total if nll and not problem.solver.held_out else None,
         objective=float(done.loss[best]),
         converged=bool(done.converged[best]),
         iterations=done.steps,
@@ -89,13 +86,12 @@ def solution_of(done: Training, copies: slice, problem: Problem) -> Solution:
     )
 
 
-def warn_if_unfinished(done: Training, stacklevel: int = 4) -> None:
+def warn_if_unfinished(done: Training) -> None:
     """Warn once of a schedule that ended too early for some copy."""
     if done.unfinished:
-        warnings.warn(
+        warn(
             f"Adam's schedule ended after {done.steps} steps while the loss still moved (by "
-            f"{float(done.last_change.abs().max()):.2g} in its last fiftieth); raise steps= or lr=",
-            stacklevel=stacklevel,
+            f"{float(done.last_change.abs().max()):.2g} in its last fiftieth); raise steps= or lr="
         )
 
 
@@ -122,12 +118,4 @@ def _why(problem: Problem) -> str:
     return f"Adam on the likelihood of a mixture of {count} networks{told}"
 
 
-def _options_of(options: dict[str, Any]) -> Adam:
-    known = {f.name for f in fields(Adam)}
-    unknown = sorted(set(options) - known)
-    if unknown:
-        raise ArgumentError(f"fit({unknown[0]}=): Adam takes {', '.join(sorted(known))}")
-    return Adam(**options)
-
-
-register("adam", _applies, _solve)
+register("adam", Adam, _applies, _solve)

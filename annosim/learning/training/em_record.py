@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from annosim.learning.solvers.settings import EM
+
 __all__ = ["Record"]
 
 
@@ -86,11 +88,11 @@ class Record:
         k = max(1, len(self.values) // 50)
         return self.values[-1] - self.values[-1 - k]
 
-    def why(self, options: Any, types: int) -> str:
+    def why(self, solver: EM, types: int) -> str:
         """One line: what was done and why."""
-        step = "Adam" if options.m_step == "adam" else "a line search"
+        step = "Adam" if solver.m_step == "adam" else "a line search"
         return (
-            f"mixture of {types} networks, annotators with ids: EM, an E-step every {options.e_step_every} steps of "
+            f"mixture of {types} networks, annotators with ids: EM, an E-step every {solver.e_step_every} steps of "
             f"{step}"
         )
 

@@ -18,20 +18,19 @@ import torch
 from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError
 from annosim.items import send
-from annosim.learning.likelihoods.latent_classes import mixture_applies, solve_mixture
 from annosim.learning.likelihoods.reference import total_weight
 from annosim.learning.objectives import NLL
 from annosim.learning.problem import Problem, Solution, is_nll, register
+from annosim.learning.solvers.settings import EM
 from annosim.learning.structure import answers_repeat, has_network
-from annosim.learning.training.adam import Training
 from annosim.learning.training.adam_solver import best_of_starts, solution_of, warn_if_unfinished
 from annosim.learning.training.batches import Rows
-from annosim.learning.training.em_options import EM, options_of
 from annosim.learning.training.em_record import Record
 from annosim.learning.training.gates import gate_step, is_gated, log_gates
 from annosim.learning.training.line_search import LineSearch
 from annosim.learning.training.losses import block_losses
 from annosim.learning.training.losses import penalty as penalty_of
+from annosim.learning.training.result import Training
 from annosim.learning.training.runs import save_bad_batch
 from annosim.learning.training.sgd import Run
 from annosim.learning.training.warm_starts import beginnings, split_responsibilities
@@ -86,7 +85,7 @@ def train_em(
     if data.annotator is None:
         raise ArgumentError(
             "EM over networks needs annotator ids: the answers of one person tell the types apart; give annotator=, or "
-            "use solver='adam', which climbs the mixture's likelihood directly"
+            "use solver=an.Adam(), which climbs the mixture's likelihood directly"
         )
     return _EMRun(model, data, NLL(), regulariser, options or EM(), starts, seed, device).go()
 
@@ -162,7 +161,7 @@ class _EMRun(Run):
 
     def before_step(self) -> None:
         if self.step % self.options.e_step_every == 0:
-            self.e_step(self.options.heat(self.step))
+            self.e_step(self.options.temperature_at(self.step))
 
     @torch.no_grad()
     def e_step(self, heat: float, refill: bool = True) -> None:
@@ -275,7 +274,7 @@ class _EMRun(Run):
     def at_rest(self) -> bool:
         """The likelihood's own gradient, known right after an E-step at temperature one, decides."""
         fresh, self.fresh = self.fresh, None
-        cold = self.options.heat(self.step) == 1.0 and self.step > 1
+        cold = self.options.temperature_at(self.step) == 1.0 and self.step > 1
         return fresh is not None and cold and bool((fresh < self.options.tolerance).all())
 
     def last_gradient(self) -> tuple[torch.Tensor, torch.Tensor]:
@@ -330,7 +329,7 @@ def train_em_problem(problem: Problem, data: PreferenceData, models: Sequence[Po
     return train_em(
         problem.model if len(models) < 2 else models,  # type: ignore[arg-type]
         data,
-        options_of({"tolerance": problem.tolerance, **problem.options}),
+        problem.solver,  # type: ignore[arg-type]
         problem.regulariser,
         starts=problem.starts,
         seed=problem.seed,
@@ -339,8 +338,6 @@ def train_em_problem(problem: Problem, data: PreferenceData, models: Sequence[Po
 
 
 def _solve(problem: Problem) -> Solution:
-    if not em_applies(problem):
-        return solve_mixture(problem, newton=False)
     done = train_em_problem(problem, problem.data)
     warn_if_unfinished(done)
     return em_solution_of(done, slice(None), problem)
@@ -353,17 +350,13 @@ def em_solution_of(done: Training, copies: slice, problem: Problem) -> Solution:
     best = int(best_of_starts(done, problem.starts)[numbers.start // problem.starts])
     record: Record = done.settings["em"]
     total = total_weight(problem.data)
-    solution.why = record.why(done.settings["options"], len(solution.population.types))
+    solution.why = record.why(done.settings["solver"], len(solution.population.types))
     solution.trace = record.log_likelihood[:, best].numpy() * total
     solution.notes += record.notes(best, total)
     if not answers_repeat(problem.data):
         solution.notes.append("nobody answers twice: single answers tell the types apart, if anything does")
     solution.extra |= {"em": record, "falls": record.falls(best), "largest_fall": record.largest_fall(best) * total}
     return solution
-
-
-def _applies(problem: Problem) -> bool:
-    return mixture_applies(problem) or em_applies(problem)
 
 
 def _automatic(problem: Problem) -> bool:
@@ -373,5 +366,4 @@ def _automatic(problem: Problem) -> bool:
     return answers_repeat(problem.data)
 
 
-# one word, plain EM: the compiled one of Luce types takes over the row of its own file, and is never automatic
-register("em", _applies, _solve, order=45, automatic=_automatic)
+register("em", EM, em_applies, _solve, order=45, automatic=_automatic)

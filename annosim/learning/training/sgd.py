@@ -16,14 +16,15 @@ from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError
 from annosim.learning.arguments import models_of
 from annosim.learning.objectives import NLL, ForwardKL, Objective
+from annosim.learning.solvers.settings import Adam, TrainingSolver
 from annosim.learning.structure import check_own_parameters
-from annosim.learning.training.adam import Adam, Training
 from annosim.learning.training.batches import Rows, rows_of, shuffled_batches
 from annosim.learning.training.fingerprint import of_items, of_model, of_regulariser, of_rows
 from annosim.learning.training.gates import check_gate
 from annosim.learning.training.losses import descend, population_losses
 from annosim.learning.training.perturb import again, apart
 from annosim.learning.training.placement import training_device
+from annosim.learning.training.result import Training
 from annosim.learning.training.runs import Interrupt, Keeper, Log, Meter, check_writable, progress_bar, save_bad_batch
 from annosim.learning.training.stacked import Batched
 from annosim.populations.base import Population
@@ -40,7 +41,7 @@ def train(
     data: PreferenceData,
     objective: Objective | None = None,
     regulariser: ForwardKL | None = None,
-    options: Adam | None = None,
+    options: TrainingSolver | None = None,
     *,
     starts: int = 1,
     seed: int = 0,
@@ -254,7 +255,7 @@ class Run:
             stopped_by=stopped,
             converged=norm.cpu() < self.options.tolerance,
             log=self.log,
-            settings={"solver": "adam", "device": str(self.device), "options": self.options, "seed": self.seed},
+            settings={"solver": self.options, "device": str(self.device), "seed": self.seed},
         )
 
     # ---- checkpoints -------------------------------------------------------------------------------------------
@@ -339,7 +340,7 @@ def _hold_out(rows: Rows, share: float, seed: int) -> tuple[Rows, Rows | None]:
     return kept, held
 
 
-def _half(options: Adam, device: torch.device) -> torch.dtype | None:
+def _half(options: TrainingSolver, device: torch.device) -> torch.dtype | None:
     if options.precision == "bfloat16" or (options.precision == "auto" and device.type == "cuda"):
         return torch.bfloat16
     return None

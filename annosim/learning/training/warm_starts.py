@@ -9,8 +9,7 @@ import torch
 
 from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError
-from annosim.learning.training.adam import Adam
-from annosim.learning.training.em_options import EM
+from annosim.learning.solvers.settings import EM, Adam, TrainingSolver
 from annosim.learning.training.perturb import perturbed
 from annosim.learning.training.sgd import train
 from annosim.populations.annotator import Annotator
@@ -42,14 +41,9 @@ def beginnings(
         return made, [kept and s > 0 for s in range(starts)]
     bases: list[Population]
     if isinstance(warm, str):
-        if warm != "pooled":
-            raise ArgumentError(f"EM(warm_start={warm!r}): 'pooled', a population, or a Fit")
         bases = [_copied(model, one) for one in _pooled(model, data, options, seed, device)]
     else:
-        given = warm if isinstance(warm, Population) else getattr(warm, "population", None)
-        if not isinstance(given, Population):
-            raise ArgumentError(f"EM(warm_start={type(warm).__name__}): 'pooled', a population, or a Fit")
-        bases = [_taken(model, given)]
+        bases = [_taken(model, warm if isinstance(warm, Population) else warm.population)]
     made = [perturbed(base, options.perturbation, seed, s) for base in bases for s in range(starts)]
     return made, [s > 0 and options.perturbation == 0 for s in range(starts)]
 
@@ -79,7 +73,7 @@ def _from_elsewhere(leaf: Population) -> bool:
 def _pooled(model: Mixture, data: PreferenceData, options: EM, seed: int, device: Any) -> list[Population]:
     """One type trained on everybody, for each replicate."""
     steps = options.warm_steps or max(1, options.steps // 4)
-    plain = {f.name: getattr(options, f.name) for f in fields(Adam)}
+    plain = {f.name: getattr(options, f.name) for f in fields(TrainingSolver)}
     plain |= {"steps": steps, "checkpoint": None, "log": None, "final": False}
     if options.m_step != "adam":
         plain["batch"] = None
