@@ -67,7 +67,7 @@ def train_em(
         starts, seed, device: as in :func:`annosim.learning.training.sgd.train`.
 
     Returns:
-        a :class:`~annosim.learning.training.adam.Training` whose ``settings["em"]`` is the record of the E-steps.
+        a :class:`~annosim.learning.training.result.Training` whose ``settings["em"]`` is the record of the E-steps.
 
     Raises:
         ArgumentError: no annotator ids, or types that have all their parameters in common.
