@@ -10,9 +10,9 @@ from torch.distributions import constraints, transform_to
 from torch.distributions.transforms import Transform
 
 from annosim.arrays import Numbers, as_numpy
-from annosim.errors import ArgumentError
+from annosim.errors import ArgumentError, TooLargeError
 
-__all__ = ["Constraint", "check_number", "check_value"]
+__all__ = ["Constraint", "check_number", "check_size", "check_value"]
 
 
 class Constraint(StrEnum):
@@ -125,8 +125,36 @@ class _Increasing(Transform):
         return torch.cat([y[..., :1], y.diff(dim=-1).log()], -1)
 
 
-def check_value(label: str, value: Numbers, constraint: str) -> torch.Tensor:
+_FORMS = ("one number", "a list of numbers", "a matrix: rows of numbers")
+#: Numbers that one array may be asked to hold before a :class:`TooLargeError`; a mistyped size asks for more.
+MOST_NUMBERS = 10**8
+
+
+def check_size(label: str, *sizes: int) -> None:
+    """Refuse an array of more numbers than anybody means, before it is allocated.
+
+    Raises:
+        TooLargeError: more than 1e8 numbers.
+
+    Example:
+        >>> check_size("Tabular(n)", 10**12)
+        Traceback (most recent call last):
+        annosim.errors.TooLargeError: Tabular(n): 1e+12 numbers, more than 1e+08; check the size
+    """
+    count = math.prod(map(int, sizes))
+    if count > MOST_NUMBERS:
+        shown = f"{count:.3g}" if count < 10**300 else "too many"
+        raise TooLargeError(f"{label}: {shown} numbers, more than {MOST_NUMBERS:.0e}; check the size")
+
+
+def check_value(label: str, value: Numbers, constraint: str, ndim: int | None = None) -> torch.Tensor:
     """``value`` as a float64 tensor, or an :class:`ArgumentError` that names it and says what is allowed.
+
+    Args:
+        label: names it in the message.
+        value: what was given.
+        constraint: the name of a :class:`Constraint`.
+        ndim: 0 for one number, 1 for a list, 2 for a matrix; any shape by default.
 
     Example:
         >>> check_value("weights", [2, 2], "simplex")
@@ -135,6 +163,8 @@ def check_value(label: str, value: Numbers, constraint: str) -> torch.Tensor:
     """
     constraint = Constraint(constraint)
     tensor = _finite(label, value, constraint.description)
+    if ndim is not None and tensor.ndim != ndim:
+        raise ArgumentError(f"{label}: shape {tuple(tensor.shape)}; give {_FORMS[ndim]}")
     if constraint is Constraint.SIMPLEX:
         total = float(tensor.sum())
         if not constraint.allows(tensor, 1e-6) or bool((tensor < 0).any()) or not math.isclose(total, 1, abs_tol=1e-6):

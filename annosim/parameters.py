@@ -118,6 +118,7 @@ class Model(nn.Module):
         constraint: str = "real",
         *,
         free_by_default: bool = False,
+        ndim: int | None = None,
         dtype: torch.dtype = torch.float64,
     ) -> None:
         """Register ``self.<name>``: a Parameter when free, a buffer when fixed, checked against ``constraint``.
@@ -127,12 +128,13 @@ class Model(nn.Module):
             value: a number or array, or ``free(start)``, or ``fixed(value)``.
             constraint: the name of a :class:`Constraint`.
             free_by_default: whether a bare value is estimated (utilities, weights) or not (rules, response biases).
+            ndim: 0 for one number, 1 for a list, 2 for a matrix; any shape by default.
 
         Raises:
-            ArgumentError: the value breaks the constraint.
+            ArgumentError: the value breaks the constraint, or has another number of dimensions.
         """
         is_free = isinstance(value, Free) or (free_by_default and not isinstance(value, Fixed))
-        tensor = check_value(f"{type(self).__name__}({name}=)", unmarked(value), constraint).to(dtype)
+        tensor = check_value(f"{type(self).__name__}({name}=)", unmarked(value), constraint, ndim).to(dtype)
         self.declared[name] = Constraint(constraint)
         if is_free:
             self.register_parameter(name, nn.Parameter(tensor))

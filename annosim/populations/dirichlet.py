@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
 from annosim.errors import ArgumentError
 from annosim.items import Items
-from annosim.parameters import marked_like, unmarked
+from annosim.parameters import check_value, marked_like, unmarked
 from annosim.populations.random_tastes import RandomTastes
 from annosim.quadrature import gamma_quantile
 from annosim.rules.base import Rule
@@ -46,7 +45,10 @@ class DirichletTastes(RandomTastes):
         settings.setdefault("quadrature", "sobol")  # a gamma is far from a polynomial in its normal coordinate
         super().__init__(rule, len(prototypes), **settings)
         self.prototypes = nn.ModuleList(prototypes)
-        value = np.broadcast_to(np.asarray(unmarked(concentration), dtype=float), (len(prototypes),)).copy()
+        value = check_value("DirichletTastes(concentration=)", unmarked(concentration), "positive")
+        if value.ndim > 1 or value.numel() not in (1, len(prototypes)):
+            raise ArgumentError(f"DirichletTastes(concentration=): one number, or {len(prototypes)}, one per prototype")
+        value = value.expand(len(prototypes))
         self.declare("concentration", marked_like(concentration, value), "positive")
 
     def tastes(self, z: torch.Tensor) -> torch.Tensor:

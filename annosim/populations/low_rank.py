@@ -37,6 +37,8 @@ class LowRank(RandomTastes):
             raise ArgumentError(f"LowRank(loadings=): shape {tuple(shape)}, expected (n, rank)")
         super().__init__(rule, shape[1], **settings)
         if isinstance(mean, int):
+            if mean != shape[0]:
+                raise ArgumentError(f"LowRank(mean={mean}): {mean} means for loadings of {shape[0]} items")
             mean = np.zeros(mean)
         self.declare("mean", mean, free_by_default=True)
         self.declare("loadings", loadings, free_by_default=True)

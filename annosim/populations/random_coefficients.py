@@ -78,7 +78,7 @@ class RandomCoefficients(RandomTastes):
         if scale is None:
             raise ArgumentError("RandomCoefficients(scale=): give the standard deviations of the coefficients")
         self.declare("mean", mean, free_by_default=True)
-        number = np.asarray(unmarked(scale), dtype=float)
+        number = check_value("RandomCoefficients(scale=)", unmarked(scale), "nonnegative").numpy()
         if number.size != 1 and number.shape != (len(varying),):
             raise ArgumentError(
                 f"RandomCoefficients(scale=): shape {number.shape}, expected one number or ({len(varying)},), one for "
@@ -101,7 +101,7 @@ class RandomCoefficients(RandomTastes):
     def _set_shape(self, distribution: Any, signs: Any) -> None:
         names = _names(distribution, self.dim)
         self.register_buffer("is_log", torch.tensor([name == "lognormal" for name in names]))
-        sign = np.ones(self.dim) if signs is None else np.asarray(signs, dtype=float)
+        sign = np.ones(self.dim) if signs is None else check_value("RandomCoefficients(signs=)", signs, "real").numpy()
         if sign.shape != (self.dim,) or not (np.abs(sign) == 1).all():
             raise ArgumentError(f"RandomCoefficients(signs=): {self.dim} numbers, each +1 or -1")
         self.register_buffer("signs", torch.as_tensor(sign))

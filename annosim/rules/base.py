@@ -319,7 +319,7 @@ class Tempered(Rule):
 
     def __init__(self, temperature: Any = 1.0):
         super().__init__()
-        self.declare("temperature", temperature, "positive")
+        self.declare("temperature", temperature, "positive", ndim=0)
 
     def index(self, u: torch.Tensor, items: Items) -> torch.Tensor:
         """``u / temperature``, ``(..., n)``."""

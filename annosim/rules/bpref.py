@@ -9,7 +9,7 @@ from torch.nn.functional import logsigmoid
 
 from annosim.errors import AnswerKindError
 from annosim.items import Items
-from annosim.parameters import check_value
+from annosim.parameters import check_number
 from annosim.rules.answers import log_mix
 from annosim.rules.base import Answer, Rule, View
 from annosim.rules.sequence import discounted_change
@@ -58,12 +58,12 @@ class BPref(Rule):
         margin: float = 1.0,
     ):
         super().__init__()
-        self.declare("teacher_beta", teacher_beta)
-        self.declare("teacher_gamma", teacher_gamma, "unit")
-        self.declare("teacher_eps_mistake", teacher_eps_mistake, "unit")
-        self.declare("teacher_eps_skip", teacher_eps_skip, "nonnegative")
-        self.declare("teacher_eps_equal", teacher_eps_equal, "nonnegative")
-        self.margin = float(check_value("BPref(margin=)", margin, "positive"))
+        self.declare("teacher_beta", teacher_beta, ndim=0)
+        self.declare("teacher_gamma", teacher_gamma, "unit", ndim=0)
+        self.declare("teacher_eps_mistake", teacher_eps_mistake, "unit", ndim=0)
+        self.declare("teacher_eps_skip", teacher_eps_skip, "nonnegative", ndim=0)
+        self.declare("teacher_eps_equal", teacher_eps_equal, "nonnegative", ndim=0)
+        self.margin = check_number("BPref(margin=)", margin, "positive")
         self.ties = float(self.teacher_eps_equal) > 0
         self.skips = float(self.teacher_eps_skip) > 0
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from annosim.errors import ArgumentError
-from annosim.parameters import Free, unmarked
+from annosim.parameters import check_value, marked_like, unmarked
 from annosim.rules.base import Rule, View
 from annosim.rules.response_biases import ResponseBias
 
@@ -40,8 +40,7 @@ class Cyclic(ResponseBias):
 
     def __init__(self, rule: Rule, terms: Any):
         super().__init__(rule)
-        inner = unmarked(terms)
-        values = np.asarray(inner.detach() if isinstance(inner, torch.Tensor) else inner, dtype=float)
+        values = check_value("Cyclic(terms=)", unmarked(terms), "real").numpy()
         if values.ndim == 2:
             if values.shape[0] != values.shape[1] or not np.allclose(values, -values.T, atol=1e-12):
                 raise ArgumentError("Cyclic(terms=): the matrix must be skew-symmetric, terms[a, b] = -terms[b, a]")
@@ -50,7 +49,7 @@ class Cyclic(ResponseBias):
         if values.ndim != 1 or size != int(size):
             raise ArgumentError(f"Cyclic(terms=): {values.size} numbers are not n (n - 1) / 2 for any n")
         self.n = int(size)
-        self.declare("terms", values if not isinstance(terms, Free) else Free(values))
+        self.declare("terms", marked_like(terms, values))
 
     def matrix(self) -> torch.Tensor:
         """``C (n, n)``, differentiable."""

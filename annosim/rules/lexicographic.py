@@ -10,6 +10,7 @@ import torch
 
 from annosim.errors import ArgumentError
 from annosim.items import Items
+from annosim.parameters import check_value
 from annosim.rules.base import View
 from annosim.rules.response_biases import attribute_of
 from annosim.rules.stages import Stagewise
@@ -45,11 +46,14 @@ class Lexicographic(Stagewise):
         self.attributes = [
             a if isinstance(a, str | int) else torch.as_tensor(np.asarray(a), dtype=torch.float64) for a in attributes
         ]
-        wide = np.broadcast_to(np.asarray(tolerance, dtype=float), (len(self.attributes),)).copy()
-        self.declare("tolerance", wide, "nonnegative")
-        sign = np.ones(len(self.attributes)) if signs is None else np.asarray(signs, dtype=float)
-        if sign.shape != (len(self.attributes),) or not (np.abs(sign) == 1).all():
-            raise ArgumentError(f"Lexicographic(signs=): {len(self.attributes)} numbers, each +1 or -1")
+        count = len(self.attributes)
+        widths = check_value("Lexicographic(tolerance=)", tolerance, "nonnegative")
+        if widths.ndim > 1 or widths.numel() not in (1, count):
+            raise ArgumentError(f"Lexicographic(tolerance=): one number, or {count}, one for each attribute")
+        self.declare("tolerance", widths.expand(count), "nonnegative")
+        sign = check_value("Lexicographic(signs=)", [1.0] * count if signs is None else signs, "real", ndim=1)
+        if len(sign) != count or not bool((sign.abs() == 1).all()):
+            raise ArgumentError(f"Lexicographic(signs=): {count} numbers, each +1 or -1")
         self.signs = sign.tolist()
 
     def index(self, u: torch.Tensor, items: Items) -> torch.Tensor:

@@ -69,7 +69,7 @@ class NoisyClusters(SeesClusters):
 
     def __init__(self, rule: Rule, error: Any = 0.1):
         super().__init__(rule)
-        self.declare("error", error, "unit")
+        self.declare("error", error, "unit", ndim=0)
 
     def _perceptions(self, view: View, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """What stands at each place as it is seen, ``(k^k, k)``, and the probability ``(k^k,)``."""

@@ -56,7 +56,7 @@ class Thurstone(Rule):
             raise ArgumentError("Thurstone: give sd= (independent noise) or covariance= (correlated), not both")
         self.correlated = covariance is not None
         if not self.correlated:
-            self.declare("sd", 1.0 if sd is None else sd, "positive")
+            self.declare("sd", 1.0 if sd is None else sd, "positive", ndim=0)
             return
         matrix = check_value("Thurstone(covariance=)", covariance, "real")
         if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or bool((matrix - matrix.mT).abs().max() > 1e-9):

@@ -83,7 +83,9 @@ class Mallows(Stagewise):
         super().__init__()
         if (phi is None) == (normalised is None):
             raise ArgumentError("Mallows: give phi=, or normalised= (the same meaning for menus of any size)")
-        self.declare("phi" if normalised is None else "normalised", phi if normalised is None else normalised, "unit")
+        self.declare(
+            "phi" if normalised is None else "normalised", phi if normalised is None else normalised, "unit", ndim=0
+        )
         self.by_size = normalised is not None
 
     def dispersion(self, k: int, like: torch.Tensor) -> torch.Tensor:

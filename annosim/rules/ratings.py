@@ -41,7 +41,7 @@ class OrderedLogit(Tempered):
 
     def __init__(self, cuts: Any = (-1.5, -0.5, 0.5, 1.5), temperature: Any = 1.0):
         super().__init__(temperature)
-        self.declare("cuts", cuts, "increasing")
+        self.declare("cuts", cuts, "increasing", ndim=1)
 
     def _cuts(self, like: torch.Tensor, view: View) -> torch.Tensor:
         self.check_kind(view.feedback)
@@ -95,7 +95,7 @@ class Thumbs(OrderedLogit):
 
     def __init__(self, threshold: Any = 0.0, temperature: Any = 1.0):
         Tempered.__init__(self, temperature)
-        self.declare("threshold", threshold)
+        self.declare("threshold", threshold, ndim=0)
 
     @property
     def cuts(self) -> torch.Tensor:
@@ -127,7 +127,7 @@ class GradedPairs(Tempered):
 
     def __init__(self, cuts: Any = (1.0,), same: bool = False, temperature: Any = 1.0):
         super().__init__(temperature)
-        self.declare("cuts", cuts, "increasing")
+        self.declare("cuts", cuts, "increasing", ndim=1)
         if not bool((self.cuts > 0).all()):
             from annosim.errors import ArgumentError
 

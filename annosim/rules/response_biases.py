@@ -176,7 +176,7 @@ class AttributeBias(ResponseBias):
 
     def __init__(self, rule: Rule, coefficient: Any, attribute: Any = "length"):
         super().__init__(rule)
-        self.declare("coefficient", coefficient)
+        self.declare("coefficient", coefficient, ndim=0)
         if not isinstance(attribute, str | int):
             attribute = torch.as_tensor(np.asarray(attribute), dtype=torch.float64)
         self.attribute = attribute
@@ -253,7 +253,7 @@ class Lapse(ResponseBias):
         super().__init__(rule)
         if how not in ("uniform", "flip", "first"):
             raise ArgumentError(f"Lapse(how={how!r}): one of uniform, flip, first")
-        self.declare("rate", rate, "unit")
+        self.declare("rate", rate, "unit", ndim=0)
         self.how = how
         if how == "flip":
             self.kinds = rule.kinds & {"choice", "ranking", "best-worst", "rating"}
@@ -314,7 +314,7 @@ class Skip(ResponseBias):
 
     def __init__(self, rule: Rule, rate: Any = 0.1):
         super().__init__(rule)
-        self.declare("rate", rate, "unit")
+        self.declare("rate", rate, "unit", ndim=0)
         self.skips = True
 
     @property

@@ -28,7 +28,7 @@ class Scaled(ResponseBias):
 
     def __init__(self, rule: Rule, factor: Any):
         super().__init__(rule)
-        self.declare("factor", factor, "positive")
+        self.declare("factor", factor, "positive", ndim=0)
 
     def index(self, u: torch.Tensor, items: Items) -> torch.Tensor:
         """``factor`` times the wrapped index, ``(..., n)``."""

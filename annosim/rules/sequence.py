@@ -38,7 +38,7 @@ class Fatigue(ResponseBias):
 
     def __init__(self, rule: Rule, rate: Any = 0.01):
         super().__init__(rule)
-        self.declare("rate", rate, "nonnegative")
+        self.declare("rate", rate, "nonnegative", ndim=0)
         self.sequential = True
 
     def distort(self, scores: torch.Tensor, view: View) -> torch.Tensor:
@@ -66,7 +66,7 @@ class Drift(ResponseBias):
 
     def __init__(self, rule: Rule, rate: Any, attribute: Any):
         super().__init__(rule)
-        self.declare("rate", rate)
+        self.declare("rate", rate, ndim=0)
         if not isinstance(attribute, str | int):
             attribute = torch.as_tensor(np.asarray(attribute), dtype=torch.float64)
         self.attribute = attribute
@@ -100,7 +100,7 @@ class Carryover(ResponseBias):
 
     def __init__(self, rule: Rule, shift: Any = 0.5):
         super().__init__(rule)
-        self.declare("shift", shift)
+        self.declare("shift", shift, ndim=0)
         self.kinds = rule.kinds - {"rating"}
         self.memory = True
 
@@ -136,7 +136,7 @@ class MyopicDiscount(ResponseBias):
 
     def __init__(self, rule: Rule, discount: Any = 0.9, steps: str = "steps"):
         super().__init__(rule)
-        self.declare("discount", discount, "unit")
+        self.declare("discount", discount, "unit", ndim=0)
         self.steps = steps
 
     def index(self, u: torch.Tensor, items: Items) -> torch.Tensor:

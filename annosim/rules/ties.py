@@ -10,12 +10,11 @@ import math
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
 import torch
 from torch.nn.functional import logsigmoid
 
 from annosim.errors import AnswerKindError, ArgumentError, TooLargeError
-from annosim.parameters import Free, unmarked
+from annosim.parameters import check_value, marked_like, unmarked
 from annosim.random import CounterRNG
 from annosim.rules.base import Answer, Tempered, View
 from annosim.rules.response_biases import ResponseBias
@@ -52,7 +51,7 @@ class RaoKupper(Tempered):
 
     def __init__(self, theta: Any = 2.0, temperature: Any = 1.0):
         super().__init__(temperature)
-        self.declare("theta", theta, "at_least_one")
+        self.declare("theta", theta, "at_least_one", ndim=0)
 
     def log_prob(self, scores: torch.Tensor, answer: Answer, view: View) -> torch.Tensor:
         """Log-probability of a win or a tie, ``(..., rows)``."""
@@ -99,8 +98,8 @@ class Davidson(Tempered):
     def __init__(self, delta: Any = 1.0, temperature: Any = 1.0):
         super().__init__(temperature)
         inner = unmarked(delta)
-        flat = torch.atleast_1d(torch.as_tensor(np.asarray(inner), dtype=torch.float64))
-        self.declare("delta", Free(flat) if isinstance(delta, Free) else flat, "nonnegative")
+        flat = torch.atleast_1d(check_value("Davidson(delta=)", inner, "nonnegative"))
+        self.declare("delta", marked_like(delta, flat), "nonnegative", ndim=1)
 
     def log_prob(self, scores: torch.Tensor, answer: Answer, view: View) -> torch.Tensor:
         """Sum over the tied groups, best first, of ``log f(group) - log sum f`` over what was left, ``(..., rows)``."""
@@ -241,7 +240,7 @@ class JustNoticeable(ResponseBias):
             raise ArgumentError(
                 "JustNoticeable(respond='tie'): the wrapped rule has ties of its own; use respond='guess'"
             )
-        self.declare("jnd", jnd, "nonnegative")
+        self.declare("jnd", jnd, "nonnegative", ndim=0)
         self.respond = respond
         self.kinds = rule.kinds & {"choice", "ranking"}
         self.ties = rule.ties or respond == "tie"

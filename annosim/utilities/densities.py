@@ -12,7 +12,7 @@ from torch import nn
 
 from annosim.errors import ArgumentError
 from annosim.items import Items
-from annosim.parameters import Fixed, check_value, unmarked
+from annosim.parameters import Fixed, check_number, check_value, unmarked
 from annosim.random import uniform53
 from annosim.utilities.base import Density, Utility
 
@@ -111,10 +111,12 @@ def truncated_normal(mean: float, sd: float, low: float = -10.0, high: float = 1
         >>> truncated_normal(0.0, 5.0)(Items.grid(-10.0, 10.0, 5)).argmax().item()
         2
     """
-    if not sd > 0:
-        raise ArgumentError(f"truncated_normal(sd={sd}): must be above 0")
-
-    return LogDensity(_TruncatedNormal(float(mean), float(sd), float(low), float(high)))
+    check_number("truncated_normal(sd=)", sd, "positive")
+    numbers = {"mean": mean, "sd": sd, "low": low, "high": high}
+    checked = {name: check_number(f"truncated_normal({name}=)", value, "real") for name, value in numbers.items()}
+    if not checked["low"] < checked["high"]:
+        raise ArgumentError(f"truncated_normal(low={low}, high={high}): low must be below high")
+    return LogDensity(_TruncatedNormal(**checked))
 
 
 class _TruncatedNormal:  # a class, not a closure, so that densities can be pickled

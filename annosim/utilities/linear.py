@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from annosim.constraints import check_size
+from annosim.errors import ArgumentError
 from annosim.items import Items
 from annosim.utilities.base import Utility, features_of
 
@@ -27,8 +29,11 @@ class Linear(Utility):
     def __init__(self, weights: Any):
         super().__init__()
         if isinstance(weights, int | np.integer) and not isinstance(weights, bool):
+            if weights < 1:
+                raise ArgumentError(f"Linear({weights}): needs at least one weight")
+            check_size(f"Linear({weights})", weights)
             weights = np.zeros(int(weights))
-        self.declare("weights", weights, free_by_default=True)
+        self.declare("weights", weights, free_by_default=True, ndim=1)
 
     def forward(self, items: Items) -> torch.Tensor:
         """Inner products with the features, ``(n,)``."""
@@ -49,8 +54,8 @@ class IdealPoint(Utility):
 
     def __init__(self, point: Any, scale: Any = 1.0):
         super().__init__()
-        self.declare("point", point, free_by_default=True)
-        self.declare("scale", scale, "positive")
+        self.declare("point", point, free_by_default=True, ndim=1)
+        self.declare("scale", scale, "positive", ndim=0)
 
     def forward(self, items: Items) -> torch.Tensor:
         """Negative scaled squared distances, ``(n,)``."""

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from annosim.constraints import check_size
 from annosim.errors import ArgumentError
 from annosim.items import Items
 from annosim.utilities.base import Utility
@@ -33,6 +34,7 @@ class Tabular(Utility):
         if isinstance(values, int | np.integer) and not isinstance(values, bool):
             if values < 1:
                 raise ArgumentError(f"Tabular({values}): needs at least one item")
+            check_size(f"Tabular({values})", values)
             values = np.zeros(int(values))
         self.declare("values", values, free_by_default=True)
         if self.values.ndim != 1:
