@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
-from scipy import sparse
 
 from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError
@@ -16,41 +15,17 @@ from annosim.parameters import Model
 from annosim.populations.annotator import Annotator
 from annosim.populations.base import Population
 from annosim.populations.mixture import Mixture
-from annosim.rules.base import Rule
 from annosim.rules.luce import PBDE, Luce
 from annosim.utilities.base import Utility
 from annosim.utilities.densities import LogDensity
 from annosim.utilities.linear import Linear
 from annosim.utilities.tabular import Tabular
 
-__all__ = [
-    "AffineIndex",
-    "affine_components",
-    "affine_index",
-    "answers_repeat",
-    "check_own_parameters",
-    "has_network",
-    "inherits",
-]
-
-
-def inherits(one: object, base: type, *methods: str) -> bool:
-    """Whether an object is of a class, or of a subclass that leaves these methods as they are.
-
-    The structure of a class is that of its subclasses too, unless they redefine what the structure describes.
-
-    Example:
-        >>> import annosim as an
-        >>> class MyLuce(an.Luce):
-        ...     pass
-        >>> inherits(MyLuce(), Luce, "log_prob"), inherits(an.PBDE(), Luce, "index")
-        (True, False)
-    """
-    return isinstance(one, base) and all(getattr(type(one), name) is getattr(base, name) for name in methods)
+__all__ = ["LuceLeaf", "answers_repeat", "check_own_parameters", "has_network", "luce_leaf", "luce_mixture"]
 
 
 @dataclass(frozen=True, eq=False)
-class AffineIndex:
+class LuceLeaf:
     """An annotator whose answers follow Luce's rule on ``s = f u + g`` with ``f`` and ``g`` known.
 
     Attributes:
@@ -61,30 +36,15 @@ class AffineIndex:
         annotator: the annotator itself.
     """
 
-    kind: Literal["tabular", "linear", "known"]
+    kind: str
     f: np.ndarray
     g: np.ndarray
     density: bool
     annotator: Annotator
 
-    @property
-    def parameter(self) -> str:
-        """Name of the free parameter within the annotator."""
-        inner = "utility.energy." if self.density else "utility."
-        return inner + ("weights" if self.kind == "linear" else "values")
-
-    @property
-    def weights(self) -> np.ndarray:
-        """Present weights of a linear utility, ``(dim,)``."""
-        return dict(self.annotator.named_parameters())[self.parameter].detach().double().numpy()
-
     def design_matrix(self, items: Items) -> np.ndarray:
         """``(n, dim)`` matrix ``A`` with ``s = A w + g`` (linear models)."""
-        return self.f[:, None] * items.features.double().numpy()  # type: ignore[union-attr]
-
-    def values_of(self, s: np.ndarray, items: Items, prefix: str = "") -> dict[str, torch.Tensor]:
-        """The named free parameters of a table whose index is ``s``, up to the location."""
-        return {prefix + self.parameter: torch.as_tensor(self.utility_from_index(s, items))}
+        return self.f[:, None] * items.features.double().numpy()
 
     def utility_from_index(self, s: np.ndarray, items: Items) -> np.ndarray:
         """``u = (s - g + C) / f``: C from the normalisation of a density, or from centring, in each prompt."""
@@ -105,15 +65,6 @@ class AffineIndex:
         with torch.no_grad():
             return self.annotator.index(items).double().numpy()
 
-    def index_jacobian(self, items: Items) -> np.ndarray | sparse.dia_matrix:
-        """Jacobian of the index in the annotator's free parameters, ``(n, free)``."""
-        if self.kind == "linear" and not self.density:
-            return self.design_matrix(items)
-        if self.kind == "tabular" and not self.density:
-            return sparse.diags(self.f)
-        one = self.annotator
-        return torch.func.jacfwd(lambda v: one.at(v, lambda p: p.index(items)))(one.vector()).detach().numpy()
-
 
 def _normalising_constant(base: np.ndarray, slope: np.ndarray, log_weight: np.ndarray) -> float:
     """Root in C of ``logsumexp(base + C slope + log weight) = 0``, which rises and is convex in C: Newton."""
@@ -133,32 +84,31 @@ def _normalising_constant(base: np.ndarray, slope: np.ndarray, log_weight: np.nd
     return float(c)
 
 
-def affine_index(model: Population, items: Items) -> AffineIndex | None:
+def luce_leaf(model: Population, items: Items) -> LuceLeaf | None:
     """The structure of a single annotator, or ``None`` when it is not Luce on a tabular or linear utility."""
-    if not inherits(model, Annotator, "index", "nodes") or not _is_affine(model.rule) or model.rule.num_free():
+    if type(model) is not Annotator or type(model.rule) not in (Luce, PBDE) or _rule_is_free(model.rule):
         return None
     utility, density = model.utility, False
-    if inherits(utility, LogDensity, "forward") and isinstance(utility.energy, Utility):
+    if type(utility) is LogDensity and isinstance(utility.energy, Utility):
         utility, density = utility.energy, True
-    tabular = inherits(utility, Tabular, "forward")
-    if not tabular and not inherits(utility, Linear, "forward"):
-        return None  # before the rule's reference is evaluated, which is expensive for a language model
+    if type(utility) not in (Tabular, Linear):
+        return None  # before the rule's reference is evaluated: a language model's is dear
     f, g = _coefficients(model.rule, items)
-    if not tabular and density and not (f == f[0]).all():
-        return None  # the normalising constant then depends on w and does not cancel
     free = any(p.requires_grad for p in utility.parameters())
-    return AffineIndex("known" if not free else "tabular" if tabular else "linear", f, g, density, model)
+    if type(utility) is Tabular:
+        kind = "tabular" if free else "known"
+    elif type(utility) is Linear:
+        kind = "linear" if free else "known"
+        if density and not (f == f[0]).all():
+            return None  # the normalising constant then depends on w and does not cancel
+    else:
+        return None
+    return LuceLeaf(kind, f, g, density, model)
 
 
-def _is_affine(rule: Rule) -> bool:
-    """Luce's law on ``f u + g``."""
-    own = inherits(rule, PBDE, "index") or inherits(rule, Luce, "index")
-    return own and inherits(rule, Luce, "log_prob")
-
-
-def _coefficients(rule: Luce, items: Items) -> tuple[np.ndarray, np.ndarray]:
+def _coefficients(rule: Any, items: Items) -> tuple[np.ndarray, np.ndarray]:
     """``f`` and ``g`` of ``s = f u + g``, ``(n,)`` each; Luce's are one number read n times."""
-    if not isinstance(rule, PBDE):
+    if type(rule) is Luce:
         return np.broadcast_to(1.0 / float(rule.temperature), items.n), np.broadcast_to(0.0, items.n)
     ones = torch.ones(items.n, dtype=torch.float64)
     with torch.no_grad():
@@ -167,12 +117,16 @@ def _coefficients(rule: Luce, items: Items) -> tuple[np.ndarray, np.ndarray]:
     return (f * ones).numpy(), g.numpy()
 
 
-def affine_components(model: Population, items: Items) -> list[AffineIndex] | None:
+def _rule_is_free(rule: Any) -> bool:
+    return any(p.requires_grad for p in rule.parameters())
+
+
+def luce_mixture(model: Population, items: Items) -> list[LuceLeaf] | None:
     """The structures of a flat mixture's types, or ``None`` when one of them is not of Luce form."""
     if not isinstance(model, Mixture):
         return None
-    found = [affine_index(one, items) for one in model.types]  # type: ignore[arg-type]
-    return None if any(one is None for one in found) else found  # type: ignore[return-value]
+    leaves = [luce_leaf(one, items) for one in model.types]  # type: ignore[arg-type]
+    return None if any(leaf is None for leaf in leaves) else leaves  # type: ignore[return-value]
 
 
 def has_network(model: Population) -> bool:
