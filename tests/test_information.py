@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import annosim as an
-from annosim.coordinates import identifiable
+from annosim.coordinates import identifiable_coordinates
 from annosim.errors import ArgumentError, TooLargeError
 from annosim.identifiability.local import local_rank, saturation
 from annosim.information import fisher_information, law_jacobian, prepare
@@ -150,13 +150,13 @@ def test_rank_does_not_grow_beyond_the_stated_number_of_questions():
         for q in (3, 4, 5):
             design = an.Design(ITEMS, questions=q)
             jacobian = law_jacobian(population, prepare(population, design))
-            basis = identifiable(population, design.items).basis
+            basis = identifiable_coordinates(population, design.items).basis
             s = torch.linalg.svdvals(jacobian @ basis)
             ranks.append(int((s > 1e-10 * s[0]).sum()))
         assert len(set(ranks)) == 1
         design = an.Design(ITEMS, questions=30)
         frame = prepare(population, design)
-        assert local_rank(population, frame, identifiable(population, design.items)).rank == ranks[0]
+        assert local_rank(population, frame, identifiable_coordinates(population, design.items)).rank == ranks[0]
     assert saturation(3, 100) == 5
 
 
@@ -166,7 +166,7 @@ def test_a_sampled_frame_gives_a_lower_bound_and_says_so():
     design = an.Design(items, menu_size=3)
     full, part = prepare(population, design), prepare(population, design, limit=2e4)
     assert full.exact and not part.exact and "sample" in part.note
-    know = identifiable(population, design.items)
+    know = identifiable_coordinates(population, design.items)
     assert local_rank(population, part, know).rank <= local_rank(population, full, know).rank == 5
 
 

@@ -12,7 +12,7 @@ import torch
 from scipy.special import ndtri
 
 from annosim.autodiff import forward_jacobian
-from annosim.coordinates.behaviour import Question, behaviour, depends_on_level, questions_for
+from annosim.coordinates.questions import Question, behaviour, depends_on_level, questions_for
 from annosim.items import Items
 from annosim.populations.annotator import Annotator
 from annosim.populations.base import Component, Population
@@ -22,7 +22,15 @@ from annosim.random import uniform53
 from annosim.utilities.densities import LogDensity
 from annosim.utilities.tabular import Tabular
 
-__all__ = ["RANK_TOLERANCE", "Coordinates", "Decomposition", "centred", "decompose", "identifiable", "in_float64"]
+__all__ = [
+    "RANK_TOLERANCE",
+    "Coordinates",
+    "Decomposition",
+    "centred",
+    "decompose",
+    "identifiable_coordinates",
+    "in_float64",
+]
 __all__ += ["covariate_rows", "free_table", "index_moments", "is_signal", "num_identifiable", "refined", "shares"]
 
 #: singular values below this fraction of the largest, after columns are brought to length one, count as zero
@@ -265,6 +273,12 @@ class Coordinates:
         jacobian: ``(N, P)`` of the coordinates at the population.
         basis: ``(P, r)``: parameter directions that move the coordinates by orthonormal amounts.
         null: ``(P - r, P)``: directions that no answers can tell.
+
+    Example:
+        >>> import annosim as an
+        >>> found = identifiable_coordinates(an.Annotator(an.Tabular(3), an.Luce()), an.Items(n=3))
+        >>> found.basis.shape, (found.null / found.null[0, 0]).round(decimals=9).tolist()
+        (torch.Size([3, 2]), [[1.0, 1.0, 1.0]])
     """
 
     items: Items
@@ -294,15 +308,15 @@ def _stacked(population: Population, items: Items, components: Sequence[_Observe
     return torch.cat([*(kept for kept, _ in pairs), share, *(whole for _, whole in pairs), share])
 
 
-def identifiable(population: Population, items: Items) -> Coordinates:
+def identifiable_coordinates(population: Population, items: Items) -> Coordinates:
     """The coordinates of ``population`` and their rank.
 
     Example:
         >>> import annosim as an
-        >>> identifiable(an.Annotator(an.Tabular(4), an.Luce()), an.Items(n=4)).num_parameters
+        >>> identifiable_coordinates(an.Annotator(an.Tabular(4), an.Luce()), an.Items(n=4)).num_parameters
         3
         >>> lapsing = an.Annotator(an.Tabular(4), an.Lapse(an.Luce(temperature=an.free(1.0)), rate=an.free(0.1)))
-        >>> identifiable(lapsing, an.Items(n=4)).num_parameters  # the scale of a table is no number of its own
+        >>> identifiable_coordinates(lapsing, an.Items(n=4)).num_parameters  # the scale of a table is no number of its own
         4
     """
     population = in_float64(population)
@@ -330,7 +344,7 @@ def _jacobian(population: Population, items: Items, components: Sequence[_Observ
 
 
 def num_identifiable(population: Population, items: Items) -> int:
-    """How many numbers answers could tell of a population: the rank of :func:`identifiable`.
+    """How many numbers answers could tell of a population: the rank of :func:`identifiable_coordinates`.
 
     Components that share no free number are counted one by one, and a table by its length, so that many items take no
     time.
@@ -345,7 +359,7 @@ def num_identifiable(population: Population, items: Items) -> int:
     own = [{id(p) for p in leaf.parameters() if p.requires_grad} for leaf in leaves]
     inside = set().union(*own)
     if sum(map(len, own)) != len(inside):
-        return identifiable(population, items).num_parameters
+        return identifiable_coordinates(population, items).num_parameters
     counts = [_count_leaf(leaf, items) for leaf in leaves]
     outside = [p for p in population.parameters() if p.requires_grad and id(p) not in inside]
     return sum(counts) + (_count_shares(population, inside) if outside else 0)
@@ -355,7 +369,7 @@ def _count_leaf(leaf: Component, items: Items) -> int:
     if not leaf.num_free():
         return 0
     table = _count_table(leaf, items)
-    return identifiable(leaf, items).num_parameters if table is None else table
+    return identifiable_coordinates(leaf, items).num_parameters if table is None else table
 
 
 def _count_table(leaf: Component, items: Items) -> int | None:

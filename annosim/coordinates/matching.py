@@ -13,8 +13,8 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import nn
 
-from annosim.coordinates.behaviour import behaviour_gap, depends_on_level, same_rule
 from annosim.coordinates.identifiable import centred, index_moments, shares
+from annosim.coordinates.questions import behaviour_gap, depends_on_level, same_rule
 from annosim.items import Items
 from annosim.populations.base import Population
 from annosim.populations.gated import Gated
@@ -109,6 +109,12 @@ class Alignment:
         weight_error: ``(K,)`` fitted minus true weight of matched types, NaN for those left over.
         distance: of the two populations (:func:`population_distance`).
         order: fitted types in the order of the true ones, those left over behind.
+
+    Example:
+        >>> import annosim as an
+        >>> two = an.Mixture([an.Annotator(an.Tabular([0., s]), an.Luce()) for s in (1., -1.)], weights=[.7, .3])
+        >>> align_types(two.types[1], two, an.Items(n=2)).match.tolist()
+        [-1, 0]
     """
 
     match: npt.NDArray[np.int64]

@@ -93,8 +93,8 @@ def normalisation_words(population: Population, directions: torch.Tensor) -> lis
     Example:
         >>> import annosim as an
         >>> one = an.Annotator(an.Tabular(3), an.Luce())
-        >>> from annosim.coordinates import identifiable
-        >>> normalisation_words(one, identifiable(one, an.Items(n=3)).null)
+        >>> from annosim.coordinates import identifiable_coordinates
+        >>> normalisation_words(one, identifiable_coordinates(one, an.Items(n=3)).null)
         ['utility.values: its level (fixed by centring per prompt)']
     """
     if not len(directions):

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
-from annosim.coordinates import Coordinates, decompose, identifiable, in_float64
+from annosim.coordinates import Coordinates, identifiable_coordinates
+from annosim.coordinates.identifiable import decompose, in_float64
 from annosim.designs.design import Design
 from annosim.errors import ArgumentError
 from annosim.identifiability.local import RANK_RULE, saturation
@@ -73,7 +74,7 @@ def local_ranks(
     if vectors_.ndim != 2 or vectors_.shape[1] != size:
         raise ArgumentError(f"local_ranks: vectors of shape {tuple(vectors_.shape)}, expected (B, {size})")
     frame = prepare(population, design, seed=seed)
-    know = identifiable(population, design.items)
+    know = identifiable_coordinates(population, design.items)
     components = sum(len(c.weight) for c in population.indexed(design.items))
     questions = frame.questions if frame.blocks is not None else saturation(components, frame.questions)
     pattern = _pattern(population, frame, vectors_[0].double()) if frame.blocks is None else None

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from scipy.optimize import linprog
 
-from annosim.coordinates import in_float64
+from annosim.coordinates.identifiable import in_float64
 from annosim.errors import ArgumentError
 from annosim.identifiability.functionals import index_and_weight
 from annosim.items import Items

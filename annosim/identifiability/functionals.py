@@ -9,7 +9,8 @@ from typing import Any
 import torch
 
 from annosim.autodiff import forward_jacobian
-from annosim.coordinates import Coordinates, centred, in_float64
+from annosim.coordinates import Coordinates, centred
+from annosim.coordinates.identifiable import in_float64
 from annosim.errors import ArgumentError
 from annosim.items import Items
 from annosim.populations.base import Population

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from annosim.coordinates import Coordinates, identifiable, normalisation_words, population_distance
+from annosim.coordinates import Coordinates, identifiable_coordinates, population_distance
+from annosim.coordinates.wording import normalisation_words
 from annosim.data.preferences import PreferenceData
 from annosim.designs.design import Design
 from annosim.errors import ArgumentError, NothingFreeError
@@ -121,7 +122,7 @@ def _one(population, design, family, functional, search, source) -> Identifiabil
 
 
 def _own_family(population, design, frame, functional, search, resample) -> IdentifiabilityReport:
-    know = identifiable(population, design.items)
+    know = identifiable_coordinates(population, design.items)
     local = local_rank(population, frame, know)
     decided = decide(population, design, frame, know, local, search)
     if decided["twin"] is not None and not frame.exact:

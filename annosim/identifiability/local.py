@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import torch
 
-from annosim.coordinates import Coordinates, describe_direction, in_float64, sparse_basis, sum_preserving
+from annosim.coordinates import Coordinates
+from annosim.coordinates.identifiable import in_float64
+from annosim.coordinates.wording import describe_direction, sparse_basis, sum_preserving
 from annosim.information import LIMIT, Frame, compress, law_jacobian, symmetric_size, symmetric_tangent, tangents
 from annosim.populations.base import Population
 
@@ -101,10 +103,10 @@ def local_rank(population: Population, frame: Frame, know: Coordinates) -> Local
 
     Example:
         >>> import annosim as an
-        >>> from annosim.coordinates import identifiable
+        >>> from annosim.coordinates import identifiable_coordinates
         >>> from annosim.information import prepare
         >>> one, design = an.Annotator(an.Tabular(4), an.Luce()), an.Design(an.Items(n=4), menus=[[0, 1], [2, 3]])
-        >>> local_rank(one, prepare(one, design), identifiable(one, design.items)).rank
+        >>> local_rank(one, prepare(one, design), identifiable_coordinates(one, design.items)).rank
         2
     """
     if frame.blocks is not None:

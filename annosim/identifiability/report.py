@@ -6,7 +6,7 @@ import textwrap
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from annosim.coordinates import describe_direction
+from annosim.coordinates.wording import describe_direction
 from annosim.identifiability.formatting import fold, shorten
 from annosim.identifiability.local import NullDirection
 from annosim.populations.base import Population

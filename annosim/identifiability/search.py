@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from scipy.special import ndtri
 
-from annosim.coordinates import in_float64
+from annosim.coordinates.identifiable import in_float64
 from annosim.information import Frame, factors, listed_law, symmetric_law, symmetric_size, vectors
 from annosim.populations.base import Population
 from annosim.random import CounterRNG, child_seed, uniform53

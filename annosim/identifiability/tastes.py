@@ -13,7 +13,7 @@ from scipy.optimize import linprog
 from scipy.sparse import csr_matrix
 from scipy.special import ndtri
 
-from annosim.coordinates import in_float64
+from annosim.coordinates.identifiable import in_float64
 from annosim.designs.design import Design
 from annosim.errors import ArgumentError
 from annosim.identifiability.families import AnyTastes, any_tastes

@@ -12,15 +12,9 @@ import torch
 from scipy.special import ndtri
 
 from annosim.compiled import threads
-from annosim.coordinates import (
-    Coordinates,
-    best_naming,
-    in_float64,
-    mean_indices,
-    population_distance,
-    sparse_basis,
-    sum_preserving,
-)
+from annosim.coordinates import Coordinates, best_naming, mean_indices, population_distance
+from annosim.coordinates.identifiable import in_float64
+from annosim.coordinates.wording import sparse_basis, sum_preserving
 from annosim.designs.design import Design
 from annosim.identifiability.search import Equations, gauss_newton, undamped
 from annosim.information import Frame, few_threads, law_distance

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from annosim.coordinates import Coordinates, describe_direction, identifiable, in_float64, sum_preserving
+from annosim.coordinates import Coordinates, identifiable_coordinates
+from annosim.coordinates.identifiable import in_float64
+from annosim.coordinates.wording import describe_direction, sum_preserving
 from annosim.designs.design import Design
 from annosim.errors import ArgumentError, TooLargeError
 from annosim.identifiability.formatting import fold
@@ -101,7 +103,7 @@ def weak_identification(population: Population, design: Design, *, seed: int = 0
     """
     _population_and_design("weak_identification", population, design)
     population = in_float64(population)
-    know = identifiable(population, design.items)
+    know = identifiable_coordinates(population, design.items)
     frame = prepare(population, design, seed=seed)
     local = local_rank(population, frame, know)
     return weak_on(population, frame, know, local, fisher_information(population, frame, seed=seed), seed)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from annosim.autodiff import forward_jacobian
-from annosim.coordinates import in_float64
+from annosim.coordinates.identifiable import in_float64
 from annosim.designs.design import Design
 from annosim.errors import ArgumentError, NothingFreeError, TooLargeError
 from annosim.information.frames import Frame, merge_settings, prepare

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from annosim.autodiff import forward_jacobian
-from annosim.coordinates import in_float64
+from annosim.coordinates.identifiable import in_float64
 from annosim.designs.design import Design
 from annosim.errors import ArgumentError, NothingFreeError
 from annosim.information.frames import Frame, prepare

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from annosim.compiled import threads
-from annosim.coordinates import best_naming, interchangeable, renamed, values_by_weight
+from annosim.coordinates import best_naming, interchangeable, renamed
+from annosim.coordinates.normalisation import values_by_weight
 from annosim.data.preferences import PreferenceData
 from annosim.errors import AnnosimError, ArgumentError, NotIdentifiedError, TrainingError
 from annosim.learning.dispatch import finish, solve

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from annosim.coordinates import best_naming, conventions, num_identifiable, renamed
+from annosim.coordinates import best_naming, num_identifiable, renamed
+from annosim.coordinates.normalisation import conventions
 from annosim.errors import ArgumentError, FileReadError
 from annosim.learning.memory import megabytes
 from annosim.populations.base import Population

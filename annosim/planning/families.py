@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from annosim.coordinates import in_float64
+from annosim.coordinates.identifiable import in_float64
 from annosim.designs.design import Design
 from annosim.identifiability.families import AnyTastes, Types, as_types
 from annosim.identifiability.functionals import evaluate

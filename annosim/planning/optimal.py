@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from annosim.autodiff import forward_jacobian
-from annosim.coordinates import identifiable, in_float64
+from annosim.coordinates import identifiable_coordinates
+from annosim.coordinates.identifiable import in_float64
 from annosim.designs.design import Design
 from annosim.errors import ArgumentError
 from annosim.information import factors, prepare
@@ -53,7 +54,7 @@ def menu_information(population: Population, design: Design, seed: int = 0) -> t
         torch.Size([3, 2, 2])
     """
     population = in_float64(population)
-    basis = identifiable(population, design.items).basis
+    basis = identifiable_coordinates(population, design.items).basis
     frame = prepare(population, design.with_(questions=1) if design.questions != "all" else design, seed=seed)
 
     def marginal(x):

@@ -156,7 +156,7 @@ def _draws(population: Any, count: int, seed: int) -> tuple[Population, list[Pop
         raise ArgumentError(f"plan(population={population!r}): a population, or a Fit of pilot data")
     from scipy.special import ndtri
 
-    from annosim.coordinates import in_float64
+    from annosim.coordinates.identifiable import in_float64
     from annosim.identifiability.twins import population_at
     from annosim.random import child_seed, uniform53
 

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from annosim.autodiff import forward_jacobian
-from annosim.coordinates import Coordinates, identifiable, in_float64
+from annosim.coordinates import Coordinates, identifiable_coordinates
+from annosim.coordinates.identifiable import in_float64
 from annosim.designs.design import Design
 from annosim.errors import ArgumentError
 from annosim.identifiability.functionals import as_vector, evaluate
@@ -89,7 +90,7 @@ def variance_per_annotator(
     population = in_float64(population)
     frame = prepare(population, design, seed=seed)
     with few_threads(len(frame.menu) * design.menu_size * population.num_free() * len(population.components())):
-        know = identifiable(population, design.items)
+        know = identifiable_coordinates(population, design.items)
         local = local_rank(population, frame, know)
         asked = _bound(population, frame, know, local, function, seed, draws)
         verdict, reason, lost = _judge(
@@ -108,7 +109,7 @@ def local_bound(
     population: Population, design: Design, frame: Frame, function: Callable, *, seed: int, draws: int
 ) -> Asked:
     """The first-order bound alone; ``inf`` where the target moves along a direction that the law does not show."""
-    know = identifiable(population, design.items)
+    know = identifiable_coordinates(population, design.items)
     return _bound(population, frame, know, local_rank(population, frame, know), function, seed, draws)
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import annosim as an
-from annosim.coordinates import identifiable, population_distance
+from annosim.coordinates import identifiable_coordinates, population_distance
 from annosim.errors import ArgumentError
 from annosim.identifiability import identification as verb
 from annosim.identifiability import twins
@@ -109,7 +109,7 @@ def test_batched_ranks_are_those_of_one_at_a_time(more):
     found = local_ranks(people, design, z, chunk=5)
     for b in range(len(z)):
         one = people.with_parameters(z[b])
-        alone = local_rank(one, prepare(one, design), identifiable(one, design.items))
+        alone = local_rank(one, prepare(one, design), identifiable_coordinates(one, design.items))
         assert int(found.rank[b]) == alone.rank and int(found.num_parameters[b]) == alone.num_parameters
 
 

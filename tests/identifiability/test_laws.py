@@ -10,7 +10,7 @@ from scipy.stats import binom, norm
 
 import annosim as an
 from annosim.checks import strategies as st
-from annosim.coordinates import identifiable
+from annosim.coordinates import identifiable_coordinates
 from annosim.identifiability.local import local_rank
 from annosim.information import prepare
 
@@ -18,7 +18,7 @@ ITEMS = an.Items.normal(5, 2, seed=0)
 
 
 def rank(population, design):
-    know = identifiable(population, design.items)
+    know = identifiable_coordinates(population, design.items)
     return local_rank(population, prepare(population, design), know).rank, know.num_parameters
 
 
@@ -79,7 +79,7 @@ def test_a_reparametrised_model_has_the_same_rank(k, seed):
     )
     designs = an.Design(ITEMS), an.Design(ITEMS.with_(features=feature))
     first, second = (
-        local_rank(p, prepare(p, d), identifiable(p, d.items))
+        local_rank(p, prepare(p, d), identifiable_coordinates(p, d.items))
         for p, d in zip((population, other), designs, strict=True)
     )
     assert (first.rank, first.num_parameters) == (second.rank, second.num_parameters)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import annosim as an
-from annosim.coordinates import canonical
+from annosim.coordinates.normalisation import canonical
 from annosim.learning.inference import uncertainty
 from annosim.learning.likelihoods import latent_classes as em
 from annosim.learning.likelihoods.luce import solve_sparse, solve_tabular

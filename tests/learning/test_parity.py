@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import annosim as an
-from annosim.coordinates import canonical
+from annosim.coordinates.normalisation import canonical
 
 TOLERANCE = 1e-8
 EVERY = [

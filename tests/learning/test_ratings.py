@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import annosim as an
-from annosim.coordinates import canonical
+from annosim.coordinates.normalisation import canonical
 from annosim.learning.likelihoods.reference import Blocks, block_log_likelihood, log_likelihood
 
 ITEMS = an.Items(n=4, names=["a", "b", "c", "d"], prompts=[0, 0, 1, 1])

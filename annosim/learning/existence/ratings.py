@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from annosim.coordinates import cut_name, cuts_of
+from annosim.coordinates.normalisation import cut_name, cuts_of
 from annosim.errors import NotIdentifiedError
 from annosim.items import Items
 from annosim.learning.existence.separation import separating_direction

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from annosim.coordinates import canonical
+from annosim.coordinates.normalisation import canonical
 from annosim.errors import ArgumentError
 from annosim.learning.arguments import check_level
 from annosim.learning.likelihoods.autodiff import NEWTON_PARAMETERS

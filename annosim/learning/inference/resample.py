@@ -11,7 +11,8 @@ import torch
 from scipy import sparse
 
 from annosim.compiled import threads
-from annosim.coordinates import best_naming, canonical, renamed
+from annosim.coordinates import best_naming, renamed
+from annosim.coordinates.normalisation import canonical
 from annosim.errors import NotIdentifiedError
 from annosim.learning.existence.separation import differences, judge_linear
 from annosim.learning.existence.tables import connectivity

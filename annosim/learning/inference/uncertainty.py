@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from scipy import sparse
 
-from annosim.coordinates import canonical
+from annosim.coordinates.normalisation import canonical
 from annosim.errors import ArgumentError
 from annosim.learning.arguments import check_level
 from annosim.learning.existence.separation import feature_gauge

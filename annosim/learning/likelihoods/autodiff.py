@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from annosim.coordinates import by_weight, canonical
+from annosim.coordinates import by_weight
+from annosim.coordinates.normalisation import canonical
 from annosim.learning import memory
 from annosim.learning.existence.attention import judge_attention, refuse_named
 from annosim.learning.existence.tables import judge_table, vanished
