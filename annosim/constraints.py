@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from enum import StrEnum
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.distributions import constraints, transform_to
 from torch.distributions.transforms import Transform
 
 from annosim.arrays import Numbers, as_numpy
 from annosim.errors import ArgumentError, TooLargeError
 
-__all__ = ["Constraint", "check_number", "check_size", "check_value"]
+__all__ = ["Constraint", "check_number", "check_size", "check_value", "check_whole_number", "check_whole_numbers"]
 
 
 class Constraint(StrEnum):
@@ -203,6 +205,43 @@ def check_number(label: str, value: Numbers, constraint: str) -> float:
     if tensor.ndim:
         raise ArgumentError(f"{label}: {_shown(value)}; give one number, not {tuple(tensor.shape)} of them")
     return float(tensor)
+
+
+def check_whole_numbers(label: str, value: Numbers, shape: tuple[int, ...] | None = None) -> NDArray[np.int64]:
+    """An int64 array, or an :class:`ArgumentError` that names it.
+
+    Args:
+        shape: what is expected, or ``None`` for any.
+
+    Example:
+        >>> check_whole_numbers("Design(loads=)", [1, 2.5])
+        Traceback (most recent call last):
+        annosim.errors.ArgumentError: Design(loads=): [1, 2.5]; give whole numbers
+    """
+    try:
+        array = as_numpy(value)
+        whole = array.astype(np.int64)
+        same = array.dtype.kind in "iuf" and bool((whole == array).all())
+    except (TypeError, ValueError, OverflowError):
+        same = False
+    if not same:
+        raise ArgumentError(f"{label}: {_shown(value)}; give whole numbers")
+    if shape is not None and whole.shape != shape:
+        raise ArgumentError(f"{label}: shape {whole.shape}; give whole numbers of shape {shape}")
+    return whole
+
+
+def check_whole_number(label: str, value: object, low: int = 1) -> int:
+    """One whole number of at least ``low``, or an :class:`ArgumentError` that names it.
+
+    Example:
+        >>> check_whole_number("Design(overlap=)", 0)
+        Traceback (most recent call last):
+        annosim.errors.ArgumentError: Design(overlap=): 0; give a whole number of at least 1
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < low:
+        raise ArgumentError(f"{label}: {_shown(value)}; give a whole number of at least {low}")
+    return int(value)
 
 
 def _shown(value: object) -> str:

@@ -20,10 +20,12 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from annosim.errors import ArgumentError
 
@@ -41,8 +43,8 @@ class AnswerSpace:
         tied: ``(A, k - 1)`` bool, or ``None`` when ties are not allowed.
     """
 
-    answer: np.ndarray
-    tied: np.ndarray | None
+    answer: NDArray[np.int8]
+    tied: NDArray[np.bool_] | None
 
     def __len__(self) -> int:
         return int(self.answer.shape[0])
@@ -96,7 +98,7 @@ class Feedback:
         if self.kind == "best-worst":
             return k * (k - 1)
         if self.kind == "rating":
-            return int(self.grades or 0) ** k
+            return (self.grades or 0) ** k
         depth = min(self.depth or k, k)
         if ties:
             return len(self.answers(k, ties=True)) if k <= 8 else 10**12
@@ -113,6 +115,23 @@ class Feedback:
         """
         return _answers(self, int(k), bool(ties), bool(skips), filled)
 
+    def in_words(self, answer: np.ndarray, names: Sequence[str], tied: np.ndarray | None = None) -> str:
+        """One answer with the names of the alternatives shown, in display order.
+
+        Example:
+            >>> Feedback("ranking").in_words(np.array([1, 0, 2]), ["a", "b", "c"], np.array([True, False]))
+            'b = a > c'
+        """
+        if (np.asarray(answer) < 0).all():
+            return "skip"
+        if self.kind == "rating":
+            return ", ".join(f"{name}: {grade}" for name, grade in zip(names, answer, strict=True) if grade >= 0)
+        if self.kind == "best-worst":
+            return f"best {names[answer[0]]}, worst {names[answer[1]]}"
+        places = [int(place) for place in answer if place >= 0]
+        signs = [" = " if tied is not None and tied[j] else " > " for j in range(len(places) - 1)]
+        return "".join(names[place] + sign for place, sign in zip(places, [*signs, ""], strict=True))
+
 
 def filled_places(menu: np.ndarray) -> tuple[tuple[int, ...], ...]:
     """Which places are filled, once for each pattern among the menus ``(rows, k)`` that have empty places (-1).
@@ -128,43 +147,49 @@ def filled_places(menu: np.ndarray) -> tuple[tuple[int, ...], ...]:
 
 @lru_cache(maxsize=256)
 def _answers(feedback: Feedback, k: int, ties: bool, skips: bool, filled: tuple[tuple[int, ...], ...]) -> AnswerSpace:
-    tied: list[list[bool]] | None = None
-    if feedback.kind == "choice" and not ties:
-        rows = [[i] for i in range(k)]
-    elif feedback.kind == "best-worst":
-        rows = [list(p) for p in itertools.permutations(range(k), 2)]
-    elif feedback.kind == "rating":
-        rows = [list(g) for g in itertools.product(range(int(feedback.grades or 0)), repeat=k)]
-    elif feedback.kind == "choice":
-        rows, tied = [], []
-        for size in range(1, k + 1):
-            for group in itertools.combinations(range(k), size):
-                rows.append(list(group) + [-1] * (k - size))
-                tied.append([j < size - 1 for j in range(k - 1)])
-    else:
-        depth = min(feedback.depth or k, k)
-        if not ties:
-            rows = [list(p) + [-1] * (k - depth) for p in itertools.permutations(range(k), depth)]
-        else:
-            rows, tied = [], []
-            for groups in _weak_orders(tuple(range(k)), depth):
-                flat = [p for group in groups for p in group]
-                marks = [j < len(group) - 1 for group in groups for j in range(len(group))]
-                rows.append(flat + [-1] * (k - len(flat)))
-                tied.append((marks + [False] * k)[: k - 1])
-    width = feedback.width(k, ties)
+    rows, tied = _full_answers(feedback, k, ties)
     if feedback.kind in ("ranking", "top", "rating"):
         _add_shorter(feedback, k, filled, rows, tied)
+    width = feedback.width(k, ties)
     if skips:
-        rows = rows + [[-1] * width]
-        tied = None if tied is None else tied + [[False] * (k - 1)]
+        rows = [*rows, [-1] * width]
+        tied = None if tied is None else [*tied, [False] * (k - 1)]
     answer = np.array(rows, dtype=np.int8).reshape(len(rows), width)
     answer.setflags(write=False)
-    marks_array = None if tied is None else np.array(tied, dtype=bool).reshape(len(rows), k - 1)
-    return AnswerSpace(answer, marks_array)
+    return AnswerSpace(answer, None if tied is None else np.array(tied, dtype=bool).reshape(len(rows), k - 1))
 
 
-def _add_shorter(feedback: Feedback, k: int, filled: tuple, rows: list, tied: list | None) -> None:
+def _full_answers(feedback: Feedback, k: int, ties: bool) -> tuple[list[list[int]], list[list[bool]] | None]:
+    """Answers to a full menu, and where their ties are (``None`` without ties)."""
+    if feedback.kind == "best-worst":
+        return [list(p) for p in itertools.permutations(range(k), 2)], None
+    if feedback.kind == "rating":
+        return [list(g) for g in itertools.product(range(feedback.grades or 0), repeat=k)], None
+    if feedback.kind == "choice":
+        if not ties:
+            return [[i] for i in range(k)], None
+        groups = [group for size in range(1, k + 1) for group in itertools.combinations(range(k), size)]
+        rows = [[*group, *[-1] * (k - len(group))] for group in groups]
+        return rows, [[j < len(group) - 1 for j in range(k - 1)] for group in groups]
+    depth = min(feedback.depth or k, k)
+    if not ties:
+        return [[*p, *[-1] * (k - depth)] for p in itertools.permutations(range(k), depth)], None
+    rows, tied = [], []
+    for order in _weak_orders(tuple(range(k)), depth):
+        flat = [place for group in order for place in group]
+        marks = [j < len(group) - 1 for group in order for j in range(len(group))]
+        rows.append(flat + [-1] * (k - len(flat)))
+        tied.append((marks + [False] * k)[: k - 1])
+    return rows, tied
+
+
+def _add_shorter(
+    feedback: Feedback,
+    k: int,
+    filled: tuple[tuple[int, ...], ...],
+    rows: list[list[int]],
+    tied: list[list[bool]] | None,
+) -> None:
     """Append the answers to menus with empty places that no full menu allows."""
     known = {(*row, *mark) for row, mark in zip(rows, tied or [()] * len(rows), strict=True)}
     for places in filled:
@@ -183,7 +208,7 @@ def _add_shorter(feedback: Feedback, k: int, filled: tuple, rows: list, tied: li
                     tied.append(wide_mark)
 
 
-def _weak_orders(rest: tuple[int, ...], depth: int):
+def _weak_orders(rest: tuple[int, ...], depth: int) -> Iterator[tuple[tuple[int, ...], ...]]:
     """Ordered groups that fill at least ``depth`` places (the last group may run over)."""
     if depth <= 0 or not rest:
         yield ()

@@ -6,12 +6,15 @@ never the product over questions; ``outcomes`` and ``probabilities`` are made on
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from annosim.data.preferences import PreferenceData
 from annosim.designs.design import Design
@@ -23,12 +26,18 @@ from annosim.populations.base import Population, gather
 from annosim.results import Result
 from annosim.rules.base import View
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 __all__ = ["Law", "law"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Law(Result):
-    """The exact law of one annotator's block: menus drawn and answers given.
+    """The exact law of one annotator's block: how many questions, menus drawn, and answers given.
+
+    :attr:`outcomes` and :attr:`probabilities` are numpy arrays, and :meth:`to_frame` names them. The factors are torch
+    tensors; they carry gradients only in a law made with ``differentiable=True``.
 
     Attributes:
         design: the design.
@@ -63,19 +72,30 @@ class Law(Result):
 
     @property
     def questions(self) -> int:
-        """Questions in a block."""
+        """Questions in the longest block."""
         return self.design.num_questions
 
     @property
+    def reach(self) -> NDArray[np.float64]:
+        """``(questions,)`` probability that a block has a question at each place: ones unless loads differ."""
+        places = np.arange(self.questions)
+        return np.asarray(sum(share * (places < load) for load, share in self.design.load_shares.items()))
+
+    @property
+    def mean_questions(self) -> float:
+        """Mean number of questions in a block."""
+        return float(self.reach.sum())
+
+    @property
     def fixed_sequence(self) -> bool:
-        """Every annotator gets all menus in order (``questions="all"``)."""
+        """Every annotator gets the listed menus in order (``questions="all"``)."""
         return self.design.questions == "all"
 
     @property
     def num_outcomes(self) -> int:
         """How many outcomes a block has."""
         m, a = len(self.menu), len(self.space)
-        return a**self.questions if self.fixed_sequence else (m * a) ** self.questions
+        return sum((a if self.fixed_sequence else m * a) ** load for load in self.design.load_shares)
 
     def question(self, j: int = 0, previous: int | None = None) -> torch.Tensor:
         """Log-table of the j-th question, ``(C, M, A)``; ``previous`` is an answer number when a rule remembers."""
@@ -85,15 +105,33 @@ class Law(Result):
     @property
     def given_menus(self) -> Law:
         """The law conditional on the menus: ``probabilities`` then sum to one for every sequence of menus."""
-        from dataclasses import replace
-
         return replace(self, menus_given=True)
 
+    def of_load(self, questions: int) -> Law:
+        """The law of the annotators who get this many questions."""
+        cut = questions if self.fixed_sequence else len(self.menu)
+        return replace(
+            self,
+            design=self.design.of_load(questions),
+            menu=self.menu[:cut],
+            menu_probability=self.menu_probability[:cut],
+            table=self.table[:questions, :, :, :cut],
+        )
+
     @cached_property
-    def outcomes(self) -> np.ndarray:
-        """``(N, questions, 2)`` ints: menu number and answer number of each question, in lexicographic order."""
-        self._check_size()
-        m, a, q = len(self.menu), len(self.space), self.questions
+    def outcomes(self) -> NDArray[np.int32]:
+        """``(N, questions, 2)`` menu and answer number of each question, in lexicographic order.
+
+        Where annotators get different numbers of questions, shorter blocks come first, filled with -1.
+        """
+        self.check_size()
+        blocks = [self._outcomes_of(load) for load in self.design.load_shares]
+        return np.concatenate(
+            [np.pad(b, ((0, 0), (0, self.questions - b.shape[1]), (0, 0)), constant_values=-1) for b in blocks]
+        )
+
+    def _outcomes_of(self, q: int) -> NDArray[np.int32]:
+        m, a = len(self.menu), len(self.space)
         if self.fixed_sequence:
             answers = np.array(list(itertools.product(range(a), repeat=q)), dtype=np.int32).reshape(-1, q)
             return np.stack([np.broadcast_to(np.arange(q, dtype=np.int32), answers.shape), answers], -1)
@@ -101,26 +139,50 @@ class Law(Result):
         return np.stack([codes // a, codes % a], -1)
 
     @cached_property
-    def probabilities(self) -> torch.Tensor:
-        """``(N,)`` float64 probabilities of :attr:`outcomes`; they sum to one."""
+    def probabilities(self) -> NDArray[np.float64]:
+        """``(N,)`` probabilities of :attr:`outcomes`; they sum to one."""
+        return self.probability_tensor.detach().numpy()
+
+    @cached_property
+    def probability_tensor(self) -> torch.Tensor:
+        """:attr:`probabilities` as a torch tensor; differentiable where the law is."""
         outcomes = torch.as_tensor(self.outcomes, dtype=torch.long)
         return self.log_probability(outcomes[..., 0], outcomes[..., 1]).exp()
 
     def log_probability(self, menus: torch.Tensor, answers: torch.Tensor) -> torch.Tensor:
-        """Log-probability of blocks given by menu and answer numbers, both ``(N, questions)``; differentiable."""
+        """Log-probability of blocks given by menu and answer numbers, both ``(N, questions)``; differentiable.
+
+        Where annotators get different numbers of questions, -1 fills the shorter blocks.
+        """
         joint = torch.zeros(len(self.weight), len(menus), dtype=torch.float64)
         previous = torch.full((len(menus),), len(self.space), dtype=torch.long)
-        chance = torch.zeros(len(menus), dtype=torch.float64)
+        chance = self._log_load(menus)
         for j in range(menus.shape[1]):
+            asked = menus[:, j] >= 0
+            menu, answer = menus[:, j].clamp_min(0), answers[:, j].clamp_min(0)
             part = self.table[j if len(self.table) > 1 else 0]
             at = previous if len(part) > 1 else torch.zeros_like(previous)
-            joint = joint + part[at, :, menus[:, j], answers[:, j]].T
-            previous = answers[:, j]
+            joint = joint + torch.where(asked, part[at, :, menu, answer].T, 0.0)
+            previous = answer
             if not self.fixed_sequence and not self.menus_given:
-                chance = chance + self.menu_probability[menus[:, j]].log()
+                chance = chance + torch.where(asked, self.menu_probability[menu].log(), 0.0)
         return torch.logsumexp(self.weight.log()[:, None] + joint, 0) + chance
 
-    def _check_size(self) -> None:
+    def _log_load(self, menus: torch.Tensor) -> torch.Tensor:
+        """Log-probability that a block has as many questions, ``(N,)``; zero given the menus."""
+        shares = self.design.load_shares
+        if self.menus_given or len(shares) == 1:
+            return torch.zeros(len(menus), dtype=torch.float64)
+        share = torch.zeros(self.questions + 1, dtype=torch.float64)
+        share[list(shares)] = torch.tensor(list(shares.values()), dtype=torch.float64)
+        return share.log()[(menus >= 0).sum(-1)]
+
+    def check_size(self) -> None:
+        """Refuse to write out more than :attr:`max_outcomes`.
+
+        Raises:
+            TooLargeError: counts the outcomes and names the remedies.
+        """
         if self.num_outcomes > self.max_outcomes:
             raise TooLargeError(
                 f"the law has {self.num_outcomes:.3g} outcomes, more than max_outcomes={self.max_outcomes:.3g}; ask "
@@ -133,76 +195,123 @@ class Law(Result):
         p = (self.weight[:, None, None] * self.question(0).exp()).sum(0)
         return p if self.menus_given else self.menu_probability[:, None] * p
 
+    def expected_counts(self) -> torch.Tensor:
+        """How often a block shows each menu and gets each answer, on average, ``(M, A)``; differentiable."""
+        if self.table.shape[1] == 1:
+            tables = (self.weight[:, None, None] * self.table[:, 0].exp()).sum(1)  # (J, M, A)
+            asked = torch.as_tensor(self.reach)
+            if self.fixed_sequence:  # the j-th menu is the j-th question
+                places = torch.arange(len(self.menu))
+                return asked[:, None] * tables[places if len(tables) > 1 else 0 * places, places]
+            asked = asked if len(tables) > 1 else asked.sum()[None]
+            return (asked[:, None, None] * tables).sum(0) * self.menu_probability[:, None]
+        counts = torch.zeros(len(self.menu) * len(self.space), dtype=torch.float64)
+        outcomes, p = torch.as_tensor(self.outcomes, dtype=torch.long), self.probability_tensor
+        for j in range(self.questions):
+            asked = outcomes[:, j, 0] >= 0
+            code = outcomes[asked, j, 0] * len(self.space) + outcomes[asked, j, 1]
+            counts = counts.scatter_add(0, code, p[asked])
+        return counts.reshape(len(self.menu), len(self.space))
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per outcome: the menus and answers of its questions in words, and its probability.
+
+        Example:
+            >>> import annosim as an
+            >>> people = an.Annotator(an.Tabular([0.0, 1.0]), an.Luce())
+            >>> an.law(people, an.Design(an.Items(names=["tea", "milk"]), menus=[[0, 1]])).to_frame().round(4)
+                    menu answer  probability
+            0  tea, milk    tea       0.2689
+            1  tea, milk   milk       0.7311
+        """
+        import pandas as pd
+
+        names = self.design.items.names
+        menus = [", ".join(names[i] for i in row if i >= 0) for row in self.menu.tolist()]
+        columns: dict[str, object] = {}
+        for j in range(self.questions):
+            end = "" if self.questions == 1 else f"_{j + 1}"
+            menu, answer = self.outcomes[:, j, 0], self.outcomes[:, j, 1]
+            columns[f"menu{end}"] = [menus[m] if m >= 0 else None for m in menu]
+            columns[f"answer{end}"] = [
+                self._answer(m, a) if m >= 0 else None for m, a in zip(menu, answer, strict=True)
+            ]
+        return pd.DataFrame(columns | {"probability": self.probabilities})
+
+    def _answer(self, menu: int, answer: int) -> str:
+        tied = None if self.space.tied is None else self.space.tied[answer]
+        shown = [self.design.items.names[i] if i >= 0 else "" for i in self.menu[menu].tolist()]
+        return self.design.feedback.in_words(self.space.answer[answer], shown, tied)
+
     def as_data(self, marginal: bool = False) -> PreferenceData:
         """The law as weighted data: each outcome an annotator, with its probability as weight.
 
         Args:
-            marginal: one question per outcome instead of the block, its weight times the number of questions; the same
+            marginal: one question per outcome instead of the block, with its expected count as weight; the same
                 objective for a model with a single type, and far smaller.
 
         Outcomes of probability zero are left out.
         """
         if marginal or self.questions == 1:
-            p = self._mean_marginal().detach().reshape(-1)
+            p = self.expected_counts().detach().reshape(-1)
             keep = torch.nonzero(p > 0).flatten()
             menus, answers = (keep // len(self.space))[:, None], (keep % len(self.space))[:, None]
-            weight = p[keep] * self.questions
         else:
-            p = self.probabilities.detach()
+            p = self.probability_tensor.detach()
             keep = torch.nonzero(p > 0).flatten()
-            blocks = torch.as_tensor(self.outcomes)[keep]
-            menus, answers, weight = blocks[..., 0], blocks[..., 1], p[keep]
-        return self._rows(menus, answers, weight)
-
-    def _mean_marginal(self) -> torch.Tensor:
-        if self.fixed_sequence:
-            return self.marginal()
-        if len(self.table) == 1 and self.table.shape[1] == 1:
-            return self.marginal()
-        parts = torch.zeros(len(self.menu), len(self.space), dtype=torch.float64)
-        outcomes = torch.as_tensor(self.outcomes, dtype=torch.long)
-        for j in range(self.questions):
-            code = outcomes[:, j, 0] * len(self.space) + outcomes[:, j, 1]
-            parts.view(-1).scatter_add_(0, code, self.probabilities / self.questions)
-        return parts
+            blocks = torch.as_tensor(self.outcomes, dtype=torch.long)[keep]
+            menus, answers = blocks[..., 0], blocks[..., 1]
+        return self._rows(menus, answers, p[keep])
 
     def _rows(self, menus: torch.Tensor, answers: torch.Tensor, weight: torch.Tensor) -> PreferenceData:
-        count, q = menus.shape
-        answer = self.space.answer[answers.reshape(-1).numpy()]
+        block, place = torch.nonzero(menus >= 0, as_tuple=True)
+        code = answers[block, place].numpy()
+        answer = self.space.answer[code]
         if self.design.feedback.kind == "choice" and answer.shape[1] == 1:
             answer = answer[:, 0]
         return PreferenceData(
             items=self.design.items,
-            menu=self.menu[menus.reshape(-1)].numpy().astype(np.int32),
+            menu=self.menu[menus[block, place]].numpy().astype(np.int32),
             answer=answer,
-            tied=None if self.space.tied is None else self.space.tied[answers.reshape(-1).numpy()],
+            tied=None if self.space.tied is None else self.space.tied[code],
             feedback=self.design.feedback,
-            annotator=None if q == 1 else np.repeat(np.arange(count, dtype=np.int32), q),
-            weight=np.repeat(weight.numpy(), q),
+            annotator=None if menus.shape[1] == 1 else block.numpy().astype(np.int32),
+            weight=weight[block].numpy(),
             settings={"source": "law"},
         )
 
-    def _lines(self):
+    def _lines(self) -> list[tuple[str, object]]:
+        loads = ", ".join(f"{q} ({share:.3g})" for q, share in self.design.load_shares.items())
         return [
             ("menus", len(self.menu)),
             ("answers to a menu", len(self.space)),
-            ("questions in a block", self.questions),
+            ("questions in a block", loads if len(self.design.load_shares) > 1 else self.questions),
             ("components", len(self.weight)),
             ("outcomes", f"{self.num_outcomes:.6g}"),
         ]
 
 
-def law(population: Population, design: Design, *, max_outcomes: float = 1e7, max_menus: float = 2e7) -> Law:
+def law(
+    population: Population,
+    design: Design,
+    *,
+    max_outcomes: float = 1e7,
+    max_menus: float = 2e7,
+    differentiable: bool = False,
+) -> Law:
     r"""Write out the law of one annotator's block of answers, exactly (float64).
 
     ``P(block) = sum_c w_c prod_j P(menu_j) P_c(answer_j | menu_j)``, with components ``c`` the types (or the quadrature
-    nodes of a distribution of tastes).
+    nodes of a distribution of tastes). Where annotators get different numbers of questions (``loads=``), it is the
+    mixture over these numbers.
 
     Args:
         population: who answers.
         design: what they are asked.
         max_outcomes: limit above which ``.outcomes`` and ``.probabilities`` raise.
         max_menus: limit on distinct ordered menus.
+        differentiable: whether the law's tensors (``probability_tensor``, ``table``, ...) keep their gradients in the
+            population's parameters.
 
     Raises:
         TooLargeError: too many menus or outcomes; the message counts them and names the remedies.
@@ -216,7 +325,8 @@ def law(population: Population, design: Design, *, max_outcomes: float = 1e7, ma
     """
     check_question("law", population, design)
     menus = design.enumerate(max_menus)
-    return on_menus(population, design, menus.menu, menus.probability, max_outcomes=max_outcomes)
+    with contextlib.nullcontext() if differentiable else torch.no_grad():
+        return on_menus(population, design, menus.menu, menus.probability, max_outcomes=max_outcomes)
 
 
 def check_question(where: str, population: Population, design: Design) -> None:

@@ -18,7 +18,7 @@ def test_probabilities_sum_to_one(data):
     design = data.draw(st.designs())
     people = data.draw(st.populations(design.items))
     law = an.law(people, design)
-    assert float(law.probabilities.sum().detach()) == pytest.approx(1.0, abs=1e-12)
+    assert float(law.probabilities.sum()) == pytest.approx(1.0, abs=1e-12)
     assert len(law.probabilities) == law.num_outcomes
 
 
@@ -83,15 +83,13 @@ def test_the_law_is_differentiable_in_every_free_number():
     people.types[1].utility.values.data += torch.tensor([0.5, -1.0, 0.0])
     design = an.Design(an.Items(n=3), menu_size=2, questions=2)
     start = people.vector()
-    jac = torch.func.jacrev(lambda v: people.functional_call(v, lambda p: an.law(p, design).probabilities))(start)
+    law = lambda v: people.functional_call(v, lambda p: an.law(p, design, differentiable=True).probability_tensor)  # noqa: E731
+    jac = torch.func.jacrev(law)(start)
     for i, step in itertools.product(range(len(start)), [1e-6]):
         up, down = start.clone(), start.clone()
         up[i] += step
         down[i] -= step
-        slope = (
-            people.functional_call(up, lambda p: an.law(p, design).probabilities)
-            - people.functional_call(down, lambda p: an.law(p, design).probabilities)
-        ) / (2 * step)
+        slope = (law(up) - law(down)) / (2 * step)
         assert torch.allclose(jac[:, i], slope.detach(), atol=1e-9)
 
 
@@ -114,3 +112,77 @@ def test_arguments_in_the_wrong_place_are_named(call):
         call(people.utility, an.Design(items))
     with pytest.raises(ArgumentError, match=r"design=Items\(.*give a design such as"):
         call(people, items)
+
+
+LOADS = [1, 1, 1, 3]  # three quarters of the annotators answer once, one quarter three times
+MIXED = an.Mixture(
+    [an.Annotator(an.Tabular([0.0, 2.0, 1.0]), an.Luce()), an.Annotator(an.Tabular([0.0, -1.0, 0.5]), an.Luce())],
+    [0.3, 0.7],
+)
+
+
+def unequal(**settings):
+    return an.Design(an.Items(n=3), annotators=4, loads=LOADS, **settings)
+
+
+@pytest.mark.parametrize("settings", [{"menu_size": 2}, {"menus": [[0, 1], [1, 2], [0, 2]], "questions": "all"}])
+def test_unequal_loads_are_a_mixture_of_the_laws_of_each_load(settings):
+    design = unequal(**settings)
+    exact = an.law(MIXED, design)
+    parts = [an.law(MIXED, design.of_load(q)) for q in (1, 3)]
+    assert exact.num_outcomes == sum(part.num_outcomes for part in parts) == len(exact.probabilities)
+    assert np.allclose(exact.probabilities, np.r_[0.75 * parts[0].probabilities, 0.25 * parts[1].probabilities], atol=0)
+    short = exact.outcomes[: parts[0].num_outcomes]
+    assert (short[:, 0] == parts[0].outcomes[:, 0]).all() and (short[:, 1:] == -1).all()
+    assert exact.mean_questions == 1.5 == pytest.approx(float(exact.expected_counts().sum()), abs=1e-12)
+    rows = exact.as_data()
+    assert rows.annotator_weight.sum() == pytest.approx(1.0) and rows.row_weight.sum() == pytest.approx(1.5)
+    assert exact.as_data(marginal=True).annotator_weight.sum() == pytest.approx(1.5)
+
+
+def test_nats_per_annotator_are_the_mean_load_times_nats_per_answer():
+    """One type: a block is a product, so its divergence is E[load] = 1.5 times that of one answer, in closed form."""
+    truth, other = (an.Annotator(an.Tabular([0.0, s]), an.Luce()) for s in (1.0, 0.0))
+    design = an.Design(an.Items(n=2), menus=[[0, 1]], annotators=4, loads=LOADS)
+    p = 1 / (1 + np.exp(-1.0))
+    nats = p * np.log(2 * p) + (1 - p) * np.log(2 * (1 - p))
+    score = an.analysis.law_divergence(truth, other, design)
+    assert score.kl == pytest.approx(1.5 * nats, abs=1e-14)
+    assert score.excess_cross_entropy == pytest.approx(nats, abs=1e-14)
+    each = [an.analysis.law_divergence(truth, other, design.of_load(q)).total_variation for q in (1, 3)]
+    assert score.total_variation == pytest.approx(0.75 * each[0] + 0.25 * each[1], abs=1e-14)
+    factors = an.analysis.law_divergence(truth, other, design, max_outcomes=1, draws=400)
+    assert factors.method == "factors" and factors.kl == pytest.approx(1.5 * nats, abs=1e-14)
+    # a mean over 400 draws of a bounded number; the seed is fixed
+    assert abs(factors.total_variation - score.total_variation) < 5 * factors.total_variation_error
+
+
+@pytest.mark.parametrize("settings", [{"menu_size": 2}, {"menus": [[0, 1], [1, 2], [0, 2]], "questions": "all"}])
+def test_a_projection_is_where_a_learner_of_unequal_loads_ends(settings):
+    """The optimum for the mixture over loads is the fit to both laws as data, in their shares."""
+    design = unequal(**settings)
+    best = an.project(an.Annotator(an.Tabular(3), an.Luce()), MIXED, design)
+    parts = [an.law(MIXED, design.of_load(q)).as_data() for q in (1, 3)]
+    menu = np.concatenate([part.menu for part in parts])
+    answer = np.concatenate([part.answer for part in parts])
+    weight = np.concatenate([s * part.row_weight for s, part in zip((0.75, 0.25), parts, strict=True)])
+    fit = an.fit(an.Annotator(an.Tabular(3), an.Luce()), an.PreferenceData(design.items, menu, answer, weight=weight))
+    gap = [one.population.utility.values.detach().diff() for one in (best, fit)]
+    assert torch.allclose(gap[0], gap[1], atol=1e-7)
+    score = an.compare(best, MIXED, design)
+    assert best.divergence == pytest.approx(score.kl, abs=1e-9)
+
+
+def test_a_law_is_a_frame_of_words():
+    design = an.Design(an.Items(names=["a", "b"]), menus=[[1, 0]], annotators=4, loads=[1, 1, 1, 2])
+    frame = an.law(an.Annotator(an.Tabular([0.0, 0.0]), an.Luce()), design).to_frame()
+    assert list(frame.columns) == ["menu_1", "answer_1", "menu_2", "answer_2", "probability"]
+    assert frame["probability"].tolist() == pytest.approx([0.375, 0.375, 0.0625, 0.0625, 0.0625, 0.0625])
+    assert frame["answer_1"].tolist() == ["b", "a", "b", "b", "a", "a"] and frame["answer_2"].isna().sum() == 2
+
+
+def test_numpy_reads_everything_public():
+    exact = an.law(MIXED, unequal(menu_size=2))
+    for name in ("outcomes", "probabilities", "menu", "menu_probability", "weight", "leaf", "table"):
+        assert np.asarray(getattr(exact, name)).size
+    assert np.asarray(exact.probabilities).dtype == np.float64

@@ -196,25 +196,38 @@ def _question_terms(p: Law, q: Law, j: int) -> torch.Tensor:
 
 def _excess(p: Law, q: Law) -> float:
     """KL per answer, over the places of the sequence (the first place, when a rule remembers)."""
-    places = range(len(p.table)) if p.table.shape[1] == 1 else range(1)
-    if p.fixed_sequence:
-        terms = [_question_terms(p, q, j)[j if len(p.table) > 1 else slice(None)].mean() for j in places]
-    else:
-        terms = [(p.menu_probability * _question_terms(p, q, j)).sum() for j in places]
-    return float(torch.stack(terms).mean())
+    reach = torch.as_tensor(p.reach)
+    if p.table.shape[1] > 1:  # a rule remembers: the first place
+        reach = reach[:1]
+    elif len(p.table) == 1:
+        terms = _question_terms(p, q, 0)
+        return float((terms * reach).sum() / reach.sum() if p.fixed_sequence else (terms * p.menu_probability).sum())
+    each = [_question_terms(p, q, j) for j in range(len(reach))]
+    terms = torch.stack(
+        [one[j] if p.fixed_sequence else (p.menu_probability * one).sum() for j, one in enumerate(each)]
+    )
+    return float((terms * reach).sum() / reach.sum())
 
 
 def _product_kl(p: Law, q: Law) -> float:
-    return _excess(p, q) * p.questions
+    return _excess(p, q) * p.mean_questions
 
 
 def _draw_menus(p: Law, draws: int, seed: int) -> torch.Tensor:
-    """Menu numbers of ``draws`` blocks, ``(draws, questions)``."""
+    """Menu numbers of ``draws`` blocks, ``(draws, questions)``; -1 fills the blocks of those who get fewer."""
     if p.fixed_sequence:
-        return torch.arange(p.questions).expand(draws, -1)
+        return _cut_to_loads(torch.arange(p.questions).expand(draws, -1), p.design)
     u = torch.as_tensor(CounterRNG(seed, np.arange(draws)).uniform("menu", p.questions))
     cdf = p.menu_probability.cumsum(0)
-    return torch.searchsorted(cdf, u * cdf[-1], right=True).clamp_max(len(cdf) - 1)
+    return _cut_to_loads(torch.searchsorted(cdf, u * cdf[-1], right=True).clamp_max(len(cdf) - 1), p.design)
+
+
+def _cut_to_loads(menus: torch.Tensor, design: Design) -> torch.Tensor:
+    """Blocks of the design's loads in their shares: each block keeps its first questions, -1 fills the rest."""
+    share = np.cumsum(list(design.load_shares.values()))
+    place = (np.arange(len(menus)) + 0.5) / len(menus)
+    load = np.array(list(design.load_shares))[np.searchsorted(share, place * share[-1])]
+    return torch.where(torch.arange(menus.shape[1]) < torch.as_tensor(load)[:, None], menus, -1)
 
 
 def _invert(probability: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
@@ -231,7 +244,7 @@ def _draw_answers(p: Law, menus: torch.Tensor, seed: int) -> torch.Tensor:
     for j in range(questions):
         part = p.table[j if len(p.table) > 1 else 0]
         at = previous if len(part) > 1 else torch.zeros_like(previous)
-        previous = _invert(part[at, kind, menus[:, j]].exp(), u[:, j + 1])
+        previous = _invert(part[at, kind, menus[:, j].clamp_min(0)].exp(), u[:, j + 1])  # not read beyond the load
         out.append(previous)
     return torch.stack(out, -1)
 
@@ -269,7 +282,7 @@ def _on_sampled_menus(
     with torch.no_grad():
         chance = torch.full((len(menu),), 1 / len(menu), dtype=torch.float64)
         p, q = _split(on_menus(both, design, menu, chance), truth, design)
-    which = torch.arange(len(menu)).reshape(draws, q_count)
+    which = _cut_to_loads(torch.arange(len(menu)).reshape(draws, q_count), design)
     tv, tv_error, kl, kl_error = _sampled(p, q, which, seed)
     settings |= {"draws": draws, "seed": seed, "menus": "sampled"}
     return LawDivergence(tv, kl, _excess(p, q), tv_error, kl_error, "sample", settings=settings)

@@ -146,7 +146,7 @@ def _design(population: Population, items: Items, kind: str, annotators: int) ->
 
 def _sums_to_one(population: Population, design: Design, seed: int, level: float) -> Finding:
     """The probabilities of all answers to a menu sum to one."""
-    table = law(population, design).table.detach().exp().sum(-1)
+    table = law(population, design).table.exp().sum(-1)
     gap = float((table - 1).abs().max())
     return Finding(gap < 1e-9, f"largest distance from one {gap:.2g}")
 
@@ -198,7 +198,7 @@ def _sample_follows(population: Population, design: Design, seed: int, level: fl
     if (code < 0).any():
         return Finding(False, f"row {int(np.flatnonzero(code < 0)[0])} holds an answer that the table does not list")
     counts = np.bincount(which * len(exact.space) + code, minlength=len(exact.menu) * len(exact.space))
-    test = compare_counts(counts, exact.marginal().detach().numpy().reshape(-1))
+    test = compare_counts(counts, exact.marginal().numpy().reshape(-1))
     p = float(test.p_value)
     return Finding(p >= level, f"{len(counts)} cells, {data.rows} draws", p)
 
@@ -209,7 +209,7 @@ def _gradient(population: Population, design: Design, seed: int, level: float) -
         return Finding(True, "nothing is free")
 
     def value(v: torch.Tensor) -> torch.Tensor:
-        return population.functional_call(v, lambda p: law(p, design).marginal())
+        return population.functional_call(v, lambda p: law(p, design, differentiable=True).marginal())
 
     start, step = population.vector(), 1e-6
     jacobian = torch.func.jacrev(value)(start)

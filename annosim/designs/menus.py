@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from typing import Any
+from typing import Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 
+from annosim.arrays import Numbers
+from annosim.constraints import check_whole_numbers
 from annosim.errors import ArgumentError
 from annosim.items import Items
 from annosim.random import uniform53
@@ -18,7 +21,7 @@ from annosim.random import uniform53
 __all__ = ["both_orders", "chain", "empirical_loads", "random_menus", "round_robin", "sparse_graph", "star"]
 
 
-def _per_prompt(items: Items, make: Callable[[np.ndarray], Any], size: int) -> np.ndarray:
+def _per_prompt(items: Items, make: Callable[[NDArray[np.int64]], object], size: int) -> NDArray[np.int64]:
     parts = []
     for prompt in items.prompts.unique().tolist():
         ids = items.members(prompt).numpy()
@@ -28,7 +31,7 @@ def _per_prompt(items: Items, make: Callable[[np.ndarray], Any], size: int) -> n
     return np.concatenate(parts)
 
 
-def round_robin(items: Items, size: int = 2) -> np.ndarray:
+def round_robin(items: Items, size: int = 2) -> NDArray[np.int64]:
     """Every set of ``size`` items once, ``(M, size)``, in ascending order of ids.
 
     Example:
@@ -40,7 +43,7 @@ def round_robin(items: Items, size: int = 2) -> np.ndarray:
     return _per_prompt(items, lambda ids: list(itertools.combinations(range(len(ids)), size)), size)
 
 
-def star(items: Items, centre: int | str | None = None) -> np.ndarray:
+def star(items: Items, centre: int | str | None = None) -> NDArray[np.int64]:
     """One item against each of the others, ``(n - 1, 2)``: ``centre`` (id or name), or each prompt's first item.
 
     Example:
@@ -56,7 +59,7 @@ def star(items: Items, centre: int | str | None = None) -> np.ndarray:
     return _per_prompt(items, lambda ids: [(at, j) for j in range(len(ids)) if j != at], 2)
 
 
-def chain(items: Items, closed: bool = False) -> np.ndarray:
+def chain(items: Items, closed: bool = False) -> NDArray[np.int64]:
     """Each item against the next, ``(n - 1, 2)``; ``closed`` adds the last against the first.
 
     Example:
@@ -64,14 +67,14 @@ def chain(items: Items, closed: bool = False) -> np.ndarray:
         [[0, 1], [1, 2], [2, 0]]
     """
 
-    def links(ids: np.ndarray) -> list[tuple[int, int]]:
+    def links(ids: NDArray[np.int64]) -> list[tuple[int, int]]:
         n = len(ids)
         return [(j, (j + 1) % n) for j in range(n if closed and n > 2 else n - 1)]
 
     return _per_prompt(items, links, 2)
 
 
-def sparse_graph(items: Items, pairs: int, seed: int = 0) -> np.ndarray:
+def sparse_graph(items: Items, pairs: int, seed: int = 0) -> NDArray[np.int64]:
     """``pairs`` random distinct pairs that connect all items of each prompt, ``(pairs * prompts, 2)``, sides at random.
 
     A random recursive tree on a random order of the items, then pairs drawn uniformly among the rest.
@@ -85,7 +88,7 @@ def sparse_graph(items: Items, pairs: int, seed: int = 0) -> np.ndarray:
     """
     turn = itertools.count()
 
-    def make(ids: np.ndarray) -> np.ndarray:
+    def make(ids: NDArray[np.int64]) -> NDArray[np.int64]:
         n, stretch = len(ids), next(turn) * 4
         if not n - 1 <= pairs <= n * (n - 1) // 2:
             raise ArgumentError(
@@ -107,7 +110,7 @@ def sparse_graph(items: Items, pairs: int, seed: int = 0) -> np.ndarray:
     return _per_prompt(items, make, 2)
 
 
-def random_menus(items: Items, count: int, size: int = 2, seed: int = 0) -> np.ndarray:
+def random_menus(items: Items, count: int, size: int = 2, seed: int = 0) -> NDArray[np.int64]:
     """``count`` menus of distinct items per prompt, drawn uniformly (a menu may repeat), ``(count * prompts, size)``.
 
     Example:
@@ -118,7 +121,7 @@ def random_menus(items: Items, count: int, size: int = 2, seed: int = 0) -> np.n
         raise ArgumentError(f"random_menus(count={count}, size={size}): both at least 1")
     turn = itertools.count()
 
-    def make(ids: np.ndarray) -> np.ndarray:
+    def make(ids: NDArray[np.int64]) -> NDArray[np.int64]:
         stretch = next(turn) * len(ids)
         keys = uniform53(seed, "menu", np.arange(count)[:, None], stretch + np.arange(len(ids))[None, :])
         return np.argsort(keys, axis=1, kind="stable")[:, :size]
@@ -126,24 +129,34 @@ def random_menus(items: Items, count: int, size: int = 2, seed: int = 0) -> np.n
     return _per_prompt(items, make, size)
 
 
-def both_orders(menus: Any) -> np.ndarray:
+def both_orders(menus: Numbers) -> NDArray[np.int64]:
     """Every pair on both sides, ``(2 M, 2)``: a design in which position bias cancels.
 
     Example:
         >>> both_orders([[0, 1]]).tolist()
         [[0, 1], [1, 0]]
     """
-    menus = np.asarray(menus, dtype=np.int64)
-    if menus.ndim != 2 or menus.shape[1] != 2:
-        raise ArgumentError(f"both_orders(menus=): pairs (M, 2), got shape {menus.shape}")
-    return np.concatenate([menus, menus[:, ::-1]])
+    pairs = check_whole_numbers("both_orders(menus=)", menus)
+    if pairs.ndim != 2 or pairs.shape[1] != 2:
+        raise ArgumentError(f"both_orders(menus=): pairs (M, 2), got shape {pairs.shape}")
+    return np.concatenate([pairs, pairs[:, ::-1]])
 
 
-def empirical_loads(data: Any, annotators: int, seed: int = 0) -> np.ndarray:
+@runtime_checkable
+class Answered(Protocol):
+    """What says who answered: :class:`~annosim.PreferenceData` does."""
+
+    @property
+    def annotator_ids(self) -> NDArray[np.integer]:
+        """``(rows,)`` the annotator of each answer."""
+        ...
+
+
+def empirical_loads(data: Answered | Numbers, annotators: int, seed: int = 0) -> NDArray[np.int64]:
     """Questions per annotator, ``(annotators,)``, drawn with replacement from those of real annotators.
 
     Args:
-        data: :class:`~annosim.PreferenceData` (or anything with ``annotator_ids``), or the loads themselves.
+        data: :class:`~annosim.PreferenceData`, or the loads themselves.
         annotators: how many to draw.
         seed: stream ``load``.
 
@@ -153,7 +166,8 @@ def empirical_loads(data: Any, annotators: int, seed: int = 0) -> np.ndarray:
         >>> an.Design(an.Items(n=3), annotators=4, loads=loads).num_rows == int(loads.sum())
         True
     """
-    known = np.bincount(np.asarray(data.annotator_ids)) if hasattr(data, "annotator_ids") else np.asarray(data)
+    loads = np.bincount(data.annotator_ids) if isinstance(data, Answered) else data
+    known = check_whole_numbers("empirical_loads(data=)", loads)
     known = known[known > 0]
     if known.ndim != 1 or not len(known) or annotators < 1:
         raise ArgumentError(

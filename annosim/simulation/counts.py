@@ -60,7 +60,7 @@ def simulate_counts(population: Population, design: Design, seed: int = 0, repli
             return _collapsed(population, design, seed, replicate, reason)
         try:
             exact = law(population, design)
-            blocks = _by_row(exact, generator) if _rows_suffice(exact) else _by_block(population, exact, generator)
+            blocks = _by_row(exact, generator) if _rows_suffice(exact) else _by_block(exact, generator)
         except TooLargeError as error:
             raise TooLargeError(
                 f"simulate(counts=True): {error}; or leave out counts= and collapse with data.counts()"
@@ -175,15 +175,15 @@ def _asked(exact: Law, generator: np.random.Generator) -> np.ndarray:
     return asked
 
 
-def _by_block(population: Population, exact: Law, generator: np.random.Generator) -> list[Blocks]:
+def _by_block(exact: Law, generator: np.random.Generator) -> list[Blocks]:
     """First how many annotators get each sequence of menus, then what they answer."""
-    exact._check_size()
+    exact.check_size()
     found = []
     for load, asked in sorted(_sequences(exact, generator).items()):
-        part = exact if load == exact.questions else law(population, _of_length(exact.design, load))
+        part = exact.of_load(load)
         m, a = (1 if part.fixed_sequence else len(part.menu)), len(part.space)
         places = np.r_[np.arange(0, 2 * load, 2), np.arange(1, 2 * load, 2)]  # all menus, then all answers
-        table = part.probabilities.numpy().reshape((m, a) * load).transpose(places).reshape(m**load, a**load)
+        table = part.probabilities.reshape((m, a) * load).transpose(places).reshape(m**load, a**load)
         shown = np.flatnonzero(asked)
         given = generator.multinomial(asked.flat[shown], table[shown] / table[shown].sum(-1, keepdims=True))
         sequence, answers = np.nonzero(given)
@@ -192,12 +192,6 @@ def _by_block(population: Population, exact: Law, generator: np.random.Generator
             menus = np.broadcast_to(np.arange(load), menus.shape)
         found.append((menus, np.stack(np.unravel_index(answers, (a,) * load), 1), given[sequence, answers]))
     return found
-
-
-def _of_length(design: Design, questions: int) -> Design:
-    if design.questions == "all":
-        return design.with_(menus=design.menus[:questions], menu_weights=None, loads=None)
-    return design.with_(questions=questions, loads=None)
 
 
 def _sequences(exact: Law, generator: np.random.Generator) -> dict[int, np.ndarray]:

@@ -173,7 +173,7 @@ class TorchSampler:
                 raise DeviceError(
                     "proposals over several prompts or without replacement have no path there; use the cpu"
                 )
-            members, cdf = ids[0].to(self.device), design._mass(ids[0]).cumsum(0).to(self.device)
+            members, cdf = ids[0].to(self.device), design.item_mass(ids[0]).cumsum(0).to(self.device)
             return lambda low, count, r: torch.stack(
                 [members[_cell(cdf, self._uniform(low, count, j + 1, r))] for j in range(design.menu_size)], -1
             )

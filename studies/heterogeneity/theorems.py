@@ -64,7 +64,7 @@ def collision(kinds, n, answers):
     odds = np.geomspace(0.05, 20.0, 2 * kinds)
     types = [an.Annotator(an.Tabular(np.r_[np.log(e), np.zeros(n - 1)]), an.Luce()) for e in odds]
     design = DESIGNS[answers](n)
-    laws = np.stack([an.law(t, design).probabilities.detach().numpy() for t in types])
+    laws = np.stack([an.law(t, design).probabilities for t in types])
     _, s, vt = np.linalg.svd(laws.T)
     relation = vt[-1]
     rank = int((s > 1e-12 * s[0]).sum())

@@ -79,7 +79,7 @@ def duplicated(scale):
     items = an.Items(features=[[1.0], [0.0], [0.0]])
     people = types([[scale], [-scale]], [0.5, 0.5])
     design = an.Design(items, menus=[[0, 1, 2]])
-    return {"probability": float(an.law(people, design).probabilities[0].detach())}
+    return {"probability": float(an.law(people, design).probabilities[0])}
 
 
 CASES = {

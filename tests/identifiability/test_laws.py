@@ -117,7 +117,7 @@ def test_data_of_twins_cannot_be_told_apart_and_those_of_others_can():
 
     def power(a, b, n=design.annotators, cells=60):
         """Of the test at 1e-8 on the most different outcome, by the normal law of the difference of two counts."""
-        p, q = (an.law(x, design).probabilities.detach().numpy() for x in (a, b))
+        p, q = (an.law(x, design).probabilities for x in (a, b))
         apart = np.abs(p - q) * np.sqrt(n / np.maximum(p + q, 1e-300))
         return float(norm.sf(norm.isf(1e-8 / cells / 2) - apart.max() * 0.98))
 

@@ -40,7 +40,7 @@ def relation(n, kinds, design):
     """Rank and a linear relation of the laws of 2k types in which one item has odds e and all others are alike."""
     odds = np.geomspace(0.05, 20.0, 2 * kinds)
     types = [an.Annotator(an.Tabular(np.r_[np.log(e), np.zeros(n - 1)]), an.Luce()) for e in odds]
-    laws = np.stack([an.law(t, design).probabilities.detach().numpy() for t in types])
+    laws = np.stack([an.law(t, design).probabilities for t in types])
     _, s, vt = np.linalg.svd(laws.T)
     return types, int((s > 1e-12 * s[0]).sum()), vt[-1]
 
@@ -134,7 +134,7 @@ def from_pairs():
 def slate():
     items = an.Items(features=[[1.0], [0.0], [0.0]])
     split = linear([1.0], [-1.0], weights=[0.5, 0.5])
-    p = an.law(split, an.Design(items, menus=[[0, 1, 2]])).probabilities.detach()
+    p = an.law(split, an.Design(items, menus=[[0, 1, 2]])).probabilities
     assert float(p[0]) == pytest.approx(theorems.duplicated_slate(1.0), abs=1e-15)
     assert theorems.duplicated_slate(1.0) != pytest.approx(1 / 3, abs=0.01)  # what the indifferent answer
 
@@ -143,7 +143,7 @@ def same_annotator():
     items = an.Items(features=[[1.0], [0.0], [-0.5]])
     design = an.Design(items, menus=[[0, 1], [0, 2]], questions="all")
     for tastes in ([[2.0], [-2.0]], [[0.0], [0.0]]):
-        p = an.law(linear(*tastes, weights=[0.5, 0.5]), design).probabilities.detach()
+        p = an.law(linear(*tastes, weights=[0.5, 0.5]), design).probabilities
         said = theorems.same_annotator_pairs(np.array(tastes), np.full(2, 0.5), np.array([1.0]), np.array([1.5]))
         assert float(p[0]) == pytest.approx(said, abs=1e-15)
 
@@ -153,7 +153,7 @@ def ties():
     for tastes in ([[2.0], [-2.0]], [[0.0], [0.0]]):
         tied = linear(*tastes, weights=[0.5, 0.5], rule=lambda: an.rules.RaoKupper(1.7))
         exact = an.law(tied, an.Design(items, menus=[[0, 1]]))
-        share = exact.probabilities.detach()[torch.as_tensor(exact.space.tied[:, 0])].sum()
+        share = exact.probabilities[exact.space.tied[:, 0]].sum()
         said = theorems.tie_share(np.array(tastes), np.full(2, 0.5), np.array([1.0]), 1.7)
         assert float(share) == pytest.approx(said, abs=1e-14)
 
@@ -164,9 +164,9 @@ def probit():
         people = an.Annotator(flat, an.Thurstone(covariance=covariance))
         first, second = np.array([1, -1, 0]), np.array([1, 0, -1])
         rho = first @ covariance @ second / math.sqrt(first @ covariance @ first * (second @ covariance @ second))
-        p = an.law(people, an.Design(an.Items(n=3), menus=[[0, 1, 2]])).probabilities.detach()
+        p = an.law(people, an.Design(an.Items(n=3), menus=[[0, 1, 2]])).probabilities
         assert float(p[0]) == pytest.approx(theorems.probit_best_of_three(rho), abs=1e-8)
-        pair = an.law(people, an.Design(an.Items(n=3), menus=[[0, 1]])).probabilities.detach()
+        pair = an.law(people, an.Design(an.Items(n=3), menus=[[0, 1]])).probabilities
         assert pair.tolist() == pytest.approx([0.5, 0.5], abs=1e-12)
 
 

@@ -198,20 +198,18 @@ def divergence(problem: Problem, log_likelihood: float) -> float:
     law: Law = problem.law  # type: ignore[assignment]
     if law.questions > 1 and len(law.weight) > 1:
         return block_divergence(problem, log_likelihood)
-    p = law.given_menus.marginal().detach()  # menus are drawn alike under both
-    weight = law.menu_probability[:, None]
-    inside = torch.where(p > 0, weight * p * p.log(), torch.zeros((), dtype=p.dtype))
-    return float(inside.sum()) * law.questions - log_likelihood
+    counts = law.expected_counts().detach()
+    given = counts / counts.sum(-1, keepdim=True)  # menus are drawn alike under both
+    return float(torch.special.xlogy(counts, given).sum()) - log_likelihood
 
 
 def block_divergence(problem: Problem, log_likelihood: float) -> float:
     """The same for truths of several types and several questions: entropy of whole blocks (menus given)."""
     law = problem.law
-    p = law.probabilities  # type: ignore[union-attr]
-    menus = law.menu_probability.log()[torch.as_tensor(law.outcomes[..., 0])].sum(-1)  # type: ignore[union-attr]
-    menus = torch.zeros_like(menus) if law.fixed_sequence else menus  # type: ignore[union-attr]
-    live = p > 0
-    return float((p[live] * (p[live].log() - menus[live])).sum().detach()) - log_likelihood
+    p = torch.as_tensor(law.probabilities)  # type: ignore[union-attr]
+    blocks = torch.as_tensor(law.outcomes, dtype=torch.long)[p > 0]  # type: ignore[union-attr]
+    given = law.given_menus.log_probability(blocks[..., 0], blocks[..., 1])  # type: ignore[union-attr]
+    return float((p[p > 0] * given).sum()) - log_likelihood
 
 
 # ---- linear ----------------------------------------------------------------------------------------------------------

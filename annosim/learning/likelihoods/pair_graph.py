@@ -120,7 +120,7 @@ def _from_law(problem: Problem, objective: Objective) -> tuple[Any, ...]:
             f"{type(objective).__name__} needs choices from pairs without ties or skips; this design asks for "
             f"{law.design.feedback.kind} of {law.menu.shape[1]}; project with NLL"
         )
-    p = law._mean_marginal().detach()
+    p = law.expected_counts().detach() / law.mean_questions
     share: Any = None
     if isinstance(objective, Margin | SoftLabels) and objective.columns():
         if objective.judge is None:

@@ -333,7 +333,7 @@ def from_law(law: Law) -> PairTable | None:
         return None
     if len(law.space) != 2 or law.design.items.n > DENSE_ITEMS or len(law.table) > 1 or law.table.shape[1] > 1:
         return None
-    p = law.marginal().detach().numpy() * law.questions
+    p = law.expected_counts().detach().numpy()
     menu, n = law.menu.numpy(), law.design.items.n
     wins = np.bincount(menu[:, 0] * n + menu[:, 1], p[:, 0], n * n)
     wins += np.bincount(menu[:, 1] * n + menu[:, 0], p[:, 1], n * n)

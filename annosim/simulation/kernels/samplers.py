@@ -56,7 +56,7 @@ def menu_sampler(design: Design, seed: int) -> MenuSampler:
     if design.log_proposal is not None:
         if len(ids) > 1 or not design.with_replacement:
             raise UnsupportedByKernel("a proposal over several prompts or without replacement")
-        cdf = design._mass(torch.as_tensor(ids[0])).cumsum(0).numpy()
+        cdf = design.item_mass(torch.as_tensor(ids[0])).cumsum(0).numpy()
         guide = menus.guide_table(cdf)
         return lambda out, start, replicate: menus.proposal_menus(out, start, cdf, guide, ids[0], key, replicate)
     size = np.array([len(i) for i in ids])
