@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeVar
 
 import torch
-from numpy.typing import ArrayLike
 
+from annosim.arrays import Numbers
 from annosim.errors import ArgumentError
 from annosim.items import Items
 from annosim.parameters import Model
@@ -87,7 +87,7 @@ class Population(Model):
         """Probability of each component, ``(C,)``, differentiable in the mixture weights."""
         return torch.stack([weight for _, weight in self.weighted_components()])
 
-    def annotator_weights(self, annotators: ArrayLike) -> torch.Tensor | None:
+    def annotator_weights(self, annotators: Numbers) -> torch.Tensor | None:
         """Probability of each component for the named annotators, ``(annotators, C)``, where it depends on who one is.
 
         ``None`` (the rule) when every annotator has :meth:`component_weights`; see :class:`annosim.Gated`.

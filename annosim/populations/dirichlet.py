@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Unpack
 
 import torch
 from torch import nn
 
 from annosim.errors import ArgumentError
 from annosim.items import Items
-from annosim.parameters import check_value, marked_like, unmarked
-from annosim.populations.random_tastes import RandomTastes
+from annosim.parameters import ParameterLike, check_value, marked_like, unmarked
+from annosim.populations.random_tastes import RandomTastes, TasteSettings
 from annosim.quadrature import gamma_quantile
 from annosim.rules.base import Rule
 from annosim.utilities.base import Utility
@@ -34,11 +34,13 @@ class DirichletTastes(RandomTastes):
         >>> import annosim as an
         >>> people = DirichletTastes([an.Tabular([0.0, 1.0]), an.Tabular([1.0, 0.0])], 0.5, an.Luce())
         >>> p = an.law(people, an.Design(an.Items(n=2), menus=[[0, 1]])).probabilities
-        >>> bool((p - 0.5).abs().max() < 1e-3)
+        >>> bool(abs(p - 0.5).max() < 1e-3)
         True
     """
 
-    def __init__(self, prototypes: Sequence[Utility], concentration: Any, rule: Rule, **settings: Any):
+    def __init__(
+        self, prototypes: Sequence[Utility], concentration: ParameterLike, rule: Rule, **settings: Unpack[TasteSettings]
+    ):
         prototypes = list(prototypes)
         if len(prototypes) < 2 or not all(isinstance(u, Utility) for u in prototypes):
             raise ArgumentError("DirichletTastes(prototypes=): at least two utilities, for example an.Tabular([0, 1])")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from annosim.arrays import Numbers
 from annosim.errors import ArgumentError
-from annosim.parameters import check_value
+from annosim.parameters import ParameterLike, check_value
 from annosim.populations.base import Component, Population
 
 __all__ = ["Gated"]
@@ -36,7 +36,7 @@ class Gated(Population):
         [0.9526, 0.0474]
     """
 
-    def __init__(self, types: Sequence[Population], covariates: Any, gate: Any = None):
+    def __init__(self, types: Sequence[Population], covariates: Numbers, gate: ParameterLike | None = None):
         super().__init__()
         types = list(types)
         if len(types) < 2 or not all(isinstance(t, Population) for t in types):
@@ -76,7 +76,7 @@ class Gated(Population):
         scores = covariates @ self.gate
         return torch.softmax(torch.cat([scores, torch.zeros_like(scores[:, :1])], -1), -1)
 
-    def annotator_weights(self, annotators: Any) -> torch.Tensor:
+    def annotator_weights(self, annotators: Numbers) -> torch.Tensor:
         """Probability of each component for the named annotators, ``(annotators, C)``; differentiable in the gate."""
         rows = torch.as_tensor(np.asarray(annotators), dtype=torch.long) % len(self.covariates)
         gates = self._gates(self.covariates[rows])

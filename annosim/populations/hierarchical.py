@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import ArrayLike
+from typing import Unpack
 
+import numpy as np
+
+from annosim.arrays import Numbers
 from annosim.errors import ArgumentError
-from annosim.parameters import Fixed, check_value
+from annosim.parameters import Fixed, ParameterLike, check_value
 from annosim.populations.annotator import Annotator
 from annosim.populations.base import Component
 from annosim.populations.mixture import Mixture
 from annosim.populations.random_coefficients import RandomCoefficients
-from annosim.populations.random_tastes import Quadrature
+from annosim.populations.random_tastes import TasteSettings
 from annosim.rules.base import Rule
 from annosim.utilities.linear import Linear
 
@@ -29,7 +31,7 @@ class Hierarchy(Mixture):
         spread: standard deviations within groups: one number, ``(dim,)``, or ``(groups, dim)``.
         rule: how they answer.
         weights: ``(groups,)``; uniform by default.
-        points, quadrature, quadrature_seed: as of :class:`~annosim.RandomCoefficients`.
+        settings: ``points``, ``quadrature`` and ``quadrature_seed``, as of :class:`~annosim.RandomCoefficients`.
 
     Raises:
         ArgumentError: sizes that do not fit, or a negative spread.
@@ -43,14 +45,11 @@ class Hierarchy(Mixture):
 
     def __init__(
         self,
-        means: ArrayLike,
-        spread: ArrayLike,
+        means: Numbers,
+        spread: Numbers,
         rule: Rule,
-        weights: ArrayLike | Fixed | None = None,
-        *,
-        points: int | None = None,
-        quadrature: Quadrature = "auto",
-        quadrature_seed: int = 0,
+        weights: ParameterLike | None = None,
+        **settings: Unpack[TasteSettings],
     ):
         centre = check_value("Hierarchy(means=)", means, "real")
         if centre.ndim != 2:
@@ -58,7 +57,6 @@ class Hierarchy(Mixture):
         width = np.broadcast_to(check_value("Hierarchy(spread=)", spread, "nonnegative").numpy(), centre.shape)
         parts: list[Component]
         if width.any():
-            settings = {"points": points, "quadrature": quadrature, "quadrature_seed": quadrature_seed}
             parts = [
                 RandomCoefficients(m.tolist(), Fixed(w) if (w == 0).any() else w.copy(), rule, **settings)
                 for m, w in zip(centre, width, strict=True)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 import torch
 
 from annosim.errors import ArgumentError
 from annosim.items import Items
-from annosim.parameters import check_value, unmarked
-from annosim.populations.random_tastes import RandomTastes
+from annosim.parameters import ParameterLike, check_value, unmarked
+from annosim.populations.random_tastes import RandomTastes, TasteSettings
 from annosim.rules.base import Rule
 
 __all__ = ["LowRank"]
@@ -31,7 +31,7 @@ class LowRank(RandomTastes):
         [0.5, 0.5]
     """
 
-    def __init__(self, mean: Any, loadings: Any, rule: Rule, **settings: Any):
+    def __init__(self, mean: ParameterLike, loadings: ParameterLike, rule: Rule, **settings: Unpack[TasteSettings]):
         shape = check_value("LowRank(loadings=)", unmarked(loadings), "real").shape
         if len(shape) != 2:
             raise ArgumentError(f"LowRank(loadings=): shape {tuple(shape)}, expected (n, rank)")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from annosim.arrays import Numbers
 from annosim.errors import ArgumentError
+from annosim.parameters import ParameterLike
 from annosim.populations.base import Component, Population
 
 __all__ = ["Mixture"]
@@ -33,7 +34,7 @@ class Mixture(Population):
         [0.7, 0.3]
     """
 
-    def __init__(self, types: Sequence[Population], weights: Any = None):
+    def __init__(self, types: Sequence[Population], weights: ParameterLike | None = None):
         super().__init__()
         types = list(types)
         if not types or not all(isinstance(t, Population) for t in types):
@@ -51,7 +52,7 @@ class Mixture(Population):
             for component, inner in one.weighted_components():  # type: ignore[operator, union-attr]
                 yield component, weight * inner
 
-    def annotator_weights(self, annotators: Any) -> torch.Tensor | None:
+    def annotator_weights(self, annotators: Numbers) -> torch.Tensor | None:
         """Per-annotator probabilities when some type has them, else ``None``."""
         own = [one.annotator_weights(annotators) for one in self.types]  # type: ignore[operator]
         if all(w is None for w in own):

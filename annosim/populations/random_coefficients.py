@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal, TypeAlias, Unpack
 
 import numpy as np
 import torch
 
+from annosim.arrays import Numbers
 from annosim.errors import ArgumentError
 from annosim.items import Items
-from annosim.parameters import Fixed, check_value, marked_like, unmarked
-from annosim.populations.random_tastes import RandomTastes
+from annosim.parameters import Fixed, ParameterLike, check_value, marked_like, unmarked
+from annosim.populations.random_tastes import Quadrature, RandomTastes, TasteSettings
 from annosim.quadrature import from_normal
 from annosim.rules.base import Rule
 
 __all__ = ["RandomCoefficients"]
+
+#: How a coefficient differs between annotators.
+Shape: TypeAlias = Literal["normal", "lognormal", "same"]
+
+
+class CoefficientSettings(TasteSettings, total=False):
+    """Settings of :class:`RandomCoefficients` beside its numbers."""
+
+    distribution: Shape | Sequence[Shape]
+    signs: Numbers | None
 
 
 class RandomCoefficients(RandomTastes):
@@ -47,58 +59,63 @@ class RandomCoefficients(RandomTastes):
         1.0
     """
 
-    lower: Any
+    lower: Any  # a tensor, or None
 
     def __init__(
         self,
-        mean: Any,
-        scale: Any = None,
+        mean: ParameterLike | torch.distributions.Distribution,
+        scale: ParameterLike | None = None,
         rule: Rule | None = None,
         *,
-        distribution: Any = "normal",
-        lower: Any = None,
-        signs: Any = None,
+        distribution: Shape | Sequence[Shape] = "normal",
+        lower: ParameterLike | None = None,
+        signs: Numbers | None = None,
         points: int | None = None,
-        quadrature: str = "auto",
+        quadrature: Quadrature = "auto",
         quadrature_seed: int = 0,
     ):
         if rule is None:
             raise ArgumentError("RandomCoefficients(rule=): say how they answer, for example an.Luce()")
-        own = isinstance(mean, torch.distributions.Distribution)
-        if own and scale is not None:
-            raise ArgumentError("RandomCoefficients: a torch distribution has its own scale; leave scale out")
-        size = _event_size(mean) if own else check_value("RandomCoefficients(mean=)", unmarked(mean), "real").numel()
-        varying = list(range(size)) if own else _varying(distribution, size)
+        if isinstance(mean, torch.distributions.Distribution):
+            if scale is not None:
+                raise ArgumentError("RandomCoefficients: a torch distribution has its own scale; leave scale out")
+            size, own = _event_size(mean), mean
+            varying = list(range(size))
+        else:
+            size, own = check_value("RandomCoefficients(mean=)", unmarked(mean), "real").numel(), None
+            varying = _varying(distribution, size)
         super().__init__(rule, len(varying), points, quadrature, quadrature_seed)
-        self.dim = size
-        self.varying: list[int] = varying
-        self.distribution: Any = mean if own else None
-        if own:
+        self.dim, self.varying, self.distribution = size, varying, own
+        if isinstance(mean, torch.distributions.Distribution):
             return
         if scale is None:
             raise ArgumentError("RandomCoefficients(scale=): give the standard deviations of the coefficients")
         self.declare("mean", mean, free_by_default=True)
+        self._declare_spread(scale, lower)
+        self._set_shape(distribution, signs)
+
+    def _declare_spread(self, scale: ParameterLike, lower: ParameterLike | None) -> None:
+        count = len(self.varying)
         number = check_value("RandomCoefficients(scale=)", unmarked(scale), "nonnegative").numpy()
-        if number.size != 1 and number.shape != (len(varying),):
+        if number.size != 1 and number.shape != (count,):
             raise ArgumentError(
-                f"RandomCoefficients(scale=): shape {number.shape}, expected one number or ({len(varying)},), one for "
+                f"RandomCoefficients(scale=): shape {number.shape}, expected one number or ({count},), one for "
                 "each coefficient that varies"
             )
-        spread = marked_like(scale, np.broadcast_to(number, (len(varying),)).copy())
+        spread = marked_like(scale, np.broadcast_to(number, (count,)).copy())
         self.declare("scale", spread, "nonnegative" if isinstance(scale, Fixed) else "positive", free_by_default=True)
-        self._set_shape(distribution, signs)
         if lower is None:
             self.lower = None
-        else:
-            self.declare("lower", lower, free_by_default=True)
-            below = len(varying) * (len(varying) - 1) // 2
-            if self.lower.shape != (below,):
-                raise ArgumentError(
-                    f"RandomCoefficients(lower=): shape {tuple(self.lower.shape)}, expected ({below},), the entries "
-                    "below the diagonal"
-                )
+            return
+        self.declare("lower", lower, free_by_default=True)
+        below = count * (count - 1) // 2
+        if self.lower.shape != (below,):
+            raise ArgumentError(
+                f"RandomCoefficients(lower=): shape {tuple(self.lower.shape)}, expected ({below},), the entries "
+                "below the diagonal"
+            )
 
-    def _set_shape(self, distribution: Any, signs: Any) -> None:
+    def _set_shape(self, distribution: Shape | Sequence[Shape], signs: Numbers | None) -> None:
         names = _names(distribution, self.dim)
         self.register_buffer("is_log", torch.tensor([name == "lognormal" for name in names]))
         sign = np.ones(self.dim) if signs is None else check_value("RandomCoefficients(signs=)", signs, "real").numpy()
@@ -107,7 +124,9 @@ class RandomCoefficients(RandomTastes):
         self.register_buffer("signs", torch.as_tensor(sign))
 
     @classmethod
-    def correlated(cls, mean: Any, covariance: Any, rule: Rule, **settings: Any) -> RandomCoefficients:
+    def correlated(
+        cls, mean: ParameterLike, covariance: ParameterLike, rule: Rule, **settings: Unpack[CoefficientSettings]
+    ) -> RandomCoefficients:
         """Correlated coefficients from their covariance matrix ``(dim, dim)``, by its Cholesky factor.
 
         Example:
@@ -169,8 +188,8 @@ class RandomCoefficients(RandomTastes):
         return tastes @ items.features.mT
 
 
-def _names(distribution: Any, size: int) -> list[str]:
-    names = [distribution] * size if isinstance(distribution, str) else list(distribution)
+def _names(distribution: Shape | Sequence[Shape], size: int) -> list[str]:
+    names: list[str] = [distribution] * size if isinstance(distribution, str) else list(distribution)
     if len(names) != size or not set(names) <= {"normal", "lognormal", "same"}:
         raise ArgumentError(
             f"RandomCoefficients(distribution={distribution!r}): 'normal', 'lognormal' or 'same' (for all annotators), "
@@ -179,7 +198,7 @@ def _names(distribution: Any, size: int) -> list[str]:
     return names
 
 
-def _varying(distribution: Any, size: int) -> list[int]:
+def _varying(distribution: Shape | Sequence[Shape], size: int) -> list[int]:
     varying = [i for i, name in enumerate(_names(distribution, size)) if name != "same"]
     if not varying:
         raise ArgumentError(

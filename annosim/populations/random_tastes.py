@@ -6,7 +6,7 @@ The law averages over nodes (:mod:`annosim.quadrature`); the simulation draws ea
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 import numpy as np
 import torch
@@ -19,11 +19,23 @@ from annosim.quadrature import hermite, sobol, trapezoid
 from annosim.random import CounterRNG
 from annosim.rules.base import Rule
 
-__all__ = ["RandomTastes", "hidden_truth"]
+if TYPE_CHECKING:  # a design lies above populations
+    from annosim.designs.design import Design
+
+__all__ = ["Quadrature", "RandomTastes", "TasteSettings", "hidden_truth"]
 
 
 #: How the law averages over tastes; see :mod:`annosim.quadrature`.
 Quadrature = Literal["auto", "trapezoid", "hermite", "sobol"]
+
+
+class TasteSettings(TypedDict, total=False):
+    """How the law averages over tastes: the settings of every population with continuous tastes."""
+
+    points: int | None
+    quadrature: Quadrature
+    quadrature_seed: int
+
 
 #: points per dimension of the product rules; more dimensions use Sobol points
 _PRODUCT = {1: 64, 2: 24, 3: 14}
@@ -103,7 +115,7 @@ class RandomTastes(Component):
             scores = index[torch.as_tensor(row, device=menu.device)[:, None], menu.clamp_min(0)]
             return torch.where(menu >= 0, scores, -torch.inf)
 
-    def accuracy(self, design: Any, max_menus: float = 1e5) -> float:
+    def accuracy(self, design: Design, max_menus: float = 1e5) -> float:
         """Largest change of any answer's probability when the rule of integration is refined.
 
         Product rules: half as many points again in each dimension. Sobol: twice the standard error over eight

@@ -9,16 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from annosim.errors import AnswerKindError
 from annosim.feedback import AnswerSpace, Feedback, filled_places
 from annosim.items import Items, send
-from annosim.parameters import Model, describe
+from annosim.parameters import Model, ParameterLike, describe
 from annosim.random import CounterRNG
+
+Asked = TypeVar("Asked", "Answer", "View")
 
 __all__ = ["Answer", "Rule", "Tempered", "View"]
 
@@ -38,7 +41,8 @@ class Answer:
     @cached_property
     def any_tied(self) -> bool:
         """Some answer is tied; looked at once."""
-        return self.tied is not None and bool(host_copy(self).tied.any())
+        tied = host_copy(self).tied
+        return tied is not None and bool(tied.any())
 
     @cached_property
     def any_skipped(self) -> bool:
@@ -122,7 +126,7 @@ class View:
             prompt=up(self.prompt),
         )
 
-    def rows(self, keep: Any) -> View:
+    def rows(self, keep: torch.Tensor | NDArray[np.integer | np.bool_] | slice) -> View:
         """The view of some rows (an index or a mask)."""
         at = lambda t: None if t is None else t[keep]  # noqa: E731
         return replace(
@@ -135,7 +139,7 @@ class View:
         )
 
 
-def host_copy(here: Any) -> Any:
+def host_copy(here: Asked) -> Asked:
     """The view or the answers before they were sent to a device, where reading values costs no synchronisation."""
     return here.__dict__.get("_home", here)
 
@@ -315,9 +319,9 @@ class Tempered(Rule):
         temperature: positive; ``free(start)`` to estimate it.
     """
 
-    divisor = "temperature"
+    divisor: str | None = "temperature"
 
-    def __init__(self, temperature: Any = 1.0):
+    def __init__(self, temperature: ParameterLike = 1.0):
         super().__init__()
         self.declare("temperature", temperature, "positive", ndim=0)
 

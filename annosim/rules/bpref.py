@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch.nn.functional import logsigmoid
 
 from annosim.errors import AnswerKindError
 from annosim.items import Items
-from annosim.parameters import check_number
+from annosim.parameters import ParameterLike, check_number
 from annosim.rules.answers import log_mix
 from annosim.rules.base import Answer, Rule, View
 from annosim.rules.sequence import discounted_change
@@ -50,9 +48,9 @@ class BPref(Rule):
 
     def __init__(
         self,
-        teacher_beta: Any = -1.0,
-        teacher_gamma: Any = 1.0,
-        teacher_eps_mistake: Any = 0.0,
+        teacher_beta: ParameterLike = -1.0,
+        teacher_gamma: ParameterLike = 1.0,
+        teacher_eps_mistake: ParameterLike = 0.0,
         teacher_eps_skip: float = 0.0,
         teacher_eps_equal: float = 0.0,
         margin: float = 1.0,

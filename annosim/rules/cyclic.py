@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 
+from annosim.arrays import Numbers
 from annosim.errors import ArgumentError
-from annosim.parameters import check_value, marked_like, unmarked
+from annosim.parameters import ParameterLike, check_value, marked_like, unmarked
 from annosim.rules.base import Rule, View
 from annosim.rules.response_biases import ResponseBias
 
@@ -38,7 +37,7 @@ class Cyclic(ResponseBias):
         [0.8808, 0.1192]
     """
 
-    def __init__(self, rule: Rule, terms: Any):
+    def __init__(self, rule: Rule, terms: ParameterLike):
         super().__init__(rule)
         values = check_value("Cyclic(terms=)", unmarked(terms), "real").numpy()
         if values.ndim == 2:
@@ -58,7 +57,7 @@ class Cyclic(ResponseBias):
         upper = upper.index_put((rows, columns), self.terms)
         return upper - upper.mT
 
-    def relabelled(self, order: Any) -> Cyclic:
+    def relabelled(self, order: Numbers) -> Cyclic:
         """The same habit after items are renamed: new item ``j`` is old item ``order[j]``."""
         at = torch.as_tensor(order)
         return Cyclic(self.rule, self.matrix().detach()[at][:, at].numpy())

@@ -13,8 +13,10 @@ import torch
 from torch import nn
 from torch.special import log_ndtr
 
+from annosim.arrays import Numbers
 from annosim.errors import AnswerKindError, ArgumentError
 from annosim.items import Items
+from annosim.parameters import ParameterLike
 from annosim.rules.base import Answer, Rule, View
 
 __all__ = ["CategoricalReward", "MeanVariance"]
@@ -49,7 +51,7 @@ class MeanVariance(Rule):
     unbounded = True
     log_sd: Any  # a tensor, or a network that gives one
 
-    def __init__(self, log_sd: Any):
+    def __init__(self, log_sd: ParameterLike | nn.Module):
         super().__init__()
         if isinstance(log_sd, nn.Module):
             self.log_sd = log_sd
@@ -66,7 +68,7 @@ class MeanVariance(Rule):
             return self.log_sd(items).exp()
         return (self.log_sd - self.log_sd.mean()).exp()
 
-    def relabelled(self, order: Any) -> MeanVariance:
+    def relabelled(self, order: Numbers) -> MeanVariance:
         """The same rule after items are renamed: new item ``j`` is old item ``order[j]``; a network reads features."""
         if isinstance(self.log_sd, nn.Module):
             return self
@@ -113,7 +115,7 @@ class CategoricalReward(Rule):
     ordinal = True  # of the utility nothing is seen: fit refuses a free one
     logits: Any  # a tensor, or a network that gives one
 
-    def __init__(self, logits: Any):
+    def __init__(self, logits: ParameterLike | nn.Module):
         super().__init__()
         if isinstance(logits, nn.Module):
             if getattr(logits, "outputs", 2) < 2:
@@ -138,7 +140,7 @@ class CategoricalReward(Rule):
             return torch.softmax(self.logits(items), -1)
         return torch.softmax(self.logits, -1)
 
-    def relabelled(self, order: Any) -> CategoricalReward:
+    def relabelled(self, order: Numbers) -> CategoricalReward:
         """The same rule after items are renamed: new item ``j`` is old item ``order[j]``; a network reads features."""
         if isinstance(self.logits, nn.Module):
             return self

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-import numpy as np
 import torch
 
+from annosim.arrays import Numbers
 from annosim.errors import ArgumentError
 from annosim.items import Items
 from annosim.parameters import check_value
 from annosim.rules.base import View
-from annosim.rules.response_biases import attribute_of
+from annosim.rules.response_biases import Attribute, as_attribute, attribute_of
 from annosim.rules.stages import Stagewise
 
 __all__ = ["Lexicographic"]
@@ -39,13 +38,11 @@ class Lexicographic(Stagewise):
 
     ordinal = True
 
-    def __init__(self, attributes: Sequence[Any], tolerance: Any = 0.0, signs: Any = None):
+    def __init__(self, attributes: Sequence[Attribute], tolerance: Numbers = 0.0, signs: Numbers | None = None):
         super().__init__()
         if isinstance(attributes, str | int) or len(attributes) < 1:
             raise ArgumentError("Lexicographic(attributes=): a list, in order of importance")
-        self.attributes = [
-            a if isinstance(a, str | int) else torch.as_tensor(np.asarray(a), dtype=torch.float64) for a in attributes
-        ]
+        self.attributes = [as_attribute(a) for a in attributes]
         count = len(self.attributes)
         widths = check_value("Lexicographic(tolerance=)", tolerance, "nonnegative")
         if widths.ndim > 1 or widths.numel() not in (1, count):
@@ -60,7 +57,7 @@ class Lexicographic(Stagewise):
         """Zeros: the utility is not looked at, ``(..., n)``."""
         return torch.zeros_like(u)
 
-    def relabelled(self, order: Any) -> Lexicographic:
+    def relabelled(self, order: Numbers) -> Lexicographic:
         """The same rule after items are renamed: new item ``j`` is old item ``order[j]``."""
         at = torch.as_tensor(order)
         moved = [a if isinstance(a, str | int) else a[at] for a in self.attributes]

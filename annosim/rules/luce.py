@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from torch import nn
 
+from annosim.arrays import Numbers
 from annosim.errors import ArgumentError
 from annosim.feedback import AnswerSpace
 from annosim.items import Items
-from annosim.parameters import behaves_as, check_number, check_value
+from annosim.parameters import ParameterLike, behaves_as, check_number, check_value
 from annosim.random import CounterRNG
 from annosim.rules.base import Answer, Tempered, View, remaining_logsumexp
 from annosim.utilities.adapters import frozen_copy
+from annosim.utilities.base import Density
 
 __all__ = ["PBDE", "Luce"]
+
+#: f or g of a PBDE: numbers, or what gives one for each item.
+Coefficient: TypeAlias = ParameterLike | Callable[[Items], Numbers]
 
 
 class Luce(Tempered):
@@ -129,12 +135,12 @@ class PBDE(Luce):
 
     divisor = None  # the temperature that it inherits is not read
 
-    def __init__(self, f: Any = 1.0, g: Any = 0.0):
+    def __init__(self, f: Coefficient = 1.0, g: Coefficient = 0.0):
         super().__init__()
         self._set("f", f, "positive")
         self._set("g", g, "real")
 
-    def _set(self, name: str, value: Any, constraint: str) -> None:
+    def _set(self, name: str, value: Coefficient, constraint: str) -> None:
         if isinstance(value, nn.Module):
             setattr(self, name, value)
         elif callable(value):
@@ -166,7 +172,7 @@ class PBDE(Luce):
         return f.to(u.device) * u + g.to(u.device)
 
     @classmethod
-    def dpo(cls, beta: float, reference: Any) -> PBDE:
+    def dpo(cls, beta: float, reference: Density) -> PBDE:
         """DPO's rule: ``Omega = beta (log p - log reference)`` (Rafailov et al. 2305.18290).
 
         Args:
@@ -177,13 +183,13 @@ class PBDE(Luce):
         return cls(f=beta, g=_Reference(reference, -float(beta)))
 
     @classmethod
-    def geometric(cls, alpha: float, reference: Any) -> PBDE:
+    def geometric(cls, alpha: float, reference: Density) -> PBDE:
         """Geometric average: ``f = 1/alpha, g = (1 - 1/alpha) log reference``; the optimum is ``ref^(1-a) p*^a``."""
         check_number("PBDE.geometric(alpha=)", alpha, "positive")
         return cls(f=1.0 / float(alpha), g=_Reference(reference, 1.0 - 1.0 / float(alpha)))
 
     @classmethod
-    def length_normalised(cls, length: float, lengths: Any = None) -> PBDE:
+    def length_normalised(cls, length: float, lengths: Numbers | Callable[[Items], Numbers] | None = None) -> PBDE:
         """``f = length / len(x)``: per-token log-probability, scaled by ``length``.
 
         Args:
@@ -197,7 +203,7 @@ class PBDE(Luce):
 class _Reference(nn.Module):
     """``scale * log reference(items)``, with a frozen copy of the reference."""
 
-    def __init__(self, reference: Any, scale: float):
+    def __init__(self, reference: Density, scale: float):
         super().__init__()
         if not callable(getattr(reference, "log_prob", None)):
             raise ArgumentError(f"reference {reference!r} is not a density; give an.LogDensity(...)")
@@ -210,7 +216,7 @@ class _Reference(nn.Module):
 
 
 class _PerLength:
-    def __init__(self, scale: float, lengths: Any):
+    def __init__(self, scale: float, lengths: Numbers | Callable[[Items], Numbers] | None):
         self.scale, self.lengths = scale, lengths
 
     def __call__(self, items: Items) -> torch.Tensor:

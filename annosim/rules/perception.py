@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +10,7 @@ from scipy.special import ndtri
 
 from annosim.errors import AnswerKindError, ArgumentError
 from annosim.items import Items
+from annosim.parameters import ParameterLike
 from annosim.random import CounterRNG, uniform53
 from annosim.rules.base import Answer, Rule, View
 from annosim.rules.response_biases import ResponseBias
@@ -67,7 +67,7 @@ class NoisyClusters(SeesClusters):
         [0.1, 0.9]
     """
 
-    def __init__(self, rule: Rule, error: Any = 0.1):
+    def __init__(self, rule: Rule, error: ParameterLike = 0.1):
         super().__init__(rule)
         self.declare("error", error, "unit", ndim=0)
 

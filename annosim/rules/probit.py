@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch.special import log_ndtr
 
+from annosim.arrays import Numbers
 from annosim.errors import AnswerKindError, ArgumentError
 from annosim.feedback import Feedback
 from annosim.items import Items
-from annosim.parameters import check_value
+from annosim.parameters import ParameterLike, check_value
 from annosim.random import CounterRNG
 from annosim.rules.base import Answer, Rule, View
 
@@ -50,12 +51,12 @@ class Thurstone(Rule):
     kinds = frozenset({"choice", "ranking", "top", "best-worst"})
     unbounded = True
 
-    def __init__(self, sd: Any = None, covariance: Any = None):
+    def __init__(self, sd: ParameterLike | None = None, covariance: Numbers | None = None):
         super().__init__()
         if sd is not None and covariance is not None:
             raise ArgumentError("Thurstone: give sd= (independent noise) or covariance= (correlated), not both")
         self.correlated = covariance is not None
-        if not self.correlated:
+        if covariance is None:
             self.declare("sd", 1.0 if sd is None else sd, "positive", ndim=0)
             return
         matrix = check_value("Thurstone(covariance=)", covariance, "real")
@@ -74,7 +75,7 @@ class Thurstone(Rule):
         """``u / sd`` (``u`` itself when the noise is correlated), ``(..., n)``."""
         return u if self.correlated else u / self.sd.to(u.dtype)
 
-    def relabelled(self, order: Any) -> Thurstone:
+    def relabelled(self, order: Numbers) -> Thurstone:
         """The same rule after items are renamed: new item ``j`` is old item ``order[j]``."""
         if not self.correlated:
             return self
@@ -104,8 +105,6 @@ class Thurstone(Rule):
             )
         orders = torch.tensor(list(itertools.permutations(range(k))), device=scores.device)
         ends = (orders[:, 0] == position[..., :1]) & (orders[:, -1] == position[..., 1:])
-        from dataclasses import replace
-
         wide = replace(view.expanded(), feedback=Feedback("ranking"))
         each = self.log_prob(scores.unsqueeze(-2), Answer(orders), wide)
         return torch.logsumexp(torch.where(ends, each, -torch.inf), -1)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
 from annosim.errors import ArgumentError
+from annosim.parameters import ParameterLike
 from annosim.random import CounterRNG
 from annosim.rules.answers import reverse
 from annosim.rules.base import Answer, Tempered, View
@@ -79,13 +78,14 @@ class Mallows(Stagewise):
 
     ordinal = True
 
-    def __init__(self, phi: Any = None, normalised: Any = None):
+    def __init__(self, phi: ParameterLike | None = None, normalised: ParameterLike | None = None):
         super().__init__()
         if (phi is None) == (normalised is None):
             raise ArgumentError("Mallows: give phi=, or normalised= (the same meaning for menus of any size)")
-        self.declare(
-            "phi" if normalised is None else "normalised", phi if normalised is None else normalised, "unit", ndim=0
-        )
+        if phi is not None:
+            self.declare("phi", phi, "unit", ndim=0)
+        elif normalised is not None:
+            self.declare("normalised", normalised, "unit", ndim=0)
         self.by_size = normalised is not None
 
     def dispersion(self, k: int, like: torch.Tensor) -> torch.Tensor:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch.nn.functional import logsigmoid
 
-from annosim.errors import AnswerKindError
+from annosim.errors import AnswerKindError, ArgumentError
+from annosim.parameters import ParameterLike
 from annosim.random import CounterRNG
 from annosim.rules.base import Answer, Tempered, View
 
@@ -39,7 +38,7 @@ class OrderedLogit(Tempered):
     kinds = frozenset({"rating"})
     absolute = True
 
-    def __init__(self, cuts: Any = (-1.5, -0.5, 0.5, 1.5), temperature: Any = 1.0):
+    def __init__(self, cuts: ParameterLike = (-1.5, -0.5, 0.5, 1.5), temperature: ParameterLike = 1.0):
         super().__init__(temperature)
         self.declare("cuts", cuts, "increasing", ndim=1)
 
@@ -93,7 +92,7 @@ class Thumbs(OrderedLogit):
         [0.5, 0.5]
     """
 
-    def __init__(self, threshold: Any = 0.0, temperature: Any = 1.0):
+    def __init__(self, threshold: ParameterLike = 0.0, temperature: ParameterLike = 1.0):
         Tempered.__init__(self, temperature)
         self.declare("threshold", threshold, ndim=0)
 
@@ -125,12 +124,10 @@ class GradedPairs(Tempered):
 
     kinds = frozenset({"rating"})
 
-    def __init__(self, cuts: Any = (1.0,), same: bool = False, temperature: Any = 1.0):
+    def __init__(self, cuts: ParameterLike = (1.0,), same: bool = False, temperature: ParameterLike = 1.0):
         super().__init__(temperature)
         self.declare("cuts", cuts, "increasing", ndim=1)
         if not bool((self.cuts > 0).all()):
-            from annosim.errors import ArgumentError
-
             raise ArgumentError(
                 f"GradedPairs(cuts={self.cuts.tolist()}): positive and increasing; the negative ones mirror"
             )

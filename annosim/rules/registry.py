@@ -7,6 +7,7 @@ Populations and designs are listed under their Python names: a scenario has tabl
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +33,7 @@ class Entry:
     line: str
     target: str
 
-    def constructor(self) -> Any:
+    def constructor(self) -> Callable[..., object]:
         """The class or function that makes it (imported on first use)."""
         module, name = self.target.split(":")
         value: Any = importlib.import_module(f"annosim.{module}")

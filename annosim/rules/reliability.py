@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch.nn.functional import logsigmoid
 
 from annosim.errors import AnswerKindError, ArgumentError
+from annosim.parameters import ParameterLike
 from annosim.random import CounterRNG
 from annosim.rules.answers import choose, log_response_prob, log_uniform, sample_uniform
 from annosim.rules.base import Answer, Rule, View
@@ -47,11 +46,11 @@ class Reliability(ResponseBias):
         [0.5, 0.5]
     """
 
-    def __init__(self, rule: Rule, skill: Any = 0.0, bias: Any = None):
+    def __init__(self, rule: Rule, skill: ParameterLike = 0.0, bias: ParameterLike | None = None):
         super().__init__(rule)
         self.declare("skill", skill)
         self.biased = bias is not None
-        if self.biased:
+        if bias is not None:
             self.declare("bias", bias)
             self.kinds = rule.kinds & {"choice"}
         for name in ("skill", "bias") if self.biased else ("skill",):

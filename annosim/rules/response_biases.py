@@ -8,15 +8,16 @@ menus, types and the wrapped rule's own draws unchanged. Habits nest: the innerm
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
 
+from annosim.arrays import Numbers, as_numpy
 from annosim.errors import ArgumentError
 from annosim.feedback import Feedback
 from annosim.items import Items
-from annosim.parameters import Constraint
+from annosim.parameters import Constraint, ParameterLike
 from annosim.random import CounterRNG
 from annosim.rules.answers import (
     answered,
@@ -33,6 +34,9 @@ from annosim.rules.answers import (
 from annosim.rules.base import Answer, Rule, View
 
 __all__ = ["AttributeBias", "ResponseBias", "Lapse", "LengthBias", "PositionBias", "Skip"]
+
+#: A column of the items by its name, a feature by its number, or one value for each item.
+Attribute: TypeAlias = str | int | Numbers
 
 LEVEL_WORDS = 4096
 
@@ -130,7 +134,7 @@ class PositionBias(ResponseBias):
         [0.7311, 0.2689]
     """
 
-    def __init__(self, rule: Rule, shift: Any = 0.0):
+    def __init__(self, rule: Rule, shift: ParameterLike = 0.0):
         super().__init__(rule)
         self.declare("shift", shift)
         if self.shift.ndim > 1:
@@ -174,12 +178,10 @@ class AttributeBias(ResponseBias):
         [0.5, 1.5]
     """
 
-    def __init__(self, rule: Rule, coefficient: Any, attribute: Any = "length"):
+    def __init__(self, rule: Rule, coefficient: ParameterLike, attribute: Attribute = "length"):
         super().__init__(rule)
         self.declare("coefficient", coefficient, ndim=0)
-        if not isinstance(attribute, str | int):
-            attribute = torch.as_tensor(np.asarray(attribute), dtype=torch.float64)
-        self.attribute = attribute
+        self.attribute = as_attribute(attribute)
 
     @property
     def unbounded(self) -> bool:  # type: ignore[override]
@@ -203,25 +205,32 @@ class LengthBias(AttributeBias):
         [1.0, 2.0]
     """
 
-    def __init__(self, rule: Rule, coefficient: Any):
+    def __init__(self, rule: Rule, coefficient: ParameterLike):
         super().__init__(rule, coefficient, "length")
 
 
-def attribute_of(items: Items, attribute: Any, who: str) -> torch.Tensor:
+def as_attribute(attribute: Attribute) -> str | int | torch.Tensor:
+    """An attribute with its values, if it has any, as a float64 tensor."""
+    return attribute if isinstance(attribute, str | int) else torch.as_tensor(as_numpy(attribute), dtype=torch.float64)
+
+
+def attribute_of(items: Items, attribute: str | int | torch.Tensor, who: str) -> torch.Tensor:
     """Values ``(n,)`` float64 of a column (by name), a feature (by number), or the values themselves."""
     if isinstance(attribute, str):
         if attribute not in items.columns:
             raise ArgumentError(
                 f"{who}: the items have no column {attribute!r}; give Items(columns={{{attribute!r}: ...}})"
             )
-        attribute = torch.as_tensor(np.asarray(items.columns[attribute]), dtype=torch.float64)
+        values = torch.as_tensor(np.asarray(items.columns[attribute]), dtype=torch.float64)
     elif isinstance(attribute, int):
         if not 0 <= attribute < items.dim:
             raise ArgumentError(f"{who}: feature {attribute} of items with {items.dim} features")
-        attribute = items.features[:, attribute]
-    if attribute.shape != (items.n,):
-        raise ArgumentError(f"{who}: attribute of shape {tuple(attribute.shape)}, expected ({items.n},)")
-    return attribute
+        values = items.features[:, attribute]
+    else:
+        values = attribute
+    if values.shape != (items.n,):
+        raise ArgumentError(f"{who}: attribute of shape {tuple(values.shape)}, expected ({items.n},)")
+    return values
 
 
 class Lapse(ResponseBias):
@@ -249,7 +258,7 @@ class Lapse(ResponseBias):
         [0.05, 0.95]
     """
 
-    def __init__(self, rule: Rule, rate: Any = 0.05, how: str = "uniform"):
+    def __init__(self, rule: Rule, rate: ParameterLike = 0.05, how: Literal["uniform", "flip", "first"] = "uniform"):
         super().__init__(rule)
         if how not in ("uniform", "flip", "first"):
             raise ArgumentError(f"Lapse(how={how!r}): one of uniform, flip, first")
@@ -312,7 +321,7 @@ class Skip(ResponseBias):
         [0.25, 0.25, 0.5]
     """
 
-    def __init__(self, rule: Rule, rate: Any = 0.1):
+    def __init__(self, rule: Rule, rate: ParameterLike = 0.1):
         super().__init__(rule)
         self.declare("rate", rate, "unit", ndim=0)
         self.skips = True

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
 from annosim.items import Items
+from annosim.parameters import ParameterLike
 from annosim.rules.base import Rule
 from annosim.rules.response_biases import ResponseBias
 
@@ -26,7 +25,7 @@ class Scaled(ResponseBias):
         [2.0]
     """
 
-    def __init__(self, rule: Rule, factor: Any):
+    def __init__(self, rule: Rule, factor: ParameterLike):
         super().__init__(rule)
         self.declare("factor", factor, "positive", ndim=0)
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 
 from annosim.errors import ArgumentError
 from annosim.items import Items
+from annosim.parameters import ParameterLike
 from annosim.rules.base import Rule, View
-from annosim.rules.response_biases import ResponseBias, attribute_of
+from annosim.rules.response_biases import Attribute, ResponseBias, as_attribute, attribute_of
 
 __all__ = ["Carryover", "Drift", "Fatigue", "MyopicDiscount"]
 
@@ -36,7 +35,7 @@ class Fatigue(ResponseBias):
         [0.5, 0.5]
     """
 
-    def __init__(self, rule: Rule, rate: Any = 0.01):
+    def __init__(self, rule: Rule, rate: ParameterLike = 0.01):
         super().__init__(rule)
         self.declare("rate", rate, "nonnegative", ndim=0)
         self.sequential = True
@@ -64,12 +63,10 @@ class Drift(ResponseBias):
         [0.2689, 0.7311]
     """
 
-    def __init__(self, rule: Rule, rate: Any, attribute: Any):
+    def __init__(self, rule: Rule, rate: ParameterLike, attribute: Attribute):
         super().__init__(rule)
         self.declare("rate", rate, ndim=0)
-        if not isinstance(attribute, str | int):
-            attribute = torch.as_tensor(np.asarray(attribute), dtype=torch.float64)
-        self.attribute = attribute
+        self.attribute = as_attribute(attribute)
         self.sequential = True
 
     def distort(self, scores: torch.Tensor, view: View) -> torch.Tensor:
@@ -98,7 +95,7 @@ class Carryover(ResponseBias):
         [0.5, 0.0, 0.0, 0.5]
     """
 
-    def __init__(self, rule: Rule, shift: Any = 0.5):
+    def __init__(self, rule: Rule, shift: ParameterLike = 0.5):
         super().__init__(rule)
         self.declare("shift", shift, ndim=0)
         self.kinds = rule.kinds - {"rating"}
@@ -134,7 +131,7 @@ class MyopicDiscount(ResponseBias):
         [0.5, 1.0]
     """
 
-    def __init__(self, rule: Rule, discount: Any = 0.9, steps: str = "steps"):
+    def __init__(self, rule: Rule, discount: ParameterLike = 0.9, steps: str = "steps"):
         super().__init__(rule)
         self.declare("discount", discount, "unit", ndim=0)
         self.steps = steps

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 
 from annosim.errors import ArgumentError
@@ -33,7 +35,7 @@ class Spammer(Rule):
 
     ordinal = True
 
-    def __init__(self, how: str = "random"):
+    def __init__(self, how: Literal["random", "first", "last", "alternating"] = "random"):
         super().__init__()
         if how not in ("random", "first", "last", "alternating"):
             raise ArgumentError(f"Spammer(how={how!r}): one of random, first, last, alternating")

@@ -8,15 +8,15 @@ from __future__ import annotations
 import itertools
 import math
 from functools import lru_cache
-from typing import Any
+from typing import Literal
 
 import torch
 from torch.nn.functional import logsigmoid
 
 from annosim.errors import AnswerKindError, ArgumentError, TooLargeError
-from annosim.parameters import check_value, marked_like, unmarked
+from annosim.parameters import ParameterLike, check_value, marked_like, unmarked
 from annosim.random import CounterRNG
-from annosim.rules.base import Answer, Tempered, View
+from annosim.rules.base import Answer, Rule, Tempered, View
 from annosim.rules.response_biases import ResponseBias
 
 __all__ = ["Davidson", "JustNoticeable", "RaoKupper"]
@@ -49,7 +49,7 @@ class RaoKupper(Tempered):
     unbounded = True
     tie_parameter = "theta"
 
-    def __init__(self, theta: Any = 2.0, temperature: Any = 1.0):
+    def __init__(self, theta: ParameterLike = 2.0, temperature: ParameterLike = 1.0):
         super().__init__(temperature)
         self.declare("theta", theta, "at_least_one", ndim=0)
 
@@ -95,7 +95,7 @@ class Davidson(Tempered):
     unbounded = True
     tie_parameter = "delta"
 
-    def __init__(self, delta: Any = 1.0, temperature: Any = 1.0):
+    def __init__(self, delta: ParameterLike = 1.0, temperature: ParameterLike = 1.0):
         super().__init__(temperature)
         inner = unmarked(delta)
         flat = torch.atleast_1d(check_value("Davidson(delta=)", inner, "nonnegative"))
@@ -232,7 +232,7 @@ class JustNoticeable(ResponseBias):
         [0.5, 0.5]
     """
 
-    def __init__(self, rule: Any, jnd: Any = 1.0, respond: str = "guess"):
+    def __init__(self, rule: Rule, jnd: ParameterLike = 1.0, respond: Literal["guess", "tie"] = "guess"):
         super().__init__(rule)
         if respond not in ("guess", "tie"):
             raise ArgumentError(f"JustNoticeable(respond={respond!r}): one of guess, tie")

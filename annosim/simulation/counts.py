@@ -92,13 +92,13 @@ def _collapsed(population: Population, design: Design, seed: int, replicate: int
             f"simulate(counts=True): {reason}, so every answer is drawn; {design.num_rows:.3g} rows are too many "
             f"(at most {_MOST:.0e}): lower annotators"
         )
-    source = RowSampler(population, design, seed)
+    sampler = RowSampler(population, design, seed)
     step = max(64, _CHUNK // design.num_questions // 64 * 64)
     kept: list[PreferenceData] = []
     for first in range(0, design.annotators, step):
         last = min(first + step, design.annotators)
-        block, low = source.draw(first, last, replicate), source.row_of(first)
-        annotator, order = source.layout(low, low + len(block.menu))
+        block, low = sampler.draw(first, last, replicate), sampler.row_of(first)
+        annotator, order = sampler.layout(low, low + len(block.menu))
         alone = design.num_questions == 1
         part = PreferenceData._trusted(
             items=design.items,

@@ -3,45 +3,19 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from types import ModuleType
+from typing import Any, get_args
 
 from annosim.designs.design import Design
 from annosim.errors import ArgumentError
 from annosim.populations.base import Population
+from annosim.simulation.paths import Path, PathName
 
-__all__ = ["Path", "choose"]
-
-PATHS = ("auto", "numba", "torch", "reference")
-
-
-@dataclass(frozen=True)
-class Path:
-    """Who draws what. ``None`` stands for the reference.
-
-    Attributes:
-        menus, types, answers: samplers of :mod:`annosim.simulation.kernels.samplers`.
-        row_types, number_rows: what rows have from their annotators.
-        reasons: part -> why it takes the reference path.
-    """
-
-    menus: Callable[..., None] | None = None
-    types: Callable[..., None] | None = None
-    answers: Callable[..., None] | None = None
-    row_types: Callable[..., Any] | None = None
-    number_rows: Callable[..., None] | None = None
-    reasons: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What a data set's settings say of it: ``path`` and, where part of it is the reference, ``path_reasons``."""
-        name = "reference" if self.answers is None else "numba"
-        return {"path": name, **({"path_reasons": dict(self.reasons)} if self.reasons else {})}
+__all__ = ["choose"]
 
 
-def choose(population: Population, design: Design, seed: int, wanted: str = "auto") -> Path:
+def choose(population: Population, design: Design, seed: int, wanted: PathName = "auto") -> Path:
     """The path for this population and design.
 
     Args:
@@ -52,8 +26,8 @@ def choose(population: Population, design: Design, seed: int, wanted: str = "aut
     Raises:
         ArgumentError: an unknown path, or ``"numba"`` is wanted and there is no kernel; the message says why.
     """
-    if wanted not in PATHS:
-        raise ArgumentError(f"path={wanted!r}: one of {', '.join(PATHS)}")
+    if wanted not in get_args(PathName):
+        raise ArgumentError(f"path={wanted!r}: one of {', '.join(get_args(PathName))}")
     if wanted == "reference":
         return Path(reasons={"all": "asked for"})
     compiled = _compiled()
@@ -79,7 +53,7 @@ def choose(population: Population, design: Design, seed: int, wanted: str = "aut
 
 
 @cache
-def _compiled() -> Any:
+def _compiled() -> ModuleType | None:
     """The compiled samplers, or ``None`` with one warning when numba cannot be imported."""
     try:
         from annosim.simulation.kernels import samplers as compiled

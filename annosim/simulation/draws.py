@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 import numpy as np
 import torch
@@ -19,10 +19,55 @@ from annosim.populations.base import Population
 from annosim.populations.random_tastes import hidden_truth
 from annosim.results import versions
 from annosim.simulation import memory, reference
+from annosim.simulation.counts import simulate_counts
 from annosim.simulation.dispatch import choose
+from annosim.simulation.paths import PathName
 from annosim.simulation.rows import RowSampler
+from annosim.simulation.torch_path import TorchSampler
+
+if TYPE_CHECKING:  # pyarrow takes a while to import
+    from annosim.io.shards import Shards
+
+#: called after every shard with (rows written, rows kept from before, rows in all)
+Progress: TypeAlias = Callable[[int, int, int], None]
 
 __all__ = ["draw_types", "simulate", "simulate_like", "to_cpu"]
+
+
+@overload
+def simulate(
+    population: Population,
+    design: Design,
+    *,
+    seed: int = ...,
+    replicates: int | None = ...,
+    replicate: int = ...,
+    counts: bool = ...,
+    out: None = None,
+    shard_rows: int | None = ...,
+    path: PathName = ...,
+    device: str = ...,
+    threads: int | None = ...,
+    progress: Progress | None = ...,
+) -> PreferenceData: ...
+
+
+@overload
+def simulate(
+    population: Population,
+    design: Design,
+    *,
+    seed: int = ...,
+    replicates: int | None = ...,
+    replicate: int = ...,
+    counts: bool = ...,
+    out: str | os.PathLike[str],
+    shard_rows: int | None = ...,
+    path: PathName = ...,
+    device: str = ...,
+    threads: int | None = ...,
+    progress: Progress | None = ...,
+) -> Shards: ...
 
 
 def simulate(
@@ -35,11 +80,11 @@ def simulate(
     counts: bool = False,
     out: str | os.PathLike[str] | None = None,
     shard_rows: int | None = None,
-    path: str = "auto",
+    path: PathName = "auto",
     device: str = "cpu",
     threads: int | None = None,
-    progress: Callable[[int, int, int], None] | None = None,
-) -> Any:
+    progress: Progress | None = None,
+) -> PreferenceData | Shards:
     """Draw what the population says to the design.
 
     A draw's address is ``(seed, replicate, stream, entity, k)``: nothing depends on chunks, threads or the device, and
@@ -88,16 +133,15 @@ def simulate(
             raise ArgumentError("simulate: counts=, out= and replicates= exclude one another; pass replicate=r")
         if device != "cpu" or path == "torch":
             raise ArgumentError("simulate: counts= and out= are drawn on the processor; leave out device= and path=")
-        if counts:
-            from annosim.simulation.counts import simulate_counts
-
-            return simulate_counts(population, design, seed, replicate)
-        from annosim.simulation.streaming import simulate_shards
+    if counts:
+        return simulate_counts(population, design, seed, replicate)
+    if out is not None:
+        from annosim.simulation.streaming import simulate_shards  # pyarrow takes a while to import
 
         return simulate_shards(
             population,
             design,
-            out,  # type: ignore[arg-type]
+            out,
             seed=seed,
             replicate=replicate,
             shard_rows=shard_rows,
@@ -110,14 +154,14 @@ def simulate(
     return _in_memory(population, design, seed, replicates, replicate, path, threads)
 
 
-def _on_device(population, design, seed, replicates, replicate, device) -> PreferenceData:
-    from annosim.simulation.torch_path import TorchSampler
-
-    source = TorchSampler(population, design, seed, device)
+def _on_device(
+    population: Population, design: Design, seed: int, replicates: int | None, replicate: int, device: str
+) -> PreferenceData:
+    sampler = TorchSampler(population, design, seed, device)
     numbers = [replicate] if replicates is None else list(range(replicates))
-    parts = [source.draw(r) for r in numbers]
+    parts = [sampler.draw(r) for r in numbers]
     columns = {n: parts[0][n] if replicates is None else torch.stack([p[n] for p in parts]) for n in parts[0]}
-    annotator, order = source.columns()
+    annotator, order = sampler.columns()
     data = PreferenceData._trusted(
         items=design.items,
         menu=columns["menu"],
@@ -130,12 +174,12 @@ def _on_device(population, design, seed, replicates, replicate, device) -> Prefe
             "seed": seed,
             "replicates": replicates,
             "replicate": replicate,
-            "path": source.name,
+            "path": sampler.name,
             "device": device,
             **versions(),
         },
     )
-    return to_cpu(data) if source.device.type == "cpu" else data
+    return to_cpu(data) if sampler.device.type == "cpu" else data
 
 
 def to_cpu(data: PreferenceData) -> PreferenceData:
@@ -157,18 +201,26 @@ def to_cpu(data: PreferenceData) -> PreferenceData:
     return PreferenceData._trusted(**(every | changes | {"truth": {k: bring(v) for k, v in data.truth.items()}}))
 
 
-def _in_memory(population, design, seed, replicates, replicate, path, threads) -> PreferenceData:
-    source = RowSampler(population, design, seed, path, threads)
+def _in_memory(
+    population: Population,
+    design: Design,
+    seed: int,
+    replicates: int | None,
+    replicate: int,
+    path: PathName,
+    threads: int | None,
+) -> PreferenceData:
+    sampler = RowSampler(population, design, seed, path, threads)
     numbers = [replicate] if replicates is None else range(replicates)
     rows, people = design.num_rows, design.annotators
-    _check_memory(source, rows * len(numbers))
-    menu, answer, tied = source.empty(rows, (len(numbers),))
-    types = [source.types(0, people, r) for r in numbers]
+    _check_memory(sampler, rows * len(numbers))
+    menu, answer, tied = sampler.empty(rows, (len(numbers),))
+    types = [sampler.types(0, people, r) for r in numbers]
     for at, number in enumerate(numbers):
-        source.fill(menu[at], answer[at], None if tied is None else tied[at], types[at], 0, people, number)
+        sampler.fill(menu[at], answer[at], None if tied is None else tied[at], types[at], 0, people, number)
     pick = (lambda x: x[0]) if replicates is None else (lambda x: x)
     truth = [hidden_truth(population, t, seed, replicate=r) for t, r in zip(types, numbers, strict=True)]
-    annotator, order = source.columns()
+    annotator, order = sampler.columns()
     return PreferenceData._trusted(
         items=design.items,
         menu=pick(menu),
@@ -178,21 +230,27 @@ def _in_memory(population, design, seed, replicates, replicate, path, threads) -
         annotator=annotator,
         order=order,
         truth=truth[0] if replicates is None else {name: np.stack([t[name] for t in truth]) for name in truth[0]},
-        settings={"seed": seed, "replicates": replicates, "replicate": replicate, **source.path.settings, **versions()},
+        settings={
+            "seed": seed,
+            "replicates": replicates,
+            "replicate": replicate,
+            **sampler.path.settings,
+            **versions(),
+        },
     )
 
 
-def _check_memory(source: RowSampler, rows: int) -> None:
+def _check_memory(sampler: RowSampler, rows: int) -> None:
     """Refuse what cannot be held before half of it is drawn."""
-    k, several = source.design.menu_size, source.design.num_questions > 1
-    need = rows * (4 * k + source.width + (k - 1) * source.ties + 8 * several)
+    k, several = sampler.design.menu_size, sampler.design.num_questions > 1
+    need = rows * (4 * k + sampler.width + (k - 1) * sampler.ties + 8 * several)
     there = memory.installed()
     if there is not None and need > there:
         raise TooLargeError(
             f"simulate: {rows:.3g} rows take {need / 1e9:.3g} GB and this machine has {there / 1e9:.3g} GB; stream "
             "them with out=DIR, or draw counts=True"
         )
-    if several and source.design.annotators >= 2**31:
+    if several and sampler.design.annotators >= 2**31:
         raise ArgumentError("simulate: at most 2**31 - 1 annotators of several questions (annotators are int32)")
 
 
@@ -254,8 +312,8 @@ def simulate_like(population: Population, data: PreferenceData, *, seed: int = 0
 
 
 def _answer_again(
-    population, data: PreferenceData, types: np.ndarray, seed: int, replicate: int, width: int, ties: bool
-):
+    population: Population, data: PreferenceData, types: np.ndarray, seed: int, replicate: int, width: int, ties: bool
+) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any]]:
     """Answers ``(rows, width)`` to the data's menus, ties, and the path that drew them."""
     path = choose(population, Design(data.items, menus=data.menu, feedback=data.feedback), seed)
     # a kernel for tastes counts annotators by rows, which data from elsewhere do not

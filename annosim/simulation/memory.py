@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 __all__ = ["KEEP", "empty", "installed", "release"]
 
@@ -44,7 +44,7 @@ _store: list[np.ndarray] = []
 _lock = threading.Lock()
 
 
-def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+def empty(shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
     """An array with whatever it held before, like ``np.empty``.
 
     Example:
@@ -59,7 +59,7 @@ def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     if piece is None:
         piece = np.empty(size, dtype=np.uint8)
     # a second array over the piece's buffer: all views refer to it, and its end is theirs
-    lent = np.frombuffer(memoryview(piece), dtype=np.uint8)
+    lent = np.frombuffer(memoryview(piece), dtype=np.uint8)  # type: ignore[arg-type]  # an array is a buffer
     weakref.finalize(lent, _give, piece).atexit = False
     return lent[:size].view(dtype).reshape(shape)
 

@@ -13,7 +13,7 @@ from annosim.populations.base import Population
 from annosim.random import CounterRNG
 from annosim.rules.base import Answer, View
 
-__all__ = ["answers", "menus", "question_entity", "types"]
+__all__ = ["answers", "menus", "question_entity", "row_types", "types"]
 
 
 def types(population: Population, seed: int, annotators: np.ndarray, replicate: int) -> np.ndarray:
@@ -32,6 +32,11 @@ def types(population: Population, seed: int, annotators: np.ndarray, replicate: 
     return pick.reshape(-1).numpy().astype(dtype)
 
 
+def row_types(types: np.ndarray, first: int, low: int, high: int, questions: int) -> np.ndarray:
+    """Types of the rows ``low .. high - 1`` when everyone answers ``questions``; ``types`` of the annotators ``first ...``."""
+    return types[np.arange(low, high) // questions - first]
+
+
 def question_entity(design: Design, annotator: np.ndarray, order: np.ndarray) -> np.ndarray:
     """Entity of stream ``menu`` of each row: consecutive annotators share their questions when ``overlap > 1``."""
     asked = annotator // design.overlap
@@ -42,7 +47,7 @@ def question_entity(design: Design, annotator: np.ndarray, order: np.ndarray) ->
 
 def menus(design: Design, seed: int, replicate: int, annotator: np.ndarray, order: np.ndarray) -> torch.Tensor:
     """Menus of some rows, ``(rows, k)`` long."""
-    if design.questions == "all":
+    if design.questions == "all" and design.menus is not None:
         return design.menus[torch.as_tensor(order)]
     return design.sample(CounterRNG(seed, question_entity(design, annotator, order), replicate))
 

@@ -6,8 +6,8 @@ anywhere (chunks, threads, shards) and put together again.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +19,8 @@ from annosim.populations.random_tastes import RandomTastes
 from annosim.random import check_seed
 from annosim.rules.base import View
 from annosim.simulation import memory, reference
-from annosim.simulation.dispatch import Path, choose
+from annosim.simulation.dispatch import choose
+from annosim.simulation.paths import AnswerSampler, Path, PathName, RunSampler
 
 __all__ = ["Block", "RowSampler"]
 
@@ -57,13 +58,13 @@ class RowSampler:
     Example:
         >>> import annosim as an
         >>> people = an.Annotator(an.Tabular([0.0, 1.0]), an.Luce())
-        >>> source = RowSampler(people, an.Design(an.Items(n=2), annotators=100), seed=0)
-        >>> bool((source.draw(0, 100, 0).menu[64:] == source.draw(64, 100, 0).menu).all())
+        >>> rows = RowSampler(people, an.Design(an.Items(n=2), annotators=100), seed=0)
+        >>> bool((rows.draw(0, 100, 0).menu[64:] == rows.draw(64, 100, 0).menu).all())
         True
     """
 
     def __init__(
-        self, population: Population, design: Design, seed: int, path: str = "auto", threads: int | None = None
+        self, population: Population, design: Design, seed: int, path: PathName = "auto", threads: int | None = None
     ):
         self.population, self.design, self.seed = population, design, check_seed(seed)
         self.threads = threads
@@ -115,10 +116,20 @@ class RowSampler:
         if self.path.types is None:
             return reference.types(self.population, self.seed, np.arange(first, last), replicate)
         out = np.empty(last - first, dtype=dtype)
-        self._spread(lambda a, b: _aligned(self.path.types, out[a:b], first + a, replicate), last - first)
+        sampler = self.path.types
+        self._spread(lambda a, b: _aligned(sampler, out[a:b], first + a, replicate), last - first)
         return out
 
-    def fill(self, menu, answer, tied, types: np.ndarray, first: int, last: int, replicate: int) -> None:
+    def fill(
+        self,
+        menu: np.ndarray,
+        answer: np.ndarray,
+        tied: np.ndarray | None,
+        types: np.ndarray,
+        first: int,
+        last: int,
+        replicate: int,
+    ) -> None:
         """Fill the columns of the annotators ``first .. last - 1``, whose hidden types are ``types``."""
         if self.memory:
             self._fill_with_memory(menu, answer, tied, types, first, last, replicate)
@@ -140,7 +151,7 @@ class RowSampler:
         annotator, order = memory.empty((rows,), np.int32), memory.empty((rows,), np.int32)
 
         def task(a: int, b: int) -> None:
-            if self.starts is None and self.path.answers is not None:
+            if self.starts is None and self.path.number_rows is not None and self.path.answers is not None:
                 self.path.number_rows(annotator[a:b], order[a:b], a, self.design.num_questions)
             else:
                 annotator[a:b], order[a:b] = self.layout(a, b)
@@ -148,7 +159,7 @@ class RowSampler:
         self._spread(task, rows)
         return annotator, order
 
-    def _spread(self, task, rows: int) -> None:
+    def _spread(self, task: Callable[[int, int], None], rows: int) -> None:
         size = CHUNK
         if self.path.answers is None and not self.plain:  # a reference with tastes holds (annotators, items)
             size = max(1 << 10, min(CHUNK, (1 << 23) // self.design.items.n))
@@ -156,22 +167,31 @@ class RowSampler:
         workers = threads.count(self.threads) if self.path.answers is not None else 1
         threads.run(lambda i: task(cuts[i], cuts[i + 1]), range(len(cuts) - 1), workers)
 
-    def _fill_rows(self, menu, answer, tied, low: int, high: int, types, first: int, replicate: int) -> None:
-        layout = None
-        if self.path.menus is None or self.path.answers is None or not self._own_menus:
-            layout = self.layout(low, high)
+    def _fill_rows(
+        self,
+        menu: np.ndarray,
+        answer: np.ndarray,
+        tied: np.ndarray | None,
+        low: int,
+        high: int,
+        types: np.ndarray,
+        first: int,
+        replicate: int,
+    ) -> None:
         if self.path.menus is not None and self._own_menus:
             _aligned(self.path.menus, menu, low, replicate)
         else:
-            menu[:] = self._other_menus(*layout, replicate)
+            menu[:] = self._other_menus(*self.layout(low, high), replicate)
         if self.path.answers is None:
-            self._refer(menu, answer, tied, low, layout, types[layout[0] - first], replicate)
+            layout = self.layout(low, high)
+            row = np.arange(low, high)
+            self._refer(menu, answer, tied, row, layout, types[layout[0] - first], replicate)
             return
         of_row = self._types_of_rows(types, first, low, high)
         if low % _GROUP == 0:
             self.path.answers(menu, of_row, answer, tied, low, replicate)
         else:
-            self._answers_unaligned(menu, of_row, answer, tied, low, replicate)
+            self._answers_unaligned(self.path.answers, menu, of_row, answer, tied, low, replicate)
 
     def _types_of_rows(self, types: np.ndarray, first: int, low: int, high: int) -> np.ndarray | None:
         if self.num_components == 1:
@@ -180,7 +200,8 @@ class RowSampler:
             return types[self.layout(low, high)[0] - first]
         if self.design.num_questions == 1:
             return types[low - first : high - first]
-        return self.path.row_types(types, first, low, high, self.design.num_questions)
+        spread = self.path.row_types or reference.row_types
+        return spread(types, first, low, high, self.design.num_questions)
 
     @property
     def _own_menus(self) -> bool:
@@ -198,7 +219,17 @@ class RowSampler:
         self.path.menus(drawn, low, replicate)
         return drawn[entity - low]
 
-    def _refer(self, menu, answer, tied, low, layout, of_row, replicate, previous=None) -> None:
+    def _refer(
+        self,
+        menu: np.ndarray,
+        answer: np.ndarray,
+        tied: np.ndarray | None,
+        row: np.ndarray,
+        layout: tuple[np.ndarray, np.ndarray],
+        of_row: np.ndarray,
+        replicate: int,
+        previous: torch.Tensor | None = None,
+    ) -> None:
         annotator, order = layout
         view = View(
             items=self.design.items,
@@ -208,23 +239,42 @@ class RowSampler:
             previous=previous,
             annotator=torch.as_tensor(annotator),
         )
-        row = low + np.arange(len(menu)) if np.ndim(low) == 0 else low
-        given = reference.answers(self.population, view, self.seed, replicate, row, of_row, self.width, self.ties)
-        answer[:] = given[0][:, 0] if self.flat else given[0]
-        if tied is not None:
-            tied[:] = given[1]
+        given, marks = reference.answers(
+            self.population, view, self.seed, replicate, row, of_row, self.width, self.ties
+        )
+        answer[:] = given[:, 0] if self.flat else given
+        if tied is not None and marks is not None:
+            tied[:] = marks
 
-    def _answers_unaligned(self, menu, of_row, answer, tied, low: int, replicate: int) -> None:
+    @staticmethod
+    def _answers_unaligned(
+        sampler: AnswerSampler,
+        menu: np.ndarray,
+        of_row: np.ndarray | None,
+        answer: np.ndarray,
+        tied: np.ndarray | None,
+        low: int,
+        replicate: int,
+    ) -> None:
         """The compiled answers need a first row that is a multiple of 64: walk a copy that begins at one."""
         skip = low % _GROUP
-        pad = lambda x: None if x is None else np.concatenate([np.repeat(x[:1], skip, 0), x])  # noqa: E731
-        out, marks = pad(answer), pad(tied)
-        self.path.answers(pad(menu), pad(of_row), out, marks, low - skip, replicate)
+        pad = lambda x: np.concatenate([np.repeat(x[:1], skip, 0), x])  # noqa: E731
+        out, marks = pad(answer), None if tied is None else pad(tied)
+        sampler(pad(menu), None if of_row is None else pad(of_row), out, marks, low - skip, replicate)
         answer[:] = out[skip:]
-        if tied is not None:
+        if tied is not None and marks is not None:
             tied[:] = marks[skip:]
 
-    def _fill_with_memory(self, menu, answer, tied, types, first: int, last: int, replicate: int) -> None:
+    def _fill_with_memory(
+        self,
+        menu: np.ndarray,
+        answer: np.ndarray,
+        tied: np.ndarray | None,
+        types: np.ndarray,
+        first: int,
+        last: int,
+        replicate: int,
+    ) -> None:
         """Rules that remember: one question of everybody's sequence at a time."""
         start = self.row_of(first)
         annotator, order = self.layout(start, start + len(menu))
@@ -241,12 +291,12 @@ class RowSampler:
                     asked, given, marks, start + now, (annotator[now], order[now]), types[who], replicate, previous[who]
                 )
                 answer[now] = given
-                if tied is not None:
+                if tied is not None and marks is not None:
                     tied[now] = marks
                 previous[who] = torch.as_tensor(given, dtype=torch.long).reshape(len(now), self.width)
 
 
-def _aligned(fill: Any, out: np.ndarray, start: int, replicate: int) -> None:
+def _aligned(fill: RunSampler, out: np.ndarray, start: int, replicate: int) -> None:
     """Fill from any first entity: kernels begin at multiples of 64."""
     skip = start % _GROUP
     if skip == 0:

@@ -32,6 +32,7 @@ from annosim.populations.annotator import Annotator
 from annosim.populations.base import Population
 from annosim.populations.random_tastes import hidden_truth
 from annosim.results import versions
+from annosim.simulation.paths import PathName
 from annosim.simulation.rows import RowSampler
 
 __all__ = ["Stream", "simulate_shards"]
@@ -80,12 +81,12 @@ class Stream:
         seed: int = 0,
         replicate: int = 0,
         shard_rows: int | None = None,
-        path: str = "auto",
+        path: PathName = "auto",
     ):
         shard_rows = shard_rows_of(design) if shard_rows is None else shard_rows
         if isinstance(shard_rows, bool) or shard_rows < 1:
             raise ArgumentError(f"simulate(shard_rows={shard_rows!r}): a whole number of at least 1")
-        self.source = RowSampler(population, design, seed, path, threads=1)
+        self.sampler = RowSampler(population, design, seed, path, threads=1)
         self.design, self.seed, self.replicate = design, seed, replicate
         each = max(1, round(design.num_rows / design.annotators))
         self.per_shard = max(64, int(shard_rows) // each // 64 * 64)
@@ -96,7 +97,7 @@ class Stream:
     def rows(self, number: int) -> int:
         """Rows of a shard."""
         first, last = self._span(number)
-        return self.source.row_of(last) - self.source.row_of(first)
+        return self.sampler.row_of(last) - self.sampler.row_of(first)
 
     def _span(self, number: int) -> tuple[int, int]:
         first = number * self.per_shard
@@ -105,11 +106,11 @@ class Stream:
     def shard(self, number: int) -> PreferenceData:
         """Draw one shard; annotators keep their numbers in the whole run (one question each: they are the rows)."""
         first, last = self._span(number)
-        block = self.source.draw(first, last, self.replicate)
+        block = self.sampler.draw(first, last, self.replicate)
         annotator, order = None, None
         if self.design.num_questions > 1 or self.design.loads is not None:
-            low = self.source.row_of(first)
-            annotator, order = self.source.layout(low, low + len(block.menu))
+            low = self.sampler.row_of(first)
+            annotator, order = self.sampler.layout(low, low + len(block.menu))
         small = np.int16 if self.design.items.n <= 2**15 else np.int32
         return PreferenceData._trusted(
             items=self.design.items,
@@ -119,22 +120,22 @@ class Stream:
             feedback=self.design.feedback,
             annotator=None if annotator is None else annotator.astype(np.int32),
             order=None if order is None else order.astype(np.int32),
-            truth=hidden_truth(self.source.population, block.type, self.seed, first, self.replicate),
+            truth=hidden_truth(self.sampler.population, block.type, self.seed, first, self.replicate),
             settings={"seed": self.seed, "replicate": self.replicate, "shard": number, **self._settings},
         )
 
     @property
     def _settings(self) -> dict[str, Any]:
-        return {**self.source.path.settings, **versions()}
+        return {**self.sampler.path.settings, **versions()}
 
     def fingerprint(self) -> str:
         """What the shards depend on: the design, the numbers of the population, the seed, and a sample of the draws."""
         digest = hashlib.sha256()
         design, items = self.design, self.design.items
         told = [design.feedback, design.menu_size, design.questions, design.overlap, design.with_replacement, items.n]
-        told += [self.seed, self.replicate, self.per_shard, versions()["annosim"], repr(self.source.population)]
+        told += [self.seed, self.replicate, self.per_shard, versions()["annosim"], repr(self.sampler.population)]
         digest.update(repr(told).encode())
-        for name, value in sorted(self.source.population.state_dict().items()):
+        for name, value in sorted(self.sampler.population.state_dict().items()):
             digest.update(name.encode() + value.detach().cpu().numpy().tobytes())
         for array in (design.menus, design.menu_weights, design.log_proposal, design.prompt_probability):
             digest.update(b"-" if array is None else np.asarray(array).tobytes())
@@ -143,12 +144,12 @@ class Stream:
             writer.write_table(items_table(items))
         digest.update(sink.getvalue())
         with torch.no_grad():  # and callables, which no parameter speaks for
-            for component in self.source.population.components():
+            for component in self.sampler.population.components():
                 for u in (torch.zeros(items.n, dtype=torch.float64), torch.ones(items.n, dtype=torch.float64)):
                     digest.update(component.rule.index(u, items).double().numpy().tobytes())
                 if isinstance(component, Annotator) and not component.utility.state_dict():
                     digest.update(component.utility(items).double().numpy().tobytes())
-        block = self.source.draw(0, min(64, design.annotators), self.replicate)
+        block = self.sampler.draw(0, min(64, design.annotators), self.replicate)
         if design.annotators >= 64:
             digest.update(block.menu.tobytes() + block.answer.tobytes() + block.type.tobytes())
         return digest.hexdigest()
@@ -169,7 +170,7 @@ def simulate_shards(
     seed: int = 0,
     replicate: int = 0,
     shard_rows: int | None = None,
-    path: str = "auto",
+    path: PathName = "auto",
     threads: int | None = None,
     progress: Callable[[int, int, int], None] | None = None,
 ) -> Shards:

@@ -161,10 +161,10 @@ class TorchSampler:
 
     def _menu_drawer(self) -> Callable[[int, int, int], torch.Tensor]:
         design = self.design
-        if design.questions == "all":
+        if design.questions == "all" and design.menus is not None:
             listed = design.menus.to(self.device)
             return lambda low, count, r: listed[torch.arange(low, low + count, device=self.device) % len(listed)]
-        if design.menus is not None:
+        if design.menus is not None and design.menu_weights is not None:
             listed, cdf = design.menus.to(self.device), design.menu_weights.double().cumsum(0).to(self.device)
             return lambda low, count, r: listed[_cell(cdf, self._uniform(low, count, 0, r))]
         ids = [design.items.members(p) for p in design.prompt_ids.tolist()]

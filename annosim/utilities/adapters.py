@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import copy
 import math
+import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar, overload
 
 import torch
 from torch import nn
@@ -21,10 +22,13 @@ from annosim.random import torch_generator
 __all__ = ["LowRank", "adapter_state", "copied", "frozen_copy", "moved", "of_class", "with_adapters"]
 
 
+Module = TypeVar("Module", bound=nn.Module)
+
+
 class _Frozen(nn.Parameter):
     """A parameter without gradient whose copies share its numbers: K types and every fit hold one trunk."""
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> _Frozen:
+    def __deepcopy__(self, memo: dict[int, object]) -> _Frozen:
         other = _Frozen(self.detach(), requires_grad=False)
         memo[id(self)] = other
         return other
@@ -71,15 +75,39 @@ class LowRank(nn.Module):
         return torch.addmm(out.reshape(-1, out.shape[-1]), flat, self.up.T, alpha=self.scale).reshape(out.shape)
 
 
+@overload
 def with_adapters(
-    module: nn.Module,
+    module: Module,
+    rank: int = ...,
+    *,
+    copies: None = None,
+    layers: str | Sequence[str] | None = ...,
+    scale: float = ...,
+    seed: int = ...,
+) -> Module: ...
+
+
+@overload
+def with_adapters(
+    module: Module,
+    rank: int = ...,
+    *,
+    copies: int,
+    layers: str | Sequence[str] | None = ...,
+    scale: float = ...,
+    seed: int = ...,
+) -> list[Module]: ...
+
+
+def with_adapters(
+    module: Module,
     rank: int = 8,
     *,
     copies: int | None = None,
     layers: str | Sequence[str] | None = None,
     scale: float = 1.0,
     seed: int = 0,
-) -> Any:
+) -> Module | list[Module]:
     """A copy of a network in which only low-rank adapters are free; with ``copies=K`` a list of K that share the trunk.
 
     Args:
@@ -138,7 +166,7 @@ def adapter_state(module: nn.Module) -> dict[str, torch.Tensor]:
     return {name: p.detach().clone() for name, p in module.named_parameters() if p.requires_grad}
 
 
-def merged(module: nn.Module) -> Any:
+def merged(module: Module) -> Module:
     """A plain copy of a network in which every adapter is added to the layer that it adapts.
 
     Example:
@@ -160,7 +188,7 @@ def merged(module: nn.Module) -> Any:
     return out
 
 
-def frozen_copy(module: nn.Module) -> nn.Module:
+def frozen_copy(module: Module) -> Module:
     """A copy whose parameters take no gradient, and whose own copies share its numbers.
 
     Example:
@@ -168,14 +196,14 @@ def frozen_copy(module: nn.Module) -> nn.Module:
         >>> copy.deepcopy(trunk).weight.data_ptr() == trunk.weight.data_ptr(), trunk.weight.requires_grad
         (True, False)
     """
-    memo: dict[int, Any] = {}
+    memo: dict[int, object] = {}
     for p in module.parameters():
         kept = p.detach() if isinstance(p, _Frozen) else p.detach().clone()  # what was frozen before is shared
         memo[id(p)] = _Frozen(kept, requires_grad=False)
     return copied(module, memo)
 
 
-def copied(module: Any, memo: dict[int, Any] | None = None) -> Any:
+def copied(module: Module, memo: dict[int, object] | None = None) -> Module:
     """A deep copy that computes with its own numbers: ``forward`` is that of each module's class.
 
     A trainer may put a ``forward`` of its own on a model (TRL 1.16 does, for its losses), a closure over the model that
@@ -194,7 +222,7 @@ def copied(module: Any, memo: dict[int, Any] | None = None) -> Any:
     return out
 
 
-def of_class(module: Any) -> Any:
+def of_class(module: Module) -> Module:
     """The module itself; or, where it or a part of it has a ``forward`` of its own, a view with those of the classes.
 
     The view shares every parameter, buffer, hook and other part, and the module keeps what it has. It is how a model
@@ -213,7 +241,7 @@ def of_class(module: Any) -> Any:
     return _view(module, {}) if any(map(_has_own_forward, module.modules())) else module
 
 
-def _view(module: nn.Module, made: dict[int, nn.Module]) -> nn.Module:
+def _view(module: Module, made: dict[int, Any]) -> Module:
     if id(module) not in made:
         parts = {name: None if part is None else _view(part, made) for name, part in module._modules.items()}
         same = all(parts[name] is part for name, part in module._modules.items())
@@ -232,7 +260,7 @@ def _has_own_forward(part: nn.Module) -> bool:
     return "forward" in part.__dict__ and type(part).forward is not nn.Module.forward
 
 
-def moved(module: Any, device: str | torch.device) -> Any:
+def moved(module: Module, device: str | torch.device) -> Module:
     """The module on a device, in place; frozen numbers that several copies share are moved once and stay shared.
 
     ``module.to(device)`` would move every copy's own parameter object, and K types would hold K trunks there.
@@ -279,5 +307,6 @@ def _targets(module: nn.Module, layers: str | Sequence[str] | None) -> list[str]
 
 
 def _is_dense(part: nn.Module) -> bool:
-    """``torch.nn.Linear``, or a layer of two-dimensional weight named ``Conv1D`` as in ``transformers``."""
-    return isinstance(part, nn.Linear) or (type(part).__name__ == "Conv1D" and hasattr(part, "nf"))
+    """``torch.nn.Linear``, or the ``Conv1D`` of ``transformers`` (a module of that class has imported the library)."""
+    library = sys.modules.get("transformers.pytorch_utils")
+    return isinstance(part, nn.Linear) or (library is not None and isinstance(part, library.Conv1D))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +11,7 @@ from torch import nn
 
 from annosim.errors import ArgumentError
 from annosim.items import Items
-from annosim.parameters import Fixed, check_number, check_value, unmarked
+from annosim.parameters import Fixed, ParameterLike, check_number, check_value, unmarked
 from annosim.random import uniform53
 from annosim.utilities.base import Density, Utility
 
@@ -84,7 +83,7 @@ class DensityMixture(LogDensity):
         0.6383
     """
 
-    def __init__(self, densities: Sequence[LogDensity], weights: Any = None):
+    def __init__(self, densities: Sequence[LogDensity], weights: ParameterLike | None = None):
         Utility.__init__(self)
         if len(densities) < 1:
             raise ArgumentError("DensityMixture: needs at least one density")

@@ -7,7 +7,7 @@ here imports that library. Build a model from a local config, or load one by pat
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Self
 
 import numpy as np
 import torch
@@ -37,7 +37,7 @@ class TokenUtility(Utility):
     local = True
     model: nn.Module
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
         """A trainer may have put a ``forward`` of its own on the model, which would compute with the original's numbers
         (see :func:`annosim.utilities.adapters.copied`)."""
         other = memo[id(self)] = type(self).__new__(type(self))

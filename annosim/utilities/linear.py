@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 
 from annosim.constraints import check_size
 from annosim.errors import ArgumentError
 from annosim.items import Items
+from annosim.parameters import ParameterLike
 from annosim.utilities.base import Utility, features_of
 
 __all__ = ["IdealPoint", "Linear"]
@@ -26,12 +25,12 @@ class Linear(Utility):
         [3.0, 6.0]
     """
 
-    def __init__(self, weights: Any):
+    def __init__(self, weights: ParameterLike):
         super().__init__()
         if isinstance(weights, int | np.integer) and not isinstance(weights, bool):
             if weights < 1:
                 raise ArgumentError(f"Linear({weights}): needs at least one weight")
-            check_size(f"Linear({weights})", weights)
+            check_size(f"Linear({weights})", int(weights))
             weights = np.zeros(int(weights))
         self.declare("weights", weights, free_by_default=True, ndim=1)
 
@@ -52,7 +51,7 @@ class IdealPoint(Utility):
         [0.0, -4.0]
     """
 
-    def __init__(self, point: Any, scale: Any = 1.0):
+    def __init__(self, point: ParameterLike, scale: ParameterLike = 1.0):
         super().__init__()
         self.declare("point", point, free_by_default=True, ndim=1)
         self.declare("scale", scale, "positive", ndim=0)

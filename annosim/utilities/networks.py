@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -85,7 +84,7 @@ def perceptron(widths: Sequence[int], seed: int = 0, dtype: torch.dtype = torch.
     return nn.Sequential(*layers)
 
 
-def check_widths(who: str, widths: Any) -> Sequence[int]:
+def check_widths(who: str, widths: object) -> Sequence[int]:
     """The hidden widths of a perceptron, a list.
 
     Raises:
@@ -98,7 +97,7 @@ def check_widths(who: str, widths: Any) -> Sequence[int]:
     return list(widths)
 
 
-def check_dim(who: str, dim: Any) -> int:
+def check_dim(who: str, dim: object) -> int:
     """The number of input features of a perceptron.
 
     Raises:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 
 from annosim.constraints import check_size
 from annosim.errors import ArgumentError
 from annosim.items import Items
+from annosim.parameters import ParameterLike
 from annosim.utilities.base import Utility
 
 __all__ = ["Tabular", "ZeroUtility"]
@@ -29,12 +28,12 @@ class Tabular(Utility):
         [0.0, 1.0]
     """
 
-    def __init__(self, values: Any):
+    def __init__(self, values: ParameterLike):
         super().__init__()
         if isinstance(values, int | np.integer) and not isinstance(values, bool):
             if values < 1:
                 raise ArgumentError(f"Tabular({values}): needs at least one item")
-            check_size(f"Tabular({values})", values)
+            check_size(f"Tabular({values})", int(values))
             values = np.zeros(int(values))
         self.declare("values", values, free_by_default=True)
         if self.values.ndim != 1:

@@ -7,11 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
-from annosim.coordinates import mean_indices, num_identifiable
-from annosim.coordinates.identifiable import covariate_rows, free_table
+from annosim.coordinates import mean_indices
 from annosim.designs.design import Design
 from annosim.identifiability.theorems.mixtures import (
     grouped_samples,
@@ -26,10 +23,8 @@ from annosim.items import Items
 from annosim.parameters import behaves_as
 from annosim.populations.annotator import Annotator
 from annosim.populations.base import Component, Population
-from annosim.populations.mixture import Mixture
 from annosim.rules.base import Rule
 from annosim.rules.luce import Luce
-from annosim.rules.probit import Thurstone
 from annosim.rules.response_biases import PositionBias
 from annosim.utilities.linear import Linear
 from annosim.utilities.tabular import Tabular
@@ -51,7 +46,7 @@ def applicable(population: Population, design: Design, full_rank: bool) -> list[
         >>> [c.kind for c in applicable(one, an.Design(an.Items(n=4)), True)]
         ['identified']
     """
-    checks: tuple[Callable[[Population, Design, bool], Conclusion | None], ...] = (
+    checks: tuple[Callable[..., Conclusion | None], ...] = (
         single_type,
         _never_compared,
         _pl_mixture,
@@ -68,7 +63,7 @@ def applicable(population: Population, design: Design, full_rank: bool) -> list[
     return [c for c in found if c is not None and c.kind != "unknown"]
 
 
-def _never_compared(population: Population, design: Design, full_rank: bool) -> Conclusion | None:
+def _never_compared(population, design, full_rank):
     """Ford 1957: items that no chain of menus connects have no common scale."""
     if not _free_tabular(population) or design.menus is None:
         return None
@@ -88,6 +83,9 @@ def components(design: Design) -> int:
         >>> components(an.Design(an.Items(n=5), menus=[[0, 1], [2, 3]]))
         3
     """
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
     menus, n = design.menus.numpy(), design.items.n
     first, other = np.repeat(menus[:, 0], menus.shape[1]), menus.reshape(-1)
     shown = other >= 0
@@ -99,8 +97,8 @@ def single_type(population: Population, design: Design, full_rank: bool) -> Conc
     """One type with Luce's rule: log-odds are differences of the index, so a full rank is global when the index is
     linear
     in the parameters (tabular and linear utilities, fixed rule)."""
-    parts = population.components()
-    if len(parts) != 1 or not full_rank or not _plain_luce(population) or not _linear_index(population):
+    leaves = population.components()
+    if len(leaves) != 1 or not full_rank or not _plain_luce(population) or not _linear_index(population):
         return None
     return Conclusion(
         "identified",
@@ -109,7 +107,7 @@ def single_type(population: Population, design: Design, full_rank: bool) -> Conc
     )
 
 
-def _pl_mixture(population: Population, design: Design, full_rank: bool) -> Conclusion | None:
+def _pl_mixture(population, design, full_rank):
     if not _free_tabular(population) or design.feedback.kind != "ranking" or design.menu_size != design.items.n:
         return None
     if not _distinct(population, design.items) or not _all_present(population):
@@ -117,7 +115,7 @@ def _pl_mixture(population: Population, design: Design, full_rank: bool) -> Conc
     return plackett_luce_mixtures(len(population.components()), design.items.n)
 
 
-def _zhao_xia(population: Population, design: Design, full_rank: bool) -> Conclusion | None:
+def _zhao_xia(population, design, full_rank):
     if not _free_tabular(population) or not _distinct(population, design.items) or not _weights_free(population):
         return None
     if not _all_present(population):
@@ -131,9 +129,11 @@ def _zhao_xia(population: Population, design: Design, full_rank: bool) -> Conclu
     return None
 
 
-def _two_mnl(population: Population, design: Design, full_rank: bool) -> Conclusion | None:
-    parts = population.components()
-    fixed_half = len(parts) == 2 and torch.allclose(population.component_weights().detach(), torch.tensor(0.5).double())
+def _two_mnl(population, design, full_rank):
+    leaves = population.components()
+    fixed_half = len(leaves) == 2 and torch.allclose(
+        population.component_weights().detach(), torch.tensor(0.5).double()
+    )
     if not fixed_half or _weights_free(population) or not _free_tabular(population) or design.feedback.kind != "choice":
         return None
     sizes = _all_slates(design)
@@ -142,39 +142,38 @@ def _two_mnl(population: Population, design: Design, full_rank: bool) -> Conclus
     return uniform_two_mnl(sizes)
 
 
-def _two_types_generic(population: Population, design: Design, full_rank: bool) -> Conclusion | None:
-    """Generic among free weights: it says nothing of weights that are known, equal ones least of all."""
-    if len(population.components()) != 2 or not _free_tabular(population) or not _weights_free(population):
+def _two_types_generic(population, design, full_rank):
+    if len(population.components()) != 2 or not _free_tabular(population) or design.num_questions != 1:
         return None
-    if design.num_questions != 1 or design.feedback.kind != "choice":
-        return None
-    sizes, n = _all_slates(design), design.items.n
-    if sizes == {2} and (full_rank or math.comb(n, 2) < num_identifiable(population, design.items)):
-        return two_bradley_terry("pairs", n)
-    return two_bradley_terry("choices of three", n) if sizes == {3} and full_rank else None
+    sizes = _all_slates(design)
+    if design.feedback.kind == "choice" and sizes == {2} and (full_rank or design.items.n < 5):
+        return two_bradley_terry("pairs", design.items.n)
+    if design.feedback.kind == "choice" and sizes == {3} and full_rank:
+        return two_bradley_terry("choices of three", design.items.n)
+    return None
 
 
-def _grouped(population: Population, design: Design, full_rank: bool) -> Conclusion | None:
+def _grouped(population, design, full_rank):
     """2K - 1 independent questions: the types' laws are known; full rank of each type's own law then gives its
     index.
     """
     if design.questions == "all" or design.num_questions < 2 or design.loads is not None:
         return None
-    parts = population.components()
-    if not (2 <= len(parts) <= 6) or not full_rank or not _plain_luce(population) or not _linear_index(population):
+    leaves = population.components()
+    if not (2 <= len(leaves) <= 6) or not full_rank or not _plain_luce(population) or not _linear_index(population):
         return None
     if not _distinct(population, design.items) or not _all_present(population):
         return None
-    return grouped_samples(len(parts), design.num_questions)
+    return grouped_samples(len(leaves), design.num_questions)
 
 
-def _reflection(population: Population, design: Design, full_rank: bool) -> Conclusion | None:
-    parts = population.components()
+def _reflection(population, design, full_rank):
+    leaves = population.components()
     if design.menu_size != 2 or design.num_questions != 1 or not _plain_luce(population):
         return None
-    if not all(_has_linear_utility(component) for component in parts):
+    if not all(_linear(leaf) for leaf in leaves):
         return None
-    tastes = np.stack([component.utility.weights.detach().double().numpy() for component in parts])  # type: ignore[attr-defined]
+    tastes = np.stack([leaf.utility.weights.detach().double().numpy() for leaf in leaves])
     weights = population.component_weights().detach().numpy()
     said = tastes_from_pairs(tastes, weights)
     if said.kind == "identified":  # the theorem is about rich designs; on these items it is only a hint
@@ -182,26 +181,26 @@ def _reflection(population: Population, design: Design, full_rank: bool) -> Conc
     return Conclusion(said.kind, "freely (among all distributions of tastes): " + said.text, said.source, True)
 
 
-def _rich(population: Population, design: Design, full_rank: bool) -> Conclusion | None:
+def _rich(population, design, full_rank):
     """T2 to T4: what breaks the oddness of a single pair, stated for rich linear designs."""
-    parts = population.components()
-    if len(parts) < 2 or not all(_has_linear_utility(component) for component in parts):
+    leaves = population.components()
+    if len(leaves) < 2 or not all(_linear(leaf) for leaf in leaves):
         return None
     pairs = design.menu_size == 2 and design.feedback.kind == "choice"
     if _plain_luce(population) and design.menu_size == 3 and design.feedback.kind == "choice":
         name, why = "T2", "best of three identifies every distribution of tastes"
     elif _plain_luce(population) and pairs and design.num_questions >= 2 and design.questions != "all":
         name, why = "T3", "two pairs by the same annotator identify every distribution of tastes"
-    elif pairs and all(component.rule.ties for component in parts):
+    elif pairs and all(leaf.rule.ties for leaf in leaves):
         name, why = "T4", "ties identify every distribution of tastes, for all but countably many thresholds"
-    elif pairs and all(_known_position_bias(component.rule) for component in parts):
+    elif pairs and all(_known_position_bias(leaf.rule) for leaf in leaves):
         name, why = "T4", "a known position bias identifies every distribution of tastes"
     else:
         return None
     return Conclusion("generic", f"freely (rich linear design): {why}", f"STUDY_heterogeneity {name}", True)
 
 
-def _one_reward(population: Population, design: Design, full_rank: bool) -> Conclusion | None:
+def _one_reward(population, design, full_rank):
     if len(population.components()) < 2 or design.feedback.kind != "choice" or design.menu_size != 2:
         return None
     if not _plain_luce(population):
@@ -213,10 +212,10 @@ def _one_reward(population: Population, design: Design, full_rank: bool) -> Conc
     )
 
 
-def _correlated(population: Population, design: Design, full_rank: bool) -> Conclusion | None:
-    if not any(
-        isinstance(component.rule, Thurstone) and component.rule.correlated for component in population.components()
-    ):
+def _correlated(population, design, full_rank):
+    from annosim.rules.probit import Thurstone
+
+    if not any(isinstance(leaf.rule, Thurstone) and leaf.rule.correlated for leaf in population.components()):
         return None
     say = "say nothing" if design.menu_size == 2 else "tell"
     return Conclusion(
@@ -230,12 +229,12 @@ def _known_position_bias(rule: Rule) -> bool:
     return isinstance(rule, PositionBias) and behaves_as(rule.rule, Luce) and not rule.num_free()
 
 
-def _has_linear_utility(component: Component) -> bool:
+def _linear(component: Component) -> bool:
     return isinstance(component, Annotator) and behaves_as(component.utility, Linear)
 
 
-def _has_free_table(component: Component) -> bool:
-    return isinstance(component, Annotator) and free_table(component) is component.utility
+def _tabular(component: Component) -> bool:
+    return isinstance(component, Annotator) and behaves_as(component.utility, Tabular)
 
 
 def _all_present(population: Population) -> bool:
@@ -247,24 +246,15 @@ def _plain_luce(population: Population) -> bool:
 
 
 def _linear_index(population: Population) -> bool:
-    return all(_has_linear_utility(one) or _has_table(one) for one in population.components())
-
-
-def _has_table(component: Component) -> bool:
-    return isinstance(component, Annotator) and behaves_as(component.utility, Tabular)
+    return all(_linear(one) or _tabular(one) for one in population.components())
 
 
 def _free_tabular(population: Population) -> bool:
-    """Each type has a table of its own, all of it free, under plain Luce."""
-    parts = population.components()
-    tables = {id(one.utility) for one in parts if isinstance(one, Annotator)}
-    return _plain_luce(population) and all(map(_has_free_table, parts)) and len(tables) == len(parts)
+    return _plain_luce(population) and all(_tabular(one) and one.utility.num_free() for one in population.components())
 
 
 def _weights_free(population: Population) -> bool:
-    """Every share is estimated by itself: mixtures whose weights are all free."""
-    mixtures = [part for part in population.modules() if isinstance(part, Mixture)]
-    return bool(mixtures) and all(part.weights.requires_grad for part in mixtures) and not covariate_rows(population)
+    return any(n.endswith("weights") and population.constraint_of(n) == "simplex" for n in population.free_parameters())
 
 
 def _distinct(population: Population, items: Items, tol: float = 1e-6) -> bool:

@@ -7,7 +7,6 @@ part takes the reference path.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -27,13 +26,10 @@ from annosim.rules.ties import Davidson, RaoKupper
 from annosim.simulation.kernels import generator, luce, menus, response_biases, tastes
 from annosim.simulation.kernels import mallows as mallows_kernel
 from annosim.simulation.kernels.mallows import mallows
+from annosim.simulation.paths import AnswerSampler, RunSampler
 
 __all__ = ["UnsupportedByKernel", "answer_sampler", "menu_sampler", "number_rows", "row_types", "type_sampler"]
 
-#: fills ``(out, first entity, replicate)``; the first entity is a multiple of 64
-MenuSampler = Callable[[np.ndarray, int, int], None]
-#: fills ``(menu, types of the rows or None, answer, tied or None, first row, replicate)``
-AnswerSampler = Callable[..., None]
 
 compile_notice.install()
 link_cache.link(random, arithmetic, generator, luce, response_biases, mallows_kernel, menus, tastes)
@@ -47,7 +43,7 @@ class UnsupportedByKernel(Exception):
     """Why there is no compiled kernel for this population or design."""
 
 
-def menu_sampler(design: Design, seed: int) -> MenuSampler:
+def menu_sampler(design: Design, seed: int) -> RunSampler:
     """Fills menus of consecutive entities, as ``design.sample`` draws them."""
     key = np.uint64(seed)
     if design.menus is not None:
@@ -74,14 +70,14 @@ def menu_sampler(design: Design, seed: int) -> MenuSampler:
     )
 
 
-def _listed(design: Design, key: np.uint64) -> MenuSampler:
+def _listed(design: Design, key: np.uint64) -> RunSampler:
     listed = np.ascontiguousarray(design.menus.numpy().astype(np.int32))
     cdf = design.menu_weights.double().cumsum(0).numpy()
     guide = menus.guide_table(cdf)
     return lambda out, start, replicate: menus.listed_menus(out, start, cdf, guide, listed, key, replicate)
 
 
-def type_sampler(population: Population, seed: int) -> MenuSampler:
+def type_sampler(population: Population, seed: int) -> RunSampler:
     """Fills hidden types of consecutive annotators, ``out (n,)``."""
     if population.annotator_weights(np.arange(1)) is not None:
         raise UnsupportedByKernel("types whose probabilities depend on the annotator")
