@@ -35,6 +35,7 @@ from annosim.study import (
     Study,
     at_least,
     at_most,
+    equal,
     every,
     inside,
     paper_says,
@@ -240,7 +241,7 @@ def claims():
             [at_most(_mean(_values(found, *pair, "finite")), 0.1) for pair in well_specified()], "at most 0.1"
         ),
         whose=STUDY_ADDS,
-        figure="matrix",
+        figure="matrix_finite",
     )
     yield Statement(
         "two-types",
@@ -256,19 +257,20 @@ def claims():
         "this study",
         lambda found: at_most(_mean(_values(found, "annotator mixture", "two types", "finite")), 0.1),
         whose=STUDY_ADDS,
-        figure="matrix",
+        figure="matrix_finite",
     )
     yield Statement(
         "two-types-search",
-        "they would, but for the search: started at the truth the likelihood ends as high, near the truth",
+        "what is lost is lost in the search: started at the truth they end near it",
         "this study",
-        lambda found: every(
-            [
-                at_most(_mean(found.values("from_truth", "tv")), 0.1),
-                *[at_least(v, -1e-6) for v in found.values("from_truth", "higher")],
-            ],
-            "total variation at most 0.1, log-likelihood not below the search's",
-        ),
+        lambda found: at_most(t_interval(found.values("from_truth", "tv")), 0.1),
+        whose=STUDY_ADDS,
+    )
+    yield Statement(
+        "two-types-ridge",
+        "and the likelihood hardly tells the two ends apart: on average over data sets they differ by less than a nat",
+        "this study",
+        lambda found: equal(t_interval(found.values("from_truth", "higher")), 0.0, within=1.0),
         whose=STUDY_ADDS,
     )
     yield Statement(
@@ -325,18 +327,100 @@ def claims():
 
 
 def _mean(values):
-    return t_interval(values) if len(values) > 1 else values[0]
+    """Mean over data sets with its interval; one data set has an interval without ends and decides nothing."""
+    return t_interval(values)
+
+
+#: rows and columns of the matrix by kind; what is in none of them (a row of one's own) comes last
+ROWS = {
+    "scores": ("Luce", "Luce, temperature 2", "probit", "DPO, beta 0.5", "geometric, alpha 2", "length-normalised"),
+    "biases": ("lapses, 20 %", "position bias", "length bias", "ties (Rao-Kupper)", "ties (Davidson)", "threshold"),
+    "no order": ("intransitive", "paraphrase twins", "noisy paraphrases"),
+    "several people": ("10 % adversaries", "10 % spammers", "density mixture", "annotator mixture"),
+}
+COLUMNS = {
+    "rules": (
+        "Luce",
+        "probit",
+        "DPO, beta 0.5",
+        "geometric, alpha 2",
+        "length-normalised",
+        "lapses, 20 %",
+        "position bias",
+        "ties (Rao-Kupper)",
+        "ties (Davidson)",
+        "paraphrase twins",
+    ),
+    "losses": (
+        "Luce, smoothed labels",
+        "soft labels",
+        "signed margin",
+        "unsigned margin",
+        "IPO, tau 0.2",
+        "SLiC, delta 1",
+    ),
+    "two": ("two types",),
+}
+
+
+def _arranged(groups, known, size):
+    """Names by group, within a group from the smallest to the largest mean; and where groups end."""
+    rest = [name for name in known if not any(name in group for group in groups.values())]
+    order, ends = [], []
+    for group in [*groups.values(), rest]:
+        order += sorted((name for name in group if name in known), key=size)
+        ends.append(len(order))
+    return order, sorted({end for end in ends if 0 < end < len(order)})
+
+
+def _heat(found, level, title):
+    values = {
+        (who, learner): float(np.mean(_values(found, who, learner, level))) for who in PEOPLE for learner in LEARNERS
+    }
+    # the order is that of the infinite data in both figures, so that they can be laid beside each other
+    exact = {pair: _exact(found, *pair) for pair in values}
+    rows, row_ends = _arranged(ROWS, list(PEOPLE), lambda w: np.nanmean([exact[w, x] for x in LEARNERS]))
+    columns, column_ends = _arranged(COLUMNS, list(LEARNERS), lambda x: np.nanmean([exact[w, x] for w in PEOPLE]))
+    fig, axes = plotting.figure(width=15.5, height=10.5)
+    ax = axes[0, 0]
+    table = np.array([[values[who, learner] for learner in columns] for who in rows])
+    plotting.heatmap(ax, table, rows, columns, bar="total variation", low=0.0, high=0.5, annotate=".3f")
+    for end in row_ends:
+        ax.axhline(end - 0.5, color="white", linewidth=5)
+    for end in column_ends:
+        ax.axvline(end - 0.5, color="white", linewidth=5)
+    plotting.label(ax, "what the learner assumes", "who answers", title)
+    return fig
 
 
 def matrix(found):
-    """Total variation between the learned and the true density: infinite data, and 2^15 pairs. Blank: none exists."""
-    rows, columns = list(PEOPLE), list(LEARNERS)
-    fig, axes = plotting.figure(1, 2, width=23, height=10, sharey=True)
-    for ax, level, title in zip(axes[0], ("infinite", "finite"), ("infinite data", "2^15 pairs"), strict=True):
-        values = [[np.mean(_values(found, who, learner, level)) for learner in columns] for who in rows]
-        plotting.heatmap(ax, np.array(values), rows, columns, bar="total variation", low=0.0, high=0.6, annotate=".2f")
-        plotting.label(ax, "what the learner assumes", "who answers" if level == "infinite" else "", title)
-    return fig
+    """Total variation between the learned density and the people's with infinite data. Rows: who answers (scores,
+    response biases, answers without an order, several people); columns: what the learner assumes (rules, losses, two
+    types); both sorted by their mean within a group. Blank: the loss has no optimum of this rule."""
+    return _heat(found, "infinite", "infinite data")
+
+
+def matrix_finite(found):
+    """The same from 2^15 pairs, mean over data sets, in the same order. What the infinite data have at zero, finite data
+    have near .05: the price of a density of 31 points."""
+    return _heat(found, "finite", "2^15 pairs")
+
+
+def finding(found, claims):
+    """When the truth is learned, when not, and by how much."""
+    same = [_exact(found, *pair) for pair in well_specified()]
+    finite = [_mean(_values(found, *pair, "finite")).value for pair in well_specified()]
+    luce = {who: _exact(found, who, "Luce") for who in PEOPLE if who not in ("Luce", "density mixture")}
+    worst, best = max(luce, key=luce.get), min(luce, key=luce.get)
+    two = _exact(found, "annotator mixture", "two types")
+    ignored = ", ".join(f"{who} {luce[who]:.2f}" for who in ("lapses, 20 %", "length bias", "DPO, beta 0.5"))
+    return (
+        f"A learner who assumes the rule by which people answer finds their density: total variation at most "
+        f"{max(same):.0e} from infinite data and {min(finite):.2f} to {max(finite):.2f} from 2^15 pairs. "
+        f"One who assumes plain Bradley-Terry does not, however many the answers: off by {luce[best]:.3f} ({best}) to "
+        f"{luce[worst]:.2f} ({worst}); {ignored}. Of two annotators no single density comes near "
+        f"({luce['annotator mixture']:.2f}), two types do ({two:.0e})."
+    )
 
 
 def table(found):
@@ -383,6 +467,7 @@ STUDY = Study(
     },
     cells=cells,
     claims=claims,
-    figures=[matrix],
+    figures=[matrix, matrix_finite],
+    finding=finding,
     tables=[table],
 )

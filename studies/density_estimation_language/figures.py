@@ -11,26 +11,38 @@ from .sentences import NAMES
 
 
 def lengths(found):
-    """Lengths before and after adaptation: exact surrogate (above), transformers (below; cut off at the last bar).
-    Thin lines: replicates."""
-    fig, axes = plotting.figure(2, 2, width=12, height=8)
-    for column, kind in enumerate(("density", "annotators")):
-        _surrogate(axes[0, column], found, kind, "soft", 4.0)
-        _transformers(axes[1, column], found, kind)
+    """Lengths after adaptation to one annotator whose density is half short, half long (density mixture), and to the
+    answers of a short and a long annotator (annotator mixture): exactly on lengths alone (left), and said by transformers
+    (right; thin lines: replicates; grey: the bins of lengths that are compared). The first has two modes, the second
+    one."""
+    fig, axes = plotting.figure(1, 2, width=13.5, height=4.8)
+    ax = axes[0, 0]
+    for index, kind in enumerate(_TITLES):
+        row = found.rows("lengths_only", kind=kind, design="soft", parameter=4.0)[0]
+        if not index:
+            plotting.density(ax, row["x"], row["whole"], "whole (before)", index=6, linestyle=":")
+        shown = row["modes_at"].strip("[]").replace(", ", " and ")
+        plotting.density(ax, row["x"], row["learned"], f"{_TITLES[kind]}: {shown}", index=index)
+    ax.set_ylim(0, None)
+    plotting.label(ax, "length (tokens)", "probability", "exact, borders of 4 tokens; modes")
+    plotting.legend(ax)
+    _transformers(axes[0, 1], found)
     return fig
 
 
-def _transformers(ax, found, kind):
-    before, after = (np.array(found.all("adapt", name, kind=kind)) for name in ("proposed", "count"))
-    x = np.arange(after.shape[1])
-    for k, (low, high) in enumerate(found.settings["bins"]):
-        ax.axvspan(low - 0.5, high + 0.5, color="#dddddd", zorder=0, label="" if k else "bins compared")
-    ax.bar(x, after.sum(0) / after.sum(), color=plotting.colour(1), label=f"adapted, {after.sum()} sentences")
-    for one in after if len(after) > 1 else ():
-        ax.plot(x, one / one.sum(), color="#000000", linewidth=0.7)
-    plotting.line(ax, x, before.sum(0) / before.sum(), "whole", 6, linestyle=":")
-    ax.set_ylim(0, 1.45 * max((after / after.sum(1, keepdims=True)).max(), (before.sum(0) / before.sum()).max()))
-    plotting.label(ax, "length (tokens, END included)", "share of sentences", f"transformers, {_TITLES[kind]}")
+def _transformers(ax, found):
+    for low, high in found.settings["bins"]:
+        ax.axvspan(low - 0.5, high + 0.5, color="#dddddd", zorder=0)
+    before = np.array(found.all("adapt", "proposed", kind="density"))
+    x = np.arange(before.shape[1])
+    plotting.line(ax, x, before.sum(0) / before.sum(), "whole (before)", 6, linestyle=":")
+    for index, kind in enumerate(_TITLES):
+        after = np.array(found.all("adapt", "count", kind=kind))
+        plotting.line(ax, x, after.sum(0) / after.sum(), _TITLES[kind], index)
+        for one in after if len(after) > 1 else ():
+            ax.plot(x, one / one.sum(), color=plotting.colour(index), linewidth=0.7, alpha=0.7)
+    ax.set_ylim(0, None)
+    plotting.label(ax, "length (tokens, END included)", "share of sentences", "transformers")
     plotting.legend(ax)
 
 

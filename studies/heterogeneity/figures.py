@@ -175,12 +175,121 @@ def real_types(found):
     return fig
 
 
+def _bars(axis, names, values, logarithmic=False):
+    """Bars with their numbers above them."""
+    axis.bar(range(len(names)), values, color=[plotting.colour(i) for i in range(len(names))])
+    axis.set_xticks(range(len(names)), names)
+    for place, value in enumerate(values):
+        axis.annotate(
+            f"{value:.3g}", (place, value), ha="center", va="bottom", xytext=(0, 2), textcoords="offset points"
+        )
+    if logarithmic:
+        axis.set_yscale("log")
+    axis.margins(y=0.15)
+
+
+def told_apart_and_served(found):
+    """The paper in three steps. Left: half the annotators have tastes b and half -b, or nobody prefers anything; distance
+    of the laws of what one annotator answers, by what is asked (one pair each: none). Middle: EM's mean error in the two
+    worlds over their distance against the number of annotators (below one half they are told apart). Right: two general
+    types, five best-of-three answers each; the worst type's regret of one policy for all. 95 % intervals over data
+    sets."""
+    fig, axes = plotting.figure(1, 3, width=18.5, height=4.8)
+    row = found.rows("witness", name="indifferent", scale=1.0)[0]
+    ways = {
+        "one\npair": "pairs",
+        "best of\nthree": "best_of_three",
+        "two\npairs": "two_pairs",
+        "pair\nwith ties": "ties",
+    }
+    _bars(axes[0, 0], list(ways), [max(row[column], 0.0) if row[column] > 1e-12 else 0.0 for column in ways.values()])
+    plotting.label(axes[0, 0], "asked of each annotator", "distance of the laws (total variation)", "identification")
+    annotators, _ = found.settings["worlds"]["linear"]
+    for number, ((answers, q), words) in enumerate(WORDS.items()):
+        dots(
+            axes[0, 1], annotators, [share(found, "linear", answers, q, m) for m in annotators], f"{words} each", number
+        )
+    axes[0, 1].axhline(0.5, color="0.6", zorder=0)
+    axes[0, 1].set_ylim(0, None)
+    plotting.label(axes[0, 1], "annotators", "EM's error over the worlds' distance", "EM-DPO, linear policies")
+    plotting.legend(axes[0, 1])
+    people = max(found.settings["em_grid"]["linear"][1])
+    which = {"tastes": "general", "kind": "linear", "answers": "best of three", "questions": 5, "annotators": people}
+    estimates = [t_interval(column(found, "worst_regret", m, **which)) for m in SINGLE]
+    plotting.intervals(
+        axes[0, 2], SINGLE, *[[getattr(e, part) for e in estimates] for part in ("value", "low", "high")]
+    )
+    plotting.label(axes[0, 2], "worst type's regret (nats)", "", f"one policy for all, {people} annotators")
+    return fig
+
+
+def what_twins_cost(found):
+    """Left: unequal antipodes (A: tastes b and -b, shares .7 and .3) and their twin (B: tastes b and none, shares .4 and .6)
+    have one law of single pairs; the worst type's regret of the min-max policy of the right world and of the other.
+    Right: annotators until their answers are expected to favour the right world by 20 to 1 (equal antipodes against
+    people without preferences). Responses of the figures above."""
+    fig, axes = plotting.figure(1, 2, width=13.0, height=4.6)
+    rows = [r for r in found.rows("fairness_of_twins", name="unequal antipodes") if r["set"] == 0]
+    names = [
+        "A is right,\npolicy of A",
+        "A is right,\npolicy of B",
+        "B is right,\npolicy of B",
+        "B is right,\npolicy of A",
+    ]
+    values = [r[which] for r in sorted(rows, key=lambda r: r["truth"]) for which in ("right", "twin")]
+    _bars(axes[0, 0], names, values)
+    plotting.label(axes[0, 0], "", "worst type's regret (nats)", "what the ambiguity costs a fair policy")
+    needed = {r["way"]: r["annotators"] for r in found.rows("answers_needed") if r["set"] == 0}
+    _bars(axes[0, 1], [way.replace(" ", "\n", 1) for way in needed], list(needed.values()))
+    plotting.label(axes[0, 1], "asked of each annotator", "annotators for odds of 20", "what it costs to end it")
+    return fig
+
+
+def mean_direction(found):
+    """Half of the annotators have tastes m + d, half m - d. Angle between the direction that is learned and that of the mean
+    taste m, against the number of answers (right end: infinite data): the likelihood stays off, the fewest wrongly
+    ordered answers find it, more slowly. 95 % intervals over sets of responses."""
+    fig, axes = plotting.figure(width=8.4, height=4.6)
+    rows = found.rows("mean_direction")
+    counts = [*sorted({r["answers"] for r in rows if r["answers"]}), 0]
+    for index, loss in enumerate(("likelihood", "sign loss")):
+        estimates = [t_interval([r["angle"] for r in rows if r["answers"] == n and r["loss"] == loss]) for n in counts]
+        parts = [[max(0.0, getattr(e, part)) for e in estimates] for part in ("value", "low", "high")]
+        plotting.line(axes[0, 0], range(len(counts)), parts[0], loss, index, *parts[1:], markers=True)
+    axes[0, 0].set_xticks(range(len(counts)), [f"{n:,}" if n else "infinite" for n in counts])
+    axes[0, 0].set_ylim(0, None)
+    plotting.label(axes[0, 0], "answers", "angle to the mean taste (degrees)")
+    plotting.legend(axes[0, 0])
+    return fig
+
+
+def similar_types(found):
+    """All types but one are alike: the worst type's regret of the uniform mixture of their policies and of the min-max
+    policy, exact; 95 % intervals over random worlds."""
+    fig, axes = plotting.figure(width=7.4, height=4.4)
+    table = []
+    for way in ("uniform", "min-max"):
+        estimates = [t_interval(found.values("similar_types", way, types=k)) for k in (2, 3, 4)]
+        table.append([[getattr(e, part) for e in estimates] for part in ("value", "low", "high")])
+    series = ["uniform mixture", "min-max policy"]
+    plotting.bars(
+        axes[0, 0], ["2 types", "3 types", "4 types"], *(np.array([t[i] for t in table]) for i in range(3)), series
+    )
+    plotting.label(axes[0, 0], "", "worst type's regret (nats)")
+    plotting.legend(axes[0, 0], loc="upper left")
+    return fig
+
+
 FIGURES = [
+    told_apart_and_served,
     twins_drawn,
     what_em_can_tell,
     where_they_come_apart,
+    what_twins_cost,
     em_by_answers,
     regret_of_policies,
+    similar_types,
+    mean_direction,
     bounds_of_the_share,
     real_types,
 ]

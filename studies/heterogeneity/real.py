@@ -89,6 +89,8 @@ def one_or_two(file, topic, items, people, method, replicates, seed, data):
     return {
         "statistic": test.statistic,
         "p": test.p_value,
+        "as_extreme": round(test.p_value * (replicates + 1)) - 1,
+        "fits": replicates,
         "simulated_95": test.evidence["simulated 95 %"],
         "simulated_mean": test.evidence["simulated mean"],
         **size(found),
@@ -105,10 +107,13 @@ def one_type_twin(file, topic, items, people, twins, seed, data):
     return {
         "agreement": agreement(found).between,
         "twin_agreement": float(agreed.mean()),
-        "twin_low": float(agreed.min()),
-        "twin_high": float(agreed.max()),
+        "twin_agreement_low": float(agreed.min()),
+        "twin_agreement_high": float(agreed.max()),
         "ties": float(np.asarray(found.tied).any(-1).mean()),
         "twin_ties": float(ties.mean()),
+        "twin_ties_low": float(ties.min()),
+        "twin_ties_high": float(ties.max()),
+        "twins": twins,
         **size(found),
     }
 

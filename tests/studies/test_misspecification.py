@@ -73,3 +73,23 @@ def test_one_line_adds_a_row(tmp_path):
     records = [Record(c.title, c.group, 0, 0, "", "done", dict(c.parameters), rows) for c in study.plan("quick")]
     table = study.tables[0](Outcome(records))
     assert (table["who answers"] == "lapses, 50 %").sum() == len(rows)
+
+
+def test_one_noisy_run_decides_nothing():
+    """Means over data sets are judged by their interval; a single data set has none."""
+    study, matrix = pieces("misspecification")
+    rows = [{"learner": name, "tv": 0.02, "kl": 0.0, "status": "converged"} for name in matrix.LEARNERS]
+    cells = [c for c in study.plan("quick") if c.group == "finite"]
+
+    def verdict(replicates):
+        found = Outcome(
+            [
+                Record(c.title, c.group, r, 0, "", "done", dict(c.parameters), rows)
+                for c in cells
+                for r in range(replicates)
+            ]
+        )
+        claims = {s.id: s.decide(found, decisive=replicates > 1) for s in study.statements("quick")}
+        return claims["diagonal-finite"].verdict
+
+    assert verdict(1) == "not judged" and verdict(5) == "supported"
