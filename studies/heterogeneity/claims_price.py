@@ -66,8 +66,8 @@ def _fairness():
 def _extra(found, name):
     """Regret added by the twin's policy, in nats, the larger of the two worlds."""
     extra = [
-        values_of(found, "fairness_of_twins", "twin", name, truth=t)
-        - values_of(found, "fairness_of_twins", "right", name, truth=t)
+        values_of(found, "fairness_of_twins", "twin_world", name, truth=t)
+        - values_of(found, "fairness_of_twins", "right_world", name, truth=t)
         for t in (0, 1)
     ]
     return t_interval(np.maximum(*extra))
@@ -113,7 +113,7 @@ def _answers():
         HERE,
         lambda f: at_most(
             difference(
-                *(np.log(values_of(f, "answers_needed", "answers", way=w)) for w in ("two pairs", "best of three"))
+                *(np.log(values_of(f, "answers_needed", "in_all", way=w)) for w in ("two pairs", "best of three"))
             ),
             0.0,
         ),

@@ -236,7 +236,7 @@ def what_twins_cost(found):
         "B is right,\npolicy of B",
         "B is right,\npolicy of A",
     ]
-    values = [r[which] for r in sorted(rows, key=lambda r: r["truth"]) for which in ("right", "twin")]
+    values = [r[which] for r in sorted(rows, key=lambda r: r["truth"]) for which in ("right_world", "twin_world")]
     _bars(axes[0, 0], names, values)
     plotting.label(axes[0, 0], "", "worst type's regret (nats)", "what the ambiguity costs a fair policy")
     needed = {r["way"]: r["annotators"] for r in found.rows("answers_needed") if r["set"] == 0}

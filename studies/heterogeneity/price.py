@@ -44,7 +44,15 @@ def fairness_of_twins(name: str, scale: float, sets: int, seed: int) -> list[dic
         fair = [min_max_kl_regret(own, items, beta=BETA) for own in owns]
         for here in (0, 1):
             right, twin = (max(BETA * kl_divergence(fair[w], p, items) for p in owns[here]) for w in (here, 1 - here))
-            rows.append({"set": number, "truth": here, "right": right, "twin": twin, "ratio": twin / max(right, 1e-12)})
+            rows.append(
+                {
+                    "set": number,
+                    "truth": here,
+                    "right_world": right,
+                    "twin_world": twin,
+                    "ratio": twin / max(right, 1e-12),
+                }
+            )
     return rows
 
 
@@ -59,12 +67,7 @@ def answers_needed(name: str, scale: float, sets: int, seed: int) -> list[dict]:
             nats = law_divergence(here, there, an.Design(items, **design)).kl
             annotators = np.log(ODDS) / nats
             rows.append(
-                {
-                    "set": number,
-                    "way": way,
-                    "annotators": annotators,
-                    "answers": annotators * design.get("questions", 1),
-                }
+                {"set": number, "way": way, "annotators": annotators, "in_all": annotators * design.get("questions", 1)}
             )
     return rows
 
