@@ -56,19 +56,55 @@ class DataError(AnnosimError, ValueError):
 
 
 class RowsError(DataError):
-    """Malformed rows in a file: all of them, up to twenty, with their line numbers.
+    """Malformed rows in a file: up to twenty are named by their line in one short message, all are in ``problems``.
 
     Args:
         source: the file's name as the user wrote it.
         problems: ``(line number, what is wrong)`` for each row.
         remedy: what to do about it.
+        unit: what is counted, ``"line"`` or ``"entry"``.
     """
 
-    def __init__(self, source: str, problems: Sequence[tuple[int, str]], remedy: str = "mend or remove these rows"):
+    def __init__(
+        self,
+        source: str,
+        problems: Sequence[tuple[int, str]],
+        remedy: str = "mend or remove these rows",
+        unit: str = "line",
+    ):
         self.problems = list(problems)
-        shown = "; ".join(f"line {line}: {what}" for line, what in self.problems[:20])
-        more = f"; and {len(self.problems) - 20} more" if len(self.problems) > 20 else ""
-        super().__init__(f"{source}: {len(self.problems)} malformed row(s): {shown}{more}. Remedy: {remedy}.")
+        source = source if len(source) <= 60 else "..." + source[-57:]
+        head, tail = f"{source}: {len(self.problems)} malformed row(s): ", f". Remedy: {remedy}."
+        super().__init__(head + _summary(self.problems, unit, max(_LONGEST - len(head) - len(tail), 80)) + tail)
+
+
+#: Characters of a message that names several rows.
+_LONGEST = 300
+
+
+def _summary(problems: Sequence[tuple[int, str]], unit: str, room: int) -> str:
+    """Twenty rows in at most ``room`` characters: what is wrong with the first ones that fit, the others' numbers."""
+    shown = problems[:20]
+    more = f"; and {len(problems) - 20} more" if len(problems) > 20 else ""
+    for told in range(len(shown), 0, -1):
+        rest = f"; also {unit} {_ranges([number for number, _ in shown[told:]])}" if told < len(shown) else ""
+        text = "; ".join(f"{unit} {number}: {what}" for number, what in shown[:told])
+        if len(text) + len(rest) + len(more) <= room:
+            break
+        if told == 1:
+            text = text[: max(room - len(rest) - len(more) - 3, 30)] + "..."
+    return text + rest + more
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """``6, 7, 8, 11`` as ``6-8, 11``."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1] = [runs[-1][0], number]
+        else:
+            runs.append([number])
+    return ", ".join("-".join(map(str, run)) for run in runs)
 
 
 class FileReadError(AnnosimError, OSError):

@@ -112,7 +112,7 @@ class Outputs:
         return table
 
     def _files(self, found: Fit, table: Any) -> None:
-        from annosim.io.files import atomic_text
+        from annosim.files import atomic_text
 
         if self.out is not None:
             atomic_text(self.out, table.to_csv(index=False))

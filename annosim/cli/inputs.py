@@ -85,14 +85,14 @@ def _read(
     asked = None if model is None else load_scenario(model)  # its mistakes first: the data may take longer
     files = {"DATA": path} if model is None else {"DATA": path, "--model": model}
     if path.suffix != ".toml":
-        return read(path, format, **columns), asked, files
+        return read(path, format, columns), asked, files
     scenario = load_scenario(path)
     if scenario.data is None:
         raise ArgumentError(f"{path}: a scenario to fit needs a [data] table with path and format")
     table = scenario.data
     given = {name: value for name, value in columns.items() if value}
     files[f"{path}: data.path"] = Path(table.path)
-    return read(table.path, format or table.format, **(dict(table.columns) | given)), asked or scenario, files
+    return read(table.path, format or table.format, {**table.columns, **given}), asked or scenario, files
 
 
 def _settings(words: str | None, given: list[str]) -> dict[str, Any]:

@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from annosim.errors import ArgumentError, DataError
+from annosim.errors import ArgumentError, DataError, TooLargeError
 
 if TYPE_CHECKING:
     from annosim.data.preferences import PreferenceData
 
-__all__ = ["counts", "expanded"]
+__all__ = ["collapse", "combine", "expand"]
 
 _LIMIT = 1 << 62
+_MAX_ROWS = 100_000_000
 
 
-def counts(
+def collapse(
     data: PreferenceData, by: str = "annotator", ordered: bool = False, columns: Sequence[str] = ()
 ) -> PreferenceData:
     """Collapse equal blocks; see :meth:`PreferenceData.counts`."""
@@ -35,8 +36,8 @@ def counts(
     return _blocks(data, code, ordered, columns)
 
 
-def expanded(data: PreferenceData) -> PreferenceData:
-    """The inverse of :func:`counts`: an annotator of weight w becomes w annotators with the same answers.
+def expand(data: PreferenceData) -> PreferenceData:
+    """The inverse of :func:`collapse`: an annotator of weight w becomes w annotators with the same answers.
 
     Annotators of weight zero are left out; names and hidden truth do not survive.
 
@@ -47,11 +48,11 @@ def expanded(data: PreferenceData) -> PreferenceData:
     Example:
         >>> import annosim as an
         >>> ballots = an.PreferenceData(an.Items(n=2), [[0, 1]] * 2, answer=[0, 1], weight=[3., 1.])
-        >>> expanded(ballots).answer.tolist()
+        >>> expand(ballots).answer.tolist()
         [0, 0, 0, 1]
     """
     if data.replicates is not None:
-        raise ArgumentError("expanded: the data have replicates; take one of them, data[r]")
+        raise ArgumentError("expand: the data have replicates; take one of them, data[r]")
     times = data.row_weight
     broken = np.flatnonzero(times != np.round(times))
     if len(broken):
@@ -61,11 +62,13 @@ def expanded(data: PreferenceData) -> PreferenceData:
         )
     if not times.any():
         raise DataError("weight: all are zero, so nobody answered")
+    if times.sum() > _MAX_ROWS:
+        raise TooLargeError(f"weight: {times.sum():.3g} annotators to write out (limit {_MAX_ROWS}); keep the weights")
     times = times.astype(np.int64)
     copy = np.arange(int(times.sum())) - np.repeat(np.cumsum(times) - times, times)
     out = data.take(np.repeat(np.arange(data.rows), times))
     if data.annotator is None:
-        return replace(out, weight=None, truth={})
+        return replace(out, weight=None, annotator_names=None, truth={})
     _, annotator = np.unique(np.stack([out.annotator_ids, copy]), axis=1, return_inverse=True)
     return replace(out, annotator=annotator.reshape(-1).astype(np.int32), weight=None, annotator_names=None, truth={})
 
@@ -85,8 +88,8 @@ def _blocks(data: PreferenceData, code: np.ndarray, ordered: bool, columns: Sequ
     sorted_owner, sorted_code = owner[by], code[by]
     start = np.r_[0, np.flatnonzero(np.diff(sorted_owner)) + 1]
     length = np.diff(np.r_[start, len(owner)])
-    klass = _block_classes(sorted_code, start, length)
-    _, first, group = np.unique(klass, return_index=True, return_inverse=True)
+    class_of = _block_classes(sorted_code, start, length)
+    _, first, group = np.unique(class_of, return_index=True, return_inverse=True)
     weight_of = data.annotator_weight[sorted_owner[start]]
     order = np.argsort(first)  # classes in order of their first annotator
     number = np.empty(len(order), dtype=np.int64)
@@ -121,7 +124,7 @@ def _collapsed(
 
 def _block_classes(code: np.ndarray, start: np.ndarray, length: np.ndarray) -> np.ndarray:
     """A class number for each block: equal exactly where length and contents are equal."""
-    klass = np.empty(len(start), dtype=np.int64)
+    class_of = np.empty(len(start), dtype=np.int64)
     used = 0
     by_length = np.argsort(length, kind="stable")
     edges = np.r_[0, np.flatnonzero(np.diff(length[by_length])) + 1, len(start)]
@@ -136,9 +139,9 @@ def _block_classes(code: np.ndarray, start: np.ndarray, length: np.ndarray) -> n
         else:
             raw = np.ascontiguousarray(body).view(np.dtype((np.void, body.dtype.itemsize * size))).ravel()
             inverse = np.unique(raw, return_inverse=True)[1]
-        klass[blocks] = used + inverse
+        class_of[blocks] = used + inverse
         used += int(inverse.max()) + 1
-    return klass
+    return class_of
 
 
 def _row_codes(data: PreferenceData, columns: Sequence[str]) -> np.ndarray:

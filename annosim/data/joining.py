@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from annosim.data.equality import differences, equal_columns
 from annosim.data.preferences import PreferenceData
-from annosim.data.same import differences, same
+from annosim.data.validation import ROW_COLUMNS
 from annosim.errors import ArgumentError, DataError
 
 __all__ = ["concat", "stack"]
 
-_MANIFEST = "shards.json"
-_ROWS = ("menu", "answer", "annotator", "prompt", "order", "weight")
-#: columns that all replicates may have in common
-_SHARED = ("annotator", "prompt", "order", "weight")
+_PER_ROW = ("menu", "answer", "tied", *ROW_COLUMNS)
 
 
 def concat(parts: Sequence[PreferenceData], annotators: str = "same") -> PreferenceData:
@@ -25,7 +23,8 @@ def concat(parts: Sequence[PreferenceData], annotators: str = "same") -> Prefere
 
     Args:
         parts: data on equal items, of equal feedback kind and menu size, without replicates.
-        annotators: ``"same"``: annotator numbers mean the same people in every part; ``"new"``: every part has its own.
+        annotators: ``"same"``: annotators of the same name (of the same number, where there are no names) are the same
+            people in every part; ``"new"``: every part has its own.
 
     Raises:
         DataError: parts that do not fit; the first that differs is named.
@@ -43,19 +42,14 @@ def concat(parts: Sequence[PreferenceData], annotators: str = "same") -> Prefere
     first = parts[0]
     for i, part in enumerate(parts):
         _check_fit(first, part, i)
-    if annotators == "new":
-        parts = _renumbered(parts)
-    wide = any(p.answer.ndim == p.menu.ndim for p in parts)
-    ties = any(p.tied is not None for p in parts)
-    grown = [_grown(p, wide, ties) for p in parts]
-    stack = lambda name: _stack([getattr(p, name) for p in grown])  # noqa: E731
-    sizes = [p.num_annotators for p in parts]
-    truth = {name: _stack([p.truth.get(name) for p in parts]) for name in first.truth} if _own(parts, sizes) else {}
+    parts = _renumbered(parts) if annotators == "new" else _matched_by_name(parts)
+    wide = _same_width(parts)
+    truth = {name: _joined([p.truth.get(name) for p in parts]) for name in first.truth} if _own_truth(parts) else {}
     return replace(
         first,
-        **{name: stack(name) for name in (*_ROWS, "tied")},
-        annotator_names=_names([p.annotator_names for p in parts], annotators == "new"),
-        columns={name: _stack([np.asarray(p.columns[name]) for p in parts]) for name in first.columns},
+        **{name: _joined([getattr(p, name) for p in wide]) for name in _PER_ROW},
+        annotator_names=_names(parts, annotators == "new"),
+        columns={name: _joined([p.columns[name] for p in parts]) for name in first.columns},
         truth={name: value for name, value in truth.items() if value is not None},
         settings=first.settings,
     )
@@ -88,30 +82,30 @@ def stack(parts: Sequence[PreferenceData]) -> PreferenceData:
         _check_fit(first, part, i, "stack")
         for what in ("rows", "annotator_names", "columns"):
             one, other = getattr(first, what), getattr(part, what)
-            if not same(one, other):
+            if not equal_columns(one, other):
                 raise DataError(f"stack: part {i} differs from part 0 in {what}; replicates have them in common")
-    wide, ties = any(p.answer.ndim == p.menu.ndim for p in parts), any(p.tied is not None for p in parts)
-    grown = [_grown(p, wide, ties) for p in parts]
+    wide = _same_width(parts)
 
-    def column(name: str) -> Any:
-        values = [getattr(p, name) for p in grown]
-        alike = name in _SHARED and all(same(values[0], v) for v in values)
-        return values[0] if alike or values[0] is None else np.stack([np.asarray(v) for v in values])
+    def column(name: str) -> np.ndarray | None:
+        values = [getattr(p, name) for p in wide]
+        alike = name in ROW_COLUMNS and all(equal_columns(values[0], v) for v in values)
+        return values[0] if alike or values[0] is None else np.stack(values)
 
-    return replace(first, **{name: column(name) for name in (*_ROWS, "tied")}, truth={}, settings=first.settings)
-
-
-def _stack(values: list[Any]) -> Any:
-    return None if any(v is None for v in values) else np.concatenate([np.asarray(v) for v in values])
+    return replace(first, **{name: column(name) for name in _PER_ROW}, truth={})  # type: ignore[arg-type]
 
 
-def _own(parts: Sequence[PreferenceData], sizes: list[int]) -> bool:
+def _joined(values: Sequence[ArrayLike | None]) -> np.ndarray | None:
+    found = [np.asarray(v) for v in values if v is not None]
+    return np.concatenate(found) if len(found) == len(values) else None
+
+
+def _own_truth(parts: Sequence[PreferenceData]) -> bool:
     """Whether hidden truth, one entry per annotator, can be put one below the other."""
+    sizes = [p.num_annotators for p in parts]
     lengths = [{len(v) for v in p.truth.values()} for p in parts]
     if any(p.annotator is None for p in parts):
         return all(s <= {n} for s, n in zip(lengths, sizes, strict=True))
-    total = max(sizes)
-    return all(len(s) <= 1 for s in lengths) and sum(next(iter(s), 0) for s in lengths) == total
+    return all(len(s) <= 1 for s in lengths) and sum(next(iter(s), 0) for s in lengths) == max(sizes)
 
 
 def _check_fit(first: PreferenceData, part: PreferenceData, i: int, verb: str = "concat") -> None:
@@ -122,7 +116,7 @@ def _check_fit(first: PreferenceData, part: PreferenceData, i: int, verb: str = 
         wrong.append(f"menu_size ({part.menu_size} against {first.menu_size})")
     wrong += [
         f"{name} (present in one only)"
-        for name in ("annotator", "prompt", "order", "weight")
+        for name in ROW_COLUMNS
         if (getattr(first, name) is None) != (getattr(part, name) is None)
     ]
     if set(first.columns) != set(part.columns):
@@ -139,10 +133,40 @@ def _renumbered(parts: Sequence[PreferenceData]) -> list[PreferenceData]:
     return out
 
 
-def _names(names: list[Any], new: bool) -> Any:
-    if any(n is None for n in names):
+def _names(parts: Sequence[PreferenceData], new: bool) -> np.ndarray | None:
+    """Names of all annotators; of the same people the longest list, which begins with the others."""
+    if all(part.annotator_names is None for part in parts):
         return None
-    return np.concatenate([np.asarray(n, dtype=object) for n in names]) if new else max(names, key=len)
+    if new or parts[0].annotator is None:
+        names = [np.arange(p.num_annotators) if p.annotator_names is None else p.annotator_names for p in parts]
+        named = any(n.dtype == object for n in names) and not all(n.dtype == object for n in names)
+        return None if named else np.concatenate(names)
+    known = [p.annotator_names for p in parts if p.annotator_names is not None]
+    return max(known, key=len) if len(known) == len(parts) else None
+
+
+def _matched_by_name(parts: Sequence[PreferenceData]) -> Sequence[PreferenceData]:
+    """Parts in which equal numbers are people of equal names; of those without names equal numbers are the same."""
+    names = [p.annotator_names for p in parts if p.annotator is not None and p.annotator_names is not None]
+    longest = max(names, key=len, default=None)
+    if longest is None or len(names) < len(parts) or all(equal_columns(n, longest[: len(n)]) for n in names):
+        return parts
+    found, codes = np.unique(np.concatenate([n.astype(str) for n in names]), return_index=True, return_inverse=True)[1:]
+    order = np.argsort(np.argsort(found))  # numbered in order of first appearance
+    edges = np.cumsum([0, *map(len, names)])
+    union = np.concatenate(names)[np.sort(found)]
+    new = [order[codes[a:b]].astype(np.int32) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    return [
+        replace(part, annotator=code[part.annotator], annotator_names=union, truth={})
+        for part, code in zip(parts, new, strict=True)
+    ]
+
+
+def _same_width(parts: Sequence[PreferenceData]) -> list[PreferenceData]:
+    """The parts in the wide encoding, with a column of ties, where one of them needs it."""
+    wide = any(p.answer.ndim == p.menu.ndim for p in parts)
+    ties = any(p.tied is not None for p in parts)
+    return [_grown(p, wide, ties) for p in parts]
 
 
 def _grown(data: PreferenceData, wide: bool, ties: bool) -> PreferenceData:

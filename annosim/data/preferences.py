@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal, overload
 
 import numpy as np
-import torch
+from numpy.typing import ArrayLike
 
-from annosim.data.validate import ROW_COLUMNS, as_array, check_shapes, check_values
-from annosim.errors import ArgumentError, DataError
+from annosim.data import writers
+from annosim.data.counts import collapse
+from annosim.data.equality import differences
+from annosim.data.splitting import compact, split
+from annosim.data.table import AnswerTable
+from annosim.data.ties import break_ties
+from annosim.data.validation import ROW_COLUMNS
+from annosim.errors import ArgumentError
 from annosim.feedback import Feedback
 from annosim.items import Items
-from annosim.rules.base import Answer, View
 
 if TYPE_CHECKING:
-    import os
-
     import pandas as pd
+    from datasets import Dataset
 
 __all__ = ["PreferenceData"]
 
+Path = str | os.PathLike[str]
 
-@dataclass(frozen=True, eq=False)
-class PreferenceData:
+
+class PreferenceData(AnswerTable):
     """Answers to questions, one row each.
 
     Args:
@@ -39,7 +45,9 @@ class PreferenceData:
         prompt: ``(rows,)`` ints, the context of the question.
         order: ``(rows,)`` ints, place in the annotator's own sequence; counted in row order by default.
         weight: ``(rows,)`` nonnegative floats; it belongs to the **annotator** and is constant within one.
-        annotator_names: names of the annotators, indexed by ``annotator``.
+        annotator_names: names of the annotators, indexed by ``annotator`` (by row where there are no ids). Whole numbers
+            are the ids in a larger data set, which :meth:`split`, :meth:`take` and :meth:`compact` keep: numbers that a
+            model holds per person are looked up by them.
         prompt_names: names (or texts) of the prompts, indexed by ``prompt``.
         columns: further named columns of length ``rows``.
         truth: what the simulation knows and a learner must not (hidden types); see :meth:`for_learner`.
@@ -54,125 +62,6 @@ class PreferenceData:
         >>> data.rows, data.num_annotators
         (2, 2)
     """
-
-    items: Items
-    menu: Any
-    answer: Any
-    feedback: Any = "choice"
-    tied: Any = None
-    annotator: Any = None
-    prompt: Any = None
-    order: Any = None
-    weight: Any = None
-    annotator_names: Any = None
-    prompt_names: Any = None
-    columns: Mapping[str, Any] = field(default_factory=dict)
-    truth: Mapping[str, Any] = field(default_factory=dict)
-    settings: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        put = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731
-        menu = as_array("menu", self.menu, np.int32)
-        if menu.ndim not in (2, 3):
-            raise DataError(f"menu: shape {tuple(menu.shape)}, expected (rows, k), or (R, rows, k) with replicates")
-        if menu.shape[-2] == 0:
-            raise DataError("the data have no rows; check the file or the filter that was applied")
-        put("menu", menu)
-        answer = as_array("answer", self.answer, np.int8 if menu.shape[-1] <= 128 else np.int16)
-        if not isinstance(self.feedback, Feedback):
-            some = answer.ndim > 0 and answer.size > 0
-            depth = max(int((answer >= 0).sum(-1).max()) if some else 1, 1) if self.feedback == "top" else None
-            grades = (int(answer.max()) + 1 if some else 2) if self.feedback == "rating" else None
-            put("feedback", Feedback(self.feedback, depth, None if grades is None else max(grades, 2)))
-        put("answer", answer)
-        put("tied", None if self.tied is None else as_array("tied", self.tied, np.bool_))
-        for name, dtype in zip(ROW_COLUMNS, (np.int32, np.int32, np.int32, np.float64), strict=True):
-            value = getattr(self, name)
-            put(name, None if value is None else as_array(name, value, dtype))
-        check_shapes(self)
-        check_values(self)
-
-    @classmethod
-    def _trusted(cls, **columns: Any) -> PreferenceData:
-        """Data whose arrays already have the dtypes and values of the encoding: no pass over them is made.
-
-        For code that has just drawn them (validation costs several times the drawing).
-        """
-        from dataclasses import MISSING, fields
-
-        data = object.__new__(cls)
-        for one in fields(cls):
-            default = one.default_factory() if one.default_factory is not MISSING else one.default
-            object.__setattr__(data, one.name, columns.get(one.name, default))
-        return data
-
-    # ---- sizes -----------------------------------------------------------------------------------------------------
-
-    @property
-    def rows(self) -> int:
-        """Rows (of one replicate)."""
-        return int(self.menu.shape[-2])
-
-    def __len__(self) -> int:
-        return self.rows
-
-    @property
-    def menu_size(self) -> int:
-        """Places on a menu, pads included."""
-        return int(self.menu.shape[-1])
-
-    @property
-    def replicates(self) -> int | None:
-        """Number of replicates, or ``None`` for plain data."""
-        return int(self.menu.shape[0]) if self.menu.ndim == 3 else None
-
-    @property
-    def annotator_ids(self) -> np.ndarray:
-        """``(rows,)`` annotator of each row; row numbers when nobody is named."""
-        return np.arange(self.rows, dtype=np.int32) if self.annotator is None else self.annotator
-
-    @property
-    def num_annotators(self) -> int:
-        """Number of annotators (largest id + 1)."""
-        return self.rows if self.annotator is None else int(self.annotator.max()) + 1
-
-    @property
-    def annotator_weight(self) -> np.ndarray:
-        """``(annotators,)`` weight of each annotator's block; ones by default."""
-        weight = np.ones(self.num_annotators)
-        if self.weight is not None:
-            weight[self.annotator_ids] = self.weight
-        return weight
-
-    @property
-    def row_weight(self) -> np.ndarray:
-        """``(rows,)`` weight of each row's annotator; ones by default."""
-        return np.ones(self.rows) if self.weight is None else self.weight
-
-    @property
-    def skipped(self) -> np.ndarray:
-        """``(..., rows)`` bool: the annotator declined to answer."""
-        return self.answer < 0 if self.answer.ndim == self.menu.ndim - 1 else (self.answer < 0).all(-1)
-
-    @property
-    def has_ties(self) -> bool:
-        """Whether any answer is tied."""
-        return self.tied is not None and bool(self.tied.any())
-
-    @property
-    def sequence(self) -> np.ndarray:
-        """``(rows,)`` place of each row in its annotator's sequence: ``order``, or counted in row order."""
-        if self.order is not None:
-            return self.order
-        if self.annotator is None:
-            return np.zeros(self.rows, dtype=np.int32)
-        by = np.argsort(self.annotator, kind="stable")
-        sorted_ids = self.annotator[by]
-        start = np.r_[0, np.flatnonzero(np.diff(sorted_ids)) + 1]
-        place = np.arange(self.rows) - np.repeat(start, np.diff(np.r_[start, self.rows]))
-        out = np.empty(self.rows, dtype=np.int32)
-        out[by] = place
-        return out
 
     # ---- selections ------------------------------------------------------------------------------------------------
 
@@ -194,8 +83,8 @@ class PreferenceData:
             **{name: pick(getattr(self, name)) for name in ROW_COLUMNS},
         )
 
-    def take(self, rows: Any) -> PreferenceData:
-        """Some rows (indices or a mask), annotator numbers kept (:meth:`compact` renumbers them).
+    def take(self, rows: ArrayLike | slice) -> PreferenceData:
+        """Some rows (indices, a mask or a slice); annotators keep their ids, or their old row number as name.
 
         Raises:
             ArgumentError: row numbers that do not exist, a mask of another length, or data with replicates.
@@ -203,20 +92,21 @@ class PreferenceData:
         if self.replicates is not None:
             raise ArgumentError("take: these data have replicates; take rows of one of them: data[r].take(rows)")
         try:
-            rows = np.arange(self.rows)[rows]
+            picked = np.arange(self.rows)[rows if isinstance(rows, slice) else _indices(rows)]
         except IndexError as error:
             raise ArgumentError(f"take: {error}; row numbers are 0..{self.rows - 1}, a mask has {self.rows}") from None
-        at = lambda v: None if v is None else v[rows]  # noqa: E731
+        at = lambda v: None if v is None else v[picked]  # noqa: E731
         return replace(
             self,
-            menu=self.menu[rows],
-            answer=self.answer[rows],
+            menu=self.menu[picked],
+            answer=self.answer[picked],
             tied=at(self.tied),
-            columns={name: np.asarray(value)[rows] for name, value in self.columns.items()},
-            **{  # type: ignore[arg-type]
-                name: at(self.sequence if name == "order" and self.annotator is not None else getattr(self, name))
-                for name in ROW_COLUMNS
-            },
+            annotator=at(self.annotator),
+            prompt=at(self.prompt),
+            order=at(self.order) if self.annotator is None else self.sequence[picked],
+            weight=at(self.weight),
+            annotator_names=_names_of_rows(self, picked) if self.annotator is None else self.annotator_names,
+            columns={name: value[picked] for name, value in self.columns.items()},
         )
 
     def for_learner(self) -> PreferenceData:
@@ -250,8 +140,6 @@ class PreferenceData:
             >>> half.answer.tolist(), half.weight.tolist()
             ([0, 1], [0.5, 0.5])
         """
-        from annosim.data.reshape import break_ties
-
         return break_ties(self, how)
 
     def counts(self, by: str = "annotator", ordered: bool = False, columns: Sequence[str] = ()) -> PreferenceData:
@@ -273,9 +161,7 @@ class PreferenceData:
             >>> data.counts().weight.tolist()
             [2.0, 1.0]
         """
-        from annosim.data.counts import counts
-
-        return counts(self, by, ordered, columns)
+        return collapse(self, by, ordered, columns)
 
     def split(
         self, by: str = "annotator", fraction: float | Sequence[float] = 0.8, seed: int = 0
@@ -288,7 +174,7 @@ class PreferenceData:
             seed: the draw; each unit's number is an address, so that other columns change nothing.
 
         Returns:
-            The parts, rows in their old order, annotators renumbered without gaps (:meth:`compact`).
+            The parts, rows in their old order, annotators renumbered without gaps and known by their names or old ids (:meth:`compact`).
 
         Raises:
             ArgumentError: an unknown unit, or shares that are not positive or do not sum to one.
@@ -300,21 +186,15 @@ class PreferenceData:
             >>> [part.rows for part in data.split(by="row", fraction=0.7, seed=0)]
             [7, 3]
         """
-        from annosim.data.reshape import split
-
         return split(self, by, fraction, seed)
 
     def compact(self) -> PreferenceData:
-        """Annotators renumbered 0, 1, ... without gaps (after :meth:`take`); names and hidden truth follow."""
-        from annosim.data.reshape import compact
-
+        """Annotators renumbered 0, 1, ... without gaps (after :meth:`take`); names (or old ids) and hidden truth follow."""
         return compact(self)
 
-    def with_(self, **changes: Any) -> PreferenceData:
+    def with_(self, **changes: object) -> PreferenceData:
         """A copy with some columns replaced."""
-        return replace(self, **changes)
-
-    # ---- other forms -----------------------------------------------------------------------------------------------
+        return replace(self, **changes)  # type: ignore[arg-type]
 
     def equals(self, other: PreferenceData, truth: bool = False) -> bool:
         """Whether the two say the same: items, questions, answers, annotators, weights and named columns.
@@ -322,11 +202,40 @@ class PreferenceData:
         Spellings that mean the same are equal (``tied`` without a tie and ``None``); settings are not compared, and
         hidden truth only on request.
         """
-        from annosim.data.same import differences
-
         return not differences(self, other, truth)
 
-    def to_frame(self, layout: str = "wide") -> pd.DataFrame:
+    @classmethod
+    def from_frame(
+        cls,
+        frame: pd.DataFrame,
+        items: Items | None = None,
+        feedback: str | Feedback | None = None,
+        menu_size: int | None = None,
+    ) -> PreferenceData:
+        """Data from a frame of the layout that :meth:`to_frame` writes (wide or long, told by its columns).
+
+        Frames of other layouts are read by :mod:`annosim.io`: ``an.io.read_csv(frame)`` for votes on pairs,
+        ``an.io.read_long(frame)`` for choices.
+
+        Args:
+            frame: the frame. Text columns are coded in order of first appearance; categories keep their codes, and
+                whole numbers are the numbers themselves (:meth:`compact` closes gaps).
+            items: the item set; by default the names found, without features.
+            feedback: kind of answer, where the frame does not remember it (``frame.attrs``); ``"choice"`` by default.
+            menu_size: places on a menu, for long frames in which the last places are always empty.
+
+        Raises:
+            DataError: neither layout, blanks, unknown items, or values out of range; the row is named.
+        """
+        from annosim.data.frames import parse_frame  # pandas takes a while to load
+
+        return cls(**parse_frame(frame, items, feedback, menu_size))
+
+    from_pandas = from_frame
+
+    # ---- other forms: files are written whole or not at all --------------------------------------------------------
+
+    def to_frame(self, layout: Literal["wide", "long"] = "wide") -> pd.DataFrame:
         """A pandas frame that :meth:`from_frame` reads back without loss (hidden truth is never in it).
 
         Args:
@@ -342,75 +251,196 @@ class PreferenceData:
             >>> data.to_frame("long")[["item", "answer"]].values.tolist()
             [['milk', 1], ['tea', 0]]
         """
-        from annosim.data.frames import to_frame
+        return writers.preference_frame(self, layout)
 
-        return to_frame(self, layout)
+    to_pandas = to_frame
 
-    @classmethod
-    def from_frame(
-        cls, frame: pd.DataFrame, items: Items | None = None, feedback: Any = None, menu_size: int | None = None
-    ) -> PreferenceData:
-        """Data from a frame of the layout that :meth:`to_frame` writes (wide or long, told by its columns).
+    def to_csv(
+        self,
+        path: Path,
+        layout: Literal["pairs", "wide", "long"] = "pairs",
+        sep: str = ",",
+        *,
+        annotator: str = "annotator",
+        left: str = "left",
+        right: str = "right",
+        winner: str = "winner",
+        prompt: str = "prompt",
+        weight: str = "weight",
+        order: str = "order",
+    ) -> None:
+        """Write a CSV file.
 
         Args:
-            frame: the frame. Text columns are coded in order of first appearance; categories keep their codes, and
-                whole numbers are the numbers themselves (:meth:`compact` closes gaps).
-            items: the item set; by default the names found, without features.
-            feedback: kind of answer, where the frame does not remember it (``frame.attrs``); ``"choice"`` by default.
-            menu_size: places on a menu, for long frames in which the last places are always empty.
+            path: the file; packed when its name ends in ``.gz``.
+            layout: ``"pairs"``: a row per vote with the columns ``left``, ``right`` and ``winner`` (left, right, tie or
+                skip) and ``annotator``, ``prompt``, ``weight``, ``order`` where the data have them;
+                :func:`annosim.io.read_csv` reads it. ``"wide"`` or ``"long"``: the frame of :meth:`to_frame` with one
+                more column ``feedback``, for every kind of answer; :func:`annosim.io.read_frame` reads it.
+            sep: the separator of ``"pairs"``.
+            annotator, left, right, winner, prompt, weight, order: names of the columns of ``"pairs"``.
 
         Raises:
-            DataError: neither layout, blanks, unknown items, or values out of range; the row is named.
+            DataError: the layout is ``"pairs"`` and the data are not, or a named column has the name of another.
         """
-        from annosim.data.frames import from_frame
+        if layout == "pairs":
+            frame = writers.pairs_frame(self, annotator, left, right, winner, prompt, weight, order)
+            writers.write_csv(frame, path, sep)
+        elif layout in ("wide", "long"):
+            writers.write_frame(self, path, layout)
+        else:
+            raise ArgumentError(f"to_csv(layout={layout!r}): pairs, wide or long")
 
-        return from_frame(frame, items, feedback, menu_size)
+    def to_parquet(self, path: Path) -> None:
+        """One parquet file with everything; :func:`annosim.io.read_parquet` reads it. Hidden truth lies beside it.
 
-    def to_parquet(self, path: str | os.PathLike[str]) -> None:
-        """One parquet file with everything, hidden truth in its metadata; see :mod:`annosim.io.parquet`."""
-        from annosim.io.parquet import write_parquet
+        Raises:
+            FileReadError: the place cannot be written.
+            DataError: a named column or hidden truth that parquet cannot hold (mixed types).
+        """
+        writers.write_parquet(self, path)
 
-        write_parquet(self, path)
+    def to_arena(self, path: Path) -> None:
+        """Write pairs as battles, ``model_a, model_b, winner`` (JSON, JSON lines, CSV or parquet, by extension).
 
-    @classmethod
-    def from_parquet(cls, path: str | os.PathLike[str]) -> PreferenceData:
-        """Read a file that :meth:`to_parquet` wrote (memory-mapped), or all shards of a directory."""
-        from annosim.io.shards import read_parquet
+        Raises:
+            DataError: the data are not pairs, or hold skips, which the format has no word for.
+        """
+        writers.write_arena(self, path)
 
-        return read_parquet(path)
+    @overload
+    def to_choix(self, kind: Literal["top1"]) -> list[tuple[int, list[int]]]: ...
+    @overload
+    def to_choix(self, kind: Literal["pairs", "rankings"]) -> list[tuple[int, ...]]: ...
+    @overload
+    def to_choix(self, kind: None = None) -> list[tuple[int, ...]] | list[tuple[int, list[int]]]: ...
+    def to_choix(
+        self, kind: Literal["pairs", "rankings", "top1"] | None = None
+    ) -> list[tuple[int, ...]] | list[tuple[int, list[int]]]:
+        """choix's lists: ``choix.ilsr_pairwise(data.items.n, data.to_choix())``.
 
-    def to_trl(self, as_list: bool = False) -> Any:
-        """The ``train_dataset`` of TRL's trainers, or its records as a list; see :func:`annosim.io.trl.to_trl`."""
-        from annosim.io.trl import to_trl
+        Whole-number weights repeat their entries. ``kind`` is ``"pairs"`` for choices between two, ``"top1"`` for
+        choices, ``"rankings"`` for full rankings, and by default whatever fits.
 
-        return to_trl(self, as_list)
+        Raises:
+            TiesError: tied answers; break them with ``data.ties("half")`` and double the weights.
+            DataError: skips, fractional weights, or another kind of answer.
 
-    # ---- towards rules ---------------------------------------------------------------------------------------------
+        Example:
+            >>> import annosim as an
+            >>> an.io.read_choix([(0, 1), (2, 1)]).to_choix()
+            [(0, 1), (2, 1)]
+        """
+        return writers.choix_lists(self, kind)
 
-    def view(self, device: str | torch.device = "cpu") -> View:
-        """What the annotators saw, as tensors."""
-        put = lambda v: None if v is None else torch.as_tensor(np.asarray(v), dtype=torch.long, device=device)  # noqa: E731
-        return View(
-            items=self.items,
-            menu=put(self.menu),  # type: ignore[arg-type]  # never None: only optional columns are
-            feedback=self.feedback,
-            order=put(self.sequence),
-            annotator=put(self.annotator_ids),
-            prompt=put(self.prompt),
-        )
+    def to_crowdkit(self, path: Path | None = None) -> pd.DataFrame:
+        """A frame for ``crowdkit.aggregation.BradleyTerry().fit``: worker, left, right, label and the named columns.
 
-    def answers(self, device: str | torch.device = "cpu") -> Answer:
-        """The answers, as tensors; a plain choice gets a trailing axis of one."""
-        position = torch.as_tensor(np.asarray(self.answer), dtype=torch.long, device=device)
-        if position.ndim == self.menu.ndim - 1:
-            position = position.unsqueeze(-1)
-        return Answer(position, None if self.tied is None else torch.as_tensor(self.tied, device=device))
+        Args:
+            path: also write it there as CSV.
 
-    def __repr__(self) -> str:
-        kind = self.feedback.kind
-        extra = f", replicates={self.replicates}" if self.replicates is not None else ""
-        extra += ", ties" if self.has_ties else ""
-        return (
-            f"PreferenceData({self.rows} rows, {kind} from menus of {self.menu_size}, "
-            f"{self.num_annotators} annotators, {self.items.n} items{extra})"
-        )
+        Raises:
+            TiesError: tied answers (Crowd-Kit has none).
+            DataError: the data are not pairs, or hold skips.
+        """
+        return _written(writers.crowdkit_frame(self), path)
+
+    def to_evalica(self, path: Path | None = None) -> pd.DataFrame:
+        """A frame for evalica: left, right, winner; annotators, prompts and weights become columns that it ignores.
+
+        Args:
+            path: also write it there, for the ``evalica`` command.
+
+        Raises:
+            DataError: the data are not pairs, hold skips (evalica would drop them) or weights (it takes none).
+        """
+        return _written(writers.evalica_frame(self), path)
+
+    def to_long(self, path: Path | None = None) -> pd.DataFrame:
+        """Choices in long format, under the column names that they came from (xlogit's by default).
+
+        Args:
+            path: also write it there as CSV; :func:`annosim.io.read_long` reads it.
+
+        Raises:
+            DataError: not choices, or ties or skips, which the format cannot hold.
+        """
+        return _written(writers.long_frame(self), path)
+
+    def to_preflib(self, path: Path) -> None:
+        """Write rankings or ``top`` answers as a PrefLib file.
+
+        Data that :func:`annosim.io.read_preflib` read come back byte for byte (a tied group with its numbers
+        ascending). Other data get a fresh header; the extension says what is allowed (``.soc`` no ties, complete lists,
+        and so on).
+
+        Raises:
+            DataError: another kind of answer, skips, a fractional weight, or orders that the extension does not allow.
+            FileReadError: another extension, or a place that cannot be written.
+        """
+        writers.write_preflib(self, path)
+
+    def to_scottish(self, path: Path) -> None:
+        """Write ballots of a council ward. What :func:`annosim.io.read_scottish` read comes back byte for byte.
+
+        Raises:
+            DataError: ties, skips, fractional weights, or answers that are not rankings or ``top``.
+        """
+        writers.write_scottish(self, path)
+
+    @overload
+    def to_trl(self, path: None = None, *, as_list: Literal[True]) -> list[dict[str, object]]: ...
+    @overload
+    def to_trl(self, path: None = None, *, as_list: bool = False) -> Dataset | list[dict[str, object]]: ...
+    @overload
+    def to_trl(self, path: Path, *, as_list: bool = False) -> None: ...
+    def to_trl(self, path: Path | None = None, *, as_list: bool = False) -> Dataset | list[dict[str, object]] | None:
+        """What TRL's trainers take as ``train_dataset``: paired for choices between two, unpaired (KTO) for thumbs.
+
+        Thumbs are ratings with two grades of menus of one. Annotator ids, weights, prompts and named columns
+        (``margin``) are extra fields. The text of an item is ``items.texts``, or its name where there are none; the
+        prompt is the row's, or the items' own. ``chosen_position`` records what stood where, when the chosen was not
+        always first.
+
+        Args:
+            path: write the records there (``.jsonl``, ``.json``, ``.csv`` or ``.parquet``) and return nothing.
+            as_list: return the records as a list of dicts.
+
+        Returns:
+            a ``datasets.Dataset``; a list of dicts with ``as_list``, or where ``datasets`` is not installed (it comes
+            with TRL, and with ``pip install annosim[hf]``).
+
+        Raises:
+            TiesError: tied answers, which TRL cannot hold; ``data.ties("half")`` breaks them.
+            DataError: skips, or another kind of answer; a column of mixed kinds, which a ``Dataset`` cannot hold.
+
+        Example:
+            >>> import annosim as an
+            >>> items = an.Items(texts=["4", "5"])
+            >>> data = an.PreferenceData(items, [[0, 1]], answer=[0], prompt=[0], prompt_names=["2+2?"])
+            >>> data.to_trl(as_list=True)
+            [{'prompt': '2+2?', 'chosen': '4', 'rejected': '5'}]
+        """
+        if path is None:
+            return writers.trl_dataset(self, as_list)
+        writers.write_trl(self, path)
+        return None
+
+
+def _written(frame: pd.DataFrame, path: Path | None) -> pd.DataFrame:
+    if path is not None:
+        writers.write_csv(frame, path)
+    return frame
+
+
+def _indices(rows: ArrayLike) -> np.ndarray:
+    """Row numbers or a mask; an empty list picks nothing."""
+    picked = np.asarray(rows)
+    return picked if picked.size else picked.astype(np.int64)
+
+
+def _names_of_rows(data: PreferenceData, rows: np.ndarray) -> np.ndarray | None:
+    """Who answered some rows of data without annotator ids: names, or row numbers in the larger data set."""
+    if data.annotator_names is not None:
+        return data.annotator_names[rows]
+    return None if np.array_equal(rows, np.arange(len(rows))) else rows

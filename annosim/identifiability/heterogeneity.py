@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from annosim.data.counts import expanded
+from annosim.data.counts import expand
 from annosim.data.preferences import PreferenceData
 from annosim.errors import AnnosimError, ArgumentError, DataError
 from annosim.learning.fitting import fit
@@ -146,7 +146,7 @@ def _voters(where: str, data: PreferenceData) -> PreferenceData:
     if data.weight is None:
         return data
     try:
-        return expanded(data)
+        return expand(data)
     except DataError as error:
         raise ArgumentError(f"{where}: {error}") from None
 

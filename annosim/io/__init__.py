@@ -1,4 +1,7 @@
-"""Reading answers from files and from other libraries, one file per format."""
+"""Reading answers from files, from memory and from other libraries, one file per format.
+
+Data are written by the ``to_`` methods of :class:`~annosim.PreferenceData`.
+"""
 
 from __future__ import annotations
 

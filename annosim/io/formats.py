@@ -1,19 +1,29 @@
-"""The formats that a command can name: ``annosim fit FILE --format NAME``."""
+"""The formats that can be named or recognised: ``an.io.read(FILE)``, ``annosim fit FILE --format NAME``."""
 
 from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError
+from annosim.io.arena import read_arena
+from annosim.io.crowdkit import read_crowdkit
+from annosim.io.evalica import read_evalica
+from annosim.io.frames import read_frame
+from annosim.io.long import read_long
+from annosim.io.pairs import read_csv
+from annosim.io.preflib import read_preflib
+from annosim.io.scottish import read_scottish
+from annosim.io.shards import read_parquet
+from annosim.io.tables import Source
+from annosim.io.trl import read_kto, read_trl
+from annosim.io.ukp import read_ukp
 
-__all__ = ["FORMATS", "Format", "read"]
+__all__ = ["FORMATS", "Format", "read", "recognise"]
 
 
 @dataclass(frozen=True)
@@ -22,127 +32,96 @@ class Format:
 
     Attributes:
         name: what the command calls it.
-        reader: ``module:function`` inside :mod:`annosim.data`; imported on first use.
+        reader: reads a source; what else it takes are the format's options.
         description: one line.
         extensions: endings of file names that mean this format when none is named.
-        writer: ``module:function``, or ``None``.
+        contents: files by which a directory of this format is known.
     """
 
     name: str
-    reader: str
+    reader: Callable[..., PreferenceData]
     description: str
     extensions: tuple[str, ...] = ()
-    writer: str | None = None
-
-    def read(self, path: str | os.PathLike[str], **options: Any) -> PreferenceData:
-        """Read a file; options that are ``None`` are left at the reader's default.
-
-        Raises:
-            ArgumentError: an option that this format does not have (those that it has are listed).
-        """
-        return _call(self.reader, self.name, path, options)
-
-    def write(self, data: PreferenceData, path: str | os.PathLike[str], **options: Any) -> None:
-        """Write a file.
-
-        Raises:
-            ArgumentError: the format is only read, or does not have an option.
-        """
-        if self.writer is None:
-            raise ArgumentError(f"format {self.name!r} is only read; write one of {', '.join(writable())}")
-        _call(self.writer, self.name, data, {"path": path, **options})
+    contents: tuple[str, ...] = ()
 
     @property
     def options(self) -> tuple[str, ...]:
         """Names of the reader's options."""
-        return tuple(list(inspect.signature(_function(self.reader)).parameters)[1:])
+        return tuple(list(inspect.signature(self.reader).parameters)[1:])
 
+    def read(self, source: Source, options: Mapping[str, object] | None = None) -> PreferenceData:
+        """Read a source; options that are ``None`` are left at the reader's default.
 
-def _function(where: str) -> Callable[..., Any]:
-    module, name = where.split(":")
-    return getattr(import_module(f"annosim.io.{module}"), name)
+        Raises:
+            ArgumentError: an option that this format does not have (those that it has are listed).
+        """
+        given = {key: value for key, value in (options or {}).items() if value is not None}
+        unknown = [key for key in given if key not in self.options]
+        if unknown:
+            has = ", ".join(self.options) or "none"
+            raise ArgumentError(f"format {self.name!r} has no option {unknown[0]!r}; its options are {has}")
+        return self.reader(source, **given)
 
-
-def _call(where: str, name: str, first: Any, options: dict[str, Any]) -> Any:
-    function = _function(where)
-    given = {key: value for key, value in options.items() if value is not None}
-    allowed = list(inspect.signature(function).parameters)[1:]
-    unknown = [key for key in given if key not in allowed]
-    if unknown:
-        has = ", ".join(allowed) or "none"
-        raise ArgumentError(f"format {name!r} has no option {unknown[0]!r}; its options are {has}")
-    return function(first, **given)
-
-
-# ruff: noqa: E501 (one format a line)
-_LIST = [
-    Format(
-        "pairs",
-        "pairs:read_csv",
-        "CSV, a row per vote: columns for the two items and the winning side",
-        (),
-        "pairs:write_csv",
-    ),
-    Format("arena", "arena:read_arena", "Chatbot Arena battles: model_a, model_b, winner", (), "arena:write_arena"),
-    Format(
-        "preflib",
-        "preflib:read_preflib",
-        "PrefLib elections: soc, soi, toc, toi",
-        (".soc", ".soi", ".toc", ".toi"),
-        "preflib:write_preflib",
-    ),
-    Format("scottish", "scottish:read_scottish", "ballots of a Scottish council ward", (), "scottish:write_scottish"),
-    Format(
-        "crowdkit", "crowdkit:read_crowdkit", "Crowd-Kit CSV: worker, left, right, label", (), "crowdkit:write_crowdkit"
-    ),
-    Format("evalica", "evalica:read_evalica", "evalica CSV: left, right, winner", (), "evalica:write_evalica"),
-    Format("trl", "trl:read_trl", "TRL preferences: prompt, chosen, rejected", (), "trl:write_trl"),
-    Format("kto", "trl:read_kto", "TRL unpaired preferences: prompt, completion, label", (), "trl:write_trl"),
-    Format("ukp", "ukp:read_ukp", "UKPConvArg1: votes and arguments in a directory"),
-    Format(
-        "long",
-        "long:read_long",
-        "CSV, a row per choice situation and alternative (xlogit, choice-learn)",
-        (),
-        "long:write_long",
-    ),
-    Format("wide", "framecsv:read_frame", "CSV of data.to_frame(), wide or long", (), "framecsv:write_frame"),
-    Format(
-        "parquet",
-        "shards:read_parquet",
-        "annosim's own parquet file, or a directory of shards",
-        (".parquet",),
-        "parquet:write_parquet",
-    ),
-]
 
 #: Every format by name.
-FORMATS: dict[str, Format] = {entry.name: entry for entry in _LIST}
+FORMATS: Mapping[str, Format] = {
+    entry.name: entry
+    for entry in (
+        Format("pairs", read_csv, "a row per vote: columns for the two items and the winning side"),
+        Format("arena", read_arena, "Chatbot Arena battles: model_a, model_b, winner"),
+        Format("preflib", read_preflib, "PrefLib elections: soc, soi, toc, toi", (".soc", ".soi", ".toc", ".toi")),
+        Format("scottish", read_scottish, "ballots of a Scottish council ward"),
+        Format("crowdkit", read_crowdkit, "Crowd-Kit CSV: worker, left, right, label"),
+        Format("evalica", read_evalica, "evalica CSV: left, right, winner"),
+        Format("trl", read_trl, "TRL preferences: prompt, chosen, rejected"),
+        Format("kto", read_kto, "TRL unpaired preferences: prompt, completion, label"),
+        Format("ukp", read_ukp, "UKPConvArg1: a directory of votes and arguments", (), ("votes.csv", "votes.csv.gz")),
+        Format("long", read_long, "long choice data (xlogit, choice-learn): a row per situation and alternative"),
+        Format("frame", read_frame, "CSV of data.to_csv(layout='wide' or 'long')"),
+        Format("parquet", read_parquet, "annosim's own parquet file, or shards", (".parquet",), ("shards.json",)),
+    )
+}
 
 
-def writable() -> list[str]:
-    """Names of the formats that can be written."""
-    return [entry.name for entry in _LIST if entry.writer]
-
-
-def read(path: str | os.PathLike[str], format: str | None = None, **options: Any) -> PreferenceData:
-    """Read a file in a named format; without a name the extension decides (PrefLib and parquet).
+def recognise(path: str | os.PathLike[str]) -> Format:
+    """The format of a file by its extension, or of a directory by what is in it.
 
     Raises:
-        ArgumentError: an unknown format, none for this extension, or an option that the format does not have.
+        ArgumentError: neither says one.
 
     Example:
-        >>> sorted(FORMATS)[:3]
-        ['arena', 'crowdkit', 'evalica']
+        >>> recognise("votes.soc").name
+        'preflib'
     """
-    if format is None:
-        suffix = Path(str(path).removesuffix(".gz")).suffix.lower()
-        fitting = [entry for entry in _LIST if suffix in entry.extensions]
-        if Path(path).is_dir():
-            fitting = [FORMATS["parquet"] if (Path(path) / "shards.json").exists() else FORMATS["ukp"]]
-        if not fitting:
-            raise ArgumentError(f"{path}: extension {suffix!r} says no format; name one of {', '.join(FORMATS)}")
-        return fitting[0].read(path, **options)
-    if format not in FORMATS:
+    path = Path(path)
+    suffix = Path(str(path).removesuffix(".gz")).suffix.lower()
+    for entry in FORMATS.values():
+        if suffix in entry.extensions or any((path / name).exists() for name in entry.contents):
+            return entry
+    said = "this directory" if path.is_dir() else f"extension {suffix!r}"
+    raise ArgumentError(f"{path}: {said} says no format; name one of {', '.join(FORMATS)}")
+
+
+def read(source: Source, format: str | None = None, options: Mapping[str, object] | None = None) -> PreferenceData:
+    """Read preference data of any format.
+
+    Args:
+        source: a file, a directory, a pandas frame, an Arrow table, a ``datasets.Dataset`` or a list of records.
+        format: one of :data:`FORMATS`; by default what the extension or the directory says (PrefLib, parquet, UKP).
+        options: options of the format's reader, by name (``{"annotator": "worker"}``).
+
+    Raises:
+        ArgumentError: an unknown format, none that could be recognised, or an option that the format does not have.
+
+    Example:
+        >>> votes = [{"left": "tea", "right": "milk", "winner": "left", "who": "ann"}]
+        >>> read(votes, "pairs", {"annotator": "who"})
+        PreferenceData(1 rows, choice from menus of 2, 1 annotators, 2 items)
+    """
+    if format is not None and format not in FORMATS:
         raise ArgumentError(f"format={format!r}: the formats are {', '.join(FORMATS)}")
-    return FORMATS[format].read(path, **options)
+    if format is not None:
+        return FORMATS[format].read(source, options)
+    if not isinstance(source, str | os.PathLike):
+        raise ArgumentError(f"read: name the format of a source in memory, one of {', '.join(FORMATS)}")
+    return recognise(source).read(source, options)

@@ -2,36 +2,41 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from annosim.data.preferences import PreferenceData
-from annosim.errors import ArgumentError, DataError
-from annosim.io.files import Table, atomic_text, factorize, read_table
-from annosim.io.pairs import check_weights, named
+from annosim.errors import ArgumentError, TooLargeError
+from annosim.io.pairs import check_weights
+from annosim.io.tables import Coded, Source, Table, factorize, read_table, source_name
 from annosim.items import Items
 
-__all__ = ["read_long", "to_long", "write_long"]
+__all__ = ["read_long"]
+
+_MAX_CELLS = 500_000_000
+_TRUE, _FALSE = ("1", "True", "true", "TRUE"), ("0", "False", "false", "FALSE")
 
 
 def read_long(
-    path: str | os.PathLike[str] | pd.DataFrame,
+    source: Source,
     situation: str = "custom_id",
     alternative: str = "alt",
     choice: str = "choice",
     annotator: str | None = None,
-    features: Sequence[str] = (),
+    features: str | Sequence[str] = (),
     weight: str | None = None,
-    choice_is: str = "flag",
-    sep: str = ",",
+    choice_is: Literal["flag", "name"] = "flag",
+    sep: str | None = None,
 ) -> PreferenceData:
     """Read choices in long format.
 
     Args:
-        path: a CSV file, or a frame.
+        source: a CSV file (or JSON lines, parquet), a pandas frame, an Arrow table or a list of records.
         situation: column that numbers the choice situations (xlogit's ``ids``).
         alternative: column with the alternative's name (xlogit's ``alts``).
         choice: column with the choice.
@@ -40,9 +45,9 @@ def read_long(
             that an attribute that changes between situations makes items of its own; ``items.columns["alternative"]``
             keeps the alternative's name.
         weight: column with the annotator's weight.
-        choice_is: ``"flag"`` (1 on the chosen row, 0 elsewhere) or ``"name"`` (every row holds the name of the chosen
-            alternative; choice-learn's ``items_id``).
-        sep: the separator.
+        choice_is: ``"flag"`` (1 or True on the chosen row, 0 or False elsewhere) or ``"name"`` (every row holds the
+            name of the chosen alternative; choice-learn's ``items_id``).
+        sep: the separator; by default what the header uses.
 
     Returns:
         Choices from menus in the order of the file; shorter menus are padded. Further columns are named columns, of
@@ -61,150 +66,129 @@ def read_long(
     """
     if choice_is not in ("flag", "name"):
         raise ArgumentError(f"choice_is={choice_is!r}: 'flag' (1 and 0) or 'name' (the chosen alternative)")
-    table = _table(path, sep)
-    row, _ = factorize(table.filled(situation, "situation"))
-    alt = table.filled(alternative, "alternative")
-    twice = pd.DataFrame({"row": row, "alt": alt}).duplicated().to_numpy()
-    table.problems.where(twice, lambda r: f"alternative {alt[r]!r} stands twice in its situation")
-    chosen = _chosen(table, choice, choice_is, alt)
-    rows = int(row.max()) + 1
-    total = np.bincount(row, weights=chosen, minlength=rows)
-    first = np.full(rows, len(row))
-    np.minimum.at(first, row, np.arange(len(row)))
-    for r in np.flatnonzero(total != 1):
-        table.problems.add(first[r], f"{total[r]:g} of this situation's alternatives are chosen, expected 1")
-    values = np.stack([table.number(f, "features") for f in features], 1) if len(features) else np.zeros((len(row), 0))
-    who = None if annotator is None else table.filled(annotator, "annotator")
-    heavy = None if weight is None else table.number(weight, "weight")
+    features = [features] if isinstance(features, str) else list(features)
+    table = read_table(source, sep)
+    alt = table.coded(alternative, "alternative")
+    rows = _situations(table, situation, alt)
+    chosen = _chosen(table, choice, choice_is, alt, rows)
+    values = [table.numbers(name, "features") for name in features]
+    who = None if annotator is None else table.coded(annotator, "annotator")
+    heavy = None if weight is None else table.numbers(weight, "weight")
     check_weights(table, who, heavy, weight)
-    for name, column in ((annotator, who), (weight, heavy)):
+    for name, column in ((annotator, None if who is None else who.codes), (weight, heavy)):
         if column is not None:
-            differs = column != column[first[row]]
-            table.problems.where(differs, lambda r, n=name: f"{n} differs within a situation")  # type: ignore[misc]
-    table.problems.report("give every situation one chosen alternative, distinct names, and one annotator")
-    order = np.argsort(row, kind="stable")
-    size = np.bincount(row, minlength=rows)
-    place = np.empty(len(row), dtype=np.int64)
-    place[order] = np.arange(len(row)) - np.repeat(np.cumsum(size) - size, size)
+            table.errors.add_where(column != column[rows.first[rows.of]], _differs(name))
+    table.errors.raise_if_any("give every situation one chosen alternative, distinct names, and one annotator")
     items, codes = _items(alt, values, features)
-    menu = np.full((rows, int(size.max())), -1, dtype=np.int64)
-    menu[row, place] = codes
-    answer = place[chosen == 1]
-    back = np.empty(rows, dtype=np.int64)
-    back[row[chosen == 1]] = answer
-    codes_who, names = (None, None) if who is None else factorize(who[first])
+    menu = np.full(rows.shape, -1, dtype=np.int64)
+    menu[rows.of, rows.place] = codes
+    answer = np.empty(rows.shape[0], dtype=np.int64)
+    answer[rows.of[chosen]] = rows.place[chosen]
+    people = None if who is None else factorize(who.text()[rows.first])
     used = [situation, alternative, choice, annotator, weight, *features]
-    columns = {situation: table.others([c for c in table.frame.columns if c != situation])[situation][first]}
-    for name, column in table.others(used).items():
-        columns[name] = _column(column, row, place, first, menu.shape)
-    settings = {
-        "source": "frame" if isinstance(path, pd.DataFrame) else str(path),
-        "format": "long",
-        "situation": situation,
-        "alternative": alternative,
-        "choice": choice,
-        "annotator": annotator,
-        "weight": weight,
-        "features": list(features),
-        "choice_is": choice_is,
-    }
+    columns = {situation: table.others([c for c in table.columns if c != situation])[situation][rows.first]}
+    columns |= {name: _per_situation(column, rows) for name, column in table.others(used).items()}
     return PreferenceData(
         items=items,
         menu=menu,
-        answer=back,
-        annotator=codes_who,
-        annotator_names=names,
-        weight=None if heavy is None else heavy[first],
+        answer=answer,
+        annotator=None if people is None else people.codes,
+        annotator_names=None if people is None else people.names,
+        weight=None if heavy is None else heavy[rows.first],
         columns=columns,
-        settings=settings,
+        settings={
+            "source": source_name(source),
+            "format": "long",
+            "situation": situation,
+            "alternative": alternative,
+            "choice": choice,
+            "annotator": annotator,
+            "weight": weight,
+            "features": features,
+            "choice_is": choice_is,
+        },
     )
 
 
-def _table(path: str | os.PathLike[str] | pd.DataFrame, sep: str) -> Table:
-    if not isinstance(path, pd.DataFrame):
-        return read_table(path, sep)
-    if not len(path):
-        raise DataError("read_long: the frame has no rows")
-    rows = list(range(1, len(path) + 1))
-    return Table.of("frame (rows counted from 1)", path.reset_index(drop=True).astype(object), rows)
+@dataclass(frozen=True)
+class _Situations:
+    """Where the rows of the table stand in the menus.
 
-
-def _chosen(table: Table, choice: str, choice_is: str, alt: np.ndarray) -> np.ndarray:
-    if choice_is == "name":
-        return (table.filled(choice, "choice") == alt).astype(np.float64)
-    values = table.number(choice, "choice")
-    odd = (values != 0) & (values != 1)
-    table.problems.where(odd, lambda r: f"{choice} {values[r]:g} is neither 0 nor 1 (choice_is='name' for names)")
-    return np.where(odd, 0.0, values)
-
-
-def _items(alt: np.ndarray, values: np.ndarray, features: Sequence[str]) -> tuple[Items, np.ndarray]:
-    if not len(features):
-        codes, names = factorize(alt)
-        return Items(names=names, columns={"alternative": names}), codes
-    frame = pd.DataFrame(values, columns=list(features))
-    frame.insert(0, "\0alt", alt)
-    codes = frame.groupby(list(frame.columns), sort=False).ngroup().to_numpy()
-    first = np.full(int(codes.max()) + 1, len(codes))
-    np.minimum.at(first, codes, np.arange(len(codes)))
-    base = alt[first]
-    nth = pd.Series(base).groupby(base).cumcount().to_numpy()
-    many = pd.Series(base).duplicated(keep=False).to_numpy()
-    numbered = [f"{b} #{i + 1}" if m else b for b, i, m in zip(base, nth, many, strict=True)]
-    return Items(names=numbered, features=values[first], columns={"alternative": base}), codes
-
-
-def _column(
-    column: np.ndarray, row: np.ndarray, place: np.ndarray, first: np.ndarray, shape: tuple[int, int]
-) -> np.ndarray:
-    """A column per situation, or per situation and place where it differs between alternatives."""
-    if bool((column == column[first][row]).all()):
-        return column[first]
-    kind = column.dtype if column.dtype.kind != "i" or len(row) == shape[0] * shape[1] else np.dtype(float)
-    wide = np.full(shape, {"O": None, "f": np.nan}.get(kind.kind, 0), dtype=kind)
-    wide[row, place] = column
-    return wide
-
-
-def to_long(data: PreferenceData) -> pd.DataFrame:
-    """The frame that :func:`read_long` reads, under the column names that it came from (xlogit's by default).
-
-    Raises:
-        DataError: not choices, or ties or skips, which the format cannot hold.
+    Attributes:
+        of: ``(table rows,)`` the situation of each row.
+        place: ``(table rows,)`` its place on the menu.
+        first: ``(situations,)`` the first row of each situation.
+        shape: of the menus.
     """
-    if data.feedback.kind != "choice" or data.replicates is not None:
-        raise DataError(f"{data!r}: the long choice format holds choices, one replicate")
-    if data.has_ties or data.skipped.any():
-        bad = data.skipped if not data.has_ties else data.skipped | data.tied.any(1)
-        raise DataError(f"row {int(bad.argmax())} is a tie or a skip; break ties with data.ties('half'), take the rest")
-    said = data.settings if data.settings.get("format") == "long" else {}
-    row, place = np.nonzero(data.menu >= 0)
-    answer = data.answer if data.answer.ndim == 1 else data.answer[:, 0]
-    ids = data.menu[row, place]
-    alternatives = np.asarray(data.items.columns.get("alternative", data.items.names), dtype=object)
-    columns = dict(data.columns)
-    situation = said.get("situation", "custom_id")
-    out = {
-        situation: np.asarray(columns.pop(situation, np.arange(data.rows)))[row],
-        said.get("alternative", "alt"): alternatives[ids],
-    }
-    if said.get("choice_is") == "name":
-        out[said["choice"]] = alternatives[data.menu[np.arange(data.rows), answer]][row]
+
+    of: NDArray[np.int64]
+    place: NDArray[np.int64]
+    first: NDArray[np.int64]
+    shape: tuple[int, int]
+
+
+def _situations(table: Table, situation: str, alt: Coded) -> _Situations:
+    of = table.coded(situation, "situation").codes
+    twice = pd.Series(of * len(alt.names) + alt.codes).duplicated().to_numpy()
+    table.errors.add_where(
+        twice, lambda r: f"alternative {alt.names[alt.codes[r]][:40]!r} stands twice in its situation"
+    )
+    order = np.argsort(of, kind="stable")
+    size = np.bincount(of)
+    shape = (len(size), int(size.max()))
+    if shape[0] * shape[1] > _MAX_CELLS:
+        raise TooLargeError(f"{table.name}: {shape[0]} menus of up to {shape[1]} alternatives; check {situation}")
+    place = np.empty(len(of), dtype=np.int64)
+    place[order] = np.arange(len(of)) - np.repeat(np.cumsum(size) - size, size)
+    return _Situations(of, place, order[np.cumsum(size) - size], shape)
+
+
+def _differs(name: str | None):
+    return lambda row: f"{name} differs within a situation"
+
+
+def _chosen(table: Table, choice: str, choice_is: str, alt: Coded, rows: _Situations) -> NDArray[np.bool_]:
+    """Which rows are chosen: exactly one of each situation."""
+    said = table.coded(choice, "choice")
+    if choice_is == "name":
+        chosen = said.text() == alt.text()
     else:
-        out[said.get("choice", "choice")] = (place == answer[row]).astype(np.int64)
-    if data.annotator is not None:
-        out[said.get("annotator") or "annotator"] = named(data.annotator, data.annotator_names)[row]
-    if data.weight is not None:
-        out[said.get("weight") or "weight"] = data.weight[row]
-    if data.items.features is not None:
-        names = said.get("features") or [f"x{j}" for j in range(data.items.dim)]
-        out |= {name: data.items.features.numpy()[ids, j] for j, name in enumerate(names)}
-    for name, value in columns.items():
-        value = np.asarray(value)
-        out[name] = value[row, place] if value.ndim == 2 else value[row]
-    return pd.DataFrame(out)
+        known = np.array([name in _TRUE or name in _FALSE or name in ("1.0", "0.0") for name in said.names])
+        table.errors.add_where(
+            ~known[said.codes],
+            lambda r: f"{choice} {said.names[said.codes[r]][:40]} is neither 0 nor 1 (choice_is='name' for names)",
+        )
+        chosen = np.isin(said.names, (*_TRUE, "1.0"))[said.codes]
+    total = np.bincount(rows.of[chosen], minlength=rows.shape[0])
+    wrong = np.zeros(len(chosen), dtype=bool)
+    wrong[rows.first] = total != 1
+    table.errors.add_where(
+        wrong, lambda r: f"{total[rows.of[r]]} of this situation's alternatives are chosen, expected 1"
+    )
+    return chosen
 
 
-def write_long(data: PreferenceData, path: str | os.PathLike[str]) -> None:
-    """Write :func:`to_long` as CSV; atomic."""
-    atomic_text(path, to_long(data).to_csv(index=False, lineterminator="\n"))
+def _items(alt: Coded, values: list[NDArray[np.float64]], features: Sequence[str]) -> tuple[Items, NDArray[np.int64]]:
+    """The distinct (alternative, attributes), in order of first appearance."""
+    if not values:
+        return Items(names=alt.names, columns={"alternative": alt.names}), alt.codes
+    frame = pd.DataFrame(dict(enumerate([alt.codes, *values])))
+    codes = frame.groupby(list(frame.columns), sort=False).ngroup().to_numpy()
+    first = np.unique(codes, return_index=True)[1]
+    base = pd.Series(alt.text()[first])
+    nth = base.groupby(base).cumcount().to_numpy()
+    many = base.duplicated(keep=False).to_numpy()
+    names = [f"{b} #{i + 1}" if m else b for b, i, m in zip(base, nth, many, strict=True)]
+    features_of = np.stack(values, 1)[first]
+    return Items(names=names, features=features_of, columns={"alternative": base.to_numpy(dtype=object)}), codes
+
+
+def _per_situation(column: np.ndarray, rows: _Situations) -> np.ndarray:
+    """A column per situation, or per situation and place where it differs between alternatives."""
+    if bool((column == column[rows.first][rows.of]).all()):
+        return column[rows.first]
+    full = len(column) == rows.shape[0] * rows.shape[1]
+    kind = np.dtype(float) if column.dtype.kind == "i" and not full else column.dtype
+    wide = np.full(rows.shape, {"O": None, "f": np.nan}.get(kind.kind, 0), dtype=kind)
+    wide[rows.of, rows.place] = column
+    return wide

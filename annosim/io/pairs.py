@@ -1,30 +1,34 @@
-"""Pairs in delimited files: one row per vote, with a column for each side and one for the winner."""
+"""Pairs in tables: one row per vote, with a column for each side and one for the winner."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
-from typing import Any
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from annosim.data.preferences import PreferenceData
-from annosim.errors import ArgumentError, DataError
-from annosim.io.files import Table, atomic_text, factorize, read_table
+from annosim.data.writers.pairs import OUTCOMES
+from annosim.errors import ArgumentError, TooLargeError
+from annosim.io.names import merge_names, similar_names
+from annosim.io.tables import Coded, Source, Table, factorize, read_table, source_name
 from annosim.items import Items
 
-__all__ = ["WORDS", "read_csv", "write_csv"]
+__all__ = ["WORDS", "read_csv"]
 
 #: What a winner cell may say, and what it means.
 WORDS: Mapping[str, str] = {"left": "left", "right": "right", "tie": "tie", "skip": "skip"}
 
-_MEANINGS = ("left", "right", "tie", "skip")
-_REMEDY = "mend the rows, or say what the words mean with words={'their word': 'left|right|tie|skip'}"
+_REMEDY = "mend these rows"
+_WORDS_REMEDY = "mend the rows, or say what words mean: words={'won': 'left'} (left, right, tie, skip)"
+_MAX_ROWS = 100_000_000
 
 
 def read_csv(
-    path: str | os.PathLike[str],
+    source: Source,
     annotator: str | None = None,
     left: str = "left",
     right: str = "right",
@@ -33,14 +37,17 @@ def read_csv(
     weight: str | None = None,
     order: str | None = None,
     words: Mapping[str, str] | None = None,
-    winner_is: str = "side",
+    winner_is: Literal["side", "item", "column", "index"] = "side",
     items: Items | None = None,
-    sep: str = ",",
+    sep: str | None = None,
+    count: str | None = None,
+    merge: bool = False,
 ) -> PreferenceData:
     """Read pairwise votes, one per row.
 
     Args:
-        path: a CSV file with a header (UTF-8; ``.gz`` is unpacked).
+        source: a file with a header (CSV, TSV, JSON lines, JSON or parquet; UTF-8; ``.gz`` is unpacked), a pandas
+            frame, an Arrow table, a ``datasets.Dataset`` or a list of records.
         annotator: column with who voted; without it every row is its own annotator.
         left, right: columns with the names of the two items, in display order.
         winner: column with the answer.
@@ -48,11 +55,14 @@ def read_csv(
         weight: column with the weight of the annotator, equal on all rows of one.
         order: column with the place of the vote in the annotator's own sequence.
         words: what the words in ``winner`` mean: ``{"their word": "left" | "right" | "tie" | "skip"}``;
-            by default :data:`WORDS`. A word that is not listed is an error, never a tie.
+            by default :data:`WORDS`. A word that is not listed is an error, never a tie. ``""`` is an empty cell.
         winner_is: ``"side"`` (a word of ``words``), ``"item"`` (the winning item's name, or a word for tie or skip),
             ``"column"`` (the name of the winning side's column, or such a word), ``"index"`` (``0`` left, ``1`` right).
         items: an item set whose names the file uses; by default the names in order of first appearance.
-        sep: the separator.
+        sep: the separator; by default a tab in ``.tsv`` files, else what the header uses.
+        count: column with how often the vote was given (a frequency): its row stands for as many votes.
+        merge: names that differ only by spaces, case or the format of a number are one item; by default a warning
+            names them.
 
     Returns:
         :class:`PreferenceData` of pairs. All further columns are kept in ``data.columns``.
@@ -69,110 +79,168 @@ def read_csv(
         >>> read_csv(path, annotator="who")
         PreferenceData(2 rows, choice from menus of 2, 2 annotators, 2 items, ties)
     """
-    table = read_table(path, sep)
-    sides = np.stack([table.filled(left, "left"), table.filled(right, "right")], 1)
-    said = table.column(winner, "winner").to_numpy(dtype=object)
-    meaning = read_winner(table, said, sides, winner_is, words, (left, right), winner)
-    who = None if annotator is None else table.filled(annotator, "annotator")
-    context = None if prompt is None else table.filled(prompt, "prompt")
-    heavy = None if weight is None else table.number(weight, "weight")
-    place = None if order is None else table.number(order, "order", whole=True)
-    menu, items = name_items(table, sides, items)
+    table = read_table(source, sep)
+    menu, items = name_items(table, [table.coded(left, "left"), table.coded(right, "right")], items, merge)
+    outcome = read_winner(
+        table, table.coded(winner, "winner", blank=True), menu, items, winner_is, words, (left, right), winner
+    )
+    table.errors.raise_if_any(_WORDS_REMEDY)
+    who = None if annotator is None else table.coded(annotator, "annotator")
+    context = None if prompt is None else table.coded(prompt, "prompt")
+    heavy = None if weight is None else table.numbers(weight, "weight")
+    place = None if order is None else table.numbers(order, "order", whole=True)
+    times = None if count is None else read_counts(table, count)
     check_weights(table, who, heavy, weight)
-    table.problems.report(_REMEDY)
-    columns = table.others([left, right, winner, annotator, prompt, weight, order])
-    settings = {"source": str(path), "format": "pairs"}
-    return pair_data(menu, meaning, items, who, context, heavy, place, columns, settings)
+    table.errors.raise_if_any(_REMEDY)
+    columns = table.others([left, right, winner, annotator, prompt, weight, order, count])
+    settings = {"source": source_name(source), "format": "pairs"}
+    data = pair_data(menu, outcome, items, who, context, heavy, place, columns, settings)
+    return data if times is None else repeated(data, times)
 
 
 def read_winner(
     table: Table,
-    said: np.ndarray,
-    sides: np.ndarray,
+    said: Coded,
+    menu: NDArray[np.int64],
+    items: Items,
     winner_is: str,
     words: Mapping[str, str] | None,
     columns: tuple[str, str],
-    name: str,
-) -> np.ndarray:
-    """What each winner cell means: 0 left, 1 right, 2 tie, 3 skip, ``(rows,)``; unknown cells are problems."""
+    name: str = "winner",
+) -> NDArray[np.int64]:
+    """What each winner cell means: 0 left, 1 right, 2 tie, 3 skip, ``(rows,)``; unknown cells are row errors."""
+    code = _word_codes(winner_is, words, columns)
+    meaning = np.array([code.get(name, -1) for name in said.names], dtype=np.int64)[said.codes]
+    if winner_is == "item":
+        ids = {name: i for i, name in enumerate(items.names)}
+        won = np.array([ids.get(name, -1) for name in said.names], dtype=np.int64)[said.codes]
+        meaning = np.where(won == menu[:, 1], 1, meaning)
+        meaning = np.where(won == menu[:, 0], 0, meaning)
+
+    def describe(row: int) -> str:
+        word, here = said.names[said.codes[row]], [items.names[i] for i in menu[row]]
+        accepted = [*here, *code] if winner_is == "item" else list(code)
+        hint = " (an item's name? then winner_is=item)" if winner_is == "side" and word in here else ""
+        return f"{name} {_cut(word)} is unknown{hint}; accepted: {', '.join(map(_cut, accepted))}"
+
+    table.errors.add_where(meaning < 0, describe)
+    return np.maximum(meaning, 0)
+
+
+def _cut(text: str) -> str:
+    return repr(text if len(text) <= 40 else text[:37] + "...")
+
+
+def _word_codes(winner_is: str, words: Mapping[str, str] | None, columns: tuple[str, str]) -> dict[str, int]:
+    """The code of each word that a winner cell may hold."""
     words = dict(WORDS if words is None else words)
-    bad = {w: m for w, m in words.items() if m not in _MEANINGS}
-    if bad:
-        word, wrong = next(iter(bad.items()))
-        raise ArgumentError(f"words[{word!r}]={wrong!r}: a winner word means one of {', '.join(_MEANINGS)}")
+    for word, meaning in words.items():
+        if meaning not in OUTCOMES:
+            raise ArgumentError(f"words[{word!r}]={meaning!r}: a winner word means one of {', '.join(OUTCOMES)}")
     if winner_is not in ("side", "item", "column", "index"):
         raise ArgumentError(f"winner_is={winner_is!r}: one of side, item, column, index")
-    if winner_is == "column":
-        words = {columns[0]: "left", columns[1]: "right", **_draws(words)}
-    elif winner_is == "index":
-        words = {"0": "left", "1": "right", **_draws(words)}
-    elif winner_is == "item":
-        words = _draws(words)
-    code = {word: _MEANINGS.index(told) for word, told in words.items()}
-    meaning = pd.Series(said).map(code).to_numpy(dtype=np.float64, na_value=np.nan)
-    if winner_is == "item":
-        meaning = np.where(said == sides[:, 1], 1.0, meaning)
-        meaning = np.where(said == sides[:, 0], 0.0, meaning)
-    accepted = [repr(word) for word in words]
-
-    def what(row: int) -> str:
-        here = [repr(sides[row, 0]), repr(sides[row, 1])] if winner_is == "item" else []
-        named = " (an item's name? then winner_is=item)" if winner_is == "side" and said[row] in sides[row] else ""
-        return f"{name} {said[row]!r} is unknown{named}; accepted: {', '.join([*here, *accepted])}"
-
-    table.problems.where(np.isnan(meaning), what)
-    return np.nan_to_num(meaning, nan=0.0).astype(np.int64)
+    if winner_is != "side":
+        draws = {word: meaning for word, meaning in words.items() if meaning in ("tie", "skip")}
+        sides = {"column": columns, "index": ("0", "1")}.get(winner_is, ())
+        words = {**dict(zip(sides, ("left", "right"), strict=False)), **draws}
+    return {word: OUTCOMES.index(meaning) for word, meaning in words.items()}
 
 
-def _draws(words: Mapping[str, str]) -> dict[str, str]:
-    return {word: meaning for word, meaning in words.items() if meaning in ("tie", "skip")}
+def name_items(
+    table: Table, sides: Sequence[Coded], items: Items | None, merge: bool = False
+) -> tuple[NDArray[np.int64], Items]:
+    """Item ids ``(rows, sides)`` of columns of names; with a given item set an unknown name is a row error."""
+    offsets = np.cumsum([0, *(len(side.names) for side in sides)])
+    names = np.concatenate([side.names for side in sides])
+    cells = np.stack([side.codes + at for side, at in zip(sides, offsets, strict=False)], 1)
+    if merge:
+        names = merge_names(names)
+    if items is not None:
+        ids = {name: i for i, name in enumerate(items.names)}
+        codes = np.array([ids.get(name, -1) for name in names], dtype=np.int64)[cells]
+        table.errors.add_where(
+            (codes < 0).any(-1),
+            lambda r: f"item {_cut(names[cells[r]][codes[r] < 0][0])} is not in items=; it has {items.n} names",
+        )
+        return np.maximum(codes, 0), items
+    code_of, _ = factorize(names)
+    ids_of_rows, kept = factorize_ints(code_of[cells].ravel())
+    found = names[np.unique(code_of, return_index=True)[1]][kept]
+    warn_similar(table.name, found)
+    return ids_of_rows.reshape(cells.shape), Items(names=found)
 
 
-def name_items(table: Table, names: np.ndarray, items: Items | None) -> tuple[np.ndarray, Items]:
-    """Item ids of a text array of names; with a given item set an unknown name is a problem."""
-    if items is None:
-        codes, found = factorize(names.ravel())
-        return codes.reshape(names.shape), Items(names=found)
-    ids = {name: i for i, name in enumerate(items.names)}
-    codes = pd.Series(names.ravel()).map(ids).to_numpy(dtype=np.float64, na_value=np.nan).reshape(names.shape)
-    unknown = np.isnan(codes)
-    table.problems.where(
-        unknown.any(-1), lambda r: f"item {names[r][unknown[r]][0]!r} is not in items=; it has {items.n} names"
-    )
-    return np.nan_to_num(codes, nan=0.0).astype(np.int64), items
+def factorize_ints(values: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Codes in order of first appearance, and the values."""
+    codes, found = pd.factorize(values)
+    return codes.astype(np.int64), found
 
 
-def check_weights(table: Table, who: np.ndarray | None, weight: np.ndarray | None, name: str | None) -> None:
-    """Weights are nonnegative, and equal on all rows of one annotator."""
-    if weight is None:
-        return
-    table.problems.where(weight < 0, lambda r: f"{name} {weight[r]:g} is negative")
-    if who is not None:
-        codes, names = factorize(who)
-        first = np.empty(len(names))
-        first[codes[::-1]] = weight[::-1]
-        table.problems.where(
-            first[codes] != weight,
-            lambda r: f"{name} {weight[r]:g} differs from {first[codes[r]]:g} on the first row of {who[r]!r}",
+def warn_similar(source: str, names: Sequence[str] | NDArray[np.object_]) -> None:
+    """Say which names differ only by spaces, case or the format of a number."""
+    pairs = similar_names(names)
+    if pairs:
+        shown = "; ".join(f"{a!r} and {b!r}" for a, b in pairs[:3])
+        more = f" and {len(pairs) - 3} more" if len(pairs) > 3 else ""
+        warnings.warn(
+            f"{source}: names of items that differ only by spaces, case or number format: {shown}{more}; "
+            "merge=True makes each pair one item",
+            stacklevel=3,
         )
 
 
+def check_weights(table: Table, who: Coded | None, weight: NDArray[np.float64] | None, name: str | None) -> None:
+    """Weights are nonnegative, and equal on all rows of one annotator."""
+    if weight is None:
+        return
+    table.errors.add_where(weight < 0, lambda r: f"{name} {weight[r]:g} is negative")
+    if who is not None:
+        first = np.empty(len(who.names))
+        first[who.codes[::-1]] = weight[::-1]
+        differs = first[who.codes] != weight
+        table.errors.add_where(
+            differs,
+            lambda r: (
+                f"{name} {weight[r]:g} differs from {first[who.codes[r]]:g} on the first row of "
+                f"{_cut(who.names[who.codes[r]])}"
+            ),
+        )
+        if differs.any():
+            table.errors.raise_if_any(
+                f"a weight belongs to an annotator; if {name} counts votes, say count={name!r} instead of weight="
+            )
+
+
+def read_counts(table: Table, column: str) -> NDArray[np.int64]:
+    """How often each row was said: whole numbers that are not negative."""
+    times = table.numbers(column, "count", whole=True)
+    table.errors.add_where(times < 0, lambda r: f"{column} {times[r]:g} is negative")
+    if times.sum() > _MAX_ROWS:
+        raise TooLargeError(f"{table.name}: {column} counts {times.sum():.3g} votes (limit {_MAX_ROWS}); use weights")
+    return times.astype(np.int64)
+
+
+def repeated(data: PreferenceData, times: NDArray[np.int64]) -> PreferenceData:
+    """Each row as often as it was said; without annotators its count becomes the weight of its row."""
+    if data.annotator is None and data.weight is None:
+        return data.with_(weight=times.astype(np.float64))
+    return data.take(np.repeat(np.arange(data.rows), times)).with_(order=None)
+
+
 def pair_data(
-    menu: np.ndarray,
-    meaning: np.ndarray,
+    menu: NDArray[np.int64],
+    outcome: NDArray[np.int64],
     items: Items,
-    annotator: np.ndarray | None = None,
-    prompt: np.ndarray | None = None,
-    weight: np.ndarray | None = None,
-    order: np.ndarray | None = None,
-    columns: Mapping[str, Any] | None = None,
-    settings: Mapping[str, Any] | None = None,
+    annotator: Coded | None = None,
+    prompt: Coded | None = None,
+    weight: NDArray[np.float64] | None = None,
+    order: NDArray[np.float64] | None = None,
+    columns: Mapping[str, np.ndarray] | None = None,
+    settings: Mapping[str, object] | None = None,
 ) -> PreferenceData:
     """Pairs from coded answers (0 left, 1 right, 2 tie, 3 skip) and from names of annotators and prompts."""
-    who, who_names = (None, None) if annotator is None else factorize(annotator)
-    context, prompt_names = (None, None) if prompt is None else factorize(prompt)
-    tie = meaning == 2
-    answer, tied = np.where(meaning == 3, -1, meaning), None
+    tie = outcome == 2
+    answer, tied = np.where(outcome == 3, -1, outcome), None
     if tie.any():
         second = np.where(tie, 1, -1)
         answer, tied = np.stack([np.where(tie, 0, answer), second], 1), tie[:, None]
@@ -181,68 +249,12 @@ def pair_data(
         menu=menu,
         answer=answer,
         tied=tied,
-        annotator=who,
-        prompt=context,
+        annotator=None if annotator is None else annotator.codes,
+        prompt=None if prompt is None else prompt.codes,
         order=order,
         weight=weight,
-        annotator_names=who_names,
-        prompt_names=prompt_names,
-        columns=columns or {},
-        settings=settings or {},
+        annotator_names=None if annotator is None else annotator.names,
+        prompt_names=None if prompt is None else prompt.names,
+        columns=columns,
+        settings=settings,
     )
-
-
-def pair_meaning(data: PreferenceData) -> np.ndarray:
-    """The reverse of :func:`pair_data`: 0 left, 1 right, 2 tie, 3 skip, ``(rows,)``.
-
-    Raises:
-        DataError: the data are not choices between two.
-    """
-    if data.feedback.kind != "choice" or data.menu_size != 2 or data.replicates is not None or (data.menu < 0).any():
-        raise DataError(f"{data!r} are not pairs; this format holds choices between two items, one replicate")
-    first = data.answer if data.answer.ndim == 1 else data.answer[:, 0]
-    meaning = np.where(first < 0, 3, first)
-    return meaning if data.tied is None else np.where(data.tied[:, 0], 2, meaning)
-
-
-def write_csv(
-    data: PreferenceData,
-    path: str | os.PathLike[str],
-    annotator: str = "annotator",
-    left: str = "left",
-    right: str = "right",
-    winner: str = "winner",
-    prompt: str = "prompt",
-    weight: str = "weight",
-    order: str = "order",
-    sep: str = ",",
-) -> None:
-    """Write pairs so that :func:`read_csv` with the same names reads them back; atomic.
-
-    Columns appear for what the data have (annotator, prompt, weight, order, and every named column).
-
-    Raises:
-        DataError: the data are not pairs, or a named column has the name of another.
-    """
-    names = np.asarray(data.items.names, dtype=object)
-    out: dict[str, Any] = {}
-    if data.annotator is not None:
-        out[annotator] = named(data.annotator, data.annotator_names)
-    if data.prompt is not None:
-        out[prompt] = named(data.prompt, data.prompt_names)
-    out |= {left: names[data.menu[:, 0]], right: names[data.menu[:, 1]]}
-    out[winner] = np.array(_MEANINGS, dtype=object)[pair_meaning(data)]
-    if data.weight is not None:
-        out[weight] = data.weight
-    if data.order is not None:
-        out[order] = data.order
-    clash = set(out) & set(data.columns)
-    if clash:
-        raise DataError(f"column {sorted(clash)[0]!r} has the name of a column of the format; rename either")
-    frame = pd.DataFrame(out | dict(data.columns))
-    atomic_text(path, frame.to_csv(index=False, sep=sep, lineterminator="\n"))
-
-
-def named(codes: np.ndarray, names: Any) -> np.ndarray:
-    """Codes as names where there are names."""
-    return codes if names is None else np.asarray(names, dtype=object)[codes]

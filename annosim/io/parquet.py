@@ -1,286 +1,239 @@
-"""Parquet: every column of the data and of its items in one file, read through a memory map.
-
-The rows are the columns ``annotator, prompt, order, weight`` (where the data have them), ``item_0 ..`` (item ids),
-``answer`` or ``answer_0 ..``, ``tied_0 ..`` and the named columns; any parquet reader can use them. Items, names and
-settings are in the file's metadata under the key ``annosim``. Hidden truth is never in the file: it lies beside it, in
-``NAME.truth.npz``.
-"""
+"""annosim's own parquet files (their layout is described in :mod:`annosim.data.writers.parquet`), read and checked."""
 
 from __future__ import annotations
 
 import base64
-import io
-import json
+import binascii
 import os
 import zipfile
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
+from pydantic import BaseModel, Field, ValidationError
 
-from annosim.errors import DataError, FileReadError
+from annosim.data.preferences import PreferenceData
+from annosim.data.validation import ROW_COLUMNS
+from annosim.data.writers.parquet import METADATA_KEY, truth_path
+from annosim.errors import FileReadError
 from annosim.feedback import Feedback
-from annosim.io.files import atomic_path
+from annosim.io.arrow import open_parquet, read_rows, reason
 from annosim.items import Items
 
-if TYPE_CHECKING:
-    from annosim.data.preferences import PreferenceData
+__all__ = ["FileMetadata", "metadata_of", "read_data", "read_file", "read_items", "read_truth"]
 
-__all__ = ["data_of", "read_file", "table_of", "truth_path", "write_parquet"]
-
-_KEY = b"annosim"
-_VERSION = 1
-_SHARED = ("annotator", "prompt", "order", "weight")
+Path_ = str | os.PathLike[str]
+_REMEDY = "the file is damaged, or was changed by hand; write it again"
 
 
-def write_parquet(data: PreferenceData, path: str | os.PathLike[str]) -> None:
-    """Write one file (atomic), and the hidden truth beside it.
+class FileMetadata(BaseModel):
+    """What the metadata of a file say beside its columns."""
+
+    feedback: dict[str, str | int | None]
+    menu_size: int = Field(ge=1, le=32_767)
+    columns: dict[str, str] = {}
+    shapes: dict[str, list[int]] = {}
+    replicates: int | None = Field(None, ge=1)
+    own: list[str] = []
+    settings: dict[str, object] = {}
+    wide: bool
+    tied: bool
+    annotator_names: list[str] | list[int] | None = None
+    prompt_names: list[str] | list[int] | None = None
+    items: str | None = None
+
+
+class _ItemsMetadata(BaseModel):
+    shapes: dict[str, list[int]] = {}
+    columns: dict[str, list[int]] = {}
+
+
+def metadata_of(path: Path_, schema: pa.Schema) -> FileMetadata:
+    """The metadata that ``to_parquet`` wrote, held against the columns.
 
     Raises:
-        FileReadError: the place cannot be written.
-        DataError: a named column or hidden truth that parquet cannot hold (mixed types).
+        FileReadError: another parquet file, damaged metadata, or columns that do not fit them.
     """
-    table = table_of(data)
-    with atomic_path(path) as temporary:
-        pq.write_table(table, temporary, compression="none", row_group_size=1 << 20)
-    write_truth(data, truth_path(path))
+    raw = (schema.metadata or {}).get(METADATA_KEY)
+    if raw is None:
+        have = ", ".join(schema.names[:6])[:80]
+        raise FileReadError(
+            f"{path}: a parquet file that annosim did not write (columns {have}); name its format, such as "
+            "--format pairs, or read it with an.io.read_csv"
+        )
+    try:
+        metadata = FileMetadata.model_validate_json(raw)
+    except (ValidationError, ValueError) as error:
+        raise FileReadError(f"{path}: its metadata are damaged ({_first(error)}); write it again") from None
+    _check_schema(path, schema, metadata)
+    return metadata
 
 
-def truth_path(path: str | os.PathLike[str]) -> Path:
-    """Where the hidden truth of a file lies."""
-    path = Path(path)
-    return path.with_name(path.name.removesuffix(".parquet") + ".truth.npz")
+def _first(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        one = error.errors()[0]
+        return f"{'.'.join(map(str, one['loc']))[:40]}: {one['msg'][:60]}"
+    return reason(error)
 
 
-def write_truth(data: PreferenceData, path: Path) -> None:
-    """Hidden truth as arrays by name; an old file is removed when there is none."""
-    if not data.truth:
-        path.unlink(missing_ok=True)
-        return
-    arrays = {name: np.asarray(value) for name, value in data.truth.items()}
-    odd = [name for name, value in arrays.items() if value.dtype == object]
-    if odd:
-        raise DataError(f"truth[{odd[0]!r}]: an array of objects cannot be stored; use numbers or text")
-    with atomic_path(path) as temporary, open(temporary, "wb") as handle:
-        np.savez(handle, **arrays)  # type: ignore[arg-type]
+def _check_schema(path: Path_, schema: pa.Schema, metadata: FileMetadata) -> None:
+    """Every column that the metadata speak of is there, once, and holds what it should."""
+    if len(set(schema.names)) < len(schema.names):
+        raise FileReadError(f"{path}: two columns have the same name; {_REMEDY}")
+    k = metadata.menu_size
+    whole = [f"item_{j}" for j in range(min(k, len(schema.names) + 1))]
+    answers = [name for name in schema.names if name.startswith("answer_")]
+    whole += [f"answer_{j}" for j in range(len(answers))] if metadata.wide else ["answer"]
+    flags = [f"tied_{j}" for j in range(min(k - 1, len(schema.names) + 1))] if metadata.tied else []
+    missing = [name for name in (*whole, *flags, *metadata.columns.values()) if name not in schema.names]
+    if missing or (metadata.wide and not answers):
+        raise FileReadError(f"{path}: no column {(missing or ['answer_0'])[0][:60]!r}; {_REMEDY}")
+    whole += [name for name in ("replicate", "annotator", "prompt", "order") if name in schema.names]
+    floats = [name for name in ("weight",) if name in schema.names]
+    for names, fits, kind in (
+        (whole, pa.types.is_integer, "whole numbers"),
+        (flags, pa.types.is_boolean, "true or false"),
+        (floats, lambda t: pa.types.is_floating(t) or pa.types.is_integer(t), "numbers"),
+    ):
+        for name in names:
+            if not fits(schema.field(name).type):
+                raise FileReadError(f"{path}: column {name!r} holds {schema.field(name).type}, not {kind}; {_REMEDY}")
+
+
+def read_file(path: Path_) -> PreferenceData:
+    """One file, with the hidden truth that lies beside it."""
+    with open_parquet(path) as file:
+        metadata = metadata_of(path, file.schema_arrow)
+        table = read_rows(path, file)
+    return read_data(path, table, metadata, truth=read_truth(truth_path(path)))
+
+
+def read_data(
+    path: Path_,
+    table: pa.Table,
+    metadata: FileMetadata,
+    items: Items | None = None,
+    truth: dict[str, np.ndarray] | None = None,
+    first: int = 0,
+) -> PreferenceData:
+    """The data that a table of rows and its metadata hold; ``first`` is the place of its first row in the file."""
+    if items is None:
+        if metadata.items is None:
+            raise FileReadError(f"{path}: a shard without items; open its directory with an.io.open_shards")
+        items = read_items(path, _unpacked(path, metadata.items))
+    rows, replicates = table.num_rows, metadata.replicates
+    if replicates is not None and (replicates > rows or rows % replicates):
+        raise FileReadError(f"{path}: {rows} rows are not {replicates} replicates; {_REMEDY}")
+    lead = (rows,) if replicates is None else (replicates, rows // replicates)
+    k = metadata.menu_size
+    width = sum(name.startswith("answer_") for name in table.column_names)
+    given = {}
+    for name in ROW_COLUMNS:
+        if name in table.column_names:
+            value = _numpy(path, table, name).reshape(lead)
+            given[name] = value if replicates is None or name in metadata.own else value[0]
+    people = metadata.annotator_names
+    if people is not None and "annotator" not in given:  # then every row has its own
+        people = people[first : first + rows]  # type: ignore[assignment]
+    columns = {
+        name: _shaped(path, table, field, metadata.shapes.get(name, []))[: lead[-1]]
+        for name, field in metadata.columns.items()
+    }
+    try:
+        feedback = Feedback(**metadata.feedback)  # type: ignore[arg-type]
+    except TypeError:
+        raise FileReadError(f"{path}: unknown feedback {str(metadata.feedback)[:80]}; {_REMEDY}") from None
+    return PreferenceData(
+        items=items,
+        menu=_stacked(path, table, "item", k).reshape(*lead, k),
+        answer=_stacked(path, table, "answer", width).reshape(*lead, width)
+        if metadata.wide
+        else _numpy(path, table, "answer").reshape(lead),
+        tied=_stacked(path, table, "tied", k - 1).reshape(*lead, k - 1) if metadata.tied else None,
+        feedback=feedback,
+        annotator_names=people,
+        prompt_names=metadata.prompt_names,
+        columns=columns,
+        truth=truth or {},
+        settings=metadata.settings,
+        **given,
+    )
+
+
+def _stacked(path: Path_, table: pa.Table, stem: str, width: int) -> np.ndarray:
+    columns = [_numpy(path, table, f"{stem}_{j}") for j in range(width)]
+    return np.stack(columns, 1) if columns else np.zeros((table.num_rows, 0), dtype=bool)
+
+
+def _shaped(path: Path_, table: pa.Table, name: str, shape: list[int]) -> np.ndarray:
+    """A column with one array per row."""
+    values = _numpy(path, table, name)
+    size = table.num_rows * int(np.prod(shape, dtype=object))
+    if min(shape, default=0) < 0 or values.size != size:
+        raise FileReadError(f"{path}: column {name[:60]!r} holds {values.size} values, expected {size}; {_REMEDY}")
+    return values.reshape(table.num_rows, *shape)
+
+
+def _numpy(path: Path_, table: pa.Table, name: str) -> np.ndarray:
+    if name not in table.column_names:
+        raise FileReadError(f"{path}: no column {name[:60]!r}; {_REMEDY}")
+    array = table[name].combine_chunks()
+    array = array.chunk(0) if isinstance(array, pa.ChunkedArray) and array.num_chunks else array
+    if pa.types.is_fixed_size_list(array.type):
+        array = array.flatten()
+    if pa.types.is_integer(array.type) and array.null_count:
+        raise FileReadError(f"{path}: column {name[:60]!r} has empty cells; {_REMEDY}")
+    if not (pa.types.is_integer(array.type) or pa.types.is_floating(array.type) or pa.types.is_boolean(array.type)):
+        return np.asarray(array.to_pylist(), dtype=object)
+    return array.to_numpy(zero_copy_only=False)
+
+
+# ---- items and hidden truth ----------------------------------------------------------------------------------------
+
+
+def read_items(path: Path_, table: pa.Table) -> Items:
+    """The items that a table of them holds."""
+    raw = (table.schema.metadata or {}).get(METADATA_KEY, b"{}")
+    try:
+        metadata = _ItemsMetadata.model_validate_json(raw)
+    except (ValidationError, ValueError) as error:
+        raise FileReadError(f"{path}: its items are damaged ({_first(error)}); write it again") from None
+    missing = [name for name in ("name", "prompt", "cluster", "weight") if name not in table.column_names]
+    if missing or not table.num_rows:
+        raise FileReadError(f"{path}: its items have no {missing[0] if missing else 'rows'}; {_REMEDY}")
+    features, tokens = (
+        _shaped(path, table, name, metadata.shapes[name]).copy() if name in metadata.shapes else None
+        for name in ("features", "tokens")
+    )
+    return Items(
+        names=table["name"].to_pylist(),
+        texts=table["text"].to_pylist() if "text" in table.column_names else None,
+        features=features,
+        tokens=tokens,
+        prompts=_numpy(path, table, "prompt").copy(),  # tensors want memory that they may write to
+        clusters=_numpy(path, table, "cluster").copy(),
+        weights=_numpy(path, table, "weight").copy(),
+        columns={name: _shaped(path, table, f"column:{name}", shape) for name, shape in metadata.columns.items()},
+    )
+
+
+def _unpacked(path: Path_, text: str) -> pa.Table:
+    try:
+        table = pa.ipc.open_stream(base64.b64decode(text, validate=True)).read_all()
+        table.validate(full=True)
+    except (pa.ArrowException, OSError, binascii.Error, UnicodeDecodeError, MemoryError, ValueError) as error:
+        raise FileReadError(f"{path}: its items are damaged ({reason(error)}); write it again") from None
+    return table
 
 
 def read_truth(path: Path) -> dict[str, np.ndarray]:
-    """The reverse of :func:`write_truth`; empty when there is no file."""
+    """Hidden truth by name; empty when there is no file."""
     if not path.exists():
         return {}
     try:
         with np.load(path, allow_pickle=False) as held:
             return {name: held[name] for name in held.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise FileReadError(f"{path}: the hidden truth is damaged ({error}); remove it to go on without") from None
-
-
-# ---- data to a table -----------------------------------------------------------------------------------------------
-
-
-def table_of(data: PreferenceData, with_items: bool = True) -> pa.Table:
-    """The data as an Arrow table whose metadata hold the rest."""
-    rows = int(np.prod(data.menu.shape[:-1]))
-    lead = data.menu.shape[:-1]
-    arrays: dict[str, pa.Array] = {}
-    if data.replicates is not None:
-        arrays["replicate"] = pa.array(np.repeat(np.arange(lead[0], dtype=np.int32), lead[1]))
-    own = []  # columns that have a value of their own in every replicate
-    for name in _SHARED:
-        value = getattr(data, name)
-        if value is not None:
-            own += [name] if value.ndim > 1 else []
-            arrays[name] = pa.array(np.ascontiguousarray(np.broadcast_to(value, lead)).reshape(-1))
-    for stem, value in (("item", data.menu), ("answer", data.answer), ("tied", data.tied)):
-        if value is None:
-            continue
-        if value.ndim == len(lead):
-            arrays[stem] = pa.array(value.reshape(-1))
-        else:
-            flat = value.reshape(rows, -1)
-            arrays |= {f"{stem}_{j}": pa.array(np.ascontiguousarray(flat[:, j])) for j in range(flat.shape[1])}
-    fields = {}
-    for name, value in data.columns.items():
-        field = name if name not in arrays else f"column:{name}"
-        fields[name] = field
-        tiled = np.concatenate([np.asarray(value)] * lead[0]) if len(lead) > 1 else np.asarray(value)
-        arrays[field] = _extra(name, tiled)
-    meta = {
-        "version": _VERSION,
-        "feedback": asdict(data.feedback),
-        "menu_size": data.menu_size,
-        "columns": fields,
-        "replicates": data.replicates,
-        "own": own,
-        "settings": dict(data.settings),
-        "shapes": {name: list(np.shape(value)[1:]) for name, value in data.columns.items()},
-        "wide": data.answer.ndim == data.menu.ndim,
-        "tied": data.tied is not None,
-        "annotators": data.num_annotators if data.replicates is None else None,
-        "annotator_names": _strings(data.annotator_names),
-        "prompt_names": _strings(data.prompt_names),
-        "items": _packed(items_table(data.items)) if with_items else None,
-    }
-    raw = json.dumps(meta, default=str, ensure_ascii=False).encode()
-    return pa.table(arrays).replace_schema_metadata({_KEY: raw})
-
-
-def _extra(name: str, value: np.ndarray) -> pa.Array:
-    """A named column: numbers, text, or an array of fixed shape per row."""
-    width = int(np.prod(value.shape[1:], dtype=int))
-    try:
-        flat = pa.array(
-            value.reshape(-1).tolist() if value.dtype == object else np.ascontiguousarray(value).reshape(-1)
-        )
-    except (pa.ArrowException, TypeError) as error:
-        raise DataError(f"column {name!r} cannot be stored ({error}); give it one type") from None
-    return flat if value.ndim == 1 else pa.FixedSizeListArray.from_arrays(flat, width)
-
-
-def _strings(names: Any) -> list[str] | None:
-    return None if names is None else [str(name) for name in names]
-
-
-def items_table(items: Items) -> pa.Table:
-    """Items as a table, nothing lost."""
-    arrays: dict[str, Any] = {
-        "name": pa.array(list(items.names)),
-        "prompt": pa.array(items.prompts.cpu().numpy()),
-        "cluster": pa.array(items.clusters.cpu().numpy()),
-        "weight": pa.array(items.weights.cpu().numpy()),
-    }
-    if items.texts is not None:
-        arrays["text"] = pa.array(list(items.texts))
-    meta: dict[str, Any] = {"shapes": {}, "columns": {}}
-    for name in ("features", "tokens"):
-        value = getattr(items, name)
-        if value is not None:
-            array = value.detach().cpu().numpy()
-            meta["shapes"][name] = list(array.shape[1:])
-            arrays[name] = _extra(name, array.reshape(items.n, -1))
-    for name, value in items.columns.items():
-        array = np.asarray(value)
-        meta["columns"][name] = list(array.shape[1:])
-        arrays[f"column:{name}"] = _extra(name, array.reshape(items.n, -1) if array.ndim > 1 else array)
-    return pa.table(arrays).replace_schema_metadata({_KEY: json.dumps(meta).encode()})
-
-
-def items_of(table: pa.Table) -> Items:
-    """The reverse of :func:`items_table`."""
-    meta = json.loads(table.schema.metadata[_KEY])
-    shaped = {
-        name: _numpy(table[name]).reshape(table.num_rows, *shape).copy() for name, shape in meta["shapes"].items()
-    }
-    return Items(
-        names=table["name"].to_pylist(),
-        texts=table["text"].to_pylist() if "text" in table.column_names else None,
-        prompts=_numpy(table["prompt"]).copy(),  # tensors want memory that they may write to
-        clusters=_numpy(table["cluster"]).copy(),
-        weights=_numpy(table["weight"]).copy(),
-        columns={
-            name: _numpy(table[f"column:{name}"]).reshape(table.num_rows, *shape)
-            for name, shape in meta["columns"].items()
-        },
-        **shaped,  # type: ignore[arg-type]
-    )
-
-
-def _packed(table: pa.Table) -> str:
-    sink = io.BytesIO()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    return base64.b64encode(sink.getvalue()).decode()
-
-
-def _unpacked(text: str) -> pa.Table:
-    return pa.ipc.open_stream(base64.b64decode(text)).read_all()
-
-
-def _numpy(column: pa.ChunkedArray) -> np.ndarray:
-    array = column.combine_chunks()
-    array = array.chunk(0) if isinstance(array, pa.ChunkedArray) and array.num_chunks else array
-    if pa.types.is_fixed_size_list(array.type):
-        array = array.flatten()
-    if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
-        return np.asarray(array.to_pylist(), dtype=object)
-    return array.to_numpy(zero_copy_only=False)
-
-
-# ---- a table to data -----------------------------------------------------------------------------------------------
-
-
-def metadata_of(path: Any, schema: pa.Schema) -> dict[str, Any]:
-    """The metadata that :func:`table_of` wrote."""
-    raw = (schema.metadata or {}).get(_KEY)
-    if raw is None:
-        have = ", ".join(schema.names[:12])
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, MemoryError, NotImplementedError) as error:
         raise FileReadError(
-            f"{path}: a parquet file that annosim did not write (columns {have}); "
-            "read it with pandas and use an.PreferenceData.from_frame, or name its format"
-        )
-    return json.loads(raw)
-
-
-def data_of(
-    table: pa.Table, meta: dict[str, Any], items: Items | None = None, truth: dict[str, Any] | None = None
-) -> PreferenceData:
-    """The reverse of :func:`table_of`."""
-    from annosim.data.preferences import PreferenceData
-
-    replicates = meta["replicates"]
-    lead = (table.num_rows,) if replicates is None else (replicates, table.num_rows // replicates)
-
-    def stacked(stem: str, width: int) -> np.ndarray:
-        out = [_numpy(table[f"{stem}_{j}"]) for j in range(width)]
-        return np.stack(out, 1).reshape(*lead, width) if out else np.zeros((*lead, 0), dtype=bool)
-
-    k = meta["menu_size"]
-    width = sum(name.startswith("answer_") for name in table.column_names)
-    given = {}
-    for name in _SHARED:
-        if name in table.column_names:
-            value = _numpy(table[name]).reshape(lead)
-            given[name] = value if replicates is None or name in meta["own"] else value[0]
-    columns = {}
-    for name, field in meta["columns"].items():
-        shape = meta["shapes"][name]
-        columns[name] = _numpy(table[field]).reshape(table.num_rows, *shape)[: lead[-1]]
-    return PreferenceData(
-        items=items_of(_unpacked(meta["items"])) if items is None else items,
-        menu=stacked("item", k),
-        answer=stacked("answer", width) if meta["wide"] else _numpy(table["answer"]).reshape(lead),
-        tied=stacked("tied", k - 1) if meta["tied"] else None,
-        feedback=Feedback(**meta["feedback"]),
-        annotator_names=meta["annotator_names"],
-        prompt_names=meta["prompt_names"],
-        columns=columns,
-        truth=truth or {},
-        settings=meta["settings"],
-        **given,
-    )
-
-
-def open_file(path: str | os.PathLike[str]) -> pq.ParquetFile:
-    """A parquet file through a memory map; nothing is read but its footer."""
-    try:
-        return pq.ParquetFile(path, memory_map=True)
-    except FileNotFoundError:
-        raise FileReadError(f"{path}: there is no such file; check the path") from None
-    except (OSError, pa.ArrowException) as error:
-        reason = str(error).splitlines()[0]
-        raise FileReadError(f"{path}: not a readable parquet file ({reason})") from None
-
-
-def read_file(path: str | os.PathLike[str]) -> PreferenceData:
-    """One file that :func:`write_parquet` wrote, with the hidden truth that lies beside it."""
-    with open_file(path) as file:
-        meta = metadata_of(path, file.schema_arrow)
-        try:
-            table = file.read()
-        except (OSError, pa.ArrowException) as error:
-            raise FileReadError(f"{path}: damaged ({str(error).splitlines()[0]}); write it again") from None
-    return data_of(table, meta, truth=read_truth(truth_path(path)))
+            f"{path}: the hidden truth is damaged ({reason(error)}); remove it to go on without"
+        ) from None

@@ -1,37 +1,30 @@
-"""PrefLib elections (preflib.org): soc, soi, toc and toi files, read and written back byte for byte."""
+"""PrefLib elections (preflib.org): soc, soi, toc and toi files, of today's layout and of the one before 2022."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from annosim.data.orders import ballot_data, ballots_of
 from annosim.data.preferences import PreferenceData
-from annosim.errors import DataError, FileReadError
-from annosim.io.files import Problems, atomic_text, read_text
+from annosim.data.writers.preflib import KINDS, unique_names
+from annosim.errors import FileReadError
+from annosim.files import read_text
+from annosim.io.ballots import Unlisted, check_order, parse_whole, rankings
+from annosim.io.tables import RowErrors
 from annosim.items import Items
 
-__all__ = ["read_preflib", "write_preflib"]
+__all__ = ["read_preflib"]
 
-_KINDS = {
-    ".soc": "strict orders, complete lists",
-    ".soi": "strict orders, incomplete lists",
-    ".toc": "orders with ties, complete lists",
-    ".toi": "orders with ties, incomplete lists",
-}
-_NAME = re.compile(r"# ALTERNATIVE NAME (\d+): ?(.*)")
+_NAME = re.compile(r"# ALTERNATIVE NAME ([0-9]{1,9}): ?(.*)")
 _FIELD = re.compile(r"# ([A-Z ]+?): ?(.*)")
-_ORDER = re.compile(r"\s*(?:\d+|\{\s*\d+(?:\s*,\s*\d+)*\s*\})(?:\s*,\s*(?:\d+|\{\s*\d+(?:\s*,\s*\d+)*\s*\}))*\s*")
-_BELOW = ("below", "absent")
+_GROUP = re.compile(r"\s*(?:\{([^{}]*)\}|([0-9]+))\s*(,|$)")
 
 
 def read_preflib(
-    path: str | os.PathLike[str], expand: bool = False, unlisted: str = "below", totals: bool = True
+    path: str | os.PathLike[str], expand: bool = False, unlisted: Unlisted = "below", totals: bool = True
 ) -> PreferenceData:
     """Read a PrefLib election.
 
@@ -41,13 +34,15 @@ def read_preflib(
     ``unlisted="absent"``, full rankings of menus that hold only what is listed.
 
     Args:
-        path: ``.soc``, ``.soi``, ``.toc`` or ``.toi``.
+        path: ``.soc``, ``.soi``, ``.toc`` or ``.toi``. The layout from before 2022 (number of alternatives,
+            ``1,name``, totals, ``count,order``) is recognised.
         expand: one row per voter.
         unlisted: ``"below"`` or ``"absent"``.
         totals: check the numbers of voters and of unique orders in the header (a file that was cut short fails).
 
     Returns:
-        :class:`PreferenceData`; the header's lines are kept in ``data.settings["preflib"]``.
+        :class:`PreferenceData`, items in the order of their numbers; the header's lines are kept in
+        ``data.settings["preflib"]``.
 
     Raises:
         FileReadError: missing, unreadable or empty file, another extension, or no alternatives in the header.
@@ -62,165 +57,159 @@ def read_preflib(
         ([3.0, 1.0], [[1, 0], [1, -1]])
     """
     suffix = Path(str(path).removesuffix(".gz")).suffix.lower()
-    if suffix not in _KINDS:
-        raise FileReadError(f"{path}: extension {suffix!r}; the PrefLib kinds read here are {', '.join(_KINDS)}")
+    if suffix not in KINDS:
+        raise FileReadError(f"{path}: extension {suffix!r}; the PrefLib kinds read here are {', '.join(KINDS)}")
     text = read_text(path)
-    problems = Problems(path, lambda line: line)
-    header, counts, orders, lines = _parse(text, problems)
-    fields, names = _header(header, problems)
-    if not names:
+    errors = RowErrors(path, lambda line: line)
+    election = _Election()
+    lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    if parse_whole(lines[0][1]) is not None:
+        election.read_old(lines, errors)
+    else:
+        election.read(lines, errors)
+    if not election.names and not errors.found:
         raise FileReadError(f"{path}: no '# ALTERNATIVE NAME 1: ...' line; this is not a PrefLib file")
+    orders = election.item_orders(suffix, errors)
+    if totals and not errors.found:
+        election.check_totals(errors)
+    errors.raise_if_any("mend these lines, or fetch the file again from preflib.org (totals=False skips the totals)")
     if not orders:
         raise FileReadError(f"{path}: a header and no orders; check how the file was made")
-    n = len(names)
-    _check_orders(orders, lines, n, suffix, problems)
-    if totals and not problems.found:
-        _check_totals(fields, names, counts, orders, problems)
-    problems.report("mend these lines, or fetch the file again from preflib.org (totals=False skips the totals)")
-    flat = [[[a - 1 for a in sorted(group)] for group in order] for order in orders]
+    numbers = sorted(election.names)
+    names = unique_names([election.names[number] for number in numbers])
+    kept = {"header": election.header, "numbers": numbers, "names": names}
     settings = {
         "source": str(path),
         "format": "preflib",
         "kind": suffix[1:],
-        "preflib": {"header": header, "newline": "\r\n" if "\r\n" in text else "\n", "last": text[-1] == "\n"},
+        "preflib": {**kept, "newline": "\r\n" if "\r\n" in text else "\n", "last": text[-1] == "\n"},
     }
     complete = suffix in (".soc", ".toc")
-    weight = np.asarray(counts, dtype=np.float64)
-    items = Items(names=_unique(names))
-    return ballot_data(items, flat, weight, expand, unlisted, complete, settings)
+    return rankings(Items(names=names), orders, election.counts, expand, unlisted, complete, settings)
 
 
-def _parse(text: str, problems: Problems) -> tuple[list[str], list[int], list[list[list[int]]], list[int]]:
-    """Header lines, counts, orders (groups of alternative numbers) and the orders' line numbers."""
-    header: list[str] = []
-    counts: list[int] = []
-    orders: list[list[list[int]]] = []
-    lines: list[int] = []
-    for number, line in enumerate(text.splitlines(), 1):
-        if line.startswith("#"):
-            header.append(line)
-            continue
-        if not line.strip():
-            continue
-        head, colon, body = line.partition(":")
-        if not colon or not head.strip().isdigit() or int(head) < 1 or not _ORDER.fullmatch(body):
-            problems.add(number, f"{line[:40]!r} is not 'count: a,b,{{c,d}},...'")
-            continue
-        counts.append(int(head))
-        orders.append(_groups(body))
-        lines.append(number)
-    return header, counts, orders, lines
+@dataclass
+class _Election:
+    """What the lines say.
 
-
-def _groups(body: str) -> list[list[int]]:
-    if "{" not in body:
-        return [[int(a)] for a in body.split(",")]
-    parts = re.findall(r"\{([^}]*)\}|(\d+)", body)
-    return [[int(a) for a in tied.split(",")] if tied else [int(single)] for tied, single in parts]
-
-
-def _header(header: Sequence[str], problems: Problems) -> tuple[dict[str, tuple[int, str]], list[str]]:
-    fields: dict[str, tuple[int, str]] = {}
-    names: list[str] = []
-    for number, line in enumerate(header, 1):
-        if match := _NAME.fullmatch(line):
-            if int(match[1]) != len(names) + 1:
-                problems.add(number, f"alternative {match[1]} where {len(names) + 1} was due")
-            names.append(match[2])
-        elif match := _FIELD.fullmatch(line):
-            fields[match[1]] = (number, match[2].strip())
-    return fields, names
-
-
-def _check_orders(orders: list[list[list[int]]], lines: list[int], n: int, suffix: str, problems: Problems) -> None:
-    for order, line in zip(orders, lines, strict=True):
-        flat = [a for group in order for a in group]
-        if max(flat) > n or min(flat) < 1:
-            problems.add(line, f"alternative {max(flat) if max(flat) > n else min(flat)} where there are 1..{n}")
-        elif len(set(flat)) < len(flat):
-            problems.add(line, f"alternative {next(a for a in flat if flat.count(a) > 1)} is listed twice")
-        elif suffix in (".soc", ".toc") and len(flat) < n:
-            problems.add(line, f"{len(flat)} of {n} alternatives in a complete list")
-        elif suffix in (".soc", ".soi") and len(order) < len(flat):
-            problems.add(line, "a tie in a file of strict orders")
-
-
-def _check_totals(fields: Any, names: list[str], counts: list[int], orders: Any, problems: Problems) -> None:
-    have = {
-        "NUMBER ALTERNATIVES": len(names),
-        "NUMBER VOTERS": sum(counts),
-        "NUMBER UNIQUE ORDERS": len({tuple(tuple(sorted(g)) for g in o) for o in orders}),
-    }
-    for key, value in have.items():
-        if key in fields:
-            line, said = fields[key]
-            if said != str(value):
-                problems.add(line, f"{key} says {said}, the file holds {value}")
-
-
-def _unique(names: Sequence[str]) -> list[str]:
-    """Names made unique by their number where they repeat (the header keeps the original)."""
-    seen: set[str] = set()
-    out = []
-    for i, name in enumerate(names, 1):
-        unique = name if name not in seen and name else f"{name} [{i}]".strip()
-        seen.add(unique)
-        out.append(unique)
-    return out
-
-
-def write_preflib(data: PreferenceData, path: str | os.PathLike[str]) -> None:
-    """Write rankings or ``top`` answers as a PrefLib file; atomic.
-
-    Data that :func:`read_preflib` read come back byte for byte (a tied group with its numbers ascending). Other data
-    get a fresh header; the extension says what is allowed (``.soc`` no ties, complete lists, and so on).
-
-    Raises:
-        DataError: another kind of answer, skips, a fractional weight, or orders that the extension does not allow.
-        FileReadError: another extension, or a place that cannot be written.
+    Attributes:
+        header: its lines, for the way back (empty for the old layout).
+        names: of the alternatives, by number.
+        totals: what the header says, by its key: line and text.
+        counts, orders, lines: of every order: voters, groups of alternative numbers, line number.
     """
-    suffix = Path(path).suffix.lower()
-    if suffix not in _KINDS:
-        raise FileReadError(f"{path}: extension {suffix!r}; the PrefLib kinds are {', '.join(_KINDS)}")
-    orders, counts = ballots_of(data)
-    if suffix in (".soc", ".toc") and any(sum(map(len, o)) < data.items.n for o in orders):
-        raise DataError(f"{path}: {suffix} holds complete lists, some answers list fewer; use {suffix[:-1]}i")
-    if suffix in (".soc", ".soi") and any(len(g) > 1 for o in orders for g in o):
-        raise DataError(f"{path}: {suffix} holds strict orders, some answers have ties; use .t{suffix[2:]}")
-    kept = data.settings.get("preflib", {})
-    header = kept.get("header")
-    if header is None or not _fits(header, data, orders, counts):
-        header = _fresh(data, orders, counts, Path(path).name)
-    text = lambda g: str(g[0] + 1) if len(g) == 1 else "{" + ",".join(str(a + 1) for a in g) + "}"  # noqa: E731
-    body = [f"{count}: {','.join(map(text, order))}" for count, order in zip(counts, orders, strict=True)]
-    newline = kept.get("newline", "\n")
-    atomic_text(path, newline.join([*header, *body]) + (newline if kept.get("last", True) else ""))
+
+    header: list[str] = field(default_factory=list)
+    names: dict[int, str] = field(default_factory=dict)
+    totals: dict[str, tuple[int, str]] = field(default_factory=dict)
+    counts: list[int] = field(default_factory=list)
+    orders: list[list[list[int]]] = field(default_factory=list)
+    lines: list[int] = field(default_factory=list)
+
+    def read(self, lines: list[tuple[int, str]], errors: RowErrors) -> None:
+        """The layout of today: ``# KEY: value`` and ``count: order``."""
+        for number, line in lines:
+            if line.startswith("#"):
+                self._read_header(number, line, errors)
+            else:
+                self._read_order(number, line, ":", errors)
+
+    def read_old(self, lines: list[tuple[int, str]], errors: RowErrors) -> None:
+        """The layout from before 2022: a number, ``1,name`` lines, ``voters,sum,unique``, then ``count,order``."""
+        n = parse_whole(lines[0][1]) or 0
+        for number, line in lines[1 : n + 1]:
+            head, _, name = line.partition(",")
+            self._add_name(number, parse_whole(head), name.strip(), errors)
+        if len(lines) < n + 2 or len(self.names) != n:
+            errors.add(1, f"{n} alternatives are announced, {len(self.names)} are named")
+            return
+        number, line = lines[n + 1]
+        totals = [cell.strip() for cell in line.split(",")]
+        if len(totals) == 3:
+            self.totals = {"NUMBER VOTERS": (number, totals[0]), "NUMBER UNIQUE ORDERS": (number, totals[2])}
+        else:
+            errors.add(number, f"{line[:40]!r} is not 'voters,sum,unique orders'")
+        for number, line in lines[n + 2 :]:
+            self._read_order(number, line, ",", errors)
+
+    def _read_header(self, number: int, line: str, errors: RowErrors) -> None:
+        self.header.append(line)
+        if match := _NAME.fullmatch(line):
+            self._add_name(number, int(match[1]), match[2], errors)
+        elif match := _FIELD.fullmatch(line):
+            self.totals[match[1]] = (number, match[2].strip())
+
+    def _add_name(self, line: int, number: int | None, name: str, errors: RowErrors) -> None:
+        if number is None or number < 1:
+            errors.add(line, "not a number of an alternative and its name")
+        elif number in self.names:
+            errors.add(line, f"alternative {number} is named twice")
+        else:
+            self.names[number] = name
+
+    def _read_order(self, number: int, line: str, mark: str, errors: RowErrors) -> None:
+        head, _, body = line.partition(mark)
+        count, order = parse_whole(head), _groups(body)
+        if not count or order is None:
+            errors.add(number, f"{line[:40]!r} is not 'count{mark} a,b,{{c,d}},...'")
+            return
+        self.counts.append(count)
+        self.orders.append(order)
+        self.lines.append(number)
+
+    def item_orders(self, suffix: str, errors: RowErrors) -> list[list[list[int]]]:
+        """The orders as item ids; those that the kind of file does not allow are errors."""
+        n = len(self.names)
+        place = {number: i for i, number in enumerate(sorted(self.names))}
+        gaps = bool(place) and max(place) > n
+        out = []
+        for order, line in zip(self.orders, self.lines, strict=True):
+            flat = [a for group in order for a in group]
+            unknown = next((a for a in flat if a not in place), None)
+            if unknown is not None:
+                told = "that the header does not name" if gaps else f"where there are 1..{n}"
+                errors.add(line, f"alternative {unknown} {told}")
+            elif wrong := check_order([place[a] + 1 for a in flat], n, "alternative"):
+                errors.add(line, wrong)
+            elif suffix in (".soc", ".toc") and len(flat) < n:
+                errors.add(line, f"{len(flat)} of {n} alternatives in a complete list")
+            elif suffix in (".soc", ".soi") and len(order) < len(flat):
+                errors.add(line, "a tie in a file of strict orders")
+            else:
+                out.append([sorted(place[a] for a in group) for group in order])
+        return out
+
+    def check_totals(self, errors: RowErrors) -> None:
+        """What the header says against what the file holds."""
+        unique = {tuple(tuple(sorted(group)) for group in order) for order in self.orders}
+        have = {
+            "NUMBER ALTERNATIVES": len(self.names),
+            "NUMBER VOTERS": sum(self.counts),
+            "NUMBER UNIQUE ORDERS": len(unique),
+        }
+        for key, value in have.items():
+            line, said = self.totals.get(key, (0, str(value)))
+            if said != str(value):
+                errors.add(line, f"{key} says {said[:20]}, the file holds {value}")
 
 
-def _fits(header: list[str], data: PreferenceData, orders: Any, counts: list[int]) -> bool:
-    problems = Problems("", lambda line: line)
-    fields, names = _header(header, problems)
-    if _unique(names) != list(data.items.names):
-        return False
-    _check_totals(fields, names, counts, orders, problems)
-    return not problems.found
+def _groups(body: str) -> list[list[int]] | None:
+    """``a,{b,c},d`` as groups of numbers, or ``None``."""
+    if "{" not in body:
+        numbers = [parse_whole(cell) for cell in body.split(",")]
+        return None if None in numbers else [[number] for number in numbers if number is not None]
+    groups = list(_split(body))
+    return None if None in groups else [group for group in groups if group is not None]
 
 
-def _fresh(data: PreferenceData, orders: Any, counts: list[int], name: str) -> list[str]:
-    unique = len({tuple(map(tuple, o)) for o in orders})
-    fields = {
-        "FILE NAME": name,
-        "TITLE": "",
-        "DESCRIPTION": "",
-        "DATA TYPE": Path(name).suffix[1:],
-        "MODIFICATION TYPE": "synthetic",
-        "RELATES TO": "",
-        "RELATED FILES": "",
-        "PUBLICATION DATE": "",
-        "MODIFICATION DATE": "",
-        "NUMBER ALTERNATIVES": data.items.n,
-        "NUMBER VOTERS": sum(counts),
-        "NUMBER UNIQUE ORDERS": unique,
-    }
-    head = [f"# {key}: {value}".rstrip() for key, value in fields.items()]
-    return head + [f"# ALTERNATIVE NAME {i}: {item}" for i, item in enumerate(data.items.names, 1)]
+def _split(body: str) -> Iterator[list[int] | None]:
+    at = 0
+    while at < len(body):
+        match = _GROUP.match(body, at)
+        cells = [] if match is None else (match[2] or match[1]).split(",")
+        numbers = [parse_whole(cell) for cell in cells]
+        if match is None or None in numbers or (match[3] and match.end() == len(body)):
+            yield None
+            return
+        yield [number for number in numbers if number is not None]
+        at = match.end()

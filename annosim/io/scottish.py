@@ -1,5 +1,5 @@
 """Ballots of Scottish council wards: a row ``candidates, seats``, rows ``count, first, second, ...``, then the
-candidates (number, name, party) and the ward. Read and written back byte for byte."""
+candidates (number, name, party) and the ward."""
 
 from __future__ import annotations
 
@@ -7,21 +7,23 @@ import csv
 import io
 import os
 import re
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from annosim.data.orders import ballot_data, ballots_of
 from annosim.data.preferences import PreferenceData
-from annosim.errors import DataError, FileReadError
-from annosim.io.files import Problems, atomic_text, read_text
+from annosim.errors import FileReadError
+from annosim.files import read_text
+from annosim.io.ballots import Unlisted, check_order, parse_whole, rankings
+from annosim.io.tables import RowErrors
 from annosim.items import Items
 
-__all__ = ["read_scottish", "write_scottish"]
+__all__ = ["read_scottish"]
 
-_CANDIDATE = re.compile(r"Candidate (\d+)")
+_CANDIDATE = re.compile(r"Candidate ([0-9]{1,6})")
 
 
-def read_scottish(path: str | os.PathLike[str], expand: bool = False, unlisted: str = "below") -> PreferenceData:
+def read_scottish(path: str | os.PathLike[str], expand: bool = False, unlisted: Unlisted = "below") -> PreferenceData:
     """Read the ballots of one ward.
 
     Args:
@@ -47,86 +49,81 @@ def read_scottish(path: str | os.PathLike[str], expand: bool = False, unlisted: 
         (('Ann', 'Bob'), [5.0, 3.0], [[1, 0], [0, -1]])
     """
     text = read_text(path)
-    problems = Problems(path, lambda line: line)
-    rows = [(line, _cells(raw)) for line, raw in enumerate(text.splitlines(), 1) if raw.strip()]
-    first = rows[0][1]
-    if len(first) != 2 or not all(cell.isdigit() for cell in first):
-        raise FileReadError(f"{path}: line 1 is {','.join(first)[:40]!r}, not 'candidates, seats'; not a ballot file")
-    n, seats = int(first[0]), int(first[1])
-    orders: list[list[list[int]]] = []
-    counts: list[int] = []
-    names: list[str] = []
-    parties: list[str] = []
-    ward: list[str] = []
+    errors = RowErrors(path, lambda line: line)
+    rows = _rows(path, text)
+    n, seats = _sizes(path, rows[0][1])
+    ward = _Ward()
     for line, cells in rows[1:]:
-        if match := _CANDIDATE.fullmatch(cells[0]):
-            if len(cells) != 3 or int(match[1]) != len(names) + 1:
-                problems.add(line, f"not 'Candidate {len(names) + 1}, name, party'")
-            names.append(cells[1] if len(cells) > 1 else "")
-            parties.append(cells[2] if len(cells) > 2 else "")
-        elif names:
-            ward.append(cells[0])
-            if len(ward) > 1 or len(cells) > 1:
-                problems.add(line, "a row after the candidates that is not the ward's name")
-        elif _ballot(line, cells, n, problems):
-            counts.append(int(cells[0]))
-            orders.append([[int(cell) - 1] for cell in cells[1:]])
-    if len(names) != n:
-        problems.add(1, f"{n} candidates are announced, {len(names)} are named")
-    if len(set(names)) < len(names):
-        problems.add(1, "two candidates have the same name")
-    problems.report("mend these lines; a ballot is 'count,first,second,...' with numbers of candidates")
-    if not orders:
+        ward.read(line, cells, n, errors)
+    if len(ward.names) != n:
+        errors.add(1, f"{n} candidates are announced, {len(ward.names)} are named")
+    if len(set(ward.names)) < len(ward.names):
+        errors.add(1, "two candidates have the same name")
+    errors.raise_if_any("mend these lines; a ballot is 'count,first,second,...' with numbers of candidates")
+    if not ward.orders:
         raise FileReadError(f"{path}: no ballots; check how the file was made")
     settings = {
         "source": str(path),
         "format": "scottish",
         "seats": seats,
-        "ward": ward[0] if ward else None,
+        "ward": ward.title[0] if ward.title else None,
         "newline": "\r\n" if "\r\n" in text else "\n",
         "last": text[-1] == "\n",
         "comma": text.splitlines()[0].rstrip().endswith(","),
     }
-    items = Items(names=names, columns={"party": np.array(parties, dtype=object)})
-    return ballot_data(items, orders, np.asarray(counts, dtype=np.float64), expand, unlisted, False, settings)
+    items = Items(names=ward.names, columns={"party": np.array(ward.parties, dtype=object)})
+    return rankings(items, ward.orders, ward.counts, expand, unlisted, False, settings)
+
+
+@dataclass
+class _Ward:
+    """What the lines say, gathered one by one."""
+
+    orders: list[list[list[int]]] = field(default_factory=list)
+    counts: list[int] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    parties: list[str] = field(default_factory=list)
+    title: list[str] = field(default_factory=list)
+
+    def read(self, line: int, cells: list[str], n: int, errors: RowErrors) -> None:
+        """A candidate, the ward's name, or a ballot."""
+        if match := _CANDIDATE.fullmatch(cells[0]):
+            if len(cells) != 3 or int(match[1]) != len(self.names) + 1:
+                errors.add(line, f"not 'Candidate {len(self.names) + 1}, name, party'")
+            self.names.append(cells[1] if len(cells) > 1 else "")
+            self.parties.append(cells[2] if len(cells) > 2 else "")
+        elif self.names:
+            self.title.append(cells[0])
+            if len(self.title) > 1 or len(cells) > 1:
+                errors.add(line, "a row after the candidates that is not the ward's name")
+        else:
+            self._ballot(line, cells, n, errors)
+
+    def _ballot(self, line: int, cells: list[str], n: int, errors: RowErrors) -> None:
+        numbers = [number for cell in cells if (number := parse_whole(cell)) is not None]
+        if len(numbers) < max(len(cells), 2) or numbers[0] < 1:
+            errors.add(line, f"{','.join(cells)[:40]!r} is not 'count,first,second,...'")
+        elif wrong := check_order(numbers[1:], n, "candidate"):
+            errors.add(line, wrong)
+        else:
+            self.counts.append(numbers[0])
+            self.orders.append([[number - 1] for number in numbers[1:]])
+
+
+def _rows(path: str | os.PathLike[str], text: str) -> list[tuple[int, list[str]]]:
+    try:
+        return [(line, _cells(raw)) for line, raw in enumerate(text.splitlines(), 1) if raw.strip()]
+    except csv.Error as error:
+        raise FileReadError(f"{path}: not a ballot file ({error})") from None
 
 
 def _cells(line: str) -> list[str]:
     cells = next(csv.reader(io.StringIO(line)))
-    return cells[:-1] if cells[-1] == "" else cells
+    return cells[:-1] if cells[-1] == "" and len(cells) > 1 else cells
 
 
-def _ballot(line: int, cells: list[str], n: int, problems: Problems) -> bool:
-    if not all(cell.isdigit() for cell in cells) or len(cells) < 2 or int(cells[0]) < 1:
-        problems.add(line, f"{','.join(cells)[:40]!r} is not 'count,first,second,...'")
-        return False
-    listed = [int(cell) for cell in cells[1:]]
-    if min(listed) < 1 or max(listed) > n:
-        problems.add(line, f"candidate {max(listed) if max(listed) > n else min(listed)} where there are 1..{n}")
-    elif len(set(listed)) < len(listed):
-        problems.add(line, f"candidate {next(c for c in listed if listed.count(c) > 1)} is listed twice")
-    return True
-
-
-def write_scottish(data: PreferenceData, path: str | os.PathLike[str]) -> None:
-    """Write ballots; atomic. What :func:`read_scottish` read comes back byte for byte.
-
-    Raises:
-        DataError: ties, skips, fractional weights, or answers that are not rankings or ``top``.
-    """
-    orders, counts = ballots_of(data)
-    if any(len(group) > 1 for order in orders for group in order):
-        raise DataError("a ballot has a tie, which this format cannot hold; use write_preflib with .toi")
-    kept = data.settings
-    end = "," if kept.get("comma", True) else ""
-    quote = lambda cells: ",".join('"' + str(c).replace('"', '""') + '"' for c in cells)  # noqa: E731
-    lines = [f"{data.items.n},{kept.get('seats', 1)}{end}"]
-    for count, order in zip(counts, orders, strict=True):
-        lines.append(",".join(map(str, [count, *(group[0] + 1 for group in order)])) + end)
-    party = data.items.columns.get("party", [""] * data.items.n)
-    for i, (name, of) in enumerate(zip(data.items.names, party, strict=True), 1):
-        lines.append(quote([f"Candidate {i}", name, of]) + end)
-    if kept.get("ward") is not None:
-        lines.append(quote([kept["ward"]]) + end)
-    newline = kept.get("newline", "\n")
-    atomic_text(path, newline.join(lines) + (newline if kept.get("last", True) else ""))
+def _sizes(path: str | os.PathLike[str], cells: list[str]) -> tuple[int, int]:
+    numbers = [parse_whole(cell) for cell in cells]
+    if len(numbers) != 2 or numbers[0] is None or numbers[1] is None:
+        raise FileReadError(f"{path}: line 1 is {','.join(cells)[:40]!r}, not 'candidates, seats'; not a ballot file")
+    return numbers[0], numbers[1]

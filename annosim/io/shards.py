@@ -11,35 +11,36 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from types import TracebackType
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import ArrayLike
+from pydantic import BaseModel, Field, ValidationError
 
 from annosim.data.joining import concat
 from annosim.data.preferences import PreferenceData
+from annosim.data.writers.parquet import items_table, rows_table, truth_path, write_truth
 from annosim.errors import ArgumentError, DataError, FileReadError
-from annosim.io.files import atomic_path, atomic_text
-from annosim.io.parquet import (
-    data_of,
-    items_of,
-    items_table,
-    metadata_of,
-    open_file,
-    read_file,
-    read_truth,
-    table_of,
-    truth_path,
-    write_truth,
-)
+from annosim.feedback import Feedback
+from annosim.files import atomic_path, atomic_text
+from annosim.io.arrow import open_parquet, read_rows, reason
+from annosim.io.parquet import metadata_of, read_data, read_file, read_items, read_truth
 from annosim.items import Items
 
 __all__ = ["ShardWriter", "Shards", "open_shards", "read_parquet"]
 
 _MANIFEST = "shards.json"
-_ROWS = ("menu", "answer", "annotator", "prompt", "order", "weight")
-#: columns that all replicates may have in common
-_SHARED = ("annotator", "prompt", "order", "weight")
+
+
+class _Shard(BaseModel):
+    file: str = Field(pattern=r"^[^/\\\\]+$")
+    rows: int = Field(ge=0)
+
+
+class _Manifest(BaseModel):
+    shards: list[_Shard] = Field(min_length=1)
 
 
 class ShardWriter:
@@ -70,7 +71,7 @@ class ShardWriter:
                 f"{directory}: exists already; choose another place"
                 + (", or overwrite=True" if (self.directory / _MANIFEST).exists() else "")
             )
-        self._shards: list[dict[str, Any]] = []
+        self._shards: list[dict[str, object]] = []
         self._items: Items | None = None
         self._temporary = self.directory.with_name(f".{self.directory.name}.{os.getpid()}.tmp")
 
@@ -90,12 +91,14 @@ class ShardWriter:
             raise DataError(f"shard {len(self._shards)}: other items than in the first shard")
         path = self._temporary / f"part-{len(self._shards):06d}.parquet"
         with atomic_path(path) as temporary:
-            pq.write_table(table_of(data, with_items=False), temporary, compression="none", row_group_size=1 << 20)
+            pq.write_table(rows_table(data, with_items=False), temporary, compression="none", row_group_size=1 << 20)
         write_truth(data, truth_path(path))
         low, high = (0, data.rows - 1) if data.annotator is None else (data.annotator.min(), data.annotator.max())
         self._shards.append({"file": path.name, "rows": data.rows, "annotators": [int(low), int(high)]})
 
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if kind is not None or not self._shards:
             shutil.rmtree(self._temporary, ignore_errors=True)
             if kind is None:
@@ -122,18 +125,17 @@ class Shards:
         if not self.files:
             raise ArgumentError("open_shards: no files; give a directory of shards or parquet files")
         self._sizes: list[int] = []
-        metas = []
+        self._metadata = []
         for path in self.files:
-            with open_file(path) as file:
-                metas.append(metadata_of(path, file.schema_arrow))
+            with open_parquet(path) as file:
+                self._metadata.append(metadata_of(path, file.schema_arrow))
                 self._sizes.append(file.metadata.num_rows)
-        self._meta = metas[0]
-        for path, meta in zip(self.files, metas, strict=True):
-            if (meta["feedback"], meta["menu_size"]) != (self._meta["feedback"], self._meta["menu_size"]):
+        first = self._metadata[0]
+        for path, one in zip(self.files, self._metadata, strict=True):
+            if (one.feedback, one.menu_size) != (first.feedback, first.menu_size):
                 raise DataError(f"{path}: another feedback kind or menu size than {self.files[0]}")
         self._items = items
         self._edges = np.r_[0, np.cumsum(self._sizes)]
-        self._metas = metas
 
     @property
     def items(self) -> Items:
@@ -142,10 +144,8 @@ class Shards:
         return self._items
 
     @property
-    def feedback(self) -> Any:
-        from annosim.feedback import Feedback
-
-        return Feedback(**self._meta["feedback"])
+    def feedback(self) -> Feedback:
+        return Feedback(**self._metadata[0].feedback)  # type: ignore[arg-type]
 
     @property
     def rows(self) -> int:
@@ -156,11 +156,12 @@ class Shards:
 
     def __getitem__(self, shard: int) -> PreferenceData:
         """One shard as data (hidden truth of its own annotators beside it)."""
-        path, meta = self.files[shard], self._metas[shard]
-        if meta["items"] is not None and self._items is None:
+        path, metadata = self.files[shard], self._metadata[shard]
+        if metadata.items is not None and self._items is None:
             return read_file(path)
-        with open_file(path) as file:
-            return data_of(file.read(), meta, items=self._items, truth=read_truth(truth_path(path)))
+        with open_parquet(path) as file:
+            rows = read_rows(path, file)
+        return read_data(path, rows, metadata, items=self._items, truth=read_truth(truth_path(path)))
 
     def __iter__(self) -> Iterator[PreferenceData]:
         return (self[i] for i in range(len(self)))
@@ -169,14 +170,14 @@ class Shards:
         """Consecutive rows, at most ``size`` at a time and never across shards; memory stays bounded by a batch."""
         if size < 1:
             raise ArgumentError(f"batches(size={size}): at least 1")
-        for path, meta in zip(self.files, self._metas, strict=True):
-            with open_file(path) as file:
+        for path, metadata in zip(self.files, self._metadata, strict=True):
+            with open_parquet(path) as file:
+                first = 0
                 for batch in file.iter_batches(batch_size=size):
-                    import pyarrow as pa
+                    yield read_data(path, pa.Table.from_batches([batch]), metadata, items=self.items, first=first)
+                    first += batch.num_rows
 
-                    yield data_of(pa.Table.from_batches([batch]), meta, items=self.items)
-
-    def take(self, rows: Any) -> PreferenceData:
+    def take(self, rows: ArrayLike) -> PreferenceData:
         """Some rows by number, in the order given; only their shards are read."""
         rows = np.asarray(rows)
         if rows.dtype == bool:
@@ -209,7 +210,7 @@ class Shards:
         return concat(parts, annotators="new").counts("annotator", ordered, columns)
 
     def __repr__(self) -> str:
-        kind, k = self._meta["feedback"]["kind"], self._meta["menu_size"]
+        kind, k = self.feedback.kind, self._metadata[0].menu_size
         return f"Shards({self.rows} rows in {len(self)} shards, {kind} from menus of {k}, {self.items.n} items)"
 
 
@@ -237,12 +238,13 @@ def open_shards(path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]])
         what = "no shards.json in it; the run that wrote it did not end" if directory.exists() else "no such directory"
         raise FileReadError(f"{path}: {what}")
     try:
-        shards = json.loads(manifest.read_text(encoding="utf-8"))["shards"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise FileReadError(f"{manifest}: damaged ({error}); write the shards again") from None
-    with open_file(directory / "items.parquet") as file:
-        items = items_of(file.read())
-    return Shards([directory / shard["file"] for shard in shards], items)
+        shards = _Manifest.model_validate_json(manifest.read_bytes()).shards
+    except (OSError, ValidationError, ValueError) as error:
+        raise FileReadError(f"{manifest}: damaged ({reason(error)}); write the shards again") from None
+    items_path = directory / "items.parquet"
+    with open_parquet(items_path) as file:
+        items = read_items(items_path, read_rows(items_path, file))
+    return Shards([directory / shard.file for shard in shards], items)
 
 
 def read_parquet(path: str | os.PathLike[str]) -> PreferenceData:

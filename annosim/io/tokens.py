@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 
 from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError, DataError
 
-__all__ = ["tokenize"]
+__all__ = ["Tokenizer", "tokenize"]
 
 
-def tokenize(data: PreferenceData, tokenizer: Any) -> PreferenceData:
+class Tokenizer(Protocol):
+    """What :func:`tokenize` asks of a tokenizer of ``transformers``."""
+
+    eos_token: str | None
+
+    def __call__(self, text: str, /) -> Mapping[str, Sequence[int]]: ...
+
+
+def tokenize(data: PreferenceData, tokenizer: Tokenizer) -> PreferenceData:
     """The same data whose items carry the tokens of their texts: what :class:`~annosim.LogPolicy` reads.
 
     An item's sequence is ``prompt + response + end``, as in TRL's trainers; how many tokens belong to the prompt (the
@@ -43,16 +52,17 @@ def tokenize(data: PreferenceData, tokenizer: Any) -> PreferenceData:
         ([[50, 63, 52, 46, -1], [50, 63, 110, 111, 46]], [2, 2])
     """
     if not callable(tokenizer):
-        raise ArgumentError(f"tokenized(tokenizer={tokenizer!r}): give a tokenizer of transformers")
+        raise ArgumentError(f"tokenize(tokenizer={tokenizer!r}): give a tokenizer of transformers")
     if data.items.texts is None:
-        raise DataError("tokenized: the items have no texts; give Items(texts=...)")
-    messages = data.settings.get("messages", ())
+        raise DataError("tokenize: the items have no texts; give Items(texts=...)")
+    kept = data.settings.get("messages", ())
+    messages = kept if isinstance(kept, list | tuple) else ()
     prompts = _prompt_of_items(data)
     rows, lengths = [], []
     for item, (prompt, text) in enumerate(zip(prompts, data.items.texts, strict=True)):
         begin, whole = _ids(tokenizer, prompt, str(text), "prompt" in messages, "response" in messages)
         if not whole:
-            raise ArgumentError(f"tokenized: the tokenizer gives no ids for item {item} ({str(text)[:40]!r})")
+            raise ArgumentError(f"tokenize: the tokenizer gives no ids for item {item} ({str(text)[:40]!r})")
         rows.append(whole)
         lengths.append(_common(begin, whole))
     tokens = np.full((len(rows), max(map(len, rows))), -1, dtype=np.int64)
@@ -74,13 +84,13 @@ def _prompt_of_items(data: PreferenceData) -> list[str]:
         twice = (menu >= 0) & (code[np.maximum(menu, 0)] != asked)
         if twice.any():
             raise DataError(
-                f"tokenized: item {menu[twice][0]} is shown under two prompts, and its tokens hold one; give each "
+                f"tokenize: item {menu[twice][0]} is shown under two prompts, and its tokens hold one; give each "
                 "(prompt, response) an item of its own, as an.io.read_trl does"
             )
     return [str(data.prompt_names[c]) for c in code]
 
 
-def _ids(tokenizer: Any, prompt: str, text: str, asked: bool, talk: bool) -> tuple[list[int], list[int]]:
+def _ids(tokenizer: Tokenizer, prompt: str, text: str, asked: bool, talk: bool) -> tuple[list[int], list[int]]:
     """Ids of the prompt alone, and of prompt, response and end."""
     if talk:
         before = json.loads(prompt) if asked else ([{"role": "user", "content": prompt}] if prompt else [])
@@ -91,8 +101,10 @@ def _ids(tokenizer: Any, prompt: str, text: str, asked: bool, talk: bool) -> tup
     return (list(tokenizer(prompt)["input_ids"]) if prompt else []), list(tokenizer(whole)["input_ids"])
 
 
-def _chat(tokenizer: Any, messages: list[Any], **options: Any) -> list[int]:
-    return list(tokenizer.apply_chat_template(messages, tokenize=True, return_dict=True, **options)["input_ids"])
+def _chat(tokenizer: Tokenizer, messages: list[dict[str, object]], add_generation_prompt: bool = False) -> list[int]:
+    apply = getattr(tokenizer, "apply_chat_template")  # noqa: B009  (only conversations need it)
+    made = apply(messages, tokenize=True, return_dict=True, add_generation_prompt=add_generation_prompt)
+    return list(made["input_ids"])
 
 
 def _common(a: list[int], b: list[int]) -> int:

@@ -1,5 +1,5 @@
-"""TRL's preference data sets as JSON lines: ``prompt, chosen, rejected`` (paired) and ``prompt, completion, label``
-(unpaired, for KTO). Text or conversations (lists of messages), with an explicit or an implicit prompt.
+"""TRL's preference data sets: ``prompt, chosen, rejected`` (paired) and ``prompt, completion, label`` (unpaired, for
+KTO). Text or conversations (lists of messages), with an explicit or an implicit prompt.
 
 Items are the distinct (prompt, response) pairs, so that menus stay inside a prompt; ``items.texts`` holds the response
 and ``data.prompt_names`` the prompt. Conversations are held as JSON text, which the writer turns back.
@@ -8,34 +8,44 @@ and ``data.prompt_names`` the prompt. Conversations are held as JSON text, which
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Literal, NamedTuple, TypeGuard, TypeVar
 
 import numpy as np
-import pandas as pd
+from numpy.typing import NDArray
 
 from annosim.data.preferences import PreferenceData
-from annosim.errors import ArgumentError, DataError, TiesError
+from annosim.errors import ArgumentError
 from annosim.feedback import Feedback
-from annosim.io.files import Table, factorize
-from annosim.io.pairs import named, pair_meaning
-from annosim.io.records import read_records, write_records
+from annosim.io.tables import Coded, Source, Table, factorize, read_table, source_name
 from annosim.items import Items
 
-__all__ = ["read_kto", "read_trl", "to_trl", "write_trl"]
+__all__ = ["read_kto", "read_trl"]
 
-_RESERVED = ("prompt", "chosen", "rejected", "completion", "label")
+Texts = NDArray[np.object_]
+Sequenced = TypeVar("Sequenced", str, list[object])
+
+_LABELS = {True: 1, False: 0, "true": 1, "false": 0, "True": 1, "False": 0, "1": 1, "0": 0}
 
 
-def read_trl(path: str | os.PathLike[str], annotator: str | None = None, order: str = "chosen-first") -> PreferenceData:
-    """Read paired preferences (``.jsonl``, ``.json``, ``.csv`` or ``.parquet``).
+class _Field(NamedTuple):
+    """A field of every row: texts, or conversations as JSON text."""
 
-    Without a field ``prompt`` the prompt is implicit: what ``chosen`` and ``rejected`` begin with in common (messages
-    of a conversation, characters of a text, a last space excepted), as in TRL's ``extract_prompt``.
+    texts: Texts
+    messages: bool
+
+
+def read_trl(
+    source: Source, annotator: str | None = None, order: Literal["chosen-first", "recorded"] = "chosen-first"
+) -> PreferenceData:
+    """Read paired preferences (``.jsonl``, ``.json``, ``.csv`` or ``.parquet``, a ``datasets.Dataset``, or records).
+
+    Without a field ``prompt``, or where it is text and the responses are whole conversations, the prompt is implicit:
+    what ``chosen`` and ``rejected`` begin with in common (messages of a conversation, characters of a text, a last
+    space excepted), as TRL's ``maybe_extract_prompt`` has it.
 
     Args:
-        path: the file.
+        source: the file.
         annotator: field with who answered (``to_trl`` writes ``annotator``, which is found by itself).
         order: ``"chosen-first"``: the chosen response is displayed first, since the format does not say what stood
             where; ``"recorded"``: as the field ``chosen_position`` (which ``to_trl`` writes) says.
@@ -48,47 +58,42 @@ def read_trl(path: str | os.PathLike[str], annotator: str | None = None, order: 
         RowsError: rows with a missing response or prompt, with line numbers.
 
     Example:
-        >>> import tempfile, pathlib
-        >>> path = pathlib.Path(tempfile.mkdtemp()) / "pairs.jsonl"
-        >>> _ = path.write_text('{"prompt": "2+2?", "chosen": "4", "rejected": "5", "margin": 1.5}\\n')
-        >>> data = read_trl(path)
+        >>> data = read_trl([{"prompt": "2+2?", "chosen": "4", "rejected": "5", "margin": 1.5}])
         >>> data.items.texts, data.columns["margin"].tolist()
         (('4', '5'), [1.5])
     """
     if order not in ("chosen-first", "recorded"):
         raise ArgumentError(f"order={order!r}: 'chosen-first' or 'recorded'")
-    table = read_records(path)
-    (chosen, talk), (rejected, also) = _texts(table, "chosen"), _texts(table, "rejected")
-    if talk != also:
-        table.problems.add(0, "one of chosen and rejected is text, the other a list of messages")
-    implicit = "prompt" not in table.frame
-    if implicit:
-        table.problems.report("give every row the fields chosen and rejected")
-        split = [_common(a, b, talk) for a, b in zip(chosen, rejected, strict=True)]
-        prompt, chosen, rejected = (np.array(part, dtype=object) for part in zip(*split, strict=True))
-        asked = talk
+    table = read_table(source)
+    chosen, rejected = _field(table, "chosen"), _field(table, "rejected")
+    if chosen.messages != rejected.messages:
+        table.errors.add(0, "one of chosen and rejected is text, the other a list of messages")
+    table.errors.raise_if_any("give every row the fields chosen and rejected")
+    given = _field(table, "prompt") if "prompt" in table else None
+    implicit = given is None or given.messages != chosen.messages
+    if given is None or implicit:
+        prompt, chosen, rejected = _split(chosen, rejected)
     else:
-        prompt, asked = _texts(table, "prompt")
-    annotator = "annotator" if annotator is None and "annotator" in table.frame else annotator
-    who = None if annotator is None else table.filled(annotator, "annotator")
-    first = np.zeros(len(chosen), dtype=np.int64)
-    if order == "recorded":
-        first = table.number("chosen_position", "order", whole=True).astype(np.int64)
-        table.problems.where((first < 0) | (first > 1), lambda r: f"chosen_position {first[r]} is neither 0 nor 1")
-    if "margin" in table.frame:
-        margin = table.frame["margin"]
-        text = (pd.to_numeric(margin, errors="coerce").isna() & margin.notna()).to_numpy()
-        table.problems.where(text, lambda r: f"margin {margin.iloc[r]!r} is not a number")
-    table.problems.report("give every row a prompt, a chosen and a rejected response")
-    used = ["prompt", "chosen", "rejected", annotator, "chosen_position" if order == "recorded" else None]
-    items, ids, context, prompts = _responses(prompt, [chosen, rejected])
+        prompt = given
+    who = _annotators(table, annotator)
+    first = _first_places(table) if order == "recorded" else np.zeros(len(table), dtype=np.int64)
+    _check_margin(table)
+    table.errors.raise_if_any("give every row a prompt, a chosen and a rejected response")
+    used = ["chosen", "rejected", who and who[0], "chosen_position" if order == "recorded" else None]
+    used += [] if implicit else ["prompt"]
+    ids, items, context = _responses(prompt.texts, [chosen.texts, rejected.texts])
     menu = np.where(first[:, None] == 0, ids, ids[:, ::-1])
-    data = _data(items, menu, first, Feedback("choice"), context, prompts, who, table, used, path, "trl", implicit)
-    return _remember(data, asked, talk)
+    settings = {
+        "source": source_name(source),
+        "format": "trl",
+        "implicit_prompt": implicit,
+        "messages": _messages(prompt, chosen),
+    }
+    return _data(items, menu, first, Feedback("choice"), context, who, table.others(used), settings)
 
 
-def read_kto(path: str | os.PathLike[str], annotator: str | None = None) -> PreferenceData:
-    """Read unpaired preferences: ``prompt, completion, label`` with a boolean label.
+def read_kto(source: Source, annotator: str | None = None) -> PreferenceData:
+    """Read unpaired preferences: ``prompt, completion, label`` with a label true or false (or 1 or 0).
 
     Returns:
         Ratings with two grades (0 thumbs down, 1 thumbs up) of menus of one response.
@@ -97,215 +102,145 @@ def read_kto(path: str | os.PathLike[str], annotator: str | None = None) -> Pref
         RowsError: a label that is not true or false, or a missing field, with line numbers.
 
     Example:
-        >>> import tempfile, pathlib
-        >>> path = pathlib.Path(tempfile.mkdtemp()) / "thumbs.jsonl"
-        >>> _ = path.write_text('{"prompt": "2+2?", "completion": "4", "label": true}\\n')
-        >>> read_kto(path).answer.tolist()
+        >>> read_kto([{"prompt": "2+2?", "completion": "4", "label": True}]).answer.tolist()
         [[1]]
     """
-    table = read_records(path)
-    (prompt, asked), (completion, talk) = _texts(table, "prompt"), _texts(table, "completion")
-    label = table.column("label", "label").to_numpy(dtype=object)
-    truth = {True: 1, False: 0, "true": 1, "false": 0, "True": 1, "False": 0}
-    ok = np.array([isinstance(v, bool | str) and v in truth for v in label])
-    table.problems.where(~ok, lambda r: f"label {label[r]!r} is neither true nor false")
-    annotator = "annotator" if annotator is None and "annotator" in table.frame else annotator
-    who = None if annotator is None else table.filled(annotator, "annotator")
-    table.problems.report("give every row a prompt, a completion and a label true or false")
-    grade = np.array([truth[v] for v in label])[:, None]
-    items, ids, context, prompts = _responses(prompt, [completion])
-    used = ["prompt", "completion", "label", annotator]
-    thumbs = Feedback("rating", grades=2)
-    data = _data(items, ids, grade, thumbs, context, prompts, who, table, used, path, "kto", False)
-    return _remember(data, asked, talk)
+    table = read_table(source)
+    prompt, completion = _field(table, "prompt"), _field(table, "completion")
+    label = table.coded("label", "label", blank=True)
+    grade = np.array([_LABELS.get(name, -1) for name in label.names], dtype=np.int64)[label.codes]
+    table.errors.add_where(grade < 0, lambda r: f"label {label.names[label.codes[r]][:40]} is neither true nor false")
+    who = _annotators(table, annotator)
+    table.errors.raise_if_any("give every row a prompt, a completion and a label true or false")
+    ids, items, context = _responses(prompt.texts, [completion.texts])
+    columns = table.others(["prompt", "completion", "label", who and who[0]])
+    settings = {
+        "source": source_name(source),
+        "format": "kto",
+        "implicit_prompt": False,
+        "messages": _messages(prompt, completion),
+    }
+    return _data(items, ids, grade[:, None], Feedback("rating", grades=2), context, who, columns, settings)
 
 
-def _remember(data: PreferenceData, asked: bool, talk: bool) -> PreferenceData:
+def _annotators(table: Table, annotator: str | None) -> tuple[str, Coded] | None:
+    name = "annotator" if annotator is None and "annotator" in table else annotator
+    return None if name is None else (name, table.coded(name, "annotator"))
+
+
+def _first_places(table: Table) -> NDArray[np.int64]:
+    first = table.numbers("chosen_position", "order", whole=True).astype(np.int64)
+    table.errors.add_where((first < 0) | (first > 1), lambda r: f"chosen_position {first[r]} is neither 0 nor 1")
+    return first
+
+
+def _check_margin(table: Table) -> None:
+    if "margin" in table:
+        margin = table.coded("margin", "margin", blank=True)
+        bad = np.array([name != "" and not _is_number(name) for name in margin.names])
+        table.errors.add_where(
+            bad[margin.codes], lambda r: f"margin {margin.names[margin.codes[r]][:40]!r} is not a number"
+        )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _messages(prompt: _Field, response: _Field) -> list[str]:
     """Which texts are conversations, for the way back."""
-    messages = [name for name, is_one in (("prompt", asked), ("response", talk)) if is_one]
-    return data.with_(settings={**data.settings, "messages": messages})
+    return [name for name, field in (("prompt", prompt), ("response", response)) if field.messages]
 
 
 def _data(
     items: Items,
-    menu: np.ndarray,
-    answer: np.ndarray,
+    menu: NDArray[np.int64],
+    answer: NDArray[np.int64],
     feedback: Feedback,
-    context: np.ndarray,
-    prompts: np.ndarray,
-    who: np.ndarray | None,
-    table: Table,
-    used: Sequence[str | None],
-    path: Any,
-    name: str,
-    implicit: bool,
+    context: Coded,
+    who: tuple[str, Coded] | None,
+    columns: dict[str, np.ndarray],
+    settings: dict[str, object],
 ) -> PreferenceData:
-    annotator, names = (None, None) if who is None else factorize(who)
     return PreferenceData(
         items=items,
         menu=menu,
         answer=answer,
         feedback=feedback,
-        annotator=annotator,
-        annotator_names=names,
-        prompt=context,
-        prompt_names=prompts,
-        columns=table.others(used),
-        settings={"source": str(path), "format": name, "implicit_prompt": implicit},
+        annotator=None if who is None else who[1].codes,
+        annotator_names=None if who is None else who[1].names,
+        prompt=context.codes,
+        prompt_names=context.names,
+        columns=columns,
+        settings=settings,
     )
 
 
-def _texts(table: Table, name: str) -> tuple[np.ndarray, bool]:
-    """A field of texts, or of conversations as JSON text (then True); any other row is malformed."""
-    values = table.column(name, name).to_numpy(dtype=object)
-    messages = bool(_conversation(values[0]))
-    odd = np.array([not (_conversation(v) if messages else isinstance(v, str)) for v in values])
+def _field(table: Table, name: str) -> _Field:
+    """A field of texts, or of conversations as JSON text; any other row is malformed."""
+    values = table.values(name, name)
+    messages = _is_conversation(values[0])
+    odd = np.array([not (_is_conversation(v) if messages else isinstance(v, str)) for v in values])
     kind = "a list of messages with role and content" if messages else "text"
-    table.problems.where(odd, lambda r: f"{name} is not {kind}, as in the first row")
-    return np.array([_dump(v) if messages else str(v) for v in values], dtype=object), messages
+    table.errors.add_where(odd, lambda r: f"{name} is not {kind}, as in the first row")
+    return _Field(np.array([_dump(v) if messages else str(v) for v in values], dtype=object), messages)
 
 
-def _conversation(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(m, dict) and "role" in m and "content" in m for m in value)
+def _is_conversation(value: object) -> TypeGuard[list[dict[str, object]]]:
+    """A list of messages: each has a role, and content or calls of tools."""
+    return isinstance(value, list) and all(
+        isinstance(m, dict) and "role" in m and ("content" in m or "tool_calls" in m) for m in value
+    )
 
 
-def _dump(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+def _dump(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
-def _loaded(texts: Sequence[str], messages: bool) -> np.ndarray:
-    """Texts as they stood in the file."""
-    out = np.empty(len(texts), dtype=object)
-    out[:] = [json.loads(str(text)) if messages else str(text) for text in texts]
-    return out
+def _split(chosen: _Field, rejected: _Field) -> tuple[_Field, _Field, _Field]:
+    """The implicit prompt of each row, and what remains of its responses."""
+    messages = chosen.messages
+    split = [_common(a, b, messages) for a, b in zip(chosen.texts, rejected.texts, strict=True)]
+    prompt, left, right = (np.array(part, dtype=object) for part in zip(*split, strict=True))
+    return _Field(prompt, messages), _Field(left, messages), _Field(right, messages)
 
 
 def _common(a: str, b: str, messages: bool) -> tuple[str, str, str]:
     """What two whole texts or conversations begin with, and the rest of each."""
-    if not a or not b:
-        return (_dump([]) if messages else ""), a, b
     if messages:
-        left, right = json.loads(a), json.loads(b)
-        same = _differ(left, right)
-        return _dump(left[:same]), _dump(left[same:]), _dump(right[same:])
-    cut = _differ(a, b)
+        prompt, left, right = split_prompt(json.loads(a), json.loads(b))
+        return _dump(prompt), _dump(left), _dump(right)
+    return split_prompt(a, b)
+
+
+def split_prompt(a: Sequenced, b: Sequenced) -> tuple[Sequenced, Sequenced, Sequenced]:
+    """The longest common beginning of two texts (less a last space) or conversations, and the rest of each.
+
+    Where one begins the other, its last unit stays with the response, so that no response is empty.
+
+    Example:
+        >>> split_prompt("The sky is blue.", "The sky is green.")
+        ('The sky is', ' blue.', ' green.')
+    """
+    if not a or not b:
+        return a[:0], a, b
+    unlike = (i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y)
+    cut = next(unlike, max(min(len(a), len(b)) - 1, 0))
     if 0 < cut and a[cut] != b[cut] and a[cut - 1] == " ":
         cut -= 1  # the space belongs to the response
     return a[:cut], a[cut:], b[cut:]
 
 
-def _differ(a: Sequence[Any], b: Sequence[Any]) -> int:
-    """Where two begin to differ; where one begins the other, its last unit, so that no response is empty."""
-    unlike = (i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y)
-    return next(unlike, max(min(len(a), len(b)) - 1, 0))
-
-
-def _responses(prompt: np.ndarray, responses: list[np.ndarray]) -> tuple[Items, np.ndarray, np.ndarray, np.ndarray]:
-    """Items (distinct prompt and response), their ids ``(rows, len(responses))``, prompt codes, and prompts."""
-    context, prompts = factorize(prompt)
-    width = len(responses)
-    said, texts = factorize(np.stack(responses, 1).ravel())
-    key = np.repeat(context, width) * len(texts) + said
+def _responses(prompt: Texts, responses: Sequence[Texts]) -> tuple[NDArray[np.int64], Items, Coded]:
+    """Ids ``(rows, responses)``, the items (distinct prompt and response), and the prompts."""
+    context, width = factorize(prompt), len(responses)
+    said = factorize(np.stack(responses, 1).ravel())
+    key = np.repeat(context.codes, width) * len(said.names) + said.codes
     ids, distinct = factorize(key)
-    distinct = distinct.astype(np.int64)
-    items = Items(texts=texts[distinct % len(texts)], prompts=distinct // len(texts))
-    return items, ids.reshape(-1, width), context, prompts
-
-
-def to_trl(data: PreferenceData, as_list: bool = False) -> Any:
-    """What TRL's trainers take as ``train_dataset``: paired for choices between two, unpaired (KTO) for thumbs (ratings
-    with two grades, menus of one). Annotator ids, weights, prompts and named columns (``margin``) are extra fields.
-
-    The text of an item is ``items.texts``, or its name where there are none; the prompt is the row's, or the items'
-    own. ``chosen_position`` records what stood where, when the chosen was not always first.
-
-    Args:
-        data: answers.
-        as_list: give the records as a list of dicts.
-
-    Returns:
-        a ``datasets.Dataset``; a list of dicts with ``as_list``, or where ``datasets`` is not installed (it comes with
-        TRL, and with ``pip install annosim[hf]``).
-
-    Raises:
-        TiesError: tied answers, which TRL cannot hold; ``data.ties("half")`` breaks them.
-        DataError: skips, or another kind of answer; a column of mixed kinds, which a ``Dataset`` cannot hold.
-
-    Example:
-        >>> import annosim as an
-        >>> items = an.Items(texts=["4", "5"])
-        >>> data = an.PreferenceData(items, [[0, 1]], answer=[0], prompt=[0], prompt_names=["2+2?"])
-        >>> data.to_trl(as_list=True)
-        [{'prompt': '2+2?', 'chosen': '4', 'rejected': '5'}]
-    """
-    columns = _columns(data)
-    lists = {name: np.asarray(values, dtype=object).tolist() for name, values in columns.items()}
-    made = None if as_list else _dataset(lists)
-    return [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)] if made is None else made
-
-
-def _dataset(lists: dict[str, list[Any]]) -> Any:
-    """A ``datasets.Dataset`` of these columns, or ``None`` where there is no such library."""
-    try:
-        from datasets import Dataset
-    except ImportError:
-        return None
-    try:
-        return Dataset.from_dict(lists)
-    except (ValueError, TypeError) as error:  # what pyarrow raises is one of them
-        reason = str(error).splitlines()[0]
-        raise DataError(
-            f"a column mixes kinds of values, which a datasets.Dataset cannot hold: {reason}; give it one kind, or "
-            "take to_trl(as_list=True)"
-        ) from error
-
-
-def write_trl(data: PreferenceData, path: str | os.PathLike[str]) -> None:
-    """Write the records of :func:`to_trl` as ``.jsonl`` (or ``.json``, ``.csv``, ``.parquet``); atomic."""
-    write_records(path, _columns(data))
-
-
-def _columns(data: PreferenceData) -> dict[str, Any]:
-    skipped = np.flatnonzero(data.skipped) if data.replicates is None else np.zeros(0, dtype=int)
-    if len(skipped):
-        raise DataError(f"row {skipped[0]} is a skip, which TRL cannot hold; take(~data.skipped) first")
-    texts = _loaded(data.items.texts or data.items.names, "response" in data.settings.get("messages", ()))
-    if data.feedback.kind == "rating" and data.menu_size == 1 and data.feedback.grades == 2 and data.replicates is None:
-        body = {"completion": texts[data.menu[:, 0]], "label": data.answer[:, 0].astype(bool)}
-        prompt = _prompts(data)
-    else:
-        meaning = pair_meaning(data)
-        if (meaning == 2).any():
-            raise TiesError(f"row {int((meaning == 2).argmax())} is tied; TRL has no ties: data.ties('half')")
-        rows = np.arange(data.rows)
-        chosen, rejected = texts[data.menu[rows, meaning]], texts[data.menu[rows, 1 - meaning]]
-        prompt = _prompts(data)
-        body = {"chosen": chosen, "rejected": rejected}
-        if (meaning != 0).any():
-            body["chosen_position"] = meaning
-        if data.settings.get("implicit_prompt"):
-            body["chosen"], body["rejected"] = (_joined(prompt, part) for part in (chosen, rejected))
-    out = body if data.settings.get("implicit_prompt") else {"prompt": prompt} | body
-    if data.annotator is not None:
-        out["annotator"] = named(data.annotator, data.annotator_names)
-    if data.weight is not None:
-        out["weight"] = data.weight
-    clash = sorted(set(out) & set(data.columns))
-    if clash:
-        raise DataError(f"column {clash[0]!r} has the name of a field of the format; rename it")
-    return out | dict(data.columns)
-
-
-def _prompts(data: PreferenceData) -> np.ndarray:
-    """The prompt of each row: its own, or the items'; a number where it has no text."""
-    code = data.items.prompts.numpy()[data.menu[:, 0]] if data.prompt is None else np.asarray(data.prompt)
-    if data.prompt_names is None:
-        known = data.prompt is not None or data.items.num_prompts > 1
-        return np.array([str(c) if known else "" for c in code], dtype=object)
-    return _loaded(data.prompt_names, "prompt" in data.settings.get("messages", ()))[code]
-
-
-def _joined(prompt: np.ndarray, rest: np.ndarray) -> np.ndarray:
-    out = np.empty(len(prompt), dtype=object)
-    out[:] = [a + b for a, b in zip(prompt, rest, strict=True)]
-    return out
+    number = distinct.astype(np.int64)
+    items = Items(texts=said.names[number % len(said.names)], prompts=number // len(said.names))
+    return ids.reshape(-1, width), items, context

@@ -10,8 +10,8 @@ import pandas as pd
 
 from annosim.data.preferences import PreferenceData
 from annosim.errors import FileReadError
-from annosim.io.files import factorize, read_table
-from annosim.io.pairs import pair_data, read_winner
+from annosim.io.pairs import name_items, pair_data, read_winner
+from annosim.io.tables import Coded, read_table
 from annosim.items import Items
 
 __all__ = ["read_ukp"]
@@ -43,37 +43,38 @@ def read_ukp(path: str | os.PathLike[str], arguments: str | os.PathLike[str] | N
         ('It is cold.', 'It is fun!')
     """
     votes_path = _beside(Path(path), "votes")
-    texts = read_table(_beside(votes_path.parent, "arguments") if arguments is None else arguments)
-    topics, topic_names = factorize(texts.filled("topic", "topic"))
-    names = texts.filled("argument", "argument")
-    twice = pd.Series(names).duplicated().to_numpy()
-    texts.problems.where(twice, lambda r: f"argument {names[r]!r} stands twice")
-    texts.problems.report("give every argument one row and a name of its own")
-    items = Items(
-        names=names,
-        texts=texts.column("text", "text"),
-        prompts=topics,
-        columns={"topic": topic_names[topics], **texts.others(["topic", "argument", "text"])},
+    items, topics = _arguments(_beside(votes_path.parent, "arguments") if arguments is None else arguments)
+    votes = read_table(votes_path, ",")
+    menu, items = name_items(votes, [votes.coded("left", "left"), votes.coded("right", "right")], items)
+    topic = votes.coded("topic", "topic")
+    number = {name: i for i, name in enumerate(topics)}
+    prompt = np.array([number.get(name, -1) for name in topic.names], dtype=np.int64)[topic.codes]
+    debate = items.prompts.numpy()[menu]
+    votes.errors.add_where(
+        (debate != prompt[:, None]).any(1),
+        lambda r: f"an argument of another debate than {topic.names[topic.codes[r]][:40]!r}",
     )
-    votes = read_table(votes_path)
-    sides = np.stack([votes.filled("left", "left"), votes.filled("right", "right")], 1)
-    ids = pd.Series(np.arange(items.n), index=names)
-    code = ids.reindex(sides.ravel()).to_numpy().reshape(sides.shape)
-    unknown = np.isnan(code)
-    votes.problems.where(unknown.any(1), lambda r: f"argument {sides[r][unknown[r]][0]!r} has no text")
-    menu = np.nan_to_num(code, nan=0.0).astype(np.int64)
-    topic = votes.filled("topic", "topic")
-    other = ~unknown.any(1) & (topic_names[topics][menu] != topic[:, None]).any(1)
-    votes.problems.where(other, lambda r: f"an argument of another debate than {topic[r]!r}")
-    said = votes.column("winner", "winner").to_numpy(dtype=object)
-    meaning = read_winner(votes, said, sides, "side", None, ("left", "right"), "winner")
-    who = votes.filled("worker", "worker")
-    votes.problems.report("mend these votes, or fetch both files again")
+    outcome = read_winner(
+        votes, votes.coded("winner", "winner", blank=True), menu, items, "side", None, ("left", "right")
+    )
+    who = votes.coded("worker", "worker")
+    votes.errors.raise_if_any("mend these votes, or fetch both files again")
     columns = votes.others(["topic", "left", "right", "worker", "winner"])
     settings = {"source": str(path), "format": "ukp"}
-    data = pair_data(menu, meaning, items, who, None, columns=columns, settings=settings)
-    numbers = pd.Series(np.arange(len(topic_names)), index=topic_names)
-    return data.with_(prompt=numbers.reindex(topic).to_numpy(), prompt_names=topic_names)
+    return pair_data(menu, outcome, items, who, Coded(prompt, topics), columns=columns, settings=settings)
+
+
+def _arguments(path: str | os.PathLike[str]) -> tuple[Items, np.ndarray]:
+    """The arguments, and the names of the debates."""
+    table = read_table(path, ",")
+    topics, argument = table.coded("topic", "topic"), table.coded("argument", "argument")
+    names = argument.text()
+    twice = pd.Series(argument.codes).duplicated().to_numpy()
+    table.errors.add_where(twice, lambda r: f"argument {names[r][:40]!r} stands twice")
+    text = table.coded("text", "text", blank=True).text()
+    table.errors.raise_if_any("give every argument one row and a name of its own")
+    columns = {"topic": topics.text(), **table.others(["topic", "argument", "text"])}
+    return Items(names=names, texts=text, prompts=topics.codes, columns=columns), topics.names
 
 
 def _beside(path: Path, stem: str) -> Path:

@@ -10,7 +10,7 @@ from typing import Protocol
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from annosim.io.files import atomic_text
+from annosim.files import atomic_text
 from annosim.reporting.entries import FigureEntry
 from annosim.reporting.numbers import format_interval, format_number
 

@@ -100,7 +100,7 @@ def _collapsed(population: Population, design: Design, seed: int, replicate: int
         block, low = sampler.draw(first, last, replicate), sampler.row_of(first)
         annotator, order = sampler.layout(low, low + len(block.menu))
         alone = design.num_questions == 1
-        part = PreferenceData._trusted(
+        part = PreferenceData._from_validated(
             items=design.items,
             menu=block.menu,
             answer=block.answer,
@@ -223,7 +223,7 @@ def _data(exact: Law, blocks: list[Blocks], seed: int, replicate: int) -> Prefer
         answer = answer[:, 0]
     alone = bool((length == 1).all())
     start = np.repeat(np.cumsum(length) - length, length)
-    return PreferenceData._trusted(
+    return PreferenceData._from_validated(
         items=exact.design.items,
         menu=exact.menu.numpy()[menus].astype(np.int32),
         answer=answer,

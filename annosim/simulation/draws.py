@@ -162,7 +162,7 @@ def _on_device(
     parts = [sampler.draw(r) for r in numbers]
     columns = {n: parts[0][n] if replicates is None else torch.stack([p[n] for p in parts]) for n in parts[0]}
     annotator, order = sampler.columns()
-    data = PreferenceData._trusted(
+    data = PreferenceData._from_validated(
         items=design.items,
         menu=columns["menu"],
         answer=columns["answer"],
@@ -198,7 +198,7 @@ def to_cpu(data: PreferenceData) -> PreferenceData:
         return data
     changes = {name: bring(getattr(data, name)) for name in names}
     every = {f.name: getattr(data, f.name) for f in fields(data)}
-    return PreferenceData._trusted(**(every | changes | {"truth": {k: bring(v) for k, v in data.truth.items()}}))
+    return PreferenceData._from_validated(**(every | changes | {"truth": {k: bring(v) for k, v in data.truth.items()}}))
 
 
 def _in_memory(
@@ -221,7 +221,7 @@ def _in_memory(
     pick = (lambda x: x[0]) if replicates is None else (lambda x: x)
     truth = [hidden_truth(population, t, seed, replicate=r) for t, r in zip(types, numbers, strict=True)]
     annotator, order = sampler.columns()
-    return PreferenceData._trusted(
+    return PreferenceData._from_validated(
         items=design.items,
         menu=pick(menu),
         answer=pick(answer),

@@ -23,10 +23,10 @@ import torch
 
 from annosim.compiled import threads as pool
 from annosim.data.preferences import PreferenceData
+from annosim.data.writers.parquet import items_table, rows_table, truth_path, write_truth
 from annosim.designs.design import Design
 from annosim.errors import ArgumentError, FileReadError
-from annosim.io.files import atomic_path, atomic_text
-from annosim.io.parquet import items_table, table_of, truth_path, write_truth
+from annosim.files import atomic_path, atomic_text
 from annosim.io.shards import Shards, open_shards
 from annosim.populations.annotator import Annotator
 from annosim.populations.base import Population
@@ -112,7 +112,7 @@ class Stream:
             low = self.sampler.row_of(first)
             annotator, order = self.sampler.layout(low, low + len(block.menu))
         small = np.int16 if self.design.items.n <= 2**15 else np.int32
-        return PreferenceData._trusted(
+        return PreferenceData._from_validated(
             items=self.design.items,
             menu=block.menu.astype(small),
             answer=block.answer,
@@ -298,7 +298,7 @@ def _write(directory: Path, stream: Stream, number: int) -> None:
     with _writing(path):
         write_truth(data, truth_path(path))  # first: a shard counts as written when both are there
         with atomic_path(path) as temporary:
-            table = table_of(data, with_items=False)
+            table = rows_table(data, with_items=False)
             # parquet's integers have four bytes; packed differences take about log2(n) bits, less time than a codec
             packed = {f.name: "DELTA_BINARY_PACKED" for f in table.schema if pa.types.is_integer(f.type)}
             pq.write_table(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from annosim import plotting
-from annosim.io.files import atomic_path, atomic_text
+from annosim.files import atomic_path, atomic_text
 from annosim.reporting import FigureEntry, HtmlTable, TableEntry, render
 from annosim.study.attribution import GROUPS
 from annosim.study.claims import VERDICTS, Claim

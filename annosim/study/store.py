@@ -22,7 +22,7 @@ from typing import Any, Literal
 import numpy as np
 
 from annosim.errors import StudyError
-from annosim.io.files import atomic_path
+from annosim.files import atomic_path
 from annosim.study.values import Plain, Row, Value
 
 __all__ = ["Record", "load_record", "normalise_rows", "save_record"]

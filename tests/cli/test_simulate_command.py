@@ -29,7 +29,7 @@ def test_without_out_a_summary_is_printed(scenario, capsys):
 def test_one_file(scenario, tmp_path):
     out = tmp_path / "votes.parquet"
     assert main(["simulate", scenario, "--out", str(out), "--rows", "1e3", "--seed", "9"]) == 0
-    data = an.PreferenceData.from_parquet(out)
+    data = an.io.read_parquet(out)
     assert data.rows == 1000 and data.settings["seed"] == 9
 
 

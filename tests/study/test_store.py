@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from annosim.errors import StudyError
-from annosim.io.files import atomic_path, atomic_text
+from annosim.files import atomic_path, atomic_text
 from annosim.study.store import Record, load_record, normalise_rows, save_record
 
 scalars = st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.floats() | st.text(max_size=5)

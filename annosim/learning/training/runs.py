@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from annosim.errors import ArgumentError, FileReadError, TrainingError
-from annosim.io.files import atomic_path
+from annosim.files import atomic_path
 from annosim.learning.training.batches import Rows
 
 __all__ = ["Interrupt", "Keeper", "Log", "Meter", "check_writable", "progress_bar", "save_bad_batch"]

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike, DTypeLike
 
 from annosim.errors import DataError
 
 if TYPE_CHECKING:
-    from annosim.data.preferences import PreferenceData
+    from annosim.data.table import AnswerTable
 
-__all__ = ["as_array", "check_shapes", "check_values"]
+__all__ = ["ROW_COLUMNS", "as_array", "as_names", "check_shapes", "check_values"]
 
+#: Columns with one entry per row, which replicates may share.
 ROW_COLUMNS = ("annotator", "prompt", "order", "weight")
 
 
-def as_array(name: str, value: Any, dtype: Any) -> Any:
+def as_array(name: str, value: ArrayLike, dtype: DTypeLike) -> np.ndarray:
     """``value`` as an array of ``dtype``, refused when that would change a number."""
     if isinstance(value, torch.Tensor) and value.device.type != "cpu":
-        return value  # stays where it was simulated; .numpy() of the verbs brings it back when needed
+        return value  # type: ignore[return-value]  # stays where it was simulated until a verb needs it
     try:
         raw = np.asarray(value)
         with np.errstate(invalid="ignore"):  # NaN as an integer: refused below
@@ -37,7 +40,19 @@ def as_array(name: str, value: Any, dtype: Any) -> Any:
     return out
 
 
-def check_shapes(data: PreferenceData) -> None:
+def as_names(name: str, value: Sequence[object] | np.ndarray | None) -> np.ndarray | None:
+    """Names as text, or as whole numbers (ids of a larger data set)."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        raise DataError(f"{name}: one text; give a list of names")
+    names = np.asarray(value if isinstance(value, np.ndarray) else list(value))
+    if names.dtype.kind in "iu":
+        return names
+    return names if names.dtype == object else np.array([str(one) for one in names.tolist()], dtype=object)
+
+
+def check_shapes(data: AnswerTable) -> None:
     """Shapes of all columns."""
     lead = tuple(data.menu.shape[:-1])
     k = data.menu.shape[-1]
@@ -59,7 +74,7 @@ def check_shapes(data: PreferenceData) -> None:
             raise DataError(f"column {name!r}: {'one value' if size is None else size} for {lead[-1]} rows")
 
 
-def check_values(data: PreferenceData) -> None:
+def check_values(data: AnswerTable) -> None:
     """Values of all columns, and that answers, ties and menus agree."""
     k = data.menu.shape[-1]
     n = data.items.n
@@ -79,7 +94,7 @@ def check_values(data: PreferenceData) -> None:
         _check_names(data, name)
 
 
-def _check_prompts(data: PreferenceData) -> None:
+def _check_prompts(data: AnswerTable) -> None:
     """Menus stay inside a prompt of the items."""
     prompts = data.items.prompts.cpu().numpy()
     if len(prompts) and (prompts == prompts[0]).all():
@@ -89,7 +104,7 @@ def _check_prompts(data: PreferenceData) -> None:
     refuse((of != first) & (data.menu >= 0), "menu", "the items of a menu must belong to one prompt (items.prompts)")
 
 
-def _check_answers(data: PreferenceData) -> None:
+def _check_answers(data: AnswerTable) -> None:
     kind = data.feedback.kind
     answer = data.answer[..., None] if data.answer.ndim == data.menu.ndim - 1 else data.answer
     tied = data.tied
@@ -133,7 +148,7 @@ def _check_ties(kind: str, answer: np.ndarray, given: np.ndarray, tied: np.ndarr
     refuse(joined & down, "answer", "inside a tied group positions ascend; sort them")
 
 
-def _check_weight(data: PreferenceData) -> None:
+def _check_weight(data: AnswerTable) -> None:
     if data.weight is None:
         return
     refuse(~((data.weight >= 0) & (data.weight < np.inf)), "weight", "weights are finite and nonnegative")
@@ -148,21 +163,23 @@ def _check_weight(data: PreferenceData) -> None:
     refuse(wrong, "weight", "a weight belongs to an annotator: make it equal on all rows of one")
 
 
-def _check_names(data: PreferenceData, name: str) -> None:
+def _check_names(data: AnswerTable, name: str) -> None:
     names, codes = getattr(data, f"{name}_names"), getattr(data, name)
     if names is None:
         return
-    if codes is None:
+    if codes is None and (name != "annotator" or len(names) != data.rows):
         raise DataError(f"{name}_names: names without numbers; give {name}= as well")
-    if len(names) <= int(codes.max()):
+    if codes is not None and len(names) <= int(codes.max()):
         raise DataError(f"{name}_names: {len(names)} names for {name} numbers up to {int(codes.max())}")
+    if names.dtype.kind in "iu":
+        return  # ids of a larger data set, of which one may stand here several times
     if len(set(map(str, names))) < len(names):
         seen: set[str] = set()
         twice = next(str(v) for v in names if str(v) in seen or seen.add(str(v)))  # type: ignore[func-returns-value]
-        raise DataError(f"{name}_names: {twice!r} stands twice; make names unique")
+        raise DataError(f"{name}_names: {twice[:60]!r} stands twice; make names unique")
 
 
-def refuse(bad: Any, name: str, remedy: str) -> None:
+def refuse(bad: np.ndarray, name: str, remedy: str) -> None:
     """Raise for the first true entry."""
     if bool(bad.any()):
         where = np.argwhere(np.asarray(bad))[0].tolist()

@@ -12,8 +12,7 @@ from hypothesis import strategies as hs
 
 import annosim as an
 from annosim.errors import DataError
-from annosim.io.evalica import write_evalica
-from annosim.io.trl import _common
+from annosim.io.trl import split_prompt
 
 
 def votes():
@@ -24,7 +23,7 @@ def votes():
 def test_evalica_reads_our_csv(tmp_path):
     main = pytest.importorskip("evalica.__main__")
     data = votes()
-    write_evalica(data, tmp_path / "e.csv")
+    data.to_evalica(tmp_path / "e.csv")
     with open(tmp_path / "e.csv") as handle:
         left, right, winner = main.read_csv(handle)
     names = np.array(data.items.names)
@@ -34,9 +33,9 @@ def test_evalica_reads_our_csv(tmp_path):
 
 def test_choix_fits_our_tuples():
     choix = pytest.importorskip("choix")
-    found = choix.ilsr_pairwise(4, an.io.to_choix(votes()))
+    found = choix.ilsr_pairwise(4, votes().to_choix())
     wins = np.zeros((4, 4))
-    for a, b in an.io.to_choix(votes()):
+    for a, b in votes().to_choix():
         wins[a, b] += 1
     p = np.exp(found[:, None]) / (np.exp(found[:, None]) + np.exp(found[None, :]))
     # Bradley-Terry's likelihood equations: expected wins equal the wins
@@ -51,7 +50,7 @@ def test_the_implicit_prompt_is_trls(chosen, rejected):
     if chosen[0] != rejected[0] and chosen[-1] == " ":
         return  # trl looks at the last character when the first one differs
     told = extract({"chosen": chosen, "rejected": rejected})
-    assert _common(chosen, rejected, False) == (told["prompt"], told["chosen"], told["rejected"])
+    assert split_prompt(chosen, rejected) == (told["prompt"], told["chosen"], told["rejected"])
 
 
 def test_what_a_trainer_gets_is_a_dataset_of_the_same_records(monkeypatch):

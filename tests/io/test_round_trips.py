@@ -11,9 +11,8 @@ from hypothesis import assume, given, settings
 
 import annosim as an
 from annosim.checks import strategies as st
-from annosim.data.same import differences
+from annosim.data.equality import differences
 from annosim.feedback import KINDS
-from annosim.io import arena, choix, crowdkit, evalica, framecsv, long, pairs, preflib, trl
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +59,7 @@ def test_parquet(kind, folder, draw):
     data = draw.draw(st.encoded_data(kind=kind))
     data = data.with_(truth={"type": np.arange(data.num_annotators)})
     data.to_parquet(folder / "a.parquet")
-    assert differences(data, an.PreferenceData.from_parquet(folder / "a.parquet"), truth=True) == []
+    assert differences(data, an.io.read_parquet(folder / "a.parquet"), truth=True) == []
 
 
 @settings(max_examples=25)
@@ -83,7 +82,7 @@ def test_shards(folder, data):
 @given(data=st.encoded_data(kind="choice", max_n=2, pads=False))
 def test_csv_of_pairs(folder, data):
     data = data.with_(columns={})
-    pairs.write_csv(data, folder / "p.csv")
+    data.to_csv(folder / "p.csv")
     has = {name: name for name in ("annotator", "prompt", "weight", "order") if getattr(data, name) is not None}
     assert by_name(an.io.read_csv(folder / "p.csv", **has)) == by_name(data)
 
@@ -93,11 +92,11 @@ def test_csv_of_pairs(folder, data):
 def test_arena_and_evalica(folder, data):
     data = data.with_(columns={}, weight=None)
     for suffix in (".jsonl", ".json", ".csv", ".parquet"):
-        arena.write_arena(data, folder / f"a{suffix}")
+        data.to_arena(folder / f"a{suffix}")
         back = an.io.read_arena(folder / f"a{suffix}", prompt=None if data.prompt is None else "prompt")
         what = ("menu", "first", "tied", "annotator", "prompt")
         assert by_name(back, *what) == by_name(data, *what)
-    evalica.write_evalica(data, folder / "e.csv")
+    data.to_evalica(folder / "e.csv")
     assert by_name(an.io.read_evalica(folder / "e.csv"), "menu", "first", "tied") == by_name(
         data, "menu", "first", "tied"
     )
@@ -107,25 +106,25 @@ def test_arena_and_evalica(folder, data):
 @given(data=st.encoded_data(kind="choice", max_n=2, pads=False, skips=False, ties=False))
 def test_crowdkit_and_choix_pairs(folder, data):
     data = data.with_(columns={}, weight=None)
-    crowdkit.write_crowdkit(data, folder / "c.csv")
+    data.to_crowdkit(folder / "c.csv")
     assert by_name(an.io.read_crowdkit(folder / "c.csv"), "menu", "first") == by_name(data, "menu", "first")
-    listed = choix.to_choix(data, "pairs")
-    assert choix.to_choix(an.io.read_choix(listed, n_items=data.items.n)) == listed
+    listed = data.to_choix("pairs")
+    assert an.io.read_choix(listed, n_items=data.items.n).to_choix() == listed
 
 
 @settings(max_examples=40)
 @given(data=st.encoded_data(kind="ranking", skips=False, ties=False, pads=False))
 def test_choix_rankings(data):
-    listed = choix.to_choix(data.with_(weight=None))
-    assert choix.to_choix(an.io.read_choix(listed, "rankings", n_items=data.items.n)) == listed
+    listed = data.with_(weight=None).to_choix()
+    assert an.io.read_choix(listed, "rankings", n_items=data.items.n).to_choix() == listed
 
 
 @settings(max_examples=40)
 @given(data=st.encoded_data(kind="choice", skips=False, ties=False))
 def test_choix_top1(data):
-    listed = choix.to_choix(data.with_(weight=None), "top1")
+    listed = data.with_(weight=None).to_choix("top1")
     assume(all(row[1] for row in listed))
-    assert choix.to_choix(an.io.read_choix(listed, "top1", n_items=data.items.n), "top1") == listed
+    assert an.io.read_choix(listed, "top1", n_items=data.items.n).to_choix("top1") == listed
 
 
 @pytest.mark.parametrize("suffix", [".soi", ".toi"])
@@ -136,7 +135,7 @@ def test_preflib(suffix, folder, draw):
     menu = np.tile(np.arange(data.items.n), (data.rows, 1))
     weight = np.arange(1.0, data.rows + 1)
     data = an.PreferenceData(data.items, menu, feedback=data.feedback, weight=weight, **_wider(data))
-    preflib.write_preflib(data, folder / f"x{suffix}")
+    data.to_preflib(folder / f"x{suffix}")
     back = an.io.read_preflib(folder / f"x{suffix}")
     names = lambda d: [[d.items.names[d.menu[r, p]] for p in row if p >= 0] for r, row in enumerate(d.answer)]  # noqa: E731
     assert names(back) == names(data) and back.weight.tolist() == data.weight.tolist()
@@ -168,7 +167,7 @@ def _wider(data):
 @given(data=st.encoded_data(kind="choice", max_n=2, pads=False, skips=False, ties=False))
 def test_trl(folder, data):
     data = data.with_(columns={"margin": np.arange(data.rows) / 4.0}, weight=None)
-    trl.write_trl(data, folder / "t.jsonl")
+    data.to_trl(folder / "t.jsonl")
     again = an.io.read_trl(folder / "t.jsonl", order="recorded" if (data.answer != 0).any() else "chosen-first")
     text = lambda d, r: [(d.items.texts or d.items.names)[i] for i in d.menu[r]]  # noqa: E731
     assert [text(again, r) for r in range(data.rows)] == [text(data, r) for r in range(data.rows)]
@@ -181,7 +180,7 @@ def test_trl(folder, data):
 @given(data=st.encoded_data(kind="choice", skips=False, ties=False))
 def test_long_choices(folder, data):
     data = data.with_(columns={}, weight=None, order=None, prompt=None, prompt_names=None)
-    long.write_long(data, folder / "l.csv")
+    data.to_long(folder / "l.csv")
     back = an.io.read_long(folder / "l.csv", annotator=None if data.annotator is None else "annotator")
     assert [[n for n in row if n is not None] for row in by_name(back)["menu"]] == [
         [n for n in row if n is not None] for row in by_name(data)["menu"]
@@ -208,8 +207,8 @@ def test_csv_of_frames(kind, folder, draw):
     """A CSV keeps names and no codes: the same answers under the names in order of first appearance."""
     data = draw.draw(st.encoded_data(kind=kind)).with_(columns={})
     for layout in ("wide", "long"):
-        framecsv.write_frame(data, folder / "f.csv", layout)
-        back = framecsv.read_frame(folder / "f.csv")
+        data.to_csv(folder / "f.csv", layout)
+        back = an.io.read_frame(folder / "f.csv")
         assert back.feedback == data.feedback
         shown = lambda d: [[n for n in row if n is not None] for row in by_name(d)["menu"]]  # noqa: E731
         assert shown(back) == shown(data)

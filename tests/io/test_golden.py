@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 import annosim as an
-from annosim.io import arena, crowdkit, evalica, framecsv, long, pairs, preflib, scottish, trl
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -22,25 +21,28 @@ def names_on(data):
 CASES = {
     "pairs.csv": (
         lambda p: an.io.read_csv(p, annotator="annotator", prompt="prompt", weight="weight", order="order"),
-        pairs.write_csv,
+        an.PreferenceData.to_csv,
     ),
-    "arena.jsonl": (an.io.read_arena, arena.write_arena),
-    "arena.csv": (an.io.read_arena, arena.write_arena),
-    "crowdkit.csv": (an.io.read_crowdkit, crowdkit.write_crowdkit),
-    "evalica.csv": (an.io.read_evalica, evalica.write_evalica),
-    "trl.jsonl": (an.io.read_trl, trl.write_trl),
-    "trl_conversation.jsonl": (an.io.read_trl, trl.write_trl),
-    "trl_implicit.jsonl": (an.io.read_trl, trl.write_trl),
-    "trl_implicit_conversation.jsonl": (an.io.read_trl, trl.write_trl),
-    "kto.jsonl": (an.io.read_kto, trl.write_trl),
-    "long.csv": (lambda p: an.io.read_long(p, annotator="person", features=["price", "comfort"]), long.write_long),
-    "tiny.soc": (an.io.read_preflib, preflib.write_preflib),
-    "tiny.soi": (an.io.read_preflib, preflib.write_preflib),
-    "tiny.toc": (an.io.read_preflib, preflib.write_preflib),
-    "tiny.toi": (an.io.read_preflib, preflib.write_preflib),
-    "ward.csv": (an.io.read_scottish, scottish.write_scottish),
-    "frame_wide.csv": (framecsv.read_frame, framecsv.write_frame),
-    "frame_long.csv": (framecsv.read_frame, lambda d, p: framecsv.write_frame(d, p, layout="long")),
+    "arena.jsonl": (an.io.read_arena, an.PreferenceData.to_arena),
+    "arena.csv": (an.io.read_arena, an.PreferenceData.to_arena),
+    "crowdkit.csv": (an.io.read_crowdkit, an.PreferenceData.to_crowdkit),
+    "evalica.csv": (an.io.read_evalica, an.PreferenceData.to_evalica),
+    "trl.jsonl": (an.io.read_trl, an.PreferenceData.to_trl),
+    "trl_conversation.jsonl": (an.io.read_trl, an.PreferenceData.to_trl),
+    "trl_implicit.jsonl": (an.io.read_trl, an.PreferenceData.to_trl),
+    "trl_implicit_conversation.jsonl": (an.io.read_trl, an.PreferenceData.to_trl),
+    "kto.jsonl": (an.io.read_kto, an.PreferenceData.to_trl),
+    "long.csv": (
+        lambda p: an.io.read_long(p, annotator="person", features=["price", "comfort"]),
+        an.PreferenceData.to_long,
+    ),
+    "tiny.soc": (an.io.read_preflib, an.PreferenceData.to_preflib),
+    "tiny.soi": (an.io.read_preflib, an.PreferenceData.to_preflib),
+    "tiny.toc": (an.io.read_preflib, an.PreferenceData.to_preflib),
+    "tiny.toi": (an.io.read_preflib, an.PreferenceData.to_preflib),
+    "ward.csv": (an.io.read_scottish, an.PreferenceData.to_scottish),
+    "frame_wide.csv": (an.io.read_frame, lambda d, p: d.to_csv(p, "wide")),
+    "frame_long.csv": (an.io.read_frame, lambda d, p: d.to_csv(p, "long")),
 }
 
 
@@ -146,5 +148,5 @@ def test_long_choices():
 
 def test_parquet_of_an_earlier_day_is_still_read():
     data = an.io.read_parquet(GOLDEN / "votes.parquet")
-    wide = framecsv.read_frame(GOLDEN / "frame_wide.csv")
+    wide = an.io.read_frame(GOLDEN / "frame_wide.csv")
     assert data.equals(wide) and data.truth["type"].tolist() == [1, 0]

@@ -8,9 +8,6 @@ import numpy as np
 import pytest
 
 import annosim as an
-from annosim.io.pairs import write_csv
-from annosim.io.preflib import write_preflib
-from annosim.io.scottish import write_scottish
 from annosim.study.datapath import data_path, missing_reason
 
 ELECTIONS = {
@@ -44,9 +41,9 @@ def test_an_election_comes_back_byte_for_byte(name, tmp_path):
     data = an.io.read_preflib(path)
     assert data.row_weight.sum() == voters and data.items.n == alternatives
     assert an.io.read_preflib(path, expand=True).rows == voters
-    write_preflib(data, tmp_path / name)
+    data.to_preflib(tmp_path / name)
     assert (tmp_path / name).read_bytes() == path.read_bytes()
-    write_preflib(an.io.read_preflib(path, unlisted="absent"), tmp_path / name)
+    an.io.read_preflib(path, unlisted="absent").to_preflib(tmp_path / name)
     assert (tmp_path / name).read_bytes() == path.read_bytes()
 
 
@@ -55,7 +52,7 @@ def test_a_ward_comes_back_byte_for_byte(name, tmp_path):
     path = need(f"scottish_elections/{name}")
     data = an.io.read_scottish(path)
     assert data.row_weight.sum() == WARDS[name]
-    write_scottish(data, tmp_path / name)
+    data.to_scottish(tmp_path / name)
     assert (tmp_path / name).read_bytes() == path.read_bytes()
 
 
@@ -64,7 +61,7 @@ def test_votes_on_language_models(tmp_path):
     data = an.io.read_csv(path, annotator="worker", prompt="prompt")
     assert (data.rows, data.num_annotators, data.items.n, len(data.prompt_names)) == (8931, 124, 59, 13)
     assert int(data.tied.sum()) == 3471 and int((data.answer[:, 0] == 1).sum()) == 2549
-    write_csv(data, tmp_path / "back.csv", annotator="worker")
+    data.to_csv(tmp_path / "back.csv", annotator="worker")
     with open(path, newline="", encoding="utf-8") as before, open(tmp_path / "back.csv", newline="") as after:
         import csv
 

@@ -1,0 +1,49 @@
+"""Parquet files opened with one-line errors."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from annosim.errors import FileReadError
+
+__all__ = ["open_parquet", "read_rows"]
+
+
+def open_parquet(path: str | os.PathLike[str]) -> pq.ParquetFile:
+    """A parquet file through a memory map; nothing is read but its footer.
+
+    Raises:
+        FileReadError: missing, a directory, or no parquet file.
+    """
+    if Path(path).is_dir():
+        raise FileReadError(f"{path}: this is a directory; name a file in it")
+    try:
+        return pq.ParquetFile(path, memory_map=True)
+    except FileNotFoundError:
+        raise FileReadError(f"{path}: there is no such file; check the path") from None
+    except (OSError, pa.ArrowException, MemoryError) as error:
+        raise FileReadError(f"{path}: not a readable parquet file ({reason(error)})") from None
+
+
+def read_rows(path: str | os.PathLike[str], file: pq.ParquetFile) -> pa.Table:
+    """All rows of an open file, checked.
+
+    Raises:
+        FileReadError: the file is damaged.
+    """
+    try:
+        table = file.read()
+        table.validate(full=True)
+    except (OSError, pa.ArrowException, UnicodeDecodeError, MemoryError) as error:
+        raise FileReadError(f"{path}: damaged ({reason(error)}); write it again") from None
+    return table
+
+
+def reason(error: BaseException) -> str:
+    """The first line of an error of a library, cut where it is long."""
+    text = (str(error).splitlines() or [type(error).__name__])[0]
+    return text if len(text) <= 120 else text[:117] + "..."

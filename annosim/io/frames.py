@@ -1,0 +1,57 @@
+"""The frames of :meth:`PreferenceData.to_frame` as CSV files, with one more column for the kind of answer."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from annosim.data.frames import FEEDBACK
+from annosim.data.preferences import PreferenceData
+from annosim.errors import DataError
+from annosim.feedback import Feedback
+from annosim.io.tables import Source, Table, read_table, source_name
+
+__all__ = ["read_frame"]
+
+
+def read_frame(source: Source, feedback: str | None = None) -> PreferenceData:
+    """Read a wide or a long frame from a CSV file that ``data.to_csv(path, layout=)`` wrote, or from memory.
+
+    Args:
+        source: the file.
+        feedback: kind of answer, with its number: ``"choice"``, ``"ranking"``, ``"top 2"``, ``"best-worst"``,
+            ``"rating 5"``; by default what the column ``feedback`` says, and ``"choice"`` without one.
+
+    Raises:
+        FileReadError: missing, unreadable or empty file.
+        RowsError: rows of several kinds, with line numbers.
+        DataError: neither layout, an unknown kind, a tie that is neither True nor False, or values out of range.
+    """
+    table = read_table(source)
+    feedback = _feedback_column(table) if feedback is None else feedback
+    columns: dict[str, object] = dict(table.others([FEEDBACK]))
+    for name in columns:
+        if name in ("annotator", "prompt", "item") or name.startswith("item_"):
+            columns[name] = table.coded(name, name, blank=True).text()  # names, also where they look like numbers
+    table.errors.raise_if_any("write text in the columns of names")
+    data = PreferenceData.from_frame(pd.DataFrame(columns), feedback=_feedback(feedback))
+    return data.with_(settings={"source": source_name(source), "format": "frame"})
+
+
+def _feedback_column(table: Table) -> str:
+    if FEEDBACK not in table:
+        return "choice"
+    said = table.coded(FEEDBACK, FEEDBACK)
+    table.errors.add_where(
+        said.codes != 0,
+        lambda r: f"feedback {said.names[said.codes[r]][:40]!r} where the first row has {said.names[0][:40]!r}",
+    )
+    table.errors.raise_if_any("write one kind of feedback per file")
+    return str(said.names[0])
+
+
+def _feedback(text: str) -> Feedback:
+    kind, _, number = text.partition(" ")
+    if number and not (number.isascii() and number.isdigit() and len(number) < 6):
+        raise DataError(f"feedback {text[:40]!r}: a kind, and for top and rating a number, for example 'top 2'")
+    value = int(number) if number else None
+    return Feedback(kind, depth=value if kind == "top" else None, grades=value if kind != "top" else None)
