@@ -49,11 +49,9 @@ CALLABLES = {name: PUBLIC[name] for name in sorted(OBJECTS.values())}
 OPEN: dict[str, int] = {
     "analysis": 17,
     "checks": 7,
-    "data": 5,
     "designs": 4,
     "identifiability": 6,
     "information": 3,
-    "io": 3,
     "items": 2,
     "learning": 16,
     "parameters": 6,

@@ -36,6 +36,10 @@ class Format:
         description: one line.
         extensions: endings of file names that mean this format when none is named.
         contents: files by which a directory of this format is known.
+
+    Example:
+        >>> FORMATS["preflib"].options
+        ('expand', 'unlisted', 'totals')
     """
 
     name: str
@@ -77,7 +81,7 @@ FORMATS: Mapping[str, Format] = {
         Format("kto", read_kto, "TRL unpaired preferences: prompt, completion, label"),
         Format("ukp", read_ukp, "UKPConvArg1: a directory of votes and arguments", (), ("votes.csv", "votes.csv.gz")),
         Format("long", read_long, "long choice data (xlogit, choice-learn): a row per situation and alternative"),
-        Format("frame", read_frame, "CSV of data.to_csv(layout='wide' or 'long')"),
+        Format("wide", read_frame, "CSV of data.to_csv(layout='wide' or 'long')"),
         Format("parquet", read_parquet, "annosim's own parquet file, or shards", (".parquet",), ("shards.json",)),
     )
 }

@@ -34,7 +34,7 @@ def read_frame(source: Source, feedback: str | None = None) -> PreferenceData:
             columns[name] = table.coded(name, name, blank=True).text()  # names, also where they look like numbers
     table.errors.raise_if_any("write text in the columns of names")
     data = PreferenceData.from_frame(pd.DataFrame(columns), feedback=_feedback(feedback))
-    return data.with_(settings={"source": source_name(source), "format": "frame"})
+    return data.with_(settings={"source": source_name(source), "format": "wide"})
 
 
 def _feedback_column(table: Table) -> str:

@@ -118,6 +118,13 @@ class Shards:
         feedback: kind of answers.
         files: the shards' paths.
         rows: rows of all shards together.
+
+    Example:
+        >>> import tempfile, pathlib, annosim as an
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "votes.parquet"
+        >>> an.PreferenceData(an.Items(n=2), [[0, 1]] * 3, answer=[0, 1, 0]).to_parquet(path)
+        >>> Shards([path, path]).take([5, 0]).answer.tolist()
+        [0, 0]
     """
 
     def __init__(self, files: Sequence[Path], items: Items | None = None):
