@@ -276,10 +276,9 @@ def _token_tensor(value: Any) -> torch.Tensor:
         rows = [np.asarray(row) for row in value]
         if any(row.ndim != 1 for row in rows):
             raise ArgumentError(f"{where}give one list of token ids per item")
-        kind = next((row.dtype for row in rows if len(row)), np.dtype(np.int64))
-        filled = np.full((len(rows), max(map(len, rows))), -1, dtype=kind if np.issubdtype(kind, np.integer) else float)
+        filled = np.full((len(rows), max(map(len, rows))), -1, dtype=np.int64)
         for i, row in enumerate(rows):
-            if len(row) and not np.issubdtype(row.dtype, np.integer):
+            if len(row) and not (np.issubdtype(row.dtype, np.integer) and np.can_cast(row.dtype, np.int64)):
                 raise ArgumentError(f"{where}item {i} has entries that are no whole numbers; give token ids")
             filled[i, : len(row)] = row
         value = filled

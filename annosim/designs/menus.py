@@ -6,6 +6,7 @@ Menus stay inside a prompt: every function makes its list for each prompt and pu
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annosim.arrays import Numbers
-from annosim.constraints import check_whole_numbers
+from annosim.constraints import check_size, check_whole_number, check_whole_numbers
 from annosim.errors import ArgumentError
 from annosim.items import Items
 from annosim.random import uniform53
@@ -38,9 +39,13 @@ def round_robin(items: Items, size: int = 2) -> NDArray[np.int64]:
         >>> round_robin(Items(n=3)).tolist()
         [[0, 1], [0, 2], [1, 2]]
     """
-    if size < 1:
-        raise ArgumentError(f"round_robin(size={size}): at least 1")
-    return _per_prompt(items, lambda ids: list(itertools.combinations(range(len(ids)), size)), size)
+    check_whole_number("round_robin(size=)", size)
+
+    def make(ids: NDArray[np.int64]) -> list[tuple[int, ...]]:
+        check_size(f"round_robin(size={size})", math.comb(len(ids), size), size)
+        return list(itertools.combinations(range(len(ids)), size))
+
+    return _per_prompt(items, make, size)
 
 
 def star(items: Items, centre: int | str | None = None) -> NDArray[np.int64]:
@@ -86,6 +91,7 @@ def sparse_graph(items: Items, pairs: int, seed: int = 0) -> NDArray[np.int64]:
         >>> sparse_graph(Items(n=10), pairs=12, seed=0).shape
         (12, 2)
     """
+    check_whole_number("sparse_graph(pairs=)", pairs, low=0)
     turn = itertools.count()
 
     def make(ids: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -94,6 +100,7 @@ def sparse_graph(items: Items, pairs: int, seed: int = 0) -> NDArray[np.int64]:
             raise ArgumentError(
                 f"sparse_graph(pairs={pairs}): from {n - 1} (connected) to {n * (n - 1) // 2} for {n} items"
             )
+        check_size("sparse_graph: all pairs of items", n, n - 1)
         draw = lambda what, count: uniform53(seed, "menu", np.arange(count), stretch + what)  # noqa: E731
         order = np.argsort(draw(0, n), kind="stable")
         parent = (draw(1, n)[1:] * np.arange(1, n)).astype(np.int64)
@@ -117,11 +124,12 @@ def random_menus(items: Items, count: int, size: int = 2, seed: int = 0) -> NDAr
         >>> random_menus(Items(n=5), count=7, size=3).shape
         (7, 3)
     """
-    if count < 1 or size < 1:
-        raise ArgumentError(f"random_menus(count={count}, size={size}): both at least 1")
+    for name, number in (("count", count), ("size", size)):
+        check_whole_number(f"random_menus({name}=)", number)
     turn = itertools.count()
 
     def make(ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        check_size(f"random_menus(count={count})", count, len(ids))
         stretch = next(turn) * len(ids)
         keys = uniform53(seed, "menu", np.arange(count)[:, None], stretch + np.arange(len(ids))[None, :])
         return np.argsort(keys, axis=1, kind="stable")[:, :size]

@@ -97,7 +97,7 @@ class RandomCoefficients(RandomTastes):
     def _declare_spread(self, scale: ParameterLike, lower: ParameterLike | None) -> None:
         count = len(self.varying)
         number = check_value("RandomCoefficients(scale=)", unmarked(scale), "nonnegative").numpy()
-        if number.size != 1 and number.shape != (count,):
+        if number.shape not in ((), (1,), (count,)):
             raise ArgumentError(
                 f"RandomCoefficients(scale=): shape {number.shape}, expected one number or ({count},), one for "
                 "each coefficient that varies"

@@ -78,7 +78,7 @@ class NoisyClusters(SeesClusters):
             raise AnswerKindError(f"NoisyClusters: menus of {k}: exact up to 5 alternatives, without empty places")
         seen = torch.tensor(list(itertools.product(range(k), repeat=k)), device=like.device)
         right = (seen == torch.arange(k, device=like.device)).sum(-1)
-        e = self.error.to(device=like.device, dtype=like.dtype)
+        e = self.error.to(device=like.device, dtype=like.dtype) * (k > 1)  # one alternative is not taken for another
         return seen, (1 - e) ** right * (e / max(k - 1, 1)) ** (k - right)
 
     def log_prob(self, scores: torch.Tensor, answer: Answer, view: View) -> torch.Tensor:
@@ -95,6 +95,8 @@ class NoisyClusters(SeesClusters):
         """The wrapped rule's draw at the scores as they are seen (one habit uniform per place)."""
         self._perceptions(view, scores)
         k = view.k
+        if k == 1:  # one alternative is not taken for another
+            return self.rule.sample(scores, view, rng)
         u = torch.as_tensor(self.draws(rng).uniform53("habit", k), device=scores.device)
         place = torch.arange(k, device=scores.device)
         e = self.error.to(scores.device)

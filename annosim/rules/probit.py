@@ -111,10 +111,7 @@ class Thurstone(Rule):
 
     def _correlated(self, scores: torch.Tensor, position: torch.Tensor, view: View) -> torch.Tensor:
         k = scores.shape[-1]
-        if view.items.n != len(self.noise):
-            raise ArgumentError(
-                f"Thurstone(covariance=): a matrix of {len(self.noise)} items, there are {view.items.n}"
-            )
+        self._check_items(view)
         if k > 4 or view.padded:
             raise AnswerKindError(
                 f"Thurstone: correlated noise on menus of {k}: up to 4 alternatives, without empty places"
@@ -127,12 +124,19 @@ class Thurstone(Rule):
         mean = (contrast * scores.unsqueeze(-2)).sum(-1)
         return log_orthant(mean, contrast @ cov @ contrast.mT)
 
+    def _check_items(self, view: View) -> None:
+        if view.items.n != len(self.noise):
+            raise ArgumentError(
+                f"Thurstone(covariance=): a matrix of {len(self.noise)} items, there are {view.items.n}"
+            )
+
     def sample(self, scores: torch.Tensor, view: View, rng: CounterRNG) -> Answer:
         """Add normal noise and sort: exact, any menu size."""
         self.check_kind(view.feedback)
         rows, k = scores.shape
         noise = torch.as_tensor(rng.normal("answer", k), device=scores.device)
         if self.correlated:
+            self._check_items(view)
             menu = view.menu.clamp_min(0)
             factor = torch.linalg.cholesky(self.noise.to(scores.device))[menu]  # repeated items share their noise
             shared = rng.normal("answer", len(self.noise))

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 import numpy as np
 from pydantic import Field
 
 from annosim.designs.design import Design
-from annosim.errors import AnnosimError, ScenarioError
+from annosim.errors import ScenarioError
+from annosim.identifiability.families import AnyTastes, Types, any_tastes, types
 from annosim.items import Items
 from annosim.rules.registry import ENTRIES
 from annosim.scenario.populations import density
-from annosim.scenario.tables import Table, build
-
-if TYPE_CHECKING:
-    from annosim.identifiability.families import AnyTastes, Types
+from annosim.scenario.tables import Table, at_key, build
 
 __all__ = ["MENUS", "AmongTable", "CostTable", "DesignTable", "GridTable", "PlanTable"]
 
 #: tastes of a regular grid
 MOST_TASTES = 10_000
+#: annotators of a design
+MOST_ANNOTATORS = 10**12
 
 #: lists of menus by name: menus = "round_robin", or menus = { kind = "sparse_graph", pairs = 12 }
 MENUS = {
@@ -32,30 +32,28 @@ MENUS = {
 class DesignTable(Table):
     menu_size: int = Field(2, ge=1, le=127)
     feedback: Literal["choice", "ranking", "top", "best-worst", "rating"] = "choice"
-    annotators: int = Field(1000, ge=1)
+    annotators: int = Field(1000, ge=1, le=MOST_ANNOTATORS)
     questions: int | Literal["all"] = 1
-    overlap: int = Field(1, ge=1)
+    overlap: int = Field(1, ge=1, le=MOST_ANNOTATORS)
     depth: int | None = None
     grades: int | None = None
     replacement: bool | None = None
-    menus: list[list[int]] | str | dict[str, Any] | None = Field(None, union_mode="left_to_right")
+    menus: list[list[int]] | str | dict[str, object] | None = Field(None, union_mode="left_to_right")
     prompt_weights: list[float] | None = None
-    proposal: dict[str, Any] | None = None
+    proposal: dict[str, object] | None = None
 
     def build(self, items: Items, where: str) -> Design:
         settings = self.model_dump(exclude={"proposal"})
         settings["menus"] = self._list_menus(items, where)
         if self.proposal is not None:
             settings["proposal"] = density(self.proposal, f"{where}.proposal")
-        try:
+        with at_key(where):
             return Design(items, **settings)
-        except AnnosimError as error:
-            raise ScenarioError(f"{where}: {error}") from None
 
-    def _list_menus(self, items: Items, where: str) -> Any:
+    def _list_menus(self, items: Items, where: str) -> np.ndarray | list[list[int]] | None:
         if not isinstance(self.menus, str | dict):
             return self.menus
-        spec: dict[str, Any] = {"kind": self.menus} if isinstance(self.menus, str) else dict(self.menus)
+        spec: dict[str, object] = {"kind": self.menus} if isinstance(self.menus, str) else dict(self.menus)
         if spec.get("kind") in ("round_robin", "random_menus"):
             spec.setdefault("size", self.menu_size)
         return build(MENUS, spec, f"{where}.menus", items)
@@ -94,22 +92,14 @@ class AmongTable(Table):
     tabular: bool = False
 
     def build(self, items: Items, where: str) -> Types | AnyTastes:
-        from annosim.identifiability.families import any_tastes, types  # only a plan needs what this imports
-
         if (self.types is None) == (self.any_tastes is None):
             raise ScenarioError(f"{where}: give one of types = 2 and any_tastes = [...]")
-        try:
-            return (
-                types(self.types)
-                if self.types is not None
-                else any_tastes(self._grid(items, where), tabular=self.tabular)
-            )
-        except ScenarioError:
-            raise
-        except AnnosimError as error:
-            raise ScenarioError(f"{where}: {error}") from None
+        with at_key(where):
+            if self.types is not None:
+                return types(self.types)
+            return any_tastes(self._grid(items, where), tabular=self.tabular)
 
-    def _grid(self, items: Items, where: str) -> Any:
+    def _grid(self, items: Items, where: str) -> np.ndarray | list[float | list[float]]:
         dim = items.n if self.tabular else 0 if items.features is None else items.features.shape[-1]
         if not dim:
             raise ScenarioError(f"{where}.any_tastes: the items have no features; list utilities, with tabular = true")
@@ -121,12 +111,12 @@ class AmongTable(Table):
                     f"{where}.any_tastes[{number}]: {taste}; give {dim} numbers, one per "
                     f"{'item' if self.tabular else 'feature'}"
                 )
-        return self.any_tastes
+        return self.any_tastes or []
 
 
 class PlanTable(Table):
     precision: float = Field(0.05, gt=0)
     target: str = "weights"
     among: AmongTable | None = None
-    compare: list[dict[str, Any]] = Field(default_factory=list)
+    compare: list[dict[str, object]] = Field(default_factory=list)
     cost: CostTable = Field(default_factory=CostTable)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
+import numpy as np
 from pydantic import Field
 
 from annosim.errors import FileReadError, ScenarioError
@@ -13,12 +14,15 @@ from annosim.scenario.tables import Table
 
 __all__ = ["AnyItems", "CsvItems", "GridItems", "InlineItems", "NormalItems"]
 
+#: Items and features that a file may ask for in one line; a larger set is read from a CSV file.
+MOST_ITEMS, MOST_FEATURES = 10**6, 10**4
+
 
 class NormalItems(Table):
     kind: Literal["normal"]
-    n: int = Field(ge=1)
-    dim: int = Field(ge=1)
-    seed: int = Field(0, ge=0)
+    n: int = Field(ge=1, le=MOST_ITEMS)
+    dim: int = Field(ge=1, le=MOST_FEATURES)
+    seed: int = Field(0, ge=0, lt=2**64)
     prompts: int = Field(1, ge=1)
 
     def build(self, folder: Path) -> Items:
@@ -29,7 +33,7 @@ class GridItems(Table):
     kind: Literal["grid"]
     low: float
     high: float
-    n: int = Field(ge=2)
+    n: int = Field(ge=2, le=MOST_ITEMS)
 
     def build(self, folder: Path) -> Items:
         return Items.grid(self.low, self.high, self.n)
@@ -56,14 +60,17 @@ class CsvItems(Table):
         wanted = [self.name, self.text, self.prompt, self.cluster, *(self.features or [])]
         for column in filter(None, wanted):
             if column not in frame:
-                raise ScenarioError(f"items: {self.path} has no column {column!r}; it has: {', '.join(frame)}")
-        code = lambda c: None if c is None else pd.factorize(frame[c])[0]  # noqa: E731
+                raise ScenarioError(f"items: {self.path} has no column {column!r}; it has: {', '.join(map(str, frame))}")
+
+        def codes(column: str | None) -> np.ndarray | None:
+            return None if column is None else pd.factorize(frame[column])[0]
+
         return Items(
             features=frame[self.features].to_numpy(float) if self.features else None,
             names=None if self.name is None else frame[self.name].astype(str).tolist(),
             texts=None if self.text is None else frame[self.text].astype(str).tolist(),
-            prompts=code(self.prompt),
-            clusters=code(self.cluster),
+            prompts=codes(self.prompt),
+            clusters=codes(self.cluster),
             n=len(frame),
         )
 
@@ -77,7 +84,7 @@ class InlineItems(Table):
     weights: list[float] | None = None
     tokens: list[list[int]] | None = None
     prompt_length: list[int] | None = None
-    n: int = Field(0, ge=0)
+    n: int = Field(0, ge=0, le=MOST_ITEMS)
 
     def build(self, folder: Path) -> Items:
         columns = {} if self.prompt_length is None else {"prompt_length": self.prompt_length}

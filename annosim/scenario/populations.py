@@ -6,17 +6,25 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic import Field
 
-from annosim.errors import AnnosimError, ScenarioError
+from annosim.errors import ScenarioError
 from annosim.items import Items
 from annosim.populations.annotator import Annotator
 from annosim.populations.base import Population
+from annosim.populations.contaminated import Contaminated
+from annosim.populations.dirichlet import DirichletTastes
+from annosim.populations.gated import Gated
+from annosim.populations.hierarchical import Hierarchy
+from annosim.populations.low_rank import LowRank
 from annosim.populations.mixture import Mixture
+from annosim.populations.random_coefficients import RandomCoefficients
+from annosim.rules.base import Rule
 from annosim.rules.registry import ENTRIES
 from annosim.scenario.networks import Checkpoint, heads, log_policy, opened, read_some, sequence_reward
-from annosim.scenario.tables import Table, build
-from annosim.utilities.base import Utility
+from annosim.scenario.tables import Spec, Table, at_key, build, kind_of
+from annosim.utilities.base import Density, Utility
 from annosim.utilities.densities import DensityMixture, LogDensity, truncated_normal
 from annosim.utilities.ensembles import Ensemble
 from annosim.utilities.heads import Column
@@ -41,9 +49,9 @@ class TypeTable(Table):
     """One hidden type: ``utility`` and ``rule`` are tables with a ``kind``; ``habits`` wrap the rule in order."""
 
     weight: float | None = Field(None, ge=0, le=1)
-    utility: dict[str, Any]
-    rule: dict[str, Any] = Field(default_factory=lambda: {"kind": "luce"})
-    habits: list[dict[str, Any]] = Field(default_factory=list)
+    utility: dict[str, object]
+    rule: dict[str, object] = {"kind": "luce"}
+    habits: list[dict[str, object]] = Field(default_factory=list)
 
 
 class SpammersTable(Table):
@@ -69,8 +77,6 @@ class PopulationTable(Table):
         attentive = self._attentive(items, where, folder)
         if self.spammers is None:
             return attentive
-        from annosim.populations.contaminated import Contaminated
-
         spammer = build(ENTRIES["rule"], {"kind": "spammer", "how": self.spammers.how}, f"{where}.spammers")
         return Contaminated(attentive, self.spammers.share, spammer)
 
@@ -78,67 +84,69 @@ class PopulationTable(Table):
         checkpoints: dict[str, Checkpoint] = {}
         tables = [TypeTable.model_construct(**opened(t.model_dump(), checkpoints, folder)) for t in self.types]
         types = [_build_type(t, items, f"{where}.types[{i}]") for i, t in enumerate(tables)]
-        weights = [t.weight for t in self.types]
+        weights = self._weights(where)
         if self.gate is not None:
-            return self._gated(types, weights, where)
-        if len(types) == 1:
-            if weights[0] not in (None, 1.0):
-                raise ScenarioError(
-                    f"{where}.types[0].weight: {weights[0]} is not 1 and there is one type; leave it out"
-                )
-            return types[0]
-        if any(w is None for w in weights) and any(w is not None for w in weights):
-            missing = next(i for i, w in enumerate(weights) if w is None)
-            raise ScenarioError(f"{where}.types[{missing}].weight: missing; give all weights, or none for equal ones")
-        if weights[0] is not None and abs(sum(weights) - 1) > 1e-6:  # type: ignore[arg-type]
+            with at_key(f"{where}.gate"):
+                return Gated(types, self.gate.covariates, self.gate.coefficients)
+        with at_key(where):
+            return types[0] if len(types) == 1 else Mixture(types, weights)
+
+    def _weights(self, where: str) -> list[float] | None:
+        """The weights of all types, or ``None`` where none is given."""
+        given = {i: table.weight for i, table in enumerate(self.types) if table.weight is not None}
+        if not given:
+            return None
+        if self.gate is not None:
+            raise ScenarioError(f"{where}.types[{min(given)}].weight: the gate sets the weights; leave it out")
+        if len(self.types) == 1 and given[0] != 1.0:
+            raise ScenarioError(f"{where}.types[0].weight: {given[0]} is not 1 and there is one type; leave it out")
+        missing = [i for i in range(len(self.types)) if i not in given]
+        if missing:
             raise ScenarioError(
-                f"{where}.types[*].weight: {weights} sum to {sum(weights):.6g}; make them sum to one"  # type: ignore[arg-type]
+                f"{where}.types[{missing[0]}].weight: missing; give all weights, or none for equal ones"
             )
-        return Mixture(types, None if weights[0] is None else weights)
-
-    def _gated(self, types: list[Population], weights: list[float | None], where: str) -> Population:
-        from annosim.populations.gated import Gated
-
-        given = [i for i, w in enumerate(weights) if w is not None]
-        if given:
-            raise ScenarioError(f"{where}.types[{given[0]}].weight: the gate sets the weights; leave it out")
-        try:
-            return Gated(types, self.gate.covariates, self.gate.coefficients)  # type: ignore[union-attr]
-        except AnnosimError as error:
-            raise ScenarioError(f"{where}.gate: {error}") from None
+        weights = list(given.values())
+        if abs(sum(weights) - 1) > 1e-6:
+            raise ScenarioError(f"{where}.types[*].weight: {weights} sum to {sum(weights):.6g}; make them sum to one")
+        return weights
 
 
 def _build_type(table: TypeTable, items: Items, where: str) -> Population:
-    if str(table.utility.get("kind")).replace("-", "_").lower() in TASTES:
+    """The type, after a look whether it can read these items."""
+    if kind_of(table.utility) in TASTES:
         rule = _build_rule(table, None, where)
-        people = build(TASTES, table.utility, f"{where}.utility", rule)
-        _fits(lambda items: [leaf.nodes(items) for leaf in people.components()], items, f"{where}.utility")
+        people: Population = build(TASTES, table.utility, f"{where}.utility", rule)
+        with at_key(f"{where}.utility"):
+            for component in people.components():
+                component.nodes(items)
         return people
-    utility = build(UTILITIES, table.utility, f"{where}.utility")
-    _fits(lambda items: read_some(utility, items), items, f"{where}.utility")
+    utility: Utility = build(UTILITIES, table.utility, f"{where}.utility")
+    with at_key(f"{where}.utility"):
+        read_some(utility, items)
     return Annotator(utility, _build_rule(table, utility, where))
 
 
-def _build_rule(table: TypeTable, utility: Utility | None, where: str) -> Any:
+def _build_rule(table: TypeTable, utility: Utility | None, where: str) -> Rule:
     """The rule in its habits."""
-    rule = build(ENTRIES["rule"], _with_modules(table.rule, utility, f"{where}.rule"), f"{where}.rule")
+    rule: Rule = build(ENTRIES["rule"], _with_modules(table.rule, utility, f"{where}.rule"), f"{where}.rule")
     for i, habit in enumerate(table.habits):
         here = f"{where}.habits[{i}]"
         rule = build(ENTRIES["habit"], _with_modules(habit, utility, here), here, rule)
     return rule
 
 
-def _with_modules(spec: dict[str, Any], utility: Utility | None, where: str) -> dict[str, Any]:
+def _with_modules(spec: Spec, utility: Utility | None, where: str) -> dict[str, object]:
     """A rule's table whose tables of densities and networks are built.
 
     ``reference`` is a density's table or "start", the type's own utility as it begins; ``log_sd`` and ``logits`` may be
     a utility's table, or ``{ column = 1 }`` of the network whose other column is the utility.
     """
     out = dict(spec)
-    if spec.get("reference") == "start":
+    reference = spec.get("reference")
+    if reference == "start":
         out["reference"] = at_start(utility, f"{where}.reference")
-    elif isinstance(spec.get("reference"), dict):
-        out["reference"] = density(spec["reference"], f"{where}.reference")
+    elif isinstance(reference, dict):
+        out["reference"] = density(reference, f"{where}.reference")
     for key in ("log_sd", "logits"):
         value = spec.get(key)
         if isinstance(value, dict) and "kind" in value:
@@ -148,13 +156,13 @@ def _with_modules(spec: dict[str, Any], utility: Utility | None, where: str) -> 
     return out
 
 
-def at_start(utility: Any, where: str) -> Any:
+def at_start(utility: Utility | None, where: str) -> Density:
     """A utility as it begins, for a reference (which is copied and frozen where it is used).
 
     Raises:
         ScenarioError: it is no density.
     """
-    if not callable(getattr(utility, "log_prob", None)):
+    if not isinstance(utility, Density):
         raise ScenarioError(
             f"{where}: 'start' is the utility as it begins, and {type(utility).__name__} is no density; use one of "
             f"{', '.join(DENSITIES)} as the utility"
@@ -162,58 +170,50 @@ def at_start(utility: Any, where: str) -> Any:
     return utility
 
 
-def _other_column(utility: Utility | None, number: Any, where: str) -> Utility:
+def _other_column(utility: Utility | None, number: object, where: str) -> Utility:
     if not isinstance(utility, Column):
         raise ScenarioError(f"{where}: the type's utility is no column of several outputs; give it column = 0")
-    try:
-        return utility.source.column(number)  # type: ignore[operator]
-    except (AnnosimError, TypeError) as error:
-        raise ScenarioError(f"{where}.column: {error}") from None
+    if isinstance(number, bool) or not isinstance(number, int):
+        raise ScenarioError(f"{where}.column: give a whole number, such as column = 1")
+    with at_key(f"{where}.column"):
+        return utility.source.column(number)
 
 
-def _fits(utility: Callable[[Items], Any], items: Items, where: str) -> None:
-    """A utility that cannot read these items is the scenario's mistake: say under which key."""
-    try:
-        utility(items)
-    except AnnosimError as error:
-        raise ScenarioError(f"{where}: {error}") from None
+def _build_all(tables: list[Spec], name: str) -> list[Any]:
+    """The utilities of a list of tables."""
+    if not isinstance(tables, list):
+        raise ScenarioError(f"{name}: give a list of tables, such as [{{ kind = 'tabular', values = [0, 1] }}]")
+    return [build(UTILITIES, table, f"{name}[{i}]") for i, table in enumerate(tables)]
 
 
-def _random_linear(rule: Any, mean: list[float], scale: Any, distribution: Any = "normal", **more: Any) -> Population:
-    from annosim.populations.random_coefficients import RandomCoefficients
-
+def _random_linear(
+    rule: Rule, mean: list[float], scale: Any, distribution: Any = "normal", **more: Any
+) -> RandomCoefficients:
     return RandomCoefficients(mean, scale, rule, distribution=distribution, **more)
 
 
-def _low_rank(rule: Any, loadings: list[list[float]], mean: list[float] | None = None, **more: Any) -> Population:
-    from annosim.populations.low_rank import LowRank
-
-    return LowRank(len(loadings) if mean is None else mean, loadings, rule, **more)
+def _low_rank(rule: Rule, loadings: list[list[float]], mean: list[float] | None = None, **more: Any) -> LowRank:
+    return LowRank(np.zeros(len(np.atleast_1d(loadings))) if mean is None else mean, loadings, rule, **more)
 
 
-def _dirichlet(rule: Any, prototypes: list[dict[str, Any]], concentration: Any = 1.0, **more: Any) -> Population:
-    from annosim.populations.dirichlet import DirichletTastes
-
-    parts = [build(UTILITIES, table, f"prototypes[{i}]") for i, table in enumerate(prototypes)]
-    return DirichletTastes(parts, concentration, rule, **more)
+def _dirichlet(rule: Rule, prototypes: list[Spec], concentration: Any = 1.0, **more: Any) -> DirichletTastes:
+    return DirichletTastes(_build_all(prototypes, "prototypes"), concentration, rule, **more)
 
 
-def _hierarchy(rule: Any, means: list[list[float]], spread: Any, weights: list[float] | None = None) -> Population:
-    from annosim.populations.hierarchical import Hierarchy
-
+def _hierarchy(rule: Rule, means: list[list[float]], spread: Any, weights: list[float] | None = None) -> Hierarchy:
     return Hierarchy(means, spread, rule, weights)
 
 
-def _log_density(energy: dict[str, Any]) -> LogDensity:
+def _log_density(energy: Spec) -> LogDensity:
     return LogDensity(build(UTILITIES, energy, "energy"))
 
 
-def _density_mixture(densities: list[dict[str, Any]], weights: list[float] | None = None) -> DensityMixture:
-    return DensityMixture([build(UTILITIES, d, f"densities[{i}]") for i, d in enumerate(densities)], weights)
+def _density_mixture(densities: list[Spec], weights: list[float] | None = None) -> DensityMixture:
+    return DensityMixture(_build_all(densities, "densities"), weights)
 
 
-def _ensemble(members: list[dict[str, Any]]) -> Ensemble:
-    return Ensemble([build(UTILITIES, member, f"members[{i}]") for i, member in enumerate(members)])
+def _ensemble(members: list[Spec]) -> Ensemble:
+    return Ensemble(_build_all(members, "members"))
 
 
 def _network(widths: list[int], dim: int, seed: int = 0, sign: float = 1.0) -> Network:
@@ -244,12 +244,12 @@ TASTES: dict[str, Callable[..., Any]] = {
 DENSITIES = ("truncated_normal", "density_mixture", "log_density", "log_policy")
 
 
-def density(spec: dict[str, Any], where: str) -> Any:
+def density(spec: Spec, where: str) -> Any:
     """The density that a table with one of :data:`DENSITIES` describes.
 
     Raises:
         ScenarioError: the table describes no density.
     """
-    if spec.get("kind") not in DENSITIES:
-        raise ScenarioError(f"{where}.kind: {spec.get('kind')!r} is not a density; use one of {', '.join(DENSITIES)}")
+    if kind_of(spec) not in DENSITIES:
+        raise ScenarioError(f"{where}.kind: {kind_of(spec)!r} is not a density; use one of {', '.join(DENSITIES)}")
     return build(UTILITIES, spec, where)

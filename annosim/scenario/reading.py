@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
 
 from annosim.designs.design import Design
 from annosim.errors import AnnosimError, FileReadError, ScenarioError
+from annosim.identifiability.families import AnyTastes, Types
 from annosim.items import Items
 from annosim.populations.base import Population
 from annosim.scenario.designs import AmongTable, CostTable, DesignTable, GridTable, PlanTable
 from annosim.scenario.items import AnyItems, CsvItems, GridItems, InlineItems, NormalItems
 from annosim.scenario.networks import names_in
 from annosim.scenario.populations import GateTable, PopulationTable, SpammersTable, TypeTable
-from annosim.scenario.tables import Table, hint
+from annosim.scenario.tables import Table, at_key, hint, shorten
 from annosim.scenario.training import FitTable
 
 __all__ = ["DataTable", "Scenario", "load_scenario", "read_scenario"]
@@ -66,7 +67,7 @@ class Scenario:
     data: DataTable | None = None
     plan: PlanTable | None = None
     compare: list[Design] = field(default_factory=list)
-    among: Any = None
+    among: Types | AnyTastes | None = None
     fit: FitTable | None = None
     model_table: PopulationTable | None = None
 
@@ -91,7 +92,7 @@ class Scenario:
         try:
             return self.model_table.build(items, "model", self.folder)
         except ScenarioError as error:
-            raise ScenarioError(f"{self.path}: {error}") from None
+            raise ScenarioError(shorten(f"{self.path}: {error}")) from None
 
     def need(self, *names: str) -> None:
         """Raise a :class:`ScenarioError` when a table is missing that a command cannot do without."""
@@ -130,66 +131,72 @@ def load_scenario(path: str | Path) -> Scenario:
     return read_scenario(raw, path)
 
 
-def read_scenario(raw: dict[str, Any], path: str | Path = "scenario") -> Scenario:
-    """Build a scenario from a dictionary; ``path`` names it in messages and anchors relative paths."""
+def read_scenario(raw: Mapping[str, object], path: str | Path = "scenario") -> Scenario:
+    """Build a scenario from a dictionary; ``path`` names it in messages and anchors relative paths.
+
+    Raises:
+        FileReadError: a file that it names cannot be read.
+        ScenarioError: an unknown key or a bad value, in one line of at most 300 characters that names the key.
+    """
     path = Path(path)
     try:
-        table = ScenarioTable.model_validate(raw)
+        return _build(ScenarioTable.model_validate(raw), path)
     except ValidationError as error:
-        raise ScenarioError(f"{path}: {_first(error)}") from None
-    try:
-        return _build(table, path)
-    except ScenarioError as error:
-        raise ScenarioError(f"{path}: {error}") from None
+        kind: type[AnnosimError] = ScenarioError
+        message = _first(error)
+    except FileReadError as error:
+        message, kind = str(error), FileReadError
+    except AnnosimError as error:
+        message, kind = str(error), ScenarioError
+    raise kind(shorten(f"{path}: {message}"))
 
 
 def _build(table: ScenarioTable, path: Path) -> Scenario:
-    folder = path.parent
-    if table.items is None:
-        if table.population or table.design:
-            raise ScenarioError('items: missing table; say what is judged, for example [items] kind = "inline" n = 6')
-        items = None
-    else:
-        try:
-            items = table.items.build(folder)
-        except ScenarioError:
-            raise
-        except FileReadError:
-            raise
-        except AnnosimError as error:
-            raise ScenarioError(f"items: {error}") from None
-    design = None if table.design is None or items is None else table.design.build(items, "design")
-    data = table.data
+    """Every table on the items; a file without items describes what is fitted to the items of data."""
+    items = _items(table, path.parent)
     if table.fit is not None:
         table.fit.check()
-    if data is not None:
-        data = data.model_copy(update={"path": str(folder / data.path)})
-    return Scenario(
+    head = Scenario(
         path=path,
         seed=table.seed,
-        items=items,
-        population=None
-        if table.population is None or items is None
-        else table.population.build(items, "population", folder),
-        design=design,
-        model=None if table.model is None or items is None else table.model.build(items, "model", folder),
-        data=data,
+        data=_located(table.data, path.parent),
         plan=table.plan,
-        compare=_compared(table, items),
-        among=None
-        if table.plan is None or table.plan.among is None or items is None
-        else table.plan.among.build(items, "plan.among"),
         fit=table.fit,
         model_table=table.model,
     )
+    if items is None:
+        return head
+    plan = table.plan
+    return replace(
+        head,
+        items=items,
+        population=None if table.population is None else table.population.build(items, "population", path.parent),
+        design=None if table.design is None else table.design.build(items, "design"),
+        model=None if table.model is None else table.model.build(items, "model", path.parent),
+        compare=_compared(table.design, plan, items),
+        among=None if plan is None or plan.among is None else plan.among.build(items, "plan.among"),
+    )
 
 
-def _compared(table: ScenarioTable, items: Items | None) -> list[Design]:
-    if items is None or table.design is None or table.plan is None:
+def _items(table: ScenarioTable, folder: Path) -> Items | None:
+    if table.items is not None:
+        with at_key("items"):
+            return table.items.build(folder)
+    if table.population or table.design:
+        raise ScenarioError('items: missing table; say what is judged, for example [items] kind = "inline" n = 6')
+    return None
+
+
+def _located(data: DataTable | None, folder: Path) -> DataTable | None:
+    return data and data.model_copy(update={"path": str(folder / data.path)})
+
+
+def _compared(design: DesignTable | None, plan: PlanTable | None, items: Items) -> list[Design]:
+    if design is None or plan is None:
         return []
-    own = table.design.model_dump(exclude_unset=True)
+    own = design.model_dump(exclude_unset=True)
     designs = []
-    for i, changes in enumerate(table.plan.compare or [{}]):
+    for i, changes in enumerate(plan.compare or [{}]):
         try:
             merged = DesignTable.model_validate(own | changes)
         except ValidationError as error:
@@ -198,23 +205,26 @@ def _compared(table: ScenarioTable, items: Items | None) -> list[Design]:
     return designs
 
 
+#: parts of pydantic's locations that are no keys of the file
+_BRANCHES = {"normal", "grid", "csv", "inline", "list[list[int]]", "GridTable", "str", "int", "dict[str,object]"}
+
+
 def _first(error: ValidationError, root: type[BaseModel] | None = None) -> str:
     """The first complaint of pydantic in one line: the key, what is wrong, and close names for an unknown key."""
     one = error.errors()[0]
-    discriminators = {"normal", "grid", "csv", "inline", "list[list[int]]", "GridTable"}
-    place = [str(p) if not isinstance(p, int) else f"[{p}]" for p in one["loc"] if p not in discriminators]
+    place = [shorten(str(p), 60) if not isinstance(p, int) else f"[{p}]" for p in one["loc"] if p not in _BRANCHES]
     key = ".".join(place).replace(".[", "[")
     if one["type"] == "extra_forbidden":
         allowed = list(root.model_fields) if root else _allowed_keys(one["loc"][:-1])
-        near = hint(str(one["loc"][-1]), allowed)
-        return f"{key}: unknown key; allowed are {', '.join(allowed)}{'; ' if near else ''}{near}"
+        remedy = hint(str(one["loc"][-1]), allowed) or f"allowed are {', '.join(allowed)}"
+        return f"{key}: unknown key; {shorten(remedy, 150)}"
     if one["type"] == "missing":
         return f"{key}: missing; give it a value"
-    shown = "" if isinstance(one.get("input"), dict) else f", got {one.get('input')!r}"
-    return f"{key}: {one['msg'][:1].lower()}{one['msg'][1:]}{shown}"
+    shown = "" if isinstance(one.get("input"), dict) else f", got {shorten(repr(one.get('input')), 60)}"
+    return f"{key}: {one['msg'][:1].lower()}{shorten(one['msg'][1:], 120)}{shown}"
 
 
-def _allowed_keys(location: tuple[Any, ...]) -> list[str]:
+def _allowed_keys(location: tuple[int | str, ...]) -> list[str]:
     tables: dict[str, type[BaseModel]] = {
         "normal": NormalItems,
         "grid": GridItems,

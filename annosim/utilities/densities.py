@@ -89,7 +89,9 @@ class DensityMixture(LogDensity):
             raise ArgumentError("DensityMixture: needs at least one density")
         self.densities = nn.ModuleList(densities)
         value = np.full(len(densities), 1 / len(densities)) if weights is None else weights
-        self.declare("weights", value, "simplex", free_by_default=True)
+        self.declare("weights", value, "simplex", free_by_default=True, ndim=1)
+        if len(self.weights) != len(densities):
+            raise ArgumentError(f"DensityMixture(weights=): {len(self.weights)} for {len(densities)} densities")
 
     def forward(self, items: Items) -> torch.Tensor:
         """Log of the mixture density, ``(n,)``."""

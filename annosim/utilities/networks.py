@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
 from torch import nn
 
+from annosim.constraints import check_size
 from annosim.errors import ArgumentError
 from annosim.items import Items
 from annosim.random import torch_generator
@@ -72,6 +74,7 @@ def perceptron(widths: Sequence[int], seed: int = 0, dtype: torch.dtype = torch.
     """
     if any(isinstance(width, bool) or not isinstance(width, int | np.integer) or width < 1 for width in widths):
         raise ArgumentError(f"the widths of a perceptron are whole numbers of at least 1, not {list(widths)}")
+    check_size(f"a perceptron of widths {list(widths)}", sum(a * b for a, b in itertools.pairwise(widths)))
     generator = torch_generator(seed, "network")
     layers: list[nn.Module] = []
     for i, (fan_in, fan_out) in enumerate(zip(widths[:-1], widths[1:], strict=True)):

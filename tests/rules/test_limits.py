@@ -181,6 +181,23 @@ def test_clusters_and_jnd_make_paraphrases_even():
         assert probability[0].tolist() == [0.5, 0.5]
 
 
+def test_one_alternative_is_not_taken_for_another():
+    """A menu of one shows nothing that could be mixed up: the law is that of the wrapped rule, and it sums to one."""
+    design = an.Design(an.Items(n=2), menu_size=1, feedback="rating", grades=2, annotators=20)
+    one, plain = (an.Annotator(an.Tabular([0.0, 1.0]), rule) for rule in (NOISY_THUMBS, an.rules.Thumbs()))
+    np.testing.assert_allclose(an.law(one, design).probabilities, an.law(plain, design).probabilities, atol=1e-15)
+    assert (an.simulate(one, design, seed=0).answer == an.simulate(plain, design, seed=0).answer).all()
+
+
+NOISY_THUMBS = an.rules.NoisyClusters(an.rules.Thumbs(), 0.2)
+
+
+def test_correlated_noise_needs_a_matrix_of_the_items_size():
+    people = an.Annotator(an.Tabular([0.0, 1.0, 2.0]), an.rules.Thurstone(covariance=[[1.0, 0.2], [0.2, 1.0]]))
+    with pytest.raises(an.errors.ArgumentError, match="a matrix of 2 items, there are 3"):
+        an.simulate(people, an.Design(an.Items(n=3), annotators=20), seed=0)
+
+
 def test_noisy_clusters_by_hand():
     probability, _ = table(an.rules.NoisyClusters(an.Luce(), 0.2), PAIR, 2)
     p = torch.sigmoid(U[2] - (U[0] + U[1]) / 2)
