@@ -60,7 +60,9 @@ class CsvItems(Table):
         wanted = [self.name, self.text, self.prompt, self.cluster, *(self.features or [])]
         for column in filter(None, wanted):
             if column not in frame:
-                raise ScenarioError(f"items: {self.path} has no column {column!r}; it has: {', '.join(map(str, frame))}")
+                raise ScenarioError(
+                    f"items: {self.path} has no column {column!r}; it has: {', '.join(map(str, frame))}"
+                )
 
         def codes(column: str | None) -> np.ndarray | None:
             return None if column is None else pd.factorize(frame[column])[0]
