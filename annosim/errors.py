@@ -1,4 +1,4 @@
-"""The error tree: one class per failure, each message says what is wrong, where, and what to do.
+"""Errors: one class for each kind of failure. Every message says what is wrong, where, and what to do.
 
 Every error of the library derives from :class:`AnnosimError`, so that a command can turn any of them into one line
 and exit code 2, and a caller can catch the one failure that it knows how to handle.
@@ -19,7 +19,6 @@ __all__ = [
     "DataError",
     "DeviceError",
     "FileReadError",
-    "GaugeError",
     "MissingDependencyError",
     "NoProjectionError",
     "NotIdentifiedError",
@@ -48,11 +47,25 @@ class AnnosimError(Exception):
 
 
 class ArgumentError(AnnosimError, ValueError):
-    """An argument has a value that its constraint does not allow."""
+    """An argument has a value that is not allowed. Pass one that the message describes.
+
+    Example:
+        >>> import annosim as an
+        >>> an.Luce(temperature=0.0)
+        Traceback (most recent call last):
+        annosim.errors.ArgumentError: Luce(temperature=): 0.0; give a finite number above 0
+    """
 
 
 class DataError(AnnosimError, ValueError):
-    """Preference data that contradict themselves or the encoding of the data."""
+    """Preference data contradict themselves or their encoding. Correct the rows that the message names.
+
+    Example:
+        >>> import annosim as an
+        >>> an.PreferenceData(an.Items(n=2), menu=[[0, 1]], answer=[2])
+        Traceback (most recent call last):
+        annosim.errors.DataError: ...
+    """
 
 
 class RowsError(DataError):
@@ -63,6 +76,10 @@ class RowsError(DataError):
         problems: ``(line number, what is wrong)`` for each row.
         remedy: what to do about it.
         unit: what is counted, ``"line"`` or ``"entry"``.
+
+    Example:
+        >>> print(RowsError("votes.csv", [(3, "no winner")]))
+        votes.csv: 1 malformed row(s): line 3: no winner. Remedy: mend or remove these rows.
     """
 
     def __init__(
@@ -108,15 +125,38 @@ def _ranges(numbers: Sequence[int]) -> str:
 
 
 class FileReadError(AnnosimError, OSError):
-    """A file is missing, unreadable, or not in the format that was named."""
+    """A file is missing, unreadable, or not in the format that was named. Check its path and format.
+
+    Example:
+        >>> import annosim as an
+        >>> an.io.read_csv("nowhere.csv", left="a", right="b", winner="w")
+        Traceback (most recent call last):
+        annosim.errors.FileReadError: ...
+    """
 
 
 class AnswerKindError(AnnosimError, TypeError):
-    """A rule was asked for a feedback kind that it does not define."""
+    """A rule does not define this kind of feedback. Choose another rule or another ``feedback``.
+
+    Example:
+        >>> import annosim as an
+        >>> people = an.Annotator(an.Tabular(2), an.rules.Thumbs())
+        >>> an.simulate(people, an.Design(an.Items(n=2)), seed=0)
+        Traceback (most recent call last):
+        annosim.errors.AnswerKindError: ...
+    """
 
 
 class TiesError(DataError):
-    """Tied answers met a rule without ties; ``data.ties("half")`` or a rule with ties is the remedy."""
+    """Tied answers met a rule without ties. Split them with ``data.ties("half")`` or fit a rule with ties.
+
+    Example:
+        >>> import annosim as an
+        >>> data = an.PreferenceData(an.Items(n=2), menu=[[0, 1]], answer=[[0, 1]], tied=[[True]])
+        >>> an.fit(an.Annotator(an.Tabular(2), an.Luce()), data)
+        Traceback (most recent call last):
+        annosim.errors.TiesError: ...
+    """
 
 
 class TooLargeError(AnnosimError, MemoryError):
@@ -131,12 +171,15 @@ class TooLargeError(AnnosimError, MemoryError):
     """
 
 
-class GaugeError(AnnosimError, ValueError):
-    """Parameters were asked for in a gauge that the model does not have."""
-
-
 class NothingFreeError(AnnosimError, ValueError):
-    """``population.like`` or ``fit`` met a population in which no parameter is free."""
+    """No parameter of the population is free, so there is nothing to redraw or to estimate. Mark one with ``an.free``.
+
+    Example:
+        >>> import annosim as an
+        >>> an.Annotator(an.Tabular(an.fixed([0.0, 1.0])), an.Luce()).like(seed=0)
+        Traceback (most recent call last):
+        annosim.errors.NothingFreeError: ...
+    """
 
 
 class NotIdentifiedError(AnnosimError, ValueError):
@@ -175,35 +218,82 @@ class NoProjectionError(AnnosimError, TypeError):
 
 
 class TrainingError(AnnosimError, ArithmeticError):
-    """A training run met a non-finite loss (the batch was saved where the message says), or nothing to descend."""
+    """Training or an optimisation cannot go on, for example at a loss that is not finite (the message says where the
+    batch was saved). Lower the learning rate, or look at that batch.
+
+    Example:
+        >>> raise TrainingError("loss is nan at step 3; lower learning_rate")
+        Traceback (most recent call last):
+        annosim.errors.TrainingError: loss is nan at step 3; lower learning_rate
+    """
 
 
 class ScenarioError(AnnosimError, ValueError):
-    """A scenario file has an unknown key or a value that is not allowed; the message names the key and the remedy."""
+    """A scenario file has an unknown key, or a value that is not allowed. The message names the key and the remedy.
+
+    Example:
+        >>> from annosim.scenario import read_scenario
+        >>> read_scenario({"items": {"kind": "normla", "n": 4, "dim": 1}})
+        Traceback (most recent call last):
+        annosim.errors.ScenarioError: ...
+    """
 
 
 class StudyError(AnnosimError, RuntimeError):
-    """A study could not be found, loaded or run."""
+    """A study cannot be found, loaded or run. ``annosim study list`` shows those that can.
+
+    Example:
+        >>> from annosim.study import load_named
+        >>> load_named("no_such_study")
+        Traceback (most recent call last):
+        annosim.errors.StudyError: ...
+    """
 
 
 class AbsentCellError(StudyError):
-    """A claim or a figure asked for a cell that the preset does not have."""
+    """A claim or a figure asked for a cell that the preset does not have. It is skipped and the page says so.
+
+    Example:
+        >>> issubclass(AbsentCellError, StudyError)
+        True
+    """
 
 
 class CheckError(AnnosimError, RuntimeError):
-    """An estimator could not be loaded or called by the checks."""
+    """The checks cannot load or call an estimator. Write ``module:callable`` and return one utility per item.
+
+    Example:
+        >>> from annosim.checks.adapt import load
+        >>> load("choix")
+        Traceback (most recent call last):
+        annosim.errors.CheckError: estimator 'choix': write module:callable, for example choix:ilsr_pairwise
+    """
 
 
 class DeviceError(AnnosimError, RuntimeError):
-    """A device was asked for that this machine does not have."""
+    """A device is not available here, or has no path for this request. Use ``device="cpu"``.
+
+    Example:
+        >>> import annosim as an
+        >>> people = an.Annotator(an.Tabular(2), an.Luce())
+        >>> an.simulate(people, an.Design(an.Items(n=2)), seed=0, device="abacus")
+        Traceback (most recent call last):
+        annosim.errors.DeviceError: ...
+    """
 
 
 class MissingDependencyError(AnnosimError, ImportError):
-    """An extra is needed; the message names the ``pip install`` that brings it."""
+    """An optional library is missing. The message names the ``pip install`` that brings it.
+
+    Example:
+        >>> raise MissingDependencyError("choix is not installed; pip install choix")
+        Traceback (most recent call last):
+        annosim.errors.MissingDependencyError: choix is not installed; pip install choix
+    """
 
 
 def warn(message: str) -> None:
-    """A warning that points to the line of the caller's own code, however deep in the library it arose.
+    """Warn, and point to the line of the caller's own code, however deep in the library the warning arose.
 
     Example:
         >>> import warnings
