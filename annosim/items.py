@@ -2,26 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike, NDArray
 
+from annosim.arrays import Numbers, as_numpy
+from annosim.constraints import check_size, check_whole_number, check_whole_numbers
 from annosim.errors import ArgumentError
 from annosim.random import uniform53
 
-__all__ = ["Items"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Items", "ItemsColumns"]
 
 
-@dataclass(frozen=True, eq=False)
+class ItemsColumns(TypedDict, total=False):
+    """What :class:`Items` takes, for :meth:`Items.with_`."""
+
+    features: Numbers | None
+    names: Iterable[object] | None
+    texts: Iterable[object] | None
+    tokens: Numbers | Sequence[Numbers] | None
+    prompts: Numbers | None
+    clusters: Numbers | None
+    weights: Numbers | None
+    n: int
+    columns: Mapping[str, ArrayLike]
+
+
+@dataclass(frozen=True, eq=False, init=False, repr=False)
 class Items:
     """A finite set of ``n`` items.
 
     Args:
-        features: ``(n, dim)`` float array, or ``None`` when items are only names.
+        features: ``(n, dim)`` float array (or ``(n,)`` for one feature), or ``None`` when items are only names.
         names: ``n`` strings; ``"0" .. "n-1"`` by default.
         texts: ``n`` strings.
         tokens: ``(n, length)`` int array of token ids, ``-1`` pads after each sequence; or ``n`` lists of any lengths.
@@ -30,6 +51,13 @@ class Items:
         weights: ``(n,)`` positive floats: the base measure (quadrature weights on a grid; ones by default).
         n: number of items, needed only when nothing else says it.
         columns: further named columns, each of length ``n``.
+
+    Attributes:
+        features, tokens, prompts, clusters, weights: torch tensors without gradients, on :attr:`device`
+            (``numpy.asarray(items.features)`` works on a CPU). ``features`` and ``tokens`` may be ``None``.
+        prompt_code: each item's prompt as a number from 0 to ``num_prompts - 1``, in ascending order of prompts.
+        names, texts: tuples of strings; ``texts`` may be ``None``.
+        columns: numpy arrays by name.
 
     Raises:
         ArgumentError: lengths differ, values are not finite, a weight is not positive, or names repeat.
@@ -41,58 +69,46 @@ class Items:
         torch.Size([6, 2])
     """
 
-    features: Any = None
-    names: Any = None
-    texts: Any = None
-    tokens: Any = None
-    prompts: Any = None
-    clusters: Any = None
-    weights: Any = None
-    n: int = 0
-    columns: dict[str, Any] = field(default_factory=dict)
+    n: int
+    features: torch.Tensor | None
+    names: tuple[str, ...]
+    texts: tuple[str, ...] | None
+    tokens: torch.Tensor | None
+    prompts: torch.Tensor
+    clusters: torch.Tensor
+    weights: torch.Tensor
+    columns: dict[str, NDArray[np.generic]]
+    prompt_code: torch.Tensor
 
-    def __post_init__(self) -> None:
-        n = self._length()
-        put = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731
-        put("n", n)
-        if self.features is not None:
-            put("features", _float_tensor("features", self.features, n))
-        if self.names is None:
-            put("names", tuple(str(i) for i in range(n)))
-        else:
-            put("names", tuple(str(name) for name in self.names))
-            if len(set(self.names)) != n:
-                twice = next(name for name in self.names if self.names.count(name) > 1)
-                raise ArgumentError(f"Items(names=): {twice!r} stands more than once; make names unique")
-        if self.texts is not None:
-            put("texts", tuple(str(text) for text in self.texts))
-        if self.tokens is not None:
-            put("tokens", _token_tensor(self.tokens))
-        put("prompts", _int_tensor("prompts", self.prompts, n, torch.zeros(n, dtype=torch.long)))
-        put("prompt_code", self.prompts.unique(return_inverse=True)[1])  # later it might be asked for on a device
-        put("clusters", _int_tensor("clusters", self.clusters, n, torch.arange(n)))
-        if self.weights is None:
-            put("weights", torch.ones(n, dtype=torch.float64))
-        else:
-            weights = _float_tensor("weights", self.weights, n)
-            if weights.ndim != 1 or bool((weights <= 0).any()):
-                raise ArgumentError("Items(weights=): the base measure must be positive; drop items of measure zero")
-            put("weights", weights)
-
-    def _length(self) -> int:
-        sizes = {
-            name: len(value)
-            for name in ("features", "names", "texts", "tokens", "prompts", "clusters", "weights")
-            if (value := getattr(self, name)) is not None
+    def __init__(
+        self,
+        features: Numbers | None = None,
+        names: Iterable[object] | None = None,
+        texts: Iterable[object] | None = None,
+        tokens: Numbers | Sequence[Numbers] | None = None,
+        prompts: Numbers | None = None,
+        clusters: Numbers | None = None,
+        weights: Numbers | None = None,
+        n: int = 0,
+        columns: Mapping[str, ArrayLike] | None = None,
+    ) -> None:
+        read = {
+            "features": None if features is None else _features(features),
+            "names": None if names is None else _strings("names", names),
+            "texts": None if texts is None else _strings("texts", texts),
+            "tokens": None if tokens is None else _tokens(tokens),
+            "prompts": None if prompts is None else _labels("prompts", prompts),
+            "clusters": None if clusters is None else _labels("clusters", clusters),
+            "weights": None if weights is None else _measure(weights),
         }
-        sizes |= {f"columns[{name!r}]": len(value) for name, value in self.columns.items()}
-        if self.n:
-            sizes["n"] = int(self.n)
-        if len(set(sizes.values())) > 1:
-            raise ArgumentError(f"Items: lengths differ: {sizes}; give every column one entry per item")
-        if not sizes or next(iter(sizes.values())) < 1:
-            raise ArgumentError("Items: no items; give features=, names=, texts= or n=")
-        return next(iter(sizes.values()))
+        own = {str(name): _column(name, value) for name, value in (columns or {}).items()}
+        count = _common_length({**read, **{f"columns[{name!r}]": value for name, value in own.items()}}, n)
+        read["names"] = _distinct(read["names"]) if names is not None else tuple(str(i) for i in range(count))
+        read["prompts"] = torch.zeros(count, dtype=torch.long) if prompts is None else read["prompts"]
+        read["clusters"] = torch.arange(count) if clusters is None else read["clusters"]
+        read["weights"] = torch.ones(count, dtype=torch.float64) if weights is None else read["weights"]
+        self.__dict__.update(read, n=count, columns=own)
+        self.__dict__["prompt_code"] = self.prompts.unique(return_inverse=True)[1]
 
     @classmethod
     def normal(cls, n: int, dim: int, seed: int = 0, prompts: int = 1) -> Items:
@@ -106,9 +122,10 @@ class Items:
         """
         from scipy.special import ndtri
 
-        if n < 1 or dim < 1:
-            raise ArgumentError(f"Items.normal(n={n}, dim={dim}): both must be at least 1")
-        if prompts < 1 or n % prompts:
+        for name, value in (("n", n), ("dim", dim), ("prompts", prompts)):
+            check_whole_number(f"Items.normal({name}=)", value)
+        check_size("Items.normal", n, dim)
+        if n % prompts:
             raise ArgumentError(f"Items.normal(n={n}, prompts={prompts}): n must be a multiple of prompts")
         draws = uniform53(seed, "items", np.arange(n)[:, None], np.arange(dim)[None, :])
         return cls(features=ndtri(draws), prompts=np.repeat(np.arange(prompts), n // prompts))
@@ -121,12 +138,96 @@ class Items:
             >>> float(Items.grid(0.0, 1.0, 11).weights.sum())
             1.0
         """
-        if not (np.isfinite(low) and np.isfinite(high) and low < high and n >= 2):
-            raise ArgumentError(f"Items.grid({low}, {high}, {n}): needs finite low < high and at least 2 points")
+        check_whole_number("Items.grid(n=)", n, 2)
+        check_size("Items.grid", n)
+        if not (np.isfinite(low) and np.isfinite(high) and low < high):
+            raise ArgumentError(f"Items.grid({low}, {high}, {n}): needs finite low < high")
         x = np.linspace(low, high, n)
         weights = np.full(n, (high - low) / (n - 1))
         weights[[0, -1]] /= 2
         return cls(features=x[:, None], weights=weights, names=[f"{v:.6g}" for v in x] if n <= 10_000 else None)
+
+    # ---- pandas ------------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def from_pandas(
+        cls,
+        frame: pd.DataFrame,
+        *,
+        features: Sequence[str] | None = None,
+        names: str | None = None,
+        texts: str | None = None,
+        prompts: str | None = None,
+        clusters: str | None = None,
+        weights: str | None = None,
+    ) -> Items:
+        """Items from a frame, one row each; labels of prompts and clusters may be strings.
+
+        Args:
+            frame: one row per item.
+            features: columns that are features; ``feature_0, feature_1, ...`` by default, where they exist.
+            names, texts, prompts, clusters, weights: columns that hold them; ``name``, ``text``, ``prompt``, ``cluster``
+                and ``weight`` by default, where they exist. All other columns become named columns.
+
+        Raises:
+            ArgumentError: a column that was named is missing.
+
+        Example:
+            >>> import pandas as pd
+            >>> frame = pd.DataFrame({"name": ["tea", "milk"], "price": [2.0, 1.0], "country": ["in", "ch"]})
+            >>> items = Items.from_pandas(frame, features=["price"])
+            >>> items.names, items.dim, list(items.columns)
+            (('tea', 'milk'), 1, ['country'])
+        """
+        asked = {"name": names, "text": texts, "prompt": prompts, "cluster": clusters, "weight": weights}
+        wanted = [*(features or ()), *filter(None, asked.values())]
+        missing = [column for column in wanted if column not in frame]
+        if missing:
+            raise ArgumentError(f"Items.from_pandas: no column {missing[0]!r}; there are {', '.join(map(str, frame))}")
+        numbered = [f"feature_{j}" for j in range(len(frame.columns))]
+        chosen = list(features) if features is not None else [column for column in numbered if column in frame]
+        found = {key: frame[column or key] for key, column in asked.items() if column or key in frame}
+        used = {*chosen, "tokens", *(column.name for column in found.values())}
+        return cls(
+            features=frame[chosen].to_numpy() if chosen else None,
+            names=found.get("name"),
+            texts=found.get("text"),
+            tokens=frame["tokens"].tolist() if "tokens" in frame else None,
+            prompts=_codes(found["prompt"]) if "prompt" in found else None,
+            clusters=_codes(found["cluster"]) if "cluster" in found else None,
+            weights=found["weight"].to_numpy() if "weight" in found else None,
+            n=len(frame),
+            columns={str(column): frame[column].to_numpy() for column in frame if column not in used},
+        )
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A frame with one row per item, which :meth:`from_pandas` reads back; what is as by default is left out.
+
+        Example:
+            >>> Items(names=["tea", "milk"], features=[[2.0], [1.0]]).to_pandas()
+               name  feature_0
+            0   tea        2.0
+            1  milk        1.0
+        """
+        import pandas as pd
+
+        host = self.host
+        columns: dict[str, object] = {"name": host.names}
+        if host.texts is not None:
+            columns["text"] = host.texts
+        if host.num_prompts > 1:
+            columns["prompt"] = host.prompts.numpy()
+        if not torch.equal(host.clusters, torch.arange(host.n)):
+            columns["cluster"] = host.clusters.numpy()
+        if not bool((host.weights == 1).all()):
+            columns["weight"] = host.weights.numpy()
+        if host.features is not None:
+            columns |= {f"feature_{j}": host.features[:, j].numpy() for j in range(host.dim)}
+        if host.tokens is not None:
+            columns["tokens"] = [row[row >= 0].tolist() for row in host.tokens]
+        return pd.DataFrame(columns | {name: list(value) for name, value in host.columns.items()})
+
+    # ---- what follows from them --------------------------------------------------------------------------------------
 
     @property
     def dim(self) -> int:
@@ -143,31 +244,6 @@ class Items:
         """Number of distinct prompts."""
         return int(self.prompt_code.max()) + 1
 
-    @cached_property
-    def prompt_code(self) -> torch.Tensor:
-        """Each item's prompt as a number from 0 to ``num_prompts - 1``, ``(n,)``; in the order of the prompts' own."""
-        return self.prompts.unique(return_inverse=True)[1]
-
-    @property
-    def device(self) -> torch.device:
-        """Where the tensors lie."""
-        source, _ = self.__dict__.get("_of", (None, None))
-        return self.weights.device if source is None else source.device
-
-    @property
-    def home(self) -> Items:
-        """The same items on the CPU; those that were moved remember them, so that nobody waits for the device."""
-        if "_home" not in self.__dict__:
-            source, ids = self.__dict__.get("_of", (self, None))
-            if source is not self:
-                found = self if source.home is source else source.home.at(ids.cpu())
-            else:
-                found = self if self.device.type == "cpu" else self.to("cpu")
-            if found is self:
-                return self
-            self.__dict__["_home"] = found
-        return self.__dict__["_home"]
-
     def members(self, prompt: int) -> torch.Tensor:
         """Item ids of one prompt, ascending."""
         return torch.nonzero(self.prompts == prompt).flatten()
@@ -180,46 +256,38 @@ class Items:
         try:
             return self.names.index(str(name))
         except ValueError:
-            import difflib
-
             close = difflib.get_close_matches(str(name), self.names, 3) or self.names[:3]
             raise ArgumentError(f"no item is named {name!r}; close names: {', '.join(close)}") from None
 
-    def at(self, ids: torch.Tensor, sent: torch.Tensor | None = None) -> Items:
+    def with_(self, **changes: Unpack[ItemsColumns]) -> Items:
+        """A copy with some columns replaced (``items.with_(clusters=[0, 0, 1])``)."""
+        own: ItemsColumns = {name: getattr(self, name) for name in ItemsColumns.__annotations__}  # type: ignore[assignment]
+        return Items(**(own | changes))
+
+    # ---- parts, and devices ------------------------------------------------------------------------------------------
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors lie."""
+        return self.weights.device
+
+    @cached_property
+    def host(self) -> Items:
+        """The same items on the CPU; items that were moved remember them, so that nobody waits for the device."""
+        return self if self.device.type == "cpu" else self.to("cpu")
+
+    def subset(self, ids: torch.Tensor, device_ids: torch.Tensor | None = None) -> Items:
         """Some of the items, with their features, tokens, prompts, weights and columns.
 
         Args:
             ids: ``(m,)`` long, best on the CPU, where names and columns are.
-            sent: the same on the items' device, when it is known already.
+            device_ids: the same on the items' device, when they are there already.
 
         Example:
-            >>> Items.normal(5, dim=2).at(torch.tensor([4, 0])).features.shape
+            >>> Items.normal(5, dim=2).subset(torch.tensor([4, 0])).features.shape
             torch.Size([2, 2])
         """
-        part = object.__new__(Items)
-        part.__dict__.update(n=len(ids), _of=(self, ids), _sent=send(ids, self.device) if sent is None else sent)
-        return part
-
-    def __getattr__(self, name: str) -> Any:
-        """What :meth:`at` left for when it is asked for: most of it never is, and ``ids`` may lie on a device."""
-        source, ids = self.__dict__.get("_of", (None, None))
-        if source is None or name not in _PICKED:
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        value = getattr(source, name)
-        if name == "columns":
-            found: Any = {key: np.asarray(column)[ids.cpu().numpy()] for key, column in value.items()}
-        elif value is None:
-            found = None
-        elif name in ("names", "texts"):
-            found = tuple(value[i] for i in ids.tolist())
-        else:
-            found = value[self._sent]
-        self.__dict__[name] = found
-        return found
-
-    def with_(self, **changes: Any) -> Items:
-        """A copy with some columns replaced (``items.with_(clusters=[0, 0, 1])``)."""
-        return replace(self, **changes)
+        return _Subset(self, ids, send(ids, self.device) if device_ids is None else device_ids)
 
     def to(self, device: str | torch.device) -> Items:
         """The items with their tensors on ``device``; names, texts and columns stay where they are."""
@@ -231,7 +299,7 @@ class Items:
             value = getattr(self, name)
             other.__dict__[name] = None if value is None else send(value, device)
         if other.device.type != "cpu":
-            other.__dict__["_home"] = self.home
+            other.__dict__["host"] = self.host
         return other
 
     def __repr__(self) -> str:
@@ -240,73 +308,174 @@ class Items:
             parts.append(f"dim={self.dim}")
         if self.num_prompts > 1:
             parts.append(f"prompts={self.num_prompts}")
-        if int(self.clusters.unique().numel()) < self.n:
-            parts.append(f"clusters={int(self.clusters.unique().numel())}")
+        if (clusters := int(self.clusters.unique().numel())) < self.n:
+            parts.append(f"clusters={clusters}")
         return f"Items({', '.join(parts)})"
 
 
 _TENSORS = ("features", "tokens", "prompts", "clusters", "weights")
-_PICKED = (*_TENSORS, "names", "texts", "columns")
-for _name in ("features", "names", "texts", "tokens", "prompts", "clusters", "weights"):
-    delattr(Items, _name)  # defaults of a dataclass stand on the class, where they would hide what __getattr__ picks
+_PICKED = (*_TENSORS, "names", "texts", "columns", "prompt_code")
 
 
-def _float_tensor(name: str, value: Any, n: int) -> torch.Tensor:
+class _Subset(Items):
+    """Some items of a set. Each column is picked when it is first asked for: most are not, and ``ids`` may lie on a device."""
+
+    def __init__(self, source: Items, ids: torch.Tensor, device_ids: torch.Tensor) -> None:
+        self.__dict__.update(n=len(ids), _source=source, _ids=ids, _device_ids=device_ids)
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in _PICKED or "_source" not in self.__dict__:
+            raise AttributeError(f"'Items' object has no attribute {name!r}")
+        self.__dict__[name] = found = self._pick(name)
+        return found
+
+    def _pick(self, name: str) -> object:
+        source, ids = self.__dict__["_source"], self.__dict__["_ids"]
+        if name == "prompt_code":
+            return self.prompts.unique(return_inverse=True)[1]
+        value = getattr(source, name)
+        if name == "columns":
+            return {key: column[ids.cpu().numpy()] for key, column in value.items()}
+        if value is None:
+            return None
+        if name in ("names", "texts"):
+            return tuple(value[i] for i in ids.tolist())
+        return value[self.__dict__["_device_ids"]]
+
+    @property
+    def device(self) -> torch.device:
+        return self.__dict__["_source"].device
+
+    @cached_property
+    def host(self) -> Items:
+        source = self.__dict__["_source"]
+        return self if source.host is source else source.host.subset(self.__dict__["_ids"].cpu())
+
+
+# ---- reading what was given ------------------------------------------------------------------------------------------
+
+
+def _common_length(read: Mapping[str, object], n: int) -> int:
+    sizes = {name: len(value) for name, value in read.items() if value is not None}  # type: ignore[arg-type]
+    if n:
+        sizes["n"] = check_whole_number("Items(n=)", n, 0)
+        check_size("Items(n=)", n)
+    if len(set(sizes.values())) > 1:
+        raise ArgumentError(f"Items: lengths differ: {sizes}; give every column one entry per item")
+    if not sizes or next(iter(sizes.values())) < 1:
+        raise ArgumentError("Items: no items; give features=, names=, texts= or n=")
+    return next(iter(sizes.values()))
+
+
+def _strings(name: str, value: Iterable[object]) -> tuple[str, ...]:
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        raise ArgumentError(f"Items({name}=): one string; give a list with one string per item")
+    return tuple(str(one) for one in value)
+
+
+def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        seen: set[str] = set()
+        twice = next(name for name in names if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        raise ArgumentError(f"Items(names=): {twice!r} stands more than once; make names unique")
+    return names
+
+
+def _column(name: str, value: ArrayLike) -> NDArray[np.generic]:
     try:
-        tensor = torch.as_tensor(_plain(value), dtype=torch.float64).clone()
+        array = as_numpy(value)
+    except ValueError:  # lists of different lengths
+        rows = list(value)  # type: ignore[arg-type]
+        array = np.empty(len(rows), dtype=object)
+        array[:] = rows
+    if array.ndim == 0:
+        raise ArgumentError(f"Items(columns=): column {name!r} is one value; give one per item")
+    return array
+
+
+def _floats(name: str, value: Numbers) -> torch.Tensor:
+    try:
+        array = as_numpy(value)
+        if array.dtype.kind not in "biufO":  # numpy would read strings as numbers
+            raise TypeError
+        tensor = torch.from_numpy(array.astype(np.float64))
     except (TypeError, ValueError):
-        raise ArgumentError(f"Items({name}=): not numeric, or ragged; give {n} rows of numbers") from None
-    if name == "features" and tensor.ndim == 1:
-        tensor = tensor[:, None]
-    bad = ~torch.isfinite(tensor).reshape(n, -1).all(-1)
+        raise ArgumentError(f"Items({name}=): not numeric, or ragged; give one row of numbers per item") from None
+    if tensor.ndim == 0:
+        raise ArgumentError(f"Items({name}=): one number; give one row per item")
+    bad = ~torch.isfinite(tensor).reshape(len(tensor), -1).all(-1)
     if bool(bad.any()):
-        row = int(torch.nonzero(bad)[0])
-        raise ArgumentError(f"Items({name}=): row {row} is not finite; remove or impute it")
+        raise ArgumentError(f"Items({name}=): row {int(torch.nonzero(bad)[0])} is not finite; remove or impute it")
     return tensor
 
 
-def _token_tensor(value: Any) -> torch.Tensor:
+def _features(value: Numbers) -> torch.Tensor:
+    tensor = _floats("features", value)
+    tensor = tensor[:, None] if tensor.ndim == 1 else tensor
+    if tensor.ndim != 2:
+        raise ArgumentError(f"Items(features=): shape {tuple(tensor.shape)}; give (n, dim)")
+    return tensor
+
+
+def _measure(value: Numbers) -> torch.Tensor:
+    weights = _floats("weights", value)
+    if weights.ndim != 1 or bool((weights <= 0).any()):
+        raise ArgumentError("Items(weights=): the base measure must be positive; drop items of measure zero")
+    return weights
+
+
+def _labels(name: str, value: Numbers) -> torch.Tensor:
+    label = f"Items({name}=)"
+    if (shape := np.shape(value)) and len(shape) != 1:  # type: ignore[arg-type]
+        raise ArgumentError(f"{label}: shape {shape}; give one number per item")
+    return torch.as_tensor(check_whole_numbers(label, value).reshape(-1))
+
+
+def _codes(labels: pd.Series[Any]) -> NDArray[np.int64]:
+    """Labels as whole numbers, in the order in which they first occur; whole numbers stay as they are."""
+    import pandas as pd
+
+    if pd.api.types.is_integer_dtype(labels):
+        return labels.to_numpy(np.int64)
+    return pd.factorize(labels)[0].astype(np.int64)
+
+
+def _tokens(value: Numbers | Sequence[Numbers]) -> torch.Tensor:
     """Token ids ``(n, length)``, shorter sequences filled with -1 at their end.
 
     Raises:
         ArgumentError: no whole numbers, an id below -1, or a pad before a token.
     """
-    where = "Items(tokens=): "
-    if not isinstance(value, torch.Tensor | np.ndarray):
-        rows = [np.asarray(row) for row in value]
-        if any(row.ndim != 1 for row in rows):
-            raise ArgumentError(f"{where}give one list of token ids per item")
-        filled = np.full((len(rows), max(map(len, rows))), -1, dtype=np.int64)
-        for i, row in enumerate(rows):
-            if len(row) and not (np.issubdtype(row.dtype, np.integer) and np.can_cast(row.dtype, np.int64)):
-                raise ArgumentError(f"{where}item {i} has entries that are no whole numbers; give token ids")
-            filled[i, : len(row)] = row
-        value = filled
-    tokens = torch.as_tensor(value).cpu()
+    tokens = torch.as_tensor(value if isinstance(value, torch.Tensor | np.ndarray) else _filled(value)).cpu()
     if tokens.ndim != 2 or tokens.is_floating_point() or tokens.is_complex() or tokens.dtype == torch.bool:
         raise ArgumentError(
-            f"{where}{tokens.dtype} of shape {tuple(tokens.shape)}; give whole numbers (n, length), -1 pads"
+            f"Items(tokens=): {tokens.dtype} of shape {tuple(tokens.shape)}; give whole numbers (n, length), -1 pads"
         )
     tokens = tokens.long()
     real = tokens >= 0
     wrong = (tokens < -1).any(1) | (real[:, 1:] & ~real[:, :-1]).any(1)
     if bool(wrong.any()):
         raise ArgumentError(
-            f"{where}item {int(torch.nonzero(wrong)[0])} has an id below -1, or a pad before a token; pads are -1 and "
-            "stand after the sequence"
+            f"Items(tokens=): item {int(torch.nonzero(wrong)[0])} has an id below -1, or a pad before a token; pads "
+            "are -1 and stand after the sequence"
         )
     return tokens
 
 
-def _int_tensor(name: str, value: Any, n: int, default: torch.Tensor) -> torch.Tensor:
-    if value is None:
-        return default
-    array = _plain(value)
-    if array.shape != (n,):
-        raise ArgumentError(f"Items({name}=): shape {array.shape}, expected ({n},)")
-    if not np.issubdtype(array.dtype, np.integer):
-        raise ArgumentError(f"Items({name}=): needs whole numbers, got {array.dtype}; code labels as 0, 1, 2, ...")
-    return torch.as_tensor(array, dtype=torch.long)
+def _filled(value: Numbers | Sequence[Numbers]) -> NDArray[np.int64]:
+    """Lists of token ids as rows of one array, -1 after each."""
+    try:
+        rows = [as_numpy(row) for row in value]  # type: ignore[union-attr]
+    except (TypeError, ValueError):
+        rows = [np.zeros(())]
+    if any(row.ndim != 1 or row.dtype.kind in "US" for row in rows):
+        raise ArgumentError("Items(tokens=): give one list of token ids per item")
+    filled = np.full((len(rows), max(map(len, rows), default=0)), -1, dtype=np.int64)
+    for i, row in enumerate(rows):
+        if len(row) and (row.dtype.kind not in "iu" or not np.can_cast(row.dtype, np.int64)):
+            raise ArgumentError(f"Items(tokens=): item {i} has entries that are no whole numbers; give token ids")
+        filled[i, : len(row)] = row
+    return filled
 
 
 def send(tensor: torch.Tensor, device: str | torch.device) -> torch.Tensor:
@@ -320,13 +489,3 @@ def send(tensor: torch.Tensor, device: str | torch.device) -> torch.Tensor:
     """
     place = torch.device(device)
     return tensor.to(place, non_blocking=tensor.device.type == "cpu" and place.type != "mps")
-
-
-def _plain(value: Any) -> np.ndarray:
-    """A numpy array; of a tensor wherever it lies."""
-    return np.asarray(value.detach().cpu() if isinstance(value, torch.Tensor) else value)
-
-
-def stack_names(items: Items, ids: Sequence[int]) -> list[str]:
-    """Names of some ids (for messages)."""
-    return [items.names[int(i)] for i in ids]

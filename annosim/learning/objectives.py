@@ -374,7 +374,7 @@ class _Evaluated(NamedTuple):
 
 def _evaluated(reference: Any, items: Items) -> _Evaluated:
     parts = [*reference.parameters(), *reference.buffers()] if isinstance(reference, nn.Module) else []
-    there = items.to(parts[0].device) if parts and parts[0].device.type != "cpu" else items.home
+    there = items.to(parts[0].device) if parts and parts[0].device.type != "cpu" else items.host
     log_ref = as_log_density(reference, there)
     mass = (log_ref + there.log_weights.to(log_ref.device)).exp()
     place = items.device

@@ -169,7 +169,7 @@ def _on_menus(network: nn.Module, view: View) -> torch.Tensor:
     if not getattr(network, "local", False):
         return network(view.items)[view.menu]
     ids, place = view.shown
-    return network(view.items.at(ids))[place]
+    return network(view.items.subset(ids))[place]
 
 
 def _pairs_of(rule: Rule, view: View, numbers: torch.Tensor | nn.Module) -> None:

@@ -156,7 +156,7 @@ class PBDE(Luce):
         value = getattr(self, name)
         if callable(value):
             moves = isinstance(value, nn.Module) and any(True for _ in (*value.parameters(), *value.buffers()))
-            value = value(items if moves else items.home)  # a function's own tensors stay where they are
+            value = value(items if moves else items.host)  # a function's own tensors stay where they are
             # inside a torch.func transform there are no numbers to look at; they were checked outside
             if not (isinstance(value, torch.Tensor) and torch._C._functorch.is_functorch_wrapped_tensor(value)):
                 checked = check_value(f"PBDE({name}=) on the items", value, constraint)

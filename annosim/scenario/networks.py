@@ -202,7 +202,7 @@ def read_some(utility: Utility, items: Any) -> None:
             "the items have no tokens; leave the table [items] out, so that the data's own texts are taken, or give "
             "items.tokens"
         )
-    some = items.at(torch.arange(min(2, items.n))) if reads_tokens else items
+    some = items.subset(torch.arange(min(2, items.n))) if reads_tokens else items
     with torch.no_grad():
         shape = tuple(utility(some).shape)
     if shape != (some.n,):

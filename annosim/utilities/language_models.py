@@ -86,7 +86,7 @@ class LogPolicy(TokenUtility):
     def forward(self, items: Items) -> torch.Tensor:
         """Log-probabilities of all items' responses, ``(n,)`` float32."""
         device = next((p.device for p in self.model.parameters()), items.device)
-        items = items.home  # what must be looked at is looked at there; only what the model reads is sent
+        items = items.host  # what must be looked at is looked at there; only what the model reads is sent
         tokens, mask = tokens_of(items), response_mask(items)
         if self.begin is not None:
             first = torch.full_like(tokens[:, :1], self.begin)
@@ -160,7 +160,7 @@ class SequenceReward(TokenUtility, MultipleOutputs):
 
     def forward(self, items: Items) -> torch.Tensor:
         """Rewards of all items, ``(n,)`` float32; with several outputs ``(n, outputs)``."""
-        tokens = tokens_of(items.home)
+        tokens = tokens_of(items.host)
         device = next((p.device for p in self.model.parameters()), items.device)
         largest = int(tokens.max())
         check_vocabulary("SequenceReward", self.model, largest)

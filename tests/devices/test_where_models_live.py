@@ -200,11 +200,11 @@ def test_items_on_the_device_know_what_they_were(far):
     with far() as seen:
         there = items.to("pretend")
         assert not seen.waits
-        part = there.at(torch.tensor([3, 0]))
+        part = there.subset(torch.tensor([3, 0]))
         assert part.features.device.type == part.prompts.device.type == "pretend"
         assert (part.names, part.texts, part.columns["length"].tolist()) == (("3", "0"), ("d", "a"), [4, 1])
-        assert part.home.tokens.tolist() == [[6, 7], [1, 2]] and part.home.device.type == "cpu"
+        assert part.host.tokens.tolist() == [[6, 7], [1, 2]] and part.host.device.type == "cpu"
         assert (there.num_prompts, part.num_prompts, there.prompt_code.device.type) == (2, 2, "pretend")
-        assert there.home is items and there.to("cpu").features.device.type == "cpu"
+        assert there.host is items and there.to("cpu").features.device.type == "cpu"
         again = an.Items(features=there.features, tokens=there.tokens, weights=there.weights)
         assert again.features.device.type == again.tokens.device.type == "cpu"

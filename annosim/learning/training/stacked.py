@@ -160,7 +160,7 @@ class Batched:
             return None
         if self._picked is None or self._picked[0] is not shown:
             ids = send(shown, self.device)
-            self._picked = shown, _Part(self.items.at(shown, ids), ids)
+            self._picked = shown, _Part(self.items.subset(shown, ids), ids)
         return self._picked[1]
 
     def _each(
