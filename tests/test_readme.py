@@ -30,7 +30,7 @@ def test_types_and_reliability():
     names: dict = {}
     (text,) = [one for one in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "choose_types" in one]
     exec(compile(text, "README.md", "exec"), names)
-    assert names["types"].best == 2 and names["types"].fit.memory > 0
+    assert names["types"].best == 2
     assert names["noisy"].converged and len(names["noisy"].population.free_parameters()["rule.skill"]) == 100
 
 

@@ -1,8 +1,8 @@
 """``annosim bench fit``: Bradley-Terry, Plackett-Luce, latent classes, mixed logit, Monte Carlo; peers and loops.
 
 Peers get the data in their own form, outside the clock; ours is the whole verb, from preference data to a fit. Every
-contest prints the gradient norm at which we stopped (peers stop at their own defaults, which are no tighter) and the
-working memory beside the data; the last two print the exponent with which the cost grows in distinct menus.
+contest prints the gradient norm at which we stopped (peers stop at their own defaults, which are no tighter); the last
+two print the exponent with which the cost grows in distinct menus.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from annosim.data.preferences import PreferenceData
 from annosim.designs.design import Design
 from annosim.items import Items
 from annosim.learning.fitting import fit
-from annosim.learning.memory import megabytes
 from annosim.learning.solvers.settings import SimulatedLikelihood
 from annosim.populations.annotator import Annotator
 from annosim.populations.mixture import Mixture
@@ -66,9 +65,8 @@ def _pairs(n: int, rows: int) -> PreferenceData:
 
 def _ours(model: Any, data: PreferenceData, units: float, name: str = "annosim", **options: Any) -> Contender:
     found = fit(model, data, **options)
-    worst, needed = float(np.nanmax(found.gradient_norm)), getattr(found, "memory", None)
-    stated = f"gradient {worst:.0e}" + (f", {megabytes(needed)}" if needed else "")
-    return Contender(f"{name} ({stated})", lambda: fit(model, data, **options), units)
+    worst = float(np.nanmax(found.gradient_norm))
+    return Contender(f"{name} (gradient {worst:.0e})", lambda: fit(model, data, **options), units)
 
 
 def _bradley_terry(rows: int) -> Contest:

@@ -10,27 +10,27 @@ import numpy as np
 import torch
 
 from annosim.compiled import threads
-from annosim.coordinates import best_naming, interchangeable, renamed
-from annosim.coordinates.normalisation import values_by_weight
+from annosim.coordinates import best_naming, renamed
 from annosim.data.preferences import PreferenceData
 from annosim.errors import AnnosimError, ArgumentError, NotIdentifiedError, TrainingError
 from annosim.learning.dispatch import finish, solve
-from annosim.learning.existence.tables import has_tables, judge_table, require_annotators
-from annosim.learning.likelihoods.autodiff import starting_points
-from annosim.learning.likelihoods.kernels import mixture as kernels
-from annosim.learning.likelihoods.latent_classes import mixture_applies, panel_of
-from annosim.learning.likelihoods.reference import check_answers
+from annosim.learning.estimation import Estimate, check_problem, estimate
+from annosim.learning.likelihoods.luce import LuceTable
+from annosim.learning.likelihoods.registry import LIKELIHOODS
 from annosim.learning.problem import Problem, Solution, choose, is_nll
 from annosim.learning.result import Fit
 from annosim.learning.solvers.settings import Newton, Solver, TrainingSolver
-from annosim.learning.solvers.stacked import newton_tables
-from annosim.learning.structure import luce_leaf
+from annosim.learning.solvers.stacked import maximise_tables
+from annosim.learning.structure import affine_index
 from annosim.learning.training.adam_solver import solution_of, train_problem, warn_if_unfinished
 from annosim.learning.training.network_em import em_applies, em_solution_of, train_em_problem
 from annosim.populations.base import Population
 from annosim.results import Result
 
 __all__ = ["BatchedFit", "solve_replicates"]
+
+#: tables of at most so many items are fitted as one array program
+FEW_ITEMS = 128
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -70,6 +70,7 @@ class BatchedFit(Result):
     problem: Any = field(default=None)
     objective: np.ndarray | None = field(default=None)
     solutions: tuple[Solution, ...] = field(default=())
+    estimates: tuple[Estimate | None, ...] = field(default=())
     each: tuple[Fit | None, ...] = field(default=())
 
     def __len__(self) -> int:
@@ -88,6 +89,9 @@ class BatchedFit(Result):
         if known is not None:
             return known
         problem = replace(self.problem, _data=self.data[r])
+        kept = self.estimates[r] if self.estimates else None
+        if kept is not None:
+            return finish(problem, self.solver, kept.solution())
         if self.solutions:
             return finish(problem, self.solver, self.solutions[r])
         said = self.status[r].removeprefix("stopped by ")
@@ -142,12 +146,11 @@ def solve_replicates(
     """
     problem = replace(problem, _data=data[0])
     method, problem = choose(problem, solver)
-    plain = problem.objective is None and problem.regulariser is None and problem.prior is None
-    if plain and isinstance(problem.solver, Newton) and problem.solver.hessian == "auto":
-        batched = _tables(problem, data) or (_mixtures(problem, data) if len(models) == 1 else None)
-        if batched is not None:
-            return batched
-    return _networks(problem, models, data, method.name) or _one_by_one(problem, models, data, solver)
+    return (
+        _likelihoods(problem, models, data, method.name)
+        or _networks(problem, models, data, method.name)
+        or _one_by_one(problem, models, data, solver)
+    )
 
 
 def _networks(problem: Problem, models: list[Population], data: PreferenceData, name: str) -> BatchedFit | None:
@@ -188,18 +191,72 @@ def _answerable(problem: Problem, parts: list[PreferenceData]) -> bool:
     """Whether a single fit would take every replicate: one whose answers the rule cannot give becomes a row."""
     try:
         for part in parts if is_nll(problem.objective) else ():
-            check_answers(problem.model, part)
-            require_annotators(problem.model, part, problem.prior)
+            check_problem(replace(problem, _data=part))
     except AnnosimError:
         return False
     return True
 
 
+def _likelihoods(problem: Problem, models: list[Population], data: PreferenceData, name: str) -> BatchedFit | None:
+    """Whatever is fitted by maximising a likelihood: each replicate as a single fit is, shared among the cores."""
+    kind = next((one for one in LIKELIHOODS if one.name == name), None)
+    if kind is None:
+        return None
+    stacked = _tables(problem, data) if kind is LuceTable else None
+    if stacked is not None:
+        return stacked
+    count = len(data.menu)
+    found: list[Estimate | AnnosimError | None] = [None] * count
+
+    def task(r: int) -> None:
+        part = replace(problem, model=models[r % len(models)], _data=data[r])
+        try:
+            check_problem(part)
+            found[r] = estimate(kind(part))
+        except ArgumentError:
+            raise  # the same for every replicate
+        except AnnosimError as error:
+            found[r] = error
+
+    threads.run(task, range(count), threads.count(None))
+    return _gathered(problem, data, name, found)
+
+
+def _gathered(problem: Problem, data: PreferenceData, name: str, found: list[Any]) -> BatchedFit:
+    count, size = len(found), problem.model.num_free()
+    vectors, numbers = np.full((count, size), np.nan), np.full((count, 3), np.nan)
+    for r, one in enumerate(found):
+        if isinstance(one, Estimate):
+            total = max(one.likelihood.total, 1e-300)
+            vectors[r] = one.vector()
+            numbers[r] = one.log_likelihood, np.abs(one.best.gradient).max(initial=0.0) / total, one.best.iterations
+    done = [isinstance(one, Estimate) for one in found]
+    return BatchedFit(
+        model=problem.model,
+        vectors=vectors,
+        log_likelihood=numbers[:, 0],
+        converged=np.array([isinstance(one, Estimate) and one.best.converged for one in found]),
+        gradient_norm=numbers[:, 1],
+        iterations=np.nan_to_num(numbers[:, 2]).astype(int),
+        status=tuple(_status(one.best.stopped_by) if isinstance(one, Estimate) else str(one) for one in found),
+        solver=name,
+        data=data,
+        problem=problem,
+        estimates=tuple(one if ok else None for one, ok in zip(found, done, strict=True)),
+        settings={"replicates": count, "tolerance": problem.tolerance, "path": "likelihood by likelihood"},
+    )
+
+
+def _status(stopped_by: str) -> str:
+    return {"gradient": "ok", "iterations": "not converged"}.get(stopped_by, f"stopped by {stopped_by}")
+
+
 def _tables(problem: Problem, data: PreferenceData) -> BatchedFit | None:
     """Bradley-Terry tables of a few items: Newton on the stack of win matrices."""
-    leaf, n = luce_leaf(problem.model, data.items), data.items.n
+    component, n = affine_index(problem.model, data.items), data.items.n
+    as_asked = isinstance(problem.solver, Newton) and problem.solver.hessian != "matrix-free"
     plain = data.feedback.kind == "choice" and data.menu_size == 2 and data.answer.ndim == 2 and data.weight is None
-    if leaf is None or leaf.kind != "tabular" or not plain or n > 128:
+    if component is None or not as_asked or problem.prior is not None or not plain or n > FEW_ITEMS:
         return None
     menu, answer = np.asarray(data.menu), np.asarray(data.answer)
     if menu.min() < 0 or answer.min() < 0 or data.has_ties:
@@ -211,10 +268,10 @@ def _tables(problem: Problem, data: PreferenceData) -> BatchedFit | None:
     diagonal = np.einsum("rii->ri", wins)
     self_pairs = diagonal.sum(1)
     diagonal[...] = 0.0
-    s, value, worst, iterations = newton_tables(wins, data.items.prompts.numpy(), tolerance=problem.tolerance)
+    s, value, worst, iterations = maximise_tables(wins, data.items.prompts.numpy(), tolerance=problem.tolerance)
     vectors = np.full((count, n), np.nan)
     for r in np.flatnonzero(np.isfinite(value)):
-        vectors[r] = leaf.utility_from_index(s[r], data.items)
+        vectors[r] = component.utility_from_index(s[r], data.items)
     done = worst <= problem.tolerance
     missing = ~np.isfinite(value)
     words = np.where(missing, "the estimate does not exist", np.where(done, "ok", "not converged"))
@@ -231,108 +288,6 @@ def _tables(problem: Problem, data: PreferenceData) -> BatchedFit | None:
         data=data,
         problem=problem,
         settings={"replicates": count, "tolerance": problem.tolerance, "path": "stacked tables"},
-    )
-
-
-def _mixtures(problem: Problem, data: PreferenceData) -> BatchedFit | None:
-    """Latent classes: the whole climb compiled, replicates shared among the cores."""
-    if not mixture_applies(problem) or data.annotator is not None and data.annotator.ndim != 1 or data.has_ties:
-        return None
-    count, rows = data.menu.shape[0], data.rows
-    if data.weight is not None or bool((np.asarray(data.answer).reshape(count, rows, -1)[..., 0] < 0).any()):
-        return None
-    if data.annotator is not None and not (np.diff(data.annotator) >= 0).all():
-        return None
-    try:
-        require_annotators(problem.model, data[0], None)  # all replicates have the same people
-        for r in range(count if has_tables(problem.model) else 0):
-            judge_table(problem.model, data[r], None, False)
-    except NotIdentifiedError:
-        return None  # one by one: the replicates at fault become rows with a status
-    panel = panel_of(problem.model, _stacked(data))  # type: ignore[arg-type]
-    blocks = (len(panel.arguments[8])) // count
-    features, which, offset, order, depth, length, code, start, weight = panel.arguments
-    code, start, weight = code.reshape(count, rows), start[: blocks + 1], weight[:blocks]
-    scale = panel.scale / count
-    points = [panel.theta(one, data.items) for one in starting_points(problem)]  # type: ignore[arg-type]
-    share = np.full(panel.types, 1.0 / panel.types)
-    if not panel.weights_free:
-        share = problem.model.weights.detach().double().numpy()
-    own = len(order) == code.size  # every row its own code: hand each replicate its rows only
-    found: list[Any] = [None] * count
-
-    def climb(r: int) -> None:
-        at = slice(r * rows, (r + 1) * rows) if own else slice(None)
-        codes = code[r] - r * rows if own else code[r]
-        best: Any = None
-        for theta in points:
-            one = kernels.climb(
-                theta,
-                panel.types,
-                panel.d,
-                features,
-                which,
-                offset,
-                order[at],
-                depth[at],
-                length[at],
-                codes,
-                start,
-                weight,
-                share,
-                panel.weights_free,
-                panel.free,
-                scale,
-                problem.tolerance,
-                problem.max_iterations,
-                6,
-                True,
-                np.zeros(problem.max_iterations + 1),
-            )
-            best = one if best is None or one[1] > best[1] else best
-        found[r] = best
-
-    threads.run(climb, range(count), threads.count(None))
-    return _gathered(problem, data, panel, found)
-
-
-def _stacked(data: PreferenceData) -> Any:
-    """All replicates one after the other, annotators renumbered."""
-    count, rows = data.menu.shape[0], data.rows
-    ids = np.asarray(data.annotator_ids)
-    people = int(ids.max()) + 1
-    width = data.answer.shape[2:]
-    return PreferenceData(
-        data.items,
-        data.menu.reshape(count * rows, -1),
-        data.answer.reshape(count * rows, *width),
-        data.feedback,
-        annotator=(np.arange(count)[:, None] * people + ids[None]).ravel(),
-    )
-
-
-def _gathered(problem: Problem, data: PreferenceData, panel: Any, found: list[Any]) -> BatchedFit:
-    total = float(len(np.unique(data.annotator_ids)))
-    start = problem.model.free_parameters()
-    names, alike = list(start), interchangeable(problem.model)
-    vectors = np.full((len(found), problem.model.num_free()), np.nan)
-    for r, one in enumerate(found):
-        values = panel.values(one[0], data.items)
-        parts = values_by_weight(start | values) if alike else start | values
-        vectors[r] = np.concatenate([parts[name].double().reshape(-1).numpy() for name in names])
-    status = np.array([one[4] for one in found])
-    return BatchedFit(
-        model=problem.model,
-        vectors=vectors,
-        log_likelihood=np.array([one[1] for one in found]),
-        converged=status == 1,
-        gradient_norm=np.array([np.abs(one[2][panel.free]).max() for one in found]) / total,
-        iterations=np.array([one[5] for one in found]),
-        status=tuple("ok" if s == 1 else "not converged" for s in status),
-        solver="em-newton",
-        data=data,
-        problem=problem,
-        settings={"replicates": len(found), "tolerance": problem.tolerance, "path": "compiled climbs"},
     )
 
 
@@ -357,7 +312,7 @@ def _one_by_one(problem: Problem, models: list[Population], data: PreferenceData
         vectors[r], converged[r], name = one.population.vector().numpy(), one.converged, one.solver
         value = np.nan if one.log_likelihood is None else one.log_likelihood
         numbers[r] = value, one.gradient_norm, one.iterations
-        words.append("ok" if one.converged else _ended(one.stopped_by))
+        words.append(_status(one.stopped_by) if not one.converged else "ok")
     return BatchedFit(
         model=problem.model,
         vectors=vectors,
@@ -373,10 +328,6 @@ def _one_by_one(problem: Problem, models: list[Population], data: PreferenceData
         objective=np.array([np.nan if one is None or one.objective is None else one.objective for one in fits]),
         each=tuple(fits),
     )
-
-
-def _ended(stopped_by: str) -> str:
-    return "not converged" if stopped_by == "iterations" else f"stopped by {stopped_by}"
 
 
 def _own_files(solver: Solver | str, replicate: int) -> Solver | str:

@@ -9,12 +9,11 @@ from typing import Any
 
 from annosim.data.preferences import PreferenceData
 from annosim.errors import warn
-from annosim.learning.existence.tables import require_annotators, single_answers
-from annosim.learning.likelihoods import autodiff, latent_classes, luce, pair_mixture, simulated
-from annosim.learning.likelihoods.reference import check_answers
+from annosim.learning import estimation
+from annosim.learning.existence.tables import single_answers
 from annosim.learning.problem import Problem, Solution, choose, is_nll
 from annosim.learning.result import Fit
-from annosim.learning.solvers import convex, large_climb, slic
+from annosim.learning.solvers import convex, slic
 from annosim.learning.solvers.settings import Solver
 from annosim.learning.training import adam_solver, network_em
 from annosim.results import versions
@@ -22,35 +21,18 @@ from annosim.results import versions
 __all__ = ["finish", "solve"]
 
 #: the modules that fill the table of methods when they are imported
-METHOD_MODULES = (
-    luce,
-    latent_classes,
-    large_climb,
-    simulated,
-    autodiff,
-    adam_solver,
-    network_em,
-    convex,
-    slic,
-    pair_mixture,
-)
+METHOD_MODULES = (estimation, adam_solver, network_em, convex, slic)
 
 
 def solve(problem: Problem, solver: Solver | str) -> Fit:
-    """The fit of one problem whose arguments have been checked; hidden truths go round the solver into the result."""
-    truth = problem.data.truth
+    """The fit of one problem whose arguments have been checked; no solver sees the hidden truth."""
     problem = replace(problem, _data=_without_truth(problem.data))
-    if is_nll(problem.objective):
-        check_answers(problem.model, problem.data)
-        require_annotators(problem.model, problem.data, problem.prior)
+    estimation.check_problem(problem)
     method, problem = choose(problem, solver)
     solution = method.solve(problem)
     if is_nll(problem.objective) and problem.prior is None:
         solution.notes += single_answers(problem.model, problem.data)
-    result = finish(problem, method.name, solution)
-    if truth:
-        result.extra["truth"] = dict(truth)
-    return result
+    return finish(problem, method.name, solution)
 
 
 def finish(problem: Problem, name: str, solution: Solution) -> Fit:

@@ -51,6 +51,7 @@ class Problem:
         seed: address of starting points and of any stochastic solver.
         device: where to compute.
         solver: the settings that the chosen method reads.
+        reflected: random coefficients whose simulated draws are taken with the other sign, so that scales are positive.
     """
 
     model: Population
@@ -65,6 +66,7 @@ class Problem:
     seed: int = 0
     device: Any = None
     solver: Solver = Newton()
+    reflected: tuple[int, ...] = ()
 
     @property
     def tolerance(self) -> float:
@@ -112,6 +114,8 @@ class Solution:
         notes: anything the reader must know (what a prior decided, a fallback).
         starts: log-likelihoods (or minus objectives) of all starts.
         trace: log-likelihood (or objective) by iteration of the best start.
+        divergence: of a projection, from the truth's law.
+        problem: the problem as it was solved, where the solver has changed it.
         extra: anything else (kept in ``Fit.extra``).
     """
 
@@ -127,6 +131,8 @@ class Solution:
     notes: list[str] = field(default_factory=list)
     starts: list[float] = field(default_factory=list)
     trace: np.ndarray | None = None
+    divergence: float | None = None
+    problem: Problem | None = None
     extra: dict[str, Any] = field(default_factory=dict)
 
 

@@ -14,11 +14,11 @@ import torch
 from annosim.coordinates import best_naming, num_identifiable, renamed
 from annosim.coordinates.normalisation import conventions
 from annosim.errors import ArgumentError, FileReadError
-from annosim.learning.memory import megabytes
 from annosim.populations.base import Population
 from annosim.results import Result
 
 if TYPE_CHECKING:
+    from annosim.learning.likelihoods.base import Likelihood
     from annosim.learning.problem import Problem, Solution
 
 __all__ = ["Fit"]
@@ -84,14 +84,14 @@ class Fit(Result):
             gradient_norm=float(solution.gradient_norm),
             why=solution.why,
             objective=solution.objective,
-            divergence=solution.extra.pop("divergence", None),
+            divergence=solution.divergence,
             gauge=conventions(solution.population, problem.items),
             condition=float(solution.condition),
             starts=tuple(float(v) for v in solution.starts),
             trace=None if solution.trace is None else np.asarray(solution.trace),
             notes=tuple(solution.notes),
             extra=solution.extra,
-            problem=problem,
+            problem=solution.problem or problem,
             settings=settings,
         )
 
@@ -106,6 +106,17 @@ class Fit(Result):
     def num_parameters(self) -> int:
         """How many numbers any answers could tell (:func:`annosim.coordinates.num_identifiable`)."""
         return num_identifiable(self.population, self.problem.items)
+
+    @cached_property
+    def likelihood(self) -> Likelihood:
+        """The likelihood at the estimate, with the curvature and the scores that standard errors read."""
+        from annosim.learning.likelihoods.registry import likelihood_of
+
+        return likelihood_of(replace(self.problem, model=self.population), self.solver)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the likelihood, which is made again from model and data."""
+        return {name: value for name, value in self.__dict__.items() if name != "likelihood"}
 
     @property
     def bic(self) -> float:
@@ -126,11 +137,6 @@ class Fit(Result):
         if self.log_likelihood is None:
             raise ArgumentError(f"{name}: this result has no log-likelihood (a projection, or another objective)")
         return self.log_likelihood
-
-    @property
-    def memory(self) -> int | None:
-        """Working memory of the solver in bytes, beside the data, by formula (:mod:`annosim.learning.memory`)."""
-        return self.extra.get("memory")
 
     def held_out(self, data: Any) -> float:
         """Mean log-likelihood per annotator on other data."""
@@ -216,8 +222,6 @@ class Fit(Result):
         lines.append((state, f"stopped by {self.stopped_by} after {self.iterations} iterations"))
         lines.append(("gradient norm", f"{self.gradient_norm:.2g}"))
         lines.append(("solver", self.solver + (f" ({self.why})" if self.why else "")))
-        if self.memory is not None:
-            lines.append(("memory", f"{megabytes(self.memory)} beside the data"))
         if np.isfinite(self.condition):
             lines.append(("condition", f"{self.condition:.3g}"))
         if len(self.starts) > 1:
@@ -229,7 +233,7 @@ class Fit(Result):
         """A table (pandas): parameter, item, estimate, standard error, interval.
 
         What belongs under the table is in its ``attrs``: kind and level of the intervals, log-likelihood, gradient
-        norm, solver, and the solver's working memory in bytes.
+        norm and solver.
 
         Args:
             kind: see :meth:`covariance`.
@@ -238,7 +242,7 @@ class Fit(Result):
         from annosim.learning.inference.uncertainty import summary
 
         table = summary(self, kind, level)
-        for name in ("log_likelihood", "converged", "gradient_norm", "solver", "memory"):
+        for name in ("log_likelihood", "converged", "gradient_norm", "solver"):
             table.attrs[name] = getattr(self, name)
         return table
 

@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
 import numpy as np
 import torch
+from scipy import sparse
 
 from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError
 from annosim.items import Items
-from annosim.parameters import Model
+from annosim.parameters import Model, behaves_as
 from annosim.populations.annotator import Annotator
 from annosim.populations.base import Population
 from annosim.populations.mixture import Mixture
-from annosim.rules.luce import PBDE, Luce
+from annosim.rules.base import Rule
+from annosim.rules.luce import Luce
 from annosim.utilities.base import Utility
 from annosim.utilities.densities import LogDensity
 from annosim.utilities.linear import Linear
 from annosim.utilities.tabular import Tabular
 
-__all__ = ["LuceLeaf", "answers_repeat", "check_own_parameters", "has_network", "luce_leaf", "luce_mixture"]
+__all__ = ["AffineIndex", "affine_components", "affine_index", "answers_repeat", "check_own_parameters", "has_network"]
 
 
 @dataclass(frozen=True, eq=False)
-class LuceLeaf:
+class AffineIndex:
     """An annotator whose answers follow Luce's rule on ``s = f u + g`` with ``f`` and ``g`` known.
 
     Attributes:
@@ -36,15 +38,30 @@ class LuceLeaf:
         annotator: the annotator itself.
     """
 
-    kind: str
+    kind: Literal["tabular", "linear", "known"]
     f: np.ndarray
     g: np.ndarray
     density: bool
     annotator: Annotator
 
+    @property
+    def parameter(self) -> str:
+        """Name of the free parameter within the annotator."""
+        inner = "utility.energy." if self.density else "utility."
+        return inner + ("weights" if self.kind == "linear" else "values")
+
+    @property
+    def weights(self) -> np.ndarray:
+        """Present weights of a linear utility, ``(dim,)``."""
+        return dict(self.annotator.named_parameters())[self.parameter].detach().double().numpy()
+
     def design_matrix(self, items: Items) -> np.ndarray:
         """``(n, dim)`` matrix ``A`` with ``s = A w + g`` (linear models)."""
-        return self.f[:, None] * items.features.double().numpy()
+        return self.f[:, None] * items.features.double().numpy()  # type: ignore[union-attr]
+
+    def values_of(self, s: np.ndarray, items: Items, prefix: str = "") -> dict[str, torch.Tensor]:
+        """The named free parameters of a table whose index is ``s``, up to the location."""
+        return {prefix + self.parameter: torch.as_tensor(self.utility_from_index(s, items))}
 
     def utility_from_index(self, s: np.ndarray, items: Items) -> np.ndarray:
         """``u = (s - g + C) / f``: C from the normalisation of a density, or from centring, in each prompt."""
@@ -65,6 +82,17 @@ class LuceLeaf:
         with torch.no_grad():
             return self.annotator.index(items).double().numpy()
 
+    def index_jacobian(self, items: Items) -> np.ndarray | sparse.dia_matrix:
+        """Jacobian of the index in the annotator's free parameters, ``(n, free)``."""
+        if self.kind == "linear" and not self.density:
+            return self.design_matrix(items)
+        if self.kind == "tabular" and not self.density:
+            return sparse.diags(self.f)
+        one = self.annotator
+        return (
+            torch.func.jacfwd(lambda v: one.functional_call(v, lambda p: p.index(items)))(one.vector()).detach().numpy()
+        )
+
 
 def _normalising_constant(base: np.ndarray, slope: np.ndarray, log_weight: np.ndarray) -> float:
     """Root in C of ``logsumexp(base + C slope + log weight) = 0``, which rises and is convex in C: Newton."""
@@ -84,49 +112,41 @@ def _normalising_constant(base: np.ndarray, slope: np.ndarray, log_weight: np.nd
     return float(c)
 
 
-def luce_leaf(model: Population, items: Items) -> LuceLeaf | None:
+def affine_index(model: Population, items: Items) -> AffineIndex | None:
     """The structure of a single annotator, or ``None`` when it is not Luce on a tabular or linear utility."""
-    if type(model) is not Annotator or type(model.rule) not in (Luce, PBDE) or _rule_is_free(model.rule):
+    if not behaves_as(model, Annotator, "index", "nodes") or not model.rule.follows_luce or model.rule.num_free():
         return None
     utility, density = model.utility, False
-    if type(utility) is LogDensity and isinstance(utility.energy, Utility):
+    if behaves_as(utility, LogDensity, "forward") and isinstance(utility.energy, Utility):
         utility, density = utility.energy, True
-    if type(utility) not in (Tabular, Linear):
-        return None  # before the rule's reference is evaluated: a language model's is dear
-    f, g = _coefficients(model.rule, items)
-    free = any(p.requires_grad for p in utility.parameters())
-    if type(utility) is Tabular:
-        kind = "tabular" if free else "known"
-    elif type(utility) is Linear:
-        kind = "linear" if free else "known"
-        if density and not (f == f[0]).all():
-            return None  # the normalising constant then depends on w and does not cancel
-    else:
+    tabular = behaves_as(utility, Tabular, "forward")
+    if not tabular and not behaves_as(utility, Linear, "forward"):
+        return None  # before the rule's reference is evaluated, which is expensive for a language model
+    coefficients = _coefficients(model.rule, items)
+    if coefficients is None:
         return None
-    return LuceLeaf(kind, f, g, density, model)
+    f, g = coefficients
+    if not tabular and density and not (f == f[0]).all():
+        return None  # the normalising constant then depends on w and does not cancel
+    free = any(p.requires_grad for p in utility.parameters())
+    return AffineIndex("known" if not free else "tabular" if tabular else "linear", f, g, density, model)
 
 
-def _coefficients(rule: Any, items: Items) -> tuple[np.ndarray, np.ndarray]:
+def _coefficients(rule: Rule, items: Items) -> tuple[np.ndarray, np.ndarray] | None:
     """``f`` and ``g`` of ``s = f u + g``, ``(n,)`` each; Luce's are one number read n times."""
-    if type(rule) is Luce:
+    if behaves_as(rule, Luce, "index"):
         return np.broadcast_to(1.0 / float(rule.temperature), items.n), np.broadcast_to(0.0, items.n)
-    ones = torch.ones(items.n, dtype=torch.float64)
     with torch.no_grad():
-        g = rule.index(torch.zeros(items.n, dtype=torch.float64), items).double() * ones
-        f = rule.index(ones, items).double() - g
-    return (f * ones).numpy(), g.numpy()
+        found = rule.affine(items)
+    return None if found is None else (found[0].numpy(), found[1].numpy())
 
 
-def _rule_is_free(rule: Any) -> bool:
-    return any(p.requires_grad for p in rule.parameters())
-
-
-def luce_mixture(model: Population, items: Items) -> list[LuceLeaf] | None:
+def affine_components(model: Population, items: Items) -> list[AffineIndex] | None:
     """The structures of a flat mixture's types, or ``None`` when one of them is not of Luce form."""
     if not isinstance(model, Mixture):
         return None
-    leaves = [luce_leaf(one, items) for one in model.types]  # type: ignore[arg-type]
-    return None if any(leaf is None for leaf in leaves) else leaves  # type: ignore[return-value]
+    found = [affine_index(one, items) for one in model.types]  # type: ignore[arg-type]
+    return None if any(one is None for one in found) else found  # type: ignore[return-value]
 
 
 def has_network(model: Population) -> bool:
@@ -162,14 +182,14 @@ def check_own_parameters(model: Population, items: Items) -> None:
         annosim.errors.ArgumentError: types 0 and 1 share all their free parameters, ...
     """
     seen: dict[frozenset[int], int] = {}
-    leaves = model.components()
-    for number, leaf in enumerate(leaves):
-        free = frozenset(id(p) for p in leaf.parameters() if p.requires_grad)
+    components = model.components()
+    for number, one in enumerate(components):
+        free = frozenset(id(p) for p in one.parameters() if p.requires_grad)
         other = seen.setdefault(free, number)
-        if not free or other == number or repr(leaf.rule) != repr(leaves[other].rule):
+        if not free or other == number or repr(one.rule) != repr(components[other].rule):
             continue
         with torch.no_grad():
-            same = torch.equal(leaf.nodes(items)[0], leaves[other].nodes(items)[0])
+            same = torch.equal(one.nodes(items)[0], components[other].nodes(items)[0])
         if same:
             raise ArgumentError(
                 f"types {other} and {number} share all their free parameters, so that they stay one type; give each "

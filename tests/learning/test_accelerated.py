@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 import annosim as an
-from annosim.learning.likelihoods.luce import solve_tabular
+from annosim.learning.likelihoods.luce import LuceTable
 from annosim.learning.likelihoods.statistics import PairList, from_data
+from annosim.learning.problem import Problem
 from annosim.learning.solvers.accelerated import EdgeList, TableOfCounts, WeightedPairs, accelerate
+from annosim.learning.solvers.maximise import maximise
 
 N = 80
 
@@ -25,7 +27,8 @@ def votes(rows=6000, prompts=None, seed=0, spread=1.0):
 
 def dense(data):
     stats = from_data(data)
-    return solve_tabular(stats, data.items), stats
+    table = LuceTable(Problem(an.Annotator(an.Tabular(N), an.Luce()), data), stats)
+    return maximise(table, stats.start()), stats
 
 
 @pytest.mark.parametrize("prompts", [None, 4])

@@ -61,7 +61,7 @@ def test_types_of_replicates_are_named_as_those_of_one_fit():
     people = _two_tables([2.0, 0.0, -1.0])
     data = an.simulate(people, an.Design(an.Items(n=3), annotators=80, questions=6), seed=2, replicates=4)
     fits = an.fit(people, data)
-    assert fits.settings["path"] == "compiled climbs"
+    assert fits.settings["path"] == "likelihood by likelihood"
     for r in range(4):
         one = an.fit(people, data[r])
         assert np.abs(fits.vectors[r] - one.population.vector().numpy()).max() < 1e-8

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 import annosim as an
-from annosim.learning.inference import resample
+from annosim.coordinates.normalisation import canonical
+from annosim.learning.inference.resample import multinomial_weights
 
 ITEMS = an.Items.normal(6, 2, seed=0)
 SCORES = ITEMS.features[:, 0].tolist()
@@ -36,34 +37,48 @@ MODELS = {
 }
 
 
+def refitted(fit, data, draws):
+    """Single fits of the annotators that each replicate drew, in the reported normalisation, types as in ``fit``."""
+    ids = np.unique(data.annotator_ids, return_inverse=True)[1]
+    out = []
+    for weights in draws:
+        rows = weights[ids]
+        part = data.take(np.flatnonzero(rows > 0)).with_(weight=rows[rows > 0])
+        one = an.fit(fit.population, part, prior=fit.problem.prior, solver=fit.problem.solver).align(fit.population)
+        out.append(canonical(one.population, data.items).detach())
+    return torch.stack(out)
+
+
 @pytest.mark.parametrize("prior", [None, an.priors.Gaussian(2.0)])
 @pytest.mark.parametrize("name", MODELS)
-def test_batched_refits_are_those_one_by_one(name, prior, rankings, monkeypatch):
+def test_refits_are_fits_of_the_annotators_drawn(name, prior, rankings):
     fit = an.fit(MODELS[name], rankings, prior=prior)
-    batched = fit.bootstrap(6, seed=1)
-    monkeypatch.setattr(resample, "_prepared", lambda *_: None)
-    single = fit.bootstrap(6, seed=1)
-    assert torch.isfinite(batched).all() and float((batched - single).abs().max()) < 1e-8
-    assert float(batched.std(0).max()) > 0.01
+    refits = fit.bootstrap(6, seed=1)
+    single = refitted(fit, rankings, multinomial_weights(np.ones(150), 6, 1))
+    assert torch.isfinite(refits).all() and float((refits - single).abs().max()) < 1e-8
+    assert float(refits.std(0).max()) > 0.01
 
 
-def test_large_mixtures_and_half_wins(monkeypatch):
-    fit = an.fit(
-        MODELS["types, tables"],
-        an.simulate(MODELS["types, tables"], an.Design(ITEMS, annotators=200, questions=6), seed=2),
-        solver=an.Newton(hessian="matrix-free"),
-    )
-    tied = an.simulate(
-        an.Annotator(an.Tabular(SCORES), an.Davidson(1.0)), an.Design(ITEMS, annotators=60, questions=5), seed=1
-    ).ties("half")
-    fits = [fit, an.fit(table(), tied, prior=an.priors.Gaussian(3.0))]
-    batched = [one.bootstrap(5, seed=3) for one in fits]
-    monkeypatch.setattr(resample, "mixture_applies", lambda _: False)
-    batched.append(fit.bootstrap(5, seed=3))  # by products with the information
-    monkeypatch.setattr(resample, "_prepared", lambda *_: None)
-    single = [one.bootstrap(5, seed=3) for one in (*fits, fit)]
-    for ours, theirs in zip(batched, single, strict=True):
-        assert float((ours - theirs).abs().max()) < 1e-8
+@pytest.mark.parametrize("hessian", ["dense", "matrix-free"])
+def test_refits_of_pairs_under_types(hessian):
+    data = an.simulate(MODELS["types, tables"], an.Design(ITEMS, annotators=200, questions=6), seed=2)
+    fit = an.fit(MODELS["types, tables"], data, solver=an.Newton(hessian=hessian))
+    single = refitted(fit, data, multinomial_weights(np.ones(200), 5, 3))
+    assert float((fit.bootstrap(5, seed=3) - single).abs().max()) < 1e-8
+
+
+@pytest.mark.parametrize("prior", [None, an.priors.Gaussian(3.0)])
+def test_half_wins_draw_whole_voters(prior):
+    truth = an.Annotator(an.Tabular([0.3 * s for s in SCORES]), an.Davidson(1.0))
+    data = an.simulate(truth, an.Design(ITEMS, annotators=60, questions=5), seed=1).ties("half")
+    fit = an.fit(table(), data, prior=prior)
+    voters, place = np.unique(data.columns["voter"], return_inverse=True)
+    drawn = multinomial_weights(np.ones(len(voters)), 5, 3)
+    for weights, found in zip(drawn, fit.bootstrap(5, seed=3), strict=True):
+        rows = weights[place] * data.row_weight
+        part = data.take(np.flatnonzero(rows > 0)).with_(weight=rows[rows > 0])
+        one = canonical(an.fit(table(), part, prior=prior).population, ITEMS).detach()
+        assert float((one - found).abs().max()) < 1e-8
 
 
 def test_replicates_without_an_estimate_are_counted():
@@ -78,6 +93,6 @@ def test_replicates_without_an_estimate_are_counted():
     fit = an.fit(an.Annotator(an.Tabular(3), an.Luce()), data)
     with pytest.warns(UserWarning, match="of 40 replicates have no estimate"):
         draws = fit.bootstrap(40, seed=0)
-    kept = resample.multinomial_weights(np.ones(12), 40, 0)
+    kept = multinomial_weights(np.ones(12), 40, 0)
     closed = kept[:, 10] + kept[:, 11] > 0
     assert (torch.isfinite(draws).all(1).numpy() == closed).all()

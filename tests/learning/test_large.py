@@ -10,13 +10,31 @@ from hypothesis import strategies as st
 
 import annosim as an
 from annosim.coordinates.normalisation import canonical
-from annosim.learning.inference import uncertainty
-from annosim.learning.likelihoods import latent_classes as em
-from annosim.learning.likelihoods.luce import solve_sparse, solve_tabular
-from annosim.learning.likelihoods.matrix_free import LargePanel
+from annosim.learning.likelihoods.autodiff import DifferentiatedLikelihood
+from annosim.learning.likelihoods.latent_classes import LatentClasses
+from annosim.learning.likelihoods.luce import LuceTable
+from annosim.learning.likelihoods.matrix_free import MatrixFreeClasses
 from annosim.learning.likelihoods.reference import Blocks, block_log_likelihood
-from annosim.learning.likelihoods.statistics import DENSE_ITEMS, from_data
-from annosim.learning.priors import LogPrior, penalty_for
+from annosim.learning.likelihoods.statistics import DENSE_ITEMS, orders_from_data
+from annosim.learning.priors import LogPrior
+from annosim.learning.problem import Problem
+from annosim.learning.solvers.functions import Evaluation, InformationOperator, Maximand
+from annosim.learning.solvers.maximise import maximise
+
+
+class Operators(Maximand):
+    """A table whose curvature is only ever multiplied with vectors."""
+
+    def __init__(self, table):
+        self.table = table
+
+    def evaluate(self, x):
+        at = self.table.evaluate(x)
+        matrix = at.curvature
+        return Evaluation(
+            x, at.value, at.gradient, self.table.scale, InformationOperator(matrix.__matmul__, matrix.diagonal())
+        )
+
 
 PRIORS = [None, an.priors.Dirichlet(0.7), an.priors.Gaussian(1.0)]
 
@@ -41,37 +59,42 @@ def rankings():
 @settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 2**32), prior=st.sampled_from(PRIORS))
 def test_gradient_and_products_against_differences(rankings, seed, prior):
-    panel = LargePanel(three_types(), rankings, prior)
+    classes = MatrixFreeClasses(Problem(three_types(), rankings, prior=prior))
     rng = np.random.default_rng(seed)
-    x = panel.start(three_types()) + 0.3 * rng.normal(size=17)
-    state, v, e = panel.at(x), rng.normal(size=17), 1e-6
-    slope = (panel.at(x + e * v).value - panel.at(x - e * v).value) / (2 * e)
-    bent = -(panel.at(x + e * v).gradient - panel.at(x - e * v).gradient) / (2 * e)
-    assert abs(slope - state.gradient @ v) < 1e-5 * (1 + abs(slope))
-    assert np.abs(bent - state.product(v)).max() < 1e-6 * np.abs(bent).max()
+    x = classes.start(three_types()) + 0.3 * rng.normal(size=17)
+    at, v, e = classes.evaluate(x), rng.normal(size=17), 1e-6
+    up, down = classes.evaluate(x + e * v), classes.evaluate(x - e * v)
+    slope, bent = (up.value - down.value) / (2 * e), -(up.gradient - down.gradient) / (2 * e)
+    assert abs(slope - at.gradient @ v) < 1e-5 * (1 + abs(slope))
+    assert np.abs(bent - at.curvature @ v).max() < 1e-6 * np.abs(bent).max()
 
 
 @pytest.mark.parametrize("prior", PRIORS[:2])
-def test_standard_errors_against_automatic_differentiation(rankings, prior, monkeypatch):
+def test_information_and_scores_against_automatic_differentiation(rankings, prior):
     fit = an.fit(three_types(), rankings, solver=an.Newton(hessian="matrix-free"), prior=prior)
-    ours = {kind: fit.covariance(kind) for kind in ("hessian", "cluster")}
-    monkeypatch.setattr(uncertainty, "has_large_form", lambda *_: False)
-    for kind, found in ours.items():
-        assert float((found - fit.covariance(kind)).abs().max()) < 1e-12
+    problem = Problem(fit.population, rankings, prior=prior)
+    exact = DifferentiatedLikelihood(problem)
+    for kind in (MatrixFreeClasses, LatentClasses):
+        ours = kind(problem)
+        pairs = [(one.information(fit.population), one.scores(fit.population)[0]) for one in (ours, exact)]
+        for found, expected in zip(*pairs, strict=True):
+            assert np.abs(np.asarray(found) - expected).max() < 1e-9 * np.abs(expected).max()
+        assert np.array_equal(ours.weights, exact.weights)
 
 
 @pytest.mark.parametrize("prior", PRIORS)
-def test_a_mixture_of_more_items_than_the_dense_solver_takes(prior, monkeypatch):
+def test_a_mixture_of_more_items_than_the_dense_solver_takes(prior):
     rng = np.random.default_rng(0)
     u = rng.normal(size=70)
     truth = an.Mixture([an.Annotator(an.Tabular(s * u), an.Luce()) for s in (1.0, -1.0)], [0.6, 0.4])
     data = an.simulate(truth, an.Design(an.Items(n=70), menu_size=3, annotators=400, questions=20), seed=1)
     large = an.fit(truth, data, prior=prior)
     assert large.solver == "em-newton-cg" and large.converged
-    monkeypatch.setattr(em, "LARGEST_TYPE", 100)
-    dense = an.fit(truth, data, solver=an.Newton(hessian="dense"), prior=prior)
-    assert float((canonical(large.population, data.items) - canonical(dense.population, data.items)).abs().max()) < 1e-8
-    assert abs(large.log_likelihood - dense.log_likelihood) < 1e-7
+    dense = LatentClasses(Problem(truth, data, prior=prior))
+    found = dense.optimum(truth, 1e-10, 1000)
+    gap = canonical(large.population, data.items) - canonical(dense.population(found.point), data.items)
+    assert found.converged and float(gap.abs().max()) < 1e-8
+    assert abs(large.log_likelihood - (found.value - dense.log_prior(found.point))) < 1e-7
 
 
 @settings(max_examples=10, deadline=None)
@@ -80,15 +103,13 @@ def test_one_table_without_a_matrix(seed, prior, ranking):
     truth = an.Annotator(an.Tabular(np.linspace(-1, 1, 6)), an.Luce())
     design = an.Design(an.Items(n=6), menu_size=3, feedback="ranking" if ranking else "choice", annotators=300)
     data = an.simulate(truth, design, seed=seed)
-    stats, penalty = from_data(data), penalty_for(prior, "tabular", 6, data.items)
     try:
         an.fit(truth, data, prior=prior)
     except an.errors.NotIdentifiedError:
         return
-    dense, large = solve_tabular(stats, data.items, penalty), solve_sparse(stats, penalty, 1e-10, 100)
-    assert (
-        large.converged and np.abs((large.point - large.point.mean()) - (dense.point - dense.point.mean())).max() < 1e-8
-    )
+    table = LuceTable(Problem(truth, data, prior=prior), orders_from_data(data))
+    dense, large = (maximise(form, table.statistics.start(), 1e-10, 100) for form in (table, Operators(table)))
+    assert large.converged and np.ptp(large.point - dense.point) < 1e-8
 
 
 def test_choices_among_more_items_than_a_matrix_holds():

@@ -7,41 +7,43 @@ import torch
 import annosim as an
 from annosim.learning.likelihoods.pair_graph import PairGraph
 from annosim.learning.likelihoods.pair_mixture import PairMixture
+from annosim.learning.problem import Problem
 
 
-def small(k=2, n=5, free=True, seed=0):
+def small(k=2, n=5, free=True, seed=0, weight=None):
     rng = np.random.default_rng(seed)
     winner, loser = (torch.as_tensor(v) for v in np.nonzero(~np.eye(n, dtype=bool)))
-    weight = torch.as_tensor(rng.dirichlet(np.ones(len(winner))))
-    share = None if free else torch.tensor([0.3, 0.7]).double().log()
-    x = torch.as_tensor(rng.normal(size=k * n + (k - 1 if free else 0)))
-    return PairMixture(PairGraph(winner, loser, weight, None, n), k, share), x
+    drawn = torch.as_tensor(rng.dirichlet(np.ones(len(winner))))
+    weight = drawn if weight is None else weight
+    share = np.arange(1.0, k + 1) / (k * (k + 1) / 2)
+    types = [an.Annotator(an.Tabular(rng.normal(size=n)), an.Luce()) for _ in range(k)]
+    model = an.Mixture(types, share if free else an.fixed(share))
+    data = an.PreferenceData(an.Items(n=n), [[0, 1]], [0])
+    mixture = PairMixture(Problem(model, data), PairGraph(winner, loser, weight, None, n))
+    return mixture, mixture.start(model)
 
 
 @pytest.mark.parametrize(("k", "free"), [(2, True), (2, False), (3, True)])
-def test_the_gradient_is_that_of_the_cross_entropy(k, free):
+def test_the_gradient_is_that_of_the_value(k, free):
     mixture, x = small(k, free=free)
-    gradient, _ = mixture.slopes(x, *mixture.at(x)[1:])
-    step, eye = 1e-6, torch.eye(len(x), dtype=torch.float64)
-    slope = [(mixture.at(x + step * e)[0] - mixture.at(x - step * e)[0]) / (2 * step) for e in eye]
-    assert torch.allclose(gradient, torch.tensor(slope).double(), atol=1e-9)
+    gradient, step = mixture.evaluate(x).gradient, 1e-6
+    slope = [
+        (mixture.evaluate(x + step * e).value - mixture.evaluate(x - step * e).value) / (2 * step)
+        for e in np.eye(len(x))
+    ]
+    assert np.allclose(gradient, slope, atol=1e-9)
 
 
 def test_the_information_is_the_hessian_where_the_model_fits_the_law():
     mixture, x = small(n=4)
-    p = mixture.at(x)[1].exp()
-    table = torch.zeros(4, 4, dtype=torch.float64)
-    table[mixture.graph.winner, mixture.graph.loser] = p  # P(a, b) + P(b, a) = 1: each pair asked equally often
-    assert torch.allclose(table + table.T + torch.eye(4), torch.ones(4, 4).double())
-    fitted = PairMixture(PairGraph(mixture.graph.winner, mixture.graph.loser, p / p.sum(), None, 4), 2, None)
-    gradient, information = fitted.slopes(x, *fitted.at(x)[1:])
-    step, eye = 1e-5, torch.eye(len(x), dtype=torch.float64)
-    up, down = (
-        [fitted.slopes(y, *fitted.at(y)[1:])[0] for y in (x + sign * step * e for e in eye)] for sign in (1, -1)
-    )
-    bend = torch.stack([(a - b) / (2 * step) for a, b in zip(up, down, strict=True)])
-    assert float(gradient.abs().max()) < 1e-12
-    assert torch.allclose(information, bend, atol=1e-8)
+    s, share = x[:8].reshape(2, 4), np.array([1.0, 2.0]) / 3.0
+    p = sum(share[t] / (1 + np.exp(s[t][mixture.graph.loser] - s[t][mixture.graph.winner])) for t in range(2))
+    fitted, x = small(n=4, weight=torch.as_tensor(p / p.sum()))  # each pair asked equally often
+    at, step = fitted.evaluate(x), 1e-5
+    up, down = ([fitted.evaluate(x + sign * step * e).gradient for e in np.eye(len(x))] for sign in (1, -1))
+    bend = -(np.array(up) - np.array(down)) / (2 * step)
+    assert np.abs(at.gradient).max() < 1e-12
+    assert np.allclose(at.curvature, bend, atol=1e-8)
 
 
 def test_two_large_tables_are_found_without_annotator_ids():

@@ -242,13 +242,13 @@ def test_combinations_without_a_meaning_are_refused():
 
 def test_the_forward_kl_of_a_rule_whose_f_varies_has_right_derivatives_and_is_convex():
     from annosim.learning.solvers.convex import Affine, _forward_kl_index
-    from annosim.learning.structure import luce_leaf
+    from annosim.learning.structure import affine_index
 
     n = 7
     items = an.Items(
         features=np.arange(n)[:, None], weights=np.linspace(0.5, 2, n), columns={"length": np.arange(1, n + 1)}
     )
-    leaf = luce_leaf(tabular(n, an.PBDE.length_normalised(5.0)), items)
+    leaf = affine_index(tabular(n, an.PBDE.length_normalised(5.0)), items)
     affine, penalty = Affine.of(leaf, items), an.objectives.ForwardKL(an.LogDensity(lambda x: -0.1 * x[:, 0]), 0.7)
     s = torch.as_tensor(np.random.default_rng(0).normal(size=n))
     value, gradient, hessian = _forward_kl_index(affine, s, penalty)

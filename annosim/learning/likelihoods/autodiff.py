@@ -1,186 +1,216 @@
 """Any rule, any population, by automatic differentiation: L-BFGS, then Newton, in unconstrained coordinates.
 
 The parameters' constraints give the coordinates (softmax for weights, exp for positive numbers), and the Hessian's flat
-directions (gauges) are left alone. Used where no faster solver applies.
+directions are left alone. Used where no faster likelihood applies.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import copy
+from typing import Any, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from scipy.optimize import minimize
 
 from annosim.coordinates import by_weight
 from annosim.coordinates.normalisation import canonical
-from annosim.learning import memory
+from annosim.errors import ArgumentError
 from annosim.learning.existence.attention import judge_attention, refuse_named
-from annosim.learning.existence.tables import judge_table, vanished
-from annosim.learning.likelihoods.reference import Blocks, block_log_likelihood
+from annosim.learning.existence.tables import judge_table
+from annosim.learning.likelihoods.base import Likelihood
+from annosim.learning.likelihoods.reference import Blocks, block_log_likelihood, row_log_prob
 from annosim.learning.priors import LogPrior
-from annosim.learning.problem import Problem, Solution, is_nll, register
-from annosim.learning.solvers.maximise import newton
+from annosim.learning.problem import Problem, is_nll
+from annosim.learning.solvers.functions import Evaluation
+from annosim.learning.solvers.maximise import Optimum, maximise
 from annosim.learning.solvers.settings import LBFGS
 from annosim.learning.structure import has_network
 from annosim.parameters import Unconstrained
+from annosim.populations.annotator import Annotator
 from annosim.populations.base import Population
-from annosim.populations.mixture import Mixture
-from annosim.random import child_seed
 
-__all__ = ["maximise", "starting_points"]
+__all__ = ["DifferentiatedLikelihood"]
 
-#: Newton's dense Hessian is formed up to this many parameters
+Vector = NDArray[np.float64]
+
+#: a dense Hessian is formed up to this many parameters
 NEWTON_PARAMETERS = 400
+#: Newton steps after L-BFGS
+NEWTON_STEPS = 50
 
 
-def starting_points(problem: Problem) -> list[Population]:
-    """The model's own values, then redraws; identical types are redrawn, since they are a saddle."""
-    first = problem.model
-    if isinstance(first, Mixture) and _identical_types(first):
-        first = first.like(child_seed(problem.seed, "start/0"))
-    more = [problem.model.like(child_seed(problem.seed, f"start/{i}")) for i in range(1, problem.starts)]
-    return [first, *more]
+class DifferentiatedLikelihood(Likelihood):
+    """The likelihood of anything whose log-probabilities torch can differentiate."""
+
+    name, order, settings = "autograd", 80, LBFGS
+    costly_curvature = True
+    flat_directions = True
+
+    @classmethod
+    def applies(cls, problem: Problem) -> bool:
+        """The likelihood alone, of a model without networks."""
+        return is_nll(problem.objective) and problem.regulariser is None and not has_network(problem.model)
+
+    def __init__(self, problem: Problem):
+        self.problem = problem
+        if problem.is_projection:
+            refuse_named(problem.model)
+        self.blocks = Blocks(problem.data, named=not problem.is_projection)
+        self.coordinates = Unconstrained(problem.model)
+        self.prior = None if problem.prior is None else LogPrior(problem.prior, problem.model, problem.items)
+        self.independent_answers = _answers_are_independent(problem.model)  # type: ignore[misc]
+
+    @property
+    def why(self) -> str:  # type: ignore[override]
+        """What it is."""
+        return "no closed structure: automatic differentiation"
+
+    @property
+    def weights(self) -> Vector:  # type: ignore[override]
+        """Of the annotators."""
+        return self.blocks.weight.numpy()
+
+    @property
+    def total(self) -> float:  # type: ignore[override]
+        """Weight of the annotators."""
+        return max(self.blocks.total, 1e-300)
+
+    @property
+    def scale(self) -> Vector:  # type: ignore[override]
+        """Weight of the annotators, for every coordinate."""
+        return np.full(self.coordinates.size, self.total)
+
+    # ---- coordinates -----------------------------------------------------------------------------------------------
+
+    def start(self, model: Population) -> Vector:
+        """Unconstrained coordinates."""
+        return self.coordinates.outside(model.vector()).numpy()
+
+    def values(self, x: Vector) -> dict[str, torch.Tensor]:
+        """Through the constraints."""
+        return self.problem.model.unflatten(self.coordinates.inside(torch.as_tensor(x)).detach())
+
+    def population(self, x: Vector) -> Population:
+        """The model at ``x``, types in order of falling weight, in the reported normalisation."""
+        named = by_weight(self.problem.model.with_parameters(self.values(x)))
+        return named.with_parameters(canonical(named, self.problem.items).detach())
+
+    def jacobian(self, population: Population) -> Vector:
+        """Inverse of the constraints' own."""
+        z = self.coordinates.outside(population.vector())
+        return np.linalg.pinv(torch.func.jacrev(self.coordinates.inside)(z).numpy())
+
+    # ---- value and derivatives -------------------------------------------------------------------------------------
+
+    def _penalised(self, population: Population) -> torch.Tensor:
+        value = (self.blocks.weight * block_log_likelihood(population, self.blocks)).sum()
+        return value if self.prior is None else value + self.prior.value(population)
+
+    def differentiable(self, z: torch.Tensor) -> torch.Tensor:
+        """Value at coordinates, differentiably."""
+        return self.problem.model.functional_call(self.coordinates.inside(z), self._penalised)
+
+    def evaluate(self, x: Vector) -> Evaluation:
+        """Value and gradient; the Hessian when it is asked for."""
+        z = torch.tensor(x, dtype=torch.float64, requires_grad=True)
+        value = self.differentiable(z)
+        (gradient,) = torch.autograd.grad(value, z)
+        return Evaluation(x, float(value.detach()), gradient.numpy(), self.scale, lambda: self._hessian(x))
+
+    def _hessian(self, x: Vector) -> Vector:
+        return -torch.autograd.functional.hessian(self.differentiable, torch.as_tensor(x)).numpy()
+
+    def log_prior(self, x: Vector) -> float:
+        """On what the prior acts on."""
+        if self.prior is None:
+            return 0.0
+        with torch.no_grad():
+            return float(self.prior.value(self.problem.model.with_parameters(self.values(x))))
+
+    def information(self, population: Population) -> Vector:
+        """The Hessian in the free parameters themselves: right on the boundary too."""
+        size = population.num_free()
+        if size > NEWTON_PARAMETERS:
+            raise ArgumentError(
+                f"standard errors of {size} parameters need a dense Hessian (at most {NEWTON_PARAMETERS}); use "
+                "fit.bootstrap(), or a tabular or linear model"
+            )
+        minus = lambda v: -population.functional_call(v, self._penalised)  # noqa: E731
+        return torch.autograd.functional.hessian(minus, population.vector()).numpy()
+
+    def scores(self, population: Population, by_answer: bool = False) -> tuple[Vector, Vector]:
+        """Forward mode, one parameter at a time: memory stays that of one pass."""
+        blocks, vector = self.blocks, population.vector()
+
+        def units(v: torch.Tensor) -> torch.Tensor:
+            if by_answer:
+                return population.functional_call(v, lambda p: _row_log_likelihood(p, blocks))
+            return population.functional_call(v, lambda p: block_log_likelihood(p, blocks))
+
+        columns = []
+        for j in range(len(vector)):
+            direction = torch.zeros_like(vector)
+            direction[j] = 1.0
+            columns.append(torch.func.jvp(units, (vector,), (direction,))[1].detach().numpy())
+        weight = np.asarray(self.problem.data.row_weight) if by_answer else self.weights
+        return np.stack(columns, 1), weight
+
+    def reweighted(self, weights: Vector) -> Self:
+        """The same answers under other weights of annotators."""
+        other = copy.copy(self)
+        other.blocks = copy.copy(self.blocks)
+        other.blocks.weight = torch.as_tensor(weights, dtype=torch.float64)
+        return other
+
+    # ---- to maximise it --------------------------------------------------------------------------------------------
+
+    def check(self) -> list[str]:
+        """Under any rule, of free tables, linear utilities and tie parameters."""
+        problem = self.problem
+        return judge_table(problem.model, problem.data, problem.prior, problem.is_projection)
+
+    def optimum(self, model: Population, tolerance: float, max_iterations: int, newton: bool = True) -> Optimum:
+        """L-BFGS to a small gradient, then Newton where its Hessian is not too large."""
+        found = self._lbfgs(self.start(model), max_iterations)
+        if self.coordinates.size > NEWTON_PARAMETERS:
+            if found.scaled_gradient <= max(tolerance, 1e-8):
+                found.stopped_by = "gradient"
+            return found
+        refined = maximise(self, found.point, tolerance, NEWTON_STEPS)
+        refined.iterations += found.iterations
+        refined.trace = [*found.trace, *refined.trace]
+        return refined
+
+    def _lbfgs(self, start: Vector, max_iterations: int) -> Optimum:
+        trace: list[float] = []
+
+        def minus(x: Vector) -> tuple[float, Vector]:
+            now = self.evaluate(x)
+            trace.append(now.value)
+            return -now.value / self.total, -now.gradient / self.total
+
+        options = {"maxiter": max_iterations, "maxfun": 2 * max_iterations, "gtol": 1e-6, "ftol": 1e-15, "maxcor": 20}
+        found: Any = minimize(minus, start, jac=True, method="L-BFGS-B", options=options)
+        return Optimum(self.evaluate(found.x), int(found.nit), "iterations", trace=trace)
+
+    def notes(self, found: Optimum, population: Population) -> list[str]:
+        """Whose attention the prior decided, and what the prior acts on."""
+        prior = self.problem.prior
+        out = [*found.notes, *judge_attention(population, self.blocks, prior)]
+        if self.prior is not None:
+            out.append(f"prior {prior} on {self.prior}: the estimate is a posterior mode")
+        return out
 
 
-def _identical_types(model: Mixture) -> bool:
-    vectors = [one.vector() for one in model.types]  # type: ignore[operator]
-    same_kind = len({type(one) for one in model.types}) == 1 and len({v.shape for v in vectors}) == 1
-    return (
-        len(vectors) > 1 and same_kind and vectors[0].numel() > 0 and all(torch.equal(v, vectors[0]) for v in vectors)
-    )
+def _answers_are_independent(model: Population) -> bool:
+    """Whether nothing hidden is shared by an annotator's answers: neither a type, nor tastes, nor a memory."""
+    components = model.components()
+    return len(components) == 1 and isinstance(components[0], Annotator) and not components[0].rule.memory
 
 
-def maximise(problem: Problem, model: Population, blocks: Blocks) -> dict[str, Any]:
-    """Climb from one starting point: L-BFGS to a small gradient, then Newton."""
-    coordinates = Unconstrained(model)
-    total = max(blocks.total, 1e-300)
-    prior = None if problem.prior is None else LogPrior(problem.prior, model, problem.items)
-
-    def penalised(p: Population) -> torch.Tensor:
-        value = (blocks.weight * block_log_likelihood(p, blocks)).sum()
-        return value if prior is None else value + prior.value(p)
-
-    def objective(z: torch.Tensor) -> torch.Tensor:
-        return model.functional_call(coordinates.inside(z), penalised) / total
-
-    z, iterations, trace = _lbfgs(objective, coordinates.outside(model.vector()).numpy(), problem.max_iterations)
-    stopped, condition = "iterations", float("nan")
-    notes: list[str] = []
-    if coordinates.size <= NEWTON_PARAMETERS:
-        optimum = newton(
-            lambda x: _gradient(objective, x),
-            lambda x: _information(objective, x),
-            z,
-            np.ones(len(z)),
-            None,
-            problem.tolerance,
-            50,
-        )
-        z, stopped, notes = optimum.point, optimum.stopped_by, []
-        iterations += optimum.iterations
-        gradient, condition = optimum.gradient, _condition(_information(objective, z))
-        trace = [*trace, *optimum.trace]
-    else:
-        gradient = _gradient(objective, z)[1]
-        if np.abs(gradient).max() <= max(problem.tolerance, 1e-8):
-            stopped = "gradient"
-    point = torch.as_tensor(z)
-    population = model.with_parameters(coordinates.inside(point).detach())
-    with torch.no_grad():
-        log_likelihood = float((blocks.weight * block_log_likelihood(population, blocks)).sum())
-    return {
-        "population": population,
-        "log_likelihood": log_likelihood,
-        "iterations": iterations,
-        "stopped": stopped,
-        "gradient": float(np.abs(gradient).max()),
-        "condition": condition,
-        "notes": notes,
-        "objective": -_value(objective, z),
-        "trace": np.array(trace) * total,
-    }
-
-
-def _condition(information: np.ndarray) -> float:
-    """Condition number off the flat directions (eigenvalues below 1e-10 of the largest), diagonally scaled."""
-    d = 1.0 / np.sqrt(np.maximum(information.diagonal(), 1e-300))
-    values = np.linalg.eigvalsh(information * d[:, None] * d)
-    live = values[values > 1e-10 * values[-1]]
-    return float(values[-1] / live[0]) if len(live) else float("nan")
-
-
-def _value(objective, x: np.ndarray) -> float:
-    with torch.no_grad():
-        return float(objective(torch.as_tensor(x)))
-
-
-def _gradient(objective, x: np.ndarray) -> tuple[float, np.ndarray]:
-    z = torch.tensor(x, dtype=torch.float64, requires_grad=True)
-    value = objective(z)
-    (gradient,) = torch.autograd.grad(value, z)
-    return float(value.detach()), gradient.numpy()
-
-
-def _information(objective, x: np.ndarray) -> np.ndarray:
-    return -torch.autograd.functional.hessian(objective, torch.as_tensor(x)).numpy()
-
-
-def _lbfgs(objective, start: np.ndarray, max_iterations: int) -> tuple[np.ndarray, int, list[float]]:
-    from scipy.optimize import minimize
-
-    trace: list[float] = []
-
-    def minus(x: np.ndarray) -> tuple[float, np.ndarray]:
-        value, gradient = _gradient(objective, x)
-        trace.append(value)
-        return -value, -gradient
-
-    options = {"maxiter": max_iterations, "maxfun": 2 * max_iterations, "gtol": 1e-6, "ftol": 1e-15, "maxcor": 20}
-    found = minimize(minus, start, jac=True, method="L-BFGS-B", options=options)
-    return found.x, int(found.nit), trace
-
-
-def _solve(problem: Problem) -> Solution:
-    if problem.is_projection:
-        refuse_named(problem.model)
-    blocks = Blocks(problem.data, named=not problem.is_projection)
-    notes = judge_table(problem.model, problem.data, problem.prior, problem.is_projection)
-    found = [maximise(problem, start, blocks) for start in starting_points(problem)]
-    best = max(found, key=lambda one: -one["objective"])
-    population = by_weight(best["population"])
-    population = population.with_parameters(canonical(population, problem.items).detach())  # in the reported gauge
-    parts = sum(len(one.weight) for one in population.indexed(problem.items))
-    rows, k = np.asarray(problem.data.menu).shape
-    extra: dict[str, Any] = {"memory": memory.of_autograd(rows, k, parts, population.num_free())}
-    if problem.is_projection:
-        from annosim.learning.likelihoods.luce import block_divergence
-
-        extra["divergence"] = block_divergence(problem, best["log_likelihood"])
-    notes += best["notes"]
-    notes += judge_attention(population, blocks, problem.prior)
-    notes += vanished(population, 1.0 if problem.is_projection else blocks.total)
-    if problem.prior is not None:
-        on = LogPrior(problem.prior, problem.model, problem.items)
-        notes.append(f"prior {problem.prior} on {on}: the estimate is a posterior mode")
-    return Solution(
-        population=population,
-        log_likelihood=best["log_likelihood"],
-        objective=best["objective"],
-        converged=best["stopped"] == "gradient",
-        iterations=best["iterations"],
-        stopped_by=best["stopped"],
-        gradient_norm=best["gradient"],
-        condition=best["condition"],
-        notes=notes,
-        why="no closed structure: automatic differentiation",
-        starts=[one["log_likelihood"] for one in found],
-        trace=best["trace"],
-        extra=extra,
-    )
-
-
-def _applies(problem: Problem) -> bool:
-    return is_nll(problem.objective) and problem.regulariser is None and not has_network(problem.model)
-
-
-register("autograd", LBFGS, _applies, _solve, order=80)
+def _row_log_likelihood(population: Population, blocks: Blocks) -> torch.Tensor:
+    """Of every row, ``(rows,)``."""
+    rows, log_weight = row_log_prob(population, blocks)
+    return torch.logsumexp(rows + log_weight[:, None], 0)

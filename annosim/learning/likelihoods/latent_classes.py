@@ -1,156 +1,417 @@
-"""Latent-class mixtures of Luce types: EM, then safeguarded Newton, from several starts."""
+"""Latent-class mixtures of Luce types: one compiled pass gives the value and all derivatives.
+
+Coordinates are the weights of each type ``(K, d)`` (of a table, its utilities less that of a reference item in each
+prompt) and the log-ratios of the shares to the last type, of which only the free ones count.
+"""
 
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
-from typing import Any
+from abc import abstractmethod
+from functools import cached_property
+from typing import Any, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from scipy import sparse
 
-from annosim.coordinates import by_weight
 from annosim.errors import NotIdentifiedError
 from annosim.items import Items
-from annosim.learning import memory
-from annosim.learning.existence.tables import connectivity, vanished
-from annosim.learning.likelihoods.autodiff import starting_points
-from annosim.learning.likelihoods.luce import STAGED, block_divergence
-from annosim.learning.likelihoods.single_choices import Choices, climb_from
-from annosim.learning.likelihoods.statistics import Orders, orders_from_data
+from annosim.learning.existence.tables import connectivity
+from annosim.learning.likelihoods.base import Likelihood
+from annosim.learning.likelihoods.kernels import mixture as kernels
+from annosim.learning.likelihoods.kernels import sparse as order_kernels
+from annosim.learning.likelihoods.luce import is_staged
+from annosim.learning.likelihoods.single_choices import SingleChoices
+from annosim.learning.likelihoods.statistics import unique_orders
 from annosim.learning.priors import LogPrior, MixturePenalty
-from annosim.learning.problem import Problem, Solution, is_nll, register
-from annosim.learning.solvers.settings import EM, Newton
-from annosim.learning.structure import LuceLeaf, luce_mixture
+from annosim.learning.problem import Problem
+from annosim.learning.solvers.functions import Evaluation
+from annosim.learning.solvers.maximise import factorise
+from annosim.learning.solvers.settings import Newton
+from annosim.learning.structure import AffineIndex, affine_components
+from annosim.populations.base import Population
 from annosim.populations.mixture import Mixture
 
-__all__ = ["Panel", "coded", "judge_tables", "mixture_applies", "panel_of", "solve_mixture"]
+__all__ = ["ClassesLikelihood", "LatentClasses"]
+
+Vector = NDArray[np.float64]
 
 #: largest number of free coordinates of one type for which the compiled Hessian is formed
 LARGEST_TYPE = 60
+#: shares below this are moved to it where a fit starts
+SMALLEST_SHARE = 1e-6
 
 
-@dataclass(eq=False)
-class Panel:
-    """A mixture's data and coordinates, ready for the compiled loops.
+def kinds_of(problem: Problem) -> set[str]:
+    """What the types of a mixture of Luce types are on staged answers; empty for any other problem."""
+    if not is_staged(problem):
+        return set()
+    return {one.kind for one in affine_components(problem.model, problem.items) or []}
+
+
+class ClassesLikelihood(Likelihood):
+    """Base of mixtures of Luce types: answers grouped by annotator, each row one of the unique orders.
 
     Attributes:
-        arguments: features ``(T, n, d)``, which ``(K,)``, offset ``(K, n)``, order, depth, length ``(C, ..)``, code
-            ``(rows,)``, start ``(B + 1,)``, weight ``(B,)``.
-        types, d: number of types, coordinates a type.
-        leaves: their structures.
-        free: indices of the free entries.
-        weights_free: the shares are estimated.
-        scale: ``(P,)`` for the tolerance.
-        penalty: the prior in these coordinates, or ``None``.
+        components: the types' structures.
+        orders: the unique orders, each with the weight of all rows that have it.
+        code: ``(rows,)`` which one each row has, rows sorted by annotator.
+        first: ``(B + 1,)`` first row of each annotator.
     """
 
-    arguments: tuple[np.ndarray, ...]
-    types: int
-    d: int
-    leaves: list[LuceLeaf]
-    free: np.ndarray
-    weights_free: bool
-    scale: np.ndarray
-    contrast: np.ndarray | None
-    orders: Orders
-    choices: Choices | None = None
-    penalty: MixturePenalty | None = None
+    has_em_step = True
 
-    def theta(self, model: Mixture, items: Items) -> np.ndarray:
-        """The model's present parameters in these coordinates."""
-        w = np.zeros((self.types, self.d))
-        for t, leaf in enumerate(luce_mixture(model, items) or []):
-            if leaf.kind == "known":
-                continue  # all of its index is offset
-            if self.contrast is None:
-                source = leaf.annotator.utility.energy if leaf.density else leaf.annotator.utility
-                w[t] = source.weights.detach().double().numpy()
-            else:
-                u = (leaf.index_of(items) - leaf.g) / leaf.f
-                base = u[self.contrast]  # the reference item of each item's prompt
-                w[t] = (u - base)[self._kept()]
+    def __init__(self, problem: Problem):
+        model: Mixture = problem.model  # type: ignore[assignment]
+        self.problem, self.items = problem, problem.items
+        self.components: list[AffineIndex] = affine_components(model, self.items)  # type: ignore[assignment]
+        self.orders, self.code, self.first, self.weights = unique_orders(problem.data)
+        self.types = len(self.components)
+        self.weights_free = bool(model.weights.requires_grad) and self.types > 1
+        if problem.prior is not None:
+            LogPrior(problem.prior, model, self.items)  # refuses a prior that acts on nothing
+
+    @property
+    def total(self) -> float:  # type: ignore[override]
+        """Weight of the annotators."""
+        return float(self.weights.sum())
+
+    @property
+    def has_tables(self) -> bool:
+        """Some type's utility is a free table."""
+        return any(one.kind == "tabular" for one in self.components)
+
+    def is_regular(self, population: Population) -> bool:
+        """Shares inside the simplex."""
+        return float(population.weights.detach().min()) > SMALLEST_SHARE  # type: ignore[union-attr]
+
+    # ---- shares ----------------------------------------------------------------------------------------------------
+
+    def _start_ratios(self, model: Mixture) -> Vector:
         share = model.weights.detach().double().numpy()
-        share = np.maximum(share / share.sum(), 1e-6)
-        return np.r_[w.ravel(), np.log(share[:-1] / share[-1])]
+        share = np.maximum(share / share.sum(), SMALLEST_SHARE)
+        return np.log(share[:-1] / share[-1]) if self.weights_free else np.zeros(0)
 
-    def reweighted(self, weight: np.ndarray) -> Panel:
-        """The same panel under other weights of its blocks ``(B,)``."""
-        other = copy.copy(self)
-        start, before = self.arguments[7], self.arguments[8]
-        other.arguments = (*self.arguments[:8], np.ascontiguousarray(weight, dtype=np.float64))
-        base, rows = self.types * self.d, np.diff(start)
-        other.scale = self.scale.copy()
-        other.scale[:base] *= float(weight @ rows) / float(before @ rows)
-        other.scale[base:] = weight.sum()
-        if self.choices is not None:
-            other.choices = copy.copy(self.choices)
-            other.choices.weight = other.arguments[8]
-        return other
+    @cached_property
+    def _fixed_log_share(self) -> Vector:
+        share = self.problem.model.weights.detach().double().numpy()  # type: ignore[union-attr, operator]
+        with np.errstate(divide="ignore"):  # a share of zero
+            return np.log(share / share.sum())
 
-    def _kept(self) -> np.ndarray:
-        return np.flatnonzero(self.contrast != np.arange(len(self.contrast)))  # type: ignore[arg-type]
+    def log_share(self, ratios: Vector) -> Vector:
+        """Logs of the shares ``(K,)`` from the free log-ratios."""
+        if not self.weights_free:
+            return self._fixed_log_share
+        full = np.r_[ratios, 0.0]
+        return full - np.logaddexp.reduce(full)
 
-    def values(self, theta: np.ndarray, items: Items) -> dict[str, torch.Tensor]:
-        """Named free parameters of the model at ``theta``."""
-        w, out = theta[: self.types * self.d].reshape(self.types, self.d), {}
-        for t, leaf in enumerate(self.leaves):
-            if leaf.kind == "known":
-                continue
-            prefix = f"types.{t}.utility." + ("energy." if leaf.density else "")
-            if self.contrast is None:
-                out[prefix + "weights"] = torch.as_tensor(w[t].copy())
-            else:
-                u = np.zeros(items.n)
-                u[self._kept()] = w[t]
-                out[prefix + "values"] = torch.as_tensor(leaf.utility_from_index(leaf.f * u + leaf.g, items))
+    def _share_jacobian(self, population: Mixture) -> Vector:
+        """Of the log-ratios in the weights, ``(K - 1, K)``."""
+        share = population.weights.detach().double().numpy()
+        return np.c_[np.diag(1.0 / share[:-1]), np.full(self.types - 1, -1.0 / share[-1])]
+
+    def jacobian(self, population: Population) -> Vector:
+        """Block by block: of each type's coordinates in its own parameters, of the log-ratios in the weights."""
+        parts = [(f"types.{t}.", part) for t, part in self._type_jacobians(population)]
         if self.weights_free:
-            ratio = np.r_[theta[self.types * self.d :], 0.0]
-            share = np.exp(ratio - ratio.max())
-            out["weights"] = torch.as_tensor(share / share.sum())
+            parts.append(("weights", self._share_jacobian(population)))  # type: ignore[arg-type]
+        values = population.free_parameters()
+        start = dict(zip(values, np.r_[0, np.cumsum([v.numel() for v in values.values()])], strict=False))
+        out, row = np.zeros((sum(len(part) for _, part in parts), population.num_free())), 0
+        for prefix, part in parts:
+            at = int(start[next(name for name in values if name.startswith(prefix))])
+            out[row : row + len(part), at : at + part.shape[1]] = part
+            row += len(part)
         return out
 
+    @abstractmethod
+    def _type_jacobians(self, population: Population) -> list[tuple[int, Vector]]:
+        """Of each free type, its number and the Jacobian of its coordinates in its own parameters."""
 
-def panel_of(model: Mixture, data: Any) -> Panel:
-    """Prepare a mixture of Luce types on some data (see :class:`Panel`)."""
-    items = data.items
-    leaves: list[LuceLeaf] = luce_mixture(model, items)  # type: ignore[assignment]
-    tabular = any(leaf.kind == "tabular" for leaf in leaves)
-    linear = any(leaf.kind == "linear" for leaf in leaves)
-    contrast, base = (
-        _contrast(items) if tabular else (None, items.features.double().numpy() if linear else np.zeros((items.n, 0)))
-    )
-    slopes = [leaf.f for leaf in leaves]
-    offset = np.stack([leaf.index_of(items) if leaf.kind == "known" else leaf.g for leaf in leaves])
-    distinct, which = _same(slopes)
-    features = np.stack([base if (f[0] == 1.0 and not f.strides[0]) else f[:, None] * base for f in distinct])
-    orders, code, start, weight = coded(data)
-    types, d = len(leaves), features.shape[2]
-    own = np.concatenate([np.full(d, leaf.kind != "known") for leaf in leaves])
-    weights_free = bool(model.weights.requires_grad) and types > 1
-    free = np.flatnonzero(np.r_[own, np.full(types - 1, weights_free)])
-    total = float(weight @ np.diff(start))
-    spread = np.sqrt(np.einsum("ij,ij->j", base, base) / len(base)) if contrast is None else np.ones(d)
-    scale = np.r_[np.tile(np.maximum(total * spread, 1e-300), types), np.full(types - 1, weight.sum())]
-    arguments = (
-        features,
-        which.reshape(-1).astype(np.int64),
-        offset,
-        orders.order,
-        orders.depth,
-        orders.length,
-        code,
-        start,
-        weight,
-    )
-    panel = Panel(arguments, types, d, leaves, free, weights_free, scale, contrast, orders)
-    single = int(orders.depth.max(initial=0)) == 1 and int(orders.depth.min(initial=1)) == 1
-    if single and len(orders.order) == len(code) > 1000 and len(features) == 1 and not tabular:
-        panel.choices = Choices(panel)
-    return panel
+    # ---- scores ----------------------------------------------------------------------------------------------------
+
+    def posterior(self, index: Vector, log_share: Vector) -> tuple[Vector, Vector]:
+        """Responsibilities ``(B, K)`` and, of every unique order, its score in each of its places, ``(K, C, k)``.
+
+        Args:
+            index: of every type, ``(K, n)``.
+            log_share: ``(K,)``.
+        """
+        orders, codes = self.orders, len(self.orders.order)
+        log_f, coefficient = np.empty((self.types, codes)), np.empty((self.types, *orders.order.shape))
+        for t in range(self.types):
+            order_kernels.order_scores(index[t], orders.order, orders.depth, orders.length, log_f[t], coefficient[t])
+        share = np.empty((len(self.weights), self.types))
+        kernels.respond(np.ascontiguousarray(log_f.T), log_share, self.code, self.first, share)
+        return share, coefficient
+
+    def reweighted(self, weights: Vector) -> Self:
+        """The same answers under other weights of annotators."""
+        other = copy.copy(self)
+        other.weights = np.ascontiguousarray(weights, dtype=np.float64)
+        other.__dict__.pop("scale", None)
+        return other
+
+    # ---- existence -------------------------------------------------------------------------------------------------
+
+    def check(self) -> list[str]:
+        """Items that no answer shows or connects cannot be told for any type: raise, or say what the prior decided."""
+        prior = self._prior_notes()
+        if not self.has_tables:
+            return prior
+        items, problem = self.items, self.problem
+        found = connectivity(self.orders.graph(), items, self.orders.exposure > 0)
+        if found.exists:
+            return prior
+        if problem.prior is not None:
+            why = found.message(items).split(". Remedies")[0]
+            return [f"prior {problem.prior} decided what the data do not, of any type: {why}", *prior]
+        if (found.unseen or found.separate) and not problem.is_projection:
+            groups = [*([i] for i in found.unseen), *found.separate]
+            raise NotIdentifiedError(
+                found.message(items, "fit"),
+                items=[items.names[i] for g in groups for i in g],
+                components=[[items.names[i] for i in g] for g in groups],
+            )
+        return [
+            "some items never lost or never won: at least one type's utilities have no finite maximum; "
+            "treat its extreme utilities as bounds, or pass prior="
+        ]
+
+    def _prior_notes(self) -> list[str]:
+        if self.problem.prior is None:
+            return []
+        on = LogPrior(self.problem.prior, self.problem.model, self.items)
+        return [
+            f"prior {self.problem.prior} on {on}: the estimate is a posterior mode; for several types it is not decided "
+            "whether the estimate exists without it"
+        ]
 
 
-def _same(slopes: list[np.ndarray]) -> tuple[list[np.ndarray], np.ndarray]:
+class ClassesEvaluation(Evaluation):
+    """A dense evaluation with what EM's step reads: each type's own information and the mass of each type."""
+
+    def __init__(
+        self,
+        point: Vector,
+        value: float,
+        gradient: Vector,
+        scale: Vector,
+        curvature: Vector,
+        blocks: Vector,
+        mass: Vector,
+    ):
+        super().__init__(point, value, gradient, scale, curvature)
+        self.blocks, self.mass = blocks, mass
+
+
+class LatentClasses(ClassesLikelihood):
+    """Types with few coordinates: linear ones, or small tables, beside known ones; the whole Hessian is formed.
+
+    Example:
+        >>> import annosim as an
+        >>> two = an.Mixture([an.Annotator(an.Tabular([0.0, s]), an.Luce()) for s in (1.0, -1.0)])
+        >>> data = an.PreferenceData(an.Items(n=2), [[0, 1]] * 2, [0, 0])
+        >>> classes = LatentClasses(Problem(two, data))
+        >>> round(classes.evaluate(classes.start(two)).value, 6)  # two answers of probability 1/2
+        -1.386294
+    """
+
+    name, order, settings, hessians = "em-newton", 20, Newton, ("dense",)
+
+    @classmethod
+    def applies(cls, problem: Problem) -> bool:
+        """Luce types, linear or small tables, beside known ones, on staged answers."""
+        kinds = kinds_of(problem)
+        if not kinds or kinds <= {"linear", "known"}:
+            return bool(kinds)
+        return kinds <= {"tabular", "known"} and problem.items.n - problem.items.num_prompts <= LARGEST_TYPE
+
+    def __init__(self, problem: Problem):
+        super().__init__(problem)
+        self.contrast, base = self._base()
+        slopes = [one.f for one in self.components]
+        known = [one.index_of(self.items) if one.kind == "known" else one.g for one in self.components]
+        self.offset = np.stack(known)
+        distinct, which = _distinct(slopes)
+        self.which = which.reshape(-1).astype(np.int64)
+        self.features = np.stack([base if (f[0] == 1.0 and not f.strides[0]) else f[:, None] * base for f in distinct])
+        self.d = self.features.shape[2]
+        own = np.concatenate([np.full(self.d, one.kind != "known") for one in self.components])
+        self.free = np.flatnonzero(np.r_[own, np.full(self.types - 1, self.weights_free)])
+        self._unit = np.ones(self.d) if self.has_tables else np.sqrt(np.einsum("ij,ij->j", base, base) / len(base))
+        self.single = self._single_choices()
+        self.penalty = self._penalty()
+
+    def _base(self) -> tuple[NDArray[np.int64] | None, Vector]:
+        """Reference items where there are tables, and the features ``(n, d)`` that the coordinates weigh."""
+        if self.has_tables:
+            return _contrast(self.items)
+        linear = any(one.kind == "linear" for one in self.components)
+        return None, self.items.features.double().numpy() if linear else np.zeros((self.items.n, 0))  # type: ignore[union-attr]
+
+    def _single_choices(self) -> SingleChoices | None:
+        orders = self.orders
+        single = int(orders.depth.max(initial=0)) == 1 and int(orders.depth.min(initial=1)) == 1
+        if single and len(orders.order) == len(self.code) > 1000 and len(self.features) == 1 and not self.has_tables:
+            return SingleChoices(self.features[0], self.offset, orders, self.first)
+        return None
+
+    def _penalty(self) -> MixturePenalty | None:
+        if self.problem.prior is None:
+            return None
+        maps, kinds = [self.features[i] for i in self.which], [one.kind for one in self.components]
+        return MixturePenalty(self.problem.prior, maps, self.offset, kinds, self.weights_free, self.items)
+
+    @property
+    def why(self) -> str:  # type: ignore[override]
+        """What it is."""
+        return f"mixture of {self.types} Luce types: EM, then Newton on the whole likelihood"
+
+    @cached_property
+    def scale(self) -> Vector:  # type: ignore[override]
+        """Weight of the answers in units of the features, and of the annotators."""
+        rows = float(self.weights @ np.diff(self.first))
+        own = np.tile(np.maximum(rows * self._unit, 1e-300), self.types)
+        return np.r_[own, np.full(self.types - 1, self.total)][self.free]
+
+    # ---- coordinates -----------------------------------------------------------------------------------------------
+
+    def start(self, model: Population) -> Vector:
+        """Weights of the types, and log-ratios."""
+        w = np.zeros((self.types, self.d))
+        for t, one in enumerate(affine_components(model, self.items) or []):
+            if one.kind == "linear":
+                w[t] = one.weights
+            elif one.kind == "tabular":
+                u = (one.index_of(self.items) - one.g) / one.f
+                w[t] = (u - u[self.contrast])[self._kept]
+        return np.r_[w.ravel()[self.free[self.free < w.size]], self._start_ratios(model)]  # type: ignore[arg-type]
+
+    @cached_property
+    def _kept(self) -> NDArray[np.int64]:
+        """Items other than the reference of their prompt."""
+        return np.flatnonzero(self.contrast != np.arange(self.items.n))
+
+    def _theta(self, x: Vector) -> Vector:
+        """All coordinates ``(K d + K - 1,)``, those of known types and fixed shares at zero."""
+        theta = np.zeros(self.types * self.d + self.types - 1)
+        theta[self.free] = x
+        return theta
+
+    def _split(self, x: Vector) -> tuple[Vector, Vector]:
+        """Weights ``(K, d)`` and log shares ``(K,)``."""
+        theta = self._theta(x)
+        return theta[: self.types * self.d].reshape(self.types, self.d), self.log_share(theta[self.types * self.d :])
+
+    def values(self, x: Vector) -> dict[str, torch.Tensor]:
+        """Tables, weights of features, and shares."""
+        (w, log_share), out = self._split(x), {}
+        for t, one in enumerate(self.components):
+            if one.kind == "linear":
+                out[f"types.{t}.{one.parameter}"] = torch.as_tensor(w[t].copy())
+            elif one.kind == "tabular":
+                u = np.zeros(self.items.n)
+                u[self._kept] = w[t]
+                out |= one.values_of(one.f * u + one.g, self.items, f"types.{t}.")
+        if self.weights_free:
+            out["weights"] = torch.as_tensor(np.exp(log_share))
+        return out
+
+    def _type_jacobians(self, population: Population) -> list[tuple[int, Vector]]:
+        out = []
+        for t, one in enumerate(self.components):
+            if one.kind == "linear":
+                out.append((t, np.eye(self.d)))
+            elif one.kind == "tabular":
+                eye = np.eye(self.items.n)
+                out.append((t, (eye - eye[self.contrast])[self._kept]))
+        return out
+
+    # ---- value and derivatives -------------------------------------------------------------------------------------
+
+    def evaluate(self, x: Vector) -> ClassesEvaluation:
+        """Everything in one pass."""
+        theta, base = self._theta(x), self.types * self.d
+        log_share = self.log_share(theta[base:])
+        sums = None if self.single is None else self.single(theta, log_share, self.weights)
+        if sums is None:
+            sums = self._general_sums(theta, log_share)
+        value, gradient, blocks, information, mass = sums
+        if self.penalty is not None:
+            more, slope, bend = self.penalty(theta)
+            value, gradient, information = value + more, gradient + slope, information + bend
+            for t in range(self.types):
+                at = slice(t * self.d, (t + 1) * self.d)
+                blocks[t] += bend[at, at]
+            mass = mass + self.penalty.counts  # pseudo-annotators: the M-step of the shares counts them
+        if len(self.free) < len(theta):
+            gradient, information = gradient[self.free], information[np.ix_(self.free, self.free)]
+        return ClassesEvaluation(x, float(value), gradient, self.scale, information, blocks, mass)
+
+    def _general_sums(self, theta: Vector, log_share: Vector) -> tuple[Any, ...]:
+        orders = self.orders
+        return kernels.evaluate(
+            theta,
+            self.types,
+            self.d,
+            self.features,
+            self.which,
+            self.offset,
+            orders.order,
+            orders.depth,
+            orders.length,
+            self.code,
+            self.first,
+            self.weights,
+            log_share,
+            True,
+        )
+
+    def log_prior(self, x: Vector) -> float:
+        """On tables, weights and shares."""
+        return 0.0 if self.penalty is None else self.penalty(self._theta(x))[0]
+
+    def em_step(self, now: Evaluation) -> Vector:
+        """One Newton step on each type's weighted likelihood, and the shares to the mean responsibilities."""
+        assert isinstance(now, ClassesEvaluation)
+        d, theta = self.d, self._theta(now.point)
+        step, gradient = np.zeros(len(theta)), self._theta(now.gradient)
+        for t, one in enumerate(self.components):
+            if one.kind != "known":
+                at = slice(t * d, (t + 1) * d)
+                step[at] = _lifted_solve(now.blocks[t], gradient[at])
+        if self.weights_free:
+            log_mass = np.log(np.maximum(now.mass, 1e-300))
+            step[self.types * d :] = log_mass[:-1] - log_mass[-1] - theta[self.types * d :]
+        return step[self.free]
+
+    def scores(self, population: Population, by_answer: bool = False) -> tuple[Vector | sparse.csr_matrix, Vector]:
+        """Of whole annotators: their answers share a type."""
+        w, log_share = self._split(self.start(population))
+        index = np.einsum("tnd,td->tn", self.features[self.which], w) + self.offset
+        share, coefficient = self.posterior(index, log_share)
+        place, parts = np.maximum(self.orders.order, 0), []
+        for t in range(self.types):
+            own = np.einsum("ck,ckd->cd", coefficient[t], self.features[self.which[t]][place])
+            parts.append(share[:, t, None] * np.add.reduceat(own[self.code], self.first[:-1]))
+        parts.append((share - np.exp(log_share))[:, :-1])
+        return np.concatenate(parts, 1)[:, self.free] @ self.jacobian(population), self.weights
+
+
+def _lifted_solve(information: Vector, gradient: Vector) -> Vector:
+    """The solution where the information is safely positive definite; else of one with a growing ridge."""
+    solve, _ = factorise(information, None, 1e12)
+    lift = 1e-8 * max(np.trace(information) / len(gradient), 1e-12)
+    while solve is None:
+        solve, _ = factorise(information + lift * np.eye(len(gradient)), None, 1e12)
+        lift *= 100.0
+    return solve(gradient)  # type: ignore[return-value]
+
+
+def _distinct(slopes: list[np.ndarray]) -> tuple[list[np.ndarray], np.ndarray]:
     """Distinct rows in order of appearance, and which one each row is."""
     kept: list[int] = []
     which = []
@@ -176,184 +437,3 @@ def _contrast(items: Items) -> tuple[np.ndarray, np.ndarray]:
     base = np.zeros((items.n, len(kept)))
     base[kept, np.arange(len(kept))] = 1.0
     return reference, base
-
-
-def coded(data: Any) -> tuple[Orders, np.ndarray, np.ndarray, np.ndarray]:
-    """Distinct orders, the code of each row (rows sorted by annotator), starts of blocks, weights of blocks.
-
-    An order's weight is that of all rows with it.
-    """
-    ids = np.asarray(data.annotator_ids)
-    if len(ids) > 1 and not (np.diff(ids) >= 0).all():
-        data = data.take(np.argsort(ids, kind="stable"))
-        ids = np.asarray(data.annotator_ids)
-    orders = orders_from_data(data, np.ones(data.rows))
-    first = np.flatnonzero(np.r_[True, np.diff(ids) != 0])
-    start = np.r_[first, len(ids)].astype(np.int64)
-    weight = np.asarray(data.annotator_weight, dtype=np.float64)[ids[first]]
-    orders, code = distinct_orders(orders)
-    heavy = np.bincount(code, np.repeat(weight, np.diff(start)), len(orders.order))
-    return orders.reweighted(heavy), code, start, weight
-
-
-def distinct_orders(orders: Orders) -> tuple[Orders, np.ndarray]:
-    """The distinct orders (weights of one), and which one each row has, ``(rows,)``."""
-    code, keep = _distinct(orders)
-    if keep is not None:
-        orders = Orders(orders.order[keep], orders.depth[keep], orders.length[keep], np.ones(len(keep)), orders.n)
-    return orders, code
-
-
-def _distinct(orders: Orders) -> tuple[np.ndarray, np.ndarray | None]:
-    """Codes of equal orders when they can be many: when all orders fit in a small table, or are few after hashing."""
-    rows, k = orders.order.shape
-    base = orders.n + 1
-    if float(base) ** k * (k + 1) > 2.0**62 or rows < 64:
-        return np.arange(rows), None
-    number = orders.depth.astype(np.int64)
-    order = orders.order
-    if int(orders.depth.max()) == 1 and k > 2:  # the others of a choice stand in any order
-        order = np.concatenate([order[:, :1], np.sort(order[:, 1:], 1)[:, ::-1]], 1)
-    for j in range(k):
-        number = number * base + (order[:, j] + 1)
-    if float(base) ** k * (k + 1) < 4 * rows:  # a table of all orders costs less than sorting the rows
-        first = np.full(int(base**k * (k + 1)), -1, dtype=np.int64)
-        first[number[::-1]] = np.arange(rows - 1, -1, -1)
-        keep = first[first >= 0]
-        first[first >= 0] = np.arange(len(keep))
-        return first[number], keep
-    if len(np.unique(number[:: max(rows // 512, 1)])) > 300 and rows > 512:
-        return np.arange(rows), None
-    _, keep, code = np.unique(number, return_index=True, return_inverse=True)
-    return code.reshape(-1).astype(np.int64), keep
-
-
-def solve_mixture(problem: Problem, newton: bool = True) -> Solution:
-    """EM then Newton from every start; the best is kept."""
-    items = problem.items
-    panel = prepared_panel(problem)
-    notes = judge_tables(problem, panel.orders) if panel.contrast is not None else prior_notes(problem)
-    found = []
-    for model in starting_points(problem):
-        theta = panel.theta(model, items)  # type: ignore[arg-type]
-        found.append(climb_from(panel, theta, problem.tolerance, problem.max_iterations, newton))
-    values = [float(one[1]) for one in found]
-    best = found[int(np.argmax(values))]
-    return _solution(problem, panel, best, values, notes, items)
-
-
-def prepared_panel(problem: Problem) -> Panel:
-    """The panel of a problem, with its prior."""
-    panel = panel_of(problem.model, problem.data)  # type: ignore[arg-type]
-    panel.penalty = _penalty(problem, panel, problem.items)
-    return panel
-
-
-def _penalty(problem: Problem, panel: Panel, items: Items) -> MixturePenalty | None:
-    if problem.prior is None:
-        return None
-    LogPrior(problem.prior, problem.model, items)  # refuses a prior that acts on nothing
-    features, which, offset = panel.arguments[:3]
-    kinds = [leaf.kind for leaf in panel.leaves]
-    return MixturePenalty(problem.prior, [features[i] for i in which], offset, kinds, panel.weights_free, items)
-
-
-def _solution(problem, panel: Panel, best, values, notes, items) -> Solution:
-    theta, value, gradient, information, status, iterations, steps, trace = best
-    population = by_weight(problem.model.with_parameters(panel.values(theta, items)))
-    log_likelihood = value - (0.0 if panel.penalty is None else panel.penalty(theta)[0])
-    extra: dict[str, Any] = {"newton_steps": int(steps), "memory": memory.of_panel(panel)}
-    if problem.is_projection:
-        extra["divergence"] = block_divergence(problem, log_likelihood)
-    total = float(panel.arguments[8].sum())
-    notes = [*notes, *vanished(population, total)]
-    sub = information[np.ix_(panel.free, panel.free)]
-    return Solution(
-        population=population,
-        log_likelihood=log_likelihood,
-        objective=-value / total,
-        converged=status == 1,
-        iterations=int(iterations),
-        stopped_by={1: "gradient", 0: "iterations", 2: "rounding"}[int(status)],
-        gradient_norm=float(np.abs(gradient[panel.free]).max(initial=0.0)) / total,
-        condition=_condition(sub),
-        why=f"mixture of {panel.types} Luce types: EM, then Newton on the whole likelihood ({steps} Newton steps)",
-        notes=notes,
-        starts=values,
-        trace=trace,
-        extra=extra,
-    )
-
-
-def _condition(information: np.ndarray) -> float:
-    diagonal = information.diagonal()
-    if not len(diagonal) or not (diagonal > 0).all():
-        return float("inf")
-    d = 1.0 / np.sqrt(diagonal)
-    values = np.linalg.eigvalsh(information * d[:, None] * d)
-    return float(values[-1] / values[0]) if values[0] > 0 else float("inf")
-
-
-def judge_tables(problem: Problem, orders: Orders) -> list[str]:
-    """Items that no answer shows or connects cannot be told for any type: raise, or say what the prior decided."""
-    items = problem.items
-    found = connectivity(orders.graph(), items, orders.involved > 0)
-    if problem.prior is not None:
-        notes = prior_notes(problem)
-        return (
-            notes
-            if found.exists
-            else [
-                f"prior {problem.prior} decided what the data do not, of any type: "
-                f"{found.message(items).split('. Remedies')[0]}",
-                *notes,
-            ]
-        )
-    if (found.unseen or found.separate) and not problem.is_projection:
-        groups = [*([i] for i in found.unseen), *found.separate]
-        raise NotIdentifiedError(
-            found.message(items, "fit"),
-            items=[items.names[i] for g in groups for i in g],
-            components=[[items.names[i] for i in g] for g in groups],
-        )
-    if not found.exists:
-        return [
-            "some items never lost or never won: at least one type's utilities have no finite maximum; "
-            "treat its extreme utilities as bounds, or pass prior="
-        ]
-    return []
-
-
-def prior_notes(problem: Problem) -> list[str]:
-    """What the prior acts on, in words."""
-    if problem.prior is None:
-        return []
-    on = LogPrior(problem.prior, problem.model, problem.items)
-    return [
-        f"prior {problem.prior} on {on}: the estimate is a posterior mode; for several types it is not decided whether "
-        "the estimate exists without it"
-    ]
-
-
-def mixture_applies(problem: Problem) -> bool:
-    """Whether the model is a mixture of Luce types (linear, or small tables, beside known ones) on staged answers."""
-    if not is_nll(problem.objective) or problem.regulariser is not None or not isinstance(problem.model, Mixture):
-        return False
-    feedback = problem.design.feedback if problem.design is not None else problem.data.feedback
-    if feedback.kind not in STAGED:
-        return False
-    leaves = luce_mixture(problem.model, problem.items)
-    if not leaves:
-        return False
-    kinds = {leaf.kind for leaf in leaves}
-    if kinds <= {"linear", "known"}:
-        return True
-    return kinds <= {"tabular", "known"} and problem.items.n - problem.items.num_prompts <= LARGEST_TYPE
-
-
-def _solve_plain(problem: Problem) -> Solution:
-    return solve_mixture(problem, newton=False)
-
-
-register("em-newton", Newton, mixture_applies, solve_mixture, order=20, hessians=("dense",))
-register("em", EM, mixture_applies, _solve_plain, order=90, automatic=lambda problem: False)

@@ -1,290 +1,436 @@
-"""Luce models of one type: Bradley-Terry, Plackett-Luce, conditional logit; Newton on sufficient statistics."""
+"""Luce models of one type on sufficient statistics: tables (Bradley-Terry, Plackett-Luce) and linear utilities."""
 
 from __future__ import annotations
 
-from typing import Any
+import copy
+from abc import abstractmethod
+from functools import cached_property
+from typing import Any, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from scipy import sparse
 
-from annosim.items import Items
-from annosim.laws import Law
-from annosim.learning import memory
+from annosim.errors import NotIdentifiedError
 from annosim.learning.existence import tables as existence
-from annosim.learning.existence.separation import differences, judge_linear
+from annosim.learning.existence.separation import differences, feature_gauge, judge_linear
+from annosim.learning.likelihoods.base import Likelihood
 from annosim.learning.likelihoods.kernels import luce as kernels
-from annosim.learning.likelihoods.statistics import DENSE_ITEMS, Orders, from_data, from_law, orders_from_data
+from annosim.learning.likelihoods.statistics import (
+    DENSE_ITEMS,
+    PairList,
+    PairTable,
+    PartialRankings,
+    distinct_orders,
+    from_data,
+    from_law,
+    orders_from_data,
+)
 from annosim.learning.priors import penalty_for
-from annosim.learning.problem import Problem, Solution, is_nll, register
+from annosim.learning.problem import Problem, is_nll
 from annosim.learning.solvers.accelerated import EdgeList, TableOfCounts, WeightedPairs, accelerate
-from annosim.learning.solvers.maximise import LONGEST_STEP, Curvature, Optimum, conjugate_gradients, newton
+from annosim.learning.solvers.functions import LONGEST_STEP, Evaluation, InformationOperator
+from annosim.learning.solvers.maximise import Optimum, maximise
 from annosim.learning.solvers.settings import Newton
-from annosim.learning.structure import LuceLeaf, luce_leaf
+from annosim.learning.structure import AffineIndex, affine_index
 from annosim.populations.base import Population
 
-__all__ = ["gauge_vectors", "solve_linear", "solve_sparse", "solve_tabular", "write_leaf"]
+__all__ = ["STAGED", "LuceLinear", "LuceTable", "OneType"]
+
+Vector = NDArray[np.float64]
 
 #: feedback kinds whose answers are stages of Luce choices
 STAGED = ("choice", "ranking", "top")
+WHY = "concave log-likelihood, {} as sufficient statistics"
 #: below this many items a dense Newton step costs less than anything else
 FEW_ITEMS = 64
+#: refits on other weights use tables of wins up to this many items, and distinct orders beyond
+FEW_WINS = 512
 
 
-def _leaf(problem: Problem, kind: str) -> LuceLeaf | None:
-    if not is_nll(problem.objective) or problem.regulariser is not None:
-        return None
+def is_staged(problem: Problem) -> bool:
+    """Whether the likelihood is asked for, alone, of answers that are stages of choices."""
     feedback = problem.design.feedback if problem.design is not None else problem.data.feedback
-    if feedback.kind not in STAGED:
-        return None
-    leaf = luce_leaf(problem.model, problem.items)
-    return leaf if leaf is not None and leaf.kind == kind else None
+    return is_nll(problem.objective) and problem.regulariser is None and feedback.kind in STAGED
 
 
-def statistics(problem: Problem) -> Any:
-    """Sufficient statistics of the problem's data, or of its law without writing the law's rows."""
-    table = from_law(problem.law) if problem.law is not None else None
-    return from_data(problem.data) if table is None else table
+class OneType(Likelihood):
+    """Base of one annotator's likelihoods: the log-likelihood is a function of the index ``s (n,)``.
+
+    Attributes:
+        component: the annotator's structure.
+        penalty: the prior in these coordinates, or ``None``.
+    """
+
+    concave = True
+    independent_answers = True
+    kind: str
+
+    def __init__(self, problem: Problem):
+        self.problem, self.items = problem, problem.items
+        component = affine_index(problem.model, problem.items)
+        assert component is not None  # as applies() says
+        self.component: AffineIndex = component
+
+    @classmethod
+    def applies(cls, problem: Problem) -> bool:
+        """One annotator under Luce's rule, on choices, rankings or top-l answers."""
+        component = affine_index(problem.model, problem.items) if is_staged(problem) else None
+        return component is not None and component.kind == cls.kind
+
+    @cached_property
+    def weights(self) -> Vector:
+        """Of the annotators, ``(B,)``."""
+        return np.asarray(self.problem.data.annotator_weight, dtype=np.float64)[self._people[0]]
+
+    @cached_property
+    def _people(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Numbers of the annotators, and which one each row has."""
+        ids, block = np.unique(np.asarray(self.problem.data.annotator_ids), return_inverse=True)
+        return ids, block.reshape(-1)
+
+    # ---- scores ----------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _index(self, population: Population) -> Vector:
+        """The index at a population, ``(n,)``."""
+
+    def scores(self, population: Population, by_answer: bool = False) -> tuple[sparse.csr_matrix, Vector]:
+        """Sparse; of a projection onto one type the units are whole blocks and not single questions."""
+        law = self.problem.law
+        data = law.as_data() if law is not None and law.questions > 1 else self.problem.data
+        component = affine_index(population, self.items)
+        jacobian = sparse.csr_matrix(component.index_jacobian(self.items))  # type: ignore[union-attr]
+        rows = row_scores(orders_from_data(data), self._index(population)) @ jacobian
+        if by_answer:
+            return rows, np.asarray(data.row_weight)
+        ids, block = np.unique(np.asarray(data.annotator_ids), return_inverse=True)
+        gather = sparse.csr_matrix((np.ones(len(block)), (block.reshape(-1), np.arange(len(block)))))
+        return gather @ rows, np.asarray(data.annotator_weight)[ids]
+
+    def meat(self, population: Population, by_answer: bool) -> Vector | None:
+        """Of a law of single pairs in closed form, without writing its rows; ``None`` for anything else."""
+        law = self.problem.law
+        table = from_law(law) if law is not None and law.questions == 1 else None
+        if table is None:
+            return None
+        s = self._index(population)
+        d = s[:, None] - s[None, :]
+        z = np.exp(-np.abs(d))
+        lost = np.where(d >= 0, z, 1.0) / (1.0 + z)  # probability that the row item is not preferred
+        spread = table.wins * lost**2
+        spread = spread + spread.T
+        component = affine_index(population, self.items)
+        jacobian = component.index_jacobian(self.items)  # type: ignore[union-attr]
+        return np.asarray(jacobian.T @ ((np.diag(spread.sum(1)) - spread) @ jacobian))
 
 
-def gauge_vectors(label: np.ndarray) -> np.ndarray:
+def row_scores(orders: PartialRankings, s: Vector) -> sparse.csr_matrix:
+    """Score of every row in the index, sparse ``(rows, n)``."""
+    rows, k = orders.order.shape
+    coefficient = np.zeros((rows, k))
+    values = np.where(orders.order >= 0, s[np.maximum(orders.order, 0)], -np.inf)
+    total = np.logaddexp.accumulate(values[:, ::-1], 1)[:, ::-1]
+    for t in range(int(orders.depth.max(initial=0))):
+        live = orders.depth > t
+        coefficient[live, t] += 1.0
+        coefficient[live, t:] -= np.exp(values[live, t:] - total[live, t : t + 1])
+    keep = orders.order >= 0
+    index = np.repeat(np.arange(rows), k).reshape(rows, k)
+    return sparse.csr_matrix((coefficient[keep], (index[keep], orders.order[keep])), shape=(rows, orders.n))
+
+
+def prompt_indicators(label: NDArray[Any]) -> Vector:
     """One indicator column for each label, ``(n, G)``."""
     values, code = np.unique(label, return_inverse=True)
     out = np.zeros((len(label), len(values)))
-    out[np.arange(len(label)), code] = 1.0
+    out[np.arange(len(label)), code.reshape(-1)] = 1.0
     return out
 
 
 # ---- tabular ---------------------------------------------------------------------------------------------------------
 
 
-def solve_tabular(
-    stats: Any, items: Items, penalty: Any = None, start: np.ndarray | None = None, tolerance=1e-10, max_iterations=200
-) -> Optimum:
-    """Newton on the index itself, ``s (n,)``, each prompt (and each item nobody compared) a gauge of its own."""
-    null = gauge_vectors(items.prompts.numpy()) if penalty is None or penalty.keeps_gauge else None
-    start = stats.start() if start is None else start
-    scale = np.maximum(stats.involved, 1e-300)
-    if penalty is None:
-        return newton(stats.value_gradient, stats.information, start, scale, null, tolerance, max_iterations)
+class LuceTable(OneType):
+    """One table of utilities: coordinates are the index ``s (n,)`` itself, its location in each prompt fixed.
 
-    def value_gradient(s):
-        v, g = stats.value_gradient(s)
-        pv, pg, _ = penalty.all(s)
-        return v + pv, g + pg
+    Many items compared in pairs are first tried by the accelerated fixed point, which proves that the maximum exists.
+    """
 
-    scale = np.maximum(stats.involved + penalty.weight, 1e-300)
-    both = lambda s: stats.information(s) + penalty.all(s)[2]  # noqa: E731
-    return newton(value_gradient, both, start, scale, null, tolerance, max_iterations)
+    name, order, settings, hessians = "newton", 10, Newton, ("dense", "matrix-free")
+    kind = "tabular"
+    costly_curvature = True
+
+    def __init__(self, problem: Problem, statistics: PairTable | PairList | PartialRankings | None = None):
+        super().__init__(problem)
+        self._statistics = statistics
+        self.penalty = penalty_for(problem.prior, "tabular", self.items.n, self.items)
+
+    @cached_property
+    def statistics(self) -> PairTable | PairList | PartialRankings:
+        """Sufficient statistics of the data, or of the law without writing its rows."""
+        if self._statistics is not None:
+            return self._statistics
+        table = from_law(self.problem.law) if self.problem.law is not None else None
+        return from_data(self.problem.data) if table is None else table
+
+    @property
+    def why(self) -> str:  # type: ignore[override]
+        """The statistics in words."""
+        return WHY.format(self.statistics.words if self._quick is None else self._quick[0].words)
+
+    @cached_property
+    def null(self) -> Vector | None:  # type: ignore[override]
+        """The location of each prompt, where a matrix is formed."""
+        return prompt_indicators(self.items.prompts.numpy()) if self._is_dense else None
+
+    @property
+    def _hessian(self) -> str:
+        """What the settings ask for."""
+        solver = self.problem.solver
+        return solver.hessian if isinstance(solver, Newton) else "auto"
+
+    @property
+    def _is_dense(self) -> bool:
+        """Whether the curvature is a matrix: as asked for, or while there are few items."""
+        return self.items.n <= DENSE_ITEMS if self._hessian == "auto" else self._hessian == "dense"
+
+    @cached_property
+    def scale(self) -> Vector:  # type: ignore[override]
+        """Weight of the answers that show each item (and of the prior)."""
+        more = 0.0 if self.penalty is None else self.penalty.weight
+        return np.maximum(self.statistics.exposure + more, 1e-300)
+
+    @property
+    def total(self) -> float:  # type: ignore[override]
+        """Weight of the answers."""
+        return self.statistics.total if self._quick is None else self._quick[0].total
+
+    def start(self, model: Population) -> Vector:
+        """The index."""
+        return self._index(model)
+
+    def _index(self, population: Population) -> Vector:
+        return affine_index(population, self.items).index_of(self.items)  # type: ignore[union-attr]
+
+    def values(self, x: Vector) -> dict[str, torch.Tensor]:
+        """The table that has the index."""
+        return self.component.values_of(x, self.items)
+
+    def jacobian(self, population: Population) -> Any:
+        """Of the index."""
+        return affine_index(population, self.items).index_jacobian(self.items)  # type: ignore[union-attr]
+
+    def evaluate(self, x: Vector) -> Evaluation:
+        """One pass over the statistics; the curvature when it is asked for."""
+        value, gradient = self.statistics.value_gradient(x)
+        if self.penalty is not None:
+            more, slope = self.penalty.value_gradient(x)
+            value, gradient = value + more, gradient + slope
+        return Evaluation(x, value, gradient, self.scale, lambda: self._curvature(x))
+
+    def _curvature(self, x: Vector) -> Vector | InformationOperator:
+        if self._is_dense:
+            dense = self.statistics.information(x)
+            return dense if self.penalty is None else dense + self.penalty.all(x)[2]
+        product, diagonal = self.statistics.curvature(x)
+        if self.penalty is None:
+            return InformationOperator(product, diagonal)
+        more = self.penalty.curvature(x)
+        return InformationOperator(lambda v: product(v) + more(v), diagonal + self.penalty.diagonal(x))
+
+    def log_prior(self, x: Vector) -> float:
+        """On the index."""
+        return 0.0 if self.penalty is None else self.penalty.value(x)
+
+    def optimum(self, model: Population, tolerance: float, max_iterations: int, newton: bool = True) -> Optimum:
+        """The only maximum there is: from the statistics' own start, whatever the model's values."""
+        if self._quick is not None:
+            return self._quick[1]
+        return maximise(self, self.statistics.start(), tolerance, max_iterations)
+
+    @cached_property
+    def _quick(self) -> tuple[EdgeList | TableOfCounts | WeightedPairs, Optimum] | None:
+        """Pairs of many items by the accelerated fixed point; ``None`` where Newton's method is to be used."""
+        problem = self.problem
+        if self.penalty is not None or problem.is_projection or self._statistics is not None or self._hessian != "auto":
+            return None
+        pairs = _comparisons(problem)
+        found = None if pairs is None else accelerate(pairs, problem.tolerance)
+        return None if found is None else (pairs, found)  # type: ignore[return-value]
+
+    # ---- existence -------------------------------------------------------------------------------------------------
+
+    def check(self) -> list[str]:
+        """Ford's condition: raise, or say what the prior or the law's rounding decides."""
+        if self._quick is not None:
+            return []
+        items, penalty = self.items, self.penalty
+        found = self._connectivity()
+        if found.exists:
+            return [] if penalty is None else [f"{penalty}: the estimate exists without it; it only shrinks"]
+        if penalty is not None:
+            return [f"{penalty} decided what the data do not: {found.message(items).split('. Remedies')[0]}"]
+        if self.problem.is_projection and not (found.unseen or found.separate):
+            return [
+                "some choice probabilities of the truth are below the smallest float64: the utilities of "
+                f"{len(found.at_fault[0])} items are only bounded, the laws still agree in total variation"
+            ]
+        existence.require_connected(found, items, "project" if self.problem.is_projection else "fit")
+        return []
+
+    def _connectivity(self) -> existence.Connectivity:
+        return existence.connectivity(self.statistics.graph(), self.items, self.statistics.exposure > 0)
+
+    def exists(self, found: Optimum) -> bool:
+        """Whether the refit's answers hang together, and its optimum was reached."""
+        return found.converged and (self.penalty is not None or self._connectivity().exists)
+
+    # ---- other weights ---------------------------------------------------------------------------------------------
+
+    def reweighted(self, weights: Vector) -> LuceTable:
+        """The statistics of the same answers under other weights of annotators."""
+        if self.has_win_counts:
+            return LuceTable(self.problem, PairTable(self.win_counts(weights[None])[0]))
+        counts, orders = self._counts
+        return LuceTable(self.problem, orders.reweighted(counts.T @ weights))
+
+    @property
+    def has_win_counts(self) -> bool:
+        """Pairs of a few items: a dense table of wins holds all that the answers say."""
+        return self.items.n <= FEW_WINS and _plain_pairs(self.problem.data)
+
+    def win_counts(self, weights: Vector) -> Vector:
+        """Tables of wins under several weights of annotators, ``(R, B) -> (R, n, n)``."""
+        counts, codes = self._counts
+        wins = np.zeros((len(weights), self.items.n**2))
+        wins[:, codes] = (counts.T @ weights.T).T
+        return wins.reshape(-1, self.items.n, self.items.n)
+
+    @cached_property
+    def _counts(self) -> tuple[sparse.csr_matrix, Any]:
+        """How often each annotator gave each distinct answer ``(B, C)``, and the answers: codes of pairs, or orders."""
+        data, block = self.problem.data, self._people[1]
+        if self.has_win_counts:
+            menu, rows = np.asarray(data.menu).astype(np.int64), np.arange(data.rows)
+            won = np.asarray(data.answer).reshape(data.rows, -1)[:, 0]
+            codes, column = np.unique(menu[rows, won] * self.items.n + menu[rows, 1 - won], return_inverse=True)
+        else:
+            codes, column = distinct_orders(orders_from_data(data, np.ones(data.rows)))
+        return sparse.csr_matrix((np.ones(data.rows), (block, column.reshape(-1)))), codes
 
 
-def _solve_tabular(problem: Problem) -> Solution:
-    leaf = _leaf(problem, "tabular")
-    hessian = problem.solver.hessian if isinstance(problem.solver, Newton) else "auto"
-    if problem.prior is None and not problem.is_projection and hessian == "auto":
-        quick = _accelerated(problem)
-        if quick is not None:
-            population = write_leaf(problem.model, leaf, quick[1].point, problem.items)  # type: ignore[arg-type]
-            needed = memory.of_table(quick[0], problem.data.rows, DENSE_ITEMS)
-            return _solution(problem, population, quick[1], quick[0], quick[1].value, [], needed)
-    stats = statistics(problem)
-    penalty = penalty_for(problem.prior, "tabular", problem.items.n, problem.items)
-    notes = _judge(problem, stats, penalty)
-    if problem.items.n > DENSE_ITEMS:
-        optimum = solve_sparse(stats, penalty, problem.tolerance, problem.max_iterations)
-    else:
-        optimum = solve_tabular(stats, problem.items, penalty, None, problem.tolerance, problem.max_iterations)
-    population = write_leaf(problem.model, leaf, optimum.point, problem.items)  # type: ignore[arg-type]
-    needed = memory.of_table(stats, 0 if problem.law is not None else problem.data.rows, DENSE_ITEMS)
-    return _solution(problem, population, optimum, stats, stats.value(optimum.point), notes, needed)
+def _plain_pairs(data: Any) -> bool:
+    return data.feedback.kind == "choice" and data.menu_size == 2 and not (np.asarray(data.menu) < 0).any()
 
 
-def _accelerated(problem: Problem) -> tuple[Any, Optimum] | None:
-    """Pairs of many items by the accelerated fixed point, which proves that the maximum exists; else ``None``."""
+def _comparisons(problem: Problem) -> EdgeList | TableOfCounts | WeightedPairs | None:
+    """Comparisons of many items in the form that the fixed point reads, or ``None``."""
     data, n = problem.data, problem.items.n
     if n < FEW_ITEMS or data.feedback.kind != "choice" or data.menu_size != 2 or data.answer.ndim != 1:
         return None
     menu, answer, groups = np.asarray(data.menu), np.asarray(data.answer), problem.items.num_prompts
-    pairs: Any
     if data.weight is not None:
-        if n <= DENSE_ITEMS:
-            return None
-        pairs = WeightedPairs(from_data(data), groups)  # type: ignore[arg-type]
-    elif n <= DENSE_ITEMS and data.rows * 8 > n * n:
-        pairs = TableOfCounts(menu, answer, n, groups)
-    else:
-        pairs = EdgeList(menu, answer, n, groups)
-    optimum = accelerate(pairs, problem.tolerance)
-    return None if optimum is None else (pairs, optimum)
-
-
-def solve_sparse(stats: Any, penalty: Any, tolerance: float, max_iterations: int) -> Optimum:
-    """Newton with conjugate gradients on products with the information, for more items than a matrix should hold."""
-    scale = np.maximum(stats.involved + (0.0 if penalty is None else penalty.weight), 1e-300)
-
-    def value_gradient(s):
-        v, g = stats.value_gradient(s)
-        if penalty is None:
-            return v, g
-        pv, pg = penalty.value_gradient(s)
-        return v + pv, g + pg
-
-    def information(s):
-        product, diagonal = stats.curvature(s)
-        if penalty is None:
-            return Curvature(product, diagonal)
-        more = penalty.curvature(s)
-        return Curvature(lambda v: product(v) + more(v), diagonal + penalty.diagonal(s))
-
-    return newton(
-        value_gradient, information, stats.start(), scale, None, tolerance, max_iterations, conjugate_gradients
-    )
-
-
-def _judge(problem: Problem, stats: Any, penalty: Any) -> list[str]:
-    """Existence, before anything is fitted: raise, or say what the prior or the law's rounding decides."""
-    found = existence.connectivity(stats.graph(), problem.items, stats.involved > 0)
-    if found.exists:
-        return [] if penalty is None else [f"{penalty}: the estimate exists without it; it only shrinks"]
-    if penalty is not None:
-        at, _ = found.at_fault
-        return [f"{penalty} decided what the data do not: {found.message(problem.items).split('. Remedies')[0]}"]
-    if problem.is_projection and not (found.unseen or found.separate):
-        return [
-            "some choice probabilities of the truth are below the smallest float64: the utilities of "
-            f"{len(found.at_fault[0])} items are only bounded, the laws still agree in total variation"
-        ]
-    existence.require_connected(found, problem.items, "fit" if not problem.is_projection else "project")
-    return []
-
-
-def write_leaf(model: Population, leaf: LuceLeaf, s: np.ndarray, items: Items, prefix: str = "") -> Population:
-    """The model with the leaf's free table set so that its index is ``s`` up to the gauge."""
-    return model.with_parameters(leaf_values(leaf, s, items, prefix))
-
-
-def leaf_values(leaf: LuceLeaf, s: np.ndarray, items: Items, prefix: str = "") -> dict[str, torch.Tensor]:
-    """The named free parameters that give the index ``s`` (tabular leaf)."""
-    name = prefix + ("utility.energy.values" if leaf.density else "utility.values")
-    return {name: torch.as_tensor(leaf.utility_from_index(s, items))}
-
-
-def _solution(problem, population, optimum: Optimum, stats, log_likelihood, notes, needed: int) -> Solution:
-    total = max(stats.total, 1e-300)
-    extra: dict[str, Any] = {"scaled_gradient": optimum.scaled_gradient, "memory": needed}
-    if problem.is_projection:
-        extra["divergence"] = divergence(problem, log_likelihood)
-    words = {"PairTable": "a table of wins", "PairList": "distinct pairs", "Orders": "stages of choices"}
-    fast = "comparisons of each pair; accelerated diagonal Newton steps"
-    words |= {"TableOfCounts": fast, "EdgeList": fast, "WeightedPairs": fast}
-    return Solution(
-        population=population,
-        log_likelihood=log_likelihood,
-        objective=-optimum.value / total,
-        converged=optimum.converged,
-        iterations=optimum.iterations,
-        stopped_by=optimum.stopped_by,
-        gradient_norm=float(np.abs(optimum.gradient).max(initial=0.0)) / total,
-        condition=optimum.condition,
-        why=f"concave log-likelihood, {words[type(stats).__name__]} as sufficient statistics",
-        notes=[*notes, *optimum.notes],
-        starts=[log_likelihood],
-        trace=np.array(optimum.trace),
-        extra=extra,
-    )
-
-
-def divergence(problem: Problem, log_likelihood: float) -> float:
-    """Kullback-Leibler divergence, per block, of one-type models: cross-entropy of single questions minus entropy."""
-    law: Law = problem.law  # type: ignore[assignment]
-    if law.questions > 1 and len(law.weight) > 1:
-        return block_divergence(problem, log_likelihood)
-    counts = law.expected_counts().detach()
-    given = counts / counts.sum(-1, keepdim=True)  # menus are drawn alike under both
-    return float(torch.special.xlogy(counts, given).sum()) - log_likelihood
-
-
-def block_divergence(problem: Problem, log_likelihood: float) -> float:
-    """The same for truths of several types and several questions: entropy of whole blocks (menus given)."""
-    law = problem.law
-    p = torch.as_tensor(law.probabilities)  # type: ignore[union-attr]
-    blocks = torch.as_tensor(law.outcomes, dtype=torch.long)[p > 0]  # type: ignore[union-attr]
-    given = law.given_menus.log_probability(blocks[..., 0], blocks[..., 1])  # type: ignore[union-attr]
-    return float((p[p > 0] * given).sum()) - log_likelihood
+        return WeightedPairs(from_data(data), groups) if n > DENSE_ITEMS else None  # type: ignore[arg-type]
+    if n <= DENSE_ITEMS and data.rows * 8 > n * n:
+        return TableOfCounts(menu, answer, n, groups)
+    return EdgeList(menu, answer, n, groups)
 
 
 # ---- linear ----------------------------------------------------------------------------------------------------------
 
 
-def solve_linear(
-    orders: Orders,
-    matrix: np.ndarray,
-    offset: np.ndarray,
-    penalty: Any = None,
-    null: np.ndarray | None = None,
-    start: np.ndarray | None = None,
-    tolerance: float = 1e-10,
-    max_iterations: int = 200,
-) -> Optimum:
-    """Newton on the weights of ``s = matrix @ w + offset``, in one pass over the answers a step."""
-    matrix, offset = np.ascontiguousarray(matrix), np.ascontiguousarray(offset)
-    dim = matrix.shape[1]
+class LuceLinear(OneType):
+    """A linear utility: coordinates are its weights, and one pass over the answers gives value and derivatives."""
 
-    kept: dict[str, Any] = {}
+    name, order, settings, hessians = "newton-linear", 10, Newton, ("dense",)
+    kind = "linear"
 
-    def value_gradient(w):
+    def __init__(self, problem: Problem):
+        super().__init__(problem)
+        self.matrix = np.ascontiguousarray(self.component.design_matrix(self.items))
+        self.offset = np.ascontiguousarray(self.component.g)
+        self.orders = orders_from_data(problem.data)
+        self.penalty = penalty_for(problem.prior, "linear", self.matrix.shape[1], self.items)
+        self.why = WHY.format(self.orders.words)
+        spread = self.matrix.std(0)
+        # the cap is on utilities, whatever the features' units
+        self.longest = LONGEST_STEP / np.where(spread > 0, spread, 1.0)
+        self._unit = spread
+        self.null = feature_gauge(self.matrix, self.items) if self.penalty is None else None
+
+    @property
+    def scale(self) -> Vector:  # type: ignore[override]
+        """Weight of the answers, in units of the features."""
+        return np.where(self._unit > 0, np.maximum(self.orders.total * self._unit, 1e-300), 1.0)
+
+    @property
+    def total(self) -> float:  # type: ignore[override]
+        """Weight of the answers."""
+        return self.orders.total
+
+    def start(self, model: Population) -> Vector:
+        """The weights."""
+        return affine_index(model, self.items).weights  # type: ignore[union-attr]
+
+    def _index(self, population: Population) -> Vector:
+        return self.matrix @ self.start(population) + self.offset
+
+    def values(self, x: Vector) -> dict[str, torch.Tensor]:
+        """The shortest weights that give these choices."""
+        short = x if self.null is None else x - self.null @ (self.null.T @ x)
+        return {self.component.parameter: torch.as_tensor(short)}
+
+    def jacobian(self, population: Population) -> Any:
+        """They are the parameters themselves."""
+        return sparse.identity(self.matrix.shape[1])
+
+    def evaluate(self, x: Vector) -> Evaluation:
+        """Everything in one pass."""
+        dim, orders = len(x), self.orders
         gradient, information = np.zeros(dim), np.zeros((dim, dim))
-        v = kernels.linear_sums(
-            w, matrix, offset, orders.order, orders.depth, orders.length, orders.weight, gradient, information
+        value = kernels.linear_sums(
+            x, self.matrix, self.offset, orders.order, orders.depth, orders.length, orders.weight, gradient, information
         )
-        if penalty is not None:
-            pv, pg, ph = penalty.all(w)
-            v, gradient, information = v + pv, gradient + pg, information + ph
-        kept["at"], kept["information"] = w.copy(), information
-        return v, gradient
+        if self.penalty is not None:
+            more, slope, bend = self.penalty.all(x)
+            value, gradient, information = value + more, gradient + slope, information + bend
+        return Evaluation(x, value, gradient, self.scale, information)
 
-    def information_at(w):
-        if not np.array_equal(kept["at"], w):
-            value_gradient(w)
-        return kept["information"]
+    def log_prior(self, x: Vector) -> float:
+        """On the weights."""
+        return 0.0 if self.penalty is None else self.penalty.value(x)
 
-    spread = matrix.std(0)
-    scale = np.maximum(orders.total * spread, 1e-300)
-    start = np.zeros(dim) if start is None else start
-    longest = LONGEST_STEP / np.where(spread > 0, spread, 1.0)  # the cap is on utilities, whatever the features' units
-    return newton(
-        value_gradient, information_at, start, scale, null, tolerance, max_iterations, reuse=False, longest=longest
-    )
+    def optimum(self, model: Population, tolerance: float, max_iterations: int, newton: bool = True) -> Optimum:
+        """The only maximum there is, from zero."""
+        return maximise(self, np.zeros(self.matrix.shape[1]), tolerance, max_iterations)
 
+    def check(self) -> list[str]:
+        """Separation; directions of the features that change no choice are left out."""
+        pairs = differences(self.orders, self.matrix)
+        return judge_linear(pairs, self.matrix, self.items, self.penalty)[0]
 
-def _solve_linear(problem: Problem) -> Solution:
-    leaf = _leaf(problem, "linear")
-    orders = orders_from_data(problem.data)
-    matrix = leaf.design_matrix(problem.items)  # type: ignore[union-attr]
-    penalty = penalty_for(problem.prior, "linear", matrix.shape[1], problem.items)
-    pairs = differences(orders, matrix)
-    notes, null = judge_linear(pairs, matrix, problem.items, penalty)
-    optimum = solve_linear(orders, matrix, leaf.g, penalty, null, None, problem.tolerance, problem.max_iterations)  # type: ignore[union-attr]
-    if null is not None:
-        optimum.point = optimum.point - null @ (null.T @ optimum.point)
-    name = "utility.energy.weights" if leaf.density else "utility.weights"  # type: ignore[union-attr]
-    population = problem.model.with_parameters({name: torch.as_tensor(optimum.point)})
-    log_likelihood = optimum.value - (penalty.value(optimum.point) if penalty is not None else 0.0)
-    needed = memory.of_linear(orders, matrix, len(pairs))
-    return _solution(problem, population, optimum, orders, log_likelihood, notes, needed)
+    def exists(self, found: Optimum) -> bool:
+        """A zero gradient on a well conditioned information proves the maximum (Kantorovich); else a linear program."""
+        if not found.converged or self.penalty is not None or found.condition < 1e6:
+            return found.converged
+        try:
+            judge_linear(differences(self.orders, self.matrix), self.matrix, self.items, None)
+        except NotIdentifiedError:
+            return False
+        return True
 
+    def reweighted(self, weights: Vector) -> Self:
+        """The distinct orders under other weights of annotators."""
+        orders, counts = self._counts
+        other = copy.copy(self)
+        other.orders = orders.reweighted(counts.T @ weights)
+        return other
 
-def _few(problem: Problem) -> bool:
-    return problem.items.n <= DENSE_ITEMS and _leaf(problem, "tabular") is not None
-
-
-def _many(problem: Problem) -> bool:
-    return problem.items.n > DENSE_ITEMS and _leaf(problem, "tabular") is not None
-
-
-def _linear(problem: Problem) -> bool:
-    return _leaf(problem, "linear") is not None
-
-
-register("newton", Newton, _few, _solve_tabular, order=10, hessians=("dense",))
-register("newton", Newton, _many, _solve_tabular, order=10, hessians=("matrix-free",))
-register("newton-linear", Newton, _linear, _solve_linear, order=10, hessians=("dense",))
+    @cached_property
+    def _counts(self) -> tuple[PartialRankings, sparse.csr_matrix]:
+        """Distinct orders, and how often each annotator gave each, ``(B, C)``."""
+        data = self.problem.data
+        orders, code = distinct_orders(orders_from_data(data, np.ones(data.rows)))
+        return orders, sparse.csr_matrix((np.ones(data.rows), (self._people[1], code)))

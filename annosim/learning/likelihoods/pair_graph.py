@@ -1,14 +1,12 @@
-"""Choices from pairs as one weighted graph, and Newton's method for convex functions of its preference logits."""
+"""Choices from pairs as one weighted graph, and functions of its preference logits."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
@@ -18,7 +16,7 @@ from annosim.laws import Law, on_menus
 from annosim.learning.objectives import NLL, Margin, Objective, SoftLabels
 from annosim.learning.problem import Problem
 
-__all__ = ["PairGraph", "Minimum", "graph_of", "minimise"]
+__all__ = ["PairGraph", "graph_of", "is_pairs"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +72,15 @@ class PairGraph:
         return (
             torch.zeros(self.n, dtype=torch.float64).index_add_(0, self.winner, flow).index_add_(0, self.loser, -flow)
         )
+
+
+def is_pairs(problem: Problem) -> bool:
+    """Whether the answers are choices from pairs, without ties and skips."""
+    if problem.law is not None:
+        law = problem.law
+        return law.design.feedback.kind == "choice" and law.menu.shape[1] == 2 and len(law.space) == 2
+    data = problem.data
+    return data.feedback.kind == "choice" and data.menu_size == 2 and not data.has_ties and not bool(data.skipped.any())
 
 
 def graph_of(problem: Problem) -> PairGraph:
@@ -150,86 +157,3 @@ def _from_data(problem: Problem, objective: Objective) -> tuple[Any, ...]:
         return menu[:, 0], menu[:, 1], weight * share, weight * (1 - share), share
     zero = torch.zeros_like(weight)
     return menu[:, 0], menu[:, 1], torch.where(answer == 0, weight, zero), torch.where(answer == 1, weight, zero), share
-
-
-@dataclass(frozen=True, eq=False)
-class Minimum:
-    """Where Newton's method ended.
-
-    Attributes:
-        x: ``(p,)``.
-        value, gradient_norm: there.
-        iterations: Newton steps.
-        converged: the gradient is below the tolerance.
-        stopped_by: ``"gradient"``, ``"rounding"`` (no step lowers the value any more) or ``"iterations"``.
-    """
-
-    x: np.ndarray
-    value: float
-    gradient_norm: float
-    iterations: int
-    converged: bool
-    stopped_by: str
-
-
-def minimise(
-    function: Callable[[torch.Tensor], tuple[float, torch.Tensor, torch.Tensor]],
-    start: torch.Tensor,
-    gauge: torch.Tensor | None,
-    tolerance: float,
-    limit: int,
-) -> Minimum:
-    """Damped Newton for a convex function; ``gauge (p, m)`` holds directions along which it is constant.
-
-    Args:
-        function: ``x -> value, gradient (p,), Hessian (p, p)``.
-        start: ``(p,)`` float64.
-        gauge: its span is left where it starts.
-        tolerance: on the largest gradient entry.
-        limit: Newton steps.
-
-    Example:
-        >>> square = lambda x: (float(x @ x), 2 * x, 2 * torch.eye(1).double())
-        >>> found = minimise(square, torch.ones(1).double(), None, 1e-9, 9)
-        >>> found.converged, found.iterations
-        (True, 1)
-    """
-    x, iterations = start.clone(), 0
-    value, gradient, hessian = function(x)
-    while True:
-        norm = float(gradient.abs().max())
-        if norm < tolerance:
-            return Minimum(x.numpy(), value, norm, iterations, True, "gradient")
-        if iterations >= limit:
-            return Minimum(x.numpy(), value, norm, iterations, False, "iterations")
-        step = _newton_step(hessian, gradient, gauge)
-        slope, size = float(gradient @ step), 1.0
-        while True:
-            new_value, new_gradient, new_hessian = function(x + size * step)
-            if new_value <= value + 1e-4 * size * slope:
-                break
-            # below the rounding of the value the gradient decides
-            if -slope < 1e-11 * (1 + abs(value)) and float(new_gradient.abs().max()) < norm:
-                break
-            size /= 2
-            if size < 1e-6:
-                return Minimum(x.numpy(), value, norm, iterations, norm < max(1e-9, tolerance), "rounding")
-        x, value, gradient, hessian = x + size * step, new_value, new_gradient, new_hessian
-        iterations += 1
-
-
-def _newton_step(hessian: torch.Tensor, gradient: torch.Tensor, gauge: torch.Tensor | None) -> torch.Tensor:
-    h = hessian.numpy()
-    scale = max(float(np.trace(h)) / len(h), np.finfo(float).tiny)
-    if gauge is not None:
-        g = gauge.numpy()
-        h = h + scale * (g @ g.T) / (g * g).sum(0).max()
-    ridge = 0.0
-    for _ in range(60):
-        try:
-            factor = cho_factor(h + ridge * np.eye(len(h)))
-        except np.linalg.LinAlgError:
-            ridge = max(10 * ridge, 1e-14 * scale)
-            continue
-        return torch.as_tensor(-cho_solve(factor, gradient.numpy()))
-    raise NotIdentifiedError("the Hessian is singular beyond the gauges: some parameters are never compared")

@@ -8,76 +8,159 @@ tails are nearly flat. Every pass is a few operations on the pairs; the informat
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from annosim.coordinates import by_weight
-from annosim.learning.likelihoods.autodiff import starting_points
-from annosim.learning.likelihoods.luce import block_divergence
-from annosim.learning.likelihoods.pair_graph import PairGraph, graph_of
+from annosim.learning.likelihoods.base import Likelihood
+from annosim.learning.likelihoods.latent_classes import SMALLEST_SHARE, kinds_of
+from annosim.learning.likelihoods.luce import prompt_indicators
+from annosim.learning.likelihoods.pair_graph import PairGraph, graph_of, is_pairs
 from annosim.learning.likelihoods.reference import total_weight
 from annosim.learning.objectives import NLL
-from annosim.learning.problem import Problem, Solution, is_nll, register
-from annosim.learning.solvers.convex import is_pairs
+from annosim.learning.problem import Problem
+from annosim.learning.solvers.functions import Evaluation
 from annosim.learning.solvers.settings import Newton
-from annosim.learning.structure import LuceLeaf, luce_mixture
+from annosim.learning.structure import AffineIndex, affine_components
+from annosim.populations.base import Population
 from annosim.populations.mixture import Mixture
 
-__all__ = ["PairMixture", "solve_pair_mixture"]
+__all__ = ["PairMixture"]
+
+Vector = NDArray[np.float64]
 
 #: the information is formed for this many parameters at most
 LARGEST = 3000
 
 
-@dataclass(frozen=True, eq=False)
-class PairMixture:
+class PairMixture(Likelihood):
     """``log P(winner beats loser)`` of every ordered pair as a function of ``x = (s_1, .., s_K, log-ratios)``.
+
+    Its curvature is the expected information, so that steps are damped. Of data it is asked for by name: their maximum
+    may not exist, which the likelihoods before it tell.
 
     Attributes:
         graph: the pairs with their probabilities.
         types: K.
         log_share: ``(K,)`` fixed log shares, or ``None`` where they are free.
-
-    Example:
-        >>> one = torch.tensor([0]), torch.tensor([1]), torch.ones(1).double()
-        >>> mixture = PairMixture(PairGraph(*one, None, 2), 2, None)
-        >>> round(float(mixture.at(torch.zeros(5).double())[0]), 6)  # log 2
-        0.693147
     """
 
-    graph: PairGraph
-    types: int
-    log_share: torch.Tensor | None
+    name, order, settings, hessians = "pair-mixture", 22, Newton, ("expected",)
+    damped = True
+    longest = np.inf
+    rounding = 1e-15
 
-    def shares(self, x: torch.Tensor) -> torch.Tensor:
+    @classmethod
+    def applies(cls, problem: Problem) -> bool:
+        """Tables on single pairs, one answer an annotator, without a prior."""
+        if problem.prior is not None or kinds_of(problem) != {"tabular"} or not is_pairs(problem):
+            return False
+        return len(problem.model.components()) * problem.items.n <= LARGEST and _answers_are_single(problem)
+
+    @classmethod
+    def is_automatic(cls, problem: Problem) -> bool:
+        """Of a law only."""
+        return problem.is_projection
+
+    def __init__(self, problem: Problem, graph: PairGraph | None = None):
+        model: Mixture = problem.model  # type: ignore[assignment]
+        self.problem, self.items, self.n = problem, problem.items, problem.items.n
+        self.components: list[AffineIndex] = affine_components(model, self.items)  # type: ignore[assignment]
+        self.graph = graph_of(replace(problem, objective=NLL())) if graph is None else graph
+        self.types = len(self.components)
+        share = model.weights.detach().double()
+        self.log_share = None if model.weights.requires_grad else (share / share.sum()).log()
+        self.size = self.types * self.n + (self.types - 1 if self.log_share is None else 0)
+        self.total = 1.0 if problem.is_projection else total_weight(problem.data)
+
+    @property
+    def why(self) -> str:  # type: ignore[override]
+        """What it is."""
+        return f"mixture of {self.types} tables on single pairs: damped steps with the expected information"
+
+    @cached_property
+    def weights(self) -> Vector:  # type: ignore[override]
+        """Of the annotators, one answer each."""
+        return np.asarray(self.problem.data.row_weight, dtype=np.float64)
+
+    @cached_property
+    def scale(self) -> Vector:  # type: ignore[override]
+        """Share of the pairs that show the item."""
+        graph, shown = self.graph, torch.zeros(self.n, dtype=torch.float64)
+        shown = shown.index_add_(0, graph.winner, graph.weight).index_add_(0, graph.loser, graph.weight)
+        ratios = np.ones(self.size - self.types * self.n)
+        return self.total * np.maximum(np.r_[np.tile(shown.numpy(), self.types), ratios], 1e-300)
+
+    @cached_property
+    def null(self) -> Vector:  # type: ignore[override]
+        """The location of each type in each prompt."""
+        one = prompt_indicators(self.items.prompts.numpy())
+        out = np.kron(np.eye(self.types), one)
+        return np.concatenate([out, np.zeros((self.size - len(out), out.shape[1]))])
+
+    def check(self) -> list[str]:
+        """Every prompt's items were compared, directly or through others."""
+        self.graph.check_connected(self.items)
+        return []
+
+    # ---- coordinates -----------------------------------------------------------------------------------------------
+
+    def start(self, model: Population) -> Vector:
+        """Indices of all types, and log-ratios."""
+        index = [one.index_of(self.items) for one in affine_components(model, self.items) or []]
+        if self.log_share is not None:
+            return np.concatenate(index)
+        share = model.weights.detach().double().numpy()  # type: ignore[union-attr, operator]
+        share = np.log(np.maximum(share / share.sum(), SMALLEST_SHARE))
+        return np.concatenate([*index, (share - share[-1])[:-1]])
+
+    def values(self, x: Vector) -> dict[str, torch.Tensor]:
+        """Tables and shares."""
+        out: dict[str, torch.Tensor] = {}
+        for t, one in enumerate(self.components):
+            out |= one.values_of(x[t * self.n : (t + 1) * self.n].copy(), self.items, f"types.{t}.")
+        if self.log_share is None:
+            out["weights"] = self._shares(torch.as_tensor(x)).exp()
+        return out
+
+    def jacobian(self, population: Population) -> Vector:
+        """Not asked for: the curvature is not that of the likelihood."""
+        raise TypeError("standard errors need the observed information: use another likelihood of this model")
+
+    scores = reweighted = jacobian  # type: ignore[assignment]
+
+    # ---- value and derivatives -------------------------------------------------------------------------------------
+
+    def _shares(self, x: torch.Tensor) -> torch.Tensor:
         """Log shares ``(K,)``; the last type is the base of the ratios."""
         if self.log_share is not None:
             return self.log_share
-        ratio = torch.cat([x[self.types * self.graph.n :], torch.zeros(1, dtype=torch.float64)])
-        return ratio.log_softmax(0)
+        return torch.cat([x[self.types * self.n :], torch.zeros(1, dtype=torch.float64)]).log_softmax(0)
 
-    def at(self, x: torch.Tensor) -> tuple[float, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Cross-entropy, log P ``(E,)``, responsibilities and each type's chance of the other answer ``(K, E)``."""
-        s = x[: self.types * self.graph.n].view(self.types, -1)
+    def evaluate(self, x: Vector) -> Evaluation:
+        """Expected log-likelihood times the weight of the answers; pairs of an item with itself say nothing."""
+        z = torch.as_tensor(x)
+        s = z[: self.types * self.n].view(self.types, -1)
         h = s[:, self.graph.winner] - s[:, self.graph.loser]
-        joint = self.shares(x)[:, None] + torch.nn.functional.logsigmoid(h)
+        joint = self._shares(z)[:, None] + torch.nn.functional.logsigmoid(h)
         log_p = torch.logsumexp(joint, 0)
-        return -float(self.graph.weight @ log_p), log_p, (joint - log_p).exp(), torch.sigmoid(-h)
+        value = float(self.graph.weight @ log_p) - self.graph.itself * float(np.log(2.0))
+        share = (joint - log_p).exp()
+        per_logit = share * torch.sigmoid(-h)  # d log P / d h of each type, (K, E)
+        per_ratio = (share - self._shares(z).exp()[:, None])[: self.size - self.types * self.n]
+        gradient = [self.graph.divergence(self.graph.weight * one) for one in per_logit]
+        slope = torch.cat([*gradient, per_ratio @ self.graph.weight]).numpy()
+        bend = lambda: self.total * self._expected(log_p, per_logit, per_ratio).numpy()  # noqa: E731
+        return Evaluation(x, self.total * value, self.total * slope, self.scale, bend)
 
-    def slopes(self, x: torch.Tensor, log_p: torch.Tensor, r: torch.Tensor, miss: torch.Tensor):
-        """Gradient of the cross-entropy ``(p,)`` and the expected information ``(p, p)``."""
-        graph, n, k = self.graph, self.graph.n, self.types
-        per_logit = r * miss  # d log P / d h of each type, (K, E)
-        per_ratio = (r - self.shares(x).exp()[:, None])[: k - 1] if self.log_share is None else r[:0]
-        gradient = [graph.divergence(-graph.weight * one) for one in per_logit]
-        gradient.append(-(per_ratio @ graph.weight))
-        # expectation over the model's own answers: each pair's total weight times P
-        expected = self._both() * log_p.exp()
-        size = k * n + len(per_ratio)
-        information = torch.zeros(size, size, dtype=torch.float64)
+    def _expected(self, log_p: torch.Tensor, per_logit: torch.Tensor, per_ratio: torch.Tensor) -> torch.Tensor:
+        """The information over the model's own answers, ``(P, P)``: each pair's total weight times P."""
+        graph, n, k = self.graph, self.n, self.types
+        expected = self._both * log_p.exp()
+        information = torch.zeros(self.size, self.size, dtype=torch.float64)
         for a in range(k):
             rows = slice(a * n, (a + 1) * n)
             for b in range(a, k):
@@ -88,142 +171,18 @@ class PairMixture:
                 cross = graph.divergence(expected * per_logit[a] * per_ratio[c])
                 information[rows, k * n + c] = information[k * n + c, rows] = cross
         information[k * n :, k * n :] = (per_ratio * expected) @ per_ratio.T
-        return torch.cat(gradient), information
+        return information
 
+    @cached_property
     def _both(self) -> torch.Tensor:
         """Weight of a pair in both its orders, for each ordered pair ``(E,)``."""
-        n, graph = self.graph.n, self.graph
+        n, graph = self.n, self.graph
         table = torch.zeros(n * n, dtype=torch.float64).index_add_(0, graph.winner * n + graph.loser, graph.weight)
         return (table.view(n, n) + table.view(n, n).T)[graph.winner, graph.loser]
 
 
-@dataclass(eq=False)
-class _Climb:
-    x: torch.Tensor
-    value: float
-    scaled: float
-    steps: int
-    stopped_by: str
-
-
-def _climb(mixture: PairMixture, x: torch.Tensor, tolerance: float, limit: int) -> _Climb:
-    """Damped steps until the gradient, each entry per share of the pairs that show the item, is below the tolerance."""
-    n, k = mixture.graph.n, mixture.types
-    shown = torch.zeros(n, dtype=torch.float64).index_add_(0, mixture.graph.winner, mixture.graph.weight)
-    shown = shown.index_add_(0, mixture.graph.loser, mixture.graph.weight)
-    scale = torch.cat([shown.repeat(k), torch.ones(len(x) - k * n, dtype=torch.float64)]).clamp_min(1e-300)
-    damping, steps = 1e-2, 0
-    value, *parts = mixture.at(x)
-    gradient, information = mixture.slopes(x, *parts)
-    while True:
-        scaled = float((gradient.abs() / scale).max())
-        if scaled < tolerance:
-            return _Climb(x, value, scaled, steps, "gradient")
-        if steps >= limit:
-            return _Climb(x, value, scaled, steps, "iterations")
-        found = _damped_step(mixture, x, value, gradient, information, damping, scale)
-        if found is None:
-            return _Climb(x, value, scaled, steps, "rounding")
-        x, value, gradient, information, damping = found
-        steps += 1
-
-
-def _damped_step(mixture, x, value, gradient, information, damping, scale):
-    """The first accepted step as the damping grows, with what is known there; ``None`` when rounding ends it."""
-    n, k = mixture.graph.n, mixture.types
-    diagonal = information.diagonal().clone()
-    held = information.clone()
-    for a in range(k):  # the gauge of each type: its utilities keep their sum
-        held[a * n : (a + 1) * n, a * n : (a + 1) * n] += diagonal[: k * n].mean() / n
-    norm = float((gradient.abs() / scale).max())
-    while damping < 1e12:
-        factor, bad = torch.linalg.cholesky_ex(held + torch.diag(damping * diagonal.clamp_min(1e-12)))
-        if int(bad) == 0:
-            step = -torch.cholesky_solve(gradient[:, None], factor)[:, 0]
-            hoped = -float(gradient @ step + 0.5 * step @ (information @ step))
-            new, *parts = mixture.at(x + step)
-            after = mixture.slopes(x + step, *parts) if new <= value + 1e-13 * (1 + abs(value)) else None
-            # below the rounding of the value the gradient decides
-            if after is not None and (new < value - 1e-15 or float((after[0].abs() / scale).max()) < norm):
-                good = value - new > 0.5 * hoped or hoped < 1e-12
-                return x + step, new, *after, max(damping / 5, 1e-14) if good else damping
-        damping *= 4
-    return None
-
-
-def solve_pair_mixture(problem: Problem) -> Solution:
-    """The best of several starts; ``Fit.starts`` has what each reached."""
-    model: Mixture = problem.model  # type: ignore[assignment]
-    items, leaves = problem.items, luce_mixture(model, problem.items) or []
-    graph = graph_of(replace(problem, objective=NLL()))
-    graph.check_connected(items)
-    free = bool(model.weights.requires_grad)
-    fixed = None if free else (model.weights / model.weights.sum()).detach().double().log()
-    mixture = PairMixture(graph, len(leaves), fixed)
-    found = [
-        _climb(mixture, _start(one, items, free), problem.tolerance, problem.max_iterations)
-        for one in starting_points(problem)
-    ]
-    best = min(found, key=lambda one: one.value)
-    population = model.with_parameters(_values(leaves, mixture, best.x, items))
-    same = graph.itself * float(np.log(2.0))
-    total = 1.0 if problem.is_projection else total_weight(problem.data)
-    extra = {"divergence": block_divergence(problem, -best.value - same)} if problem.is_projection else {}
-    converged = best.stopped_by == "gradient" or best.scaled < max(problem.tolerance, 1e-7)
-    return Solution(
-        population=by_weight(population),
-        log_likelihood=-(best.value + same) * total,
-        objective=best.value + same,
-        converged=converged,
-        iterations=best.steps,
-        stopped_by=best.stopped_by,
-        gradient_norm=best.scaled,
-        why=f"mixture of {len(leaves)} tables on single pairs: damped steps with the expected information",
-        starts=[-(one.value + same) * total for one in found],
-        extra=extra,
-    )
-
-
-def _start(model: Any, items: Any, free: bool) -> torch.Tensor:
-    index = torch.cat([torch.as_tensor(leaf.index_of(items)) for leaf in luce_mixture(model, items) or []])
-    share = (model.weights / model.weights.sum()).detach().double().clamp_min(1e-6).log()
-    return torch.cat([index, (share - share[-1])[:-1]]) if free else index
-
-
-def _values(leaves: list[LuceLeaf], mixture: PairMixture, x: torch.Tensor, items: Any) -> dict[str, torch.Tensor]:
-    n, out = items.n, {}
-    for t, leaf in enumerate(leaves):
-        u = leaf.utility_from_index(x[t * n : (t + 1) * n].numpy().copy(), items)
-        out[f"types.{t}.utility." + ("energy." if leaf.density else "") + "values"] = torch.as_tensor(u)
-    if mixture.log_share is None:
-        out["weights"] = mixture.shares(x).exp()
-    return out
-
-
-def _applies(problem: Problem) -> bool:
-    if not (is_nll(problem.objective) and isinstance(problem.model, Mixture)):
-        return False
-    if problem.regulariser is not None or problem.prior is not None or not is_pairs(problem):
-        return False
-    leaves = luce_mixture(problem.model, problem.items) or []
-    size = len(leaves) * problem.items.n
-    return bool(leaves) and {leaf.kind for leaf in leaves} == {"tabular"} and size <= LARGEST and _single(problem)
-
-
-def _single(problem: Problem) -> bool:
+def _answers_are_single(problem: Problem) -> bool:
     """Every annotator answers once."""
     if problem.law is not None:
         return problem.law.questions == 1
     return len(np.unique(problem.data.annotator_ids)) == problem.data.rows
-
-
-# of data it is asked for by name: their maximum may not exist, which the solvers before it tell
-register(
-    "pair-mixture",
-    Newton,
-    _applies,
-    solve_pair_mixture,
-    order=22,
-    automatic=lambda problem: problem.is_projection,
-    hessians=("expected",),
-)

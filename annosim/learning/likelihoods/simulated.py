@@ -8,23 +8,36 @@ simulation, which falls about as 1/R.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import copy
+from dataclasses import replace
+from typing import Any, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from scipy import sparse
 
+from annosim.compiled import threads
 from annosim.errors import NotIdentifiedError
-from annosim.learning.likelihoods.autodiff import starting_points
-from annosim.learning.likelihoods.simulated_panel import FEW, SimulatedPanel, coordinates, every_person, mirrored
+from annosim.learning.likelihoods.base import Likelihood
+from annosim.learning.likelihoods.kernels import simulated as kernels
+from annosim.learning.likelihoods.luce import is_staged
+from annosim.learning.likelihoods.simulated_coordinates import coordinates, free_coordinates, moving_normals, stages_of
+from annosim.learning.likelihoods.simulated_draws import requested
+from annosim.learning.likelihoods.statistics import orders_from_data
 from annosim.learning.priors import LogPrior
-from annosim.learning.problem import Problem, Solution, is_nll, register
-from annosim.learning.solvers.maximise import Optimum, newton
+from annosim.learning.problem import Problem
+from annosim.learning.solvers.functions import Evaluation
+from annosim.learning.solvers.maximise import Optimum, maximise
 from annosim.learning.solvers.settings import SimulatedLikelihood
+from annosim.parameters import behaves_as
+from annosim.populations.base import Population
 from annosim.populations.random_coefficients import RandomCoefficients
 from annosim.rules.luce import Luce
 
-__all__ = ["refit", "solve_simulated"]
+__all__ = ["MixedLogit"]
+
+Vector = NDArray[np.float64]
 
 #: no number moves a utility further in one step: the likelihood is far from a parabola
 LONGEST = 0.5
@@ -32,193 +45,299 @@ LONGEST = 0.5
 UNBOUNDED = 50.0
 #: rows times quadrature nodes beyond which simulation takes over from quadrature with automatic differentiation
 LARGE = 2e6
+#: draws of the first stages, when there are many more
+FEW = 24
+#: people of the first stages, when there are many more
+FEW_PEOPLE = 1000
+#: people whose sums are taken together
+RUN = 256
 
 
-def solve_simulated(problem: Problem) -> Solution:
-    """Newton on the simulated likelihood, from the model's own values and from redraws; the best is kept."""
-    model: RandomCoefficients = problem.model  # type: ignore[assignment]
-    panel = SimulatedPanel(model, problem.data, problem.seed, _settings(problem))
-    _judge(panel)
-    precision, notes = _precision(problem, panel), [panel.words]
-    tries = []
-    for one in starting_points(problem):
-        start = _approach(panel, coordinates(one)[2], precision, problem.max_iterations)  # type: ignore[arg-type]
-        tries.append(_ascend(panel, start, precision, problem.tolerance, problem.max_iterations))
-    found = max(tries, key=lambda one: one.value)
-    full = panel.full.copy()
-    full[panel.free] = found.point
-    information = panel.information(found.point) + np.diag(precision[panel.free])
-    scores = panel.kept["scores"]  # at the optimum, as the information is
-    values = [float(one.value + 0.5 * precision[panel.free] @ one.point**2) for one in tries]
-    full, turned = mirrored(full, panel)
-    if turned.any():
-        notes.append("the draws of a coefficient were mirrored, so that its scale is positive")
-    if not found.converged and _typical_utility(panel, full) > UNBOUNDED:
-        notes.append(
-            "utilities grow without bound: tastes explain nearly all answers without error, and the likelihood may "
-            "rise for ever; ask more of each annotator, keep some coefficients the same for all, or add a prior"
-        )
-    if problem.prior is not None:
-        prior = LogPrior(problem.prior, model, problem.items)
-        notes.append(f"prior {problem.prior} on {prior}: the estimate is a posterior mode")
-    sign = np.where(turned, -1.0, 1.0)[panel.free]
-    people = float(panel.weight.sum())
-    return Solution(
-        population=model.with_parameters(_values(model, full)),
-        log_likelihood=values[tries.index(found)],
-        objective=-found.value / people,
-        converged=found.converged,
-        iterations=found.iterations,
-        stopped_by=found.stopped_by,
-        gradient_norm=float(np.abs(found.gradient).max(initial=0.0)) / people,
-        condition=found.condition,
-        why="normal coefficients on panels: simulated likelihood with its exact Hessian",
-        notes=[*notes, *found.notes],
-        starts=values,
-        trace=np.array(found.trace),
-        extra={
-            "information": information * np.outer(sign, sign),
-            "scores": scores * sign,
-            "score_weights": panel.weight,
-            "draws": panel.z.shape[2],
-            "memory": panel.memory,
-            "mirrored": sign < 0,
-        },
-    )
+class SimulatedEvaluation(Evaluation):
+    """A dense evaluation with the score of every annotator, ``(B, P)``."""
+
+    def __init__(self, point: Vector, value: float, gradient: Vector, scale: Vector, curvature: Vector, scores: Vector):
+        super().__init__(point, value, gradient, scale, curvature)
+        self.scores = scores
 
 
-def refit(fit: Any, weights: np.ndarray) -> Callable[[int], dict[str, torch.Tensor] | None]:
-    """Refits on the same draws, from the estimate on, under other weights of annotators ``(replicates, B)``.
+class MixedLogit(Likelihood):
+    """Choices grouped by person, with their draws; coordinates are the free numbers themselves.
 
-    Returns:
-        Replicate -> the free parameters by name, or ``None`` where no optimum was reached.
+    Attributes:
+        z: the draws ``(people, random, R)``.
+        words: what they are.
+        unit: ``(all numbers,)``, by how much a unit of each moves a difference of utilities, root mean square.
+        precision: ``(all numbers,)``, what the prior adds to the information of each.
     """
-    problem, model = fit.problem, fit.population
-    panel = SimulatedPanel(model, problem.data, problem.seed, _settings(problem))
-    precision = _precision(problem, panel)
-    start = np.where(fit.extra["mirrored"], -1.0, 1.0) * panel.full[panel.free]
 
-    def again(r: int) -> dict[str, torch.Tensor] | None:
-        part = panel.reweighted(weights[r])
-        found = _climb(part, start, precision, problem.tolerance, problem.max_iterations)
-        full = panel.full.copy()
-        full[panel.free] = found.point
-        return _values(model, mirrored(full, panel)[0]) if found.converged else None
+    name, order, settings = "simulated", 30, SimulatedLikelihood
 
-    return again
+    @classmethod
+    def applies(cls, problem: Problem) -> bool:
+        """Normal coefficients under Luce's rule on choices, rankings or top-l answers."""
+        model = problem.model
+        if not behaves_as(model, RandomCoefficients, "tastes", "utilities", "nodes") or problem.is_projection:
+            return False
+        if model.distribution is not None or bool(model.is_log.any()):
+            return False
+        rule = model.rule
+        if not behaves_as(rule, Luce, "log_prob", "index") or rule.num_free() or float(rule.temperature) != 1.0:
+            return False
+        return is_staged(problem) and not problem.data.has_ties and problem.data.replicates is None
 
+    @classmethod
+    def is_automatic(cls, problem: Problem) -> bool:
+        """Where quadrature with automatic differentiation would cost more: many rows, or many nodes."""
+        nodes = problem.model.standard_nodes()[1].numel()  # type: ignore[operator]
+        return problem.data.rows * nodes > LARGE
 
-def _settings(problem: Problem) -> SimulatedLikelihood:
-    assert isinstance(problem.solver, SimulatedLikelihood)  # what this method is registered for
-    return problem.solver
+    def _asked(self) -> SimulatedLikelihood:
+        """How many draws, and where they come from."""
+        solver = self.problem.solver
+        return solver if isinstance(solver, SimulatedLikelihood) else SimulatedLikelihood()
 
+    def __init__(self, problem: Problem):
+        model: RandomCoefficients = problem.model  # type: ignore[assignment]
+        self.problem, data = problem, problem.data
+        ids = np.asarray(data.annotator_ids)
+        if not (np.diff(ids) >= 0).all():
+            data = data.take(np.argsort(ids, kind="stable"))
+            ids = np.asarray(data.annotator_ids)
+        begins = np.flatnonzero(np.r_[True, np.diff(ids) != 0])
+        orders = orders_from_data(data, np.ones(data.rows))
+        self.first = np.r_[0, np.cumsum(np.add.reduceat(orders.depth.astype(np.int64), begins))]
+        self.size, self.difference = stages_of(orders, data.items.features.double().numpy())
+        self.weights = np.asarray(data.annotator_weight, dtype=np.float64)[ids[begins]]
+        self.dim = data.items.dim
+        self.component, self.column, self.full = coordinates(model)
+        self.free = free_coordinates(model)
+        self.random = moving_normals(self.column, self.full, self.free)
+        rms = np.sqrt(np.einsum("cad,cad->d", self.difference, self.difference) / max(self.difference[..., 0].size, 1))
+        self.unit = np.where(rms > 0, rms, 1.0)[self.component]
+        self.z, self.words = requested(self._asked(), len(self.weights), len(self.random), problem.seed)
+        if problem.reflected:
+            self.z = self.z * self._signs(problem.reflected)
+        self.precision = self._precision()
 
-def _precision(problem: Problem, panel: SimulatedPanel) -> np.ndarray:
-    """What the prior adds to the information of each number, ``(all numbers,)``; zeros without a prior."""
-    precision = np.zeros(len(panel.full))
-    if problem.prior is None:
+    def _signs(self, reflected: tuple[int, ...]) -> Vector:
+        return np.where(np.isin(self.random, reflected), -1.0, 1.0)[:, None]
+
+    def _precision(self) -> Vector:
+        problem, precision = self.problem, np.zeros(len(self.full))
+        if problem.prior is not None:
+            reached = LogPrior(problem.prior, problem.model, problem.items).numbers
+            names = [name.split("[")[0] for name in problem.model.parameter_names()]
+            precision[self.free] = np.where(np.isin(names, reached), problem.prior.precision, 0.0)
         return precision
-    reached = LogPrior(problem.prior, problem.model, problem.items).numbers
-    names = [name.split("[")[0] for name in problem.model.parameter_names()]
-    precision[panel.free] = np.where(np.isin(names, reached), problem.prior.precision, 0.0)
-    return precision
 
+    @property
+    def why(self) -> str:  # type: ignore[override]
+        """What it is."""
+        return "normal coefficients on panels: simulated likelihood with its exact Hessian"
 
-def _climb(
-    part: SimulatedPanel, start: np.ndarray, precision: np.ndarray, tolerance: float, limit: int, share: float = 1.0
-) -> Optimum:
-    """Newton from ``start``, in units of utility; ``share`` of the people is in this part, and of the prior."""
-    ridge, unit = share * precision[part.free], part.unit[part.free]
+    @property
+    def total(self) -> float:  # type: ignore[override]
+        """Weight of the annotators."""
+        return float(self.weights.sum())
 
-    def value_gradient(u: np.ndarray) -> tuple[float, np.ndarray]:
-        x = u / unit
-        value, gradient = part.everything(x)
-        return value - 0.5 * float(ridge @ x**2), (gradient - ridge * x) / unit
+    @property
+    def scale(self) -> Vector:  # type: ignore[override]
+        """Weight of the choices, in units of utility."""
+        return max(float(self.weights @ np.diff(self.first)), 1e-300) * self.unit[self.free]
 
-    def information(u: np.ndarray) -> np.ndarray:
-        return (part.information(u / unit) + np.diag(ridge)) / np.outer(unit, unit)
+    @property
+    def longest(self) -> Vector:  # type: ignore[override]
+        """The cap of a step, in units of utility."""
+        return LONGEST / self.unit[self.free]
 
-    scale = np.full(len(start), max(float(part.weight @ np.diff(part.first)), 1e-300))
-    found = newton(
-        value_gradient, information, start * unit, scale, None, tolerance, limit, reuse=False, longest=LONGEST
-    )
-    found.point, found.gradient = found.point / unit, found.gradient * unit
-    return found
+    # ---- parts of it -----------------------------------------------------------------------------------------------
 
+    def subsample(self, every: int, draws: int | None = None) -> Self:
+        """Every k-th person, with the first ``draws`` of each one's draws, and as large a share of the prior."""
+        other = copy.copy(self)
+        people = np.arange(0, len(self.weights), every)
+        count = np.diff(self.first)[people]
+        other.first = np.r_[0, np.cumsum(count)]
+        rows = np.repeat(self.first[people] - other.first[:-1], count) + np.arange(other.first[-1])
+        other.size, other.difference, other.weights = self.size[rows], self.difference[rows], self.weights[people]
+        other.z = np.ascontiguousarray(self.z[people, :, :draws])
+        other.precision = self.precision * len(people) / len(self.weights)
+        return other
 
-def _ascend(panel: SimulatedPanel, start: np.ndarray, precision: np.ndarray, tolerance: float, limit: int) -> Optimum:
-    """To an optimum; where a scale ended below zero, from its mirror image too: the draws are not symmetric."""
-    found = _climb(panel, start, precision, tolerance, limit)
-    full = panel.full.copy()
-    full[panel.free] = found.point
-    full, turned = mirrored(full, panel)
-    if not turned.any():
-        return found
-    other = _climb(panel, full[panel.free], precision, tolerance, limit)
-    return other if other.value > found.value else found
+    def restrict(self, free: NDArray[np.int64], full: Vector) -> Self:
+        """Only these coordinates are free, and the others are as in ``full``."""
+        other = copy.copy(self)
+        other.free, other.full = free, full.copy()
+        return other
 
+    def reweighted(self, weights: Vector) -> Self:
+        """The same choices and draws under other weights of people."""
+        other = copy.copy(self)
+        other.weights = np.asarray(weights, dtype=np.float64)
+        return other
 
-def _approach(panel: SimulatedPanel, full: np.ndarray, precision: np.ndarray, limit: int) -> np.ndarray:
-    """A starting point near the optimum: means, scales, then everything on a few draws of some people, then on more.
+    # ---- coordinates -----------------------------------------------------------------------------------------------
 
-    A tenth of the people err by three of all people's standard errors, whereas a few draws of all of them err by more.
-    """
-    people, _, draws = panel.z.shape
-    full, free = full.copy(), panel.free
-    every = every_person(people, len(free))
-    means = free[panel.column[free] < 0]
-    alone = free[(panel.column[free] < 0) | (panel.column[free] == panel.component[free])]
-    stages = [(FEW, means), (FEW, alone), *([(FEW, free)] if len(alone) < len(free) else [])]
-    stages += [(count, free) for count in (3 * FEW, draws) if (every > 1 or 2 * count <= draws) and count <= draws]
-    for count, moved in stages:
-        if len(moved):
-            share = -(-people // every) / people
-            full[moved] = _climb(
-                panel.some(every, count).only(moved, full), full[moved], precision, 1e-4, limit, share
-            ).point
-        full, _ = mirrored(full, panel)
-    return full[free]
+    def start(self, model: Population) -> Vector:
+        """The free numbers."""
+        return coordinates(model)[2][self.free]  # type: ignore[arg-type]
 
+    def all_numbers(self, x: Vector) -> Vector:
+        """Free and fixed numbers."""
+        full = self.full.copy()
+        full[self.free] = x
+        return full
 
-def _typical_utility(panel: SimulatedPanel, full: np.ndarray) -> float:
-    """Root mean square of the utilities of those that were not chosen, less the chosen one's."""
-    mean, factor = panel.coefficients(full)
-    spread = panel.difference.reshape(-1, panel.dim)
-    return float(np.sqrt(((spread @ mean) ** 2 + ((spread @ factor) ** 2).sum(1)).mean()))
+    def values(self, x: Vector) -> dict[str, torch.Tensor]:
+        """Means, positive scales, and the factor below its diagonal."""
+        full, model = self.all_numbers(x), self.problem.model
+        d, cut = self.dim, self.dim + len(model.varying)  # type: ignore[arg-type]
+        parts = {"mean": full[:d], "scale": np.maximum(full[d:cut], 1e-12), "lower": full[cut:]}
+        free = dict(model.named_parameters())
+        return {k: torch.as_tensor(v) for k, v in parts.items() if k in free and free[k].requires_grad}
 
+    def jacobian(self, population: Population) -> Any:
+        """They are the parameters themselves."""
+        return sparse.identity(len(self.free))
 
-def _judge(panel: SimulatedPanel) -> None:
-    spread = panel.difference.reshape(-1, panel.dim)
-    if np.linalg.matrix_rank(spread.T @ spread) < panel.dim:
-        raise NotIdentifiedError(
-            "fit: some direction of the features never varies within a menu, so its coefficient cannot be known; drop "
-            "the feature, or ask menus that vary it"
+    def coefficients(self, full: Vector) -> tuple[Vector, Vector]:
+        """Mean ``(d,)`` and factor ``(d, d)``."""
+        factor = np.zeros((self.dim, self.dim))
+        fixed = self.column < 0
+        mean = np.zeros(self.dim)
+        mean[self.component[fixed]] = full[fixed]
+        factor[self.component[~fixed], self.column[~fixed]] = full[~fixed]
+        return mean, factor
+
+    # ---- value and derivatives -------------------------------------------------------------------------------------
+
+    def evaluate(self, x: Vector) -> SimulatedEvaluation:
+        """Everything in one pass.
+
+        Sums are taken over runs of ``RUN`` people, in order: how many threads there are does not change a bit.
+        """
+        mean, factor = self.coefficients(self.all_numbers(x))
+        factor = np.ascontiguousarray(factor[:, self.random])
+        place = np.full(self.dim + 1, -1)
+        place[self.random] = np.arange(len(self.random))
+        component, column = self.component[self.free], place[self.column[self.free]]
+        people, size = len(self.weights), len(self.free)
+        runs = -(-people // RUN)
+        value, scores = np.zeros(runs), np.empty((people, size))
+        gradient, lower = np.zeros((runs, size)), np.zeros((runs, size, size))
+
+        def part(i: int) -> None:
+            value[i] = kernels.people(
+                i * RUN,
+                min((i + 1) * RUN, people),
+                self.first,
+                self.difference,
+                self.size,
+                self.z,
+                mean,
+                factor,
+                component,
+                column,
+                self.weights,
+                gradient[i],
+                lower[i],
+                scores,
+            )
+
+        threads.run(part, range(runs), threads.count(None))
+        total, ridge = lower.sum(0), self.precision[self.free]
+        information = total + np.tril(total, -1).T + np.diag(ridge)
+        return SimulatedEvaluation(
+            x, float(value.sum()) + self.log_prior(x), gradient.sum(0) - ridge * x, self.scale, information, scores
         )
 
+    def log_prior(self, x: Vector) -> float:
+        """Normal, on the numbers that the prior acts on."""
+        return -0.5 * float(self.precision[self.free] @ x**2)
 
-def _values(model: RandomCoefficients, full: np.ndarray) -> dict[str, torch.Tensor]:
-    """All numbers as the free parameters by name."""
-    d, cut = model.dim, model.dim + len(model.varying)
-    parts = {"mean": full[:d], "scale": np.maximum(full[d:cut], 1e-12), "lower": full[cut:]}
-    free = dict(model.named_parameters())
-    return {k: torch.as_tensor(v) for k, v in parts.items() if k in free and free[k].requires_grad}
+    def scores(self, population: Population, by_answer: bool = False) -> tuple[Vector, Vector]:
+        """Of whole annotators: their answers share tastes."""
+        return self.evaluate(self.start(population)).scores, self.weights
 
+    # ---- to maximise it --------------------------------------------------------------------------------------------
 
-def _applies(problem: Problem) -> bool:
-    model = problem.model
-    if type(model) is not RandomCoefficients or model.distribution is not None or bool(model.is_log.any()):
-        return False
-    if type(model.rule) is not Luce or model.rule.num_free() or float(model.rule.temperature) != 1.0:
-        return False
-    if problem.is_projection or not is_nll(problem.objective) or problem.regulariser is not None:
-        return False
-    data = problem.data
-    return data.feedback.kind in ("choice", "ranking", "top") and not data.has_ties and data.replicates is None
+    def check(self) -> list[str]:
+        """Every direction of the features varies within some menu."""
+        spread = self.difference.reshape(-1, self.dim)
+        if np.linalg.matrix_rank(spread.T @ spread) < self.dim:
+            raise NotIdentifiedError(
+                "fit: some direction of the features never varies within a menu, so its coefficient cannot be known; "
+                "drop the feature, or ask menus that vary it"
+            )
+        return []
 
+    def optimum(self, model: Population, tolerance: float, max_iterations: int, newton: bool = True) -> Optimum:
+        """In stages; where a scale ended below zero, from its mirror image too: the draws are not symmetric."""
+        limit = max_iterations
+        found = maximise(self, self._approach(coordinates(model)[2], limit), tolerance, limit)  # type: ignore[arg-type]
+        full, turned = self._positive(self.all_numbers(found.point))
+        if not turned.any():
+            return found
+        other = maximise(self, full[self.free], tolerance, limit)
+        return other if other.value > found.value else found
 
-def _large(problem: Problem) -> bool:
-    nodes = problem.model.standard_nodes()[1].numel()  # type: ignore[operator]
-    return problem.data.rows * nodes > LARGE
+    def _approach(self, full: Vector, limit: int) -> Vector:
+        """A starting point near the optimum: means, scales, then everything on a few draws of some people, then on more.
 
+        A tenth of the people err by three of all people's standard errors, whereas a few draws of all of them err by
+        more.
+        """
+        people, _, draws = self.z.shape
+        full, free = full.copy(), self.free
+        every = max(people // max(FEW_PEOPLE, 50 * len(free)), 1)
+        means = free[self.column[free] < 0]
+        alone = free[(self.column[free] < 0) | (self.column[free] == self.component[free])]
+        stages = [(FEW, means), (FEW, alone), *([(FEW, free)] if len(alone) < len(free) else [])]
+        stages += [(n, free) for n in (3 * FEW, draws) if (every > 1 or 2 * n <= draws) and n <= draws]
+        for count, moved in stages:
+            if len(moved):
+                part = self.subsample(every, count).restrict(moved, full)
+                full[moved] = maximise(part, full[moved], 1e-4, limit).point
+            full, _ = self._positive(full)
+        return full[free]
 
-register("simulated", SimulatedLikelihood, _applies, solve_simulated, order=30, automatic=_large)
+    def _positive(self, full: Vector) -> tuple[Vector, NDArray[np.bool_]]:
+        """Columns of the factor with a negative diagonal change sign; all numbers, and which of them did."""
+        diagonal = self.component == self.column
+        negative = self.column[diagonal & (full < 0)]
+        turned = np.isin(self.column, negative) & (self.column >= 0)
+        return np.where(turned, -full, full), turned
+
+    def sign_normalised(self, found: Optimum) -> tuple[Self, Optimum]:
+        """Scales positive, and the draws of the coefficients that changed sign reflected: the same optimum."""
+        full, turned = self._positive(self.all_numbers(found.point))
+        if not turned.any():
+            return self, found
+        other = copy.copy(self)
+        columns = set(self.column[turned].tolist())
+        other.problem = replace(self.problem, reflected=tuple(sorted(columns ^ set(self.problem.reflected))))
+        other.z = self.z * self._signs(tuple(columns))
+        now = other.evaluate(full[self.free])
+        return other, replace(found, evaluation=now)
+
+    def notes(self, found: Optimum, population: Population) -> list[str]:
+        """The draws, reflections, and utilities that grow without bound."""
+        problem, out = self.problem, [self.words]
+        if problem.reflected:
+            out.append("the draws of a coefficient were reflected, so that its scale is positive")
+        if not found.converged and self._typical_utility(self.all_numbers(found.point)) > UNBOUNDED:
+            out.append(
+                "utilities grow without bound: tastes explain nearly all answers without error, and the likelihood may "
+                "rise for ever; ask more of each annotator, keep some coefficients the same for all, or add a prior"
+            )
+        if problem.prior is not None:
+            prior = LogPrior(problem.prior, problem.model, problem.items)
+            out.append(f"prior {problem.prior} on {prior}: the estimate is a posterior mode")
+        return [*out, *found.notes]
+
+    def _typical_utility(self, full: Vector) -> float:
+        """Root mean square of the utilities of those that were not chosen, less the chosen one's."""
+        mean, factor = self.coefficients(full)
+        spread = self.difference.reshape(-1, self.dim)
+        return float(np.sqrt(((spread @ mean) ** 2 + ((spread @ factor) ** 2).sum(1)).mean()))

@@ -1,12 +1,12 @@
 """Sufficient statistics of Luce data: value, gradient and information of the log-likelihood in the index ``s``.
 
-========== ===================================================  =============================
-class      what it holds                                        when
-========== ===================================================  =============================
-PairTable  dense matrix of wins ``(n, n)``                      pairs, at most 4,096 items
-PairList   distinct pairs with wins both ways                   pairs, more items
-Orders     orders of items, chosen from the top                 menus, top-l, rankings
-========== ===================================================  =============================
+=============== ====================================  ==========================
+class           what it holds                         when
+=============== ====================================  ==========================
+PairTable       dense matrix of wins ``(n, n)``       pairs, at most 4,096 items
+PairList        distinct pairs with wins both ways    pairs, more items
+PartialRankings orders of items, chosen from the top  menus, top-l, rankings
+=============== ====================================  ==========================
 """
 
 from __future__ import annotations
@@ -22,8 +22,18 @@ from annosim.data.preferences import PreferenceData
 from annosim.laws import Law
 from annosim.learning.likelihoods.kernels import luce as kernels
 from annosim.learning.likelihoods.kernels import sparse as learning_sparse
+from annosim.learning.solvers.maximise import factorise
 
-__all__ = ["Orders", "PairList", "PairTable", "from_data", "from_law"]
+__all__ = [
+    "PairList",
+    "PairTable",
+    "PartialRankings",
+    "distinct_orders",
+    "from_data",
+    "from_law",
+    "orders_from_data",
+    "unique_orders",
+]
 
 DENSE_ITEMS = 4096
 #: differences of scores beyond which exponentials of one common scale would underflow
@@ -40,6 +50,9 @@ class PairTable:
         (-2.7726, [1.0, -1.0])
     """
 
+    #: in words, what it is
+    words = "a table of wins"
+
     def __init__(self, wins: np.ndarray):
         self.wins = np.array(wins, dtype=np.float64)
         self.constant = -np.log(2.0) * float(np.trace(self.wins))  # an item beside itself
@@ -47,7 +60,7 @@ class PairTable:
         self.total = float(self.wins.sum())
         self.n = len(self.wins)
         self.both = self.wins + self.wins.T
-        self.involved = self.both.sum(1)
+        self.exposure = self.both.sum(1)
 
     def value(self, s: np.ndarray) -> float:
         """Log-likelihood at ``s (n,)``."""
@@ -97,9 +110,6 @@ class PairTable:
         """Who beat whom: entry (i, j) is positive when i was preferred to j."""
         return sparse.csr_matrix(self.wins)
 
-    def reweighted(self, weight: np.ndarray) -> Any:
-        raise TypeError("a table of counts has no rows to reweight")
-
 
 class PairList:
     """Distinct pairs ``first < second`` with wins of the first and of the second: memory linear in distinct pairs.
@@ -111,6 +121,9 @@ class PairList:
         [1.0, -1.0]
     """
 
+    #: in words, what it is
+    words = "distinct pairs"
+
     def __init__(
         self, first: np.ndarray, second: np.ndarray, wins: np.ndarray, losses: np.ndarray, n: int, constant: float = 0.0
     ):
@@ -118,7 +131,7 @@ class PairList:
         self.wins, self.losses, self.n, self.constant = wins, losses, n, constant
         self.total = float(wins.sum() + losses.sum())
         both = wins + losses
-        self.involved = np.bincount(first, both, n) + np.bincount(second, both, n)
+        self.exposure = np.bincount(first, both, n) + np.bincount(second, both, n)
 
     def value(self, s: np.ndarray) -> float:
         """Log-likelihood at ``s``."""
@@ -166,7 +179,7 @@ class PairList:
         return sparse.csr_matrix((np.ones(len(row)), (row, column)), shape=(self.n, self.n))
 
 
-class Orders:
+class PartialRankings:
     """Orders of items, of which the first ``depth`` were chosen one after the other from what was left.
 
     Args:
@@ -179,10 +192,13 @@ class Orders:
     Example:
         >>> import numpy as np
         >>> one = np.ones(1, np.int32)
-        >>> orders = Orders(np.array([[2, 0, 1]], np.int32), 2 * one, 3 * one, np.ones(1), 3)
+        >>> orders = PartialRankings(np.array([[2, 0, 1]], np.int32), 2 * one, 3 * one, np.ones(1), 3)
         >>> bool(np.isclose(orders.value(np.zeros(3)), -np.log(6)))
         True
     """
+
+    #: in words, what it is
+    words = "stages of choices"
 
     def __init__(self, order: np.ndarray, depth: np.ndarray, length: np.ndarray, weight: np.ndarray, n: int):
         self.order = np.ascontiguousarray(order, dtype=np.int32)
@@ -190,12 +206,12 @@ class Orders:
         self.depth = np.minimum(depth, np.maximum(length - 1, 0)).astype(np.int32)
         self.length, self.weight, self.n = length.astype(np.int32), np.asarray(weight, dtype=np.float64), n
         self.total = float(self.weight.sum())
-        self.involved = np.zeros(n)
-        kernels.order_involved(self.order, self.depth, self.length, self.weight, self.involved)
+        self.exposure = np.zeros(n)
+        kernels.order_exposure(self.order, self.depth, self.length, self.weight, self.exposure)
         self.constant = 0.0
 
     def _scale(self, s: np.ndarray) -> tuple[np.ndarray, bool]:
-        seen = s[self.involved > 0]
+        seen = s[self.exposure > 0]
         safe = bool(len(seen) and np.ptp(seen) > SAFE_RANGE)
         return (s if safe else np.exp(s - (seen.max() if len(seen) else 0.0))), safe
 
@@ -278,12 +294,12 @@ class Orders:
         code = np.unique(row.astype(np.int64) * self.n + column)
         return sparse.csr_matrix((np.ones(len(code)), (code // self.n, code % self.n)), shape=(self.n, self.n))
 
-    def reweighted(self, weight: np.ndarray) -> Orders:
+    def reweighted(self, weight: np.ndarray) -> PartialRankings:
         """The same orders with other weights ``(N,)``."""
-        return Orders(self.order, self.depth, self.length, weight, self.n)
+        return PartialRankings(self.order, self.depth, self.length, weight, self.n)
 
 
-def from_data(data: PreferenceData, weight: np.ndarray | None = None) -> PairTable | PairList | Orders:
+def from_data(data: PreferenceData, weight: np.ndarray | None = None) -> PairTable | PairList | PartialRankings:
     """Sufficient statistics of untied answers (choice, ranking, top).
 
     Args:
@@ -318,13 +334,65 @@ def from_pairs(chosen: np.ndarray, other: np.ndarray, weight: np.ndarray | None,
     return PairList(code[start] // n, code[start] % n, wins, losses, n, constant)
 
 
-def orders_from_data(data: PreferenceData, weight: np.ndarray | None = None) -> Orders:
+def orders_from_data(data: PreferenceData, weight: np.ndarray | None = None) -> PartialRankings:
     """Every answer as an order with a depth (choice: depth 1)."""
     weight = np.asarray(data.row_weight if weight is None else weight, dtype=np.float64)
     menu = np.asarray(data.menu)
     answer = np.asarray(data.answer).reshape(data.rows, -1)
     order, depth, length = kernels.as_orders(np.ascontiguousarray(menu), np.ascontiguousarray(answer))
-    return Orders(order, depth, length, weight, data.items.n)
+    return PartialRankings(order, depth, length, weight, data.items.n)
+
+
+def unique_orders(data: PreferenceData) -> tuple[PartialRankings, np.ndarray, np.ndarray, np.ndarray]:
+    """Distinct orders, the code of each row (rows sorted by annotator), starts of blocks, weights of blocks.
+
+    An order's weight is that of all rows with it.
+    """
+    ids = np.asarray(data.annotator_ids)
+    if len(ids) > 1 and not (np.diff(ids) >= 0).all():
+        data = data.take(np.argsort(ids, kind="stable"))
+        ids = np.asarray(data.annotator_ids)
+    orders = orders_from_data(data, np.ones(data.rows))
+    first = np.flatnonzero(np.r_[True, np.diff(ids) != 0])
+    start = np.r_[first, len(ids)].astype(np.int64)
+    weight = np.asarray(data.annotator_weight, dtype=np.float64)[ids[first]]
+    orders, code = distinct_orders(orders)
+    heavy = np.bincount(code, np.repeat(weight, np.diff(start)), len(orders.order))
+    return orders.reweighted(heavy), code, start, weight
+
+
+def distinct_orders(orders: PartialRankings) -> tuple[PartialRankings, np.ndarray]:
+    """The distinct orders (weights of one), and which one each row has, ``(rows,)``."""
+    code, keep = _distinct(orders)
+    if keep is not None:
+        orders = PartialRankings(
+            orders.order[keep], orders.depth[keep], orders.length[keep], np.ones(len(keep)), orders.n
+        )
+    return orders, code
+
+
+def _distinct(orders: PartialRankings) -> tuple[np.ndarray, np.ndarray | None]:
+    """Codes of equal orders when they can be many: when all orders fit in a small table, or are few after hashing."""
+    rows, k = orders.order.shape
+    base = orders.n + 1
+    if float(base) ** k * (k + 1) > 2.0**62 or rows < 64:
+        return np.arange(rows), None
+    number = orders.depth.astype(np.int64)
+    order = orders.order
+    if int(orders.depth.max()) == 1 and k > 2:  # the others of a choice stand in any order
+        order = np.concatenate([order[:, :1], np.sort(order[:, 1:], 1)[:, ::-1]], 1)
+    for j in range(k):
+        number = number * base + (order[:, j] + 1)
+    if float(base) ** k * (k + 1) < 4 * rows:  # a table of all orders costs less than sorting the rows
+        first = np.full(int(base**k * (k + 1)), -1, dtype=np.int64)
+        first[number[::-1]] = np.arange(rows - 1, -1, -1)
+        keep = first[first >= 0]
+        first[first >= 0] = np.arange(len(keep))
+        return first[number], keep
+    if len(np.unique(number[:: max(rows // 512, 1)])) > 300 and rows > 512:
+        return np.arange(rows), None
+    _, keep, code = np.unique(number, return_index=True, return_inverse=True)
+    return code.reshape(-1).astype(np.int64), keep
 
 
 def from_law(law: Law) -> PairTable | None:
@@ -351,13 +419,6 @@ def _logistic(d: np.ndarray) -> np.ndarray:
 
 def _laplacian_solve(w: np.ndarray, right: np.ndarray, n: int) -> np.ndarray:
     laplacian = np.diag(w.sum(1)) - w
-    degree = laplacian.diagonal().copy()
-    scale = 1.0 / np.sqrt(np.where(degree > 0, degree, 1.0))
-    system = laplacian * scale[:, None] * scale[None, :] + np.outer(1 / scale, 1 / scale) / np.sum(scale**-2.0)
-    try:
-        from scipy.linalg import cho_factor, cho_solve
-
-        s = scale * cho_solve(cho_factor(system), right * scale)
-    except np.linalg.LinAlgError:
-        s = scale * np.linalg.lstsq(system, right * scale, rcond=None)[0]
+    solve, _ = factorise(laplacian, np.ones((n, 1)), 1e15)
+    s = np.linalg.lstsq(laplacian, right, rcond=None)[0] if solve is None else solve(right)
     return s - s.mean()

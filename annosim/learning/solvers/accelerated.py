@@ -19,11 +19,14 @@ import numpy as np
 from annosim.compiled import threads
 from annosim.learning.likelihoods.kernels import pairs as kernels
 from annosim.learning.likelihoods.statistics import PairList
+from annosim.learning.solvers.functions import Evaluation
 from annosim.learning.solvers.maximise import Optimum
 
 __all__ = ["EdgeList", "TableOfCounts", "WeightedPairs", "accelerate"]
 
 MEMORY = 5
+
+WORDS = "comparisons of each pair; accelerated diagonal Newton steps"
 
 
 class TableOfCounts:
@@ -35,10 +38,13 @@ class TableOfCounts:
         (np.int32(2), [1.0, 1.0])
     """
 
+    words = WORDS
+    lightest = 1.0  # weight of the lightest comparison
+
     def __init__(self, menu: np.ndarray, answer: np.ndarray, n: int, groups: int = 1):
         self.n = n
         self.table, self.wins, same = kernels.count(menu, answer, n)
-        self.involved = 2.0 * self.expected(np.ones(n))
+        self.exposure = 2.0 * self.expected(np.ones(n))
         self.total = float(len(menu) - same)
         self.constant = -np.log(2.0) * same
         self.connected = same >= 0 and bool(kernels.weakly_connected(menu[:, 0], menu[:, 1], n, groups))
@@ -69,6 +75,9 @@ class EdgeList:
         [1.0, 1.0]
     """
 
+    words = WORDS
+    lightest = 1.0  # weight of the lightest comparison
+
     def __init__(self, menu: np.ndarray, answer: np.ndarray, n: int, groups: int = 1):
         self.menu, self.answer, self.n = menu, answer, n
         self.workers = threads.count(None) if len(menu) > 1_000_000 else 1
@@ -76,7 +85,7 @@ class EdgeList:
         plain = all(part[0] >= 0 for part in parts)
         same = sum(part[0] for part in parts)
         self.wins = np.sum([part[1] for part in parts], axis=0)
-        self.involved = np.sum([part[2] for part in parts], axis=0)
+        self.exposure = np.sum([part[2] for part in parts], axis=0)
         self.total = float(len(menu) - same)
         self.constant = -np.log(2.0) * same
         self.connected = plain and bool(kernels.weakly_connected(menu[:, 0], menu[:, 1], n, groups))
@@ -117,10 +126,13 @@ class WeightedPairs:
         [2.0, 1.0]
     """
 
+    words = WORDS
+    lightest = 1.0  # weight of the lightest comparison
+
     def __init__(self, pairs: PairList, groups: int = 1):
         self.pairs, self.n, self.both = pairs, pairs.n, pairs.wins + pairs.losses
         self.wins = np.bincount(pairs.first, pairs.wins, self.n) + np.bincount(pairs.second, pairs.losses, self.n)
-        self.involved, self.total, self.constant = pairs.involved, pairs.total, pairs.constant
+        self.exposure, self.total, self.constant = pairs.exposure, pairs.total, pairs.constant
         live = self.both > 0
         self.connected = bool(kernels.weakly_connected(pairs.first[live], pairs.second[live], self.n, groups))
         self.lightest = float(self.both[live].min()) if live.any() else 0.0
@@ -152,10 +164,10 @@ def accelerate(
     """
     if not pairs.connected:
         return None
-    s = np.log((pairs.wins + 0.5) / (pairs.involved - pairs.wins + 0.5))
+    s = np.log((pairs.wins + 0.5) / (pairs.exposure - pairs.wins + 0.5))
     points: list[np.ndarray] = []
     steps: list[np.ndarray] = []
-    worst, lightest = np.inf, getattr(pairs, "lightest", 1.0)
+    worst, lightest = np.inf, pairs.lightest
     for iteration in range(max_iterations):
         s = s - s.max()
         if not s.min() > -500:
@@ -166,10 +178,11 @@ def accelerate(
         else:
             expected = pairs.expected(e)
         gradient = pairs.wins - expected
-        now = float(np.max(np.abs(gradient) / pairs.involved))
+        now = float(np.max(np.abs(gradient) / pairs.exposure))
         if now <= tolerance and 0.5 * float(np.abs(gradient).sum()) < lightest / (1.0 + np.exp(-s.min())):
             value = float(pairs.wins @ s) - pairs.log_total(e) + pairs.constant
-            return Optimum(s - s.mean(), value, gradient, now, iteration, "gradient")
+            found = Evaluation(s - s.mean(), value, gradient, pairs.exposure, _never_formed)
+            return Optimum(found, iteration, "gradient")
         if not np.isfinite(now) or now > 1e3 * max(worst, 1e-3):
             return None
         worst = min(worst, now)
@@ -179,6 +192,10 @@ def accelerate(
         s = _mix(points, steps, diagonal)
         del points[:-MEMORY], steps[:-MEMORY]
     return None
+
+
+def _never_formed() -> np.ndarray:
+    raise TypeError("the accelerated fixed point forms no curvature; evaluate the likelihood at its point")
 
 
 def _mix(points: list[np.ndarray], steps: list[np.ndarray], metric: np.ndarray) -> np.ndarray:

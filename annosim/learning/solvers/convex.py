@@ -5,6 +5,7 @@ The same solvers serve finite data and the law (infinite data): both are one wei
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,31 +14,42 @@ import torch
 
 from annosim.errors import ArgumentError, NoProjectionError
 from annosim.items import Items
-from annosim.learning.likelihoods.pair_graph import Minimum, PairGraph, graph_of, minimise
+from annosim.learning.likelihoods.pair_graph import PairGraph, graph_of, is_pairs
 from annosim.learning.objectives import IPO, NLL, ForwardKL, Margin, Objective, SoftLabels
 from annosim.learning.problem import Problem, Solution, is_nll, register
+from annosim.learning.solvers.functions import Function
+from annosim.learning.solvers.maximise import maximise
 from annosim.learning.solvers.settings import Newton
-from annosim.learning.structure import LuceLeaf, luce_leaf
+from annosim.learning.structure import AffineIndex, affine_index
 from annosim.populations.base import Population
 from annosim.utilities.densities import LogDensity, as_log_density, segment_logsumexp
 
-__all__ = ["Affine", "affine_of", "check_regulariser", "is_pairs", "penalty_of", "project_convex", "solution_of"]
+__all__ = [
+    "Affine",
+    "Minimum",
+    "affine_of",
+    "check_regulariser",
+    "minimise",
+    "penalty_of",
+    "project_convex",
+    "solution_of",
+]
 
 
 @dataclass(frozen=True, eq=False)
 class Affine:
     """The index ``s = B theta + g`` and the energies ``u = E theta`` of a tabular or linear annotator."""
 
-    leaf: LuceLeaf
+    component: AffineIndex
     items: Items
     basis: torch.Tensor | None  # (n, p) of the energies; None = identity
     f: torch.Tensor
     g: torch.Tensor
 
     @classmethod
-    def of(cls, leaf: LuceLeaf, items: Items) -> Affine:
-        basis = None if leaf.kind == "tabular" else items.features.double()
-        return cls(leaf, items, basis, torch.tensor(leaf.f), torch.tensor(leaf.g))
+    def of(cls, component: AffineIndex, items: Items) -> Affine:
+        basis = None if component.kind == "tabular" else items.features.double()
+        return cls(component, items, basis, torch.tensor(component.f), torch.tensor(component.g))
 
     @property
     def size(self) -> int:
@@ -66,29 +78,79 @@ class Affine:
 
     def population(self, theta: torch.Tensor) -> Population:
         """The annotator at ``theta``, in the stated gauge (normalised density, or centred)."""
-        annotator = self.leaf.annotator
-        if self.leaf.kind == "linear":
+        annotator = self.component.annotator
+        if self.component.kind == "linear":
             return annotator.with_parameters(theta)
         return annotator.with_parameters(
-            torch.as_tensor(self.leaf.utility_from_index(self.index(theta).numpy(), self.items))
+            torch.as_tensor(self.component.utility_from_index(self.index(theta).numpy(), self.items))
         )
+
+
+@dataclass(frozen=True, eq=False)
+class Minimum:
+    """Where a minimisation ended.
+
+    Attributes:
+        x: ``(p,)``.
+        value, gradient_norm: there.
+        iterations: Newton steps.
+        converged: the gradient is below the tolerance, or below 1e-9 where no step lowers the value any more.
+        stopped_by: ``"gradient"``, ``"rounding"`` (no step lowers the value any more) or ``"iterations"``.
+    """
+
+    x: np.ndarray
+    value: float
+    gradient_norm: float
+    iterations: int
+    converged: bool
+    stopped_by: str
+
+
+def minimise(
+    function: Callable[[torch.Tensor], tuple[float, torch.Tensor, torch.Tensor]],
+    start: torch.Tensor,
+    gauge: torch.Tensor | None,
+    tolerance: float,
+    limit: int,
+) -> Minimum:
+    """Minimise a convex function; ``gauge (p, m)`` holds directions along which it is constant.
+
+    Args:
+        function: ``x -> value, gradient (p,), Hessian (p, p)``.
+        start: ``(p,)`` float64.
+        gauge: its span is left where it starts.
+        tolerance: on the largest gradient entry.
+        limit: Newton steps.
+
+    Example:
+        >>> square = lambda x: (float(x @ x), 2 * x, 2 * torch.eye(1).double())
+        >>> found = minimise(square, torch.ones(1).double(), None, 1e-9, 9)
+        >>> found.converged, found.iterations
+        (True, 1)
+    """
+
+    def derivatives(x: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        value, gradient, hessian = function(torch.as_tensor(x))
+        return -value, -gradient.numpy(), hessian.numpy()
+
+    null = None if gauge is None else gauge.numpy()
+    concave = Function(derivatives, np.ones(len(start)), null, longest=np.inf)
+    found = maximise(concave, start.numpy(), tolerance, limit)
+    norm = float(np.abs(found.gradient).max(initial=0.0))
+    done = found.converged or (found.stopped_by == "rounding" and norm < 1e-9)
+    return Minimum(found.point, -found.value, norm, found.iterations, done, found.stopped_by)
 
 
 def affine_of(problem: Problem) -> Affine | None:
     """The structure of a problem's model: one annotator, tabular or linear, with a rule of Luce's type; or ``None``."""
     if len(problem.model.components()) > 1:
         return None
-    leaf = luce_leaf(problem.model, problem.items)
-    return Affine.of(leaf, problem.items) if leaf is not None and leaf.kind in ("tabular", "linear") else None
-
-
-def is_pairs(problem: Problem) -> bool:
-    """Whether the answers are choices from pairs, without ties and skips."""
-    if problem.law is not None:
-        law = problem.law
-        return law.design.feedback.kind == "choice" and law.menu.shape[1] == 2 and len(law.space) == 2
-    data = problem.data
-    return data.feedback.kind == "choice" and data.menu_size == 2 and not data.has_ties and not bool(data.skipped.any())
+    component = affine_index(problem.model, problem.items)
+    return (
+        Affine.of(component, problem.items)
+        if component is not None and component.kind in ("tabular", "linear")
+        else None
+    )
 
 
 def _convex_applies(problem: Problem) -> bool:
@@ -110,7 +172,7 @@ def project_convex(problem: Problem) -> Solution:
     graph = graph_of(problem)
     if affine.basis is None:  # weights of features do not need every item to be compared
         graph.check_connected(problem.items)
-    check_regulariser(problem.regulariser, affine.leaf, problem.items)
+    check_regulariser(problem.regulariser, affine.component, problem.items)
     theta = torch.zeros(affine.size, dtype=torch.float64)
     function = _function(affine, graph, problem.objective or NLL(), problem.regulariser)
     found = minimise(function, theta, affine.gauge(), problem.tolerance, problem.max_iterations)
@@ -118,7 +180,7 @@ def project_convex(problem: Problem) -> Solution:
     return solution_of(affine, torch.as_tensor(found.x), found, found.iterations, why, [])
 
 
-def check_regulariser(regulariser: ForwardKL | None, leaf: LuceLeaf, items: Items) -> None:
+def check_regulariser(regulariser: ForwardKL | None, component: AffineIndex, items: Items) -> None:
     """Raise when the regulariser has no exact value for this model, or no declared optimum."""
     if regulariser is None:
         return
@@ -126,9 +188,9 @@ def check_regulariser(regulariser: ForwardKL | None, leaf: LuceLeaf, items: Item
         raise NoProjectionError(
             "ForwardKL(shown=True) is an estimate from menus; project with ForwardKL(reference, weight)"
         )
-    if not isinstance(leaf.annotator.utility, LogDensity):
+    if not isinstance(component.annotator.utility, LogDensity):
         raise ArgumentError("ForwardKL: the model's utility is not a density; wrap it: an.LogDensity(an.Tabular(n))")
-    if np.ptp(leaf.f) > 0 and (leaf.kind != "tabular" or items.num_prompts > 1):
+    if np.ptp(component.f) > 0 and (component.kind != "tabular" or items.num_prompts > 1):
         raise NoProjectionError(
             "ForwardKL with a rule whose f varies over items has a declared optimum only for tabular densities of "
             "one prompt; fit by Adam"
@@ -182,7 +244,7 @@ def _forward_kl_index(affine: Affine, s: torch.Tensor, regulariser: ForwardKL):
     items, f = affine.items, affine.f
     log_ref = as_log_density(regulariser.reference, items)
     mass = (log_ref + items.log_weights).exp()
-    u = torch.as_tensor(affine.leaf.utility_from_index(s.detach().numpy(), items))
+    u = torch.as_tensor(affine.component.utility_from_index(s.detach().numpy(), items))
     p = (u + items.log_weights).exp()
     slope, curve = p / f, p / f**2
     q, r = slope / slope.sum(), curve / slope.sum()

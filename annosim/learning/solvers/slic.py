@@ -19,10 +19,18 @@ from scipy.optimize import linprog
 from scipy.sparse import csr_matrix
 
 from annosim.errors import NoProjectionError
-from annosim.learning.likelihoods.pair_graph import Minimum, PairGraph, graph_of, minimise
+from annosim.learning.likelihoods.pair_graph import PairGraph, graph_of, is_pairs
 from annosim.learning.objectives import ForwardKL, SLiC
 from annosim.learning.problem import Problem, Solution, register
-from annosim.learning.solvers.convex import Affine, affine_of, check_regulariser, is_pairs, penalty_of, solution_of
+from annosim.learning.solvers.convex import (
+    Affine,
+    Minimum,
+    affine_of,
+    check_regulariser,
+    minimise,
+    penalty_of,
+    solution_of,
+)
 from annosim.learning.solvers.settings import Newton
 from annosim.utilities.densities import as_log_density, segment_logsumexp
 
@@ -120,7 +128,7 @@ def interior_point(problem: Problem) -> Solution:
     """SLiC plus a forward KL: Newton along the central path of the hinges' logarithmic barrier, then the proof."""
     affine = _leaf(problem)
     graph = _graph(problem, affine)
-    check_regulariser(problem.regulariser, affine.leaf, problem.items)
+    check_regulariser(problem.regulariser, affine.component, problem.items)
     delta, theta, steps = problem.objective.delta, torch.zeros(affine.size, dtype=torch.float64), 0
     limit = min(problem.max_iterations, 50)  # of a stage: what is left after that is rounding
     for gap in np.geomspace(1.0, 1e-9, 19):

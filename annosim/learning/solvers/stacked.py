@@ -1,12 +1,17 @@
-"""Many Bradley-Terry tables at once: Newton's method on a stack of win matrices (replicates, bootstraps)."""
+"""Many Bradley-Terry tables at once: the maximiser's Newton steps on a stack of win matrices."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components
 
-__all__ = ["connected", "newton_tables"]
+from annosim.learning.solvers.functions import LONGEST_STEP
+from annosim.learning.solvers.maximise import MANY_TRIES, SHORTER, SUFFICIENT
+
+__all__ = ["connected", "maximise_tables"]
 
 #: float64 numbers in one chunk (about 8 MB, so that the temporaries of a chunk stay in cache)
 CHUNK = 1 << 20
@@ -18,7 +23,7 @@ def connected(wins: np.ndarray, prompts: np.ndarray) -> np.ndarray:
     return np.array([connected_components(csr_matrix(w), connection="strong")[0] == groups for w in wins])
 
 
-def newton_tables(
+def maximise_tables(
     wins: np.ndarray, prompts: np.ndarray, start: np.ndarray | None = None, tolerance: float = 1e-10, max_iterations=60
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Maximum-likelihood scores of every table.
@@ -35,7 +40,7 @@ def newton_tables(
         gradient ``(R,)``; iterations ``(R,)``.
 
     Example:
-        >>> newton_tables(np.array([[[0.0, 3.0], [1.0, 0.0]]]), np.zeros(2, int))[0].round(4).tolist()
+        >>> maximise_tables(np.array([[[0.0, 3.0], [1.0, 0.0]]]), np.zeros(2, int))[0].round(4).tolist()
         [[0.5493, -0.5493]]
     """
     count, n, _ = wins.shape
@@ -54,48 +59,69 @@ def newton_tables(
 
 
 def _chunk(wins, prompts, s, tolerance, max_iterations):
-    n = wins.shape[1]
+    """Newton's steps of :func:`annosim.learning.solvers.maximise.maximise`, all tables that are not done at once."""
     _, code = np.unique(prompts, return_inverse=True)
     same = (code[:, None] == code[None, :]) / np.bincount(code)[code]
-    both = wins + wins.transpose(0, 2, 1)
-    involved = both.sum(2)
+    exposure = (wins + wins.transpose(0, 2, 1)).sum(2)
     s, iterations = np.array(s), np.zeros(len(wins), dtype=np.int64)
-    value, gradient, p = _evaluate(wins, s)
-    worst, polished = (np.abs(gradient) / involved).max(1), np.zeros(len(wins), bool)
-    active = np.arange(len(wins))
+    now = _evaluate(wins, s, exposure)
+    polished, active = np.zeros(len(wins), bool), np.arange(len(wins))
     for _ in range(max_iterations):
-        active = active[~(polished[active] | (worst[active] == 0))]
+        active = active[~(polished[active] | (now.worst[active] == 0))]
         if not len(active):
             break
-        polished[active] = worst[active] <= tolerance
-        q = p[active]
-        h = -both[active] * q * q.transpose(0, 2, 1)
-        h[:, np.arange(n), np.arange(n)] = -h.sum(2)
-        scale = h[:, np.arange(n), np.arange(n)].max(1)
-        move = np.linalg.solve(h + scale[:, None, None] * same, gradient[active][..., None])[..., 0]
-        move *= np.minimum(1.0, 6.0 / np.maximum(np.abs(move).max(1), 1e-300))[:, None]
-        left, length = active, np.ones(len(active))
-        for _ in range(30):
-            at = np.flatnonzero(np.isin(active, left))
-            trial = s[left] + length[at, None] * move[at]
-            v, g, q = _evaluate(wins[left], trial)
-            after = (np.abs(g) / involved[left]).max(1)
-            ok = (v >= value[left] - 1e-12 * (1 + np.abs(value[left]))) & ((v > value[left]) | (after <= worst[left]))
-            took = left[ok]
-            s[took], value[took], gradient[took], p[took], worst[took] = trial[ok], v[ok], g[ok], q[ok], after[ok]
-            left = left[~ok]
-            length *= 0.5
-            if not len(left):
-                break
-        polished[left] = True  # no step rises any more: rounding
+        polished[active] = now.worst[active] <= tolerance
+        move = _newton_moves(wins[active], now.p[active], now.gradient[active], same)
+        refused = _accept(wins, exposure, s, now, active, move)
+        polished[refused] = True  # no step rises any more: rounding
         iterations[active] += 1
-    mean = np.einsum("ij,rj->ri", same, s)
-    return s - mean, value, worst, iterations
+    return s - np.einsum("ij,rj->ri", same, s), now.value, now.worst, iterations
 
 
-def _evaluate(wins, s):
+def _newton_moves(wins: np.ndarray, p: np.ndarray, gradient: np.ndarray, same: np.ndarray) -> np.ndarray:
+    """Capped Newton directions, the location of each prompt deflated, ``(R, n)``."""
+    diagonal = np.arange(wins.shape[1])
+    h = -(wins + wins.transpose(0, 2, 1)) * p * p.transpose(0, 2, 1)
+    h[:, diagonal, diagonal] = -h.sum(2)
+    scale = h[:, diagonal, diagonal].max(1)
+    move = np.linalg.solve(h + scale[:, None, None] * same, gradient[..., None])[..., 0]
+    return move * np.minimum(1.0, LONGEST_STEP / np.maximum(np.abs(move).max(1), 1e-300))[:, None]
+
+
+def _accept(
+    wins: np.ndarray, exposure: np.ndarray, s: np.ndarray, now: _State, active: np.ndarray, move: np.ndarray
+) -> np.ndarray:
+    """The first of ever shorter moves that the maximiser's rule accepts, in place; the tables that have none."""
+    rise = np.einsum("ri,ri->r", now.gradient[active], move)
+    left, length = np.arange(len(active)), 1.0
+    for _ in range(MANY_TRIES):
+        at = active[left]
+        trial = s[at] + length * move[left]
+        new, slack = _evaluate(wins[at], trial, exposure[at]), 1e-12 * (1 + np.abs(now.value[at]))
+        ok = new.value >= now.value[at] + SUFFICIENT * length * rise[left] - slack
+        ok &= (new.value > now.value[at] + slack) | (new.worst < now.worst[at])
+        s[at[ok]] = trial[ok]
+        for old, one in zip(now, new, strict=True):
+            old[at[ok]] = one[ok]
+        left, length = left[~ok], length * SHORTER
+        if not len(left):
+            break
+    return active[left]
+
+
+class _State(NamedTuple):
+    """Of every table: log-likelihood ``(R,)``, gradient, probabilities ``(R, n, n)``, scaled gradient ``(R,)``."""
+
+    value: np.ndarray
+    gradient: np.ndarray
+    p: np.ndarray
+    worst: np.ndarray
+
+
+def _evaluate(wins: np.ndarray, s: np.ndarray, exposure: np.ndarray) -> _State:
     d = s[:, :, None] - s[:, None, :]
     z = np.exp(-np.abs(d))
     p = np.where(d >= 0, 1.0, z) / (1.0 + z)
     value = -(wins * (np.log1p(z) + np.maximum(-d, 0.0))).sum((1, 2))
-    return value, (wins * p.transpose(0, 2, 1) - wins.transpose(0, 2, 1) * p).sum(2), p
+    gradient = (wins * p.transpose(0, 2, 1) - wins.transpose(0, 2, 1) * p).sum(2)
+    return _State(value, gradient, p, (np.abs(gradient) / exposure).max(1))

@@ -17,7 +17,7 @@ __all__ = [
     "order_edges",
     "order_gradient",
     "order_hessian",
-    "order_involved",
+    "order_exposure",
     "order_rates",
     "pair_gradient",
 ]
@@ -136,11 +136,11 @@ def order_rates(e, order, depth, length, weight, rates, chosen):
 
 
 @njit(cache=True, nogil=True)
-def order_involved(order, depth, length, weight, involved):
-    """Adds to ``involved (n,)`` the weight of the stages in which each item stood."""
+def order_exposure(order, depth, length, weight, exposure):
+    """Adds to ``exposure (n,)`` the weight of the stages in which each item stood."""
     for r in range(order.shape[0]):
         for a in range(length[r]):
-            involved[order[r, a]] += weight[r] * min(depth[r], a + 1)
+            exposure[order[r, a]] += weight[r] * min(depth[r], a + 1)
 
 
 @njit(cache=True, nogil=True)

@@ -218,7 +218,7 @@ def edge_value(menu, e, first, last):
 
 
 @njit(cache=True, nogil=True)
-def edge_wins(menu, answer, first, last, wins, involved):
+def edge_wins(menu, answer, first, last, wins, exposure):
     """Adds each item's wins and comparisons; returns how many rows show an item beside itself."""
     same = 0
     for r in range(first, last):
@@ -229,8 +229,8 @@ def edge_wins(menu, answer, first, last, wins, involved):
             same += 1
             continue
         wins[menu[r, answer[r]]] += 1.0
-        involved[i] += 1.0
-        involved[j] += 1.0
+        exposure[i] += 1.0
+        exposure[j] += 1.0
     return same
 
 

@@ -1,0 +1,122 @@
+"""From a likelihood to a solution: existence, one optimum from every start, the best of them, and what to say of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from annosim.learning.existence.tables import require_annotators, vanished
+from annosim.learning.likelihoods.base import Likelihood
+from annosim.learning.likelihoods.divergence import divergence_from
+from annosim.learning.likelihoods.latent_classes import LatentClasses
+from annosim.learning.likelihoods.reference import check_answers, total_weight
+from annosim.learning.likelihoods.registry import LIKELIHOODS
+from annosim.learning.problem import Problem, Solution, is_nll, register
+from annosim.learning.solvers.maximise import Optimum
+from annosim.learning.solvers.settings import EM
+from annosim.learning.starts import starting_points
+from annosim.populations.base import Population
+
+__all__ = ["Estimate", "check_problem", "estimate", "solve"]
+
+
+@dataclass(eq=False)
+class Estimate:
+    """What maximising a likelihood found.
+
+    Attributes:
+        likelihood: the likelihood to whose coordinates the optimum belongs.
+        best: the highest optimum.
+        starts: log-likelihoods reached from all starting points.
+        notes: of the check for existence.
+    """
+
+    likelihood: Likelihood
+    best: Optimum
+    starts: list[float]
+    notes: list[str]
+
+    @property
+    def population(self) -> Population:
+        """The model at the optimum."""
+        return self.likelihood.population(self.best.point)
+
+    def vector(self) -> np.ndarray:
+        """The free parameters, types in order of falling weight, ``(P,)``."""
+        return self.population.vector().numpy()
+
+    @property
+    def log_likelihood(self) -> float:
+        """At the optimum, without the prior."""
+        return self.best.value - self.likelihood.log_prior(self.best.point)
+
+    def solution(self) -> Solution:
+        """What ``fit`` and ``project`` report."""
+        likelihood, best, problem = self.likelihood, self.best, self.likelihood.problem
+        population, log_likelihood = self.population, self.log_likelihood
+        people = 1.0 if problem.is_projection else total_weight(problem.data)
+        total = max(likelihood.total, 1e-300)
+        steps = f" ({best.newton_steps} Newton steps)" if likelihood.has_em_step else ""
+        return Solution(
+            population=population,
+            log_likelihood=log_likelihood,
+            objective=-best.value / total,
+            converged=best.converged,
+            iterations=best.iterations,
+            stopped_by=best.stopped_by,
+            gradient_norm=float(np.abs(best.gradient).max(initial=0.0)) / total,
+            condition=best.condition,
+            why=likelihood.why + steps,
+            notes=[*self.notes, *likelihood.notes(best, population), *vanished(population, people)],
+            starts=self.starts,
+            trace=np.array(best.trace),
+            divergence=(
+                divergence_from(problem.law, log_likelihood, likelihood.independent_answers)
+                if problem.law is not None
+                else None
+            ),
+            problem=problem,
+        )
+
+
+def check_problem(problem: Problem) -> None:
+    """Refuse answers that the rule cannot give, and more types than annotators.
+
+    Raises:
+        AnswerKindError, TiesError, DataError, NotIdentifiedError: see ``fit``.
+    """
+    if is_nll(problem.objective):
+        check_answers(problem.model, problem.data)
+        require_annotators(problem.model, problem.data, problem.prior)
+
+
+def estimate(likelihood: Likelihood, newton: bool = True) -> Estimate:
+    """Check that the estimate exists, and maximise from every start."""
+    problem, notes = likelihood.problem, likelihood.check()
+    models = [problem.model] if likelihood.concave else starting_points(problem)
+    found = [likelihood.optimum(one, problem.tolerance, problem.max_iterations, newton) for one in models]
+    best = max(found, key=lambda one: one.value)
+    values = [one.value - likelihood.log_prior(one.point) for one in found]
+    return Estimate(*likelihood.sign_normalised(best), values, notes)
+
+
+def solve(kind: type[Likelihood], problem: Problem, newton: bool = True) -> Solution:
+    """Maximise one kind of likelihood of a problem; ``newton=False`` for EM alone."""
+    return estimate(kind(problem), newton).solution()
+
+
+for _kind in LIKELIHOODS:
+    register(
+        _kind.name,
+        _kind.settings,
+        _kind.applies,
+        partial(solve, _kind),
+        order=_kind.order,
+        automatic=_kind.is_automatic,
+        hessians=_kind.hessians,
+    )
+register(
+    "em", EM, LatentClasses.applies, partial(solve, LatentClasses, newton=False), order=90, automatic=lambda _: False
+)

@@ -1,0 +1,149 @@
+"""What every likelihood gives: value, gradient and curvature at a point, scores and weights of its units.
+
+A likelihood is made once from a model, data (or a law) and a prior. Its coordinates are a vector ``x`` of its own
+choice, in which the maximiser moves; :meth:`Likelihood.population` leads back to the model. Fitting, replicates, the
+bootstrap and standard errors all go through these methods, so that they cannot differ.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import sparse
+
+from annosim.coordinates import by_weight
+from annosim.learning.problem import Problem
+from annosim.learning.solvers.functions import Evaluation, InformationOperator, Maximand
+from annosim.learning.solvers.maximise import Optimum, maximise
+from annosim.learning.solvers.settings import Solver
+from annosim.populations.base import Population
+
+__all__ = ["Likelihood"]
+
+Vector = NDArray[np.float64]
+
+
+class Likelihood(Maximand, ABC):
+    """The log-likelihood of one problem: a model's structure, its data or law, and the prior.
+
+    A subclass is a row of the registry: ``name`` is what a fit says it was computed by, ``settings`` the class of
+    settings it reads, ``hessians`` the kinds of curvature it has, ``order`` its place; :meth:`applies` and
+    :meth:`is_automatic` say which problems it takes.
+
+    Attributes:
+        problem: what it was made from.
+        weights: ``(B,)`` weights of the annotators, in the order of their numbers.
+        scale: ``(P,)`` by which the gradient is divided: the weight of the answers in which a coordinate has a part.
+        total: sum of the weights of the units in which ``objective`` and ``gradient_norm`` are stated.
+        concave: there is one maximum at most, so that one start is enough.
+        independent_answers: given the parameters, the answers of one annotator are independent.
+        why: one line: why this likelihood.
+    """
+
+    name: ClassVar[str]
+    settings: ClassVar[type[Solver]]
+    hessians: ClassVar[tuple[str, ...]] = ()
+    order: ClassVar[int] = 50
+    independent_answers: ClassVar[bool] = False
+    concave: ClassVar[bool] = False
+
+    problem: Problem
+    weights: Vector
+    scale: Vector
+    total: float
+    why: str
+
+    @classmethod
+    @abstractmethod
+    def applies(cls, problem: Problem) -> bool:
+        """Whether this class can hold the problem."""
+
+    @classmethod
+    def is_automatic(cls, problem: Problem) -> bool:
+        """Whether ``solver="auto"`` takes this class where it applies."""
+        return True
+
+    @abstractmethod
+    def __init__(self, problem: Problem): ...
+
+    # ---- coordinates -----------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def start(self, model: Population) -> Vector:
+        """A population's free parameters in these coordinates, ``(P,)``."""
+
+    @abstractmethod
+    def values(self, x: Vector) -> dict[str, torch.Tensor]:
+        """Named free parameters of the model at ``x``."""
+
+    @abstractmethod
+    def jacobian(self, population: Population) -> Vector | sparse.csr_matrix:
+        """Jacobian of the coordinates in the free parameters at a population, ``(P, free)``."""
+
+    def population(self, x: Vector) -> Population:
+        """The model at ``x``, its types in order of falling weight."""
+        return by_weight(self.problem.model.with_parameters(self.values(x)))
+
+    # ---- value and derivatives -------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def evaluate(self, x: Vector) -> Evaluation:
+        """Log-likelihood and prior at ``x``, with gradient and curvature."""
+
+    def log_prior(self, x: Vector) -> float:
+        """The prior's part of the value, without its constant."""
+        return 0.0
+
+    def information(self, population: Population) -> Vector:
+        """Minus the Hessian (with the prior) in the free parameters at an optimum, ``(free, free)``."""
+        jacobian, curvature = self.jacobian(population), self.evaluate(self.start(population)).curvature
+        if isinstance(curvature, InformationOperator):
+            curvature = np.stack([curvature.product(e) for e in np.eye(len(curvature.diagonal))], 1)
+        return np.asarray(jacobian.T @ (curvature @ jacobian))
+
+    @abstractmethod
+    def scores(self, population: Population, by_answer: bool = False) -> tuple[Vector | sparse.csr_matrix, Vector]:
+        """Scores of the units in the free parameters ``(units, free)``, without the prior, and the units' weights.
+
+        Args:
+            population: where.
+            by_answer: the units are single answers, where these are independent; annotators otherwise.
+        """
+
+    def meat(self, population: Population, by_answer: bool) -> Vector | None:
+        """``sum weight score score'`` in the free parameters where it has a closed form, else ``None``."""
+        return None
+
+    @abstractmethod
+    def reweighted(self, weights: Vector) -> Self:
+        """The same likelihood under other weights of the annotators ``(B,)``."""
+
+    # ---- to maximise it --------------------------------------------------------------------------------------------
+
+    def is_regular(self, population: Population) -> bool:
+        """Whether the coordinates are smooth at a population (shares are not, on the boundary)."""
+        return True
+
+    def check(self) -> list[str]:
+        """Whether the estimate exists, before anything is fitted: notes, or :class:`NotIdentifiedError`."""
+        return []
+
+    def optimum(self, model: Population, tolerance: float, max_iterations: int, newton: bool = True) -> Optimum:
+        """The maximum reached from a model's own values."""
+        return maximise(self, self.start(model), tolerance, max_iterations, newton=newton)
+
+    def notes(self, found: Optimum, population: Population) -> list[str]:
+        """What the reader must know of the optimum."""
+        return list(found.notes)
+
+    def sign_normalised(self, found: Optimum) -> tuple[Likelihood, Optimum]:
+        """The same optimum with scales that are positive, and the likelihood it belongs to."""
+        return self, found
+
+    def exists(self, found: Optimum) -> bool:
+        """Whether what was found is an estimate, asked of refits without :meth:`check`."""
+        return found.converged

@@ -1,0 +1,32 @@
+"""Kullback-Leibler divergence of a projection from the truth's law, in nats per block of answers."""
+
+from __future__ import annotations
+
+import torch
+
+from annosim.laws import Law
+
+__all__ = ["divergence_from"]
+
+
+def divergence_from(law: Law, log_likelihood: float, one_type: bool) -> float:
+    """Cross-entropy, which is minus the expected log-likelihood, less the entropy of the truth.
+
+    Args:
+        law: the truth's.
+        log_likelihood: expected, per block, of the model.
+        one_type: the model's answers are independent, so that single questions say all of them.
+    """
+    if one_type and not (law.questions > 1 and len(law.weight) > 1):
+        return _entropy_of_questions(law) - log_likelihood
+    p = torch.as_tensor(law.probabilities)
+    blocks = torch.as_tensor(law.outcomes, dtype=torch.long)[p > 0]
+    given = law.given_menus.log_probability(blocks[..., 0], blocks[..., 1])
+    return float((p[p > 0] * given).sum()) - log_likelihood
+
+
+def _entropy_of_questions(law: Law) -> float:
+    """``sum p log p`` over all questions of a block, menus given: they are drawn alike under both."""
+    counts = law.expected_counts().detach()
+    given = counts / counts.sum(-1, keepdim=True)
+    return float(torch.special.xlogy(counts, given).sum())
