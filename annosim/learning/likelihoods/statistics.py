@@ -82,6 +82,11 @@ class PairTable:
         h[np.diag_indices(self.n)] = -h.sum(1)
         return h
 
+    def curvature(self, s: np.ndarray) -> tuple[Callable[[np.ndarray], np.ndarray], np.ndarray]:
+        """The information as a product ``v -> H v``, and its diagonal ``(n,)``."""
+        dense = self.information(s)
+        return (lambda v: dense @ v), dense.diagonal()
+
     def value_gradient(self, s: np.ndarray) -> tuple[float, np.ndarray]:
         """Value and gradient in one pass over the table."""
         d = _differences(s)
