@@ -1,12 +1,16 @@
-"""Frozen results: every verb returns one, it carries its settings, prints readably, and shows a table in a notebook."""
+"""Results: every verb returns one. It is frozen, carries its settings, prints readably, and becomes a pandas frame."""
 
 from __future__ import annotations
 
 import html
 import platform
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Result", "versions"]
 
@@ -23,7 +27,7 @@ def versions() -> dict[str, str]:
 
 @cache
 def _versions() -> dict[str, str]:
-    """Read once: the packages' metadata lie in files, and a small simulation would spend its time on them."""
+    """Read once: package metadata is stored in files, and reading it would dominate a small simulation."""
     from importlib.metadata import PackageNotFoundError, version
 
     out = {"python": platform.python_version()}
@@ -39,8 +43,17 @@ def _versions() -> dict[str, str]:
 class Result:
     """Base of every result. Subclasses implement :meth:`_lines`, pairs of a label and a value.
 
+    Arrays in a result carry no gradient, so that ``numpy.asarray`` reads them.
+
     Attributes:
         settings: how it was computed (solver, tolerance, seed, versions, ...).
+
+    Example:
+        >>> import annosim as an
+        >>> design = an.Design(an.Items(n=2), menus=[[0, 1]])
+        >>> a, b = (an.Annotator(an.Tabular([0.0, s]), an.Luce()) for s in (1.0, 0.0))
+        >>> an.analysis.law_divergence(a, b, design).to_frame().index.tolist()[:2]
+        ['total variation', 'KL(truth || other)']
     """
 
     settings: dict[str, Any] = field(default_factory=dict, kw_only=True, repr=False)
@@ -48,8 +61,19 @@ class Result:
     def _title(self) -> str:
         return type(self).__name__
 
-    def _lines(self) -> list[tuple[str, Any]]:
+    def _lines(self) -> Sequence[tuple[str, object]]:
         return []
+
+    def to_frame(self) -> pd.DataFrame:
+        """The result as a pandas frame: by default what its ``repr`` shows, one row for each label."""
+        import pandas as pd
+
+        labels, values = [label for label, _ in self._lines()], [value for _, value in self._lines()]
+        return pd.DataFrame({"value": pd.Series(values, index=labels, dtype=object)})
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Same as :meth:`to_frame`."""
+        return self.to_frame()
 
     def __repr__(self) -> str:
         lines = [(label, _show(value)) for label, value in self._lines()]
@@ -66,7 +90,5 @@ class Result:
         return f"<table><caption>{html.escape(self._title())}</caption>{rows}</table>"
 
 
-def _show(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    return str(value)
+def _show(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
