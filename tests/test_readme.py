@@ -34,6 +34,26 @@ def test_types_and_reliability():
     assert names["noisy"].converged and len(names["noisy"].population.free_parameters()["rule.skill"]) == 100
 
 
+def test_items_from_a_frame_and_a_law_in_words():
+    names: dict = {}
+    (text,) = [one for one in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "from_pandas" in one]
+    exec(compile(text, "README.md", "exec"), names)
+    assert names["law"].probabilities.sum() == pytest.approx(1.0)
+    assert set(names["law"].to_frame()["answer"]) == {"tea", "milk", "juice"}
+
+
+def test_names_that_moved_are_where_the_changelog_says():
+    text = (Path(__file__).parents[1] / "CHANGELOG.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `an\.(\w+)` \| `([\w.]+)` \|$", text, re.MULTILINE)
+    assert len(rows) > 100
+    for old, new in rows:
+        place, *path = new.split(".")
+        found = an if place == "an" else getattr(an, place)
+        for name in path:
+            found = getattr(found, name)
+        assert callable(found) and not hasattr(an, old)
+
+
 def test_hidden_types_of_a_language_model():
     pytest.importorskip("transformers")
     names: dict = {}

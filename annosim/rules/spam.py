@@ -20,7 +20,7 @@ class Spammer(Rule):
     """Answers without looking at the alternatives: at random, always the same side, or alternating sides.
 
     ``"random"``: any answer, all alike. ``"first"``: the first position (a ranking: the display order). ``"last"``:
-    the last (the display order backwards). ``"alternating"``: first and last by turns along the annotator's own
+    the last (the display order backwards). ``"alternating"``: first and last alternately along the annotator's own
     sequence.
 
     Args:

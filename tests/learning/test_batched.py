@@ -1,4 +1,4 @@
-"""Batches of replicates: each row is what a single fit gives, and a failed replicate stops nobody."""
+"""Batches of replicates: each row is what a single fit gives, and a failed replicate is recorded while the others continue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How surely: observed information, sandwich, clusters by annotator, bootstrap by annotator.
+"""Uncertainty: observed information, sandwich, clusters by annotator, bootstrap by annotator.
 
 All covariances are in the reported gauge: ``G V G'`` with ``V`` any generalised inverse and ``G`` the Jacobian of the
 map that fixes the gauge, which makes the choice of inverse irrelevant. Weights count annotators (frequency weights).

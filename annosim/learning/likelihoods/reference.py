@@ -152,7 +152,7 @@ def block_sums(rows: torch.Tensor, blocks: Blocks) -> torch.Tensor:
 
 
 def total_weight(data: PreferenceData) -> float:
-    """Sum of the weights of the annotators who have rows; numbers that nobody bears are nobody.
+    """Sum of the weights of the annotators who have rows; ids without rows are ignored.
 
     Example:
         >>> import annosim as an

@@ -1,6 +1,6 @@
 """Preference data as tensors, cut by annotator into minibatches, and sent to a device.
 
-Minibatches are put together on the CPU, where looking at numbers costs nothing: which items they show, which pairs are
+Minibatches are put together on the CPU, where reading values forces no device synchronisation: which items they show, which pairs are
 equal, how many rows an annotator has. What a step then asks for is sent; nothing waits for the device.
 """
 
