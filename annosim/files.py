@@ -21,19 +21,27 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
     Raises:
         FileReadError: missing, a directory, unreadable, damaged or empty.
     """
+    name = shown(path)
     try:
         raw = Path(path).read_bytes()
         if str(path).endswith(".gz"):
             raw = gzip.decompress(raw)
     except FileNotFoundError:
-        raise FileReadError(f"{path}: there is no such file; check the path (now in {Path.cwd().name}/)") from None
+        raise FileReadError(f"{name}: there is no such file; check the path (now in {Path.cwd().name}/)") from None
     except IsADirectoryError:
-        raise FileReadError(f"{path}: this is a directory; name a file in it") from None
+        raise FileReadError(f"{name}: this is a directory; name a file in it") from None
     except (OSError, EOFError, zlib.error, ValueError) as error:
-        raise FileReadError(f"{path}: cannot be read ({error}); check its permissions and that it is whole") from None
+        why = getattr(error, "strerror", None) or str(error)
+        raise FileReadError(f"{name}: cannot be read ({why}); check its permissions and that it is whole") from None
     if not raw.strip():
-        raise FileReadError(f"{path}: the file is empty; check how it was made")
+        raise FileReadError(f"{name}: the file is empty; check how it was made")
     return raw
+
+
+def shown(path: str | os.PathLike[str]) -> str:
+    """A path as messages show it: as the user wrote it, cut where it is very long."""
+    text = str(path)
+    return text if len(text) <= 150 else "..." + text[-147:]
 
 
 def read_text(path: str | os.PathLike[str]) -> str:

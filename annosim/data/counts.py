@@ -64,9 +64,9 @@ def expand(data: PreferenceData) -> PreferenceData:
         raise DataError("weight: all are zero, so nobody answered")
     if times.sum() > _MAX_ROWS:
         raise TooLargeError(f"weight: {times.sum():.3g} annotators to write out (limit {_MAX_ROWS}); keep the weights")
-    times = times.astype(np.int64)
-    copy = np.arange(int(times.sum())) - np.repeat(np.cumsum(times) - times, times)
-    out = data.take(np.repeat(np.arange(data.rows), times))
+    whole = times.astype(np.int64)
+    copy = np.arange(int(whole.sum())) - np.repeat(np.cumsum(whole) - whole, whole)
+    out = data.take(np.repeat(np.arange(data.rows), whole))
     if data.annotator is None:
         return replace(out, weight=None, annotator_names=None, truth={})
     _, annotator = np.unique(np.stack([out.annotator_ids, copy]), axis=1, return_inverse=True)

@@ -114,7 +114,7 @@ def _question_numbers(frame: pd.DataFrame) -> NDArray[np.int64]:
     if "row" not in frame:
         raise DataError("from_frame: a long frame needs a column row that numbers the questions")
     keys = [c for c in ("replicate", "row") if c in frame]
-    return frame.groupby(keys, sort=False, observed=True, dropna=False).ngroup().to_numpy()
+    return np.asarray(frame.groupby(keys, sort=False, observed=True, dropna=False).ngroup(), dtype=np.int64)
 
 
 def _first_rows(number: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -45,11 +45,11 @@ def concat(parts: Sequence[PreferenceData], annotators: str = "same") -> Prefere
     parts = _renumbered(parts) if annotators == "new" else _matched_by_name(parts)
     wide = _same_width(parts)
     truth = {name: _joined([p.truth.get(name) for p in parts]) for name in first.truth} if _own_truth(parts) else {}
-    return replace(
+    return replace(  # type: ignore[misc]
         first,
-        **{name: _joined([getattr(p, name) for p in wide]) for name in _PER_ROW},
+        **{name: _joined([getattr(p, name) for p in wide]) for name in _PER_ROW},  # type: ignore[arg-type]
         annotator_names=_names(parts, annotators == "new"),
-        columns={name: _joined([p.columns[name] for p in parts]) for name in first.columns},
+        columns={name: np.concatenate([p.columns[name] for p in parts]) for name in first.columns},
         truth={name: value for name, value in truth.items() if value is not None},
         settings=first.settings,
     )

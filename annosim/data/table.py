@@ -145,7 +145,8 @@ class AnswerTable:
     @property
     def skipped(self) -> NDArray[np.bool_]:
         """``(..., rows)`` bool: the annotator declined to answer."""
-        return self.answer < 0 if self.answer.ndim == self.menu.ndim - 1 else (self.answer < 0).all(-1)
+        blank = self.answer < 0
+        return blank if self.answer.ndim == self.menu.ndim - 1 else blank.all(-1)  # type: ignore[return-value]
 
     @property
     def has_ties(self) -> bool:

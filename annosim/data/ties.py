@@ -82,7 +82,8 @@ def _tie_groups(data: PreferenceData) -> tuple[np.ndarray, np.ndarray]:
     """Start of the tied group of each place of the order, and its size: both ``(rows, width)``."""
     rows, width = data.answer.shape
     joined = np.zeros((rows, width), dtype=bool)
-    joined[:, 1:] = data.tied[:, : width - 1]
+    if data.tied is not None:
+        joined[:, 1:] = data.tied[:, : width - 1]
     start = np.where(joined, 0, np.arange(width))
     start = np.maximum.accumulate(start, axis=1)
     at = (np.arange(rows)[:, None] * width + start).ravel()

@@ -79,10 +79,10 @@ def check_values(data: AnswerTable) -> None:
     k = data.menu.shape[-1]
     n = data.items.n
     refuse((data.menu < -1) | (data.menu >= n), "menu", f"item ids are 0..{n - 1}, -1 pads")
-    top = data.feedback.grades if data.feedback.kind == "rating" else k
+    top = int(data.feedback.grades or 0) if data.feedback.kind == "rating" else k
     refuse((data.answer < -1) | (data.answer >= top), "answer", f"values are 0..{top - 1}, -1 for a skip or pad")
     if not isinstance(data.menu, torch.Tensor):
-        refuse((data.menu < 0).all(-1), "menu", "an empty menu asks nothing; drop the row")
+        refuse(np.asarray((data.menu < 0).all(-1)), "menu", "an empty menu asks nothing; drop the row")
         _check_prompts(data)
         _check_answers(data)
     for name in ("annotator", "prompt", "order"):
@@ -154,7 +154,7 @@ def _check_weight(data: AnswerTable) -> None:
     refuse(~((data.weight >= 0) & (data.weight < np.inf)), "weight", "weights are finite and nonnegative")
     if data.annotator is None or data.annotator.ndim != 1 or data.weight.ndim != 1:
         return
-    annotator = data.annotator
+    annotator: np.ndarray = data.annotator
     if int(annotator.max()) > 4 * len(annotator) + 1_000_000:  # few of very many: no table over all of them
         annotator = np.unique(annotator, return_inverse=True)[1]
     first = np.full(int(annotator.max()) + 1, np.nan)

@@ -173,7 +173,7 @@ def _items(alt: Coded, values: list[NDArray[np.float64]], features: Sequence[str
     if not values:
         return Items(names=alt.names, columns={"alternative": alt.names}), alt.codes
     frame = pd.DataFrame(dict(enumerate([alt.codes, *values])))
-    codes = frame.groupby(list(frame.columns), sort=False).ngroup().to_numpy()
+    codes = np.asarray(frame.groupby(list(frame.columns), sort=False).ngroup(), dtype=np.int64)
     first = np.unique(codes, return_index=True)[1]
     base = pd.Series(alt.text()[first])
     nth = base.groupby(base).cumcount().to_numpy()

@@ -209,7 +209,7 @@ class Shards:
         whole = by == "row"
         for part in self:
             whole = whole or part.annotator is None
-            if not whole:
+            if not whole and part.annotator is not None:
                 spans.append((int(part.annotator.min()), int(part.annotator.max())))
                 if len(spans) > 1 and spans[-1][0] <= spans[-2][1]:
                     return self.load().counts(by, ordered, columns)

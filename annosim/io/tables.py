@@ -180,7 +180,7 @@ def cell_text(cell: object) -> str | None:
     if isinstance(cell, float | np.floating):
         return "" if np.isnan(cell) else (str(int(cell)) if cell == np.round(cell) and abs(cell) < 2**53 else str(cell))
     if isinstance(cell, list | tuple) and cell and all(isinstance(part, str) for part in cell):
-        return ", ".join(cell)
+        return ", ".join(map(str, cell))
     return None
 
 
@@ -220,7 +220,7 @@ def _typed_values(values: NDArray[np.object_]) -> np.ndarray:
     if kinds == {str}:
         return _typed_text(factorize(values))
     one = kinds.pop() if len(kinds) == 1 else object
-    if one is int and max(abs(int(v)) for v in values) >= 2**63:
+    if one is int and max(map(abs, values.tolist())) >= 2**63:
         return values
     return values.astype(one) if one in (int, float, bool) else values
 

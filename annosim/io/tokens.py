@@ -93,7 +93,9 @@ def _prompt_of_items(data: PreferenceData) -> list[str]:
 def _ids(tokenizer: Tokenizer, prompt: str, text: str, asked: bool, talk: bool) -> tuple[list[int], list[int]]:
     """Ids of the prompt alone, and of prompt, response and end."""
     if talk:
-        before = json.loads(prompt) if asked else ([{"role": "user", "content": prompt}] if prompt else [])
+        before: list[dict[str, object]] = (
+            json.loads(prompt) if asked else ([{"role": "user", "content": prompt}] if prompt else [])
+        )
         first = _chat(tokenizer, before, add_generation_prompt=True) if before else []
         return first, _chat(tokenizer, before + json.loads(text))
     end = tokenizer.eos_token or ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -108,7 +109,7 @@ def _answers_by_place(data: PreferenceData) -> tuple[NDArray[np.int64], NDArray[
     answer = data.answer.reshape(total, -1).astype(np.int64)
     if data.feedback.kind == "rating":
         return answer, answer < 0
-    skip = np.repeat((answer < 0).all(1)[:, None], k, 1)
+    skip = np.repeat((answer < 0).all(1, keepdims=True), k, 1)
     said = np.zeros((total, k), dtype=np.int64)
     rows = np.arange(total)
     if data.feedback.kind == "best-worst":
@@ -149,8 +150,8 @@ def _row_columns(data: PreferenceData) -> dict[str, object]:
     return out
 
 
-def _categories(names: object) -> pd.Index:
-    return pd.Index(np.asarray([str(name) for name in names], dtype=object))  # type: ignore[attr-defined]
+def _categories(names: Iterable[object]) -> pd.Index:
+    return pd.Index([str(name) for name in names], dtype=object)
 
 
 def _pick(values: object, rows: NDArray[np.intp]) -> object:
