@@ -22,11 +22,13 @@ def open_parquet(path: str | os.PathLike[str]) -> pq.ParquetFile:
     if Path(path).is_dir():
         raise FileReadError(f"{path}: this is a directory; name a file in it")
     try:
-        return pq.ParquetFile(path, memory_map=True)
+        file = pq.ParquetFile(path, memory_map=True)
+        _ = file.schema_arrow.names  # damaged names are found here
     except FileNotFoundError:
         raise FileReadError(f"{path}: there is no such file; check the path") from None
-    except (OSError, pa.ArrowException, MemoryError) as error:
+    except (OSError, pa.ArrowException, UnicodeDecodeError, MemoryError) as error:
         raise FileReadError(f"{path}: not a readable parquet file ({reason(error)})") from None
+    return file
 
 
 def read_rows(path: str | os.PathLike[str], file: pq.ParquetFile) -> pa.Table:

@@ -114,9 +114,9 @@ class Table:
 
     def _column(self, column: str, option: str) -> pa.ChunkedArray | NDArray[np.object_]:
         if column not in self._columns:
-            have = ", ".join(self.columns)
+            have = ", ".join(name if name.isprintable() else repr(name) for name in self.columns)
             shown = have if len(have) <= 120 else have[:120] + ", ..."
-            raise FileReadError(f"{self.name}: no column {column!r} (option {option}=); the columns are {shown}")
+            raise FileReadError(f"{self.name}: no column {column[:60]!r} (option {option}=); the columns are {shown}")
         return self._columns[column]
 
     def values(self, column: str, option: str) -> NDArray[np.object_]:
@@ -134,13 +134,13 @@ class Table:
             coded = Coded(
                 encoded.indices.to_numpy().astype(np.int64), np.asarray(encoded.dictionary.to_pylist(), dtype=object)
             )
-        odd = np.array([name is None or (name == "" and not blank) for name in coded.names], dtype=bool)
+        odd = np.array([not isinstance(name, str) or (name == "" and not blank) for name in coded.names], dtype=bool)
         if odd.any():
             self.errors.add_where(
                 odd[coded.codes],
                 lambda r: f"{column} is {'empty' if coded.names[coded.codes[r]] == '' else 'not text'}",
             )
-            coded = Coded(coded.codes, np.array(["" if n is None else n for n in coded.names], dtype=object))
+            coded = Coded(coded.codes, np.array([n if isinstance(n, str) else "" for n in coded.names], dtype=object))
         return coded
 
     def numbers(self, column: str, option: str, whole: bool = False) -> NDArray[np.float64]:

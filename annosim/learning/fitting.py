@@ -99,6 +99,8 @@ def fit(
         raise ArgumentError(f"fit(data={data!r}): give an.PreferenceData, or read a file with an.io.read_csv(...)")
     data = to_cpu(data)  # what simulate(device="cuda") drew; minibatches are put together on the CPU
     models = models_of("fit", model, data)
+    if data.annotator_names is not None:  # numbers per annotator are those of the people who answer here
+        models = [one.for_annotators(data.annotator_names) for one in models]
     check_settings("fit", objective, regulariser, prior, starts, seed, device)
     check_model("fit", models[0], data.items, prior)
     problem = Problem(

@@ -6,11 +6,13 @@ weights. What you fit is what you can simulate: the same objects stand on both s
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Self, TypeVar
 
 import torch
 
+from annosim.annotators import Labels, PerAnnotator
 from annosim.arrays import Numbers
 from annosim.errors import ArgumentError
 from annosim.items import Items
@@ -93,6 +95,32 @@ class Population(Model):
         ``None`` (the rule) when every annotator has :meth:`component_weights`; see :class:`annosim.Gated`.
         """
         return None
+
+    def for_annotators(self, labels: Labels) -> Self:
+        """The same population, whose numbers per annotator are those of ``labels``, in this order.
+
+        ``fit`` asks for those of its data (``data.annotator_names``), since selections of data renumber annotators.
+
+        Args:
+            labels: names of annotators, or ids in the data set for which the numbers were given.
+
+        Raises:
+            ArgumentError: an annotator for whom there are no numbers.
+
+        Example:
+            >>> import annosim as an
+            >>> kinds = [an.Annotator(an.Tabular([0.0, s]), an.Luce()) for s in (2.0, -2.0)]
+            >>> people = an.Gated(kinds, covariates=[[1.0], [-1.0], [0.0]], annotators=["ann", "bob", "cy"])
+            >>> people.for_annotators(["cy", "ann"]).covariates.tolist()
+            [[0.0], [1.0]]
+        """
+        if not any(isinstance(module, PerAnnotator) for module in self.modules()):
+            return self
+        other = copy.deepcopy(self)
+        for module in other.modules():
+            if isinstance(module, PerAnnotator):
+                module.select_annotators(labels)
+        return other
 
     leaves, leaf_weights, at = components, component_weights, functional_call  # until every caller has the new names
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from annosim.annotators import Labels, PerAnnotator, rows_of
 from annosim.arrays import Numbers
 from annosim.errors import ArgumentError
 from annosim.parameters import ParameterLike, check_value
@@ -17,16 +18,18 @@ from annosim.populations.base import Component, Population
 __all__ = ["Gated"]
 
 
-class Gated(Population):
+class Gated(PerAnnotator, Population):
     r"""Types whose probabilities depend on who one is: ``P(type k | x) = softmax(x' gate)_k`` (mixture of experts).
 
-    Annotator ``i`` has the covariates ``covariates[i mod N]``. Where the annotator is not named (the law of a block),
-    the probabilities are averaged over the ``N`` rows.
+    Annotator ``i`` has the covariates ``covariates[i mod N]``, or those of their name. Where the annotator is not named
+    (the law of a block), the probabilities are averaged over the ``N`` rows.
 
     Args:
         types: ``K`` populations.
         covariates: ``(N, c)``; add a column of ones for an intercept.
         gate: ``(c, K - 1)`` coefficients, of the types beside the last (whose score is zero); or ``None`` for zeros.
+        annotators: whose covariates they are, by name (``data.annotator_names``); ``fit`` then finds those of its data.
+            Without names row ``i`` belongs to annotator ``i`` of the data set from which the data were selected.
 
     Example:
         >>> import annosim as an
@@ -36,7 +39,13 @@ class Gated(Population):
         [0.9526, 0.0474]
     """
 
-    def __init__(self, types: Sequence[Population], covariates: Numbers, gate: ParameterLike | None = None):
+    def __init__(
+        self,
+        types: Sequence[Population],
+        covariates: Numbers,
+        gate: ParameterLike | None = None,
+        annotators: Labels | None = None,
+    ):
         super().__init__()
         types = list(types)
         if len(types) < 2 or not all(isinstance(t, Population) for t in types):
@@ -46,6 +55,9 @@ class Gated(Population):
         if rows.ndim != 2:
             raise ArgumentError(f"Gated(covariates=): shape {tuple(rows.shape)}, expected (N, c)")
         self.register_buffer("covariates", rows)
+        if annotators is not None and len(annotators) != len(rows):
+            raise ArgumentError(f"Gated(annotators=): {len(annotators)} names for {len(rows)} rows of covariates")
+        self.annotators = annotators
         start = np.zeros((rows.shape[1], len(types) - 1)) if gate is None else gate
         self.declare("gate", start, free_by_default=True)
         if self.gate.shape != (rows.shape[1], len(types) - 1):
@@ -71,6 +83,11 @@ class Gated(Population):
             scores = torch.cat([self.gate, torch.zeros_like(self.gate[:, :1])], -1)[:, list(order)]
             other.gate.copy_(scores[:, :-1] - scores[:, -1:])
         return other
+
+    def select_annotators(self, labels: Labels) -> None:
+        """Keep the covariates of these annotators, in their order."""
+        rows = rows_of("Gated(covariates=)", labels, self.annotators, len(self.covariates), cyclic=True)
+        self.covariates, self.annotators = self.covariates[torch.as_tensor(rows)], labels
 
     def _gates(self, covariates: torch.Tensor) -> torch.Tensor:
         scores = covariates @ self.gate

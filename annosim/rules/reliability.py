@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import torch
+from torch import nn
 from torch.nn.functional import logsigmoid
 
+from annosim.annotators import Labels, PerAnnotator, rows_of
 from annosim.errors import AnswerKindError, ArgumentError
 from annosim.parameters import ParameterLike
 from annosim.random import CounterRNG
@@ -15,7 +17,7 @@ from annosim.rules.response_biases import ResponseBias
 __all__ = ["Reliability"]
 
 
-class Reliability(ResponseBias):
+class Reliability(PerAnnotator, ResponseBias):
     r"""Each annotator answers by the rule with a probability of their own, and guesses otherwise.
 
     ``P(answer) = q_a P_rule(answer) + (1 - q_a) P_guess(answer)`` with ``q_a = sigmoid(skill_a)`` for annotator ``a``:
@@ -33,6 +35,8 @@ class Reliability(ResponseBias):
         rule: the wrapped rule.
         skill: a number for everybody, or ``(annotators,)`` numbers; ``free(start)`` to estimate.
         bias: log odds of the first side in a guess, a number or ``(annotators,)``; ``None`` guesses uniformly.
+        annotators: whose numbers they are, by name (``data.annotator_names``); ``fit`` then finds those of its data.
+            Without names the numbers are those of annotators 0, 1, ... of the data set from which the data were selected.
 
     Raises:
         ArgumentError: shapes do not fit, a skill is missing for an annotator, or nobody is named.
@@ -46,8 +50,15 @@ class Reliability(ResponseBias):
         [0.5, 0.5]
     """
 
-    def __init__(self, rule: Rule, skill: ParameterLike = 0.0, bias: ParameterLike | None = None):
+    def __init__(
+        self,
+        rule: Rule,
+        skill: ParameterLike = 0.0,
+        bias: ParameterLike | None = None,
+        annotators: Labels | None = None,
+    ):
         super().__init__(rule)
+        self.annotators = annotators
         self.declare("skill", skill)
         self.biased = bias is not None
         if bias is not None:
@@ -57,6 +68,19 @@ class Reliability(ResponseBias):
             shape = tuple(getattr(self, name).shape)
             if len(shape) > 1 or shape == (0,):
                 raise ArgumentError(f"Reliability({name}=): shape {shape}, expected a number or (annotators,)")
+            if annotators is not None and shape not in ((), (1,), (len(annotators),)):
+                raise ArgumentError(f"Reliability(annotators=): {len(annotators)} names for {shape[0]} numbers")
+
+    def select_annotators(self, labels: Labels) -> None:
+        """Keep the numbers of these annotators, in their order; one number for everybody stays."""
+        for name in ("skill", "bias") if self.biased else ("skill",):
+            value = getattr(self, name)
+            if value.numel() == 1:
+                continue
+            rows = rows_of(f"Reliability({name}=)", labels, self.annotators, len(value))
+            chosen = value.detach()[torch.as_tensor(rows)]
+            setattr(self, name, nn.Parameter(chosen) if isinstance(value, nn.Parameter) else chosen)
+        self.annotators = labels
 
     def of(self, annotator: int) -> Reliability:
         """The same habit with one annotator's numbers for everybody (fixed): what :func:`annosim.law` can write out.

@@ -1,0 +1,80 @@
+"""Numbers that belong to annotators, looked up by the annotators' names.
+
+Selections of data renumber annotators and keep their names (or the ids that they had in the larger data set). A rule or
+a population that holds a number for each annotator therefore says whose numbers they are, and is asked for those of the
+data at hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from annosim.errors import ArgumentError
+
+__all__ = ["Labels", "PerAnnotator", "rows_of"]
+
+#: Names of annotators, or their ids in a larger data set.
+Labels = Sequence[str] | Sequence[int] | NDArray[np.object_] | NDArray[np.integer]
+
+
+class PerAnnotator:
+    """A module that holds numbers for each annotator.
+
+    Attributes:
+        annotators: whose numbers they are, in order; ``None`` when they are those of annotators 0, 1, ...
+    """
+
+    annotators: Labels | None = None
+
+    def select_annotators(self, labels: Labels) -> None:
+        """Keep the numbers of these annotators, in their order.
+
+        Raises:
+            ArgumentError: an annotator without numbers here.
+        """
+        raise NotImplementedError
+
+
+def rows_of(
+    what: str, labels: Labels, annotators: Labels | None, count: int, cyclic: bool = False
+) -> NDArray[np.int64]:
+    """The row of each annotator in a table of ``count`` rows.
+
+    Args:
+        what: names the table in messages.
+        labels: names or ids of the annotators that are asked for.
+        annotators: names or ids of the rows; ``None`` for 0, 1, ...
+        count: number of rows.
+        cyclic: annotator ``i`` has row ``i mod count`` where rows have no names.
+
+    Raises:
+        ArgumentError: an annotator that the table does not have.
+
+    Example:
+        >>> rows_of("skill", ["bob", "ann"], ["ann", "bob", "cy"], 3).tolist()
+        [1, 0]
+        >>> rows_of("skill", [2, 0], None, 3).tolist()
+        [2, 0]
+    """
+    asked = np.asarray(labels)
+    numbered = asked.dtype.kind in "iu"
+    if annotators is None and numbered:
+        if not cyclic and len(asked) and int(asked.max()) >= count:
+            raise ArgumentError(f"{what}: {count} numbers, but annotator {int(asked.max())} answers")
+        return asked.astype(np.int64) % count
+    if annotators is None or (numbered and np.asarray(annotators).dtype.kind not in "iu"):
+        if len(asked) != count:
+            raise ArgumentError(
+                f"{what}: {count} rows and {len(asked)} annotators, of whom only one side has names; say whose the rows "
+                "are with annotators=data.annotator_names (of the whole data, before it was split)"
+            )
+        return np.arange(count)
+    place = {str(name): i for i, name in enumerate(annotators)}
+    rows = [place.get(str(name), -1) for name in asked.tolist()]
+    if -1 in rows:
+        lost = str(asked[rows.index(-1)])[:60]
+        raise ArgumentError(f"{what}: no row for annotator {lost!r}; give the numbers of everybody who answers")
+    return np.asarray(rows, dtype=np.int64)
