@@ -12,7 +12,7 @@ from scipy.sparse.csgraph import connected_components
 from annosim.data.preferences import PreferenceData
 from annosim.designs.design import Design
 from annosim.items import Items
-from annosim.learning.existence.tables import answers_graph
+from annosim.learning.existence.connectivity import answers_graph
 from annosim.populations.annotator import Annotator
 from annosim.populations.base import Population
 from annosim.populations.mixture import Mixture

@@ -10,7 +10,7 @@ from typing import Any
 from annosim.data.preferences import PreferenceData
 from annosim.errors import warn
 from annosim.learning import estimation
-from annosim.learning.existence.tables import single_answers
+from annosim.learning.existence.checks import single_answers
 from annosim.learning.problem import Problem, Solution, choose, is_nll
 from annosim.learning.result import Fit
 from annosim.learning.solvers import convex, slic

@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from annosim.learning.existence.tables import require_annotators, vanished
+from annosim.learning.existence.checks import empty_classes, require_annotators
 from annosim.learning.likelihoods.base import Likelihood
 from annosim.learning.likelihoods.divergence import divergence_from
 from annosim.learning.likelihoods.latent_classes import LatentClasses
@@ -69,7 +69,7 @@ class Estimate:
             gradient_norm=float(np.abs(best.gradient).max(initial=0.0)) / total,
             condition=best.condition,
             why=likelihood.why + steps,
-            notes=[*self.notes, *likelihood.notes(best, population), *vanished(population, people)],
+            notes=[*self.notes, *likelihood.notes(best, population), *empty_classes(population, people)],
             starts=self.starts,
             trace=np.array(best.trace),
             divergence=(

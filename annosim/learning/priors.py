@@ -27,6 +27,7 @@ import torch
 
 from annosim.errors import ArgumentError
 from annosim.items import Items
+from annosim.parameters import behaves_as
 from annosim.populations.annotator import Annotator
 from annosim.populations.base import Population
 from annosim.utilities.densities import LogDensity
@@ -312,9 +313,11 @@ class LogPrior:
 
 def table_name(one: Annotator) -> str | None:
     """Name of an annotator's table of utilities within it, or ``None``."""
-    if type(one.utility) is LogDensity:
-        return "utility.energy.values" if type(one.utility.energy) is Tabular else None
-    return "utility.values" if type(one.utility) is Tabular else None
+    density = behaves_as(one.utility, LogDensity, "forward")
+    table = one.utility.energy if density else one.utility
+    if not behaves_as(table, Tabular, "forward"):
+        return None
+    return "utility.energy.values" if density else "utility.values"
 
 
 def _join(prefix: str, name: str) -> str:

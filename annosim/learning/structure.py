@@ -149,6 +149,29 @@ def affine_components(model: Population, items: Items) -> list[AffineIndex] | No
     return None if any(one is None for one in found) else found  # type: ignore[return-value]
 
 
+def free_table(component: Population) -> Tabular | None:
+    """A single annotator's free table of utilities, or of energies of its density."""
+    table = _energy(component)
+    return table if behaves_as(table, Tabular, "forward") and table.values.requires_grad else None
+
+
+def free_linear(component: Population) -> Linear | None:
+    """A single annotator's free linear utility.
+
+    Example:
+        >>> import annosim as an
+        >>> free_linear(an.Annotator(an.Linear(2), an.Luce())), free_linear(an.Annotator(an.Tabular(2), an.Luce()))
+        (Linear(weights=[0, 0]), None)
+    """
+    one = component.utility if isinstance(component, Annotator) else None
+    return one if behaves_as(one, Linear, "forward") and one.weights.requires_grad else None
+
+
+def _energy(component: Population) -> object:
+    utility = component.utility if isinstance(component, Annotator) else None
+    return utility.energy if behaves_as(utility, LogDensity, "forward") else utility
+
+
 def has_network(model: Population) -> bool:
     """Whether a free parameter is a network's: it belongs to a plain torch module and was never declared.
 

@@ -276,3 +276,34 @@ def test_latent_classes_of_replicates_each_begin_at_their_own():
         alone = an.fit(models[r], data[r], solver=an.Newton(max_iterations=3))
         assert fits[r].log_likelihood == alone.log_likelihood
         assert torch.equal(fits[r].population.vector(), alone.population.vector())
+
+
+def _replicates(truth, count=3, **design):
+    return an.simulate(truth, an.Design(ITEMS, **design), seed=4, replicates=count)
+
+
+_LINEAR = [an.Annotator(an.Linear(w), an.Luce()) for w in ([2.0, 0.0], [-1.0, 1.0])]
+_SCORES = ITEMS.features[:, 0].tolist()
+_TASTES = an.RandomCoefficients([1.0, -0.5], 0.6, an.Luce())
+
+EVERY_LIKELIHOOD = {
+    "newton": (an.Annotator(an.Tabular(_SCORES), an.Luce()), {"annotators": 150, "menu_size": 3}, "auto"),
+    "newton-linear": (_LINEAR[0], {"annotators": 150, "menu_size": 3}, "auto"),
+    "em-newton": (an.Mixture(_LINEAR, [0.6, 0.4]), {"annotators": 150, "questions": 5}, "auto"),
+    "em-newton-cg": (_two_tables(_SCORES), {"annotators": 200, "questions": 6}, an.Newton(hessian="matrix-free")),
+    "simulated": (_TASTES, {"annotators": 100, "questions": 6}, an.learning.SimulatedLikelihood(draws=32)),
+    "autograd": (an.Annotator(an.Tabular(_SCORES), an.Davidson(an.free(0.8))), {"annotators": 200}, "auto"),
+}
+
+
+@pytest.mark.parametrize("name", EVERY_LIKELIHOOD)
+def test_a_batch_is_its_single_fits_for_every_likelihood(name):
+    model, design, solver = EVERY_LIKELIHOOD[name]
+    data = _replicates(model, **design)
+    fits = an.fit(model, data, solver=solver)
+    assert fits.solver == name and fits.converged.all()
+    for r in range(3):
+        one = an.fit(model, data[r], solver=solver)
+        assert np.abs(fits.vectors[r] - one.population.vector().numpy()).max() < 1e-8
+        assert abs(fits.log_likelihood[r] - one.log_likelihood) < 1e-8
+        assert repr(fits[r]) == repr(one)

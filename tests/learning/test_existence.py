@@ -10,8 +10,8 @@ from hypothesis import strategies as hs
 
 import annosim as an
 from annosim.checks import strategies as st
+from annosim.learning.existence.connectivity import answers_graph, connectivity
 from annosim.learning.existence.separation import separating_direction
-from annosim.learning.existence.tables import answers_graph, connectivity
 from annosim.learning.likelihoods.statistics import from_data
 
 LUCE = an.Luce()

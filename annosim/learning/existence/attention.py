@@ -20,7 +20,7 @@ from annosim.populations.base import Population, gather
 from annosim.rules.base import Answer
 from annosim.rules.reliability import Reliability
 
-__all__ = ["judge_attention", "refuse_named", "unbounded_annotators"]
+__all__ = ["check_attention", "refuse_named", "unbounded_annotators"]
 
 
 def unbounded_annotators(population: Population, blocks: Blocks) -> tuple[list[int], list[int], list[int]]:
@@ -83,7 +83,7 @@ def _of_all_types(population: Population, blocks: Blocks) -> tuple[list[Any], li
     return found
 
 
-def judge_attention(population: Population, blocks: Blocks, prior: Any) -> list[str]:
+def check_attention(population: Population, blocks: Blocks, prior: Any) -> list[str]:
     """Notes on whose skill the prior decided; without a prior, an error that names them.
 
     Raises:

@@ -8,20 +8,20 @@ commonest case; so are grades that nobody gave when the cuts are free.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from annosim.coordinates.normalisation import cut_name, cuts_of
+from annosim.data.preferences import PreferenceData
 from annosim.errors import NotIdentifiedError
 from annosim.items import Items
 from annosim.learning.existence.separation import separating_direction
+from annosim.learning.priors import Prior
 from annosim.populations.annotator import Annotator
 
-__all__ = ["judge_ratings", "rating_constraints"]
+__all__ = ["check_ratings", "rating_constraints"]
 
 
-def rating_constraints(data: Any, cuts: int, free: bool) -> tuple[np.ndarray, np.ndarray]:
+def rating_constraints(data: PreferenceData, cuts: int, free: bool) -> tuple[np.ndarray, np.ndarray]:
     """Rows ``d`` with ``d @ w >= 0`` along every direction that lowers no rating's probability, and grades by item.
 
     Args:
@@ -54,7 +54,7 @@ def rating_constraints(data: Any, cuts: int, free: bool) -> tuple[np.ndarray, np
     return np.unique(np.array(rows).reshape(-1, n + cuts * free), axis=0), given
 
 
-def judge_ratings(model: Annotator, data: Any, prior: Any) -> list[str]:
+def check_ratings(model: Annotator, data: PreferenceData, prior: Prior | None) -> list[str]:
     """Existence for one free table under ratings: raise, or say what the prior decided or is not decided.
 
     Raises:
@@ -71,7 +71,7 @@ def judge_ratings(model: Annotator, data: Any, prior: Any) -> list[str]:
     text = f"the maximum-likelihood estimate does not exist: {'; '.join(faults)}"
     if prior is not None:
         return [f"prior {prior} decided what the data do not: {text}"]
-    if hasattr(model.rule, "cuts"):
+    if model.rule.level < 0:  # the rule itself, without a response bias around it
         raise NotIdentifiedError(
             f"fit: {text}. Remedies: pass prior=an.priors.Gaussian(sd), drop these items, or ask for more ratings of them"
             + (", or fix the cuts" if free else "")

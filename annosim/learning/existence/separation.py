@@ -15,7 +15,7 @@ from scipy.optimize import linprog
 from annosim.errors import NotIdentifiedError
 from annosim.items import Items
 
-__all__ = ["differences", "feature_gauge", "judge_linear", "separating_direction"]
+__all__ = ["differences", "feature_gauge", "check_linear", "separating_direction"]
 
 
 def differences(orders: Any, matrix: np.ndarray) -> np.ndarray:
@@ -65,7 +65,7 @@ def separating_direction(d: np.ndarray) -> np.ndarray | None:
         take = fresh
 
 
-def judge_linear(d: np.ndarray, matrix: np.ndarray, items: Items, penalty: Any) -> tuple[list[str], np.ndarray | None]:
+def check_linear(d: np.ndarray, matrix: np.ndarray, items: Items, penalty: Any) -> tuple[list[str], np.ndarray | None]:
     """Existence of a linear model's estimate: notes and gauge directions ``(dim, G)``, or :class:`NotIdentifiedError`.
 
     ``d (D, dim)`` has the :func:`differences` of the answers. Directions that leave every item's centred index alone

@@ -17,8 +17,9 @@ from scipy.optimize import minimize
 from annosim.coordinates import by_weight
 from annosim.coordinates.normalisation import canonical
 from annosim.errors import ArgumentError
-from annosim.learning.existence.attention import judge_attention, refuse_named
-from annosim.learning.existence.tables import judge_table
+from annosim.learning.existence.attention import check_attention, refuse_named
+from annosim.learning.existence.checks import check_utilities
+from annosim.learning.existence.free_numbers import check_free_numbers, numbers_beside_utilities
 from annosim.learning.likelihoods.base import Likelihood
 from annosim.learning.likelihoods.reference import Blocks, block_log_likelihood, row_log_prob
 from annosim.learning.priors import LogPrior
@@ -169,7 +170,7 @@ class DifferentiatedLikelihood(Likelihood):
     def check(self) -> list[str]:
         """Under any rule, of free tables, linear utilities and tie parameters."""
         problem = self.problem
-        return judge_table(problem.model, problem.data, problem.prior, problem.is_projection)
+        return [] if problem.is_projection else check_utilities(problem.model, problem.data, problem.prior)
 
     def optimum(self, model: Population, tolerance: float, max_iterations: int, newton: bool = True) -> Optimum:
         """L-BFGS to a small gradient, then Newton where its Hessian is not too large."""
@@ -198,7 +199,10 @@ class DifferentiatedLikelihood(Likelihood):
     def notes(self, found: Optimum, population: Population) -> list[str]:
         """Whose attention the prior decided, and what the prior acts on."""
         prior = self.problem.prior
-        out = [*found.notes, *judge_attention(population, self.blocks, prior)]
+        out = [*found.notes, *check_attention(population, self.blocks, prior)]
+        if numbers_beside_utilities(population) and self.coordinates.size <= NEWTON_PARAMETERS:
+            information = self._hessian(self.start(population))
+            out += check_free_numbers(population, information, self.total, prior)
         if self.prior is not None:
             out.append(f"prior {prior} on {self.prior}: the estimate is a posterior mode")
         return out

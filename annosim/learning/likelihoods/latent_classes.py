@@ -18,7 +18,7 @@ from scipy import sparse
 
 from annosim.errors import NotIdentifiedError
 from annosim.items import Items
-from annosim.learning.existence.tables import connectivity
+from annosim.learning.existence.connectivity import connectivity
 from annosim.learning.likelihoods.base import Likelihood
 from annosim.learning.likelihoods.kernels import mixture as kernels
 from annosim.learning.likelihoods.kernels import sparse as order_kernels

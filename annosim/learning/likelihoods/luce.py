@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from annosim.errors import NotIdentifiedError
-from annosim.learning.existence import tables as existence
-from annosim.learning.existence.separation import differences, feature_gauge, judge_linear
+from annosim.learning.existence import connectivity as existence
+from annosim.learning.existence.separation import check_linear, differences, feature_gauge
 from annosim.learning.likelihoods.base import Likelihood
 from annosim.learning.likelihoods.kernels import luce as kernels
 from annosim.learning.likelihoods.statistics import (
@@ -409,14 +409,14 @@ class LuceLinear(OneType):
     def check(self) -> list[str]:
         """Separation; directions of the features that change no choice are left out."""
         pairs = differences(self.orders, self.matrix)
-        return judge_linear(pairs, self.matrix, self.items, self.penalty)[0]
+        return check_linear(pairs, self.matrix, self.items, self.penalty)[0]
 
     def exists(self, found: Optimum) -> bool:
         """A zero gradient on a well conditioned information proves the maximum (Kantorovich); else a linear program."""
         if not found.converged or self.penalty is not None or found.condition < 1e6:
             return found.converged
         try:
-            judge_linear(differences(self.orders, self.matrix), self.matrix, self.items, None)
+            check_linear(differences(self.orders, self.matrix), self.matrix, self.items, None)
         except NotIdentifiedError:
             return False
         return True
