@@ -169,12 +169,13 @@ def _full_answers(feedback: Feedback, k: int, ties: bool) -> tuple[list[list[int
         if not ties:
             return [[i] for i in range(k)], None
         groups = [group for size in range(1, k + 1) for group in itertools.combinations(range(k), size)]
-        rows = [[*group, *[-1] * (k - len(group))] for group in groups]
-        return rows, [[j < len(group) - 1 for j in range(k - 1)] for group in groups]
+        winners = [[*group, *[-1] * (k - len(group))] for group in groups]
+        return winners, [[j < len(group) - 1 for j in range(k - 1)] for group in groups]
     depth = min(feedback.depth or k, k)
     if not ties:
         return [[*p, *[-1] * (k - depth)] for p in itertools.permutations(range(k), depth)], None
-    rows, tied = [], []
+    rows: list[list[int]] = []
+    tied: list[list[bool]] = []
     for order in _weak_orders(tuple(range(k)), depth):
         flat = [place for group in order for place in group]
         marks = [j < len(group) - 1 for group in order for j in range(len(group))]
@@ -191,10 +192,10 @@ def _add_shorter(
     tied: list[list[bool]] | None,
 ) -> None:
     """Append the answers to menus with empty places that no full menu allows."""
-    known = {(*row, *mark) for row, mark in zip(rows, tied or [()] * len(rows), strict=True)}
+    known = {(*row, *mark) for row, mark in zip(rows, tied or [[]] * len(rows), strict=True)}
     for places in filled:
         short = feedback.answers(len(places), tied is not None)
-        marks = [[]] * len(short) if short.tied is None else short.tied.tolist()
+        marks: list[list[bool]] = [[]] * len(short) if short.tied is None else short.tied.tolist()
         for row, mark in zip(short.answer.tolist(), marks, strict=True):
             if feedback.kind == "rating":
                 wide = [row[places.index(j)] if j in places else -1 for j in range(k)]

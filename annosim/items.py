@@ -92,9 +92,10 @@ class Items:
         n: int = 0,
         columns: Mapping[str, ArrayLike] | None = None,
     ) -> None:
-        read = {
+        named = None if names is None else _distinct(_strings("names", names))
+        read: dict[str, object] = {
             "features": None if features is None else _features(features),
-            "names": None if names is None else _strings("names", names),
+            "names": named,
             "texts": None if texts is None else _strings("texts", texts),
             "tokens": None if tokens is None else _tokens(tokens),
             "prompts": None if prompts is None else _labels("prompts", prompts),
@@ -103,7 +104,7 @@ class Items:
         }
         own = {str(name): _column(name, value) for name, value in (columns or {}).items()}
         count = _common_length({**read, **{f"columns[{name!r}]": value for name, value in own.items()}}, n)
-        read["names"] = _distinct(read["names"]) if names is not None else tuple(str(i) for i in range(count))
+        read["names"] = tuple(str(i) for i in range(count)) if named is None else named
         read["prompts"] = torch.zeros(count, dtype=torch.long) if prompts is None else read["prompts"]
         read["clusters"] = torch.arange(count) if clusters is None else read["clusters"]
         read["weights"] = torch.ones(count, dtype=torch.float64) if weights is None else read["weights"]
@@ -233,6 +234,17 @@ class Items:
     def dim(self) -> int:
         """Number of features (0 without features)."""
         return 0 if self.features is None else int(self.features.shape[-1])
+
+    @property
+    def feature_matrix(self) -> torch.Tensor:
+        """The features, ``(n, dim)``; items without features are refused.
+
+        Raises:
+            ArgumentError: there are none.
+        """
+        if self.features is None:
+            raise ArgumentError("the items have no features; give Items(features=...)")
+        return self.features
 
     @property
     def log_weights(self) -> torch.Tensor:

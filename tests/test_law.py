@@ -186,3 +186,13 @@ def test_numpy_reads_everything_public():
     for name in ("outcomes", "probabilities", "menu", "menu_probability", "weight", "leaf", "table"):
         assert np.asarray(getattr(exact, name)).size
     assert np.asarray(exact.probabilities).dtype == np.float64
+
+
+@pytest.mark.parametrize("settings", [{"menu_size": 2}, {"menus": [[0, 1], [1, 2], [0, 2]], "questions": "all"}])
+def test_the_information_of_unequal_loads_is_that_of_the_law(settings):
+    """Fisher's matrix is ``sum_x dp(x) dp(x)' / p(x)``, here from the written-out law of all loads."""
+    design, start = unequal(**settings), MIXED.vector()
+    law = lambda v: MIXED.functional_call(v, lambda p: an.law(p, design, differentiable=True).probability_tensor)  # noqa: E731
+    p, slope = law(start).detach(), torch.func.jacfwd(law)(start)
+    matrix = an.information.fisher_information(MIXED, design).matrix
+    assert torch.allclose(matrix, (slope / p[:, None]).T @ slope, atol=1e-12)

@@ -251,7 +251,7 @@ def _monte_carlo(replicates: int, strength: float, title: str) -> Contest:
     people = Mixture([Annotator(Linear(one), Luce()) for one in w], [0.6, 0.4])
     design = Design(items, annotators=2000, questions=5)
     data = simulate(people, design, seed=0, replicates=replicates)
-    features, few = items.features.numpy(), max(replicates // 10, 1)
+    features, few = items.feature_matrix.numpy(), max(replicates // 10, 1)
 
     def difference(r: int) -> np.ndarray:
         rows = np.arange(data.rows)

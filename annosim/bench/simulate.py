@@ -119,7 +119,7 @@ def _mixture(options: Options) -> Contest:
     weights, shares = _normal(5, dim), np.array([0.3, 0.25, 0.2, 0.15, 0.1])
     people = Mixture([Annotator(Linear(w), Luce()) for w in weights], shares)
     design = Design(items, annotators=people_of, questions=questions)
-    utilities = items.features.numpy() @ weights.T
+    utilities = items.feature_matrix.numpy() @ weights.T
     generator, chunk = np.random.default_rng(0), 1 << 14
     few = max(people_of // (10 * chunk), 1) * chunk
     menu, answer = np.empty((few * questions, 2), dtype=np.int32), np.empty(few * questions, dtype=np.int8)

@@ -152,7 +152,7 @@ def sklearn(cls: Callable[..., Any], *, kind: str = "pairwise", tags: Iterable[s
     def run(data: PreferenceData) -> np.ndarray:
         _plain_answers(data)
         menu = np.asarray(data.menu)
-        x = np.eye(data.items.n) if kind == "pairwise" else data.items.features.numpy()
+        x = np.eye(data.items.n) if kind == "pairwise" else data.items.feature_matrix.numpy()
         y = (np.asarray(data.answer) == 0).astype(int)
         difference = x[menu[:, 0]] - x[menu[:, 1]]
         weight = None if data.weight is None else np.asarray(data.weight)

@@ -16,7 +16,7 @@ from annosim.designs.menu_law import Menus, enumerate_menus, item_mass, sample_m
 from annosim.errors import ArgumentError
 from annosim.feedback import Feedback, filled_places
 from annosim.items import Items
-from annosim.parameters import ParameterLike
+from annosim.parameters import Fixed
 from annosim.random import CounterRNG
 from annosim.utilities.base import Density
 from annosim.utilities.densities import as_log_density
@@ -36,7 +36,7 @@ class DesignSettings(TypedDict, total=False):
     annotators: int
     questions: int | Literal["all"]
     overlap: int
-    proposal: Density | ParameterLike | None
+    proposal: Density | Numbers | Fixed | None
     replacement: bool | None
     menus: Numbers | Sequence[Sequence[int]] | None
     menu_weights: Numbers | None
@@ -94,7 +94,7 @@ class Design:
     annotators: int
     questions: int | Literal["all"]
     overlap: int
-    proposal: Density | ParameterLike | None
+    proposal: Density | Numbers | Fixed | None
     replacement: bool | None
     menus: torch.Tensor | None
     menu_weights: torch.Tensor | None
@@ -116,7 +116,7 @@ class Design:
         annotators: int = 1000,
         questions: int | Literal["all"] = 1,
         overlap: int = 1,
-        proposal: Density | ParameterLike | None = None,
+        proposal: Density | Numbers | Fixed | None = None,
         replacement: bool | None = None,
         menus: Numbers | Sequence[Sequence[int]] | None = None,
         menu_weights: Numbers | None = None,
@@ -275,6 +275,17 @@ class Design:
         if {"feedback", "depth", "grades"} & set(changes):
             settings |= {"depth": None, "grades": None}
         return Design(**(settings | changes))
+
+    @property
+    def listed(self) -> Menus:
+        """The listed menus and their probabilities; a design that draws its menus is refused.
+
+        Raises:
+            ArgumentError: the design has no list.
+        """
+        if self.menus is None or self.menu_weights is None:
+            raise ArgumentError("this design draws its menus; give Design(menus=...)")
+        return Menus(self.menus, self.menu_weights)
 
     def enumerate(self, max_menus: float = 2e7) -> Menus:
         """Every ordered menu with positive probability, and the probability.

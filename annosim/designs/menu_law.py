@@ -43,9 +43,10 @@ def item_mass(design: Design, ids: torch.Tensor) -> torch.Tensor:
 
 def enumerate_menus(design: Design, max_menus: float) -> Menus:
     """Every ordered menu with positive probability, and the probability."""
-    if design.menus is not None and design.menu_weights is not None:
-        keep = (design.menu_weights > 0) | (design.questions == "all")
-        return Menus(design.menus[keep], design.menu_weights[keep])
+    if design.menus is not None:
+        menu, share = design.listed
+        keep = (share > 0) | (design.questions == "all")
+        return Menus(menu[keep], share[keep])
     _check_count(design, max_menus)
     prompts = zip(design.prompt_ids.tolist(), design.prompt_probability.tolist(), strict=True)
     parts = [_of_prompt(design, prompt, share) for prompt, share in prompts if share > 0]
@@ -84,8 +85,9 @@ def _of_prompt(design: Design, prompt: int, share: float) -> tuple[torch.Tensor,
 
 def sample_menus(design: Design, rng: CounterRNG) -> torch.Tensor:
     """A menu for each entity: word 0 picks the prompt (or the listed menu), words 1 .. k the items."""
-    if design.menus is not None and design.menu_weights is not None:
-        return design.menus[_invert(design.menu_weights, rng.uniform("menu", 1)[:, 0])]
+    if design.menus is not None:
+        menu, share = design.listed
+        return menu[_invert(share, rng.uniform("menu", 1)[:, 0])]
     prompts = design.prompt_ids.tolist()
     draws = rng.raw_uint32("menu", design.menu_size, start=1)
     if len(prompts) == 1:

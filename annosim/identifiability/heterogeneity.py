@@ -242,7 +242,7 @@ def _pearson(population: Population, data: PreferenceData) -> float:
     which = which.reshape(-1)
     design = Design(data.items, menus=menu, feedback=data.feedback)
     with torch.no_grad():
-        one = on_menus(population, design, design.menus, design.menu_weights)
+        one = on_menus(population, design, *design.listed)
         p = (one.weight[:, None, None] * one.question(0).exp()).sum(0).numpy()
     space = np.asarray(one.space.answer).reshape(len(one.space), -1)
     given = np.asarray(data.answer).reshape(data.rows, -1)

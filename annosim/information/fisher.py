@@ -90,9 +90,9 @@ def fisher_information(
     if frame.design.loads is None:
         matrix, error = _block(population, frame, method, draws, seed)
     else:  # annotators with different numbers of questions: the mean over them
-        sizes, counts = np.unique(np.asarray(frame.design.loads), return_counts=True)
-        parts = [_block(population, _shorter(population, frame, int(q), seed), method, draws, seed) for q in sizes]
-        share = counts / counts.sum()
+        loads = frame.design.load_shares
+        parts = [_block(population, _shorter(population, frame, q, seed), method, draws, seed) for q in loads]
+        share = loads.values()
         matrix = sum(w * p[0] for w, p in zip(share, parts, strict=True))
         errors = [w * p[1] for w, p in zip(share, parts, strict=True) if p[1] is not None]
         error = torch.stack(errors).square().sum(0).sqrt() if errors else None
@@ -104,7 +104,7 @@ def _shorter(population: Population, frame: Frame, questions: int, seed: int) ->
     """The frame of annotators with fewer questions."""
     if frame.blocks is None:
         return frame.with_questions(questions)
-    return prepare(population, frame.design.with_(loads=None, questions=questions), seed=seed)
+    return prepare(population, frame.design.of_load(questions), seed=seed)
 
 
 def enumerable(population: Population, frame: Frame, limit: float = ENUMERATE) -> bool:
@@ -127,7 +127,7 @@ def _block(population: Population, frame: Frame, method: str, draws: int, seed: 
     if method == "exact" or (method == "auto" and enumerable(population, frame)):
         return _exact(population, frame) if frame.blocks is None else _exact_listed(population, frame), None
     design = frame.design
-    questions = len(design.menus) if design.questions == "all" else _asked(frame)
+    questions = design.num_questions if design.questions == "all" else _asked(frame)
     return simulated_information(population, design, questions, draws, seed)
 
 

@@ -69,8 +69,8 @@ def prepare(
     rules = [leaf.rule for leaf in population.components()]
     frame = Frame(design, menu, share, q, exact=exact, note=note)
     if design.questions == "all":
-        frame = replace(frame, menu=design.menus, share=design.menu_weights)
-        block = torch.arange(len(design.menus))[None]
+        frame = replace(frame, menu=design.listed.menu, share=design.listed.probability)
+        block = torch.arange(len(design.listed.menu))[None]
         return _listed(frame, block, torch.ones(1, dtype=torch.float64), population, seed, limit)
     if q > 1 and any(rule.memory or rule.sequential for rule in rules):
         return _all_blocks(frame, population, seed, limit)

@@ -44,7 +44,7 @@ def simulated_information(
     for start in range(0, draws, size):
         number = np.arange(start, min(start + size, draws))
         if whole:
-            menu, at = design.menus, np.arange(questions)[None].repeat(len(number), 0)
+            menu, at = design.listed.menu, np.arange(questions)[None].repeat(len(number), 0)
         else:
             rows = [design.sample(CounterRNG(child_seed(seed, f"fisher/{j}"), number)) for j in range(questions)]
             drawn = torch.stack(rows, 1)

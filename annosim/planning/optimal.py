@@ -37,7 +37,7 @@ class OptimalDesign(Result):
 
     def _lines(self):
         return [
-            ("menus", len(self.design.menus)),
+            ("menus", len(self.design.listed.menu)),
             ("log determinant", self.log_determinant),
             ("all candidates equally often", self.uniform),
             ("relative D-efficiency", self.efficiency),

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
 from torch import nn
 
+from annosim.arrays import Numbers
 from annosim.errors import ArgumentError
 from annosim.items import Items
 from annosim.parameters import Fixed, ParameterLike, check_number, check_value, unmarked
@@ -160,7 +160,7 @@ def segment_logsumexp(x: torch.Tensor, segment: torch.Tensor, count: int | None 
     return (total.log() + top).gather(-1, index)
 
 
-def as_log_density(value: Density | ArrayLike | Fixed, items: Items) -> torch.Tensor:
+def as_log_density(value: Density | Numbers | Fixed, items: Items) -> torch.Tensor:
     """Log density ``(n,)`` of a density or of its vector of densities with respect to ``items.weights``.
 
     Raises:

@@ -86,7 +86,7 @@ def components(design: Design) -> int:
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
 
-    menus, n = design.menus.numpy(), design.items.n
+    menus, n = design.listed.menu.numpy(), design.items.n
     first, other = np.repeat(menus[:, 0], menus.shape[1]), menus.reshape(-1)
     shown = other >= 0
     graph = coo_matrix((np.ones(int(shown.sum())), (first[shown], other[shown])), shape=(n, n))

@@ -107,7 +107,7 @@ class MixedLogit(Likelihood):
         begins = np.flatnonzero(np.r_[True, np.diff(ids) != 0])
         orders = orders_from_data(data, np.ones(data.rows))
         self.first = np.r_[0, np.cumsum(np.add.reduceat(orders.depth.astype(np.int64), begins))]
-        self.size, self.difference = stages_of(orders, data.items.features.double().numpy())
+        self.size, self.difference = stages_of(orders, data.items.feature_matrix.double().numpy())
         self.weights = np.asarray(data.annotator_weight, dtype=np.float64)[ids[begins]]
         self.dim = data.items.dim
         self.component, self.column, self.full = coordinates(model)

@@ -48,7 +48,7 @@ class Affine:
 
     @classmethod
     def of(cls, component: AffineIndex, items: Items) -> Affine:
-        basis = None if component.kind == "tabular" else items.features.double()
+        basis = None if component.kind == "tabular" else items.feature_matrix.double()
         return cls(component, items, basis, torch.tensor(component.f), torch.tensor(component.g))
 
     @property
