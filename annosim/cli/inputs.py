@@ -79,39 +79,46 @@ def _read(
     path: Path, model: Path | None, format: str | None, columns: dict[str, Any]
 ) -> tuple[PreferenceData, Scenario | None, dict[str, Path]]:
     from annosim.errors import ArgumentError
-    from annosim.io.formats import read
     from annosim.scenario import load_scenario
 
     asked = None if model is None else load_scenario(model)  # its mistakes first: the data may take longer
     files = {"DATA": path} if model is None else {"DATA": path, "--model": model}
     if path.suffix != ".toml":
-        return read(path, format, columns), asked, files
+        return _read_answers(path, format, columns), asked, files
     scenario = load_scenario(path)
     if scenario.data is None:
         raise ArgumentError(f"{path}: a scenario to fit needs a [data] table with path and format")
     table = scenario.data
-    given = {name: value for name, value in columns.items() if value}
+    given = {name: value for name, value in columns.items() if value is not None}
     files[f"{path}: data.path"] = Path(table.path)
-    return read(table.path, format or table.format, {**table.columns, **given}), asked or scenario, files
+    answers = _read_answers(Path(table.path), format or table.format, {**table.columns, **given})
+    return answers, asked or scenario, files
 
 
-def _settings(words: str | None, given: list[str]) -> dict[str, Any]:
-    """Options of a reader from the command line: a mapping of words, and ``NAME=VALUE`` (lists with commas)."""
+def _read_answers(path: Path, format: str | None, options: dict[str, Any]) -> PreferenceData:
+    """The answers; what the reader warns of is said in one line."""
+    import warnings
+
+    from annosim.io.formats import read
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        answers = read(path, format, options)
+    for warning in caught:
+        typer.echo(f"note: {warning.message}")
+    return answers
+
+
+def _settings(words: str | None, given: list[str]) -> dict[str, str]:
+    """Options of a reader from the command line, as text: ``NAME=VALUE``, and what words mean."""
     from annosim.errors import ArgumentError
 
-    out: dict[str, Any] = {}
-    if words is not None:
-        parts = [part.partition("=") for part in words.split(",")]
-        if not all(word.strip() and meaning.strip() for word, _, meaning in parts):
-            raise ArgumentError(f"--words {words!r}: write WORD=MEANING with commas between, such as A=left,B=right")
-        out["words"] = {word.strip(): meaning.strip() for word, _, meaning in parts}
+    out = {} if words is None else {"words": words}
     for text in given:
         name, equals, value = text.partition("=")
         if not (name.strip() and equals):
             raise ArgumentError(f"--set {text!r}: write NAME=VALUE, such as expand=true or features=price,time")
-        plain = {"true": True, "false": False}.get(value.lower(), value)
-        listed = "," in value[:-1] or name.strip() == "features"
-        out[name.strip().replace("-", "_")] = [part.strip() for part in value.split(",")] if listed else plain
+        out[name.strip().replace("-", "_")] = value
     return out
 
 
@@ -214,7 +221,8 @@ def _ties(answers: PreferenceData, how: str | None, family: Population | None) -
     if family is not None and all(leaf.rule.ties for leaf in family.components()) and how is None:
         return answers, an.Luce()
     tied = np.asarray(answers.tied).any(-1)
-    share = f"{int(tied.sum())} of {answers.rows} answers are tied ({tied.mean():.1%})"
+    some, total = answers.share_of(tied)
+    share = f"{some:g} of {total:.10g} answers are tied ({some / total:.1%})"
     if how in (None, "half"):
         remedy = "--ties davidson fits them" if family is None else "a rule such as davidson fits them"
         typer.echo(f"ties: {share}; each counts as half a win for either side ({remedy})")
@@ -232,7 +240,7 @@ def _skips(answers: PreferenceData) -> PreferenceData:
     skipped = np.asarray(answers.skipped)
     if not skipped.any():
         return answers
-    typer.echo(f"skips: {int(skipped.sum())} answers are skips; left out")
+    typer.echo(f"skips: {answers.share_of(skipped)[0]:.10g} answers are skips; left out")
     return answers.take(np.flatnonzero(~skipped))
 
 
@@ -245,5 +253,10 @@ def _default_model(answers: PreferenceData, rule: Any, types: int) -> Population
         grades = answers.feedback.grades or 2
         rule = an.rules.OrderedLogit(an.free([float(g) for g in range(grades - 1)]))
         typer.echo(f"ratings: ordered logit with {grades - 1} free cuts")
-    one = an.Annotator(an.Tabular(answers.items.n), rule)
+    features = answers.settings.get("features")
+    if isinstance(features, list) and features:
+        typer.echo(f"features: conditional logit with a coefficient for each of {', '.join(map(str, features))}")
+        one = an.Annotator(an.Linear([0.0] * len(features)), rule)
+    else:
+        one = an.Annotator(an.Tabular(answers.items.n), rule)
     return one if types == 1 else an.Mixture([copy.deepcopy(one) for _ in range(types)])

@@ -153,6 +153,18 @@ class AnswerTable:
         """Whether any answer is tied."""
         return self.tied is not None and bool(self.tied.any())
 
+    def share_of(self, rows: NDArray[np.bool_]) -> tuple[float, float]:
+        """Weight of some answers ``(..., rows)``, and of all of them: rows that stand for many count as many.
+
+        Example:
+            >>> import annosim as an
+            >>> votes = an.PreferenceData(an.Items(n=2), [[0, 1]] * 2, answer=[0, -1], weight=[3.0, 1.0])
+            >>> votes.share_of(votes.skipped)
+            (1.0, 4.0)
+        """
+        weight = np.broadcast_to(self.row_weight, rows.shape)
+        return float(weight[rows].sum()), float(weight.sum())
+
     @property
     def sequence(self) -> NDArray[np.int32]:
         """``(rows,)`` place of each row in its annotator's sequence: ``order``, or counted in row order."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args, get_origin, get_type_hints
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError
@@ -54,17 +57,55 @@ class Format:
         return tuple(list(inspect.signature(self.reader).parameters)[1:])
 
     def read(self, source: Source, options: Mapping[str, object] | None = None) -> PreferenceData:
-        """Read a source; options that are ``None`` are left at the reader's default.
+        """Read a source.
+
+        Args:
+            source: what to read.
+            options: the reader's options by name, as values or as the text of a command line (``"price,time"`` for a
+                list, ``"1=left,0=right"`` for words, ``"true"``); those that are ``None`` are left at their default.
 
         Raises:
-            ArgumentError: an option that this format does not have (those that it has are listed).
+            ArgumentError: an option that this format does not have (those that it has are listed), or a value of
+                another type.
         """
-        given = {key: value for key, value in (options or {}).items() if value is not None}
-        unknown = [key for key in given if key not in self.options]
-        if unknown:
-            has = ", ".join(self.options) or "none"
-            raise ArgumentError(f"format {self.name!r} has no option {unknown[0]!r}; its options are {has}")
-        return self.reader(source, **given)
+        return self.reader(source, **self._checked(options or {}))
+
+    def _checked(self, options: Mapping[str, object]) -> dict[str, object]:
+        hints = get_type_hints(self.reader)
+        out = {}
+        for name, value in options.items():
+            if value is None:
+                continue
+            if name not in self.options:
+                has = ", ".join(self.options) or "none"
+                raise ArgumentError(f"format {self.name!r} has no option {name[:60]!r}; its options are {has}")
+            out[name] = self._value(name, hints[name], value)
+        return out
+
+    def _value(self, name: str, hint: object, value: object) -> object:
+        """A value of the option's type; text of the command line is split where the option takes more than text."""
+        kinds = {get_origin(kind) or kind for kind in (hint, *get_args(hint))}
+        if isinstance(value, str) and Mapping in kinds:
+            value = _mapping(name, value)
+        elif isinstance(value, str) and Sequence in kinds:
+            value = [part.strip() for part in value.split(",")]
+        try:
+            return TypeAdapter(hint, config=_ANY_CLASS).validate_python(value)
+        except ValidationError as error:
+            shown = repr(value) if len(repr(value)) <= 60 else repr(value)[:57] + "..."
+            reason = error.errors()[0]["msg"][:80].lower()
+            raise ArgumentError(f"format {self.name!r}: option {name}={shown}: {reason}") from None
+
+
+_ANY_CLASS = ConfigDict(arbitrary_types_allowed=True)
+
+
+def _mapping(name: str, text: str) -> dict[str, str]:
+    """``A=left,B=right,=skip`` as a mapping; an empty word is an empty cell."""
+    parts = [part.partition("=") for part in text.split(",")]
+    if not all(equals and meaning.strip() for _, equals, meaning in parts):
+        raise ArgumentError(f"{name} {text[:60]!r}: write WORD=MEANING with commas between, such as A=left,B=right")
+    return {word.strip(): meaning.strip() for word, _, meaning in parts}
 
 
 #: Every format by name.

@@ -25,6 +25,13 @@ def read_frame(source: Source, feedback: str | None = None) -> PreferenceData:
         FileReadError: missing, unreadable or empty file.
         RowsError: rows of several kinds, with line numbers.
         DataError: neither layout, an unknown kind, a tie that is neither True nor False, or values out of range.
+
+    Example:
+        >>> import tempfile, pathlib, annosim as an
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "votes.csv"
+        >>> an.PreferenceData(an.Items(n=3), [[2, 0, 1]], answer=[[0, 2, 1]], feedback="ranking").to_csv(path, "wide")
+        >>> read_frame(path).answer.tolist()
+        [[0, 2, 1]]
     """
     table = read_table(source)
     feedback = _feedback_column(table) if feedback is None else feedback

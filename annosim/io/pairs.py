@@ -207,7 +207,7 @@ def check_weights(table: Table, who: Coded | None, weight: NDArray[np.float64] |
         )
         if differs.any():
             table.errors.raise_if_any(
-                f"a weight belongs to an annotator; if {name} counts votes, say count={name!r} instead of weight="
+                f"a weight belongs to an annotator; if {name} counts votes, say count={name} instead of weight={name}"
             )
 
 

@@ -27,7 +27,7 @@ __all__ = ["DataTable", "Scenario", "load_scenario", "read_scenario"]
 class DataTable(Table):
     path: str
     format: str = "pairs"
-    columns: dict[str, str] = Field(default_factory=dict)
+    columns: dict[str, str | bool | int | list[str] | dict[str, str]] = Field(default_factory=dict)
     tokenizer: str | None = None
 
 

@@ -92,9 +92,9 @@ def check_answers(population: Population, data: PreferenceData) -> None:
     for leaf in population.components():
         leaf.rule.check_kind(data.feedback)
     if data.has_ties and not all(leaf.rule.ties for leaf in population.components()):
-        share = float(np.mean(np.asarray(data.tied).any(-1)))
+        tied, total = data.share_of(np.asarray(data.tied).any(-1))
         raise TiesError(
-            f"{share:.1%} of the answers are tied and the rule has no ties; ask for half wins with data.ties('half'), "
+            f"{tied / total:.1%} of the answers are tied and the rule has no ties; ask for half wins with data.ties('half'), "
             "or fit a rule with ties (an.Davidson, an.rules.RaoKupper)"
         )
     skipped = np.asarray(data.skipped)
