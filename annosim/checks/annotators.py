@@ -34,10 +34,10 @@ LEVEL = 1e-6
 def check_rule(
     rule: Rule, *, items: Items | None = None, draws: int = 20_000, seed: int = 0, name: str | None = None
 ) -> CheckReport:
-    """Hold a rule's three faces against one another, for every feedback kind that it defines.
+    """Hold a rule's three methods against one another, for every feedback kind that it defines.
 
     Args:
-        rule: a rule, or habits around one.
+        rule: a rule, or response biases around one.
         items: three or more items; three without features by default.
         draws: simulated answers per feedback kind.
         seed: of the draws.
@@ -113,7 +113,7 @@ def _run(population: Population, items: Items, draws: int, seed: int, name: str)
 
 def _defines_something(population: Population, designs: dict[str, Design]) -> CheckResult:
     """Every kind of answer in a rule's ``kinds`` has a law, and there is one at least."""
-    claimed = {kind for kind in KINDS if all(kind in leaf.rule.kinds for leaf in population.components())}
+    claimed = {kind for kind in KINDS if all(kind in component.rule.kinds for component in population.components())}
     lacking = [kind for kind in KINDS if kind in claimed and kind not in designs]
     good = bool(designs) and not lacking
     text = f"a law for {', '.join(designs) or 'nothing'}"
@@ -155,14 +155,14 @@ def _log_prob_agrees(population: Population, design: Design, seed: int, level: f
     """``log_prob`` of an answer is its entry of the table."""
     data = simulate(population, design.with_(annotators=200), seed=seed)
     worst = 0.0
-    for leaf in population.components():
-        index, _ = leaf.nodes(data.items)
+    for component in population.components():
+        index, _ = component.nodes(data.items)
         view, answer = _first_questions(data), data.answers()
         scores = index[0].double()[view.menu]
-        space = leaf.rule.space(view)
-        table = leaf.rule.table(scores, view, space)
+        space = component.rule.space(view)
+        table = component.rule.table(scores, view, space)
         code = _answer_codes(data, space)
-        direct = leaf.rule.log_prob(scores, answer, view)
+        direct = component.rule.log_prob(scores, answer, view)
         if (code < 0).any():
             return Finding(False, f"row {int((code < 0).nonzero()[0])} holds an answer that the table does not list")
         entry = table[torch.arange(len(code)), code]
@@ -172,7 +172,7 @@ def _log_prob_agrees(population: Population, design: Design, seed: int, level: f
 
 
 def _first_questions(data: PreferenceData) -> View:
-    """A view of data with one question each: habits with a memory see that there was no answer before."""
+    """A view of data with one question each: response biases with memory see that there was no answer before."""
     view = data.view()
     if view.previous is not None:
         return view
@@ -228,12 +228,12 @@ def _batches(population: Population, design: Design, seed: int, level: float) ->
     worst = 0.0
     exact: Law = law(population, design)
     view = _first_questions(simulate(population, design.with_(annotators=6), seed=seed))
-    for leaf in population.components():
-        index, _ = leaf.nodes(design.items)
+    for component in population.components():
+        index, _ = component.nodes(design.items)
         scores = index[0].detach().double()[view.menu]
         both = torch.stack([scores, 0.5 * scores])
-        together = leaf.rule.table(both, view, exact.space)
-        apart = torch.stack([leaf.rule.table(s, view, exact.space) for s in both])
+        together = component.rule.table(both, view, exact.space)
+        apart = torch.stack([component.rule.table(s, view, exact.space) for s in both])
         gap = (together.exp() - apart.exp()).abs().max()
         worst = max(worst, float(gap.detach()))
     return Finding(worst < 1e-12, f"largest difference {worst:.2g}")

@@ -1,4 +1,4 @@
-"""Laws of conduct: determinism, no side effects, any dtype, gradients that are gradients, results that can be saved."""
+"""Checks of the contract with callers: determinism, no side effects, any dtype, gradients that are gradients, results that can be saved."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from annosim.checks.datasets import random_world
+from annosim.checks.datasets import random_dataset
 from annosim.checks.estimator import Estimator
 from annosim.checks.registry import Finding, NotApplicable, check
 from annosim.data.preferences import PreferenceData
@@ -32,7 +32,7 @@ def check_deterministic(estimator: Estimator, seed: int) -> Finding:
 
     Deterministic: the comparison is exact.
     """
-    data = random_world(estimator.kind, seed=seed)
+    data = random_dataset(estimator.kind, seed=seed)
     kept = np.random.get_state(), torch.get_rng_state()  # noqa: NPY002 - the global state is the subject here
     try:
         first = estimator(data)
@@ -50,9 +50,9 @@ def check_deterministic(estimator: Estimator, seed: int) -> Finding:
 def check_leaves_global_generators_alone(estimator: Estimator, seed: int) -> Finding:
     """It neither reads nor moves the global random generators of numpy and torch.
 
-    Deterministic. A seeded call that advances a global generator changes everybody else's draws.
+    Deterministic. A seeded call that advances a global generator changes all other draws.
     """
-    data = random_world(estimator.kind, seed=seed)
+    data = random_dataset(estimator.kind, seed=seed)
     state: Any = np.random.get_state()  # noqa: NPY002
     before = state[1].copy(), state[2], torch.get_rng_state()
     estimator(data)
@@ -71,7 +71,7 @@ def check_leaves_inputs_alone(estimator: Estimator, seed: int) -> Finding:
 
     Deterministic: every array is compared with a copy.
     """
-    data = random_world(estimator.kind, seed=seed)
+    data = random_dataset(estimator.kind, seed=seed)
     before = {name: copy.deepcopy(value) for name, value in data.__dict__.items() if isinstance(value, np.ndarray)}
     estimator(data)
     changed = [name for name, value in before.items() if not np.array_equal(value, getattr(data, name))]
@@ -84,7 +84,7 @@ def check_dtypes(estimator: Estimator, seed: int) -> Finding:
 
     Deterministic. torch's default is set to float64 for one call, and put back.
     """
-    data = random_world(estimator.kind, seed=seed)
+    data = random_dataset(estimator.kind, seed=seed)
     first = estimator(data)
     worst = 0.0
     for cast in (np.int16, np.int64):
@@ -112,7 +112,7 @@ def check_device(estimator: Estimator, seed: int) -> Finding:
     Deterministic; needs the tag ``device`` (the function takes ``device="cpu"`` and ``device="cuda"``) and a CUDA
     device. The difference allowed is the estimator's tolerance: sums are taken in another order there.
     """
-    data = random_world(estimator.kind, seed=seed)
+    data = random_dataset(estimator.kind, seed=seed)
     here = estimator.read(estimator.raw(data, device="cpu"), data)
     if not torch.cuda.is_available():
         raise NotApplicable("needs a CUDA device, and torch finds none on this machine")
@@ -130,7 +130,7 @@ def check_annotator_ids_ignored(estimator: Estimator, seed: int) -> Finding:
 
     Deterministic. (Models of the annotators belong to kind ``mixture``.)
     """
-    data = random_world(estimator.kind, seed=seed)
+    data = random_dataset(estimator.kind, seed=seed)
     named = data.with_(annotator=(np.arange(data.rows) % 7).astype(np.int32), order=None)
     gap = float(np.max(np.abs(estimator(data) - estimator(named))))
     return Finding(gap <= estimator.tolerance, f"seven annotators instead of one each: largest difference {gap:.2g}")
@@ -144,7 +144,7 @@ def check_gradient(estimator: Estimator, seed: int) -> Finding:
     """
     if estimator.objective is None:
         return Finding(False, "the tag 'gradient' is set but there is no method objective(data, utilities)")
-    data = random_world(estimator.kind, rows=60, seed=seed)
+    data = random_dataset(estimator.kind, rows=60, seed=seed)
     rng = np.random.default_rng(seed)
     u = rng.normal(size=data.items.n)
     _, gradient = estimator.objective(data, u)
@@ -169,7 +169,7 @@ def check_serialisation(estimator: Estimator, seed: int) -> Finding:
 
     Deterministic: the comparison is exact.
     """
-    data = random_world(estimator.kind, seed=seed)
+    data = random_dataset(estimator.kind, seed=seed)
     result = estimator.raw(data)
     try:
         again = pickle.loads(pickle.dumps(result))

@@ -1,4 +1,4 @@
-"""The data on which checks run: small worlds of every kind, and noiseless ones with whole-number expected counts."""
+"""The data on which checks run: small data sets of every kind, and noiseless ones with whole-number expected counts."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from annosim.utilities.tabular import Tabular
 
 __all__ = [
     "components",
-    "disconnected_world",
-    "exact_ties_world",
-    "exact_world",
+    "disconnected_dataset",
+    "exact_ties_dataset",
+    "exact_dataset",
     "has_estimate",
-    "random_world",
+    "random_dataset",
     "relabel",
     "repeat",
-    "ring_world",
+    "ring_dataset",
     "swap_sides",
     "truth_of",
-    "undefeated_world",
+    "undefeated_dataset",
 ]
 
 
@@ -51,7 +51,7 @@ def truth_of(kind: str, n: int = 5, seed: int = 0) -> tuple[Population, Items]:
     return Annotator(Tabular(u), Luce()), Items(n=n)
 
 
-def random_world(
+def random_dataset(
     kind: str, n: int = 5, rows: int = 400, seed: int = 0, replicates: int | None = None
 ) -> PreferenceData:
     """Simulated Luce data of a kind; the win graph is made strongly connected by one balanced round."""
@@ -84,7 +84,7 @@ def _tied_in(data: PreferenceData, seed: int) -> PreferenceData:
     return PreferenceData(plain.items, plain.menu, answer, feedback="choice", tied=tied[:, None])
 
 
-def exact_world(kind: str, worths: Sequence[int] = (1, 2, 3, 4), shift: int = 1) -> tuple[PreferenceData, np.ndarray]:
+def exact_dataset(kind: str, worths: Sequence[int] = (1, 2, 3, 4), shift: int = 1) -> tuple[PreferenceData, np.ndarray]:
     """Noiseless Luce data: every menu with whole-number counts that equal their expectation, and the true utilities.
 
     With whole-number worths ``w`` all choice probabilities are fractions, so multiplying by the least common
@@ -113,7 +113,7 @@ def exact_world(kind: str, worths: Sequence[int] = (1, 2, 3, 4), shift: int = 1)
     return data, u - u.mean()
 
 
-def ring_world(kind: str, n: int = 40) -> tuple[PreferenceData, np.ndarray]:
+def ring_dataset(kind: str, n: int = 40) -> tuple[PreferenceData, np.ndarray]:
     """Noiseless Luce data on a ring, and the true utilities: item ``i`` meets only its neighbours ``i + 1 (, i + 2)``.
 
     Worths are 1, 2, 3, 1, 2, 3, ...; a ring is the graph on which information travels slowest.
@@ -123,14 +123,14 @@ def ring_world(kind: str, n: int = 40) -> tuple[PreferenceData, np.ndarray]:
     menus, answers = [], []
     for i in range(n):
         menu = [(i + j) % n for j in range(k)]
-        part, _ = exact_world(kind, [w[j] for j in menu])  # one menu of k items: its positions are ours
+        part, _ = exact_dataset(kind, [w[j] for j in menu])  # one menu of k items: its positions are ours
         menus += [menu] * part.rows
         answers.append(part.answer)
     u = np.log(np.array(w, dtype=float))
     return PreferenceData(Items(n=n), menus, np.concatenate(answers), feedback=part.feedback), u - u.mean()
 
 
-def exact_ties_world(model: str, roots: Sequence[int] = (1, 2, 3)) -> tuple[PreferenceData, np.ndarray]:
+def exact_ties_dataset(model: str, roots: Sequence[int] = (1, 2, 3)) -> tuple[PreferenceData, np.ndarray]:
     """Noiseless pairs with ties, in whole-number counts that equal their expectation, and the true utilities.
 
     Worths are the squares of ``roots``. ``"davidson"``: wins and ties stand as ``w_i : w_j : sqrt(w_i w_j)`` (Davidson
@@ -159,7 +159,7 @@ def components(data: PreferenceData) -> tuple[int, int]:
     """Numbers of strong and of weak components of the graph of wins, items that never appear counted alone.
 
     Example:
-        >>> components(undefeated_world("pairwise")), components(disconnected_world("pairwise"))
+        >>> components(undefeated_dataset("pairwise")), components(disconnected_dataset("pairwise"))
         ((2, 1), (2, 2))
     """
     graph, _ = answers_graph(data)
@@ -171,7 +171,7 @@ def has_estimate(data: PreferenceData) -> bool:
     """Whether Luce's maximum-likelihood estimate exists: the graph of wins is strongly connected (Ford 1957).
 
     Example:
-        >>> has_estimate(undefeated_world("pairwise"))
+        >>> has_estimate(undefeated_dataset("pairwise"))
         False
     """
     return components(data)[0] == 1
@@ -185,9 +185,9 @@ def _luce(worths: list[int], order: Sequence[int]) -> Fraction:
     return p
 
 
-def undefeated_world(kind: str) -> PreferenceData:
+def undefeated_dataset(kind: str) -> PreferenceData:
     """Item 0 wins every row in which it appears: no maximum-likelihood estimate exists."""
-    base = random_world(kind, n=4, rows=60)
+    base = random_dataset(kind, n=4, rows=60)
     answer = np.array(base.answer)
     for r in range(base.rows):
         places = np.flatnonzero(base.menu[r] == 0)
@@ -208,9 +208,9 @@ def undefeated_world(kind: str) -> PreferenceData:
     return PreferenceData(base.items, base.menu, answer, feedback=base.feedback, tied=tied)
 
 
-def disconnected_world(kind: str) -> PreferenceData:
+def disconnected_dataset(kind: str) -> PreferenceData:
     """Items {0, 1, 2} and {3, 4, 5} are never compared with one another."""
-    half = random_world(kind, n=3, rows=60, seed=3)
+    half = random_dataset(kind, n=3, rows=60, seed=3)
     menu = np.concatenate([half.menu, half.menu + 3])
     answer = np.concatenate([half.answer, half.answer])
     tied = None if half.tied is None else np.concatenate([half.tied, half.tied])

@@ -66,7 +66,7 @@ class Estimator:
 
     def raw(self, data: PreferenceData, **keywords: Any) -> Any:
         """Call the function on data without their hidden truth."""
-        # data without hidden truth are handed over as they are, also when a check went round their constructor
+        # data without hidden truth are handed over as they are, also when a check bypassed their constructor
         return self.function(data.for_learner() if data.truth else data, **keywords)
 
     def __call__(self, data: PreferenceData) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Laws of refusal: what has no answer must not get one in silence."""
+"""Checks of invalid input: data without an estimate must be refused, or answered with a warning."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from annosim.checks.datasets import components, disconnected_world, random_world, undefeated_world
+from annosim.checks.datasets import components, disconnected_dataset, random_dataset, undefeated_dataset
 from annosim.checks.estimator import Estimator
 from annosim.checks.registry import Finding, check
 from annosim.checks.shrinking import as_code, smallest
@@ -37,11 +37,11 @@ def outcome(call: Callable[[], object]) -> tuple[str, object]:
         warnings.simplefilter("always")
         try:
             result = call()
-        except Exception as error:  # any refusal counts, whatever class the estimator's package uses
+        except Exception as error:  # any error counts, whatever class the estimator's package uses
             return "raised", f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-    told = [w for w in caught if not issubclass(w.category, DeprecationWarning | PendingDeprecationWarning)]
-    if told:
-        return "warned", f"{told[0].category.__name__}: {str(told[0].message).splitlines()[0]}"
+    warned = [w for w in caught if not issubclass(w.category, DeprecationWarning | PendingDeprecationWarning)]
+    if warned:
+        return "warned", f"{warned[0].category.__name__}: {str(warned[0].message).splitlines()[0]}"
     if getattr(result, "converged", True) is False:
         return "flagged", "converged=False"
     return "returned", result
@@ -58,7 +58,7 @@ def _refuses(estimator: Estimator, data: PreferenceData, what: str) -> Finding:
     shape = components(data)
 
     def silent(d: PreferenceData) -> bool:
-        """A finite answer without a word, on data that lack an estimate for the same reason as before."""
+        """A finite answer without a warning, on data that lack an estimate for the same reason as before."""
         if estimator.kind != "reward" and components(d) != shape:
             return False
         kind, result = outcome(lambda: estimator.raw(d))
@@ -66,7 +66,7 @@ def _refuses(estimator: Estimator, data: PreferenceData, what: str) -> Finding:
 
     small = smallest(data, silent, budget=120)
     u = estimator(small)
-    return Finding(False, f"{what}: returned {np.round(u, 3).tolist()} without a word; {as_code(small)}")
+    return Finding(False, f"{what}: returned {np.round(u, 3).tolist()} without a warning; {as_code(small)}")
 
 
 @check(kinds=("pairwise", "choice", "ranking", "ties"), without=_FINITE)
@@ -75,7 +75,7 @@ def check_refuses_undefeated(estimator: Estimator, seed: int) -> Finding:
 
     Ford (1957): the estimate exists if and only if the graph of wins is strongly connected. Deterministic.
     """
-    return _refuses(estimator, undefeated_world(estimator.kind), "item 0 is undefeated")
+    return _refuses(estimator, undefeated_dataset(estimator.kind), "item 0 is undefeated")
 
 
 @check(kinds=("pairwise", "choice", "ranking", "ties"), without=_FINITE)
@@ -84,7 +84,7 @@ def check_refuses_disconnected(estimator: Estimator, seed: int) -> Finding:
 
     Deterministic.
     """
-    return _refuses(estimator, disconnected_world(estimator.kind), "items {0,1,2} never meet {3,4,5}")
+    return _refuses(estimator, disconnected_dataset(estimator.kind), "items {0,1,2} never meet {3,4,5}")
 
 
 @check(kinds=("reward",), without=_FINITE)
@@ -93,7 +93,7 @@ def check_refuses_separable(estimator: Estimator, seed: int) -> Finding:
 
     Albert and Anderson (1984). Deterministic.
     """
-    data = random_world("reward", rows=80, seed=seed)
+    data = random_dataset("reward", rows=80, seed=seed)
     truth = Annotator(Linear([1.0, -0.5]), Luce())
     u = truth.index(data.items).detach().numpy()
     answer = (u[data.menu[:, 1]] > u[data.menu[:, 0]]).astype(np.int8)
@@ -106,7 +106,7 @@ def check_single_annotator(estimator: Estimator, seed: int) -> Finding:
 
     Deterministic.
     """
-    data = random_world("mixture", rows=400, seed=seed)
+    data = random_dataset("mixture", rows=400, seed=seed)
     one = data.with_(annotator=np.zeros(data.rows, np.int32), order=None)
     kind, detail = outcome(lambda: estimator.raw(one))
     if kind != "returned":
@@ -119,10 +119,10 @@ def check_single_annotator(estimator: Estimator, seed: int) -> Finding:
 def check_refuses_nan(estimator: Estimator, seed: int) -> Finding:
     """NaN weights, and data without rows, are refused; they are never averaged into the answer.
 
-    :class:`PreferenceData` refuses both itself, so the estimator's adapter is handed an object that went round the
+    :class:`PreferenceData` refuses both itself, so the estimator's adapter is handed an object that bypassed the
     constructor. Deterministic.
     """
-    data = random_world(estimator.kind, rows=60, seed=seed)
+    data = random_dataset(estimator.kind, rows=60, seed=seed)
     kind = "not asked (a prior, or a score, answers without data)"
     if not estimator.tags & {"regularised", "score"}:
         none = lambda v: None if v is None else v[:0]  # noqa: E731

@@ -1,4 +1,4 @@
-"""The three faces of a rule held against each other: ``sample`` against ``table``, ``table`` against ``log_prob``."""
+"""The three methods of a rule held against each other: ``sample`` against ``table``, ``table`` against ``log_prob``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from annosim.items import Items
 from annosim.random import CounterRNG
 from annosim.rules.base import Answer, Rule, View
 
-__all__ = ["answer_numbers", "compare_faces", "count_answers", "make_view", "table_probabilities"]
+__all__ = ["answer_numbers", "compare_sample_and_table", "count_answers", "make_view", "table_probabilities"]
 
 
 def make_view(
@@ -96,7 +96,7 @@ def count_answers(rule: Rule, u: torch.Tensor, view: View, draws: int, seed: int
     return flat.reshape(rows, len(space)), probability.detach().double().numpy()
 
 
-def compare_faces(rule: Rule, u: torch.Tensor, view: View, draws: int = 20_000, seed: int = 0) -> CellTest:
+def compare_sample_and_table(rule: Rule, u: torch.Tensor, view: View, draws: int = 20_000, seed: int = 0) -> CellTest:
     """Hold ``sample`` against ``table``: exact binomial test of every cell, Bonferroni over all of them.
 
     Under a correct rule the returned p-value is super-uniform: rejecting below ``a`` is wrong with probability at most
@@ -105,7 +105,7 @@ def compare_faces(rule: Rule, u: torch.Tensor, view: View, draws: int = 20_000, 
     Example:
         >>> import annosim as an
         >>> view = make_view(Items(n=2), [[0, 1]], Feedback("choice"))
-        >>> compare_faces(an.Luce(), torch.tensor([0.0, 1.0]), view, draws=1000).p_value > 1e-9
+        >>> compare_sample_and_table(an.Luce(), torch.tensor([0.0, 1.0]), view, draws=1000).p_value > 1e-9
         True
     """
     counts, probability = count_answers(rule, u, view, draws, seed)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from annosim.checks.datasets import (
-    exact_ties_world,
-    exact_world,
+    exact_dataset,
+    exact_ties_dataset,
     has_estimate,
-    random_world,
+    random_dataset,
     repeat,
-    ring_world,
+    ring_dataset,
     truth_of,
 )
 from annosim.checks.estimator import Estimator
@@ -56,7 +56,7 @@ def check_exact_recovery(estimator: Estimator, seed: int) -> Finding:
     worst = 0.0
     smallest = [(1, 3)] if estimator.kind == "pairwise" else []
     for worths in (*smallest, (1, 1, 5), (1, 2, 3, 4), (7, 2, 3, 1, 1)):
-        data, truth = exact_world(estimator.kind, worths)
+        data, truth = exact_dataset(estimator.kind, worths)
         finding = _recovers(estimator, data, truth, estimator.tolerance, f"worths {worths}")
         if not finding.holds:
             return finding
@@ -85,7 +85,7 @@ def check_davidson_recovery(estimator: Estimator, seed: int) -> Finding:
     Worths are squares, so that wins and ties stand in whole-number proportions. Deterministic; needs the tag
     ``davidson``.
     """
-    data, truth = exact_ties_world("davidson")
+    data, truth = exact_ties_dataset("davidson")
     return _recovers(estimator, data, truth, estimator.tolerance, "worths (1, 4, 9), nu = 1")
 
 
@@ -95,8 +95,8 @@ def check_rao_kupper_recovery(estimator: Estimator, seed: int) -> Finding:
 
     Deterministic; needs the tag ``rao_kupper``.
     """
-    data, truth = exact_ties_world("rao_kupper")
-    recipe = "worlds.exact_ties_world('rao_kupper')"
+    data, truth = exact_ties_dataset("rao_kupper")
+    recipe = "datasets.exact_ties_dataset('rao_kupper')"
     return _recovers(estimator, data, truth, estimator.tolerance, "worths (1, 4, 9), theta = 2", recipe)
 
 
@@ -107,7 +107,7 @@ def check_order_recovery(estimator: Estimator, seed: int) -> Finding:
     Holds for scores as well as for utilities, with or without a penalty. Deterministic.
     """
     worths = (1, 3, 9)
-    data, truth = exact_world(estimator.kind, worths)
+    data, truth = exact_dataset(estimator.kind, worths)
     if estimator.kind == "ties":
         pad = np.full_like(data.answer, -1)
         data = data.with_(answer=np.stack([data.answer, pad], -1), tied=np.zeros((data.rows, 1), bool))
@@ -124,8 +124,8 @@ def check_many_items(estimator: Estimator, seed: int) -> Finding:
     A ring is the slowest graph to mix: methods that stop at an iteration limit are caught here. Deterministic; the
     tolerance is one hundred times the usual one, because the ring's condition number is of the order n squared.
     """
-    data, truth = ring_world(estimator.kind)
-    recipe = f"worlds.ring_world({estimator.kind!r})"
+    data, truth = ring_dataset(estimator.kind)
+    recipe = f"datasets.ring_dataset({estimator.kind!r})"
     return _recovers(estimator, data, truth, 100 * estimator.tolerance, f"ring of {len(truth)} items", recipe)
 
 
@@ -136,8 +136,8 @@ def check_many_rows(estimator: Estimator, seed: int) -> Finding:
     Catches steps and tolerances that do not scale with the number of rows, and sums that overflow or lose digits.
     Deterministic.
     """
-    data, truth = exact_world(estimator.kind, (1, 2, 3))
-    recipe = f"worlds.repeat(worlds.exact_world({estimator.kind!r}, (1, 2, 3))[0], 100)"
+    data, truth = exact_dataset(estimator.kind, (1, 2, 3))
+    recipe = f"datasets.repeat(datasets.exact_dataset({estimator.kind!r}, (1, 2, 3))[0], 100)"
     what = f"{100 * data.rows} rows"
     return _recovers(estimator, repeat(data, 100), truth, estimator.tolerance, what, recipe)
 
@@ -180,7 +180,7 @@ def check_consistency(estimator: Estimator, seed: int, replicates: int = 48) -> 
     small data have no maximum-likelihood estimate are left out, by a rule that looks at the data alone.
     """
     population, items = truth_of(estimator.kind, 5, seed)
-    truth = estimator.read(population, random_world(estimator.kind, rows=10, seed=seed))
+    truth = estimator.read(population, random_dataset(estimator.kind, rows=10, seed=seed))
     size, feedback = _size_and_feedback(estimator.kind)
     small, large = (
         simulate(
@@ -217,7 +217,7 @@ def check_coverage(estimator: Estimator, seed: int, replicates: int = 160) -> Fi
     below 1e-30.
     """
     population, items = truth_of(estimator.kind, 4, seed)
-    truth = estimator.read(population, random_world(estimator.kind, n=4, rows=10, seed=seed))
+    truth = estimator.read(population, random_dataset(estimator.kind, n=4, rows=10, seed=seed))
     size, feedback = _size_and_feedback(estimator.kind)
     design = Design(items, menu_size=size, feedback=feedback, annotators=1500)
     drawn = simulate(population, design, seed=child_seed(seed, "coverage"), replicates=replicates)
@@ -253,7 +253,7 @@ def check_types_recovered(estimator: Estimator, seed: int, replicates: int = 30)
     four standard errors). p-value: exact lower binomial tail (:func:`~annosim.checks.statistics.at_least`).
     """
     population, items = truth_of("mixture", 5, seed)
-    truth = estimator.read(population, random_world("mixture", rows=10, seed=seed))
+    truth = estimator.read(population, random_dataset("mixture", rows=10, seed=seed))
     design = Design(items, menu_size=2, annotators=400, questions=10)
     drawn = simulate(population, design, seed=child_seed(seed, "types"), replicates=replicates)
     near, worst = 0, 0.0

@@ -6,15 +6,17 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from annosim.checks import api_contract as conduct  # noqa: F401 - importing them registers their checks
+from annosim.checks import api_contract, invalid_input, recovery, symmetries
 from annosim.checks.estimator import Estimator, as_estimator
 from annosim.checks.registry import CHECKS, Check, Finding, NotApplicable
 from annosim.checks.result import CheckReport, CheckResult
 from annosim.errors import ArgumentError
 from annosim.results import versions
 
-__all__ = ["check_estimator", "checks_for", "parametrize_with_checks", "run_check"]
+__all__ = ["CHECKS", "MODULES", "check_estimator", "checks_for", "parametrize_with_checks", "run_check"]
 
+#: What registers the checks: a module here has been imported.
+MODULES = (api_contract, invalid_input, recovery, symmetries)
 #: False alarms of one whole run: the level is split evenly over the statistical checks (union bound).
 LEVEL = 1e-6
 
@@ -72,8 +74,8 @@ def check_estimator(
         if check.statistical and not statistical:
             continue
         results.append(run_check(check, wrapped, seed, expected.get(check.name)))
-    told = {"kind": wrapped.kind, "tags": sorted(wrapped.tags), "version": wrapped.version}
-    settings = {**told, "seed": seed, "tolerance": wrapped.tolerance, **versions()}
+    used = {"kind": wrapped.kind, "tags": sorted(wrapped.tags), "version": wrapped.version}
+    settings = {**used, "seed": seed, "tolerance": wrapped.tolerance, **versions()}
     return CheckReport(estimator=wrapped.name, results=results, settings=settings)
 
 

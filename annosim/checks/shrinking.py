@@ -13,7 +13,7 @@ from annosim.items import Items
 
 __all__ = ["as_code", "items_as_code", "shrink", "smallest"]
 
-#: Rows beyond which printed data are cut (and say so): nobody pastes more.
+#: Rows beyond which printed data are cut, with a note.
 MOST = 60
 
 

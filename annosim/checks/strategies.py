@@ -147,8 +147,8 @@ RULES: dict[str, Any] = {
     "lexicographic": lambda n: _per_item(n).map(lambda v: Lexicographic([v])),
 }
 
-#: habit of the registry -> function of (rule, number of items) that gives a strategy
-HABITS: dict[str, Any] = {
+#: response bias of the registry -> function of (rule, number of items) that gives a strategy
+RESPONSE_BIASES: dict[str, Any] = {
     "lapse": lambda rule, n: _RATES.map(lambda r: Lapse(rule, rate=r)),
     "position_bias": lambda rule, n: numbers(-1, 1).map(lambda v: PositionBias(rule, shift=v)),
     "skip": lambda rule, n: _RATES.map(lambda r: Skip(rule, rate=r)),
@@ -194,16 +194,16 @@ def rules(
     feedback: str | None = None,
     n: int | None = None,
     menu_size: int = 3,
-    habits: bool = True,
+    biases: bool = True,
     exact: bool = True,
 ) -> Rule:
-    """Registered choice rules that define a kind of answer, plain or with one habit; they shrink towards ``Luce()``.
+    """Registered choice rules that define a kind of answer, plain or with one response bias; they shrink towards ``Luce()``.
 
     Args:
         feedback: kind of answers; ``None`` for rules that define every kind without grades.
-        n: number of items, for rules and habits that hold a number per item (without it they are left out).
+        n: number of items, for rules and biases that hold a number per item (without it they are left out).
         menu_size: largest menu; laws of pairs are drawn only for 2.
-        habits: also rules with a habit around them.
+        biases: also rules with a response bias around them.
         exact: leave out rules whose probabilities come from quadrature (Thurstone), exact to about 1e-9 only.
 
     Example:
@@ -222,25 +222,25 @@ def rules(
     }
     make = drawn[draw(hs.sampled_from(list(drawn)))]
     rule = draw(make(n) if callable(make) else make)
-    if not habits or not draw(hs.booleans()):
+    if not biases or not draw(hs.booleans()):
         return rule
-    name = draw(hs.sampled_from([h for h in HABITS if _may_wrap(h, rule, wanted, n, menu_size)]))
-    wrapped = draw(HABITS[name](rule, n))
+    name = draw(hs.sampled_from([b for b in RESPONSE_BIASES if _may_wrap(b, rule, wanted, n, menu_size)]))
+    wrapped = draw(RESPONSE_BIASES[name](rule, n))
     return wrapped if wanted <= wrapped.kinds else rule
 
 
-def _may_wrap(habit: str, rule: Rule, wanted: frozenset[str], n: int | None, menu_size: int) -> bool:
-    """Whether a habit around ``rule`` defines what is wanted."""
-    if habit in _PER_ITEM_HABITS and n is None:
+def _may_wrap(bias: str, rule: Rule, wanted: frozenset[str], n: int | None, menu_size: int) -> bool:
+    """Whether a response bias around ``rule`` defines what is wanted."""
+    if bias in _PER_ITEM_RESPONSE_BIASES and n is None:
         return False
-    if habit == "repeated_selection":
+    if bias == "repeated_selection":
         return wanted == {"ranking"} and "choice" in rule.kinds and not rule.ties
-    if habit == "just_noticeable":
+    if bias == "just_noticeable":
         return wanted <= {"choice"}
-    return not (wanted & {"rating"}) or habit in ("lapse", "skip", "scaled", "fatigue")
+    return not (wanted & {"rating"}) or bias in ("lapse", "skip", "scaled", "fatigue")
 
 
-_PER_ITEM_HABITS = {"attribute_bias", "drift", "cyclic"}
+_PER_ITEM_RESPONSE_BIASES = {"attribute_bias", "drift", "cyclic"}
 
 
 @hs.composite

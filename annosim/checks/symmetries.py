@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from annosim.checks.datasets import exact_world, has_estimate, random_world, relabel, repeat, swap_sides
+from annosim.checks.datasets import exact_dataset, has_estimate, random_dataset, relabel, repeat, swap_sides
 from annosim.checks.estimator import Estimator
 from annosim.checks.registry import Finding, check
 from annosim.checks.shrinking import shrink
@@ -86,7 +86,7 @@ def check_relabelling(estimator: Estimator, seed: int) -> Finding:
 
     ``f(P data) = P f(data)`` for permutations P. Deterministic: no false alarm beyond the tolerance.
     """
-    data = random_world(estimator.kind, seed=seed)
+    data = random_dataset(estimator.kind, seed=seed)
     for shuffle in range(_SHUFFLES):
         order = _permutation(data.items.n, seed, f"relabel/{shuffle}")
         back = lambda u, o=order: u[..., np.argsort(o)]  # noqa: E731
@@ -102,7 +102,7 @@ def check_swapping_sides(estimator: Estimator, seed: int) -> Finding:
 
     Deterministic. A position-bias model that estimates the bias on the data obeys it as well.
     """
-    return _equal(estimator, random_world(estimator.kind, seed=seed), swap_sides, what="display order reversed")
+    return _equal(estimator, random_dataset(estimator.kind, seed=seed), swap_sides, what="display order reversed")
 
 
 @check(without={"sequential": "reads rows in order by design"})
@@ -111,7 +111,7 @@ def check_row_order(estimator: Estimator, seed: int) -> Finding:
 
     Deterministic.
     """
-    data = random_world(estimator.kind, seed=seed)
+    data = random_dataset(estimator.kind, seed=seed)
     order = _permutation(data.rows, seed, "rows")
     if data.annotator is not None:  # rows of one annotator stay together; annotators trade places
         people = _permutation(data.num_annotators, seed, "rows")
@@ -128,7 +128,7 @@ def check_annotator_relabelling(estimator: Estimator, seed: int) -> Finding:
 
     Deterministic. Catches annotator indices that are off by one.
     """
-    data = random_world("mixture", seed=seed)
+    data = random_dataset("mixture", seed=seed)
     people = _permutation(data.num_annotators, seed, "people")
     return _equal(estimator, data, lambda d: d.with_(annotator=people[d.annotator]), what="annotators renamed")
 
@@ -141,7 +141,7 @@ def check_type_relabelling(estimator: Estimator, seed: int) -> Finding:
     so the estimates, listed by weight, change sign row by row. Deterministic. An estimator that lists its types by
     anything else (the first item's utility, the order of its starts) is caught.
     """
-    data = random_world("mixture", seed=seed)
+    data = random_dataset("mixture", seed=seed)
     return _equal(
         estimator, data, lambda d: d.with_(answer=(1 - d.answer).astype(np.int8)), lambda u: -u, "winners exchanged"
     )
@@ -153,7 +153,7 @@ def check_merging_weights(estimator: Estimator, seed: int) -> Finding:
 
     Splitting or merging duplicates leaves the estimate alone. Deterministic; needs the tag ``weights``.
     """
-    data = random_world(estimator.kind, rows=60, seed=seed)
+    data = random_dataset(estimator.kind, rows=60, seed=seed)
     times = 1 + (uniform53(child_seed(seed, "times"), "analysis", np.arange(data.rows), 0) * 3).astype(int)
     split = data.take(np.repeat(np.arange(data.rows), times))
     merged = data.with_(weight=times.astype(float))
@@ -175,7 +175,7 @@ def check_duplicates(estimator: Estimator, seed: int) -> Finding:
 
     Deterministic. The variance is held to a factor of two within five per cent.
     """
-    data = random_world(estimator.kind, seed=seed)
+    data = random_dataset(estimator.kind, seed=seed)
     finding = _equal(estimator, data, lambda d: repeat(d, 2), what="every row twice")
     if not finding.holds or "intervals" not in estimator.tags:
         return finding
@@ -193,11 +193,11 @@ def check_gauge(estimator: Estimator, seed: int) -> Finding:
 
     Deterministic: worths w and 5 w have the same choice probabilities, so the same expected counts up to a factor.
     """
-    a, _ = exact_world(estimator.kind, (1, 2, 3, 4))
-    b, _ = exact_world(estimator.kind, (1, 2, 3, 4), shift=5)
+    a, _ = exact_dataset(estimator.kind, (1, 2, 3, 4))
+    b, _ = exact_dataset(estimator.kind, (1, 2, 3, 4), shift=5)
     b = b.with_(items=a.items)
     distance = _same(estimator, estimator(a), estimator(b))
-    data = f"; data: worlds.exact_world({estimator.kind!r}, (1, 2, 3, 4)), and with shift=5"
+    data = f"; data: datasets.exact_dataset({estimator.kind!r}, (1, 2, 3, 4)), and with shift=5"
     good = distance <= estimator.tolerance
     return Finding(good, f"worths times five: largest difference {distance:.2g}{'' if good else data}")
 
@@ -223,7 +223,7 @@ def check_reversal(estimator: Estimator, seed: int) -> Finding:
         answer = np.where(data.tied, data.answer, np.stack([1 - data.answer[:, 0], data.answer[:, 1]], -1))
         return data.with_(answer=answer.astype(np.int8))
 
-    return _equal(estimator, random_world(estimator.kind, seed=seed), reverse, lambda u: -u, "winners exchanged")
+    return _equal(estimator, random_dataset(estimator.kind, seed=seed), reverse, lambda u: -u, "winners exchanged")
 
 
 @check(
@@ -242,7 +242,7 @@ def check_monotonicity(estimator: Estimator, seed: int) -> Finding:
     potential rises most. (Not for rankings, whose extra row also holds wins of the others.) A score has no unit, so of
     it only the order is asked: whoever stood below the winner does not stand above it afterwards.
     """
-    data = random_world(estimator.kind, rows=60, seed=seed)
+    data = random_dataset(estimator.kind, rows=60, seed=seed)
     before = estimator(data)
     for item in range(data.items.n):
         rows = np.flatnonzero(data.menu[:, 0] == item)[:1]
@@ -295,10 +295,10 @@ def check_subset_consistency(estimator: Estimator, seed: int) -> Finding:
     Independence of irrelevant alternatives (Luce 1959). Deterministic.
     """
     worths = (1, 2, 3, 4, 2)
-    whole, _ = exact_world(estimator.kind, worths)
-    part, _ = exact_world(estimator.kind, worths[:4])
+    whole, _ = exact_dataset(estimator.kind, worths)
+    part, _ = exact_dataset(estimator.kind, worths[:4])
     a, b = estimator(whole)[:4], estimator(part)
     distance = _same(estimator, a - a.mean(), b)
-    data = f"; data: worlds.exact_world({estimator.kind!r}, {worths}) and {worths[:4]}"
+    data = f"; data: datasets.exact_dataset({estimator.kind!r}, {worths}) and {worths[:4]}"
     good = distance <= estimator.tolerance
     return Finding(good, f"item 4 left out: largest difference {distance:.2g}{'' if good else data}")

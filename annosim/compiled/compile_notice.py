@@ -29,8 +29,8 @@ class _Compiling(event.Listener):
         self._said = False
         self._timer: threading.Timer | None = None
 
-    def on_start(self, told: Any) -> None:
-        if not _ours(told):
+    def on_start(self, event_data: Any) -> None:
+        if not _ours(event_data):
             return
         self._depth += 1
         if self._depth > 1:
@@ -43,8 +43,8 @@ class _Compiling(event.Listener):
             self._timer.daemon = True
             self._timer.start()
 
-    def on_end(self, told: Any) -> None:
-        if not _ours(told) or self._depth == 0:
+    def on_end(self, event_data: Any) -> None:
+        if not _ours(event_data) or self._depth == 0:
             return
         self._depth -= 1
         if self._depth == 0:
@@ -58,8 +58,8 @@ class _Compiling(event.Listener):
         sys.stderr.write("annosim: compiling kernels (once; they are cached on disk)\n")
 
 
-def _ours(told: Any) -> bool:
-    kernel = getattr((told.data or {}).get("dispatcher"), "py_func", None)
+def _ours(event_data: Any) -> bool:
+    kernel = getattr((event_data.data or {}).get("dispatcher"), "py_func", None)
     return str(getattr(kernel, "__module__", "")).startswith("annosim.")
 
 

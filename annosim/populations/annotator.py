@@ -46,7 +46,7 @@ class Annotator(Component):
     def index(self, items: Items) -> torch.Tensor:
         """``rule.index(utility(items), items)``, ``(n,)``: all that answers can ever tell of the utility.
 
-        It lies where the items lie, also where a network lives elsewhere.
+        It is on the items' device, also where a network is on another.
         """
         return self.rule.index(as_vector(self.utility, self.utility(items), items.n), items).to(items.device)
 

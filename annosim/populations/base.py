@@ -36,7 +36,7 @@ class IndexedComponent(NamedTuple):
     """
 
     rule: Rule
-    index: torch.Tensor  # type: ignore[assignment]  # hides tuple.index, which nobody calls
+    index: torch.Tensor  # type: ignore[assignment]  # hides tuple.index, which is never called
     weight: torch.Tensor
     number: int
 

@@ -40,17 +40,17 @@ class Answer:
 
     @cached_property
     def any_tied(self) -> bool:
-        """Some answer is tied; looked at once."""
+        """Some answer is tied; evaluated once."""
         tied = host_copy(self).tied
         return tied is not None and bool(tied.any())
 
     @cached_property
     def any_skipped(self) -> bool:
-        """Some answer has no first place; looked at once."""
+        """Some answer has no first place; evaluated once."""
         return bool((host_copy(self).position[..., 0] < 0).any())
 
     def to(self, device: str | torch.device) -> Answer:
-        """The answers on ``device``; what must be looked at is looked at where they lay."""
+        """The answers on ``device``; their values are read from the host copy."""
         moved = Answer(send(self.position, device), None if self.tied is None else send(self.tied, device))
         moved.__dict__["_home"] = host_copy(self)
         return moved
@@ -90,7 +90,7 @@ class View:
 
     @cached_property
     def padded(self) -> bool:
-        """Some menu is shorter than the widest; looked at once."""
+        """Some menu is shorter than the widest; evaluated once."""
         return bool((host_copy(self).menu < 0).any())
 
     @cached_property
@@ -101,7 +101,7 @@ class View:
         return ids, send(place, self.menu.device)
 
     def to(self, device: str | torch.device) -> View:
-        """The view on ``device``, but for its items; what must be looked at is looked at where it lay."""
+        """The view on ``device``, but for its items; its values are read from the host copy."""
         put = lambda t: None if t is None else send(t, device)  # noqa: E731
         moved = replace(
             self,
@@ -327,7 +327,7 @@ class Tempered(Rule):
 
     def index(self, u: torch.Tensor, items: Items) -> torch.Tensor:
         """``u / temperature``, ``(..., n)``."""
-        return u / self.temperature.to(u.dtype)  # no look at the number: it may lie on a GPU, or be traced
+        return u / self.temperature.to(u.dtype)  # the number is not read: it may be on a GPU, or be traced
 
 
 def remaining_logsumexp(scores: torch.Tensor, position: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

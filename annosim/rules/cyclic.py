@@ -58,7 +58,7 @@ class Cyclic(ResponseBias):
         return upper - upper.mT
 
     def relabelled(self, order: Numbers) -> Cyclic:
-        """The same habit after items are renamed: new item ``j`` is old item ``order[j]``."""
+        """The same response bias after items are renamed: new item ``j`` is old item ``order[j]``."""
         at = torch.as_tensor(order)
         return Cyclic(self.rule, self.matrix().detach()[at][:, at].numpy())
 

@@ -92,7 +92,7 @@ class NoisyClusters(SeesClusters):
         return torch.where(total > 0, torch.where(total > 0, total, 1.0).log() + top.squeeze(-1), -torch.inf)
 
     def sample(self, scores: torch.Tensor, view: View, rng: CounterRNG) -> Answer:
-        """The wrapped rule's draw at the scores as they are seen (one habit uniform per place)."""
+        """The wrapped rule's draw at the scores as they are seen (one uniform of stream ``habit`` per place)."""
         self._perceptions(view, scores)
         k = view.k
         if k == 1:  # one alternative is not taken for another

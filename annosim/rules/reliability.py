@@ -33,13 +33,13 @@ class Reliability(PerAnnotator, ResponseBias):
 
     Args:
         rule: the wrapped rule.
-        skill: a number for everybody, or ``(annotators,)`` numbers; ``free(start)`` to estimate.
+        skill: one number for all, or ``(annotators,)`` numbers; ``free(start)`` to estimate.
         bias: log odds of the first side in a guess, a number or ``(annotators,)``; ``None`` guesses uniformly.
         annotators: whose numbers they are, by name (``data.annotator_names``); ``fit`` then finds those of its data.
             Without names the numbers are those of annotators 0, 1, ... of the data set from which the data were selected.
 
     Raises:
-        ArgumentError: shapes do not fit, a skill is missing for an annotator, or nobody is named.
+        ArgumentError: shapes do not fit, a skill is missing for an annotator, or no annotator ids are given.
         AnswerKindError: ``bias`` on anything but choices from pairs.
 
     Example:
@@ -83,7 +83,7 @@ class Reliability(PerAnnotator, ResponseBias):
         self.annotators = labels
 
     def of(self, annotator: int) -> Reliability:
-        """The same habit with one annotator's numbers for everybody (fixed): what :func:`annosim.law` can write out.
+        """The same response bias with one annotator's numbers for all (fixed): what :func:`annosim.law` can write out.
 
         Example:
             >>> import annosim as an
@@ -100,8 +100,8 @@ class Reliability(PerAnnotator, ResponseBias):
             return value.reshape(())
         if annotator is None:
             raise ArgumentError(
-                f"Reliability({name}=): {len(value)} annotators, but nobody is named here (a law has no annotator "
-                "ids); take one person's rule with .of(annotator), or an.Mixture of them"
+                f"Reliability({name}=): {len(value)} annotators, but there are no annotator ids here (a law "
+                "has none); take one person's rule with .of(annotator), or an.Mixture of them"
             )
         if annotator.numel() and not 0 <= int(annotator.min()) <= int(annotator.max()) < len(value):
             raise ArgumentError(
@@ -146,7 +146,7 @@ class Reliability(PerAnnotator, ResponseBias):
         return torch.where(answer.skipped, attended, mixed) if self.skips else mixed
 
     def sample(self, scores: torch.Tensor, view: View, rng: CounterRNG) -> Answer:
-        """The rule's draw, replaced by a guess where the habit's uniform is above the annotator's attention."""
+        """The rule's draw, replaced by a guess where the bias's uniform is above the annotator's attention."""
         self.check_kind(view.feedback)
         given = self.rule.sample(scores, view, rng)
         draws = self.draws(rng)

@@ -1,8 +1,8 @@
-"""Habits that wrap any rule: lapses, position bias, attribute bias, skips, and what all of them share.
+"""Response biases wrap any rule: lapses, position bias, attribute bias, skips, and what all of them share.
 
-A habit is a rule with the same three faces. Its randomness comes from the stream ``habit``, so that adding one leaves
-menus, types and the wrapped rule's own draws unchanged. Habits nest: the innermost has level 0 and reads words
-``4096 * level`` and on of its row.
+A response bias is a rule with the same three methods. Its randomness comes from the stream ``habit``, so that adding
+one leaves menus, types and the wrapped rule's own draws unchanged. Biases nest: the innermost has level 0 and reads the
+raw uint32 of its row from number ``4096 * level`` on.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ __all__ = ["AttributeBias", "ResponseBias", "Lapse", "LengthBias", "PositionBias
 #: A column of the items by its name, a feature by its number, or one value for each item.
 Attribute: TypeAlias = str | int | Numbers
 
-LEVEL_WORDS = 4096
+DRAWS_PER_LEVEL = 4096
 
 
 class ResponseBias(Rule):
-    """Base of every habit: a rule inside, whose kinds, ties, skips, memory and index it takes over.
+    """Base of every response bias: a rule inside, whose kinds, ties, skips, memory and index it takes over.
 
     Args:
-        rule: the rule that is wrapped; it may be a habit itself.
+        rule: the rule that is wrapped; it may be a response bias itself.
 
     Example:
-        A habit of one's own may distort the scores that the wrapped rule sees.
+        A bias of one's own may distort the scores that the wrapped rule sees.
 
         >>> import annosim as an
         >>> class Timid(ResponseBias):
@@ -80,12 +80,12 @@ class ResponseBias(Rule):
         yield from self.rule.layers()
 
     def check_kind(self, feedback: Feedback) -> None:
-        """A habit defines what its rule defines, unless it narrows ``kinds``."""
+        """A response bias defines what its rule defines, unless it narrows ``kinds``."""
         self.rule.check_kind(feedback)
         super().check_kind(feedback)
 
     def distort(self, scores: torch.Tensor, view: View) -> torch.Tensor:
-        """The scores as this habit distorts them, ``(..., rows, k)``; unchanged by default."""
+        """The scores as this bias distorts them, ``(..., rows, k)``; unchanged by default."""
         return scores
 
     def log_prob(self, scores: torch.Tensor, answer: Answer, view: View) -> torch.Tensor:
@@ -98,18 +98,18 @@ class ResponseBias(Rule):
 
     def draws(self, rng: CounterRNG, start: int = 0) -> ResponseBiasRNG:
         """This bias's own draws of stream ``habit``, from ``start`` on, under the interface of a counter RNG."""
-        return ResponseBiasRNG(rng, LEVEL_WORDS * self.level + start)
+        return ResponseBiasRNG(rng, DRAWS_PER_LEVEL * self.level + start)
 
 
 class ResponseBiasRNG(CounterRNG):
-    """A counter RNG whose every stream reads ``habit``, from word ``base`` on."""
+    """A counter RNG whose every stream reads ``habit``, from number ``base`` on."""
 
     def __init__(self, rng: CounterRNG, base: int):
         self.inner, self.base = rng, base
         self.seed, self.entity, self.replicate = rng.seed, rng.entity, rng.replicate
 
     def raw_uint32(self, stream: str, count: int, start: int = 0) -> np.ndarray:
-        """Words ``base + start ...`` of stream ``habit``, ``(rows, count)``."""
+        """Raw uint32 ``base + start ...`` of stream ``habit``, ``(rows, count)``."""
         return self.inner.raw_uint32("habit", count, self.base + start)
 
 
@@ -239,7 +239,7 @@ class Lapse(ResponseBias):
     ``how="uniform"``: any answer the rule could give (ties included, skips not), all alike. ``how="flip"``: the rule's
     answer reversed, as in B-Pref's mistakes: the other side of a pair, the reversed ranking, best and worst exchanged,
     mirrored grades; a choice among more than two, or ``top``, has no reverse. ``how="first"``: the first position (or
-    the     display order).
+    the display order).
 
     Args:
         rule: the wrapped rule.
@@ -291,7 +291,7 @@ class Lapse(ResponseBias):
         return torch.where(answer.skipped, attended, mixed) if self.skips else mixed
 
     def sample(self, scores: torch.Tensor, view: View, rng: CounterRNG) -> Answer:
-        """The rule's draw, replaced where the habit's uniform falls below the rate."""
+        """The rule's draw, replaced where the bias's uniform falls below the rate."""
         self.check_kind(view.feedback)
         given = self.rule.sample(scores, view, rng)
         draws = self.draws(rng)

@@ -1,4 +1,4 @@
-"""Habits of a sequence: fatigue, drift, carry-over from the previous answer; and discounting within an episode."""
+"""Response biases of a sequence: fatigue, drift, carry-over from the previous answer; and discounting within an episode."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Drift(ResponseBias):
 class Carryover(ResponseBias):
     r"""Answers the same side again: adds ``shift`` to the place that came out best in the annotator's previous answer.
 
-    A habit with memory: an annotator's answers are not independent given the type.
+    A response bias with memory: an annotator's answers are not independent given the type.
 
     Args:
         rule: the wrapped rule (not of ratings).

@@ -275,7 +275,7 @@ class RowSampler:
         last: int,
         replicate: int,
     ) -> None:
-        """Rules that remember: one question of everybody's sequence at a time."""
+        """Rules with memory: all annotators' first questions, then their second, and so on."""
         start = self.row_of(first)
         annotator, order = self.layout(start, start + len(menu))
         previous = torch.full((last - first, self.width), -1, dtype=torch.long)

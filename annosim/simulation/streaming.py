@@ -132,9 +132,9 @@ class Stream:
         """What the shards depend on: the design, the numbers of the population, the seed, and a sample of the draws."""
         digest = hashlib.sha256()
         design, items = self.design, self.design.items
-        told = [design.feedback, design.menu_size, design.questions, design.overlap, design.with_replacement, items.n]
-        told += [self.seed, self.replicate, self.per_shard, versions()["annosim"], repr(self.sampler.population)]
-        digest.update(repr(told).encode())
+        parts = [design.feedback, design.menu_size, design.questions, design.overlap, design.with_replacement, items.n]
+        parts += [self.seed, self.replicate, self.per_shard, versions()["annosim"], repr(self.sampler.population)]
+        digest.update(repr(parts).encode())
         for name, value in sorted(self.sampler.population.state_dict().items()):
             digest.update(name.encode() + value.detach().cpu().numpy().tobytes())
         for array in (design.menus, design.menu_weights, design.log_proposal, design.prompt_probability):

@@ -1,4 +1,4 @@
-"""Simulation in torch, on any device: menus and Luce's answers from the same words, in whole-tensor operations.
+"""Simulation in torch, on any device: menus and Luce's answers from the same raw uint32, in whole-tensor operations.
 
 Slower than numba on a processor; on a GPU it is the path of ``simulate(device="cuda")``, where plain pairs take the
 triton kernel of :mod:`annosim.simulation.kernels.triton_pairs`. Answers equal the reference's but for rounding.
@@ -45,7 +45,7 @@ def philox4x32(c0: torch.Tensor, c1: Any, c2: Any, c3: torch.Tensor, key: int) -
 
 
 def raw_uint32(seed: int, stream: str, start: int, count: int, k: int, replicate: int, device: Any) -> torch.Tensor:
-    """Word ``k`` of the entities ``start .. start + count - 1``, ``(count,)`` int64 below 2**32.
+    """Raw uint32 number ``k`` of the entities ``start .. start + count - 1``, ``(count,)`` int64 below 2**32.
 
     Example:
         >>> from annosim.random import raw_uint32 as reference
@@ -62,7 +62,7 @@ def raw_uint32(seed: int, stream: str, start: int, count: int, k: int, replicate
 
 
 def uniform52(high: torch.Tensor, low: torch.Tensor) -> torch.Tensor:
-    """The float64 uniform of two words, as :meth:`annosim.random.CounterRNG.uniform53` makes it."""
+    """The float64 uniform of two raw uint32, as :meth:`annosim.random.CounterRNG.uniform53` makes it."""
     return (((high << 20) | (low >> 12)).double() + 0.5) * 2.0**-52
 
 

@@ -25,12 +25,17 @@ class LogDensity(Utility):
         energy: a utility (learned with its own parameters), or a callable from features ``(n, dim)`` to log density
             ``(n,)`` (fixed). Either may be un-normalised.
 
+    Attributes:
+        energy: as given; ``None`` in a density that needs no normalising (:class:`DensityMixture`).
+
     Example:
         >>> grid = Items.grid(-1.0, 1.0, 101)
         >>> p = LogDensity(lambda x: -x[:, 0] ** 2)
         >>> round(float((p.log_prob(grid).exp() * grid.weights).sum()), 12)
         1.0
     """
+
+    energy: Utility | Callable[[torch.Tensor], torch.Tensor] | None
 
     def __init__(self, energy: Utility | Callable[[torch.Tensor], torch.Tensor]):
         super().__init__()
@@ -42,10 +47,10 @@ class LogDensity(Utility):
         """Log densities with respect to ``items.weights``, ``(n,)`` float64."""
         if isinstance(self.energy, Utility):
             e = self.energy(items)
-        else:
-            if items.features is None:
-                raise ArgumentError("LogDensity: the items have no features for the energy to read")
+        elif self.energy is not None and items.features is not None:
             e = torch.as_tensor(self.energy(items.features))
+        else:
+            raise ArgumentError("LogDensity: the items have no features for the energy to read")
         if e.shape[-1] != items.n:
             raise ArgumentError(f"LogDensity: the energy gave shape {tuple(e.shape)}, expected ({items.n},)")
         return normalise(e, items)
@@ -85,6 +90,7 @@ class DensityMixture(LogDensity):
 
     def __init__(self, densities: Sequence[LogDensity], weights: ParameterLike | None = None):
         Utility.__init__(self)
+        self.energy = None  # its parts are normalised already
         if len(densities) < 1:
             raise ArgumentError("DensityMixture: needs at least one density")
         self.densities = nn.ModuleList(densities)

@@ -106,7 +106,7 @@ def check_vocabulary(who: str, model: nn.Module, largest: int) -> None:
 
 @contextlib.contextmanager
 def embedding_errors(who: str, largest: int, length: int) -> Iterator[None]:
-    """What an embedding says of an id or a place that it does not have, in words that help."""
+    """Turn an embedding's IndexError into a message that names the id or the length."""
     try:
         yield
     except IndexError as error:

@@ -22,9 +22,9 @@ def test_our_rules_pass(rule):
     assert len(report) >= 6 and report.passed, report.failed
 
 
-@pytest.mark.parametrize("name", [*st.RULES, *st.HABITS])
+@pytest.mark.parametrize("name", [*st.RULES, *st.RESPONSE_BIASES])
 def test_every_registered_rule_and_habit_passes(name):
-    make = st.HABITS[name](an.Luce(), 3) if name in st.HABITS else st.RULES[name]
+    make = st.RESPONSE_BIASES[name](an.Luce(), 3) if name in st.RESPONSE_BIASES else st.RULES[name]
     rule = find(make(3) if callable(make) else make, lambda rule: True)
     report = check_rule(rule, draws=1000)
     assert report.passed, report.failed

@@ -1,6 +1,8 @@
 """The verb, its statuses and its command."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -8,9 +10,9 @@ from scipy import stats
 
 import annosim as an
 from annosim.checks import CHECKS, adapt, as_estimator, check_estimator, parametrize_with_checks
-from annosim.checks.datasets import components, exact_world, has_estimate, undefeated_world
+from annosim.checks.datasets import components, exact_dataset, has_estimate, undefeated_dataset
 from annosim.checks.recovery import coverage_p_value
-from annosim.checks.run import LEVEL
+from annosim.checks.run import LEVEL, MODULES
 from annosim.checks.statistics import at_least, between, compare_counts
 from annosim.cli import main
 from annosim.errors import ArgumentError, CheckError
@@ -29,6 +31,14 @@ OURS = adapt.annosim(_model, tags=["intervals", "device"], name="Bradley-Terry")
 def test_our_bradley_terry_obeys_every_law(estimator, check):
     result = check(estimator)
     assert result.status == "passed", result.evidence
+
+
+def test_a_fresh_process_knows_every_check():
+    """Checks are registered when their module is imported; asking for the list is enough to import them all."""
+    written = {name for module in MODULES for name in vars(module) if name.startswith("check_")}
+    code = "import annosim as an; print(*an.checks.CHECKS)"
+    listed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert len(written) > 30 and set(listed) == written
 
 
 def _free_ties(rule, start):
@@ -182,14 +192,14 @@ PEERS = [
 def test_adapters_hand_over_winners_as_winners(adapter, path, kind, settings):
     """What another package makes of noiseless data through its adapter is the truth, with its sign and order."""
     pytest.importorskip(path.partition(":")[0], reason="install the extra 'test'")
-    data, truth = exact_world(kind, (5, 1, 3, 2))
+    data, truth = exact_dataset(kind, (5, 1, 3, 2))
     assert np.abs(adapt.ADAPTERS[adapter](adapt.load(path), kind=kind, **settings)(data) - truth).max() < 1e-5
 
 
 @pytest.mark.parametrize("name", ["BradleyTerry", "NoisyBradleyTerry"])
 def test_scores_of_crowdkit_become_utilities(name):
     pytest.importorskip("crowdkit", reason="install the extra 'peers'")
-    data, truth = exact_world("pairwise", (5, 1, 3, 2))
+    data, truth = exact_dataset("pairwise", (5, 1, 3, 2))
     data = data.with_(annotator=np.zeros(data.rows, np.int32))
     u = adapt.crowdkit(adapt.load(f"crowdkit.aggregation:{name}"), n_iter=100)(data)
     assert np.corrcoef(u, truth)[0, 1] > 0.95 and np.ptp(u) > 0.7 * np.ptp(truth)
@@ -284,14 +294,14 @@ def test_a_wrong_shape_is_named():
 @pytest.mark.parametrize("kind", ["pairwise", "choice", "ranking"])
 def test_noiseless_worlds_are_noiseless(kind):
     """The likelihood's gradient vanishes at the truth: counts equal their expectations exactly."""
-    data, truth = exact_world(kind, (1, 2, 3, 4))
+    data, truth = exact_dataset(kind, (1, 2, 3, 4))
     best = an.fit(_model(data), data).population.utility.values.detach().numpy()
     assert np.abs(best - best.mean() - truth).max() < 1e-9
 
 
 def test_the_undefeated_world_has_an_undefeated_item():
     for kind in ("pairwise", "choice", "ranking", "ties"):
-        data = undefeated_world(kind)
+        data = undefeated_dataset(kind)
         with pytest.raises(an.errors.NotIdentifiedError):
             an.fit(_model(data), data.ties("half") if kind == "ties" else data)
 

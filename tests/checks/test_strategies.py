@@ -68,8 +68,8 @@ def test_hypothesis_shows_a_counterexample_as_code():
 
 
 def test_every_registered_rule_and_habit_is_drawn_or_excused():
-    assert set(st.RULES) | set(st.HABITS) | set(st.NOT_DRAWN) == set(ENTRIES["rule"]) | set(ENTRIES["habit"])
-    assert not set(st.NOT_DRAWN) & (set(st.RULES) | set(st.HABITS))
+    assert set(st.RULES) | set(st.RESPONSE_BIASES) | set(st.NOT_DRAWN) == set(ENTRIES["rule"]) | set(ENTRIES["habit"])
+    assert not set(st.NOT_DRAWN) & (set(st.RULES) | set(st.RESPONSE_BIASES))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -96,7 +96,7 @@ def test_all_rules_that_define_a_kind_are_reached(kind):
     seen = set()
 
     @settings(max_examples=300, database=None, derandomize=True)
-    @given(st.rules(kind, n=3, menu_size=2, habits=False, exact=False))
+    @given(st.rules(kind, n=3, menu_size=2, biases=False, exact=False))
     def collect(rule):
         seen.add(type(rule))
 

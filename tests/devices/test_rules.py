@@ -14,7 +14,7 @@ from annosim.random import CounterRNG
 
 
 def _faces():
-    path = Path(__file__).parents[1] / "rules" / "test_faces.py"
+    path = Path(__file__).parents[1] / "rules" / "test_methods.py"
     spec = importlib.util.spec_from_file_location("annosim_tests_faces", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

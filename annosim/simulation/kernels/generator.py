@@ -1,4 +1,4 @@
-"""The library's words in compiled loops: the same addresses as :mod:`annosim.random`, sixteen blocks to a register.
+"""The counter RNG in compiled loops: the same addresses as :mod:`annosim.random`, sixteen blocks to a register.
 
 Everything here is numba; a parity test holds it to :func:`annosim.random.raw_uint32` bit by bit.
 """
@@ -20,7 +20,7 @@ _GROUP, _LANE = GROUP, LANE
 
 @njit(inline="always")
 def philox(c0, c1, c2, c3, k0, k1):
-    """Ten rounds of Philox4x32 on 32-bit words."""
+    """Ten rounds of Philox4x32 on 32-bit numbers."""
     for _ in range(10):
         p0 = uint64(c0) * uint64(0xD2511F53)
         p1 = uint64(c2) * uint64(0xCD9E8D57)
@@ -33,14 +33,14 @@ def philox(c0, c1, c2, c3, k0, k1):
 
 @njit(nogil=True, error_model="numpy", cache=True)
 def fill_uint32(out, group, key, stream, k, replicate):
-    """Words ``k`` of the entities of whole groups, ``out (n,)`` uint32 with ``n`` a multiple of 64.
+    """Raw uint32 number ``k`` of the entities of whole groups, ``out (n,)`` uint32 with ``n`` a multiple of 64.
 
     Args:
         out: filled in ascending order of entities, from entity ``64 * group``.
         group: first group.
         key: seed.
         stream: number of the stream.
-        k: which word.
+        k: which raw uint32.
         replicate: which replicate.
     """
     k0, k1 = uint32(key), uint32(uint64(key) >> uint64(32))
@@ -57,7 +57,7 @@ def fill_uint32(out, group, key, stream, k, replicate):
 
 @njit(nogil=True, error_model="numpy", cache=True)
 def uint32_at(entity, key, stream, k, replicate):
-    """One word, for the rare row that needs another."""
+    """One raw uint32, for the rare row that needs another."""
     entity = uint64(entity)
     block = ((entity >> uint64(6)) << uint64(4)) | (entity & uint64(15))
     c3 = uint32(uint32(stream) << uint32(24)) | uint32(block >> uint64(32))
@@ -68,6 +68,6 @@ def uint32_at(entity, key, stream, k, replicate):
 
 @njit(nogil=True, error_model="numpy", cache=True)
 def uniform52(high, low):
-    """The 52-bit uniform of two words, as :meth:`annosim.random.CounterRNG.uniform53` makes it."""
+    """The 52-bit uniform of two raw uint32, as :meth:`annosim.random.CounterRNG.uniform53` makes it."""
     bits = (uint64(high) << uint64(20)) | (uint64(low) >> uint64(12))
     return (np.float64(bits) + 0.5) * 2.0**-52

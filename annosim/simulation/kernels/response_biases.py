@@ -1,6 +1,6 @@
-"""Lapses and skips in compiled loops: they replace finished answers where the habit's own uniform says so.
+"""Lapses and skips in compiled loops: they replace finished answers where the bias's own uniform says so.
 
-A row that does not lapse keeps the answer that it has without the habit, as in :mod:`annosim.rules.response_biases`.
+A row that does not lapse keeps the answer that it has without the bias, as in :mod:`annosim.rules.response_biases`.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ UNIFORM, FIRST, FLIP, SKIP = 0, 1, 2, 3
 
 @njit(nogil=True, error_model="numpy", cache=True)
 def _exact(high, row, word, key, replicate):
-    """The habit's uniform with both words, in units of 2**-32."""
+    """The bias's uniform with both raw uint32, in units of 2**-32."""
     return uniform52(high, uint32_at(row, key, _HABIT, word + 1, replicate)) * 4294967296.0
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
 def replace_answers(menu, kind, rate, how, ranked, depth, out, start, word, key, replicate):
-    """Lapses of one level of habits, ``out (rows, width)`` int8 changed in place.
+    """Lapses of one level of response biases, ``out (rows, width)`` int8 changed in place.
 
     Args:
         menu: ``(rows, k)`` int32.
@@ -37,7 +37,7 @@ def replace_answers(menu, kind, rate, how, ranked, depth, out, start, word, key,
         depth: places that a ranking fills.
         out: answers.
         start: number of the first row, a multiple of 64.
-        word: the level's first word of stream ``habit``.
+        word: the level's first raw uint32 of stream ``habit``.
         key, replicate: the address.
     """
     w = np.empty(BLOCK, np.uint32)
@@ -52,7 +52,7 @@ def replace_answers(menu, kind, rate, how, ranked, depth, out, start, word, key,
             if low + 1 > mark and _exact(w[r - at], start + r, word, key, replicate) >= mark:
                 continue
             if out[r, 0] < 0:
-                continue  # a skip of an inner habit stays one
+                continue  # a skip of an inner bias stays one
             if how == SKIP:
                 out[r, :] = -1
             elif how == FLIP:

@@ -21,7 +21,7 @@ from annosim.populations.random_coefficients import RandomCoefficients
 from annosim.random import STREAMS
 from annosim.rules.base import Rule
 from annosim.rules.rankings import Mallows
-from annosim.rules.response_biases import LEVEL_WORDS, Lapse, PositionBias, ResponseBias, Skip
+from annosim.rules.response_biases import DRAWS_PER_LEVEL, Lapse, PositionBias, ResponseBias, Skip
 from annosim.rules.ties import Davidson, RaoKupper
 from annosim.simulation.kernels import generator, luce, menus, response_biases, tastes
 from annosim.simulation.kernels import mallows as mallows_kernel
@@ -254,11 +254,11 @@ def _coefficient_sampler(population: Population, stacks: list[Stack], design: De
         z = np.empty((int(who[-1]) + 1 - first, component.dim))
         tastes.standard_normals(z, first, key, replicate)
         beta = np.ascontiguousarray(component.tastes(torch.as_tensor(z)).detach().numpy())
-        told = (menu, who - first, beta, features, slope, offset, shift)
+        given = (menu, who - first, beta, features, slope, offset, shift)
         if feedback.kind == "choice":
-            tastes.coefficient_choice(*told, answer.reshape(-1), start, key, replicate)
+            tastes.coefficient_choice(*given, answer.reshape(-1), start, key, replicate)
         else:
-            tastes.coefficient_ranking(*told, answer, start, depth, key, replicate)
+            tastes.coefficient_ranking(*given, answer, start, depth, key, replicate)
 
     return fill
 
@@ -296,7 +296,7 @@ def _bias_passes(stacks: list[Stack], design: Design, key: np.uint64) -> list[An
     for level, how in levels:
         rates = [stack.lapses.get(level, (how, 0.0)) for stack in stacks]
         rate = np.array([r if h == how else 0.0 for h, r in rates])
-        passes.append(_bias_pass(rate, how, ranked, depth, LEVEL_WORDS * level, key))
+        passes.append(_bias_pass(rate, how, ranked, depth, DRAWS_PER_LEVEL * level, key))
     return passes
 
 

@@ -1,4 +1,4 @@
-"""Every rule and habit, on every kind of feedback that it defines: the three faces agree, and the symmetries hold.
+"""Every rule and response bias, on every kind of feedback that it defines: the three methods agree, and the symmetries hold.
 
 False alarms: each sampling test rejects below 1e-9 (exact binomial with Bonferroni inside a test); with fewer than 300
 of them the whole file's rate is below 3e-7, and the seeds are fixed.
@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import annosim as an
-from annosim.checks.methods import compare_faces, make_view, table_probabilities
+from annosim.checks.methods import compare_sample_and_table, make_view, table_probabilities
 from annosim.feedback import Feedback
 from annosim.parameters import Model
 from annosim.populations.base import gather
@@ -91,8 +91,8 @@ RULES = {
 #: what a rule says depends on the side on which an alternative stands
 POSITIONAL = {"lapse_first", "position_bias", "nested", "spammer_first", "spammer_alternating", "carryover"}
 POSITIONAL |= {"reliability_side", "reliability_side_ties"}
-#: habits are tried on fewer kinds of feedback than rules: they hand the kind on
-HABIT_KINDS = {
+#: biases are tried on fewer kinds of feedback than rules: they hand the kind on
+BIAS_KINDS = {
     "choice_padded",
     "ranking_padded",
     "rating_padded",
@@ -134,7 +134,7 @@ MENUS = {
 
 def defined(name: str, kind: str) -> bool:
     rule, (feedback, k) = RULES[name](), FEEDBACK[kind]
-    if (isinstance(rule, an.rules.ResponseBias) or name.startswith("repeated")) and kind not in HABIT_KINDS:
+    if (isinstance(rule, an.rules.ResponseBias) or name.startswith("repeated")) and kind not in BIAS_KINDS:
         return False
     if name.startswith("noisy_clusters") and kind == "top2of4":  # 256 perceptions of every menu
         return False
@@ -172,7 +172,7 @@ def test_probabilities_sum_to_one(name, kind):
 @pytest.mark.parametrize("name,kind", CASES)
 def test_sample_follows_the_table(name, kind):
     rule, view = case(name, kind)
-    result = compare_faces(rule, U, view, draws=2_500, seed=17)
+    result = compare_sample_and_table(rule, U, view, draws=2_500, seed=17)
     assert result.p_value > LEVEL, result
 
 
