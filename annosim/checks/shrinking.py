@@ -9,6 +9,7 @@ import numpy as np
 
 from annosim.data.preferences import PreferenceData
 from annosim.errors import AnnosimError
+from annosim.feedback import Feedback
 from annosim.items import Items
 
 __all__ = ["as_code", "items_as_code", "shrink", "smallest"]
@@ -28,6 +29,8 @@ def smallest(data: PreferenceData, fails: Callable[[PreferenceData], bool], budg
 
     Estimators may refuse or crash on a part of the data; such a part is not a smaller counterexample.
     """
+    if data.annotator is None:  # the rows' own numbers as names would only make what is printed longer
+        data = data.with_(annotator_names=None)
     keep = np.arange(data.rows)
     size, calls = len(keep) // 2, 0
     while size >= 1 and calls < budget:
@@ -40,7 +43,8 @@ def smallest(data: PreferenceData, fails: Callable[[PreferenceData], bool], budg
             else:
                 start += size
         size //= 2
-    return data.take(keep)
+    small = data.take(keep)
+    return small if data.annotator is not None else small.with_(annotator_names=None)
 
 
 def _still(data: PreferenceData, fails: Callable[[PreferenceData], bool]) -> bool:
@@ -83,14 +87,14 @@ def as_code(data: PreferenceData, most: int = MOST) -> str:
     for name in ("annotator_names", "prompt_names"):
         value = getattr(cut, name)
         if value is not None:
-            parts.append(f"{name}={list(value)}")
+            parts.append(f"{name}={np.asarray(value).tolist()}")
     if cut.columns:
         parts.append(f"columns={ {k: np.asarray(v).tolist() for k, v in cut.columns.items()} }")
     more = "" if data.rows <= most else f"  # the first {most} of {data.rows} rows"
     return f"PreferenceData({', '.join(parts)}){more}"
 
 
-def _feedback(feedback: Any) -> str:
+def _feedback(feedback: Feedback) -> str:
     """The kind in quotes where it says everything, else the constructor."""
     if feedback.depth is None and feedback.grades is None:
         return repr(feedback.kind)

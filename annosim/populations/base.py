@@ -122,8 +122,6 @@ class Population(Model):
                 module.select_annotators(labels)
         return other
 
-    leaves, leaf_weights, at = components, component_weights, functional_call  # until every caller has the new names
-
     def indexed(self, items: Items) -> list[IndexedComponent]:
         """The components' indexed utilities and probabilities: what any law of answers is made of."""
         out = []
