@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.stats import beta, chi2
 
 from annosim.designs.design import Design
 from annosim.errors import ArgumentError, TooLargeError
 from annosim.identifiability.formatting import fold
 from annosim.identifiability.functionals import evaluate
-from annosim.learning.fitting import fit
+from annosim.learning.fitting import fit_replicates
+from annosim.planning.targets import Target
 from annosim.populations.base import Population
 from annosim.results import Result, versions
 from annosim.simulation.draws import simulate
@@ -39,9 +39,9 @@ class PlanCheck(Result):
 
     name: str
     annotators: int
-    truth: np.ndarray
-    estimates: np.ndarray
-    promised: np.ndarray
+    truth: NDArray[np.float64]
+    estimates: NDArray[np.float64]
+    promised: NDArray[np.float64]
 
     @property
     def failed(self) -> int:
@@ -49,22 +49,22 @@ class PlanCheck(Result):
         return int(np.isnan(self.estimates).any(1).sum())
 
     @property
-    def found(self) -> np.ndarray:
+    def found(self) -> NDArray[np.float64]:
         """``(m,)`` half-widths that the estimates really have: 1.96 standard deviations."""
         return 1.959963984540054 * self._fine().std(0, ddof=1)
 
-    def found_range(self, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+    def found_range(self, level: float = 0.95) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Confidence interval of :attr:`found`, each ``(m,)`` (chi-square: the estimates are taken as normal)."""
         df = len(self._fine()) - 1
         tail = (1 - level) / 2
         return self.found * np.sqrt(df / chi2.isf(tail, df)), self.found * np.sqrt(df / chi2.ppf(tail, df))
 
     @property
-    def covered(self) -> np.ndarray:
+    def covered(self) -> NDArray[np.float64]:
         """``(m,)`` share of studies whose estimate is within the promised half-width of the truth."""
         return (np.abs(self._fine() - self.truth) <= self.promised).mean(0)
 
-    def covered_range(self, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+    def covered_range(self, level: float = 0.95) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Exact (Clopper-Pearson) confidence interval of :attr:`covered`, each ``(m,)``."""
         n, tail = len(self._fine()), (1 - level) / 2
         hits = np.round(self.covered * n)
@@ -77,7 +77,7 @@ class PlanCheck(Result):
         """The spread is not wider than promised, at level .001 over all components together (Bonferroni)."""
         return bool((self.found_range(1 - 0.002 / len(self.promised))[0] <= self.promised * (1 + 1e-9)).all())
 
-    def _fine(self) -> np.ndarray:
+    def _fine(self) -> NDArray[np.float64]:
         fine = self.estimates[~np.isnan(self.estimates).any(1)]
         if len(fine) < 2:
             raise ArgumentError(f"Plan.check: {self.failed} of {len(self.estimates)} studies have no estimate at all")
@@ -86,12 +86,12 @@ class PlanCheck(Result):
     def _title(self) -> str:
         return f"Check of a plan: {self.name}, {self.annotators:,} annotators"
 
-    def _lines(self):
+    def _lines(self) -> list[tuple[str, object]]:
         at = int((self.found / np.maximum(self.promised, 1e-300)).argmax())
         low, high = self.found_range()
         down, up = self.covered_range()
         which = f"component {at}, the worst of {len(self.promised)}" if len(self.promised) > 1 else "the target"
-        lines = [
+        return [
             ("studies", f"{len(self.estimates)} simulated, {self.failed} without an estimate"),
             ("about", which),
             (
@@ -109,7 +109,6 @@ class PlanCheck(Result):
             ("mean", f"{self._fine().mean(0)[at]:.4g}, the truth is {self.truth[at]:.4g}"),
             ("holds", "yes" if self.holds else "no: the estimates spread wider than promised"),
         ]
-        return lines
 
 
 def simulate_at(
@@ -117,8 +116,8 @@ def simulate_at(
     population: Population,
     design: Design,
     annotators: int,
-    function: Callable,
-    promised: torch.Tensor,
+    function: Target,
+    promised: NDArray[np.float64],
     replicates: int,
     seed: int,
 ) -> PlanCheck:
@@ -137,7 +136,7 @@ def simulate_at(
             "fewer replicates= or plan for a larger precision="
         )
     data = simulate(population, sized, seed=seed, replicates=replicates)
-    fits: Any = fit(population, data).align(population)
+    fits = fit_replicates(population, data).align(population)
     truth = evaluate(function, population, design.items).numpy()
     estimates = np.full((replicates, len(truth)), np.nan)
     for r, row in enumerate(fits.vectors):
@@ -145,7 +144,7 @@ def simulate_at(
             one = population.with_parameters(torch.as_tensor(row))
             estimates[r] = evaluate(function, one, design.items).numpy()
     settings = {"replicates": replicates, "seed": seed, "answers": sized.num_rows * replicates, **versions()}
-    return PlanCheck(name, annotators, truth, estimates, promised.numpy(), settings=settings)
+    return PlanCheck(name, annotators, truth, estimates, promised, settings=settings)
 
 
 def _loaded(design: Design, annotators: int) -> Design:

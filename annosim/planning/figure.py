@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from annosim import plotting
 from annosim.planning.cost import Cost, questions_per_annotator
+from annosim.planning.row import PlanRow
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,15 +19,13 @@ if TYPE_CHECKING:
 __all__ = ["draw_plan"]
 
 
-def draw_plan(rows: Any, target: str, precision: float, cost: Cost) -> Figure:
+def draw_plan(rows: Sequence[PlanRow], target: str, precision: float, cost: Cost) -> Figure:
     """Half-width of the worst component against cost; a point where the precision asked for is reached.
 
     Args:
-        rows: those of a :class:`~annosim.planning.result.Plan`.
+        rows: one per design.
         target, precision, cost: the plan's own.
     """
-    from annosim import plotting
-
     fig, grid = plotting.figure(width=9.2, height=4.4)
     axes = grid[0, 0]
     for number, row in enumerate(rows):
@@ -51,9 +52,7 @@ def draw_plan(rows: Any, target: str, precision: float, cost: Cost) -> Figure:
     return fig
 
 
-def _curve(axes: Axes, row: Any, number: int, cost: Cost) -> None:
-    from annosim import plotting
-
+def _curve(axes: Axes, row: PlanRow, number: int, cost: Cost) -> None:
     questions = questions_per_annotator(row.design)
     people = row.annotators * np.logspace(-1.2, 0.8, 40)
     widest = float(row.half_width.max())

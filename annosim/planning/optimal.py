@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from annosim.autodiff import forward_jacobian
+from annosim.constraints import check_whole_number
 from annosim.coordinates import identifiable_coordinates
 from annosim.coordinates.identifiable import in_float64
 from annosim.designs.design import Design
-from annosim.errors import ArgumentError
 from annosim.information import factors, prepare
 from annosim.populations.base import Population
 from annosim.results import Result
@@ -35,7 +34,7 @@ class OptimalDesign(Result):
     uniform: float
     efficiency: float
 
-    def _lines(self):
+    def _lines(self) -> list[tuple[str, object]]:
         return [
             ("menus", len(self.design.listed.menu)),
             ("log determinant", self.log_determinant),
@@ -57,7 +56,7 @@ def menu_information(population: Population, design: Design, seed: int = 0) -> t
     basis = identifiable_coordinates(population, design.items).basis
     frame = prepare(population, design.with_(questions=1) if design.questions != "all" else design, seed=seed)
 
-    def marginal(x):
+    def marginal(x: torch.Tensor) -> torch.Tensor:
         weight, table = population.functional_call(x, lambda p: factors(p, frame))
         return (weight[:, None, None] * table[0, -1]).sum(0)
 
@@ -84,8 +83,7 @@ def d_optimal(population: Population, design: Design, menus: int, *, sweeps: int
         >>> best.efficiency > 1
         True
     """
-    if isinstance(menus, bool) or not isinstance(menus, int | np.integer) or menus < 1:
-        raise ArgumentError(f"d_optimal(menus={menus!r}): a whole number of at least 1")
+    check_whole_number("d_optimal(menus=)", menus)
     candidates, info = menu_information(population, design, seed)
     r = info.shape[-1]
     chosen = _greedy(info, menus)

@@ -4,49 +4,61 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from scipy.special import ndtri
 
+from annosim.coordinates.identifiable import in_float64
 from annosim.designs.design import Design
 from annosim.errors import ArgumentError
 from annosim.identifiability.families import AnyTastes, Types
 from annosim.identifiability.functionals import evaluate
 from annosim.identifiability.identification import check_counts
+from annosim.identifiability.twins import population_at
+from annosim.learning.result import Fit
 from annosim.parameters import Unconstrained
 from annosim.planning.cost import Cost, questions_per_annotator
 from annosim.planning.families import among_tastes, among_types
-from annosim.planning.question_bounds import Asked, Z, variance_per_annotator
-from annosim.planning.result import Plan, PlanRow
-from annosim.planning.targets import target_function
+from annosim.planning.question_bounds import Bound, Z, variance_per_annotator
+from annosim.planning.result import Plan
+from annosim.planning.row import PlanRow
+from annosim.planning.targets import Target, target_function
 from annosim.populations.annotator import Annotator, check_utilities
 from annosim.populations.base import Population
+from annosim.random import child_seed, uniform53
 from annosim.results import versions
 
 __all__ = ["describe", "plan"]
 
+#: A design, or who answers it and the design.
+DesignEntry: TypeAlias = Design | tuple[Population, Design]
+#: What is compared; a mapping names the designs.
+Designs: TypeAlias = Design | Sequence[DesignEntry] | Mapping[str, DesignEntry]
 
-class _Question(NamedTuple):
-    """What every row asks."""
 
-    function: Any
+class _Request(NamedTuple):
+    """What every row answers."""
+
+    function: Target
     precision: float
     cost: Cost
-    among: Any
+    among: Types | AnyTastes | None
     starts: int
     seed: int
     jobs: int | None
 
 
 def plan(
-    population: Any,
-    designs: Sequence[Design] | Mapping[str, Design] | Design,
+    population: Population | Fit,
+    designs: Designs,
     *,
-    target: Any = "weights",
+    target: str | Target = "weights",
     precision: float = 0.05,
     cost: Cost | None = None,
-    among: Any = None,
+    among: Types | AnyTastes | None = None,
     starts: int = 6,
     draws: int = 40,
     seed: int = 0,
@@ -93,19 +105,19 @@ def plan(
     _check(precision, cost, among, starts=starts, draws=draws, jobs=jobs)
     name, function = target_function(target)
     centre, others = _draws(population, draws, seed)
-    asked = _Question(function, float(precision), cost, among, starts, seed, jobs)
+    request = _Request(function, float(precision), cost, among, starts, seed, jobs)
     rows = []
     for label, (own, design) in named.items():
         check_utilities(own or centre, design.items)
-        rows.append(_row(label, own or centre, design, [] if own else others, asked))
+        rows.append(_row(label, own or centre, design, [] if own else others, request))
     settings = {"starts": starts, "seed": seed, "draws": len(others), "among": str(among or "its own family")}
-    value = evaluate(function, rows[0].population, rows[0].design.items)
-    return Plan(tuple(rows), name, value, asked.precision, cost, function, settings={**settings, **versions()})
+    value = evaluate(function, rows[0].population, rows[0].design.items).numpy()
+    return Plan(tuple(rows), name, value, request.precision, cost, function, settings={**settings, **versions()})
 
 
-def _check(precision: Any, cost: Any, among: Any, **counts: Any) -> None:
-    number = isinstance(precision, int | float | np.number) and not isinstance(precision, bool)
-    if not number or not 0 < precision < math.inf:
+def _check(precision: object, cost: object, among: object, **counts: int | None) -> None:
+    is_number = isinstance(precision, int | float | np.number) and not isinstance(precision, bool)
+    if not is_number or not 0 < float(precision) < math.inf:  # type: ignore[arg-type]
         raise ArgumentError(f"plan(precision={precision!r}): a half-width, a number above 0")
     if not isinstance(cost, Cost):
         raise ArgumentError(f"plan(cost={cost!r}): give an.Cost(annotator=1.0, answer=0.1)")
@@ -114,7 +126,7 @@ def _check(precision: Any, cost: Any, among: Any, **counts: Any) -> None:
     check_counts("plan", **counts)
 
 
-def _named(designs: Any) -> dict[str, tuple[Population | None, Design]]:
+def _named(designs: Designs) -> dict[str, tuple[Population | None, Design]]:
     wrong = "plan(designs=): a list of an.Design(...), or a mapping of names to them, or to (population, design) pairs"
     if isinstance(designs, Design):
         designs = [designs]
@@ -147,24 +159,18 @@ def describe(design: Design) -> str:
     return what if q == 1 else f"{what}, {q:g} questions"
 
 
-def _draws(population: Any, count: int, seed: int) -> tuple[Population, list[Population]]:
+def _draws(population: Population | Fit, count: int, seed: int) -> tuple[Population, list[Population]]:
     """The centre, and draws of a fit's sampling distribution (normal, restricted to the constraints)."""
     if isinstance(population, Population):
         return population, []
-    fitted = getattr(population, "population", None)
-    if not isinstance(fitted, Population):
+    if not isinstance(population, Fit):
         raise ArgumentError(f"plan(population={population!r}): a population, or a Fit of pilot data")
-    from scipy.special import ndtri
-
-    from annosim.coordinates.identifiable import in_float64
-    from annosim.identifiability.twins import population_at
-    from annosim.random import child_seed, uniform53
-
-    fitted = in_float64(fitted)
+    fitted = in_float64(population.population)
     covariance = torch.as_tensor(population.covariance()).double()
     values, vectors = torch.linalg.eigh(covariance)
     root = vectors * values.clamp_min(0).sqrt()
-    v, check, out = fitted.vector(), Unconstrained(fitted, margin=1e-6), []
+    v, check = fitted.vector(), Unconstrained(fitted, margin=1e-6)
+    out: list[Population] = []
     for number in range(20 * count):
         z = torch.as_tensor(ndtri(uniform53(child_seed(seed, f"plan/{number}"), "bootstrap", np.arange(len(v)), 0)))
         drawn = v + root @ z
@@ -175,27 +181,34 @@ def _draws(population: Any, count: int, seed: int) -> tuple[Population, list[Pop
     return fitted, out
 
 
-def _asked(population: Population, design: Design, asked: _Question, starts: int | None) -> Asked:
+def _bound(population: Population, design: Design, request: _Request, starts: int | None) -> Bound:
     """The one dispatch on the family."""
-    family, function = asked.among, asked.function
+    family, function = request.among, request.function
     if isinstance(family, AnyTastes):
-        return among_tastes(population, design, function, family, precision=asked.precision, seed=asked.seed)
+        return among_tastes(population, design, function, family, precision=request.precision, seed=request.seed)
     if isinstance(family, Types):
         leaves = population.components()
         if len(leaves) != family.count or not all(isinstance(leaf, Annotator) for leaf in leaves):
             return among_types(
-                population, design, function, family, starts=starts or 0, seed=asked.seed, draws=20_000, jobs=asked.jobs
+                population,
+                design,
+                function,
+                family,
+                starts=starts or 0,
+                seed=request.seed,
+                draws=20_000,
+                jobs=request.jobs,
             )
-    return variance_per_annotator(population, design, function, starts=starts, seed=asked.seed, jobs=asked.jobs)
+    return variance_per_annotator(population, design, function, starts=starts, seed=request.seed, jobs=request.jobs)
 
 
-def _row(label: str, population: Population, design: Design, others: list[Population], asked: _Question) -> PlanRow:
-    found = _asked(population, design, asked, asked.starts)
-    need = _annotators(found, asked.precision)
+def _row(label: str, population: Population, design: Design, others: list[Population], request: _Request) -> PlanRow:
+    found = _bound(population, design, request, request.starts)
+    need = _annotators(found, request.precision)
     spread, share = None, 1.0
     if others:
         # the search for twins is made once, at the centre: it is what costs
-        needs = np.array([_annotators(_asked(p, design, asked, None), asked.precision) for p in others])
+        needs = np.array([_annotators(_bound(p, design, request, None), request.precision) for p in others])
         share = float(np.isfinite(needs).mean())
         if math.isfinite(need):
             low, middle, high = (np.quantile(needs, q, method="closest_observation") for q in (0.05, 0.5, 0.95))
@@ -210,16 +223,20 @@ def _row(label: str, population: Population, design: Design, others: list[Popula
         reason="" if able else found.reason,
         annotators=need,
         answers=need * questions if able else math.inf,
-        cost=asked.cost.total(need, questions) if able else math.inf,
-        half_width=Z * (found.variance / need).sqrt() if able else torch.full_like(found.variance, math.inf),
+        cost=request.cost.total(need, questions) if able else math.inf,
+        half_width=(Z * (found.variance / need).sqrt() if able else torch.full_like(found.variance, math.inf)).numpy(),
         range=spread,
         share_identified=share,
-        low=found.low,
-        high=found.high,
+        low=_array(found.low),
+        high=_array(found.high),
         at_least=found.at_least,
     )
 
 
-def _annotators(asked: Asked, precision: float) -> float:
-    worst = float(asked.variance.max()) if len(asked.variance) else 0.0
+def _array(values: torch.Tensor | None) -> NDArray[np.float64] | None:
+    return None if values is None else values.numpy()
+
+
+def _annotators(bound: Bound, precision: float) -> float:
+    worst = float(bound.variance.max()) if len(bound.variance) else 0.0
     return float(max(1, math.ceil(Z**2 * worst / precision**2))) if math.isfinite(worst) else math.inf

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 
@@ -19,9 +17,11 @@ from annosim.identifiability.local import LocalRank, local_rank
 from annosim.identifiability.search import thin
 from annosim.identifiability.twins import all_twins, follow_null, reflection_twins
 from annosim.information import Frame, few_threads, fisher_information, prepare
+from annosim.items import Items
+from annosim.planning.targets import Target
 from annosim.populations.base import Population
 
-__all__ = ["Asked", "Z", "local_bound", "variance_per_annotator"]
+__all__ = ["Bound", "Z", "local_bound", "variance_per_annotator"]
 
 Z = 1.959963984540054
 #: least starts of a search where the rank is deficient: a whole set of populations may have the law, in several pieces,
@@ -30,8 +30,8 @@ DEFICIENT_STARTS = 24
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
-    """What one annotator's answers to a design tell of a target.
+class Bound:
+    """What one annotator's answers to a design tell of a target: how well it can be known.
 
     Attributes:
         value: ``(m,)`` the target.
@@ -59,13 +59,13 @@ class Asked:
 def variance_per_annotator(
     population: Population,
     design: Design,
-    function: Callable,
+    function: Target,
     *,
     starts: int | None = None,
     seed: int = 0,
     draws: int = 20_000,
     jobs: int | None = None,
-) -> Asked:
+) -> Bound:
     """Cramer-Rao bound of a target's components from one annotator's block, in the population's own family.
 
     Args:
@@ -83,8 +83,8 @@ def variance_per_annotator(
     Example:
         >>> import annosim as an
         >>> one = an.Annotator(an.Tabular([0., 0.]), an.Luce())
-        >>> asked = variance_per_annotator(one, an.Design(an.Items(n=2)), an.identifiability.mean_gap(0, 1))
-        >>> [round(v, 4) for v in asked.variance.tolist()]
+        >>> bound = variance_per_annotator(one, an.Design(an.Items(n=2)), an.identifiability.mean_gap(0, 1))
+        >>> [round(v, 4) for v in bound.variance.tolist()]
         [4.0]
     """
     population = in_float64(population)
@@ -92,28 +92,30 @@ def variance_per_annotator(
     with few_threads(len(frame.menu) * design.menu_size * population.num_free() * len(population.components())):
         know = identifiable_coordinates(population, design.items)
         local = local_rank(population, frame, know)
-        asked = _bound(population, frame, know, local, function, seed, draws)
-        verdict, reason, lost = _judge(
-            population, design, frame, know, local, function, asked.value, starts, seed, jobs
+        bound = _bound(population, frame, know, local, function, seed, draws)
+        verdict, reason, lost = _verdict(
+            population, design, frame, know, local, function, bound.value, starts, seed, jobs
         )
-    hidden = torch.isinf(asked.variance)
+    hidden = torch.isinf(bound.variance)
     if bool(hidden.any()):
-        reason = reason or asked.reason
+        reason = reason or bound.reason
     else:
-        asked = replace(asked, variance=torch.where(lost, torch.inf, asked.variance))
+        bound = replace(bound, variance=torch.where(lost, torch.inf, bound.variance))
         reason = reason if bool(lost.any()) else ""
-    return replace(asked, verdict=verdict, reason=reason, at_least=verdict == "singular")
+    return replace(bound, verdict=verdict, reason=reason, at_least=verdict == "singular")
 
 
 def local_bound(
-    population: Population, design: Design, frame: Frame, function: Callable, *, seed: int, draws: int
-) -> Asked:
+    population: Population, design: Design, frame: Frame, function: Target, *, seed: int, draws: int
+) -> Bound:
     """The first-order bound alone; ``inf`` where the target moves along a direction that the law does not show."""
     know = identifiable_coordinates(population, design.items)
     return _bound(population, frame, know, local_rank(population, frame, know), function, seed, draws)
 
 
-def _bound(population, frame: Frame, know: Coordinates, local: LocalRank, function, seed: int, draws: int) -> Asked:
+def _bound(
+    population: Population, frame: Frame, know: Coordinates, local: LocalRank, function: Target, seed: int, draws: int
+) -> Bound:
     items = frame.design.items
     value = evaluate(function, population, items)
     gradient = _gradient(population, function, items) @ know.basis
@@ -127,10 +129,10 @@ def _bound(population, frame: Frame, know: Coordinates, local: LocalRank, functi
     condition = float(values[-1] / values[0]) if len(values) and float(values[0]) > 0 else math.inf
     reason = "the target moves along a direction in which the law does not" if bool(hidden.any()) else ""
     verdict = "locally_identified" if local.full else "singular"
-    return Asked(value, torch.where(hidden, torch.inf, variance), reason, verdict, condition, info.exact)
+    return Bound(value, torch.where(hidden, torch.inf, variance), reason, verdict, condition, info.exact)
 
 
-def _gradient(population: Population, function: Callable, items) -> torch.Tensor:
+def _gradient(population: Population, function: Target, items: Items) -> torch.Tensor:
     """``(m, P)``."""
     v = population.vector()
     try:
@@ -138,14 +140,25 @@ def _gradient(population: Population, function: Callable, items) -> torch.Tensor
             lambda x: population.functional_call(x, lambda p: as_vector(function, p, items)), v
         ).detach()
     except RuntimeError as error:
-        said = str(error).partition("\n")[0]
+        reason = str(error).partition("\n")[0]
         raise ArgumentError(
             f"plan(target={getattr(function, '__name__', 'function')!r}): it has no derivative in the parameters "
-            f"({said}); write it with torch, or ask among=an.any_tastes(grid) for a mean over annotators"
+            f"({reason}); write it with torch, or ask among=an.any_tastes(grid) for a mean over annotators"
         ) from error
 
 
-def _judge(population, design, frame, know, local, function, value, starts, seed, jobs):
+def _verdict(
+    population: Population,
+    design: Design,
+    frame: Frame,
+    know: Coordinates,
+    local: LocalRank,
+    function: Target,
+    value: torch.Tensor,
+    starts: int | None,
+    seed: int,
+    jobs: int | None,
+) -> tuple[str, str, torch.Tensor]:
     """Verdict, a reason when another population with the same law has another value, and which components differ.
 
     ``starts=None``: nothing but the neighbourhood is looked at.
@@ -155,9 +168,10 @@ def _judge(population, design, frame, know, local, function, value, starts, seed
     if starts is None:
         return verdict, "", none
     small = thin(frame, len(population.components()), population.num_free(), seed)
-    found, reason = [], "a twin with another value of the target has the same law"
+    found: list[Population] = []
+    reason = "a twin with another value of the target has the same law"
     reflected = reflection_twins(population, design, frame) if frame.blocks is None else None
-    if reflected is not None:
+    if reflected is not None and reflected.twin is not None:
         found.append(reflected.twin)
     if not local.full:
         reason = f"rank {local.rank} of {local.num_parameters}: the law moves at higher order only; " + reason
@@ -168,7 +182,8 @@ def _judge(population, design, frame, know, local, function, value, starts, seed
             if starts == 0:  # one end of a curve is no evidence that the target is the same all over it
                 return verdict, reason + ", and no search (starts=0) was made for other values", ~none
         starts = max(starts, DEFICIENT_STARTS) if starts else 0
-    found += [t.twin for t in all_twins(population, small, frame, design, starts, seed, jobs)[0]]
+    others = all_twins(population, small, frame, design, starts, seed, jobs)[0]
+    found += [other.twin for other in others if other.twin is not None]
     lost = none
     for twin in found:
         lost = lost | _differs(function, twin, design, value)
@@ -177,7 +192,7 @@ def _judge(population, design, frame, know, local, function, value, starts, seed
     return verdict, reason if bool(lost.any()) else "", lost
 
 
-def _differs(function: Callable, twin: Any, design: Design, value: torch.Tensor) -> torch.Tensor:
+def _differs(function: Target, twin: Population, design: Design, value: torch.Tensor) -> torch.Tensor:
     """Components of the target that have another value at the twin, ``(m,)``."""
     there = evaluate(function, in_float64(twin), design.items)
     if there.shape != value.shape:

@@ -3,78 +3,26 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 
-from annosim.designs.design import Design
 from annosim.errors import ArgumentError
 from annosim.identifiability.formatting import fold
 from annosim.planning.check import PlanCheck, simulate_at
 from annosim.planning.cost import Cost
 from annosim.planning.figure import draw_plan
-from annosim.populations.base import Population
+from annosim.planning.row import PlanRow
+from annosim.planning.targets import Target
 from annosim.results import Result
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-__all__ = ["Plan", "PlanRow"]
-
-
-@dataclass(frozen=True, eq=False)
-class PlanRow:
-    """One design of a plan.
-
-    Attributes:
-        name: of the design.
-        design: the design.
-        population: who answers it.
-        identifies: whether it identifies the target (all its components).
-        verdict: of the family that was asked about.
-        reason: why it does not.
-        annotators: needed; ``inf`` when it does not identify the target.
-        answers: annotators times questions.
-        cost: of these.
-        half_width: ``(m,)`` half-widths of 95 % intervals of the target's components at that number of annotators.
-        range: 5 % and 95 % quantile of the annotators needed, over draws of a fit; ``None`` without a fit.
-        share_identified: share of the draws in which the design identifies the target.
-        low, high: ``(m,)`` bounds of the target over the family, where ``among=`` computed them.
-        at_least: the annotators are a lower bound: the family is singular at the population.
-    """
-
-    name: str
-    design: Design
-    population: Population
-    identifies: bool
-    verdict: str
-    reason: str
-    annotators: float
-    answers: float
-    cost: float
-    half_width: torch.Tensor
-    range: tuple[float, float] | None = None
-    share_identified: float = 1.0
-    low: torch.Tensor | None = None
-    high: torch.Tensor | None = None
-    at_least: bool = False
-
-    def __str__(self) -> str:
-        if not math.isfinite(self.annotators):
-            return f"inf: {self.reason}{self.interval()}"
-        spread = f" (90 %: {self.range[0]:,.0f} to {self.range[1]:,.0f})" if self.range else ""
-        least = "at least " if self.at_least else ""
-        return f"{least}{self.annotators:,.0f} annotators{spread}, {self.answers:,.0f} answers, cost {self.cost:,.2f}"
-
-    def interval(self) -> str:
-        """Bounds of the widest component in words, or ``""``."""
-        if self.low is None or self.high is None:
-            return ""
-        at = int((self.high - self.low).argmax())
-        which = f" component {at}" if len(self.low) > 1 else ""
-        return f":{which} in [{float(self.low[at]):.4g}, {float(self.high[at]):.4g}]"
+__all__ = ["Plan"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -99,13 +47,12 @@ class Plan(Result):
 
     rows: tuple[PlanRow, ...]
     target: str
-    value: torch.Tensor
+    value: NDArray[np.float64]
     precision: float
     cost: Cost
-    function: Any = field(default=None)
+    function: Target
 
-    @property
-    def table(self) -> pd.DataFrame:
+    def to_frame(self) -> pd.DataFrame:
         """One row per design: identified, annotators, answers, cost, reason; bounds and ranges where there are any."""
         import pandas as pd
 
@@ -174,9 +121,9 @@ class Plan(Result):
         among = "" if family == "its own family" else f", among {family}"
         return f"Plan: {self.target} to within {self.precision:g} (95 %){among}"
 
-    def _lines(self):
+    def _lines(self) -> list[tuple[str, object]]:
         label = max([len("cheapest"), *(len(r.name) for r in self.rows)])
-        lines = [(r.name, fold(str(r), label)) for r in self.rows]
+        lines: list[tuple[str, object]] = [(r.name, fold(str(r), label)) for r in self.rows]
         lines.append(("cheapest", self.best.name if self.best else fold("none of them identifies the target", label)))
         return lines
 
@@ -184,7 +131,7 @@ class Plan(Result):
         import html
 
         head = f"<h3>{html.escape(self._title())}</h3>"
-        return head + self.table.to_html(index=False, float_format=lambda x: f"{x:,.6g}")
+        return head + self.to_frame().to_html(index=False, float_format=lambda x: f"{x:,.6g}")
 
     def figure(self) -> Figure:
         """Half-width of the worst component against cost: a curve per design that identifies the target, a point at the

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TypeAlias
 
 import torch
 
+from annosim.constraints import check_value
 from annosim.errors import ArgumentError
 from annosim.identifiability.functionals import mean_utility, named_functionals
 from annosim.items import Items
+from annosim.policies.tilts import DensityLike
 from annosim.populations.base import Population
+from annosim.utilities.base import Density
 
-__all__ = ["policy_value", "target_function"]
+__all__ = ["Target", "policy_value", "target_function"]
 
 
-def target_function(target: Any) -> tuple[str, Callable[[Population, Items], torch.Tensor]]:
+#: The components of a target, as a function of the population.
+Target: TypeAlias = Callable[[Population, Items], torch.Tensor]
+
+
+def target_function(target: str | Target) -> tuple[str, Target]:
     """Name and function of a target: ``"weights"``, ``"utilities"``, ..., or a function of the population."""
     found = named_functionals(target)
     if len(found) != 1:
@@ -23,7 +30,7 @@ def target_function(target: Any) -> tuple[str, Callable[[Population, Items], tor
     return next(iter(found.items()))
 
 
-def policy_value(policy: Any) -> Callable[[Population, Items], torch.Tensor]:
+def policy_value(policy: DensityLike) -> Target:
     """The mean utility (centred per prompt, all annotators) of a policy: a density, or a vector of probabilities.
 
     Example:
@@ -34,12 +41,10 @@ def policy_value(policy: Any) -> Callable[[Population, Items], torch.Tensor]:
     """
 
     def value(population: Population, items: Items) -> torch.Tensor:
-        if callable(getattr(policy, "mass", None)):
-            mass = policy.mass(items).detach().double()
-        elif callable(getattr(policy, "log_prob", None)):
+        if isinstance(policy, Density):
             mass = (policy.log_prob(items) + items.log_weights).exp().detach().double()
         else:
-            mass = torch.as_tensor(policy, dtype=torch.float64)
+            mass = check_value("policy_value(policy=)", policy, "nonnegative", ndim=1)
         return mean_utility(population, items) @ mass
 
     value.__name__ = "policy value"

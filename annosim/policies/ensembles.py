@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
+from annosim.arrays import Numbers, as_numpy
 from annosim.errors import ArgumentError
 from annosim.items import Items
 from annosim.policies.tilts import frozen, values_of
@@ -26,7 +25,7 @@ class _Combined(Utility):
         self.kind, self.weights, self.penalty = kind, weights, penalty
 
     def forward(self, items: Items) -> torch.Tensor:
-        values = torch.stack([values_of(reward, items) for reward in self.rewards])
+        values = torch.stack([values_of(reward(items), items) for reward in self.rewards])
         if self.weights is not None:
             return self.weights @ values
         if self.kind == "minimum":
@@ -35,7 +34,7 @@ class _Combined(Utility):
         return mean if self.kind == "mean" else mean - self.penalty * values.var(0, unbiased=False)
 
 
-def weighted_sum(rewards: Sequence[Utility], weights: Any = None) -> Utility:
+def weighted_sum(rewards: Sequence[Utility], weights: Numbers | None = None) -> Utility:
     """``sum_k w_k r_k`` (weights 1 by default): what is usually done with several rewards.
 
     Raises:
@@ -47,7 +46,7 @@ def weighted_sum(rewards: Sequence[Utility], weights: Any = None) -> Utility:
         [1.0, 6.0]
     """
     _check(rewards, "weighted_sum")
-    w = torch.ones(len(rewards)) if weights is None else torch.as_tensor(np.asarray(weights))
+    w = torch.ones(len(rewards)) if weights is None else torch.as_tensor(as_numpy(weights))
     if w.shape != (len(rewards),) or not bool(torch.isfinite(w).all()):
         raise ArgumentError(f"weighted_sum(weights=): {len(rewards)} finite numbers, one per reward")
     return _Combined([frozen(r, "weighted_sum(rewards=)") for r in rewards], "sum", w.double())

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +16,7 @@ import torch
 from annosim.analysis.divergences import kl_divergence, log_density, prompt_sums
 from annosim.errors import ArgumentError, NothingFreeError, TrainingError
 from annosim.items import Items
-from annosim.policies.tilts import gibbs, log_partition, values_of
+from annosim.policies.tilts import DensityLike, UtilityLike, gibbs, log_partition, values_of
 from annosim.random import uniform53
 from annosim.results import Result, versions
 from annosim.utilities.base import Utility
@@ -50,7 +49,7 @@ class PolicyGradient(Result):
     trace: np.ndarray
     steps: int
 
-    def _lines(self):
+    def _lines(self) -> list[tuple[str, object]]:
         return [
             ("objective", f"{self.objective:.6g} of at most {self.optimum:.6g}"),
             ("KL to the Gibbs optimum", f"{self.kl_to_optimum:.3g} nats per prompt"),
@@ -59,7 +58,9 @@ class PolicyGradient(Result):
         ]
 
 
-def kl_regularised_objective(policy: Any, utility: Any, reference: Any, gamma: float, items: Items) -> torch.Tensor:
+def kl_regularised_objective(
+    policy: DensityLike, utility: UtilityLike, reference: DensityLike, gamma: float, items: Items
+) -> torch.Tensor:
     """``J = E_x [E_pi u - gamma KL(pi || pi_0)]``, exact, differentiable in the policy's parameters.
 
     Example:
@@ -69,8 +70,10 @@ def kl_regularised_objective(policy: Any, utility: Any, reference: Any, gamma: f
         >>> bool((value - log_partition([.5, .5], an.Tabular([0., 1.]), 1.0, an.Items(n=2))).abs() < 1e-12)
         True
     """
-    learned = isinstance(policy, LogDensity)  # others carry no gradient here, or are normalised on the items first
-    log_pi = policy.log_prob(items).double() if learned else log_density(policy, items)
+    if isinstance(policy, LogDensity):
+        log_pi = policy.log_prob(items).double()
+    else:  # others carry no gradient here, or are normalised on the items first
+        log_pi = log_density(policy, items)
     mass = (log_pi + items.log_weights).exp()
     gap = torch.where(mass > 0, log_pi - log_density(reference, items), 0.0)
     return prompt_sums(mass * (values_of(utility, items) - gamma * gap), items).mean()
@@ -99,7 +102,7 @@ def surrogate(
 def policy_gradient(
     policy: LogDensity,
     utility: Utility,
-    reference: Any,
+    reference: DensityLike,
     gamma: float,
     items: Items,
     *,
@@ -195,12 +198,12 @@ def draw_responses(
 def _report(
     trained: LogDensity,
     utility: Utility,
-    reference: Any,
+    reference: DensityLike,
     gamma: float,
     items: Items,
     trace: list[float],
     steps: int,
-    settings: dict[str, Any],
+    settings: dict[str, object],
 ) -> PolicyGradient:
     parameters = [p for p in trained.parameters() if p.requires_grad]
     objective = kl_regularised_objective(trained, utility, reference, gamma, items)
@@ -219,7 +222,7 @@ def _report(
     )
 
 
-def _check(policy: Any, gamma: float, baseline: str, batch: int) -> None:
+def _check(policy: object, gamma: float, baseline: str, batch: int) -> None:
     if not isinstance(policy, torch.nn.Module):
         raise ArgumentError(
             f"policy_gradient(policy=): {type(policy).__name__}; give a density with free parameters, for example "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +12,7 @@ from annosim.errors import ArgumentError, TrainingError
 from annosim.items import Items
 from annosim.policies.min_max import MinMaxSolution, items_of
 from annosim.policies.pools import log_linear_pool
-from annosim.policies.tilts import ItemDensity, as_density
+from annosim.policies.tilts import DensityLike, ItemDensity, as_density
 from annosim.results import versions
 from annosim.utilities.densities import LogDensity
 
@@ -21,7 +20,7 @@ __all__ = ["min_max_kl_regret"]
 
 
 def min_max_kl_regret(
-    policies: Sequence[Any],
+    policies: Sequence[DensityLike],
     items: Items | None = None,
     *,
     beta: float = 1.0,

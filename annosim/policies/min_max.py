@@ -14,16 +14,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 
 from annosim.analysis.divergences import log_density
+from annosim.arrays import Numbers
 from annosim.errors import ArgumentError, TrainingError
 from annosim.items import Items
 from annosim.policies.pools import linear_pool
-from annosim.policies.tilts import values_of
+from annosim.policies.tilts import DensityLike, UtilityLike, values_of
 from annosim.results import Result, versions
 from annosim.utilities.densities import LogDensity
 from annosim.utilities.tabular import Tabular
@@ -53,7 +53,7 @@ class MinMaxSolution(Result):
     iterations: int
     losses: np.ndarray | None = None
 
-    def _lines(self):
+    def _lines(self) -> list[tuple[str, object]]:
         return [
             ("weights", np.array2string(self.weights, precision=4)),
             ("regrets", np.array2string(self.regrets, precision=4)),
@@ -63,7 +63,7 @@ class MinMaxSolution(Result):
         ]
 
 
-def matrix_game(losses: Any, method: str = "lp", iterations: int = 20_000) -> MinMaxSolution:
+def matrix_game(losses: Numbers, method: str = "lp", iterations: int = 20_000) -> MinMaxSolution:
     r"""``min_w max_k (L w)_k`` over the simplex, with the adversary's mixed strategy and the duality gap.
 
     Args:
@@ -134,7 +134,9 @@ def _multiplicative_weights(table: np.ndarray, iterations: int) -> tuple[np.ndar
     return sum_w / iterations, sum_a / iterations, iterations
 
 
-def loss_matrix(policies: Sequence[Any], rewards: Sequence[Any], items: Items, against: str = "own") -> np.ndarray:
+def loss_matrix(
+    policies: Sequence[DensityLike], rewards: Sequence[UtilityLike], items: Items, against: str = "own"
+) -> np.ndarray:
     """``L_kj``: what group k loses under policy j, mean over prompts, ``(K, J)``.
 
     Args:
@@ -163,7 +165,7 @@ def loss_matrix(policies: Sequence[Any], rewards: Sequence[Any], items: Items, a
     return np.diag(value[:, : len(value)])[:, None] - value
 
 
-def expected_rewards(policies: Sequence[Any], rewards: Sequence[Any], items: Items) -> np.ndarray:
+def expected_rewards(policies: Sequence[DensityLike], rewards: Sequence[UtilityLike], items: Items) -> np.ndarray:
     """``E_x E_{pi_j(.|x)} r_k``, ``(K, J)``, prompts with equal weight."""
     r = torch.stack([values_of(reward, items, "rewards") for reward in rewards])
     mass = torch.stack([(log_density(p, items) + items.log_weights).exp() for p in policies])
@@ -171,8 +173,8 @@ def expected_rewards(policies: Sequence[Any], rewards: Sequence[Any], items: Ite
 
 
 def min_max_regret(
-    policies: Sequence[Any],
-    rewards: Sequence[Any],
+    policies: Sequence[DensityLike],
+    rewards: Sequence[UtilityLike],
     items: Items | None = None,
     *,
     against: str = "own",
@@ -207,7 +209,7 @@ def min_max_regret(
     return policy
 
 
-def items_of(items: Items | None, policies: Sequence[Any], rewards: Sequence[Any]) -> Items:
+def items_of(items: Items | None, policies: Sequence[DensityLike], rewards: Sequence[UtilityLike]) -> Items:
     """The item set, or the one that vectors and tabular policies imply."""
     if items is not None:
         return items

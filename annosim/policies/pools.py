@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from annosim.arrays import Numbers
 from annosim.errors import ArgumentError
 from annosim.items import Items
 from annosim.parameters import check_value, fixed
-from annosim.policies.tilts import as_density, check_support
+from annosim.policies.tilts import DensityLike, as_density, check_support
 from annosim.utilities.base import Utility
-from annosim.utilities.densities import DensityMixture, LogDensity, as_log_density
+from annosim.utilities.densities import DensityMixture, LogDensity
 
 __all__ = ["linear_pool", "log_linear_pool"]
 
@@ -22,7 +22,7 @@ __all__ = ["linear_pool", "log_linear_pool"]
 class _GeometricMean(Utility):
     weights: torch.Tensor
 
-    def __init__(self, policies: Sequence[Any], weights: torch.Tensor):
+    def __init__(self, policies: Sequence[LogDensity], weights: torch.Tensor):
         super().__init__()
         self.policies = nn.ModuleList(policies)
         self.register_buffer("weights", weights)
@@ -31,12 +31,12 @@ class _GeometricMean(Utility):
         total = torch.zeros(items.n, dtype=torch.float64)
         for policy, weight in zip(self.policies, self.weights, strict=True):
             if float(weight) > 0:  # a weight of zero leaves a policy out, also where it gives no mass
-                total = total + weight * as_log_density(policy, items)
+                total = total + weight * policy(items).detach().double()
         check_support(total, items, "log_linear_pool(policies=)")
         return total
 
 
-def log_linear_pool(policies: Sequence[Any], weights: Any = None) -> LogDensity:
+def log_linear_pool(policies: Sequence[DensityLike], weights: Numbers | None = None) -> LogDensity:
     r"""``pi(y|x) proportional to prod_k pi_k(y|x)^{w_k}``, normalised within each prompt.
 
     It minimises ``sum_k w_k KL(pi || pi_k)``; for Gibbs tilts of one reference it is the tilt of the weighted utility.
@@ -58,7 +58,7 @@ def log_linear_pool(policies: Sequence[Any], weights: Any = None) -> LogDensity:
     return LogDensity(_GeometricMean([as_density(p, "log_linear_pool(policies=)") for p in policies], w))
 
 
-def linear_pool(policies: Sequence[Any], weights: Any = None) -> LogDensity:
+def linear_pool(policies: Sequence[DensityLike], weights: Numbers | None = None) -> LogDensity:
     """The mixture ``sum_k w_k pi_k``: answer with policy k with probability ``w_k``.
 
     Args:
@@ -76,7 +76,7 @@ def linear_pool(policies: Sequence[Any], weights: Any = None) -> LogDensity:
     return DensityMixture([as_density(p, "linear_pool(policies=)") for p in policies], fixed(w.numpy()))
 
 
-def _weights(name: str, policies: Sequence[Any], weights: Any) -> torch.Tensor:
+def _weights(name: str, policies: Sequence[DensityLike], weights: Numbers | None) -> torch.Tensor:
     count = len(policies)
     if count < 1:
         raise ArgumentError(f"{name}(policies=): needs at least one policy")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +10,7 @@ import torch
 from annosim.analysis.divergences import log_density
 from annosim.errors import ArgumentError
 from annosim.items import Items
-from annosim.policies.tilts import as_density, frozen, values_of
+from annosim.policies.tilts import DensityLike, as_density, frozen, values_of
 from annosim.random import uniform53
 from annosim.utilities.base import Utility
 from annosim.utilities.densities import LogDensity
@@ -20,7 +19,7 @@ __all__ = ["best_of_n", "best_of_n_kl_bound", "best_of_n_win_rate_bound", "sampl
 
 
 class _BestOf(Utility):
-    def __init__(self, reference: Any, utility: Utility, n: float, continuous: bool):
+    def __init__(self, reference: LogDensity, utility: Utility, n: float, continuous: bool):
         super().__init__()
         self.reference, self.utility, self.n, self.continuous = reference, utility, n, continuous
 
@@ -61,7 +60,7 @@ def _continuous_gain(u: np.ndarray, mass: np.ndarray, n: float) -> np.ndarray:
         return (math.log(n) + (n - 1) * np.log((upto - at / 2) / upto[-1]))[level]
 
 
-def best_of_n(reference: Any, utility: Utility, n: int, continuous: bool = False) -> LogDensity:
+def best_of_n(reference: DensityLike, utility: Utility, n: int, continuous: bool = False) -> LogDensity:
     r"""The exact law of the best of n draws; equally good draws are kept with equal chances.
 
     For finite rewards with distribution function F under the reference, an item whose level has mass m gets
@@ -90,7 +89,7 @@ def best_of_n(reference: Any, utility: Utility, n: int, continuous: bool = False
 
 
 def sample_best_of_n(
-    reference: Any, utility: Utility, n: int, items: Items, size: int, seed: int = 0, prompt: int | None = None
+    reference: DensityLike, utility: Utility, n: int, items: Items, size: int, seed: int = 0, prompt: int | None = None
 ) -> torch.Tensor:
     """Draw by doing it: ``size`` times n draws from the reference, of which the best is kept; item ids ``(size,)``.
 
@@ -129,6 +128,6 @@ def best_of_n_win_rate_bound(n: float) -> float:
     return n / (n + 1)
 
 
-def _check(n: Any) -> None:
+def _check(n: object) -> None:
     if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
         raise ArgumentError(f"best_of_n(n={n!r}): a whole number of at least 1")

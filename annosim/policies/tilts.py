@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Any
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 import torch
 from torch import nn
 
 from annosim.analysis.divergences import kl_divergence, log_density, prompt_sums
+from annosim.arrays import Numbers, as_numpy
+from annosim.constraints import check_value
 from annosim.errors import ArgumentError
 from annosim.items import Items
-from annosim.utilities.base import Utility
-from annosim.utilities.densities import LogDensity, segment_logsumexp
+from annosim.utilities.base import Density, Utility
+from annosim.utilities.densities import LogDensity, as_log_density, segment_logsumexp
+
+#: A policy or reference: a density, or its vector of densities on the items.
+DensityLike: TypeAlias = Density | Numbers
+#: A reward: a utility, or its vector on the items.
+UtilityLike: TypeAlias = Utility | Numbers
+F = TypeVar("F", bound=Density | Utility)
 
 __all__ = ["ItemDensity", "gibbs", "gibbs_at_kl", "gibbs_path", "log_partition"]
 
@@ -49,10 +57,8 @@ class ItemDensity(LogDensity):
         [0.25, 0.75, 0.0]
     """
 
-    def __init__(self, values: Any):
-        vector = torch.as_tensor(np.asarray(values), dtype=torch.float64)
-        if vector.ndim != 1 or not bool((torch.isfinite(vector) & (vector >= 0)).all()):
-            raise ArgumentError("ItemDensity(values=): n finite nonnegative numbers, one per item")
+    def __init__(self, values: Numbers):
+        vector = check_value("ItemDensity(values=)", values, "nonnegative", ndim=1)
         super().__init__(_LogValues(vector.log()))
 
 
@@ -68,33 +74,47 @@ def check_support(log_values: torch.Tensor, items: Items, what: str) -> None:
         raise ArgumentError(f"{what}: no response of prompt {prompt} has positive mass; give at least one of them some")
 
 
-def frozen(value: Any, what: str) -> Any:
+def frozen(value: F, what: str) -> F:
     """A copy in which nothing is free: a policy does not move when what it was made of is trained further."""
-    if isinstance(value, nn.Module):
-        return copy.deepcopy(value).requires_grad_(False)
-    if callable(getattr(value, "log_prob", None)):
-        return copy.deepcopy(value)
-    raise ArgumentError(f"{what}: {type(value).__name__}; give a utility, or a density such as an.LogDensity(...)")
+    if not isinstance(value, nn.Module | Density):
+        raise ArgumentError(f"{what}: {type(value).__name__}; give a utility, or a density such as an.LogDensity(...)")
+    own = copy.deepcopy(value)
+    if isinstance(own, nn.Module):
+        own.requires_grad_(False)
+    return own
 
 
-def as_density(value: Any, what: str) -> Any:
+class _LogProb(Utility):
+    """The log densities of somebody's own density."""
+
+    def __init__(self, density: Density):
+        super().__init__()
+        self.density = density
+
+    def forward(self, items: Items) -> torch.Tensor:
+        return as_log_density(self.density, items)
+
+
+def as_density(value: DensityLike, what: str) -> LogDensity:
     """A frozen density: of a density itself (a language model is normalised on the items), or of its vector of them."""
-    if callable(getattr(value, "log_prob", None)):
+    if isinstance(value, LogDensity):
+        return frozen(value, what)
+    if isinstance(value, Density):
         own = frozen(value, what)
-        return LogDensity(own) if isinstance(own, Utility) and not isinstance(own, LogDensity) else own
+        return LogDensity(own if isinstance(own, Utility) else _LogProb(own))
     if isinstance(value, nn.Module):
         raise ArgumentError(f"{what}: {type(value).__name__} is not a density; wrap it as an.LogDensity(...)")
     return ItemDensity(value)
 
 
-def values_of(utility: Any, items: Items, what: str = "utility") -> torch.Tensor:
+def values_of(utility: UtilityLike, items: Items, what: str = "utility") -> torch.Tensor:
     """Utilities of all items as float64, checked to be finite.
 
     Raises:
         ArgumentError: a value is NaN or infinite; the item is named.
     """
-    out = utility(items) if callable(utility) else torch.as_tensor(np.asarray(utility))
-    out = out.detach().double()
+    found = utility(items) if callable(utility) else torch.as_tensor(as_numpy(utility))
+    out: torch.Tensor = found.detach().double()
     if out.shape != (items.n,):
         raise ArgumentError(f"{what}: shape {tuple(out.shape)}, expected ({items.n},)")
     bad = ~torch.isfinite(out)
@@ -105,7 +125,7 @@ def values_of(utility: Any, items: Items, what: str = "utility") -> torch.Tensor
 
 
 class _Tilt(Utility):
-    def __init__(self, reference: Any, utility: Utility, gamma: float):
+    def __init__(self, reference: LogDensity, utility: Utility, gamma: float):
         super().__init__()
         self.reference, self.utility, self.gamma = reference, utility, gamma
 
@@ -120,7 +140,7 @@ class _Tilt(Utility):
         return torch.where(inside == top[code], log_reference, -torch.inf)
 
 
-def gibbs(reference: Any, utility: Utility, gamma: float) -> LogDensity:
+def gibbs(reference: DensityLike, utility: Utility, gamma: float) -> LogDensity:
     r"""The Gibbs tilt ``pi(y|x) = pi_0(y|x) exp(u(x, y) / gamma) / Z(x)``.
 
     It maximises ``E_pi u - gamma KL(pi || pi_0)`` prompt by prompt (Wang et al. 2402.00742, section 2; the maximum is
@@ -148,7 +168,7 @@ def gibbs(reference: Any, utility: Utility, gamma: float) -> LogDensity:
     )
 
 
-def gibbs_path(reference: Any, utility: Utility, gammas: Sequence[float]) -> list[LogDensity]:
+def gibbs_path(reference: DensityLike, utility: Utility, gammas: Sequence[float]) -> list[LogDensity]:
     """One tilt per gamma.
 
     Example:
@@ -159,7 +179,7 @@ def gibbs_path(reference: Any, utility: Utility, gammas: Sequence[float]) -> lis
     return [gibbs(reference, utility, gamma) for gamma in gammas]
 
 
-def log_partition(reference: Any, utility: Utility, gamma: float, items: Items) -> torch.Tensor:
+def log_partition(reference: DensityLike, utility: Utility, gamma: float, items: Items) -> torch.Tensor:
     """``log Z(x) = log E_{pi_0} exp(u / gamma)`` for each prompt, ``(prompts,)`` float64.
 
     Example:
@@ -175,7 +195,9 @@ def log_partition(reference: Any, utility: Utility, gamma: float, items: Items) 
     return prompt_sums(log_z, items) / count
 
 
-def gibbs_at_kl(reference: Any, utility: Utility, kl: float, items: Items, tolerance: float = 1e-10) -> LogDensity:
+def gibbs_at_kl(
+    reference: DensityLike, utility: Utility, kl: float, items: Items, tolerance: float = 1e-10
+) -> LogDensity:
     """The tilt whose mean KL to the reference over prompts is ``kl`` nats (the KL falls strictly in gamma).
 
     Args:

@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TypeAlias
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn.functional import logsigmoid
 
+from annosim.arrays import Numbers, as_numpy
 from annosim.errors import ArgumentError
 from annosim.items import Items
 from annosim.parameters import check_value
 from annosim.policies.tilts import frozen, values_of
 from annosim.utilities.base import Utility
+
+#: Reference values: a number, one per prompt, or a function ``(rewards, items) -> (prompts,)``.
+ReferenceLike: TypeAlias = Numbers | Callable[[torch.Tensor, Items], torch.Tensor]
 
 __all__ = ["GoodProbability", "all_of", "any_of", "dependence_error", "lsc", "none_of"]
 
@@ -42,7 +45,7 @@ class GoodProbability(Utility):
 
 
 class _LSC(GoodProbability):
-    def __init__(self, reward: Utility, reference_value: Any):
+    def __init__(self, reward: Utility, reference_value: ReferenceLike):
         super().__init__()
         self.reward, self.reference_value = reward, reference_value
 
@@ -75,7 +78,7 @@ class _LogProbability(GoodProbability):
         return u
 
 
-class _All(GoodProbability):
+class _AllOf(GoodProbability):
     def __init__(self, parts: list[GoodProbability]):
         super().__init__()
         self.parts = nn.ModuleList(parts)
@@ -84,12 +87,12 @@ class _All(GoodProbability):
         return torch.stack([part.log_good(items) for part in self.parts]).sum(0)  # type: ignore[operator]
 
 
-class _None(_All):
+class _NoneOf(_AllOf):
     def log_good(self, items: Items) -> torch.Tensor:
         return torch.stack([part.log_bad(items) for part in self.parts]).sum(0)  # type: ignore[operator]
 
 
-class _Any(_None):
+class _AnyOf(_NoneOf):
     def log_good(self, items: Items) -> torch.Tensor:
         return log1mexp(super().log_good(items))
 
@@ -97,7 +100,7 @@ class _Any(_None):
         return super().log_good(items)
 
 
-def lsc(reward: Utility, reference_value: Any) -> GoodProbability:
+def lsc(reward: Utility, reference_value: ReferenceLike) -> GoodProbability:
     r"""The log-sigmoid centred reward ``u = log sigmoid(r(x, y) - r_ref(x))``.
 
     Linear far below the reference and flat far above it (``u' = sigmoid(r_ref - r)``), so that a tilt spends its KL on
@@ -141,7 +144,7 @@ def all_of(*properties: Utility) -> GoodProbability:
         >>> round(float(all_of(half, half)(an.Items(n=1)).exp()), 12)
         0.25
     """
-    return _All(_parts("all_of", properties))
+    return _AllOf(_parts("all_of", properties))
 
 
 def any_of(*properties: Utility) -> GoodProbability:
@@ -153,7 +156,7 @@ def any_of(*properties: Utility) -> GoodProbability:
         >>> round(float(any_of(half, half)(an.Items(n=1)).exp()), 12)
         0.75
     """
-    return _Any(_parts("any_of", properties))
+    return _AnyOf(_parts("any_of", properties))
 
 
 def none_of(*properties: Utility) -> GoodProbability:
@@ -165,10 +168,10 @@ def none_of(*properties: Utility) -> GoodProbability:
         >>> round(float(none_of(half, half)(an.Items(n=1)).exp()), 12)
         0.25
     """
-    return _None(_parts("none_of", properties))
+    return _NoneOf(_parts("none_of", properties))
 
 
-def dependence_error(probabilities: Any, weights: Any = None) -> torch.Tensor:
+def dependence_error(probabilities: Numbers, weights: Numbers | None = None) -> torch.Tensor:
     r"""What adding log-probabilities gets wrong when properties depend on each other: ``log P(all) - sum_i log P_i``.
 
     Properties are independent given a hidden context (an annotator, a definition of "good"), and dependent without it.
@@ -188,10 +191,14 @@ def dependence_error(probabilities: Any, weights: Any = None) -> torch.Tensor:
         >>> dependence_error([[1.0, 1.0], [0.0, 0.0]]).exp().item()
         2.0
     """
-    p = torch.as_tensor(np.asarray(probabilities), dtype=torch.float64)
+    p = torch.as_tensor(as_numpy(probabilities), dtype=torch.float64)
     if p.ndim < 2 or not bool(((p >= 0) & (p <= 1)).all()):
         raise ArgumentError("dependence_error(probabilities=): numbers from 0 to 1, shape (contexts, properties, ...)")
-    w = torch.full((len(p),), 1 / len(p), dtype=torch.float64) if weights is None else torch.as_tensor(weights).double()
+    w = (
+        torch.full((len(p),), 1 / len(p), dtype=torch.float64)
+        if weights is None
+        else torch.as_tensor(as_numpy(weights)).double()
+    )
     if w.shape != (len(p),):
         raise ArgumentError(f"dependence_error(weights=): shape {tuple(w.shape)}, expected ({len(p)},)")
     if not bool((torch.isfinite(w) & (w >= 0)).all() and w.sum() > 0):
@@ -222,14 +229,12 @@ def _parts(name: str, properties: tuple[Utility, ...]) -> list[GoodProbability]:
     return [p if isinstance(p, GoodProbability) else _LogProbability(frozen(p, f"{name}()")) for p in properties]
 
 
-def _per_item(value: Any, reward: torch.Tensor, items: Items) -> torch.Tensor:
+def _per_item(value: ReferenceLike, reward: torch.Tensor, items: Items) -> torch.Tensor:
     """The reference value of each item's prompt."""
-    if isinstance(value, Callable):  # type: ignore[arg-type]
-        value = value(reward, items)
-    value = torch.as_tensor(value).double()
-    if value.ndim == 0:
-        return value
-    if value.shape != (items.num_prompts,):
-        raise ArgumentError(f"lsc(reference_value=): {len(value)} values for {items.num_prompts} prompts")
-    _, code = items.prompts.unique(return_inverse=True)
-    return value[code]
+    found = value(reward, items) if callable(value) else torch.as_tensor(as_numpy(value))
+    found = found.double()
+    if found.ndim == 0:
+        return found
+    if found.shape != (items.num_prompts,):
+        raise ArgumentError(f"lsc(reference_value=): {len(found)} values for {items.num_prompts} prompts")
+    return found[items.prompt_code]

@@ -39,7 +39,7 @@ def test_more_types_than_there_are_need_at_least_as_many_annotators():
     own = an.plan(PEOPLE, THREE, target=an.identifiability.mean_gap(0, 1), starts=0).rows[0]
     more = an.plan(PEOPLE, THREE, target=an.identifiability.mean_gap(0, 1), among=an.types(3), starts=0)
     assert more.rows[0].at_least and more.rows[0].annotators == pytest.approx(own.annotators, rel=1e-6)
-    assert "at least" in repr(more) and "3 types" in repr(more) and more.table["lower bound only"].all()
+    assert "at least" in repr(more) and "3 types" in repr(more) and more.to_frame()["lower bound only"].all()
     shares = an.plan(PEOPLE, THREE, target="weights", among=an.types(3), starts=0).rows[0]
     assert math.isinf(shares.annotators) and "coinciding" in shares.reason
 
@@ -80,10 +80,10 @@ def test_a_target_that_is_only_bounded_costs_infinity_and_has_its_interval():
     found = an.plan(crowd, design, target=share, among=an.any_tastes(grid))
     row, alone = found.rows[0], bounds(crowd, design, grid, share)
     assert math.isinf(row.annotators) and not row.identifies and row.verdict == "not_identified"
-    assert (float(row.low), float(row.high)) == pytest.approx((alone.low, alone.high), abs=1e-9)
+    assert (row.low[0], row.high[0]) == pytest.approx((alone.low, alone.high), abs=1e-9)
     assert row.low < found.value < row.high
     assert f"[{alone.low:.4g}, {alone.high:.4g}]" in " ".join(repr(found).split())
-    assert found.best is None and "lies in" in " ".join(found.table.columns)
+    assert found.best is None and "lies in" in " ".join(found.to_frame().columns)
 
 
 def test_where_only_positivity_pins_a_target_an_interval_of_what_is_not_rejected_is_used():

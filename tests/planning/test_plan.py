@@ -42,7 +42,7 @@ def test_a_design_that_does_not_identify_costs_infinity():
     assert [math.isinf(r.cost) for r in found.rows] == [True, False, False]
     assert "law" in found.rows[0].reason and "inf" in repr(found)
     assert found.best is not None and found.best.name != "pairs"
-    assert list(found.table["design"]) == list(designs)
+    assert list(found.to_frame()["design"]) == list(designs)
     assert found.figure() is not None and "<table" in found._repr_html_()
 
 
