@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,7 +45,7 @@ def read_inputs(
     path: Path,
     model: Path | None,
     format: str | None,
-    columns: dict[str, Any],
+    columns: Mapping[str, str | None],
     words: str | None,
     given: list[str],
     tokenizer: str | None,
@@ -60,7 +61,7 @@ def read_inputs(
 
     if ties not in (None, *TIES):
         raise ArgumentError(f"--ties {ties!r}: {', '.join(TIES[:-1])} or {TIES[-1]}")
-    answers, scenario, files = _read(path, model, format, columns | _settings(words, given))
+    answers, scenario, files = _read(path, model, format, {**columns, **_settings(words, given)})
     family = made = None
     if scenario is not None:
         made = _tokenizer(answers, scenario, tokenizer)
@@ -76,7 +77,7 @@ def read_inputs(
 
 
 def _read(
-    path: Path, model: Path | None, format: str | None, columns: dict[str, Any]
+    path: Path, model: Path | None, format: str | None, columns: Mapping[str, str | None]
 ) -> tuple[PreferenceData, Scenario | None, dict[str, Path]]:
     from annosim.errors import ArgumentError
     from annosim.scenario import load_scenario
@@ -95,7 +96,7 @@ def _read(
     return answers, asked or scenario, files
 
 
-def _read_answers(path: Path, format: str | None, options: dict[str, Any]) -> PreferenceData:
+def _read_answers(path: Path, format: str | None, options: Mapping[str, object]) -> PreferenceData:
     """The answers; what the reader warns of is said in one line."""
     import warnings
 
@@ -221,7 +222,7 @@ def _ties(answers: PreferenceData, how: str | None, family: Population | None) -
     if family is not None and all(leaf.rule.ties for leaf in family.components()) and how is None:
         return answers, an.Luce()
     tied = np.asarray(answers.tied).any(-1)
-    some, total = answers.share_of(tied)
+    some, total = answers.share_of(np.asarray(tied))
     share = f"{some:g} of {total:.10g} answers are tied ({some / total:.1%})"
     if how in (None, "half"):
         remedy = "--ties davidson fits them" if family is None else "a rule such as davidson fits them"

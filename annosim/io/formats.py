@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -82,7 +82,7 @@ class Format:
             out[name] = self._value(name, hints[name], value)
         return out
 
-    def _value(self, name: str, hint: object, value: object) -> object:
+    def _value(self, name: str, hint: Any, value: object) -> object:
         """A value of the option's type; text of the command line is split where the option takes more than text."""
         kinds = {get_origin(kind) or kind for kind in (hint, *get_args(hint))}
         if isinstance(value, str) and Mapping in kinds:

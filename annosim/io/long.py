@@ -75,27 +75,21 @@ def read_long(
     who = None if annotator is None else table.coded(annotator, "annotator")
     heavy = None if weight is None else table.numbers(weight, "weight")
     check_weights(table, who, heavy, weight)
-    for name, column in ((annotator, None if who is None else who.codes), (weight, heavy)):
-        if column is not None:
-            table.errors.add_where(column != column[rows.first[rows.of]], _differs(name))
+    _check_constant(table, annotator, None if who is None else who.codes, rows)
+    _check_constant(table, weight, heavy, rows)
     table.errors.raise_if_any("give every situation one chosen alternative, distinct names, and one annotator")
     items, codes = _items(alt, values, features)
-    menu = np.full(rows.shape, -1, dtype=np.int64)
-    menu[rows.of, rows.place] = codes
-    answer = np.empty(rows.shape[0], dtype=np.int64)
-    answer[rows.of[chosen]] = rows.place[chosen]
     people = None if who is None else factorize(who.text()[rows.first])
-    used = [situation, alternative, choice, annotator, weight, *features]
     columns = {situation: table.others([c for c in table.columns if c != situation])[situation][rows.first]}
-    columns |= {name: _per_situation(column, rows) for name, column in table.others(used).items()}
+    others = table.others([situation, alternative, choice, annotator, weight, *features])
     return PreferenceData(
         items=items,
-        menu=menu,
-        answer=answer,
+        menu=rows.spread(codes),
+        answer=rows.place[chosen][np.argsort(rows.of[chosen])],
         annotator=None if people is None else people.codes,
         annotator_names=None if people is None else people.names,
         weight=None if heavy is None else heavy[rows.first],
-        columns=columns,
+        columns=columns | {name: _per_situation(column, rows) for name, column in others.items()},
         settings={
             "source": source_name(source),
             "format": "long",
@@ -126,6 +120,12 @@ class _Situations:
     first: NDArray[np.int64]
     shape: tuple[int, int]
 
+    def spread(self, values: NDArray[np.int64]) -> NDArray[np.int64]:
+        """A value of each row of the table on the menus; -1 where there is none."""
+        out = np.full(self.shape, -1, dtype=np.int64)
+        out[self.of, self.place] = values
+        return out
+
 
 def _situations(table: Table, situation: str, alt: Coded) -> _Situations:
     of = table.coded(situation, "situation").codes
@@ -143,8 +143,9 @@ def _situations(table: Table, situation: str, alt: Coded) -> _Situations:
     return _Situations(of, place, order[np.cumsum(size) - size], shape)
 
 
-def _differs(name: str | None):
-    return lambda row: f"{name} differs within a situation"
+def _check_constant(table: Table, name: str | None, column: np.ndarray | None, rows: _Situations) -> None:
+    if column is not None:
+        table.errors.add_where(column != column[rows.first[rows.of]], lambda r: f"{name} differs within a situation")
 
 
 def _chosen(table: Table, choice: str, choice_is: str, alt: Coded, rows: _Situations) -> NDArray[np.bool_]:

@@ -117,47 +117,60 @@ def read_data(
     first: int = 0,
 ) -> PreferenceData:
     """The data that a table of rows and its metadata hold; ``first`` is the place of its first row in the file."""
-    if items is None:
-        if metadata.items is None:
-            raise FileReadError(f"{path}: a shard without items; open its directory with an.io.open_shards")
-        items = read_items(path, _unpacked(path, metadata.items))
     rows, replicates = table.num_rows, metadata.replicates
     if replicates is not None and (replicates > rows or rows % replicates):
         raise FileReadError(f"{path}: {rows} rows are not {replicates} replicates; {_REMEDY}")
     lead = (rows,) if replicates is None else (replicates, rows // replicates)
     k = metadata.menu_size
-    width = sum(name.startswith("answer_") for name in table.column_names)
-    given = {}
-    for name in ROW_COLUMNS:
-        if name in table.column_names:
-            value = _numpy(path, table, name).reshape(lead)
-            given[name] = value if replicates is None or name in metadata.own else value[0]
+    shared = _row_columns(path, table, metadata, lead)
     people = metadata.annotator_names
-    if people is not None and "annotator" not in given:  # then every row has its own
+    if people is not None and "annotator" not in shared:  # then every row has its own
         people = people[first : first + rows]  # type: ignore[assignment]
-    columns = {
-        name: _shaped(path, table, field, metadata.shapes.get(name, []))[: lead[-1]]
-        for name, field in metadata.columns.items()
-    }
-    try:
-        feedback = Feedback(**metadata.feedback)  # type: ignore[arg-type]
-    except TypeError:
-        raise FileReadError(f"{path}: unknown feedback {str(metadata.feedback)[:80]}; {_REMEDY}") from None
+    shapes = metadata.shapes
+    columns = {n: _shaped(path, table, field, shapes.get(n, []))[: lead[-1]] for n, field in metadata.columns.items()}
     return PreferenceData(
-        items=items,
+        items=_items_of(path, metadata) if items is None else items,
         menu=_stacked(path, table, "item", k).reshape(*lead, k),
-        answer=_stacked(path, table, "answer", width).reshape(*lead, width)
-        if metadata.wide
-        else _numpy(path, table, "answer").reshape(lead),
+        answer=_answers(path, table, metadata, lead),
         tied=_stacked(path, table, "tied", k - 1).reshape(*lead, k - 1) if metadata.tied else None,
-        feedback=feedback,
+        feedback=_feedback(path, metadata),
         annotator_names=people,
         prompt_names=metadata.prompt_names,
         columns=columns,
         truth=truth or {},
         settings=metadata.settings,
-        **given,
+        **shared,
     )
+
+
+def _items_of(path: Path_, metadata: FileMetadata) -> Items:
+    if metadata.items is None:
+        raise FileReadError(f"{path}: a shard without items; open its directory with an.io.open_shards")
+    return read_items(path, _unpacked(path, metadata.items))
+
+
+def _feedback(path: Path_, metadata: FileMetadata) -> Feedback:
+    try:
+        return Feedback(**metadata.feedback)  # type: ignore[arg-type]
+    except TypeError:
+        raise FileReadError(f"{path}: unknown feedback {str(metadata.feedback)[:80]}; {_REMEDY}") from None
+
+
+def _row_columns(path: Path_, table: pa.Table, metadata: FileMetadata, lead: tuple[int, ...]) -> dict[str, np.ndarray]:
+    """Columns with one entry per row; those that all replicates share once."""
+    out = {}
+    for name in ROW_COLUMNS:
+        if name in table.column_names:
+            value = _numpy(path, table, name).reshape(lead)
+            out[name] = value if metadata.replicates is None or name in metadata.own else value[0]
+    return out
+
+
+def _answers(path: Path_, table: pa.Table, metadata: FileMetadata, lead: tuple[int, ...]) -> np.ndarray:
+    if not metadata.wide:
+        return _numpy(path, table, "answer").reshape(lead)
+    width = sum(name.startswith("answer_") for name in table.column_names)
+    return _stacked(path, table, "answer", width).reshape(*lead, width)
 
 
 def _stacked(path: Path_, table: pa.Table, stem: str, width: int) -> np.ndarray:

@@ -13,7 +13,7 @@ from annosim.data.writers.preflib import KINDS, unique_names
 from annosim.errors import FileReadError
 from annosim.files import read_text
 from annosim.io.ballots import Unlisted, check_order, parse_whole, rankings
-from annosim.io.tables import RowErrors
+from annosim.io.row_errors import RowErrors
 from annosim.items import Items
 
 __all__ = ["read_preflib"]

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
@@ -18,11 +15,13 @@ import pyarrow.compute as pc
 import pyarrow.csv
 from numpy.typing import ArrayLike, NDArray
 
-from annosim.errors import ArgumentError, FileReadError, RowsError
+from annosim.errors import ArgumentError, FileReadError
 from annosim.files import decode, read_bytes, read_text
 from annosim.io.arrow import open_parquet, read_rows
+from annosim.io.delimited import line_numbers, read_delimited
+from annosim.io.row_errors import RowErrors
 
-__all__ = ["Coded", "RowErrors", "Source", "Table", "factorize", "read_table"]
+__all__ = ["Coded", "Source", "Table", "factorize", "read_table", "source_name"]
 
 
 @runtime_checkable
@@ -45,36 +44,6 @@ class Coded(NamedTuple):
     def text(self) -> NDArray[np.object_]:
         """The name of every row."""
         return self.names[self.codes]
-
-
-class RowErrors:
-    """Malformed rows of one file, gathered before any of them is reported.
-
-    Args:
-        source: the file's name as the user wrote it.
-        line_of: row number -> line number in the file.
-    """
-
-    def __init__(self, source: object, line_of: Callable[[int], int] = lambda row: row + 1):
-        self.source, self.line_of = str(source), line_of
-        self.found: list[tuple[int, str]] = []
-
-    def add(self, row: int, what: str) -> None:
-        """One malformed row."""
-        self.found.append((self.line_of(int(row)), what))
-
-    def add_where(self, bad: ArrayLike, describe: Callable[[int], str]) -> None:
-        """Every row of a mask; ``describe(row)`` words the problem (asked for the first rows only)."""
-        rows = np.flatnonzero(np.asarray(bad))
-        self.found += [(self.line_of(int(r)), describe(int(r)) if i < 20 else "the same") for i, r in enumerate(rows)]
-
-    def raise_if_any(self, remedy: str) -> None:
-        """Raise :class:`RowsError` when anything was found."""
-        if self.found:
-            by_line: dict[int, list[str]] = {}
-            for line, what in sorted(self.found, key=lambda p: p[0]):
-                by_line.setdefault(line, []).append(what)
-            raise RowsError(self.source, [(line, ", ".join(what)) for line, what in by_line.items()], remedy)
 
 
 class Table:
@@ -178,7 +147,9 @@ def cell_text(cell: object) -> str | None:
     if isinstance(cell, bool | np.bool_ | int | np.integer):
         return str(cell)
     if isinstance(cell, float | np.floating):
-        return "" if np.isnan(cell) else (str(int(cell)) if cell == np.round(cell) and abs(cell) < 2**53 else str(cell))
+        number = float(cell)
+        whole = number.is_integer() and abs(number) < 2.0**53
+        return "" if number != number else str(int(number)) if whole else str(cell)
     if isinstance(cell, list | tuple) and cell and all(isinstance(part, str) for part in cell):
         return ", ".join(map(str, cell))
     return None
@@ -220,7 +191,7 @@ def _typed_values(values: NDArray[np.object_]) -> np.ndarray:
     if kinds == {str}:
         return _typed_text(factorize(values))
     one = kinds.pop() if len(kinds) == 1 else object
-    if one is int and max(map(abs, values.tolist())) >= 2**63:
+    if one is int and any(abs(int(v)) >= 2**63 for v in values):
         return values
     return values.astype(one) if one in (int, float, bool) else values
 
@@ -276,7 +247,10 @@ def _read_file(path: str | os.PathLike[str], sep: str | None) -> Table:
         return _read_json_lines(path, read_text(path))
     if suffix == ".json":
         return _read_json(path, read_text(path))
-    return _read_delimited(path, read_bytes(path), "\t" if sep is None and suffix == ".tsv" else sep)
+    raw = read_bytes(path)
+    cells, used = read_delimited(path, raw, "\t" if sep is None and suffix == ".tsv" else sep)
+    columns = dict(zip(cells.column_names, cells.columns, strict=True))
+    return Table(str(path), columns, lambda: line_numbers(decode(path, raw), used, cells.num_rows))
 
 
 def _table_of_frame(frame: pd.DataFrame) -> Table:
@@ -351,83 +325,3 @@ def _read_json_lines(path: str | os.PathLike[str], text: str) -> Table:
             lines.append(number)
     errors.raise_if_any("write one JSON object per line")
     return _table_of_records(str(path), records, lines, "one per line")
-
-
-# ---- delimited text ------------------------------------------------------------------------------------------------
-
-
-def _read_delimited(path: str | os.PathLike[str], raw: bytes, sep: str | None) -> Table:
-    header, sep = _header(path, raw, sep)
-    try:
-        cells = _parse(raw, sep, header)
-    except pa.ArrowException:
-        _raise_malformed(path, decode(path, raw), sep, header)
-        if len(list(islice(_records(decode(path, raw), sep), 2))) > 1:
-            raise FileReadError(f"{path}: not a delimited text file; check its quotes") from None
-        cells = None
-    if cells is None or not cells.num_rows:
-        raise FileReadError(f"{path}: a header and no rows; check how the file was made")
-    columns = dict(zip(header, cells.columns, strict=True))
-    return Table(str(path), columns, lambda: _line_numbers(decode(path, raw), sep, cells.num_rows))
-
-
-def _header(path: str | os.PathLike[str], raw: bytes, sep: str | None) -> tuple[list[str], str]:
-    """Names of the columns, and the separator: the one asked for, or what the first line is split by."""
-    start = raw[: 1 << 20]
-    text = decode(path, start if len(start) == len(raw) else start[: start.rfind(b"\n") + 1] or raw)
-    try:
-        if sep is None:
-            first = next(line for line in text.splitlines() if line.strip())
-            sep = next((mark for mark in (",", "\t", ";") if mark in first), ",")
-        header = next(cells for _, cells in _records(text, sep))
-    except (csv.Error, StopIteration) as error:
-        raise FileReadError(f"{path}: not a delimited text file ({error})") from None
-    twice = {name for name in header if header.count(name) > 1}
-    if twice:
-        raise FileReadError(f"{path}: the header repeats {sorted(twice)[0][:60]!r}; give every column its own name")
-    return header, sep
-
-
-def _parse(raw: bytes, sep: str, header: Sequence[str]) -> pa.Table:
-    """Cells as text; a row of another length than the header is an error."""
-    return pa.csv.read_csv(
-        pa.BufferReader(raw),
-        read_options=pa.csv.ReadOptions(column_names=list(header), skip_rows_after_names=1, block_size=1 << 24),
-        parse_options=pa.csv.ParseOptions(delimiter=sep, newlines_in_values=True),
-        convert_options=pa.csv.ConvertOptions(
-            column_types={name: pa.string() for name in header},
-            strings_can_be_null=False,
-            quoted_strings_can_be_null=False,
-        ),
-    )
-
-
-def _records(text: str, sep: str) -> Iterator[tuple[int, list[str]]]:
-    """``(first line, cells)`` of every record that is not blank."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=sep)
-    start = 1
-    for cells in reader:
-        if cells:
-            yield start, cells
-        start = reader.line_num + 1
-
-
-def _line_numbers(text: str, sep: str, rows: int) -> Sequence[int]:
-    """The line of every row; counted from the header where the csv module cannot read the file (very long cells)."""
-    try:
-        lines = [line for line, _ in _records(text, sep)][1:]
-    except csv.Error:
-        lines = []
-    return lines if len(lines) == rows else range(2, rows + 2)
-
-
-def _raise_malformed(path: str | os.PathLike[str], text: str, sep: str, header: Sequence[str]) -> None:
-    """Name every row of another length than the header."""
-    errors = RowErrors(path, lambda line: line)
-    try:
-        for line, cells in _records(text, sep):
-            if len(cells) != len(header):
-                errors.add(line, f"{len(cells)} cells where the header has {len(header)}")
-    except csv.Error as error:
-        raise FileReadError(f"{path}: not a delimited text file ({error})") from None
-    errors.raise_if_any("give every row the header's cells; quote cells that hold the separator")

@@ -87,7 +87,8 @@ class Gated(PerAnnotator, Population):
     def select_annotators(self, labels: Labels) -> None:
         """Keep the covariates of these annotators, in their order."""
         rows = rows_of("Gated(covariates=)", labels, self.annotators, len(self.covariates), cyclic=True)
-        self.covariates, self.annotators = self.covariates[torch.as_tensor(rows)], labels
+        self.register_buffer("covariates", self.covariates[torch.as_tensor(rows)])
+        self.annotators = labels
 
     def _gates(self, covariates: torch.Tensor) -> torch.Tensor:
         scores = covariates @ self.gate

@@ -154,8 +154,8 @@ def items_table(items: Items) -> pa.Table:
             array = value.detach().cpu().numpy()
             shapes[name] = list(array.shape[1:])
             arrays[name] = _array(name, array.reshape(items.n, -1))
-    for name, value in items.columns.items():
-        array = np.asarray(value)
+    for name, column in items.columns.items():
+        array = np.asarray(column)
         columns[name] = list(array.shape[1:])
         arrays[f"column:{name}"] = _array(name, array.reshape(items.n, -1) if array.ndim > 1 else array)
     raw = json.dumps({"shapes": shapes, "columns": columns}).encode()
