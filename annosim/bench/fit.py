@@ -1,7 +1,7 @@
 """``annosim bench fit``: Bradley-Terry, Plackett-Luce, latent classes, mixed logit, Monte Carlo; peers and loops.
 
 Peers get the data in their own form, outside the clock; ours is the whole verb, from preference data to a fit. Every
-contest prints the gradient norm at which we stopped (peers stop at their own defaults, which are no tighter); the last
+benchmark prints the gradient norm at which we stopped (peers stop at their own defaults, which are no tighter); the last
 two print the exponent with which the cost grows in distinct menus.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from annosim.bench.measure import Contender, Contest, Options
+from annosim.bench.measure import Benchmark, Implementation, Options
 from annosim.data.preferences import PreferenceData
 from annosim.designs.design import Design
 from annosim.items import Items
@@ -27,11 +27,11 @@ from annosim.simulation.draws import simulate
 from annosim.utilities.linear import Linear
 from annosim.utilities.tabular import Tabular
 
-__all__ = ["contests"]
+__all__ = ["benchmarks"]
 
 
-def contests(options: Options) -> list[Contest]:
-    """The contests of this benchmark."""
+def benchmarks(options: Options) -> list[Benchmark]:
+    """The comparisons of this file."""
     size = options.size
     return [
         _bradley_terry(int(1e6 * size)),
@@ -63,70 +63,74 @@ def _pairs(n: int, rows: int) -> PreferenceData:
     return PreferenceData(Items(n=n), np.stack([first, second], 1).astype(np.int32), lost.astype(np.int8))
 
 
-def _ours(model: Any, data: PreferenceData, units: float, name: str = "annosim", **options: Any) -> Contender:
+def _ours(model: Any, data: PreferenceData, units: float, name: str = "annosim", **options: Any) -> Implementation:
     found = fit(model, data, **options)
     worst = float(np.nanmax(found.gradient_norm))
-    return Contender(f"{name} (gradient {worst:.0e})", lambda: fit(model, data, **options), units)
+    return Implementation(f"{name} (gradient {worst:.0e})", lambda: fit(model, data, **options), units)
 
 
-def _bradley_terry(rows: int) -> Contest:
+def _bradley_terry(rows: int) -> Benchmark:
     n = 1000
     data = _pairs(n, rows)
     ours = _ours(Annotator(Tabular(n), Luce()), data, rows)
     peers = [_evalica(data, rows), _choix_pairs(data, rows)]
-    return Contest(f"Bradley-Terry, {n} items, {rows:.0e} comparisons", "pairs", [ours, *peers], {"evalica": 30.0})
+    return Benchmark(f"Bradley-Terry, {n} items, {rows:.0e} comparisons", "pairs", [ours, *peers], {"evalica": 30.0})
 
 
-def _evalica(data: PreferenceData, rows: int) -> Contender:
+def _evalica(data: PreferenceData, rows: int) -> Implementation:
     if _missing("evalica"):
-        return Contender("evalica", lambda: None, rows, _missing("evalica"))
+        return Implementation("evalica", lambda: None, rows, _missing("evalica"))
     import evalica
 
     names = data.items.names
     left, right = ([names[i] for i in data.menu[:, side]] for side in (0, 1))
     word = [evalica.Winner.X if a == 0 else evalica.Winner.Y for a in data.answer]
-    return Contender("evalica", lambda: evalica.bradley_terry(left, right, word), rows)
+    return Implementation("evalica", lambda: evalica.bradley_terry(left, right, word), rows)
 
 
-def _choix_pairs(data: PreferenceData, rows: int) -> Contender:
+def _choix_pairs(data: PreferenceData, rows: int) -> Implementation:
     few = max(rows // 10, 1)
     if _missing("choix"):
-        return Contender("choix.ilsr_pairwise", lambda: None, few, _missing("choix"))
+        return Implementation("choix.ilsr_pairwise", lambda: None, few, _missing("choix"))
     import choix
 
     at = np.arange(few)
     won, lost = data.menu[at, data.answer[:few]], data.menu[at, 1 - data.answer[:few]]
     pairs = np.stack([won, lost], 1).tolist()
-    return Contender("choix.ilsr_pairwise (a tenth)", lambda: choix.ilsr_pairwise(data.items.n, pairs, alpha=1e-6), few)
+    return Implementation(
+        "choix.ilsr_pairwise (a tenth)", lambda: choix.ilsr_pairwise(data.items.n, pairs, alpha=1e-6), few
+    )
 
 
-def _many_items(rows: int) -> Contest:
+def _many_items(rows: int) -> Benchmark:
     n = max(rows // 100, 10)
     data = _pairs(n, rows)
     ours = _ours(Annotator(Tabular(n), Luce()), data, rows)
-    return Contest(f"Bradley-Terry, {n} items, {rows:.0e} comparisons (target: one second)", "pairs", [ours])
+    return Benchmark(f"Bradley-Terry, {n} items, {rows:.0e} comparisons (target: one second)", "pairs", [ours])
 
 
-def _rankings(rows: int) -> Contest:
+def _rankings(rows: int) -> Benchmark:
     n, k, rng = 100, 10, _rng()
     u = rng.normal(size=n)
     menu = np.argsort(rng.random((rows, n)), 1)[:, :k].astype(np.int32)
     order = np.argsort(-(u[menu] + rng.gumbel(size=(rows, k))), 1).astype(np.int8)
     data = PreferenceData(Items(n=n), menu, order, feedback="ranking")
     ours = _ours(Annotator(Tabular(n), Luce()), data, rows)
-    peer = Contender("choix.ilsr_rankings", lambda: None, rows, _missing("choix"))
+    peer = Implementation("choix.ilsr_rankings", lambda: None, rows, _missing("choix"))
     if not peer.skipped:
         import choix
 
         ranked = np.take_along_axis(menu, order.astype(np.int64), 1).tolist()
-        peer = Contender("choix.ilsr_rankings", lambda: choix.ilsr_rankings(n, ranked), rows)
-    return Contest("Plackett-Luce, rankings of 10 out of 100", "rankings", [ours, peer], {"choix.ilsr_rankings": 40.0})
+        peer = Implementation("choix.ilsr_rankings", lambda: choix.ilsr_rankings(n, ranked), rows)
+    return Benchmark(
+        "Plackett-Luce, rankings of 10 out of 100", "rankings", [ours, peer], {"choix.ilsr_rankings": 40.0}
+    )
 
 
-def _growth(menus: int, mixture: bool) -> Contest:
+def _growth(menus: int, mixture: bool) -> Benchmark:
     """The same fit on ever more distinct menus of five items, each answered ten times."""
     n, k, each, sizes = 100 if mixture else 60, 5, 10, (1, 2, 4, 8)
-    contenders = []
+    implementations = []
     for times in sizes:
         rng, count = _rng(), menus * times
         u = 0.5 * rng.normal(size=n)
@@ -137,12 +141,14 @@ def _growth(menus: int, mixture: bool) -> Contest:
         data = PreferenceData(Items(n=n), own, chosen, annotator=people)
         table = Annotator(Tabular(u), Luce())
         model: Any = Mixture([table, Annotator(Tabular(-u), Luce())]) if mixture else table
-        contenders.append(_ours(model, data, count, f"{count:,} distinct menus"))
+        implementations.append(_ours(model, data, count, f"{count:,} distinct menus"))
     what = "two latent classes" if mixture else "one table"
-    return Contest(f"growth of the cost: {what}, distinct menus of {k}", "distinct menus", contenders, growth=True)
+    return Benchmark(
+        f"growth of the cost: {what}, distinct menus of {k}", "distinct menus", implementations, growth=True
+    )
 
 
-def _latent_classes(people: int) -> Contest:
+def _latent_classes(people: int) -> Benchmark:
     questions, k, d, types, rng = 10, 3, 4, 3, _rng()
     x = rng.normal(size=(people * questions * k, d))
     w, kind = rng.normal(size=(types, d)), rng.integers(0, types, people)
@@ -162,14 +168,14 @@ def _latent_classes(people: int) -> Contest:
     def loop() -> Any:
         return _numpy_em(difference, people, start.copy(), 1e-10)
 
-    return Contest(
+    return Benchmark(
         f"latent classes: {people} people, {questions} choices of {k}, {types} types (target: 0.1 s)",
         "people",
-        [_ours(model, data, people), Contender("numpy EM", loop, people)],
+        [_ours(model, data, people), Implementation("numpy EM", loop, people)],
     )
 
 
-def _mixed_logit(people: int) -> Contest:
+def _mixed_logit(people: int) -> Benchmark:
     """Ours on everybody; the peer on a tenth, which flatters it: its arrays fit the caches better."""
     questions, k, d, draws, rng = 10, 3, 4, 200, _rng()
     x = rng.normal(size=(people * questions * k, d))
@@ -183,13 +189,13 @@ def _mixed_logit(people: int) -> Contest:
     model = RandomCoefficients(np.zeros(d), np.full(d, 0.5), Luce())
     ours = _ours(model, data, people, solver=SimulatedLikelihood(draws=draws))
     few = max(people // 10, 1)
-    peer = Contender("xlogit (a tenth)", lambda: None, few, _missing("xlogit"))
+    peer = Implementation("xlogit (a tenth)", lambda: None, few, _missing("xlogit"))
     if not peer.skipped:
         run = _xlogit(x, chosen, few, questions, draws)
         worst = np.abs(run().grad_n.sum(0)).max() / few
-        peer = Contender(f"xlogit, a tenth (gradient {worst:.0e})", run, few)
+        peer = Implementation(f"xlogit, a tenth (gradient {worst:.0e})", run, few)
     title = f"mixed logit: {people} people, {questions} choices of {k}, {d} normal coefficients, {draws} draws"
-    return Contest(title, "people", [ours, peer], {peer.name: 12.0})
+    return Benchmark(title, "people", [ours, peer], {peer.name: 12.0})
 
 
 def _xlogit(x: np.ndarray, chosen: np.ndarray, people: int, questions: int, draws: int) -> Callable[[], Any]:
@@ -245,7 +251,7 @@ def _numpy_em(difference: np.ndarray, people: int, w: np.ndarray, tolerance: flo
     return w
 
 
-def _monte_carlo(replicates: int, strength: float, title: str) -> Contest:
+def _monte_carlo(replicates: int, strength: float, title: str) -> Benchmark:
     items = Items.normal(20, 2, seed=0)
     w = strength * np.array([[1.0, 0.0], [-0.5, 0.5]])
     people = Mixture([Annotator(Linear(one), Luce()) for one in w], [0.6, 0.4])
@@ -261,9 +267,9 @@ def _monte_carlo(replicates: int, strength: float, title: str) -> Contest:
     made: list[Callable[[], Any]] = [
         (lambda x: lambda: _numpy_em(x, 2000, w.copy(), 1e-9))(difference(r)) for r in range(few)
     ]
-    loop = Contender("numpy EM, one replicate after the other (a tenth)", lambda: [run() for run in made], few)
+    loop = Implementation("numpy EM, one replicate after the other (a tenth)", lambda: [run() for run in made], few)
     target = 14.0 if strength > 1 else 30.0
-    return Contest(
+    return Benchmark(
         f"Monte Carlo of {replicates} replicates, {title}",
         "replicates",
         [_ours(people, data, replicates), loop],

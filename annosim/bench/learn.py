@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from annosim.bench import trl_trainers
-from annosim.bench.measure import Contender, Contest, Options
+from annosim.bench.measure import Benchmark, Implementation, Options
 from annosim.bench.trl_trainers import LENGTH, PAIRS, PROMPT, VOCABULARY
 from annosim.data.preferences import PreferenceData
 from annosim.designs.design import Design
@@ -36,18 +36,18 @@ from annosim.utilities.language_models import LogPolicy, SequenceReward
 from annosim.utilities.linear import Linear
 from annosim.utilities.networks import Network
 
-__all__ = ["contests"]
+__all__ = ["benchmarks"]
 
 BETA, REPLICATES = 0.1, 64
 
 
-def contests(options: Options) -> list[Contest]:
-    """The contests of this benchmark."""
+def benchmarks(options: Options) -> list[Benchmark]:
+    """The comparisons of this file."""
     steps = max(2, int(10 * options.size))
     lacking = [name for name in ("transformers", "trl", "datasets") if importlib.util.find_spec(name) is None]
     if lacking:
         why = f"pip install annosim[hf] ({', '.join(lacking)} missing)"
-        language = [Contest("DPO, tiny GPT-2", "steps", [Contender("annosim", lambda: None, steps, why)])]
+        language = [Benchmark("DPO, tiny GPT-2", "steps", [Implementation("annosim", lambda: None, steps, why)])]
     else:
         language = [_dpo(steps, options.device), _reward(steps, options.device)]
     few = max(1, int(REPLICATES * min(1.0, options.size)))
@@ -94,30 +94,32 @@ def _data(steps: int) -> PreferenceData:
     return PreferenceData(items, menu, np.zeros(len(menu)))
 
 
-def _dpo(steps: int, device: str) -> Contest:
+def _dpo(steps: int, device: str) -> Benchmark:
     base = _model()
-    contenders = _ours(lambda: _policy(base), steps, device)
-    contenders.append(Contender("plain loop", lambda: _plain_dpo(base, _tokens(steps), device), steps))
+    implementations = _ours(lambda: _policy(base), steps, device)
+    implementations.append(Implementation("plain loop", lambda: _plain_dpo(base, _tokens(steps), device), steps))
     trl = trl_trainers.trl_dpo(base, _tokens(steps), steps, BETA, device)
-    contenders.append(Contender("TRL DPOTrainer", trl, steps))
+    implementations.append(Implementation("TRL DPOTrainer", trl, steps))
     title = "DPO, 2 layers, width 128, 16 pairs of 64 tokens a step"
-    return Contest(title, "steps", contenders, {"TRL DPOTrainer": 1.8, "plain loop": 1.0})
+    return Benchmark(title, "steps", implementations, {"TRL DPOTrainer": 1.8, "plain loop": 1.0})
 
 
-def _reward(steps: int, device: str) -> Contest:
+def _reward(steps: int, device: str) -> Benchmark:
     base = _model(labels=1)
-    contenders = _ours(lambda: Annotator(SequenceReward(copy.deepcopy(base)), Luce()), steps, device)
-    contenders.append(Contender("plain loop", lambda: _plain_reward(base, _tokens(steps), device), steps))
+    implementations = _ours(lambda: Annotator(SequenceReward(copy.deepcopy(base)), Luce()), steps, device)
+    implementations.append(Implementation("plain loop", lambda: _plain_reward(base, _tokens(steps), device), steps))
     trl = trl_trainers.trl_reward(base, _tokens(steps), steps, device)
-    contenders.append(Contender("TRL RewardTrainer", trl, steps))
-    return Contest("reward model, the same size", "steps", contenders, {"TRL RewardTrainer": 1.3, "plain loop": 1.0})
+    implementations.append(Implementation("TRL RewardTrainer", trl, steps))
+    return Benchmark(
+        "reward model, the same size", "steps", implementations, {"TRL RewardTrainer": 1.3, "plain loop": 1.0}
+    )
 
 
 def _policy(base: Any) -> Annotator:
     return Annotator(LogPolicy(copy.deepcopy(base)), PBDE.dpo(BETA, LogPolicy(base)))
 
 
-def _ours(model: Callable[[], Annotator], steps: int, device: str) -> list[Contender]:
+def _ours(model: Callable[[], Annotator], steps: int, device: str) -> list[Implementation]:
     """``fit`` as users call it, and the same steps compiled (compilation is the uncounted first run)."""
     data = _data(steps)
 
@@ -128,8 +130,8 @@ def _ours(model: Callable[[], Annotator], steps: int, device: str) -> list[Conte
 
     compiled = _Steps(lambda: _run(model(), data, PAIRS, device, True), steps, model())
     return [
-        Contender("annosim", ours, steps),
-        Contender("annosim, compile=True", compiled, steps, _no_compiler(device)),
+        Implementation("annosim", ours, steps),
+        Implementation("annosim, compile=True", compiled, steps, _no_compiler(device)),
     ]
 
 
@@ -197,7 +199,7 @@ def _plain_reward(base: Any, tokens: torch.Tensor, device: str) -> None:
 # ---- replicates ---------------------------------------------------------------------------------------------------
 
 
-def _replicates(batch: int, replicates: int, steps: int, device: str) -> Contest:
+def _replicates(batch: int, replicates: int, steps: int, device: str) -> Benchmark:
     """Perceptrons on 1000 items of 8 features, each trained on data of its own: at once, and one after another."""
     items = Items.normal(1000, dim=8, seed=0)
     truth = Annotator(Linear(np.linspace(-1, 1, 8)), Luce())
@@ -210,18 +212,18 @@ def _replicates(batch: int, replicates: int, steps: int, device: str) -> Contest
         for one in alone:
             one()
 
-    return Contest(
+    return Benchmark(
         f"{replicates} perceptrons (64, 64), batches of {batch} pairs",
         "network steps",
         [
-            Contender("annosim, at once", _Steps(lambda: _run(model, data, batch, device, False), steps), units),
-            Contender(
+            Implementation("annosim, at once", _Steps(lambda: _run(model, data, batch, device, False), steps), units),
+            Implementation(
                 "at once, compile=True",
                 _Steps(lambda: _run(model, data, batch, device, True), steps),
                 units,
                 _no_compiler(device),
             ),
-            Contender("one after another", one_after_another, units),
+            Implementation("one after another", one_after_another, units),
         ],
         {"one after another": 8.0 if batch == 64 else 2.6},
     )

@@ -1,28 +1,30 @@
-"""Paired measurements: contenders take turns, so that a busy machine slows them alike; ratios are taken per round."""
+"""Paired measurements: implementations take turns, so that a busy machine slows all of them; ratios are per round."""
 
 from __future__ import annotations
 
 import os
 import platform
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
+from numpy.typing import NDArray
 
 from annosim.errors import ArgumentError
 from annosim.results import Result, versions
 
-__all__ = ["Contender", "Contest", "Measured", "Options", "machine", "measure"]
+__all__ = ["Implementation", "Benchmark", "Measured", "Options", "machine", "measure"]
 
 
 @dataclass(frozen=True)
 class Options:
-    """What every benchmark is told.
+    """Options of every benchmark.
 
     Attributes:
-        rounds: how often each contender runs.
+        rounds: how often each implementation runs.
         size: scales the work (1 is the documented size).
         threads: of compiled code; all cores by default.
         device: where tensors live.
@@ -35,7 +37,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Contender:
+class Implementation:
     """One way to do the work.
 
     Attributes:
@@ -46,26 +48,26 @@ class Contender:
     """
 
     name: str
-    run: Callable[[], Any]
+    run: Callable[[], object]
     units: float
     skipped: str = ""
 
 
 @dataclass(frozen=True)
-class Contest:
+class Benchmark:
     """Several ways to do the same work; the first is ours.
 
     Attributes:
         title: for the table.
         unit: what is counted ("pairs").
-        contenders: the first is ours.
-        targets: contender -> how many times faster we want to be.
-        growth: the contenders are the same work at different sizes, and the exponent of the cost is what is asked.
+        implementations: the first is ours.
+        targets: implementation -> how many times faster we want to be.
+        growth: the implementations are the same work at different sizes, and the exponent of the cost is what is asked.
     """
 
     title: str
     unit: str
-    contenders: Sequence[Contender]
+    implementations: Sequence[Implementation]
     targets: dict[str, float] = field(default_factory=dict)
     growth: bool = False
 
@@ -75,115 +77,124 @@ class Measured(Result):
     """What :func:`measure` found.
 
     Attributes:
-        contest: what ran.
-        rates: contender -> units a second in every round, ``(rounds,)``.
-        core_rates: the same per second of processor time: what a busy machine tells of an idle one.
-        skipped: contender -> why it did not run.
-        first: contender -> seconds of the uncounted first run (compilation and caches).
+        benchmark: what ran.
+        rates: implementation -> units a second in every round, ``(rounds,)``.
+        core_rates: the same per second of processor time, which a busy machine changes less.
+        skipped: implementation -> why it did not run.
+        first: implementation -> seconds of the uncounted first run (compilation and caches).
     """
 
-    contest: Contest
-    rates: dict[str, np.ndarray]
-    core_rates: dict[str, np.ndarray]
+    benchmark: Benchmark
+    rates: dict[str, NDArray[np.float64]]
+    core_rates: dict[str, NDArray[np.float64]]
     skipped: dict[str, str]
     first: dict[str, float]
 
-    def ratio(self, name: str) -> np.ndarray:
-        """Our rate over a contender's, round by round."""
-        return self.rates[self.contest.contenders[0].name] / self.rates[name]
+    def ratio(self, name: str) -> NDArray[np.float64]:
+        """Our rate over a implementation's, round by round."""
+        return self.rates[self.benchmark.implementations[0].name] / self.rates[name]
 
-    def exponents(self) -> np.ndarray:
-        """Slope of log processor time on log units over the contenders, round by round ``(rounds,)``: 1 is linear."""
-        able = [c for c in self.contest.contenders if c.name in self.core_rates]
+    def exponents(self) -> NDArray[np.float64]:
+        """Slope of log processor time on log units over the implementations, round by round ``(rounds,)``: 1 is linear."""
+        able = [c for c in self.benchmark.implementations if c.name in self.core_rates]
         units = np.log([c.units for c in able])
-        seconds = np.log([c.units / self.core_rates[c.name] for c in able])  # (contenders, rounds)
+        seconds = np.log([c.units / self.core_rates[c.name] for c in able])  # (implementations, rounds)
         away = units - units.mean()
         return away @ seconds / (away @ away)
 
     def _title(self) -> str:
-        return self.contest.title
+        return self.benchmark.title
 
-    def _lines(self) -> list[tuple[str, Any]]:
-        ours = self.contest.contenders[0].name
-        lines: list[tuple[str, Any]] = []
+    def _lines(self) -> list[tuple[str, object]]:
+        ours = self.benchmark.implementations[0].name
+        lines: list[tuple[str, object]] = []
         for name, rate in self.rates.items():
             core = np.median(self.core_rates[name])
-            text = f"{np.median(rate):9.3g} {self.contest.unit}/s  [{rate.min():.3g} .. {rate.max():.3g}]"
+            text = f"{np.median(rate):9.3g} {self.benchmark.unit}/s  [{rate.min():.3g} .. {rate.max():.3g}]"
             text += f"  {core:.3g} per core-second"
-            if name != ours and not self.contest.growth:
+            if name != ours and not self.benchmark.growth:
                 r = self.ratio(name)
                 per_core = np.median(self.core_rates[ours] / self.core_rates[name])
                 text += f"  we: {np.median(r):.3g} x  [{r.min():.3g} .. {r.max():.3g}], {per_core:.3g} x per core"
-                if name in self.contest.targets:
-                    want = self.contest.targets[name]
+                if name in self.benchmark.targets:
+                    want = self.benchmark.targets[name]
                     text += f"  target {want:g} x: {'met' if np.median(r) >= want else 'missed'}"
             lines.append((name, text))
-        if self.contest.growth:
+        if self.benchmark.growth:
             e = self.exponents()
             lines.append(("cost grows as", f"units to the power {np.median(e):.2f}  [{e.min():.2f} .. {e.max():.2f}]"))
         return lines + [(name, f"skipped: {why}") for name, why in self.skipped.items()]
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> dict[str, object]:
         """Plain numbers, for a file."""
-        ours = self.contest.contenders[0].name
+        ours = self.benchmark.implementations[0].name
         return {
-            "title": self.contest.title,
-            "unit": self.contest.unit,
+            "title": self.benchmark.title,
+            "unit": self.benchmark.unit,
             "rates": {name: rate.tolist() for name, rate in self.rates.items()},
             "core_rates": {name: rate.tolist() for name, rate in self.core_rates.items()},
             "ratios": {name: self.ratio(name).tolist() for name in self.rates if name != ours},
-            "targets": self.contest.targets,
-            "exponents": self.exponents().tolist() if self.contest.growth else None,
+            "targets": self.benchmark.targets,
+            "exponents": self.exponents().tolist() if self.benchmark.growth else None,
             "skipped": self.skipped,
             "first_run_seconds": self.first,
             "settings": self.settings,
         }
 
 
-def measure(contest: Contest, rounds: int = 7) -> Measured:
-    """Run the contenders in turns.
+def measure(benchmark: Benchmark, rounds: int = 7) -> Measured:
+    """Run the implementations in turns.
 
     Each first runs once, uncounted: compilation, caches and imports are no throughput.
 
     Args:
-        contest: what runs.
+        benchmark: what runs.
         rounds: how often; medians and ranges are over these.
 
     Raises:
-        ArgumentError: no rounds, or our own contender is skipped.
+        ArgumentError: no rounds, or our own implementation is skipped.
 
     Example:
-        >>> race = Contest("sums", "numbers", [Contender("numpy", lambda: np.arange(1000).sum(), 1000)])
-        >>> measure(race, rounds=2).rates["numpy"].shape
+        >>> sums = Benchmark("sums", "numbers", [Implementation("numpy", lambda: np.arange(1000).sum(), 1000)])
+        >>> measure(sums, rounds=2).rates["numpy"].shape
         (2,)
     """
     if rounds < 1:
         raise ArgumentError(f"measure(rounds={rounds}): at least 1")
-    if contest.contenders[0].skipped:
-        raise ArgumentError(f"{contest.title}: {contest.contenders[0].skipped}")
-    able = [c for c in contest.contenders if not c.skipped]
+    if benchmark.implementations[0].skipped:
+        raise ArgumentError(f"{benchmark.title}: {benchmark.implementations[0].skipped}")
+    able = [c for c in benchmark.implementations if not c.skipped]
     first = {c.name: _seconds(c)[0] for c in able}
-    seconds = np.array([[_seconds(c) for c in able] for _ in range(rounds)])  # (rounds, contenders, wall and processor)
+    seconds = np.array(
+        [[_seconds(c) for c in able] for _ in range(rounds)]
+    )  # (rounds, implementations, wall and processor)
     return Measured(
-        contest=contest,
+        benchmark=benchmark,
         rates={c.name: c.units / seconds[:, i, 0] for i, c in enumerate(able)},
         core_rates={c.name: c.units / seconds[:, i, 1] for i, c in enumerate(able)},
-        skipped={c.name: c.skipped for c in contest.contenders if c.skipped},
+        skipped={c.name: c.skipped for c in benchmark.implementations if c.skipped},
         first=first,
         settings={"rounds": rounds, **machine(), **versions()},
     )
 
 
-def _seconds(contender: Contender) -> tuple[float, float]:
+def _seconds(implementation: Implementation) -> tuple[float, float]:
     """Wall time and the process's processor time of one run."""
     wall, core = time.perf_counter(), time.process_time()
-    contender.run()
+    implementation.run()
     return max(time.perf_counter() - wall, 1e-9), max(time.process_time() - core, 1e-9)
 
 
-def machine() -> dict[str, Any]:
+class Machine(TypedDict):
+    """Where a benchmark ran."""
+
+    processor: str
+    cores: int
+
+
+def machine() -> Machine:
     """Processor and number of cores that this process may use."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     name = platform.processor() or platform.machine()
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as info:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from annosim.bench.measure import Contender, Contest, Options
+from annosim.bench.measure import Benchmark, Implementation, Options
 from annosim.compiled import threads
 from annosim.designs.design import Design
 from annosim.items import Items
@@ -21,13 +21,13 @@ from annosim.simulation.rows import RowSampler
 from annosim.utilities.linear import Linear
 from annosim.utilities.tabular import Tabular
 
-__all__ = ["contests"]
+__all__ = ["benchmarks"]
 
 _ITEMS, _TEN = 1000, 10
 
 
-def contests(options: Options) -> list[Contest]:
-    """The contests of this benchmark; on another device, those that have a path there."""
+def benchmarks(options: Options) -> list[Benchmark]:
+    """The comparisons of this file; on another device, those that have a path there."""
     if options.device != "cpu":
         return [_on_device(options, 2, "choice"), _on_device(options, 10, "ranking")]
     return [_pairs(options), _rankings(options), _mixture(options), _floor(options)]
@@ -37,14 +37,14 @@ def _normal(*shape: int) -> np.ndarray:
     return np.random.default_rng(0).standard_normal(shape)
 
 
-def _ours(people: Population, design: Design, options: Options, name: str = "annosim") -> Contender:
+def _ours(people: Population, design: Design, options: Options, name: str = "annosim") -> Implementation:
     def run() -> Any:
         return simulate(people, design, seed=0, threads=options.threads)
 
-    return Contender(name, run, design.num_rows)
+    return Implementation(name, run, design.num_rows)
 
 
-def _reused(people: Population, design: Design, options: Options) -> Contender:
+def _reused(people: Population, design: Design, options: Options) -> Implementation:
     """The same draws into arrays that exist already: without the first touch of new memory."""
     source = RowSampler(people, design, 0, threads=options.threads)
     menu, answer, tied = source.empty(design.num_rows)
@@ -53,16 +53,16 @@ def _reused(people: Population, design: Design, options: Options) -> Contender:
     def run() -> None:
         source.fill(menu, answer, tied, kinds, 0, design.annotators, 0)
 
-    return Contender("annosim, into reused arrays", run, design.num_rows)
+    return Implementation("annosim, into reused arrays", run, design.num_rows)
 
 
-def _peer(name: str, module: str, make: Callable[[Any], Callable[[], Any]], units: float) -> Contender:
+def _peer(name: str, module: str, make: Callable[[Any], Callable[[], Any]], units: float) -> Implementation:
     if importlib.util.find_spec(module.split(".")[0]) is None:
-        return Contender(name, lambda: None, units, skipped=f"pip install {module.split('.')[0]}")
-    return Contender(name, make(importlib.import_module(module)), units)
+        return Implementation(name, lambda: None, units, skipped=f"pip install {module.split('.')[0]}")
+    return Implementation(name, make(importlib.import_module(module)), units)
 
 
-def _pairs(options: Options) -> Contest:
+def _pairs(options: Options) -> Benchmark:
     rows = int(2e7 * options.size)
     u = _normal(_ITEMS)
     people, design = Annotator(Tabular(u), Luce()), Design(Items(n=_ITEMS), annotators=rows)
@@ -75,8 +75,8 @@ def _pairs(options: Options) -> Contest:
         return np.stack([first, second], 1), np.where(won, 0, 1)
 
     choix = _peer("choix", "choix", lambda m: lambda: m.generate_pairwise(u, 5000), 5000)
-    numpy = Contender("numpy", vectorised, few)
-    return Contest(
+    numpy = Implementation("numpy", vectorised, few)
+    return Benchmark(
         f"pairs of {_ITEMS} items",
         "pairs",
         [_ours(people, design, options), _reused(people, design, options), numpy, choix],
@@ -84,7 +84,7 @@ def _pairs(options: Options) -> Contest:
     )
 
 
-def _rankings(options: Options) -> Contest:
+def _rankings(options: Options) -> Benchmark:
     rows = int(2e6 * options.size)
     u = _normal(_TEN)
     people = Annotator(Tabular(u), Luce())
@@ -100,20 +100,20 @@ def _rankings(options: Options) -> Contest:
         lambda m: lambda: m.plackett_luce(1000, _TEN, np.exp(u).tolist(), seed=0),
         1000,
     )
-    return Contest(
+    return Benchmark(
         "Plackett-Luce rankings of ten",
         "rankings",
         [
             _ours(people, design, options),
             _reused(people, design, options),
-            Contender("numpy, Gumbel and argsort", gumbel, few),
+            Implementation("numpy, Gumbel and argsort", gumbel, few),
             peer,
         ],
         {"numpy, Gumbel and argsort": 8.0, "prefsampling": 1000.0},
     )
 
 
-def _mixture(options: Options) -> Contest:
+def _mixture(options: Options) -> Benchmark:
     people_of, questions, dim = int(4e6 * options.size), 4, 8
     items = Items.normal(_ITEMS, dim)
     weights, shares = _normal(5, dim), np.array([0.3, 0.25, 0.2, 0.15, 0.1])
@@ -134,19 +134,19 @@ def _mixture(options: Options) -> Contest:
             menu[rows, 0], menu[rows, 1] = first, second
             answer[rows] = generator.random(chunk * questions) >= 1 / (1 + np.exp(gap))
 
-    return Contest(
+    return Benchmark(
         "comparisons of a five-type linear population, four questions each",
         "pairs",
         [
             _ours(people, design, options),
             _reused(people, design, options),
-            Contender("numpy, chunked", chunked, few * questions),
+            Implementation("numpy, chunked", chunked, few * questions),
         ],
         {"numpy, chunked": 5.0},
     )
 
 
-def _on_device(options: Options, k: int, feedback: str) -> Contest:
+def _on_device(options: Options, k: int, feedback: str) -> Benchmark:
     """Draws that stay on the device, against filling as many bytes there."""
     import torch
 
@@ -167,10 +167,13 @@ def _on_device(options: Options, k: int, feedback: str) -> Contest:
         torch.empty(bytes_of, dtype=torch.uint8, device=options.device).fill_(1)
         finish()
 
-    return Contest(
+    return Benchmark(
         f"{feedback} from menus of {k} on {options.device} (target for pairs on an H200: 5e10 a second)",
         "rows",
-        [Contender(f"annosim on {options.device}", draw, rows), Contender("filling as many bytes", fill, rows)],
+        [
+            Implementation(f"annosim on {options.device}", draw, rows),
+            Implementation("filling as many bytes", fill, rows),
+        ],
     )
 
 
@@ -192,7 +195,7 @@ def _words_into_cache() -> Callable[[int, Any], Any]:
     return draw
 
 
-def _floor(options: Options) -> Contest:
+def _floor(options: Options) -> Benchmark:
     """What any pair must cost: three words drawn and nine bytes written."""
     rows = int(2e7 * options.size)
     workers = threads.count(options.threads)
@@ -208,12 +211,12 @@ def _floor(options: Options) -> Contest:
         cuts = [rows * 9 * i // workers for i in range(workers + 1)]
         threads.run(lambda i: out[cuts[i] : cuts[i + 1]].fill(1), range(workers), workers)
 
-    return Contest(
+    return Benchmark(
         "the floor of a pair: three words, nine bytes",
         "pairs",
         [
-            Contender("three words of the generator", words, rows),
-            Contender("nine bytes into memory that is there", lambda: write(False), rows),
-            Contender("nine bytes into fresh memory", lambda: write(True), rows),
+            Implementation("three words of the generator", words, rows),
+            Implementation("nine bytes into memory that is there", lambda: write(False), rows),
+            Implementation("nine bytes into fresh memory", lambda: write(True), rows),
         ],
     )

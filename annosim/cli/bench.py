@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
 
 def _bench(
     name: str = typer.Argument(None, help="Which benchmark; without it, their names.", show_default=False),
-    rounds: int = typer.Option(7, help="Rounds; contenders take turns within each."),
+    rounds: int = typer.Option(7, help="Rounds; the implementations take turns within each."),
     size: float = typer.Option(1.0, help="Scales the work."),
     threads: int = typer.Option(None, help="Threads of compiled code; all cores by default."),
     device: str = typer.Option("cpu", help="Device: cpu or cuda."),
@@ -50,8 +50,8 @@ def _bench(
     here = machine()
     typer.echo(f"{here['processor']}, {here['cores']} cores; median of {rounds} rounds [range]")
     records = []
-    for contest in import_module(f"annosim.bench.{name}").contests(options):
-        measured = measure(contest, rounds)
+    for benchmark in import_module(f"annosim.bench.{name}").benchmarks(options):
+        measured = measure(benchmark, rounds)
         typer.echo(repr(measured))
         records.append(measured.record())
     if out is not None:

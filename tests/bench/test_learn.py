@@ -1,17 +1,17 @@
-"""The learning benchmark runs, and all its contenders see the same pairs. No test here asserts a time."""
+"""The learning benchmark runs, and all its implementations see the same pairs. No test here asserts a time."""
 
 import numpy as np
 import pytest
 
 from annosim.bench import learn
-from annosim.bench.measure import Contest, measure
+from annosim.bench.measure import Benchmark, measure
 
 
 def test_replicates_at_once_and_one_after_another_do_the_same_steps():
-    contest = learn._replicates(16, 3, 2, "cpu")
-    able = [c for c in contest.contenders if "compile" not in c.name]
+    benchmark = learn._replicates(16, 3, 2, "cpu")
+    able = [c for c in benchmark.implementations if "compile" not in c.name]
     assert {c.units for c in able} == {6}
-    found = measure(Contest(contest.title, contest.unit, able, contest.targets), rounds=1)
+    found = measure(Benchmark(benchmark.title, benchmark.unit, able, benchmark.targets), rounds=1)
     assert set(found.rates) == {"annosim, at once", "one after another"}
     together, alone = (c.run for c in able)
     stacked = together.run.log.losses()
@@ -35,8 +35,8 @@ def test_the_plain_loop_and_trl_see_our_pairs(tmp_path):
     data = learn._data(1)
     assert data.items.tokens.reshape(tokens.shape).tolist() == tokens.tolist()
     dpo = learn._dpo(2, "cpu")
-    able = [c for c in dpo.contenders if "compile" not in c.name]
-    assert set(measure(Contest(dpo.title, dpo.unit, able), rounds=1).rates) >= {
+    able = [c for c in dpo.implementations if "compile" not in c.name]
+    assert set(measure(Benchmark(dpo.title, dpo.unit, able), rounds=1).rates) >= {
         "annosim",
         "plain loop",
         "TRL DPOTrainer",

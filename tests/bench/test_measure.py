@@ -1,19 +1,19 @@
-"""The bench framework: turns, ratios, skipped contenders. No test here asserts a time."""
+"""The bench framework: turns, ratios, skipped implementations. No test here asserts a time."""
 
 import json
 
 import numpy as np
 import pytest
 
-from annosim.bench.measure import Contender, Contest, Options, measure
+from annosim.bench.measure import Implementation, Benchmark, Options, measure
 from annosim.cli import main
 from annosim.errors import ArgumentError
 
 
 def test_contenders_take_turns_and_the_first_run_is_not_counted():
     order = []
-    race = Contest("race", "steps", [Contender(n, lambda n=n: order.append(n), 10.0) for n in "ab"], {"b": 0.0})
-    found = measure(race, rounds=3)
+    sums = Benchmark("race", "steps", [Implementation(n, lambda n=n: order.append(n), 10.0) for n in "ab"], {"b": 0.0})
+    found = measure(sums, rounds=3)
     assert "".join(order) == "ab" + "ab" * 3
     assert found.rates["a"].shape == found.ratio("b").shape == (3,)
     assert np.allclose(found.ratio("b"), found.rates["a"] / found.rates["b"])
@@ -22,14 +22,16 @@ def test_contenders_take_turns_and_the_first_run_is_not_counted():
 
 
 def test_a_peer_that_is_not_installed_is_named():
-    race = Contest("race", "steps", [Contender("a", list, 1.0), Contender("b", list, 1.0, skipped="pip install b")])
-    found = measure(race, rounds=1)
+    sums = Benchmark(
+        "race", "steps", [Implementation("a", list, 1.0), Implementation("b", list, 1.0, skipped="pip install b")]
+    )
+    found = measure(sums, rounds=1)
     assert list(found.rates) == ["a"] and "pip install b" in repr(found)
 
 
 def test_bad_rounds():
     with pytest.raises(ArgumentError):
-        measure(Contest("race", "steps", [Contender("a", list, 1.0)]), rounds=0)
+        measure(Benchmark("race", "steps", [Implementation("a", list, 1.0)]), rounds=0)
 
 
 def test_the_simulation_benchmark_runs(tmp_path, capsys):
@@ -39,9 +41,9 @@ def test_the_simulation_benchmark_runs(tmp_path, capsys):
 
 
 def test_the_size_scales_the_work():
-    from annosim.bench.simulate import contests
+    from annosim.bench.simulate import benchmarks
 
-    small, large = (contests(Options(size=s))[0].contenders[0].units for s in (0.001, 0.002))
+    small, large = (benchmarks(Options(size=s))[0].implementations[0].units for s in (0.001, 0.002))
     assert large == 2 * small
 
 
