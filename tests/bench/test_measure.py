@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from annosim.bench.measure import Implementation, Benchmark, Options, measure
+from annosim.bench.measure import Benchmark, Implementation, Options, measure
 from annosim.cli import main
 from annosim.errors import ArgumentError
 
