@@ -44,6 +44,7 @@ from .parameters import free as free
 from .planning.cost import Cost as Cost
 from .planning.planner import plan as plan
 from .planning.result import Plan as Plan
+from .policies.iteration import iterate as iterate
 from .populations.annotator import Annotator as Annotator
 from .populations.mixture import Mixture as Mixture
 from .populations.base import Population as Population
@@ -119,6 +120,7 @@ __all__ = [
     "identify",
     "information",
     "io",
+    "iterate",
     "law",
     "learning",
     "objectives",

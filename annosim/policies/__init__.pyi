@@ -5,6 +5,8 @@ from .gradient import TokenEnergy as TokenEnergy
 from .gradient import all_sequences as all_sequences
 from .gradient import kl_regularised_objective as kl_regularised_objective
 from .gradient import policy_gradient as policy_gradient
+from .iteration import Iteration as Iteration
+from .iteration import iterate as iterate
 from .kl_regret import min_max_kl_regret as min_max_kl_regret
 from .min_max import MinMaxSolution as MinMaxSolution
 from .min_max import loss_matrix as loss_matrix
@@ -35,6 +37,7 @@ from .transforms import none_of as none_of
 __all__ = [
     "GoodProbability",
     "ItemDensity",
+    "Iteration",
     "MinMaxSolution",
     "PolicyGradient",
     "TokenEnergy",
@@ -50,6 +53,7 @@ __all__ = [
     "gibbs",
     "gibbs_at_kl",
     "gibbs_path",
+    "iterate",
     "kl_regularised_objective",
     "linear_pool",
     "log_linear_pool",

@@ -150,9 +150,11 @@ def _scalar(value: Value) -> Value:
 
 
 def _one_type_a_column(frame: pd.DataFrame) -> pd.DataFrame:
-    """Parquet columns have one type: where numbers and texts meet, all become texts."""
+    """Parquet columns have one type: where numbers and texts meet all become texts, truth values beside numbers numbers."""
     for name in frame.columns:
         kinds = {type(v) for v in frame[name].dropna()} if frame[name].dtype == object else set()
         if str in kinds and len(kinds) > 1:
             frame[name] = frame[name].map(lambda v: v if v is None or v != v else str(v))
+        elif bool in kinds and len(kinds) > 1:
+            frame[name] = frame[name].map(lambda v: v if v is None or v != v else float(v))
     return frame

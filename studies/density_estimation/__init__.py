@@ -21,7 +21,7 @@ from __future__ import annotations
 from annosim.study import Cell, Preset, Study
 
 from . import claims as judged
-from . import figures, slic, toy, two, world
+from . import figures, online, slic, toy, two, world
 
 
 def cells(
@@ -40,6 +40,8 @@ def cells(
     seeds,
     starts,
     iterations,
+    online_pairs,
+    online_seeds,
 ):
     """All cells of a preset."""
     shape = {"points": network_points, "pairs": pairs, "steps": steps, "rate": rate, "width": width, "depth": depth}
@@ -84,6 +86,16 @@ def cells(
     )
     yield both
     yield Cell(two.two_models_network, shape, name="E8 two networks", replicates=seeds)
+    for reference in ("moving", "fixed"):
+        which = {"rounds": 12, "beta": 1.0, "reference": reference}
+        yield Cell(online.online, {"points": 101, **which, "mixing": 0.0}, name=f"E14 {reference} reference")
+        finite = {"points": 41, **which, "pairs": online_pairs}
+        yield Cell(online.online_finite, finite, name=f"E14 {reference} reference, pairs", replicates=online_seeds)
+    yield Cell(
+        online.online,
+        {"points": 101, "rounds": 12, "beta": 1.0, "reference": "moving", "mixing": 0.5},
+        name="E14 moving reference, half of the pairs from pi0",
+    )
     yield Cell(two.plateaus, {"points": exact_points}, name="E9 heat maps", needs={"two": both})
 
 
@@ -92,9 +104,10 @@ def claims(networks):
     yield from judged.toy_claims(networks)
     yield from judged.slic_claims()
     yield from judged.two_claims()
+    yield from judged.online_claims()
 
 
-_SAME = {"pairs": 2**15, "width": 64, "depth": 4, "mixture_points": 201}
+_SAME = {"pairs": 2**15, "online_pairs": 2**13, "width": 64, "depth": 4, "mixture_points": 201}
 STUDY = Study(
     name="density_estimation",
     title="Learning from pairwise preferences is density estimation",
@@ -115,6 +128,7 @@ STUDY = Study(
                 "starts": 4,
                 "iterations": 200,
                 "slic_points": 101,
+                "online_seeds": 3,
                 **_SAME,
             },
             decisive=False,
@@ -133,6 +147,7 @@ STUDY = Study(
                 "starts": 20,
                 "iterations": 500,
                 "slic_points": 201,
+                "online_seeds": 12,
                 **_SAME,
             },
         ),
@@ -144,6 +159,7 @@ STUDY = Study(
         figures.one_model,
         figures.two_models,
         figures.heat_maps,
+        figures.online_rounds,
         figures.dpo,
         figures.reward,
         figures.dpo_annotator,

@@ -224,3 +224,32 @@ def heat_maps(found):
         share = cell[f"plateau_{name}"][1]
         plotting.label(ax, "B", "A", f"{title}\n{100 * share:.1f} % of the pairs on a plateau")
     return fig
+
+
+def online_rounds(found):
+    """E14. Online DPO of two annotators, exact: every round draws pairs from the policy that the last one left. Left: mass near
+    the annotator with 40 % of the answers, by round (thin: from 8,192 fresh pairs a round). Right: the policies with a moving
+    reference."""
+    fig, axes = plotting.figure(1, 2, width=13, height=4.6)
+    cases = (
+        ("fixed", 0.0, "reference fixed"),
+        ("moving", 0.0, "reference moving"),
+        ("moving", 0.5, "moving, half from pi0"),
+    )
+    for index, (reference, mixing, name) in enumerate(cases):
+        left = found.get("online", "left", reference=reference, mixing=mixing)
+        plotting.line(axes[0, 0], np.arange(len(left)), left, name, index, markers=True)
+        for row in found.rows("online_finite", reference=reference) if not mixing else ():
+            axes[0, 0].plot(
+                np.arange(len(row["left"])), row["left"], color=plotting.colour(index), linewidth=0.8, alpha=0.6
+            )
+    axes[0, 0].axhline(0.4, color="0.6", zorder=0)
+    axes[0, 0].set_ylim(0, 0.55)
+    plotting.label(axes[0, 0], "round", "mass left of zero", "the minority's share")
+    plotting.legend(axes[0, 0], loc="lower left")
+    cell = found.rows("online", reference="moving", mixing=0.0)[0]
+    for index, number in enumerate((1, 3, 6, 12)):
+        plotting.density(axes[0, 1], cell["x"], cell["density"][number], f"round {number}", index)
+    plotting.label(axes[0, 1], "x", "density", "policies, reference moving")
+    plotting.legend(axes[0, 1])
+    return fig

@@ -7,13 +7,15 @@ import pandas as pd
 from annosim.errors import StudyError
 from annosim.study import Cell, Preset, Study, t_interval
 
-from . import formulas, real_votes, synthetic, two_kinds
+from . import formulas, paraphrases, real_votes, synthetic, two_kinds
 from .claims import (
     cell,
     formula_statements,
     gain,
+    judge_statements,
     kind_statements,
     margin_statements,
+    paraphrase_statements,
     real_gain,
     real_statements,
     table_statements,
@@ -21,8 +23,23 @@ from .claims import (
 from .figures import FIGURES
 
 
-def cells(votes, prompts, responses, replicates, judges, alpha, annotators, splits, dim, steps):
-    """Closed forms; the synthetic 2 x 2 with and without judges; repeated answers; the real votes."""
+def cells(
+    votes,
+    prompts,
+    responses,
+    replicates,
+    judges,
+    alpha,
+    annotators,
+    splits,
+    dim,
+    steps,
+    shares,
+    answers,
+    twins,
+    debates,
+):
+    """Closed forms; the synthetic 2 x 2 with and without judges; repeated answers; paraphrases; the real votes."""
     for p, m in ((0.55, 0.5), (0.7, 1.0)):
         yield Cell(formulas.one_pair, {"p": p, "m": m})
     for p in (0.52, 0.6, 0.65, 0.75, 0.8, 0.85, 0.9, 0.95):
@@ -30,18 +47,24 @@ def cells(votes, prompts, responses, replicates, judges, alpha, annotators, spli
     world = {"votes": votes, "prompts": prompts, "responses": responses, "votes_held_out": 4}
     common = {"replicates": replicates, "seed_name": "world"}
     yield Cell(synthetic.single_votes, world, **common)
-    for judge in ("faithful", "biased"):
-        for count in judges:
+    for judge in synthetic.JUDGES:
+        for count in judges if judge in ("faithful", "biased by style") else [10]:
             yield Cell(synthetic.margins, {**world, "judge": judge, "judges": count, "alpha": alpha}, **common)
     for questions in (1, 2):
         yield Cell(two_kinds.laws, {"questions": questions}, seed_name="laws")
         yield Cell(two_kinds.laws_on_real_pairs, {"questions": questions, "pairs": 40}, skip=real_votes.no_data)
     for swap in (True, False):
         yield Cell(two_kinds.repeated_answers, {"annotators": annotators, "swap": swap}, replicates=replicates)
+    for share in shares:
+        which = {"share": share, "answers": answers}
+        yield Cell(paraphrases.paraphrase_twins, which, replicates=twins, seed_name="paraphrases")
     for kind in ("linear", "network"):
         names = list(real_votes.methods(alpha)) if kind == "linear" else ["none", *real_names()]
         settings = {"kind": kind, "dim": dim, "alpha": alpha, "steps": steps, "names": names}
         yield Cell(real_votes.held_out_scores, settings, replicates=splits, seed_name="splits", skip=real_votes.no_data)
+    for debate in range(debates):
+        settings = {"debate": debate, "dim": dim, "alpha": alpha, "names": ["none", *real_names()]}
+        yield Cell(real_votes.other_debates, settings, seed_name="debates", skip=real_votes.no_data)
 
 
 def real_names():
@@ -49,36 +72,37 @@ def real_names():
     return ["M1 unsigned", "M2 signed", "M3 inside", "soft label", "majority"]
 
 
-def claims():
-    """Formulas, the 2 x 2, margins, the two kinds, the real votes."""
+def claims(shares):
+    """Formulas, the 2 x 2, margins, judges, the two kinds, paraphrases, the real votes."""
     yield from formula_statements()
     yield from table_statements()
     yield from margin_statements()
+    yield from judge_statements()
     yield from kind_statements()
+    yield from paraphrase_statements(shares)
     yield from real_statements()
 
 
 def finding(found, claims):
-    """Two sentences with their numbers."""
+    """When margins and soft labels help, when they hurt, and by how much."""
     share = {k: t_interval(cell(found, "pearson_share", k)).value for k in ("agreed", "plural", "paraphrase")}
     ceiling = {k: t_interval(cell(found, "ceiling_share", k)).value for k in ("plural", "paraphrase")}
-    soft, inflated = (gain(found, m, "brier", "all") for m in ("soft label", "M1 unsigned"))
+    brier = {m: gain(found, m, "brier", "all").value for m in ("soft label", "M1 unsigned", "M2 signed", "M3 inside")}
+    persona = {m: gain(found, m, "pearson", "plural", "one persona").value for m in ("soft label", "M1 unsigned")}
+    best = min((m for m in brier if m != "soft label"), key=brier.get)
     try:
         change = real_gain(found, "soft label", "brier", "linear")
-        real = f"{change.value:+.4f}, interval {change.low:+.4f} to {change.high:+.4f}"
+        real = f"{change.value:+.4f} [{change.low:+.4f}, {change.high:+.4f}]"
     except StudyError:  # the real votes are not on this machine
         real = "not known here"
     return (
-        f"A reward model of single votes correlates {share['agreed']:.2f} with held-out votes where people agree and "
-        f"{share['plural']:.2f} and {share['paraphrase']:.2f} where tastes differ or responses are paraphrases, "
-        f"but the "
-        f"truth itself reaches only {ceiling['plural']:.2f} and {ceiling['paraphrase']:.2f} there, and only a "
-        f"second answer "
-        "by the same annotator tells the two kinds apart. "
-        f"With ten judgements per pair soft labels change the Brier score by {soft.value:+.4f} and unsigned margins by "
-        f"{inflated.value:+.4f} (on the real votes, soft labels from the other annotators: {real}): "
-        f"a margin "
-        "that does not know the sign inflates every gap."
+        f"A reward model of single votes correlates {share['agreed']:.2f} with held-out votes where people agree, and only "
+        f"{share['plural']:.2f} and {share['paraphrase']:.2f} where tastes differ or responses are paraphrases; the truth itself "
+        f"reaches {ceiling['plural']:.2f} and {ceiling['paraphrase']:.2f} there. Judgements help when the judges are like the "
+        f"people: after one temperature, ten a pair change the Brier score by {1000 * brier['soft label']:+.1f}e-3 as soft labels "
+        f"and by {1000 * brier[best]:+.1f}e-3 as the best margin ({best}). They hurt when all judges are one persona: soft "
+        f"labels lose {-persona['soft label']:.2f} of correlation in plural prompts, unsigned margins "
+        f"{abs(persona['M1 unsigned']):.2f}. Real votes, soft labels from the other annotators: {real}."
     )
 
 
@@ -102,13 +126,13 @@ def margins_table(found):
     together."""
     frame = found.frame("margins")
     frame = frame[frame["prompts_are"] == "all"]
-    names = ["pearson", "spearman", "brier", "ece"]
+    names = ["pearson", "spearman", "brier", "ece", "raw_brier", "raw_ece", "factor"]
     return frame.groupby(["judge", "judges", "method"])[names].mean().reset_index()
 
 
 def real_table(found):
     """Real votes, held-out arguments: means over random splits."""
-    names = ["pearson", "spearman", "pearson_sigmoid", "brier", "ece", "one_vote", "train_pairs", "test_pairs"]
+    names = ["pearson", "spearman", "brier", "ece", "raw_brier", "raw_ece", "one_vote", "train_pairs", "test_pairs"]
     return found.frame("held_out_scores").groupby(["kind", "method"])[names].mean().reset_index()
 
 
@@ -123,6 +147,10 @@ _QUICK = {
     "splits": 5,
     "dim": 50,
     "steps": 400,
+    "shares": [0.1, 0.25, 0.5, 0.75],
+    "answers": 2000,
+    "twins": 20,
+    "debates": 0,
 }
 _PAPER = _QUICK | {
     "votes": 4000,
@@ -132,6 +160,9 @@ _PAPER = _QUICK | {
     "splits": 20,
     "dim": 200,
     "steps": 2000,
+    "shares": [0.1, 0.25, 0.5, 0.75, 0.9],
+    "twins": 100,
+    "debates": 32,
 }
 
 STUDY = Study(

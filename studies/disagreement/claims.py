@@ -16,6 +16,7 @@ from annosim.study import (
     difference,
     equal,
     every,
+    increasing,
     paper_says,
     t_interval,
     true,
@@ -66,6 +67,12 @@ def real_gain(found, method, name, kind):
     """The same on the real votes, with the interval for random splits."""
     parts = [column(found, "held_out_scores", name, {"method": m}, kind=kind) for m in (method, "none")]
     return split_interval(parts[0] - parts[1], _test_share(found, kind))
+
+
+def debate_gain(found, method, name):
+    """The same with one debate left out: debates are the units, each with other texts and other annotators."""
+    first, second = (column(found, "other_debates", name, {"method": m}) for m in (method, "none"))
+    return difference(first, second)
 
 
 def _test_share(found, kind):
@@ -196,7 +203,7 @@ def margin_statements():
         )
         yield Statement(
             f"M.brier.{method}",
-            f"{method} lowers the Brier score in all three hard cells",
+            f"{method} lowers the Brier score in all three hard cells (after one temperature fitted on held-out votes)",
             _source(method),
             lambda f, m=method: every([at_most(gain(f, m, "brier", k), 0.0) for k in HARD]),
             whose=_whose(method),
@@ -204,7 +211,7 @@ def margin_statements():
         )
         yield Statement(
             f"M.ece.{method}",
-            f"{method} lowers the calibration error over all prompts",
+            f"{method} lowers the calibration error over all prompts (after one temperature)",
             _source(method),
             lambda f, m=method: at_most(gain(f, m, "ece", "all"), 0.0),
             whose=_whose(method),
@@ -218,15 +225,146 @@ def margin_statements():
         whose=BASELINE,
         figure="size_and_bias_of_judges",
     )
-    for method in ("M2 signed", "soft label", "M3 inside"):
+
+
+def judge_statements():
+    """What kind of judge?"""
+    change = lambda f, method, judge, kind="plural", name="pearson": gain(f, method, name, kind, judge)  # noqa: E731
+    yield Statement(
+        "J.persona.soft",
+        "judges who are one persona: soft labels lose correlation where tastes differ",
+        "this study",
+        lambda f: at_most(change(f, "soft label", "one persona"), -0.1),
+        whose=BASELINE,
+        figure="kinds_of_judges",
+    )
+    yield Statement(
+        "J.persona.unsigned",
+        "unsigned margins of the same judges lose nothing there",
+        "this study",
+        lambda f: equal(change(f, "M1 unsigned", "one persona"), 0.0, 0.05),
+        whose=STUDY_ADDS,
+        figure="kinds_of_judges",
+    )
+    for method in ("M2 signed", "M3 inside"):
         yield Statement(
-            f"M.bias.{method}",
-            f"a judge with a taste for style makes {method} worse than no judge (Pearson, all prompts)",
+            f"J.persona.{method.split()[0]}",
+            f"{method} margins of one persona lose correlation where tastes differ",
             "this study",
-            lambda f, m=method: at_most(gain(f, m, "pearson", "all", "biased"), 0.0),
+            lambda f, m=method: at_most(change(f, m, "one persona"), 0.0),
             whose=STUDY_ADDS,
-            figure="size_and_bias_of_judges",
+            figure="kinds_of_judges",
         )
+    yield Statement(
+        "J.confident.soft",
+        "over-confident judges: after one temperature soft labels are still better than none (Brier score, all prompts)",
+        "this study",
+        lambda f: at_most(change(f, "soft label", "over-confident", "all", "brier"), 0.0),
+        whose=BASELINE,
+        figure="kinds_of_judges",
+    )
+    yield Statement(
+        "J.panel",
+        "ten judgements of a correlated panel (correlation .5) are worth 1.8 votes: soft labels of them fall between those of "
+        "one and of three independent judgements (Brier score, all prompts)",
+        "this study",
+        lambda f: every(
+            [
+                at_least(_apart(f, ("correlated panel", 10), ("faithful", 3)), 0.0),
+                at_most(_apart(f, ("correlated panel", 10), ("faithful", 1)), 0.0),
+            ]
+        ),
+        whose=BASELINE,
+        figure="kinds_of_judges",
+    )
+    for method in ("M2 signed", "M3 inside", "soft label"):
+        yield Statement(
+            f"J.style.{method}",
+            f"judges with a taste for a style make {method} worse than no judge (Pearson, all prompts)",
+            "this study",
+            lambda f, m=method: at_most(change(f, m, "biased by style", "all"), 0.0),
+            whose=BASELINE if method == "soft label" else STUDY_ADDS,
+            figure="kinds_of_judges",
+        )
+
+
+def _apart(found, first, second):
+    """Brier score of soft labels of two kinds of judges, on the same worlds."""
+    parts = [
+        column(found, "margins", "brier", {"method": "soft label", "prompts_are": "all"}, judge=judge, judges=count)
+        for judge, count in (first, second)
+    ]
+    return difference(*parts)
+
+
+def paraphrase_statements(shares):
+    """F: raters who cannot tell, and raters of two minds."""
+    group = "paraphrase_twins"
+    some = [s for s in shares if s > 0]
+    yield Statement(
+        "P.same",
+        "raters who cannot tell paraphrases apart and raters of two minds about them: one answer each has one law, and one "
+        "reward, whatever the share of paraphrases",
+        "this study",
+        lambda f: every(
+            [at_most(v, 1e-12) for v in f.values(group, "one_answer")]
+            + [at_most(v, 1e-6) for v in f.values(group, "rewards_apart")],
+            "laws within 1e-12, rewards within 1e-6",
+        ),
+        whose=STUDY_ADDS,
+        figure="paraphrase_twins",
+    )
+    yield Statement(
+        "P.blind",
+        "that reward is right about the content and indifferent between paraphrases, whatever their share (infinite data)",
+        "this study",
+        lambda f: every(
+            [
+                at_most(v, 1e-6)
+                for s in some
+                for c in ("variant_weight", "content_error")
+                for v in f.values(group, c, share=s)
+            ]
+        ),
+        whose=STUDY_ADDS,
+        figure="paraphrase_twins",
+    )
+    yield Statement(
+        "P.cost",
+        "which costs raters who cannot tell nothing, and each of two minds a regret",
+        "this study",
+        lambda f: every(
+            [
+                at_most(t_interval(f.values(group, "cost_cannot_tell", share=max(shares))), 1e-6),
+                at_least(t_interval(f.values(group, "cost_two_minds", share=max(shares))), 0.1),
+            ],
+            "at most 1e-6 nats against at least .1",
+        ),
+        whose=STUDY_ADDS,
+        figure="paraphrase_twins",
+    )
+    yield Statement(
+        "P.slower",
+        "the content is learned more slowly the more paraphrases are asked",
+        "this study",
+        lambda f: at_least(
+            difference(
+                f.values(group, "finite_error", share=max(shares)), f.values(group, "finite_error", share=min(shares))
+            ),
+            0.0,
+        ),
+        "error at the largest share above that at the smallest",
+        whose=STUDY_ADDS,
+        figure="paraphrase_twins",
+    )
+    yield Statement(
+        "P.repeat",
+        "two answers by the same rater separate the two, the sooner the more paraphrases are asked (annotators for odds of 20)",
+        "this study",
+        lambda f: increasing([f.estimate(group, "annotators_needed", share=s) for s in sorted(some, reverse=True)]),
+        whose=STUDY_ADDS,
+        figure="paraphrase_twins",
+    )
 
 
 def _lost(found, kind):
@@ -351,6 +489,19 @@ def real_statements():
                 lambda f, k=kind, m=method: at_most(real_gain(f, m, "brier", k), 0.0),
                 whose=_whose(method),
                 figure="real_votes",
+            )
+    for method in ("M1 unsigned", "M2 signed", "M3 inside", "soft label"):
+        for name, words, judge in (
+            ("pearson", "raises the correlation", at_least),
+            ("brier", "lowers the Brier score", at_most),
+        ):
+            yield Statement(
+                f"R.debate.{name}.{method}",
+                f"one debate left out of 32, linear model: {method} from the other annotators {words} on it",
+                _source(method),
+                lambda f, m=method, n=name, j=judge: j(debate_gain(f, m, n), 0.0),
+                whose=_whose(method),
+                figure="other_debates",
             )
     for method in ("M2 signed, judged by a model", "M3 inside, judged by a model"):
         yield Statement(

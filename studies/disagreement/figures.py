@@ -7,8 +7,8 @@ import numpy as np
 from annosim import plotting
 from annosim.study import t_interval
 
-from .claims import METHODS, cell, column, gain, real_gain
-from .synthetic import CELLS
+from .claims import METHODS, cell, column, debate_gain, gain, real_gain
+from .synthetic import CELLS, JUDGES
 
 LABELS = {"agreed": "agreed", "plural": "plural\n(tastes differ)", "paraphrase": "paraphrases", "both": "both"}
 
@@ -35,7 +35,8 @@ def correlation_by_cell(found):
 
 def what_margins_change(found):
     """Change against plain Bradley-Terry on the same votes, with ten faithful judgements per pair: correlation with the
-    true preference (right is better) and Brier score (left is better); 95 % intervals over replicates."""
+    true preference (right is better) and Brier score after one temperature fitted on held-out votes (left is better); 95 %
+    intervals over replicates."""
     fig, axes = plotting.figure(1, 2, width=12.5, height=5.0, sharey=True)
     for axis, name, words in zip(axes[0], ("pearson", "brier"), ("correlation", "Brier score"), strict=True):
         for index, kind in enumerate(("plural", "paraphrase", "both")):
@@ -50,12 +51,12 @@ def what_margins_change(found):
 
 
 def size_and_bias_of_judges(found):
-    """Brier score over all prompts against the number of judgements per pair, for judges who are like the population
+    """Brier score (after one temperature) over all prompts against the number of judgements per pair, for judges who are like the population
     and for judges with a taste for style; bands: 95 % intervals over replicates. (Infinity is the exact share.)"""
     fig, axes = plotting.figure(1, 2, width=12.5, height=4.6, sharey=True)
     counts = [*sorted(n for n in found.settings["judges"] if n > 0), 0]
     at = np.arange(len(counts))
-    for axis, judge in zip(axes[0], ("faithful", "biased"), strict=True):
+    for axis, judge in zip(axes[0], ("faithful", "biased by style"), strict=True):
         for index, method in enumerate(("none", "M1 unsigned", "M2 signed", "M3 inside", "soft label", "majority")):
             where = {"method": method, "prompts_are": "all"}
             estimates = [t_interval(column(found, "margins", "brier", where, judge=judge, judges=n)) for n in counts]
@@ -65,6 +66,61 @@ def size_and_bias_of_judges(found):
         axis.set_yscale("log")
         plotting.label(axis, "judgements per pair", "Brier score" if judge == "faithful" else "", f"{judge} judges")
     plotting.legend(axes[0, 1], outside=True)
+    return fig
+
+
+def kinds_of_judges(found):
+    """Ten judgements per pair by judges of five kinds. Left: correlation with the true preference where tastes differ, change
+    against plain Bradley-Terry (right is better). Right: Brier score over all prompts after one temperature (left is
+    better). 95 % intervals over replicates."""
+    fig, axes = plotting.figure(1, 2, width=14.0, height=5.6, sharey=True)
+    methods = ("soft label", "M1 unsigned", "M2 signed", "M3 inside")
+    panels = (("pearson", "plural", "correlation, plural prompts"), ("brier", "all", "Brier score, all prompts"))
+    for axis, (name, kind, words) in zip(axes[0], panels, strict=True):
+        for index, method in enumerate(methods):
+            estimates = [gain(found, method, name, kind, judge) for judge in JUDGES]
+            offset = 0.18 * (index - 1.5)
+            plotting.intervals(axis, list(JUDGES), *_parts(estimates), index, zero=0.0, offset=offset, label=method)
+        axis.locator_params(axis="x", nbins=5)
+        plotting.label(axis, f"change in {words}", "")
+    plotting.legend(axes[0, 1], outside=True)
+    return fig
+
+
+def paraphrase_twins(found):
+    """Raters who cannot tell paraphrases apart, and raters of two minds about them, against the share of paraphrases among the
+    pairs asked. Left: what the one reward that both lead to costs the people (regret of its policy, nats). Middle: the
+    error of its weights for content from 2,000 answers. Right: annotators with two answers each until the two kinds of
+    raters are told apart with odds of 20 to 1 (one answer each: never). 95 % intervals over sets of responses."""
+    fig, axes = plotting.figure(1, 3, width=16.5, height=4.6)
+    shares = found.settings["shares"]
+
+    def curve(axis, name, label, index, at):
+        parts = _parts([found.estimate("paraphrase_twins", name, share=s) for s in at])
+        plotting.line(axis, at, parts[0], label, index, *parts[1:], markers=True)
+
+    curve(axes[0, 0], "cost_two_minds", "of two minds", 0, shares)
+    curve(axes[0, 0], "cost_cannot_tell", "cannot tell", 1, shares)
+    curve(axes[0, 1], "finite_error", "", 0, shares)
+    curve(axes[0, 2], "annotators_needed", "", 0, [s for s in shares if s > 0])
+    axes[0, 2].set_yscale("log")
+    words = ("regret of one reward's policy (nats)", "error of the content's weights", "annotators, two answers each")
+    for axis, text in zip(axes[0], words, strict=True):
+        plotting.label(axis, "share of paraphrases among pairs", text)
+    axes[0, 1].set_ylim(0, None)
+    plotting.legend(axes[0, 0])
+    return fig
+
+
+def other_debates(found):
+    """UKPConvArg1, one of 32 debates left out at a time, linear model: change against plain Bradley-Terry on the other
+    debates' votes, margins from the other annotators; 95 % intervals over debates."""
+    fig, axes = plotting.figure(1, 2, width=12.5, height=4.0, sharey=True)
+    methods = METHODS[:5]
+    for axis, name, words in zip(axes[0], ("pearson", "brier"), ("correlation", "Brier score"), strict=True):
+        plotting.intervals(axis, methods, *_parts([debate_gain(found, m, name) for m in methods]), zero=0.0)
+        axis.locator_params(axis="x", nbins=5)
+        plotting.label(axis, f"change in {words}", "")
     return fig
 
 
@@ -121,8 +177,11 @@ def closed_forms(found):
 FIGURES = [
     correlation_by_cell,
     what_margins_change,
+    kinds_of_judges,
     size_and_bias_of_judges,
     real_votes,
+    other_debates,
+    paraphrase_twins,
     repeated_answers,
     closed_forms,
 ]

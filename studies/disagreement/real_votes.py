@@ -14,6 +14,8 @@ import annosim as an
 from annosim.analysis import brier_score, calibration_error
 from annosim.study import MissingDataError, data_path
 
+from .synthetic import temperature
+
 FOLDER = "ukp_convincing_arguments"
 
 
@@ -58,11 +60,15 @@ def no_data(data):
     return False, ""
 
 
-def load(seed, data, dim):
-    """Items with features, and for every pair its votes, one of them set aside to learn from."""
+def load(seed, data, dim, debate=None):
+    """Items with features, and for every pair its votes, one of them set aside to learn from. Held out are a third of the
+    arguments, or all of one debate (features and training never see it)."""
     votes = an.io.read_ukp(data_path(f"{FOLDER}/votes.csv.gz", data).parent)
     rng = np.random.default_rng(seed)
-    held_out = rng.random(votes.items.n) < 0.35
+    if debate is None:
+        held_out = rng.random(votes.items.n) < 0.35
+    else:
+        held_out = votes.items.prompts.numpy() == votes.items.prompts.unique().numpy()[debate]
     items = votes.items.with_(features=features(votes.items.texts, np.flatnonzero(~held_out), dim))
     return rng, items, held_out, pair_table(rng, votes)
 
@@ -128,9 +134,11 @@ def fit_model(kind, items, data, objective, dim, steps, seed):
     return an.fit(model, data, objective=objective, seed=seed, solver=solver).population.utility
 
 
-def held_out_scores(seed, data, kind, dim, alpha, steps, names):
-    """Every method once: correlation, Brier score and calibration of held-out pairs against the remaining votes."""
-    rng, items, held_out, table = load(seed, data, dim)
+def held_out_scores(seed, data, kind, dim, alpha, steps, names, debate=None):
+    """Every method once: correlation, Brier score and calibration of held-out pairs against the remaining votes. Brier and
+    calibration error are those of sigmoid(d) after one temperature, fitted to the recorded votes of the held-out pairs;
+    raw ones beside them."""
+    rng, items, held_out, table = load(seed, data, dim, debate)
     out = held_out[table["pair"]]
     at, test = np.flatnonzero(~out.any(1)), np.flatnonzero(out.all(1))
     judge = judged_by_model(items, table, at, dim, rng)
@@ -148,18 +156,25 @@ def held_out_scores(seed, data, kind, dim, alpha, steps, names):
             rows_in = rows_in.with_(answer=np.where(q > 0.5, 0, np.where(q < 0.5, 1, rows_in.answer)))
         r = fit_model(kind, items, rows_in, objective, dim, steps, seed % 2**31)(items).detach().double().numpy()
         d = sign * (r[table["pair"][test, 0]] - r[table["pair"][test, 1]])
-        forecast = 1 / (1 + np.exp(-d))
+        forecast, raw = 1 / (1 + np.exp(-temperature(d, vote) * d)), 1 / (1 + np.exp(-d))
         rows.append(
             {
                 "method": name,
                 "pearson": pearsonr(d, share).statistic,
                 "spearman": spearmanr(d, share).statistic,
-                "pearson_sigmoid": pearsonr(forecast, share).statistic,
+                "pearson_sigmoid": pearsonr(raw, share).statistic,
                 "brier": brier_score(forecast, share),
                 "ece": calibration_error(forecast, share),
+                "raw_brier": brier_score(raw, share),
+                "raw_ece": calibration_error(raw, share),
                 "one_vote": pearsonr(vote, share).statistic,
                 "train_pairs": len(at),
                 "test_pairs": len(test),
             }
         )
     return rows
+
+
+def other_debates(seed, data, debate, dim, alpha, names):
+    """The same with one debate left out: what is learned from the others' texts, of another topic."""
+    return held_out_scores(seed, data, "linear", dim, alpha, 0, names, debate)

@@ -1,5 +1,4 @@
-"""The 2 x 2 of plurality and indistinguishability, with the truth known: what single votes teach, and what "
-"judges add."""
+"""The 2 x 2 of plurality and indistinguishability, with the truth known: what single votes teach, what judges add."""
 
 from __future__ import annotations
 
@@ -7,7 +6,7 @@ import numpy as np
 from scipy.stats import pearsonr, spearmanr
 
 import annosim as an
-from annosim.analysis import brier_score, calibration_error, pair_probabilities
+from annosim.analysis import brier_score, calibration_error, calibration_slope, pair_probabilities
 
 #: cell -> (scale of what all agree on, scale of what tastes differ in)
 CELLS = {"agreed": (1.4, 0.0), "plural": (0.35, 2.0), "paraphrase": (0.12, 0.0), "both": (0.12, 0.25)}
@@ -42,18 +41,46 @@ def make_items(rng, prompts, responses):
     return an.Items(features=np.concatenate(blocks), prompts=prompt, columns={"cell": cell})
 
 
-def make_judge(people, kind):
-    """Who judges: the population itself, or a copy that overrates one style (a noise feature)."""
-    if kind == "faithful":
-        return people
-    biased = [an.Annotator(t.utility, an.rules.AttributeBias(an.Luce(), 1.0, COMMON + TASTE)) for t in people.types]
-    return an.Mixture(biased, weights=people.weights.detach().numpy())
+#: kinds of judges, and what becomes of the population's preference in their hands
+JUDGES = {
+    "faithful": "judgements drawn like the population's votes",
+    "one persona": "all judgements are those of one type",
+    "over-confident": "the population's log-odds, three times as large",
+    "correlated panel": "judgements of one panel agree with each other more than the population does",
+    "biased by style": "the population's, with a taste for one style",
+}
+#: correlation of any two judgements of one panel; ten are then worth 10 / (1 + 9 x .5) = 1.8 independent ones
+TOGETHER = 0.5
 
 
-def share_of_judges(rng, judge, data, count):
-    """Share of ``count`` single judgements for the first displayed (``count=0``: of infinitely many)."""
-    p = pair_probabilities(judge, data.items)[data.menu[:, 0], data.menu[:, 1]].numpy()
-    return p if count == 0 else rng.binomial(count, p) / count
+def effective_votes(count: int, correlation: float = TOGETHER) -> float:
+    """How many independent judgements are worth as much as ``count`` correlated ones."""
+    return count / (1 + (count - 1) * correlation)
+
+
+def _believed(people: an.Mixture, kind: str, items: an.Items) -> np.ndarray:
+    """``P(row > column)`` in the eyes of a judge, ``(n, n)``."""
+    if kind == "one persona":
+        return pair_probabilities(people.types[0], items).numpy()
+    if kind == "biased by style":
+        tastes = [an.Annotator(t.utility, an.rules.AttributeBias(an.Luce(), 1.0, COMMON + TASTE)) for t in people.types]
+        return pair_probabilities(an.Mixture(tastes, weights=people.weights.detach().numpy()), items).numpy()
+    p = pair_probabilities(people, items).numpy()
+    if kind == "over-confident":
+        with np.errstate(divide="ignore"):
+            p = 1 / (1 + np.exp(-3 * np.log(p / (1 - p))))
+    return p
+
+
+def share_of_judges(rng, people, kind, data, count):
+    """Share of ``count`` judgements for the first displayed (``count=0``: of infinitely many)."""
+    p = _believed(people, kind, data.items)[data.menu[:, 0], data.menu[:, 1]]
+    if count == 0:
+        return p
+    if kind == "correlated panel":  # what a panel agrees on varies around p, so that its members are correlated
+        spread = (1 - TOGETHER) / TOGETHER
+        p = rng.beta(np.clip(p, 1e-9, 1 - 1e-9) * spread, np.clip(1 - p, 1e-9, 1 - 1e-9) * spread)
+    return rng.binomial(count, p) / count
 
 
 def relabelled(data, q):
@@ -84,20 +111,30 @@ def train(data, q, method, alpha):
     return an.fit(model, judged, objective=objectives(alpha)[method], prior=prior).population.utility
 
 
-def scores(d, p, share):
-    """Correlations of the gap d and of sigmoid(d) with the preference p, errors of sigmoid(d), and the noise
-    ceiling."""
-    forecast = 1 / (1 + np.exp(-d))
+def scores(d, p, share, factor=1.0):
+    """Correlations of the gap d and of sigmoid(d) with the preference p, and the noise ceiling; errors of the forecast
+    sigmoid(d times ``factor``), the one temperature that held-out votes ask for, and raw."""
+    forecast, raw = 1 / (1 + np.exp(-factor * d)), 1 / (1 + np.exp(-d))
     return {
         "pearson": pearsonr(d, p).statistic,
         "spearman": spearmanr(d, p).statistic,
-        "pearson_sigmoid": pearsonr(forecast, p).statistic,
+        "pearson_sigmoid": pearsonr(raw, p).statistic,
         "pearson_share": pearsonr(d, share).statistic,
         "ceiling_share": pearsonr(p, share).statistic,
         "brier": brier_score(forecast, p),
         "ece": calibration_error(forecast, p),
+        "raw_brier": brier_score(raw, p),
+        "raw_ece": calibration_error(raw, p),
         "spread_p": float(np.std(p)),
     }
+
+
+def temperature(d, vote):
+    """The factor that makes gaps forecasts, fitted to held-out votes (1 / temperature)."""
+    try:
+        return calibration_slope(d, vote).slope
+    except an.errors.NotIdentifiedError:  # the votes follow the gaps without exception: no finite factor
+        return 1.0
 
 
 def oriented(rng, items, pairs):
@@ -120,6 +157,13 @@ def world(seed, votes, prompts, responses, votes_held_out):
     share = rng.binomial(votes_held_out, p) / votes_held_out
     cell = test_items.columns["cell"][menu[:, 0]]
     return rng, people, data, test_items, menu, p, share, cell
+
+
+def held_out_votes(rng, people, items):
+    """Pairs of the test prompts other than the scored ones, with one vote each: what a temperature is fitted to."""
+    menu = oriented(rng, items, 30)
+    p = pair_probabilities(people, items)[menu[:, 0], menu[:, 1]].numpy()
+    return menu, (rng.random(len(p)) < p).astype(float)
 
 
 def gaps(utility, items, menu):
@@ -147,11 +191,15 @@ def single_votes(seed, votes, prompts, responses, votes_held_out):
 def margins(seed, votes, prompts, responses, votes_held_out, judge, judges, alpha):
     """Every method with one kind of judge and one number of judgements per pair (0: infinitely many)."""
     rng, people, data, items, menu, p, share, cell = world(seed, votes, prompts, responses, votes_held_out)
-    q = share_of_judges(rng, make_judge(people, judge), data, judges)
+    q = share_of_judges(rng, people, judge, data, judges)
+    asked, vote = held_out_votes(rng, people, items)
     rows = []
     for method in objectives(alpha):
-        d = gaps(train(data, q, method, alpha), items, menu)
+        reward = train(data, q, method, alpha)
+        d, factor = gaps(reward, items, menu), temperature(gaps(reward, items, asked), vote)
         for name in (*CELLS, "all"):
             at = cell == name if name != "all" else np.ones(len(cell), bool)
-            rows.append({"method": method, "prompts_are": name, **scores(d[at], p[at], share[at])})
+            rows.append(
+                {"method": method, "prompts_are": name, "factor": factor, **scores(d[at], p[at], share[at], factor)}
+            )
     return rows

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from annosim.study import Cell, Preset, Study
+from annosim.study import Cell, Preset, Study, t_interval
 
-from . import exact, pipeline
-from .claims import exact_statements, gain, pipeline_statements
+from . import exact, fair, pipeline
+from .claims import aggregate, exact_statements, gain, pipeline_statements
 from .figures import FIGURES
 
 #: both beat their 85 % quantile, best of 64 with two independent rewards
@@ -30,6 +30,7 @@ def cells(prompts, responses, pairs, few_pairs, replicates, kls, ks, draws, worl
     yield Cell(
         pipeline.overoptimisation, {"world": "harmful", **size, "pairs": few_pairs, **path}, replicates=replicates
     )
+    yield Cell(fair.aggregate_types, {"prompts": 20, "responses": responses, "kls": kls}, replicates=2 * replicates)
     yield Cell(pipeline.softmax_gradient, {"gamma": 0.5, "steps": steps}, replicates=2)
     yield Cell(pipeline.token_gradient, {"gamma": 1.0, "steps": steps}, replicates=2)
 
@@ -57,22 +58,26 @@ def claims(kls, ks, steps):
 
 
 def finding(found, claims):
-    """Two sentences with their numbers."""
-    kl = 1.0 if 1.0 in found.settings["kls"] else found.settings["kls"][0]
+    """When LSC works, when not, and by how much."""
+    kls = found.settings["kls"]
+    kl, few, many = (1.0 if 1.0 in kls else kls[0]), min(kls), max(kls)
     single = gain(found, "shortcut", "helpful, LSC", "helpful, raw", "beat_helpful", kl)
-    both = gain(found, "shortcut", "LSC sum", "raw sum", "both_good", kl)
-    clean = gain(found, "clean", "LSC sum", "raw sum", "both_good", kl)
     hacked = gain(found, "shortcut", "helpful, LSC", "helpful, raw", "shortcut", kl)
-    verb = "gains" if clean.low > 0 else "loses" if clean.high < 0 else "changes nothing certain:"
+    both = {
+        (w, k): gain(found, w, "LSC sum", "raw sum", "both_good", k).value for w in ("shortcut", "clean") for k in kls
+    }
+    log_good = [gain(found, "clean", "LSC sum", "raw sum", "log_good", k).value for k in kls]
+    price = gain(found, "clean", "helpful, LSC", "helpful, raw", "utility_helpful", kl).value
+    fair_at = [t_interval(aggregate(found, "worst", way, many)).value for way in ("LSC sum", "mean utility")]
     return (
-        f"Where reward models carry a shortcut and prompts differ, LSC beats the 85 % quantile "
-        f"{100 * single.value:.0f} "
-        f"points more often than the raw reward at KL {kl:g}, its sum gives {100 * both.value:.1f} points more "
-        f"responses "
-        f"that are good in both rewards, and the shortcut gets {-100 * hacked.value:.1f} points less mass. "
-        f"In a clean world with equal prompts the LSC sum {verb} {100 * abs(clean.value):.1f} points against "
-        f"the raw sum, "
-        "and the raw tilt keeps the higher mean utility, as it must."
+        f"Where reward models carry a shortcut and prompts differ, LSC works: at KL {kl:g} it beats the 85 % quantile "
+        f"{100 * single.value:.0f} points more often than the raw reward, gives the shortcut {-100 * hacked.value:.1f} points "
+        f"less mass, and its sum makes {100 * both['shortcut', kl]:.1f} points more responses good in both rewards. Without "
+        f"shortcut it loses to the raw sum at KL {few:g} ({100 * both['clean', few]:+.1f} points) and wins at KL {many:g} "
+        f"({100 * both['clean', many]:+.1f}); in the quantity of its own theory, E log P(good in every property), it wins at every "
+        f"KL (by {min(log_good):.2f} to {max(log_good):.2f} nats). Its price is {-price:.2f} logits of mean utility. Over hidden "
+        f"types instead of properties it is fair: at KL {many:g} the worst-served type finds {fair_at[0]:.0%} of responses good, against "
+        f"{fair_at[1]:.0%} under the mean utility."
     )
 
 
@@ -117,7 +122,7 @@ _QUICK = {
     "pairs": 2000,
     "few_pairs": 300,
     "replicates": 8,
-    "kls": [0.25, 0.5, 1.0, 2.0],
+    "kls": [0.25, 0.5, 1.0, 2.0, 3.0],
     "ks": [1, 4, 16, 64],
     "draws": 200_000,
     "worlds": 100,

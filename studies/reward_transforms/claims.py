@@ -195,11 +195,11 @@ def pipeline_statements(kls, ks, policy_gradient_steps):
     """The paper's claims, restated for the pipeline; where they fail, they fail here."""
     parts = {"low": [k for k in kls if k < 1], "high": [k for k in kls if k >= 1]}
     words = {"low": f"at equal KL of {_list(parts['low'])}", "high": f"at equal KL of {_list(parts['high'])}"}
-    worlds = {"shortcut": "", "clean": "; no shortcut, equal prompts"}
-    for world, place in worlds.items():
-        for part in ("high", "low"):
-            yield from _single(world, parts[part], f"{world}.{part}", words[part] + place)
-            yield from _combined(world, parts[part], f"{world}.{part}", words[part] + place)
+    yield from _single(parts, words)
+    yield from _combined(parts, words)
+    yield from _in_its_own_terms(kls)
+    yield from _over_types([k for k in kls if k >= 1])
+    yield from _uniformity(kls)
     for part in ("high", "low"):
         yield from _hacking(parts[part], part, words[part])
     yield Statement(
@@ -270,9 +270,9 @@ def pipeline_statements(kls, ks, policy_gradient_steps):
     )
     yield Statement(
         "O3",
-        "and it removes the fall (all members share the shortcut)",
-        "Coste et al. 2310.02743, the strong reading",
-        lambda f: at_most(t_interval(_falls(f, "ensemble minimum", "gold")), 0.0),
+        "and the fall stays: members that share the shortcut cannot see it",
+        "this study; ensembles as in Coste et al. 2310.02743",
+        lambda f: at_least(t_interval(_falls(f, "ensemble minimum", "gold")), 0.0),
         whose=BASELINE,
         figure="overoptimisation",
     )
@@ -295,36 +295,156 @@ def _always(world, better, worse, name, kls, sign):
     return lambda f: every([bound(gain(f, world, better, worse, name, kl), 0.0) for kl in kls])
 
 
-def _single(world, kls, tag, words):
+def _single(parts, words):
+    """One reward: above the 85 % quantile more often at a large KL; at a small one it is not what LSC spends KL on."""
     for one in ("helpful", "harmless"):
-        judge = _always(world, f"{one}, LSC", f"{one}, raw", f"beat_{one}", kls, 1)
-        text = f"{one} reward: LSC beats the 85 % quantile more often than raw {words}"
+        pair, name = (f"{one}, LSC", f"{one}, raw"), f"beat_{one}"
         yield Statement(
-            f"P1.{one}.{tag}",
-            text,
+            f"P1.{one}.shortcut",
+            f"{one} reward: LSC beats the 85 % quantile more often than raw {words['high']} (shortcut, unequal prompts)",
             f"{SOURCE}, abstract",
-            judge,
-            whose=paper_says("abstract"),
+            _always("shortcut", *pair, name, parts["high"], 1),
+            whose=ABSTRACT,
             figure="win_rate_against_kl",
         )
-    judge = _always(world, "helpful, LSC", "helpful, raw", "utility_helpful", kls, 1)
-    text = f"and its mean true utility is higher than raw's {words}"
-    yield Statement(f"P1.utility.{tag}", text, "this study: a stronger reading than win rates", judge, whose=STUDY_ADDS)
-
-
-def _combined(world, kls, tag, words):
-    for other in ("raw sum", "weighted sum 3:1", "weighted sum 1:3", "minimum"):
-        source = f"{SOURCE}, abstract" if other == "raw sum" else "this study"
-        judge = _always(world, "LSC sum", other, "both_good", kls, 1)
-        text = f"two rewards: LSC sum gives more responses good in both than the {other} {words}"
         yield Statement(
-            f"P2.{other.replace(' ', '_').replace(':', '')}.{tag}",
-            text,
-            source,
-            judge,
+            f"P1.{one}.shortcut.low",
+            f"{one} reward: {words['low']} neither is three points ahead (shortcut, unequal prompts)",
+            "this study",
+            lambda f, p=pair, n=name: every([equal(gain(f, "shortcut", *p, n, kl), 0.0, 0.03) for kl in parts["low"]]),
+            whose=STUDY_ADDS,
+            figure="win_rate_against_kl",
+        )
+        yield Statement(
+            f"P1.{one}.clean",
+            f"{one} reward, no shortcut, equal prompts: LSC beats the quantile less often {words['low']}",
+            "this study",
+            _always("clean", *pair, name, parts["low"], -1),
+            whose=STUDY_ADDS,
+        )
+
+
+def _combined(parts, words):
+    """Two rewards: the raw sum is the paper's comparison, weighted sums and the minimum are baselines."""
+    for other in ("raw sum", "weighted sum 3:1", "weighted sum 1:3"):
+        yield Statement(
+            f"P2.{other.replace(' ', '_').replace(':', '')}.shortcut",
+            f"two rewards: LSC sum gives more responses good in both than the {other} {words['high']} (shortcut, unequal prompts)",
+            f"{SOURCE}, abstract" if other == "raw sum" else "this study",
+            _always("shortcut", "LSC sum", other, "both_good", parts["high"], 1),
             whose=ABSTRACT if other == "raw sum" else BASELINE,
             figure="good_in_both_against_kl",
         )
+    yield Statement(
+        "P2.raw_sum.shortcut.low",
+        f"two rewards: {words['low']} neither sum is three points ahead (shortcut, unequal prompts)",
+        "this study",
+        lambda f: every(
+            [equal(gain(f, "shortcut", "LSC sum", "raw sum", "both_good", kl), 0.0, 0.03) for kl in parts["low"]]
+        ),
+        whose=STUDY_ADDS,
+        figure="good_in_both_against_kl",
+    )
+    yield Statement(
+        "P2.minimum.clean",
+        "two rewards, no shortcut: the minimum of the two makes more responses good in both than the LSC sum at every equal KL",
+        "this study: the paper makes no claim on the minimum",
+        _always("clean", "LSC sum", "minimum", "both_good", parts["low"] + parts["high"], -1),
+        whose=BASELINE,
+        figure="good_in_both_against_kl",
+    )
+    yield Statement(
+        "P2.minimum.shortcut",
+        f"with a shortcut the two are within six points of each other {words['high']}",
+        "this study: the paper makes no claim on the minimum",
+        lambda f: every(
+            [equal(gain(f, "shortcut", "LSC sum", "minimum", "both_good", kl), 0.0, 0.06) for kl in parts["high"]]
+        ),
+        whose=BASELINE,
+        figure="good_in_both_against_kl",
+    )
+
+
+def _in_its_own_terms(kls):
+    """The sum of LSC rewards against the raw sum: the quantity of the theory, the crossover, and the price."""
+    for world, place in (("shortcut", "shortcut, unequal prompts"), ("clean", "no shortcut, equal prompts")):
+        yield Statement(
+            f"P2.log_good.{world}",
+            f"two rewards: E log P(good in every property) is higher under the LSC sum than under the raw sum at every equal "
+            f"KL ({place})",
+            f"{SOURCE}, abstract: the sum is the log-probability of being good in all measured properties",
+            _always(world, "LSC sum", "raw sum", "log_good", kls, 1),
+            whose=ABSTRACT,
+            figure="log_good_against_kl",
+        )
+    low, high = [k for k in kls if k <= 1], [k for k in kls if k >= 2]
+    yield Statement(
+        "P2.crossover.low",
+        f"no shortcut, equal prompts: the raw sum makes as many or more responses good in both (above the 85 % quantile) than "
+        f"the LSC sum at equal KL of {_list(low)}",
+        "this study",
+        _always("clean", "LSC sum", "raw sum", "both_good", low, -1),
+        whose=STUDY_ADDS,
+        figure="good_in_both_against_kl",
+    )
+    if high:
+        yield Statement(
+            "P2.crossover.high",
+            f"and the LSC sum makes more at equal KL of {_list(high)}",
+            "this study",
+            _always("clean", "LSC sum", "raw sum", "both_good", high, 1),
+            whose=STUDY_ADDS,
+            figure="good_in_both_against_kl",
+        )
+    yield Statement(
+        "P1.price",
+        "the price of LSC: the raw tilt maximises the mean reward at its KL, so in the world without a shortcut LSC's mean "
+        "true utility is lower",
+        "Gibbs' variational principle",
+        _always("clean", "helpful, LSC", "helpful, raw", "utility_helpful", kls, -1),
+        whose=CONTROL,
+    )
+
+
+def aggregate(found, name, way, at):
+    """One column of the policies over hidden types, one number per world."""
+    rows = found.rows("aggregate_types")
+    return np.array([r[name] for r in rows if r["way"] == way and r["at"] == at], dtype=float)
+
+
+def _over_types(kls):
+    """E: the conjunction over hidden types."""
+    worse = lambda f, other, at: difference(aggregate(f, "worst", "LSC sum", at), aggregate(f, "worst", other, at))  # noqa: E731
+    yield Statement(
+        "E.worst",
+        "over hidden types of which one cares more than the others: the worst-served type finds more responses good under the "
+        f"LSC sum than under the mean utility at equal KL of {_list(kls)}",
+        "this study",
+        lambda f: every([at_least(worse(f, "mean utility", at), 0.0) for at in kls]),
+        whose=STUDY_ADDS,
+        figure="over_hidden_types",
+    )
+    yield Statement(
+        "E.minimum",
+        f"at KL {max(kls):g} also more than under the minimum over types, which asks for the least satisfied type and so for "
+        "the loudest",
+        "this study",
+        lambda f: at_least(worse(f, "minimum", max(kls)), 0.0),
+        whose=BASELINE,
+        figure="over_hidden_types",
+    )
+    yield Statement(
+        "E.price",
+        "the price: a lower mean utility at every equal KL",
+        "Gibbs' variational principle",
+        lambda f: every(
+            [
+                at_most(difference(*(aggregate(f, "utility", way, at) for way in ("LSC sum", "mean utility"))), 0.0)
+                for at in kls
+            ]
+        ),
+        whose=CONTROL,
+    )
 
 
 def _hacking(kls, tag, words):
@@ -340,16 +460,29 @@ def _hacking(kls, tag, words):
             whose=paper_says("abstract"),
             figure="shortcut_and_spread",
         )
-        text = f"{one} reward: LSC's win rates differ less between prompts (standard deviation) {words}"
-        judge = _always("shortcut", *pair, f"spread_{one}", kls, -1)
+
+
+def _uniformity(kls):
+    """Underfitting is some prompts left behind: win rates differ between prompts, on average along the path of KL."""
+    for one in ("helpful", "harmless"):
         yield Statement(
-            f"P4.{one}.{tag}",
-            text,
+            f"P4.{one}",
+            f"{one} reward: LSC's win rates differ less between prompts (standard deviation) than raw's, on average over equal KL "
+            f"of {_list(kls)}",
             f"{SOURCE}, abstract (underfitting)",
-            judge,
-            whose=paper_says("abstract"),
+            lambda f, o=one: at_most(_over_path(f, f"spread_{o}", o, kls), 0.0),
+            whose=ABSTRACT,
             figure="shortcut_and_spread",
         )
+
+
+def _over_path(found, name, one, kls):
+    """Difference of LSC and raw, averaged over the path of KL before replicates are compared."""
+    path = lambda scheme: np.mean(  # noqa: E731
+        [column(found, "frontier", name, {"scheme": f"{one}, {scheme}", "at": kl}, world="shortcut") for kl in kls],
+        axis=0,
+    )
+    return difference(path("LSC"), path("raw"))
 
 
 def _rows(found, gamma):

@@ -7,7 +7,7 @@ import numpy as np
 from annosim import plotting
 from annosim.study import t_interval
 
-from .claims import column
+from .claims import aggregate, column
 
 NATS = "KL to the reference (nats per prompt)"
 
@@ -36,8 +36,8 @@ def win_rate_against_kl(found):
 
 
 def good_in_both_against_kl(found):
-    """Two rewards: probability that a response is good in both, in a world with a shortcut and unequal prompts, and in
-    a clean one, where the LSC sum has no advantage; bands: 95 % intervals."""
+    """Two rewards: probability that a response is good in both, in a world with a shortcut and unequal prompts, and in a
+    clean one, where the LSC sum loses at a small KL and wins at a large one; bands: 95 % intervals."""
     fig, axes = plotting.figure(1, 2, width=12.6, height=4.6, sharey=True)
     titles = {"shortcut": "shortcut, unequal prompts", "clean": "no shortcut, equal prompts"}
     schemes = ("LSC sum", "raw sum", "minimum", "weighted sum 3:1", "weighted sum 1:3")
@@ -46,6 +46,39 @@ def good_in_both_against_kl(found):
             x, y, low, high = _curve(found, "frontier", world, scheme, "both_good")
             plotting.line(axis, x, y, scheme, index, low, high, markers=True)
         plotting.label(axis, NATS, "good in both" if world == "shortcut" else "", title)
+    plotting.legend(axes[0, 1], outside=True)
+    return fig
+
+
+def log_good_against_kl(found):
+    """The quantity of the paper's own theory, E log P(good in every property), against the KL it costs: there the LSC sum
+    wins at every KL, also where it makes fewer responses good in both."""
+    fig, axes = plotting.figure(1, 2, width=12.6, height=4.6, sharey=True)
+    titles = {"shortcut": "shortcut, unequal prompts", "clean": "no shortcut, equal prompts"}
+    for axis, (world, title) in zip(axes[0], titles.items(), strict=True):
+        for index, scheme in enumerate(("LSC sum", "raw sum", "minimum")):
+            x, y, low, high = _curve(found, "frontier", world, scheme, "log_good")
+            plotting.line(axis, x, y, scheme, index, low, high, markers=True)
+        plotting.label(axis, NATS, "E log P(good in both) (nats)" if world == "shortcut" else "", title)
+    plotting.legend(axes[0, 1], outside=True)
+    return fig
+
+
+def over_hidden_types(found):
+    """Three hidden types of annotators, one of whom cares three times as much as the others. How often a response is good
+    (above the type's own 85 % quantile) for the worst-served type (left) and on average over types (right), by what is
+    maximised; 95 % intervals over worlds."""
+    fig, axes = plotting.figure(1, 2, width=12.6, height=4.6, sharey=True)
+    kls = found.settings["kls"]
+    for axis, name, words in zip(
+        axes[0], ("worst", "average"), ("the worst-served type", "average over types"), strict=True
+    ):
+        for index, way in enumerate(("LSC sum", "mean utility", "minimum")):
+            estimates = [t_interval(aggregate(found, name, way, kl)) for kl in kls]
+            parts = [[getattr(e, part) for e in estimates] for part in ("value", "low", "high")]
+            plotting.line(axis, kls, parts[0], way, index, *parts[1:], markers=True)
+        axis.set_ylim(0, None)
+        plotting.label(axis, NATS, "share of good responses" if name == "worst" else "", words)
     plotting.legend(axes[0, 1], outside=True)
     return fig
 
@@ -161,6 +194,8 @@ def policy_gradient(found):
 FIGURES = [
     win_rate_against_kl,
     good_in_both_against_kl,
+    log_good_against_kl,
+    over_hidden_types,
     shortcut_and_spread,
     exact_worlds,
     best_of_k,

@@ -4,6 +4,7 @@ models are fitted to them, policies are made of the reward models, and the truth
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 import annosim as an
 from annosim.analysis import calibration_slope, win_rate, win_rate_quantile
@@ -76,18 +77,20 @@ def measure(policy, items, shortcut, pi0, truth):
     """What the truth says of a policy."""
     mass = policy.mass(items)
     shape = (items.num_prompts, -1)
-    good = {}
+    good, log_good = {}, 0.0
     out = {"kl": an.analysis.kl_divergence(policy, pi0, items)}
     for name, u in truth.items():
         values = u(items).detach().reshape(shape)
         bar = values.sort(1).values[:, int(np.ceil(LEVEL * values.shape[1])) - 1]
         good[name] = (values > bar[:, None]).double()
+        log_good = log_good + torch.nn.functional.logsigmoid(values - bar[:, None])
         by_prompt = win_rate(policy, u, items, pi0, per_prompt=True)
         out[f"win_{name}"] = float(by_prompt.mean())
         out[f"beat_{name}"] = win_rate_quantile(policy, u, items, pi0, LEVEL)
         out[f"spread_{name}"] = float(by_prompt.std())
         out[f"utility_{name}"] = float((mass * u(items).detach()).sum()) / items.num_prompts
     out["both_good"] = float((mass.reshape(shape) * good["helpful"] * good["harmless"]).sum(1).mean())
+    out["log_good"] = float((mass.reshape(shape) * log_good).sum(1).mean())
     out["shortcut"] = float((mass.numpy() * shortcut).sum()) / items.num_prompts
     return out
 
