@@ -1,233 +1,24 @@
-"""The one plotting style: colour-blind-safe, readable at half size, units on every axis.
-
-Nothing here touches matplotlib's global state: figures are made from :class:`matplotlib.figure.Figure` (no pyplot, no
-window, no backend to choose), and the style is applied in a context while they are drawn. A figure is made by
-:func:`figure`, drawn on by the helpers below (each takes the axes first and returns them), and written by :func:`save`;
-as the last value of a notebook's cell it shows itself, without ``%matplotlib inline``.
-
-Colours are those of Okabe and Ito (2008), the order is kept, and line styles and markers change with the colours, so
-that nothing is said by colour alone. Heat maps use ``cividis`` or, around a centre, ``PuOr``.
-"""
+"""Charts: each takes the axes first and returns them."""
 
 from __future__ import annotations
 
-import io
-import os
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
-from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from annosim.errors import ArgumentError
+from annosim.plotting.figures import colour, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
 
-__all__ = [
-    "COLOURS",
-    "DPI",
-    "VERDICT_COLOURS",
-    "band",
-    "bars",
-    "colour",
-    "density",
-    "figure",
-    "heatmap",
-    "intervals",
-    "label",
-    "legend",
-    "line",
-    "save",
-    "style",
-]
+__all__ = ["band", "bars", "density", "heatmap", "intervals", "line"]
 
-#: Okabe and Ito's palette, ordered so that the first ones are the easiest to tell apart.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
-#: Supported, contradicted, inconclusive, not judged: told apart by colour-blind readers, and always beside the word.
-VERDICT_COLOURS = {
-    "supported": "#009E73",
-    "contradicted": "#D55E00",
-    "inconclusive": "#767676",
-    "not judged": "#9a9a9a",
-}
-#: Resolution of saved figures, dots per inch.
-DPI = 150
 _LINES = ("-", "--", "-.", ":")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-_STYLE: dict[str, Any] = {
-    "font.size": 13,
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],
-    "axes.titlesize": 14,
-    "axes.labelsize": 13,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#dddddd",
-    "grid.linewidth": 0.8,
-    "lines.linewidth": 2.4,
-    "lines.markersize": 7,
-    "legend.frameon": True,
-    "legend.framealpha": 0.85,
-    "legend.edgecolor": "none",
-    "legend.handlelength": 2.4,
-    "legend.fontsize": 12,
-    "xtick.labelsize": 12,
-    "ytick.labelsize": 12,
-    "figure.facecolor": "white",
-    "savefig.facecolor": "white",
-    "image.cmap": "cividis",
-    "svg.hashsalt": "annosim",
-}
-
-
-def style() -> AbstractContextManager[None]:
-    """The style as a context, for drawing of one's own: ``with style(): ...``. Global settings come back afterwards.
-
-    Example:
-        >>> import matplotlib
-        >>> before = matplotlib.rcParams["font.size"]
-        >>> with style():
-        ...     inside = matplotlib.rcParams["font.size"]
-        >>> inside, matplotlib.rcParams["font.size"] == before
-        (13.0, True)
-    """
-    import matplotlib
-
-    return matplotlib.rc_context(_STYLE)  # type: ignore[arg-type]  # its keys are literals in the stubs
-
-
-def colour(index: int) -> str:
-    """Colour number ``index`` of the palette; they repeat after eight.
-
-    Example:
-        >>> colour(0), colour(8)
-        ('#0072B2', '#0072B2')
-    """
-    return COLOURS[index % len(COLOURS)]
-
-
-def figure(
-    rows: int = 1,
-    columns: int = 1,
-    width: float | None = None,
-    height: float | None = None,
-    title: str = "",
-    **subplots: Any,
-) -> tuple[Figure, np.ndarray]:
-    """A figure in the house style with a grid of axes.
-
-    Args:
-        rows, columns: of the grid.
-        width, height: inches; 6.4 x 4.2 for one panel, 4.6 x 3.6 for each of several by default.
-        title: above everything; panels have their own titles.
-        **subplots: passed to ``Figure.subplots`` (``sharex``, ``sharey``, ``width_ratios`` ...).
-
-    Returns:
-        The figure, and the axes with shape (rows, columns).
-
-    Example:
-        >>> fig, axes = figure(1, 2, sharey=True)
-        >>> axes.shape
-        (1, 2)
-    """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    single = rows == columns == 1
-    size = (width or (6.4 if single else 4.6 * columns), height or (4.2 if single else 3.6 * rows))
-    with style():
-        made = _shown()(figsize=size, layout="constrained", dpi=DPI)
-        FigureCanvasAgg(made)
-        axes = made.subplots(rows, columns, squeeze=False, **subplots)
-        if title:
-            made.suptitle(title, fontsize=15)
-    return made, axes
-
-
-@cache
-def _shown() -> type[Figure]:
-    """A figure that notebooks show; made late, so that importing this module loads no matplotlib."""
-    from matplotlib.figure import Figure
-
-    class Shown(Figure):
-        def _repr_png_(self) -> bytes:
-            return _png(self, DPI)
-
-    Shown.__qualname__ = "Shown"  # where pickle looks for it, below
-    return Shown
-
-
-def __getattr__(name: str) -> Any:
-    if name == "Shown":
-        return _shown()
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def _png(fig: Figure, dpi: int) -> bytes:
-    drawn = io.BytesIO()
-    with style():
-        fig.savefig(drawn, dpi=dpi, format="png", metadata={"Software": None})
-    return drawn.getvalue()
-
-
-def save(fig: Figure, path: str | os.PathLike[str], dpi: int = DPI) -> Path:
-    """Write a PNG at a fixed resolution, whole or not at all; the same figure gives the same bytes.
-
-    Raises:
-        ArgumentError: the name does not end in ``.png``.
-
-    Example:
-        >>> import tempfile
-        >>> fig, axes = figure()
-        >>> save(fig, Path(tempfile.mkdtemp()) / "empty.png").name
-        'empty.png'
-    """
-    target = Path(path)
-    if target.suffix != ".png":
-        raise ArgumentError(f"save: {target.name} does not end in .png; figures are written as PNG")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    drawn = _png(fig, dpi)
-    part = target.with_name(f".{target.name}.{os.getpid()}")
-    part.write_bytes(drawn)
-    part.replace(target)
-    return target
-
-
-def label(axes: Axes, x: str, y: str, title: str = "") -> Axes:
-    """Name both axes, with their units, and the panel.
-
-    Example:
-        >>> fig, axes = figure()
-        >>> label(axes[0, 0], "utility difference (nats)", "P(A > B)").get_xlabel()
-        'utility difference (nats)'
-    """
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
-    if title:
-        axes.set_title(title)
-    return axes
-
-
-def legend(axes: Axes, outside: bool = False, **options: Any) -> Axes:
-    """A legend inside the panel, or to its right where it covers nothing.
-
-    Example:
-        >>> fig, axes = figure()
-        >>> legend(line(axes[0, 0], [0, 1], [0, 1], "identity"), outside=True).get_legend() is not None
-        True
-    """
-    with style():
-        if outside:
-            axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), **options)
-        else:
-            axes.legend(**options)
-    return axes
 
 
 def line(
@@ -239,7 +30,7 @@ def line(
     low: ArrayLike | None = None,
     high: ArrayLike | None = None,
     markers: bool = False,
-    **options: Any,
+    **options: object,
 ) -> Axes:
     """A line, with a band between ``low`` and ``high`` if they are given.
 
@@ -257,7 +48,7 @@ def line(
     drawn = {"color": colour(index), "linestyle": _LINES[index % len(_LINES)]}
     drawn |= {"marker": _MARKERS[index % len(_MARKERS)]} if markers else {}
     with style():
-        axes.plot(x, y, label=name or None, **{**drawn, **options})
+        axes.plot(x, y, label=name or None, **{**drawn, **options})  # type: ignore[arg-type]  # matplotlib checks its own options
         if low is not None and high is not None:
             band(axes, x, low, high, index)
     return axes
@@ -276,7 +67,7 @@ def band(axes: Axes, x: ArrayLike, low: ArrayLike, high: ArrayLike, index: int =
 
 
 def density(
-    axes: Axes, x: ArrayLike, values: ArrayLike, name: str = "", index: int = 0, fill: bool = False, **options: Any
+    axes: Axes, x: ArrayLike, values: ArrayLike, name: str = "", index: int = 0, fill: bool = False, **options: object
 ) -> Axes:
     """A probability density over a line, shape (points,), on an axis that starts at zero; filled for the truth.
 
@@ -285,7 +76,7 @@ def density(
         >>> float(density(axes[0, 0], [0, 1, 2], [0, 1, 0], "p*", fill=True).get_ylim()[0])
         0.0
     """
-    line(axes, x, values, name, index, **({"linestyle": "-"} if fill else {}) | options)
+    line(axes, x, values, name, index, **({"linestyle": "-"} if fill else {}) | options)  # type: ignore[arg-type]  # matplotlib checks its own options
     if fill:
         band(axes, x, np.zeros_like(np.asarray(values, dtype=float)), values, index)
     axes.set_ylim(bottom=0.0)
@@ -460,7 +251,7 @@ def _scale(
     return low, high
 
 
-def _print_values(axes: Axes, table: np.ma.MaskedArray, form: str, image: Any) -> None:
+def _print_values(axes: Axes, table: np.ma.MaskedArray, form: str, image: AxesImage) -> None:
     """Each value in its cell, black or white, whichever is read better on the cell's colour."""
     for (r, c), value in np.ndenumerate(table.filled(np.nan)):
         if np.isfinite(value):
