@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from annosim.populations.base import Population
+from annosim.populations.low_rank import LowRank
 
 __all__ = ["describe_direction", "normalisation_words", "sparse_basis", "sum_preserving"]
 
@@ -74,6 +75,18 @@ def _only_simplex(population: Population, direction: torch.Tensor) -> str:
     return moved[0] if len(moved) == 1 and population.constraint_of(moved[0]) == "simplex" else ""
 
 
+def _only_loadings(population: Population, direction: torch.Tensor) -> str:
+    """The name of the loadings of low-rank tastes, if nothing else moves."""
+    start, moved = 0, []
+    loadings = {id(part.loadings) for part in population.modules() if isinstance(part, LowRank)}
+    for name, p in population.named_parameters():
+        if p.requires_grad:
+            if float(direction[start : start + p.numel()].abs().max()) > 1e-9:
+                moved.append((name, id(p) in loadings))
+            start += p.numel()
+    return moved[0][0] if len(moved) == 1 and moved[0][1] else ""
+
+
 def sum_preserving(population: Population, directions: torch.Tensor) -> torch.Tensor:
     """Directions ``(G, P)`` with every group of weights moved along its simplex (its sum unchanged)."""
     out, start = directions.clone(), 0
@@ -101,7 +114,7 @@ def normalisation_words(population: Population, directions: torch.Tensor) -> lis
         return []
     if len(directions) > 40:
         return [f"{len(directions)} directions of the parameters move nothing that answers could tell"]
-    return [_normalisation(population, row) for row in sparse_basis(directions)]
+    return list(dict.fromkeys(_normalisation(population, row) for row in sparse_basis(directions)))
 
 
 def _normalisation(population: Population, row: torch.Tensor) -> str:
@@ -109,6 +122,11 @@ def _normalisation(population: Population, row: torch.Tensor) -> str:
     simplex = _only_simplex(population, row)
     if simplex:
         return f"{simplex}: their sum (fixed to one)"
-    if len(blocks) == 1 and blocks[0][0]:
+    if len(blocks) == 1:
         return f"{blocks[0][0]}: its level (fixed by centring per prompt)"
+    if blocks and all(abs(value - blocks[0][1]) < 1e-6 for _, value in blocks):
+        return f"{' and '.join(name for name, _ in blocks)}: their common level (fixed by centring the utilities)"
+    rotated = _only_loadings(population, row)
+    if rotated:
+        return f"{rotated}: a rotation of the hidden directions (left as it is)"
     return describe_direction(population, row)

@@ -7,6 +7,7 @@ import torch
 
 from annosim.arrays import Numbers
 from annosim.errors import ArgumentError
+from annosim.items import Items
 from annosim.parameters import ParameterLike, check_value, marked_like, unmarked
 from annosim.rules.base import Rule, View
 from annosim.rules.response_biases import ResponseBias
@@ -57,17 +58,28 @@ class Cyclic(ResponseBias):
         upper = upper.index_put((rows, columns), self.terms)
         return upper - upper.mT
 
+    def mean_advantage(self, items: Items) -> torch.Tensor:
+        """Mean advantage of each item over those of its prompt, ``(n,)``: what of the terms is no cycle."""
+        if items.n != self.n:
+            raise ArgumentError(f"Cyclic(terms=): a matrix of {self.n} items but there are {items.n}")
+        together = (items.prompt_code[:, None] == items.prompt_code).to(self.terms)
+        return (self.matrix() * together).sum(-1) / together.sum(-1)
+
+    def index(self, u: torch.Tensor, items: Items) -> torch.Tensor:
+        """The wrapped index plus the mean advantages, ``(..., n)``: answers tell the two apart from cycles alone."""
+        index = self.rule.index(u, items)
+        return index + self.mean_advantage(items).to(index)
+
     def relabelled(self, order: Numbers) -> Cyclic:
         """The same response bias after items are renamed: new item ``j`` is old item ``order[j]``."""
         at = torch.as_tensor(order)
         return Cyclic(self.rule, self.matrix().detach()[at][:, at].numpy())
 
     def distort(self, scores: torch.Tensor, view: View) -> torch.Tensor:
-        """Scores with the mean advantages, ``(..., rows, k)``."""
-        if view.items.n != self.n:
-            raise ArgumentError(f"Cyclic(terms=): a matrix of {self.n} items but there are {view.items.n}")
+        """Scores with the advantages over the menu in the place of those over the prompt, ``(..., rows, k)``."""
         menu = view.menu.clamp_min(0)
         there = (view.menu >= 0).to(scores.device)
         advantage = self.matrix().to(device=scores.device, dtype=scores.dtype)[menu.unsqueeze(-1), menu.unsqueeze(-2)]
         count = there.sum(-1, keepdim=True)
-        return scores + torch.where(there.unsqueeze(-2), advantage, 0.0).sum(-1) / count
+        here = torch.where(there.unsqueeze(-2), advantage, 0.0).sum(-1) / count
+        return scores + (here - self.mean_advantage(view.items).to(scores)[menu])
