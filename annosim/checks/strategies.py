@@ -36,9 +36,14 @@ from annosim.data.preferences import PreferenceData
 from annosim.designs.design import Design
 from annosim.feedback import KINDS, Feedback
 from annosim.items import Items
+from annosim.parameters import free
 from annosim.populations.annotator import Annotator
 from annosim.populations.base import Population
+from annosim.populations.contaminated import Contaminated
+from annosim.populations.gated import Gated
+from annosim.populations.low_rank import LowRank
 from annosim.populations.mixture import Mixture
+from annosim.populations.random_coefficients import RandomCoefficients
 from annosim.rules.base import Rule
 from annosim.rules.bpref import BPref
 from annosim.rules.cyclic import Cyclic
@@ -73,6 +78,7 @@ __all__ = [
     "designs",
     "encoded_data",
     "feedbacks",
+    "free_populations",
     "items",
     "numbers",
     "populations",
@@ -260,6 +266,71 @@ def populations(
     if k == 1:
         return draw(annotators(over, feedback, menu_size))
     return Mixture([draw(annotators(over, feedback, menu_size)) for _ in range(k)], draw(weights(k)))
+
+
+#: rule with free numbers of its own -> (kind of answers, a function of a wrapped rate that makes it)
+_FREE_RULES: dict[str, tuple[Feedback, Any]] = {
+    "luce": (Feedback("choice"), lambda v: Luce(free(1.0 + v))),
+    "lapse": (Feedback("choice"), lambda v: Lapse(Luce(), free(0.1 + v / 8))),
+    "position": (Feedback("choice"), lambda v: PositionBias(Luce(), free(0.25 + v))),
+    "davidson": (Feedback("choice"), lambda v: Davidson(free(0.5 + v))),
+    "scaled": (Feedback("choice"), lambda v: Scaled(Lapse(Luce(), 0.1), free(1.0 + v))),
+    "thurstone": (Feedback("choice"), lambda v: Thurstone(free(1.0 + v))),
+    "ratings": (Feedback("rating", grades=3), lambda v: OrderedLogit([-1.0, 1.0 + v])),
+    "ratings, free cuts": (Feedback("rating", grades=3), lambda v: OrderedLogit(free([-1.0, 1.0 + v]))),
+    "graded": (Feedback("rating", grades=4), lambda v: GradedPairs(free([1.0 + v]))),
+}
+
+#: populations of :func:`free_populations`
+FREE_KINDS = (
+    "annotator",
+    "mixture",
+    "nested",
+    "contaminated",
+    "gated",
+    "random coefficients",
+    "log-normal",
+    "low rank",
+)
+
+
+@hs.composite
+def free_populations(draw: Any, over: Items, kind: str = "any") -> tuple[Population, Feedback]:
+    """A population of any kind with free numbers of any kind on items with features, and the answers that it gives.
+
+    Args:
+        over: items with two features or more.
+        kind: one of :data:`FREE_KINDS`, or ``"any"``.
+    """
+    kind = draw(hs.sampled_from(FREE_KINDS)) if kind == "any" else kind
+    feedback, make = _FREE_RULES[draw(hs.sampled_from(list(_FREE_RULES)))]
+    small = numbers(0.0, 1.0)
+
+    def one() -> Annotator:
+        values = draw(hs.lists(numbers(-2.0, 2.0), min_size=over.n, max_size=over.n, unique=True))
+        utility = Tabular(values) if draw(hs.booleans()) else Linear(values[: over.dim])
+        return Annotator(utility, make(draw(small)))
+
+    if kind == "annotator":
+        return one(), feedback
+    if kind == "mixture":
+        return Mixture([one(), one()], draw(weights(2))), feedback
+    if kind == "nested":
+        return Mixture([Mixture([one(), one()], draw(weights(2))), one()], draw(weights(2))), feedback
+    if kind == "contaminated":
+        return Contaminated(one(), 0.125 + draw(small) / 2, Spammer("random")), feedback
+    if kind == "gated":
+        who = [[1.0, v] for v in draw(hs.lists(numbers(), min_size=3, max_size=5))]
+        return Gated([one(), one()], covariates=who, gate=[[draw(small)], [0.5]]), feedback
+    mean = draw(hs.lists(numbers(-1.0, 1.0), min_size=over.n, max_size=over.n))
+    if kind == "low rank":
+        loadings = draw(
+            hs.lists(hs.lists(numbers(0.125, 1.0), min_size=2, max_size=2), min_size=over.n, max_size=over.n)
+        )
+        return LowRank(mean, loadings, make(draw(small)), points=8), feedback
+    spread = draw(hs.lists(numbers(0.25, 1.0), min_size=over.dim, max_size=over.dim))
+    shape = "lognormal" if kind == "log-normal" else "normal"
+    return RandomCoefficients(mean[: over.dim], spread, make(draw(small)), distribution=shape, points=8), feedback
 
 
 @hs.composite
