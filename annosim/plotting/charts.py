@@ -41,8 +41,9 @@ def line(
         markers: mark the points, for lines through few of them.
 
     Example:
-        >>> fig, axes = figure()
-        >>> len(line(axes[0, 0], [0, 1], [0, 1], "mean", low=[0, .9], high=[.1, 1.1]).lines)
+        >>> from annosim import plotting
+        >>> fig, axes = plotting.figure()
+        >>> len(plotting.line(axes[0, 0], [0, 1], [0, 1], "mean", low=[0, .9], high=[.1, 1.1]).lines)
         1
     """
     drawn = {"color": colour(index), "linestyle": _LINES[index % len(_LINES)]}
@@ -58,8 +59,9 @@ def band(axes: Axes, x: ArrayLike, low: ArrayLike, high: ArrayLike, index: int =
     """A pale band between two curves, each of shape (points,).
 
     Example:
-        >>> fig, axes = figure()
-        >>> len(band(axes[0, 0], [0, 1], [0, 0], [1, 1]).collections)
+        >>> from annosim import plotting
+        >>> fig, axes = plotting.figure()
+        >>> len(plotting.band(axes[0, 0], [0, 1], [0, 0], [1, 1]).collections)
         1
     """
     axes.fill_between(np.asarray(x), np.asarray(low), np.asarray(high), color=colour(index), alpha=0.2, linewidth=0)
@@ -72,8 +74,9 @@ def density(
     """A probability density over a line, shape (points,), on an axis that starts at zero; filled for the truth.
 
     Example:
-        >>> fig, axes = figure()
-        >>> float(density(axes[0, 0], [0, 1, 2], [0, 1, 0], "p*", fill=True).get_ylim()[0])
+        >>> from annosim import plotting
+        >>> fig, axes = plotting.figure()
+        >>> float(plotting.density(axes[0, 0], [0, 1, 2], [0, 1, 0], "p*", fill=True).get_ylim()[0])
         0.0
     """
     line(axes, x, values, name, index, **({"linestyle": "-"} if fill else {}) | options)  # type: ignore[arg-type]  # matplotlib checks its own options
@@ -106,9 +109,10 @@ def heatmap(
         annotate: a format such as ``".2f"`` that prints each value in its cell.
 
     Example:
-        >>> fig, axes = figure()
+        >>> from annosim import plotting
+        >>> fig, axes = plotting.figure()
         >>> table = [[0.1, 0.9], [0.5, 0.4]]
-        >>> drawn = heatmap(axes[0, 0], table, ["a", "b"], ["c", "d"], "P(row > column)", annotate=".1f")
+        >>> drawn = plotting.heatmap(axes[0, 0], table, ["a", "b"], ["c", "d"], "P(row > column)", annotate=".1f")
         >>> [text.get_text() for text in drawn.texts]
         ['0.1', '0.9', '0.5', '0.4']
     """
@@ -160,8 +164,9 @@ def intervals(
         label: for the legend.
 
     Example:
-        >>> fig, axes = figure()
-        >>> [t.get_text() for t in intervals(axes[0, 0], ["a", "b"], [0, 1], [-1, 0], [1, 2], zero=0).get_yticklabels()]
+        >>> from annosim import plotting
+        >>> fig, axes = plotting.figure()
+        >>> [t.get_text() for t in plotting.intervals(axes[0, 0], ["a", "b"], [0, 1], [-1, 0], [1, 2], zero=0).get_yticklabels()]
         ['a', 'b']
     """
     centre, at = np.asarray(values, dtype=float), np.arange(len(names)) + offset
@@ -206,8 +211,9 @@ def bars(
         ArgumentError: shapes that do not fit the names.
 
     Example:
-        >>> fig, axes = figure()
-        >>> len(bars(axes[0, 0], ["pairs", "triples"], [[1, 2], [3, 4]], series=["DPO", "EM-DPO"]).patches)
+        >>> from annosim import plotting
+        >>> fig, axes = plotting.figure()
+        >>> len(plotting.bars(axes[0, 0], ["pairs", "triples"], [[1, 2], [3, 4]], series=["DPO", "EM-DPO"]).patches)
         4
     """
     heights = np.atleast_2d(np.asarray(values, dtype=float))

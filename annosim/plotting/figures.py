@@ -104,7 +104,8 @@ def figure(
         The figure, and the axes with shape (rows, columns).
 
     Example:
-        >>> fig, axes = figure(1, 2, sharey=True)
+        >>> from annosim import plotting
+        >>> fig, axes = plotting.figure(1, 2, sharey=True)
         >>> axes.shape
         (1, 2)
     """
@@ -155,8 +156,9 @@ def save(fig: Figure, path: str | os.PathLike[str], dpi: int = DPI) -> Path:
 
     Example:
         >>> import tempfile
-        >>> fig, axes = figure()
-        >>> save(fig, Path(tempfile.mkdtemp()) / "empty.png").name
+        >>> from annosim import plotting
+        >>> fig, axes = plotting.figure()
+        >>> plotting.save(fig, Path(tempfile.mkdtemp()) / "empty.png").name
         'empty.png'
     """
     target = Path(path)
@@ -174,8 +176,9 @@ def label(axes: Axes, x: str, y: str, title: str = "") -> Axes:
     """Name both axes, with their units, and the panel.
 
     Example:
-        >>> fig, axes = figure()
-        >>> label(axes[0, 0], "utility difference (nats)", "P(A > B)").get_xlabel()
+        >>> from annosim import plotting
+        >>> fig, axes = plotting.figure()
+        >>> plotting.label(axes[0, 0], "utility difference (nats)", "P(A > B)").get_xlabel()
         'utility difference (nats)'
     """
     axes.set_xlabel(x)
@@ -189,8 +192,9 @@ def legend(axes: Axes, outside: bool = False, **options: object) -> Axes:
     """A legend inside the panel, or to its right where it covers nothing.
 
     Example:
-        >>> fig, axes = figure()
-        >>> legend(line(axes[0, 0], [0, 1], [0, 1], "identity"), outside=True).get_legend() is not None
+        >>> from annosim import plotting
+        >>> fig, axes = plotting.figure()
+        >>> plotting.legend(plotting.line(axes[0, 0], [0, 1], [0, 1], "identity"), outside=True).get_legend() is not None
         True
     """
     with style():
