@@ -79,14 +79,14 @@ class RowsError(DataError):
 
     Example:
         >>> print(RowsError("votes.csv", [(3, "no winner")]))
-        votes.csv: 1 malformed row(s): line 3: no winner. Remedy: mend or remove these rows.
+        votes.csv: 1 malformed row(s): line 3: no winner. Remedy: fix or remove these rows.
     """
 
     def __init__(
         self,
         source: str,
         problems: Sequence[tuple[int, str]],
-        remedy: str = "mend or remove these rows",
+        remedy: str = "fix or remove these rows",
         unit: str = "line",
     ):
         self.problems = list(problems)

@@ -202,7 +202,7 @@ def _within_prompts(menu: np.ndarray, items: Items, path: Path) -> None:
         one, other = menu[row, [0, slot]]
         raise ArgumentError(
             f"{path}: answer {row} is about {items.names[one]!r} of prompt {prompts[one]} and {items.names[other]!r} "
-            f"of prompt {prompts[other]}; a question stays inside one prompt: mend the scenario's [items]"
+            f"of prompt {prompts[other]}; a question stays inside one prompt: fix the scenario's [items]"
         )
 
 

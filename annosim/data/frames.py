@@ -164,7 +164,7 @@ def _check_positions(
     twice = pd.Series(number * k + position).duplicated()
     if twice.any():
         at = int(twice.to_numpy().argmax())
-        raise DataError(f"from_frame: position {position[at]} of row {str(frame['row'].iloc[at])[:40]} stands twice")
+        raise DataError(f"from_frame: position {position[at]} of row {str(frame['row'].iloc[at])[:40]} appears twice")
 
 
 def _varies(values: pd.Series, number: NDArray[np.int64]) -> bool:

@@ -176,7 +176,7 @@ def _check_names(data: AnswerTable, name: str) -> None:
     if len(set(map(str, names))) < len(names):
         seen: set[str] = set()
         twice = next(str(v) for v in names if str(v) in seen or seen.add(str(v)))  # type: ignore[func-returns-value]
-        raise DataError(f"{name}_names: {twice[:60]!r} stands twice; make names unique")
+        raise DataError(f"{name}_names: {twice[:60]!r} appears twice; make names unique")
 
 
 def refuse(bad: np.ndarray, name: str, remedy: str) -> None:

@@ -43,17 +43,17 @@ def read_arena(source: Source, annotator: str | None = "judge", prompt: str | No
     if annotator == "judge" and annotator not in table:
         annotator = None
     menu, items = name_items(table, [table.coded("model_a", "model_a"), table.coded("model_b", "model_b")], None)
-    said = _winner(table)
-    outcome = read_winner(table, said, menu, items, "side", _WORDS, ("model_a", "model_b"))
-    who = None if annotator is None else table.coded(annotator, "annotator")
+    winner = _winner(table)
+    outcome = read_winner(table, winner, menu, items, "side", _WORDS, ("model_a", "model_b"))
+    people = None if annotator is None else table.coded(annotator, "annotator")
     context = None if prompt is None else table.coded(prompt, "prompt")
-    table.errors.raise_if_any(f"winner is one of {', '.join(_WORDS)}; mend or remove these battles")
+    table.errors.raise_if_any(f"winner is one of {', '.join(_WORDS)}; fix or remove these battles")
     columns = table.others(["model_a", "model_b", "winner", *_FLAGS, annotator, prompt])
-    both_bad = np.isin(said.names, _BOTH_BAD)[said.codes]
+    both_bad = np.isin(winner.names, _BOTH_BAD)[winner.codes]
     if both_bad.any():
         columns["bothbad"] = both_bad
     settings = {"source": source_name(source), "format": "arena", "annotator": annotator, "prompt": prompt}
-    return pair_data(menu, outcome, items, who, context, columns=columns, settings=settings)
+    return pair_data(menu, outcome, items, people, context, columns=columns, settings=settings)
 
 
 def _winner(table: Table) -> Coded:

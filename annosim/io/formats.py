@@ -143,8 +143,8 @@ def recognise(path: str | os.PathLike[str]) -> Format:
     for entry in FORMATS.values():
         if suffix in entry.extensions or any((path / name).exists() for name in entry.contents):
             return entry
-    said = "this directory" if path.is_dir() else f"extension {suffix!r}"
-    raise ArgumentError(f"{path}: {said} says no format; name one of {', '.join(FORMATS)}")
+    subject = "this directory" if path.is_dir() else f"extension {suffix!r}"
+    raise ArgumentError(f"{path}: {subject} says no format; name one of {', '.join(FORMATS)}")
 
 
 def read(source: Source, format: str | None = None, options: Mapping[str, object] | None = None) -> PreferenceData:

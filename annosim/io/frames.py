@@ -47,13 +47,13 @@ def read_frame(source: Source, feedback: str | None = None) -> PreferenceData:
 def _feedback_column(table: Table) -> str:
     if FEEDBACK not in table:
         return "choice"
-    said = table.coded(FEEDBACK, FEEDBACK)
+    kinds = table.coded(FEEDBACK, FEEDBACK)
     table.errors.add_where(
-        said.codes != 0,
-        lambda r: f"feedback {said.names[said.codes[r]][:40]!r} where the first row has {said.names[0][:40]!r}",
+        kinds.codes != 0,
+        lambda r: f"feedback {kinds.names[kinds.codes[r]][:40]!r} where the first row has {kinds.names[0][:40]!r}",
     )
     table.errors.raise_if_any("write one kind of feedback per file")
-    return str(said.names[0])
+    return str(kinds.names[0])
 
 
 def _feedback(text: str) -> Feedback:

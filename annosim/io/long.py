@@ -72,14 +72,14 @@ def read_long(
     rows = _situations(table, situation, alt)
     chosen = _chosen(table, choice, choice_is, alt, rows)
     values = [table.numbers(name, "features") for name in features]
-    who = None if annotator is None else table.coded(annotator, "annotator")
-    heavy = None if weight is None else table.numbers(weight, "weight")
-    check_weights(table, who, heavy, weight)
-    _check_constant(table, annotator, None if who is None else who.codes, rows)
-    _check_constant(table, weight, heavy, rows)
+    people = None if annotator is None else table.coded(annotator, "annotator")
+    weights = None if weight is None else table.numbers(weight, "weight")
+    check_weights(table, people, weights, weight)
+    _check_constant(table, annotator, None if people is None else people.codes, rows)
+    _check_constant(table, weight, weights, rows)
     table.errors.raise_if_any("give every situation one chosen alternative, distinct names, and one annotator")
     items, codes = _items(alt, values, features)
-    people = None if who is None else factorize(who.text()[rows.first])
+    people = None if people is None else factorize(people.text()[rows.first])
     columns = {situation: table.others([c for c in table.columns if c != situation])[situation][rows.first]}
     others = table.others([situation, alternative, choice, annotator, weight, *features])
     return PreferenceData(
@@ -88,7 +88,7 @@ def read_long(
         answer=rows.place[chosen][np.argsort(rows.of[chosen])],
         annotator=None if people is None else people.codes,
         annotator_names=None if people is None else people.names,
-        weight=None if heavy is None else heavy[rows.first],
+        weight=None if weights is None else weights[rows.first],
         columns=columns | {name: _per_situation(column, rows) for name, column in others.items()},
         settings={
             "source": source_name(source),
@@ -131,7 +131,7 @@ def _situations(table: Table, situation: str, alt: Coded) -> _Situations:
     of = table.coded(situation, "situation").codes
     twice = pd.Series(of * len(alt.names) + alt.codes).duplicated().to_numpy()
     table.errors.add_where(
-        twice, lambda r: f"alternative {alt.names[alt.codes[r]][:40]!r} stands twice in its situation"
+        twice, lambda r: f"alternative {alt.names[alt.codes[r]][:40]!r} appears twice in its situation"
     )
     order = np.argsort(of, kind="stable")
     size = np.bincount(of)
@@ -150,16 +150,18 @@ def _check_constant(table: Table, name: str | None, column: np.ndarray | None, r
 
 def _chosen(table: Table, choice: str, choice_is: str, alt: Coded, rows: _Situations) -> NDArray[np.bool_]:
     """Which rows are chosen: exactly one of each situation."""
-    said = table.coded(choice, "choice")
+    answers = table.coded(choice, "choice")
     if choice_is == "name":
-        chosen = said.text() == alt.text()
+        chosen = answers.text() == alt.text()
     else:
-        known = np.array([name in _TRUE or name in _FALSE or name in ("1.0", "0.0") for name in said.names])
+        known = np.array([name in _TRUE or name in _FALSE or name in ("1.0", "0.0") for name in answers.names])
         table.errors.add_where(
-            ~known[said.codes],
-            lambda r: f"{choice} {said.names[said.codes[r]][:40]} is neither 0 nor 1 (choice_is='name' for names)",
+            ~known[answers.codes],
+            lambda r: (
+                f"{choice} {answers.names[answers.codes[r]][:40]} is neither 0 nor 1 (choice_is='name' for names)"
+            ),
         )
-        chosen = np.isin(said.names, (*_TRUE, "1.0"))[said.codes]
+        chosen = np.isin(answers.names, (*_TRUE, "1.0"))[answers.codes]
     total = np.bincount(rows.of[chosen], minlength=rows.shape[0])
     wrong = np.zeros(len(chosen), dtype=bool)
     wrong[rows.first] = total != 1

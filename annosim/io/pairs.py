@@ -22,8 +22,8 @@ __all__ = ["WORDS", "read_csv"]
 #: What a winner cell may say, and what it means.
 WORDS: Mapping[str, str] = {"left": "left", "right": "right", "tie": "tie", "skip": "skip"}
 
-_REMEDY = "mend these rows"
-_WORDS_REMEDY = "mend the rows, or say what words mean: words={'won': 'left'} (left, right, tie, skip)"
+_REMEDY = "fix these rows"
+_WORDS_REMEDY = "fix the rows, or say what words mean: words={'won': 'left'} (left, right, tie, skip)"
 _MAX_ROWS = 100_000_000
 
 
@@ -85,22 +85,22 @@ def read_csv(
         table, table.coded(winner, "winner", blank=True), menu, items, winner_is, words, (left, right), winner
     )
     table.errors.raise_if_any(_WORDS_REMEDY)
-    who = None if annotator is None else table.coded(annotator, "annotator")
+    people = None if annotator is None else table.coded(annotator, "annotator")
     context = None if prompt is None else table.coded(prompt, "prompt")
-    heavy = None if weight is None else table.numbers(weight, "weight")
+    weights = None if weight is None else table.numbers(weight, "weight")
     place = None if order is None else table.numbers(order, "order", whole=True)
     times = None if count is None else read_counts(table, count)
-    check_weights(table, who, heavy, weight)
+    check_weights(table, people, weights, weight)
     table.errors.raise_if_any(_REMEDY)
     columns = table.others([left, right, winner, annotator, prompt, weight, order, count])
     settings = {"source": source_name(source), "format": "pairs"}
-    data = pair_data(menu, outcome, items, who, context, heavy, place, columns, settings)
+    data = pair_data(menu, outcome, items, people, context, weights, place, columns, settings)
     return data if times is None else repeated(data, times)
 
 
 def read_winner(
     table: Table,
-    said: Coded,
+    answers: Coded,
     menu: NDArray[np.int64],
     items: Items,
     winner_is: str,
@@ -110,15 +110,15 @@ def read_winner(
 ) -> NDArray[np.int64]:
     """What each winner cell means: 0 left, 1 right, 2 tie, 3 skip, ``(rows,)``; unknown cells are row errors."""
     code = _word_codes(winner_is, words, columns)
-    meaning = np.array([code.get(name, -1) for name in said.names], dtype=np.int64)[said.codes]
+    meaning = np.array([code.get(name, -1) for name in answers.names], dtype=np.int64)[answers.codes]
     if winner_is == "item":
         ids = {name: i for i, name in enumerate(items.names)}
-        won = np.array([ids.get(name, -1) for name in said.names], dtype=np.int64)[said.codes]
+        won = np.array([ids.get(name, -1) for name in answers.names], dtype=np.int64)[answers.codes]
         meaning = np.where(won == menu[:, 1], 1, meaning)
         meaning = np.where(won == menu[:, 0], 0, meaning)
 
     def describe(row: int) -> str:
-        word, here = said.names[said.codes[row]], [items.names[i] for i in menu[row]]
+        word, here = answers.names[answers.codes[row]], [items.names[i] for i in menu[row]]
         accepted = [*here, *code] if winner_is == "item" else list(code)
         hint = " (an item's name? then winner_is=item)" if winner_is == "side" and word in here else ""
         return f"{name} {_cut(word)} is unknown{hint}; accepted: {', '.join(map(_cut, accepted))}"
@@ -189,20 +189,20 @@ def warn_similar(source: str, names: Sequence[str] | NDArray[np.object_]) -> Non
         )
 
 
-def check_weights(table: Table, who: Coded | None, weight: NDArray[np.float64] | None, name: str | None) -> None:
+def check_weights(table: Table, people: Coded | None, weight: NDArray[np.float64] | None, name: str | None) -> None:
     """Weights are nonnegative, and equal on all rows of one annotator."""
     if weight is None:
         return
     table.errors.add_where(weight < 0, lambda r: f"{name} {weight[r]:g} is negative")
-    if who is not None:
-        first = np.empty(len(who.names))
-        first[who.codes[::-1]] = weight[::-1]
-        differs = first[who.codes] != weight
+    if people is not None:
+        first = np.empty(len(people.names))
+        first[people.codes[::-1]] = weight[::-1]
+        differs = first[people.codes] != weight
         table.errors.add_where(
             differs,
             lambda r: (
-                f"{name} {weight[r]:g} differs from {first[who.codes[r]]:g} on the first row of "
-                f"{_cut(who.names[who.codes[r]])}"
+                f"{name} {weight[r]:g} differs from {first[people.codes[r]]:g} on the first row of "
+                f"{_cut(people.names[people.codes[r]])}"
             ),
         )
         if differs.any():
@@ -212,7 +212,7 @@ def check_weights(table: Table, who: Coded | None, weight: NDArray[np.float64] |
 
 
 def read_counts(table: Table, column: str) -> NDArray[np.int64]:
-    """How often each row was said: whole numbers that are not negative."""
+    """How often each row was given: whole numbers that are not negative."""
     times = table.numbers(column, "count", whole=True)
     table.errors.add_where(times < 0, lambda r: f"{column} {times[r]:g} is negative")
     if times.sum() > _MAX_ROWS:
@@ -221,7 +221,7 @@ def read_counts(table: Table, column: str) -> NDArray[np.int64]:
 
 
 def repeated(data: PreferenceData, times: NDArray[np.int64]) -> PreferenceData:
-    """Each row as often as it was said; without annotators its count becomes the weight of its row."""
+    """Each row as often as it was given; without annotators its count becomes the weight of its row."""
     if data.annotator is None and data.weight is None:
         return data.with_(weight=times.astype(np.float64))
     return data.take(np.repeat(np.arange(data.rows), times)).with_(order=None)

@@ -72,7 +72,7 @@ def read_preflib(
     orders = election.item_orders(suffix, errors)
     if totals and not errors.found:
         election.check_totals(errors)
-    errors.raise_if_any("mend these lines, or fetch the file again from preflib.org (totals=False skips the totals)")
+    errors.raise_if_any("fix these lines, or fetch the file again from preflib.org (totals=False skips the totals)")
     if not orders:
         raise FileReadError(f"{path}: a header and no orders; check how the file was made")
     numbers = sorted(election.names)
@@ -167,8 +167,8 @@ class _Election:
             flat = [a for group in order for a in group]
             unknown = next((a for a in flat if a not in place), None)
             if unknown is not None:
-                told = "that the header does not name" if gaps else f"where there are 1..{n}"
-                errors.add(line, f"alternative {unknown} {told}")
+                where = "that the header does not name" if gaps else f"where there are 1..{n}"
+                errors.add(line, f"alternative {unknown} {where}")
             elif wrong := check_order([place[a] + 1 for a in flat], n, "alternative"):
                 errors.add(line, wrong)
             elif suffix in (".soc", ".toc") and len(flat) < n:
@@ -188,9 +188,9 @@ class _Election:
             "NUMBER UNIQUE ORDERS": len(unique),
         }
         for key, value in have.items():
-            line, said = self.totals.get(key, (0, str(value)))
-            if said != str(value):
-                errors.add(line, f"{key} says {said[:20]}, the file holds {value}")
+            line, given = self.totals.get(key, (0, str(value)))
+            if given != str(value):
+                errors.add(line, f"{key} says {given[:20]}, the file holds {value}")
 
 
 def _groups(body: str) -> list[list[int]] | None:

@@ -59,7 +59,7 @@ def read_scottish(path: str | os.PathLike[str], expand: bool = False, unlisted: 
         errors.add(1, f"{n} candidates are announced, {len(ward.names)} are named")
     if len(set(ward.names)) < len(ward.names):
         errors.add(1, "two candidates have the same name")
-    errors.raise_if_any("mend these lines; a ballot is 'count,first,second,...' with numbers of candidates")
+    errors.raise_if_any("fix these lines; a ballot is 'count,first,second,...' with numbers of candidates")
     if not ward.orders:
         raise FileReadError(f"{path}: no ballots; check how the file was made")
     settings = {

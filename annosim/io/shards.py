@@ -258,7 +258,7 @@ def read_parquet(path: str | os.PathLike[str]) -> PreferenceData:
     """A parquet file that annosim wrote, or all shards of a directory, in memory.
 
     Raises:
-        FileReadError: missing, damaged, or a parquet file of somebody else.
+        FileReadError: missing, damaged, or a parquet file that annosim did not write.
 
     Example:
         >>> import tempfile, pathlib, annosim as an

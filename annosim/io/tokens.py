@@ -90,11 +90,13 @@ def _prompt_of_items(data: PreferenceData) -> list[str]:
     return [str(data.prompt_names[c]) for c in code]
 
 
-def _ids(tokenizer: Tokenizer, prompt: str, text: str, asked: bool, talk: bool) -> tuple[list[int], list[int]]:
+def _ids(
+    tokenizer: Tokenizer, prompt: str, text: str, prompt_is_messages: bool, response_is_messages: bool
+) -> tuple[list[int], list[int]]:
     """Ids of the prompt alone, and of prompt, response and end."""
-    if talk:
+    if response_is_messages:
         before: list[dict[str, object]] = (
-            json.loads(prompt) if asked else ([{"role": "user", "content": prompt}] if prompt else [])
+            json.loads(prompt) if prompt_is_messages else ([{"role": "user", "content": prompt}] if prompt else [])
         )
         first = _chat(tokenizer, before, add_generation_prompt=True) if before else []
         return first, _chat(tokenizer, before + json.loads(text))

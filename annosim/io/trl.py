@@ -75,11 +75,11 @@ def read_trl(
         prompt, chosen, rejected = _split(chosen, rejected)
     else:
         prompt = given
-    who = _annotators(table, annotator)
+    people = _annotators(table, annotator)
     first = _first_places(table) if order == "recorded" else np.zeros(len(table), dtype=np.int64)
     _check_margin(table)
     table.errors.raise_if_any("give every row a prompt, a chosen and a rejected response")
-    used = ["chosen", "rejected", who and who[0], "chosen_position" if order == "recorded" else None]
+    used = ["chosen", "rejected", people and people[0], "chosen_position" if order == "recorded" else None]
     used += [] if implicit else ["prompt"]
     ids, items, context = _responses(prompt.texts, [chosen.texts, rejected.texts])
     menu = np.where(first[:, None] == 0, ids, ids[:, ::-1])
@@ -89,7 +89,7 @@ def read_trl(
         "implicit_prompt": implicit,
         "messages": _messages(prompt, chosen),
     }
-    return _data(items, menu, first, Feedback("choice"), context, who, table.others(used), settings)
+    return _data(items, menu, first, Feedback("choice"), context, people, table.others(used), settings)
 
 
 def read_kto(source: Source, annotator: str | None = None) -> PreferenceData:
@@ -110,17 +110,17 @@ def read_kto(source: Source, annotator: str | None = None) -> PreferenceData:
     label = table.coded("label", "label", blank=True)
     grade = np.array([_LABELS.get(name, -1) for name in label.names], dtype=np.int64)[label.codes]
     table.errors.add_where(grade < 0, lambda r: f"label {label.names[label.codes[r]][:40]} is neither true nor false")
-    who = _annotators(table, annotator)
+    people = _annotators(table, annotator)
     table.errors.raise_if_any("give every row a prompt, a completion and a label true or false")
     ids, items, context = _responses(prompt.texts, [completion.texts])
-    columns = table.others(["prompt", "completion", "label", who and who[0]])
+    columns = table.others(["prompt", "completion", "label", people and people[0]])
     settings = {
         "source": source_name(source),
         "format": "kto",
         "implicit_prompt": False,
         "messages": _messages(prompt, completion),
     }
-    return _data(items, ids, grade[:, None], Feedback("rating", grades=2), context, who, columns, settings)
+    return _data(items, ids, grade[:, None], Feedback("rating", grades=2), context, people, columns, settings)
 
 
 def _annotators(table: Table, annotator: str | None) -> tuple[str, Coded] | None:
@@ -162,7 +162,7 @@ def _data(
     answer: NDArray[np.int64],
     feedback: Feedback,
     context: Coded,
-    who: tuple[str, Coded] | None,
+    people: tuple[str, Coded] | None,
     columns: dict[str, np.ndarray],
     settings: dict[str, object],
 ) -> PreferenceData:
@@ -171,8 +171,8 @@ def _data(
         menu=menu,
         answer=answer,
         feedback=feedback,
-        annotator=None if who is None else who[1].codes,
-        annotator_names=None if who is None else who[1].names,
+        annotator=None if people is None else people[1].codes,
+        annotator_names=None if people is None else people[1].names,
         prompt=context.codes,
         prompt_names=context.names,
         columns=columns,
@@ -238,9 +238,9 @@ def split_prompt(a: Sequenced, b: Sequenced) -> tuple[Sequenced, Sequenced, Sequ
 def _responses(prompt: Texts, responses: Sequence[Texts]) -> tuple[NDArray[np.int64], Items, Coded]:
     """Ids ``(rows, responses)``, the items (distinct prompt and response), and the prompts."""
     context, width = factorize(prompt), len(responses)
-    said = factorize(np.stack(responses, 1).ravel())
-    key = np.repeat(context.codes, width) * len(said.names) + said.codes
+    texts = factorize(np.stack(responses, 1).ravel())
+    key = np.repeat(context.codes, width) * len(texts.names) + texts.codes
     ids, distinct = factorize(key)
     number = distinct.astype(np.int64)
-    items = Items(texts=said.names[number % len(said.names)], prompts=number // len(said.names))
+    items = Items(texts=texts.names[number % len(texts.names)], prompts=number // len(texts.names))
     return ids.reshape(-1, width), items, context

@@ -57,11 +57,11 @@ def read_ukp(path: str | os.PathLike[str], arguments: str | os.PathLike[str] | N
     outcome = read_winner(
         votes, votes.coded("winner", "winner", blank=True), menu, items, "side", None, ("left", "right")
     )
-    who = votes.coded("worker", "worker")
-    votes.errors.raise_if_any("mend these votes, or fetch both files again")
+    people = votes.coded("worker", "worker")
+    votes.errors.raise_if_any("fix these votes, or fetch both files again")
     columns = votes.others(["topic", "left", "right", "worker", "winner"])
     settings = {"source": str(path), "format": "ukp"}
-    return pair_data(menu, outcome, items, who, Coded(prompt, topics), columns=columns, settings=settings)
+    return pair_data(menu, outcome, items, people, Coded(prompt, topics), columns=columns, settings=settings)
 
 
 def _arguments(path: str | os.PathLike[str]) -> tuple[Items, np.ndarray]:
@@ -70,7 +70,7 @@ def _arguments(path: str | os.PathLike[str]) -> tuple[Items, np.ndarray]:
     topics, argument = table.coded("topic", "topic"), table.coded("argument", "argument")
     names = argument.text()
     twice = pd.Series(argument.codes).duplicated().to_numpy()
-    table.errors.add_where(twice, lambda r: f"argument {names[r][:40]!r} stands twice")
+    table.errors.add_where(twice, lambda r: f"argument {names[r][:40]!r} appears twice")
     text = table.coded("text", "text", blank=True).text()
     table.errors.raise_if_any("give every argument one row and a name of its own")
     columns = {"topic": topics.text(), **table.others(["topic", "argument", "text"])}

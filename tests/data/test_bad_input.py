@@ -46,7 +46,7 @@ BAD = {
     "negative annotator": ({"annotator": [0, -1]}, "annotator: bad value at [1]"),
     "named annotators": ({"annotator": ["ann", "bob"]}, "encode names as ids"),
     "too few names": ({"annotator": [0, 1], "annotator_names": ["ann"]}, "1 names"),
-    "names that repeat": ({"annotator": [0, 1], "annotator_names": ["ann", "ann"]}, "'ann' stands twice"),
+    "names that repeat": ({"annotator": [0, 1], "annotator_names": ["ann", "ann"]}, "'ann' appears twice"),
     "names of nobody": ({"annotator_names": ["ann"]}, "names without numbers"),
     "negative prompt": ({"prompt": [0, -2]}, "prompt: bad value at [1]"),
     "negative order": ({"annotator": [0, 0], "order": [0, -2]}, "order: bad value at [1]"),
@@ -119,5 +119,5 @@ def test_frames_that_make_no_sense():
     refused(DataError, lambda: an.PreferenceData.from_frame(frame.assign(answer=[0.5, 1])), "row 0", "whole number")
     refused(DataError, lambda: an.PreferenceData.from_frame(frame.assign(annotator=["a", None])), "row 1 is blank")
     long = an.PreferenceData(**BASE).to_frame("long")
-    refused(DataError, lambda: an.PreferenceData.from_frame(long.assign(position=0)), "stands twice")
+    refused(DataError, lambda: an.PreferenceData.from_frame(long.assign(position=0)), "appears twice")
     refused(DataError, lambda: an.PreferenceData.from_frame(long.assign(answer=2)), "a choice is 1")

@@ -71,8 +71,8 @@ def _long(data: PreferenceData) -> pd.DataFrame:
     k = data.menu_size
     menu = data.menu.reshape(-1, k)
     row, position = np.nonzero(menu >= 0)
-    said, skip = _answers_by_place(data)
-    answer = pd.array(said[row, position], dtype="Int64")
+    value_of, skip = _answers_by_place(data)
+    answer = pd.array(value_of[row, position], dtype="Int64")
     answer[skip[row, position]] = pd.NA
     out: dict[str, object] = {"row": row % data.rows}
     out |= {name: _pick(values, row) for name, values in _row_columns(data).items()}
@@ -110,19 +110,19 @@ def _answers_by_place(data: PreferenceData) -> tuple[NDArray[np.int64], NDArray[
     if data.feedback.kind == "rating":
         return answer, answer < 0
     skip = np.repeat((answer < 0).all(1, keepdims=True), k, 1)
-    said = np.zeros((total, k), dtype=np.int64)
+    value_of = np.zeros((total, k), dtype=np.int64)
     rows = np.arange(total)
     if data.feedback.kind == "best-worst":
         done = ~skip[:, 0]
-        said[rows[done], answer[done, 0]] = 1
-        said[rows[done], answer[done, 1]] = -1
-        return said, skip
+        value_of[rows[done], answer[done, 0]] = 1
+        value_of[rows[done], answer[done, 1]] = -1
+        return value_of, skip
     value = np.ones(answer.shape, dtype=np.int64)
     if data.feedback.kind != "choice":
         value = _ranks(answer.shape, None if data.tied is None else data.tied.reshape(total, -1))
     row, place = np.nonzero(answer >= 0)
-    said[row, answer[row, place]] = value[row, place]
-    return said, skip
+    value_of[row, answer[row, place]] = value[row, place]
+    return value_of, skip
 
 
 def _ranks(shape: tuple[int, ...], tied: NDArray[np.bool_] | None) -> NDArray[np.int64]:

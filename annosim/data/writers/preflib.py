@@ -74,9 +74,9 @@ def _totals(data: PreferenceData, orders: list[Order], counts: list[int]) -> dic
 
 def _with_total(line: str, totals: dict[str, int]) -> str:
     """A line of the header that was read, with the total of these data where it gives one."""
-    head, colon, said = line.partition(":")
+    head, colon, given = line.partition(":")
     total = totals.get(head.removeprefix("#").strip())
-    return line if total is None or said.strip() == str(total) else f"{head}{colon} {total}"
+    return line if total is None or given.strip() == str(total) else f"{head}{colon} {total}"
 
 
 def _fresh_header(data: PreferenceData, totals: dict[str, int], name: str) -> list[str]:
