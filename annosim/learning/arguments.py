@@ -160,8 +160,8 @@ def check_model(verb: str, model: Population, items: Items, prior: Any) -> None:
     check_own_parameters(model, items)
     for leaf in model.components():
         if isinstance(leaf, Annotator):
-            utility: Any = leaf.utility.energy if type(leaf.utility) is LogDensity else leaf.utility
-            if type(utility) in (Tabular, Linear):
+            utility: Any = leaf.utility.energy if isinstance(leaf.utility, LogDensity) else leaf.utility
+            if isinstance(utility, Tabular | Linear):
                 with torch.no_grad():
                     utility(items)  # says which sizes do not fit
     if prior is not None:

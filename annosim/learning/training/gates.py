@@ -24,7 +24,7 @@ NEWTON_STEPS = 50
 
 def is_gated(model: Population) -> bool:
     """Whether each annotator has shares of their own, of types that are plain annotators."""
-    return isinstance(model, Gated) and all(type(one) is Annotator for one in model.types)
+    return isinstance(model, Gated) and all(isinstance(one, Annotator) for one in model.types)
 
 
 def check_gate(model: Population, data: PreferenceData) -> None:

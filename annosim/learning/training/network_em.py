@@ -39,7 +39,6 @@ from annosim.populations.base import Population
 from annosim.populations.gated import Gated
 from annosim.populations.mixture import Mixture
 from annosim.random import torch_generator
-from annosim.rules.base import Rule
 
 __all__ = ["em_applies", "em_solution_of", "train_em", "train_em_problem"]
 
@@ -318,9 +317,9 @@ def em_applies(problem: Problem) -> bool:
     model = problem.model
     if not isinstance(model, Mixture | Gated) or not is_nll(problem.objective) or problem.prior is not None:
         return False
-    if type(model) is Gated and problem.is_projection:  # the blocks of a law are nobody's
+    if isinstance(model, Gated) and problem.is_projection:  # the blocks of a law are nobody's
         return False
-    plain = all(type(one) is Annotator and isinstance(one.rule, Rule) and not one.rule.memory for one in model.types)
+    plain = all(isinstance(one, Annotator) and not one.rule.memory for one in model.types)
     return plain and has_network(model)
 
 

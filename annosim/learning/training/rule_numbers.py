@@ -13,7 +13,6 @@ import torch
 from torch import nn
 
 from annosim.rules.base import Answer, Rule
-from annosim.rules.luce import PBDE, Luce
 
 if TYPE_CHECKING:
     from annosim.learning.training.batches import Rows
@@ -29,7 +28,7 @@ def has_own_numbers(rule: Rule) -> bool:
         >>> has_own_numbers(an.Luce(an.free(1.0))), has_own_numbers(an.Lapse(an.Luce(), an.free(0.1)))
         (False, True)
     """
-    return type(rule) not in (Luce, PBDE) and any(p.requires_grad for p in rule.parameters())
+    return not rule.follows_luce and any(p.requires_grad for p in rule.parameters())
 
 
 class StackedRule:
