@@ -57,7 +57,7 @@ replicates = an.simulate(people, design, seed=0, replicates=2)
 fits = an.fit(people.like(seed=1), replicates)
 
 # Namespaces.
-tied = an.rules.RaoKupper(an.Luce(), threshold=1.2)
+tied = an.rules.RaoKupper(theta=1.2)
 assert_type(tied, an.rules.RaoKupper)
 assert_type(an.designs.round_robin(items), NDArray[np.int64])
 objective = an.objectives.IPO(0.1)
