@@ -98,7 +98,7 @@ class Feedback:
         if self.kind == "best-worst":
             return k * (k - 1)
         if self.kind == "rating":
-            return (self.grades or 0) ** k
+            return int((self.grades or 0) ** k)
         depth = min(self.depth or k, k)
         if ties:
             return len(self.answers(k, ties=True)) if k <= 8 else 10**12

@@ -438,7 +438,7 @@ def _measure(value: Numbers) -> torch.Tensor:
 
 def _labels(name: str, value: Numbers) -> torch.Tensor:
     label = f"Items({name}=)"
-    if (shape := np.shape(value)) and len(shape) != 1:  # type: ignore[arg-type]
+    if (shape := np.shape(value)) and len(shape) != 1:
         raise ArgumentError(f"{label}: shape {shape}; give one number per item")
     return torch.as_tensor(check_whole_numbers(label, value).reshape(-1))
 

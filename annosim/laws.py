@@ -22,7 +22,7 @@ from annosim.errors import ArgumentError, TooLargeError
 from annosim.feedback import AnswerSpace
 from annosim.items import Items
 from annosim.populations.annotator import check_utilities
-from annosim.populations.base import Population, gather
+from annosim.populations.base import IndexedComponent, Population, gather
 from annosim.results import Result
 from annosim.rules.base import View
 
@@ -389,13 +389,22 @@ def answer_space(population: Population, design: Design) -> AnswerSpace:
     return design.feedback.answers(design.menu_size, ties, skips, design.filled)
 
 
-def _component_table(component, design: Design, menu, space: AnswerSpace, order: int, previous: int | None):
+def _component_table(
+    component: IndexedComponent,
+    design: Design,
+    menu: torch.Tensor,
+    space: AnswerSpace,
+    order: int,
+    previous: int | None,
+) -> torch.Tensor:
     scores = gather(component.index.double(), menu)
     view = table_view(design.items, menu, design, space, order, previous)
     return component.rule.table(scores, view, space).double()
 
 
-def table_view(items: Items, menu: torch.Tensor, design: Design, space: AnswerSpace, order: int, previous: int | None):
+def table_view(
+    items: Items, menu: torch.Tensor, design: Design, space: AnswerSpace, order: int, previous: int | None
+) -> View:
     """The view of an enumerated question: each row one menu, at one place of the sequence."""
     last = np.full(space.answer.shape[1], -1) if previous is None else space.answer[previous]
     return View(

@@ -11,7 +11,6 @@ distribution of tastes is a map from ``z`` to tastes.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import torch
@@ -86,7 +85,7 @@ def sobol(dim: int, points: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]
         return torch.special.ndtri(u), torch.full((points,), 1 / points, dtype=torch.float64)
 
 
-def from_normal(distribution: Any, z: torch.Tensor) -> torch.Tensor:
+def from_normal(distribution: td.Distribution, z: torch.Tensor) -> torch.Tensor:
     """Draws of a torch distribution from standard normals ``z (..., dim)``, coordinate by coordinate: ``(..., dim)``.
 
     Distributions with an inverse distribution function, multivariate normals, transformed and independent ones, and

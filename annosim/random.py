@@ -1,5 +1,7 @@
 """Counter-based random numbers: a seed is an address, not a state.
 
+:class:`CounterRNG` is what a rule's ``sample`` is handed; the functions draw for single addresses.
+
 A draw's address is ``(seed, replicate, stream, entity, k)``. It is laid out, without collisions, as the key and the
 counter of Philox4x32-10 (Salmon, Moraes, Dror, Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3", which passes
 BigCrush; the known-answer tests are those of its Random123 distribution):
@@ -21,13 +23,20 @@ chunks, threads, workers, shards or the device.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from annosim.errors import ArgumentError
 
+if TYPE_CHECKING:
+    import torch
+
 __all__ = ["STREAMS", "CounterRNG", "check_seed", "philox4x32", "uniform", "raw_uint32"]
+
+#: 32-bit words in uint64 arrays.
+Words: TypeAlias = NDArray[np.uint64]
 
 #: Names of the streams; a new kind of draw gets a new name at the end, so that old draws never move.
 STREAMS: Final[dict[str, int]] = {
@@ -55,9 +64,7 @@ _MASK = np.uint64(0xFFFFFFFF)
 _SHIFT = np.uint64(32)
 
 
-def philox4x32(
-    c0: np.ndarray, c1: np.ndarray, c2: np.ndarray, c3: np.ndarray, key: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def philox4x32(c0: Words, c1: Words, c2: Words, c3: Words, key: int) -> tuple[Words, Words, Words, Words]:
     """Ten rounds of Philox4x32 on arrays of counters (broadcast together).
 
     Args:
@@ -88,7 +95,7 @@ def philox4x32(
     return x0, x1, x2, x3
 
 
-def check_seed(seed: int) -> int:
+def check_seed(seed: object) -> int:
     """The seed as an int, or an :class:`ArgumentError`.
 
     Example:
@@ -100,7 +107,7 @@ def check_seed(seed: int) -> int:
     return int(seed)
 
 
-def raw_uint32(seed: int, stream: str, entity: np.ndarray | int, k: np.ndarray | int, replicate: np.ndarray | int = 0):
+def raw_uint32(seed: int, stream: str, entity: ArrayLike, k: ArrayLike, replicate: ArrayLike = 0) -> Words:
     """The 32-bit words at ``(seed, replicate, stream, entity, k)``, broadcast over entity, k and replicate.
 
     Args:
@@ -120,14 +127,14 @@ def raw_uint32(seed: int, stream: str, entity: np.ndarray | int, k: np.ndarray |
         >>> bool((raw_uint32(0, "answer", np.arange(9), 0)[:4] == raw_uint32(0, "answer", np.arange(4), 0)).all())
         True
     """
-    entity = np.asarray(entity, dtype=np.uint64)
-    block = (entity >> np.uint64(6) << np.uint64(4)) | (entity & np.uint64(15))
+    who = np.asarray(entity, dtype=np.uint64)
+    block = (who >> np.uint64(6) << np.uint64(4)) | (who & np.uint64(15))
     out = _blocks(seed, stream, block, np.asarray(k, dtype=np.uint64), np.asarray(replicate, dtype=np.uint64))
-    lane = np.broadcast_to((entity >> np.uint64(4) & np.uint64(3)).astype(np.intp), out[0].shape)
+    lane = np.broadcast_to((who >> np.uint64(4) & np.uint64(3)).astype(np.intp), out[0].shape)
     return np.choose(lane, out)
 
 
-def _blocks(seed: int, stream: str, block: np.ndarray, k: np.ndarray, replicate: np.ndarray):
+def _blocks(seed: int, stream: str, block: Words, k: Words, replicate: Words) -> tuple[Words, Words, Words, Words]:
     """The four output words of some blocks (arrays that broadcast together)."""
     if stream not in STREAMS:
         raise ArgumentError(f"stream={stream!r}: the streams are {', '.join(STREAMS)}")
@@ -135,7 +142,7 @@ def _blocks(seed: int, stream: str, block: np.ndarray, k: np.ndarray, replicate:
     return philox4x32(block & _MASK, k, replicate, c3, check_seed(seed))
 
 
-def _run_of_words(seed: int, stream: str, start: int, count: int, k: np.ndarray, replicate: int) -> np.ndarray:
+def _run_of_words(seed: int, stream: str, start: int, count: int, k: Words, replicate: int) -> Words:
     """Words of the entities ``start .. start + count - 1``, ``(count, len(k))``: every block is computed once."""
     first, last = start // GROUP, -(-(start + count) // GROUP)
     block = np.arange(first * LANE, last * LANE, dtype=np.uint64)[:, None]
@@ -145,7 +152,7 @@ def _run_of_words(seed: int, stream: str, start: int, count: int, k: np.ndarray,
     return grouped[start - first * GROUP :][:count]
 
 
-def uniform(seed: int, stream: str, entity, k, replicate=0) -> np.ndarray:
+def uniform(seed: int, stream: str, entity: ArrayLike, k: ArrayLike, replicate: ArrayLike = 0) -> NDArray[np.float64]:
     """Float64 uniforms on the open interval (0, 1), one 32-bit word each: ``(word + 1/2) / 2**32``.
 
     The smallest is 2**-33 and the largest 1 - 2**-33: never 0, never 1.
@@ -157,7 +164,7 @@ def uniform(seed: int, stream: str, entity, k, replicate=0) -> np.ndarray:
     return (raw_uint32(seed, stream, entity, k, replicate).astype(np.float64) + 0.5) * 2.0**-32
 
 
-def uniform53(seed: int, stream: str, entity, k, replicate=0) -> np.ndarray:
+def uniform53(seed: int, stream: str, entity: ArrayLike, k: ArrayLike, replicate: ArrayLike = 0) -> NDArray[np.float64]:
     """Float64 uniforms on the open interval (0, 1) with 64 bits behind them: words ``2k`` and ``2k + 1``.
 
     Used where an event rarer than 2**-32 must be able to happen.
@@ -166,9 +173,9 @@ def uniform53(seed: int, stream: str, entity, k, replicate=0) -> np.ndarray:
         >>> 0.0 < float(uniform53(0, "answer", 7, 0)) < 1.0
         True
     """
-    k = np.asarray(k, dtype=np.uint64) * np.uint64(2)
-    high = raw_uint32(seed, stream, entity, k, replicate)
-    low = raw_uint32(seed, stream, entity, k + np.uint64(1), replicate)
+    first = np.asarray(k, dtype=np.uint64) * np.uint64(2)
+    high = raw_uint32(seed, stream, entity, first, replicate)
+    low = raw_uint32(seed, stream, entity, first + np.uint64(1), replicate)
     # 52 bits and a half: the largest value, 1 - 2**-53, is still a float64 below one.
     bits = (high << np.uint64(20)) | (low >> np.uint64(12))
     return (bits.astype(np.float64) + 0.5) * 2.0**-52
@@ -188,41 +195,41 @@ class CounterRNG:
         (3, 4)
     """
 
-    def __init__(self, seed: int, entity: np.ndarray, replicate: int | np.ndarray = 0):
+    def __init__(self, seed: int, entity: ArrayLike, replicate: ArrayLike = 0) -> None:
         self.seed = check_seed(seed)
         self.entity = np.asarray(entity)
-        self.replicate = replicate
+        self.replicate = np.asarray(replicate)
 
     def __len__(self) -> int:
         return int(self.entity.shape[0])
 
-    def raw_uint32(self, stream: str, count: int, start: int = 0) -> np.ndarray:
-        """Words ``start .. start + count - 1`` of every entity, shape ``(rows, count)``."""
+    def raw_uint32(self, stream: str, count: int, start: int = 0) -> Words:
+        """Raw words ``start .. start + count - 1`` of every entity, shape ``(rows, count)``."""
         k = np.arange(start, start + count, dtype=np.uint64)
-        rep = np.asarray(self.replicate)
+        rep = self.replicate
         if rep.ndim == 0 and len(self) and _consecutive(self.entity):
             return _run_of_words(self.seed, stream, int(self.entity[0]), len(self), k, int(rep))
         rep = rep[:, None] if rep.ndim else rep
         return raw_uint32(self.seed, stream, self.entity[:, None], k[None, :], rep)
 
-    def uniform(self, stream: str, count: int, start: int = 0) -> np.ndarray:
+    def uniform(self, stream: str, count: int, start: int = 0) -> NDArray[np.float64]:
         """Open uniforms from single words, shape ``(rows, count)``."""
         return (self.raw_uint32(stream, count, start).astype(np.float64) + 0.5) * 2.0**-32
 
-    def uniform53(self, stream: str, count: int, start: int = 0) -> np.ndarray:
+    def uniform53(self, stream: str, count: int, start: int = 0) -> NDArray[np.float64]:
         """Open uniforms from two words each, shape ``(rows, count)``; uses words ``2 * start`` and on."""
         w = self.raw_uint32(stream, 2 * count, 2 * start).reshape(len(self), count, 2)
         bits = (w[..., 0] << np.uint64(20)) | (w[..., 1] >> np.uint64(12))
         return (bits.astype(np.float64) + 0.5) * 2.0**-52
 
-    def normal(self, stream: str, count: int, start: int = 0) -> np.ndarray:
+    def normal(self, stream: str, count: int, start: int = 0) -> NDArray[np.float64]:
         """Standard normals by the inverse distribution function, shape ``(rows, count)``."""
         from scipy.special import ndtri
 
         return ndtri(self.uniform53(stream, count, start))
 
 
-def _consecutive(entity: np.ndarray) -> bool:
+def _consecutive(entity: NDArray[np.integer]) -> bool:
     return int(entity[-1]) - int(entity[0]) + 1 == len(entity) and bool((np.diff(entity) == 1).all())
 
 
@@ -240,7 +247,7 @@ def child_seed(seed: int, name: str) -> int:
     return int.from_bytes(hashlib.blake2b(f"{check_seed(seed)}/{name}".encode(), digest_size=8).digest(), "little")
 
 
-def torch_generator(seed: int, name: str, device: str = "cpu"):
+def torch_generator(seed: int, name: str, device: str = "cpu") -> torch.Generator:
     """A private ``torch.Generator`` at ``(seed, name)``: for network initialisation and minibatch order.
 
     Example:

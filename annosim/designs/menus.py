@@ -101,7 +101,10 @@ def sparse_graph(items: Items, pairs: int, seed: int = 0) -> NDArray[np.int64]:
                 f"sparse_graph(pairs={pairs}): from {n - 1} (connected) to {n * (n - 1) // 2} for {n} items"
             )
         check_size("sparse_graph: all pairs of items", n, n - 1)
-        draw = lambda what, count: uniform53(seed, "menu", np.arange(count), stretch + what)  # noqa: E731
+
+        def draw(what: int, count: int) -> NDArray[np.float64]:
+            return uniform53(seed, "menu", np.arange(count), stretch + what)
+
         order = np.argsort(draw(0, n), kind="stable")
         parent = (draw(1, n)[1:] * np.arange(1, n)).astype(np.int64)
         tree = np.stack([order[1:], order[parent]], -1)
