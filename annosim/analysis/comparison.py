@@ -14,6 +14,7 @@ from annosim.coordinates import Alignment, align_types, mean_indices
 from annosim.designs.design import Design
 from annosim.errors import ArgumentError
 from annosim.items import Items
+from annosim.learning.result import Fit
 from annosim.populations.base import Population
 from annosim.results import Result
 
@@ -196,8 +197,8 @@ def _clustering(fitted: Any, types: Any) -> tuple[float | None, float | None]:
 def _true_types(fitted: Any, types: Any) -> np.ndarray | None:
     """True types of the annotators who answered, in the order of the responsibilities."""
     data = getattr(getattr(fitted, "problem", None), "data", None)
-    if types is None:
-        types = (getattr(fitted, "extra", None) or {}).get("truth", {}).get("type")
+    if types is None and isinstance(fitted, Fit):
+        types = fitted.truth.get("type")
     if types is None:
         return None
     known = np.asarray(types)

@@ -201,7 +201,7 @@ def _inner(rule: Any) -> Any:
 
 def _training(found: Fit) -> None:
     """One line on a training run: steps, device, time, held-out loss."""
-    done = found.extra.get("training")
+    done = found.training
     if done is None:
         return
     speed, options = done.settings["speed"], done.settings["solver"]

@@ -26,13 +26,15 @@ METHOD_MODULES = (estimation, adam_solver, network_em, convex, slic)
 
 def solve(problem: Problem, solver: Solver | str) -> Fit:
     """The fit of one problem whose arguments have been checked; no solver sees the hidden truth."""
+    truth = dict(problem.data.truth)
     problem = replace(problem, _data=_without_truth(problem.data))
     estimation.check_problem(problem)
     method, problem = choose(problem, solver)
     solution = method.solve(problem)
     if is_nll(problem.objective) and problem.prior is None:
         solution.notes += single_answers(problem.model, problem.data)
-    return finish(problem, method.name, solution)
+    result = finish(problem, method.name, solution)
+    return replace(result, truth=truth) if truth else result
 
 
 def finish(problem: Problem, name: str, solution: Solution) -> Fit:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,10 @@ from annosim.errors import ArgumentError, NoProjectionError
 from annosim.laws import Law
 from annosim.learning.solvers.settings import Newton, Solver, solver_named
 from annosim.populations.base import Population
+
+if TYPE_CHECKING:
+    from annosim.learning.training.em_record import EMRun
+    from annosim.learning.training.result import Training
 
 __all__ = [
     "METHODS",
@@ -116,7 +120,11 @@ class Solution:
         trace: log-likelihood (or objective) by iteration of the best start.
         divergence: of a projection, from the truth's law.
         problem: the problem as it was solved, where the solver has changed it.
-        extra: anything else (kept in ``Fit.extra``).
+        training: the run that trained networks.
+        em: what EM over networks wrote down at its E-steps.
+        last_change: of a training run: change of the mean loss over its last fiftieth.
+        duality_gap: of SLiC: how far from the optimum the solution can be at most.
+        loose_items: of SLiC's linear program: how many items can move alone with the objective unchanged.
     """
 
     population: Population
@@ -133,7 +141,11 @@ class Solution:
     trace: np.ndarray | None = None
     divergence: float | None = None
     problem: Problem | None = None
-    extra: dict[str, Any] = field(default_factory=dict)
+    training: Training | None = None
+    em: EMRun | None = None
+    last_change: float | None = None
+    duality_gap: float | None = None
+    loose_items: int | None = None
 
 
 @dataclass(frozen=True)

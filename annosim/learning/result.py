@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,8 @@ from annosim.results import Result
 if TYPE_CHECKING:
     from annosim.learning.likelihoods.base import Likelihood
     from annosim.learning.problem import Problem, Solution
+    from annosim.learning.training.em_record import EMRun
+    from annosim.learning.training.result import Training
 
 __all__ = ["Fit"]
 
@@ -44,7 +47,12 @@ class Fit(Result):
         starts: log-likelihoods of all starting points.
         trace: log-likelihood by iteration of the best start, or ``None``.
         notes: what a prior decided, fallbacks, whatever the reader must know.
-        extra: further numbers of one solver.
+        truth: hidden columns of simulated data (types, tastes), which no solver sees and :func:`annosim.compare` reads.
+        training: the run that trained networks, or ``None``.
+        em: what EM over networks wrote down at its E-steps, or ``None``.
+        last_change: of a training run: change of the mean loss over its last fiftieth.
+        duality_gap: of SLiC: how far from the optimum the solution can be at most; ``None`` otherwise.
+        loose_items: of SLiC's linear program: how many items can move alone with the objective unchanged.
 
     Example:
         >>> import annosim as an
@@ -68,7 +76,12 @@ class Fit(Result):
     starts: tuple[float, ...] = ()
     trace: np.ndarray | None = None
     notes: tuple[str, ...] = ()
-    extra: dict[str, Any] = field(default_factory=dict)
+    truth: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    training: Training | None = field(default=None, repr=False)
+    em: EMRun | None = field(default=None, repr=False)
+    last_change: float | None = None
+    duality_gap: float | None = None
+    loose_items: int | None = None
     problem: Any = field(default=None, repr=False)
 
     @classmethod
@@ -90,7 +103,11 @@ class Fit(Result):
             starts=tuple(float(v) for v in solution.starts),
             trace=None if solution.trace is None else np.asarray(solution.trace),
             notes=tuple(solution.notes),
-            extra=solution.extra,
+            training=solution.training,
+            em=solution.em,
+            last_change=solution.last_change,
+            duality_gap=solution.duality_gap,
+            loose_items=solution.loose_items,
             problem=solution.problem or problem,
             settings=settings,
         )

@@ -148,7 +148,7 @@ def network(
                 "tail_gap": float((unseen - gap.mean()).abs().max()),
                 "tv": world.total_variation(learned, closed, items),
                 "loss": found.objective,
-                "last_change": found.extra["last_change"],
+                "last_change": found.last_change,
                 **world.features_of(learned, items),
                 **world.speed(found),
             }

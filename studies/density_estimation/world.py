@@ -114,7 +114,7 @@ def train(
 
 def speed(found: an.Fit) -> dict:
     """Steps a second of the batch of replicates and how busy the GPU was; nothing on a CPU."""
-    record = found.extra["training"].settings["speed"]
+    record = found.training.settings["speed"]
     return {f"gpu_{name}": value for name, value in record.items()} if "gpu" in record else {}
 
 

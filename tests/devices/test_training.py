@@ -54,7 +54,7 @@ def agree(far, model, data, tolerance=1e-6, **options):
 
 
 def same(here, there, items, tolerance=1e-6):
-    one, other = (found.extra["training"] for found in (here, there))
+    one, other = (found.training for found in (here, there))
     assert other.steps == one.steps and other.stopped_by == one.stopped_by
     assert (one.log.losses() - other.log.losses()).abs().max() < tolerance
     assert (one.loss - other.loss).abs().max() < tolerance
@@ -242,7 +242,7 @@ def two(dim=2):
 @pytest.mark.parametrize("name", EMS)
 def test_em_over_networks(name, far):
     there = agree(far, two, simulated(POINTS, questions=4), settings=an.EM, e_step_every=2, **EMS[name])
-    record = there.extra["em"]
+    record = there.em.record
     assert record.log_likelihood.device.type == "cpu" and record.share.device.type == "cpu"
     assert torch.as_tensor(there.responsibilities).device.type == "cpu"
 
@@ -390,11 +390,11 @@ def test_half_precision_of_the_products_and_of_nothing_else(name, far):
     model, items, options = HALF[name]
     data = told() if items.tokens is not None else simulated(items, questions=2)
     options |= {"lr": 1e-3}
-    exact = fitted(model, data, "cpu", **options).extra["training"].log.losses()
-    here = fitted(model, data, "cpu", precision="bfloat16", **options).extra["training"].log.losses()
+    exact = fitted(model, data, "cpu", **options).training.log.losses()
+    here = fitted(model, data, "cpu", precision="bfloat16", **options).training.log.losses()
     with far():
         there = fitted(model, data, "pretend", precision="bfloat16", **options)
-    found = there.extra["training"].log.losses()
+    found = there.training.log.losses()
     assert found.dtype == torch.float64 and torch.equal(found, found.float().double()) is False
     assert (found - exact).abs().max() > 1e-7  # it was half precision
     assert (found - here).abs().max() < 2e-2 * (1 + exact.abs().max())

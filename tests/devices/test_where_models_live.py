@@ -66,8 +66,8 @@ def test_without_a_device_a_model_is_trained_where_it_lives(name, data, far):
         given = model().to("pretend")
         there = fitted(given, data, **options)
         assert all(p.device.type == "pretend" for p in given.parameters())  # the user's own stays where it was
-    assert here.extra["training"].settings["device"] == "cpu"
-    assert there.extra["training"].settings["device"] == "pretend:0"
+    assert here.training.settings["device"] == "cpu"
+    assert there.training.settings["device"] == "pretend:0"
     assert there.objective == pytest.approx(here.objective, abs=1e-6)
     assert all(p.device.type == "cpu" for p in (*there.population.parameters(), *there.population.buffers()))
 
@@ -128,7 +128,7 @@ def test_only_the_language_models_live_there(solver, far):
     here = fitted(model("cpu"), data, solver=solver(**STEPS, batch=8))
     with far():
         there = fitted(model("pretend"), data, solver=solver(**STEPS, batch=8))
-    assert there.extra["training"].settings["device"] == "pretend:0"
+    assert there.training.settings["device"] == "pretend:0"
     assert there.objective == pytest.approx(here.objective, abs=1e-5)
     assert all(p.device.type == "cpu" for p in there.population.parameters())
 

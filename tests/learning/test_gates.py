@@ -58,7 +58,7 @@ def test_the_optimum_is_the_exact_solvers(data, exact, solver):
     assert torch.allclose(found.population.gate, exact.population.gate, atol=1e-4)
     assert torch.allclose(found.responsibilities, exact.responsibilities, atol=1e-4)
     if solver == "em":
-        assert found.converged and found.extra["falls"] == 0
+        assert found.converged and found.em.falls == 0
 
 
 def test_em_is_chosen_and_a_run_on_minibatches_resumes(data, tmp_path):

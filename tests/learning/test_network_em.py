@@ -48,7 +48,7 @@ def test_exact_m_steps_end_at_the_maximum_that_exact_em_finds_and_never_fall(dat
     assert found.log_likelihood == pytest.approx(exact.log_likelihood, abs=1e-9)
     weights = [one.utility.module.weight.detach().numpy()[0] for one in found.population.types]
     assert weights[0] == pytest.approx(exact.population.types[0].utility.weights.detach().numpy(), abs=1e-6)
-    assert found.extra["falls"] == 0 and found.extra["largest_fall"] == 0.0
+    assert found.em.falls == 0 and found.em.largest_fall == 0.0
     assert (np.diff(found.trace) >= -1e-9).all() and len(found.trace) > 5
     assert "rose or stayed at all" in repr(found)
 
@@ -74,7 +74,7 @@ def test_em_dpo_on_tables_by_another_name_ends_where_exact_em_on_tables_does():
     found = an.fit(an.Mixture([an.Annotator(one, rule) for one in networks]), data, **options)
     assert exact.solver == "em-newton" and exact.converged
     assert found.log_likelihood == pytest.approx(exact.log_likelihood, abs=1e-6)
-    assert found.extra["falls"] == 0
+    assert found.em.falls == 0
     assert an.compare(found, people, an.Design(items, menu_size=3)).adjusted_rand > 0.9
 
 
@@ -89,7 +89,7 @@ def test_a_regulariser_is_part_of_what_never_falls():
     ]
     parts = {"regulariser": an.objectives.ForwardKL(an.utilities.truncated_normal(0.0, 1.0, -2.0, 2.0), 0.3)}
     found = an.fit(an.Mixture(types), data, solver=an.EM(m_step="line-search", steps=200, e_step_every=10), **parts)
-    assert found.extra["falls"] == 0 and (np.diff(found.trace) >= -1e-9).all()
+    assert found.em.falls == 0 and (np.diff(found.trace) >= -1e-9).all()
     assert found.log_likelihood is None
     with torch.no_grad():
         kl = sum(float(parts["regulariser"](one.utility(items), items)) for one in found.population.types)
@@ -99,7 +99,7 @@ def test_a_regulariser_is_part_of_what_never_falls():
 def test_exact_m_steps_of_a_float32_perceptron_never_fall(data):
     model = an.Mixture([an.Annotator(an.Network([6], dim=2, seed=k), an.Luce()) for k in range(2)])
     found = an.fit(model, data, solver=an.EM(m_step="line-search", steps=120, e_step_every=4), starts=2)
-    assert found.extra["falls"] == 0 and len(found.trace) > 20
+    assert found.em.falls == 0 and len(found.trace) > 20
     assert (np.diff(found.trace) >= -1e-9).all()
     assert found.trace[-1] > found.trace[0] + 50
 
@@ -108,8 +108,8 @@ def test_minibatches_of_annotators_come_near_and_their_noise_is_reported(data, e
     found = an.fit(layers(*START), data, solver=an.EM(steps=400, lr=3e-2, e_step_every=5, batch=32))
     assert found.log_likelihood == pytest.approx(exact.log_likelihood, abs=0.05)
     fallen = -np.diff(found.trace)
-    assert found.extra["falls"] == int((fallen > 1e-9).sum()) > 0
-    assert found.extra["largest_fall"] == pytest.approx(fallen.max())
+    assert found.em.falls == int((fallen > 1e-9).sum()) > 0
+    assert found.em.largest_fall == pytest.approx(fallen.max())
     assert "noise of inexact M-steps" in repr(found)
 
 
@@ -240,7 +240,7 @@ def test_an_empty_type_is_refilled_and_reported():
     found = an.fit(layers([0.5, -0.2], [90.0, -90.0]), data, solver=an.EM(steps=200, lr=3e-2, e_step_every=10))
     assert "type 1 of the model as given ran empty and was refilled" in repr(found) and "stays empty" not in repr(found)
     assert an.compare(found, TRUTH, DESIGN).adjusted_rand > 0.9
-    assert found.extra["em"].emptied[0][:3] == (10, 0, 1)
+    assert found.em.record.emptied[0][:3] == (10, 0, 1)
 
 
 def test_a_type_that_stays_empty_is_said_to_and_nothing_is_nan(data):

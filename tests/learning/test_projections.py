@@ -80,7 +80,7 @@ def test_slic_is_homogeneous_and_a_staircase(world):
         index[delta] = s - s[0]
         steps = index[delta] / delta
         assert torch.allclose(steps, steps.round(), atol=1e-9)
-        assert abs(found.extra["duality_gap"]) < 1e-9
+        assert abs(found.duality_gap) < 1e-9
     assert torch.allclose(index[2.0], 4 * index[0.5], atol=1e-9)
 
 
@@ -108,8 +108,8 @@ def test_slic_says_converged_because_it_is_proved(rule, weight):
         objective = an.objectives.SLiC(delta)
         found = an.project(tabular(items.n, kind), truth, design, objective=objective, regulariser=penalty)
         assert found.converged
-        assert 0 <= found.extra["duality_gap"] < 1e-8
-        bound, best = found.objective - found.extra["duality_gap"], found.population.utility(items).detach()
+        assert 0 <= found.duality_gap < 1e-8
+        bound, best = found.objective - found.duality_gap, found.population.utility(items).detach()
         for size in (1e-6, 1e-3, 0.1, 1.0):
             u = normalise(best + size * torch.as_tensor(rng.normal(size=items.n)), items)
             s = kind.index(u, items)

@@ -199,7 +199,7 @@ def test_held_out_annotators_are_looked_at_at_the_end_and_an_early_end_is_no_fai
     items, truth, design = world
     data = an.simulate(truth, design, seed=4)
     short = an.fit(network(), data, solver=an.Adam(steps=7, lr=1e-2, held_out=0.2))  # fewer steps than the interval
-    assert list(short.extra["training"].log.held_out) == [6]
+    assert list(short.training.log.held_out) == [6]
     early = an.fit(network(), data, solver=an.Adam(steps=400, lr=5e-2, held_out=0.3, evaluate_every=2, patience=1))
     assert early.stopped_by == "held out" and not [w for w in recwarn if "did not converge" in str(w.message)]
 

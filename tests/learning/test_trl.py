@@ -194,7 +194,7 @@ def test_a_model_that_trl_touched_is_refitted_as_an_untouched_one(population, to
     losses = []
     for base in (touched.model, touched.plain):
         fit = an.fit(population(base, touched.reference), touched.data, solver=an.Adam(steps=15, lr=2e-2))
-        losses.append(fit.extra["training"].log.losses()[:, 0])
+        losses.append(fit.training.log.losses()[:, 0])
     print(losses)
     assert losses[1][-1] < losses[1][0] - 0.02
     assert torch.allclose(losses[0], losses[1], atol=1e-6)

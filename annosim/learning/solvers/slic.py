@@ -93,19 +93,18 @@ def linear_program(problem: Problem) -> Solution:
     if found.status != 0:
         raise NoProjectionError(f"SLiC's linear program ended with: {found.message}; use fewer items")
     theta = -torch.as_tensor(np.asarray(found.eqlin.marginals))
-    extra: dict[str, Any] = {}
+    free: int | None = None
     notes: list[str] = []
     bound = (delta if table else 1.0) * -float(found.fun) / scale + graph.itself * delta
     if table:
         s = delta * (theta - theta[0]).round()
         theta = (s - affine.g) / affine.f
         free = loose_items(graph, s, delta)
-        extra |= {"index": s.numpy(), "loose_items": free}
         if free:
             notes.append(f"the optimum is not unique: {free} of {n} items can move alone with the objective unchanged")
     value = _hinges(affine, graph, theta, delta)
     why = "linear program (dual: maximum circulation)" if table else "linear program"
-    return _proved(affine, theta, value, value - bound, int(found.nit), delta, why, notes, extra)
+    return _proved(affine, theta, value, value - bound, int(found.nit), delta, why, notes, free)
 
 
 def loose_items(graph: PairGraph, s: torch.Tensor, delta: float) -> int:
@@ -141,7 +140,7 @@ def interior_point(problem: Problem) -> Solution:
     flow = -_barrier_hinge(delta - (s[graph.winner] - s[graph.loser]), graph.weight, barrier)[1]
     bound = _lower_bound(affine, graph, theta, flow, delta, problem.regulariser)
     value = _hinges(affine, graph, theta, delta) + penalty_of(affine, theta, problem.regulariser)[0]
-    return _proved(affine, theta, value, value - bound, steps, delta, "interior point", [], {})
+    return _proved(affine, theta, value, value - bound, steps, delta, "interior point", [], None)
 
 
 def _lower_bound(affine: Affine, graph: PairGraph, theta: torch.Tensor, flow: torch.Tensor, delta: float, penalty):
@@ -245,12 +244,22 @@ def _leaf(problem: Problem) -> Affine:
     return affine
 
 
-def _proved(affine, theta, value, gap, steps, delta, why, notes, extra) -> Solution:
+def _proved(
+    affine: Affine,
+    theta: torch.Tensor,
+    value: float,
+    gap: float,
+    steps: int,
+    delta: float,
+    why: str,
+    notes: list[str],
+    loose: int | None,
+) -> Solution:
     done = bool(gap < PROVED * max(1.0, delta))
     minimum = Minimum(theta.numpy(), value, abs(gap), steps, done, "optimal" if done else "rounding")
     told = f"within {gap:.1e} of the optimum (duality gap)" if np.isfinite(gap) else "the optimum could not be bounded"
     solution = solution_of(affine, theta, minimum, steps, why, [told, *notes])
-    solution.extra.update({"duality_gap": gap, **extra})
+    solution.duality_gap, solution.loose_items = gap, loose
     return solution
 
 

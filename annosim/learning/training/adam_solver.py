@@ -82,7 +82,8 @@ def solution_of(done: Training, copies: slice, problem: Problem) -> Solution:
         notes=notes,
         starts=[-float(done.loss[r]) * (total if nll else 1.0) for r in numbers],
         trace=-done.log.losses()[:, best].numpy() * (total if nll else 1.0),
-        extra={"last_change": float(done.last_change[best]), "training": done},
+        training=done,
+        last_change=float(done.last_change[best]),
     )
 
 

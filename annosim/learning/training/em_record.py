@@ -9,7 +9,7 @@ import torch
 
 from annosim.learning.solvers.settings import EM
 
-__all__ = ["Record"]
+__all__ = ["EMRun", "Record"]
 
 
 @dataclass(eq=False)
@@ -124,3 +124,18 @@ class Record:
     def from_state(cls, state: dict[str, Any]) -> Record:
         """From a checkpoint."""
         return cls(**state)
+
+
+@dataclass(frozen=True, eq=False)
+class EMRun:
+    """What a fit by EM over networks keeps of its E-steps.
+
+    Attributes:
+        record: of all copies of the run.
+        falls: how often the log-likelihood of the best copy fell between two E-steps.
+        largest_fall: the largest of these falls.
+    """
+
+    record: Record
+    falls: int
+    largest_fall: float

@@ -25,7 +25,7 @@ from annosim.learning.solvers.settings import EM
 from annosim.learning.structure import answers_repeat, has_network
 from annosim.learning.training.adam_solver import best_of_starts, solution_of, warn_if_unfinished
 from annosim.learning.training.batches import Rows
-from annosim.learning.training.em_record import Record
+from annosim.learning.training.em_record import EMRun, Record
 from annosim.learning.training.gates import gate_step, is_gated, log_gates
 from annosim.learning.training.line_search import LineSearch
 from annosim.learning.training.losses import block_losses
@@ -354,7 +354,7 @@ def em_solution_of(done: Training, copies: slice, problem: Problem) -> Solution:
     solution.notes += record.notes(best, total)
     if not answers_repeat(problem.data):
         solution.notes.append("nobody answers twice: single answers tell the types apart, if anything does")
-    solution.extra |= {"em": record, "falls": record.falls(best), "largest_fall": record.largest_fall(best) * total}
+    solution.em = EMRun(record, record.falls(best), record.largest_fall(best) * total)
     return solution
 
 
