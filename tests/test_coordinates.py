@@ -140,7 +140,7 @@ def test_information_on_a_gate_is_that_of_a_logistic_regression_where_types_are_
         assert float(found[0, 0]) == pytest.approx((p * (1 - p) * x**2).mean(), rel=1e-9 if method == "exact" else 0.03)
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(st.free_populations(ITEMS))
 def test_fit_and_identify_count_alike(drawn):
     population, feedback = drawn

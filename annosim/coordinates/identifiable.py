@@ -135,7 +135,7 @@ class _Observed:
 
 
 def _observed(leaf: Component, items: Items) -> _Observed:
-    questions = questions_for(leaf.rule, items)
+    questions = () if leaf.rule.follows_luce else questions_for(leaf.rule, items)
     by_level = depends_on_level(leaf.rule, items, questions)
     kept = questions if by_level or leaf.rule.num_free() else ()
     with torch.no_grad():

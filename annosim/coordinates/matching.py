@@ -14,7 +14,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import nn
 
 from annosim.coordinates.identifiable import centred, index_moments, shares
-from annosim.coordinates.questions import behaviour_gap, depends_on_level, same_rule
+from annosim.coordinates.questions import behaviour_gap, depends_on_level, same_rule, same_structure
 from annosim.items import Items
 from annosim.populations.base import Population
 from annosim.populations.gated import Gated
@@ -37,13 +37,13 @@ class _Type:
 
 
 def _types(population: Population, items: Items, known: Sequence[_Type] = ()) -> list[_Type]:
-    """The components of a population; those in ``known`` spare the questions to a rule that is among theirs."""
+    """The components of a population; those in ``known`` spare the questions to a rule of a structure among theirs."""
     out: list[_Type] = []
     with torch.no_grad():
         share = shares(population)
         for number, leaf in enumerate(population.components()):
             mean, spread = index_moments(leaf, items)
-            alike = next((one for one in [*known, *out] if same_rule(one.rule, leaf.rule)), None)
+            alike = next((one for one in [*known, *out] if same_structure(one.rule, leaf.rule)), None)
             by_prompt = not depends_on_level(leaf.rule, items) if alike is None else alike.by_prompt
             out.append(
                 _Type(
@@ -136,7 +136,8 @@ def align_types(fitted: Population, truth: Population, items: Items) -> Alignmen
         >>> align_types(two.relabelled([1, 0]), two, an.Items(n=2)).match.tolist()
         [1, 0]
     """
-    return _aligned(_types(fitted, items), _types(truth, items), items)
+    ours = _types(truth, items)
+    return _aligned(_types(fitted, items, ours), ours, items)
 
 
 def _aligned(theirs: list[_Type], ours: list[_Type], items: Items) -> Alignment:

@@ -18,7 +18,7 @@ from annosim.random import uniform53
 from annosim.rules.base import Rule, View
 from annosim.rules.reliability import Reliability
 
-__all__ = ["Question", "behaviour", "behaviour_gap", "depends_on_level", "questions_for", "same_rule"]
+__all__ = ["Question", "behaviour", "behaviour_gap", "depends_on_level", "questions_for", "same_rule", "same_structure"]
 
 #: the standard scores come at these scales, so that thresholds of any size lie among them; in larger menus at the first
 SCALES = (1.0, 4.0, 16.0, 64.0)
@@ -84,6 +84,8 @@ def depends_on_level(rule: Rule, items: Items, questions: Sequence[Question] | N
         >>> depends_on_level(an.rules.Thumbs(), an.Items(n=2)), depends_on_level(an.Luce(), an.Items(n=2))
         (True, False)
     """
+    if rule.follows_luce:
+        return False
     asked = questions_for(rule, items) if questions is None else questions
     with torch.no_grad():
         return any(bool(((q.ask(rule) - q.ask(rule, 0.37)).abs() > ROUNDING).any()) for q in asked)
@@ -99,6 +101,8 @@ def behaviour_gap(first: Rule, second: Rule, items: Items, levels: tuple[float, 
         >>> behaviour_gap(lapsing, an.Luce(), an.Items(n=2)) > 0, behaviour_gap(an.Luce(), an.Luce(), an.Items(n=2))
         (True, 0.0)
     """
+    if first.follows_luce and second.follows_luce:
+        return 0.0
     size = tuple(max(pair) for pair in zip(_size(first), _size(second), strict=True))
     total, rows = 0.0, 0
     with torch.no_grad():
@@ -117,13 +121,18 @@ def same_rule(first: Rule, second: Rule) -> bool:
         >>> same_rule(an.Lapse(an.Luce(), 0.1), an.Lapse(an.Luce(), 0.1)), same_rule(an.Luce(), an.Luce(2.0))
         (True, False)
     """
-    one, two = list(first.named_modules()), list(second.named_modules())
-    if [(name, type(part)) for name, part in one] != [(name, type(part)) for name, part in two]:
+    if not same_structure(first, second):
         return False
     numbers = [dict([*rule.named_parameters(), *rule.named_buffers()]) for rule in (first, second)]
-    if numbers[0].keys() != numbers[1].keys():
-        return False
-    if not all(torch.equal(value, numbers[1][name]) for name, value in numbers[0].items()):
+    return numbers[0].keys() == numbers[1].keys() and all(
+        torch.equal(value, numbers[1][name]) for name, value in numbers[0].items()
+    )
+
+
+def same_structure(first: Rule, second: Rule) -> bool:
+    """Whether two rules are of one class with the same settings, parts included, whatever their numbers."""
+    one, two = list(first.named_modules()), list(second.named_modules())
+    if [(name, type(part)) for name, part in one] != [(name, type(part)) for name, part in two]:
         return False
     return all(_settings(a) == _settings(b) for (_, a), (_, b) in zip(one, two, strict=True))
 
