@@ -14,6 +14,7 @@ from scipy.special import ndtri
 from annosim.autodiff import forward_jacobian
 from annosim.coordinates.questions import Question, behaviour, depends_on_level, questions_for
 from annosim.items import Items
+from annosim.parameters import behaves_as
 from annosim.populations.annotator import Annotator
 from annosim.populations.base import Component, Population
 from annosim.populations.gated import Gated
@@ -35,8 +36,8 @@ __all__ += ["covariate_rows", "free_table", "index_moments", "is_signal", "num_i
 
 #: singular values below this fraction of the largest, after columns are brought to length one, count as zero
 RANK_TOLERANCE = 1e-10
-#: a direction counts when it moves the coordinates by this many times the error of integration along it
-MARGIN = 10.0
+#: a direction counts when a finer rule of integration changes what it moves by no more than this share
+CHANGE = 0.5
 #: a column whose centred part is below this fraction of the whole is rounding
 ROUNDING = 1e-12
 
@@ -214,8 +215,7 @@ def decompose(jacobian: torch.Tensor, finer: torch.Tensor | None = None) -> Deco
 
     Args:
         jacobian: of the coordinates.
-        finer: the same by a finer rule of integration; a direction counts where it moves the coordinates by more than
-            the two differ along it (:func:`is_signal`).
+        finer: the same by a finer rule of integration; a direction counts where the two agree (:func:`is_signal`).
 
     Example:
         >>> level_and_gap = torch.tensor([[0.0, 1e9], [0.0, -1e9], [1.0, 1e9], [1.0, -1e9]], dtype=torch.float64)
@@ -233,20 +233,22 @@ def decompose(jacobian: torch.Tensor, finer: torch.Tensor | None = None) -> Deco
     elif half < size:
         scaled = torch.cat([scaled, scaled.new_zeros(*scaled.shape[:-2], size - half, size)], -2)
     _, s, vt = torch.linalg.svd(scaled, full_matrices=False)
-    error = None if finer is None else (finer[..., :half, :] - kept) * unit.unsqueeze(-2) @ vt.mT
-    counts = is_signal(s, error)
+    counts = is_signal(s, None if finer is None else (finer[..., :half, :] * unit.unsqueeze(-2) @ vt.mT).norm(dim=-2))
     inverse = torch.where(counts, 1 / torch.where(counts, s, 1.0), 0.0)
     basis = unit.unsqueeze(-1) * vt.mT * inverse.unsqueeze(-2)
     null = torch.where(counts.unsqueeze(-1), 0.0, vt * unit.unsqueeze(-2))
     return Decomposition(counts.sum(-1), basis, null)
 
 
-def is_signal(values: torch.Tensor, error: torch.Tensor | None = None) -> torch.Tensor:
-    """Which singular values ``(..., n)``, descending, are not zero: above :data:`RANK_TOLERANCE` of the largest, and
-    above the ``error (..., N, n)`` with which the matrix was computed along their right singular vectors."""
+def is_signal(values: torch.Tensor, finer: torch.Tensor | None = None) -> torch.Tensor:
+    """Which singular values ``(..., n)``, descending, are not zero: above :data:`RANK_TOLERANCE` of the largest.
+
+    Where a matrix is computed by integration, ``finer`` holds its length along the same right singular vectors by a
+    finer rule: what changes by more than :data:`CHANGE` is the error of the rule.
+    """
     counts = (values > RANK_TOLERANCE * values[..., :1]) & (values > 0)
-    if error is not None:
-        counts = counts & (values > MARGIN * error.norm(dim=-2))
+    if finer is not None:
+        counts = counts & ((finer - values).abs() <= CHANGE * values)
     return counts.long().cumprod(-1).bool()  # nothing counts behind the first that does not
 
 
@@ -386,8 +388,7 @@ def _count_table(leaf: Component, items: Items) -> int | None:
 def free_table(one: Annotator) -> Tabular | None:
     """The table of free numbers that is an annotator's utility, or the energy of its density; ``None`` without one."""
     table = one.utility.energy if isinstance(one.utility, LogDensity) else one.utility
-    plain = isinstance(table, Tabular) and type(table).forward is Tabular.forward
-    return table if plain and table.values.requires_grad else None
+    return table if isinstance(table, Tabular) and behaves_as(table, Tabular) and table.values.requires_grad else None
 
 
 def _reads_item_by_item(one: Annotator, items: Items) -> bool:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 
 from annosim.coordinates import Coordinates, identifiable_coordinates
-from annosim.coordinates.identifiable import decompose, in_float64
+from annosim.coordinates.identifiable import decompose, in_float64, is_signal
 from annosim.designs.design import Design
 from annosim.errors import ArgumentError
-from annosim.identifiability.local import RANK_RULE, saturation
+from annosim.identifiability.local import saturation
 from annosim.information import (
     Frame,
     factors,
@@ -126,7 +126,7 @@ class _Program:
                 jacobian = torch.linalg.qr(jacobian, mode="r")[1]
             found = torch.linalg.svdvals(jacobian)
             relative = found / found[:, :1].clamp_min(1e-300)
-            ranks.append((relative > RANK_RULE).sum(-1))
+            ranks.append(is_signal(found).sum(-1))
             known.append(seen.rank)
             values.append(relative)
         rank = torch.cat(ranks)
@@ -138,7 +138,7 @@ def _pattern(population: Population, frame: Frame, v: torch.Tensor) -> tuple[tor
     weight, f, _, df = _raw(population, frame, v)
     flat = df.permute(1, 0, 2).reshape(f.shape[1], -1)
     live = (flat != 0).any(0)
-    width = len(weight) + int(live.sum())
+    width = weight.shape[1] + int(live.sum())
     return (live, width) if width < f.shape[1] else (None, f.shape[1])
 
 

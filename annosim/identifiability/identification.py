@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from annosim.coordinates import Coordinates, identifiable_coordinates, population_distance
+from annosim.coordinates.identifiable import RANK_TOLERANCE
 from annosim.coordinates.wording import normalisation_words
 from annosim.data.preferences import PreferenceData
 from annosim.designs.design import Design
@@ -16,7 +17,7 @@ from annosim.errors import ArgumentError, NothingFreeError
 from annosim.identifiability.empirical import empirical
 from annosim.identifiability.families import AnyTastes, Types
 from annosim.identifiability.functionals import FUNCTIONALS, check_functionals, named_functionals
-from annosim.identifiability.local import RANK_RULE, LocalRank, local_rank, null_directions
+from annosim.identifiability.local import LocalRank, local_rank, null_directions
 from annosim.identifiability.other_families import among_tastes, among_types
 from annosim.identifiability.report import IdentifiabilityReport
 from annosim.identifiability.search import thin
@@ -202,7 +203,7 @@ def decide(
         out["verdict"] = "inconclusive"
         out["reasons"].append(
             f"no gap between singular values that count ({kept:.2g}) and that do not ({lost:.2g}); the rule is "
-            f"{RANK_RULE:g}, and ten times that to be sure"
+            f"{RANK_TOLERANCE:g}, and ten times that to be sure"
         )
         return out
     found = reflection_twins(population, design, frame) if frame.blocks is None else None
@@ -295,10 +296,11 @@ def _deficient(out, population, design, frame, local, small, curve: Curve, found
     if found is not None and found.twin is not None:
         out |= {"twin": found.twin, "law_distance": found.law_distance}
         out["reasons"].append("a twin was found elsewhere: not identified globally either")
-    lower_bound = not local.exact
-    if not curve.radii or min(curve.distances) < 1e-9 or lower_bound:
+    if local.blurred or not local.exact or not curve.radii or min(curve.distances) < 1e-9:
         out["verdict"] = "inconclusive"
-        why = local.note if lower_bound else "null directions could not be followed, nor excluded"
+        why = "null directions could not be followed, nor excluded" if local.exact else local.note
+        if local.blurred:
+            why = "averages over tastes are not exact enough to say more: raise points="
         out["reasons"].append(f"rank-deficient ({why})")
         return out
     out["verdict"] = "singular"

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from annosim.coordinates import Coordinates
-from annosim.coordinates.identifiable import in_float64
+from annosim.coordinates.identifiable import RANK_TOLERANCE, in_float64, is_signal, refined
 from annosim.coordinates.wording import describe_direction, sparse_basis, sum_preserving
-from annosim.information import LIMIT, Frame, compress, law_jacobian, symmetric_size, symmetric_tangent, tangents
+from annosim.information import LIMIT, Frame, compress, law_jacobian, symmetric_size, tangents
 from annosim.populations.base import Population
 
-__all__ = ["RANK_RULE", "LocalRank", "NullDirection", "local_rank"]
+__all__ = ["LocalRank", "NullDirection", "local_rank"]
 
-#: singular values below this fraction of the largest are null (float64; honest pair populations reach 1e-6)
-RANK_RULE = 1e-10
+#: relative singular values below this may be the error of averages over tastes
+SUSPECT = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,7 @@ class LocalRank:
     """Rank of the law on the identifiable coordinates.
 
     Attributes:
-        rank: singular values above :data:`RANK_RULE` times the largest.
+        rank: singular values that are signal (:func:`annosim.coordinates.identifiable.is_signal`).
         num_parameters: number of identifiable coordinates.
         singular_values: ``(num_parameters,)`` relative to the largest, descending.
         largest: the largest one: how far the law moves per unit of its best known direction.
@@ -53,6 +53,7 @@ class LocalRank:
         questions: questions of a block that were needed.
         exact: False when the rank is only a lower bound.
         note: why.
+        blurred: averages over tastes are not exact enough to say whether the law moves along the null directions.
     """
 
     rank: int
@@ -64,6 +65,7 @@ class LocalRank:
     questions: int
     exact: bool
     note: str
+    blurred: bool = False
 
     @property
     def full(self) -> bool:
@@ -82,7 +84,7 @@ class LocalRank:
     def clear(self) -> bool:
         """The least that counts is ten times above the rule; what does not is a hundred times below that."""
         kept, lost = self.gap
-        return self.rank == 0 or kept > 10 * RANK_RULE and kept > 100 * lost
+        return self.rank == 0 or kept > 10 * RANK_TOLERANCE and kept > 100 * lost
 
 
 def saturation(components: int, questions: int) -> int:
@@ -109,32 +111,33 @@ def local_rank(population: Population, frame: Frame, know: Coordinates) -> Local
         >>> local_rank(one, prepare(one, design), identifiable_coordinates(one, design.items)).rank
         2
     """
-    if frame.blocks is not None:
-        return _ranked(law_jacobian(population, frame) @ know.basis, frame.questions, frame.exact, frame.note)
-    population = in_float64(population)
-    weight, f, dweight, df = tangents(population, population.vector(), frame)
-    f, df = compress(f, df)
-    basis = know.basis
-    dweight, df = dweight @ basis, df @ basis
-    most = saturation(len(weight), frame.questions)
-    q = 1
-    while q < most and symmetric_size(f.shape[1], q + 1) * basis.shape[1] * (q + 1) < LIMIT / 4:
-        q += 1
-    found = _ranked(symmetric_tangent(weight, dweight, f, df, q), q, frame.exact, frame.note)
-    if not found.full and q < most:
-        note = f"the first {q} of {frame.questions} questions are looked at"
-        return _replace(found, exact=False, note="; ".join(filter(None, [frame.note, note])))
+    population, more = in_float64(population), False
+    if frame.blocks is None:
+        q, more = _questions(population, frame, know)
+        frame = frame.with_questions(q)
+    found = _ranked(law_jacobian(population, frame) @ know.basis, frame)
+    finer = refined(population) if found.rank and found.gap[0] < SUSPECT else None
+    if finer is not None:
+        found = _ranked(law_jacobian(population, frame) @ know.basis, frame, law_jacobian(finer, frame) @ know.basis)
+    if not found.full and more:
+        note = f"the first {frame.questions} questions are looked at"
+        return replace(found, exact=False, note="; ".join(filter(None, [frame.note, note])))
     # more questions or menus never lower a rank, so a full rank is exact even where something was left out
-    return _replace(found, exact=True) if found.full else found
+    return replace(found, exact=True) if found.full else found
 
 
-def _replace(found: LocalRank, **changes) -> LocalRank:
-    from dataclasses import replace
+def _questions(population: Population, frame: Frame, know: Coordinates) -> tuple[int, bool]:
+    """As many questions as fit into memory, and whether more could matter."""
+    weight, f, _, df = tangents(population, population.vector(), frame)
+    size = compress(f, df)[0].shape[1]
+    most = saturation(weight.shape[1], frame.questions)
+    q = 1
+    while q < most and symmetric_size(size, q + 1) * know.num_parameters * (q + 1) < LIMIT / 4:
+        q += 1
+    return q, q < most
 
-    return replace(found, **changes)
 
-
-def _ranked(jacobian: torch.Tensor, questions: int, exact: bool, note: str) -> LocalRank:
+def _ranked(jacobian: torch.Tensor, frame: Frame, finer: torch.Tensor | None = None) -> LocalRank:
     size = jacobian.shape[1]
     if len(jacobian) > size:
         jacobian = torch.linalg.qr(jacobian, mode="r")[1]
@@ -142,8 +145,21 @@ def _ranked(jacobian: torch.Tensor, questions: int, exact: bool, note: str) -> L
     s = torch.cat([s, torch.zeros(size - len(s), dtype=s.dtype)])
     top = float(s[0]) if size else 0.0
     relative = s / top if top > 0 else s
-    rank = int((relative > RANK_RULE).sum())
-    return LocalRank(rank, size, relative, top, vt[rank:].T, vt.T, questions, exact or rank == size, note)
+    counts = is_signal(s, None if finer is None else (finer @ vt.T).norm(dim=0)) if size else s > 0
+    rank = int(counts.sum())
+    blurred = finer is not None and rank < int(is_signal(s).sum())
+    return LocalRank(
+        rank=rank,
+        num_parameters=size,
+        singular_values=relative,
+        largest=top,
+        null=vt[rank:].T,
+        right=vt.T,
+        questions=frame.questions,
+        exact=frame.exact or rank == size,
+        note=frame.note,
+        blurred=blurred,
+    )
 
 
 def null_directions(population: Population, know: Coordinates, null: torch.Tensor) -> tuple[NullDirection, ...]:

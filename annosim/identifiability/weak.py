@@ -253,12 +253,15 @@ def expected_profile(
 
 def _root_law(population: Population, frame: Frame) -> Any:
     """Roots of the probabilities of all outcomes, as a function of the parameters."""
+    with torch.no_grad():
+        rows = len(factors(population, frame)[0])  # of covariates
     if frame.blocks is not None:
         share: Any = frame.block_share
 
         def listed(v):
             p = population.functional_call(v, lambda p: listed_law(*factors(p, frame), frame))
-            return (p * share.sqrt().repeat_interleave(len(p) // len(share))).clamp_min(0).add(1e-300).sqrt()
+            each = share.sqrt().repeat_interleave(len(p) // len(share) // rows).repeat(rows)
+            return (p * each / rows**0.5).clamp_min(0).add(1e-300).sqrt()
 
         return listed
     with torch.no_grad():
@@ -273,6 +276,6 @@ def _root_law(population: Population, frame: Frame) -> Any:
     def function(v):
         weight, table = population.functional_call(v, lambda p: factors(p, frame))
         p = (table[0, -1] * frame.share[:, None]).flatten(-2)[:, index].prod(-1)
-        return (weight @ p).add(1e-300).sqrt() * times
+        return ((weight @ p / rows**0.5).add(1e-300).sqrt() * times).flatten()
 
     return function

@@ -143,11 +143,12 @@ def _exact(population, frame: Frame) -> torch.Tensor:
     f, df, q = f * root, df * root[:, None], frame.questions  # now P(menu) P(answer | menu)
     index, times = symmetric_index(f.shape[1], q)
     whole = f[:, index].prod(-1)
-    p = (weight[:, None] * whole).sum(0)
+    rows = len(weight)  # each carries the root of its probability, 1 / rows
+    p, times = (weight @ whole).flatten(), times.repeat(rows)
     dp = symmetric_tangent(weight, dweight, f, df, q) / times[:, None]
     live = p > 0
     scaled = dp[live] * (times[live] / p[live].sqrt())[:, None]
-    return scaled.T @ scaled
+    return scaled.T @ scaled / rows**0.5
 
 
 def _exact_listed(population, frame: Frame) -> torch.Tensor:
@@ -156,7 +157,8 @@ def _exact_listed(population, frame: Frame) -> torch.Tensor:
     p, dp = function(v).detach(), forward_jacobian(function, v)
     # listed_law carries the root of the block's share: share * (dp')^2 / p' is (dp)^2 / p, times the root once more
     given: Any = frame.block_share
-    share = given.sqrt().repeat_interleave(len(p) // len(given))
+    rows = len(factors(population, frame)[0])
+    share = given.sqrt().repeat_interleave(len(p) // len(given) // rows).repeat(rows)
     live = p > 0
     scaled = dp[live] * (share[live] / p[live]).sqrt()[:, None]
-    return scaled.T @ scaled
+    return scaled.T @ scaled / rows**0.5

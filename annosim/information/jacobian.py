@@ -10,22 +10,46 @@ import numpy as np
 import torch
 
 from annosim.autodiff import forward_jacobian
-from annosim.coordinates.identifiable import in_float64
+from annosim.coordinates.identifiable import covariate_rows, in_float64
 from annosim.designs.design import Design
 from annosim.errors import ArgumentError, NothingFreeError
 from annosim.information.frames import Frame, prepare
-from annosim.laws import on_menus
+from annosim.laws import Law, on_menus
 from annosim.populations.base import Population
 
 __all__ = ["factors", "law_distance", "law_jacobian", "symmetric_index"]
+
+#: rows of covariates that a law is written out for
+MANY_COVARIATES = 64
 
 # ---- the law on factors ------------------------------------------------------------------------------------------
 
 
 def factors(population: Population, frame: Frame) -> tuple[torch.Tensor, torch.Tensor]:
-    """Weights ``(C,)`` and probabilities ``(J, V, C, M, A)`` of one question; differentiable, and works under vmap."""
+    """Weights ``(X, C)`` and probabilities ``(J, V, C, M, A)`` of one question; differentiable, and works under vmap.
+
+    Where the shares of the types depend on who answers (:class:`annosim.Gated`), the law is that of a block and of the
+    covariates of who gave it: a row for each of the ``X`` covariates, carrying the root of its probability. Otherwise
+    there is one row.
+    """
     one = on_menus(population, frame.design, frame.menu, frame.share)
-    return one.weight, one.table.exp()
+    return weights_by_covariates(population, one), one.table.exp()
+
+
+def weights_by_covariates(population: Population, law: Law) -> torch.Tensor:
+    """``(X, C)`` weights of a law's components given the covariates, times the root of the covariates' probability.
+
+    Of more than :data:`MANY_COVARIATES` rows, that many stand for all: more never lower a rank.
+    """
+    rows = covariate_rows(population)
+    if not rows:
+        return law.weight[None]
+    kept = np.unique(np.linspace(0, rows - 1, min(rows, MANY_COVARIATES)).round().astype(int))
+    share = population.annotator_weights(kept)
+    if share is None:
+        return law.weight[None]
+    within = law.weight / population.component_weights()[law.leaf].clamp_min(1e-300)
+    return share.double()[:, law.leaf] * within / len(kept) ** 0.5
 
 
 def vectors(table: torch.Tensor, frame: Frame) -> torch.Tensor:
@@ -53,18 +77,18 @@ def symmetric_size(r: int, q: int) -> int:
 
 
 def symmetric_law(weight: torch.Tensor, f: torch.Tensor, q: int) -> torch.Tensor:
-    """``sum_c w_c f_c^{(x)q}`` in the coordinates of symmetric tensors: ``(C,), (C, r) -> (N,)``, isometric."""
+    """``sum_c w_c f_c^{(x)q}`` in the coordinates of symmetric tensors: ``(X, C), (C, r) -> (X N,)``, isometric."""
     index, root = symmetric_index(f.shape[-1], q)
     product = f[..., index[:, 0]]
     for j in range(1, q):
         product = product * f[..., index[:, j]]
-    return (weight.unsqueeze(-2) @ product).squeeze(-2) * root
+    return (weight @ product * root).flatten()
 
 
 def symmetric_tangent(
     weight: torch.Tensor, dweight: torch.Tensor, f: torch.Tensor, df: torch.Tensor, q: int
 ) -> torch.Tensor:
-    """Derivative of :func:`symmetric_law`: ``(C,), (C, P), (C, r), (C, r, P) -> (N, P)``."""
+    """Derivative of :func:`symmetric_law`: ``(X, C), (X, C, P), (C, r), (C, r, P) -> (X N, P)``."""
     index, root = symmetric_index(f.shape[-1], q)
     parts = [f[..., index[:, j]] for j in range(q)]
     whole = parts[0]
@@ -72,16 +96,16 @@ def symmetric_tangent(
         whole = whole * part
     out = whole.transpose(-1, -2) @ dweight
     for j in range(q):
-        rest = weight.unsqueeze(-1).expand(parts[0].shape)
+        rest = weight.unsqueeze(-1).expand(*weight.shape, parts[0].shape[-1])
         for i in range(q):
             if i != j:
                 rest = rest * parts[i]
         out = out + (rest.unsqueeze(-1) * df[..., index[:, j], :]).sum(-3)
-    return out * root.unsqueeze(-1)
+    return (out * root.unsqueeze(-1)).flatten(0, -2)
 
 
 def listed_law(weight: torch.Tensor, table: torch.Tensor, frame: Frame) -> torch.Tensor:
-    """The law on listed blocks, ``(B * A^q,)``, entries times the root of the block's share; differentiable."""
+    """The law on listed blocks, ``(X B A^q,)``, entries times the root of the block's share; differentiable."""
     assert_blocks = frame.blocks
     if assert_blocks is None:
         raise ArgumentError("listed_law: the frame lists no blocks")
@@ -100,7 +124,7 @@ def listed_law(weight: torch.Tensor, table: torch.Tensor, frame: Frame) -> torch
         joint = (split.unsqueeze(-1) * now.unsqueeze(-3)).flatten(-3)
     if joint is None or frame.block_share is None:
         raise ArgumentError("listed_law: no questions")
-    mixed = (weight[:, None, None] * joint).sum(0)
+    mixed = torch.einsum("xc,cba->xba", weight, joint)
     return (mixed * frame.block_share.sqrt()[:, None]).flatten()
 
 
@@ -133,7 +157,7 @@ def law_jacobian(population: Population, frame: Frame, *, questions: int | None 
 
 
 def tangents(population: Population, v: torch.Tensor, frame: Frame):
-    """``weight (C,), f (C, D), dweight (C, P), df (C, D, P)`` at the parameter vector ``v``."""
+    """``weight (X, C), f (C, D), dweight (X, C, P), df (C, D, P)`` at the parameter vector ``v``."""
 
     def function(x):
         weight, table = population.functional_call(x, lambda p: factors(p, frame))
@@ -179,7 +203,7 @@ def law_distance(first: Population, second: Population, design: Design | Frame, 
     with torch.no_grad():
         weight, table = factors(both, frame)  # one call: the same answers are listed for both
         split = sum(len(c.weight) for c in first.indexed(frame.design.items))
-        weight = 2 * torch.cat([weight[:split], -weight[split:]])
+        weight = 2 * torch.cat([weight[:, :split], -weight[:, split:]], 1)
         if frame.blocks is not None:
             return float(listed_law(weight, table, frame).norm())
         f = vectors(table, frame)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from annosim.autodiff import forward_jacobian
 from annosim.designs.design import Design
 from annosim.information.frames import exchangeable
-from annosim.information.jacobian import forward_jacobian
+from annosim.information.jacobian import weights_by_covariates
 from annosim.laws import answer_space, on_menus
 from annosim.populations.base import Population
 from annosim.random import CounterRNG, child_seed
@@ -22,7 +23,7 @@ BATCH = 2e7
 
 @dataclass(frozen=True, eq=False)
 class _Tables:
-    """One-question probabilities of some menus and their derivatives: ``(C,), (C, P), (J, V, C, M, A[, P])``."""
+    """One-question probabilities of some menus and their derivatives: ``(X, C), (X, C, P), (J, V, C, M, A[, P])``."""
 
     weight: torch.Tensor
     dweight: torch.Tensor
@@ -74,9 +75,13 @@ def _batch(population: Population, design: Design, questions: int) -> int:
 def _tables(population: Population, design: Design, menu: torch.Tensor) -> _Tables:
     share = torch.full((len(menu),), 1 / len(menu), dtype=torch.float64)
 
-    def function(v):
-        one = population.functional_call(v, lambda p: on_menus(p, design, menu, share))
-        return one.weight, one.table.exp()
+    def read(p: Population) -> tuple[torch.Tensor, torch.Tensor]:
+        one = on_menus(p, design, menu, share)
+        weight = weights_by_covariates(p, one)
+        return weight * len(weight) ** 0.5, one.table.exp()
+
+    def function(v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return population.functional_call(v, read)
 
     v = population.vector()
     weight, table = function(v)
@@ -86,10 +91,11 @@ def _tables(population: Population, design: Design, menu: torch.Tensor) -> _Tabl
 
 def _scores(tables: _Tables, at: torch.Tensor, rng: CounterRNG) -> torch.Tensor:
     """Draw types and answers to the menus ``at (B, q)``; derivatives of the blocks' log-likelihoods, ``(B, P)``."""
-    weight, blocks = tables.weight, len(at)
-    kind = _pick(weight.expand(blocks, -1), rng.uniform53("type", 1)[:, 0])
-    log_joint = weight.log().expand(blocks, -1).clone()
-    slope = (tables.dweight / weight[:, None].clamp_min(1e-300)).expand(blocks, -1, -1).clone()  # (B, C, P)
+    who, blocks = torch.as_tensor(rng.entity) % len(tables.weight), len(at)
+    weight = tables.weight[who]  # (B, C)
+    kind = _pick(weight, rng.uniform53("type", 1)[:, 0])
+    log_joint = weight.log()
+    slope = tables.dweight[who] / weight.unsqueeze(-1).clamp_min(1e-300)  # (B, C, P)
     previous = torch.full((blocks,), tables.table.shape[1] - 1)
     for j in range(at.shape[1]):
         place = j if len(tables.table) > 1 else 0

@@ -58,7 +58,8 @@ def menu_information(population: Population, design: Design, seed: int = 0) -> t
 
     def marginal(x: torch.Tensor) -> torch.Tensor:
         weight, table = population.functional_call(x, lambda p: factors(p, frame))
-        return (weight[:, None, None] * table[0, -1]).sum(0)
+        # a row of covariates carries the root of its probability, and is wanted with the whole of it
+        return torch.einsum("xc,cma->mxa", weight / len(weight) ** 0.5, table[0, -1]).flatten(1)
 
     v = population.vector()
     p, dp = marginal(v).detach(), forward_jacobian(marginal, v).detach() @ basis

@@ -7,8 +7,11 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
-from annosim.coordinates import mean_indices
+from annosim.coordinates import mean_indices, num_identifiable
+from annosim.coordinates.identifiable import covariate_rows, free_table
 from annosim.designs.design import Design
 from annosim.identifiability.theorems.mixtures import (
     grouped_samples,
@@ -23,8 +26,10 @@ from annosim.items import Items
 from annosim.parameters import behaves_as
 from annosim.populations.annotator import Annotator
 from annosim.populations.base import Component, Population
+from annosim.populations.mixture import Mixture
 from annosim.rules.base import Rule
 from annosim.rules.luce import Luce
+from annosim.rules.probit import Thurstone
 from annosim.rules.response_biases import PositionBias
 from annosim.utilities.linear import Linear
 from annosim.utilities.tabular import Tabular
@@ -46,7 +51,7 @@ def applicable(population: Population, design: Design, full_rank: bool) -> list[
         >>> [c.kind for c in applicable(one, an.Design(an.Items(n=4)), True)]
         ['identified']
     """
-    checks: tuple[Callable[..., Conclusion | None], ...] = (
+    checks: tuple[Callable[[Population, Design, bool], Conclusion | None], ...] = (
         single_type,
         _never_compared,
         _pl_mixture,
@@ -63,7 +68,7 @@ def applicable(population: Population, design: Design, full_rank: bool) -> list[
     return [c for c in found if c is not None and c.kind != "unknown"]
 
 
-def _never_compared(population, design, full_rank):
+def _never_compared(population: Population, design: Design, full_rank: bool) -> Conclusion | None:
     """Ford 1957: items that no chain of menus connects have no common scale."""
     if not _free_tabular(population) or design.menus is None:
         return None
@@ -83,9 +88,6 @@ def components(design: Design) -> int:
         >>> components(an.Design(an.Items(n=5), menus=[[0, 1], [2, 3]]))
         3
     """
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
-
     menus, n = design.listed.menu.numpy(), design.items.n
     first, other = np.repeat(menus[:, 0], menus.shape[1]), menus.reshape(-1)
     shown = other >= 0
@@ -97,8 +99,8 @@ def single_type(population: Population, design: Design, full_rank: bool) -> Conc
     """One type with Luce's rule: log-odds are differences of the index, so a full rank is global when the index is
     linear
     in the parameters (tabular and linear utilities, fixed rule)."""
-    leaves = population.components()
-    if len(leaves) != 1 or not full_rank or not _plain_luce(population) or not _linear_index(population):
+    parts = population.components()
+    if len(parts) != 1 or not full_rank or not _plain_luce(population) or not _linear_index(population):
         return None
     return Conclusion(
         "identified",
@@ -107,7 +109,7 @@ def single_type(population: Population, design: Design, full_rank: bool) -> Conc
     )
 
 
-def _pl_mixture(population, design, full_rank):
+def _pl_mixture(population: Population, design: Design, full_rank: bool) -> Conclusion | None:
     if not _free_tabular(population) or design.feedback.kind != "ranking" or design.menu_size != design.items.n:
         return None
     if not _distinct(population, design.items) or not _all_present(population):
@@ -115,7 +117,7 @@ def _pl_mixture(population, design, full_rank):
     return plackett_luce_mixtures(len(population.components()), design.items.n)
 
 
-def _zhao_xia(population, design, full_rank):
+def _zhao_xia(population: Population, design: Design, full_rank: bool) -> Conclusion | None:
     if not _free_tabular(population) or not _distinct(population, design.items) or not _weights_free(population):
         return None
     if not _all_present(population):
@@ -129,11 +131,9 @@ def _zhao_xia(population, design, full_rank):
     return None
 
 
-def _two_mnl(population, design, full_rank):
-    leaves = population.components()
-    fixed_half = len(leaves) == 2 and torch.allclose(
-        population.component_weights().detach(), torch.tensor(0.5).double()
-    )
+def _two_mnl(population: Population, design: Design, full_rank: bool) -> Conclusion | None:
+    parts = population.components()
+    fixed_half = len(parts) == 2 and torch.allclose(population.component_weights().detach(), torch.tensor(0.5).double())
     if not fixed_half or _weights_free(population) or not _free_tabular(population) or design.feedback.kind != "choice":
         return None
     sizes = _all_slates(design)
@@ -142,38 +142,39 @@ def _two_mnl(population, design, full_rank):
     return uniform_two_mnl(sizes)
 
 
-def _two_types_generic(population, design, full_rank):
-    if len(population.components()) != 2 or not _free_tabular(population) or design.num_questions != 1:
+def _two_types_generic(population: Population, design: Design, full_rank: bool) -> Conclusion | None:
+    """Generic among free weights: it says nothing of weights that are known, equal ones least of all."""
+    if len(population.components()) != 2 or not _free_tabular(population) or not _weights_free(population):
         return None
-    sizes = _all_slates(design)
-    if design.feedback.kind == "choice" and sizes == {2} and (full_rank or design.items.n < 5):
-        return two_bradley_terry("pairs", design.items.n)
-    if design.feedback.kind == "choice" and sizes == {3} and full_rank:
-        return two_bradley_terry("choices of three", design.items.n)
-    return None
+    if design.num_questions != 1 or design.feedback.kind != "choice":
+        return None
+    sizes, n = _all_slates(design), design.items.n
+    if sizes == {2} and (full_rank or math.comb(n, 2) < num_identifiable(population, design.items)):
+        return two_bradley_terry("pairs", n)
+    return two_bradley_terry("choices of three", n) if sizes == {3} and full_rank else None
 
 
-def _grouped(population, design, full_rank):
+def _grouped(population: Population, design: Design, full_rank: bool) -> Conclusion | None:
     """2K - 1 independent questions: the types' laws are known; full rank of each type's own law then gives its
     index.
     """
     if design.questions == "all" or design.num_questions < 2 or design.loads is not None:
         return None
-    leaves = population.components()
-    if not (2 <= len(leaves) <= 6) or not full_rank or not _plain_luce(population) or not _linear_index(population):
+    parts = population.components()
+    if not (2 <= len(parts) <= 6) or not full_rank or not _plain_luce(population) or not _linear_index(population):
         return None
     if not _distinct(population, design.items) or not _all_present(population):
         return None
-    return grouped_samples(len(leaves), design.num_questions)
+    return grouped_samples(len(parts), design.num_questions)
 
 
-def _reflection(population, design, full_rank):
-    leaves = population.components()
+def _reflection(population: Population, design: Design, full_rank: bool) -> Conclusion | None:
+    parts = population.components()
     if design.menu_size != 2 or design.num_questions != 1 or not _plain_luce(population):
         return None
-    if not all(_linear(leaf) for leaf in leaves):
+    if not all(_has_linear_utility(component) for component in parts):
         return None
-    tastes = np.stack([leaf.utility.weights.detach().double().numpy() for leaf in leaves])
+    tastes = np.stack([component.utility.weights.detach().double().numpy() for component in parts])  # type: ignore[attr-defined]
     weights = population.component_weights().detach().numpy()
     said = tastes_from_pairs(tastes, weights)
     if said.kind == "identified":  # the theorem is about rich designs; on these items it is only a hint
@@ -181,26 +182,26 @@ def _reflection(population, design, full_rank):
     return Conclusion(said.kind, "freely (among all distributions of tastes): " + said.text, said.source, True)
 
 
-def _rich(population, design, full_rank):
+def _rich(population: Population, design: Design, full_rank: bool) -> Conclusion | None:
     """T2 to T4: what breaks the oddness of a single pair, stated for rich linear designs."""
-    leaves = population.components()
-    if len(leaves) < 2 or not all(_linear(leaf) for leaf in leaves):
+    parts = population.components()
+    if len(parts) < 2 or not all(_has_linear_utility(component) for component in parts):
         return None
     pairs = design.menu_size == 2 and design.feedback.kind == "choice"
     if _plain_luce(population) and design.menu_size == 3 and design.feedback.kind == "choice":
         name, why = "T2", "best of three identifies every distribution of tastes"
     elif _plain_luce(population) and pairs and design.num_questions >= 2 and design.questions != "all":
         name, why = "T3", "two pairs by the same annotator identify every distribution of tastes"
-    elif pairs and all(leaf.rule.ties for leaf in leaves):
+    elif pairs and all(component.rule.ties for component in parts):
         name, why = "T4", "ties identify every distribution of tastes, for all but countably many thresholds"
-    elif pairs and all(_known_position_bias(leaf.rule) for leaf in leaves):
+    elif pairs and all(_known_position_bias(component.rule) for component in parts):
         name, why = "T4", "a known position bias identifies every distribution of tastes"
     else:
         return None
     return Conclusion("generic", f"freely (rich linear design): {why}", f"STUDY_heterogeneity {name}", True)
 
 
-def _one_reward(population, design, full_rank):
+def _one_reward(population: Population, design: Design, full_rank: bool) -> Conclusion | None:
     if len(population.components()) < 2 or design.feedback.kind != "choice" or design.menu_size != 2:
         return None
     if not _plain_luce(population):
@@ -212,10 +213,10 @@ def _one_reward(population, design, full_rank):
     )
 
 
-def _correlated(population, design, full_rank):
-    from annosim.rules.probit import Thurstone
-
-    if not any(isinstance(leaf.rule, Thurstone) and leaf.rule.correlated for leaf in population.components()):
+def _correlated(population: Population, design: Design, full_rank: bool) -> Conclusion | None:
+    if not any(
+        isinstance(component.rule, Thurstone) and component.rule.correlated for component in population.components()
+    ):
         return None
     say = "say nothing" if design.menu_size == 2 else "tell"
     return Conclusion(
@@ -229,12 +230,12 @@ def _known_position_bias(rule: Rule) -> bool:
     return isinstance(rule, PositionBias) and behaves_as(rule.rule, Luce) and not rule.num_free()
 
 
-def _linear(component: Component) -> bool:
+def _has_linear_utility(component: Component) -> bool:
     return isinstance(component, Annotator) and behaves_as(component.utility, Linear)
 
 
-def _tabular(component: Component) -> bool:
-    return isinstance(component, Annotator) and behaves_as(component.utility, Tabular)
+def _has_free_table(component: Component) -> bool:
+    return isinstance(component, Annotator) and free_table(component) is component.utility
 
 
 def _all_present(population: Population) -> bool:
@@ -246,15 +247,24 @@ def _plain_luce(population: Population) -> bool:
 
 
 def _linear_index(population: Population) -> bool:
-    return all(_linear(one) or _tabular(one) for one in population.components())
+    return all(_has_linear_utility(one) or _has_table(one) for one in population.components())
+
+
+def _has_table(component: Component) -> bool:
+    return isinstance(component, Annotator) and behaves_as(component.utility, Tabular)
 
 
 def _free_tabular(population: Population) -> bool:
-    return _plain_luce(population) and all(_tabular(one) and one.utility.num_free() for one in population.components())
+    """Each type has a table of its own, all of it free, under plain Luce."""
+    parts = population.components()
+    tables = {id(one.utility) for one in parts if isinstance(one, Annotator)}
+    return _plain_luce(population) and all(map(_has_free_table, parts)) and len(tables) == len(parts)
 
 
 def _weights_free(population: Population) -> bool:
-    return any(n.endswith("weights") and population.constraint_of(n) == "simplex" for n in population.free_parameters())
+    """Every share is estimated by itself: mixtures whose weights are all free."""
+    mixtures = [part for part in population.modules() if isinstance(part, Mixture)]
+    return bool(mixtures) and all(part.weights.requires_grad for part in mixtures) and not covariate_rows(population)
 
 
 def _distinct(population: Population, items: Items, tol: float = 1e-6) -> bool:
