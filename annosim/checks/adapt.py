@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterable
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ import numpy as np
 from annosim.checks.estimator import Estimator, as_estimator
 from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError, CheckError, MissingDependencyError
+from annosim.learning.fitting import fit
+from annosim.populations.base import Population
 
 __all__ = [
     "ADAPTERS",
@@ -32,7 +35,7 @@ __all__ = [
 
 
 def choix(
-    function: Callable[..., Any], *, kind: str | None = None, tags: Iterable[str] = (), **settings: Any
+    function: Callable[..., object], *, kind: str | None = None, tags: Iterable[str] = (), **settings: object
 ) -> Estimator:
     """An algorithm of choix: ``f(n_items, data, **settings) -> params``.
 
@@ -50,7 +53,7 @@ def choix(
     name = getattr(function, "__name__", "function")
     kind = kind or ("ranking" if "ranking" in name else "choice" if "top1" in name else "pairwise")
 
-    def run(data: PreferenceData) -> Any:
+    def run(data: PreferenceData) -> object:
         if name.endswith("_dense"):
             return function(_win_matrix(data), **settings)
         out = function(data.items.n, _choix_data(data, kind), **settings)
@@ -71,7 +74,7 @@ def _win_matrix(data: PreferenceData) -> np.ndarray:
     return count
 
 
-def _choix_data(data: PreferenceData, kind: str) -> list[Any]:
+def _choix_data(data: PreferenceData, kind: str) -> list[object]:
     _plain_answers(data)
     menu = np.asarray(data.menu)
     if kind == "ranking":
@@ -86,7 +89,7 @@ def _choix_data(data: PreferenceData, kind: str) -> list[Any]:
 
 
 def evalica(
-    function: Callable[..., Any], *, kind: str = "pairwise", tags: Iterable[str] = (), **settings: Any
+    function: Callable[..., object], *, kind: str = "pairwise", tags: Iterable[str] = (), **settings: object
 ) -> Estimator:
     """A method of evalica: ``f(xs, ys, winners, weights=, **settings) -> result.scores``.
 
@@ -104,8 +107,8 @@ def evalica(
         words = [Winner.Draw if t else (Winner.X if a == 0 else Winner.Y) for a, t in zip(first, tied, strict=True)]
         weights = None if data.weight is None else np.asarray(data.weight).tolist()
         xs, ys = (np.asarray(data.menu)[:, side].tolist() for side in (0, 1))
-        scores = function(xs, ys, words, weights=weights, **settings).scores
-        out = scores.reindex(range(data.items.n)).to_numpy(dtype=float)
+        found: Any = function(xs, ys, words, weights=weights, **settings)
+        out = found.scores.reindex(range(data.items.n)).to_numpy(dtype=float)
         with np.errstate(divide="ignore"):
             return np.log(out) if worths else out
 
@@ -116,7 +119,7 @@ def evalica(
 
 
 def crowdkit(
-    cls: Callable[..., Any], *, kind: str = "pairwise", tags: Iterable[str] = (), **settings: Any
+    cls: Callable[..., object], *, kind: str = "pairwise", tags: Iterable[str] = (), **settings: object
 ) -> Estimator:
     """An aggregation class of crowd-kit: ``cls(**settings).fit_predict(frame with worker, left, right, label)``.
 
@@ -134,14 +137,17 @@ def crowdkit(
         frame = pd.DataFrame(
             {"worker": np.asarray(data.annotator_ids), "left": menu[:, 0], "right": menu[:, 1], "label": label}
         )
-        scores = cls(**settings).fit_predict(frame).reindex(range(data.items.n)).to_numpy(dtype=float)
+        model: Any = cls(**settings)
+        scores = model.fit_predict(frame).reindex(range(data.items.n)).to_numpy(dtype=float)
         with np.errstate(divide="ignore"):
             return np.log(scores) - np.log1p(-scores) if name.startswith("Noisy") else np.log(scores)
 
     return as_estimator(run, kind, tags, name=_label("crowdkit", name, settings), version=_version("crowd-kit"))
 
 
-def sklearn(cls: Callable[..., Any], *, kind: str = "pairwise", tags: Iterable[str] = (), **settings: Any) -> Estimator:
+def sklearn(
+    cls: Callable[..., object], *, kind: str = "pairwise", tags: Iterable[str] = (), **settings: object
+) -> Estimator:
     """A linear classifier of scikit-learn on differences: ``cls(fit_intercept=False, **settings).fit(X, y, weights)``.
 
     Pairs become rows of ``e_left - e_right`` (or of feature differences for kind ``reward``); ``coef_`` are the
@@ -159,7 +165,8 @@ def sklearn(cls: Callable[..., Any], *, kind: str = "pairwise", tags: Iterable[s
         if len(set(y.tolist())) < 2:  # the left side always wins: show every pair both ways round
             difference, y = np.concatenate([difference, -difference]), np.concatenate([y, 1 - y])
             weight = None if weight is None else np.concatenate([weight, weight])
-        model = cls(fit_intercept=False, **settings).fit(difference, y, sample_weight=weight)
+        model: Any = cls(fit_intercept=False, **settings)
+        model.fit(difference, y, sample_weight=weight)
         coef = np.asarray(model.coef_, dtype=float).reshape(-1)
         return coef if kind == "pairwise" else x @ coef
 
@@ -168,12 +175,12 @@ def sklearn(cls: Callable[..., Any], *, kind: str = "pairwise", tags: Iterable[s
 
 
 def annosim(
-    model: Callable[[PreferenceData], Any],
+    model: Callable[[PreferenceData], Population],
     *,
     kind: str = "pairwise",
     tags: Iterable[str] = (),
     name: str = "",
-    **settings: Any,
+    **settings: object,
 ) -> Estimator:
     """annosim's own ``fit`` of ``model(data)``, a function that makes the model for the data's items.
 
@@ -184,17 +191,16 @@ def annosim(
         [0.5493, -0.5493]
     """
 
-    def run(data: PreferenceData, **keywords: Any) -> Any:
-        from annosim.learning.fitting import fit
-
-        return fit(model(data), data, **settings, **keywords)
+    def run(data: PreferenceData, **keywords: object) -> object:
+        options: Any = {**settings, **keywords}  # checked by fit
+        return fit(model(data), data, **options)
 
     label = name or _label("annosim", "fit", settings)
     return as_estimator(run, kind, {"weights", *tags}, returns="population", name=label, version=_version("annosim"))
 
 
 def plain(
-    function: Callable[..., Any], *, kind: str = "pairwise", tags: Iterable[str] = (), **settings: Any
+    function: Callable[..., object], *, kind: str = "pairwise", tags: Iterable[str] = (), **settings: object
 ) -> Estimator:
     """A function of :class:`PreferenceData` itself, with settings bound."""
     name = getattr(function, "__name__", "function")
@@ -203,7 +209,7 @@ def plain(
 
 
 def tuples(
-    function: Callable[..., Any], *, kind: str = "pairwise", tags: Iterable[str] = (), **settings: Any
+    function: Callable[..., object], *, kind: str = "pairwise", tags: Iterable[str] = (), **settings: object
 ) -> Estimator:
     """Your own function of tuples: ``f(n_items, data, **settings) -> utilities (n_items,)``.
 
@@ -219,14 +225,14 @@ def tuples(
     """
     name = getattr(function, "__name__", "function")
 
-    def run(data: PreferenceData) -> Any:
+    def run(data: PreferenceData) -> object:
         return function(data.items.n, _choix_data(data, kind), **settings)
 
     return as_estimator(run, kind, tags, name=_label("", name, settings))
 
 
 def arrays(
-    function: Callable[..., Any], *, kind: str = "pairwise", tags: Iterable[str] = (), **settings: Any
+    function: Callable[..., object], *, kind: str = "pairwise", tags: Iterable[str] = (), **settings: object
 ) -> Estimator:
     """Your own function of arrays: ``f(winners, losers, n_items, **settings) -> utilities``, pairs only.
 
@@ -242,7 +248,7 @@ def arrays(
     name, declared = getattr(function, "__name__", "function"), set(tags)
     _pairs_only("arrays", kind)
 
-    def run(data: PreferenceData) -> Any:
+    def run(data: PreferenceData) -> object:
         won, lost = _winners_and_losers(data)
         extra = {"weights": np.asarray(data.row_weight)} if "weights" in declared else {}
         return function(won, lost, data.items.n, **extra, **settings)
@@ -251,7 +257,7 @@ def arrays(
 
 
 def frame(
-    function: Callable[..., Any], *, kind: str = "pairwise", tags: Iterable[str] = (), **settings: Any
+    function: Callable[..., object], *, kind: str = "pairwise", tags: Iterable[str] = (), **settings: object
 ) -> Estimator:
     """Your own function of a data frame: ``f(frame, **settings) -> utilities``, pairs only.
 
@@ -267,7 +273,7 @@ def frame(
     name = getattr(function, "__name__", "function")
     _pairs_only("frame", kind)
 
-    def run(data: PreferenceData) -> Any:
+    def run(data: PreferenceData) -> object:
         import pandas as pd
 
         won, _ = _winners_and_losers(data)
@@ -315,7 +321,7 @@ ADAPTERS: dict[str, Callable[..., Estimator]] = {
 }
 
 
-def load(path: str) -> Any:
+def load(path: str) -> object:
     """The object at ``module:name`` (dots allowed in both).
 
     Raises:
@@ -340,14 +346,12 @@ def _plain_answers(data: PreferenceData) -> None:
         raise CheckError("this estimator has no ties; check it with kind='pairwise', or split ties first")
 
 
-def _label(package: str, name: str, settings: dict[str, Any]) -> str:
+def _label(package: str, name: str, settings: dict[str, object]) -> str:
     inside = ", ".join(f"{k}={v!r}" for k, v in settings.items())
     return f"{package}.{name}({inside})" if package and settings else ".".join(filter(None, [package, name]))
 
 
 def _version(package: str) -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
     try:
         return version(package)
     except PackageNotFoundError as error:

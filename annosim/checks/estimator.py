@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from annosim.arrays import Numbers
 from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError, CheckError
 from annosim.populations.base import Population
@@ -62,9 +63,9 @@ class Estimator:
     tolerance: float = 1e-4
     name: str = ""
     version: str = ""
-    objective: Callable[..., Any] | None = field(default=None, compare=False)
+    objective: Callable[..., tuple[float, Numbers]] | None = field(default=None, compare=False)
 
-    def raw(self, data: PreferenceData, **keywords: Any) -> Any:
+    def raw(self, data: PreferenceData, **keywords: object) -> object:
         """Call the function on data without their hidden truth."""
         # data without hidden truth are handed over as they are, also when a check bypassed their constructor
         return self.function(data.for_learner() if data.truth else data, **keywords)
@@ -73,7 +74,7 @@ class Estimator:
         """Centred utilities ``(n_items,)`` (types by items, in order of weight, for a mixture)."""
         return self.read(self.raw(data), data)
 
-    def read(self, result: Any, data: PreferenceData) -> np.ndarray:
+    def read(self, result: object, data: PreferenceData) -> np.ndarray:
         """Utilities in a result of the function, centred over the items."""
         if self.returns == "probabilities":
             p = _numpy(result)
@@ -97,11 +98,11 @@ class Estimator:
             )
         return u - u.mean(-1, keepdims=True)
 
-    def standard_errors(self, result: Any) -> np.ndarray:
+    def standard_errors(self, result: object) -> np.ndarray:
         """Claimed standard errors of the centred utilities ``(n_items,)``."""
         if isinstance(result, tuple):
             return _numpy(result[1])
-        errors = result.standard_errors
+        errors: Any = getattr(result, "standard_errors")  # noqa: B009 - whatever the package calls a result has it
         errors = errors() if callable(errors) else errors
         if isinstance(errors, dict):
             errors = next(iter(errors.values()))
@@ -113,7 +114,7 @@ class Estimator:
 
 
 def as_estimator(
-    function: Callable[[PreferenceData], Any] | Estimator,
+    function: Callable[[PreferenceData], object] | Estimator,
     kind: str | None = None,
     tags: Iterable[str] = (),
     returns: str | None = None,
@@ -169,7 +170,7 @@ def _validate(kind: str | None, tags: frozenset[str], returns: str | None, toler
         raise ArgumentError(f"tolerance={tolerance!r}: a nonnegative number")
 
 
-def _numpy(value: Any) -> np.ndarray:
+def _numpy(value: object) -> np.ndarray:
     if isinstance(value, torch.Tensor):
         value = value.detach().cpu().numpy()
     return np.asarray(value, dtype=np.float64)

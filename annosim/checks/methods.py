@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 
+from annosim.arrays import Numbers
 from annosim.checks.statistics import CellTest, compare_counts
 from annosim.feedback import AnswerSpace, Feedback
 from annosim.items import Items
+from annosim.populations.base import gather
 from annosim.random import CounterRNG
 from annosim.rules.base import Answer, Rule, View
 
@@ -17,7 +17,12 @@ __all__ = ["answer_numbers", "compare_sample_and_table", "count_answers", "make_
 
 
 def make_view(
-    items: Items, menu: Any, feedback: Feedback, order: Any = 0, previous: Any = None, ties: bool = False
+    items: Items,
+    menu: Numbers,
+    feedback: Feedback,
+    order: Numbers = 0,
+    previous: Numbers | None = None,
+    ties: bool = False,
 ) -> View:
     """A view of questions with menus ``(rows, k)``, at places ``order`` of the sequence.
 
@@ -46,8 +51,6 @@ def make_view(
 
 def table_probabilities(rule: Rule, u: torch.Tensor, view: View) -> tuple[torch.Tensor, AnswerSpace]:
     """Exact probabilities ``(..., rows, answers)`` for utilities ``u (..., n)``, and the answers."""
-    from annosim.populations.base import gather
-
     space = rule.space(view)
     scores = gather(rule.index(u, view.items), view.menu)
     return rule.table(scores, view, space).exp(), space
@@ -79,8 +82,6 @@ def count_answers(rule: Rule, u: torch.Tensor, view: View, draws: int, seed: int
     Raises:
         ValueError: the rule drew an answer that is outside its own space.
     """
-    from annosim.populations.base import gather
-
     probability, space = table_probabilities(rule, u, view)
     rows = len(view.menu)
     copies = torch.arange(rows).repeat_interleave(draws)

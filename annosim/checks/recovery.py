@@ -20,9 +20,12 @@ from annosim.checks.statistics import at_least, between
 from annosim.data.preferences import PreferenceData
 from annosim.designs.design import Design
 from annosim.items import Items
+from annosim.laws import law
+from annosim.learning.projection import project
 from annosim.populations.annotator import Annotator
 from annosim.random import child_seed
 from annosim.rules.luce import Luce
+from annosim.rules.response_biases import Lapse
 from annosim.simulation.draws import simulate
 from annosim.utilities.tabular import Tabular
 
@@ -148,10 +151,6 @@ def check_agrees_with_project(estimator: Estimator, seed: int) -> Finding:
 
     The truth answers at random a fifth of the time, so no Luce utilities fit. Deterministic; needs weights.
     """
-    from annosim.laws import law
-    from annosim.learning.projection import project
-    from annosim.rules.response_biases import Lapse
-
     items = Items(n=5)
     truth = Annotator(Tabular([0.0, 0.5, 1.0, 1.5, 3.0]), Lapse(Luce(), rate=0.2))
     design = Design(items, menu_size=2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from annosim.checks.estimator import KINDS, Estimator
 
@@ -67,6 +68,9 @@ class Check:
         return True, ""
 
 
+#: A check: an estimator and a seed give a finding.
+Law: TypeAlias = Callable[[Estimator, int], Finding]
+
 CHECKS: dict[str, Check] = {}
 
 
@@ -76,10 +80,10 @@ def check(
     without: dict[str, str] | None = None,
     needs: Iterable[str] = (),
     statistical: bool = False,
-):
+) -> Callable[[Law], Law]:
     """Register ``check_<law>(estimator, seed) -> Finding``."""
 
-    def register(function: Callable[[Estimator, int], Finding]) -> Callable[[Estimator, int], Finding]:
+    def register(function: Law) -> Law:
         CHECKS[function.__name__] = Check(
             function.__name__, function, frozenset(kinds), tuple((without or {}).items()), tuple(needs), statistical
         )

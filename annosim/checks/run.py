@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import TypeVar
 
 from annosim.checks import api_contract, invalid_input, recovery, symmetries
 from annosim.checks.estimator import Estimator, as_estimator
@@ -15,6 +15,7 @@ from annosim.results import versions
 
 __all__ = ["CHECKS", "MODULES", "check_estimator", "checks_for", "parametrize_with_checks", "run_check"]
 
+Test = TypeVar("Test", bound=Callable[..., object])
 #: What registers the checks: a module here has been imported.
 MODULES = (api_contract, invalid_input, recovery, symmetries)
 #: False alarms of one whole run: the level is split evenly over the statistical checks (union bound).
@@ -22,7 +23,7 @@ LEVEL = 1e-6
 
 
 def check_estimator(
-    estimator: Callable[..., Any] | Estimator,
+    estimator: Callable[..., object] | Estimator,
     *,
     kind: str | None = None,
     tags: Iterable[str] = (),
@@ -116,10 +117,10 @@ def checks_for(estimator: Estimator) -> list[Check]:
 
 
 def parametrize_with_checks(
-    estimators: Iterable[Estimator | Callable[..., Any]],
+    estimators: Iterable[Estimator | Callable[..., object]],
     *,
     expected_failed_checks: Mapping[str, Mapping[str, str]] | None = None,
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+) -> Callable[[Test], Test]:
     """A pytest decorator: one test per estimator and applicable check, generated lazily.
 
     Args:

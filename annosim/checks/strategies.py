@@ -17,7 +17,7 @@ Example:
 from __future__ import annotations
 
 import itertools
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -43,7 +43,7 @@ from annosim.populations.contaminated import Contaminated
 from annosim.populations.gated import Gated
 from annosim.populations.low_rank import LowRank
 from annosim.populations.mixture import Mixture
-from annosim.populations.random_coefficients import RandomCoefficients
+from annosim.populations.random_coefficients import RandomCoefficients, Shape
 from annosim.rules.base import Rule
 from annosim.rules.bpref import BPref
 from annosim.rules.cyclic import Cyclic
@@ -57,7 +57,7 @@ from annosim.rules.registry import ENTRIES
 from annosim.rules.response_biases import AttributeBias, Lapse, PositionBias, Skip
 from annosim.rules.scale import Scaled
 from annosim.rules.sequence import Carryover, Drift, Fatigue
-from annosim.rules.spam import Adversary, Spammer
+from annosim.rules.spam import Adversary, Looks, Spammer
 from annosim.rules.stages import RepeatedSelection
 from annosim.rules.ties import Davidson, JustNoticeable, RaoKupper
 from annosim.utilities.base import Utility
@@ -104,7 +104,7 @@ def weights(k: int) -> hs.SearchStrategy[list[float]]:
 
 
 @hs.composite
-def items(draw: Any, min_n: int = 2, max_n: int = 5, dim: int | None = None, prompts: bool = False) -> Items:
+def items(draw: hs.DrawFn, min_n: int = 2, max_n: int = 5, dim: int | None = None, prompts: bool = False) -> Items:
     """Item sets of ``min_n .. max_n`` items, with ``dim`` features when given, and several prompts when asked."""
     n = draw(hs.integers(min_n, max_n))
     features = None
@@ -119,7 +119,7 @@ def items(draw: Any, min_n: int = 2, max_n: int = 5, dim: int | None = None, pro
 
 
 @hs.composite
-def utilities(draw: Any, over: Items) -> Utility:
+def utilities(draw: hs.DrawFn, over: Items) -> Utility:
     """Tabular utilities on ``over``, or linear ones when it has features."""
     if over.dim and draw(hs.booleans()):
         return Linear(draw(hs.lists(numbers(), min_size=over.dim, max_size=over.dim)))
@@ -138,7 +138,7 @@ def _per_item(n: int) -> hs.SearchStrategy[list[float]]:
 #: kind of the registry -> strategy, or function of the number of items that gives one
 RULES: dict[str, Any] = {
     "luce": _TEMPERATURES.map(lambda t: Luce(temperature=t)),
-    "spammer": hs.sampled_from(["random", "first", "last", "alternating"]).map(lambda how: Spammer(how)),
+    "spammer": hs.sampled_from(get_args(Looks)).map(Spammer),
     "davidson": hs.sampled_from([1.0, 0.5, 0.0]).map(lambda d: Davidson(delta=d)),
     "rao_kupper": hs.sampled_from([2.0, 1.5, 1.0]).map(lambda t: RaoKupper(theta=t)),
     "mallows": hs.sampled_from([0.5, 0.25, 1.0]).map(lambda phi: Mallows(phi=phi)),
@@ -191,12 +191,13 @@ _UNGRADED = frozenset({"choice", "ranking", "top", "best-worst"})
 
 def _defines(kind: str) -> frozenset[str]:
     """Kinds of answers that every drawn instance of a registered rule defines."""
-    return _UNGRADED if kind == "spammer" else frozenset(ENTRIES["rule"][kind].constructor().kinds)
+    made: Any = ENTRIES["rule"][kind].constructor()
+    return _UNGRADED if kind == "spammer" else frozenset(made.kinds)
 
 
 @hs.composite
 def rules(
-    draw: Any,
+    draw: hs.DrawFn,
     feedback: str | None = None,
     n: int | None = None,
     menu_size: int = 3,
@@ -250,14 +251,14 @@ _PER_ITEM_RESPONSE_BIASES = {"attribute_bias", "drift", "cyclic"}
 
 
 @hs.composite
-def annotators(draw: Any, over: Items, feedback: str | None = None, menu_size: int = 3) -> Annotator:
+def annotators(draw: hs.DrawFn, over: Items, feedback: str | None = None, menu_size: int = 3) -> Annotator:
     """One kind of annotator on ``over``: a utility, and a rule that defines ``feedback`` (every ungraded kind)."""
     return Annotator(draw(utilities(over)), draw(rules(feedback, over.n, menu_size)))
 
 
 @hs.composite
 def populations(
-    draw: Any, over: Items, kind: str = "any", max_types: int = 3, feedback: str | None = None, menu_size: int = 3
+    draw: hs.DrawFn, over: Items, kind: str = "any", max_types: int = 3, feedback: str | None = None, menu_size: int = 3
 ) -> Population:
     """Populations on ``over``: ``kind`` is ``"annotator"``, ``"mixture"`` or ``"any"``; rules as in :func:`rules`."""
     if kind not in ("annotator", "mixture", "any"):
@@ -295,7 +296,7 @@ FREE_KINDS = (
 
 
 @hs.composite
-def free_populations(draw: Any, over: Items, kind: str = "any") -> tuple[Population, Feedback]:
+def free_populations(draw: hs.DrawFn, over: Items, kind: str = "any") -> tuple[Population, Feedback]:
     """A population of any kind with free numbers of any kind on items with features, and the answers that it gives.
 
     Args:
@@ -329,19 +330,21 @@ def free_populations(draw: Any, over: Items, kind: str = "any") -> tuple[Populat
         )
         return LowRank(mean, loadings, make(draw(small)), points=8), feedback
     spread = draw(hs.lists(numbers(0.25, 1.0), min_size=over.dim, max_size=over.dim))
-    shape = "lognormal" if kind == "log-normal" else "normal"
+    shape: Shape = "lognormal" if kind == "log-normal" else "normal"
     return RandomCoefficients(mean[: over.dim], spread, make(draw(small)), distribution=shape, points=8), feedback
 
 
 @hs.composite
-def feedbacks(draw: Any, menu_size: int) -> Feedback:
+def feedbacks(draw: hs.DrawFn, menu_size: int) -> Feedback:
     """Feedback kinds without grades, for menus of ``menu_size``."""
     kind = draw(hs.sampled_from(["choice", "ranking", "top", "best-worst"]))
     return Feedback(kind, depth=draw(hs.integers(1, menu_size)) if kind == "top" else None)
 
 
 @hs.composite
-def designs(draw: Any, over: Items | None = None, feedback: Any = None, max_questions: int = 2) -> Design:
+def designs(
+    draw: hs.DrawFn, over: Items | None = None, feedback: Feedback | None = None, max_questions: int = 2
+) -> Design:
     """Small designs: drawn menus or a fixed list, any feedback kind, few annotators."""
     over = draw(items()) if over is None else over
     smallest = int(over.prompts.unique(return_counts=True)[1].min())
@@ -365,7 +368,7 @@ def designs(draw: Any, over: Items | None = None, feedback: Any = None, max_ques
 
 @hs.composite
 def preference_data(
-    draw: Any, shape: str = "any", feedback: str = "choice", max_n: int = 5, max_rows: int = 12
+    draw: hs.DrawFn, shape: str = "any", feedback: str = "choice", max_n: int = 5, max_rows: int = 12
 ) -> PreferenceData:
     """Preference data.
 
@@ -434,7 +437,7 @@ def rankings(max_n: int = 5, shape: str = "any") -> hs.SearchStrategy[Preference
 
 
 @hs.composite
-def tied_comparisons(draw: Any, max_n: int = 5, max_rows: int = 12) -> PreferenceData:
+def tied_comparisons(draw: hs.DrawFn, max_n: int = 5, max_rows: int = 12) -> PreferenceData:
     """Pairs of which some are tied."""
     over = draw(items(max_n=max_n))
     rows = draw(hs.integers(1, max_rows))
@@ -451,7 +454,7 @@ def texts(min_size: int = 0, max_size: int = 6) -> hs.SearchStrategy[str]:
 
 @hs.composite
 def encoded_data(
-    draw: Any,
+    draw: hs.DrawFn,
     kind: str | None = None,
     ties: bool = True,
     skips: bool = True,

@@ -220,7 +220,8 @@ def check_reversal(estimator: Estimator, seed: int) -> Finding:
     def reverse(data: PreferenceData) -> PreferenceData:
         if data.answer.ndim == 1:
             return data.with_(answer=(1 - data.answer).astype(np.int8))
-        answer = np.where(data.tied, data.answer, np.stack([1 - data.answer[:, 0], data.answer[:, 1]], -1))
+        tied = np.zeros((data.rows, 1), dtype=bool) if data.tied is None else data.tied
+        answer = np.where(tied, data.answer, np.stack([1 - data.answer[:, 0], data.answer[:, 1]], -1))
         return data.with_(answer=answer.astype(np.int8))
 
     return _equal(estimator, random_dataset(estimator.kind, seed=seed), reverse, lambda u: -u, "winners exchanged")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeAlias, get_args
 
 import torch
 
@@ -12,6 +12,9 @@ from annosim.random import CounterRNG
 from annosim.rules.answers import choose, first_answer, log_first, log_uniform, sample_uniform
 from annosim.rules.base import Answer, Rule, View
 from annosim.rules.response_biases import ResponseBias
+
+#: What a spammer answers.
+Looks: TypeAlias = Literal["random", "first", "last", "alternating"]
 
 __all__ = ["Adversary", "Spammer"]
 
@@ -35,9 +38,9 @@ class Spammer(Rule):
 
     ordinal = True
 
-    def __init__(self, how: Literal["random", "first", "last", "alternating"] = "random"):
+    def __init__(self, how: Looks = "random"):
         super().__init__()
-        if how not in ("random", "first", "last", "alternating"):
+        if how not in get_args(Looks):
             raise ArgumentError(f"Spammer(how={how!r}): one of random, first, last, alternating")
         self.how = how
         kinds = {"choice", "ranking", "top", "best-worst"}
