@@ -126,7 +126,7 @@ def test_heads_on_a_frozen_trunk_are_linear_types_on_its_hidden_states():
         one.score.weight.requires_grad_(True)
         types.append(an.Annotator(an.SequenceReward(one), an.Luce()))
     found = an.fit(an.Mixture(types), data, solver=an.EM(m_step="line-search", steps=150, e_step_every=5))
-    assert found.em.falls == 0
+    assert found.em.n_decreases == 0
     assert found.log_likelihood == pytest.approx(exact.log_likelihood, abs=1e-3)
 
 

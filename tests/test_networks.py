@@ -12,8 +12,8 @@ from annosim.errors import ArgumentError
 from annosim.learning.solvers.settings import Adam
 from annosim.learning.training.batches import rows_of
 from annosim.learning.training.losses import population_losses
-from annosim.learning.training.sgd import train
-from annosim.learning.training.stacked import Batched
+from annosim.learning.training.run import train
+from annosim.learning.training.stacked import StackedModel
 from annosim.utilities.tokens import response_mask
 
 
@@ -71,7 +71,7 @@ def test_a_network_with_dropout_is_one_number_per_item_and_leaves_the_global_gen
     model, items = an.Annotator(kind(noisy), an.Luce()), an.Items.normal(6, 2)
     data = an.simulate(an.Annotator(an.Linear([1.0, 0.0]), an.Luce()), an.Design(items, annotators=20), seed=0)
     before = torch.get_rng_state()
-    one, two = (train(model, data, options=Adam(steps=3)).populations[0] for _ in range(2))
+    one, two = (train(model, data, solver=Adam(steps=3)).populations[0] for _ in range(2))
     assert torch.equal(one.vector(), two.vector())
     assert torch.equal(before, torch.get_rng_state())
 
@@ -90,33 +90,33 @@ def test_a_minibatch_runs_the_network_on_the_items_it_shows_and_the_reference_on
     data = an.simulate(truth, an.Design(items, annotators=40), seed=0)
     reference = Tiny(seed=1)
     model = an.Annotator(an.LogPolicy(Tiny(seed=1)), an.PBDE.dpo(0.5, an.LogPolicy(reference)))
-    batched = Batched([model], items, torch.device("cpu"))
+    batched = StackedModel([model], items, torch.device("cpu"))
     rows = rows_of(data, an.objectives.NLL(), items).take_blocks(torch.arange(3))
     batched.base.utility.model.seen.clear()
     some = population_losses(batched, rows, an.objectives.NLL())
     assert batched.base.utility.model.seen == [len(rows.shown)]
     assert len(rows.shown) <= 6
     assert float(some) == pytest.approx(np.log(2), abs=1e-5)  # the model is the reference, so every logit is zero
-    done = train(model, data, options=Adam(steps=30, lr=1e-2, batch=8))
+    done = train(model, data, solver=Adam(steps=30, lr=1e-2, batch=8))
     assert float(done.loss) < np.log(2)
 
 
 def test_restarts_stay_near_the_weights_that_a_language_model_came_with(items):
     data = an.simulate(an.Annotator(an.Tabular(10), an.Luce()), an.Design(items, annotators=20), seed=0)
     model = an.Annotator(an.LogPolicy(Tiny()), an.PBDE.dpo(0.5, an.LogPolicy(Tiny())))
-    done = train(model, data, options=Adam(steps=1, lr=1e-9), starts=2)
+    done = train(model, data, solver=Adam(steps=1, lr=1e-9), starts=2)
     gaps = [float((one.vector() - model.vector()).square().mean().sqrt()) for one in done.populations]
     assert gaps[0] < 1e-6 < 5e-3 < gaps[1] < 2e-2
     adapted = an.Annotator(
         an.LogPolicy(an.utilities.with_adapters(nn.Sequential(nn.Embedding(12, 8), nn.Linear(8, 12)))), an.Luce()
     )
-    again = train(adapted, data, options=Adam(steps=1, lr=1e-9), starts=2).populations[1]
+    again = train(adapted, data, solver=Adam(steps=1, lr=1e-9), starts=2).populations[1]
     assert float((again.vector() - adapted.vector()).abs().max()) > 0.1
 
 
 def test_items_shown_stand_for_draws_of_the_reference(items):
     model = an.Annotator(an.LogPolicy(Tiny(seed=1)), an.Luce())
-    batched = Batched([model], items, torch.device("cpu"))
+    batched = StackedModel([model], items, torch.device("cpu"))
     data = an.PreferenceData(items, [[0, 1], [2, 3]], [0, 1])
     rows = rows_of(data, an.objectives.NLL(), items)
     plain = population_losses(batched, rows, an.objectives.NLL())

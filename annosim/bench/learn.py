@@ -28,7 +28,7 @@ from annosim.learning.fitting import fit
 from annosim.learning.objectives import NLL
 from annosim.learning.solvers.settings import Adam
 from annosim.learning.training.fast_layers import faster
-from annosim.learning.training.sgd import Run
+from annosim.learning.training.run import TrainingRun
 from annosim.populations.annotator import Annotator
 from annosim.rules.luce import PBDE, Luce
 from annosim.simulation.draws import simulate
@@ -141,17 +141,17 @@ def _no_compiler(device: str) -> str:
     return "" if able else "no C++ compiler: install g++ or clang++"
 
 
-def _run(model: Annotator, data: PreferenceData, batch: int, device: str, compiled: bool) -> Run:
-    options = Adam(steps=10**6, lr=1e-4, batch=batch, compile=compiled, tolerance=0.0, progress=False)
-    return Run(model, data, NLL(), None, options, 1, 0, device)
+def _run(model: Annotator, data: PreferenceData, batch: int, device: str, compiled: bool) -> TrainingRun:
+    solver = Adam(steps=10**6, lr=1e-4, batch=batch, compile=compiled, tolerance=0.0, progress=False)
+    return TrainingRun(model, data, NLL(), None, solver, 1, 0, device)
 
 
 class _Steps:
     """Steps of runs that were set up before (at the first call), the reference's passes over the items included."""
 
-    def __init__(self, make: Callable[[], Run], steps: int, model: Annotator | None = None):
+    def __init__(self, make: Callable[[], TrainingRun], steps: int, model: Annotator | None = None):
         self.make, self.steps, self.model = make, steps, model
-        self.run: Run | None = None
+        self.run: TrainingRun | None = None
 
     def __call__(self) -> None:
         self.run = self.run or self.make()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from annosim.learning.solvers.options import Option
+from annosim.learning.solvers.options import Option, Settings
 from annosim.learning.solvers.settings import (
     EM,
     IterativeSolver,
@@ -34,7 +34,7 @@ NOT_IDENTIFIED, NOT_CONVERGED = 3, 4
 READ, MODEL, ESTIMATE = "Reading the file", "Model", "Estimation"
 TRAIN, OUTPUT = "Training networks (Adam)", "Output"
 #: where the help lists the options that each class of settings adds
-PANELS = {
+PANELS: dict[type[Settings], str] = {
     Solver: ESTIMATE,
     IterativeSolver: ESTIMATE,
     Newton: ESTIMATE,

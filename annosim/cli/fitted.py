@@ -46,7 +46,7 @@ class Outputs:
     ):
         from annosim.errors import ArgumentError
         from annosim.learning.structure import has_network
-        from annosim.learning.training.runs import check_writable
+        from annosim.learning.training.checkpoints import check_writable
 
         family = given.family
         self.given = given

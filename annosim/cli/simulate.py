@@ -112,16 +112,18 @@ def _why(settings: Any) -> str:
 def _streamed(people: Any, design: Any, out: Path, shard_rows: int | None, threads: int | None, options: dict) -> None:
     import time
 
+    from annosim.progress import ProgressBar
     from annosim.simulation.draws import simulate
 
     start = time.perf_counter()
     kept = 0
-    with _bar(design.num_rows) as advance:
+    with ProgressBar("rows", design.num_rows) as bar:
 
         def progress(done: int, before: int, total: int) -> None:
             nonlocal kept
             kept = before
-            advance(done + before, done / max(time.perf_counter() - start, 1e-9))
+            bar.done = done + before
+            bar.note(f"{done / max(time.perf_counter() - start, 1e-9):.3g} rows/s")
 
         shards = simulate(people, design, out=out, shard_rows=shard_rows, threads=threads, progress=progress, **options)
     seconds = time.perf_counter() - start
@@ -130,32 +132,3 @@ def _streamed(people: Any, design: Any, out: Path, shard_rows: int | None, threa
     before = f" ({kept} rows were there from before)" if kept else ""
     typer.echo(f"{new} rows drawn and written in {seconds:.2f} s: {new / seconds:.3g} rows/s{before}")
     typer.echo(f"written: {out}")
-
-
-def _bar(total: int) -> Any:
-    """A progress bar on standard error when standard output is a terminal, else nothing."""
-    import sys
-    from contextlib import contextmanager
-
-    @contextmanager
-    def shown():
-        if not sys.stdout.isatty():
-            yield lambda done, rate: None
-            return
-        from rich import progress
-        from rich.console import Console
-
-        columns = (
-            progress.TextColumn("rows"),
-            progress.BarColumn(bar_width=24),
-            progress.TaskProgressColumn(),
-            progress.TimeElapsedColumn(),
-            progress.TextColumn("left"),
-            progress.TimeRemainingColumn(),
-            progress.TextColumn("{task.fields[rate]}"),
-        )
-        with progress.Progress(*columns, console=Console(stderr=True)) as bar:
-            task = bar.add_task("", total=total, rate="")
-            yield lambda done, rate: bar.update(task, completed=done, rate=f"{rate:.3g} rows/s")
-
-    return shown()

@@ -13,11 +13,11 @@ import torch
 from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError, NothingFreeError
 from annosim.items import Items
+from annosim.learning.fingerprint import of_model
 from annosim.learning.objectives import ForwardKL, Objective
 from annosim.learning.priors import Dirichlet, Gaussian, LogPrior, Ridge
-from annosim.learning.solvers.settings import SOLVERS
+from annosim.learning.solvers.settings import SOLVERS, FittedModel
 from annosim.learning.structure import check_own_parameters
-from annosim.learning.training.fingerprint import of_model
 from annosim.populations.annotator import Annotator
 from annosim.populations.base import Population
 from annosim.random import check_seed
@@ -28,7 +28,8 @@ from annosim.utilities.tabular import Tabular
 __all__ = ["check_gradients", "check_level", "check_model", "check_settings", "keywords_checked", "models_of"]
 
 
-P, R = ParamSpec("P"), TypeVar("R")
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def keywords_checked(verb: Callable[P, R]) -> Callable[P, R]:
@@ -70,7 +71,7 @@ def models_of(verb: str, model: Any, data: PreferenceData) -> list[Population]:
     if isinstance(model, Population):
         return [model]
     if not isinstance(model, list | tuple) or not model or not all(isinstance(one, Population) for one in model):
-        shown = "a Fit; its .population is one" if hasattr(model, "population") else repr(model)
+        shown = "a Fit; its .population is one" if isinstance(model, FittedModel) else repr(model)
         raise ArgumentError(f"{verb}(model={shown}): give a population such as an.Annotator(an.Tabular(n), an.Luce())")
     if len(model) != data.replicates:
         has = "data without replicates" if data.replicates is None else f"{data.replicates} replicates"
@@ -100,9 +101,16 @@ def _same_map(first: Population, other: Population, items: Items) -> bool:
         copied = first.with_parameters(other.free_parameters())
         for a, b in zip(copied.components(), other.components(), strict=True):
             (u, m), (v, w) = a.nodes(items), b.nodes(items)
-            if repr(a.rule) != repr(b.rule) or not (torch.allclose(u, v, equal_nan=True) and torch.allclose(m, w)):
+            if not (torch.allclose(u, v, equal_nan=True) and torch.allclose(m, w)):
+                return False
+            if any(_plain(x) != _plain(y) for x, y in zip(a.rule.modules(), b.rule.modules(), strict=True)):
                 return False
     return True
+
+
+def _plain(part: torch.nn.Module) -> dict[str, object]:
+    """The plain attributes of a module: words and numbers that are no parameters."""
+    return {name: value for name, value in vars(part).items() if isinstance(value, str | int | float | tuple)}
 
 
 def check_settings(
@@ -160,7 +168,7 @@ def check_model(verb: str, model: Population, items: Items, prior: Any) -> None:
     check_own_parameters(model, items)
     for leaf in model.components():
         if isinstance(leaf, Annotator):
-            utility: Any = leaf.utility.energy if isinstance(leaf.utility, LogDensity) else leaf.utility
+            utility = leaf.utility.energy if isinstance(leaf.utility, LogDensity) else leaf.utility
             if isinstance(utility, Tabular | Linear):
                 with torch.no_grad():
                     utility(items)  # says which sizes do not fit

@@ -12,18 +12,16 @@ import torch
 from annosim.compiled import threads
 from annosim.coordinates import best_naming, renamed
 from annosim.data.preferences import PreferenceData
-from annosim.errors import AnnosimError, ArgumentError, NotIdentifiedError, TrainingError
+from annosim.errors import AnnosimError, ArgumentError, NotIdentifiedError
 from annosim.learning.dispatch import finish, solve
 from annosim.learning.estimation import Estimate, check_problem, estimate
 from annosim.learning.likelihoods.luce import LuceTable
 from annosim.learning.likelihoods.registry import LIKELIHOODS
-from annosim.learning.problem import Problem, Solution, choose, is_nll
+from annosim.learning.problem import Problem, Solution, choose
 from annosim.learning.result import Fit
 from annosim.learning.solvers.settings import Newton, Solver, TrainingSolver
 from annosim.learning.solvers.stacked import maximise_tables
 from annosim.learning.structure import affine_index
-from annosim.learning.training.adam_solver import solution_of, train_problem, warn_if_unfinished
-from annosim.learning.training.network_em import em_applies, em_solution_of, train_em_problem
 from annosim.populations.base import Population
 from annosim.results import Result
 
@@ -146,29 +144,17 @@ def solve_replicates(
     """
     problem = replace(problem, _data=data[0])
     method, problem = choose(problem, solver)
-    return (
-        _likelihoods(problem, models, data, method.name)
-        or _networks(problem, models, data, method.name)
-        or _one_by_one(problem, models, data, solver)
-    )
+    together = _likelihoods(problem, models, data, method.name)
+    if together is not None:
+        return together
+    found = method.solve_at_once(problem, models, data) if method.solve_at_once is not None else None
+    if found is None:
+        return _one_by_one(problem, models, data, solver)
+    return _together(problem, method.name, found, data)
 
 
-def _networks(problem: Problem, models: list[Population], data: PreferenceData, name: str) -> BatchedFit | None:
-    """Whatever Adam or EM over networks would train: all replicates and starts as one batched program."""
-    if name != "adam" and not (name == "em" and em_applies(problem)):
-        return None
-    parts = [data[r] for r in range(len(data.menu))]
-    if len({len(np.unique(part.annotator_ids)) for part in parts}) > 1 or not _answerable(problem, parts):
-        return None  # one by one
-    try:
-        done = (train_problem if name == "adam" else train_em_problem)(problem, data, models)
-    except TrainingError:
-        return None  # one by one: the replicate at fault becomes a row with a status
-    warn_if_unfinished(done)
-    found: list[Solution] = []
-    for r, part in enumerate(parts):
-        copies = slice(r * problem.starts, (r + 1) * problem.starts)
-        found.append((solution_of if name == "adam" else em_solution_of)(done, copies, replace(problem, _data=part)))
+def _together(problem: Problem, name: str, found: list[Solution], data: PreferenceData) -> BatchedFit:
+    """Solutions of all replicates, trained as one batched program."""
     value = [s.log_likelihood for s in found]
     return BatchedFit(
         model=problem.model,
@@ -177,24 +163,14 @@ def _networks(problem: Problem, models: list[Population], data: PreferenceData, 
         objective=np.array([s.objective for s in found], dtype=float),
         converged=np.array([s.converged for s in found]),
         gradient_norm=np.array([s.gradient_norm for s in found]),
-        iterations=np.full(len(found), done.steps),
-        status=tuple("ok" if s.converged else f"stopped by {s.stopped_by}" for s in found),
+        iterations=np.array([s.iterations for s in found]),
+        status=tuple("ok" if s.converged else _status(s.stopped_by) for s in found),
         solver=name,
         data=data,
         problem=problem,
         solutions=tuple(found),
         settings={"replicates": len(found), "starts": problem.starts, "path": "trained at once"},
     )
-
-
-def _answerable(problem: Problem, parts: list[PreferenceData]) -> bool:
-    """Whether a single fit would take every replicate: one whose answers the rule cannot give becomes a row."""
-    try:
-        for part in parts if is_nll(problem.objective) else ():
-            check_problem(replace(problem, _data=part))
-    except AnnosimError:
-        return False
-    return True
 
 
 def _likelihoods(problem: Problem, models: list[Population], data: PreferenceData, name: str) -> BatchedFit | None:

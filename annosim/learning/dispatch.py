@@ -15,13 +15,13 @@ from annosim.learning.problem import Problem, Solution, choose, is_nll
 from annosim.learning.result import Fit
 from annosim.learning.solvers import convex, slic
 from annosim.learning.solvers.settings import Solver
-from annosim.learning.training import adam_solver, network_em
+from annosim.learning.training import methods
 from annosim.results import versions
 
 __all__ = ["finish", "solve"]
 
 #: the modules that fill the table of methods when they are imported
-METHOD_MODULES = (estimation, adam_solver, network_em, convex, slic)
+METHOD_MODULES = (estimation, methods, convex, slic)
 
 
 def solve(problem: Problem, solver: Solver | str) -> Fit:

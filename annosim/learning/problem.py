@@ -7,21 +7,26 @@ Files of this room add their rows with :func:`register`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
+import torch
 
 from annosim.data.preferences import PreferenceData
 from annosim.designs.design import Design
 from annosim.errors import ArgumentError, NoProjectionError
+from annosim.items import Items
 from annosim.laws import Law
+from annosim.learning.objectives import NLL, ForwardKL, Objective
+from annosim.learning.priors import Prior
 from annosim.learning.solvers.settings import Newton, Solver, solver_named
+from annosim.parameters import behaves_as
 from annosim.populations.base import Population
 
 if TYPE_CHECKING:
-    from annosim.learning.training.em_record import EMRun
+    from annosim.learning.training.em_trace import EMSummary
     from annosim.learning.training.result import Training
 
 __all__ = [
@@ -63,12 +68,12 @@ class Problem:
     law: Law | None = None
     truth: Population | None = None
     design: Design | None = None
-    objective: Any = None
-    regulariser: Any = None
-    prior: Any = None
+    objective: Objective | None = None
+    regulariser: ForwardKL | None = None
+    prior: Prior | None = None
     starts: int = 1
     seed: int = 0
-    device: Any = None
+    device: str | torch.device | None = None
     solver: Solver = Newton()
     reflected: tuple[int, ...] = ()
 
@@ -95,8 +100,12 @@ class Problem:
             object.__setattr__(self, "_data", made)
         return self._data  # type: ignore[return-value]
 
+    def with_data(self, data: PreferenceData) -> Problem:
+        """The same problem on other answers."""
+        return replace(self, _data=data)
+
     @property
-    def items(self):
+    def items(self) -> Items:
         """The item set."""
         return self.design.items if self.design is not None else self.data.items
 
@@ -142,10 +151,14 @@ class Solution:
     divergence: float | None = None
     problem: Problem | None = None
     training: Training | None = None
-    em: EMRun | None = None
+    em: EMSummary | None = None
     last_change: float | None = None
     duality_gap: float | None = None
     loose_items: int | None = None
+
+
+#: what solves all replicates of some data together, from one model or one for each
+AtOnce: TypeAlias = "Callable[[Problem, Sequence[Population], PreferenceData], list[Solution] | None]"
 
 
 @dataclass(frozen=True)
@@ -159,6 +172,7 @@ class Method:
         solve: does it.
         order: rows are asked in this order, whatever file was imported first.
         automatic: whether ``solver="auto"`` takes this row where it applies; always, by default.
+        solve_at_once: solves all replicates together, from one model or one for each; ``None`` where it must not.
         hessians: kinds of curvature (``an.Newton(hessian=)``) that this row can use; any, by default.
     """
 
@@ -169,6 +183,7 @@ class Method:
     order: int = 50
     automatic: Callable[[Problem], bool] | None = None
     hessians: tuple[str, ...] = ()
+    solve_at_once: AtOnce | None = None
 
     def takes(self, problem: Problem) -> bool:
         """Whether ``solver="auto"`` takes this row."""
@@ -193,21 +208,24 @@ def register(
     order: int = 50,
     automatic: Callable[[Problem], bool] | None = None,
     hessians: tuple[str, ...] = (),
+    solve_at_once: AtOnce | None = None,
 ) -> None:
     """Add a :class:`Method` (for objectives other than NLL on infinite data: ``projection=True``) to its table."""
     table = PROJECTIONS if projection else METHODS
-    table.append(Method(name, settings, applies, solve, order, automatic, hessians))
+    table.append(Method(name, settings, applies, solve, order, automatic, hessians, solve_at_once))
     table.sort(key=lambda row: row.order)
 
 
-def is_nll(objective: Any) -> bool:
+def is_nll(objective: Objective | None) -> bool:
     """Whether the objective is the negative log-likelihood (the default).
 
     Example:
         >>> is_nll(None)
         True
     """
-    return objective is None or (type(objective).__name__ == "NLL" and getattr(objective, "label_smoothing", 0) == 0)
+    return objective is None or (
+        behaves_as(objective, NLL, "row_losses", "loss_of_logit") and objective.label_smoothing == 0
+    )
 
 
 def choose(problem: Problem, solver: Solver | str = "auto", verb: str = "fit") -> tuple[Method, Problem]:

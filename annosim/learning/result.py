@@ -21,7 +21,7 @@ from annosim.results import Result
 if TYPE_CHECKING:
     from annosim.learning.likelihoods.base import Likelihood
     from annosim.learning.problem import Problem, Solution
-    from annosim.learning.training.em_record import EMRun
+    from annosim.learning.training.em_trace import EMSummary
     from annosim.learning.training.result import Training
 
 __all__ = ["Fit"]
@@ -78,7 +78,7 @@ class Fit(Result):
     notes: tuple[str, ...] = ()
     truth: Mapping[str, Any] = field(default_factory=dict, repr=False)
     training: Training | None = field(default=None, repr=False)
-    em: EMRun | None = field(default=None, repr=False)
+    em: EMSummary | None = field(default=None, repr=False)
     last_change: float | None = None
     duality_gap: float | None = None
     loose_items: int | None = None

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from annosim.errors import ArgumentError, DeviceError
+from annosim.progress import ProgressBar
 from annosim.results import versions
 from annosim.study.datapath import data_path
 from annosim.study.definition import Cell, Study
@@ -18,7 +19,6 @@ from annosim.study.graph import Task, TaskGraph
 from annosim.study.jobs import make_jobs, run_in_worker, run_jobs
 from annosim.study.keys import environment
 from annosim.study.outcome import Outcome
-from annosim.study.progress import Progress
 from annosim.study.report import write_outputs
 from annosim.study.result import StudyRun
 from annosim.study.scheduler import RunTask, iter_completed
@@ -46,7 +46,7 @@ def run_study(
         jobs: worker processes, each with numba and torch at one thread; 1 runs in this process, where a cell that
             crashes takes the run with it, and -1 uses all cores.
         device: handed to the cells that take it.
-        progress: a progress bar; by default if standard output is a terminal.
+        progress: a progress bar; by default if standard error is a terminal.
 
     Returns:
         A :class:`StudyRun`. A cell that fails is a row with its error; it never stops the others.
@@ -88,11 +88,13 @@ def run_study(
     known = len(records)
     by_title = {cell.title: cell for cell in cells}
     graph = TaskGraph(todo, by_title, records)
-    with Progress(f"{study.name} {name}", len(todo), known, progress) as bar:
+    failed = 0
+    with ProgressBar(f"{study.name} {name}", len(todo), known, progress) as bar:
         executor, run_task = _engine(study, name, by_title, pool, workers, bar)
         for record in iter_completed(graph, executor, run_task):
             records[record.key] = record
-            bar.step(record)
+            failed += record.status == "failed"
+            bar.advance(note=f"{failed} failed" if failed else record.cell[:40])
     outcome = Outcome([records[job.key] for job in todo], dict(chosen.settings), name)
     claims = [one.decide(outcome, chosen.decisive) for one in statements]
     settings = {
@@ -110,7 +112,7 @@ def run_study(
 
 
 def _engine(
-    study: Study, preset: str, cells: Mapping[str, Cell], pool: Mapping[str, object], workers: int, bar: Progress
+    study: Study, preset: str, cells: Mapping[str, Cell], pool: Mapping[str, object], workers: int, bar: ProgressBar
 ) -> tuple[Executor, RunTask]:
     """Where tasks run, and what runs one there."""
     if workers > 1:
@@ -118,7 +120,7 @@ def _engine(
         return LocalProcesses(workers), partial(run_in_worker, source, preset, {**pool, "jobs": 1})
 
     def run_here(task: Task) -> list[Record]:
-        bar.show_running(task[0])
+        bar.note(task[0].cell[:40])
         return run_jobs(cells[task[0].cell], task, pool)
 
     return ThisProcess(), run_here

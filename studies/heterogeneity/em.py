@@ -157,4 +157,4 @@ def network_fall(seed) -> float:
     data = an.simulate(here.truth, design, seed=seed).for_learner()
     model = an.Mixture([here.blank(seed), here.blank(seed + 1)])
     fit = lambda: an.fit(model, data, seed=seed, solver=an.EM(m_step="line-search", steps=60, e_step_every=10))  # noqa: E731
-    return _quietly(fit).em.largest_fall  # a short run: only its falls are read
+    return _quietly(fit).em.largest_decrease  # a short run: only its falls are read

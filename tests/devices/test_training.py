@@ -12,7 +12,7 @@ from torch import nn
 
 import annosim as an
 from annosim.learning.solvers.settings import Adam
-from annosim.learning.training.sgd import Run, train
+from annosim.learning.training.run import TrainingRun, train
 
 STEPS = {"steps": 5, "lr": 1e-2}
 GRID = an.Items.grid(-3.0, 3.0, 21)
@@ -199,7 +199,7 @@ def test_replicates(options, plain, far):
     truth, design = an.Annotator(an.Linear([1.0, 0.0]), an.Luce()), an.Design(POINTS, annotators=20)
     data = an.simulate(truth, design, seed=0, replicates=2)
     model = an.Annotator(net(dim=2), an.Luce() if plain else an.Lapse(an.Luce(), an.free(0.1)))
-    here = train(model, data, options=Adam(**STEPS, batch=options.get("batch")), starts=options.get("starts", 1))
+    here = train(model, data, solver=Adam(**STEPS, batch=options.get("batch")), starts=options.get("starts", 1))
     with far():
         there = fitted(lambda: model, data, "pretend", **options)
     for r in range(2):
@@ -242,7 +242,7 @@ def two(dim=2):
 @pytest.mark.parametrize("name", EMS)
 def test_em_over_networks(name, far):
     there = agree(far, two, simulated(POINTS, questions=4), settings=an.EM, e_step_every=2, **EMS[name])
-    record = there.em.record
+    record = there.em.trace
     assert record.log_likelihood.device.type == "cpu" and record.share.device.type == "cpu"
     assert torch.as_tensor(there.responsibilities).device.type == "cpu"
 
@@ -267,7 +267,7 @@ def test_checkpoints_resume(settings, back, far, tmp_path, monkeypatch):
     )
     whole = fitted(two, data, "cpu", **options)
     options |= {"checkpoint": tmp_path / "run.pt", "checkpoint_every": 2}
-    before = Run.one_step
+    before = TrainingRun.one_step
 
     def killed(self):
         if self.step == 4:
@@ -275,10 +275,10 @@ def test_checkpoints_resume(settings, back, far, tmp_path, monkeypatch):
         return before(self)
 
     with far():
-        monkeypatch.setattr(Run, "one_step", killed)
+        monkeypatch.setattr(TrainingRun, "one_step", killed)
         with pytest.raises(KeyboardInterrupt):
             fitted(two, data, "pretend", **options)
-        monkeypatch.setattr(Run, "one_step", before)
+        monkeypatch.setattr(TrainingRun, "one_step", before)
         if not back:
             same(whole, fitted(two, data, "pretend", **options), data.items)
     if back:

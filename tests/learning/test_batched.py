@@ -143,7 +143,7 @@ def test_copies_in_turns_are_copies_at_once(monkeypatch):
     data = an.simulate(_network(0), an.Design(ITEMS, annotators=60), seed=0, replicates=3)
     found = []
     for border in (0.0, np.inf):
-        monkeypatch.setattr("annosim.learning.training.stacked._TURNS_FROM", border)
+        monkeypatch.setattr("annosim.learning.training.stacked.SEQUENTIAL_FROM", border)
         monkeypatch.setattr(torch, "vmap", None if border == 0 else torch.vmap)  # turns do not map
         found.append(
             [an.fit(_network(1), data, solver=an.Adam(steps=20, lr=1e-2, batch=b)).log_likelihood for b in (None, 16)]
@@ -263,7 +263,7 @@ def test_turns_show_every_copy_its_own_items(monkeypatch):
     data = an.simulate(truth, an.Design(items, annotators=60), seed=0, replicates=3)
     how = {"solver": an.Adam(steps=12, lr=1e-2, batch=10)}  # ten pairs show twenty of the items, each replicate its own
     at_once = an.fit(_network(1, energy=False), data, **how).vectors
-    monkeypatch.setattr("annosim.learning.training.stacked._TURNS_FROM", 0.0)
+    monkeypatch.setattr("annosim.learning.training.stacked.SEQUENTIAL_FROM", 0.0)
     np.testing.assert_allclose(an.fit(_network(1, energy=False), data, **how).vectors, at_once, atol=1e-9)
 
 

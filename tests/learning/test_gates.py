@@ -11,7 +11,7 @@ import torch
 
 import annosim as an
 from annosim.errors import AnnosimError, ArgumentError
-from annosim.learning.training.gates import _regression
+from annosim.learning.training.gates import fit_gate
 
 N = 4
 ITEMS = an.Items(features=np.eye(N))  # a linear layer on these is a table
@@ -58,7 +58,7 @@ def test_the_optimum_is_the_exact_solvers(data, exact, solver):
     assert torch.allclose(found.population.gate, exact.population.gate, atol=1e-4)
     assert torch.allclose(found.responsibilities, exact.responsibilities, atol=1e-4)
     if solver == "em":
-        assert found.converged and found.em.falls == 0
+        assert found.converged and found.em.n_decreases == 0
 
 
 def test_em_is_chosen_and_a_run_on_minibatches_resumes(data, tmp_path):
@@ -97,10 +97,10 @@ def test_a_known_gate_stays_and_hard_types_and_warm_starts_work(data):
 def test_three_types_and_the_gradient_of_the_likelihood(data):
     """Adam's gradient at the start against central differences of the exact likelihood."""
     from annosim.learning.likelihoods.reference import log_likelihood
-    from annosim.learning.training.sgd import Run
+    from annosim.learning.training.run import TrainingRun
 
     model = gated(network, starts=(*STARTS, STEP[::-1] / 3), gate=[[0.2, -0.1], [0.5, 0.3]])
-    run = Run(model, data, an.objectives.NLL(), None, an.Adam(steps=1), 1, 0, None)
+    run = TrainingRun(model, data, an.objectives.NLL(), None, an.Adam(steps=1), 1, 0, None)
     loss, _ = run.full_gradient()
     assert float(loss[0]) == pytest.approx(-log_likelihood(model, data) / 40, abs=1e-12)
     own = torch.cat([p.grad.reshape(-1) for p in run.model.trainable])
@@ -123,12 +123,12 @@ def test_the_m_step_is_a_regression_that_never_goes_downhill():
     x = torch.cat([x, x[:, :1]], 1)  # collinear
     share = torch.softmax(torch.randn(50, 3, generator=generator, dtype=torch.float64), -1)
     weight = torch.full((50,), 1 / 50, dtype=torch.float64)
-    gate, begin = _regression(torch.zeros(4, 2, dtype=torch.float64), x, share, weight)
+    gate, begin = fit_gate(torch.zeros(4, 2, dtype=torch.float64), x, share, weight)
     p = torch.softmax(torch.cat([x @ gate, torch.zeros(50, 1, dtype=torch.float64)], -1), -1)
     gradient = x.T @ (weight[:, None] * (share - p))
     assert float(gradient.abs().max()) < 1e-10 < float(begin)
     apart = torch.nn.functional.one_hot((x[:, 0] > 0).long(), 2).double()  # separated: no finite optimum
-    far, _ = _regression(torch.zeros(4, 1, dtype=torch.float64), x, apart, weight)
+    far, _ = fit_gate(torch.zeros(4, 1, dtype=torch.float64), x, apart, weight)
     assert bool(torch.isfinite(far).all()) and float(far.abs().max()) > 5
 
 
@@ -171,13 +171,13 @@ def test_gaps_in_the_ids_and_weights_of_replicates_are_read_as_the_likelihood_re
 def test_a_newton_step_that_would_overshoot_is_shortened():
     """Far out, where shares are nearly one, the full step jumps beyond everything."""
     x, share = torch.ones(10, 1, dtype=torch.float64), torch.tensor([[0.3, 0.7]], dtype=torch.float64).expand(10, 2)
-    gate, _ = _regression(torch.full((1, 1), 6.0, dtype=torch.float64), x, share, torch.full((10,), 0.1).double())
+    gate, _ = fit_gate(torch.full((1, 1), 6.0, dtype=torch.float64), x, share, torch.full((10,), 0.1).double())
     assert float(gate) == pytest.approx(np.log(0.3 / 0.7), abs=1e-6)
 
 
 def test_a_gate_that_still_moves_is_not_at_rest(data):
-    from annosim.learning.training.network_em import _EMRun
+    from annosim.learning.training.network_em import EMRun
 
-    run = _EMRun(gated(network), data, an.objectives.NLL(), None, an.EM(), 1, 0, None)
+    run = EMRun(gated(network), data, an.objectives.NLL(), None, an.EM(), 1, 0, None)
     run.before_step()
     assert float(run.weight_gap[0]) > 1e-3

@@ -7,7 +7,7 @@ import torch
 import annosim as an
 from annosim.learning.training.batches import rows_of
 from annosim.learning.training.losses import population_losses
-from annosim.learning.training.stacked import Batched
+from annosim.learning.training.stacked import StackedModel
 
 N = 5
 ITEMS = an.Items(features=np.eye(N))
@@ -74,7 +74,7 @@ def test_a_network_with_several_outputs_writes_the_law_of_the_tables():
 def test_gradients_of_heads_equal_finite_differences(make):
     data = an.simulate(normal_rewards(), asked(annotators=60), seed=1)
     model = make(zero=False)
-    batched = Batched([model], data.items, torch.device("cpu"))
+    batched = StackedModel([model], data.items, torch.device("cpu"))
     rows = rows_of(data, an.objectives.NLL(), data.items)
     loss = lambda: population_losses(batched, rows, an.objectives.NLL())[0]  # noqa: E731
     raw = batched.trainable

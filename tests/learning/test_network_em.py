@@ -10,7 +10,7 @@ import annosim as an
 from annosim.errors import ArgumentError
 from annosim.learning.likelihoods.reference import log_likelihood
 from annosim.learning.objectives import NLL
-from annosim.learning.training.network_em import _EMRun, train_em
+from annosim.learning.training.network_em import EMRun, train_em
 
 ITEMS = an.Items.normal(8, 2, seed=0)
 TRUTH = an.Mixture([an.Annotator(an.Linear(w), an.Luce()) for w in ([1.5, 0.0], [-1.0, 1.0])], [0.6, 0.4])
@@ -48,7 +48,7 @@ def test_exact_m_steps_end_at_the_maximum_that_exact_em_finds_and_never_fall(dat
     assert found.log_likelihood == pytest.approx(exact.log_likelihood, abs=1e-9)
     weights = [one.utility.module.weight.detach().numpy()[0] for one in found.population.types]
     assert weights[0] == pytest.approx(exact.population.types[0].utility.weights.detach().numpy(), abs=1e-6)
-    assert found.em.falls == 0 and found.em.largest_fall == 0.0
+    assert found.em.n_decreases == 0 and found.em.largest_decrease == 0.0
     assert (np.diff(found.trace) >= -1e-9).all() and len(found.trace) > 5
     assert "rose or stayed at all" in repr(found)
 
@@ -74,7 +74,7 @@ def test_em_dpo_on_tables_by_another_name_ends_where_exact_em_on_tables_does():
     found = an.fit(an.Mixture([an.Annotator(one, rule) for one in networks]), data, **options)
     assert exact.solver == "em-newton" and exact.converged
     assert found.log_likelihood == pytest.approx(exact.log_likelihood, abs=1e-6)
-    assert found.em.falls == 0
+    assert found.em.n_decreases == 0
     assert an.compare(found, people, an.Design(items, menu_size=3)).adjusted_rand > 0.9
 
 
@@ -89,7 +89,7 @@ def test_a_regulariser_is_part_of_what_never_falls():
     ]
     parts = {"regulariser": an.objectives.ForwardKL(an.utilities.truncated_normal(0.0, 1.0, -2.0, 2.0), 0.3)}
     found = an.fit(an.Mixture(types), data, solver=an.EM(m_step="line-search", steps=200, e_step_every=10), **parts)
-    assert found.em.falls == 0 and (np.diff(found.trace) >= -1e-9).all()
+    assert found.em.n_decreases == 0 and (np.diff(found.trace) >= -1e-9).all()
     assert found.log_likelihood is None
     with torch.no_grad():
         kl = sum(float(parts["regulariser"](one.utility(items), items)) for one in found.population.types)
@@ -99,7 +99,7 @@ def test_a_regulariser_is_part_of_what_never_falls():
 def test_exact_m_steps_of_a_float32_perceptron_never_fall(data):
     model = an.Mixture([an.Annotator(an.Network([6], dim=2, seed=k), an.Luce()) for k in range(2)])
     found = an.fit(model, data, solver=an.EM(m_step="line-search", steps=120, e_step_every=4), starts=2)
-    assert found.em.falls == 0 and len(found.trace) > 20
+    assert found.em.n_decreases == 0 and len(found.trace) > 20
     assert (np.diff(found.trace) >= -1e-9).all()
     assert found.trace[-1] > found.trace[0] + 50
 
@@ -108,34 +108,34 @@ def test_minibatches_of_annotators_come_near_and_their_noise_is_reported(data, e
     found = an.fit(layers(*START), data, solver=an.EM(steps=400, lr=3e-2, e_step_every=5, batch=32))
     assert found.log_likelihood == pytest.approx(exact.log_likelihood, abs=0.05)
     fallen = -np.diff(found.trace)
-    assert found.em.falls == int((fallen > 1e-9).sum()) > 0
-    assert found.em.largest_fall == pytest.approx(fallen.max())
+    assert found.em.n_decreases == int((fallen > 1e-9).sum()) > 0
+    assert found.em.largest_decrease == pytest.approx(fallen.max())
     assert "noise of inexact M-steps" in repr(found)
 
 
 def test_the_e_step_is_a_pass_over_everybody_at_the_interval_without_gradients(data, monkeypatch):
     drawn, passes = [], []
-    losses, e_step = _EMRun.type_losses, _EMRun.e_step
+    losses, e_step = EMRun.type_losses, EMRun.e_step
 
     def spy(self, rows, step=None):
         passes.append((self.step, torch.is_grad_enabled(), rows.blocks))
         drawn.append(torch.bincount(rows.block).unique().tolist())
         return losses(self, rows, step)
 
-    monkeypatch.setattr(_EMRun, "type_losses", spy)
+    monkeypatch.setattr(EMRun, "type_losses", spy)
     done = train_em(layers(*START), data, an.EM(steps=25, e_step_every=10, batch=20, final=False))
-    assert done.settings["em"].step == [0, 10, 20, 25]
+    assert done.em.step == [0, 10, 20, 25]
     assert [(at, blocks) for at, grad, blocks in passes if not grad][:3] == [(0, 100), (10, 100), (20, 100)]
     assert all(blocks == 20 for _, grad, blocks in passes if grad)
     assert all(counts == [6] for counts in drawn)  # all answers of an annotator together
-    assert e_step is _EMRun.e_step
+    assert e_step is EMRun.e_step
 
 
 def test_fresh_responsibilities_give_the_gradient_of_the_likelihood(data):
     """Fisher's identity: at the parameters of the E-step the expected loss has the likelihood's own gradient."""
-    run = _EMRun(layers(*START), data, NLL(), None, an.EM(), 1, 0, None)
+    run = EMRun(layers(*START), data, NLL(), None, an.EM(), 1, 0, None)
     run.e_step(1.0)
-    run.record.values.clear()
+    run.trace.values.clear()
     with torch.no_grad():  # undo the M-step of the weights
         run.model.raw["weights"].copy_(torch.tensor([[0.5, 0.5]], dtype=torch.float64).log())
     parts = [p for name, p in run.model.raw.items() if name != "weights"]
@@ -208,11 +208,11 @@ def test_types_that_begin_alike_are_told_apart_by_random_responsibilities(data):
 
 def test_tempered_and_hard_responsibilities(data):
     hot = train_em(layers(*START), data, an.EM(steps=40, lr=2e-2, e_step_every=10, temperature=8.0))
-    assert hot.settings["em"].heat == pytest.approx([8.0, 8.0**0.5, 1.0, 1.0, 1.0])
-    assert len(hot.settings["em"].changes(0)) == 2  # what was hot is not held against it
-    run = _EMRun(layers(*START), data, NLL(), None, an.EM(hard=True), 1, 0, None)
+    assert hot.em.temperature == pytest.approx([8.0, 8.0**0.5, 1.0, 1.0, 1.0])
+    assert len(hot.em.changes(0)) == 2  # what was hot is not held against it
+    run = EMRun(layers(*START), data, NLL(), None, an.EM(hard=True), 1, 0, None)
     run.e_step(1.0)
-    assert set(run.held_gamma.unique().tolist()) == {0.0, 1.0}
+    assert set(run.responsibilities.unique().tolist()) == {0.0, 1.0}
     hard = an.fit(layers(*START), data, solver=an.EM(hard=True, steps=200, lr=3e-2))
     shares = hard.population.weights.detach() * 100
     assert torch.allclose(shares, shares.round(), atol=1e-9)
@@ -240,7 +240,7 @@ def test_an_empty_type_is_refilled_and_reported():
     found = an.fit(layers([0.5, -0.2], [90.0, -90.0]), data, solver=an.EM(steps=200, lr=3e-2, e_step_every=10))
     assert "type 1 of the model as given ran empty and was refilled" in repr(found) and "stays empty" not in repr(found)
     assert an.compare(found, TRUTH, DESIGN).adjusted_rand > 0.9
-    assert found.em.record.emptied[0][:3] == (10, 0, 1)
+    assert found.em.trace.emptied[0][:3] == (10, 0, 1)
 
 
 def test_a_type_that_stays_empty_is_said_to_and_nothing_is_nan(data):
@@ -269,7 +269,7 @@ def test_a_killed_run_resumes_and_ends_as_if_nothing_had_happened(data, tmp_path
     batch = 30 if m_step == "adam" else None
     options = an.EM(steps=40, lr=2e-2, e_step_every=10, batch=batch, m_step=m_step, checkpoint_every=5)
     whole = train_em(layers(*START), data, options)
-    before = _EMRun.before_step
+    before = EMRun.before_step
 
     def killed(self):
         if self.step == 25:
@@ -277,13 +277,13 @@ def test_a_killed_run_resumes_and_ends_as_if_nothing_had_happened(data, tmp_path
         before(self)
 
     options = replace(options, checkpoint=tmp_path / "run.pt")
-    monkeypatch.setattr(_EMRun, "before_step", killed)
+    monkeypatch.setattr(EMRun, "before_step", killed)
     with pytest.raises(KeyboardInterrupt):
         train_em(layers(*START), data, options)
-    monkeypatch.setattr(_EMRun, "before_step", before)
+    monkeypatch.setattr(EMRun, "before_step", before)
     resumed = train_em(layers(*START), data, options)
     assert torch.equal(resumed.populations[0].vector(), whole.populations[0].vector())
-    assert torch.equal(resumed.settings["em"].log_likelihood, whole.settings["em"].log_likelihood)
+    assert torch.equal(resumed.em.log_likelihood, whole.em.log_likelihood)
 
 
 @pytest.mark.gpu

@@ -14,7 +14,7 @@ from annosim.errors import ArgumentError
 from annosim.feedback import Feedback
 from annosim.learning.objectives import chosen_logit, columns_of, pair_logit
 from annosim.learning.solvers.settings import Adam
-from annosim.learning.training.sgd import train
+from annosim.learning.training.run import train
 from annosim.rules.base import Answer, View
 
 OBJECTIVES = [
@@ -209,7 +209,7 @@ def test_training_on_the_law_of_rankings_and_best_of_k_ends_at_the_projection(ru
     design = an.Design(GRID, menus=MENUS, feedback=KINDS[kind])
     model = an.Annotator(an.LogDensity(an.Tabular(5)), RULES[rule])
     exact = an.project(model, truth, design)
-    done = train(model, an.law(truth, design).as_data(marginal=True), options=Adam(steps=500, lr=8e-2))
+    done = train(model, an.law(truth, design).as_data(marginal=True), solver=Adam(steps=500, lr=8e-2))
     p, q = (an.LogDensity.log_prob(one.utility, GRID).exp() for one in (done.populations[0], exact.population))
     assert float(0.5 * ((p - q).abs() * GRID.weights).sum().detach()) < 1e-4
     assert float(done.loss[0]) == pytest.approx(exact.objective, abs=1e-6)
@@ -225,7 +225,7 @@ def test_training_on_the_law_of_pairs_ends_at_the_projection(objective):
     menu = np.array(data.menu)
     data = data.with_(columns={"q": torch.sigmoid(u[menu[:, 0]] - u[menu[:, 1]]).numpy()})
     exact = an.project(model, truth, design, objective=objective)
-    done = train(model, data, objective, options=Adam(steps=500, lr=0.1))
+    done = train(model, data, objective, solver=Adam(steps=500, lr=0.1))
     ours, best = (one.index(items).detach() for one in (done.populations[0], exact.population))
     assert torch.allclose(ours - ours.mean(), best - best.mean(), atol=2e-4)
     assert float(done.loss[0]) == pytest.approx(exact.objective, abs=1e-7)

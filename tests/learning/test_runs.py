@@ -11,7 +11,7 @@ import torch
 import annosim as an
 from annosim.errors import ArgumentError, FileReadError, TrainingError
 from annosim.learning.solvers.settings import Adam
-from annosim.learning.training.sgd import Run, train
+from annosim.learning.training.run import TrainingRun, train
 
 
 def network(seed=0, dtype=torch.float32):
@@ -29,31 +29,29 @@ KILLED = [
 def test_a_killed_run_resumes_and_ends_as_if_nothing_had_happened(world, tmp_path, monkeypatch, settings):
     items, truth, design = world
     data = an.simulate(truth, design, seed=4)
-    whole = train(network(), data, options=Adam(steps=40, lr=1e-2, **settings))
-    from annosim.learning.training import sgd
-
+    whole = train(network(), data, solver=Adam(steps=40, lr=1e-2, **settings))
     options = Adam(steps=40, lr=1e-2, **settings, checkpoint=tmp_path / "run.pt", checkpoint_every=15)
-    original = sgd.Run.one_step
+    original = TrainingRun.one_step
 
     def killed(self):
         if self.step == 22:
             raise KeyboardInterrupt
         return original(self)
 
-    monkeypatch.setattr(sgd.Run, "one_step", killed)
+    monkeypatch.setattr(TrainingRun, "one_step", killed)
     with pytest.raises(KeyboardInterrupt):
-        train(network(), data, options=options)
-    monkeypatch.setattr(sgd.Run, "one_step", original)
-    resumed = train(network(), data, options=options)
+        train(network(), data, solver=options)
+    monkeypatch.setattr(TrainingRun, "one_step", original)
+    resumed = train(network(), data, solver=options)
     assert torch.equal(resumed.populations[0].vector(), whole.populations[0].vector())
     assert torch.equal(resumed.log.losses(), whole.log.losses())
     with pytest.raises(ArgumentError, match="another run"):
-        train(network(), data, options=replace(options, steps=41))
+        train(network(), data, solver=replace(options, steps=41))
     with pytest.raises(ArgumentError, match="same rows"):
-        train(network(), an.simulate(truth, design, seed=5), options=options)
+        train(network(), an.simulate(truth, design, seed=5), solver=options)
     (tmp_path / "run.pt").write_bytes(b"nonsense")
     with pytest.raises(FileReadError, match=r"run\.pt"):
-        train(network(), data, options=options)
+        train(network(), data, solver=options)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["run.pt"]
 
 
@@ -62,9 +60,9 @@ def test_ctrl_c_keeps_the_step_at_which_it_came(world, tmp_path, monkeypatch, se
     """Wherever in a step the signal comes, the step is finished, written, and never taken again."""
     items, truth, design = world
     data = an.simulate(truth, design, seed=4)
-    whole = train(network(), data, options=Adam(steps=40, lr=1e-2, **settings))
+    whole = train(network(), data, solver=Adam(steps=40, lr=1e-2, **settings))
     options = Adam(steps=40, lr=1e-2, **settings, checkpoint=tmp_path / "run.pt", checkpoint_every=1000)
-    original, seen = Run.one_step, []
+    original, seen = TrainingRun.one_step, []
 
     def struck(self):
         seen.append(self.step)
@@ -74,11 +72,11 @@ def test_ctrl_c_keeps_the_step_at_which_it_came(world, tmp_path, monkeypatch, se
 
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
     try:
-        monkeypatch.setattr(Run, "one_step", struck)
+        monkeypatch.setattr(TrainingRun, "one_step", struck)
         with pytest.raises(KeyboardInterrupt):
-            train(network(), data, options=options)
+            train(network(), data, solver=options)
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-        resumed = train(network(), data, options=options)
+        resumed = train(network(), data, solver=options)
     finally:
         signal.signal(signal.SIGINT, before)
     assert seen == list(range(40))
@@ -99,7 +97,7 @@ def test_a_run_that_ended_is_over_when_it_is_run_again(world, tmp_path, settings
     items, truth, design = world
     data = an.simulate(truth, design, seed=4)
     options = Adam(**settings, checkpoint=tmp_path / "run.pt")
-    ended, again = (train(network(), data, options=options) for _ in range(2))
+    ended, again = (train(network(), data, solver=options) for _ in range(2))
     assert (again.steps, again.stopped_by) == (ended.steps, ended.stopped_by)
     assert ended.steps < settings["steps"] or ended.stopped_by == "schedule"
     assert torch.equal(again.populations[0].vector(), ended.populations[0].vector())
@@ -147,7 +145,7 @@ def test_every_step_is_in_the_log(world, tmp_path):
     items, truth, design = world
     data = an.simulate(truth, design, seed=4)
     options = Adam(steps=12, lr=1e-2, warmup=4, held_out=0.2, evaluate_every=3, log=tmp_path / "log.parquet")
-    done = train(network(), data, options=options)
+    done = train(network(), data, solver=options)
     log = pd.read_parquet(tmp_path / "log.parquet")
     assert list(log["step"]) == list(range(12))
     assert np.allclose(log["loss"], done.log.losses()[:, 0])
@@ -159,7 +157,7 @@ def test_early_stopping_gives_back_the_best_parameters(world):
     items, truth, design = world
     noise = an.simulate(an.Annotator(an.Tabular(31), an.Luce()), an.Design(items, annotators=60), seed=0)
     wide = an.Annotator(an.Network([64, 64], dim=1), an.Luce())
-    done = train(wide, noise, options=Adam(steps=2000, lr=3e-2, held_out=0.5, patience=3, evaluate_every=10))
+    done = train(wide, noise, solver=Adam(steps=2000, lr=3e-2, held_out=0.5, patience=3, evaluate_every=10))
     assert done.stopped_by == "held out"
     assert done.steps < 2000
     best = min(float(v) for v in done.log.held_out.values())
@@ -173,7 +171,7 @@ def test_a_loss_that_is_not_finite_stops_and_saves_the_batch(world, tmp_path):
         next(model.parameters()).fill_(float("nan"))
     options = Adam(steps=5, checkpoint=tmp_path / "run.pt")
     with pytest.raises(TrainingError, match="not finite at step 0"):
-        train(model, an.simulate(truth, design, seed=0), options=options)
+        train(model, an.simulate(truth, design, seed=0), solver=options)
     saved = torch.load(tmp_path / "bad-batch-step-0.pt", weights_only=True)
     assert saved["menu"].shape == (600, 2)
 
@@ -183,14 +181,14 @@ def test_files_that_cannot_be_written_are_refused_before_the_first_step(world, t
     (tmp_path / "file").touch()
     for name in ("log", "checkpoint"):
         with pytest.raises(ArgumentError, match="cannot be written"):
-            train(network(), an.simulate(truth, design, seed=4), options=Adam(**{name: tmp_path / "file" / "run"}))
+            train(network(), an.simulate(truth, design, seed=4), solver=Adam(**{name: tmp_path / "file" / "run"}))
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
 def test_a_batch_of_more_than_all_is_all_and_the_speed_is_recorded(world):
     items, truth, design = world
     data = an.simulate(truth, design, seed=0)
-    all_of_them, more = (train(network(), data, options=Adam(steps=3, lr=1e-2, batch=b)) for b in (None, 10**6))
+    all_of_them, more = (train(network(), data, solver=Adam(steps=3, lr=1e-2, batch=b)) for b in (None, 10**6))
     assert torch.equal(all_of_them.log.losses(), more.log.losses())
     assert more.settings["speed"]["steps_per_second"] > 0
 
@@ -210,7 +208,7 @@ def test_the_held_out_loss_is_the_weighted_mean_over_those_held_out(world):
     items, truth, design = world
     data = an.simulate(truth, an.Design(items, annotators=50), seed=4)
     data = data.with_(weight=np.linspace(0.1, 3.0, 50))
-    done = train(network(dtype=torch.float64), data, options=Adam(steps=4, held_out=0.2, evaluate_every=4), seed=3)
+    done = train(network(dtype=torch.float64), data, solver=Adam(steps=4, held_out=0.2, evaluate_every=4), seed=3)
     held = torch.randperm(50, generator=torch_generator(3, "held out"))[:10].numpy()
     u = done.populations[0].index(items).detach().numpy()
     score = u[data.menu[held]]

@@ -12,8 +12,8 @@ import annosim as an
 from annosim.errors import ArgumentError, DeviceError
 from annosim.learning.solvers.settings import Adam
 from annosim.learning.training.batches import rows_of, shuffled_batches
-from annosim.learning.training.sgd import Run, train
-from annosim.learning.training.stacked import Batched, with_cached_references
+from annosim.learning.training.run import TrainingRun, train
+from annosim.learning.training.stacked import StackedModel, with_cached_references
 from annosim.random import child_seed
 
 
@@ -26,7 +26,7 @@ def test_adam_on_a_linear_model_finds_the_maximum_likelihood_estimate(world):
     data = an.simulate(truth, design, seed=1)
     model = an.Annotator(an.Linear([0.0]), an.Luce())
     exact = an.fit(model, data)
-    done = train(model, data, options=Adam(steps=600, lr=4e-2, tolerance=1e-9))
+    done = train(model, data, solver=Adam(steps=600, lr=4e-2, tolerance=1e-9))
     assert torch.allclose(done.populations[0].vector(), exact.population.vector(), atol=1e-5)
     assert -float(done.loss[0]) * data.rows == pytest.approx(exact.log_likelihood, rel=1e-9)
 
@@ -44,7 +44,7 @@ def test_fit_sends_networks_to_adam_and_reports_the_schedule(world):
 def test_the_gradient_stops_a_converged_run(world):
     items, truth, design = world
     model = an.Annotator(an.Linear([0.0]), an.Luce())
-    done = train(model, an.simulate(truth, design, seed=1), options=Adam(steps=5000, lr=5e-2, tolerance=1e-5))
+    done = train(model, an.simulate(truth, design, seed=1), solver=Adam(steps=5000, lr=5e-2, tolerance=1e-5))
     assert done.stopped_by == "gradient"
     assert done.steps < 5000
     assert float(done.gradient_norm) < 2e-5
@@ -56,12 +56,12 @@ def test_replicates_and_starts_trained_at_once_equal_runs_one_by_one(world, batc
     data = an.simulate(truth, design, seed=2, replicates=3)
     options = Adam(steps=30, lr=1e-2, batch=batch)
     model = network(dtype=torch.float64)
-    together = train(model, data, options=options, starts=2, seed=5)
+    together = train(model, data, solver=options, starts=2, seed=5)
     assert len(together.populations) == 6
     for r in range(3):
         for s in range(2):
             begin = model if s == 0 else model.like(child_seed(5, f"start {s}"))
-            alone = train(begin, data[r], options=options, seed=5)
+            alone = train(begin, data[r], solver=options, seed=5)
             assert torch.allclose(together.populations[2 * r + s].vector(), alone.populations[0].vector(), atol=1e-10)
             assert float(together.loss[2 * r + s]) == pytest.approx(float(alone.loss[0]), abs=1e-12)
 
@@ -73,12 +73,12 @@ def test_each_copy_reads_only_the_items_of_its_own_minibatch():
     options = Adam(steps=12, lr=1e-2, batch=12)
     model = an.Annotator(an.Network([8], dim=2, dtype=torch.float64), an.Luce())
     rows = rows_of(data, an.objectives.NLL(), items)
-    shown = Batched([model] * 3, items, torch.device("cpu")).shown_by(rows.take_blocks(torch.arange(12)))
+    shown = StackedModel([model] * 3, items, torch.device("cpu")).shown_by(rows.take_blocks(torch.arange(12)))
     assert shown.shape[0] == 3 and shown.shape[1] in (64, 128)  # at most 12 people x 3 questions x 2 items
     assert len({tuple(row.tolist()) for row in shown}) == 3
-    together = train(model, data, options=options)
+    together = train(model, data, solver=options)
     for r in range(3):
-        alone = train(model, data[r], options=options)
+        alone = train(model, data[r], solver=options)
         assert torch.allclose(together.populations[r].vector(), alone.populations[0].vector(), atol=1e-10)
 
 
@@ -107,7 +107,7 @@ def test_compiled_steps_have_the_losses_of_eager_ones(copies, batch):
     truth = an.Annotator(an.Linear([1.0, -1.0]), an.Luce())
     data = an.simulate(truth, an.Design(items, annotators=64), seed=2, replicates=copies)
     model = an.Annotator(an.Network([8, 8], dim=2), an.Luce())
-    eager, fast = (train(model, data, options=Adam(steps=8, lr=1e-2, batch=batch, compile=c)) for c in (False, True))
+    eager, fast = (train(model, data, solver=Adam(steps=8, lr=1e-2, batch=batch, compile=c)) for c in (False, True))
     assert torch.allclose(eager.log.losses(), fast.log.losses(), atol=1e-6)
 
 
@@ -125,12 +125,11 @@ def test_fit_trains_the_replicates_of_a_network_at_once(world):
 
 
 def test_pairs_merged_or_row_by_row_give_one_loss_and_gradient(world):
-    from annosim.learning.training import sgd
 
     items, truth, design = world
     data = an.simulate(truth, design, seed=3)
     for model in (network(dtype=torch.float64), an.Mixture([network(1, torch.float64), network(2, torch.float64)])):
-        run = sgd.Run(model, data, an.objectives.NLL(), None, Adam(steps=1), 1, 0, None)
+        run = TrainingRun(model, data, an.objectives.NLL(), None, Adam(steps=1), 1, 0, None)
         merged = run.full_gradient()
         rows = rows_of(data, an.objectives.NLL(), run.rows.view.items)
         object.__setattr__(rows, "single", False)  # as if annotators had several rows: the general path
@@ -146,7 +145,7 @@ def test_a_mixture_sums_an_annotators_answers_before_it_averages_over_types(worl
     data = an.simulate(two, an.Design(items, annotators=50, questions=4), seed=0)
     from annosim.learning.likelihoods.reference import log_likelihood
 
-    done = train(two, data, options=Adam(steps=1, lr=1e-12))
+    done = train(two, data, solver=Adam(steps=1, lr=1e-12))
     assert -float(done.loss[0]) * 50 == pytest.approx(log_likelihood(two, data), rel=1e-9)
 
 
@@ -157,14 +156,14 @@ def test_rankings_and_menus_of_three_with_pads():
     for feedback in ("choice", "ranking"):
         data = an.simulate(truth, an.Design(items, menus=menus, feedback=feedback, annotators=40), seed=0)
         model = an.Annotator(an.Linear([0.0, 0.0]), an.Luce())
-        done = train(model, data, options=Adam(steps=400, lr=6e-2))
+        done = train(model, data, solver=Adam(steps=400, lr=6e-2))
         assert float(-done.loss[0] * data.rows) == pytest.approx(an.fit(model, data).log_likelihood, abs=1e-4)
 
 
 def test_constraints_hold_while_training(world):
     items, truth, design = world
     model = an.Mixture([network(0), network(1)], weights=[0.9, 0.1])
-    done = train(model, an.simulate(truth, design, seed=0), options=Adam(steps=20, lr=0.5))
+    done = train(model, an.simulate(truth, design, seed=0), solver=Adam(steps=20, lr=0.5))
     weights = done.populations[0].weights
     assert float(weights.detach().sum()) == pytest.approx(1.0)
     assert bool((weights > 0).all())
@@ -179,7 +178,7 @@ def test_slic_with_a_forward_kl_comes_near_its_projection():
     parts = {"objective": an.objectives.SLiC(1.0), "regulariser": an.objectives.ForwardKL(pi0, 1.0)}
     data = an.simulate(truth, design, seed=0)
     exact = an.fit(model, data, **parts)
-    done = train(model, data, **parts, options=Adam(steps=1000, lr=2e-2))
+    done = train(model, data, **parts, solver=Adam(steps=1000, lr=2e-2))
     assert float(done.loss[0]) == pytest.approx(exact.objective, abs=1e-4)
     assert float(done.loss[0]) >= exact.objective - 1e-9
 
@@ -188,8 +187,8 @@ def test_accumulated_gradients_equal_one_large_batch(world):
     items, truth, design = world
     data = an.simulate(truth, design, seed=6)
     model = network(dtype=torch.float64)
-    small = train(model, data, options=Adam(steps=1, lr=1e-2, batch=100, accumulate=6))
-    large = train(model, data, options=Adam(steps=1, lr=1e-2, batch=600))
+    small = train(model, data, solver=Adam(steps=1, lr=1e-2, batch=100, accumulate=6))
+    large = train(model, data, solver=Adam(steps=1, lr=1e-2, batch=600))
     assert torch.allclose(small.populations[0].vector(), large.populations[0].vector(), atol=1e-9)
 
 
@@ -198,7 +197,7 @@ def test_minibatches_are_unbiased_for_annotators_of_unequal_weight(world):
     data = an.simulate(truth, an.Design(items, annotators=60, questions=2), seed=4)
     weight = np.where(np.arange(60) % 7, 1.0, 40.0) * (np.arange(60) % 5 > 0)
     data = data.with_(weight=np.repeat(weight, 2))
-    run = Run(network(), data, an.objectives.NLL(), None, Adam(steps=1, batch=7), 1, 0, None)
+    run = TrainingRun(network(), data, an.objectives.NLL(), None, Adam(steps=1, batch=7), 1, 0, None)
     whole, norm = run.full_gradient()
     gradient = [p.grad.clone() for p in run.model.trainable]
     run.optimiser.zero_grad()
@@ -215,8 +214,8 @@ def test_minibatches_are_unbiased_for_annotators_of_unequal_weight(world):
 def test_half_precision_networks_keep_a_float_loss(world):
     items, truth, design = world
     data = an.simulate(truth, design, seed=6)
-    full = train(network(), data, options=Adam(steps=30, lr=1e-2))
-    half = train(network(), data, options=Adam(steps=30, lr=1e-2, precision="bfloat16"))
+    full = train(network(), data, solver=Adam(steps=30, lr=1e-2))
+    half = train(network(), data, solver=Adam(steps=30, lr=1e-2, precision="bfloat16"))
     assert half.loss.dtype == torch.float64
     assert float(half.loss) == pytest.approx(float(full.loss), abs=0.02)
 
@@ -224,7 +223,7 @@ def test_half_precision_networks_keep_a_float_loss(world):
 def test_a_network_in_a_rules_place_is_trained_too(world):
     items, truth, design = world
     model = an.Annotator(an.Network([4], dim=1), an.PBDE(g=an.Network([4], dim=1, seed=7)))
-    done = train(model, an.simulate(truth, design, seed=4), options=Adam(steps=3, lr=1e-2))
+    done = train(model, an.simulate(truth, design, seed=4), solver=Adam(steps=3, lr=1e-2))
     parts = zip(model.rule.g.parameters(), done.populations[0].rule.g.parameters(), strict=True)
     assert all(bool((a != b).any()) for a, b in list(parts)[:3])  # the last bias is the index's level, without gradient
 

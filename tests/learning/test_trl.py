@@ -15,7 +15,7 @@ import annosim as an
 from annosim.errors import DataError
 from annosim.learning.training.batches import rows_of
 from annosim.learning.training.losses import population_losses
-from annosim.learning.training.stacked import Batched
+from annosim.learning.training.stacked import StackedModel
 from annosim.utilities.language_models import LogPolicy, SequenceReward
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
@@ -89,7 +89,7 @@ def our_loss(model, reference, tokenizer, objective, beta, per_token=False):
     data = an.io.tokenize(pairs(), tokenizer)
     policies = [LogPolicy(one, per_token=per_token) for one in (model, reference)]
     learner = an.Annotator(policies[0], an.PBDE.dpo(beta, policies[1]))
-    batched = Batched([learner], data.items, torch.device("cpu"))
+    batched = StackedModel([learner], data.items, torch.device("cpu"))
     one_each = data.with_(annotator=None)  # TRL's mean is over pairs
     return float(population_losses(batched, rows_of(one_each, objective, data.items), objective))
 
@@ -237,7 +237,7 @@ def test_our_records_feed_trls_reward_trainer_and_its_reward_comes_back(peers, t
 
     def ours():
         learner = an.Annotator(SequenceReward(copy.deepcopy(model).eval()), an.Luce())
-        batched = Batched([learner], data.items, torch.device("cpu"))
+        batched = StackedModel([learner], data.items, torch.device("cpu"))
         return float(population_losses(batched, rows_of(data, objective, data.items), objective))
 
     before = ours()

@@ -54,7 +54,15 @@ total: float = np.asarray(law.probabilities).sum()
 
 # Replicates give a batch; one of them is a fit like any other.
 replicates = an.simulate(people, design, seed=0, replicates=2)
-fits = an.fit(people.like(seed=1), replicates)
+fits = an.learning.fit_replicates(people.like(seed=1), replicates)
+assert_type(fits, an.learning.BatchedFit)
+assert_type(fits[0], an.Fit)
+assert_type(an.fit([people.like(seed=1), people.like(seed=2)], replicates), an.learning.BatchedFit)
+
+# Solvers are values.
+assert_type(an.fit(people.like(seed=1), data, solver=an.EM(steps=100)), an.Fit)
+assert_type(an.fit(people.like(seed=1), data, solver="newton"), an.Fit)
+assert_type(an.project(people.like(seed=1), people, design, solver=an.Newton(tolerance=1e-12)), an.Fit)
 
 # Namespaces.
 tied = an.rules.RaoKupper(theta=1.2)

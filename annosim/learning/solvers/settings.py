@@ -71,7 +71,12 @@ class FittedModel(Protocol):
 
 @dataclass(frozen=True, repr=False, kw_only=True)
 class Solver(Settings):
-    """How an estimate is computed. A subclass is used wherever its parent is."""
+    """How an estimate is computed: the settings of a solver. A subclass of settings is used as its parent is.
+
+    Example:
+        >>> isinstance(EM(steps=100), Solver), EM(steps=100).iteration_limit
+        (True, 100)
+    """
 
     tolerance: float = option(
         1e-10,

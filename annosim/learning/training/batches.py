@@ -1,7 +1,7 @@
 """Preference data as tensors, cut by annotator into minibatches, and sent to a device.
 
-Minibatches are put together on the CPU, where reading values forces no device synchronisation: which items they show, which pairs are
-equal, how many rows an annotator has. What a step then asks for is sent; nothing waits for the device.
+Minibatches are put together on the CPU, where reading values forces no device synchronisation: which items they show,
+which pairs are equal, how many rows an annotator has. What a step then asks for is sent; nothing waits for the device.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import torch
 from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError
 from annosim.items import Items, send
+from annosim.learning.fingerprint import checksum
 from annosim.learning.objectives import Objective, columns_of
 from annosim.random import torch_generator
 from annosim.rules.base import Answer, View
@@ -51,8 +52,9 @@ class Rows:
     padded: bool
 
     @cached_property
-    def pairs(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor] | None:
-        """Winner and loser (item + n x replicate), weight and replicate, equal pairs merged; ``None`` unless plain.
+    def pairs(self) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """Winner and loser (item + n x replicate) and replicate ``(3, pairs)``, and weight ``(pairs,)``, equal pairs
+        merged; ``None`` unless plain.
 
         Plain: every annotator chooses once from a pair, without ties or skips, and no column is read. The rows of one
         replicate need not be as many as those of another.
@@ -69,7 +71,7 @@ class Rows:
         code = ids.gather(1, position) * size + ids.gather(1, 1 - position)
         unique, place = torch.unique(code[:, 0], return_inverse=True)
         weight = torch.zeros(len(unique), dtype=torch.float64, device=self.device).index_add_(0, place, self.weight)
-        return unique // size, unique % size, weight, unique // (size * n)
+        return torch.stack([unique // size, unique % size, unique // (size * n)]), weight
 
     @cached_property
     def shown(self) -> torch.Tensor:
@@ -119,7 +121,7 @@ class Rows:
 
     def to(self, device: str | torch.device) -> Rows:
         """The rows on ``device``, each part of them sent when it is asked for."""
-        return self if torch.device(device).type == "cpu" else _Sent(self, torch.device(device))
+        return self if torch.device(device).type == "cpu" else DeviceRows(self, torch.device(device))
 
     @property
     def items(self) -> Items:
@@ -157,6 +159,11 @@ class Rows:
             columns={name: value[keep] for name, value in self.columns.items()},
         )
 
+    def fingerprint(self) -> list[int]:
+        """Of the questions, the answers, who gave them and the columns that the objective reads."""
+        parts = [self.view.menu, self.answer.position, self.weight, self.block, *self.columns.values()]
+        return [checksum(part) for part in (*parts, self.answer.tied) if part is not None]
+
     def normalised(self) -> Rows:
         """The same rows with the weights of each replicate's blocks summing to one.
 
@@ -187,48 +194,38 @@ class Rows:
         return self.block.argsort(stable=True), count.cumsum(0) - count, count
 
 
-class _Sent(Rows):
-    """Rows on a device: whatever is asked for is made by those on the CPU, sent, and kept."""
+class _FromHost:
+    """An attribute that is made by the rows on the CPU, sent when it is first read, and kept."""
 
-    host: Rows
-    place: torch.device
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, rows: DeviceRows, owner: type | None = None) -> Any:
+        rows.__dict__[self.name] = _moved(getattr(rows.host, self.name), rows.device)
+        return rows.__dict__[self.name]
+
+
+class DeviceRows(Rows):
+    """Rows on a device. A step reads few of their attributes, and waits for none of them."""
+
+    view, answer, block, weight, replicate, columns = (_FromHost() for _ in range(6))  # type: ignore[assignment]
+    pairs, shown_each, places, people, parts = (_FromHost() for _ in range(5))  # type: ignore[assignment]
 
     def __init__(self, host: Rows, place: torch.device):
         self.__dict__.update(host=host, place=place, replicates=host.replicates, single=host.single, padded=host.padded)
 
-    def __getattr__(self, name: str) -> Any:
-        if name not in ("view", "answer", "block", "weight", "replicate", "columns"):
-            raise AttributeError(f"rows have no {name!r}")
-        self.__dict__[name] = _moved(getattr(self.host, name), self.place)
-        return self.__dict__[name]
+    @property
+    def host(self) -> Rows:
+        """The rows on the CPU."""
+        return self.__dict__["host"]  # type: ignore[no-any-return]
+
+    @property
+    def device(self) -> torch.device:
+        return self.__dict__["place"]  # type: ignore[no-any-return]
 
     @property
     def shown(self) -> torch.Tensor:
         return self.host.shown
-
-    @cached_property
-    def pairs(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor] | None:
-        if self.host.pairs is None:
-            return None
-        winner, loser, weight, replicate = self.host.pairs
-        winner, loser, replicate = send(torch.stack([winner, loser, replicate]), self.place)
-        return winner, loser, send(weight, self.place), replicate
-
-    @cached_property
-    def shown_each(self) -> torch.Tensor:
-        return _moved(self.host.shown_each, self.place)
-
-    @cached_property
-    def people(self) -> torch.Tensor:
-        return _moved(self.host.people, self.place)
-
-    @cached_property
-    def places(self) -> tuple[torch.Tensor, torch.Tensor]:
-        return _moved(self.host.places, self.place)
-
-    @cached_property
-    def parts(self) -> list[tuple[Answer, View, dict[str, torch.Tensor]]]:
-        return _moved(self.host.parts, self.place)
 
     @property
     def items(self) -> Items:
@@ -238,18 +235,17 @@ class _Sent(Rows):
     def blocks(self) -> int:
         return self.host.blocks
 
-    @property
-    def device(self) -> torch.device:
-        return self.place
+    def fingerprint(self) -> list[int]:
+        return self.host.fingerprint()
 
     def to(self, device: str | torch.device) -> Rows:
         return self.host.to(device)
 
     def take_blocks(self, blocks: torch.Tensor) -> Rows:
-        return self.host.take_blocks(blocks).to(self.place)
+        return self.host.take_blocks(blocks).to(self.device)
 
     def normalised(self) -> Rows:
-        return self.host.normalised().to(self.place)
+        return self.host.normalised().to(self.device)
 
 
 def _moved(value: Any, place: torch.device) -> Any:

@@ -4,8 +4,8 @@ Two things that cost a third to a half of a step of a small transformer on a CPU
 
 * ``transformers`` writes GPT-2's activation as eight elementwise operations; torch has it as one kernel.
 * On AMD processors with AVX-512 torch's float32 matrix products go through MKL, which takes its AVX2 path there
-  (about 100 GFLOP/s a core of a Zen 5); oneDNN, which torch ships too, reaches 200 to 240. Intel processors have no
-  such gap and keep MKL. The choice depends on the machine only, never on a measurement, so that runs repeat exactly.
+  (about 100 GFLOP/s a core of a Zen 5); oneDNN, which torch ships too, reaches 200 to 240 (on others of these processors a tenth more than MKL). Intel processors have no such gap and keep
+  MKL. The choice depends on the machine only, never on a measurement, so that runs repeat exactly.
 
 Parameters keep their names, shapes and ties; the model that the user gave is not touched.
 """
@@ -13,7 +13,9 @@ Parameters keep their names, shapes and ties; the model that the user gave is no
 from __future__ import annotations
 
 import platform
+import sys
 from functools import cache
+from types import ModuleType
 from typing import Any, TypeVar
 
 import torch
@@ -22,9 +24,6 @@ from torch import nn
 __all__ = ["faster", "onednn_pays", "product"]
 
 Module = TypeVar("Module", bound=nn.Module)
-
-#: activations of ``transformers`` that are GELU with the tanh formula
-_TANH_GELUS = ("NewGELUActivation", "FastGELUActivation")
 
 
 def faster(model: Module, device: torch.device | str = "cpu", products: bool = True) -> Module:
@@ -45,12 +44,10 @@ def faster(model: Module, device: torch.device | str = "cpu", products: bool = T
     dense = products and torch.device(device).type == "cpu" and onednn_pays()
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
-            if type(child).__name__ in _TANH_GELUS and _is_tanh_gelu(child):
+            if _is_tanh_gelu(child):
                 setattr(parent, name, nn.GELU(approximate="tanh"))
-            elif dense and type(child) is nn.Linear:
-                child.__class__ = _Linear
-            elif dense and _is_conv1d(child):
-                child.__class__ = _with_forward(type(child))  # type: ignore[arg-type]
+            elif dense and type(child).forward in _dense_forwards():
+                child.__class__ = _with_products(type(child))
     return model
 
 
@@ -81,20 +78,7 @@ def product(a: torch.Tensor, b: torch.Tensor, bias: torch.Tensor | None = None) 
         >>> bool((product(a, b) == 3).all()) if onednn_pays() else True
         True
     """
-    if torch.compiler.is_compiling():
-        return _opaque_product(a, b, bias)
     return torch.ops.mkldnn._linear_pointwise(a, b.t(), bias, "none", [], "")
-
-
-@torch.library.custom_op("annosim::product", mutates_args=())
-def _opaque_product(a: torch.Tensor, b: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
-    """The same as something that the compiler calls and does not look into (it takes the operator for inference's)."""
-    return torch.ops.mkldnn._linear_pointwise(a, b.t(), bias, "none", [], "")
-
-
-@_opaque_product.register_fake
-def _shape(a: torch.Tensor, b: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
-    return a.new_empty(a.shape[0], b.shape[1])
 
 
 class _Product(torch.autograd.Function):
@@ -124,39 +108,45 @@ def _takes(x: torch.Tensor, w: torch.Tensor) -> bool:
     """Plain float32 of a fitting shape on the CPU, outside autocast and function transforms."""
     plain = x.dtype == w.dtype == torch.float32 and x.device.type == "cpu" and x.numel() > 0
     plain = plain and x.shape[-1] == w.shape[0]  # what does not fit gets torch's own words
-    if not plain or torch.is_autocast_enabled("cpu"):
+    if not plain or torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling():  # the compiler has its own
         return False
-    return torch.compiler.is_compiling() or torch._C._functorch.peek_interpreter_stack() is None
+    return torch._C._functorch.peek_interpreter_stack() is None
 
 
 def _dense(x: torch.Tensor, w: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
     return _Product.apply(x.reshape(-1, x.shape[-1]), w, bias).view(*x.shape[:-1], w.shape[1])
 
 
-class _Linear(nn.Linear):
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return _dense(x, self.weight.t(), self.bias) if _takes(x, self.weight) else super().forward(x)
-
-
 @cache
-def _with_forward(kind: type[nn.Module]) -> type[nn.Module]:
-    """``transformers``' Conv1D, a dense layer that stores its weight as ``(inputs, outputs)``."""
+def _with_products(kind: type[nn.Module]) -> type[nn.Module]:
+    """A dense layer's class whose forward takes oneDNN's product where it can."""
+    transposed = issubclass(kind, nn.Linear)  # transformers' Conv1D stores its weight as (inputs, outputs)
 
     def forward(self: Any, x: torch.Tensor) -> torch.Tensor:
-        return _dense(x, self.weight, self.bias) if _takes(x, self.weight) else kind.forward(self, x)
+        weight = self.weight.t() if transposed else self.weight
+        return _dense(x, weight, self.bias) if _takes(x, weight) else kind.forward(self, x)
 
     return type(kind.__name__, (kind,), {"forward": forward})
 
 
-def _is_conv1d(module: nn.Module) -> bool:
-    kind = type(module)
-    return (kind.__module__, kind.__name__) == ("transformers.pytorch_utils", "Conv1D")
+def _loaded(name: str) -> ModuleType | None:
+    """A module of ``transformers``, if it was imported: otherwise no model has its layers."""
+    return sys.modules.get(f"transformers.{name}")
 
 
-def _is_tanh_gelu(module: nn.Module) -> bool:
-    """Named so and computing so."""
+def _dense_forwards() -> list[Any]:
+    """How dense layers compute; a subclass with a forward of its own is left alone."""
+    module = _loaded("pytorch_utils")
+    return [nn.Linear.forward] if module is None else [nn.Linear.forward, module.Conv1D.forward]
+
+
+def _is_tanh_gelu(layer: nn.Module) -> bool:
+    """An activation of ``transformers`` that is GELU with the tanh formula, and computes so."""
+    module = _loaded("activations")
+    if module is None or not isinstance(layer, module.NewGELUActivation | module.FastGELUActivation):
+        return False
     x = torch.linspace(-6, 6, 101)
-    return torch.allclose(module(x), nn.functional.gelu(x, approximate="tanh"), atol=1e-6)
+    return torch.allclose(layer(x), nn.functional.gelu(x, approximate="tanh"), atol=1e-6)
 
 
 def _is_amd() -> bool:

@@ -14,7 +14,7 @@ from annosim.populations.gated import Gated
 
 if TYPE_CHECKING:
     from annosim.learning.training.batches import Rows
-    from annosim.learning.training.stacked import Batched
+    from annosim.learning.training.stacked import StackedModel
 
 __all__ = ["check_gate", "gate_step", "is_gated", "log_gates"]
 
@@ -47,26 +47,26 @@ def check_gate(model: Population, data: PreferenceData) -> None:
         )
 
 
-def log_gates(model: Batched, rows: Rows) -> torch.Tensor:
+def log_gates(model: StackedModel, rows: Rows) -> torch.Tensor:
     """Logs of every annotator's shares, ``(types, copies * blocks)`` float64, differentiable in the gate."""
     scores = _covariates(model, rows) @ _gate(model)
     full = torch.cat([scores, torch.zeros_like(scores[..., :1])], -1)
     return torch.log_softmax(full, -1).reshape(-1, full.shape[-1]).T
 
 
-def _covariates(model: Batched, rows: Rows) -> torch.Tensor:
+def _covariates(model: StackedModel, rows: Rows) -> torch.Tensor:
     """Of every block, ``(copies, blocks, c)``."""
     known: torch.Tensor = model.base.covariates  # type: ignore[assignment]
     return known[rows.people % len(known)].view(model.copies, rows.blocks, -1)
 
 
-def _gate(model: Batched) -> torch.Tensor:
+def _gate(model: StackedModel) -> torch.Tensor:
     raw = model.raw.get("gate")
     return model.base.gate.expand(model.copies, -1, -1) if raw is None else raw  # type: ignore[operator, union-attr]
 
 
 @torch.no_grad()
-def gate_step(model: Batched, rows: Rows, log_gamma: torch.Tensor) -> torch.Tensor:
+def gate_step(model: StackedModel, rows: Rows, log_gamma: torch.Tensor) -> torch.Tensor:
     """The M-step of a free gate under responsibilities ``(types, copies, blocks)`` in logs; in place.
 
     Returns:
@@ -82,12 +82,12 @@ def gate_step(model: Batched, rows: Rows, log_gamma: torch.Tensor) -> torch.Tens
     )
     share = log_gamma.cpu().exp()
     for r in range(model.copies):
-        made, largest = _regression(gate[r], x[r], share[:, r].T, weight[r])
+        made, largest = fit_gate(gate[r], x[r], share[:, r].T, weight[r])
         model.raw["gate"][r], gap[r] = made.to(rows.device), largest.to(rows.device)
     return gap
 
 
-def _regression(
+def fit_gate(
     gate: torch.Tensor, x: torch.Tensor, share: torch.Tensor, weight: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     r"""Multinomial regression of shares ``(blocks, K)`` on ``x (blocks, c)`` by Newton's method, never downhill.

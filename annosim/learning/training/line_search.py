@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from annosim.learning.training.losses import descend
+from annosim.learning.training.losses import backward
 
 __all__ = ["LineSearch"]
 
@@ -130,7 +130,7 @@ class LineSearch:
         for p in self.parameters:
             p.grad = None
         loss = closure()
-        descend(loss, self.parameters)
+        backward(loss, self.parameters)
         flat = [
             (torch.zeros_like(p) if p.grad is None else p.grad).double().reshape(len(p), -1) for p in self.parameters
         ]

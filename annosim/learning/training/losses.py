@@ -1,4 +1,4 @@
-"""The loss of a population's copies on rows of data: what a step of training descends."""
+"""The loss of a population's copies on rows of data: what a step of training lowers."""
 
 from __future__ import annotations
 
@@ -10,54 +10,50 @@ from annosim.errors import TrainingError
 from annosim.learning.objectives import ForwardKL, Objective
 from annosim.learning.training.batches import Rows
 from annosim.learning.training.gates import is_gated, log_gates
-from annosim.learning.training.rule_numbers import row_losses
-from annosim.learning.training.stacked import Batched
+from annosim.learning.training.rule_parameters import StackedRule, row_losses
+from annosim.learning.training.stacked import Component, StackedModel
 from annosim.rules.base import Rule
-from annosim.rules.luce import Luce
 
-__all__ = ["block_losses", "descend", "penalty", "population_losses"]
+__all__ = ["backward", "block_losses", "penalty", "population_losses"]
 
 
 def population_losses(
-    model: Batched, rows: Rows, objective: Objective, regulariser: ForwardKL | None = None
+    model: StackedModel, rows: Rows, objective: Objective, regulariser: ForwardKL | None = None
 ) -> torch.Tensor:
     """Mean objective of each copy of the model, ``(copies,)`` float64, differentiable in ``model.trainable``."""
     components, densities = model.components(model.shown_by(rows))
-    copies, n = model.copies, rows.items.n
     gated = is_gated(model.base)
-    plain = not gated and all(isinstance(rule, Luce) for rule, _, _ in components) and rows.pairs is not None
-    if plain:
-        winner, loser, weight, replicate = rows.pairs  # type: ignore[misc]
-        where = replicate if copies > 1 else None
+    if model.follows_luce and not gated and rows.pairs is not None:
+        weight, copy, losses = _pair_losses(components, rows, objective)
     else:
-        weight = rows.weight
-        where = torch.arange(copies, device=rows.device).repeat_interleave(rows.blocks) if copies > 1 else None
-    joint, shares = [], []
-    for rule, index, share in components:  # index (copies, n), share (copies,)
-        flat = index.reshape(-1)
-        if plain:
-            loss = objective.loss_of_logit(flat.index_select(0, winner) - flat.index_select(0, loser)).double()
-        else:
-            loss = block_losses(rule, flat, rows, objective, n)
-        joint.append(loss)
-        shares.append(share)
-    total = joint[0]
-    if len(joint) > 1:
-        if gated:
-            log_share = log_gates(model, rows)
-        else:
-            log_share = torch.stack(shares).log()
-            log_share = log_share if where is None else log_share.index_select(1, where)
-        total = -torch.logsumexp(log_share - torch.stack(joint), 0)
-    each = weight * total
-    if where is None:
-        out = each.sum()[None]
-    else:
-        out = torch.zeros(copies, dtype=torch.float64, device=rows.device).index_add(0, where, each)
+        weight, n = rows.weight, rows.items.n
+        copy = torch.arange(model.copies, device=rows.device).repeat_interleave(rows.blocks)
+        losses = [block_losses(rule, index.reshape(-1), rows, objective, n) for rule, index, _ in components]
+    total = losses[0]
+    if len(losses) > 1:
+        shares = torch.stack([share for _, _, share in components])
+        log_share = log_gates(model, rows) if gated else shares.log().index_select(1, copy)
+        total = -torch.logsumexp(log_share - torch.stack(losses), 0)
+    out = _sum_by_copy(weight * total, copy, model.copies)
     if regulariser is not None:
-        for density in densities:
-            out = out + penalty(regulariser, density, rows)
+        out = sum((penalty(regulariser, density, rows) for density in densities), out)
     return out
+
+
+def _pair_losses(
+    components: Sequence[Component], rows: Rows, objective: Objective
+) -> tuple[torch.Tensor, torch.Tensor, list[torch.Tensor]]:
+    """Weight, copy and, for each component, loss of every distinct pair, from the difference of two indices."""
+    (winner, loser, copy), weight = rows.pairs  # type: ignore[misc]
+    flat = [index.reshape(-1) for _, index, _ in components]
+    gaps = [index.index_select(0, winner) - index.index_select(0, loser) for index in flat]
+    return weight, copy, [objective.loss_of_logit(gap).double() for gap in gaps]
+
+
+def _sum_by_copy(each: torch.Tensor, copy: torch.Tensor, copies: int) -> torch.Tensor:
+    if copies == 1:
+        return each.sum()[None]
+    return torch.zeros(copies, dtype=torch.float64, device=each.device).index_add(0, copy, each)
 
 
 def penalty(regulariser: ForwardKL, density: torch.Tensor, rows: Rows) -> torch.Tensor:
@@ -71,7 +67,9 @@ def penalty(regulariser: ForwardKL, density: torch.Tensor, rows: Rows) -> torch.
     return -regulariser.weight * total / count
 
 
-def block_losses(rule: Rule, flat: torch.Tensor, rows: Rows, objective: Objective, n: int) -> torch.Tensor:
+def block_losses(
+    rule: Rule | StackedRule, flat: torch.Tensor, rows: Rows, objective: Objective, n: int
+) -> torch.Tensor:
     """Loss of each annotator's block of answers, ``(copies * blocks,)``; any rule, feedback and objective."""
     menu = rows.view.menu
     at = (menu.clamp_min(0) + (rows.replicate * n)[:, None]).reshape(-1)
@@ -82,15 +80,15 @@ def block_losses(rule: Rule, flat: torch.Tensor, rows: Rows, objective: Objectiv
     return loss if rows.single else torch.zeros_like(rows.weight).index_add(0, rows.block, loss)
 
 
-def descend(loss: torch.Tensor, parameters: Sequence[torch.Tensor]) -> None:
-    """The gradients of losses ``(copies,)``; a run whose free numbers get none would be reported as trained.
+def backward(loss: torch.Tensor, parameters: Sequence[torch.Tensor]) -> None:
+    """Backpropagate losses ``(copies,)``; a run whose free numbers get none would be reported as trained.
 
     Raises:
         TrainingError: no parameter got a gradient.
 
     Example:
         >>> p = torch.ones(2, requires_grad=True)
-        >>> descend(p.square(), [p])
+        >>> backward(p.square(), [p])
         >>> p.grad.tolist()
         [2.0, 2.0]
     """

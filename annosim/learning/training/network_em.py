@@ -2,7 +2,7 @@
 
 Chidambaram, Seetharaman and Syrgkanis (2405.15065): annotator i has hidden type k with responsibility
 ``gamma_ik ~ weight_k prod_j P_k(answer_ij)``. The E-step is one pass over all annotators without gradients, at a fixed
-interval; between two of them the responsibilities are held, the weights are their means, and the networks descend
+interval; between two of them the responsibilities are held, the weights are their means, and the networks minimise
 ``- sum_i sum_k gamma_ik sum_j log P_k(answer_ij)`` by Adam on minibatches of annotators, or by a line search on all.
 """
 
@@ -18,29 +18,23 @@ import torch
 from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError
 from annosim.items import send
-from annosim.learning.likelihoods.reference import total_weight
-from annosim.learning.objectives import NLL
-from annosim.learning.problem import Problem, Solution, is_nll, register
+from annosim.learning.objectives import NLL, ForwardKL, Objective
 from annosim.learning.solvers.settings import EM
-from annosim.learning.structure import answers_repeat, has_network
-from annosim.learning.training.adam_solver import best_of_starts, solution_of, warn_if_unfinished
 from annosim.learning.training.batches import Rows
-from annosim.learning.training.em_record import EMRun, Record
+from annosim.learning.training.em_trace import EMTrace
 from annosim.learning.training.gates import gate_step, is_gated, log_gates
 from annosim.learning.training.line_search import LineSearch
 from annosim.learning.training.losses import block_losses
 from annosim.learning.training.losses import penalty as penalty_of
+from annosim.learning.training.records import save_bad_batch
 from annosim.learning.training.result import Training
-from annosim.learning.training.runs import save_bad_batch
-from annosim.learning.training.sgd import Run
-from annosim.learning.training.warm_starts import beginnings, split_responsibilities
-from annosim.populations.annotator import Annotator
+from annosim.learning.training.run import TrainingRun
+from annosim.learning.training.warm_starts import initial_models, split_responsibilities
 from annosim.populations.base import Population
-from annosim.populations.gated import Gated
 from annosim.populations.mixture import Mixture
 from annosim.random import torch_generator
 
-__all__ = ["em_applies", "em_solution_of", "train_em", "train_em_problem"]
+__all__ = ["EMRun", "train_em"]
 
 #: a type with fewer annotators than this (the sum of its responsibilities) is empty, and refilled this often
 EMPTY, REFILLS = 0.5, 3
@@ -49,24 +43,24 @@ EMPTY, REFILLS = 0.5, 3
 def train_em(
     model: Mixture | Sequence[Mixture],
     data: PreferenceData,
-    options: EM | None = None,
-    regulariser: Any = None,
+    solver: EM | None = None,
+    regulariser: ForwardKL | None = None,
     *,
     starts: int = 1,
     seed: int = 0,
-    device: Any = None,
+    device: str | torch.device | None = None,
 ) -> Training:
     """Train a mixture of networks by EM; all replicates and starts at once.
 
     Args:
         model: a mixture of annotators, each with networks of its own; or one such mixture for each replicate.
         data: with annotator ids, with or without a replicate axis.
-        options: an :class:`EM`.
+        solver: an :class:`~annosim.EM`.
         regulariser: added to the objective; needs utilities that are densities.
-        starts, seed, device: as in :func:`annosim.learning.training.sgd.train`.
+        starts, seed, device: as in :func:`annosim.learning.training.run.train`.
 
     Returns:
-        a :class:`~annosim.learning.training.result.Training` whose ``settings["em"]`` is the record of the E-steps.
+        a :class:`~annosim.learning.training.result.Training` whose ``em`` is the trace of the E-steps.
 
     Raises:
         ArgumentError: no annotator ids, or types that have all their parameters in common.
@@ -78,7 +72,7 @@ def train_em(
         >>> data = an.simulate(both, an.Design(items, annotators=40, questions=5), seed=0)
         >>> model = an.Mixture([an.Annotator(an.Network([4], dim=2, seed=k), an.Luce()) for k in range(2)])
         >>> done = train_em(model, data, EM(steps=40, lr=1e-2))
-        >>> done.settings["em"].log_likelihood.shape  # at 0, 20 and 40 steps
+        >>> done.em.log_likelihood.shape  # at 0, 20 and 40 steps
         torch.Size([3, 1])
     """
     if data.annotator is None:
@@ -86,30 +80,41 @@ def train_em(
             "EM over networks needs annotator ids: the answers of one person tell the types apart; give annotator=, or "
             "use solver=an.Adam(), which climbs the mixture's likelihood directly"
         )
-    return _EMRun(model, data, NLL(), regulariser, options or EM(), starts, seed, device).go()
+    return EMRun(model, data, NLL(), regulariser, solver or EM(), starts, seed, device).run()
 
 
-class _EMRun(Run):
-    """A training run whose steps descend the expected loss under held responsibilities."""
+class EMRun(TrainingRun):
+    """A training run whose steps lower the expected loss under held responsibilities."""
 
-    options: EM
+    solver: EM
 
-    def __init__(self, model, data, objective, regulariser, options, starts, seed, device):
+    def __init__(
+        self,
+        model: Population | Sequence[Population],
+        data: PreferenceData,
+        objective: Objective,
+        regulariser: ForwardKL | None,
+        solver: EM,
+        starts: int,
+        seed: int,
+        device: str | torch.device | None,
+    ):
         self.starts = starts
-        super().__init__(model, data, objective, regulariser, options, starts, seed, device)
+        super().__init__(model, data, objective, regulariser, solver, starts, seed, device)
         self.types = len(self.model.originals[0].types)
-        self.record = Record(self.types)
-        self.where = torch.arange(self.copies, device=self.device).repeat_interleave(self.rows.blocks)
-        self.held_gamma: torch.Tensor | None = None  # (types, copies, annotators)
-        self.fresh: torch.Tensor | None = None  # largest gradient entry of the likelihood at the last E-step
+        self.trace = EMTrace(self.types)
+        self.responsibilities: torch.Tensor | None = None  # (types, copies, annotators)
+        self.likelihood_gradient: torch.Tensor | None = (
+            None  # largest gradient entry of the likelihood at the last E-step
+        )
         self.weight_gap = torch.zeros(self.copies, dtype=torch.float64, device=self.device)
         self.refills = torch.zeros((self.copies, self.types), dtype=torch.long)
         self.gated = is_gated(self.model.base)
         networks = [p for name, p in self.model.raw.items() if name not in ("weights", "gate")]
-        self.search = LineSearch(networks) if options.m_step == "line-search" else None
+        self.search = LineSearch(networks) if solver.m_step == "line-search" else None
 
-    def beginnings(self, model: Population, data: PreferenceData, starts: int) -> list[Population]:
-        made, self.random_first = beginnings(model, data, self.options, starts, self.seed, self.device)  # type: ignore[arg-type]
+    def initial_models(self, model: Population, data: PreferenceData, starts: int) -> list[Population]:
+        made, self.random_first = initial_models(model, data, self.solver, starts, self.seed, self.device)  # type: ignore[arg-type]
         return made
 
     # ---- losses --------------------------------------------------------------------------------------------------
@@ -151,7 +156,7 @@ class _EMRun(Run):
 
     def step_losses(self, rows: Rows, blocks: torch.Tensor | None) -> torch.Tensor:
         """The expected loss under the held responsibilities, ``(copies,)``."""
-        gamma: torch.Tensor = self.held_gamma  # type: ignore[assignment]
+        gamma: torch.Tensor = self.responsibilities  # type: ignore[assignment]
         gamma = gamma if blocks is None else gamma[:, :, send(blocks, self.device)]
         each, penalty = self.type_losses(rows, None if self.search is not None else self.step)
         return penalty + self.per_copy((gamma.reshape(self.types, -1) * each).sum(0), rows)
@@ -159,31 +164,31 @@ class _EMRun(Run):
     # ---- E-step --------------------------------------------------------------------------------------------------
 
     def before_step(self) -> None:
-        if self.step % self.options.e_step_every == 0:
-            self.e_step(self.options.temperature_at(self.step))
+        if self.step % self.solver.e_step_every == 0:
+            self.e_step(self.solver.temperature_at(self.step))
 
     @torch.no_grad()
-    def e_step(self, heat: float, refill: bool = True) -> None:
+    def e_step(self, temperature: float, refill: bool = True) -> None:
         """A pass over all annotators: record the log-likelihood, hold new responsibilities, set the weights."""
         each, penalty = self.type_losses(self.rows)
         joint = self.log_shares(self.rows) - each
         value = self.per_copy(torch.logsumexp(joint, 0), self.rows) - penalty
         if not bool(torch.isfinite(value).all()):
-            save_bad_batch(self.options.checkpoint, self.step, -value, self.rows, self.model.raw)
-        self.record.add(self.step, value, heat)
-        log_gamma = torch.log_softmax(joint / heat, 0).view(self.types, self.copies, -1)
+            save_bad_batch(self.solver.checkpoint, self.step, -value, self.rows, self.model.raw)
+        self.trace.add(self.step, value, temperature)
+        log_gamma = torch.log_softmax(joint / temperature, 0).view(self.types, self.copies, -1)
         if self.step == 0:
-            log_gamma = self.first(log_gamma, each)
-        if self.options.hard:
+            log_gamma = self.first_responsibilities(log_gamma, each)
+        if self.solver.hard:
             best = torch.nn.functional.one_hot(log_gamma.argmax(0), self.types)
             log_gamma = best.movedim(-1, 0).double().log()
         log_gamma = self.refill_empty(log_gamma) if refill else log_gamma
-        self.held_gamma = log_gamma.exp()
+        self.responsibilities = log_gamma.exp()
         self.set_weights(log_gamma)
         if self.search is not None:
             self.search.reset()
 
-    def first(self, log_gamma: torch.Tensor, each: torch.Tensor) -> torch.Tensor:
+    def first_responsibilities(self, log_gamma: torch.Tensor, each: torch.Tensor) -> torch.Tensor:
         """Random first responsibilities where they are asked for, or where the types begin alike."""
         gap = (each.amax(0) - each.amin(0)).view(self.copies, -1).amax(-1)
         alike = gap <= 1e-6 * (1 + each.abs().amax())
@@ -194,7 +199,7 @@ class _EMRun(Run):
                 draw = torch.rand(self.types, self.rows.blocks, generator=generator, dtype=torch.float64)
                 spacing = -draw.log()  # Dirichlet(1, ..., 1)
                 log_gamma[:, copy] = (spacing / spacing.sum(0)).log().to(self.device)
-                self.record.random_first.append(copy)
+                self.trace.random_first.append(copy)
         return log_gamma
 
     def set_weights(self, log_gamma: torch.Tensor) -> None:
@@ -202,7 +207,7 @@ class _EMRun(Run):
         the regression of the responsibilities on who one is."""
         log_w = self.rows.weight.log().view(1, self.copies, -1)
         log_weight = torch.logsumexp(log_w + log_gamma, -1).T  # (copies, types)
-        self.record.share = log_weight.exp().cpu()
+        self.trace.share = log_weight.exp().cpu()
         if self.gated:
             self.weight_gap = gate_step(self.model, self.rows, log_gamma)
         if "weights" not in self.model.raw:
@@ -220,7 +225,7 @@ class _EMRun(Run):
             if self.types == 1 or self.step == 0:
                 continue
             full = int(self.refills[copy, kind]) >= REFILLS
-            self.record.empty(self.step, copy, kind, float(count[copy, kind]), refilled=not full)
+            self.trace.empty(self.step, copy, kind, float(count[copy, kind]), refilled=not full)
             if full:
                 continue
             heaviest = int(count[copy].argmax())
@@ -245,13 +250,13 @@ class _EMRun(Run):
     # ---- steps ---------------------------------------------------------------------------------------------------
 
     def one_step(self) -> float:
-        after_e_step = self.step % self.options.e_step_every == 0
+        after_e_step = self.step % self.solver.e_step_every == 0
         if self.search is not None:
             return self.searched_step(after_e_step)
         loss = super().one_step()
-        whole = self.options.batch is None or self.options.batch >= self.rows.blocks
+        whole = self.solver.batch is None or self.solver.batch >= self.rows.blocks
         if after_e_step and whole:
-            self.fresh = torch.maximum(self._largest(), self.weight_gap)
+            self.likelihood_gradient = torch.maximum(self.largest_gradient(), self.weight_gap)
         return loss
 
     def searched_step(self, after_e_step: bool) -> float:
@@ -260,109 +265,46 @@ class _EMRun(Run):
         closure = lambda: self.step_losses(self.rows, None)  # noqa: E731
         if after_e_step:
             search.here = search.evaluate(closure)
-            self.fresh = torch.maximum(search.here[1].abs().amax(-1), self.weight_gap)
+            self.likelihood_gradient = torch.maximum(search.here[1].abs().amax(-1), self.weight_gap)
         loss, gradient = search.step(closure)
         self.log.add(self.step, loss, math.nan)
-        if not search.moved or bool((gradient < self.options.tolerance).all()):
-            left = -(self.step + 1) % self.options.e_step_every
-            if after_e_step and not search.moved and self.record.still():  # rounding: nothing will move any more
-                left = self.options.steps
-            self.step = min(self.step + left, self.options.steps - 1)
+        if not search.moved or bool((gradient < self.solver.tolerance).all()):
+            left = -(self.step + 1) % self.solver.e_step_every
+            if after_e_step and not search.moved and self.trace.stalled():  # rounding: nothing will move any more
+                left = self.solver.steps
+            self.step = min(self.step + left, self.solver.steps - 1)
         return float(loss.mean())
 
-    def at_rest(self) -> bool:
+    def has_converged(self) -> bool:
         """The likelihood's own gradient, known right after an E-step at temperature one, decides."""
-        fresh, self.fresh = self.fresh, None
-        cold = self.options.temperature_at(self.step) == 1.0 and self.step > 1
-        return fresh is not None and cold and bool((fresh < self.options.tolerance).all())
+        gradient, self.likelihood_gradient = self.likelihood_gradient, None
+        cold = self.solver.temperature_at(self.step) == 1.0 and self.step > 1
+        return gradient is not None and cold and bool((gradient < self.solver.tolerance).all())
 
     def last_gradient(self) -> tuple[torch.Tensor, torch.Tensor]:
         with torch.no_grad():
-            return self.losses(self.rows), self._largest()
+            return self.losses(self.rows), self.largest_gradient()
 
-    def finish(self, stopped: str) -> Training:
+    def finish(self) -> Training:
         if self.best is None:
             self.e_step(1.0, refill=False)
-        done = super().finish(stopped)
-        return replace(done, last_change=-self.record.last_change(), settings={**done.settings, "em": self.record})
+        done = super().finish()
+        return replace(done, last_change=-self.trace.last_change(), em=self.trace)
 
     # ---- checkpoints ---------------------------------------------------------------------------------------------
 
-    def fingerprint(self) -> dict[str, Any]:
-        own = (self.options.e_step_every, self.options.m_step, self.options.temperature, self.options.anneal)
-        return {**super().fingerprint(), "em": repr((own, self.options.hard, self.options.perturbation))}
-
     def state(self) -> dict[str, Any]:
-        gamma = None if self.held_gamma is None else self.held_gamma.cpu()
+        gamma = None if self.responsibilities is None else self.responsibilities.cpu()
         search = None if self.search is None else self.search.state()
-        own = {"gamma": gamma, "refills": self.refills, "record": self.record.state(), "search": search}
+        own = {"gamma": gamma, "refills": self.refills, "record": self.trace.state(), "search": search}
         return {**super().state(), "em": own}
 
     def resume(self, state: dict[str, Any] | None) -> None:
         super().resume(state)
         if state is not None:
             gamma = state["em"]["gamma"]
-            self.held_gamma = None if gamma is None else gamma.to(self.device)
+            self.responsibilities = None if gamma is None else gamma.to(self.device)
             self.refills = state["em"]["refills"]
-            self.record = Record.from_state(state["em"]["record"])
+            self.trace = EMTrace.from_state(state["em"]["record"])
             if self.search is not None:
                 self.search.resume(state["em"]["search"])
-
-
-# ---- the row of the table of solvers ------------------------------------------------------------------------------
-
-
-def em_applies(problem: Problem) -> bool:
-    """Whether the model is a flat (or gated) mixture of annotators with networks, without priors or memory."""
-    model = problem.model
-    if not isinstance(model, Mixture | Gated) or not is_nll(problem.objective) or problem.prior is not None:
-        return False
-    if isinstance(model, Gated) and problem.is_projection:  # the blocks of a law are nobody's
-        return False
-    plain = all(isinstance(one, Annotator) and not one.rule.memory for one in model.types)
-    return plain and has_network(model)
-
-
-def train_em_problem(problem: Problem, data: PreferenceData, models: Sequence[Population] = ()) -> Training:
-    """Train a problem's mixture, or one for each replicate, on data with or without replicates."""
-    return train_em(
-        problem.model if len(models) < 2 else models,  # type: ignore[arg-type]
-        data,
-        problem.solver,  # type: ignore[arg-type]
-        problem.regulariser,
-        starts=problem.starts,
-        seed=problem.seed,
-        device=problem.device,
-    )
-
-
-def _solve(problem: Problem) -> Solution:
-    done = train_em_problem(problem, problem.data)
-    warn_if_unfinished(done)
-    return em_solution_of(done, slice(None), problem)
-
-
-def em_solution_of(done: Training, copies: slice, problem: Problem) -> Solution:
-    """The best of some copies of a run (the starts of one replicate), types in order of falling weight."""
-    solution = solution_of(done, copies, problem)
-    numbers = range(done.loss.numel())[copies]
-    best = int(best_of_starts(done, problem.starts)[numbers.start // problem.starts])
-    record: Record = done.settings["em"]
-    total = total_weight(problem.data)
-    solution.why = record.why(done.settings["solver"], len(solution.population.types))
-    solution.trace = record.log_likelihood[:, best].numpy() * total
-    solution.notes += record.notes(best, total)
-    if not answers_repeat(problem.data):
-        solution.notes.append("nobody answers twice: single answers tell the types apart, if anything does")
-    solution.em = EMRun(record, record.falls(best), record.largest_fall(best) * total)
-    return solution
-
-
-def _automatic(problem: Problem) -> bool:
-    """EM where somebody answers more than once: networks that begin alike are a saddle of the plain likelihood."""
-    if problem.is_projection or not em_applies(problem):
-        return False
-    return answers_repeat(problem.data)
-
-
-register("em", EM, em_applies, _solve, order=45, automatic=_automatic)

@@ -12,10 +12,10 @@ from torch import nn
 from annosim.errors import DeviceError
 from annosim.parameters import Model
 
-__all__ = ["named_strays", "on_one_device", "training_device"]
+__all__ = ["off_device_tensors", "on_one_device", "training_device"]
 
 #: what torch says of tensors on two devices, and of numpy that meets a device's tensor
-_WORDS = ("same device", "on the same device as", "but expected on", "Placeholder storage", "tensor to numpy")
+_ERRORS = ("same device", "on the same device as", "but expected on", "Placeholder storage", "tensor to numpy")
 
 
 def training_device(device: Any, model: nn.Module) -> torch.device:
@@ -63,9 +63,9 @@ def on_one_device(model: nn.Module, device: torch.device) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, TypeError) as error:
-        if not any(word in str(error) for word in _WORDS):
+        if not any(word in str(error) for word in _ERRORS):
             raise
-        strays = named_strays(model, device)
+        strays = off_device_tensors(model, device)
         if strays:
             where = f"{', '.join(strays)} did not follow; make it a part of its module, self.register_buffer(name, it)"
         else:
@@ -74,13 +74,13 @@ def on_one_device(model: nn.Module, device: torch.device) -> Iterator[None]:
         raise DeviceError(f"the model is trained on {device}, and {where} ({first[:160]})") from error
 
 
-def named_strays(model: nn.Module, device: torch.device) -> list[str]:
+def off_device_tensors(model: nn.Module, device: torch.device) -> list[str]:
     """Plain tensors of a model's parts that lie elsewhere, ``Class.attribute`` each.
 
     Example:
         >>> part = nn.Linear(1, 1)
         >>> part.shift = [torch.zeros(2)]
-        >>> named_strays(part.to("meta"), torch.device("meta"))
+        >>> off_device_tensors(part.to("meta"), torch.device("meta"))
         ['Linear.shift']
     """
     found = []

@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from annosim.learning.training.runs import Log
+from annosim.learning.training.em_trace import EMTrace
+from annosim.learning.training.records import TrainingLog
 from annosim.populations.base import Population
 
 __all__ = ["Training"]
@@ -29,6 +30,7 @@ class Training:
         log: per-step records.
         settings: the solver, the device, and under ``"speed"`` seconds, steps a second and, on a GPU, its utilisation
             and the peak of its memory.
+        em: of a run by EM, its E-steps.
     """
 
     populations: list[Population]
@@ -39,8 +41,9 @@ class Training:
     steps: int
     stopped_by: str
     converged: torch.Tensor
-    log: Log
+    log: TrainingLog
     settings: dict[str, Any] = field(default_factory=dict)
+    em: EMTrace | None = None
 
     @property
     def unfinished(self) -> bool:

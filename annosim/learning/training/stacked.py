@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import torch
 from torch.distributions.transforms import Transform
 
+from annosim.constraints import Constraint
 from annosim.items import Items, send
 from annosim.learning.training.fast_layers import faster
 from annosim.learning.training.placement import on_one_device
-from annosim.learning.training.rule_numbers import StackedRule, has_own_numbers
+from annosim.learning.training.rule_parameters import StackedRule, has_own_parameters
+from annosim.parameters import behaves_as
 from annosim.populations.annotator import Annotator
 from annosim.populations.base import Population
 from annosim.rules.base import Rule
@@ -26,16 +28,19 @@ from annosim.utilities.networks import Network
 if TYPE_CHECKING:
     from annosim.learning.training.batches import Rows
 
-__all__ = ["Batched", "with_cached_references"]
+__all__ = ["Component", "StackedModel", "with_cached_references"]
 
-#: On a CPU copies run one after the other from this many multiplications a copy (items shown x entries of its weight
+#: a component's rule, index ``(copies, n)`` and share ``(copies,)``
+Component: TypeAlias = tuple[Rule | StackedRule, torch.Tensor, torch.Tensor]
+
+#: On a CPU copies are evaluated one after the other from this many multiplications a copy (items shown x entries of its weight
 #: matrices): then a pass is arithmetic, which batching cannot shorten, and dense layers have their fast products.
-#: Energy networks of 4 x 64 on a core of a Zen 5, 2 to 12 copies: both alike at 800 items, turns 1.1 to 1.3 times as
+#: Energy networks of 4 x 64 on a core of a Zen 5, 2 to 12 copies: both alike at 800 items, one by one 1.1 to 1.3 times as
 #: fast at 2001, all at once 1.4 to 2.1 times at 201 and 1.5 to 4 times at 51.
-_TURNS_FROM = 1e7
+SEQUENTIAL_FROM = 1e7
 
 
-class Batched:
+class StackedModel:
     """``copies`` models of one structure whose free parameters are stacked along a leading axis.
 
     Args:
@@ -47,6 +52,8 @@ class Batched:
 
     Attributes:
         trainable: unconstrained leaf tensors, each ``(copies, *shape)``.
+        follows_luce: every rule answers as Luce's does at its index.
+        local: every utility's number for an item depends on that item alone: a batch needs only the items it shows.
     """
 
     def __init__(
@@ -59,8 +66,8 @@ class Batched:
     ):
         self.originals, self.items, self.device, self.half = models, items, device, half
         self.copies = len(models)
-        self.by_turns = False
-        self._picked: tuple[torch.Tensor, _Part] | None = None
+        self.sequential = False
+        self._last_part: tuple[torch.Tensor, _Part] | None = None
         self.compiled = compiled
         # compiled copies are mapped inside the compiled pass, which the fast products cannot be
         base = faster(moved(copy.deepcopy(models[0]), device), device, products=not compiled or len(models) == 1)
@@ -68,20 +75,22 @@ class Batched:
             base = with_cached_references(base, items).to(device)
         self.base = base
         self.names = [name for name, p in base.named_parameters() if p.requires_grad]
-        self.transforms: dict[str, Transform | None] = {
-            name: None if (c := base.constraint_of(name)) in ("real", "centred") else c.transform for name in self.names
-        }
+        self.transforms = {name: _transform(base.constraint_of(name)) for name in self.names}
         self.raw: dict[str, torch.Tensor] = {name: self._start(name) for name in self.names}
         home = {id(p): name for name, p in base.named_parameters()}  # a rule may share a network with the utility
         self._matrices = sum(p[0].numel() for p in self.raw.values() if p.ndim > 2)
-        self._rule_numbers = {
+        self._rule_parameters = {
             id(leaf.rule): {own: home[id(p)] for own, p in leaf.rule.named_parameters() if p.requires_grad}
             for leaf in base.components()
-            if has_own_numbers(leaf.rule)
+            if has_own_parameters(leaf.rule)
         }
         with torch.no_grad():
             counts = [1 if isinstance(leaf, Annotator) else len(leaf.nodes(items)[1]) for leaf in base.components()]
         self._rules = [leaf.rule for leaf, count in zip(base.components(), counts, strict=True) for _ in range(count)]
+        self.follows_luce = all(rule.follows_luce for rule in self._rules)
+        utilities = [leaf.utility if isinstance(leaf, Annotator) else None for leaf in base.components()]
+        self.local = all(utility is not None and utility.local for utility in utilities)
+        self._networks = all(behaves_as(utility, Network, "forward") for utility in utilities)
         self._pass = self._compiled() if compiled else self._indices
 
     @property
@@ -108,24 +117,15 @@ class Batched:
         """Named parameters, ``(copies, *shape)``, under their constraints, differentiable."""
         return {n: v if (t := self.transforms[n]) is None else t(v) for n, v in self.raw.items()}
 
-    @property
-    def local(self) -> bool:
-        """Every utility's number for an item depends on that item alone: a batch needs only the items it shows."""
-        return all(getattr(getattr(leaf, "utility", None), "local", False) for leaf in self.base.components())
-
     def shown_by(self, rows: Rows) -> torch.Tensor | None:
         """Ids of the items that a batch needs: ``(m,)`` on the CPU for all copies, ``(copies, m)`` for each its own, or
         ``None`` for all items."""
         if not self.local:
             return None
-        utilities = [getattr(leaf, "utility", None) for leaf in self.base.components()]
-        each = self.copies > 1 and all(isinstance(utility, Network) for utility in utilities)
-        shown = rows.shown_each if each else rows.shown
+        shown = rows.shown_each if self.copies > 1 and self._networks else rows.shown
         return shown if shown.shape[-1] < self.items.n else None
 
-    def components(
-        self, shown: torch.Tensor | None = None
-    ) -> tuple[list[tuple[Rule, torch.Tensor, torch.Tensor]], list[torch.Tensor]]:
+    def components(self, shown: torch.Tensor | None = None) -> tuple[list[Component], list[torch.Tensor]]:
         """``(rule, index (copies, n), weight (copies,))`` per component, and each leaf's utility ``(copies, n)``.
 
         Args:
@@ -158,22 +158,22 @@ class Batched:
         """The items shown; those of a full batch are the same in every step, and picked once."""
         if shown is None:
             return None
-        if self._picked is None or self._picked[0] is not shown:
+        if self._last_part is None or self._last_part[0] is not shown:
             ids = send(shown, self.device)
-            self._picked = shown, _Part(self.items.subset(shown, ids), ids)
-        return self._picked[1]
+            self._last_part = shown, _Part(self.items.subset(shown, ids), ids)
+        return self._last_part[1]
 
     def _each(
         self, function: Callable[..., tuple[torch.Tensor, ...]], *arguments: Any, shown: torch.Tensor | None
     ) -> tuple[torch.Tensor, ...]:
-        """A function of every copy at once, or in turns, where that is faster or a module cannot be mapped."""
-        if not (self.by_turns or self._large(shown)):
+        """A function of every copy at once, or of one after another, where that is faster or a module cannot be mapped."""
+        if not (self.sequential or self._large(shown)):
             try:
                 return torch.vmap(function, out_dims=1)(*arguments)
             except RuntimeError as error:  # a branch on numbers, an operation in place, a kernel of one's own, ...
                 if not any(word in str(error) for word in ("vmap", "functorch", "storage")):
                     raise
-                self.by_turns = True
+                self.sequential = True
         own = [
             [{n: v[r] for n, v in a.items()} if isinstance(a, dict) else a[r] for a in arguments]
             for r in range(self.copies)
@@ -181,10 +181,10 @@ class Batched:
         return tuple(torch.stack(parts, 1) for parts in zip(*(function(*one) for one in own), strict=True))
 
     def _large(self, shown: torch.Tensor | None) -> bool:
-        """Whether a copy's pass is so much arithmetic that copies had better take turns."""
+        """Whether a copy's pass is so much arithmetic that copies had better be evaluated one by one."""
         if self.compiled or self.device.type != "cpu":
             return False
-        return self._matrices * (self.items.n if shown is None else shown.shape[-1]) >= _TURNS_FROM
+        return self._matrices * (self.items.n if shown is None else shown.shape[-1]) >= SEQUENTIAL_FROM
 
     def _of_one(self, values: dict[str, torch.Tensor], part: _Part | None) -> tuple[torch.Tensor, ...]:
         return torch.func.functional_call(self.base, values, (lambda population: self._read(population, part),))
@@ -207,9 +207,9 @@ class Batched:
     def _all(self, utility: torch.nn.Module) -> torch.Tensor:
         return as_vector(utility, utility(self.items), self.items.n)
 
-    def _own_rule(self, rule: Rule, values: dict[str, torch.Tensor]) -> Any:
-        """A rule with free numbers that act on the scores: each copy's own."""
-        names = self._rule_numbers.get(id(rule))
+    def _own_rule(self, rule: Rule, values: dict[str, torch.Tensor]) -> Rule | StackedRule:
+        """A rule with free parameters that act on the scores: each copy's own."""
+        names = self._rule_parameters.get(id(rule))
         return rule if names is None else StackedRule(rule, {own: values[name] for own, name in names.items()})
 
     def populations(self) -> list[Population]:
@@ -243,6 +243,11 @@ class _Part(NamedTuple):
         return blank.scatter(0, self.ids, value)[:n]
 
 
+def _transform(constraint: Constraint) -> Transform | None:
+    """From the whole line to a constraint; ``None`` where there is nothing to do."""
+    return None if constraint in (Constraint.REAL, Constraint.CENTRED) else constraint.transform
+
+
 def _plain(index: torch.Tensor) -> torch.Tensor:
     """Half precision ends here: losses are float32 at least."""
     return index.float() if index.dtype in (torch.bfloat16, torch.float16) else index
@@ -262,7 +267,7 @@ def with_cached_references(model: Population, items: Items) -> Any:
     done: dict[int, PBDE] = {}  # types may hold one rule together
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
-            if isinstance(child, PBDE) and (callable(child.f) or callable(child.g)):
+            if behaves_as(child, PBDE) and (callable(child.f) or callable(child.g)):
                 free = [p for p in child.parameters() if p.requires_grad]
                 if not free:
                     if id(child) not in done:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import Any
 
 import torch
 
 from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError
 from annosim.learning.solvers.settings import EM, Adam, TrainingSolver
-from annosim.learning.training.perturb import perturbed
-from annosim.learning.training.sgd import train
+from annosim.learning.training.run import train
+from annosim.learning.training.starts import perturbed
 from annosim.populations.annotator import Annotator
 from annosim.populations.base import Population
 from annosim.populations.gated import Gated
@@ -19,33 +18,33 @@ from annosim.populations.mixture import Mixture
 from annosim.random import child_seed
 from annosim.utilities.language_models import LogPolicy, SequenceReward
 
-__all__ = ["beginnings", "split_responsibilities"]
+__all__ = ["initial_models", "split_responsibilities"]
 
 
-def beginnings(
-    model: Mixture, data: PreferenceData, options: EM, starts: int, seed: int, device: Any
+def initial_models(
+    model: Mixture, data: PreferenceData, solver: EM, starts: int, seed: int, device: torch.device
 ) -> tuple[list[Population], list[bool]]:
     """The starts (of each replicate), and whether a start's first responsibilities are random.
 
     Without a warm start the first is the model as given, and the others redraw every free number; language models and
     reward heads, whose weights came from elsewhere, keep them and begin from random responsibilities.
     """
-    warm = options.warm_start
+    warm = solver.warm_start
     if warm is None:
-        made = [perturbed(model, options.perturbation, seed, 0)]
+        made = [perturbed(model, solver.perturbation, seed, 0)]
         kept = any(_from_elsewhere(one) for one in model.components())
         for s in range(1, starts):
             made.append(
-                perturbed(model, options.perturbation, seed, s) if kept else model.like(child_seed(seed, f"start {s}"))
+                perturbed(model, solver.perturbation, seed, s) if kept else model.like(child_seed(seed, f"start {s}"))
             )
         return made, [kept and s > 0 for s in range(starts)]
     bases: list[Population]
     if isinstance(warm, str):
-        bases = [_copied(model, one) for one in _pooled(model, data, options, seed, device)]
+        bases = [_with_every_type(model, one) for one in _pooled(model, data, solver, seed, device)]
     else:
-        bases = [_taken(model, warm if isinstance(warm, Population) else warm.population)]
-    made = [perturbed(base, options.perturbation, seed, s) for base in bases for s in range(starts)]
-    return made, [s > 0 and options.perturbation == 0 for s in range(starts)]
+        bases = [_with_types_of(model, warm if isinstance(warm, Population) else warm.population)]
+    made = [perturbed(base, solver.perturbation, seed, s) for base in bases for s in range(starts)]
+    return made, [s > 0 and solver.perturbation == 0 for s in range(starts)]
 
 
 def split_responsibilities(
@@ -70,18 +69,18 @@ def _from_elsewhere(leaf: Population) -> bool:
     return any(isinstance(part, LogPolicy | SequenceReward) for part in leaf.modules())
 
 
-def _pooled(model: Mixture, data: PreferenceData, options: EM, seed: int, device: Any) -> list[Population]:
+def _pooled(model: Mixture, data: PreferenceData, solver: EM, seed: int, device: torch.device) -> list[Population]:
     """One type trained on everybody, for each replicate."""
-    steps = options.warm_steps or max(1, options.steps // 4)
-    plain = {f.name: getattr(options, f.name) for f in fields(TrainingSolver)}
+    steps = solver.warm_steps or max(1, solver.steps // 4)
+    plain = {f.name: getattr(solver, f.name) for f in fields(TrainingSolver)}
     plain |= {"steps": steps, "checkpoint": None, "log": None, "final": False}
-    if options.m_step != "adam":
+    if solver.m_step != "adam":
         plain["batch"] = None
-    done = train(model.types[0], data, options=Adam(**plain), seed=seed, device=device)  # type: ignore[arg-type]
+    done = train(model.types[0], data, solver=Adam(**plain), seed=seed, device=device)  # type: ignore[arg-type]
     return done.populations
 
 
-def _taken(model: Mixture, given: Population) -> Population:
+def _with_types_of(model: Mixture, given: Population) -> Population:
     if isinstance(given, Mixture | Gated):
         if len(given.types) != len(model.types):
             raise ArgumentError(
@@ -95,10 +94,10 @@ def _taken(model: Mixture, given: Population) -> Population:
         return _with(model, values)
     if not isinstance(given, Annotator):
         raise ArgumentError(f"EM(warm_start={type(given).__name__}): a mixture, or one annotator")
-    return _copied(model, given)
+    return _with_every_type(model, given)
 
 
-def _copied(model: Mixture, one: Population) -> Population:
+def _with_every_type(model: Mixture, one: Population) -> Population:
     """Every type with the free numbers of one annotator."""
     own = one.free_parameters()
     return _with(model, {f"types.{k}.{name}": p for k in range(len(model.types)) for name, p in own.items()})

@@ -14,26 +14,30 @@ import torch
 
 from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError
+from annosim.learning import fingerprint
 from annosim.learning.arguments import models_of
 from annosim.learning.objectives import NLL, ForwardKL, Objective
 from annosim.learning.solvers.settings import Adam, TrainingSolver
 from annosim.learning.structure import check_own_parameters
 from annosim.learning.training.batches import Rows, rows_of, shuffled_batches
-from annosim.learning.training.fingerprint import of_items, of_model, of_regulariser, of_rows
+from annosim.learning.training.checkpoints import CheckpointManager, SigintHandler, check_writable
 from annosim.learning.training.gates import check_gate
-from annosim.learning.training.losses import descend, population_losses
-from annosim.learning.training.perturb import again, apart
+from annosim.learning.training.losses import backward, population_losses
 from annosim.learning.training.placement import training_device
+from annosim.learning.training.records import Throughput, TrainingLog, save_bad_batch
 from annosim.learning.training.result import Training
-from annosim.learning.training.runs import Interrupt, Keeper, Log, Meter, check_writable, progress_bar, save_bad_batch
-from annosim.learning.training.stacked import Batched
+from annosim.learning.training.stacked import StackedModel
+from annosim.learning.training.starts import break_symmetry, restart_from
+from annosim.populations.annotator import Annotator
 from annosim.populations.base import Population
+from annosim.progress import ProgressBar
 from annosim.random import torch_generator
+from annosim.utilities.base import Density
 
-__all__ = ["Run", "train"]
+__all__ = ["TrainingRun", "train"]
 
 #: options that leave the path of a run as it is, so that it may resume under others
-_NO_MATTER = ("checkpoint", "checkpoint_every", "log", "final", "progress", "warm_start")
+NOT_IN_FINGERPRINT = ("checkpoint", "checkpoint_every", "log", "final", "progress", "warm_start")
 
 
 def train(
@@ -41,7 +45,7 @@ def train(
     data: PreferenceData,
     objective: Objective | None = None,
     regulariser: ForwardKL | None = None,
-    options: TrainingSolver | None = None,
+    solver: TrainingSolver | None = None,
     *,
     starts: int = 1,
     seed: int = 0,
@@ -58,7 +62,7 @@ def train(
         data: with or without a replicate axis R.
         objective: :class:`~annosim.learning.objectives.NLL` by default.
         regulariser: added to the objective; needs utilities that are densities.
-        options: an :class:`Adam`.
+        solver: an :class:`~annosim.Adam`.
         starts: S; results are ordered replicate by replicate, S entries each.
         seed: of redrawn starts and of the minibatch order.
         device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ...; by default where the model's networks lie, so that a
@@ -75,39 +79,45 @@ def train(
         >>> items = an.Items.grid(-1., 1., 21)
         >>> data = an.simulate(an.Annotator(an.Linear([2.]), an.Luce()), an.Design(items, annotators=200), seed=0)
         >>> model = an.Annotator(an.Network([8], dim=1), an.Luce())
-        >>> done = train(model, data, options=Adam(steps=20, lr=1e-2))
+        >>> done = train(model, data, solver=Adam(steps=20, lr=1e-2))
         >>> done.steps, done.stopped_by
         (20, 'schedule')
     """
-    return Run(model, data, objective or NLL(), regulariser, options or Adam(), starts, seed, device).go()
+    return TrainingRun(model, data, objective or NLL(), regulariser, solver or Adam(), starts, seed, device).run()
 
 
-class Run:
-    """One training run: its state between steps."""
+class TrainingRun:
+    """One training run: its state between steps. The arguments are those of :func:`train`."""
 
-    def __init__(self, model, data, objective, regulariser, options, starts, seed, device):
-        self.options, self.objective, self.seed = options, objective, seed
-        for path in (options.log, options.checkpoint):
+    def __init__(
+        self,
+        model: Population | Sequence[Population],
+        data: PreferenceData,
+        objective: Objective,
+        regulariser: ForwardKL | None,
+        solver: TrainingSolver,
+        starts: int,
+        seed: int,
+        device: str | torch.device | None,
+    ):
+        self.solver, self.objective, self.seed = solver, objective, seed
+        for path in (solver.log, solver.checkpoint):
             check_writable(path)
-        own = models_of("train", model, data)
-        self.device = training_device(device, own[0])
-        _check_model(own[0], data, objective, regulariser)
+        models = models_of("train", model, data)
+        self.device = training_device(device, models[0])
+        _check_model(models[0], data, objective, regulariser)
         items = data.items.to(self.device)
         self.regulariser = regulariser and regulariser.on(items)
-        count = 1 if data.replicates is None else data.replicates
-        if len(own) == 1:
-            begin = self.beginnings(own[0], data, starts)
-            begin = begin * count if len(begin) == starts else begin
-        else:
-            begin = [one for r in range(count) for one in self.beginnings(own[r], data[r], starts)]
-        self.model = Batched(begin, items, self.device, _half(options, self.device), options.compile)
+        self.model = StackedModel(
+            self._all_models(models, data, starts), items, self.device, _half(solver, self.device), solver.compile
+        )
         rows = rows_of(data, objective, items, starts, self.device)
-        self.rows, self.held = _hold_out(rows, options.held_out, seed)
+        self.rows, self.held = _hold_out(rows, solver.held_out, seed)
         self.copies = self.model.copies
         fused: dict[str, Any] = {"fused": True} if self.device.type in ("cpu", "cuda") else {}
-        kind = torch.optim.AdamW if options.weight_decay else torch.optim.Adam
-        self.optimiser = kind(self.model.trainable, lr=options.lr, weight_decay=options.weight_decay, **fused)
-        self.log = Log()
+        kind = torch.optim.AdamW if solver.weight_decay else torch.optim.Adam
+        self.optimiser = kind(self.model.trainable, lr=solver.lr, weight_decay=solver.weight_decay, **fused)
+        self.log = TrainingLog()
         self.best: tuple[torch.Tensor, list[torch.Tensor]] | None = None
         self.stale = 0
         self.stopped = "schedule"  # or why the run ended before its schedule did: such a run is over when it resumes
@@ -115,10 +125,18 @@ class Run:
         self.queue: list[torch.Tensor] = []
         self.epoch = 0
 
-    def beginnings(self, model: Population, data: PreferenceData, starts: int) -> list[Population]:
+    def _all_models(self, models: list[Population], data: PreferenceData, starts: int) -> list[Population]:
+        """The starts of every replicate, one replicate after another."""
+        count = 1 if data.replicates is None else data.replicates
+        if len(models) > 1:
+            return [one for r in range(count) for one in self.initial_models(models[r], data[r], starts)]
+        begin = self.initial_models(models[0], data, starts)
+        return begin * count if len(begin) == starts else begin
+
+    def initial_models(self, model: Population, data: PreferenceData, starts: int) -> list[Population]:
         """Where the starts begin: at the model as given, then at redraws (``starts``, or as many per replicate)."""
-        model = apart(model, self.seed)
-        return [model] + [again(model, self.seed, s) for s in range(1, starts)]
+        model = break_symmetry(model, self.seed)
+        return [model] + [restart_from(model, self.seed, s) for s in range(1, starts)]
 
     def losses(self, rows: Rows) -> torch.Tensor:
         """Mean objective of each copy, ``(copies,)`` float64: what is evaluated and reported."""
@@ -132,57 +150,66 @@ class Run:
     def before_step(self) -> None:
         """Called before every step; EM takes its E-step here."""
 
-    def go(self) -> Training:
-        options = self.options
-        keeper = Keeper(options.checkpoint, self.fingerprint() if options.checkpoint else {})
-        self.resume(keeper.load(self.device))
-        meter = Meter(self.device, self.step)
-        bar = progress_bar("training", options.steps, options.progress)
-        with bar as advance, Interrupt(options.checkpoint is not None) as interrupt:
-            advance(self.step)
-            while self.step < options.steps and self.stopped == "schedule":
+    def run(self) -> Training:
+        """Take the steps that are left, and give back what was found."""
+        solver = self.solver
+        checkpoints = CheckpointManager(solver.checkpoint, self.fingerprint() if solver.checkpoint else {})
+        self.resume(checkpoints.load())
+        throughput = Throughput(self.device, self.step)
+        show = None if solver.progress else False
+        with (
+            ProgressBar("training", solver.steps, self.step, show) as bar,
+            SigintHandler(solver.checkpoint is not None) as handler,
+        ):
+            while self.step < solver.steps and self.stopped == "schedule":
                 self.before_step()
                 loss = self.one_step()
                 self.step += 1
-                advance(1, loss)
-                meter.look(self.step)
-                if options.tolerance and self.at_rest():
-                    self.stopped = "gradient"
-                elif self.held is not None and self.due() and self.give_up():
-                    self.stopped = "held out"
-                elif options.checkpoint and self.step % options.checkpoint_every == 0:
-                    keeper.save(self.state())
-                if interrupt.came:
-                    keeper.save(self.state())
+                bar.done = self.step
+                bar.note(f"loss {loss:.5g}")
+                throughput.sample(self.step)
+                self.stopped = self.why_to_stop()
+                due = self.stopped == "schedule" and self.step % solver.checkpoint_every == 0
+                if due or handler.interrupted:
+                    checkpoints.save(self.state())
+                if handler.interrupted:
                     raise KeyboardInterrupt
-        if options.checkpoint:
-            keeper.save(self.state())
-        done = self.finish(self.stopped)
-        return replace(done, settings={**done.settings, "speed": meter.record(self.step)})
+        checkpoints.save(self.state())
+        done = self.finish()
+        return replace(done, settings={**done.settings, "speed": throughput.record(self.step)})
+
+    def why_to_stop(self) -> str:
+        """``"gradient"`` or ``"held out"`` where the run ends before its schedule does."""
+        if self.solver.tolerance and self.has_converged():
+            return "gradient"
+        if self.held is not None and self.evaluation_is_due() and self.early_stop():
+            return "held out"
+        return "schedule"
 
     def one_step(self) -> float:
-        rate = self.options.rate(self.step)
+        """Take one step; returns the mean of the copies' losses."""
+        rate = self.solver.rate(self.step)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.optimiser.zero_grad(set_to_none=True)
         parts = []
-        for _ in range(self.options.accumulate):
+        for _ in range(self.solver.accumulate):
             blocks = self.next_blocks()
             rows = self.rows if blocks is None else self.rows.take_blocks(blocks)
-            loss = self.step_losses(rows, blocks) / self.options.accumulate
-            descend(loss, self.model.trainable)
+            loss = self.step_losses(rows, blocks) / self.solver.accumulate
+            backward(loss, self.model.trainable)
             parts.append((loss.detach(), rows))
         losses = torch.stack([loss for loss, _ in parts]).cpu()  # the one wait for the device in a step
         for loss, (_, rows) in zip(losses, parts, strict=True):
             if not bool(torch.isfinite(loss).all()):
-                save_bad_batch(self.options.checkpoint, self.step, loss, rows, self.model.raw)
+                save_bad_batch(self.solver.checkpoint, self.step, loss, rows, self.model.raw)
         self.optimiser.step()
         self.log.add(self.step, losses.sum(0), rate)
         return float(losses.sum(0).mean())
 
     def next_blocks(self) -> torch.Tensor | None:
         """Annotators of the next minibatch (all their answers together), or ``None`` for all."""
-        batch = self.options.batch
+        batch = self.solver.batch
         if batch is None or batch >= self.rows.blocks:
             return None
         if not self.queue:
@@ -194,33 +221,34 @@ class Run:
         """Loss and largest gradient entry of each copy on all training rows, both ``(copies,)``."""
         self.optimiser.zero_grad(set_to_none=True)
         loss = self.losses(self.rows)
-        descend(loss, self.model.trainable)
-        return loss.detach(), self._largest()
+        backward(loss, self.model.trainable)
+        return loss.detach(), self.largest_gradient()
 
-    def _largest(self) -> torch.Tensor:
+    def largest_gradient(self) -> torch.Tensor:
+        """Largest absolute entry of each copy's gradient, ``(copies,)``."""
         grads = [p.grad.detach().abs().reshape(self.copies, -1) for p in self.model.trainable if p.grad is not None]
         return torch.stack([g.amax(-1).double() for g in grads]).amax(0)
 
     def last_gradient(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Loss and largest gradient entry of the last step, both ``(copies,)``."""
-        return self.log.losses()[-1].to(self.device), self._largest()
+        return self.log.losses()[-1].to(self.device), self.largest_gradient()
 
-    def at_rest(self) -> bool:
+    def has_converged(self) -> bool:
         """Whether to stop, converged; asked after every step."""
         return self.step % 100 == 0 and self.gradient_small()
 
     def gradient_small(self) -> bool:
         """Full batch: the gradient of the step just taken decides; a minibatch's says nothing."""
-        if self.options.batch is not None and self.options.batch < self.rows.blocks:
+        if self.solver.batch is not None and self.solver.batch < self.rows.blocks:
             return False
         grads = [p.grad.abs().amax() for p in self.model.trainable if p.grad is not None]
-        return bool(torch.stack([g.double() for g in grads]).amax() < self.options.tolerance)
+        return bool(torch.stack([g.double() for g in grads]).amax() < self.solver.tolerance)
 
-    def due(self) -> bool:
+    def evaluation_is_due(self) -> bool:
         """Whether the held-out annotators are looked at after this step: at the interval, and at the end."""
-        return self.step % self.options.evaluate_every == 0 or self.step == self.options.steps
+        return self.step % self.solver.evaluate_every == 0 or self.step == self.solver.steps
 
-    def give_up(self) -> bool:
+    def early_stop(self) -> bool:
         """Evaluate on the held-out annotators; keep each copy's best parameters."""
         with torch.no_grad():
             loss = self.losses(self.held)  # type: ignore[arg-type]
@@ -233,18 +261,19 @@ class Run:
             kept.copy_(torch.where(better.view(-1, *[1] * (p.ndim - 1)), p.detach(), kept))
         self.best = (torch.where(better, loss, self.best[0]), self.best[1])
         self.stale = 0 if bool(better.any()) else self.stale + 1
-        return self.stale >= self.options.patience
+        return self.stale >= self.solver.patience
 
-    def finish(self, stopped: str) -> Training:
+    def finish(self) -> Training:
+        """What was found: the best parameters on the held-out annotators, where some were kept aside."""
         if self.best is not None:
             with torch.no_grad():
                 for kept, p in zip(self.best[1], self.model.trainable, strict=True):
                     p.copy_(kept)
         stepped = any(p.grad is not None for p in self.model.trainable)  # not where a finished run is read again
-        loss, norm = self.last_gradient() if stepped and not self.options.final else self.full_gradient()
+        loss, norm = self.last_gradient() if stepped and not self.solver.final else self.full_gradient()
         held = None if self.held is None else self.losses(self.held).detach().cpu()
-        if self.options.log is not None:
-            self.log.write(self.options.log)
+        if self.solver.log is not None:
+            self.log.write(self.solver.log)
         return Training(
             populations=self.model.populations(),
             loss=loss.cpu(),
@@ -252,10 +281,10 @@ class Run:
             gradient_norm=norm.cpu(),
             last_change=self.log.last_change(),
             steps=self.step,
-            stopped_by=stopped,
-            converged=norm.cpu() < self.options.tolerance,
+            stopped_by=self.stopped,
+            converged=norm.cpu() < self.solver.tolerance,
             log=self.log,
-            settings={"solver": self.options, "device": str(self.device), "seed": self.seed},
+            settings={"solver": self.solver, "device": str(self.device), "seed": self.seed},
         )
 
     # ---- checkpoints -------------------------------------------------------------------------------------------
@@ -263,18 +292,19 @@ class Run:
     def fingerprint(self) -> dict[str, Any]:
         """What must agree for a checkpoint to be resumed."""
         items = self.model.items.to("cpu")
-        options = {f.name: getattr(self.options, f.name) for f in fields(self.options) if f.name not in _NO_MATTER}
+        own = {f.name: getattr(self.solver, f.name) for f in fields(self.solver) if f.name not in NOT_IN_FINGERPRINT}
         return {
             "shapes": [tuple(p.shape) for p in self.model.trainable],
-            "rows": of_rows(self.rows),
-            "items": of_items(items),
-            "model": of_model(self.model.originals[0], items),
+            "rows": self.rows.fingerprint(),
+            "items": fingerprint.of_items(items),
+            "model": fingerprint.of_model(self.model.originals[0], items),
             "objective": repr(self.objective),
-            "regulariser": of_regulariser(self.regulariser, items),
-            "options": repr({**options, "seed": self.seed}),
+            "regulariser": fingerprint.of_regulariser(self.regulariser, items),
+            "options": repr({**own, "seed": self.seed}),
         }
 
     def state(self) -> dict[str, Any]:
+        """For a checkpoint."""
         return {
             "step": self.step,
             "epoch": self.epoch,
@@ -288,6 +318,7 @@ class Run:
         }
 
     def resume(self, state: dict[str, Any] | None) -> None:
+        """Go on where a checkpoint ends; from the start without one."""
         if state is None:
             return
         with torch.no_grad():
@@ -295,11 +326,11 @@ class Run:
                 p.copy_(kept)
         self.optimiser.load_state_dict(state["optimiser"])
         self.step, self.epoch, self.stale, self.stopped = (state[k] for k in ("step", "epoch", "stale", "stopped"))
-        self.log = Log.from_state(state["log"])
+        self.log = TrainingLog.from_state(state["log"])
         if state["best"] is not None:
             self.best = (state["best"][0].to(self.device), [p.to(self.device) for p in state["best"][1]])
         if state["left"]:
-            batches = shuffled_batches(self.rows.blocks, self.options.batch, self.seed, self.epoch - 1)
+            batches = shuffled_batches(self.rows.blocks, self.solver.batch, self.seed, self.epoch - 1)
             self.queue = batches[-state["left"] :]
 
 
@@ -316,10 +347,10 @@ def _check_model(model: Population, data: PreferenceData, objective: Objective, 
         )
     check_gate(model, data)
     for leaf in leaves:
-        utility = getattr(leaf, "utility", None)
-        if regulariser is not None and not callable(getattr(utility, "log_prob", None)):
+        what = leaf.utility if isinstance(leaf, Annotator) else leaf
+        if regulariser is not None and not isinstance(what, Density):
             raise ArgumentError(
-                f"ForwardKL has no meaning for {type(utility).__name__}, which is no density and could rise without "
+                f"ForwardKL has no meaning for {type(what).__name__}, which is no density and could rise without "
                 "end; make it one, an.LogDensity(utility), or use an.LogPolicy"
             )
         leaf.rule.check_kind(data.feedback)
@@ -340,7 +371,7 @@ def _hold_out(rows: Rows, share: float, seed: int) -> tuple[Rows, Rows | None]:
     return kept, held
 
 
-def _half(options: TrainingSolver, device: torch.device) -> torch.dtype | None:
-    if options.precision == "bfloat16" or (options.precision == "auto" and device.type == "cuda"):
+def _half(solver: TrainingSolver, device: torch.device) -> torch.dtype | None:
+    if solver.precision == "bfloat16" or (solver.precision == "auto" and device.type == "cuda"):
         return torch.bfloat16
     return None

@@ -1,4 +1,4 @@
-"""What EM over networks writes down at its E-steps: the log-likelihood, how often it fell, and types that ran empty."""
+"""What EM over networks records at its E-steps: the log-likelihood, how often it fell, and types that ran empty."""
 
 from __future__ import annotations
 
@@ -7,45 +7,43 @@ from typing import Any
 
 import torch
 
-from annosim.learning.solvers.settings import EM
-
-__all__ = ["EMRun", "Record"]
+__all__ = ["EMSummary", "EMTrace"]
 
 
 @dataclass(eq=False)
-class Record:
+class EMTrace:
     """The E-steps of all copies of one run.
 
     Attributes:
         types: K.
         step: optimiser steps taken before each E-step.
         values: mean log-likelihood per annotator at each E-step (less the regulariser), each ``(copies,)``.
-        heat: temperature of the responsibilities drawn at each E-step.
+        temperature: of the responsibilities at each E-step.
         emptied: ``(step, copy, type, annotators left, 1 when it was refilled)``.
         random_first: copies that began from random responsibilities.
         share: ``(copies, types)`` mean responsibilities at the last E-step.
 
     Example:
-        >>> record = Record(2)
+        >>> trace = EMTrace(2)
         >>> for step, value in enumerate([-3.0, -2.0, -2.5, -1.0]):
-        ...     record.add(step, torch.tensor([value], dtype=torch.float64), 1.0)
-        >>> record.falls(0), record.largest_fall(0)
+        ...     trace.add(step, torch.tensor([value], dtype=torch.float64), 1.0)
+        >>> trace.n_decreases(0), trace.largest_decrease(0)
         (1, 0.5)
     """
 
     types: int
     step: list[int] = field(default_factory=list)
     values: list[torch.Tensor] = field(default_factory=list)
-    heat: list[float] = field(default_factory=list)
+    temperature: list[float] = field(default_factory=list)
     emptied: list[tuple[int, int, int, float, int]] = field(default_factory=list)
     random_first: list[int] = field(default_factory=list)
     share: torch.Tensor | None = None
 
-    def add(self, step: int, value: torch.Tensor, heat: float) -> None:
+    def add(self, step: int, value: torch.Tensor, temperature: float) -> None:
         """One E-step."""
         self.step.append(step)
         self.values.append(value.detach().cpu())
-        self.heat.append(heat)
+        self.temperature.append(temperature)
 
     def empty(self, step: int, copy: int, kind: int, count: float, refilled: bool) -> None:
         """A type had (nearly) nobody."""
@@ -57,27 +55,27 @@ class Record:
         return torch.stack(self.values)
 
     def changes(self, copy: int) -> torch.Tensor:
-        """Changes from one E-step to the next that EM promises not to be falls: at temperature one, no refill between,
+        """Changes from one E-step to the next that EM promises not to be negative: at temperature one, no refill between,
         and not across random first responsibilities, which are not those of the parameters."""
         refilled = {at for at, c, _, _, done in self.emptied if c == copy and done}
         first = 1 if copy in self.random_first else 0
         rise = self.log_likelihood[:, copy].diff()
-        held = [i for i in range(first, len(rise)) if self.heat[i] == 1.0 and self.step[i] not in refilled]
+        held = [i for i in range(first, len(rise)) if self.temperature[i] == 1.0 and self.step[i] not in refilled]
         return rise[held]
 
-    def falls(self, copy: int) -> int:
-        """How often the log-likelihood fell between two E-steps (rounding of 1e-12 aside)."""
+    def n_decreases(self, copy: int) -> int:
+        """How often the log-likelihood decreased between two E-steps (rounding of 1e-12 aside)."""
         return int((self.changes(copy) < -1e-12 * (1 + self.log_likelihood[:, copy].abs().amax())).sum())
 
-    def largest_fall(self, copy: int) -> float:
-        """The largest of these falls, per annotator; zero when there was none."""
-        if not self.falls(copy):
+    def largest_decrease(self, copy: int) -> float:
+        """The largest of these decreases, per annotator; zero when there was none."""
+        if not self.n_decreases(copy):
             return 0.0
         return float(-self.changes(copy).min())
 
-    def still(self) -> bool:
+    def stalled(self) -> bool:
         """Whether the likelihood of no copy changed between the last two E-steps, both at temperature one."""
-        if len(self.values) < 2 or self.heat[-2:] != [1.0, 1.0]:
+        if len(self.values) < 2 or self.temperature[-2:] != [1.0, 1.0]:
             return False
         return bool((self.values[-1] - self.values[-2]).abs().amax() <= 1e-12 * (1 + self.values[-1].abs().amax()))
 
@@ -88,31 +86,23 @@ class Record:
         k = max(1, len(self.values) // 50)
         return self.values[-1] - self.values[-1 - k]
 
-    def why(self, solver: EM, types: int) -> str:
-        """One line: what was done and why."""
-        step = "Adam" if solver.m_step == "adam" else "a line search"
-        return (
-            f"mixture of {types} networks, annotators with ids: EM, an E-step every {solver.e_step_every} steps of "
-            f"{step}"
-        )
-
     def notes(self, copy: int, total: float) -> list[str]:
         """What the reader must know of one copy, log-likelihoods in units of all ``total`` annotators."""
         count = len(self.changes(copy))
         out = [f"the log-likelihood rose or stayed at all of {count} E-steps"]
-        if self.falls(copy):
-            worst = self.largest_fall(copy)
+        if self.n_decreases(copy):
+            worst = self.largest_decrease(copy)
             out = [
-                f"the log-likelihood fell at {self.falls(copy)} of {count} E-steps, by {worst * total:.3g} at most "
+                f"the log-likelihood fell at {self.n_decreases(copy)} of {count} E-steps, by {worst * total:.3g} at most "
                 f"({worst:.2g} per annotator): noise of inexact M-steps"
             ]
         if copy in self.random_first:
             out.append("the types began alike, or as a restart: first responsibilities were random")
         mine = [one for one in self.emptied if one[1] == copy]
         for kind in sorted({one[2] for one in mine}):
-            again = sum(one[4] for one in mine if one[2] == kind)
+            refills = sum(one[4] for one in mine if one[2] == kind)
             left = [one for one in mine if one[2] == kind and not one[4]]
-            text = f"type {kind} of the model as given ran empty and was refilled {again} time(s)"
+            text = f"type {kind} of the model as given ran empty and was refilled {refills} time(s)"
             out.append(text + (": it stays empty; fit fewer types" if left else ""))
         return out
 
@@ -121,21 +111,21 @@ class Record:
         return dict(self.__dict__)
 
     @classmethod
-    def from_state(cls, state: dict[str, Any]) -> Record:
+    def from_state(cls, state: dict[str, Any]) -> EMTrace:
         """From a checkpoint."""
         return cls(**state)
 
 
 @dataclass(frozen=True, eq=False)
-class EMRun:
+class EMSummary:
     """What a fit by EM over networks keeps of its E-steps.
 
     Attributes:
-        record: of all copies of the run.
-        falls: how often the log-likelihood of the best copy fell between two E-steps.
-        largest_fall: the largest of these falls.
+        trace: of all copies of the run.
+        n_decreases: how often the log-likelihood of the best copy decreased between two E-steps.
+        largest_decrease: the largest of these decreases.
     """
 
-    record: Record
-    falls: int
-    largest_fall: float
+    trace: EMTrace
+    n_decreases: int
+    largest_decrease: float

@@ -1,8 +1,9 @@
-"""Noise on the parameters that a training run begins from: types that begin alike would stay alike."""
+"""Where the starts of a training run begin: redrawn, near given weights, or with a symmetry between types broken."""
 
 from __future__ import annotations
 
 import copy
+import itertools
 
 import torch
 
@@ -13,12 +14,12 @@ from annosim.random import child_seed, torch_generator
 from annosim.utilities.adapters import LowRank
 from annosim.utilities.language_models import LogPolicy, SequenceReward
 
-__all__ = ["again", "apart", "begin_alike", "perturbed"]
+__all__ = ["break_symmetry", "has_duplicate_components", "perturbed", "restart_from"]
 
-#: noise on types that begin alike, in units of each tensor's root mean square
-APART = 0.1
+#: noise on types that have the same numbers, in units of each tensor's root mean square
+SYMMETRY_NOISE = 0.1
 #: noise on restarts of networks whose weights came from elsewhere, in the same units
-NEAR = 0.01
+RESTART_NOISE = 0.01
 
 
 def perturbed(model: Population, scale: float, seed: int, start: int) -> Population:
@@ -41,36 +42,43 @@ def perturbed(model: Population, scale: float, seed: int, start: int) -> Populat
     return other
 
 
-def begin_alike(model: Population) -> bool:
+def has_duplicate_components(model: Population) -> bool:
     """Whether two types of a mixture have the same free numbers: a saddle of the likelihood, on which they stay alike.
 
     Example:
         >>> import annosim as an
         >>> one = an.Annotator(an.Network([4], dim=1), an.Luce())
-        >>> begin_alike(an.Mixture([one, copy.deepcopy(one)])), begin_alike(one)
+        >>> has_duplicate_components(an.Mixture([one, copy.deepcopy(one)])), has_duplicate_components(one)
         (True, False)
     """
     if not isinstance(model, Mixture | Gated):
         return False
-    vectors = [one.vector() for one in model.types]  # type: ignore[operator]
-    known = [(repr(one), v) for one, v in zip(model.types, vectors, strict=True) if v.numel()]
-    pairs = [(a, b) for i, a in enumerate(known) for b in known[:i]]
-    return any(a[0] == b[0] and a[1].shape == b[1].shape and torch.equal(a[1], b[1]) for a, b in pairs)
+    return any(_same(one, other) for one, other in itertools.combinations(model.types, 2) if one.num_free())
 
 
-def apart(model: Population, seed: int) -> Population:
-    """The model, with noise on its networks where its types begin alike.
+def _same(one: torch.nn.Module, other: torch.nn.Module) -> bool:
+    """Whether two types are built alike and hold the same numbers, free or not."""
+    if [type(part) for part in one.modules()] != [type(part) for part in other.modules()]:
+        return False
+    mine, theirs = one.state_dict(), other.state_dict()
+    return mine.keys() == theirs.keys() and all(
+        torch.equal(value.cpu(), theirs[name].cpu()) for name, value in mine.items()
+    )
+
+
+def break_symmetry(model: Population, seed: int) -> Population:
+    """The model, with noise on its networks where two of its types are the same.
 
     Example:
         >>> import annosim as an
         >>> one = an.Annotator(an.Network([4], dim=1), an.Luce())
-        >>> begin_alike(apart(an.Mixture([one, copy.deepcopy(one)]), seed=0))
+        >>> has_duplicate_components(break_symmetry(an.Mixture([one, copy.deepcopy(one)]), seed=0))
         False
     """
-    return perturbed(model, APART, seed, 0) if begin_alike(model) else model
+    return perturbed(model, SYMMETRY_NOISE, seed, 0) if has_duplicate_components(model) else model
 
 
-def again(model: Population, seed: int, start: int) -> Population:
+def restart_from(model: Population, seed: int, start: int) -> Population:
     """Where a restart begins: at redrawn numbers, but near the weights that language models and reward heads came with.
 
     Adapters on a frozen trunk are redrawn.
@@ -78,11 +86,11 @@ def again(model: Population, seed: int, start: int) -> Population:
     Example:
         >>> import annosim as an
         >>> one = an.Annotator(an.LogPolicy(torch.nn.Embedding(50, 8)), an.Luce())
-        >>> bool((again(one, seed=0, start=1).vector() - one.vector()).abs().max() < 0.1)
+        >>> bool((restart_from(one, seed=0, start=1).vector() - one.vector()).abs().max() < 0.1)
         True
     """
     if any(_came_with_weights(part) for part in model.modules()):
-        return perturbed(model, NEAR, seed, start)
+        return perturbed(model, RESTART_NOISE, seed, start)
     return model.like(child_seed(seed, f"start {start}"))
 
 

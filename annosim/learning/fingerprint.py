@@ -1,4 +1,4 @@
-"""What a training run is of: numbers that a checkpoint carries, so that no other run resumes from it."""
+"""What a model, items and a regulariser are: numbers that a checkpoint carries, so that no other run resumes from it."""
 
 from __future__ import annotations
 
@@ -11,18 +11,11 @@ from torch import nn
 
 from annosim.items import Items
 from annosim.learning.objectives import ForwardKL
-from annosim.learning.training.batches import Rows
 from annosim.populations.base import Population
 from annosim.rules.luce import PBDE
 from annosim.utilities.densities import as_log_density
 
-__all__ = ["of_items", "of_model", "of_regulariser", "of_rows"]
-
-
-def of_rows(rows: Rows) -> list[int]:
-    """Of the questions, the answers, who gave them and the columns that the objective reads."""
-    parts = [rows.view.menu, rows.answer.position, rows.weight, rows.block, *rows.columns.values()]
-    return [_code(part) for part in (*parts, rows.answer.tied) if part is not None]
+__all__ = ["checksum", "of_items", "of_model", "of_regulariser"]
 
 
 def of_items(items: Items) -> list[int]:
@@ -33,7 +26,7 @@ def of_items(items: Items) -> list[int]:
         False
     """
     own = [part for part in (items.features, items.tokens, items.weights, items.prompts) if part is not None]
-    return [_code(part) for part in own] + [zlib.crc32(repr(list(v)).encode()) for v in items.columns.values()]
+    return [checksum(part) for part in own] + [zlib.crc32(repr(list(v)).encode()) for v in items.columns.values()]
 
 
 def of_model(model: Population, items: Items) -> list[Any]:
@@ -62,23 +55,29 @@ def of_regulariser(regulariser: ForwardKL | None, items: Items) -> list[Any]:
     reference = regulariser.reference
     if regulariser.shown or (isinstance(reference, nn.Module) and reference.state_dict()):
         return own + (_fixed(reference, every=True) if isinstance(reference, nn.Module) else [])
-    return [*own, _code(as_log_density(reference, items))]
+    return [*own, checksum(as_log_density(reference, items))]
 
 
 def _of_function(value: Any, items: Items) -> Any:
     """Of a coefficient that is evaluated on the items: of its network, or, where there is none, of its values."""
     if not isinstance(value, nn.Module):
-        return _code(torch.as_tensor(value(items)))
+        return checksum(torch.as_tensor(value(items)))
     scale = getattr(value, "scale", None)
-    return [scale, *_fixed(value)] if value.state_dict() else [scale, _code(torch.as_tensor(value(items)))]
+    return [scale, *_fixed(value)] if value.state_dict() else [scale, checksum(torch.as_tensor(value(items)))]
 
 
 def _fixed(model: nn.Module, every: bool = False) -> list[int]:
     """Of parameters without gradient (or of every one) and of buffers."""
     parameters: Iterable[torch.Tensor] = (p for p in model.parameters() if every or not p.requires_grad)
-    return [_code(part) for part in (*parameters, *model.buffers())]
+    return [checksum(part) for part in (*parameters, *model.buffers())]
 
 
-def _code(part: torch.Tensor) -> int:
+def checksum(part: torch.Tensor) -> int:
+    """Of a tensor's bytes.
+
+    Example:
+        >>> checksum(torch.ones(3)) == checksum(torch.ones(3)) != checksum(torch.zeros(3))
+        True
+    """
     plain = part.detach().cpu().contiguous().reshape(-1)
     return zlib.crc32(plain.view(torch.uint8).numpy().data) if plain.numel() else 0
