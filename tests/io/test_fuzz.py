@@ -97,7 +97,8 @@ def survives(read, source):
         message = str(error)
         assert "\n" not in message and len(message) <= LONGEST, message
     else:
-        assert data.rows > 0 and repr(data) and data.take([0]).rows == 1 and data.counts(by="row").rows > 0
+        one = data if data.replicates is None else data[0]
+        assert data.rows > 0 and repr(data) and one.take([0]).rows == 1 and one.counts(by="row").rows > 0
 
 
 # ---- mutations -----------------------------------------------------------------------------------------------------
