@@ -20,7 +20,7 @@ from . import (
     utilities as utilities,
 )
 from .analysis.comparison import Comparison as Comparison
-from .analysis.comparison import compare as compare
+from .analysis.comparisons import compare as compare
 from .data.preferences import PreferenceData as PreferenceData
 from .designs.design import Design as Design
 from .feedback import Feedback as Feedback

@@ -15,7 +15,7 @@ from .clustering import assign as assign
 from .clustering import clustering_accuracy as clustering_accuracy
 from .clustering import contingency as contingency
 from .comparison import Comparison as Comparison
-from .comparison import compare as compare
+from .comparisons import compare as compare
 from .divergences import LawDivergence as LawDivergence
 from .divergences import kl_divergence as kl_divergence
 from .divergences import law_divergence as law_divergence
@@ -29,7 +29,7 @@ from .policies import expected_utility as expected_utility
 from .policies import score_policy as score_policy
 from .policies import win_rate as win_rate
 from .policies import win_rate_quantile as win_rate_quantile
-from .replicates import Comparisons as Comparisons
+from .comparisons import Comparisons as Comparisons
 
 __all__ = [
     "Agreement",

@@ -1,11 +1,12 @@
-"""``compare``: how far apart two laws and two populations are."""
+"""How far apart two laws and two populations are."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from annosim.analysis.clustering import adjusted_rand, clustering_accuracy
@@ -18,7 +19,7 @@ from annosim.learning.result import Fit
 from annosim.populations.base import Population
 from annosim.results import Result
 
-__all__ = ["Comparison", "compare"]
+__all__ = ["Classifier", "Comparison", "Fitted", "compare_one"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -86,47 +87,45 @@ class Comparison(Result):
         return lines + [("laws compared", self.settings.get("method"))]
 
 
-def compare(
-    fitted: Any,
+@runtime_checkable
+class Fitted(Protocol):
+    """What was fitted: anything that holds a population."""
+
+    @property
+    def population(self) -> Population:
+        """The fitted population."""
+        ...
+
+
+@runtime_checkable
+class Classifier(Fitted, Protocol):
+    """What also says who is of which type."""
+
+    @property
+    def responsibilities(self) -> torch.Tensor | npt.NDArray[np.float64]:
+        """Posterior probabilities ``(annotators, types)``."""
+        ...
+
+
+def compare_one(
+    fitted: Fitted | Population,
     truth: Population,
     design: Design,
+    types: npt.ArrayLike | None = None,
     *,
-    types: Any = None,
     max_outcomes: float = 1e6,
     draws: int = 20_000,
     seed: int = 0,
-) -> Any:
-    """Measure how far apart two laws and two populations are.
-
-    Args:
-        fitted: a ``Fit`` (of data with replicates too) or a population.
-        truth: the population from which data come (or would come).
-        design: what was asked; laws are compared on it.
-        types: ``(annotators,)`` true types, for the clustering scores; by default those of the simulated data
-            that were fitted.
-        max_outcomes: laws with more outcomes are not enumerated (see :func:`law_divergence`).
-        draws, seed: of the sample used then.
-
-    Returns:
-        :class:`Comparison`; ``settings["method"]`` says whether the laws' distances are exact. Fits of R replicates
-        give :class:`~annosim.analysis.replicates.Comparisons`, with a leading axis R on everything.
-
-    Raises:
-        ArgumentError: not a fit or population, or types of another length than the responsibilities.
+) -> Comparison:
+    """:func:`annosim.compare` of one fitted population.
 
     Example:
         >>> import annosim as an
-        >>> design = an.Design(an.Items(n=3))
-        >>> truth = an.Annotator(an.Tabular([0., 1., 2.]), an.Luce())
-        >>> score = compare(an.Annotator(an.Tabular([5., 6., 7.]), an.Luce()), truth, design)
-        >>> score.total_variation, score.parameter_distance
-        (0.0, 0.0)
+        >>> one = an.Annotator(an.Tabular([0.0, 1.0]), an.Luce())
+        >>> compare_one(one, one, an.Design(an.Items(n=2))).kl
+        0.0
     """
-    if hasattr(fitted, "vectors") and hasattr(fitted, "status"):
-        from annosim.analysis.replicates import compare_replicates
-
-        return compare_replicates(fitted, truth, design, types, max_outcomes=max_outcomes, draws=draws, seed=seed)
-    population = fitted if isinstance(fitted, Population) else getattr(fitted, "population", None)
+    population = fitted.population if isinstance(fitted, Fitted) else fitted
     if not isinstance(population, Population) or not isinstance(truth, Population):
         raise ArgumentError(f"compare({type(fitted).__name__}, {type(truth).__name__}): give fits or populations")
     laws = law_divergence(truth, population, design, max_outcomes=max_outcomes, draws=draws, seed=seed)
@@ -184,19 +183,19 @@ def _densities(fitted: Population, truth: Population, alignment: Alignment, item
     return np.array(parts).T
 
 
-def _clustering(fitted: Any, types: Any) -> tuple[float | None, float | None]:
-    types = _true_types(fitted, types)
-    if types is None or not hasattr(type(fitted), "responsibilities"):
+def _clustering(fitted: Fitted | Population, types: npt.ArrayLike | None) -> tuple[float | None, float | None]:
+    known = _true_types(fitted, types)
+    if known is None or isinstance(fitted, Population) or not isinstance(fitted, Classifier):
         return None, None
     found = torch.as_tensor(fitted.responsibilities).detach().numpy().argmax(-1)
-    if found.shape != types.shape:
-        raise ArgumentError(f"compare(types=): shape {types.shape}, expected {found.shape}")
-    return adjusted_rand(types, found), clustering_accuracy(types, found)
+    if found.shape != known.shape:
+        raise ArgumentError(f"compare(types=): shape {known.shape}, expected {found.shape}")
+    return adjusted_rand(known, found), clustering_accuracy(known, found)
 
 
-def _true_types(fitted: Any, types: Any) -> np.ndarray | None:
+def _true_types(fitted: Fitted | Population, types: npt.ArrayLike | None) -> npt.NDArray[np.int64] | None:
     """True types of the annotators who answered, in the order of the responsibilities."""
-    data = getattr(getattr(fitted, "problem", None), "data", None)
+    data = fitted.problem.data if isinstance(fitted, Fit) and fitted.problem is not None else None
     if types is None and isinstance(fitted, Fit):
         types = fitted.truth.get("type")
     if types is None:

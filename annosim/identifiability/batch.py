@@ -12,7 +12,7 @@ from annosim.designs.design import Design
 from annosim.errors import ArgumentError
 from annosim.identifiability.local import saturation
 from annosim.information import (
-    Frame,
+    DesignSupport,
     factors,
     few_threads,
     listed_law,
@@ -101,7 +101,7 @@ def _ranks(population, frame, know, pattern, vectors_, questions, exact, chunk) 
 class _Program:
     """Laws and coordinates of many parameter vectors, differentiated together."""
 
-    def __init__(self, population: Population, frame: Frame, know: Coordinates, live: torch.Tensor | None):
+    def __init__(self, population: Population, frame: DesignSupport, know: Coordinates, live: torch.Tensor | None):
         self.population, self.frame, self.know, self.live = population, frame, know, live
 
     def _one(self, v: torch.Tensor, questions: int):
@@ -133,7 +133,7 @@ class _Program:
         return rank, torch.cat(known), torch.cat(values), torch.full_like(rank, questions)
 
 
-def _pattern(population: Population, frame: Frame, v: torch.Tensor) -> tuple[torch.Tensor | None, int]:
+def _pattern(population: Population, frame: DesignSupport, v: torch.Tensor) -> tuple[torch.Tensor | None, int]:
     """Which columns of the tangents can move at all, and the size of their span."""
     weight, f, _, df = _raw(population, frame, v)
     flat = df.permute(1, 0, 2).reshape(f.shape[1], -1)
@@ -142,7 +142,7 @@ def _pattern(population: Population, frame: Frame, v: torch.Tensor) -> tuple[tor
     return (live, width) if width < f.shape[1] else (None, f.shape[1])
 
 
-def _raw(population: Population, frame: Frame, v: torch.Tensor):
+def _raw(population: Population, frame: DesignSupport, v: torch.Tensor):
     def function(x):
         weight, table = population.functional_call(x, lambda p: factors(p, frame))
         both = weight, vectors(table, frame)
@@ -152,7 +152,7 @@ def _raw(population: Population, frame: Frame, v: torch.Tensor):
     return weight, f, dweight, df
 
 
-def _tangent(population: Population, frame: Frame, v: torch.Tensor, live: torch.Tensor | None, questions: int):
+def _tangent(population: Population, frame: DesignSupport, v: torch.Tensor, live: torch.Tensor | None, questions: int):
     weight, f, dweight, df = _raw(population, frame, v)
     if live is not None and questions > 1:
         c, d = f.shape

@@ -10,7 +10,7 @@ import torch
 from annosim.data.preferences import PreferenceData
 from annosim.designs.design import Design
 from annosim.errors import ArgumentError
-from annosim.information import LIMIT, Frame
+from annosim.information import LIMIT, DesignSupport
 from annosim.laws import answer_space
 from annosim.populations.base import Population
 from annosim.random import CounterRNG, child_seed
@@ -20,7 +20,7 @@ __all__ = ["empirical"]
 
 def empirical(
     population: Population, data: PreferenceData, seed: int = 0, limit: float = LIMIT
-) -> tuple[Design, Frame]:
+) -> tuple[Design, DesignSupport]:
     """A design over the menus of the data, and a frame that lists the blocks of its annotators.
 
     One type: menus suffice (answers are independent). Mixtures: every annotator's block of menus, shortened to a seeded
@@ -44,7 +44,7 @@ def empirical(
     share = np.bincount(code, weights=data.row_weight, minlength=len(menu))
     share = share / share.sum()
     design = Design(data.items, menus=menu, menu_weights=share, feedback=data.feedback, annotators=data.num_annotators)
-    frame = Frame(design, torch.as_tensor(menu, dtype=torch.long), torch.as_tensor(share), 1)
+    frame = DesignSupport(design, torch.as_tensor(menu, dtype=torch.long), torch.as_tensor(share), 1)
     ids = np.asarray(data.annotator_ids)
     most = int(np.bincount(ids).max())
     if len(population.indexed(data.items)) == 1 and population.indexed(data.items)[0].weight.numel() == 1 or most == 1:

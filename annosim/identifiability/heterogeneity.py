@@ -11,7 +11,9 @@ import torch
 
 from annosim.data.counts import expand
 from annosim.data.preferences import PreferenceData
+from annosim.designs.design import Design
 from annosim.errors import AnnosimError, ArgumentError, DataError
+from annosim.laws import on_menus
 from annosim.learning.fitting import fit
 from annosim.populations.annotator import Annotator
 from annosim.populations.base import Population, gather
@@ -235,9 +237,6 @@ def _questions(data: PreferenceData) -> np.ndarray:
 
 def _pearson(population: Population, data: PreferenceData) -> float:
     """``sum (observed - expected)^2 / expected`` over questions and answers."""
-    from annosim.designs.design import Design
-    from annosim.laws import on_menus
-
     menu, which = np.unique(np.asarray(data.menu), axis=0, return_inverse=True)
     which = which.reshape(-1)
     design = Design(data.items, menus=menu, feedback=data.feedback)

@@ -20,7 +20,7 @@ from annosim.identifiability.functionals import FUNCTIONALS, check_functionals, 
 from annosim.identifiability.local import LocalRank, local_rank, null_directions
 from annosim.identifiability.other_families import among_tastes, among_types
 from annosim.identifiability.report import IdentifiabilityReport
-from annosim.identifiability.search import thin
+from annosim.identifiability.search import subsample
 from annosim.identifiability.theorems import applicable
 from annosim.identifiability.twins import (
     DIFFERENT,
@@ -33,7 +33,7 @@ from annosim.identifiability.twins import (
     search_twin,
 )
 from annosim.identifiability.weak import weakest_in_words
-from annosim.information import Frame, few_threads, law_distance, merge_settings, prepare
+from annosim.information import DesignSupport, few_threads, law_distance, merge_settings, prepare
 from annosim.populations.annotator import Annotator, check_utilities
 from annosim.populations.base import Population
 from annosim.random import child_seed
@@ -117,7 +117,7 @@ def _one(population, design, family, functional, search, source) -> Identifiabil
         raise ArgumentError(f"identify(among={family!r}): None (its own family), an.types(K) or an.any_tastes(grid)")
     if not population.num_free():
         raise NothingFreeError("identify: nothing is free in this population, so there is nothing to know")
-    frame = source if isinstance(source, Frame) else prepare(population, design, seed=seed)
+    frame = source if isinstance(source, DesignSupport) else prepare(population, design, seed=seed)
     with few_threads(len(frame.menu) * design.menu_size * population.num_free() * len(population.components())):
         return _own_family(population, design, frame, functional, search, resample=source is None)
 
@@ -131,7 +131,7 @@ def _own_family(population, design, frame, functional, search, resample) -> Iden
     twins = [] if decided["twin"] is None else [decided["twin"]]
     if twins and not local.full and search["starts"]:
         # a whole set of populations may have the law, in several pieces: what is known must be the same on all of them
-        small = thin(frame, len(population.components()), population.num_free(), search["seed"])
+        small = subsample(frame, len(population.components()), population.num_free(), search["seed"])
         twins += [found.twin for found in all_twins(population, small, frame, design, **search)[0]]
     functions = named_functionals(functional) or _default_functionals(population)
     return IdentifiabilityReport(
@@ -192,12 +192,17 @@ def _row(report: IdentifiabilityReport) -> dict[str, Any]:
 
 
 def decide(
-    population: Population, design: Design, frame: Frame, know: Coordinates, local: LocalRank, search: dict[str, Any]
+    population: Population,
+    design: Design,
+    frame: DesignSupport,
+    know: Coordinates,
+    local: LocalRank,
+    search: dict[str, Any],
 ) -> dict[str, Any]:
     """Verdict, twin and reasons; ``search`` holds starts, seed and jobs."""
     seed = search["seed"]
     out: dict[str, Any] = {"twin": None, "law_distance": None, "reasons": [], "theorems": []}
-    small = thin(frame, len(population.components()), population.num_free(), seed)
+    small = subsample(frame, len(population.components()), population.num_free(), seed)
     if not local.clear:
         kept, lost = local.gap
         out["verdict"] = "inconclusive"
@@ -266,7 +271,7 @@ def _full_rank(out: dict[str, Any], found: Search) -> dict[str, Any]:
             out["reasons"].append(f"no twin found in {found.starts} starts, as the theorem says")
     elif found.starts:
         out["reasons"].append(
-            f"full rank; no twin found in {found.starts} starts ({found.home} came back to this population), which "
+            f"full rank; no twin found in {found.starts} starts ({found.n_returned} came back to this population), which "
             "proves nothing beyond its neighbourhood"
         )
     else:

@@ -10,7 +10,7 @@ import torch
 from annosim.coordinates import Coordinates
 from annosim.coordinates.identifiable import RANK_TOLERANCE, in_float64, is_signal, refined
 from annosim.coordinates.wording import describe_direction, sparse_basis, sum_preserving
-from annosim.information import LIMIT, Frame, compress, law_jacobian, symmetric_size, tangents
+from annosim.information import LIMIT, DesignSupport, compress, law_jacobian, symmetric_size, tangents
 from annosim.populations.base import Population
 
 __all__ = ["LocalRank", "NullDirection", "local_rank"]
@@ -98,7 +98,7 @@ def saturation(components: int, questions: int) -> int:
     return max(1, min(questions, 2 * components - 1))
 
 
-def local_rank(population: Population, frame: Frame, know: Coordinates) -> LocalRank:
+def local_rank(population: Population, frame: DesignSupport, know: Coordinates) -> LocalRank:
     """Rank of the law's Jacobian on the identifiable coordinates.
 
     As many questions as can matter (:func:`saturation`) and fit into memory are looked at.
@@ -126,7 +126,7 @@ def local_rank(population: Population, frame: Frame, know: Coordinates) -> Local
     return replace(found, exact=True) if found.full else found
 
 
-def _questions(population: Population, frame: Frame, know: Coordinates) -> tuple[int, bool]:
+def _questions(population: Population, frame: DesignSupport, know: Coordinates) -> tuple[int, bool]:
     """As many questions as fit into memory, and whether more could matter."""
     weight, f, _, df = tangents(population, population.vector(), frame)
     size = compress(f, df)[0].shape[1]
@@ -137,7 +137,7 @@ def _questions(population: Population, frame: Frame, know: Coordinates) -> tuple
     return q, q < most
 
 
-def _ranked(jacobian: torch.Tensor, frame: Frame, finer: torch.Tensor | None = None) -> LocalRank:
+def _ranked(jacobian: torch.Tensor, frame: DesignSupport, finer: torch.Tensor | None = None) -> LocalRank:
     size = jacobian.shape[1]
     if len(jacobian) > size:
         jacobian = torch.linalg.qr(jacobian, mode="r")[1]

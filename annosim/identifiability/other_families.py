@@ -17,10 +17,10 @@ from annosim.identifiability.functionals import (
     share_preferring,
 )
 from annosim.identifiability.report import IdentifiabilityReport
-from annosim.identifiability.search import Equations, thin
+from annosim.identifiability.search import Equations, subsample
 from annosim.identifiability.tastes import Bounds, TasteProgram
 from annosim.identifiability.twins import DIFFERENT, SAME_LAW, population_at, random_starts, solve_all
-from annosim.information import Frame, few_threads, law_distance, merge_settings, prepare
+from annosim.information import DesignSupport, few_threads, law_distance, merge_settings, prepare
 from annosim.parameters import Unconstrained
 from annosim.populations.base import Population
 from annosim.populations.mixture import Mixture
@@ -94,7 +94,7 @@ def twins_among_types(
     population: Population,
     model: Mixture,
     design: Design,
-    frame: Frame,
+    frame: DesignSupport,
     starts: int,
     seed: int,
     jobs: int | None = None,
@@ -104,7 +104,7 @@ def twins_among_types(
     """
     if starts < 1:
         return []
-    small = thin(frame, len(model.components()), model.num_free(), seed)
+    small = subsample(frame, len(model.components()), model.num_free(), seed)
     equations, free = Equations(model, small, seed, target=population), Unconstrained(model, margin=1e-6)
     ends, norms = solve_all(equations, free, random_starts(model, free, starts, seed), steps=120, jobs=jobs)
     out = []

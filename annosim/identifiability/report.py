@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import textwrap
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from annosim.coordinates.wording import describe_direction
 from annosim.identifiability.formatting import fold, shorten
 from annosim.identifiability.local import NullDirection
+from annosim.identifiability.weak import ExpectedProfile, WeakIdentification, expected_profile, weak_identification
 from annosim.populations.base import Population
 from annosim.results import Result
-
-if TYPE_CHECKING:
-    from annosim.identifiability.weak import ExpectedProfile, WeakIdentification
 
 __all__ = ["EXIT_CODES", "VERDICTS", "IdentifiabilityReport"]
 
@@ -86,15 +84,11 @@ class IdentifiabilityReport(Result):
 
     def weak(self, *, seed: int = 0) -> WeakIdentification:
         """Condition number, Cramer-Rao bounds and the weakest direction (:func:`annosim.identifiability.weak_identification`)."""
-        from annosim.identifiability.weak import weak_identification
-
         return weak_identification(self.population, self.design, seed=seed)
 
-    def profile(self, name: str, **more: Any) -> ExpectedProfile:
+    def profile(self, name: str, *, span: float = 4.0, points: int = 8, seed: int = 0) -> ExpectedProfile:
         """Profile of the expected log-likelihood in one parameter (:func:`annosim.identifiability.expected_profile`)."""
-        from annosim.identifiability.weak import expected_profile
-
-        return expected_profile(self.population, self.design, name, **more)
+        return expected_profile(self.population, self.design, name, span=span, points=points, seed=seed)
 
     def _title(self) -> str:
         return "\n".join(textwrap.wrap(f"{self.verdict}: {VERDICTS[self.verdict]}", 80, subsequent_indent="  "))

@@ -10,11 +10,11 @@ import torch
 from scipy.special import ndtri
 
 from annosim.coordinates.identifiable import in_float64
-from annosim.information import Frame, factors, listed_law, symmetric_law, symmetric_size, vectors
+from annosim.information import DesignSupport, factors, listed_law, symmetric_law, symmetric_size, vectors
 from annosim.populations.base import Population
 from annosim.random import CounterRNG, child_seed, uniform53
 
-__all__ = ["Equations", "gauss_newton", "thin", "undamped"]
+__all__ = ["Equations", "gauss_newton", "subsample", "refine"]
 
 #: most menus that the search looks at; what it finds is checked on all of them
 SEARCH_MENUS = 400
@@ -22,7 +22,7 @@ SEARCH_MENUS = 400
 SEARCH_SIZE = 1500
 
 
-def thin(frame: Frame, components: int, free: int, seed: int) -> Frame:
+def subsample(frame: DesignSupport, components: int, free: int, seed: int) -> DesignSupport:
     """A frame small enough to search in: fewer menus and blocks, no more questions than can matter."""
     # laws of two populations with C components each agree as soon as those of 2C - 1 questions do
     questions = max(1, min(frame.questions, 2 * components - 1))
@@ -41,7 +41,7 @@ def thin(frame: Frame, components: int, free: int, seed: int) -> Frame:
     return frame.with_questions(questions)
 
 
-def _block_width(frame: Frame) -> int:
+def _block_width(frame: DesignSupport) -> int:
     kinds = frame.design.feedback.count(frame.design.menu_size, True)
     return int(min(kinds**frame.questions, 1e9))
 
@@ -56,12 +56,12 @@ class Equations:
 
     Args:
         population: the population whose law is to be matched (float64 copy is made).
-        frame: see :func:`thin`.
+        frame: see :func:`subsample`.
         seed: of the projection that is used when the tensors are too large.
         target: population with the law to be matched; ``population`` by default.
     """
 
-    def __init__(self, population: Population, frame: Frame, seed: int = 0, target: Population | None = None):
+    def __init__(self, population: Population, frame: DesignSupport, seed: int = 0, target: Population | None = None):
         self.population = in_float64(population)
         self.frame = frame
         self.projection = self._make_projection(seed)
@@ -155,7 +155,7 @@ def gauss_newton(
     return Solved(x, norm)
 
 
-def undamped(
+def refine(
     residual: Callable[[torch.Tensor], torch.Tensor], start: torch.Tensor, solved: Solved, points: int = 4
 ) -> Solved:
     """The starts whose ends are best once more, by full steps of least norm on the Jacobian itself.

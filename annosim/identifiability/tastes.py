@@ -19,7 +19,7 @@ from annosim.errors import ArgumentError
 from annosim.identifiability.families import AnyTastes, any_tastes
 from annosim.identifiability.functionals import evaluate
 from annosim.information import (
-    Frame,
+    DesignSupport,
     factors,
     listed_law,
     prepare,
@@ -119,16 +119,16 @@ class TasteProgram:
         """One grid point as an annotator."""
         return Annotator(self._utility(taste), self.rule)
 
-    def _tables(self, frame: Frame) -> torch.Tensor:
+    def _tables(self, frame: DesignSupport) -> torch.Tensor:
         with torch.no_grad():
             return factors(_OnGrid(self.rule, self.index), frame)[1]
 
-    def _listed(self, frame: Frame) -> torch.Tensor:
+    def _listed(self, frame: DesignSupport) -> torch.Tensor:
         """Laws of all tastes on listed blocks, ``(G, N)``."""
         table, one = self._tables(frame), torch.ones(1, dtype=torch.float64)
         return torch.stack([listed_law(one, table[:, :, c : c + 1], frame) for c in range(len(self.index))])
 
-    def _rows(self, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
+    def _rows(self, frame: DesignSupport) -> tuple[np.ndarray, np.ndarray]:
         columns = self._listed(frame) if frame.blocks is not None else self._compressed(frame)
         _, s, vt = torch.linalg.svd(columns.T, full_matrices=False)
         # rows scaled so that each coordinate has a largest entry of one: the solver's tolerance is absolute
@@ -136,7 +136,7 @@ class TasteProgram:
         rows = rows / rows.abs().amax(-1, keepdim=True)
         return rows.numpy(), (rows @ self.own).numpy()
 
-    def _compressed(self, frame: Frame) -> torch.Tensor:
+    def _compressed(self, frame: DesignSupport) -> torch.Tensor:
         """Laws of all tastes in the coordinates of symmetric tensors over their span, ``(G, N)``."""
         f, q = vectors(self._tables(frame), frame), frame.questions
         if f.shape[0] < f.shape[1]:

@@ -16,8 +16,8 @@ from annosim.coordinates import Coordinates, best_naming, mean_indices, populati
 from annosim.coordinates.identifiable import in_float64
 from annosim.coordinates.wording import sparse_basis, sum_preserving
 from annosim.designs.design import Design
-from annosim.identifiability.search import Equations, gauss_newton, undamped
-from annosim.information import Frame, few_threads, law_distance
+from annosim.identifiability.search import Equations, gauss_newton, refine
+from annosim.information import DesignSupport, few_threads, law_distance
 from annosim.items import Items
 from annosim.parameters import Unconstrained
 from annosim.populations.base import Population
@@ -64,7 +64,12 @@ class Curve:
 
 
 def follow_null(
-    population: Population, small: Frame, full: Frame, know: Coordinates, null: torch.Tensor, seed: int = 0
+    population: Population,
+    small: DesignSupport,
+    full: DesignSupport,
+    know: Coordinates,
+    null: torch.Tensor,
+    seed: int = 0,
 ):
     """Look for populations with the same law on growing spheres around ``population``, starting in its null directions.
 
@@ -87,7 +92,7 @@ def follow_null(
 
         solved = gauss_newton(residual, guess, 40, 1e-14, lambda y: constraint.feasible(v0 + basis @ y))
         if not bool((solved.norm < 0.3 * SAME_LAW).any()):
-            solved = undamped(residual, guess, solved)
+            solved = refine(residual, guess, solved)
         path = solved.at
         feasible = torch.tensor([constraint.feasible(v0 + basis @ y) for y in path])
         # weights and other bounded numbers: beyond the boundary there is no population
@@ -155,7 +160,7 @@ class Search:
         law_distance: its law's distance on the whole design.
         distance: its distance in identifiable coordinates.
         starts: how many starts there were.
-        home: how many came back to the population itself (or to a relabelling of it).
+        n_returned: how many came back to the population itself (or to a relabelling of it).
         source: ``"search"`` or the name of the construction.
     """
 
@@ -163,43 +168,55 @@ class Search:
     law_distance: float
     distance: float
     starts: int
-    home: int
+    n_returned: int
     source: str
 
 
 def search_twin(
-    population: Population, small: Frame, full: Frame, design: Design, starts: int, seed: int, jobs: int | None = None
+    population: Population,
+    small: DesignSupport,
+    full: DesignSupport,
+    design: Design,
+    starts: int,
+    seed: int,
+    jobs: int | None = None,
 ) -> Search:
     """Gauss-Newton on the law from ``starts`` random populations; ``jobs`` as in :func:`solve_all`."""
-    twins, home = all_twins(population, small, full, design, starts, seed, jobs)
+    twins, n_returned = all_twins(population, small, full, design, starts, seed, jobs)
     if not twins:
-        return Search(None, math.nan, math.nan, max(starts, 0), home, "search")
-    return replace(min(twins, key=lambda t: t.law_distance), home=home)
+        return Search(None, math.nan, math.nan, max(starts, 0), n_returned, "search")
+    return replace(min(twins, key=lambda t: t.law_distance), n_returned=n_returned)
 
 
 def all_twins(
-    population: Population, small: Frame, full: Frame, design: Design, starts: int, seed: int, jobs: int | None = None
+    population: Population,
+    small: DesignSupport,
+    full: DesignSupport,
+    design: Design,
+    starts: int,
+    seed: int,
+    jobs: int | None = None,
 ) -> tuple[list[Search], int]:
-    """Every end point of the search that is another population with the same law, and how many starts came home."""
+    """Every end point of the search that is another population with the same law, and how many starts came back."""
     if starts < 1:
         return [], 0
     equations = Equations(population, small, seed)
     free = Unconstrained(population, margin=1e-6)
     z = random_starts(population, free, starts, seed)
     ends, norms = solve_all(equations, free, z, jobs=jobs)
-    home, out = 0, []
+    n_returned, out = 0, []
     for number in norms.argsort().tolist():
         if not float(norms[number]) < 3 * SAME_LAW:
             break
         other = population_at(equations.population, free.inside(ends[number]))
         apart = population_distance(population, other, design.items)
         if apart < DIFFERENT:
-            home += 1
+            n_returned += 1
             continue
         distance = law_distance(population, other, full)
         if distance < SAME_LAW:
             out.append(Search(named_like(population, other, design), distance, apart, starts, 0, "search"))
-    return out, home
+    return out, n_returned
 
 
 def solve_all(
@@ -272,7 +289,7 @@ def named_like(population: Population, other: Population, design: Design) -> Pop
 # ---- constructions -----------------------------------------------------------------------------------------------
 
 
-def reflection_twins(population: Population, design: Design, full: Frame) -> Search | None:
+def reflection_twins(population: Population, design: Design, full: DesignSupport) -> Search | None:
     """Twins by reflection: one pair per annotator shows only the odd part of the distribution of tastes.
 
     For a symmetric rule, a type of zero utility with weight w may be split into ``+-b`` with w/2 each; antipodal types

@@ -18,7 +18,7 @@ from annosim.identifiability.formatting import fold
 from annosim.identifiability.local import LocalRank, local_rank
 from annosim.identifiability.search import gauss_newton
 from annosim.information import (
-    Frame,
+    DesignSupport,
     Information,
     enumerable,
     factors,
@@ -110,7 +110,7 @@ def weak_identification(population: Population, design: Design, *, seed: int = 0
 
 
 def weak_on(
-    population: Population, frame: Frame, know: Coordinates, local: LocalRank, info: Information, seed: int
+    population: Population, frame: DesignSupport, know: Coordinates, local: LocalRank, info: Information, seed: int
 ) -> WeakIdentification:
     """:func:`weak_identification` where coordinates, rank and information are known already."""
     matrix = know.basis.T @ info.matrix @ know.basis
@@ -135,7 +135,7 @@ def weak_on(
     )
 
 
-def weakest_in_words(population: Population, frame: Frame, know: Coordinates, local: LocalRank) -> str:
+def weakest_in_words(population: Population, frame: DesignSupport, know: Coordinates, local: LocalRank) -> str:
     """One sentence for a report, or ``""``: only for full ranks whose information takes no time to enumerate."""
     population = in_float64(population)
     if not local.full or not know.num_parameters or not enumerable(population, frame, QUICK):
@@ -251,7 +251,7 @@ def expected_profile(
     return ExpectedProfile(name, values[order].numpy(), distance, kind, settings={"seed": seed, **versions()})
 
 
-def _root_law(population: Population, frame: Frame) -> Any:
+def _root_law(population: Population, frame: DesignSupport) -> Any:
     """Roots of the probabilities of all outcomes, as a function of the parameters."""
     with torch.no_grad():
         rows = len(factors(population, frame)[0])  # of covariates

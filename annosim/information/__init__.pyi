@@ -2,11 +2,11 @@ from .fisher import fisher_information as fisher_information
 from .jacobian import law_distance as law_distance
 from .fisher import Information as Information
 from .fisher import enumerable as enumerable
-from .frames import Frame as Frame
-from .frames import LIMIT as LIMIT
-from .frames import exchangeable as exchangeable
-from .frames import merge_settings as merge_settings
-from .frames import prepare as prepare
+from .support import DesignSupport as DesignSupport
+from .support import LIMIT as LIMIT
+from .support import exchangeable as exchangeable
+from .support import merge_settings as merge_settings
+from .support import prepare as prepare
 from .jacobian import common_frame as common_frame
 from .jacobian import compress as compress
 from .jacobian import factors as factors
@@ -21,7 +21,7 @@ from .jacobian import vectors as vectors
 from .threads import few_threads as few_threads
 
 __all__ = [
-    "Frame",
+    "DesignSupport",
     "Information",
     "LIMIT",
     "common_frame",

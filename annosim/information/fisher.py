@@ -12,7 +12,6 @@ from annosim.autodiff import forward_jacobian
 from annosim.coordinates.identifiable import in_float64
 from annosim.designs.design import Design
 from annosim.errors import ArgumentError, NothingFreeError, TooLargeError
-from annosim.information.frames import Frame, merge_settings, prepare
 from annosim.information.jacobian import (
     factors,
     listed_law,
@@ -23,6 +22,7 @@ from annosim.information.jacobian import (
     vectors,
 )
 from annosim.information.simulated import simulated_information
+from annosim.information.support import DesignSupport, merge_settings, prepare
 from annosim.populations.base import Population
 from annosim.results import Result, versions
 
@@ -52,7 +52,7 @@ class Information(Result):
 
 
 def fisher_information(
-    population: Population, design: Design | Frame, *, method: str = "auto", draws: int = 20_000, seed: int = 0
+    population: Population, design: Design | DesignSupport, *, method: str = "auto", draws: int = 20_000, seed: int = 0
 ) -> Information:
     r"""``E[score score']`` of one annotator's block of answers, menus included (they carry no information themselves).
 
@@ -77,7 +77,7 @@ def fisher_information(
         >>> fisher_information(one, an.Design(an.Items(n=2))).matrix.round(decimals=6).tolist()
         [[0.25, -0.25], [-0.25, 0.25]]
     """
-    if not isinstance(population, Population) or not isinstance(design, Design | Frame):
+    if not isinstance(population, Population) or not isinstance(design, Design | DesignSupport):
         raise ArgumentError("fisher_information(population, design): give a population and an.Design(...)")
     if method not in ("auto", "exact", "simulate"):
         raise ArgumentError(f"fisher_information(method={method!r}): auto, exact or simulate")
@@ -86,7 +86,7 @@ def fisher_information(
     population = in_float64(population)
     if not population.num_free():
         raise NothingFreeError("fisher_information: nothing is free in this population")
-    frame = design if isinstance(design, Frame) else prepare(population, design, seed=seed)
+    frame = design if isinstance(design, DesignSupport) else prepare(population, design, seed=seed)
     if frame.design.loads is None:
         matrix, error = _block(population, frame, method, draws, seed)
     else:  # annotators with different numbers of questions: the mean over them
@@ -100,14 +100,14 @@ def fisher_information(
     return Information(matrix, error is None, error, settings=settings)
 
 
-def _shorter(population: Population, frame: Frame, questions: int, seed: int) -> Frame:
+def _shorter(population: Population, frame: DesignSupport, questions: int, seed: int) -> DesignSupport:
     """The frame of annotators with fewer questions."""
     if frame.blocks is None:
         return frame.with_questions(questions)
     return prepare(population, frame.design.of_load(questions), seed=seed)
 
 
-def enumerable(population: Population, frame: Frame, limit: float = ENUMERATE) -> bool:
+def enumerable(population: Population, frame: DesignSupport, limit: float = ENUMERATE) -> bool:
     """Whether the frame leaves nothing out and the Jacobian of all its outcomes has at most ``limit`` numbers."""
     if not frame.exact:
         return False
@@ -120,7 +120,9 @@ def enumerable(population: Population, frame: Frame, limit: float = ENUMERATE) -
     return outcomes * population.num_free() <= limit
 
 
-def _block(population: Population, frame: Frame, method: str, draws: int, seed: int) -> tuple[torch.Tensor, Any]:
+def _block(
+    population: Population, frame: DesignSupport, method: str, draws: int, seed: int
+) -> tuple[torch.Tensor, Any]:
     """The matrix, and its standard error when it was simulated."""
     if method == "exact" and not frame.exact:
         raise TooLargeError(f'fisher_information(method="exact"): {frame.note}; use method="simulate"')
@@ -131,12 +133,12 @@ def _block(population: Population, frame: Frame, method: str, draws: int, seed: 
     return simulated_information(population, design, questions, draws, seed)
 
 
-def _asked(frame: Frame) -> int:
+def _asked(frame: DesignSupport) -> int:
     """Questions of a block: those of the frame, unless it looks at a part of the block only."""
     return frame.questions if frame.exact or frame.blocks is None else frame.design.num_questions
 
 
-def _exact(population, frame: Frame) -> torch.Tensor:
+def _exact(population, frame: DesignSupport) -> torch.Tensor:
     """Over unordered outcomes: a block's probability does not depend on the order of its questions."""
     weight, f, dweight, df = tangents(population, population.vector(), frame)
     root = frame.share.sqrt().repeat_interleave(f.shape[1] // len(frame.share))
@@ -151,7 +153,7 @@ def _exact(population, frame: Frame) -> torch.Tensor:
     return scaled.T @ scaled / rows**0.5
 
 
-def _exact_listed(population, frame: Frame) -> torch.Tensor:
+def _exact_listed(population, frame: DesignSupport) -> torch.Tensor:
     v = population.vector()
     function = lambda x: population.functional_call(x, lambda p: listed_law(*factors(p, frame), frame))  # noqa: E731
     p, dp = function(v).detach(), forward_jacobian(function, v)

@@ -13,9 +13,11 @@ from annosim.autodiff import forward_jacobian
 from annosim.coordinates.identifiable import covariate_rows, in_float64
 from annosim.designs.design import Design
 from annosim.errors import ArgumentError, NothingFreeError
-from annosim.information.frames import Frame, prepare
+from annosim.information.support import DesignSupport, prepare
 from annosim.laws import Law, on_menus
+from annosim.parameters import fixed
 from annosim.populations.base import Population
+from annosim.populations.mixture import Mixture
 
 __all__ = ["factors", "law_distance", "law_jacobian", "symmetric_index"]
 
@@ -25,7 +27,7 @@ MANY_COVARIATES = 64
 # ---- the law on factors ------------------------------------------------------------------------------------------
 
 
-def factors(population: Population, frame: Frame) -> tuple[torch.Tensor, torch.Tensor]:
+def factors(population: Population, frame: DesignSupport) -> tuple[torch.Tensor, torch.Tensor]:
     """Weights ``(X, C)`` and probabilities ``(J, V, C, M, A)`` of one question; differentiable, and works under vmap.
 
     Where the shares of the types depend on who answers (:class:`annosim.Gated`), the law is that of a block and of the
@@ -52,7 +54,7 @@ def weights_by_covariates(population: Population, law: Law) -> torch.Tensor:
     return share.double()[:, law.leaf] * within / len(kept) ** 0.5
 
 
-def vectors(table: torch.Tensor, frame: Frame) -> torch.Tensor:
+def vectors(table: torch.Tensor, frame: DesignSupport) -> torch.Tensor:
     """``f_c``: the first question's table times the root of the menus' shares, ``(..., C, M * A)``."""
     return (table[..., 0, -1, :, :, :] * frame.share.sqrt()[:, None]).flatten(-2)
 
@@ -104,7 +106,7 @@ def symmetric_tangent(
     return (out * root.unsqueeze(-1)).flatten(0, -2)
 
 
-def listed_law(weight: torch.Tensor, table: torch.Tensor, frame: Frame) -> torch.Tensor:
+def listed_law(weight: torch.Tensor, table: torch.Tensor, frame: DesignSupport) -> torch.Tensor:
     """The law on listed blocks, ``(X B A^q,)``, entries times the root of the block's share; differentiable."""
     assert_blocks = frame.blocks
     if assert_blocks is None:
@@ -131,7 +133,7 @@ def listed_law(weight: torch.Tensor, table: torch.Tensor, frame: Frame) -> torch
 # ---- Jacobian ----------------------------------------------------------------------------------------------------
 
 
-def law_jacobian(population: Population, frame: Frame, *, questions: int | None = None) -> torch.Tensor:
+def law_jacobian(population: Population, frame: DesignSupport, *, questions: int | None = None) -> torch.Tensor:
     """Jacobian of the law in the free parameters, ``(rows, P)`` float64, up to a rotation of the rows.
 
     Raises:
@@ -156,7 +158,7 @@ def law_jacobian(population: Population, frame: Frame, *, questions: int | None 
     return symmetric_tangent(weight, dweight, f, df, questions or frame.questions)
 
 
-def tangents(population: Population, v: torch.Tensor, frame: Frame):
+def tangents(population: Population, v: torch.Tensor, frame: DesignSupport):
     """``weight (X, C), f (C, D), dweight (X, C, P), df (C, D, P)`` at the parameter vector ``v``."""
 
     def function(x):
@@ -185,7 +187,7 @@ def compress(f: torch.Tensor, df: torch.Tensor) -> tuple[torch.Tensor, torch.Ten
 # ---- distance ----------------------------------------------------------------------------------------------------
 
 
-def law_distance(first: Population, second: Population, design: Design | Frame, *, seed: int = 0) -> float:
+def law_distance(first: Population, second: Population, design: Design | DesignSupport, *, seed: int = 0) -> float:
     r"""Distance of two laws: the root of ``E_menus sum_answers (P(answers | menus) - Q(answers | menus))^2``.
 
     Zero exactly when the laws agree; rounding leaves about 1e-16, since both populations are read in one frame.
@@ -199,7 +201,7 @@ def law_distance(first: Population, second: Population, design: Design | Frame, 
     if not isinstance(first, Population) or not isinstance(second, Population):
         raise ArgumentError("law_distance(first, second, design): give two populations, and an.Design(...)")
     both = _both(first, second)
-    frame = design if isinstance(design, Frame) else prepare(both, design, seed=seed)
+    frame = design if isinstance(design, DesignSupport) else prepare(both, design, seed=seed)
     with torch.no_grad():
         weight, table = factors(both, frame)  # one call: the same answers are listed for both
         split = sum(len(c.weight) for c in first.indexed(frame.design.items))
@@ -217,12 +219,9 @@ def law_distance(first: Population, second: Population, design: Design | Frame, 
 
 
 def _both(first: Population, second: Population) -> Population:
-    from annosim.parameters import fixed
-    from annosim.populations.mixture import Mixture
-
     return Mixture([in_float64(first), in_float64(second)], weights=fixed([0.5, 0.5]))
 
 
-def common_frame(first: Population, second: Population, design: Design, seed: int = 0) -> Frame:
-    """A frame that serves two populations: their order effects, memories and answers."""
+def common_frame(first: Population, second: Population, design: Design, seed: int = 0) -> DesignSupport:
+    """A support that serves two populations: their order effects, memories and answers."""
     return prepare(_both(first, second), design, seed=seed)

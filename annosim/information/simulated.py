@@ -9,8 +9,8 @@ import torch
 
 from annosim.autodiff import forward_jacobian
 from annosim.designs.design import Design
-from annosim.information.frames import exchangeable
 from annosim.information.jacobian import weights_by_covariates
+from annosim.information.support import exchangeable
 from annosim.laws import answer_space, on_menus
 from annosim.populations.base import Population
 from annosim.random import CounterRNG, child_seed

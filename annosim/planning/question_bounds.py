@@ -14,9 +14,9 @@ from annosim.designs.design import Design
 from annosim.errors import ArgumentError
 from annosim.identifiability.functionals import as_vector, evaluate
 from annosim.identifiability.local import LocalRank, local_rank
-from annosim.identifiability.search import thin
+from annosim.identifiability.search import subsample
 from annosim.identifiability.twins import all_twins, follow_null, reflection_twins
-from annosim.information import Frame, few_threads, fisher_information, prepare
+from annosim.information import DesignSupport, few_threads, fisher_information, prepare
 from annosim.items import Items
 from annosim.planning.targets import Target
 from annosim.populations.base import Population
@@ -106,7 +106,7 @@ def variance_per_annotator(
 
 
 def local_bound(
-    population: Population, design: Design, frame: Frame, function: Target, *, seed: int, draws: int
+    population: Population, design: Design, frame: DesignSupport, function: Target, *, seed: int, draws: int
 ) -> Bound:
     """The first-order bound alone; ``inf`` where the target moves along a direction that the law does not show."""
     know = identifiable_coordinates(population, design.items)
@@ -114,7 +114,13 @@ def local_bound(
 
 
 def _bound(
-    population: Population, frame: Frame, know: Coordinates, local: LocalRank, function: Target, seed: int, draws: int
+    population: Population,
+    frame: DesignSupport,
+    know: Coordinates,
+    local: LocalRank,
+    function: Target,
+    seed: int,
+    draws: int,
 ) -> Bound:
     items = frame.design.items
     value = evaluate(function, population, items)
@@ -150,7 +156,7 @@ def _gradient(population: Population, function: Target, items: Items) -> torch.T
 def _verdict(
     population: Population,
     design: Design,
-    frame: Frame,
+    frame: DesignSupport,
     know: Coordinates,
     local: LocalRank,
     function: Target,
@@ -167,7 +173,7 @@ def _verdict(
     verdict = "locally_identified" if local.full else "singular"
     if starts is None:
         return verdict, "", none
-    small = thin(frame, len(population.components()), population.num_free(), seed)
+    small = subsample(frame, len(population.components()), population.num_free(), seed)
     found: list[Population] = []
     reason = "a twin with another value of the target has the same law"
     reflected = reflection_twins(population, design, frame) if frame.blocks is None else None

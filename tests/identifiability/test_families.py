@@ -19,7 +19,7 @@ from annosim.identifiability.families import taste_distance
 from annosim.identifiability.functionals import FUNCTIONALS
 from annosim.identifiability.heterogeneity import within_annotator_score
 from annosim.identifiability.local import local_rank
-from annosim.identifiability.search import Equations, gauss_newton, undamped
+from annosim.identifiability.search import Equations, gauss_newton, refine
 from annosim.identifiability.tastes import bounds
 from annosim.information import prepare
 from annosim.parameters import Unconstrained
@@ -352,5 +352,5 @@ def test_a_curve_is_followed_where_the_law_is_weak_in_some_directions():
     start = 0.2 * turn[5][None]
     stuck = gauss_newton(residual, start, 40, 1e-14)
     assert float(stuck.norm[0]) > 1e-10
-    found = undamped(residual, start, stuck)
+    found = refine(residual, start, stuck)
     assert float(found.norm[0]) < 1e-15 and float(residual(found.at[0]).norm()) < 1e-15

@@ -1,4 +1,4 @@
-"""Frames: what of a design enters a law. Its menus, their probabilities, and how a block is put together."""
+"""The support of a design: what of it enters a law. Its menus, their probabilities, and how a block is put together."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from annosim.laws import answer_space, on_menus
 from annosim.populations.base import Population
 from annosim.random import CounterRNG, child_seed
 
-__all__ = ["LIMIT", "Frame", "exchangeable", "merge_settings", "prepare"]
+__all__ = ["LIMIT", "DesignSupport", "exchangeable", "merge_settings", "prepare"]
 
 #: numbers that one array may hold before menus are sampled instead
 LIMIT = 6e7
 
 
 @dataclass(frozen=True, eq=False)
-class Frame:
+class DesignSupport:
     """What of a design enters a law: its menus, their probabilities, and how a block is put together.
 
     Attributes:
@@ -45,7 +45,7 @@ class Frame:
     exact: bool = True
     note: str = ""
 
-    def with_questions(self, questions: int) -> Frame:
+    def with_questions(self, questions: int) -> DesignSupport:
         """The same menus with another number of independent questions."""
         return replace(self, questions=questions)
 
@@ -55,7 +55,7 @@ class Frame:
 
 def prepare(
     population: Population, design: Design, *, questions: int | None = None, seed: int = 0, limit: float = LIMIT
-) -> Frame:
+) -> DesignSupport:
     """Enumerate (or, when there are too many, sample at ``seed``) the menus and blocks of a design.
 
     Example:
@@ -67,7 +67,7 @@ def prepare(
     menu, share, exact, note = _menus(population, design, seed, limit)
     q = design.num_questions if questions is None else int(questions)
     rules = [leaf.rule for leaf in population.components()]
-    frame = Frame(design, menu, share, q, exact=exact, note=note)
+    frame = DesignSupport(design, menu, share, q, exact=exact, note=note)
     if design.questions == "all":
         frame = replace(frame, menu=design.listed.menu, share=design.listed.probability)
         block = torch.arange(len(design.listed.menu))[None]
@@ -188,6 +188,6 @@ def _all_blocks(frame, population, seed, limit):
     return replace(frame, blocks=blocks, block_share=share, questions=q, exact=exact, note=note)
 
 
-def merge_settings(frame: Frame, **more: Any) -> dict[str, Any]:
+def merge_settings(frame: DesignSupport, **more: Any) -> dict[str, Any]:
     """What a result says of the frame."""
     return {"menus": len(frame.menu), "questions": frame.questions, "exact": frame.exact, "note": frame.note, **more}
