@@ -6,7 +6,7 @@ from .formats import FORMATS as FORMATS
 from .formats import Format as Format
 from .formats import read as read
 from .formats import recognise as recognise
-from .support import read_frame as read_frame
+from .frames import read_frame as read_frame
 from .long import read_long as read_long
 from .pairs import read_csv as read_csv
 from .preflib import read_preflib as read_preflib
