@@ -14,7 +14,12 @@ import torch
 
 from annosim.coordinates import best_naming, num_identifiable, renamed
 from annosim.coordinates.normalisation import conventions
+from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError, FileReadError
+from annosim.learning.inference import draw, uncertainty
+from annosim.learning.inference import profile as profiles
+from annosim.learning.likelihoods.reference import Blocks, joint_log_prob, log_likelihood, total_weight
+from annosim.learning.likelihoods.registry import likelihood_of
 from annosim.populations.base import Population
 from annosim.results import Result
 
@@ -127,8 +132,6 @@ class Fit(Result):
     @cached_property
     def likelihood(self) -> Likelihood:
         """The likelihood at the estimate, with the curvature and the scores that standard errors read."""
-        from annosim.learning.likelihoods.registry import likelihood_of
-
         return likelihood_of(replace(self.problem, model=self.population), self.solver)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -146,8 +149,6 @@ class Fit(Result):
         return 2.0 * self.num_parameters - 2.0 * self._need_likelihood("aic")
 
     def _weight(self) -> float:
-        from annosim.learning.likelihoods.reference import total_weight
-
         return total_weight(self.problem.data)
 
     def _need_likelihood(self, name: str) -> float:
@@ -157,9 +158,6 @@ class Fit(Result):
 
     def held_out(self, data: Any) -> float:
         """Mean log-likelihood per annotator on other data."""
-        from annosim.data.preferences import PreferenceData
-        from annosim.learning.likelihoods.reference import log_likelihood, total_weight
-
         if not isinstance(data, PreferenceData):
             raise ArgumentError(f"held_out(data={data!r}): give an.PreferenceData on the same items")
         return log_likelihood(self.population, data) / total_weight(data)
@@ -172,9 +170,7 @@ class Fit(Result):
                 mixture and of random tastes; right under misspecification; White 1982), ``"cluster"`` (annotators
                 independent).
         """
-        from annosim.learning.inference.uncertainty import covariance
-
-        return covariance(self, kind)
+        return uncertainty.covariance(self, kind)
 
     def standard_errors(self, kind: str = "hessian") -> dict[str, torch.Tensor]:
         """Standard errors by parameter name, each of its parameter's shape, in the reported gauge.
@@ -187,23 +183,17 @@ class Fit(Result):
 
     def bootstrap(self, replicates: int = 200, seed: int = 0) -> torch.Tensor:
         """Bootstrap by annotator, as multinomial weights: parameter vectors ``(replicates, P)`` in the gauge."""
-        from annosim.learning.inference.uncertainty import bootstrap
-
-        return bootstrap(self, replicates, seed)
+        return uncertainty.bootstrap(self, replicates, seed)
 
     def profile(self, name: str, **options: Any) -> Any:
         """Profile likelihood of one free number (``"types.0.utility.values[3]"``) with a classification."""
-        from annosim.learning.inference.profile import profile
-
-        return profile(self, name, **options)
+        return profiles.profile(self, name, **options)
 
     # ---- mixtures --------------------------------------------------------------------------------------------------
 
     @cached_property
     def responsibilities(self) -> torch.Tensor:
         """Posterior probability of each leaf for each annotator with an answer, ``(annotators, types)``."""
-        from annosim.learning.likelihoods.reference import Blocks, joint_log_prob
-
         blocks = Blocks(self.problem.data, named=not self.is_projection)
         with torch.no_grad():
             joint = joint_log_prob(self.population, blocks)
@@ -256,18 +246,14 @@ class Fit(Result):
             kind: see :meth:`covariance`.
             level: coverage of the Wald intervals.
         """
-        from annosim.learning.inference.uncertainty import summary
-
-        table = summary(self, kind, level)
+        table = uncertainty.summary(self, kind, level)
         for name in ("log_likelihood", "converged", "gradient_norm", "solver"):
             table.attrs[name] = getattr(self, name)
         return table
 
     def plot(self, kind: str = "hessian", level: float = 0.95, axes: Any = None) -> Any:
         """Estimates with intervals, in order; returns the matplotlib axes."""
-        from annosim.learning.inference.draw import intervals
-
-        return intervals(self, kind, level, axes)
+        return draw.intervals(self, kind, level, axes)
 
     # ---- to keep ---------------------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError
 from annosim.learning.arguments import check_level
 from annosim.learning.existence.separation import feature_gauge
+from annosim.learning.inference.resample import refits
 from annosim.learning.problem import is_nll
 from annosim.learning.structure import affine_index
 
@@ -121,8 +122,6 @@ def bootstrap(fit: Fit, replicates: int = 200, seed: int = 0) -> torch.Tensor:
     A replicate whose estimate does not exist, or was not reached, is a row of NaN, and a warning counts them. Mixture
     types are matched to the fit's by assignment.
     """
-    from annosim.learning.inference.resample import refits
-
     if fit.problem is None or fit.is_projection:
         raise ArgumentError("bootstrap: needs a fit on data (a projection has no sampling error)")
     if isinstance(replicates, bool) or not isinstance(replicates, int | np.integer) or replicates < 2:
