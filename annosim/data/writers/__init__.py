@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from .preflib import write_preflib as write_preflib
     from .records import write_csv as write_csv
     from .scottish import write_scottish as write_scottish
-    from .support import preference_frame as preference_frame
-    from .support import write_frame as write_frame
+    from .frames import preference_frame as preference_frame
+    from .frames import write_frame as write_frame
     from .trl import trl_dataset as trl_dataset
     from .trl import write_trl as write_trl
 
