@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import typer
+
+if TYPE_CHECKING:
+    from annosim.checks import CheckReport
 
 __all__ = ["register"]
 
@@ -85,7 +88,7 @@ def check(
     raise typer.Exit(CHECK_FAILED if report.failed else 0)
 
 
-def _require_settings(name: str, target: Any, settings: dict[str, Any]) -> None:
+def _require_settings(name: str, target: object, settings: dict[str, object]) -> None:
     """A misspelt setting is bad input, not twenty failed checks."""
     import inspect
 
@@ -121,7 +124,7 @@ def _pair(text: str, option: str) -> tuple[str, str]:
     return name, value
 
 
-def _setting(text: str) -> tuple[str, Any]:
+def _setting(text: str) -> tuple[str, object]:
     """``alpha=0`` -> ("alpha", 0): numbers, true, false and inf are read as such, the rest as text."""
     name, value = _pair(text, "--set")
     if value in ("inf", "-inf"):
@@ -132,7 +135,7 @@ def _setting(text: str) -> tuple[str, Any]:
         return name, value
 
 
-def _print(report: Any) -> None:
+def _print(report: CheckReport) -> None:
     """A table of what was asked; below it, unboxed so that it can be pasted, the evidence of every failure."""
     from rich.console import Console
     from rich.markup import escape

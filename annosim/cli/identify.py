@@ -29,8 +29,8 @@ def _identify(
     from annosim.scenario import load_scenario
 
     found = load_scenario(scenario)
-    found.need("population", "design")
-    report = an.identify(found.population, found.design, starts=starts, seed=found.seed if seed is None else seed)
+    people, design = found.asked()
+    report = an.identify(people, design, starts=starts, seed=found.seed if seed is None else seed)
     typer.echo(repr(report))
     if html is not None:
         write_page(html, f"annosim identify {scenario.name}", [report])

@@ -32,7 +32,7 @@ def _plan(
     from annosim.scenario import load_scenario
 
     found = load_scenario(scenario)
-    found.need("population", "design", "plan")
+    people, _ = found.asked()
     table = found.plan
     if table is None:
         raise ScenarioError(f"{scenario}: no [plan] table; add one with precision, target, compare and cost")
@@ -42,7 +42,7 @@ def _plan(
         raise ScenarioError(f"{scenario}: plan.target: {error}") from None
     cost = Cost(table.cost.annotator, table.cost.answer)
     result = an.plan(
-        found.population,
+        people,
         found.compare,
         target=table.target,
         precision=table.precision,
@@ -57,6 +57,6 @@ def _plan(
         typer.echo(repr(checked))
     if html is not None:
         figure = FigureEntry.draw(result.figure(), caption="Half-width of the worst component against cost")
-        parts = [result, figure] if checked is None else [result, figure, checked]
-        write_page(html, f"annosim plan {scenario.name}", parts)
+        more = [] if checked is None else [checked]
+        write_page(html, f"annosim plan {scenario.name}", [result, figure, *more])
     raise typer.Exit(0 if result.best is not None else 3)

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import typer
 
 if TYPE_CHECKING:
-    from annosim.scenario import Scenario
+    from annosim.designs.design import Design
+    from annosim.populations.base import Population
 
 __all__ = ["register"]
+
+
+class Address(TypedDict):
+    """Which draws these are."""
+
+    seed: int
+    replicate: int
 
 
 def register(app: typer.Typer) -> None:
@@ -38,7 +47,7 @@ def _simulate(
         None, help="Rows of a shard, about; some 40 MB in memory by default.", metavar="N", show_default=False
     ),
     threads: int = typer.Option(None, min=1, help="Threads; all cores by default."),
-    listing: bool = typer.Option(False, "--list", help="List the rules, habits, populations and utilities, and stop."),
+    listing: bool = typer.Option(False, "--list", help="List the rules, response biases, populations and utilities."),
 ) -> None:
     """Draw, and say at which rate."""
     from annosim.errors import ArgumentError
@@ -53,21 +62,20 @@ def _simulate(
     from annosim.scenario import load_scenario
 
     found = load_scenario(scenario)
-    found.need("population", "design")
-    options: dict[str, Any] = {"seed": found.seed if seed is None else seed, "replicate": replicate}
-    design = _of_length(found, rows)
+    people, design = found.asked()
+    address: Address = {"seed": found.seed if seed is None else seed, "replicate": replicate}
+    design = _of_length(design, rows)
     if counts or out is None or out.suffix == ".parquet":
-        _in_memory(found.population, design, out, counts, threads, options)
+        _in_memory(people, design, out, counts, threads, address)
     else:
         size = None if shard_rows is None else _number("--shard-rows", shard_rows)
-        _streamed(found.population, design, out, size, threads, options)
+        _streamed(people, design, out, size, threads, address)
 
 
-def _of_length(found: Scenario, rows: str | None) -> Any:
+def _of_length(design: Design, rows: str | None) -> Design:
     """The design with as many annotators as the rows need."""
     from annosim.errors import ArgumentError
 
-    design: Any = found.design
     if rows is None:
         return design
     if design.loads is not None:
@@ -88,28 +96,33 @@ def _number(name: str, text: str) -> int:
     return int(value)
 
 
-def _in_memory(people: Any, design: Any, out: Path | None, counts: bool, threads: int | None, options: dict) -> None:
+def _in_memory(
+    people: Population, design: Design, out: Path | None, counts: bool, threads: int | None, address: Address
+) -> None:
     import time
 
     from annosim.simulation.draws import simulate
 
     start = time.perf_counter()
-    data = simulate(people, design, counts=counts, threads=threads, **options)
+    data = simulate(people, design, counts=counts, threads=threads, **address)
     seconds = time.perf_counter() - start
     typer.echo(repr(data))
-    total = int(data.weight.sum()) if counts and data.annotator is None else data.rows
+    weight = data.weight if counts and data.annotator is None else None
+    total = data.rows if weight is None else int(weight.sum())
     typer.echo(f"{total} rows in {seconds:.2f} s, path {data.settings['path']}{_why(data.settings)}")
     if out is not None:
         data.to_parquet(out)
         typer.echo(f"written: {out}")
 
 
-def _why(settings: Any) -> str:
+def _why(settings: Mapping[str, Any]) -> str:
     reasons = settings.get("path_reasons", {})
     return f" ({'; '.join(f'{part}: {why}' for part, why in reasons.items())})" if reasons else ""
 
 
-def _streamed(people: Any, design: Any, out: Path, shard_rows: int | None, threads: int | None, options: dict) -> None:
+def _streamed(
+    people: Population, design: Design, out: Path, shard_rows: int | None, threads: int | None, address: Address
+) -> None:
     import time
 
     from annosim.progress import ProgressBar
@@ -125,7 +138,7 @@ def _streamed(people: Any, design: Any, out: Path, shard_rows: int | None, threa
             bar.done = done + before
             bar.note(f"{done / max(time.perf_counter() - start, 1e-9):.3g} rows/s")
 
-        shards = simulate(people, design, out=out, shard_rows=shard_rows, threads=threads, progress=progress, **options)
+        shards = simulate(people, design, out=out, shard_rows=shard_rows, threads=threads, progress=progress, **address)
     seconds = time.perf_counter() - start
     typer.echo(repr(shards))
     new = design.num_rows - kept

@@ -94,6 +94,16 @@ class Scenario:
         except ScenarioError as error:
             raise ScenarioError(shorten(f"{self.path}: {error}")) from None
 
+    def asked(self) -> tuple[Population, Design]:
+        """Who answers, and what they are asked.
+
+        Raises:
+            ScenarioError: the file lacks one of them.
+        """
+        self.need("population", "design")
+        assert self.population is not None and self.design is not None
+        return self.population, self.design
+
     def need(self, *names: str) -> None:
         """Raise a :class:`ScenarioError` when a table is missing that a command cannot do without."""
         for name in names:
