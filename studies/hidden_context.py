@@ -18,10 +18,10 @@ from annosim.study import (
     Study,
     at_least,
     at_most,
-    equal,
+    binomial_interval,
     every,
     paper_says,
-    t_interval,
+    true,
 )
 
 PAPER = "Siththaranjan, Laidlaw, Hadfield-Menell 2312.08358"
@@ -169,8 +169,15 @@ def cells(worlds, replicates, n, votes):
 
 
 def _share(found, name, of="worlds", **parameters):
-    top, bottom = (found.values("orders", c, **parameters) for c in (name, of))
-    return t_interval(top / np.maximum(bottom, 1))
+    """Share of random worlds, of all replicates together, with its exact binomial interval."""
+    top, bottom = (int(found.values("orders", c, **parameters).sum()) for c in (name, of))
+    return binomial_interval(top, bottom)
+
+
+def _always(found, name):
+    """A theorem's order in every random world, or not: exact in each."""
+    counts = [(_share(found, name, types=t), t) for t in (2, 5, 10)]
+    return every([true(share.value == 1.0, f"in every world of {t} types") for share, t in counts])
 
 
 def claims(votes):
@@ -179,7 +186,7 @@ def claims(votes):
         "H1",
         "Bradley-Terry on all pairs equally often orders items by their Borda counts (share of random worlds)",
         f"{PAPER}, abstract",
-        lambda f: every([equal(_share(f, "borda", types=t), 1.0, 0.0) for t in (2, 5, 10)]),
+        lambda f: _always(f, "borda"),
         whose=paper_says("abstract"),
         figure="how_often",
     )
@@ -187,7 +194,7 @@ def claims(votes):
         "H2",
         "without hidden context this is the order of utility",
         "this study",
-        lambda f: every([equal(_share(f, "one_type", types=t), 1.0, 0.0) for t in (2, 5, 10)]),
+        lambda f: _always(f, "one_type"),
         whose=CONTROL,
     )
     yield Statement(
@@ -258,10 +265,15 @@ def claims(votes):
         "V1",
         f"from {max(votes)} single votes the best safe item is above every risky one (share of replicates)",
         "this study",
-        lambda f: at_least(t_interval(f.values("finite_votes", "safe_above", votes=max(votes))), 0.9),
+        lambda f: at_least(_safe_above(f, max(votes)), 0.9),
         whose=STUDY_ADDS,
         figure="hidden_context_example",
     )
+
+
+def _safe_above(found, votes):
+    above = found.values("finite_votes", "safe_above", votes=votes)
+    return binomial_interval(int(above.sum()), len(above))
 
 
 def hidden_context_example(found):
@@ -310,16 +322,16 @@ def policies_table(found):
 
 
 def finding(found, claims):
-    """Two sentences with their numbers."""
-    agree = _share(found, "mean_utility", types=5).value
-    ratio = found.get("example", "sd_ratio")
+    """When one reward says what people want, when not, and by how much."""
+    agree = _share(found, "mean_utility", types=5)
+    gap, ratio = found.get("example", "learned_gap"), found.get("example", "sd_ratio")
+    worst = {n: found.get("example", f"{n}/worst") for n in ("Bradley-Terry", "mean utility", "mean - s.d.")}
     return (
-        "Bradley-Terry learns Borda counts exactly, whatever hides behind the answers, and in random worlds "
-        "with five types "
-        f"these order six items as mean utility does only {100 * agree:.0f} times in a hundred. "
-        "In the paper's example the items that half of the people love fall below safe ones, and a "
-        "mean-and-variance reward "
-        f"gives them {ratio:.1f} times the standard deviation of the others, which is how the hidden context shows."
+        f"Bradley-Terry always learns the Borda order; that is the order of utility when all people want the same, and of mean "
+        f"utility in only {agree.value:.0%} of random worlds with five hidden types [{agree.low:.0%}, {agree.high:.0%}]. In the "
+        f"paper's example items with a higher mean fall {gap:.1f} logits below a safe one; a learned mean and variance show it "
+        f"({ratio:.1f} times the standard deviation), and a policy of their difference gives the worse-off camp "
+        f"{worst['mean - s.d.']:.1f} logits at KL 1, against {worst['mean utility']:.1f} and {worst['Bradley-Terry']:.1f}."
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from annosim import plotting
+from annosim.errors import AbsentCellError
 from annosim.files import atomic_path, atomic_text
 from annosim.reporting import FigureEntry, HtmlTable, TableEntry, render
 from annosim.study.attribution import GROUPS
@@ -96,7 +97,7 @@ def write_outputs(run: StudyRun) -> None:
     with atomic_path(run.out / "results.parquet") as part:
         results.to_parquet(part, index=False)
     figures = _figures(run)
-    tables = [_table(make, run.outcome) for make in run.study.tables]
+    tables = [entry for make in run.study.tables if (entry := _table(make, run)) is not None]
     about = {"study": run.study.name, "paper": run.study.paper, **run.settings, "seconds": run.seconds}
     about |= {
         "cells": len(run.outcome.records),
@@ -129,32 +130,50 @@ def _finding(run: StudyRun) -> str:
 def _figures(run: StudyRun) -> list[FigureEntry]:
     """Draw and save all figures; one that cannot be drawn is replaced by the reason. Figures of an earlier run go."""
     folder = run.out / "figures"
-    entries = [_figure(make, run.outcome, folder / f"{_name(make)}.png") for make in run.study.figures]
+    drawn = [_figure(make, run, folder / f"{_name(make)}.png") for make in run.study.figures]
+    entries = [entry for entry in drawn if entry is not None]
     for stale in set(folder.glob("*.png")) - {folder / f"{entry.name}.png" for entry in entries}:
         stale.unlink()
     return entries
 
 
-def _figure(make: Callable[[Outcome], Figure], outcome: Outcome, path: Path) -> FigureEntry:
+def _figure(make: Callable[[Outcome], Figure], run: StudyRun, path: Path) -> FigureEntry | None:
+    """The figure, or the reason why it could not be drawn; none where a small preset leaves its cells out."""
+
     def draw() -> bytes:
         with plotting.style():
-            return plotting.save(make(outcome), path).read_bytes()
+            return plotting.save(make(run.outcome), path).read_bytes()
 
-    png, problem = _guard(draw)
+    try:
+        png, problem = _guard(draw, _left_out(run))
+    except AbsentCellError:
+        path.unlink(missing_ok=True)
+        return None
     if png is None:
         path.unlink(missing_ok=True)
     return FigureEntry(_name(make), _caption(make), png or b"", problem)
 
 
-def _table(make: Callable[[Outcome], pd.DataFrame], outcome: Outcome) -> TableEntry:
-    table, problem = _guard(lambda: HtmlTable.from_frame(make(outcome)))
+def _table(make: Callable[[Outcome], pd.DataFrame], run: StudyRun) -> TableEntry | None:
+    try:
+        table, problem = _guard(lambda: HtmlTable.from_frame(make(run.outcome)), _left_out(run))
+    except AbsentCellError:
+        return None
     return TableEntry(_name(make), _caption(make), table, problem)
 
 
-def _guard(make: Callable[[], T]) -> tuple[T | None, str]:
-    """The value, or the reason why there is none: a figure must not cost the report."""
+def _left_out(run: StudyRun) -> tuple[type[Exception], ...]:
+    """What is no problem at a preset that need not decide everything: a figure without its cells."""
+    chosen = run.study.presets.get(run.preset)
+    return () if chosen is None or chosen.decisive else (AbsentCellError,)
+
+
+def _guard(make: Callable[[], T], passing: tuple[type[Exception], ...] = ()) -> tuple[T | None, str]:
+    """The value, or the reason why there is none: a figure must not cost the report. Errors in ``passing`` are raised."""
     try:
         return make(), ""
+    except passing:
+        raise
     except FAILURES as error:  # the study's own drawing code: its failure is printed in the figure's place
         return None, one_line(error)
 

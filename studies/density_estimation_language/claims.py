@@ -12,12 +12,16 @@ from annosim.study import (
     every,
     increasing,
     paper_says,
+    t_interval,
     true,
 )
 
 from . import surrogate
+from .sentences import NAMES
 
 PAPER = "Dumoulin et al. 2311.14115"
+#: pairs of classes of length, the shorter first
+CLASSES = (("short", "middle"), ("middle", "long"), ("short", "long"))
 
 
 def _bin(count, limits):
@@ -134,7 +138,8 @@ def claims(bins):
         "without normalisation every annotator prefers the shorter class",
         f"{PAPER}, as the study page records it",
         lambda found: every(
-            [at_least(r["preference"], 0.5) for r in found.rows("preferences") if not r["normalised"]], "all above 0.5"
+            [at_least(_preference(found, name, False, *pair), 0.5) for name in NAMES for pair in CLASSES],
+            "all above 0.5",
         ),
         whose=paper_says("abstract and a figure, read off"),
         figure="preferred",
@@ -144,8 +149,10 @@ def claims(bins):
         "with it the short annotator prefers short sentences and the long one long ones",
         f"{PAPER}, as the study page records it",
         lambda found: every(
-            [at_least(value, 0.6) for value in _preferences(found, "short")]
-            + [at_most(value, 0.4) for value in _preferences(found, "long")],
+            [
+                at_least(_preference(found, "short", True, "short", "long"), 0.6),
+                at_most(_preference(found, "long", True, "short", "long"), 0.4),
+            ],
             "short annotator above 0.6, long annotator below 0.4",
         ),
         whose=paper_says("abstract and a figure, read off"),
@@ -178,11 +185,10 @@ def claims(bins):
     )
 
 
-def _preferences(found, annotator):
-    """Of short over long sentences, length-normalised, in every replicate."""
-    asked = (annotator, True, "short", "long")
+def _preference(found, *asked):
+    """Mean preference for the first of two classes of length: mean over replicates, each with language models of its own."""
     columns = ("annotator", "normalised", "first", "second")
-    return [r["preference"] for r in found.rows("preferences") if tuple(r[c] for c in columns) == asked]
+    return t_interval([r["preference"] for r in found.rows("preferences") if tuple(r[c] for c in columns) == asked])
 
 
 def finding(found, judged):

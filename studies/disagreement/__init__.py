@@ -141,7 +141,7 @@ _QUICK = {
     "prompts": 12,
     "responses": 8,
     "replicates": 10,
-    "judges": [1, 3, 10, 50, 0],
+    "judges": [1, 3, 10, 0],
     "alpha": 1.0,
     "annotators": 400,
     "splits": 5,
@@ -149,10 +149,11 @@ _QUICK = {
     "steps": 400,
     "shares": [0.1, 0.25, 0.5, 0.75],
     "answers": 2000,
-    "twins": 20,
+    "twins": 12,
     "debates": 0,
 }
 _PAPER = _QUICK | {
+    "judges": [1, 3, 10, 50, 0],
     "votes": 4000,
     "prompts": 40,
     "replicates": 50,

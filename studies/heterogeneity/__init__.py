@@ -156,7 +156,7 @@ def theorem_cells(populations, starts):
         yield Cell(theorems.probit, {"rho": rho})
     yield Cell(theorems.ford, {"games": 12, "items": 5, "replicates": 40 * populations // 4})
     for k in (1, 5, 25):
-        yield Cell(theorems.calibration, {"rewards": k, "annotators": 20_000})
+        yield Cell(theorems.calibration, {"rewards": k, "annotators": 100_000})
     for b in (1.0, 2.0, 5.0):
         yield Cell(theorems.distortion, {"b": b})
         yield Cell(bounds.lotteries, {"b": b, "worlds": 25 * populations})

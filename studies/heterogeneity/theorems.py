@@ -132,7 +132,12 @@ def calibration(rewards, annotators, seed):
     share = draw.random(annotators)
     error = (draw.binomial(rewards, share) / rewards - share) ** 2
     worst = draw.binomial(rewards, 0.5, size=annotators) / rewards - 0.5
-    return {"error": float(error.mean()), "worst": float((worst**2).mean()), "bound": 1 / (4 * rewards)}
+    return {
+        "error": float(error.mean()),
+        "worst": float((worst**2).mean()),
+        "worst_error": float((worst**2).std() / np.sqrt(annotators)),
+        "bound": 1 / (4 * rewards),
+    }
 
 
 def distortion(b):

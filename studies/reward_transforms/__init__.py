@@ -15,7 +15,7 @@ from .figures import FIGURES
 SHARES = {"raw sum": 0.574, "lsc sum": 0.679, "minimum": 0.763}
 
 
-def cells(prompts, responses, pairs, few_pairs, replicates, kls, ks, draws, worlds, steps, members):
+def cells(prompts, responses, pairs, few_pairs, replicates, kls, ks, draws, worlds, steps, members, gradients):
     """Exact worlds once; the pipeline with replicates."""
     yield from _exact_cells(draws, worlds)
     size = {"prompts": prompts, "responses": responses, "pairs": pairs}
@@ -31,8 +31,8 @@ def cells(prompts, responses, pairs, few_pairs, replicates, kls, ks, draws, worl
         pipeline.overoptimisation, {"world": "harmful", **size, "pairs": few_pairs, **path}, replicates=replicates
     )
     yield Cell(fair.aggregate_types, {"prompts": 20, "responses": responses, "kls": kls}, replicates=2 * replicates)
-    yield Cell(pipeline.softmax_gradient, {"gamma": 0.5, "steps": steps}, replicates=2)
-    yield Cell(pipeline.token_gradient, {"gamma": 1.0, "steps": steps}, replicates=2)
+    yield Cell(pipeline.softmax_gradient, {"gamma": 0.5, "steps": steps}, replicates=gradients)
+    yield Cell(pipeline.token_gradient, {"gamma": 1.0, "steps": steps}, replicates=gradients)
 
 
 def _exact_cells(draws, worlds):
@@ -128,6 +128,7 @@ _QUICK = {
     "worlds": 100,
     "steps": 1000,
     "members": 4,
+    "gradients": 2,
 }
 _PAPER = _QUICK | {
     "prompts": 200,
@@ -139,6 +140,7 @@ _PAPER = _QUICK | {
     "worlds": 1000,
     "steps": 3000,
     "members": 5,
+    "gradients": 8,
 }
 
 STUDY = Study(

@@ -77,8 +77,8 @@ def over_hidden_types(found):
             estimates = [t_interval(aggregate(found, name, way, kl)) for kl in kls]
             parts = [[getattr(e, part) for e in estimates] for part in ("value", "low", "high")]
             plotting.line(axis, kls, parts[0], way, index, *parts[1:], markers=True)
-        axis.set_ylim(0, None)
         plotting.label(axis, NATS, "share of good responses" if name == "worst" else "", words)
+    axes[0, 0].set_ylim(bottom=0)
     plotting.legend(axes[0, 1], outside=True)
     return fig
 

@@ -128,6 +128,18 @@ def test_a_claim_stands_below_its_figure_and_says_whose_it_is(tmp_path):
     assert order == sorted(order) and "Controls; s" in text
 
 
+@pytest.mark.parametrize(("decisive", "shown"), [(True, True), (False, False)])
+def test_a_figure_whose_cells_a_small_preset_leaves_out_is_left_out_too(decisive, shown, tmp_path):
+    def elsewhere(found):
+        """Of cells of a larger preset."""
+        return found.rows("no_such_cells")
+
+    presets = {"small": Preset(0.1, {"sizes": [1]}, decisive=decisive)}
+    study = dataclasses.replace(STUDY, presets=presets, figures=[first_figure, elsewhere], tables=[])
+    text = (run_study(study, out=tmp_path).out / "report.html").read_text(encoding="utf-8")
+    assert ("Figure elsewhere could not be drawn" in text) == shown
+
+
 def test_verdicts_are_words_with_colours(text):
     colour = plotting.VERDICT_COLOURS["contradicted"]
     assert f"<span class=v style='background:{colour}'>contradicted</span>" in text
