@@ -74,7 +74,7 @@ def parse_frame(
         return _with_row_columns(frame.iloc[_first_rows(number)].reset_index(drop=True), found, kind)
     raise DataError(
         f"from_frame: columns {', '.join(map(str, frame.columns[:12]))[:120]}: neither wide (item_0, item_1, ..., "
-        "answer) nor long (row, position, item, answer)"
+        "answer) nor long (row, position, item, answer); an.io.read_csv(frame) reads votes on pairs"
     )
 
 

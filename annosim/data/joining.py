@@ -77,6 +77,7 @@ def stack(parts: Sequence[PreferenceData]) -> PreferenceData:
     """
     if not len(parts):
         raise ArgumentError("stack: no parts; give at least one")
+    parts = _with_common_ids(parts)
     first = parts[0]
     for i, part in enumerate(parts):
         _check_fit(first, part, i, "stack")
@@ -92,6 +93,14 @@ def stack(parts: Sequence[PreferenceData]) -> PreferenceData:
         return values[0] if alike or values[0] is None else np.stack(values)
 
     return replace(first, **{name: column(name) for name in _PER_ROW}, truth={})  # type: ignore[arg-type]
+
+
+def _with_common_ids(parts: Sequence[PreferenceData]) -> Sequence[PreferenceData]:
+    """Replicates have one list of names: ids of the larger data sets from which the parts were selected go where they differ."""
+    ids = [p.annotator_names is None or p.annotator_names.dtype.kind in "iu" for p in parts]
+    if all(ids) and not all(equal_columns(p.annotator_names, parts[0].annotator_names) for p in parts):
+        return [replace(p, annotator_names=None) for p in parts]
+    return parts
 
 
 def _joined(values: Sequence[ArrayLike | None]) -> np.ndarray | None:

@@ -274,6 +274,12 @@ def test_replicates_side_by_side_say_what_each_said():
     assert an.data.stack([drawn[r] for r in range(3)]).equals(drawn)
 
 
+def test_selections_of_different_rows_stand_side_by_side():
+    one = an.PreferenceData(an.Items(n=2), [[0, 1]] * 4, [0, 1, 1, 0])
+    both = an.data.stack([one.take([0, 2]), one.take([3, 1])])
+    assert both.answer.tolist() == [[0, 1], [0, 1]] and both.annotator_names is None
+
+
 def test_stacking_refuses_what_does_not_fit():
     one = an.PreferenceData(an.Items(n=2), [[0, 1]], [0])
     for other, what in [
