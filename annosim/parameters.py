@@ -12,6 +12,7 @@ import copy
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from inspect import getattr_static
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
@@ -279,10 +280,13 @@ def behaves_as(one: object, parent: type, *methods: str) -> bool:
         >>> behaves_as(Renamed(), an.Luce), behaves_as(Other(), an.Luce), behaves_as(an.rules.Mallows(0.5), an.Luce)
         (True, False, False)
     """
-    if not isinstance(one, parent):
-        return False
+    return isinstance(one, parent) and _has_methods_of(type(one), parent, methods)
+
+
+@lru_cache(maxsize=4096)
+def _has_methods_of(kind: type, parent: type, methods: tuple[str, ...]) -> bool:
     names = methods or {n for c in parent.__mro__ if issubclass(c, Model) for n in vars(c) if not n.startswith("__")}
-    return all(getattr_static(type(one), n, None) is getattr_static(parent, n, None) for n in names)
+    return all(getattr_static(kind, n, None) is getattr_static(parent, n, None) for n in names)
 
 
 def unmarked(value: ParameterLike) -> Numbers:
