@@ -46,9 +46,9 @@ OBJECTS = {id(PUBLIC[name]): name for name in sorted(PUBLIC, key=len, reverse=Tr
 CALLABLES = {name: PUBLIC[name] for name in sorted(OBJECTS.values())}
 
 #: How many public functions of a room may still lack a hint or say ``Any``. It only ever shrinks.
-OPEN: dict[str, int] = {"analysis": 17, "checks": 7, "identifiability": 6, "information": 2, "learning": 14}
+OPEN: dict[str, int] = {"checks": 1, "identifiability": 5, "information": 2, "learning": 14}
 #: How many public names of a room may still lack a docstring or an example. It only ever shrinks.
-UNDOCUMENTED: dict[str, int] = {"analysis": 5, "information": 15, "learning": 4, "policies": 2, "reporting": 2}
+UNDOCUMENTED: dict[str, int] = {"analysis": 5, "information": 15, "learning": 3, "policies": 2, "reporting": 2}
 
 
 def members(thing: object) -> Iterator[tuple[str, Callable[..., object]]]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 
+from annosim.arrays import Numbers, as_numpy
 from annosim.data.preferences import PreferenceData
 from annosim.designs.design import Design
 from annosim.errors import AnswerKindError, ArgumentError
@@ -42,7 +41,7 @@ def pair_probabilities(population: Population, items: Items) -> torch.Tensor:
     return (out + 1 - out.T) / 2  # both display orders
 
 
-def borda_scores(population: Population, items: Items, proposal: Any = None) -> torch.Tensor:
+def borda_scores(population: Population, items: Items, proposal: Numbers | None = None) -> torch.Tensor:
     r"""``B(i) = E_j P(i preferred to j)``, j another item of the prompt, ``(n,)`` float64 in [0, 1].
 
     Bradley-Terry fitted to all pairs equally often orders items as their Borda scores, whatever the hidden context of
@@ -62,7 +61,7 @@ def borda_scores(population: Population, items: Items, proposal: Any = None) -> 
         [0.2689, 0.7311]
     """
     p = pair_probabilities(population, items)
-    w = torch.ones(items.n, dtype=torch.float64) if proposal is None else torch.as_tensor(np.asarray(proposal)).double()
+    w = torch.ones(items.n, dtype=torch.float64) if proposal is None else torch.as_tensor(as_numpy(proposal)).double()
     if w.shape != (items.n,) or bool((w < 0).any()):
         raise ArgumentError(f"borda_scores(proposal=): {items.n} nonnegative numbers, one per item")
     met = torch.isfinite(p)

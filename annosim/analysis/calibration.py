@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import expit, log_expit
 
 from annosim.analysis.divergences import check_probabilities
@@ -15,7 +15,7 @@ from annosim.results import Result
 __all__ = ["CalibrationSlope", "brier_score", "calibration_curve", "calibration_error", "calibration_slope", "log_loss"]
 
 
-def brier_score(forecast: Any, outcome: Any, weight: Any = None) -> float:
+def brier_score(forecast: ArrayLike, outcome: ArrayLike, weight: ArrayLike | None = None) -> float:
     """Mean squared error of forecast probabilities; outcomes may be shares in [0, 1].
 
     Args:
@@ -30,7 +30,7 @@ def brier_score(forecast: Any, outcome: Any, weight: Any = None) -> float:
     return float(np.average((p - y) ** 2, weights=w))
 
 
-def log_loss(forecast: Any, outcome: Any, weight: Any = None) -> float:
+def log_loss(forecast: ArrayLike, outcome: ArrayLike, weight: ArrayLike | None = None) -> float:
     """Mean cross-entropy of forecast probabilities in nats; outcomes may be shares; infinite for a certain miss.
 
     Example:
@@ -43,7 +43,9 @@ def log_loss(forecast: Any, outcome: Any, weight: Any = None) -> float:
     return float(np.average(loss, weights=w))
 
 
-def calibration_curve(forecast: Any, outcome: Any, bins: int = 10, weight: Any = None) -> np.ndarray:
+def calibration_curve(
+    forecast: ArrayLike, outcome: ArrayLike, bins: int = 10, weight: ArrayLike | None = None
+) -> np.ndarray:
     """Mean forecast, mean outcome and weight of each bin of equal width that is not empty, ``(used bins, 3)``.
 
     Example:
@@ -60,7 +62,9 @@ def calibration_curve(forecast: Any, outcome: Any, bins: int = 10, weight: Any =
     return np.stack([*means, total[used]], 1)
 
 
-def calibration_error(forecast: Any, outcome: Any, bins: int = 10, weight: Any = None) -> float:
+def calibration_error(
+    forecast: ArrayLike, outcome: ArrayLike, bins: int = 10, weight: ArrayLike | None = None
+) -> float:
     """Expected calibration error: weighted mean distance of a bin's mean forecast from its mean outcome.
 
     It depends on the bins and is biased upwards in small samples: compare it between models, on the same rows.
@@ -89,7 +93,9 @@ class CalibrationSlope(Result):
         return [("slope", f"{self.slope:.6g} +- {self.standard_error:.2g}")]
 
 
-def calibration_slope(logit: Any, outcome: Any, weight: Any = None, tolerance: float = 1e-10) -> CalibrationSlope:
+def calibration_slope(
+    logit: ArrayLike, outcome: ArrayLike, weight: ArrayLike | None = None, tolerance: float = 1e-10
+) -> CalibrationSlope:
     """Fit ``P(outcome) = sigmoid(slope * logit)`` by maximum likelihood: calibration of a reward's scale.
 
     A reward's transforms (``an.policies.lsc``) are not invariant to its scale; multiply it by this slope, fitted to held-out
@@ -133,7 +139,9 @@ def calibration_slope(logit: Any, outcome: Any, weight: Any = None, tolerance: f
     return CalibrationSlope(float(slope / scale), error, settings={"tolerance": tolerance})
 
 
-def _rows(forecast: Any, outcome: Any, weight: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _rows(
+    forecast: ArrayLike, outcome: ArrayLike, weight: ArrayLike | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     p, y = check_probabilities("forecast", forecast), check_probabilities("outcome", outcome)
     w = np.ones_like(p) if weight is None else np.asarray(weight, dtype=np.float64)
     if p.ndim != 1 or p.shape != y.shape or w.shape != p.shape or not len(p):

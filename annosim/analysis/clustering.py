@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import torch
+from numpy.typing import ArrayLike
 
+from annosim.arrays import Numbers, as_numpy
 from annosim.errors import ArgumentError
 
 __all__ = ["adjusted_rand", "assign", "clustering_accuracy", "contingency"]
 
 
-def assign(cost: Any) -> np.ndarray:
+def assign(cost: Numbers) -> np.ndarray:
     """The naming of types that minimises the total cost (Hungarian method; Kuhn 1955).
 
     Args:
@@ -30,7 +29,7 @@ def assign(cost: Any) -> np.ndarray:
     """
     from scipy.optimize import linear_sum_assignment
 
-    table = np.asarray(cost.detach().numpy() if isinstance(cost, torch.Tensor) else cost, dtype=np.float64)
+    table = np.asarray(as_numpy(cost), dtype=np.float64)
     if table.ndim != 2 or not np.isfinite(table).all():
         raise ArgumentError(f"assign(cost=): shape {table.shape}; give a finite (true types, fitted types) table")
     rows, columns = linear_sum_assignment(table)
@@ -39,7 +38,7 @@ def assign(cost: Any) -> np.ndarray:
     return out
 
 
-def contingency(truth: Any, found: Any) -> np.ndarray:
+def contingency(truth: ArrayLike, found: ArrayLike) -> np.ndarray:
     """Counts of annotators by true and found type, ``(K, L)``; labels are sorted.
 
     Raises:
@@ -59,7 +58,7 @@ def contingency(truth: Any, found: Any) -> np.ndarray:
     return table
 
 
-def adjusted_rand(truth: Any, found: Any) -> float:
+def adjusted_rand(truth: ArrayLike, found: ArrayLike) -> float:
     """Adjusted Rand index of two labellings (Hubert and Arabie 1985): 1 for equal partitions, 0 on average by chance.
 
     Two partitions that are both trivial in the same way (one cluster, or all singletons) are equal: 1.
@@ -83,7 +82,7 @@ def adjusted_rand(truth: Any, found: Any) -> float:
     return 1.0 if top == expected else (together - expected) / (top - expected)
 
 
-def clustering_accuracy(truth: Any, found: Any) -> float:
+def clustering_accuracy(truth: ArrayLike, found: ArrayLike) -> float:
     """Share of annotators put in the right type, under the naming of types that makes it largest.
 
     Raises:

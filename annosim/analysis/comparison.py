@@ -18,6 +18,7 @@ from annosim.items import Items
 from annosim.learning.result import Fit
 from annosim.populations.base import Population
 from annosim.results import Result
+from annosim.utilities.base import Density
 
 __all__ = ["Classifier", "Comparison", "Fitted", "compare_one"]
 
@@ -171,9 +172,9 @@ def favourite_regret(fitted: Population, truth: Population, alignment: Alignment
 
 def _densities(fitted: Population, truth: Population, alignment: Alignment, items: Items) -> np.ndarray | None:
     """Distances between the types' densities, or None unless every utility on both sides is a density."""
-    theirs = [getattr(leaf, "utility", None) for leaf in fitted.components()]
-    ours = [getattr(leaf, "utility", None) for leaf in truth.components()]
-    if not all(callable(getattr(u, "log_prob", None)) for u in theirs + ours):
+    theirs = [u for c in fitted.components() if isinstance(u := getattr(c, "utility", None), Density)]
+    ours = [u for c in truth.components() if isinstance(u := getattr(c, "utility", None), Density)]
+    if len(theirs) < len(fitted.components()) or len(ours) < len(truth.components()):
         return None
     with torch.no_grad():
         pairs = [(p, theirs[at]) for p, at in zip(ours, alignment.nearest, strict=True)]

@@ -4,25 +4,39 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias, overload
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
+from annosim.arrays import Numbers
 from annosim.designs.design import Design
 from annosim.errors import ArgumentError, TooLargeError
 from annosim.items import Items
 from annosim.laws import Law, on_menus
+from annosim.parameters import Fixed
 from annosim.populations.base import Population
 from annosim.populations.mixture import Mixture
 from annosim.random import CounterRNG, uniform53
 from annosim.results import Result, versions
+from annosim.utilities.base import Density
 from annosim.utilities.densities import as_log_density, normalise
 
 __all__ = ["LawDivergence", "kl_divergence", "law_divergence", "total_variation"]
 
 
-def total_variation(p: Any, q: Any, items: Items, per_prompt: bool = False) -> Any:
+#: A density, or its vector of densities with respect to ``items.weights``.
+DensityLike: TypeAlias = Density | Numbers | Fixed
+
+
+@overload
+def total_variation(p: DensityLike, q: DensityLike, items: Items, per_prompt: Literal[False] = False) -> float: ...
+@overload
+def total_variation(p: DensityLike, q: DensityLike, items: Items, *, per_prompt: Literal[True]) -> torch.Tensor: ...
+@overload
+def total_variation(p: DensityLike, q: DensityLike, items: Items, per_prompt: bool = False) -> float | torch.Tensor: ...
+def total_variation(p: DensityLike, q: DensityLike, items: Items, per_prompt: bool = False) -> float | torch.Tensor:
     r"""Total variation ``1/2 int |p - q|`` between two densities on items.
 
     Args:
@@ -42,7 +56,13 @@ def total_variation(p: Any, q: Any, items: Items, per_prompt: bool = False) -> A
     return _over_prompts(parts, items, per_prompt)
 
 
-def kl_divergence(p: Any, q: Any, items: Items, per_prompt: bool = False) -> Any:
+@overload
+def kl_divergence(p: DensityLike, q: DensityLike, items: Items, per_prompt: Literal[False] = False) -> float: ...
+@overload
+def kl_divergence(p: DensityLike, q: DensityLike, items: Items, *, per_prompt: Literal[True]) -> torch.Tensor: ...
+@overload
+def kl_divergence(p: DensityLike, q: DensityLike, items: Items, per_prompt: bool = False) -> float | torch.Tensor: ...
+def kl_divergence(p: DensityLike, q: DensityLike, items: Items, per_prompt: bool = False) -> float | torch.Tensor:
     r"""Kullback-Leibler divergence ``int p log(p / q)`` in nats; infinite when q misses mass of p.
 
     Args:
@@ -61,7 +81,7 @@ def kl_divergence(p: Any, q: Any, items: Items, per_prompt: bool = False) -> Any
     return _over_prompts(relative_entropy_terms(log_p, log_q) * items.weights, items, per_prompt)
 
 
-def log_density(value: Any, items: Items) -> torch.Tensor:
+def log_density(value: DensityLike, items: Items) -> torch.Tensor:
     """Log density of each item ``(n,)``, normalised on these items: a language model is read as conditional on them."""
     return normalise(as_log_density(value, items), items)
 
@@ -81,7 +101,7 @@ def prompt_sums(values: torch.Tensor, items: Items) -> torch.Tensor:
     return out.scatter_add(-1, code.expand(values.shape), values)
 
 
-def _over_prompts(parts: torch.Tensor, items: Items, per_prompt: bool) -> Any:
+def _over_prompts(parts: torch.Tensor, items: Items, per_prompt: bool) -> float | torch.Tensor:
     sums = prompt_sums(parts, items)
     return sums if per_prompt else float(sums.mean())
 
@@ -288,7 +308,7 @@ def _on_sampled_menus(
     return LawDivergence(tv, kl, _excess(p, q), tv_error, kl_error, "sample", settings=settings)
 
 
-def check_probabilities(name: str, values: Any) -> np.ndarray:
+def check_probabilities(name: str, values: ArrayLike) -> np.ndarray:
     """Float64 array of numbers in [0, 1].
 
     Raises:

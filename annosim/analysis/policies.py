@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal, TypeAlias, overload
 
 import numpy as np
 import torch
 
 from annosim.analysis.borda import borda_scores
-from annosim.analysis.divergences import kl_divergence, log_density, prompt_sums
+from annosim.analysis.divergences import DensityLike, kl_divergence, log_density, prompt_sums
+from annosim.arrays import Numbers, as_numpy
 from annosim.errors import ArgumentError
 from annosim.items import Items
 from annosim.populations.base import Population
@@ -18,25 +20,29 @@ from annosim.results import Result
 __all__ = ["PolicyScore", "expected_utility", "score_policy", "win_rate", "win_rate_quantile"]
 
 
-def _masses(policy: Any, items: Items) -> torch.Tensor:
+#: A utility, its numbers on the items, a ``(types, n)`` table of them, or a population.
+UtilityLike: TypeAlias = Callable[[Items], torch.Tensor] | Population | Numbers
+
+
+def _masses(policy: DensityLike, items: Items) -> torch.Tensor:
     return (log_density(policy, items) + items.log_weights).exp()
 
 
-def _utilities(utility: Any, items: Items) -> torch.Tensor:
+def _utilities(utility: UtilityLike, items: Items) -> torch.Tensor:
     """``(types, n)`` float64: of a utility, a vector or table, or the indexed utilities of a population's leaves."""
     if isinstance(utility, Population):
         with torch.no_grad():
             parts = utility.indexed(items)
             rows = [(c.weight[:, None] * c.index.double()).sum(0) / c.weight.sum() for c in parts]
             return torch.stack(rows).double()
-    value = utility(items).detach() if callable(utility) else torch.as_tensor(np.asarray(utility))
+    value = utility(items).detach() if callable(utility) else torch.as_tensor(as_numpy(utility))
     value = value.double().reshape(-1, value.shape[-1])
     if value.shape[-1] != items.n or not bool(torch.isfinite(value).all()):
         raise ArgumentError(f"utility: shape {tuple(value.shape)}; give {items.n} finite numbers per type")
     return value
 
 
-def expected_utility(policy: Any, utility: Any, items: Items) -> np.ndarray:
+def expected_utility(policy: DensityLike, utility: UtilityLike, items: Items) -> np.ndarray:
     """``E_x E_{pi(.|x)} u_k`` of each type, ``(types,)``, prompts with equal weight.
 
     Args:
@@ -51,7 +57,21 @@ def expected_utility(policy: Any, utility: Any, items: Items) -> np.ndarray:
     return (_utilities(utility, items) @ _masses(policy, items) / items.num_prompts).numpy()
 
 
-def win_rate(policy: Any, utility: Any, items: Items, against: Any, per_prompt: bool = False) -> Any:
+@overload
+def win_rate(
+    policy: DensityLike, utility: UtilityLike, items: Items, against: DensityLike, per_prompt: Literal[False] = False
+) -> float: ...
+@overload
+def win_rate(
+    policy: DensityLike, utility: UtilityLike, items: Items, against: DensityLike, *, per_prompt: Literal[True]
+) -> torch.Tensor: ...
+@overload
+def win_rate(
+    policy: DensityLike, utility: UtilityLike, items: Items, against: DensityLike, per_prompt: bool = False
+) -> float | torch.Tensor: ...
+def win_rate(
+    policy: DensityLike, utility: UtilityLike, items: Items, against: DensityLike, per_prompt: bool = False
+) -> float | torch.Tensor:
     """Probability that a response of the policy has a higher utility than one of another policy, ties half.
 
     Args:
@@ -76,9 +96,42 @@ def win_rate(policy: Any, utility: Any, items: Items, against: Any, per_prompt: 
     return torch.tensor(out, dtype=torch.float64) if per_prompt else float(np.mean(out))
 
 
+@overload
 def win_rate_quantile(
-    policy: Any, utility: Any, items: Items, reference: Any, level: float = 0.85, per_prompt: bool = False
-) -> Any:
+    policy: DensityLike,
+    utility: UtilityLike,
+    items: Items,
+    reference: DensityLike,
+    level: float = 0.85,
+    per_prompt: Literal[False] = False,
+) -> float: ...
+@overload
+def win_rate_quantile(
+    policy: DensityLike,
+    utility: UtilityLike,
+    items: Items,
+    reference: DensityLike,
+    level: float = 0.85,
+    *,
+    per_prompt: Literal[True],
+) -> torch.Tensor: ...
+@overload
+def win_rate_quantile(
+    policy: DensityLike,
+    utility: UtilityLike,
+    items: Items,
+    reference: DensityLike,
+    level: float = 0.85,
+    per_prompt: bool = False,
+) -> float | torch.Tensor: ...
+def win_rate_quantile(
+    policy: DensityLike,
+    utility: UtilityLike,
+    items: Items,
+    reference: DensityLike,
+    level: float = 0.85,
+    per_prompt: bool = False,
+) -> float | torch.Tensor:
     """Probability that a response of the policy beats the ``level`` quantile of the reference's utility.
 
     Equality counts half; the quantile is the smallest value v with ``P_reference(u <= v) >= level``, prompt by prompt.
@@ -140,7 +193,9 @@ class PolicyScore(Result):
         return lines if self.borda is None else [*lines, ("Borda score", self.borda)]
 
 
-def score_policy(policy: Any, truth: Any, reference: Any, items: Items, level: float = 0.85) -> PolicyScore:
+def score_policy(
+    policy: DensityLike, truth: UtilityLike, reference: DensityLike, items: Items, level: float = 0.85
+) -> PolicyScore:
     """Everything said of a policy, type by type.
 
     Args:
@@ -179,7 +234,7 @@ def score_policy(policy: Any, truth: Any, reference: Any, items: Items, level: f
     )
 
 
-def _one(utility: Any, items: Items) -> np.ndarray:
+def _one(utility: UtilityLike, items: Items) -> np.ndarray:
     u = _utilities(utility, items)
     if len(u) != 1:
         raise ArgumentError(f"win rate: {len(u)} types; give one utility (a row of the table) at a time")

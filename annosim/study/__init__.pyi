@@ -33,10 +33,9 @@ from .result import StudyRun as StudyRun
 from .runner import run_study as run_study
 
 __all__ = [
+    "Attribution",
     "BASELINE",
     "CONTROL",
-    "STUDY_ADDS",
-    "Attribution",
     "Cell",
     "Claim",
     "Estimate",
@@ -44,6 +43,7 @@ __all__ = [
     "MissingDataError",
     "Outcome",
     "Preset",
+    "STUDY_ADDS",
     "Statement",
     "Study",
     "StudyRun",
