@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from annosim.cli.training import FitOptions
     from annosim.data.preferences import PreferenceData
     from annosim.learning.result import Fit
-    from annosim.populations.base import Population
+    from annosim.populations.base import Component, Population
 
 __all__ = ["Outputs", "item_scores"]
 
@@ -52,26 +52,33 @@ class Outputs:
         self.given = given
         self.se, self.out, self.responsibilities, self.save, self.export = se, out, responsibilities, save, export
         self.network, self.likelihood = has_network(family), chosen.likelihood
+        self._check_meaning()
+        named = {"--out": out, "--responsibilities": responsibilities, "--save": save, "--export": export}
+        written = {name: path for name, path in named.items() if path is not None} | chosen.written_files
+        _check_distinct(written, given.files | chosen.read_files)
+        for path in (out, responsibilities, save):
+            if path is not None and path.is_dir():
+                raise ArgumentError(f"{path} is a directory; name a file")
+        for path in (out, responsibilities, save, export):
+            check_writable(path)
+
+    def _check_meaning(self) -> None:
+        """Refuse outputs that this model and objective do not have."""
+        from annosim.errors import ArgumentError
+
+        se, responsibilities, export = self.se, self.responsibilities, self.export
         if se not in (None, "hessian", "sandwich", "cluster"):
             raise ArgumentError(f"--se {se!r}: hessian, sandwich or cluster")
         if se is not None and self.network:
             raise ArgumentError(f"--se {se}: a network's weights have no standard errors; leave it out")
         if se is not None and not self.likelihood:
             raise ArgumentError(f"--se {se}: there are none under another objective than the likelihood; leave it out")
-        if responsibilities is not None and len(family.components()) < 2:
+        if responsibilities is not None and len(self.given.family.components()) < 2:
             raise ArgumentError("--responsibilities: there is one type; give --types 2, or a model with several")
-        if export is not None and not all(_models(leaf) for leaf in family.components()):
+        if export is not None and not all(_models(leaf) for leaf in self.given.family.components()):
             raise ArgumentError("--export: the model has no language model or sequence classifier; --save keeps it")
         if export is not None and (export.exists() or export.is_symlink()):
             raise ArgumentError(f"--export {export}: it exists already; name a new folder")
-        named = {"--out": out, "--responsibilities": responsibilities, "--save": save, "--export": export}
-        written = {name: path for name, path in named.items() if path is not None} | chosen.written_files
-        _apart(written, given.files | chosen.read_files)
-        for path in (out, responsibilities, save):
-            if path is not None and path.is_dir():
-                raise ArgumentError(f"{path} is a directory; name a file")
-        for path in (out, responsibilities, save, export):
-            check_writable(path)
 
     def write(self, found: Fit) -> None:
         """Print the report, and write the files."""
@@ -127,7 +134,7 @@ class Outputs:
             typer.echo(f"models written to {self.export}")
 
 
-def _apart(written: dict[str, Path], read: dict[str, Path]) -> None:
+def _check_distinct(written: dict[str, Path], read: dict[str, Path]) -> None:
     """Refuse two outputs of one name or one inside the other, and an output that replaces what is read.
 
     Raises:
@@ -175,7 +182,7 @@ def item_scores(found: Fit) -> Any:
     for kind, (leaf, weight) in enumerate(
         zip(found.population.components(), found.population.component_weights().tolist(), strict=True)
     ):
-        rule = _inner(leaf.rule)
+        *_, rule = leaf.rule.layers()  # the one under its response biases
         with torch.no_grad():
             if isinstance(rule, an.rules.CategoricalReward):  # the mean level
                 shares = rule.shares(items).double()
@@ -190,13 +197,6 @@ def item_scores(found: Fit) -> Any:
         frame |= {} if spread is None else {"sd": spread}
         frames.append(pd.DataFrame(frame if items.texts is None else frame | {"text": list(items.texts)}))
     return pd.concat(frames, ignore_index=True)
-
-
-def _inner(rule: Any) -> Any:
-    """The rule under its habits."""
-    while hasattr(rule, "rule"):
-        rule = rule.rule
-    return rule
 
 
 def _training(found: Fit) -> None:
@@ -227,11 +227,12 @@ def _shares(found: Fit, answers: PreferenceData) -> Any:
     return table
 
 
-def _models(leaf: Any) -> list[Any]:
+def _models(component: Component) -> list[Any]:
     """The language and reward models of a type's utility: what knows how to save itself."""
+    from annosim.populations.annotator import Annotator
     from annosim.utilities.language_models import LogPolicy, SequenceReward
 
-    parts = [] if getattr(leaf, "utility", None) is None else leaf.utility.modules()
+    parts = component.utility.modules() if isinstance(component, Annotator) else []
     return [part.model for part in parts if isinstance(part, LogPolicy | SequenceReward)]
 
 

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, TypeVar
 from annosim.errors import ArgumentError
 
 __all__ = [
-    "Constraint",
+    "OptionType",
     "Option",
     "Settings",
     "described",
@@ -34,7 +34,7 @@ S = TypeVar("S", bound="type[Settings]")
 
 
 @dataclass(frozen=True)
-class Constraint:
+class OptionType:
     """What an option takes.
 
     Attributes:
@@ -59,7 +59,7 @@ class Option:
     name: str
     default: Any
     help: str
-    constraint: Constraint
+    constraint: OptionType
     owner: type[Settings]
     needs: tuple[str, str] | None
 
@@ -68,7 +68,7 @@ def _where(where: str, value: object) -> str:
     return where.replace("=)", f"={value!r})")
 
 
-def whole(least: int) -> Constraint:
+def whole(least: int) -> OptionType:
     """A whole number, kept as Python's own ``int``."""
     words = f"a whole number of at least {least}"
 
@@ -77,10 +77,10 @@ def whole(least: int) -> Constraint:
             raise ArgumentError(f"{_where(where, value)}: {words}")
         return int(value)
 
-    return Constraint(int, check)
+    return OptionType(int, check)
 
 
-def number(constraint: str) -> Constraint:
+def number(constraint: str) -> OptionType:
     """A finite number under one of :data:`annosim.parameters.CONSTRAINTS`."""
 
     def check(where: str, value: Any) -> float:
@@ -88,10 +88,10 @@ def number(constraint: str) -> Constraint:
 
         return check_number(where, value, constraint)
 
-    return Constraint(float, check)
+    return OptionType(float, check)
 
 
-def share(words: str, *, zero: bool) -> Constraint:
+def share(words: str, *, zero: bool) -> OptionType:
     """A number below 1 and above 0, or from 0 on (``zero=True``)."""
 
     def check(where: str, value: Any) -> float:
@@ -100,10 +100,10 @@ def share(words: str, *, zero: bool) -> Constraint:
             raise ArgumentError(f"{_where(where, value)}: {words}")
         return float(value)
 
-    return Constraint(float, check)
+    return OptionType(float, check)
 
 
-def flag() -> Constraint:
+def flag() -> OptionType:
     """True or False."""
 
     def check(where: str, value: Any) -> bool:
@@ -111,10 +111,10 @@ def flag() -> Constraint:
             raise ArgumentError(f"{_where(where, value)}: True or False")
         return value
 
-    return Constraint(bool, check)
+    return OptionType(bool, check)
 
 
-def one_of(*names: str) -> Constraint:
+def one_of(*names: str) -> OptionType:
     """One of some words."""
     words = f"{', '.join(names[:-1])} or {names[-1]}"
 
@@ -123,10 +123,10 @@ def one_of(*names: str) -> Constraint:
             raise ArgumentError(f"{_where(where, value)}: {words}")
         return value
 
-    return Constraint(str, check)
+    return OptionType(str, check)
 
 
-def file_name() -> Constraint:
+def file_name() -> OptionType:
     """The name of a file, written or to be written."""
 
     def check(where: str, value: Any) -> Path:
@@ -134,10 +134,10 @@ def file_name() -> Constraint:
             raise ArgumentError(f"{_where(where, value)}: the name of a file")
         return Path(value)
 
-    return Constraint(Path, check)
+    return OptionType(Path, check)
 
 
-def option(default: T, help: str, constraint: Constraint, needs: tuple[str, str] | None = None) -> T:
+def option(default: T, help: str, constraint: OptionType, needs: tuple[str, str] | None = None) -> T:
     """A field of a settings class; ``None`` as its default means that it may be left out."""
     return field(default=default, metadata={"help": help, "constraint": constraint, "needs": needs})
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, runtim
 
 from annosim.errors import ArgumentError
 from annosim.learning.solvers.options import (
-    Constraint,
     Option,
+    OptionType,
     Settings,
     described,
     file_name,
@@ -159,7 +159,7 @@ class SimulatedLikelihood(IterativeSolver):
     name: ClassVar[str] = "simulated"
     max_iterations: int = option(200, "Iteration limit; the result is not converged when it is reached.", whole(1))
     draws: int | NDArray[np.float64] = option(
-        200, "Draws for each annotator (in Python also an array of standard normals).", Constraint(int, _draws)
+        200, "Draws for each annotator (in Python also an array of standard normals).", OptionType(int, _draws)
     )
     sequence: Literal["sobol", "halton"] = option(
         "sobol", "Low-discrepancy sequence of the draws: sobol or halton.", one_of("sobol", "halton")
@@ -276,7 +276,7 @@ class EM(TrainingSolver):
     )
     hard: bool = option(False, "Assign every annotator to the likeliest type (classification EM).", flag())
     warm_start: Literal["pooled"] | Population | FittedModel | None = option(
-        None, "Where types begin: pooled (one type is trained first), or a fitted model.", Constraint(str, _warm_start)
+        None, "Where types begin: pooled (one type is trained first), or a fitted model.", OptionType(str, _warm_start)
     )
     warm_steps: int | None = option(
         None,
