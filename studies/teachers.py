@@ -85,19 +85,19 @@ def learn(seed, teacher, pairs):
     train, test = episodes(rng, weights, 200), episodes(rng, weights, 400)
     people = an.Annotator(an.Linear(truth), make_teacher(teacher))
     data = an.simulate(people, an.Design(train, annotators=pairs), seed=seed)
-    told = prepared(data)
+    kept = prepared(data)
     returns = test.features.numpy() @ truth
     model = an.Annotator(an.Linear(DIM), an.Luce())
     exists = True
     try:
-        an.fit(model, told)
+        an.fit(model, kept)
     except NotIdentifiedError:
         exists = False
     rows = []
     for name, (objective, prior) in objectives().items():
-        found = fitted(model, told, objective, prior)
+        found = fitted(model, kept, objective, prior)
         w = found.population.utility.weights.detach().numpy()
-        rows.append({"objective": name, "exists": float(exists), "used": len(told), **judge(w, truth, test, returns)})
+        rows.append({"objective": name, "exists": float(exists), "used": len(kept), **judge(w, truth, test, returns)})
     return rows
 
 
@@ -296,8 +296,8 @@ def finding(found, claims):
     cost = {t: loss(found, t, few).value for t in TEACHERS if t != "oracle"}
     cured, stays = (loss(found, t, many).value for t in ("mistake", "myopic"))
     best = max(objectives(), key=lambda o: column(found, "spearman", "mistake", o, few).mean())
-    told = {claim.id: claim.verdict for claim in claims}.get(f"T7.{best.split()[0]}")
-    sure = best == "likelihood" or told == "supported"
+    verdict = {claim.id: claim.verdict for claim in claims}.get(f"T7.{best.split()[0]}")
+    sure = best == "likelihood" or verdict == "supported"
     return (
         f"Learning is unhurt by teachers who skip ({cost['skip']:+.3f} of rank correlation lost) or call pairs equal "
         f"({cost['equal']:+.3f}), and hurt with {few} pairs by ten mistakes in a hundred ({cost['mistake']:.3f}), logistic noise "

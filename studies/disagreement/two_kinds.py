@@ -26,7 +26,7 @@ def make_question(seed):
 def laws(seed, questions):
     """Distance of the two laws of answers (exact), and what identify says of the plural one."""
     items, plural, indifferent = make_question(seed % 1000)
-    return told(plural, indifferent, an.Design(items, questions=questions))
+    return laws_and_verdict(plural, indifferent, an.Design(items, questions=questions))
 
 
 def laws_on_real_pairs(questions, data, pairs):
@@ -42,10 +42,10 @@ def laws_on_real_pairs(questions, data, pairs):
     indifferent = an.Annotator(an.Linear([0.0, 0.0]), an.Luce())
     design = an.Design(items, menus=menus.reshape(-1, 2), questions=questions)
     seen = agreement(votes)
-    return {**told(plural, indifferent, design), "within_pairs": seen.pairs_within, "between": seen.between}
+    return {**laws_and_verdict(plural, indifferent, design), "within_pairs": seen.pairs_within, "between": seen.between}
 
 
-def told(plural, indifferent, design):
+def laws_and_verdict(plural, indifferent, design):
     """Distance of the laws and what identify says of the plural population."""
     found = law_divergence(plural, indifferent, design)
     report = an.identify(plural, design, starts=4)

@@ -61,10 +61,10 @@ def _answer(estimator, data):
                 "utilities": np.full(data.items.n, np.nan),
                 "spread": np.nan,
             }
-    told = [str(w.message) for w in caught if not issubclass(w.category, DeprecationWarning)]
+    messages = [str(w.message) for w in caught if not issubclass(w.category, DeprecationWarning)]
     return {
-        "outcome": "warned" if told else "returned",
-        "says": " ".join(told[:1]),
+        "outcome": "warned" if messages else "returned",
+        "says": " ".join(messages[:1]),
         "utilities": utilities,
         "spread": float(np.ptp(utilities)),
     }

@@ -22,7 +22,7 @@ def test_no_bar_when_output_is_not_a_terminal(tmp_path):
 
 def test_a_bar_on_a_terminal(tmp_path):
     ours, theirs = pty.openpty()
-    env = {**os.environ, "TERM": "xterm", "COIN_SLEEP": "0.2"}
+    env = {**os.environ, "TERM": "xterm", "COIN_SLEEP": "0.8"}
     running = subprocess.Popen(command(tmp_path / "out"), stdout=theirs, stderr=theirs, env=env)
     os.close(theirs)
     seen = b""
