@@ -23,6 +23,12 @@ class Agreement(Result):
         alpha: Krippendorff's alpha (nominal) of first answers: 1 - observed / expected disagreement; NaN when all
             answers are one.
         pairs_between, pairs_within: how many pairs of answers these are.
+
+    Example:
+        >>> import annosim as an
+        >>> data = an.PreferenceData(an.Items(n=2), [[0, 1]] * 4, [0, 0, 1, 1], annotator=[0, 1, 2, 3])
+        >>> an.analysis.agreement(data).pairs_between
+        6
     """
 
     between: float

@@ -84,6 +84,12 @@ class CalibrationSlope(Result):
     Attributes:
         slope: 1 when calibrated, below 1 when the scale is too large (overconfident).
         standard_error: from the curvature of the likelihood.
+
+    Example:
+        >>> import annosim as an
+        >>> found = an.analysis.calibration_slope([2.0, -2.0, 2.0, -2.0], [1, 0, 0, 1])
+        >>> abs(round(found.slope, 6))
+        0.0
     """
 
     slope: float

@@ -34,6 +34,13 @@ class Comparisons(Result):
         alignment, index_error, weight_error, regret: ``(R, K)``.
         adjusted_rand, clustering_accuracy: ``(R,)``, or ``None`` without types.
         status: R words of the fit.
+
+    Example:
+        >>> import annosim as an
+        >>> truth, design = an.Annotator(an.Tabular([0.0, 1.0]), an.Luce()), an.Design(an.Items(n=2), annotators=50)
+        >>> fits = an.fit(truth.like(seed=1), an.simulate(truth, design, seed=0, replicates=3))
+        >>> len(an.compare(fits, truth, design))
+        3
     """
 
     total_variation: npt.NDArray[np.float64]

@@ -116,6 +116,12 @@ class LawDivergence(Result):
         excess_cross_entropy: KL per answer, nats: what a forecaster of single answers loses by using ``other``.
         total_variation_error, kl_error: standard errors when they were estimated, 0 when exact.
         method: ``"exact"``, ``"factors"`` (KL exact, total variation sampled) or ``"sample"``.
+
+    Example:
+        >>> import annosim as an
+        >>> same = an.Annotator(an.Tabular([0.0, 1.0]), an.Luce())
+        >>> an.analysis.law_divergence(same, same, an.Design(an.Items(n=2))).method
+        'exact'
     """
 
     total_variation: float

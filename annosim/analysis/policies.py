@@ -170,6 +170,12 @@ class PolicyScore(Result):
         regret: ``(types,)`` what each type loses against its favourite response of every prompt.
         worst: the type with the largest regret.
         borda: expected Borda score of its responses; ``None`` unless a population was given.
+
+    Example:
+        >>> import annosim as an
+        >>> score = an.analysis.score_policy([0.0, 1.0], [[0.0, 1.0], [1.0, 0.0]], [0.5, 0.5], an.Items(n=2))
+        >>> score.worst, score.regret.tolist()
+        (1, [0.0, 1.0])
     """
 
     kl: float

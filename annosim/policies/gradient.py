@@ -39,6 +39,13 @@ class PolicyGradient(Result):
         gradient_norm: of the exact gradient at the end.
         trace: ``(checks,)`` exact objective along the way.
         steps: gradient steps taken.
+
+    Example:
+        >>> import annosim as an
+        >>> start = an.LogDensity(an.Tabular(2))
+        >>> found = an.policies.policy_gradient(start, an.Tabular([0.0, 1.0]), [0.5, 0.5], 1.0, an.Items(n=2), steps=50)
+        >>> found.objective <= found.optimum
+        True
     """
 
     policy: LogDensity

@@ -43,6 +43,11 @@ class MinMaxSolution(Result):
         gap: value minus the dual bound: how far the value can be from optimal at most.
         iterations: of the solver.
         losses: ``(K, J)`` the game, or ``None``.
+
+    Example:
+        >>> import annosim as an
+        >>> float(an.policies.min_max_regret([[1.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [0.0, 3.0]]).solution.adversary.sum())
+        1.0
     """
 
     weights: np.ndarray

@@ -89,6 +89,10 @@ class TableEntry:
         caption: shown above it.
         table: the cells, or ``None``.
         problem: why there is none, or ``""``.
+
+    Example:
+        >>> TableEntry("errors", "Errors by design", None, "no cell has finished").problem
+        'no cell has finished'
     """
 
     name: str

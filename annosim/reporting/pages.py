@@ -44,6 +44,15 @@ def write_page(path: Path, title: str, parts: Sequence[HtmlDisplay | FigureEntry
         path: the file; it is replaced in one step.
         title: its heading.
         parts: results and figures in their order.
+
+    Example:
+        >>> import tempfile
+        >>> import annosim as an
+        >>> law = an.law(an.Annotator(an.Tabular(2), an.Luce()), an.Design(an.Items(n=2)))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_page(Path(folder) / "law.html", "The law", [law])
+        ...     "The law" in (Path(folder) / "law.html").read_text(encoding="utf-8")
+        True
     """
     shown = [part if isinstance(part, FigureEntry) else Markup(part._repr_html_()) for part in parts]
     atomic_text(path, render("page.html", title=title, parts=shown))
