@@ -143,7 +143,7 @@ def fit_replicates(
     """
     if isinstance(data, PreferenceData) and data.replicates is None:
         raise ArgumentError("fit_replicates(data=): no replicates; an.fit takes one data set")
-    found = fit(model, data, objective, regulariser, prior, solver, starts, seed, device)  # type: ignore[call-overload]
+    found = fit(model, data, objective, regulariser, prior, solver, starts, seed, device)
     assert isinstance(found, BatchedFit)  # what replicates give
     return found
 

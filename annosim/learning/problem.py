@@ -223,9 +223,10 @@ def is_nll(objective: Objective | None) -> bool:
         >>> is_nll(None)
         True
     """
-    return objective is None or (
-        behaves_as(objective, NLL, "row_losses", "loss_of_logit") and objective.label_smoothing == 0
-    )
+    if objective is None:
+        return True
+    plain = isinstance(objective, NLL) and objective.label_smoothing == 0
+    return plain and behaves_as(objective, NLL, "row_losses", "loss_of_logit")
 
 
 def choose(problem: Problem, solver: Solver | str = "auto", verb: str = "fit") -> tuple[Method, Problem]:

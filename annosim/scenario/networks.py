@@ -80,7 +80,9 @@ class Checkpoint:
         return loaded.float()
 
 
-def _adapters(trunk: nn.Module, rank: int = 8, layers: list[str] | None = None, scale: float = 1.0, seed: int = 0):
+def _adapters(
+    trunk: nn.Module, rank: int = 8, layers: list[str] | None = None, scale: float = 1.0, seed: int = 0
+) -> Any:
     return with_adapters(trunk, rank, layers=layers, scale=scale, seed=seed)
 
 

@@ -141,7 +141,7 @@ def _draws(where: str, value: Any) -> int | np.ndarray:
     if isinstance(value, np.ndarray):
         return value  # its shape is checked against the data
     try:
-        return whole(2).check(where, value)  # type: ignore[no-any-return]
+        return whole(2).check(where, value)
     except ArgumentError as error:
         raise ArgumentError(f"{error}, draws for each annotator, or the draws themselves") from None
 

@@ -208,8 +208,8 @@ class _FromHost:
 class DeviceRows(Rows):
     """Rows on a device. A step reads few of their attributes, and waits for none of them."""
 
-    view, answer, block, weight, replicate, columns = (_FromHost() for _ in range(6))  # type: ignore[assignment]
-    pairs, shown_each, places, people, parts = (_FromHost() for _ in range(5))  # type: ignore[assignment]
+    view, answer, block, weight, replicate, columns = (_FromHost() for _ in range(6))
+    pairs, shown_each, places, people, parts = (_FromHost() for _ in range(5))
 
     def __init__(self, host: Rows, place: torch.device):
         self.__dict__.update(host=host, place=place, replicates=host.replicates, single=host.single, padded=host.padded)
@@ -217,11 +217,11 @@ class DeviceRows(Rows):
     @property
     def host(self) -> Rows:
         """The rows on the CPU."""
-        return self.__dict__["host"]  # type: ignore[no-any-return]
+        return self.__dict__["host"]
 
     @property
     def device(self) -> torch.device:
-        return self.__dict__["place"]  # type: ignore[no-any-return]
+        return self.__dict__["place"]
 
     @property
     def shown(self) -> torch.Tensor:

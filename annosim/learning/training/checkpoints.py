@@ -56,7 +56,7 @@ class CheckpointManager:
                     f"checkpoint {self.path.name} belongs to another run (not the same {name}); remove it, or give "
                     "another name"
                 )
-        return state  # type: ignore[no-any-return]
+        return state
 
 
 class SigintHandler:

@@ -47,7 +47,7 @@ def faster(model: Module, device: torch.device | str = "cpu", products: bool = T
             if _is_tanh_gelu(child):
                 setattr(parent, name, nn.GELU(approximate="tanh"))
             elif dense and type(child).forward in _dense_forwards():
-                child.__class__ = _with_products(type(child))
+                child.__class__ = _with_products(type(child))  # type: ignore[arg-type]
     return model
 
 
@@ -85,7 +85,7 @@ class _Product(torch.autograd.Function):
     """``x (m, k) @ w (k, n) + bias``, all three products by oneDNN."""
 
     @staticmethod
-    def forward(x: torch.Tensor, w: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:  # type: ignore[override]
+    def forward(x: torch.Tensor, w: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
         return product(x, w, bias)
 
     @staticmethod
@@ -94,7 +94,7 @@ class _Product(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, g: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, g: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         x, w = ctx.saved_tensors
         wants_x, wants_w, wants_bias = ctx.needs_input_grad
         dx = product(g, w.t()) if wants_x else None

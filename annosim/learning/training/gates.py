@@ -56,13 +56,13 @@ def log_gates(model: StackedModel, rows: Rows) -> torch.Tensor:
 
 def _covariates(model: StackedModel, rows: Rows) -> torch.Tensor:
     """Of every block, ``(copies, blocks, c)``."""
-    known: torch.Tensor = model.base.covariates  # type: ignore[assignment]
+    known: torch.Tensor = model.base.covariates
     return known[rows.people % len(known)].view(model.copies, rows.blocks, -1)
 
 
 def _gate(model: StackedModel) -> torch.Tensor:
     raw = model.raw.get("gate")
-    return model.base.gate.expand(model.copies, -1, -1) if raw is None else raw  # type: ignore[operator, union-attr]
+    return model.base.gate.expand(model.copies, -1, -1) if raw is None else raw
 
 
 @torch.no_grad()

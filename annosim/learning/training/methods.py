@@ -89,11 +89,11 @@ def _answerable(problem: Problem, parts: Sequence[PreferenceData]) -> bool:
 def _train(problem: Problem, data: PreferenceData, models: Sequence[Population] = ()) -> Training:
     """Train a problem's model, or one for each replicate."""
     model = problem.model if len(models) < 2 else models
-    solver, rest = problem.solver, {"starts": problem.starts, "seed": problem.seed, "device": problem.device}
+    solver, starts, seed, device = problem.solver, problem.starts, problem.seed, problem.device
     if isinstance(solver, EM):
-        return train_em(model, data, solver, problem.regulariser, **rest)
+        return train_em(model, data, solver, problem.regulariser, starts=starts, seed=seed, device=device)
     assert isinstance(solver, TrainingSolver)  # what these methods are registered for
-    return train(model, data, problem.objective, problem.regulariser, solver, **rest)
+    return train(model, data, problem.objective, problem.regulariser, solver, starts=starts, seed=seed, device=device)
 
 
 def _solution(done: Training, copies: range, problem: Problem) -> Solution:

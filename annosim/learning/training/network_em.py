@@ -31,7 +31,6 @@ from annosim.learning.training.result import Training
 from annosim.learning.training.run import TrainingRun
 from annosim.learning.training.warm_starts import initial_models, split_responsibilities
 from annosim.populations.base import Population
-from annosim.populations.mixture import Mixture
 from annosim.random import torch_generator
 
 __all__ = ["EMRun", "train_em"]
@@ -41,7 +40,7 @@ EMPTY, REFILLS = 0.5, 3
 
 
 def train_em(
-    model: Mixture | Sequence[Mixture],
+    model: Population | Sequence[Population],
     data: PreferenceData,
     solver: EM | None = None,
     regulariser: ForwardKL | None = None,

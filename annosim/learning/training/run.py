@@ -330,7 +330,9 @@ class TrainingRun:
         if state["best"] is not None:
             self.best = (state["best"][0].to(self.device), [p.to(self.device) for p in state["best"][1]])
         if state["left"]:
-            batches = shuffled_batches(self.rows.blocks, self.solver.batch, self.seed, self.epoch - 1)
+            batches = shuffled_batches(
+                self.rows.blocks, self.solver.batch or self.rows.blocks, self.seed, self.epoch - 1
+            )
             self.queue = batches[-state["left"] :]
 
 

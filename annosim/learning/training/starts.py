@@ -53,7 +53,11 @@ def has_duplicate_components(model: Population) -> bool:
     """
     if not isinstance(model, Mixture | Gated):
         return False
-    return any(_same(one, other) for one, other in itertools.combinations(model.types, 2) if one.num_free())
+    return any(_same(one, other) for one, other in itertools.combinations(_types(model), 2) if one.num_free())
+
+
+def _types(model: Mixture | Gated) -> list[Population]:
+    return [one for one in model.types if isinstance(one, Population)]
 
 
 def _same(one: torch.nn.Module, other: torch.nn.Module) -> bool:
