@@ -1,5 +1,5 @@
 from .identifiable import Coordinates as Coordinates
-from .identifiable import centred as centred
+from .observed import centred as centred
 from .identifiable import identifiable_coordinates as identifiable_coordinates
 from .identifiable import num_identifiable as num_identifiable
 from .matching import Alignment as Alignment

@@ -13,7 +13,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import nn
 
-from annosim.coordinates.identifiable import centred, index_moments, shares
+from annosim.coordinates.observed import centred, index_moments, shares
 from annosim.coordinates.questions import behaviour_gap, depends_on_level, same_rule, same_structure
 from annosim.items import Items
 from annosim.populations.base import Population

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from annosim.autodiff import forward_jacobian
-from annosim.coordinates.identifiable import covariate_rows, in_float64
+from annosim.coordinates.identifiable import in_float64
+from annosim.coordinates.observed import covariate_rows
 from annosim.designs.design import Design
 from annosim.errors import ArgumentError, NothingFreeError
 from annosim.information.support import DesignSupport, prepare

@@ -11,7 +11,8 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from annosim.coordinates import mean_indices, num_identifiable
-from annosim.coordinates.identifiable import covariate_rows, free_table
+from annosim.coordinates.identifiable import free_table
+from annosim.coordinates.observed import covariate_rows
 from annosim.designs.design import Design
 from annosim.identifiability.theorems.mixtures import (
     grouped_samples,
