@@ -233,20 +233,22 @@ def _rearranged(population: Population, order: list[int]) -> Population | None:
         return population
     if not isinstance(population, Mixture | Gated):
         return None
-    owner = np.repeat(np.arange(len(population.types)), [len(part.components()) for part in population.types])
-    start = np.concatenate([[0], np.cumsum(np.bincount(owner))])
-    parts, inner = [], []
-    while len(parts) < len(population.types):
-        place = sum(len(one) for one in inner)
+    kinds: list[Population] = list(population.types)  # type: ignore[arg-type]
+    owner = np.repeat(np.arange(len(kinds)), [len(part.components()) for part in kinds])
+    start = np.concatenate([[0], np.cumsum(np.bincount(owner))]).tolist()
+    parts: list[int] = []
+    inner: list[list[int]] = []
+    while len(parts) < len(kinds):
+        place = sum(map(len, inner))
         number = int(owner[order[place]])
-        here = order[place : place + int(start[number + 1] - start[number])]
+        here = order[place : place + start[number + 1] - start[number]]
         if sorted(here) != list(range(start[number], start[number + 1])):
             return None
         parts.append(number)
-        inner.append([at - int(start[number]) for at in here])
-    other = population.relabelled(parts)
-    types = [_rearranged(part, at) for part, at in zip(other.types, inner, strict=True)]
+        inner.append([at - start[number] for at in here])
+    types = [_rearranged(kinds[number], at) for number, at in zip(parts, inner, strict=True)]
     if any(part is None for part in types):
         return None
-    other.types = nn.ModuleList(types)
+    other = population.relabelled(parts)
+    other.types = nn.ModuleList([copy.deepcopy(part) for part in types if part is not None])
     return other
