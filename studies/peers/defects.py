@@ -8,7 +8,7 @@ import numpy as np
 
 import annosim as an
 from annosim.checks import adapt
-from annosim.checks import datasets as worlds
+from annosim.checks import datasets
 
 from .estimators import TIGHT, bradley_terry
 
@@ -38,7 +38,7 @@ def noisy_gradient():
 def iterations_do_nothing():
     """crowd-kit's BradleyTerry: how far ten and a hundred thousand iterations differ, and both from the optimum."""
     cls = adapt.load("crowdkit.aggregation:BradleyTerry")
-    data, truth = worlds.exact_world("pairwise", (1, 2, 3, 4))
+    data, truth = datasets.exact_dataset("pairwise", (1, 2, 3, 4))
     few, many = (adapt.crowdkit(cls, n_iter=n)(data) for n in (10, 100_000))
     return {"moved": float(np.abs(few - many).max()), "error": float(np.abs(many - truth).max())}
 
