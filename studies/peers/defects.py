@@ -7,8 +7,7 @@ import warnings
 import numpy as np
 
 import annosim as an
-from annosim.checks import adapt
-from annosim.checks import datasets
+from annosim.checks import adapt, datasets
 
 from .estimators import TIGHT, bradley_terry
 
