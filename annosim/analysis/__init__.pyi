@@ -5,11 +5,15 @@ from .borda import borda_counts as borda_counts
 from .borda import borda_scores as borda_scores
 from .borda import pair_probabilities as pair_probabilities
 from .calibration import CalibrationSlope as CalibrationSlope
+from .calibration import IsotonicCalibration as IsotonicCalibration
+from .calibration import TemperatureCalibration as TemperatureCalibration
 from .calibration import brier_score as brier_score
 from .calibration import calibration_curve as calibration_curve
 from .calibration import calibration_error as calibration_error
 from .calibration import calibration_slope as calibration_slope
+from .calibration import isotonic_calibration as isotonic_calibration
 from .calibration import log_loss as log_loss
+from .calibration import temperature_calibration as temperature_calibration
 from .clustering import adjusted_rand as adjusted_rand
 from .clustering import assign as assign
 from .clustering import clustering_accuracy as clustering_accuracy
@@ -20,6 +24,9 @@ from .divergences import LawDivergence as LawDivergence
 from .divergences import kl_divergence as kl_divergence
 from .divergences import law_divergence as law_divergence
 from .divergences import total_variation as total_variation
+from .fairness import FairnessTable as FairnessTable
+from .fairness import fairness_table as fairness_table
+from .fairness import gini_index as gini_index
 from .noise import error_rate as error_rate
 from .noise import mean_entropy as mean_entropy
 from .noise import with_entropy as with_entropy
@@ -36,8 +43,11 @@ __all__ = [
     "CalibrationSlope",
     "Comparison",
     "Comparisons",
+    "FairnessTable",
+    "IsotonicCalibration",
     "LawDivergence",
     "PolicyScore",
+    "TemperatureCalibration",
     "adjusted_rand",
     "agreement",
     "answer_labels",
@@ -53,12 +63,16 @@ __all__ = [
     "contingency",
     "error_rate",
     "expected_utility",
+    "fairness_table",
+    "gini_index",
+    "isotonic_calibration",
     "kl_divergence",
     "law_divergence",
     "log_loss",
     "mean_entropy",
     "pair_probabilities",
     "score_policy",
+    "temperature_calibration",
     "total_variation",
     "win_rate",
     "win_rate_quantile",

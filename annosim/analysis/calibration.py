@@ -5,14 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, log_expit
 
 from annosim.analysis.divergences import check_probabilities
 from annosim.errors import ArgumentError, NotIdentifiedError
 from annosim.results import Result
 
-__all__ = ["CalibrationSlope", "brier_score", "calibration_curve", "calibration_error", "calibration_slope", "log_loss"]
+__all__ = [
+    "CalibrationSlope",
+    "IsotonicCalibration",
+    "TemperatureCalibration",
+    "brier_score",
+    "calibration_curve",
+    "calibration_error",
+    "calibration_slope",
+    "isotonic_calibration",
+    "log_loss",
+    "temperature_calibration",
+]
 
 
 def brier_score(forecast: ArrayLike, outcome: ArrayLike, weight: ArrayLike | None = None) -> float:
@@ -143,6 +154,119 @@ def calibration_slope(
         slope += step
     error = float(1 / np.sqrt(curvature) / scale)
     return CalibrationSlope(float(slope / scale), error, settings={"tolerance": tolerance})
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class TemperatureCalibration(Result):
+    """A map from logits to forecasts with one number, ``sigmoid(logit / temperature)``.
+
+    Attributes:
+        temperature: above 1 where the logits were too large.
+        slope: its reciprocal, with its standard error.
+
+    Example:
+        >>> temperature_calibration([2.0, 2.0, 2.0, 2.0], [1, 1, 1, 0])([2.0, -2.0]).round(4).tolist()
+        [0.75, 0.25]
+    """
+
+    temperature: float
+    slope: CalibrationSlope
+
+    def __call__(self, logit: ArrayLike) -> NDArray[np.float64]:
+        """Forecasts of these logits, ``(rows,)``."""
+        return np.asarray(expit(self.slope.slope * np.asarray(logit, dtype=np.float64)))
+
+    def _lines(self) -> list[tuple[str, object]]:
+        return [("temperature", self.temperature)]
+
+
+def temperature_calibration(
+    logit: ArrayLike, outcome: ArrayLike, weight: ArrayLike | None = None
+) -> TemperatureCalibration:
+    """One temperature, fitted to held-out answers by maximum likelihood (Guo et al. 2017).
+
+    A reward that was trained with a margin, a penalty or another loss orders pairs, but its differences are no log-odds:
+    forecasts are judged after this map, fitted on answers that neither training nor the judgement has seen.
+
+    Args:
+        logit: ``(rows,)`` differences of rewards.
+        outcome: ``(rows,)`` 0/1 or shares.
+        weight: ``(rows,)``.
+
+    Raises:
+        NotIdentifiedError: the logits' signs separate the outcomes, or order them the wrong way round.
+
+    Example:
+        >>> temperature_calibration([2.0, 2.0, 2.0, 2.0], [1, 1, 1, 0]).temperature.__round__(3)
+        1.82
+    """
+    found = calibration_slope(logit, outcome, weight)
+    if not found.slope > 0:
+        raise NotIdentifiedError(
+            f"temperature_calibration: the slope is {found.slope:.3g}; these logits order the outcomes the wrong way round, and "
+            "no temperature mends that"
+        )
+    return TemperatureCalibration(1 / found.slope, found, settings=dict(found.settings))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class IsotonicCalibration(Result):
+    """A nondecreasing map from logits to forecasts, a step function.
+
+    Attributes:
+        logit: ``(steps,)`` ascending, where the steps begin.
+        forecast: ``(steps,)`` nondecreasing.
+
+    Example:
+        >>> isotonic_calibration([0.0, 1.0, 2.0], [0, 1, 0])([-1.0, 0.5, 3.0]).tolist()
+        [0.0, 0.0, 0.5]
+    """
+
+    logit: NDArray[np.float64]
+    forecast: NDArray[np.float64]
+
+    def __call__(self, logit: ArrayLike) -> NDArray[np.float64]:
+        """Forecasts of these logits, ``(rows,)``; below the first step that of the first."""
+        at = np.searchsorted(self.logit, np.asarray(logit, dtype=np.float64), side="right") - 1
+        return self.forecast[np.maximum(at, 0)]
+
+    def _lines(self) -> list[tuple[str, object]]:
+        return [("steps", len(self.logit)), ("forecasts", f"{self.forecast[0]:.3g} to {self.forecast[-1]:.3g}")]
+
+
+def isotonic_calibration(logit: ArrayLike, outcome: ArrayLike, weight: ArrayLike | None = None) -> IsotonicCalibration:
+    """The nondecreasing map with the smallest squared error on held-out answers: pools of adjacent violators (Zadrozny and
+    Elkan 2002).
+
+    It needs more answers than a temperature, and asks for nothing but the order of the logits.
+
+    Args:
+        logit, outcome, weight: as in :func:`temperature_calibration`.
+
+    Example:
+        >>> isotonic_calibration([0.0, 1.0, 2.0, 3.0], [0, 1, 0, 1]).forecast.tolist()
+        [0.0, 0.5, 1.0]
+    """
+    from scipy.optimize import isotonic_regression
+
+    x = np.asarray(logit, dtype=np.float64)
+    y = check_probabilities("isotonic_calibration(outcome=)", outcome)
+    w = np.ones_like(x) if weight is None else np.asarray(weight, dtype=np.float64)
+    if (
+        x.ndim != 1
+        or x.shape != y.shape
+        or w.shape != x.shape
+        or not len(x)
+        or not (np.isfinite(x).all() and (w > 0).all())
+    ):
+        raise ArgumentError(
+            f"isotonic_calibration: shapes {x.shape}, {y.shape}, {w.shape}; give one finite number each per row, weights positive"
+        )
+    place, at = np.unique(x, return_inverse=True)  # equal logits have one forecast
+    total = np.bincount(at, w)
+    fitted = np.asarray(isotonic_regression(np.bincount(at, w * y) / total, weights=total).x)
+    begins = np.r_[True, np.diff(fitted) > 1e-15]
+    return IsotonicCalibration(place[begins], fitted[begins])
 
 
 def _rows(

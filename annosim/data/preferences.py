@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, overload
 
@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from annosim.data import writers
 from annosim.data.counts import collapse
 from annosim.data.equality import differences
-from annosim.data.splitting import compact, split
+from annosim.data.splitting import compact, leave_one_out, split
 from annosim.data.table import AnswerTable
 from annosim.data.ties import break_ties
 from annosim.data.validation import ROW_COLUMNS
@@ -187,6 +187,25 @@ class PreferenceData(AnswerTable):
             [7, 3]
         """
         return split(self, by, fraction, seed)
+
+    def leave_one_out(self, by: str = "prompt") -> Iterator[tuple[int, PreferenceData, PreferenceData]]:
+        """Each annotator, prompt or row left out in turn: its number, the rest to learn from, and what was left out.
+
+        Args:
+            by: ``"annotator"``, ``"prompt"`` or ``"row"``, as in :meth:`split`.
+
+        Raises:
+            ArgumentError: an unknown unit.
+            DataError: a single unit.
+
+        Example:
+            >>> import annosim as an
+            >>> items = an.Items(n=4, prompts=[0, 0, 1, 1])
+            >>> data = an.PreferenceData(items, [[0, 1], [0, 1], [2, 3]], answer=[0, 1, 0])
+            >>> [(prompt, rest.rows, out.rows) for prompt, rest, out in data.leave_one_out()]
+            [(0, 1, 2), (1, 2, 1)]
+        """
+        return leave_one_out(self, by)
 
     def compact(self) -> PreferenceData:
         """Annotators renumbered 0, 1, ... without gaps (after :meth:`take`); names (or old ids) and hidden truth follow."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from annosim.random import child_seed, uniform53
 if TYPE_CHECKING:
     from annosim.data.preferences import PreferenceData
 
-__all__ = ["compact", "per_annotator", "split"]
+__all__ = ["compact", "leave_one_out", "per_annotator", "split"]
 
 
 def compact(data: PreferenceData) -> PreferenceData:
@@ -65,6 +65,24 @@ def split(
     edges = _nonempty(edges, len(present))
     part = np.searchsorted(edges, rank, side="right") - 1
     return tuple(compact(_rows(data, part[codes] == p)) for p in range(len(shares)))
+
+
+def leave_one_out(data: PreferenceData, by: str = "prompt") -> Iterator[tuple[int, PreferenceData, PreferenceData]]:
+    """Every unit left out in turn; see :meth:`PreferenceData.leave_one_out`."""
+    if data.replicates is not None:
+        raise DataError("leave_one_out: one replicate at a time: data[r].leave_one_out(...)")
+    units = _units(data, by)
+    present = np.unique(units)
+    if len(present) < 2:
+        raise DataError(f"leave_one_out(by={by!r}): {len(present)} {by}(s); nothing would be left to learn from")
+    return _left_out(data, units, present)
+
+
+def _left_out(
+    data: PreferenceData, units: NDArray[np.int64], present: NDArray[np.int64]
+) -> Iterator[tuple[int, PreferenceData, PreferenceData]]:
+    for unit in present.tolist():
+        yield unit, compact(_rows(data, units != unit)), compact(_rows(data, units == unit))
 
 
 def _nonempty(edges: NDArray[np.int64], total: int) -> NDArray[np.int64]:

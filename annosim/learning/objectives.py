@@ -55,6 +55,11 @@ class Objective:
         """Names of the data's columns that the objective reads."""
         return ()
 
+    @property
+    def of_choice(self) -> bool:
+        """Whether its column belongs to the recorded choice and not to the response displayed first."""
+        return False
+
     def loss_of_logit(self, h: torch.Tensor, q: torch.Tensor | None = None) -> torch.Tensor:
         """Loss of the preference logit ``h`` of the recorded answer (``q``: share that agrees with it)."""
         raise TypeError(f"{type(self).__name__} is not a function of one preference logit")
@@ -191,7 +196,7 @@ class SLiC(Objective):
         return torch.relu(self.delta - h)
 
 
-_KINDS = ("unsigned", "signed", "inside", "constant")
+_KINDS = ("unsigned", "signed", "inside", "constant", "given")
 
 
 @dataclass(frozen=True)
@@ -205,11 +210,13 @@ class Margin(Objective):
     signed (M2)      ``alpha (2 q_c - 1)``         ``d = logit p + alpha (2 q - 1)`` exactly; q_c agrees with the choice
     inside (M3)      ``-alpha |2 q - 1|``          shrinks ``|d|``
     constant         ``alpha``                     inflates ``|d|``
+    given            ``alpha`` times the column    as TRL's and HelpSteer's margins: any real number per recorded choice
     ===============  ============================  ====================================================================
 
     Args:
-        kind: one of the four.
-        column: the data's column that holds ``q`` (not needed by ``constant``).
+        kind: one of the five.
+        column: the data's column that holds ``q``; of ``given`` the margin itself, how much better the chosen response is (it
+            may be negative); not needed by ``constant``.
         alpha: at least 0.
         judge: a population whose choice probabilities are ``q`` when an infinite-data law is projected and has no
             columns; the truth itself by default.
@@ -218,6 +225,8 @@ class Margin(Objective):
         >>> h, q = torch.tensor([0.5]), torch.tensor([0.75])
         >>> round(float(Margin("signed", "q", 1.0).loss_of_logit(h, q)), 4)
         0.6931
+        >>> round(float(Margin("given", "margin").loss_of_logit(h, torch.tensor([2.0]))), 4)
+        1.7014
     """
 
     kind: str = "signed"
@@ -242,12 +251,21 @@ class Margin(Objective):
         if self.kind == "constant":
             return self.loss_of_logit(h)
         q = columns[self.column].to(h.dtype)
-        return self.loss_of_logit(h, torch.where(answer.position[..., 0] == 0, q, 1 - q))
+        if self.kind != "given":
+            q = torch.where(answer.position[..., 0] == 0, q, 1 - q)
+        return self.loss_of_logit(h, q)
+
+    @property
+    def of_choice(self) -> bool:
+        """True for given margins, which belong to the recorded choice."""
+        return self.kind == "given"
 
     def margin(self, q: torch.Tensor | None) -> Any:
         """The margin, given the share ``q`` that agrees with the recorded answer."""
         if self.kind == "constant":
             return self.alpha
+        if self.kind == "given":
+            return self.alpha * q  # type: ignore[operator]
         if self.kind == "signed":
             return self.alpha * (2 * q - 1)  # type: ignore[operator]
         size: Any = abs(2 * q - 1)  # type: ignore[operator]
@@ -385,8 +403,9 @@ def columns_of(objective: Objective, data_columns: Any, device: Any = "cpu") -> 
     """The columns that an objective reads, as float64 tensors.
 
     Raises:
-        ArgumentError: a column is missing, not finite, or outside [0, 1].
+        ArgumentError: a column is missing, not finite, or outside [0, 1] (given margins may be any real number).
     """
+    kind = "real" if objective.of_choice else "unit"
     out = {}
     for name in objective.columns():
         if name not in data_columns:
@@ -395,12 +414,12 @@ def columns_of(objective: Objective, data_columns: Any, device: Any = "cpu") -> 
                 f"{', '.join(map(repr, data_columns)) or 'none'}); add it with data.with_(columns={{{name!r}: shares}})"
             )
         values = np.asarray(data_columns[name])
-        if np.issubdtype(values.dtype, np.number):
+        if kind == "unit" and np.issubdtype(values.dtype, np.number):
             bad = np.argwhere(~((values >= 0) & (values <= 1)))  # NaN too
             if len(bad):
                 raise ArgumentError(
                     f"column {name!r}: {values[tuple(bad[0])]:.6g} in row {bad[0][-1]}; give shares from 0 to 1 "
                     f"({len(bad)} of {values.size} are not)"
                 )
-        out[name] = check_value(f"column {name!r}", values, "unit").to(device)
+        out[name] = check_value(f"column {name!r}", values, kind).to(device)
     return out

@@ -303,3 +303,26 @@ def test_stacking_refuses_what_does_not_fit():
         an.data.stack([an.data.stack([one])])
     tie = an.PreferenceData(an.Items(n=2), [[0, 1]], [[0, 1]], tied=[[True]])
     assert an.data.stack([one, tie]).tied.tolist() == [[[False]], [[True]]]
+
+
+@pytest.mark.parametrize("by", ["annotator", "prompt", "row"])
+def test_each_unit_is_left_out_once_and_the_rest_is_everything_else(by):
+    items = an.Items(n=6, prompts=[0, 0, 1, 1, 2, 2])
+    menu = np.array([[0, 1], [2, 3], [5, 4], [1, 0], [4, 5], [3, 2]])
+    data = an.PreferenceData(items, menu, answer=[0, 1, 0, 1, 1, 0], annotator=[2, 0, 1, 2, 2, 0])
+    whole = sorted(zip(map(tuple, menu.tolist()), np.asarray(data.answer).ravel().tolist(), strict=True))
+    seen = []
+    for unit, rest, out in data.leave_one_out(by):
+        parts = [list(zip(map(tuple, p.menu.tolist()), np.asarray(p.answer).ravel().tolist())) for p in (rest, out)]
+        assert sorted(parts[0] + parts[1]) == whole and out.rows
+        seen += [(unit, row) for row in parts[1]]
+    assert sorted(row for _, row in seen) == whole
+    assert len({unit for unit, _ in seen}) == {"annotator": 3, "prompt": 3, "row": 6}[by]
+
+
+def test_a_single_unit_cannot_be_left_out():
+    data = an.PreferenceData(an.Items(n=2), [[0, 1]] * 2, answer=[0, 1])
+    with pytest.raises(an.errors.DataError, match="nothing would be left"):
+        data.leave_one_out("prompt")
+    with pytest.raises(an.errors.ArgumentError, match="one of annotator"):
+        data.leave_one_out("debate")

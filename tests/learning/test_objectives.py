@@ -247,3 +247,47 @@ def test_a_penalty_that_knows_some_items_answers_for_others_as_well():
     pull = an.objectives.ForwardKL(an.LogDensity(lambda x: -(x[:, 0] ** 2)), 1.0)
     density = an.LogDensity(lambda x: x[:, 0])(there)
     assert float(pull.on(here)(density, there)) == float(pull(density, there)) != float(pull(density, here))
+
+
+def test_given_margins_belong_to_the_recorded_choice_and_may_be_any_number():
+    """One pair, wins with margins of their own: the optimum solves sum over rows of sigmoid(m - h) = 0 by its slope."""
+    from scipy.optimize import brentq
+
+    margins = np.array([2.0, -0.5, 1.0, 0.3])
+    answer = np.array([0, 0, 0, 1])
+    data = an.PreferenceData(an.Items(n=2), [[0, 1]] * 4, answer=answer, columns={"margin": margins})
+    fit = an.fit(
+        an.Annotator(an.Tabular(2), an.Luce()),
+        data,
+        objective=an.objectives.Margin("given", column="margin", alpha=2.0),
+    )
+    found = float(fit.population.utility.values.detach().diff())
+    sign = np.where(answer == 0, 1.0, -1.0)
+    slope = lambda h: float((sign / (1 + np.exp(sign * h - 2.0 * margins))).sum())  # noqa: E731
+    assert -found == pytest.approx(brentq(slope, -30, 30), abs=1e-7)
+
+
+def test_given_margins_do_not_depend_on_who_is_displayed_first():
+    rng = np.random.default_rng(0)
+    menu = np.stack([rng.permutation(4)[:2] for _ in range(60)])
+    answer, margin = rng.integers(0, 2, 60), rng.normal(size=60)
+    fits = [
+        an.fit(
+            an.Annotator(an.Tabular(4), an.Luce()),
+            an.PreferenceData(an.Items(n=4), m, answer=a, columns={"margin": margin}),
+            objective=an.objectives.Margin("given", column="margin"),
+        )
+        for m, a in ((menu, answer), (menu[:, ::-1], 1 - answer))
+    ]
+    values = [f.population.utility.values.detach() for f in fits]
+    np.testing.assert_allclose(values[0] - values[0].mean(), values[1] - values[1].mean(), atol=1e-8)
+
+
+def test_given_margins_have_no_law_and_must_be_numbers():
+    objective = an.objectives.Margin("given", column="margin")
+    one = an.Annotator(an.Tabular([0.0, 1.0]), an.Luce())
+    with pytest.raises(an.errors.NoProjectionError, match="recorded choices"):
+        an.project(an.Annotator(an.Tabular(2), an.Luce()), one, an.Design(an.Items(n=2)), objective=objective)
+    data = an.PreferenceData(an.Items(n=2), [[0, 1]] * 2, answer=[0, 1], columns={"margin": [1.0, np.nan]})
+    with pytest.raises(ArgumentError, match="margin"):
+        an.fit(an.Annotator(an.Tabular(2), an.Luce()), data, objective=objective)

@@ -98,7 +98,8 @@ def graph_of(problem: Problem) -> PairGraph:
     winner = torch.cat([first[keep_w], second[keep_l]])
     loser = torch.cat([second[keep_w], first[keep_l]])
     weight = torch.cat([win[keep_w], lose[keep_l]])
-    agree = None if share is None else torch.cat([share[keep_w], 1 - share[keep_l]])
+    other = share if objective.of_choice or share is None else 1 - share
+    agree = None if share is None else torch.cat([share[keep_w], other[keep_l]])
     proper = winner != loser
     weight = weight / weight.sum()
     graph = PairGraph(
@@ -126,6 +127,11 @@ def _from_law(problem: Problem, objective: Objective) -> tuple[Any, ...]:
         raise NoProjectionError(
             f"{type(objective).__name__} needs choices from pairs without ties or skips; this design asks for "
             f"{law.design.feedback.kind} of {law.menu.shape[1]}; project with NLL"
+        )
+    if objective.of_choice:
+        raise NoProjectionError(
+            f"{type(objective).__name__} reads a column of recorded choices, and a law has none; fit it to data, or project a "
+            "margin that is made of a judge's share"
         )
     p = law.expected_counts().detach() / law.mean_questions
     share: Any = None
