@@ -313,7 +313,10 @@ def test_each_unit_is_left_out_once_and_the_rest_is_everything_else(by):
     whole = sorted(zip(map(tuple, menu.tolist()), np.asarray(data.answer).ravel().tolist(), strict=True))
     seen = []
     for unit, rest, out in data.leave_one_out(by):
-        parts = [list(zip(map(tuple, p.menu.tolist()), np.asarray(p.answer).ravel().tolist())) for p in (rest, out)]
+        parts = [
+            list(zip(map(tuple, p.menu.tolist()), np.asarray(p.answer).ravel().tolist(), strict=True))
+            for p in (rest, out)
+        ]
         assert sorted(parts[0] + parts[1]) == whole and out.rows
         seen += [(unit, row) for row in parts[1]]
     assert sorted(row for _, row in seen) == whole
