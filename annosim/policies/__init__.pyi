@@ -9,6 +9,7 @@ from .iteration import Iteration as Iteration
 from .iteration import iterate as iterate
 from .kl_regret import min_max_kl_regret as min_max_kl_regret
 from .min_max import MinMaxSolution as MinMaxSolution
+from .min_max import expected_rewards as expected_rewards
 from .min_max import loss_matrix as loss_matrix
 from .min_max import matrix_game as matrix_game
 from .min_max import min_max_regret as min_max_regret
@@ -49,6 +50,7 @@ __all__ = [
     "best_of_n_win_rate_bound",
     "dependence_error",
     "ensemble",
+    "expected_rewards",
     "fixed_response_reference",
     "gibbs",
     "gibbs_at_kl",

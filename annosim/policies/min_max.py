@@ -28,7 +28,7 @@ from annosim.results import Result, versions
 from annosim.utilities.densities import LogDensity
 from annosim.utilities.tabular import Tabular
 
-__all__ = ["MinMaxSolution", "loss_matrix", "matrix_game", "min_max_regret"]
+__all__ = ["MinMaxSolution", "expected_rewards", "loss_matrix", "matrix_game", "min_max_regret"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -171,7 +171,12 @@ def loss_matrix(
 
 
 def expected_rewards(policies: Sequence[DensityLike], rewards: Sequence[UtilityLike], items: Items) -> np.ndarray:
-    """``E_x E_{pi_j(.|x)} r_k``, ``(K, J)``, prompts with equal weight."""
+    """``E_x E_{pi_j(.|x)} r_k``, ``(K, J)``, prompts with equal weight.
+
+    Example:
+        >>> expected_rewards([[0.5, 0.5], [1.0, 0.0]], [[0.0, 2.0]], Items(n=2)).tolist()
+        [[1.0, 0.0]]
+    """
     r = torch.stack([values_of(reward, items, "rewards") for reward in rewards])
     mass = torch.stack([(log_density(p, items) + items.log_weights).exp() for p in policies])
     return (r @ mass.T / items.num_prompts).numpy()

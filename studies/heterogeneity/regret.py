@@ -24,7 +24,7 @@ def regret_rows(world: World, rewards: list[torch.Tensor], shares, pooled: torch
     """
     items = world.items
     learned = [gibbs(u, items) for u in rewards]
-    expected = an.policies.min_max.expected_rewards(learned, rewards, items)
+    expected = an.policies.expected_rewards(learned, rewards, items)
     policies = {
         "pooled DPO": gibbs(pooled, items),
         "uniform mixture": an.policies.linear_pool(learned),
