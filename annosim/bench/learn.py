@@ -75,7 +75,7 @@ def _model(labels: int = 0) -> Any:
         num_labels=max(labels, 1),
     )
     with torch.random.fork_rng():  # transformers initialises from the global generator: give it back as it was
-        torch.random.default_generator.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         return GPT2ForSequenceClassification(config) if labels else GPT2LMHeadModel(config)
 
 

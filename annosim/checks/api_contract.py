@@ -37,7 +37,7 @@ def check_deterministic(estimator: Estimator, seed: int) -> Finding:
     try:
         first = estimator(data)
         np.random.seed(12345)  # noqa: NPY002
-        torch.random.default_generator.manual_seed(12345)
+        torch.default_generator.manual_seed(12345)
         second = estimator(data)
     finally:
         np.random.set_state(kept[0])  # noqa: NPY002

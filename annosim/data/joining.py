@@ -45,7 +45,7 @@ def concat(parts: Sequence[PreferenceData], annotators: str = "same") -> Prefere
     parts = _renumbered(parts) if annotators == "new" else _matched_by_name(parts)
     wide = _same_width(parts)
     truth = {name: _joined([p.truth.get(name) for p in parts]) for name in first.truth} if _own_truth(parts) else {}
-    return replace(  # type: ignore[misc]
+    return replace(
         first,
         **{name: _joined([getattr(p, name) for p in wide]) for name in _PER_ROW},  # type: ignore[arg-type]
         annotator_names=_names(parts, annotators == "new"),

@@ -125,7 +125,7 @@ def read_data(
     shared = _row_columns(path, table, metadata, lead)
     people = metadata.annotator_names
     if people is not None and "annotator" not in shared:  # then every row has its own
-        people = people[first : first + rows]  # type: ignore[assignment]
+        people = people[first : first + rows]
     shapes = metadata.shapes
     columns = {n: _shaped(path, table, field, shapes.get(n, []))[: lead[-1]] for n, field in metadata.columns.items()}
     return PreferenceData(

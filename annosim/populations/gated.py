@@ -109,5 +109,5 @@ class Gated(PerAnnotator, Population):
         """The types' components, in order."""
         share = self._gates(self.covariates).mean(0)
         for k, one in enumerate(self.types):
-            for component, inner in one.weighted_components():  # type: ignore[operator, union-attr]
+            for component, inner in one.weighted_components():
                 yield component, share[k] * inner

@@ -49,7 +49,7 @@ class Mixture(Population):
         """The types' components, in order."""
         share = self.weights / self.weights.sum()
         for weight, one in zip(share, self.types, strict=True):
-            for component, inner in one.weighted_components():  # type: ignore[operator, union-attr]
+            for component, inner in one.weighted_components():
                 yield component, weight * inner
 
     def annotator_weights(self, annotators: Numbers) -> torch.Tensor | None:

@@ -225,7 +225,7 @@ def attribute_of(items: Items, attribute: str | int | torch.Tensor, who: str) ->
     elif isinstance(attribute, int):
         if not 0 <= attribute < items.dim:
             raise ArgumentError(f"{who}: feature {attribute} of items with {items.dim} features")
-        values = items.features[:, attribute]
+        values = items.feature_matrix[:, attribute]
     else:
         values = attribute
     if values.shape != (items.n,):

@@ -92,7 +92,7 @@ class TorchSampler:
             if not behaves_as(component, Annotator) or not component.rule.follows_luce:
                 raise DeviceError(f"device={device!r}: only annotators with Luce's rule have a path there; use the cpu")
         with torch.no_grad():
-            scores = torch.stack([one.index(design.items).double() for one in components])  # type: ignore[attr-defined]
+            scores = torch.stack([one.index(design.items).double() for one in components])
             self.scores = scores.to(self.device)
             self.cdf = population.component_weights().detach().double().cumsum(0).to(self.device)
         self.menus = self._menu_drawer()

@@ -175,7 +175,7 @@ def _reflection(population: Population, design: Design, full_rank: bool) -> Conc
         return None
     if not all(_has_linear_utility(component) for component in parts):
         return None
-    tastes = np.stack([component.utility.weights.detach().double().numpy() for component in parts])  # type: ignore[attr-defined]
+    tastes = np.stack([component.utility.weights.detach().double().numpy() for component in parts])
     weights = population.component_weights().detach().numpy()
     said = tastes_from_pairs(tastes, weights)
     if said.kind == "identified":  # the theorem is about rich designs; on these items it is only a hint
