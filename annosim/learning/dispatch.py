@@ -13,7 +13,7 @@ from annosim.learning import estimation
 from annosim.learning.existence.checks import single_answers
 from annosim.learning.problem import Problem, Solution, choose, is_nll
 from annosim.learning.result import Fit
-from annosim.learning.solvers import convex, slic
+from annosim.learning.solvers import convex, logit_loss, slic
 from annosim.learning.solvers.settings import Solver
 from annosim.learning.training import methods
 from annosim.results import versions
@@ -21,7 +21,7 @@ from annosim.results import versions
 __all__ = ["finish", "solve"]
 
 #: the modules that fill the table of methods when they are imported
-METHOD_MODULES = (estimation, methods, convex, slic)
+METHOD_MODULES = (estimation, methods, convex, logit_loss, slic)
 
 
 def solve(problem: Problem, solver: Solver | str) -> Fit:

@@ -38,7 +38,8 @@ def project(
         model: the learner's family; its free parameters are set.
         truth: who really answers.
         design: what they are asked (the number of annotators does not matter).
-        objective: ``None`` or ``an.objectives.NLL()``; others need a declared population optimum.
+        objective: ``None`` or ``an.objectives.NLL()``; others need a declared population optimum, or a differentiable
+            ``loss_of_logit`` of their own (convex or not: several starts, and the notes say which) on pairs.
         regulariser: added to the expected objective.
         prior, solver, starts, seed: as in :func:`annosim.fit`.
 

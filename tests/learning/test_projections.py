@@ -284,3 +284,81 @@ def test_the_likelihood_with_a_regulariser_need_not_be_named():
     assert torch.equal(plain.population.vector(), named.population.vector())
     with pytest.raises(an.errors.ArgumentError, match="densit"):
         an.fit(an.Annotator(an.Tabular(4), an.Luce()), data, regulariser=pull)
+
+
+class Squared(an.objectives.Objective):
+    """IPO's loss, written by somebody else."""
+
+    def loss_of_logit(self, h, q=None):
+        return (h - 0.5 / 0.4) ** 2
+
+
+class Logistic(an.objectives.Objective):
+    """The likelihood, written by somebody else."""
+
+    def loss_of_logit(self, h, q=None):
+        return torch.nn.functional.softplus(-h)
+
+
+class Brier(an.objectives.Objective):
+    """The squared error of the forecast: proper, so its optimum is the truth, and not convex in the logit."""
+
+    def loss_of_logit(self, h, q=None):
+        return torch.sigmoid(-h) ** 2
+
+
+class Lasso(an.objectives.Objective):
+    """It reads a column."""
+
+    def columns(self):
+        return ("margin",)
+
+    def loss_of_logit(self, h, q=None):
+        return (h - 1.0) ** 2
+
+
+PEOPLE = an.Annotator(an.Tabular([0.0, 1.0, -2.0, 3.0]), an.Luce())
+FOUR = an.Design(an.Items(n=4))
+
+
+def centred(population):
+    values = population.utility.values.detach()
+    return (values - values.mean()).numpy()
+
+
+@pytest.mark.parametrize(("mine", "own"), [(Squared(), an.objectives.IPO(0.4)), (Logistic(), None)])
+def test_a_loss_of_ones_own_is_projected_as_the_librarys(mine, own):
+    found = an.project(an.Annotator(an.Tabular(4), an.Luce()), PEOPLE, FOUR, objective=mine)
+    expected = an.project(an.Annotator(an.Tabular(4), an.Luce()), PEOPLE, FOUR, objective=own)
+    np.testing.assert_allclose(centred(found.population), centred(expected.population), atol=1e-7)
+    assert found.converged and any("is convex" in note for note in found.notes)
+    assert any("8 of 8 starts" in note for note in found.notes)
+
+
+def test_a_proper_loss_that_is_not_convex_finds_the_truth_and_says_that_it_is_not_convex():
+    found = an.project(an.Annotator(an.Tabular(4), an.Luce()), PEOPLE, FOUR, objective=Brier(), starts=12)
+    np.testing.assert_allclose(centred(found.population), centred(PEOPLE), atol=1e-6)
+    assert any("not convex" in note for note in found.notes) and len(found.starts) == 12
+
+
+def test_a_linear_model_under_a_loss_of_ones_own_is_where_the_slope_vanishes():
+    items = an.Items.normal(6, 2, seed=1)
+    two = an.Mixture([an.Annotator(an.Linear(b), an.Luce()) for b in ([1.0, 0.5], [-0.5, 1.5])])
+    found = an.project(an.Annotator(an.Linear(2), an.Luce()), two, an.Design(items), objective=Brier())
+    x, p = items.features, an.analysis.pair_probabilities(two, items)
+    i, j = np.triu_indices(6, 1)
+
+    def risk(w):
+        h = (x[i] - x[j]) @ w
+        return (p[i, j] * torch.sigmoid(-h) ** 2 + (1 - p[i, j]) * torch.sigmoid(h) ** 2).mean()
+
+    w = found.population.utility.weights.detach().clone().requires_grad_(True)
+    (slope,) = torch.autograd.grad(risk(w), w)
+    assert float(slope.abs().max()) < 1e-8
+    draws = torch.randn(200, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    assert all(float(risk(w.detach() + d)) >= float(risk(w.detach())) for d in draws)
+
+
+def test_a_loss_that_reads_columns_is_refused_with_the_reason():
+    with pytest.raises(an.errors.NoProjectionError, match="reads margin"):
+        an.project(an.Annotator(an.Tabular(4), an.Luce()), PEOPLE, FOUR, objective=Lasso())

@@ -174,7 +174,7 @@ def project_convex(problem: Problem) -> Solution:
         graph.check_connected(problem.items)
     check_regulariser(problem.regulariser, affine.component, problem.items)
     theta = torch.zeros(affine.size, dtype=torch.float64)
-    function = _function(affine, graph, problem.objective or NLL(), problem.regulariser)
+    function = objective_function(affine, graph, problem.objective or NLL(), problem.regulariser)
     found = minimise(function, theta, affine.gauge(), problem.tolerance, problem.max_iterations)
     why = "weighted least squares" if isinstance(problem.objective, IPO) else "Newton: convex in the preference logits"
     return solution_of(affine, torch.as_tensor(found.x), found, found.iterations, why, [])
@@ -197,14 +197,14 @@ def check_regulariser(regulariser: ForwardKL | None, component: AffineIndex, ite
         )
 
 
-def _function(affine: Affine, graph: PairGraph, objective: Objective, regulariser: ForwardKL | None) -> Any:
+def objective_function(affine: Affine, graph: PairGraph, objective: Objective, regulariser: ForwardKL | None) -> Any:
     """Value, gradient and Hessian in theta."""
     alone = graph.itself * float(objective.loss_of_logit(torch.zeros(1), torch.full((1,), 0.5))[0])
 
     def call(theta: torch.Tensor):
         s = affine.index(theta)
         h = s[graph.winner] - s[graph.loser]
-        each, slope, curvature = (graph.weight * v for v in _derivatives(objective, h, graph.agree))
+        each, slope, curvature = (graph.weight * v for v in logit_derivatives(objective, h, graph.agree))
         value, gradient, hessian = penalty_of(affine, theta, regulariser)
         gradient = gradient + affine.pull_gradient(graph.divergence(slope), True)
         hessian = hessian + affine.pull_hessian(graph.laplacian(curvature), True)
@@ -225,7 +225,7 @@ def penalty_of(affine: Affine, theta: torch.Tensor, regulariser: ForwardKL | Non
     return value, affine.pull_gradient(gradient, varies), affine.pull_hessian(hessian, varies)
 
 
-def _derivatives(objective: Objective, h: torch.Tensor, agree: torch.Tensor | None):
+def logit_derivatives(objective: Objective, h: torch.Tensor, agree: torch.Tensor | None):
     """The loss of each logit, its slope and its curvature."""
     h = h.detach().requires_grad_(True)
     each = objective.loss_of_logit(h, agree)
