@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["forward_jacobian"]
+__all__ = ["forward_jacobian", "plain_values"]
 
 
 def forward_jacobian(function: Callable[[torch.Tensor], Any], v: torch.Tensor) -> Any:
@@ -24,3 +24,23 @@ def forward_jacobian(function: Callable[[torch.Tensor], Any], v: torch.Tensor) -
         if "forward" not in str(error).lower():
             raise
         return torch.func.jacrev(function, chunk_size=64)(v)
+
+
+def plain_values(x: torch.Tensor) -> torch.Tensor:
+    """The numbers of ``x`` without their derivatives; those of all batches where ``x`` is inside ``torch.func.vmap``.
+
+    A bound on them (for a grid, say) holds for every batch.
+
+    Example:
+        >>> seen = []
+        >>> def square(x):
+        ...     seen.append(float(plain_values(x).max()))
+        ...     return x**2
+        >>> _ = torch.func.vmap(torch.func.jacfwd(square))(torch.tensor([1.0, 3.0]))
+        >>> seen
+        [3.0]
+    """
+    wrapped, unwrap = torch._C._functorch.is_functorch_wrapped_tensor, torch._C._functorch.get_unwrapped
+    while wrapped(x):
+        x = unwrap(x)
+    return x.detach()

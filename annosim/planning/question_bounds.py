@@ -124,7 +124,13 @@ def _bound(
 ) -> Bound:
     items = frame.design.items
     value = evaluate(function, population, items)
-    gradient = _gradient(population, function, items) @ know.basis
+    gradient = _gradient(population, function, items)
+    if len(gradient) != len(value):
+        raise ArgumentError(
+            f"plan(target=): {len(value)} components, but {len(gradient)} when the parameters move; read the utilities "
+            "and numbers of the population by name, not its vector()"
+        )
+    gradient = gradient @ know.basis
     info = fisher_information(population, frame, seed=seed, draws=draws)
     seen = local.right[:, : local.rank]
     inner = seen.T @ (know.basis.T @ info.matrix @ know.basis) @ seen

@@ -11,6 +11,7 @@ import torch
 from torch.special import log_ndtr
 
 from annosim.arrays import Numbers
+from annosim.autodiff import plain_values
 from annosim.errors import AnswerKindError, ArgumentError
 from annosim.feedback import Feedback
 from annosim.items import Items
@@ -179,7 +180,7 @@ def _log_best(scores: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
     real = torch.isfinite(s)
     safe = torch.where(real, s, 0.0)
     own = safe.gather(-1, position.expand(*batch, 1))
-    reach = float((torch.where(real, s, -torch.inf).amax(-1) - own.squeeze(-1)).detach().amax())
+    reach = float(plain_values(torch.where(real, s, -torch.inf).amax(-1) - own.squeeze(-1)).amax())
     z = torch.arange(-9.0, 9.0 + min(max(reach, 0.0), 80.0), 0.25, dtype=s.dtype, device=s.device)
     others = real & (torch.arange(s.shape[-1], device=s.device) != position)
     gaps = log_ndtr((own - safe).unsqueeze(-1) + z)
@@ -209,8 +210,8 @@ def _log_order(scores: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
     position = position.expand(*batch, position.shape[-1])
     real = torch.isfinite(s)
     safe = torch.where(real, s, 0.0)
-    low = float(torch.where(real, s, torch.inf).detach().min()) - 9
-    high = float(torch.where(real, s, -torch.inf).detach().max()) + 9
+    low = float(plain_values(torch.where(real, s, torch.inf)).min()) - 9
+    high = float(plain_values(torch.where(real, s, -torch.inf)).max()) + 9
     panels = max(int(math.ceil((high - low) / 0.75)), 1)
     half = (high - low) / panels / 2
     put = lambda a: torch.as_tensor(a, dtype=s.dtype, device=s.device)  # noqa: E731
