@@ -1,18 +1,23 @@
-"""Whole files: one-line errors when they cannot be read, and nothing half-written."""
+"""Whole files: one-line errors when they cannot be read or written, and nothing half-written.
+
+Every file that annosim writes is written here, by :func:`atomic_path` or what is made of it.
+"""
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
+import stat
 import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from annosim.errors import FileReadError
+from annosim.errors import AnnosimError, FileReadError
 
-__all__ = ["atomic_path", "atomic_text", "read_bytes", "read_text"]
+__all__ = ["atomic_bytes", "atomic_path", "atomic_text", "one_line", "read_bytes", "read_text", "regular_target"]
 
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:
@@ -68,32 +73,99 @@ def decode(path: str | os.PathLike[str], raw: bytes) -> str:
 
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A temporary name beside ``path``, renamed to it at the end; removed when the body fails.
+    """A temporary name beside ``path``, renamed to it once it is on the disk; removed when the body fails.
 
-    A symbolic link is written through, and what is no regular file (a device, a pipe) is refused.
+    A symbolic link is written through, an existing file keeps its permissions, and what is no regular file (a device,
+    a pipe, a directory) is refused.
+
+    Raises:
+        FileReadError: the place or the disk does not allow it, whatever library does the writing.
     """
-    path = Path(os.path.realpath(path))
-    if path.exists() and not path.is_file() and not path.is_dir():
-        raise FileReadError(f"{path}: is no regular file; choose another place")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    except OSError as error:
-        raise FileReadError(f"{path}: cannot be written ({error.strerror}); choose another place") from None
+    target = regular_target(path)
+    with one_line(path):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:100]}.", suffix=".tmp")
     os.close(handle)
     temporary = Path(name)
     try:
-        yield temporary
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)
-        os.replace(temporary, path)
+        with one_line(path):
+            yield temporary
+            temporary.chmod(_permissions(target))
+            _to_disk(temporary)
+            os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
 
 
+def regular_target(path: str | os.PathLike[str]) -> Path:
+    """The file behind ``path``, which may be a symbolic link or not exist yet.
+
+    Raises:
+        FileReadError: a device, a pipe, a directory, or a link that leads nowhere.
+    """
+    target = Path(os.path.realpath(path))
+    with one_line(path):
+        try:
+            kind = os.stat(path).st_mode
+        except FileNotFoundError:
+            return target
+    if stat.S_ISDIR(kind):
+        raise FileReadError(f"{shown(path)}: this is a directory; name a file in it")
+    if not stat.S_ISREG(kind):
+        raise FileReadError(f"{shown(path)}: is no regular file; choose another place")
+    return target
+
+
+@contextmanager
+def one_line(path: str | os.PathLike[str]) -> Iterator[None]:
+    """What goes wrong while ``path`` is written, as one line that names it.
+
+    Libraries that write through a Python file may hide the disk's error behind one of their own.
+    """
+    try:
+        yield
+    except AnnosimError:
+        raise
+    except Exception as error:
+        cause = _disk_error(error)
+        if cause is None:
+            raise
+        why = cause.strerror or " ".join(str(cause).split())
+        remedy = "make room" if cause.errno in _FULL else "choose another place"
+        raise FileReadError(f"{shown(path)}: cannot be written ({why}); {remedy}") from cause
+
+
+#: the disk, the quota or the longest file allowed
+_FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+
+
+def _disk_error(error: BaseException | None) -> OSError | None:
+    while error is not None and not isinstance(error, OSError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def _permissions(target: Path) -> int:
+    if target.exists():
+        return stat.S_IMODE(target.stat().st_mode)
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
+
+
+def _to_disk(file: Path) -> None:
+    """Without this a crash of the machine may leave the new name with nothing behind it."""
+    with file.open("rb+") as handle:
+        os.fsync(handle.fileno())
+
+
 def atomic_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write text through a temporary name; packed when the name ends in ``.gz``."""
+    """Write text as :func:`atomic_path` does; packed when the name ends in ``.gz``."""
     raw = text.encode("utf-8")
+    atomic_bytes(path, gzip.compress(raw, mtime=0) if str(path).endswith(".gz") else raw)
+
+
+def atomic_bytes(path: str | os.PathLike[str], raw: bytes) -> None:
+    """Write bytes as :func:`atomic_path` does."""
     with atomic_path(path) as temporary:
-        temporary.write_bytes(gzip.compress(raw, mtime=0) if str(path).endswith(".gz") else raw)
+        temporary.write_bytes(raw)

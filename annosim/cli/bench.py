@@ -35,6 +35,7 @@ def _bench(
 
     from annosim.bench.measure import Options, machine, measure
     from annosim.errors import ArgumentError
+    from annosim.files import atomic_text
 
     names = _names()
     if name is None:
@@ -55,9 +56,7 @@ def _bench(
         typer.echo(repr(measured))
         records.append(measured.record())
     if out is not None:
-        temporary = out.with_name(out.name + ".part")
-        temporary.write_text(json.dumps(records, indent=1), encoding="utf-8")
-        temporary.replace(out)
+        atomic_text(out, json.dumps(records, indent=1))
 
 
 def _names() -> list[str]:

@@ -242,22 +242,33 @@ def _export(population: Population, folder: Path, tokenizer: Any) -> None:
     import shutil
     import tempfile
 
-    from annosim.utilities.adapters import merged
+    from annosim.files import one_line
 
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
+    with one_line(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
     try:
-        made = [
-            (k, i, model) for k, leaf in enumerate(population.components()) for i, model in enumerate(_models(leaf))
-        ]
-        for k, i, model in made:
-            place = part if len(made) == 1 else part / (f"type_{k}" if i == 0 else f"type_{k}_{i}")
-            merged(model).save_pretrained(place)
-            if tokenizer is not None:
-                tokenizer.save_pretrained(place)
-        mask = os.umask(0)
-        os.umask(mask)
-        part.chmod(0o777 & ~mask)
-        os.replace(part, folder)
+        with one_line(folder):
+            _save_models(population, part, tokenizer)
+            mask = os.umask(0)
+            os.umask(mask)
+            part.chmod(0o777 & ~mask)
+            os.replace(part, folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _save_models(population: Population, folder: Path, tokenizer: Any) -> None:
+    from safetensors import SafetensorError
+
+    from annosim.utilities.adapters import merged
+
+    made = [(k, i, model) for k, leaf in enumerate(population.components()) for i, model in enumerate(_models(leaf))]
+    for k, i, model in made:
+        place = folder if len(made) == 1 else folder / (f"type_{k}" if i == 0 else f"type_{k}_{i}")
+        try:
+            merged(model).save_pretrained(place)
+        except SafetensorError as error:  # says so of a full disk, too
+            raise OSError(str(error)) from None
+        if tokenizer is not None:
+            tokenizer.save_pretrained(place)

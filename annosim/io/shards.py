@@ -24,7 +24,7 @@ from annosim.data.preferences import PreferenceData
 from annosim.data.writers.parquet import items_table, rows_table, truth_path, write_truth
 from annosim.errors import ArgumentError, DataError, FileReadError
 from annosim.feedback import Feedback
-from annosim.files import atomic_path, atomic_text
+from annosim.files import atomic_path, atomic_text, one_line
 from annosim.io.arrow import open_parquet, read_rows, reason
 from annosim.io.parquet import metadata_of, read_data, read_file, read_items, read_truth
 from annosim.items import Items
@@ -65,7 +65,7 @@ class ShardWriter:
     """
 
     def __init__(self, directory: str | os.PathLike[str], overwrite: bool = False):
-        self.directory = Path(directory)
+        self.directory = Path(os.path.realpath(directory))  # a symbolic link is written through
         if self.directory.exists() and not (overwrite and (self.directory / _MANIFEST).exists()):
             raise ArgumentError(
                 f"{directory}: exists already; choose another place"
@@ -76,17 +76,16 @@ class ShardWriter:
         self._temporary = self.directory.with_name(f".{self.directory.name}.{os.getpid()}.tmp")
 
     def __enter__(self) -> ShardWriter:
-        try:
+        with one_line(self.directory):
             self._temporary.mkdir(parents=True)
-        except OSError as error:
-            raise FileReadError(f"{self.directory}: cannot be written ({error.strerror})") from None
         return self
 
     def write(self, data: PreferenceData) -> None:
         """One shard; annotator numbers mean the same people in all shards. Items must be those of the first."""
         if self._items is None:
             self._items = data.items
-            pq.write_table(items_table(data.items), self._temporary / "items.parquet", compression="none")
+            with atomic_path(self._temporary / "items.parquet") as temporary:
+                pq.write_table(items_table(data.items), temporary, compression="none")
         elif data.items is not self._items and data.items.names != self._items.names:
             raise DataError(f"shard {len(self._shards)}: other items than in the first shard")
         path = self._temporary / f"part-{len(self._shards):06d}.parquet"
@@ -104,10 +103,14 @@ class ShardWriter:
             if kind is None:
                 raise DataError(f"{self.directory}: no shards were written")
             return
-        atomic_text(self._temporary / _MANIFEST, json.dumps({"version": 1, "shards": self._shards}, indent=1))
-        if self.directory.exists():
-            shutil.rmtree(self.directory)
-        os.replace(self._temporary, self.directory)
+        try:
+            atomic_text(self._temporary / _MANIFEST, json.dumps({"version": 1, "shards": self._shards}, indent=1))
+            with one_line(self.directory):
+                if self.directory.exists():
+                    shutil.rmtree(self.directory)
+                os.replace(self._temporary, self.directory)
+        finally:
+            shutil.rmtree(self._temporary, ignore_errors=True)
 
 
 class Shards:

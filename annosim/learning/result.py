@@ -20,6 +20,7 @@ from annosim.learning.inference import draw, uncertainty
 from annosim.learning.inference import profile as profiles
 from annosim.learning.likelihoods.reference import Blocks, joint_log_prob, log_likelihood, total_weight
 from annosim.learning.likelihoods.registry import likelihood_of
+from annosim.learning.saving import save_object
 from annosim.populations.base import Population
 from annosim.results import Result
 
@@ -260,9 +261,7 @@ class Fit(Result):
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the fit (population, numbers, data) to one file; first under a temporary name, then renamed."""
         target = _path(path, "Fit.save")
-        partial = target.with_name(target.name + ".partial")
-        torch.save({"annosim": 1, "fit": self}, partial)
-        partial.replace(target)
+        save_object({"annosim": 1, "fit": self}, target)
         return target
 
     @classmethod

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from annosim.errors import ArgumentError
+from annosim.files import atomic_bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -164,11 +165,7 @@ def save(fig: Figure, path: str | os.PathLike[str], dpi: int = DPI) -> Path:
     target = Path(path)
     if target.suffix != ".png":
         raise ArgumentError(f"save: {target.name} does not end in .png; figures are written as PNG")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    drawn = _png(fig, dpi)
-    part = target.with_name(f".{target.name}.{os.getpid()}")
-    part.write_bytes(drawn)
-    part.replace(target)
+    atomic_bytes(target, _png(fig, dpi))
     return target
 
 

@@ -26,7 +26,7 @@ from annosim.data.preferences import PreferenceData
 from annosim.data.writers.parquet import items_table, rows_table, truth_path, write_truth
 from annosim.designs.design import Design
 from annosim.errors import ArgumentError, FileReadError
-from annosim.files import atomic_path, atomic_text
+from annosim.files import atomic_path, atomic_text, one_line
 from annosim.io.shards import Shards, open_shards
 from annosim.populations.annotator import Annotator
 from annosim.populations.base import Population
@@ -266,14 +266,10 @@ def _leftovers(directory: Path) -> list[Path]:
 def _writing(path: Path) -> Iterator[None]:
     """A full disk, a quota, a directory that vanished: one line that names the file."""
     try:
-        yield
-    except FileReadError:
-        raise  # says so already
-    except (OSError, pa.ArrowException) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        raise FileReadError(
-            f"{path}: cannot be written ({why}); make room, and run again: what is written is kept"
-        ) from None
+        with one_line(path):
+            yield
+    except FileReadError as error:
+        raise FileReadError(f"{error}, and run again: what is written is kept") from None
 
 
 def _file(directory: Path, number: int) -> Path:

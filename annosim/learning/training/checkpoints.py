@@ -13,7 +13,8 @@ from typing import Any
 import torch
 
 from annosim.errors import ArgumentError, FileReadError
-from annosim.files import atomic_path
+from annosim.files import atomic_path, regular_target
+from annosim.learning.saving import save_object
 
 __all__ = ["CheckpointManager", "SigintHandler", "check_writable"]
 
@@ -33,8 +34,7 @@ class CheckpointManager:
     def save(self, state: dict[str, Any]) -> None:
         """Write the state."""
         if self.path is not None:
-            with atomic_path(self.path) as part:
-                torch.save({"fingerprint": self.fingerprint, **state}, part)
+            save_object({"fingerprint": self.fingerprint, **state}, self.path)
 
     def load(self) -> dict[str, Any] | None:
         """The state to resume from, on the CPU, or ``None`` when there is no file.
@@ -100,11 +100,12 @@ def check_writable(path: str | os.PathLike[str] | None) -> None:
     if path is None:
         return
     try:
-        attempt = Path(path).with_name(f"{Path(path).name}.try")
+        target = regular_target(path)
+        attempt = target.with_name(f"{target.name}.try")
         with atomic_path(attempt):
             pass
         attempt.unlink()
     except FileReadError as error:
-        cause = error.__context__
+        cause = error.__cause__
         why = cause.strerror if isinstance(cause, OSError) else None
         raise ArgumentError(f"{path} cannot be written ({why or error}); give another file") from error

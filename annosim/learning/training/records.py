@@ -12,6 +12,7 @@ import torch
 
 from annosim.errors import TrainingError
 from annosim.files import atomic_path
+from annosim.learning.saving import save_object
 from annosim.learning.training.batches import Rows
 
 __all__ = ["Throughput", "TrainingLog", "save_bad_batch"]
@@ -129,17 +130,14 @@ def save_bad_batch(
     """
     folder = Path(checkpoint).parent if checkpoint is not None else Path(tempfile.mkdtemp(prefix="annosim-"))
     path = folder / f"bad-batch-step-{step}.pt"
-    with atomic_path(path) as part:
-        torch.save(
-            {
-                "step": step,
-                "loss": loss.detach().cpu(),
-                "menu": rows.view.menu.cpu(),
-                "answer": rows.answer.position.cpu(),
-                "parameters": {name: value.detach().cpu() for name, value in raw.items()},
-            },
-            part,
-        )
+    content = {
+        "step": step,
+        "loss": loss.detach().cpu(),
+        "menu": rows.view.menu.cpu(),
+        "answer": rows.answer.position.cpu(),
+        "parameters": {name: value.detach().cpu() for name, value in raw.items()},
+    }
+    save_object(content, path)
     bad = torch.nonzero(~torch.isfinite(loss)).flatten().tolist()
     raise TrainingError(
         f"the loss is not finite at step {step} (copy {bad[0]}); the batch and the parameters are in {path}; lower "
