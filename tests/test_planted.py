@@ -1,0 +1,57 @@
+"""The list of planted bugs is current: every text is where it says, once, and the command can plant it."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+_spec = importlib.util.spec_from_file_location("planted", Path(__file__).with_name("planted.py"))
+planted = importlib.util.module_from_spec(_spec)
+sys.modules["planted"] = planted  # its dataclasses look their module up
+_spec.loader.exec_module(planted)
+
+BUGS = list(planted.bugs())
+
+
+def test_every_text_occurs_once_and_is_python_when_broken():
+    for bug in BUGS:
+        text = (ROOT / bug.file).read_text(encoding="utf-8")
+        assert text.count(bug.old) == 1, f"{bug.file}: {bug.old!r} occurs {text.count(bug.old)} times; mend the list"
+        broken = ast.dump(ast.parse(text.replace(bug.old, bug.new)))
+        assert broken != ast.dump(ast.parse(text)), (bug.file, bug.old)
+
+
+def test_there_are_enough_of_them_and_every_one_has_tests():
+    assert len(BUGS) >= 200 and len(set(BUGS)) == len(BUGS)
+    assert all((ROOT / path).exists() for bug in BUGS for path in bug.tests)
+    assert len({bug.room for bug in BUGS}) >= 12
+
+
+def test_a_bug_is_planted_in_the_copy_and_mended_again(tmp_path, monkeypatch):
+    file = tmp_path / "tree" / BUGS[0].file
+    file.parent.mkdir(parents=True)
+    file.write_text((ROOT / BUGS[0].file).read_text(encoding="utf-8"), encoding="utf-8")
+    seen = []
+    monkeypatch.setattr(
+        planted, "run_tests", lambda tests, tree, limit: (seen.append(file.read_text()), (1, "FAILED x - y"))[1]
+    )
+    found = planted.try_bug(BUGS[0], tmp_path / "tree", 1.0)
+    assert (found.verdict, found.by) == ("caught", "FAILED x")
+    assert BUGS[0].new in seen[0]
+    assert file.read_bytes() == (ROOT / BUGS[0].file).read_bytes()
+
+
+def test_the_table_counts_by_room(capsys):
+    first = BUGS[0]
+    outcomes = [planted.Outcome(first, verdict, 1.0) for verdict in ("caught", "caught", "time", "survived")]
+    last = planted.table(outcomes).splitlines()[-1].split()
+    assert last == ["all", "4", "2", "1", "1", "75%"]
+    assert planted.main(["--list", "--room", first.room]) == 0
+    assert first.old in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        planted.main(["--room", "nowhere"])
