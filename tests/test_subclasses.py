@@ -138,6 +138,17 @@ CASES: dict[str, tuple[str, Make, an.Design]] = {
     "just_noticeable": ("JustNoticeable", _with(lambda c: c("JustNoticeable")(an.Luce(), 0.5)), SINGLE),
     "cyclic": ("Cyclic", _with(lambda c: c("Cyclic")(an.Luce(), [0.3, -0.2, 0.1])), SINGLE),
     "sees_clusters": ("SeesClusters", _with(lambda c: c("SeesClusters")(an.Luce())), SINGLE),
+    "sees_observation": (
+        "SeesObservation",
+        _with(lambda c: c("SeesObservation")(an.Luce(), [0.0, 1.0, 2.0], [0.2, 0.3, 0.5])),
+        SINGLE,
+    ),
+    "regret_preference": (
+        "RegretPreference",
+        _with(lambda c: c("RegretPreference")(an.Luce(), [0.4, 0.0, -0.7], [0.0, 0.3, 0.9])),
+        SINGLE,
+    ),
+    "strategic": ("Strategic", _with(lambda c: c("Strategic")(an.Luce(), [0.5, -0.3, 0.8], 0.6)), SINGLE),
     "noisy_clusters": ("NoisyClusters", _with(lambda c: c("NoisyClusters")(an.Luce(), 0.2)), SINGLE),
     "myopic": ("MyopicDiscount", _with(lambda c: c("MyopicDiscount")(an.Luce(), 0.7)), SINGLE),
     "fatigue": ("Fatigue", _with(lambda c: c("Fatigue")(an.Luce(), 0.3)), PAIRS),

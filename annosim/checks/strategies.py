@@ -54,6 +54,7 @@ from annosim.rules.probit import Thurstone
 from annosim.rules.rankings import Deterministic, Mallows, ReversedPlackettLuce
 from annosim.rules.ratings import GradedPairs, OrderedLogit, Thumbs
 from annosim.rules.registry import ENTRIES
+from annosim.rules.reports import RegretPreference, SeesObservation, Strategic
 from annosim.rules.response_biases import AttributeBias, Lapse, PositionBias, Skip
 from annosim.rules.scale import Scaled
 from annosim.rules.sequence import Carryover, Drift, Fatigue
@@ -165,6 +166,11 @@ RESPONSE_BIASES: dict[str, Any] = {
     "just_noticeable": lambda rule, n: hs.sampled_from([0.5, 1.0]).map(lambda v: JustNoticeable(rule, jnd=v)),
     "sees_clusters": lambda rule, n: hs.just(None).map(lambda _: SeesClusters(rule)),
     "noisy_clusters": lambda rule, n: _RATES.map(lambda r: NoisyClusters(rule, error=r)),
+    "sees_observation": lambda rule, n: _per_item(n).map(lambda v: SeesObservation(rule, v)),
+    "regret_preference": lambda rule, n: hs.tuples(_per_item(n), _per_item(n)).map(
+        lambda v: RegretPreference(rule, *v)
+    ),
+    "strategic": lambda rule, n: _per_item(n).map(lambda v: Strategic(rule, v, 0.5)),
     "attribute_bias": lambda rule, n: _per_item(n).map(lambda v: AttributeBias(rule, 0.5, v)),
     "drift": lambda rule, n: _per_item(n).map(lambda v: Drift(rule, 0.125, v)),
     "cyclic": lambda rule, n: hs.lists(numbers(-1, 1), min_size=n * (n - 1) // 2, max_size=n * (n - 1) // 2).map(

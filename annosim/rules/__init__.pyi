@@ -17,6 +17,9 @@ from .ratings import GradedPairs as GradedPairs
 from .ratings import OrderedLogit as OrderedLogit
 from .ratings import Thumbs as Thumbs
 from .reliability import Reliability as Reliability
+from .reports import RegretPreference as RegretPreference
+from .reports import SeesObservation as SeesObservation
+from .reports import Strategic as Strategic
 from .response_biases import AttributeBias as AttributeBias
 from .response_biases import Lapse as Lapse
 from .response_biases import LengthBias as LengthBias
@@ -60,6 +63,7 @@ __all__ = [
     "PBDE",
     "PositionBias",
     "RaoKupper",
+    "RegretPreference",
     "Reliability",
     "RepeatedSelection",
     "ResponseBias",
@@ -67,8 +71,10 @@ __all__ = [
     "Rule",
     "Scaled",
     "SeesClusters",
+    "SeesObservation",
     "Skip",
     "Spammer",
+    "Strategic",
     "Thumbs",
     "Thurstone",
     "paraphrase_twins",

@@ -87,6 +87,17 @@ _ALL = [
         ("scaled", "rules.scale:Scaled", "an inverse temperature for any rule"),
         ("adversary", "rules.spam:Adversary", "answers as if all utilities had the opposite sign"),
         ("reliability", "rules.reliability:Reliability", "each annotator guesses with a share of their own"),
+        (
+            "sees_observation",
+            "rules.reports:SeesObservation",
+            "items that look alike are worth their mean (hidden parts)",
+        ),
+        (
+            "regret_preference",
+            "rules.reports:RegretPreference",
+            "segments by regret: values of their start and end states",
+        ),
+        ("strategic", "rules.reports:Strategic", "exaggerates against what the others are expected to want"),
         ("skip", "rules.response_biases:Skip", "with probability rate no answer (kept as missing, counted)"),
     ),
     *_entries(
