@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 from hypothesis import settings
@@ -37,3 +39,22 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Layers that a test takes from torch are drawn by its global generator: the same numbers in every run."""
     if "torch" in sys.modules:
         sys.modules["torch"].manual_seed(0)
+
+
+@pytest.fixture
+def longest_file() -> Callable[[int], AbstractContextManager[None]]:
+    """``with longest_file(16):`` no file may grow beyond 16 bytes; stands for a full disk."""
+    import resource
+    import signal
+
+    @contextmanager
+    def limited(size: int) -> Iterator[None]:
+        before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+            signal.signal(signal.SIGXFSZ, handler)
+
+    return limited

@@ -2,10 +2,7 @@
 
 import errno
 import os
-import resource
-import signal
 import stat
-from contextlib import contextmanager
 
 import pytest
 
@@ -46,18 +43,6 @@ WRITERS = {
 @pytest.fixture(params=WRITERS)
 def writer(request):
     return WRITERS[request.param]
-
-
-@contextmanager
-def longest_file(size):
-    """A limit on the size of files stands for a full disk."""
-    before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        signal.signal(signal.SIGXFSZ, handler)
 
 
 def test_a_link_is_written_through(writer, tmp_path):
@@ -119,7 +104,7 @@ def test_an_existing_file_keeps_its_permissions_and_a_new_one_follows_the_mask(t
     assert stat.S_IMODE(path.stat().st_mode) == 0o640 == stat.S_IMODE(new.stat().st_mode)
 
 
-def test_a_full_disk_is_one_line_and_leaves_what_was_there(writer, tmp_path):
+def test_a_full_disk_is_one_line_and_leaves_what_was_there(writer, tmp_path, longest_file):
     name, write = writer
     path = tmp_path / name
     path.write_bytes(b"before")
@@ -139,7 +124,7 @@ def test_a_full_disk_is_told_from_other_mistakes(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_shards_through_a_link_and_on_a_full_disk(tmp_path):
+def test_shards_through_a_link_and_on_a_full_disk(tmp_path, longest_file):
     real, link = tmp_path / "real", tmp_path / "link"
     shards(real)
     link.symlink_to(real)
@@ -152,7 +137,7 @@ def test_shards_through_a_link_and_on_a_full_disk(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["link", "real"]
 
 
-def test_a_checkpoint_on_a_full_disk_is_one_line(tmp_path):
+def test_a_checkpoint_on_a_full_disk_is_one_line(tmp_path, longest_file):
     model = an.Annotator(an.Network([4], dim=1, seed=0), an.rules.Luce())
     data = an.simulate(an.Annotator(an.Linear([1.0]), an.rules.Luce()), an.Design(an.Items.grid(0, 1, 3), annotators=9))
     solver = an.Adam(steps=2, checkpoint=tmp_path / "run.pt")

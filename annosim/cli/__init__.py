@@ -5,7 +5,8 @@ and put its name into :data:`GROUPS`. These files import typer and nothing else 
 loads torch, pandas or matplotlib is imported inside the command, so that ``annosim --help`` answers at once.
 
 Bad input is one line on standard error and exit code 2: every :class:`annosim.errors.AnnosimError`, a file that cannot
-be read or written, a wrong option. Nothing else is caught: a traceback is a bug of annosim.
+be read or written, a wrong option. Nothing else is caught: a traceback is a bug of annosim. Commands write their files
+first and print after; printing never stops one (:mod:`annosim.cli.output`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from importlib import import_module
 
 import typer
 
+from annosim.cli.output import READER_LEFT, patient_output
 from annosim.errors import AnnosimError
 
 __all__ = ["GROUPS", "build", "main"]
@@ -67,6 +69,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         annosim ...
         0
     """
+    with patient_output() as out:
+        code = _run(arguments)
+    if out.error is None:
+        return code
+    if out.reader_left:  # annosim ... | head
+        return code or READER_LEFT
+    return _complain(f"standard output cannot be written ({out.error.strerror or out.error})")
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         words = list(sys.argv[1:] if arguments is None else arguments)
         code = build()(args=words, prog_name="annosim", standalone_mode=False)
@@ -75,9 +87,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except _usage_error() as error:
         line = _usage_line(error)
         return _complain(line) if line else BAD_INPUT
-    except BrokenPipeError:  # the reader of our output went away (annosim ... | head)
-        sys.stderr.close()
-        return 1
     except OSError as error:
         return _complain(f"{error.filename or 'a file'}: {error.strerror or error}")
     except (KeyboardInterrupt, typer.Abort):

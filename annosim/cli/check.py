@@ -82,9 +82,11 @@ def check(
         statistical=not fast,
         seed=seed,
     )
-    _print(report)
-    if html is not None:
-        write_page(html, report.estimator, [report])
+    try:
+        if html is not None:
+            write_page(html, report.estimator, [report])
+    finally:
+        _print(report)
     raise typer.Exit(CHECK_FAILED if report.failed else 0)
 
 

@@ -81,57 +81,73 @@ class Outputs:
             raise ArgumentError(f"--export {export}: it exists already; name a new folder")
 
     def write(self, found: Fit) -> None:
-        """Print the report, and write the files."""
-        typer.echo(repr(found))
-        _training(found)
-        table = self._estimates(found) if self.likelihood and not self.network else self._scores(found)
-        self._files(found, table)
+        """Write the files, and print the report after, also where a file could not be written."""
+        estimates = self.likelihood and not self.network
+        table = self._estimates(found) if estimates else self._scores(found)
+        written: list[str] = []
+        try:
+            self._files(found, table, written)
+        finally:
+            typer.echo(repr(found))
+            _training(found)
+            if estimates:
+                _print_estimates(found, table)
+            elif table is not None:
+                _print_scores(table)
+            for line in written:
+                typer.echo(line)
 
     def _estimates(self, found: Fit) -> Any:
         answers = self.given.answers
         several = answers.annotator is not None and len(set(answers.annotator.tolist())) > 1
         kind = self.se or ("cluster" if several else "hessian")
-        table = found.summary(kind)
-        shown = table.drop(columns=["parameter"]) if table["item"].ne("").all() and "rank" in table else table
-        typer.echo(f"\nestimates with standard errors ({kind}) and 95 % intervals")
-        typer.echo(shown.to_string(index=False, float_format=lambda v: f"{v:.3f}"))
-        for line in found.gauge:
-            typer.echo(f"not identified, and fixed by convention: {line}")
-        for line in found.notes:
-            typer.echo(f"note: {line}")
-        return table
+        return found.summary(kind)
 
     def _scores(self, found: Fit) -> Any:
         if self.out is None and any(_models(leaf) for leaf in found.population.components()):
             return None  # one more pass over all items, which takes its time
-        table = item_scores(found)
-        typer.echo("\nwhat the answers depend on: each item's score, centred within its prompt")
-        for kind, part in table.groupby("type", sort=True):
-            if table["type"].nunique() > 1:
-                typer.echo(f"type {kind}, weight {part['weight'].iloc[0]:.3f}")
-            shown = part.sort_values("score", ascending=False).head(SHOWN).drop(columns=["type", "weight"])
-            shown = shown if table["prompt"].nunique() > 1 else shown.drop(columns="prompt")
-            for name in shown.columns.intersection(["item", "text"]):
-                shown[name] = [word if len(word) <= 60 else word[:57] + "..." for word in shown[name].astype(str)]
-            typer.echo(shown.to_string(index=False, float_format=lambda v: f"{v:.3f}"))
-            if len(part) > SHOWN:
-                typer.echo(f"... and {len(part) - SHOWN} more (--out FILE.csv has them all)")
-        return table
+        return item_scores(found)
 
-    def _files(self, found: Fit, table: Any) -> None:
+    def _files(self, found: Fit, table: Any, written: list[str]) -> None:
+        """Write what was asked for; ``written`` says what is where."""
         from annosim.files import atomic_text
 
         if self.out is not None:
             atomic_text(self.out, table.to_csv(index=False))
-            typer.echo(f"table written to {self.out}")
+            written.append(f"table written to {self.out}")
         if self.responsibilities is not None:
             atomic_text(self.responsibilities, _shares(found, self.given.answers).to_csv(index=False))
-            typer.echo(f"responsibilities written to {self.responsibilities}")
+            written.append(f"responsibilities written to {self.responsibilities}")
         if self.save is not None:
-            typer.echo(f"fit written to {found.save(self.save)}")
+            written.append(f"fit written to {found.save(self.save)}")
         if self.export is not None:
             _export(found.population, self.export, self.given.tokenizer)
-            typer.echo(f"models written to {self.export}")
+            written.append(f"models written to {self.export}")
+
+
+def _print_estimates(found: Fit, table: Any) -> None:
+    kind = table.attrs["kind"]
+    shown = table.drop(columns=["parameter"]) if table["item"].ne("").all() and "rank" in table else table
+    typer.echo(f"\nestimates with standard errors ({kind}) and 95 % intervals")
+    typer.echo(shown.to_string(index=False, float_format=lambda v: f"{v:.3f}"))
+    for line in found.gauge:
+        typer.echo(f"not identified, and fixed by convention: {line}")
+    for line in found.notes:
+        typer.echo(f"note: {line}")
+
+
+def _print_scores(table: Any) -> None:
+    typer.echo("\nwhat the answers depend on: each item's score, centred within its prompt")
+    for kind, part in table.groupby("type", sort=True):
+        if table["type"].nunique() > 1:
+            typer.echo(f"type {kind}, weight {part['weight'].iloc[0]:.3f}")
+        shown = part.sort_values("score", ascending=False).head(SHOWN).drop(columns=["type", "weight"])
+        shown = shown if table["prompt"].nunique() > 1 else shown.drop(columns="prompt")
+        for name in shown.columns.intersection(["item", "text"]):
+            shown[name] = [word if len(word) <= 60 else word[:57] + "..." for word in shown[name].astype(str)]
+        typer.echo(shown.to_string(index=False, float_format=lambda v: f"{v:.3f}"))
+        if len(part) > SHOWN:
+            typer.echo(f"... and {len(part) - SHOWN} more (--out FILE.csv has them all)")
 
 
 def _check_distinct(written: dict[str, Path], read: dict[str, Path]) -> None:

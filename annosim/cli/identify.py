@@ -31,7 +31,9 @@ def _identify(
     found = load_scenario(scenario)
     people, design = found.asked()
     report = an.identify(people, design, starts=starts, seed=found.seed if seed is None else seed)
-    typer.echo(repr(report))
-    if html is not None:
-        write_page(html, f"annosim identify {scenario.name}", [report])
+    try:
+        if html is not None:
+            write_page(html, f"annosim identify {scenario.name}", [report])
+    finally:
+        typer.echo(repr(report))
     raise typer.Exit(report.exit_code)

@@ -51,12 +51,13 @@ def _plan(
         starts=starts,
         seed=found.seed,
     )
-    typer.echo(repr(result))
     checked = result.check(replicates=max(check, 2), seed=found.seed) if check and result.best is not None else None
-    if checked is not None:
-        typer.echo(repr(checked))
-    if html is not None:
-        figure = FigureEntry.draw(result.figure(), caption="Half-width of the worst component against cost")
-        more = [] if checked is None else [checked]
-        write_page(html, f"annosim plan {scenario.name}", [result, figure, *more])
+    parts = [result] if checked is None else [result, checked]
+    try:
+        if html is not None:
+            figure = FigureEntry.draw(result.figure(), caption="Half-width of the worst component against cost")
+            write_page(html, f"annosim plan {scenario.name}", [result, figure, *parts[1:]])
+    finally:
+        for part in parts:
+            typer.echo(repr(part))
     raise typer.Exit(0 if result.best is not None else 3)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import typer
 
 if TYPE_CHECKING:
+    from annosim.data.preferences import PreferenceData
     from annosim.designs.design import Design
     from annosim.populations.base import Population
 
@@ -106,13 +107,20 @@ def _in_memory(
     start = time.perf_counter()
     data = simulate(people, design, counts=counts, threads=threads, **address)
     seconds = time.perf_counter() - start
+    try:
+        if out is not None:
+            data.to_parquet(out)
+    finally:
+        _print_summary(data, counts, seconds)
+    if out is not None:
+        typer.echo(f"written: {out}")
+
+
+def _print_summary(data: PreferenceData, counts: bool, seconds: float) -> None:
     typer.echo(repr(data))
     weight = data.weight if counts and data.annotator is None else None
     total = data.rows if weight is None else int(weight.sum())
     typer.echo(f"{total} rows in {seconds:.2f} s, path {data.settings['path']}{_why(data.settings)}")
-    if out is not None:
-        data.to_parquet(out)
-        typer.echo(f"written: {out}")
 
 
 def _why(settings: Mapping[str, Any]) -> str:
