@@ -327,6 +327,25 @@ def test_align_compare_and_the_formula_name_types_alike():
             assert an.compare(renamed(fitted, expected), truth, design).alignment.tolist() == [0, 1]
 
 
+@pytest.mark.parametrize("types", [3, 4])
+def test_more_types_are_named_by_the_least_cost(types):
+    """60 random pairs of populations: the naming and its cost against all orders."""
+    for number in range(60):
+        draw = np.random.default_rng(number)
+        z, w = draw.normal(size=(2, types, 4)), draw.dirichlet(np.full(types, 2.0), size=2)
+        ours, theirs = (
+            an.Mixture([table(an.Luce(), u.tolist()) for u in z[k]], weights=w[k].tolist()) for k in range(2)
+        )
+        x, y = z - z.mean(-1, keepdims=True)
+        cost = {
+            order: sum(((x[order[k]] - y[k]) ** 2).mean() + (w[0][order[k]] - w[1][k]) ** 2 for k in range(types))
+            for order in permutations(range(types))
+        }
+        found = align_types(ours, theirs, ITEMS)
+        assert found.match.tolist() == list(min(cost, key=cost.get))
+        assert found.distance == pytest.approx(min(cost.values()) ** 0.5, abs=1e-9)
+
+
 def test_a_fit_is_aligned_by_the_same_naming():
     truth = two([2.0, 0.0, -2.0, 0.0], [-2.0, 0.0, 2.0, 0.0], (0.4, 0.6))
     data = an.simulate(truth, an.Design(ITEMS, annotators=300, questions=12), seed=0)

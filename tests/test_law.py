@@ -76,6 +76,36 @@ def test_law_as_data_carries_the_law(data):
     assert rows.annotator_weight.sum() == pytest.approx(1.0, abs=1e-12)
     once = law.as_data(marginal=True)
     assert once.annotator_weight.sum() == pytest.approx(design.num_questions, abs=1e-11)
+    # the rows say who was asked what and answered what, with the weights of these blocks in the law
+    seen, shown = _answers(rows), [[_key(law, *question) for question in block] for block in law.outcomes.tolist()]
+    first = (
+        np.r_[0, np.flatnonzero(np.diff(rows.annotator_ids)) + 1] if rows.annotator is not None else range(rows.rows)
+    )
+    q = law.questions
+    blocks = {tuple(seen[start : start + q]): float(rows.row_weight[start]) for start in first}
+    expected: dict[tuple, float] = {}
+    for block, p in zip(shown, law.probabilities, strict=True):
+        if p > 0:
+            expected[tuple(block)] = expected.get(tuple(block), 0.0) + float(p)
+    if q > 1 or law.fixed_sequence:
+        assert blocks == pytest.approx(expected, abs=1e-12)
+    counts: dict[tuple, float] = {}
+    for block, p in expected.items():
+        for question in block:
+            counts[question] = counts.get(question, 0.0) + p
+    assert dict(zip(_answers(once), once.row_weight.tolist(), strict=True)) == pytest.approx(counts, abs=1e-11)
+
+
+def _key(law, menu, answer):
+    """A menu, an answer and its ties, as they stand in data."""
+    tied = () if law.space.tied is None else law.space.tied[answer].tolist()
+    return (*law.menu[menu].tolist(), *law.space.answer[answer].tolist(), *tied)
+
+
+def _answers(data):
+    answer = data.answer.reshape(data.rows, -1)
+    columns = [data.menu, answer] + ([] if data.tied is None else [data.tied])
+    return [tuple(row) for row in np.concatenate([np.asarray(c, dtype=int) for c in columns], 1).tolist()]
 
 
 def test_the_law_is_differentiable_in_every_free_number():

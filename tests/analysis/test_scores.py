@@ -125,6 +125,38 @@ def test_borda_counts_of_rankings_and_choices():
     assert borda_counts(choice).tolist() == [0.0, 1.0, 0.0]
 
 
+def test_a_tie_is_half_a_win_for_both():
+    """Items 0 and 1 are tied and both beat item 2; then 0 beats 1 in a pair: 0 has 2.5 of 3, 1 has 1.5 of 3."""
+    data = an.PreferenceData(
+        an.Items(n=3),
+        menu=[[0, 1, 2], [1, 0, -1]],
+        answer=[[0, 1, 2], [1, 0, -1]],
+        tied=[[True, False], [False, False]],
+        feedback="ranking",
+    )
+    assert borda_counts(data) == pytest.approx([2.5 / 3, 1.5 / 3, 0.0])
+
+
+def test_bins_of_calibration_have_equal_widths():
+    """Every forecast lies within its own bin, and the last one takes 1."""
+    p = np.linspace(0, 1, 201)
+    curve = calibration_curve(p, np.zeros(201), bins=4)
+    assert curve[:, 2].tolist() == [50, 50, 50, 51]
+    assert (curve[:, 0] * 4).astype(int).tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 1e9])
+def test_calibration_slope_does_not_know_the_unit_of_the_logits(scale):
+    """The error is that of one logistic coefficient: the curvature at the maximum, in the logits' unit."""
+    x = np.array([0.5, 1.0, 2.0, -1.0, 1.5])
+    y = np.array([1.0, 0.0, 1.0, 0.0, 1.0])
+    found, unit = calibration_slope(scale * x, y), calibration_slope(x, y)
+    assert found.slope * scale == pytest.approx(unit.slope, rel=1e-8)
+    p = 1 / (1 + np.exp(-unit.slope * x))
+    assert unit.standard_error == pytest.approx((p * (1 - p) * x * x).sum() ** -0.5, rel=1e-8)
+    assert found.standard_error * scale == pytest.approx(unit.standard_error, rel=1e-8)
+
+
 def test_win_rates():
     items = an.Items(n=3)
     pi0 = [1 / 3] * 3

@@ -172,6 +172,16 @@ def test_counts_of_long_blocks_and_named_columns():
         data.counts(columns=["x"])
 
 
+def test_blocks_of_unequal_lengths_stay_apart():
+    """One short block and many distinct longer ones: a class for each, whose answers are its own."""
+    said = [[0], [0, 0], [0, 1], [1, 0], [1, 1], [0, 0, 0], [0, 0, 1], [1, 1, 1], [1, 1, 0], [0, 1, 1]] * 2
+    who = np.repeat(np.arange(len(said)), [len(block) for block in said])
+    twice = an.PreferenceData(an.Items(n=2), np.tile([0, 1], (len(who), 1)), np.concatenate(said), annotator=who)
+    small = twice.counts(ordered=True)
+    assert small.annotator_weight.tolist() == [2.0] * 10
+    assert blocks(small, True) == blocks(twice, True)
+
+
 def test_counts_do_not_rest_on_a_hash():
     """Ranges whose product overflows 64 bits are compressed exactly."""
     from annosim.data.counts import combine

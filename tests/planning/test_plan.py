@@ -120,6 +120,24 @@ def test_a_plan_from_a_pilot_has_a_range():
     assert 0 <= found.rows[0].share_identified <= 1
 
 
+def test_the_range_of_a_pilot_is_that_of_its_estimate():
+    """One logit: the annotators needed grow with it, so their range is what its 90 % interval asks for (tolerance: six
+    standard errors of a quantile of 100 draws)."""
+    items = an.Items(features=[[0.0], [1.0]])
+    people, design = an.Annotator(an.Linear([1.0]), an.Luce()), an.Design(items, annotators=3000)
+    pilot = an.fit(people, an.simulate(people, design, seed=1))
+    row = an.plan(pilot, design, target=an.identifiability.mean_gap(0, 1), draws=100, precision=0.05).rows[0]
+    at, error = float(pilot.population.utility.weights.detach()), float(pilot.covariance().sqrt())
+
+    def need(w):  # the variance of a logit is 1 / (p (1 - p))
+        return 1.959963984540054**2 * (2 + 2 * math.cosh(w)) / 0.05**2
+
+    ends = need(at - 1.645 * error), need(at), need(at + 1.645 * error)
+    width = ends[2] - ends[0]
+    for found, expected in zip((row.range[0], row.annotators, row.range[1]), ends, strict=True):
+        assert abs(found - expected) < 0.4 * width
+
+
 def test_d_optimal_menus_beat_uniform_ones_and_match_exhaustion():
     one = an.Annotator(an.Linear([0.6, -0.2]), an.Luce())
     design = an.Design(ITEMS)
