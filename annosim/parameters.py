@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from inspect import getattr_static
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeGuard, TypeVar
 
 import numpy as np
 import torch
@@ -67,6 +67,8 @@ class Fixed:
 
     value: Numbers
 
+
+Kind = TypeVar("Kind")
 
 #: What a constructor takes for a number of its model: the number itself, or a marked one.
 ParameterLike: TypeAlias = Numbers | Free | Fixed
@@ -260,7 +262,7 @@ def describe(module: nn.Module) -> str:
     return f"{type(module).__name__}({', '.join(inner + numbers)})"
 
 
-def behaves_as(one: object, parent: type, *methods: str) -> bool:
+def behaves_as(one: object, parent: type[Kind], *methods: str) -> TypeGuard[Kind]:
     """Whether an object of ``parent`` or of a subclass does what ``parent`` does: it overrides none of its methods.
 
     Code that knows a class well enough to take a shortcut (a compiled kernel, a closed form) asks this, so that a
@@ -280,7 +282,8 @@ def behaves_as(one: object, parent: type, *methods: str) -> bool:
         >>> behaves_as(Renamed(), an.Luce), behaves_as(Other(), an.Luce), behaves_as(an.rules.Mallows(0.5), an.Luce)
         (True, False, False)
     """
-    return isinstance(one, parent) and _has_methods_of(type(one), parent, methods)
+    kind: type = type(one)
+    return isinstance(one, parent) and _has_methods_of(kind, parent, methods)
 
 
 @lru_cache(maxsize=4096)

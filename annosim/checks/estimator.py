@@ -56,7 +56,7 @@ class Estimator:
         'pairwise'
     """
 
-    function: Callable[[PreferenceData], Any]
+    function: Callable[..., object]
     kind: str = "pairwise"
     tags: frozenset[str] = frozenset()
     returns: str = "utilities"

@@ -356,7 +356,7 @@ def designs(
     smallest = int(over.prompts.unique(return_counts=True)[1].min())
     k = draw(hs.integers(2, min(3, smallest)))
     kind = draw(feedbacks(k)) if feedback is None else feedback
-    kind = Feedback("top", depth=k) if kind == "top" else kind
+    kind = Feedback("top", depth=k) if kind.kind == "top" else kind
     common: dict[str, Any] = {
         "feedback": kind,
         "annotators": draw(hs.integers(1, 6)),

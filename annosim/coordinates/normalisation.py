@@ -178,4 +178,4 @@ def _structure(one: torch.nn.Module) -> tuple[object, ...]:
 def _bytes_of(value: torch.Tensor) -> str:
     """Shape and digest: a frozen trunk has too many numbers to be written out."""
     flat = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-    return f"{tuple(value.shape)} {hashlib.sha256(flat.numpy()).hexdigest()}"
+    return f"{tuple(value.shape)} {hashlib.sha256(flat.numpy().data).hexdigest()}"

@@ -71,7 +71,10 @@ class PreferenceData(AnswerTable):
             raise ArgumentError("these data have no replicates; data[r] reads replicate r, data.take(rows) takes rows")
         if not -self.replicates <= replicate < self.replicates:
             raise ArgumentError(f"data[{replicate}]: the replicates are 0..{self.replicates - 1}")
-        pick = lambda v: v[replicate] if v is not None and v.ndim == self.menu[..., 0].ndim else v  # noqa: E731
+
+        def pick(column: np.ndarray | None) -> np.ndarray | None:
+            return column[replicate] if column is not None and column.ndim == self.menu[..., 0].ndim else column
+
         truth = {k: (v[replicate] if getattr(v, "ndim", 0) > 1 else v) for k, v in self.truth.items()}
         return replace(
             self,
@@ -95,7 +98,10 @@ class PreferenceData(AnswerTable):
             picked = np.arange(self.rows)[rows if isinstance(rows, slice) else _indices(rows)]
         except IndexError as error:
             raise ArgumentError(f"take: {error}; row numbers are 0..{self.rows - 1}, a mask has {self.rows}") from None
-        at = lambda v: None if v is None else v[picked]  # noqa: E731
+
+        def at(column: np.ndarray | None) -> np.ndarray | None:
+            return None if column is None else column[picked]
+
         return replace(
             self,
             menu=self.menu[picked],

@@ -11,16 +11,9 @@ from annosim.coordinates.identifiable import decompose, in_float64, is_signal
 from annosim.designs.design import Design
 from annosim.errors import ArgumentError
 from annosim.identifiability.local import saturation
-from annosim.information import (
-    DesignSupport,
-    factors,
-    few_threads,
-    listed_law,
-    prepare,
-    symmetric_size,
-    symmetric_tangent,
-    vectors,
-)
+from annosim.information.jacobian import factors, listed_law, symmetric_size, symmetric_tangent, vectors
+from annosim.information.support import DesignSupport, prepare
+from annosim.information.threads import few_threads
 from annosim.populations.base import Population
 
 __all__ = ["Ranks", "local_ranks"]

@@ -10,7 +10,7 @@ import torch
 from annosim.data.preferences import PreferenceData
 from annosim.designs.design import Design
 from annosim.errors import ArgumentError
-from annosim.information import LIMIT, DesignSupport
+from annosim.information.support import LIMIT, DesignSupport
 from annosim.laws import answer_space
 from annosim.populations.base import Population
 from annosim.random import CounterRNG, child_seed

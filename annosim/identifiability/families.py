@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 import torch
 from scipy.optimize import linprog
 
+from annosim.arrays import Numbers
 from annosim.coordinates.identifiable import in_float64
 from annosim.errors import ArgumentError
 from annosim.identifiability.functionals import index_and_weight
@@ -42,6 +43,10 @@ class AnyTastes:
         return f"any tastes on {len(self.grid)} points"
 
 
+#: what ``among=`` takes: ``None`` is the population's own family
+Family: TypeAlias = Types | AnyTastes | None
+
+
 def types(count: int) -> Types:
     """Populations of ``count`` types, each with the utility and rule of the population's first type.
 
@@ -57,7 +62,7 @@ def types(count: int) -> Types:
     return Types(count)
 
 
-def any_tastes(grid: Any, *, tabular: bool = False) -> AnyTastes:
+def any_tastes(grid: Numbers, *, tabular: bool = False) -> AnyTastes:
     """Any distribution over the tastes ``grid``: ``(G,)`` or ``(G, d)`` weights of a linear utility.
 
     Args:

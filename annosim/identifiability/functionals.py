@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
 import torch
 
@@ -129,7 +129,14 @@ def mean_gap(first: int, second: int) -> Callable[[Population, Items], torch.Ten
     return gap
 
 
-def named_functionals(functional: Any) -> dict[str, Callable[[Population, Items], torch.Tensor]]:
+#: a number, or numbers, of a population
+Functional: TypeAlias = Callable[[Population, Items], torch.Tensor]
+#: what ``functional=`` takes: a name, a function of the population (and the items), or several
+AnyFunction: TypeAlias = Functional | Callable[[Population], torch.Tensor]
+FunctionalLike: TypeAlias = str | AnyFunction | Mapping[str, AnyFunction] | Sequence[str | AnyFunction] | None
+
+
+def named_functionals(functional: FunctionalLike) -> dict[str, Functional]:
     """``None``, a name, a callable, or a mapping or list of these, as name -> function(population, items).
 
     Raises:

@@ -15,6 +15,7 @@ from annosim.designs.design import Design
 from annosim.errors import AnnosimError, ArgumentError, DataError
 from annosim.laws import on_menus
 from annosim.learning.fitting import fit
+from annosim.learning.priors import Prior
 from annosim.populations.annotator import Annotator
 from annosim.populations.base import Population, gather
 from annosim.populations.mixture import Mixture
@@ -62,7 +63,7 @@ def heterogeneity_test(
     replicates: int = 99,
     starts: int = 3,
     seed: int = 0,
-    prior: Any = None,
+    prior: Prior | None = None,
 ) -> TestResult:
     r"""Is one type enough? The null hypothesis is the one-type fit; its data are simulated for the same questions.
 
@@ -195,7 +196,13 @@ def within_annotator_score(population: Population, data: PreferenceData) -> floa
 
 
 def goodness_of_fit(
-    model: Population, data: PreferenceData, *, replicates: int = 99, seed: int = 0, starts: int = 1, prior: Any = None
+    model: Population,
+    data: PreferenceData,
+    *,
+    replicates: int = 99,
+    seed: int = 0,
+    starts: int = 1,
+    prior: Prior | None = None,
 ) -> TestResult:
     """Does the model fit the counts? Pearson's statistic over (question, answer), by a parametric bootstrap with
     refits.

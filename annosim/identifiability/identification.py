@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,8 +16,14 @@ from annosim.data.preferences import PreferenceData
 from annosim.designs.design import Design
 from annosim.errors import ArgumentError, NothingFreeError
 from annosim.identifiability.empirical import empirical
-from annosim.identifiability.families import AnyTastes, Types
-from annosim.identifiability.functionals import FUNCTIONALS, check_functionals, named_functionals
+from annosim.identifiability.families import AnyTastes, Family, Types
+from annosim.identifiability.functionals import (
+    FUNCTIONALS,
+    Functional,
+    FunctionalLike,
+    check_functionals,
+    named_functionals,
+)
 from annosim.identifiability.local import LocalRank, local_rank, null_directions
 from annosim.identifiability.other_families import among_tastes, among_types
 from annosim.identifiability.report import IdentifiabilityReport
@@ -33,7 +40,10 @@ from annosim.identifiability.twins import (
     search_twin,
 )
 from annosim.identifiability.weak import weakest_in_words
-from annosim.information import DesignSupport, few_threads, law_distance, merge_settings, prepare
+from annosim.information.jacobian import law_distance
+from annosim.information.support import DesignSupport, merge_settings, prepare
+from annosim.information.threads import few_threads
+from annosim.learning.result import Fit
 from annosim.populations.annotator import Annotator, check_utilities
 from annosim.populations.base import Population
 from annosim.random import child_seed
@@ -48,11 +58,11 @@ ROUNDING = 1e-13
 
 
 def identify(
-    population: Any,
-    design: Any = None,
+    population: Population | Fit,
+    design: Design | PreferenceData | None = None,
     *,
-    among: Any = None,
-    functional: Any = None,
+    among: Family | Sequence[Family] = None,
+    functional: FunctionalLike = None,
     starts: int = 20,
     seed: int = 0,
     jobs: int | None = None,
@@ -145,7 +155,7 @@ def _own_family(population, design, frame, functional, search, resample) -> Iden
         gap=local.gap,
         reasons=tuple(decided["reasons"]),
         theorems=tuple(decided["theorems"]),
-        gauges=tuple(normalisation_words(population, know.null)),
+        normalisations=tuple(normalisation_words(population, know.null)),
         functionals=check_functionals(functions, population, design.items, know, local.null, twins),
         population=population,
         design=design,
@@ -176,13 +186,13 @@ def read_question(population: Any, design: Any) -> tuple[Population, Design, Any
     return population, design, None
 
 
-def _default_functionals(population: Population) -> dict[str, Any]:
+def _default_functionals(population: Population) -> dict[str, Functional]:
     names = list(FUNCTIONALS) if len(population.components()) > 1 else ["utilities", "pair probabilities"]
     return {name: FUNCTIONALS[name] for name in names}
 
 
-def _row(report: IdentifiabilityReport) -> dict[str, Any]:
-    row = {"family": report.settings.get("among"), "verdict": report.verdict}
+def _row(report: IdentifiabilityReport) -> dict[str, str | None]:
+    row: dict[str, str | None] = {"family": report.settings.get("among"), "verdict": report.verdict}
     if report.num_parameters:
         row["rank"] = f"{report.rank} of {report.num_parameters}"
     if report.law_distance is not None:

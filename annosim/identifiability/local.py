@@ -10,7 +10,8 @@ import torch
 from annosim.coordinates import Coordinates
 from annosim.coordinates.identifiable import RANK_TOLERANCE, in_float64, is_signal, refined
 from annosim.coordinates.wording import describe_direction, sparse_basis, sum_preserving
-from annosim.information import LIMIT, DesignSupport, compress, law_jacobian, symmetric_size, tangents
+from annosim.information.jacobian import compress, law_jacobian, symmetric_size, tangents
+from annosim.information.support import LIMIT, DesignSupport
 from annosim.populations.base import Population
 
 __all__ = ["LocalRank", "NullDirection", "local_rank"]

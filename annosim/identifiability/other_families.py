@@ -20,7 +20,9 @@ from annosim.identifiability.report import IdentifiabilityReport
 from annosim.identifiability.search import Equations, subsample
 from annosim.identifiability.tastes import Bounds, TasteProgram
 from annosim.identifiability.twins import DIFFERENT, SAME_LAW, population_at, random_starts, solve_all
-from annosim.information import DesignSupport, few_threads, law_distance, merge_settings, prepare
+from annosim.information.jacobian import law_distance
+from annosim.information.support import DesignSupport, merge_settings, prepare
+from annosim.information.threads import few_threads
 from annosim.parameters import Unconstrained
 from annosim.populations.base import Population
 from annosim.populations.mixture import Mixture

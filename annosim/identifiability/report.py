@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import textwrap
 from dataclasses import dataclass, field
-from typing import Any
+
+import torch
 
 from annosim.coordinates.wording import describe_direction
+from annosim.designs.design import Design
 from annosim.identifiability.formatting import fold, shorten
+from annosim.identifiability.functionals import FunctionalResult
 from annosim.identifiability.local import NullDirection
+from annosim.identifiability.theorems.statement import Conclusion
 from annosim.identifiability.weak import ExpectedProfile, WeakIdentification, expected_profile, weak_identification
 from annosim.populations.base import Population
 from annosim.results import Result
@@ -35,7 +39,7 @@ class IdentifiabilityReport(Result):
     Attributes:
         verdict: a key of :data:`VERDICTS`.
         rank: rank of the law's Jacobian on the identifiable coordinates.
-        num_parameters: how many numbers could be known from any answers (gauges taken out).
+        num_parameters: how many numbers could be known from any answers (normalisations taken out).
         null_directions: directions in which the law does not move at first order, in parameter names.
         twin: another population with the same law, or ``None``.
         law_distance: distance between the two laws (:func:`annosim.information.law_distance`); ``None`` without a twin.
@@ -43,7 +47,7 @@ class IdentifiabilityReport(Result):
         gap: the smallest that counts and the largest that does not.
         reasons: why this verdict, one sentence each.
         theorems: theorems that apply.
-        gauges: what no answers can reveal, and the convention that fixes it.
+        normalisations: what no answers can reveal, and the convention that fixes it.
         functionals: name -> whether it is identified, with bounds or values where there are any.
         rows: the same question for other families (``among=``), one dict each.
         weakest: what finitely many annotators know of the least known direction, in words; empty where the rank is
@@ -64,16 +68,16 @@ class IdentifiabilityReport(Result):
     null_directions: tuple[NullDirection, ...]
     twin: Population | None
     law_distance: float | None
-    singular_values: Any
+    singular_values: torch.Tensor
     gap: tuple[float, float]
     reasons: tuple[str, ...]
-    theorems: tuple[Any, ...] = ()
-    gauges: tuple[str, ...] = ()
-    functionals: dict[str, Any] = field(default_factory=dict)
-    rows: tuple[dict[str, Any], ...] = ()
+    theorems: tuple[Conclusion, ...] = ()
+    normalisations: tuple[str, ...] = ()
+    functionals: dict[str, FunctionalResult] = field(default_factory=dict)
+    rows: tuple[dict[str, str | None], ...] = ()
     weakest: str = ""
-    population: Any = None
-    design: Any = None
+    population: Population = field(kw_only=True)
+    design: Design = field(kw_only=True)
 
     @property
     def exit_code(self) -> int:
@@ -93,9 +97,9 @@ class IdentifiabilityReport(Result):
     def _title(self) -> str:
         return "\n".join(textwrap.wrap(f"{self.verdict}: {VERDICTS[self.verdict]}", 80, subsequent_indent="  "))
 
-    def _lines(self):
+    def _lines(self) -> list[tuple[str, object]]:
         kept, lost = self.gap
-        lines = []
+        lines: list[tuple[str, object]] = []
         least = "" if self.settings.get("rank_exact", True) else "at least "
         if self.num_parameters:
             lines.append(("rank of the law", f"{least}{self.rank} of {self.num_parameters} identifiable parameters"))
@@ -115,14 +119,14 @@ class IdentifiabilityReport(Result):
             lines.append(("theorems", "\n".join(shorten([fold(str(t)) for t in self.theorems], 2))))
         lines += _functional_lines(self.functionals)
         lines += [("among", fold(", ".join(f"{k}={v}" for k, v in row.items()))) for row in self.rows]
-        if self.gauges:
-            lines.append(("fixed by convention", "\n".join(shorten([fold(g) for g in self.gauges], 2))))
+        if self.normalisations:
+            lines.append(("fixed by convention", "\n".join(shorten([fold(text) for text in self.normalisations], 2))))
         if self.settings.get("note"):
             lines.append(("note", fold(self.settings["note"])))
         return lines
 
 
-def _functional_lines(functionals: dict[str, Any]) -> list[tuple[str, str]]:
+def _functional_lines(functionals: dict[str, FunctionalResult]) -> list[tuple[str, str]]:
     """Names of those that are wholly identified, or not at all, on one line; the others one by one."""
     groups: dict[str, list[str]] = {"identified": [], "not identified": []}
     single = []

@@ -10,7 +10,8 @@ import torch
 from scipy.special import ndtri
 
 from annosim.coordinates.identifiable import in_float64
-from annosim.information import DesignSupport, factors, listed_law, symmetric_law, symmetric_size, vectors
+from annosim.information.jacobian import factors, listed_law, symmetric_law, symmetric_size, vectors
+from annosim.information.support import DesignSupport
 from annosim.populations.base import Population
 from annosim.random import CounterRNG, child_seed, uniform53
 

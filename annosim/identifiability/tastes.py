@@ -18,16 +18,8 @@ from annosim.designs.design import Design
 from annosim.errors import ArgumentError
 from annosim.identifiability.families import AnyTastes, any_tastes
 from annosim.identifiability.functionals import evaluate
-from annosim.information import (
-    DesignSupport,
-    factors,
-    listed_law,
-    prepare,
-    symmetric_index,
-    symmetric_law,
-    symmetric_size,
-    vectors,
-)
+from annosim.information.jacobian import factors, listed_law, symmetric_index, symmetric_law, symmetric_size, vectors
+from annosim.information.support import DesignSupport, prepare
 from annosim.items import Items
 from annosim.parameters import Model, fixed
 from annosim.populations.annotator import Annotator

@@ -17,7 +17,9 @@ from annosim.coordinates.identifiable import in_float64
 from annosim.coordinates.wording import sparse_basis, sum_preserving
 from annosim.designs.design import Design
 from annosim.identifiability.search import Equations, gauss_newton, refine
-from annosim.information import DesignSupport, few_threads, law_distance
+from annosim.information.jacobian import law_distance
+from annosim.information.support import DesignSupport
+from annosim.information.threads import few_threads
 from annosim.items import Items
 from annosim.parameters import Unconstrained
 from annosim.populations.base import Population

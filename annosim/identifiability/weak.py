@@ -17,18 +17,10 @@ from annosim.errors import ArgumentError, TooLargeError
 from annosim.identifiability.formatting import fold
 from annosim.identifiability.local import LocalRank, local_rank
 from annosim.identifiability.search import gauss_newton
-from annosim.information import (
-    DesignSupport,
-    Information,
-    enumerable,
-    factors,
-    few_threads,
-    fisher_information,
-    listed_law,
-    prepare,
-    symmetric_index,
-    symmetric_size,
-)
+from annosim.information.fisher import Information, enumerable, fisher_information
+from annosim.information.jacobian import factors, listed_law, symmetric_index, symmetric_size
+from annosim.information.support import DesignSupport, prepare
+from annosim.information.threads import few_threads
 from annosim.parameters import Unconstrained
 from annosim.populations.base import Population
 from annosim.results import Result, versions

@@ -40,6 +40,12 @@ class Information(Result):
         matrix: ``(P, P)`` float64.
         exact: by enumeration; otherwise an unbiased estimate.
         standard_error: ``(P, P)`` of the estimate, or ``None``.
+
+    Example:
+        >>> import annosim as an
+        >>> one = an.Annotator(an.Tabular(2), an.Luce())
+        >>> fisher_information(one, an.Design(an.Items(n=2))).exact
+        True
     """
 
     matrix: torch.Tensor
@@ -93,7 +99,7 @@ def fisher_information(
         loads = frame.design.load_shares
         parts = [_block(population, _shorter(population, frame, q, seed), method, draws, seed) for q in loads]
         share = loads.values()
-        matrix = sum(w * p[0] for w, p in zip(share, parts, strict=True))
+        matrix = torch.stack([w * p[0] for w, p in zip(share, parts, strict=True)]).sum(0)
         errors = [w * p[1] for w, p in zip(share, parts, strict=True) if p[1] is not None]
         error = torch.stack(errors).square().sum(0).sqrt() if errors else None
     settings = merge_settings(frame, draws=draws, seed=seed, **versions())

@@ -159,10 +159,12 @@ def law_jacobian(population: Population, frame: DesignSupport, *, questions: int
     return symmetric_tangent(weight, dweight, f, df, questions or frame.questions)
 
 
-def tangents(population: Population, v: torch.Tensor, frame: DesignSupport):
+def tangents(
+    population: Population, v: torch.Tensor, frame: DesignSupport
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """``weight (X, C), f (C, D), dweight (X, C, P), df (C, D, P)`` at the parameter vector ``v``."""
 
-    def function(x):
+    def function(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         weight, table = population.functional_call(x, lambda p: factors(p, frame))
         return weight, vectors(table, frame)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -34,6 +33,12 @@ class DesignSupport:
         block_share: ``(B,)`` probabilities of the listed blocks.
         exact: nothing was left out; otherwise ranks are lower bounds.
         note: what was left out, in words.
+
+    Example:
+        >>> import annosim as an
+        >>> design = an.Design(an.Items(n=4))
+        >>> prepare(an.Annotator(an.Tabular(4), an.Luce()), design).share.sum().item()
+        1.0
     """
 
     design: Design
@@ -188,6 +193,6 @@ def _all_blocks(frame, population, seed, limit):
     return replace(frame, blocks=blocks, block_share=share, questions=q, exact=exact, note=note)
 
 
-def merge_settings(frame: DesignSupport, **more: Any) -> dict[str, Any]:
+def merge_settings(frame: DesignSupport, **more: object) -> dict[str, object]:
     """What a result says of the frame."""
     return {"menus": len(frame.menu), "questions": frame.questions, "exact": frame.exact, "note": frame.note, **more}

@@ -15,7 +15,8 @@ from annosim.errors import ArgumentError, NothingFreeError
 from annosim.items import Items
 from annosim.learning.fingerprint import of_model
 from annosim.learning.objectives import ForwardKL, Objective
-from annosim.learning.priors import Dirichlet, Gaussian, LogPrior, Ridge
+from annosim.learning.penalties import LogPrior
+from annosim.learning.priors import Dirichlet, Gaussian, Ridge
 from annosim.learning.solvers.settings import SOLVERS, FittedModel
 from annosim.learning.structure import check_own_parameters
 from annosim.populations.annotator import Annotator

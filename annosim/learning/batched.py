@@ -64,8 +64,8 @@ class BatchedFit(Result):
     iterations: np.ndarray
     status: tuple[str, ...]
     solver: str
-    data: Any = field(default=None)
-    problem: Any = field(default=None)
+    data: PreferenceData
+    problem: Problem
     objective: np.ndarray | None = field(default=None)
     solutions: tuple[Solution, ...] = field(default=())
     estimates: tuple[Estimate | None, ...] = field(default=())

@@ -5,20 +5,27 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError, NotIdentifiedError
+from annosim.learning.arguments import keywords_checked
 from annosim.learning.fitting import fit
 from annosim.learning.likelihoods.reference import Blocks, block_log_likelihood
+from annosim.learning.priors import Prior
 from annosim.learning.result import Fit
+from annosim.learning.solvers.settings import Solver, SolverName
 from annosim.populations.base import Population
 from annosim.random import child_seed, uniform53
 from annosim.results import Result, versions
 from annosim.rules.reliability import Reliability
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["TypesChoice", "choose_types"]
 
@@ -65,7 +72,7 @@ class TypesChoice(Result):
         """The fit with the number of types chosen."""
         return self.fits[self.best]
 
-    def to_frame(self) -> Any:
+    def to_frame(self) -> pd.DataFrame:
         """The table (pandas), a row for each number of types."""
         import pandas as pd
 
@@ -87,6 +94,7 @@ class TypesChoice(Result):
         return lines + [("note", text) for text in self.notes]
 
 
+@keywords_checked
 def choose_types(
     model_of_k: Callable[[int], Population],
     data: PreferenceData,
@@ -96,7 +104,9 @@ def choose_types(
     folds: int = 5,
     starts: int = 5,
     seed: int = 0,
-    **options: Any,
+    prior: Prior | None = None,
+    solver: Solver | SolverName = "auto",
+    device: str | torch.device | None = None,
 ) -> TypesChoice:
     r"""Fit a model with each number of types and choose one.
 
@@ -115,7 +125,7 @@ def choose_types(
             (then ``by="bic"``). The cost is ``folds + 1`` fits for each number of types.
         starts: starting points of each fit.
         seed: address of the folds and of the starting points.
-        options: further arguments of :func:`annosim.fit` (``prior=``, ``solver=``, ...).
+        prior, solver, device: of each fit, as in :func:`annosim.fit`.
 
     Raises:
         ArgumentError: an unknown ``by``, numbers out of range, or more folds than annotators.
@@ -142,15 +152,22 @@ def choose_types(
     columns = np.full((3, len(ks)), np.nan)
     scores = np.full((len(ks), data.num_annotators), np.nan)
     for i, k in enumerate(ks):
-        arguments = {"starts": starts if k > 1 else 1, "seed": child_seed(seed, f"types/{k}"), **options}
-        found = _fit(model_of_k, k, data, "", notes, arguments)
+        fit_types = partial(
+            fit,
+            starts=starts if k > 1 else 1,
+            seed=child_seed(seed, f"types/{k}"),
+            prior=prior,
+            solver=solver,
+            device=device,
+        )
+        found = _fit(model_of_k, k, data, "", notes, fit_types)
         if found is None:
             continue
         fits[k] = found
         columns[:, i] = found.log_likelihood, found.num_parameters, found.bic
         for fold in range(folds):
             mine = part[np.asarray(data.annotator_ids)] == fold
-            trained = _fit(model_of_k, k, data.take(~mine).compact(), f" without fold {fold}", notes, arguments)
+            trained = _fit(model_of_k, k, data.take(~mine).compact(), f" without fold {fold}", notes, fit_types)
             if trained is not None:
                 scores[i, part == fold] = _each(trained.population, data.take(mine))
     held_out, error = _summary(scores, np.asarray(data.annotator_weight))
@@ -168,7 +185,14 @@ def choose_types(
         by=by,
         fits=fits,
         notes=tuple(notes),
-        settings={"folds": folds, "starts": starts, "seed": seed, **options, "versions": versions()},
+        settings={
+            "folds": folds,
+            "starts": starts,
+            "seed": seed,
+            "prior": prior,
+            "solver": solver,
+            "versions": versions(),
+        },
     )
 
 
@@ -197,16 +221,21 @@ def _folds(data: PreferenceData, folds: int, seed: int) -> np.ndarray:
     return np.argsort(np.argsort(draw, kind="stable")) % max(folds, 1)
 
 
-def _fit(model_of_k: Any, k: int, data: PreferenceData, where: str, notes: list[str], arguments: Any) -> Fit | None:
+def _fit(
+    model_of_k: Callable[[int], Population],
+    k: int,
+    data: PreferenceData,
+    where: str,
+    notes: list[str],
+    fit_types: Callable[[Population, PreferenceData], Fit],
+) -> Fit | None:
     try:
         with warnings.catch_warnings():  # said in the notes, with the number of types
             warnings.filterwarnings("ignore", "fit did not converge")
-            found: Fit = fit(_nameless(model_of_k(k)), data, **arguments)
+            found = fit_types(_nameless(model_of_k(k)), data)
     except NotIdentifiedError as error:
         notes.append(f"{k} types{where}: {error}")
         return None
-    if found.log_likelihood is None:
-        raise ArgumentError("choose_types: fits by the likelihood; leave objective= out")
     if not found.converged:
         notes.append(f"{k} types{where}: did not converge (stopped by {found.stopped_by})")
     return found

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from torch.nn.functional import logsigmoid
 
+from annosim.arrays import Numbers
 from annosim.errors import ArgumentError
 from annosim.items import Items, send
 from annosim.parameters import check_number, check_value
@@ -21,7 +22,7 @@ from annosim.populations.base import Population
 from annosim.random import torch_generator
 from annosim.rules.base import Answer, Rule, View
 from annosim.rules.luce import Luce
-from annosim.utilities.densities import as_log_density
+from annosim.utilities.densities import Density, as_log_density
 
 __all__ = ["IPO", "NLL", "ForwardKL", "Margin", "Objective", "SLiC", "SoftLabels", "pair_logit"]
 
@@ -33,6 +34,13 @@ class Objective:
     Attributes:
         likelihood: it is minus a log-likelihood of whole answers, so a mixture may sum it over an annotator's answers
             before it averages over types; every other objective asks for a model with a single type.
+
+    Example:
+        >>> class Squared(Objective):
+        ...     def loss_of_logit(self, h, q=None):
+        ...         return (h - 1).square()
+        >>> Squared().loss_of_logit(torch.tensor(3.0))
+        tensor(4.)
     """
 
     likelihood: bool = field(default=False, init=False, repr=False)
@@ -260,16 +268,17 @@ class Margin(Objective):
         """True for given margins, which belong to the recorded choice."""
         return self.kind == "given"
 
-    def margin(self, q: torch.Tensor | None) -> Any:
+    def margin(self, q: torch.Tensor | None) -> torch.Tensor | float:
         """The margin, given the share ``q`` that agrees with the recorded answer."""
         if self.kind == "constant":
             return self.alpha
+        if q is None:
+            raise ArgumentError(f"Margin({self.kind!r}): the share that agrees with the answer is needed")
         if self.kind == "given":
-            return self.alpha * q  # type: ignore[operator]
+            return self.alpha * q
         if self.kind == "signed":
-            return self.alpha * (2 * q - 1)  # type: ignore[operator]
-        size: Any = abs(2 * q - 1)  # type: ignore[operator]
-        return self.alpha * size * (1 if self.kind == "unsigned" else -1)
+            return self.alpha * (2 * q - 1)
+        return self.alpha * (2 * q - 1).abs() * (1 if self.kind == "unsigned" else -1)
 
     def loss_of_logit(self, h: torch.Tensor, q: torch.Tensor | None = None) -> torch.Tensor:
         """``-log sigmoid(h - m)``."""
@@ -334,7 +343,7 @@ class ForwardKL:
         0.0
     """
 
-    reference: Any
+    reference: Density | Numbers
     weight: float = 1.0
     shown: bool = False
     draws: int | None = None
@@ -390,7 +399,7 @@ class _Evaluated(NamedTuple):
     mass_at_home: torch.Tensor
 
 
-def _evaluated(reference: Any, items: Items) -> _Evaluated:
+def _evaluated(reference: Density | Numbers, items: Items) -> _Evaluated:
     parts = [*reference.parameters(), *reference.buffers()] if isinstance(reference, nn.Module) else []
     there = items.to(parts[0].device) if parts and parts[0].device.type != "cpu" else items.host
     log_ref = as_log_density(reference, there)

@@ -25,6 +25,9 @@ from annosim.populations.base import Population
 from annosim.results import Result
 
 if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
     from annosim.learning.likelihoods.base import Likelihood
     from annosim.learning.problem import Problem, Solution
     from annosim.learning.training.em_trace import EMSummary
@@ -48,7 +51,7 @@ class Fit(Result):
         solver: its name; ``why`` says why it was chosen.
         stopped_by: ``"gradient"`` when converged; else ``"iterations"``, ``"rounding"``, ``"schedule"``, ...
         gradient_norm: largest entry of the gradient of the objective per unit weight.
-        gauge: the convention that fixes each direction which no answer can tell.
+        normalisation: the convention that fixes each direction which no answer can tell.
         condition: condition number of the Hessian off the gauges.
         starts: log-likelihoods of all starting points.
         trace: log-likelihood by iteration of the best start, or ``None``.
@@ -77,21 +80,21 @@ class Fit(Result):
     why: str = ""
     objective: float | None = None
     divergence: float | None = None
-    gauge: tuple[str, ...] = ()
+    normalisation: tuple[str, ...] = ()
     condition: float = float("nan")
     starts: tuple[float, ...] = ()
     trace: np.ndarray | None = None
     notes: tuple[str, ...] = ()
-    truth: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    truth: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)
     training: Training | None = field(default=None, repr=False)
     em: EMSummary | None = field(default=None, repr=False)
     last_change: float | None = None
     duality_gap: float | None = None
     loose_items: int | None = None
-    problem: Any = field(default=None, repr=False)
+    problem: Problem = field(kw_only=True, repr=False)
 
     @classmethod
-    def from_solution(cls, problem: Problem, name: str, solution: Solution, settings: dict[str, Any]) -> Fit:
+    def from_solution(cls, problem: Problem, name: str, solution: Solution, settings: dict[str, object]) -> Fit:
         """Freeze a solver's solution."""
         return cls(
             population=solution.population,
@@ -104,7 +107,7 @@ class Fit(Result):
             why=solution.why,
             objective=solution.objective,
             divergence=solution.divergence,
-            gauge=conventions(solution.population, problem.items),
+            normalisation=conventions(solution.population, problem.items),
             condition=float(solution.condition),
             starts=tuple(float(v) for v in solution.starts),
             trace=None if solution.trace is None else np.asarray(solution.trace),
@@ -123,7 +126,7 @@ class Fit(Result):
     @property
     def is_projection(self) -> bool:
         """Whether this is the limit of infinite data."""
-        return self.problem is not None and self.problem.is_projection
+        return self.problem.is_projection
 
     @cached_property
     def num_parameters(self) -> int:
@@ -157,7 +160,7 @@ class Fit(Result):
             raise ArgumentError(f"{name}: this result has no log-likelihood (a projection, or another objective)")
         return self.log_likelihood
 
-    def held_out(self, data: Any) -> float:
+    def held_out(self, data: PreferenceData) -> float:
         """Mean log-likelihood per annotator on other data."""
         if not isinstance(data, PreferenceData):
             raise ArgumentError(f"held_out(data={data!r}): give an.PreferenceData on the same items")
@@ -186,9 +189,16 @@ class Fit(Result):
         """Bootstrap by annotator, as multinomial weights: parameter vectors ``(replicates, P)`` in the gauge."""
         return uncertainty.bootstrap(self, replicates, seed)
 
-    def profile(self, name: str, **options: Any) -> Any:
-        """Profile likelihood of one free number (``"types.0.utility.values[3]"``) with a classification."""
-        return profiles.profile(self, name, **options)
+    def profile(self, name: str, level: float = 0.95, reach: float = 8.0, steps: int = 16) -> profiles.Profile:
+        """Profile likelihood of one free number (``"types.0.utility.values[3]"``) with a classification.
+
+        Args:
+            name: as in ``population.parameter_names()``.
+            level: of the interval.
+            reach: how many Wald standard errors to go on either side (at least 8 units where there is none).
+            steps: values on each side.
+        """
+        return profiles.profile(self, name, level, reach, steps)
 
     # ---- mixtures --------------------------------------------------------------------------------------------------
 
@@ -234,10 +244,10 @@ class Fit(Result):
             lines.append(("condition", f"{self.condition:.3g}"))
         if len(self.starts) > 1:
             lines.append(("starts", f"{len(self.starts)}, best {max(self.starts):.6g}, worst {min(self.starts):.6g}"))
-        lines += [("gauge", text) for text in self.gauge] + [("note", text) for text in self.notes]
+        lines += [("normalisation", text) for text in self.normalisation] + [("note", text) for text in self.notes]
         return lines
 
-    def summary(self, kind: str = "hessian", level: float = 0.95) -> Any:
+    def summary(self, kind: str = "hessian", level: float = 0.95) -> pd.DataFrame:
         """A table (pandas): parameter, item, estimate, standard error, interval.
 
         What belongs under the table is in its ``attrs``: kind and level of the intervals, log-likelihood, gradient
@@ -252,7 +262,7 @@ class Fit(Result):
             table.attrs[name] = getattr(self, name)
         return table
 
-    def plot(self, kind: str = "hessian", level: float = 0.95, axes: Any = None) -> Any:
+    def plot(self, kind: str = "hessian", level: float = 0.95, axes: Axes | None = None) -> Axes:
         """Estimates with intervals, in order; returns the matplotlib axes."""
         return draw.intervals(self, kind, level, axes)
 

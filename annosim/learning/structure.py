@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 import torch
 from scipy import sparse
+from scipy.special import logsumexp
 
 from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError
@@ -96,8 +97,6 @@ class AffineIndex:
 
 def _normalising_constant(base: np.ndarray, slope: np.ndarray, log_weight: np.ndarray) -> float:
     """Root in C of ``logsumexp(base + C slope + log weight) = 0``, which rises and is convex in C: Newton."""
-    from scipy.special import logsumexp
-
     value = logsumexp(base + log_weight)
     if np.ptp(slope) == 0:
         return float(-value / slope[0])

@@ -13,7 +13,8 @@ from annosim.identifiability.families import AnyTastes, Types, as_types
 from annosim.identifiability.functionals import evaluate
 from annosim.identifiability.other_families import twins_among_types
 from annosim.identifiability.tastes import TasteProgram
-from annosim.information import few_threads, prepare
+from annosim.information.support import prepare
+from annosim.information.threads import few_threads
 from annosim.planning.question_bounds import Bound, Z, local_bound
 from annosim.planning.targets import Target
 from annosim.populations.base import Population

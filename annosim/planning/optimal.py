@@ -11,7 +11,8 @@ from annosim.constraints import check_whole_number
 from annosim.coordinates import identifiable_coordinates
 from annosim.coordinates.identifiable import in_float64
 from annosim.designs.design import Design
-from annosim.information import factors, prepare
+from annosim.information.jacobian import factors
+from annosim.information.support import prepare
 from annosim.populations.base import Population
 from annosim.results import Result
 

@@ -16,7 +16,9 @@ from annosim.identifiability.functionals import as_vector, evaluate
 from annosim.identifiability.local import LocalRank, local_rank
 from annosim.identifiability.search import subsample
 from annosim.identifiability.twins import all_twins, follow_null, reflection_twins
-from annosim.information import DesignSupport, few_threads, fisher_information, prepare
+from annosim.information.fisher import fisher_information
+from annosim.information.support import DesignSupport, prepare
+from annosim.information.threads import few_threads
 from annosim.items import Items
 from annosim.planning.targets import Target
 from annosim.populations.base import Population

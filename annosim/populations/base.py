@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple, Self, TypeVar
 
 import torch
+from torch import nn
 
 from annosim.annotators import Labels, PerAnnotator
 from annosim.arrays import Numbers
@@ -167,6 +168,17 @@ def check_rule(where: str, rule: object) -> None:
         raise ArgumentError(f"{where}(rule=): the class {rule.__name__}; give one of its kind, {rule.__name__}()")
     if not isinstance(rule, Rule):
         raise ArgumentError(f"{where}(rule={rule!r}): give a rule such as an.Luce()")
+
+
+def populations_of(types: nn.ModuleList) -> list[Population]:
+    """The parts of a module list, as the populations that they are.
+
+    Example:
+        >>> import annosim as an
+        >>> populations_of(nn.ModuleList([an.Annotator(an.Tabular([0.0, 1.0]), an.Luce())]))
+        [Annotator(Luce(temperature=1), Tabular(values=[0, 1]))]
+    """
+    return [one for one in types if isinstance(one, Population)]
 
 
 def gather(index: torch.Tensor, menu: torch.Tensor) -> torch.Tensor:

@@ -13,7 +13,7 @@ from annosim.annotators import Labels, PerAnnotator, rows_of
 from annosim.arrays import Numbers
 from annosim.errors import ArgumentError
 from annosim.parameters import ParameterLike, check_value
-from annosim.populations.base import Component, Population
+from annosim.populations.base import Component, Population, populations_of
 
 __all__ = ["Gated"]
 
@@ -99,15 +99,15 @@ class Gated(PerAnnotator, Population):
         rows = torch.as_tensor(np.asarray(annotators), dtype=torch.long) % len(self.covariates)
         gates = self._gates(self.covariates[rows])
         parts = []
-        for k, one in enumerate(self.types):
-            inner = one.annotator_weights(annotators)  # type: ignore[operator]
-            inner = one.component_weights()[None] if inner is None else inner  # type: ignore[operator]
+        for k, one in enumerate(populations_of(self.types)):
+            inner = one.annotator_weights(annotators)
+            inner = one.component_weights()[None] if inner is None else inner
             parts.append(gates[:, k : k + 1] * inner)
         return torch.cat(parts, -1)
 
     def weighted_components(self) -> Iterator[tuple[Component, torch.Tensor]]:
         """The types' components, in order."""
         share = self._gates(self.covariates).mean(0)
-        for k, one in enumerate(self.types):
+        for k, one in enumerate(populations_of(self.types)):
             for component, inner in one.weighted_components():
                 yield component, share[k] * inner

@@ -12,7 +12,7 @@ from torch import nn
 from annosim.arrays import Numbers
 from annosim.errors import ArgumentError
 from annosim.parameters import ParameterLike
-from annosim.populations.base import Component, Population
+from annosim.populations.base import Component, Population, populations_of
 
 __all__ = ["Mixture"]
 
@@ -48,20 +48,20 @@ class Mixture(Population):
     def weighted_components(self) -> Iterator[tuple[Component, torch.Tensor]]:
         """The types' components, in order."""
         share = self.weights / self.weights.sum()
-        for weight, one in zip(share, self.types, strict=True):
+        for weight, one in zip(share, populations_of(self.types), strict=True):
             for component, inner in one.weighted_components():
                 yield component, weight * inner
 
     def annotator_weights(self, annotators: Numbers) -> torch.Tensor | None:
         """Per-annotator probabilities when some type has them, else ``None``."""
-        own = [one.annotator_weights(annotators) for one in self.types]  # type: ignore[operator]
+        own = [one.annotator_weights(annotators) for one in populations_of(self.types)]
         if all(w is None for w in own):
             return None
         share = self.weights / self.weights.sum()
         count = len(np.asarray(annotators))
         inner = [
-            one.component_weights().expand(count, -1) if w is None else w  # type: ignore[operator]
-            for one, w in zip(self.types, own, strict=True)
+            one.component_weights().expand(count, -1) if w is None else w
+            for one, w in zip(populations_of(self.types), own, strict=True)
         ]
         return torch.cat([share[k] * w for k, w in enumerate(inner)], -1)
 

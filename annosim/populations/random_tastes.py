@@ -148,7 +148,9 @@ class RandomTastes(Component):
         return f"{describe(self)[:-1]}, {self.quadrature} {self.points})"
 
 
-def hidden_truth(population: Population, types: np.ndarray, seed: int, first: int = 0, replicate: int = 0) -> dict:
+def hidden_truth(
+    population: Population, types: np.ndarray, seed: int, first: int = 0, replicate: int = 0
+) -> dict[str, np.ndarray]:
     """What the simulation knows of some consecutive annotators: ``type``, and ``taste`` where tastes are continuous.
 
     Args:

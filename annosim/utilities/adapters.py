@@ -150,7 +150,7 @@ def with_adapters(
             parent = one.get_submodule(".".join(path))
             generator = torch_generator(seed, f"adapter {k} {name}")
             base = one.get_submodule(name)
-            limit = min(base.weight.shape)
+            limit = min(torch.as_tensor(base.weight).shape)
             setattr(parent, leaf, LowRank(base, min(rank, limit), scale, generator))
         made.append(one)
     return made[0] if copies is None else made

@@ -16,7 +16,7 @@ from annosim.learning.likelihoods.luce import LuceTable
 from annosim.learning.likelihoods.matrix_free import MatrixFreeClasses
 from annosim.learning.likelihoods.reference import Blocks, block_log_likelihood
 from annosim.learning.likelihoods.statistics import DENSE_ITEMS, orders_from_data
-from annosim.learning.priors import LogPrior
+from annosim.learning.penalties import LogPrior
 from annosim.learning.problem import Problem
 from annosim.learning.solvers.functions import Evaluation, InformationOperator, Maximand
 from annosim.learning.solvers.maximise import maximise

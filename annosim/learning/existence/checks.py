@@ -18,7 +18,8 @@ from annosim.errors import NotIdentifiedError
 from annosim.learning.existence.connectivity import answers_graph, connectivity, require_connected
 from annosim.learning.existence.ratings import check_ratings
 from annosim.learning.existence.separation import check_linear
-from annosim.learning.priors import Prior, penalty_for
+from annosim.learning.penalties import weights_penalty
+from annosim.learning.priors import Prior
 from annosim.learning.structure import free_linear, free_table
 from annosim.populations.annotator import Annotator
 from annosim.populations.base import Component, Population
@@ -143,7 +144,7 @@ def _check_weights(one: Annotator, data: PreferenceData, prior: Prior | None) ->
         zero = torch.zeros(data.items.n, dtype=torch.float64)
         slope = (one.rule.index(zero + 1.0, data.items) - one.rule.index(zero, data.items)).double().numpy()
     matrix = slope[:, None] * data.items.features.double().numpy()  # type: ignore[union-attr]
-    penalty = None if prior is None else penalty_for(prior, "linear", matrix.shape[1], data.items)
+    penalty = None if prior is None else weights_penalty(prior, matrix.shape[1])
     return check_linear(matrix[edges.row] - matrix[edges.col], matrix, data.items, penalty)[0]
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from annosim.learning.result import Fit
 
 __all__ = ["intervals"]
 
 
-def intervals(fit: Fit, kind: str = "hessian", level: float = 0.95, axes: Any = None) -> Any:
+def intervals(fit: Fit, kind: str = "hessian", level: float = 0.95, axes: Axes | None = None) -> Axes:
     """Estimates with Wald intervals, one row each, the largest first; see :meth:`Fit.plot`."""
     from importlib import import_module
 

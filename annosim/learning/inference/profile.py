@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from scipy.stats import chi2
 
 from annosim.coordinates.normalisation import canonical
 from annosim.errors import ArgumentError
@@ -88,7 +89,7 @@ def profile(fit: Fit, name: str, level: float = 0.95, reach: float = 8.0, steps:
     names = fit.population.parameter_names()
     if name not in names:
         raise ArgumentError(f"profile({name!r}): the parameters are {', '.join(names[:8])}{', ...' * (len(names) > 8)}")
-    if fit.problem is None or fit.is_projection or fit.log_likelihood is None or fit.problem.prior is not None:
+    if fit.is_projection or fit.log_likelihood is None or fit.problem.prior is not None:
         raise ArgumentError("profile: needs a maximum-likelihood fit on data")
     if len(names) > NEWTON_PARAMETERS:
         raise ArgumentError(f"profile: {len(names)} parameters, at most {NEWTON_PARAMETERS}; use fit.bootstrap()")
@@ -121,8 +122,6 @@ class _Walk:
         return canonical(self.population, self.items, self.coordinates.inside(z))[self.number]
 
     def profile(self, name: str, level: float, reach: float, steps: int) -> Profile:
-        from scipy.stats import chi2
-
         centre = float(self.number_at(self.start).detach())
         limit = float(chi2.ppf(level, 1)) / 2
         width = self.error if 0 < self.error < 1e3 else 1.0

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from scipy import sparse
+from scipy.special import ndtri
 
 from annosim.coordinates.normalisation import canonical
 from annosim.data.preferences import PreferenceData
@@ -25,6 +26,8 @@ from annosim.learning.problem import is_nll
 from annosim.learning.structure import affine_index
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from annosim.learning.result import Fit
 
 __all__ = ["bootstrap", "covariance", "summary"]
@@ -140,10 +143,9 @@ def bootstrap(fit: Fit, replicates: int = 200, seed: int = 0) -> torch.Tensor:
 # ---- table -----------------------------------------------------------------------------------------------------------
 
 
-def summary(fit: Fit, kind: str = "hessian", level: float = 0.95) -> Any:
+def summary(fit: Fit, kind: str = "hessian", level: float = 0.95) -> pd.DataFrame:
     """A pandas table: parameter, item, estimate, standard error, low, high; items ranked within a single table."""
     import pandas as pd
-    from scipy.special import ndtri
 
     check_level(level, "summary(level=", "a coverage between 0 and 1")
     population, items = fit.population, fit.problem.items

@@ -22,7 +22,7 @@ from annosim.learning.existence.checks import check_utilities
 from annosim.learning.existence.free_numbers import check_free_numbers, numbers_beside_utilities
 from annosim.learning.likelihoods.base import Likelihood
 from annosim.learning.likelihoods.reference import Blocks, block_log_likelihood, row_log_prob
-from annosim.learning.priors import LogPrior
+from annosim.learning.penalties import LogPrior
 from annosim.learning.problem import Problem, is_nll
 from annosim.learning.solvers.functions import Evaluation
 from annosim.learning.solvers.maximise import Optimum, maximise

@@ -25,7 +25,7 @@ from annosim.learning.likelihoods.kernels import sparse as order_kernels
 from annosim.learning.likelihoods.luce import is_staged
 from annosim.learning.likelihoods.single_choices import SingleChoices
 from annosim.learning.likelihoods.statistics import unique_orders
-from annosim.learning.priors import LogPrior, MixturePenalty
+from annosim.learning.penalties import LogPrior, MixturePenalty
 from annosim.learning.problem import Problem
 from annosim.learning.solvers.functions import Evaluation
 from annosim.learning.solvers.maximise import factorise
@@ -85,7 +85,7 @@ class ClassesLikelihood(Likelihood):
 
     def is_regular(self, population: Population) -> bool:
         """Shares inside the simplex."""
-        return float(population.weights.detach().min()) > SMALLEST_SHARE  # type: ignore[union-attr]
+        return float(population.weights.detach().min()) > SMALLEST_SHARE
 
     # ---- shares ----------------------------------------------------------------------------------------------------
 
@@ -96,7 +96,7 @@ class ClassesLikelihood(Likelihood):
 
     @cached_property
     def _fixed_log_share(self) -> Vector:
-        share = self.problem.model.weights.detach().double().numpy()  # type: ignore[union-attr, operator]
+        share = self.problem.model.weights.detach().double().numpy()
         with np.errstate(divide="ignore"):  # a share of zero
             return np.log(share / share.sum())
 

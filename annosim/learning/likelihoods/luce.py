@@ -27,7 +27,7 @@ from annosim.learning.likelihoods.statistics import (
     from_law,
     orders_from_data,
 )
-from annosim.learning.priors import penalty_for
+from annosim.learning.penalties import table_penalty, weights_penalty
 from annosim.learning.problem import Problem, is_nll
 from annosim.learning.solvers.accelerated import EdgeList, TableOfCounts, WeightedPairs, accelerate
 from annosim.learning.solvers.functions import LONGEST_STEP, Evaluation, InformationOperator
@@ -80,7 +80,7 @@ class OneType(Likelihood):
         return component is not None and component.kind == cls.kind
 
     @cached_property
-    def weights(self) -> Vector:
+    def weights(self) -> Vector:  # type: ignore[override]
         """Of the annotators, ``(B,)``."""
         return np.asarray(self.problem.data.annotator_weight, dtype=np.float64)[self._people[0]]
 
@@ -88,7 +88,7 @@ class OneType(Likelihood):
     def _people(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Numbers of the annotators, and which one each row has."""
         ids, block = np.unique(np.asarray(self.problem.data.annotator_ids), return_inverse=True)
-        return ids, block.reshape(-1)
+        return ids.astype(np.int64), block.reshape(-1).astype(np.int64)
 
     # ---- scores ----------------------------------------------------------------------------------------------------
 
@@ -165,7 +165,7 @@ class LuceTable(OneType):
     def __init__(self, problem: Problem, statistics: PairTable | PairList | PartialRankings | None = None):
         super().__init__(problem)
         self._statistics = statistics
-        self.penalty = penalty_for(problem.prior, "tabular", self.items.n, self.items)
+        self.penalty = None if problem.prior is None else table_penalty(problem.prior, self.items)
 
     @cached_property
     def statistics(self) -> PairTable | PairList | PartialRankings:
@@ -293,7 +293,7 @@ class LuceTable(OneType):
         """The statistics of the same answers under other weights of annotators."""
         if self.has_win_counts:
             return LuceTable(self.problem, PairTable(self.win_counts(weights[None])[0]))
-        counts, orders = self._counts
+        counts, orders = self._order_counts
         return LuceTable(self.problem, orders.reweighted(counts.T @ weights))
 
     @property
@@ -303,22 +303,29 @@ class LuceTable(OneType):
 
     def win_counts(self, weights: Vector) -> Vector:
         """Tables of wins under several weights of annotators, ``(R, B) -> (R, n, n)``."""
-        counts, codes = self._counts
+        counts, codes = self._pair_counts
         wins = np.zeros((len(weights), self.items.n**2))
         wins[:, codes] = (counts.T @ weights.T).T
         return wins.reshape(-1, self.items.n, self.items.n)
 
     @cached_property
-    def _counts(self) -> tuple[sparse.csr_matrix, Any]:
-        """How often each annotator gave each distinct answer ``(B, C)``, and the answers: codes of pairs, or orders."""
-        data, block = self.problem.data, self._people[1]
-        if self.has_win_counts:
-            menu, rows = np.asarray(data.menu).astype(np.int64), np.arange(data.rows)
-            won = np.asarray(data.answer).reshape(data.rows, -1)[:, 0]
-            codes, column = np.unique(menu[rows, won] * self.items.n + menu[rows, 1 - won], return_inverse=True)
-        else:
-            codes, column = distinct_orders(orders_from_data(data, np.ones(data.rows)))
-        return sparse.csr_matrix((np.ones(data.rows), (block, column.reshape(-1)))), codes
+    def _pair_counts(self) -> tuple[sparse.csr_matrix, np.ndarray]:
+        """How often each annotator gave each distinct answer ``(B, C)``, and the codes of these pairs."""
+        data = self.problem.data
+        menu, rows = np.asarray(data.menu).astype(np.int64), np.arange(data.rows)
+        won = np.asarray(data.answer).reshape(data.rows, -1)[:, 0]
+        codes, column = np.unique(menu[rows, won] * self.items.n + menu[rows, 1 - won], return_inverse=True)
+        return self._by_annotator(column), codes
+
+    @cached_property
+    def _order_counts(self) -> tuple[sparse.csr_matrix, PartialRankings]:
+        """How often each annotator gave each distinct order ``(B, C)``, and the orders."""
+        data = self.problem.data
+        orders, column = distinct_orders(orders_from_data(data, np.ones(data.rows)))
+        return self._by_annotator(column), orders
+
+    def _by_annotator(self, column: np.ndarray) -> sparse.csr_matrix:
+        return sparse.csr_matrix((np.ones(len(column.reshape(-1))), (self._people[1], column.reshape(-1))))
 
 
 def _plain_pairs(data: Any) -> bool:
@@ -352,7 +359,7 @@ class LuceLinear(OneType):
         self.matrix = np.ascontiguousarray(self.component.design_matrix(self.items))
         self.offset = np.ascontiguousarray(self.component.g)
         self.orders = orders_from_data(problem.data)
-        self.penalty = penalty_for(problem.prior, "linear", self.matrix.shape[1], self.items)
+        self.penalty = None if problem.prior is None else weights_penalty(problem.prior, self.matrix.shape[1])
         self.why = WHY.format(self.orders.words)
         spread = self.matrix.std(0)
         # the cap is on utilities, whatever the features' units

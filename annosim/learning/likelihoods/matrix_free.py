@@ -20,7 +20,8 @@ from annosim.coordinates import centred
 from annosim.learning.likelihoods.kernels import sparse as kernels
 from annosim.learning.likelihoods.kernels.mixture import respond
 from annosim.learning.likelihoods.latent_classes import ClassesLikelihood, kinds_of
-from annosim.learning.priors import Dirichlet, penalty_for, share_counts
+from annosim.learning.penalties import share_counts, table_penalty
+from annosim.learning.priors import Dirichlet
 from annosim.learning.problem import Problem
 from annosim.learning.solvers.functions import Evaluation, InformationOperator
 from annosim.learning.solvers.maximise import conjugate_gradients
@@ -58,7 +59,7 @@ class MatrixFreeClasses(ClassesLikelihood):
         self.free = [t for t, one in enumerate(self.components) if one.kind == "tabular"]
         self.base = len(self.free) * self.n
         self.known = {t: one.index_of(self.items) for t, one in enumerate(self.components) if one.kind == "known"}
-        self.penalty = penalty_for(prior, "tabular", self.n, self.items) if self.free else None
+        self.penalty = table_penalty(prior, self.items) if self.free and prior is not None else None
         self.counts = float(prior.counts) if isinstance(prior, Dirichlet) and self.weights_free else 0.0
 
     @property
@@ -105,7 +106,7 @@ class MatrixFreeClasses(ClassesLikelihood):
     def _type_jacobians(self, population: Population) -> list[tuple[int, Vector]]:
         components = affine_components(population, self.items) or []
         made = [(t, components[t].index_jacobian(self.items)) for t in self.free]
-        return [(t, one.toarray() if sparse.issparse(one) else one) for t, one in made]
+        return [(t, one if isinstance(one, np.ndarray) else one.toarray()) for t, one in made]
 
     # ---- value and derivatives -------------------------------------------------------------------------------------
 
@@ -200,8 +201,8 @@ class MatrixFreeEvaluation(Evaluation):
             d = np.zeros(classes.n)
             kernels.stage_curvature(self.s[t], orders.order, orders.depth, orders.length, self.load[t], d)
             out.append(d if classes.penalty is None else d + classes.penalty.diagonal(self.s[t]))
-        d = np.array(out).reshape(-1, classes.n)
-        return np.maximum(d, 1e-12 * d.max(initial=1e-300))
+        rows = np.array(out).reshape(-1, classes.n)
+        return np.maximum(rows, 1e-12 * rows.max(initial=1e-300))
 
     def _operator(self) -> InformationOperator:
         classes = self.classes

@@ -113,7 +113,7 @@ class PairMixture(Likelihood):
         index = [one.index_of(self.items) for one in affine_components(model, self.items) or []]
         if self.log_share is not None:
             return np.concatenate(index)
-        share = model.weights.detach().double().numpy()  # type: ignore[union-attr, operator]
+        share = model.weights.detach().double().numpy()
         share = np.log(np.maximum(share / share.sum(), SMALLEST_SHARE))
         return np.concatenate([*index, (share - share[-1])[:-1]])
 

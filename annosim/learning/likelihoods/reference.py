@@ -92,7 +92,7 @@ def check_answers(population: Population, data: PreferenceData) -> None:
     for leaf in population.components():
         leaf.rule.check_kind(data.feedback)
     if data.has_ties and not all(leaf.rule.ties for leaf in population.components()):
-        tied, total = data.share_of(np.asarray(data.tied).any(-1))
+        tied, total = data.share_of(np.logical_or.reduce(np.asarray(data.tied), axis=-1))
         raise TiesError(
             f"{tied / total:.1%} of the answers are tied and the rule has no ties; ask for half wins with data.ties('half'), "
             "or fit a rule with ties (an.Davidson, an.rules.RaoKupper)"

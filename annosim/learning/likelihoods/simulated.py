@@ -25,7 +25,7 @@ from annosim.learning.likelihoods.luce import is_staged
 from annosim.learning.likelihoods.simulated_coordinates import coordinates, free_coordinates, moving_normals, stages_of
 from annosim.learning.likelihoods.simulated_draws import requested
 from annosim.learning.likelihoods.statistics import orders_from_data
-from annosim.learning.priors import LogPrior
+from annosim.learning.penalties import LogPrior
 from annosim.learning.problem import Problem
 from annosim.learning.solvers.functions import Evaluation
 from annosim.learning.solvers.maximise import Optimum, maximise
@@ -89,7 +89,7 @@ class MixedLogit(Likelihood):
     @classmethod
     def is_automatic(cls, problem: Problem) -> bool:
         """Where quadrature with automatic differentiation would cost more: many rows, or many nodes."""
-        nodes = problem.model.standard_nodes()[1].numel()  # type: ignore[operator]
+        nodes = problem.model.standard_nodes()[1].numel()
         return problem.data.rows * nodes > LARGE
 
     def _asked(self) -> SimulatedLikelihood:
@@ -126,9 +126,9 @@ class MixedLogit(Likelihood):
     def _precision(self) -> Vector:
         problem, precision = self.problem, np.zeros(len(self.full))
         if problem.prior is not None:
-            reached = LogPrior(problem.prior, problem.model, problem.items).numbers
+            prior = LogPrior(problem.prior, problem.model, problem.items)
             names = [name.split("[")[0] for name in problem.model.parameter_names()]
-            precision[self.free] = np.where(np.isin(names, reached), problem.prior.precision, 0.0)
+            precision[self.free] = np.where(np.isin(names, prior.numbers), prior.precision, 0.0)
         return precision
 
     @property
@@ -181,7 +181,7 @@ class MixedLogit(Likelihood):
 
     def start(self, model: Population) -> Vector:
         """The free numbers."""
-        return coordinates(model)[2][self.free]  # type: ignore[arg-type]
+        return coordinates(model)[2][self.free]
 
     def all_numbers(self, x: Vector) -> Vector:
         """Free and fixed numbers."""

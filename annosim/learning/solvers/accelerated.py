@@ -177,7 +177,7 @@ def accelerate(
             expected, diagonal = pairs.sums(e)
         else:
             expected = pairs.expected(e)
-        gradient = pairs.wins - expected
+        gradient: np.ndarray = pairs.wins - expected
         now = float(np.max(np.abs(gradient) / pairs.exposure))
         if now <= tolerance and 0.5 * float(np.abs(gradient).sum()) < lightest / (1.0 + np.exp(-s.min())):
             value = float(pairs.wins @ s) - pairs.log_total(e) + pairs.constant

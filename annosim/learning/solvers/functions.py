@@ -16,7 +16,7 @@ Vector = NDArray[np.float64]
 LONGEST_STEP = 6.0
 
 
-class InformationOperator(LinearOperator):
+class InformationOperator(LinearOperator):  # type: ignore[misc]  # scipy has no types
     """Minus a Hessian that is never formed: its product with a vector, and the diagonal that preconditions it.
 
     Example:

@@ -21,7 +21,8 @@ from annosim.learning.solvers.functions import Evaluation, InformationOperator, 
 __all__ = ["Optimum", "conjugate_gradients", "factorise", "maximise"]
 
 Vector = NDArray[np.float64]
-Solve = Callable[[Vector], "Vector | None"]
+Solve = Callable[[Vector], Vector | None]
+DirectSolve = Callable[[Vector], Vector]
 
 #: iterations of EM before Newton's method is tried
 EM_ITERATIONS = 6
@@ -196,6 +197,7 @@ class _NewtonSteps:
         if isinstance(curvature, InformationOperator):
             return self._truncated(now, curvature)
         limit = SAFE_CONDITION if self.function.has_em_step else LARGEST_CONDITION
+        solve: DirectSolve | None
         solve, self.condition = factorise(curvature, self.function.null, limit)
         if solve is None and not self.function.has_em_step:
             solve, self.condition = _raised(curvature, self.function.null)
@@ -235,7 +237,7 @@ class _DampedSteps(_NewtonSteps):
         return None
 
 
-def factorise(matrix: Vector, null: Vector | None, limit: float) -> tuple[Solve | None, float]:
+def factorise(matrix: Vector, null: Vector | None, limit: float) -> tuple[DirectSolve | None, float]:
     """Cholesky in coordinates scaled by the diagonal, directions that change nothing deflated.
 
     Args:
@@ -277,7 +279,7 @@ def _scaled(matrix: Vector, null: Vector | None) -> tuple[Vector, Vector]:
     return system, d
 
 
-def _raised(matrix: Vector, null: Vector | None) -> tuple[Solve, float]:
+def _raised(matrix: Vector, null: Vector | None) -> tuple[DirectSolve, float]:
     """Newton's direction with eigenvalues made positive and the small ones raised; condition off the flat ones."""
     system, d = _scaled(matrix, null)
     values, vectors = np.linalg.eigh(system)

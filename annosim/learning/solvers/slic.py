@@ -79,9 +79,9 @@ def linear_program(problem: Problem) -> Solution:
         NoProjectionError: the program could not be solved (its message says why).
         NotIdentifiedError: some items are never compared.
     """
-    affine = _leaf(problem)
+    affine = _affine(problem)
     graph = _graph(problem, affine)
-    delta, n, e = problem.objective.delta, graph.n, len(graph.winner)
+    delta, n, e = _margin(problem), graph.n, len(graph.winner)
     rows, cols = np.r_[np.arange(e), np.arange(e)], np.r_[graph.winner.numpy(), graph.loser.numpy()]
     logits = csr_matrix((np.r_[np.ones(e), -np.ones(e)], (rows, cols)), shape=(e, n))
     table = affine.basis is None
@@ -125,10 +125,10 @@ def loose_items(graph: PairGraph, s: torch.Tensor, delta: float) -> int:
 
 def interior_point(problem: Problem) -> Solution:
     """SLiC plus a forward KL: Newton along the central path of the hinges' logarithmic barrier, then the proof."""
-    affine = _leaf(problem)
+    affine = _affine(problem)
     graph = _graph(problem, affine)
     check_regulariser(problem.regulariser, affine.component, problem.items)
-    delta, theta, steps = problem.objective.delta, torch.zeros(affine.size, dtype=torch.float64), 0
+    delta, theta, steps = _margin(problem), torch.zeros(affine.size, dtype=torch.float64), 0
     limit = min(problem.max_iterations, 50)  # of a stage: what is left after that is rounding
     for gap in np.geomspace(1.0, 1e-9, 19):
         barrier = gap / (2 * len(graph.winner))
@@ -235,7 +235,12 @@ def _barrier_hinge(z: torch.Tensor, weight: torch.Tensor, mu: float):
     return weight * x - mu * x.log() - mu * rest.log(), -flow, curvature
 
 
-def _leaf(problem: Problem) -> Affine:
+def _margin(problem: Problem) -> float:
+    assert isinstance(problem.objective, SLiC)  # as _applies() says
+    return problem.objective.delta
+
+
+def _affine(problem: Problem) -> Affine:
     affine = affine_of(problem)
     if affine is None:
         raise NoProjectionError(
