@@ -57,6 +57,13 @@ class FairnessTable(Result):
         regret: ``(policies, types)``, divergence from the type's own best policy in nats (times beta).
         utility: ``(policies, types)``, expected utility.
         weights: shares of the types.
+
+    Example:
+        >>> import annosim as an
+        >>> own = [[0.9, 0.1], [0.1, 0.9]]
+        >>> found = an.analysis.fairness_table({"even": [0.5, 0.5]}, own, [[1.0, 0.0], [0.0, 1.0]], an.Items(n=2))
+        >>> isinstance(found, FairnessTable), found.regret.shape
+        (True, (1, 2))
     """
 
     policies: tuple[str, ...]
