@@ -43,8 +43,8 @@ class Law(Result):
         design: the design.
         menu: ``(M, k)`` long, the distinct menus.
         menu_probability: ``(M,)`` float64.
-        weight: ``(C,)`` float64 probabilities of the components (types, or quadrature nodes of tastes).
-        leaf: ``(C,)`` long, the leaf (type) to which a component belongs.
+        weight: ``(C,)`` float64 probabilities of the types, or of the quadrature nodes of tastes.
+        component: ``(C,)`` long, the component of the population (its number) to which each of these belongs.
         table: ``(J, P, C, M, A)`` float64 log-probabilities of each answer. J is 1, or the number of questions when a
             rule depends on the place in the sequence; P is 1, or A + 1 when a rule remembers the previous answer
             (index A: none yet).
@@ -64,7 +64,7 @@ class Law(Result):
     menu: torch.Tensor
     menu_probability: torch.Tensor
     weight: torch.Tensor
-    leaf: torch.Tensor
+    component: torch.Tensor
     table: torch.Tensor
     space: AnswerSpace
     max_outcomes: float = 1e7
@@ -367,7 +367,7 @@ def on_menus(
         menu=menu,
         menu_probability=probability,
         weight=torch.cat([c.weight for c in components]),
-        leaf=torch.cat([torch.full((len(c.weight),), c.number) for c in components]),
+        component=torch.cat([torch.full((len(c.weight),), c.number) for c in components]),
         table=table,
         space=space,
         max_outcomes=max_outcomes,
@@ -376,7 +376,7 @@ def on_menus(
 
 def answer_space(population: Population, design: Design) -> AnswerSpace:
     """All answers that somebody in the population can give to the design's menus."""
-    rules = [leaf.rule for leaf in population.components()]
+    rules = [component.rule for component in population.components()]
     for rule in rules:
         rule.check_kind(design.feedback)
     count = design.feedback.count(design.menu_size, any(r.ties for r in rules))

@@ -95,7 +95,7 @@ def test_two_items_tell_the_mean_and_the_variance_of_normal_tastes():
 def test_a_rotation_of_tastes_is_a_normalisation():
     design = an.Design(an.Items(n=4), menu_size=4, feedback="ranking")
     report = an.identify(LOW_RANK, design, starts=0)
-    assert report.rank == report.num_parameters == 8 and any("rotation" in words for words in report.gauges)
+    assert report.rank == report.num_parameters == 8 and any("rotation" in words for words in report.normalisations)
     few = an.populations.LowRank(LOW_RANK.mean.tolist(), LOW_RANK.loadings.tolist(), an.Luce(), points=6)
     fit = an.fit(
         few, an.simulate(few, an.Design(an.Items(n=4), annotators=60), seed=0), solver=an.LBFGS(max_iterations=20)
@@ -106,7 +106,7 @@ def test_a_rotation_of_tastes_is_a_normalisation():
 def test_free_cuts_and_the_level_of_utilities_are_one_normalisation():
     report = an.identify(table(CUTS), an.Design(ITEMS, menu_size=1, feedback="rating", grades=3), starts=2)
     assert report.verdict == "locally_identified" and report.rank == report.num_parameters == 5
-    assert any("common level" in words for words in report.gauges)
+    assert any("common level" in words for words in report.normalisations)
 
 
 def test_clusters_share_what_can_be_told():

@@ -213,7 +213,7 @@ def test_a_law_is_a_frame_of_words():
 
 def test_numpy_reads_everything_public():
     exact = an.law(MIXED, unequal(menu_size=2))
-    for name in ("outcomes", "probabilities", "menu", "menu_probability", "weight", "leaf", "table"):
+    for name in ("outcomes", "probabilities", "menu", "menu_probability", "weight", "component", "table"):
         assert np.asarray(getattr(exact, name)).size
     assert np.asarray(exact.probabilities).dtype == np.float64
 

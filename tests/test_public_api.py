@@ -45,6 +45,7 @@ def described(thing: object) -> bool:
 OBJECTS = {id(PUBLIC[name]): name for name in sorted(PUBLIC, key=len, reverse=True) if described(PUBLIC[name])}
 CALLABLES = {name: PUBLIC[name] for name in sorted(OBJECTS.values())}
 
+
 def members(thing: object) -> Iterator[tuple[str, Callable[..., object]]]:
     """A function, or the public functions that a class and its bases in this library define."""
     if inspect.isfunction(thing):

@@ -1,6 +1,6 @@
 """A class with another name and nothing else of its own behaves as its parent, wherever it goes.
 
-Whatever the library knows of a class (a compiled kernel, a closed form, a solver, a gauge) it must know by what the
+Whatever the library knows of a class (a compiled kernel, a closed form, a solver, a normalisation) it must know by what the
 class does: a user's ``class MyLuce(Luce)`` is drawn, fitted, refused, reported and saved exactly as ``Luce`` is.
 """
 

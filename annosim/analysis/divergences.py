@@ -199,7 +199,7 @@ def _split(both: Law, truth: Population, design: Design) -> tuple[Law, Law]:
     first, second = slice(0, count), slice(count, None)
     return tuple(  # type: ignore[return-value]
         dataclasses.replace(
-            both, weight=both.weight[s] / both.weight[s].sum(), leaf=both.leaf[s], table=both.table[:, :, s]
+            both, weight=both.weight[s] / both.weight[s].sum(), component=both.component[s], table=both.table[:, :, s]
         )
         for s in (first, second)
     )

@@ -29,7 +29,7 @@ def _masses(policy: DensityLike, items: Items) -> torch.Tensor:
 
 
 def _utilities(utility: UtilityLike, items: Items) -> torch.Tensor:
-    """``(types, n)`` float64: of a utility, a vector or table, or the indexed utilities of a population's leaves."""
+    """``(types, n)`` float64: of a utility, a vector or table, or the indexed utilities of a population's components."""
     if isinstance(utility, Population):
         with torch.no_grad():
             parts = utility.indexed(items)
@@ -47,7 +47,7 @@ def expected_utility(policy: DensityLike, utility: UtilityLike, items: Items) ->
 
     Args:
         policy: a density, or its vector on the items.
-        utility: a utility, a vector, a ``(types, n)`` table, or a population (its leaves' indexed utilities).
+        utility: a utility, a vector, a ``(types, n)`` table, or a population (its components' indexed utilities).
         items: on which both are evaluated.
 
     Example:

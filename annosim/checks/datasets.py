@@ -93,7 +93,7 @@ def exact_dataset(kind: str, worths: Sequence[int] = (1, 2, 3, 4), shift: int = 
     Args:
         kind: ``"pairwise"``, ``"choice"``, ``"ranking"``, ``"ties"`` (pairs without a tie) or ``"reward"``.
         worths: one whole number per item.
-        shift: multiplies all worths (a change of gauge: nothing may depend on it).
+        shift: multiplies all worths (another normalisation: nothing may depend on it).
     """
     w = [int(v) * shift for v in worths]
     k = 3 if kind in ("choice", "ranking") else 2

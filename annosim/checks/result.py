@@ -29,8 +29,8 @@ class CheckResult:
         law: the first sentence of the check's docstring.
 
     Example:
-        >>> CheckResult("check_gauge", "passed", evidence="largest difference 1e-15")
-        CheckResult(check_gauge: passed; largest difference 1e-15)
+        >>> CheckResult("check_normalisation", "passed", evidence="largest difference 1e-15")
+        CheckResult(check_normalisation: passed; largest difference 1e-15)
     """
 
     name: str
@@ -50,11 +50,11 @@ class CheckReport(Result):
 
     Attributes:
         estimator: its name.
-        results: one per check; ``report["check_gauge"]`` finds one by name.
+        results: one per check; ``report["check_normalisation"]`` finds one by name.
 
     Example:
-        >>> report = CheckReport("mine", [CheckResult("check_gauge", "passed"), CheckResult("check_dtypes", "failed")])
-        >>> report.passed, [r.name for r in report.failed], report["check_gauge"].status
+        >>> report = CheckReport("mine", [CheckResult("check_normalisation", "passed"), CheckResult("check_dtypes", "failed")])
+        >>> report.passed, [r.name for r in report.failed], report["check_normalisation"].status
         (False, ['check_dtypes'], 'passed')
     """
 

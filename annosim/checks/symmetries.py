@@ -16,7 +16,7 @@ from annosim.random import child_seed, uniform53
 __all__ = [
     "check_annotator_relabelling",
     "check_duplicates",
-    "check_gauge",
+    "check_normalisation",
     "check_merging_weights",
     "check_monotonicity",
     "check_relabelling",
@@ -188,7 +188,7 @@ def check_duplicates(estimator: Estimator, seed: int) -> Finding:
 
 
 @check(kinds=("pairwise", "choice", "ranking", "reward"), without={"sequential": "reads rows in order by design"})
-def check_gauge(estimator: Estimator, seed: int) -> Finding:
+def check_normalisation(estimator: Estimator, seed: int) -> Finding:
     """Adding a constant to all true utilities changes nothing, whatever whole-number counts express it.
 
     Deterministic: worths w and 5 w have the same choice probabilities, so the same expected counts up to a factor.

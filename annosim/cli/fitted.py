@@ -130,7 +130,7 @@ def _print_estimates(found: Fit, table: Any) -> None:
     shown = table.drop(columns=["parameter"]) if table["item"].ne("").all() and "rank" in table else table
     typer.echo(f"\nestimates with standard errors ({kind}) and 95 % intervals")
     typer.echo(shown.to_string(index=False, float_format=lambda v: f"{v:.3f}"))
-    for line in found.gauge:
+    for line in found.normalisation:
         typer.echo(f"not identified, and fixed by convention: {line}")
     for line in found.notes:
         typer.echo(f"note: {line}")

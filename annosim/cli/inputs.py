@@ -219,7 +219,7 @@ def _ties(answers: PreferenceData, how: str | None, family: Population | None) -
         )
     if not answers.has_ties:
         return answers, an.Luce()
-    if family is not None and all(leaf.rule.ties for leaf in family.components()) and how is None:
+    if family is not None and all(component.rule.ties for component in family.components()) and how is None:
         return answers, an.Luce()
     tied = np.asarray(answers.tied).any(-1)
     some, total = answers.share_of(np.asarray(tied))

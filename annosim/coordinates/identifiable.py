@@ -150,7 +150,7 @@ class Coordinates:
 
 
 def _stacked(population: Population, items: Items, components: Sequence[Observed]) -> torch.Tensor:
-    pairs = [part.of(leaf, items) for part, leaf in zip(components, population.components(), strict=True)]
+    pairs = [part.of(component, items) for part, component in zip(components, population.components(), strict=True)]
     share = share_coordinates(population)
     return torch.cat([*(kept for kept, _ in pairs), share, *(whole for _, whole in pairs), share])
 
@@ -167,7 +167,7 @@ def identifiable_coordinates(population: Population, items: Items) -> Coordinate
         4
     """
     population = in_float64(population)
-    components = tuple(observed(leaf, items) for leaf in population.components())
+    components = tuple(observed(component, items) for component in population.components())
     jacobian = _jacobian(population, items, components)
     by_nodes = any(part.probes is not None and not part.normal for part in components)
     finer = refined(population) if by_nodes else None  # moments of normal tastes are exact
@@ -202,32 +202,32 @@ def num_identifiable(population: Population, items: Items) -> int:
         >>> num_identifiable(two, an.Items(n=5000))
         9999
     """
-    leaves = population.components()
-    own = [{id(p) for p in leaf.parameters() if p.requires_grad} for leaf in leaves]
+    components = population.components()
+    own = [{id(p) for p in component.parameters() if p.requires_grad} for component in components]
     inside = set().union(*own)
     if sum(map(len, own)) != len(inside):
         return identifiable_coordinates(population, items).num_parameters
-    counts = [_count_leaf(leaf, items) for leaf in leaves]
+    counts = [_count_component(component, items) for component in components]
     outside = [p for p in population.parameters() if p.requires_grad and id(p) not in inside]
     return sum(counts) + (_count_shares(population, inside) if outside else 0)
 
 
-def _count_leaf(leaf: Component, items: Items) -> int:
-    if not leaf.num_free():
+def _count_component(component: Component, items: Items) -> int:
+    if not component.num_free():
         return 0
-    table = _count_table(leaf, items)
-    return identifiable_coordinates(leaf, items).num_parameters if table is None else table
+    table = _count_table(component, items)
+    return identifiable_coordinates(component, items).num_parameters if table is None else table
 
 
-def _count_table(leaf: Component, items: Items) -> int | None:
+def _count_table(component: Component, items: Items) -> int | None:
     """One free table, read item by item, with nothing else free: its items, less one for each free level."""
-    if not isinstance(leaf, Annotator) or leaf.rule.num_free():
+    if not isinstance(component, Annotator) or component.rule.num_free():
         return None
-    if free_table(leaf) is None or leaf.num_free() != items.n or not _reads_item_by_item(leaf, items):
+    if free_table(component) is None or component.num_free() != items.n or not _reads_item_by_item(component, items):
         return None
-    if isinstance(leaf.utility, LogDensity):
+    if isinstance(component.utility, LogDensity):
         return items.n - items.num_prompts
-    return items.n - (0 if depends_on_level(leaf.rule, items) else items.num_prompts)
+    return items.n - (0 if depends_on_level(component.rule, items) else items.num_prompts)
 
 
 def free_table(one: Annotator) -> Tabular | None:

@@ -41,13 +41,13 @@ def _types(population: Population, items: Items, known: Sequence[_Type] = ()) ->
     out: list[_Type] = []
     with torch.no_grad():
         share = shares(population)
-        for number, leaf in enumerate(population.components()):
-            mean, spread = index_moments(leaf, items)
-            alike = next((one for one in [*known, *out] if same_structure(one.rule, leaf.rule)), None)
-            by_prompt = not depends_on_level(leaf.rule, items) if alike is None else alike.by_prompt
+        for number, component in enumerate(population.components()):
+            mean, spread = index_moments(component, items)
+            alike = next((one for one in [*known, *out] if same_structure(one.rule, component.rule)), None)
+            by_prompt = not depends_on_level(component.rule, items) if alike is None else alike.by_prompt
             out.append(
                 _Type(
-                    leaf.rule,
+                    component.rule,
                     by_prompt,
                     centred(mean, items, by_prompt),
                     spread if spread is None or not by_prompt else centred(spread.mT, items).mT,
@@ -195,7 +195,9 @@ def mean_indices(population: Population, items: Items) -> torch.Tensor:
         [[-1.0, 1.0]]
     """
     with torch.no_grad():
-        return centred(torch.stack([index_moments(leaf, items)[0] for leaf in population.components()]), items)
+        return centred(
+            torch.stack([index_moments(component, items)[0] for component in population.components()]), items
+        )
 
 
 # ---- renaming ----------------------------------------------------------------------------------------------------
@@ -222,7 +224,8 @@ def renamed(population: Population, order: Sequence[int]) -> Population:
     if inside is not None:
         return inside
     flat = Mixture(
-        [copy.deepcopy(leaf) for leaf in population.components()], population.component_weights().detach().numpy()
+        [copy.deepcopy(component) for component in population.components()],
+        population.component_weights().detach().numpy(),
     )
     return flat.relabelled(order)
 

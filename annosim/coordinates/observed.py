@@ -77,20 +77,20 @@ class Observed:
     normal: bool = False
     probes: torch.Tensor | None = None
 
-    def of(self, leaf: Component, items: Items) -> tuple[torch.Tensor, torch.Tensor]:
+    def of(self, component: Component, items: Items) -> tuple[torch.Tensor, torch.Tensor]:
         """The coordinates, and the same numbers before anything is centred (the scale of their rounding)."""
         if self.normal:
-            mean, spread = index_moments(leaf, items)
+            mean, spread = index_moments(component, items)
             rows, weight = mean[None] if spread is None else torch.cat([mean[None], spread.mT]), None
             level = mean.mean()
         else:
-            rows, weight = _nodes(leaf, items)
+            rows, weight = _nodes(component, items)
             level = (weight[:, None] * rows).sum(0).mean()
         if self.by_prompt:
             kept, level = centred(rows, items), torch.zeros((), dtype=torch.float64)
         else:
             kept = torch.cat([rows[:1] - level, rows[1:]]) if self.normal else rows - level
-        answers = behaviour(leaf.rule, self.questions, level)
+        answers = behaviour(component.rule, self.questions, level)
         return (
             torch.cat([self._distribution(kept, weight), answers]),
             torch.cat([self._distribution(rows, weight), answers]),
@@ -106,21 +106,21 @@ class Observed:
         return torch.cat([weight @ torch.tanh(rows @ self.probes), weight @ torch.tanh(rows @ self.probes + shift)])
 
 
-def observed(leaf: Component, items: Items) -> Observed:
-    questions = () if leaf.rule.follows_luce else questions_for(leaf.rule, items)
-    by_level = depends_on_level(leaf.rule, items, questions)
-    kept = questions if by_level or leaf.rule.num_free() else ()
+def observed(component: Component, items: Items) -> Observed:
+    questions = () if component.rule.follows_luce else questions_for(component.rule, items)
+    by_level = depends_on_level(component.rule, items, questions)
+    kept = questions if by_level or component.rule.num_free() else ()
     with torch.no_grad():
-        mean, spread = index_moments(leaf, items)
+        mean, spread = index_moments(component, items)
     if spread is None:
         return Observed(not by_level, kept)
-    normal = isinstance(leaf, RandomTastes) and _is_normal(leaf, items)
-    return Observed(not by_level, kept, normal, _probes(leaf, items, centred(spread.mT, items), normal))
+    normal = isinstance(component, RandomTastes) and _is_normal(component, items)
+    return Observed(not by_level, kept, normal, _probes(component, items, centred(spread.mT, items), normal))
 
 
-def _probes(leaf: Component, items: Items, spread: torch.Tensor, normal: bool) -> torch.Tensor:
+def _probes(component: Component, items: Items, spread: torch.Tensor, normal: bool) -> torch.Tensor:
     """Seeded directions: as many as the covariance has dimensions, or twice the free numbers at the scale of tastes."""
-    count = min(items.n, len(spread) + 1) if normal else 2 * leaf.num_free() + 20
+    count = min(items.n, len(spread) + 1) if normal else 2 * component.num_free() + 20
     rows = np.arange(items.n)[:, None]
     drawn = torch.as_tensor(ndtri(uniform53(0, "start", rows, np.arange(count))))
     if normal:
@@ -129,31 +129,33 @@ def _probes(leaf: Component, items: Items, spread: torch.Tensor, normal: bool) -
     return drawn / sd * torch.linspace(0.3, 3.0, count, dtype=torch.float64)
 
 
-def _nodes(leaf: Component, items: Items) -> tuple[torch.Tensor, torch.Tensor]:
-    index, weight = leaf.nodes(items)
+def _nodes(component: Component, items: Items) -> tuple[torch.Tensor, torch.Tensor]:
+    index, weight = component.nodes(items)
     return index.double(), weight.double()
 
 
-def index_moments(leaf: Component, items: Items) -> tuple[torch.Tensor, torch.Tensor | None]:
+def index_moments(component: Component, items: Items) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Mean index ``(n,)`` and a factor ``(n, d)`` of its covariance, exact where the index is linear in normal
-    coordinates and by the leaf's nodes otherwise; ``None`` where tastes do not vary."""
-    if isinstance(leaf, RandomTastes) and _is_normal(leaf, items):
-        z = torch.cat([torch.zeros(1, leaf.dim), torch.eye(leaf.dim)]).double()
-        index = leaf.rule.index(leaf.utilities(leaf.tastes(z), items), items).double()
+    coordinates and by the component's nodes otherwise; ``None`` where tastes do not vary."""
+    if isinstance(component, RandomTastes) and _is_normal(component, items):
+        z = torch.cat([torch.zeros(1, component.dim), torch.eye(component.dim)]).double()
+        index = component.rule.index(component.utilities(component.tastes(z), items), items).double()
         return index[0], (index[1:] - index[0]).mT
-    index, weight = _nodes(leaf, items)
+    index, weight = _nodes(component, items)
     if len(weight) == 1:
         return index[0], None
     mean = weight @ index
     return mean, ((index - mean) * weight.sqrt()[:, None]).mT
 
 
-def _is_normal(leaf: RandomTastes, items: Items) -> bool:
+def _is_normal(component: RandomTastes, items: Items) -> bool:
     """Whether the index is linear in the normal coordinates, tried at a few points."""
-    points = torch.as_tensor(ndtri(uniform53(0, "analysis", np.arange(leaf.dim + 3)[:, None], np.arange(leaf.dim))))
+    points = torch.as_tensor(
+        ndtri(uniform53(0, "analysis", np.arange(component.dim + 3)[:, None], np.arange(component.dim)))
+    )
     with torch.no_grad():
-        z = torch.cat([torch.zeros(1, leaf.dim), torch.eye(leaf.dim), points]).double()
-        index = leaf.rule.index(leaf.utilities(leaf.tastes(z), items), items).double()
-    start, slopes, tried = index[0], index[1 : leaf.dim + 1] - index[0], index[leaf.dim + 1 :] - index[0]
+        z = torch.cat([torch.zeros(1, component.dim), torch.eye(component.dim), points]).double()
+        index = component.rule.index(component.utilities(component.tastes(z), items), items).double()
+    start, slopes, tried = index[0], index[1 : component.dim + 1] - index[0], index[component.dim + 1 :] - index[0]
     scale = slopes.abs().max() + start.abs().max()
     return bool(((tried - points @ slopes).abs() <= 1e-9 * scale).all())

@@ -35,7 +35,7 @@ def empirical(
     """
     if data.replicates is not None:
         raise ArgumentError("identify(model, data): the data have replicates; pass one of them, data[r]")
-    if any(leaf.rule.memory for leaf in population.components()):
+    if any(component.rule.memory for component in population.components()):
         raise ArgumentError(
             "identify(model, data): a rule remembers earlier answers; pass the design instead of the data"
         )

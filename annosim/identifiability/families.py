@@ -119,15 +119,15 @@ def as_types(population: Population, family: Types) -> Mixture:
     Raises:
         ArgumentError: the population has more types than K, or its types are not alike.
     """
-    leaves = population.components()
-    if any(not isinstance(leaf, Annotator) for leaf in leaves):
+    components = population.components()
+    if any(not isinstance(component, Annotator) for component in components):
         raise ArgumentError("among=types(K): the population's types must be annotators; use any_tastes(grid)")
-    if len(leaves) > family.count:
+    if len(components) > family.count:
         raise ArgumentError(
-            f"among=types({family.count}): the population has {len(leaves)} types; ask for at least these"
+            f"among=types({family.count}): the population has {len(components)} types; ask for at least these"
         )
     weight = population.component_weights().detach().double().tolist()
-    members = list(leaves)
+    members = list(components)
     while len(members) < family.count:
         heavy = int(np.argmax(weight))
         weight[heavy] /= 2

@@ -179,12 +179,12 @@ def within_annotator_score(population: Population, data: PreferenceData) -> floa
         >>> within_annotator_score(coin, data)  # both scores are (.5, -.5): 2 - 1
         1.0
     """
-    leaves = population.components()
-    if len(leaves) != 1 or not isinstance(leaves[0], Annotator):
+    components = population.components()
+    if len(components) != 1 or not isinstance(components[0], Annotator):
         raise ArgumentError("within_annotator_score: a population of one type")
-    leaf, view = leaves[0], data.view()
-    scores = gather(leaf.index(data.items).detach().double(), view.menu).requires_grad_(True)
-    log_p = leaf.rule.log_prob(scores, data.answers(), view)
+    component, view = components[0], data.view()
+    scores = gather(component.index(data.items).detach().double(), view.menu).requires_grad_(True)
+    log_p = component.rule.log_prob(scores, data.answers(), view)
     (slope,) = torch.autograd.grad(log_p.sum(), scores)
     shown: np.ndarray = torch.where(view.menu >= 0, slope, torch.zeros_like(slope)).numpy()
     n = data.items.n

@@ -121,7 +121,7 @@ def _one(population, design, family, functional, search, source) -> Identifiabil
         return among_tastes(population, design, family, functional, seed)
     if isinstance(family, Types):
         own = population.components()
-        if len(own) != family.count or not all(isinstance(leaf, Annotator) for leaf in own):
+        if len(own) != family.count or not all(isinstance(component, Annotator) for component in own):
             return among_types(population, design, family, functional, **search)
     elif family is not None:
         raise ArgumentError(f"identify(among={family!r}): None (its own family), an.types(K) or an.any_tastes(grid)")

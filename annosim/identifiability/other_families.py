@@ -18,7 +18,7 @@ from annosim.identifiability.functionals import (
 )
 from annosim.identifiability.report import IdentifiabilityReport
 from annosim.identifiability.search import Equations, subsample
-from annosim.identifiability.tastes import Bounds, TasteProgram
+from annosim.identifiability.tastes import Bounds, MixingDistributionProgram
 from annosim.identifiability.twins import DIFFERENT, SAME_LAW, population_at, random_starts, solve_all
 from annosim.information.jacobian import law_distance
 from annosim.information.support import DesignSupport, merge_settings, prepare
@@ -39,7 +39,7 @@ def among_tastes(
     if not functions:
         first, second = _two_items(design)
         functions = {f.__name__: f for f in (share_preferring(first, second), mean_gap(first, second))}
-    program = TasteProgram(population, design, family, seed)
+    program = MixingDistributionProgram(population, design, family, seed)
     results: dict[str, FunctionalResult] = {}
     open_: list[Bounds] = []
     for name, function in functions.items():
@@ -75,7 +75,7 @@ def among_tastes(
     )
 
 
-def _widest(population: Population, design: Design, program: TasteProgram, open_: list[Bounds]):
+def _widest(population: Population, design: Design, program: MixingDistributionProgram, open_: list[Bounds]):
     """An end of the widest bounds that has the population's law, and its law's distance."""
     if not open_:
         return None, None

@@ -28,7 +28,7 @@ from annosim.populations.mixture import Mixture
 from annosim.utilities.linear import Linear
 from annosim.utilities.tabular import Tabular
 
-__all__ = ["PINNED", "Bounds", "TasteProgram", "bounds"]
+__all__ = ["PINNED", "Bounds", "MixingDistributionProgram", "bounds"]
 
 #: bounds closer than this (per unit of the functional, at least one) are one value
 PINNED = 1e-6
@@ -80,7 +80,7 @@ class Bounds:
         return self.high - self.low < PINNED * max(1.0, abs(self.value))
 
 
-class TasteProgram:
+class MixingDistributionProgram:
     """The linear program ``{F >= 0 on the grid: law(F) = law(population)}``.
 
     The law's coordinates are an orthonormal basis of the span of the tastes' laws (directions below 1e-11 of the
@@ -328,4 +328,4 @@ def bounds(
         True
     """
     family = grid if isinstance(grid, AnyTastes) else any_tastes(grid)
-    return TasteProgram(population, design, family).bounds(functional)
+    return MixingDistributionProgram(population, design, family).bounds(functional)

@@ -40,7 +40,7 @@ class WeakIdentification(Result):
 
     Attributes:
         condition: of the information on the identifiable coordinates that the law shows.
-        standard_errors: name -> standard error of a free parameter (gauges fixed by centring) times root annotators;
+        standard_errors: name -> standard error of a free parameter (normalised by centring) times root annotators;
             ``inf`` where the law does not show it.
         weakest: the least known direction, in words.
         weakest_error: standard error along it, in identifiable coordinates, times root annotators.
@@ -198,7 +198,7 @@ def expected_profile(
         >>> import annosim as an
         >>> apart = an.Annotator(an.Tabular([0., 1., 0.]), an.Luce())
         >>> shown = expected_profile(apart, an.Design(an.Items(n=3), menus=[[0, 1]]), "utility.values[1]", points=2)
-        >>> shown.classification  # its level is a gauge: the others follow
+        >>> shown.classification  # its level is a convention: the others follow
         'flat'
     """
     _population_and_design("expected_profile", population, design)

@@ -51,8 +51,8 @@ def weights_by_covariates(population: Population, law: Law) -> torch.Tensor:
     share = population.annotator_weights(kept)
     if share is None:
         return law.weight[None]
-    within = law.weight / population.component_weights()[law.leaf].clamp_min(1e-300)
-    return share.double()[:, law.leaf] * within / len(kept) ** 0.5
+    within = law.weight / population.component_weights()[law.component].clamp_min(1e-300)
+    return share.double()[:, law.component] * within / len(kept) ** 0.5
 
 
 def vectors(table: torch.Tensor, frame: DesignSupport) -> torch.Tensor:

@@ -62,7 +62,7 @@ def simulated_information(
 
 def _batch(population: Population, design: Design, questions: int) -> int:
     """Blocks whose menus' tables fit into memory together."""
-    answers, rules = len(answer_space(population, design)), [leaf.rule for leaf in population.components()]
+    answers, rules = len(answer_space(population, design)), [component.rule for component in population.components()]
     with torch.no_grad():
         nodes = sum(len(c.weight) for c in population.indexed(design.items))
     states = (answers + 1 if any(r.memory for r in rules) else 1) * (

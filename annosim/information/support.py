@@ -71,7 +71,7 @@ def prepare(
     """
     menu, share, exact, note = _menus(population, design, seed, limit)
     q = design.num_questions if questions is None else int(questions)
-    rules = [leaf.rule for leaf in population.components()]
+    rules = [component.rule for component in population.components()]
     frame = DesignSupport(design, menu, share, q, exact=exact, note=note)
     if design.questions == "all":
         frame = replace(frame, menu=design.listed.menu, share=design.listed.probability)
@@ -84,7 +84,7 @@ def prepare(
 
 def _menus(population, design, seed, limit):
     """Distinct menus and shares; unordered ones when the order shown does not matter."""
-    width = design.feedback.count(design.menu_size, any(leaf.rule.ties for leaf in population.components()))
+    width = design.feedback.count(design.menu_size, any(component.rule.ties for component in population.components()))
     with torch.no_grad():
         nodes = sum(len(c.weight) for c in population.indexed(design.items))
     numbers = max(1, population.num_free()) * nodes * max(width, 1)
@@ -123,7 +123,8 @@ def exchangeable(population: Population, design: Design) -> bool:
     Ratings and answers of other rules are compared item by item, so any position effect is seen.
     """
     if design.feedback.kind not in ("choice", "ranking", "top") or any(
-        leaf.rule.ties or leaf.rule.skips or leaf.rule.sequential for leaf in population.components()
+        component.rule.ties or component.rule.skips or component.rule.sequential
+        for component in population.components()
     ):
         return False
     if design.menus is not None and (design.questions == "all" or bool((design.menus < 0).any())):

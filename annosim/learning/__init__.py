@@ -1,7 +1,7 @@
 """Inverting the law: ``fit`` from finite data, ``project`` from infinite data.
 
 The verbs, and what all solvers share, lie here: the problem and the table of solvers (``problem``), objectives, priors,
-gauges, results. The rooms:
+normalisations, results. The rooms:
 
 * ``likelihoods``: one class for each structure of a model; value, gradient, curvature, scores, weights
 * ``solvers``: the maximiser that all likelihoods share; convex and linear programs for other objectives

@@ -167,9 +167,9 @@ def check_model(verb: str, model: Population, items: Items, prior: Any) -> None:
         raise NothingFreeError(f"{verb}: nothing is free in this model; leave a utility or the weights free")
     check_gradients(model, verb)
     check_own_parameters(model, items)
-    for leaf in model.components():
-        if isinstance(leaf, Annotator):
-            utility = leaf.utility.energy if isinstance(leaf.utility, LogDensity) else leaf.utility
+    for component in model.components():
+        if isinstance(component, Annotator):
+            utility = component.utility.energy if isinstance(component.utility, LogDensity) else component.utility
             if isinstance(utility, Tabular | Linear):
                 with torch.no_grad():
                     utility(items)  # says which sizes do not fit
@@ -183,11 +183,11 @@ def check_gradients(model: Population, verb: str = "fit") -> None:
     Raises:
         ArgumentError: names the rule and the remedies.
     """
-    for leaf in model.components():
-        own = {id(p) for p in leaf.rule.parameters()}
-        if leaf.rule.ordinal and any(p.requires_grad and id(p) not in own for p in leaf.parameters()):
+    for component in model.components():
+        own = {id(p) for p in component.rule.parameters()}
+        if component.rule.ordinal and any(p.requires_grad and id(p) not in own for p in component.parameters()):
             raise ArgumentError(
-                f"{verb}: {leaf.rule!r} sees at most the order of the utilities, and the likelihood is flat in them; "
+                f"{verb}: {component.rule!r} sees at most the order of the utilities, and the likelihood is flat in them; "
                 "fix the utility, an.Tabular(an.fixed([...])), or fit a rule with a scale such as an.Luce()"
             )
 

@@ -245,8 +245,8 @@ def _nameless(model: Any) -> Any:
     """Refuse models of named annotators: those held out have no numbers of their own."""
     if isinstance(model, Population):
         personal = model.annotator_weights(np.arange(1)) is not None
-        for leaf in model.components():
-            personal |= isinstance(leaf.rule, Reliability) and leaf.rule.skill.numel() > 1
+        for component in model.components():
+            personal |= isinstance(component.rule, Reliability) and component.rule.skill.numel() > 1
         if personal:
             raise ArgumentError(
                 "choose_types: a model with numbers for each annotator (an.Gated, an.rules.Reliability) says nothing of "

@@ -122,7 +122,7 @@ class Solution:
         iterations: of the best start.
         stopped_by: ``"gradient"``, ``"iterations"``, ``"rounding"``, ``"schedule"``, ...
         gradient_norm: largest entry of the gradient of the objective per unit weight.
-        condition: condition number of the Hessian off its gauges, or nan.
+        condition: condition number of the Hessian off its null directions, or nan.
         why: one line: why this solver.
         notes: anything the reader must know (what a prior decided, a fallback).
         starts: log-likelihoods (or minus objectives) of all starts.

@@ -63,8 +63,8 @@ def project(
             raise ArgumentError(f"project({name}=): expected a {kind.__name__}, got {type(value).__name__}")
     check_settings("project", objective, regulariser, prior, starts, seed)
     check_model("project", model, design.items, prior)
-    for leaf in model.components():
-        leaf.rule.check_kind(design.feedback)
+    for component in model.components():
+        component.rule.check_kind(design.feedback)
     problem = Problem(
         model,
         law=write_law(truth, design),

@@ -52,7 +52,7 @@ class Fit(Result):
         stopped_by: ``"gradient"`` when converged; else ``"iterations"``, ``"rounding"``, ``"schedule"``, ...
         gradient_norm: largest entry of the gradient of the objective per unit weight.
         normalisation: the convention that fixes each direction which no answer can tell.
-        condition: condition number of the Hessian off the gauges.
+        condition: condition number of the Hessian off the null directions.
         starts: log-likelihoods of all starting points.
         trace: log-likelihood by iteration of the best start, or ``None``.
         notes: what a prior decided, fallbacks, whatever the reader must know.
@@ -167,7 +167,7 @@ class Fit(Result):
         return log_likelihood(self.population, data) / total_weight(data)
 
     def covariance(self, kind: str = "hessian") -> torch.Tensor:
-        """Covariance of the estimates in the reported gauge, ``(P, P)``, rows as ``population.parameter_names()``.
+        """Covariance of the estimates in the reported normalisation, ``(P, P)``, rows as ``population.parameter_names()``.
 
         Args:
             kind: ``"hessian"`` (inverse observed information), ``"sandwich"`` (rows independent, or blocks of a
@@ -177,7 +177,7 @@ class Fit(Result):
         return uncertainty.covariance(self, kind)
 
     def standard_errors(self, kind: str = "hessian") -> dict[str, torch.Tensor]:
-        """Standard errors by parameter name, each of its parameter's shape, in the reported gauge.
+        """Standard errors by parameter name, each of its parameter's shape, in the reported normalisation.
 
         Raises:
             ArgumentError: an unknown kind, or a result without data (a batched or loaded one).
@@ -186,7 +186,7 @@ class Fit(Result):
         return self.population.unflatten(se)
 
     def bootstrap(self, replicates: int = 200, seed: int = 0) -> torch.Tensor:
-        """Bootstrap by annotator, as multinomial weights: parameter vectors ``(replicates, P)`` in the gauge."""
+        """Bootstrap by annotator, as multinomial weights: normalised parameter vectors ``(replicates, P)``."""
         return uncertainty.bootstrap(self, replicates, seed)
 
     def profile(self, name: str, level: float = 0.95, reach: float = 8.0, steps: int = 16) -> profiles.Profile:
@@ -204,16 +204,16 @@ class Fit(Result):
 
     @cached_property
     def responsibilities(self) -> torch.Tensor:
-        """Posterior probability of each leaf for each annotator with an answer, ``(annotators, types)``."""
+        """Posterior probability of each component for each annotator with an answer, ``(annotators, types)``."""
         blocks = Blocks(self.problem.data, named=not self.is_projection)
         with torch.no_grad():
             joint = joint_log_prob(self.population, blocks)
-            leaf = torch.cat(
+            component = torch.cat(
                 [torch.full((len(c.weight),), c.number) for c in self.population.indexed(self.problem.items)]
             )
             share = torch.softmax(joint, 0)
-            out = torch.zeros(int(leaf.max()) + 1, blocks.count, dtype=share.dtype)
-            return out.index_add(0, leaf, share).T
+            out = torch.zeros(int(component.max()) + 1, blocks.count, dtype=share.dtype)
+            return out.index_add(0, component, share).T
 
     def align(self, truth: Population) -> Fit:
         """The same fit with its types renamed to match ``truth`` (:func:`annosim.coordinates.align_types`).

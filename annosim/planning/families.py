@@ -12,7 +12,7 @@ from annosim.designs.design import Design
 from annosim.identifiability.families import AnyTastes, Types, as_types
 from annosim.identifiability.functionals import evaluate
 from annosim.identifiability.other_families import twins_among_types
-from annosim.identifiability.tastes import TasteProgram
+from annosim.identifiability.tastes import MixingDistributionProgram
 from annosim.information.support import prepare
 from annosim.information.threads import few_threads
 from annosim.planning.question_bounds import Bound, Z, local_bound
@@ -29,11 +29,11 @@ def among_tastes(
 
     A component whose bounds do not meet has variance ``inf`` and its interval. Where they meet, two intervals are valid
     whatever the tastes are: that of the best unbiased function of one annotator's answers
-    (:meth:`~annosim.identifiability.tastes.TasteProgram.estimator_variance`), which often does not exist, and that of all
-    distributions which the answers do not reject (:meth:`~annosim.identifiability.tastes.TasteProgram.enough`). The variance
+    (:meth:`~annosim.identifiability.tastes.MixingDistributionProgram.estimator_variance`), which often does not exist, and that of all
+    distributions which the answers do not reject (:meth:`~annosim.identifiability.tastes.MixingDistributionProgram.enough`). The variance
     returned is that of the shorter one at the precision asked for.
     """
-    program = TasteProgram(population, design, family, seed)
+    program = MixingDistributionProgram(population, design, family, seed)
     found = program.bounds_each(function)
     pinned = torch.tensor([one.pinned for one in found])
     low, high, value = (

@@ -187,8 +187,8 @@ def _bound(population: Population, design: Design, request: _Request, starts: in
     if isinstance(family, AnyTastes):
         return among_tastes(population, design, function, family, precision=request.precision, seed=request.seed)
     if isinstance(family, Types):
-        leaves = population.components()
-        if len(leaves) != family.count or not all(isinstance(leaf, Annotator) for leaf in leaves):
+        components = population.components()
+        if len(components) != family.count or not all(isinstance(component, Annotator) for component in components):
             return among_types(
                 population,
                 design,

@@ -56,7 +56,7 @@ def ensemble(rewards: Sequence[Utility], kind: str = "mean", penalty: float = 1.
     """One reward out of several estimates of it (Coste et al. 2310.02743).
 
     Args:
-        rewards: estimates of the same reward (their scale and gauge should agree).
+        rewards: estimates of the same reward (their scale and normalisation should agree).
         kind: ``"mean"``, ``"minimum"`` (worst case), or ``"mean-variance"`` (mean minus ``penalty`` times variance).
         penalty: of the variance, at least 0.
 

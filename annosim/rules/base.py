@@ -154,7 +154,7 @@ class Rule(Model):
         memory: answers depend on the annotator's previous answers (then a block is enumerated, or refused).
         sequential: answers depend on the place in the annotator's sequence (``view.order``).
         ordinal: answers depend on the utilities' order at most, so that no gradient leads to them.
-        absolute: adding a number to all indices changes the answers (ratings), so that their location is no gauge.
+        absolute: adding a number to all indices changes the answers (ratings), so that their location is no convention.
         unbounded: the likelihood rises for ever where an item never loses (``False`` where that is not known).
         divisor: name of the rule's own number that divides the utilities (a temperature), if it has one.
         tie_parameter: name of the rule's own number that says how likely ties are, if it has one.

@@ -25,7 +25,7 @@ __all__ = ["CategoricalReward", "MeanVariance"]
 class MeanVariance(Rule):
     r"""Each item's reward is normal with its own variance: ``P(a > b) = Phi((u_a - u_b) / sqrt(s_a^2 + s_b^2))``.
 
-    ``u`` is the utility; an item on which people disagree has a large ``s``. The gauge: adding a number to all ``u``,
+    ``u`` is the utility; an item on which people disagree has a large ``s``. Normalisation: adding a number to all ``u``,
     or multiplying ``u`` and ``s`` by one, changes no answer. In a table the geometric mean of the ``s`` is one (the
     mean of ``log_sd`` is taken off) and utilities sum to zero: ``2 n - 2`` numbers remain, which pairs can only tell
     from four items on, and loosely: an estimated ``s`` often runs to zero without a prior. A network's outputs are read
@@ -90,7 +90,7 @@ class CategoricalReward(Rule):
     r"""Each item's reward is one of ``B`` ordered levels, and ties of levels are broken by a coin.
 
     ``P(a > b) = sum_{i > j} p_a(i) p_b(j) + sum_i p_a(i) p_b(i) / 2`` with ``p = softmax(logits)``: independent draws,
-    so that intransitive cycles can come out, as with dice. The utility plays no part (``an.utilities.ZeroUtility()``). The gauge:
+    so that intransitive cycles can come out, as with dice. The utility plays no part (``an.utilities.ZeroUtility()``). Normalisation:
     each item's logits sum to zero. More than that is unknowable: pairs see ``p`` only through ``p_a' S p_b`` with ``S``
     the signs of ``i - j``, and many distributions share all of these, so that without a prior only the pair
     probabilities should be read. The best distribution often has zeros, whose logits run off without

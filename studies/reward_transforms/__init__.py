@@ -46,7 +46,7 @@ def _exact_cells(draws, worlds):
     for rho in (-0.5, 0.0, 0.5):
         yield Cell(exact.two_rewards, {"k": 64, "rho": rho, "draws": draws})
     yield Cell(exact.cold_limit, {"gammas": [1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5]})
-    yield Cell(exact.gauge_of_lsc)
+    yield Cell(exact.normalisation_of_lsc)
     for strength in (0.0, 0.5, 1.0, 2.0):
         yield Cell(exact.dependence, {"strength": strength})
 

@@ -158,21 +158,21 @@ def exact_statements(shares):
         "LSC.limit",
         "a reference far above gives the raw tilt back (total variation)",
         "this study's derivation",
-        lambda f: at_most(f.exact("gauge_of_lsc", "far_reference"), 1e-9),
+        lambda f: at_most(f.exact("normalisation_of_lsc", "far_reference"), 1e-9),
         whose=CONTROL,
     )
     yield Statement(
         "LSC.shift",
         "LSC is invariant to r -> r + c(x)",
         "this study's derivation",
-        lambda f: at_most(f.exact("gauge_of_lsc", "shift"), 1e-9),
+        lambda f: at_most(f.exact("normalisation_of_lsc", "shift"), 1e-9),
         whose=CONTROL,
     )
     yield Statement(
         "LSC.scale",
         "LSC is not invariant to r -> 3 r: scale is calibration (total variation)",
         "this study's derivation",
-        lambda f: at_least(f.exact("gauge_of_lsc", "scale"), 0.05),
+        lambda f: at_least(f.exact("normalisation_of_lsc", "scale"), 0.05),
         whose=CONTROL,
     )
     yield Statement(

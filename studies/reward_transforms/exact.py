@@ -171,7 +171,7 @@ def best_of_n_bounds(seed, worlds):
     return {"kl_slack": kl_slack, "win_slack": win_slack, "continuous_error": max(errors)}
 
 
-def gauge_of_lsc(seed):
+def normalisation_of_lsc(seed):
     """LSC's limits and invariances: raw reward back, shift of a prompt, and the scale to which it is not invariant."""
     rng = np.random.default_rng(seed)
     items = an.Items(n=40, prompts=np.repeat([0, 1], 20))

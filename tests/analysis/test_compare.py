@@ -42,7 +42,7 @@ def test_a_population_is_at_distance_zero_from_its_renaming(feedback, questions)
     assert score.regret == pytest.approx([0, 0], abs=1e-12)
 
 
-def test_gauge_does_not_enter_parameter_distance():
+def test_normalisation_does_not_enter_parameter_distance():
     items = an.Items(n=5, prompts=[0, 0, 0, 1, 1])
     u = np.array([1.0, 2.0, 0.5, -1.0, 3.0])
     shifted = u + np.array([4.0, 4.0, 4.0, -7.0, -7.0])

@@ -147,7 +147,7 @@ CASES = [
         False,
     ),
     Case(
-        "a free temperature is a gauge",
+        "a free temperature is a convention",
         lambda: an.Annotator(an.Tabular(U[0, :4]), an.Luce(an.free(1.5))),
         lambda: pairs(4),
         L,
@@ -174,7 +174,7 @@ CASES = [
         3,
         3,
         False,
-        "CONTRACT gauges",
+        "CONTRACT normalisations",
     ),
     Case(
         "ideal point, pairs", lambda: an.Annotator(an.utilities.IdealPoint(B), an.Luce()), _linear_pairs, L, 2, 2, False
@@ -537,7 +537,7 @@ CASES = [
         10,
         10,
         False,
-        "CONTRACT gauges",
+        "CONTRACT normalisations",
     ),
 ]
 

@@ -1,4 +1,4 @@
-"""Distributional rewards: equations, gauge, recovery of exact pair probabilities, what pairs cannot tell."""
+"""Distributional rewards: equations, normalisation, recovery of exact pair probabilities, what pairs cannot tell."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_equal_variances_are_thurstones_rule():
     assert first_wins(equal) == pytest.approx(first_wins(an.Annotator(an.Tabular(U), an.Thurstone())), abs=1e-12)
 
 
-def test_the_gauge_of_mean_and_variance_is_a_shift_and_a_scale():
+def test_the_normalisation_of_mean_and_variance_is_a_shift_and_a_scale():
     people = normal_rewards()
     assert first_wins(normal_rewards(U + 2.0, LOG_SD + 3.0)) == pytest.approx(first_wins(people), abs=1e-12)
     assert num_identifiable(people, ITEMS) == 2 * N - 2
@@ -61,11 +61,11 @@ def test_pairs_do_not_tell_the_distributions_of_levels():
     assert num_identifiable(people, ITEMS) == law_rank(people) == N * (3 - 1) - 3
 
 
-def test_identify_knows_the_gauges():
+def test_identify_knows_the_normalisations():
     means = an.identify(normal_rewards(), DESIGN)
     assert means.verdict in ("locally_identified", "identified") and means.num_parameters == means.rank == 2 * N - 2
     shares = an.identify(levels(), DESIGN)
-    assert shares.num_parameters == shares.rank == 2 * N - 3 and len(shares.gauges) == 3 * N - shares.rank
+    assert shares.num_parameters == shares.rank == 2 * N - 3 and len(shares.normalisations) == 3 * N - shares.rank
 
 
 def law_rank(people, n=N):
@@ -78,7 +78,7 @@ def law_rank(people, n=N):
 def test_projection_onto_the_own_law_finds_means_and_variances():
     start = an.Annotator(an.Tabular(N), an.rules.MeanVariance(an.free(np.zeros(N))))
     found = an.project(start, normal_rewards(), DESIGN)
-    assert found.converged and "log_sd sum to zero" in " ".join(found.gauge)
+    assert found.converged and "log_sd sum to zero" in " ".join(found.normalisation)
     for value, true in ((found.population.utility.values, U), (found.population.rule.log_sd, LOG_SD)):
         value = value.detach().numpy()  # the climb leaves the flat directions where rounding puts them
         assert value - value.mean() == pytest.approx(true - true.mean(), abs=1e-6)

@@ -66,13 +66,13 @@ def test_separate_components_and_unseen_items_are_named():
     assert set(caught.value.items) >= {"4", "2", "3"} or set(caught.value.items) >= {"4", "0", "1"}
 
 
-def test_components_in_different_prompts_are_gauges_of_their_own():
+def test_components_in_different_prompts_are_normalised_separately():
     data = pairs(4, [(0, 1), (1, 0), (2, 3), (3, 2), (3, 2)], prompts=[0, 0, 1, 1])
     fit = an.fit(table(4), data)
     values = fit.population.utility.values
     assert abs(float(values[:2].sum())) < 1e-12 and abs(float(values[2:].sum())) < 1e-12
     assert abs(float(values[3] - values[2]) - np.log(2)) < 1e-10
-    assert fit.num_parameters == 2 and "each of 2 prompts" in fit.gauge[0]
+    assert fit.num_parameters == 2 and "each of 2 prompts" in fit.normalisation[0]
 
 
 def test_annotators_without_answers_change_nothing_and_have_no_responsibility():
@@ -122,7 +122,7 @@ def test_a_separated_linear_model_raises():
     assert an.fit(an.Annotator(an.Linear(1), LUCE), data, prior=an.priors.Ridge(1.0)).converged
 
 
-def test_a_direction_that_no_menu_varied_raises_and_a_constant_feature_is_a_gauge():
+def test_a_direction_that_no_menu_varied_raises_and_a_constant_feature_is_a_convention():
     items = an.Items(features=[[0.0, 0.0], [1.0, 0.0], [0.0, 5.0]])
     data = an.PreferenceData(items, menu=[[0, 1]] * 4, answer=[1, 0, 0, 0])
     with pytest.raises(an.errors.NotIdentifiedError, match="no menu varied"):
@@ -203,7 +203,7 @@ def test_items_unseen_by_several_types_under_any_rule_are_named():
 
 
 @pytest.mark.parametrize("rule", [an.rules.RaoKupper(an.free(2.0)), an.Davidson(an.free(1.0)), an.Thurstone()])
-def test_the_population_found_is_in_the_gauge_that_is_reported(rule):
+def test_the_population_found_is_normalised_as_reported(rule):
     data = pairs(3, [(0, 1), (1, 0), (1, 2), (0, 2), (2, 0)] * 4)
     if rule.ties:
         data = data.with_(answer=[[0, 1]] * 20, feedback="ranking", tied=[[r % 7 == 0] for r in range(20)])

@@ -26,8 +26,8 @@ def rated(grades, n=2, levels=3):
 
 
 @pytest.mark.parametrize("rule", RULES, ids=str)
-def test_the_gauge_changes_no_answer_and_counts_what_can_be_known(rule):
-    """Rank of the likelihood's Jacobian, and the law before and after the gauge is fixed."""
+def test_the_normalisation_changes_no_answer_and_counts_what_can_be_known(rule):
+    """Rank of the likelihood's Jacobian, and the law before and after it is normalised."""
     truth = an.Annotator(an.Tabular([1.0, 2.0, 0.5, 0.0]), rule)
     grades = 2 if isinstance(rule, an.rules.Thumbs) else 3
     design = an.Design(ITEMS, menu_size=1, feedback="rating", grades=grades, annotators=150)
@@ -51,7 +51,7 @@ def test_fixed_cuts_are_recovered_with_their_location():
     fit = an.fit(truth.like(seed=2), data)
     table = fit.summary()
     away = (table["estimate"] - truth.utility.values.numpy(force=True)[[ITEMS.id_of(n) for n in table["item"]]]).abs()
-    assert (away < 5 * table["standard_error"]).all() and fit.gauge == ()
+    assert (away < 5 * table["standard_error"]).all() and fit.normalisation == ()
 
 
 @pytest.mark.parametrize("cuts", [[-1.0, 1.0], an.free([-1.0, 1.0])], ids=["fixed", "free"])
@@ -98,6 +98,6 @@ def test_shares_that_depend_on_covariates_use_each_annotators_own():
     fit = an.fit(truth, data)
     error = fit.standard_errors("cluster")["gate"]
     assert bool(((fit.population.gate - truth.gate).abs() < 5 * error).all()) and float(error.max()) < 1.0
-    assert fit.responsibilities.shape == (150, 2) and any("sum to zero" in text for text in fit.gauge)
+    assert fit.responsibilities.shape == (150, 2) and any("sum to zero" in text for text in fit.normalisation)
     with pytest.raises(an.errors.AnnosimError, match="people held out"):
         an.choose_types(lambda k: truth, data, folds=0)

@@ -25,7 +25,7 @@ def recovered(model, truth, design, seed=0, **options):
     wanted = truth_vector(truth, model)
     names = fit.population.parameter_names()
     at = [i for i, name in enumerate(names) if "values" in name]
-    if at:  # in the gauge of the fit
+    if at:  # normalised as the fit is
         found[at] -= found[at].mean()
         wanted[at] -= wanted[at].mean()
     gap = (found - wanted).abs()

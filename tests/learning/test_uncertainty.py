@@ -31,7 +31,7 @@ def test_closed_forms_agree_with_automatic_differentiation(kind, feedback, size,
 
 
 @pytest.mark.parametrize("rule", [an.Luce(), an.PBDE.dpo(2.0, an.utilities.truncated_normal(0.0, 1.0, -9.0, 9.0))])
-def test_log_densities_and_pbde_tables_have_errors_in_their_gauge(rule):
+def test_log_densities_and_pbde_tables_have_errors_in_their_normalisation(rule):
     items = an.Items.grid(-1.0, 1.0, 4)
     truth = an.Annotator(an.LogDensity(an.Tabular([0.0, 1.0, 0.5, 0.2])), rule)
     data = an.simulate(truth, an.Design(items, annotators=400), seed=0)

@@ -11,7 +11,7 @@ from scipy.special import ndtri
 
 import annosim as an
 from annosim.errors import ArgumentError
-from annosim.identifiability.tastes import TasteProgram, bounds
+from annosim.identifiability.tastes import MixingDistributionProgram, bounds
 
 ITEMS = an.Items.normal(5, 2, seed=0)
 LINE = an.Items.normal(5, 1, seed=3)
@@ -90,7 +90,7 @@ def test_where_only_positivity_pins_a_target_an_interval_of_what_is_not_rejected
     """Two extreme types leave no room: the share is known in the limit, no function of the answers has it as its mean,
     and the interval shrinks with the root of the annotators.
     """
-    program = TasteProgram(PEOPLE, THREE, an.any_tastes(GRID))
+    program = MixingDistributionProgram(PEOPLE, THREE, an.any_tastes(GRID))
     share = an.identifiability.share_preferring(0, 1)
     assert program.bounds(share).pinned and torch.isinf(program.estimator_variance(share)).all()
     widths = [program.half_widths(share, n) for n in (1e4, 1e6, 1e8)]
@@ -103,7 +103,7 @@ def test_the_interval_of_what_is_not_rejected_covers():
     """Empirical laws of 60 samples: the truth is among the distributions not rejected every time (Bonferroni at 5 %
     each: more than 15 misses of 60 have probability below 1e-7).
     """
-    program = TasteProgram(PEOPLE, THREE, an.any_tastes(GRID))
+    program = MixingDistributionProgram(PEOPLE, THREE, an.any_tastes(GRID))
     p = (program.own @ program._probabilities()).numpy()
     draw = np.random.Generator(np.random.Philox(2))
     n = 2000

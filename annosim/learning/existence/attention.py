@@ -68,16 +68,16 @@ def _of_all_types(population: Population, blocks: Blocks) -> tuple[list[Any], li
     if isinstance(population, Annotator):
         return unbounded_annotators(population, blocks)
     found: tuple[list[str], list[str], list[str]] = ([], [], [])
-    leaves = population.components()
-    if not any(isinstance(leaf.rule, Reliability) for leaf in leaves):
+    components = population.components()
+    if not any(isinstance(component.rule, Reliability) for component in components):
         return [], [], []
     with torch.no_grad():
         joint = torch.softmax(joint_log_prob(population, blocks), 0)
     which = [part.number for part in population.indexed(blocks.data.items) for _ in part.weight]
-    for number, leaf in enumerate(leaves):
-        if isinstance(leaf, Annotator) and isinstance(leaf.rule, Reliability):
+    for number, component in enumerate(components):
+        if isinstance(component, Annotator) and isinstance(component.rule, Reliability):
             share = joint[torch.tensor(which) == number].sum(0)[blocks.block]
-            parts = _unbounded(leaf, blocks, torch.as_tensor(blocks.data.row_weight).double() * share)
+            parts = _unbounded(component, blocks, torch.as_tensor(blocks.data.row_weight).double() * share)
             for ids, more in zip(found, parts, strict=True):
                 ids += [f"{who} as type {number}" for who in more]
     return found
@@ -115,8 +115,11 @@ def refuse_named(population: Population) -> None:
     Raises:
         ArgumentError: some rule has more than one skill.
     """
-    for leaf in population.components():
-        if isinstance(leaf.rule, Reliability) and max(p.numel() for p in (leaf.rule.skill, *leaf.rule.biases())) > 1:
+    for component in population.components():
+        if (
+            isinstance(component.rule, Reliability)
+            and max(p.numel() for p in (component.rule.skill, *component.rule.biases())) > 1
+        ):
             raise ArgumentError(
                 "project: Reliability has a skill per annotator, and a law has no named annotators; give one skill, "
                 "Reliability(rule, an.free(0.0)), or fit simulated data"

@@ -85,7 +85,7 @@ def connectivity(graph: sparse.spmatrix, items: Items, seen: np.ndarray | None =
 
     Args:
         graph: ``(n, n)``, entry (i, j) positive when i was preferred to j.
-        items: the items (their prompts are separate gauges and need no connection).
+        items: the items (prompts are normalised separately and need no connection).
         seen: ``(n,)`` bool, items that stand in some answer; by default those with an edge.
 
     Example:

@@ -1,6 +1,6 @@
 """Separation in linear models: a direction along which the likelihood never falls has no finite maximum.
 
-The estimate of ``s = A w`` exists, uniquely off the gauge, when no ``w`` has ``(a_chosen - a_other) w >= 0`` for
+The estimate of ``s = A w`` exists, uniquely up to the normalisation, when no ``w`` has ``(a_chosen - a_other) w >= 0`` for
 every answer with at least one strict inequality (Albert and Anderson 1984). That is a linear program; it is solved on a
 growing subset of the answers, which ends early when the subset already overlaps.
 """
@@ -15,7 +15,7 @@ from scipy.optimize import linprog
 from annosim.errors import NotIdentifiedError
 from annosim.items import Items
 
-__all__ = ["differences", "feature_gauge", "check_linear", "separating_direction"]
+__all__ = ["differences", "feature_null_space", "check_linear", "separating_direction"]
 
 
 def differences(orders: Any, matrix: np.ndarray) -> np.ndarray:
@@ -66,18 +66,18 @@ def separating_direction(d: np.ndarray) -> np.ndarray | None:
 
 
 def check_linear(d: np.ndarray, matrix: np.ndarray, items: Items, penalty: Any) -> tuple[list[str], np.ndarray | None]:
-    """Existence of a linear model's estimate: notes and gauge directions ``(dim, G)``, or :class:`NotIdentifiedError`.
+    """Existence of a linear model's estimate: notes and null directions ``(dim, G)``, or :class:`NotIdentifiedError`.
 
     ``d (D, dim)`` has the :func:`differences` of the answers. Directions that leave every item's centred index alone
-    are gauges; directions that the menus never varied, and directions that separate the answers, are errors (or what
+    are conventions; directions that the menus never varied, and directions that separate the answers, are errors (or what
     the prior decided).
     """
     centred, unit = _centred_units(matrix, items)
     d = d / unit
-    gauge, unvaried = _null(centred), _null(d)
+    null_space, unvaried = _null(centred), _null(d)
     problems = []
-    if unvaried.shape[1] > gauge.shape[1]:
-        only = unvaried - gauge @ (gauge.T @ unvaried)
+    if unvaried.shape[1] > null_space.shape[1]:
+        only = unvaried - null_space @ (null_space.T @ unvaried)
         worst = only[:, int(np.argmax(np.linalg.norm(only, axis=0)))]
         problems.append(f"no menu varied the direction {_direction(worst / unit)} of the features")
     separating = separating_direction(d)
@@ -85,7 +85,7 @@ def check_linear(d: np.ndarray, matrix: np.ndarray, items: Items, penalty: Any) 
         problems.append(
             f"the answers are separated along {_direction(separating / unit)} (the likelihood rises for ever)"
         )
-    null = feature_gauge(matrix, items)
+    null = feature_null_space(matrix, items)
     if penalty is not None:
         told = (
             f"{penalty} decided what the data do not: {'; '.join(problems)}"
@@ -99,24 +99,24 @@ def check_linear(d: np.ndarray, matrix: np.ndarray, items: Items, penalty: Any) 
             "prior=an.priors.Ridge(1) or an.priors.Gaussian(sd), drop the feature, or ask menus that vary it."
         )
     return (
-        [f"{gauge.shape[1]} direction(s) of the features never change a choice: minimum-norm weights"]
+        [f"{null_space.shape[1]} direction(s) of the features never change a choice: minimum-norm weights"]
         if null is not None
         else []
     ), null
 
 
-def feature_gauge(matrix: np.ndarray, items: Items) -> np.ndarray | None:
+def feature_null_space(matrix: np.ndarray, items: Items) -> np.ndarray | None:
     """Orthonormal directions of the weights ``(dim, G)`` that change no choice: collinear or constant features.
 
     Example:
-        >>> feature_gauge(np.array([[1.0, 3.0], [2.0, 3.0]]), Items(n=2)).round(6).tolist()
+        >>> feature_null_space(np.array([[1.0, 3.0], [2.0, 3.0]]), Items(n=2)).round(6).tolist()
         [[0.0], [1.0]]
     """
     centred, unit = _centred_units(matrix, items)
-    gauge = _null(centred) / unit[:, None]
-    if not gauge.shape[1]:
+    null_space = _null(centred) / unit[:, None]
+    if not null_space.shape[1]:
         return None
-    basis = np.linalg.qr(gauge)[0]
+    basis = np.linalg.qr(null_space)[0]
     return basis * np.where(basis.sum(0) < 0, -1.0, 1.0) + 0.0
 
 

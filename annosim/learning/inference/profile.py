@@ -36,7 +36,7 @@ class Profile(Result):
 
     Attributes:
         name: of the number.
-        estimate: its value at the optimum (in the reported gauge).
+        estimate: its value at the optimum (in the reported normalisation).
         values, fall: where it was held, and by how much the log-likelihood fell there, both ``(steps,)``.
         low, high: ends of the interval; infinite where the likelihood never falls far enough.
         classification: one of ``identified`` (closed on both sides, within three times the Wald interval), ``weakly
@@ -118,7 +118,7 @@ class _Walk:
         ).sum()
 
     def number_at(self, z: torch.Tensor) -> torch.Tensor:
-        """The profiled number, in the gauge."""
+        """The profiled number, normalised."""
         return canonical(self.population, self.items, self.coordinates.inside(z))[self.number]
 
     def profile(self, name: str, level: float, reach: float, steps: int) -> Profile:

@@ -43,7 +43,7 @@ def multinomial_weights(weight: np.ndarray, replicates: int, seed: int) -> np.nd
 
 
 def refits(fit: Fit, replicates: int, seed: int) -> torch.Tensor:
-    """Parameter vectors of the refits, in the gauge, ``(replicates, P)``; NaN where the estimate does not exist.
+    """Parameter vectors of the refits, normalised, ``(replicates, P)``; NaN where the estimate does not exist.
 
     Replicates differ in the weights of annotators alone: the likelihood is made once, and each refit maximises it from
     the estimate on under other weights, replicates shared among the cores.
@@ -63,7 +63,7 @@ def refits(fit: Fit, replicates: int, seed: int) -> torch.Tensor:
         out[r] = part.values(best.point) if part.exists(best) else None
 
     threads.run(task, range(replicates), threads.count(None))
-    return torch.stack([_missing(fit) if one is None else _in_gauge(fit, one) for one in out])
+    return torch.stack([_missing(fit) if one is None else _normalised(fit, one) for one in out])
 
 
 def _annotator_weights(data: PreferenceData, replicates: int, seed: int) -> np.ndarray:
@@ -82,7 +82,7 @@ def _missing(fit: Fit) -> torch.Tensor:
     return torch.full((fit.population.num_free(),), torch.nan, dtype=torch.float64)
 
 
-def _in_gauge(fit: Fit, values: dict[str, torch.Tensor]) -> torch.Tensor:
+def _normalised(fit: Fit, values: dict[str, torch.Tensor]) -> torch.Tensor:
     population = fit.population.with_parameters(values)
     if isinstance(population, Mixture):
         population = renamed(population, best_naming(population, fit.population, fit.problem.items))
@@ -118,4 +118,4 @@ def _by_solver(fit: Fit, weights: np.ndarray) -> torch.Tensor:
             solution = method.solve(problem)
     except NotIdentifiedError:
         return _missing(fit)
-    return _in_gauge(fit, solution.population.free_parameters()) if solution.converged else _missing(fit)
+    return _normalised(fit, solution.population.free_parameters()) if solution.converged else _missing(fit)

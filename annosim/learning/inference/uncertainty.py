@@ -1,7 +1,7 @@
 """Uncertainty: observed information, sandwich, clusters by annotator, bootstrap by annotator.
 
-All covariances are in the reported gauge: ``G V G'`` with ``V`` any generalised inverse and ``G`` the Jacobian of the
-map that fixes the gauge, which makes the choice of inverse irrelevant. Weights count annotators (frequency weights).
+All covariances are in the reported normalisation: ``G V G'`` with ``V`` any generalised inverse and ``G`` the Jacobian of the
+map that normalises, which makes the choice of inverse irrelevant. Weights count annotators (frequency weights).
 There is no small-sample factor. Of a projection, the unit is one annotator: divide standard errors by the square root
 of how many.
 """
@@ -20,7 +20,7 @@ from annosim.coordinates.normalisation import canonical
 from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError
 from annosim.learning.arguments import check_level
-from annosim.learning.existence.separation import feature_gauge
+from annosim.learning.existence.separation import feature_null_space
 from annosim.learning.inference.resample import refits
 from annosim.learning.problem import is_nll
 from annosim.learning.structure import affine_index
@@ -36,7 +36,7 @@ KINDS = ("hessian", "sandwich", "cluster")
 
 
 def covariance(fit: Fit, kind: str = "hessian") -> torch.Tensor:
-    """Covariance of the estimates in the gauge, ``(P, P)``; see :meth:`Fit.covariance`."""
+    """Covariance of the normalised estimates, ``(P, P)``; see :meth:`Fit.covariance`."""
     if kind not in KINDS:
         raise ArgumentError(f"standard errors of kind {kind!r}: the kinds are {', '.join(KINDS)}")
     if fit.problem is None:
@@ -50,21 +50,23 @@ def covariance(fit: Fit, kind: str = "hessian") -> torch.Tensor:
     bread, flat = generalised_inverse(fit.likelihood.information(fit.population))
     if kind != "hessian":
         bread = bread @ meat(fit, kind) @ bread
-    g = gauge_jacobian(fit)
+    g = normalisation_jacobian(fit)
     out = torch.as_tensor(g @ bread @ g.T)
     out = 0.5 * (out + out.T)
-    unknown = np.abs(g @ flat).max(1, initial=0.0) > 1e-6  # moved by what the data say nothing of, gauges apart
+    unknown = (
+        np.abs(g @ flat).max(1, initial=0.0) > 1e-6
+    )  # moved by what the data say nothing of, and not by convention
     out.diagonal()[torch.as_tensor(unknown)] = torch.inf
     return out
 
 
-def gauge_jacobian(fit: Fit) -> np.ndarray:
-    """Jacobian of the gauge-fixing map at the estimate ``(P, P)``; of collinear features, onto the shortest weights."""
+def normalisation_jacobian(fit: Fit) -> np.ndarray:
+    """Jacobian of the normalising map at the estimate ``(P, P)``; of collinear features, onto the shortest weights."""
     population, items = fit.population, fit.problem.items
     jacobian = torch.func.jacfwd(lambda v: canonical(population, items, v))
     g = jacobian(population.vector()).detach().numpy()
     one = affine_index(population, items)
-    null = feature_gauge(one.design_matrix(items), items) if one is not None and one.kind == "linear" else None
+    null = feature_null_space(one.design_matrix(items), items) if one is not None and one.kind == "linear" else None
     return g if null is None else g - null @ (null.T @ g)
 
 
@@ -120,7 +122,7 @@ def _whole_votes(data: PreferenceData, matrix: Any, weight: np.ndarray, by_answe
 
 
 def bootstrap(fit: Fit, replicates: int = 200, seed: int = 0) -> torch.Tensor:
-    """Annotators redrawn with replacement, as multinomial weights; parameter vectors in the gauge, ``(replicates, P)``.
+    """Annotators redrawn with replacement, as multinomial weights; parameter vectors, normalised, ``(replicates, P)``.
 
     A replicate whose estimate does not exist, or was not reached, is a row of NaN, and a warning counts them. Mixture
     types are matched to the fit's by assignment.

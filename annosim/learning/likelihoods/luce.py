@@ -14,7 +14,7 @@ from scipy import sparse
 
 from annosim.errors import NotIdentifiedError
 from annosim.learning.existence import connectivity as existence
-from annosim.learning.existence.separation import check_linear, differences, feature_gauge
+from annosim.learning.existence.separation import check_linear, differences, feature_null_space
 from annosim.learning.likelihoods.base import Likelihood
 from annosim.learning.likelihoods.kernels import luce as kernels
 from annosim.learning.likelihoods.statistics import (
@@ -365,7 +365,7 @@ class LuceLinear(OneType):
         # the cap is on utilities, whatever the features' units
         self.longest = LONGEST_STEP / np.where(spread > 0, spread, 1.0)
         self._unit = spread
-        self.null = feature_gauge(self.matrix, self.items) if self.penalty is None else None
+        self.null = feature_null_space(self.matrix, self.items) if self.penalty is None else None
 
     @property
     def scale(self) -> Vector:  # type: ignore[override]

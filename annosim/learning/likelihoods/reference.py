@@ -89,16 +89,16 @@ def check_answers(population: Population, data: PreferenceData) -> None:
         TiesError: tied answers met a rule without ties.
         DataError: skipped answers met a rule without skips.
     """
-    for leaf in population.components():
-        leaf.rule.check_kind(data.feedback)
-    if data.has_ties and not all(leaf.rule.ties for leaf in population.components()):
+    for component in population.components():
+        component.rule.check_kind(data.feedback)
+    if data.has_ties and not all(component.rule.ties for component in population.components()):
         tied, total = data.share_of(np.logical_or.reduce(np.asarray(data.tied), axis=-1))
         raise TiesError(
             f"{tied / total:.1%} of the answers are tied and the rule has no ties; ask for half wins with data.ties('half'), "
             "or fit a rule with ties (an.Davidson, an.rules.RaoKupper)"
         )
     skipped = np.asarray(data.skipped)
-    if skipped.any() and not all(leaf.rule.skips for leaf in population.components()):
+    if skipped.any() and not all(component.rule.skips for component in population.components()):
         raise DataError(
             f"row {int(np.argmax(skipped))} (and {int(skipped.sum()) - 1} more) is a skip and the rule has none; drop "
             "them with data.take(~data.skipped), or fit a rule with skips"
@@ -139,8 +139,8 @@ def joint_log_prob(population: Population, blocks: Blocks) -> torch.Tensor:
     if own is None:
         return log_weight[:, None] + block_sums(rows, blocks)
     inside = [part.weight / part.weight.sum() for part in population.indexed(blocks.data.items)]
-    leaf = torch.cat([torch.full((len(w),), number) for number, w in enumerate(inside)])
-    return torch.cat(inside).log()[:, None] + own.log().T[leaf] + block_sums(rows, blocks)
+    component = torch.cat([torch.full((len(w),), number) for number, w in enumerate(inside)])
+    return torch.cat(inside).log()[:, None] + own.log().T[component] + block_sums(rows, blocks)
 
 
 def block_sums(rows: torch.Tensor, blocks: Blocks) -> torch.Tensor:

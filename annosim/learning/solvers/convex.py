@@ -69,7 +69,7 @@ class Affine:
         h = self.f[:, None] * h * self.f if of_index else h
         return h if self.basis is None else self.basis.T @ h @ self.basis
 
-    def gauge(self) -> torch.Tensor | None:
+    def null_directions(self) -> torch.Tensor | None:
         """Tabular: ``1/f`` within each prompt changes no preference logit."""
         if self.basis is not None:
             return None
@@ -77,7 +77,7 @@ class Affine:
         return torch.nn.functional.one_hot(code).double() / self.f[:, None]
 
     def population(self, theta: torch.Tensor) -> Population:
-        """The annotator at ``theta``, in the stated gauge (normalised density, or centred)."""
+        """The annotator at ``theta``, in the stated normalisation (normalised density, or centred)."""
         annotator = self.component.annotator
         if self.component.kind == "linear":
             return annotator.with_parameters(theta)
@@ -109,16 +109,16 @@ class Minimum:
 def minimise(
     function: Callable[[torch.Tensor], tuple[float, torch.Tensor, torch.Tensor]],
     start: torch.Tensor,
-    gauge: torch.Tensor | None,
+    null: torch.Tensor | None,
     tolerance: float,
     limit: int,
 ) -> Minimum:
-    """Minimise a convex function; ``gauge (p, m)`` holds directions along which it is constant.
+    """Minimise a convex function; ``null (p, m)`` holds directions along which it is constant.
 
     Args:
         function: ``x -> value, gradient (p,), Hessian (p, p)``.
         start: ``(p,)`` float64.
-        gauge: its span is left where it starts.
+        null: its span is left where it starts.
         tolerance: on the largest gradient entry.
         limit: Newton steps.
 
@@ -133,8 +133,8 @@ def minimise(
         value, gradient, hessian = function(torch.as_tensor(x))
         return -value, -gradient.numpy(), hessian.numpy()
 
-    null = None if gauge is None else gauge.numpy()
-    concave = Function(derivatives, np.ones(len(start)), null, longest=np.inf)
+    flat = None if null is None else null.numpy()
+    concave = Function(derivatives, np.ones(len(start)), flat, longest=np.inf)
     found = maximise(concave, start.numpy(), tolerance, limit)
     norm = float(np.abs(found.gradient).max(initial=0.0))
     done = found.converged or (found.stopped_by == "rounding" and norm < 1e-9)
@@ -175,7 +175,7 @@ def project_convex(problem: Problem) -> Solution:
     check_regulariser(problem.regulariser, affine.component, problem.items)
     theta = torch.zeros(affine.size, dtype=torch.float64)
     function = objective_function(affine, graph, problem.objective or NLL(), problem.regulariser)
-    found = minimise(function, theta, affine.gauge(), problem.tolerance, problem.max_iterations)
+    found = minimise(function, theta, affine.null_directions(), problem.tolerance, problem.max_iterations)
     why = "weighted least squares" if isinstance(problem.objective, IPO) else "Newton: convex in the preference logits"
     return solution_of(affine, torch.as_tensor(found.x), found, found.iterations, why, [])
 
@@ -272,7 +272,7 @@ def _forward_kl(affine: Affine, theta: torch.Tensor, regulariser: ForwardKL):
 def solution_of(
     affine: Affine, theta: torch.Tensor, found: Minimum, steps: int, why: str, notes: list[str]
 ) -> Solution:
-    """A solver's solution at the parameters, in the stated gauge."""
+    """A solver's solution at the parameters, in the stated normalisation."""
     return Solution(
         population=affine.population(theta),
         log_likelihood=None,

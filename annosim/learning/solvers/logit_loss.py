@@ -83,9 +83,9 @@ def _starts(affine: Affine, count: int, seed: int) -> list[NDArray[np.float64]]:
 
 
 def _minimum(function: Derivatives, affine: Affine, start: NDArray[np.float64], problem: Problem) -> Minimum:
-    """A local minimum near a start. Along the gauge the function is constant: a square term there changes no minimum."""
-    gauge = affine.gauge()
-    basis = None if gauge is None else torch.linalg.qr(gauge).Q
+    """A local minimum near a start. Along the null directions the function is constant: a square term there changes no minimum."""
+    null = affine.null_directions()
+    basis = None if null is None else torch.linalg.qr(null).Q
 
     def fixed(x: NDArray[np.float64]) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
         theta = torch.as_tensor(x)
@@ -105,7 +105,7 @@ def _minimum(function: Derivatives, affine: Affine, start: NDArray[np.float64], 
     )
     curvature = np.linalg.eigvalsh(fixed(rough.x)[2])[0]
     if curvature > 0:
-        return minimise(function, torch.as_tensor(rough.x), gauge, problem.tolerance, problem.max_iterations)
+        return minimise(function, torch.as_tensor(rough.x), null, problem.tolerance, problem.max_iterations)
     value, gradient, _ = function(torch.as_tensor(rough.x))
     norm = float(gradient.abs().max())
     done = norm <= problem.tolerance
@@ -118,7 +118,9 @@ def _shape(objective: Objective, affine: Affine, graph: PairGraph, points: list[
     reach = max(float((s[graph.winner] - s[graph.loser]).abs().max()) for s in index)
     _, _, curvature = logit_derivatives(objective, torch.linspace(-reach, reach, 201, dtype=torch.float64), None)
     if bool((curvature >= -1e-12).all()):
-        return f"the loss is convex in the logit (up to {reach:.3g}): the minimum is the only one, up to its gauge"
+        return (
+            f"the loss is convex in the logit (up to {reach:.3g}): the minimum is the only one, up to its normalisation"
+        )
     return f"the loss is not convex in the logit (up to {reach:.3g}): there may be a better minimum than those found"
 
 

@@ -134,7 +134,7 @@ def interior_point(problem: Problem) -> Solution:
         barrier = gap / (2 * len(graph.winner))
         function = _barrier_function(affine, graph, delta, problem.regulariser, barrier)
         # close enough to the path for the next step; the proof below is what counts
-        found = minimise(function, theta, affine.gauge(), max(1e-9, min(1e-4, 1e-2 * gap)), limit)
+        found = minimise(function, theta, affine.null_directions(), max(1e-9, min(1e-4, 1e-2 * gap)), limit)
         theta, steps = torch.as_tensor(found.x), steps + found.iterations
     s = affine.index(theta)
     flow = -_barrier_hinge(delta - (s[graph.winner] - s[graph.loser]), graph.weight, barrier)[1]
@@ -196,7 +196,7 @@ def _bound_of_features(
         value, gradient, hessian = penalty_of(affine, x, penalty)
         return value - _product(affine, pull, x), gradient - affine.pull_gradient(pull, True), hessian
 
-    found = minimise(inner, theta, affine.gauge(), 1e-13, 100)
+    found = minimise(inner, theta, affine.null_directions(), 1e-13, 100)
     attained = found.gradient_norm < 1e-11
     return delta * float(flow.sum()) + graph.itself * delta + found.value if attained else -np.inf
 

@@ -30,7 +30,7 @@ def maximise_tables(
 
     Args:
         wins: ``(R, n, n)``.
-        prompts: ``(n,)``, a gauge each.
+        prompts: ``(n,)``, a normalisation each.
         start: ``(n,)`` or ``(R, n)``.
         tolerance: on the scaled gradient.
         max_iterations: Newton steps.

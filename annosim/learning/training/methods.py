@@ -28,7 +28,7 @@ __all__ = ["solve_at_once"]
 
 
 def _adam_applies(problem: Problem) -> bool:
-    if problem.prior is not None or any(leaf.rule.memory for leaf in problem.model.components()):
+    if problem.prior is not None or any(component.rule.memory for component in problem.model.components()):
         return False
     if problem.is_projection and problem.model.annotator_weights([0]) is not None:
         return False  # the blocks of a law have no annotators

@@ -337,28 +337,28 @@ class TrainingRun:
 
 
 def _check_model(model: Population, data: PreferenceData, objective: Objective, regulariser: ForwardKL | None) -> None:
-    leaves = model.components()
-    if len(leaves) > 1:
+    components = model.components()
+    if len(components) > 1:
         check_own_parameters(model, data.items)
     if not model.num_free():
         raise ArgumentError("train: nothing is free in this model; a network's parameters must require gradients")
-    if len(leaves) > 1 and not objective.likelihood:
+    if len(components) > 1 and not objective.likelihood:
         raise ArgumentError(
-            f"{objective!r} has no meaning on a mixture of {len(leaves)} types: only a likelihood can be averaged over "
+            f"{objective!r} has no meaning on a mixture of {len(components)} types: only a likelihood can be averaged over "
             "hidden types; use objective=NLL(), or fit one annotator"
         )
     check_gate(model, data)
-    for leaf in leaves:
-        what = leaf.utility if isinstance(leaf, Annotator) else leaf
+    for component in components:
+        what = component.utility if isinstance(component, Annotator) else component
         if regulariser is not None and not isinstance(what, Density):
             raise ArgumentError(
                 f"ForwardKL has no meaning for {type(what).__name__}, which is no density and could rise without "
                 "end; make it one, an.LogDensity(utility), or use an.LogPolicy"
             )
-        leaf.rule.check_kind(data.feedback)
-        if leaf.rule.memory:
+        component.rule.check_kind(data.feedback)
+        if component.rule.memory:
             raise ArgumentError(
-                f"train: {type(leaf.rule).__name__} remembers earlier answers; Adam takes memoryless rules"
+                f"train: {type(component.rule).__name__} remembers earlier answers; Adam takes memoryless rules"
             )
 
 

@@ -316,7 +316,7 @@ def _scores(population: Population, design: Design) -> np.ndarray:
 
 
 def _odds(population: Population, design: Design, limit: float) -> np.ndarray:
-    """``exp(score)``, ``(types, n)``, centred within each prompt (each has its own gauge)."""
+    """``exp(score)``, ``(types, n)``, centred within each prompt (each has its own normalisation)."""
     scores = _scores(population, design)
     prompts = design.items.prompts.numpy()
     centred = scores.copy()
