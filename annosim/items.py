@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtri
 
 from annosim.arrays import Numbers, as_numpy
 from annosim.constraints import check_size, check_whole_number, check_whole_numbers
@@ -121,8 +122,6 @@ class Items:
             >>> Items.normal(4, dim=3, seed=1).dim
             3
         """
-        from scipy.special import ndtri
-
         for name, value in (("n", n), ("dim", dim), ("prompts", prompts)):
             check_whole_number(f"Items.normal({name}=)", value)
         check_size("Items.normal", n, dim)

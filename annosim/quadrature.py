@@ -14,6 +14,7 @@ from functools import lru_cache
 
 import numpy as np
 import torch
+from scipy.special import betaincinv
 from torch import distributions as td
 
 from annosim.errors import ArgumentError
@@ -113,8 +114,6 @@ def from_normal(distribution: td.Distribution, z: torch.Tensor) -> torch.Tensor:
     if isinstance(distribution, td.Gamma):
         return gamma_quantile(distribution.concentration.double().expand_as(u), u).exp() / distribution.rate
     if isinstance(distribution, td.Beta):
-        from scipy.special import betaincinv
-
         a, b = distribution.concentration1.double(), distribution.concentration0.double()
         return torch.as_tensor(betaincinv(a.numpy(), b.numpy(), u.detach().numpy()))
     try:

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtri
 
 from annosim.errors import ArgumentError
 
@@ -224,8 +225,6 @@ class CounterRNG:
 
     def normal(self, stream: str, count: int, start: int = 0) -> NDArray[np.float64]:
         """Standard normals by the inverse distribution function, shape ``(rows, count)``."""
-        from scipy.special import ndtri
-
         return ndtri(self.uniform53(stream, count, start))
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import isotonic_regression
 from scipy.special import expit, log_expit
 
 from annosim.analysis.divergences import check_probabilities
@@ -247,8 +248,6 @@ def isotonic_calibration(logit: ArrayLike, outcome: ArrayLike, weight: ArrayLike
         >>> isotonic_calibration([0.0, 1.0, 2.0, 3.0], [0, 1, 0, 1]).forecast.tolist()
         [0.0, 0.5, 1.0]
     """
-    from scipy.optimize import isotonic_regression
-
     x = np.asarray(logit, dtype=np.float64)
     y = check_probabilities("isotonic_calibration(outcome=)", outcome)
     w = np.ones_like(x) if weight is None else np.asarray(weight, dtype=np.float64)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.optimize import linear_sum_assignment
 
 from annosim.arrays import Numbers, as_numpy
 from annosim.errors import ArgumentError
@@ -27,8 +28,6 @@ def assign(cost: Numbers) -> np.ndarray:
         >>> assign([[1.0, 0.0], [0.0, 1.0]]).tolist()
         [1, 0]
     """
-    from scipy.optimize import linear_sum_assignment
-
     table = np.asarray(as_numpy(cost), dtype=np.float64)
     if table.ndim != 2 or not np.isfinite(table).all():
         raise ArgumentError(f"assign(cost=): shape {table.shape}; give a finite (true types, fitted types) table")

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.optimize import linprog
 
 from annosim.analysis.divergences import log_density
 from annosim.arrays import Numbers
@@ -100,8 +101,6 @@ def matrix_game(losses: Numbers, method: str = "lp", iterations: int = 20_000) -
 
 
 def _linear_program(table: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
-    from scipy.optimize import linprog
-
     groups, policies = table.shape
     found = linprog(
         np.r_[np.zeros(policies), 1.0],

@@ -8,6 +8,7 @@ from typing import TypeAlias, TypeVar
 
 import numpy as np
 import torch
+from scipy.optimize import brentq
 from torch import nn
 
 from annosim.analysis.divergences import kl_divergence, log_density, prompt_sums
@@ -217,8 +218,6 @@ def gibbs_at_kl(
         >>> round(kl_divergence(policy, [0.5, 0.5], an.Items(n=2)), 9)
         0.1
     """
-    from scipy.optimize import brentq
-
     log_reference = log_density(reference, items)
     u = values_of(utility, items)
     log_mass = log_reference + items.log_weights

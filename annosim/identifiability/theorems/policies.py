@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from scipy.optimize import linprog
 
 from annosim.errors import ArgumentError
 
@@ -76,8 +77,6 @@ def max_min_policy(utilities: np.ndarray) -> tuple[float, np.ndarray]:
         >>> value, policy.round(6).tolist()
         (0.5, [0.5, 0.5, 0.0])
     """
-    from scipy.optimize import linprog
-
     u = np.atleast_2d(np.asarray(utilities, dtype=float))
     if u.ndim != 2 or not np.isfinite(u).all():
         raise ArgumentError("max_min_policy(utilities): a finite array of shape (K, n)")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from scipy.sparse import csr_matrix
+from scipy.sparse.csgraph import connected_components
 
 from annosim.errors import ArgumentError
 
@@ -22,9 +24,6 @@ def win_graph(wins: np.ndarray) -> bool:
         >>> win_graph(np.array([[0, 1], [1, 0]])), win_graph(np.array([[0, 1], [0, 0]]))
         (True, False)
     """
-    from scipy.sparse import csr_matrix
-    from scipy.sparse.csgraph import connected_components
-
     return int(connected_components(csr_matrix(np.asarray(wins) > 0), connection="strong")[0]) == 1
 
 

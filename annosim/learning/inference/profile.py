@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from scipy.stats import chi2
+from scipy.special import ndtri
 
 from annosim.coordinates.normalisation import canonical
 from annosim.errors import ArgumentError
@@ -123,7 +123,7 @@ class _Walk:
 
     def profile(self, name: str, level: float, reach: float, steps: int) -> Profile:
         centre = float(self.number_at(self.start).detach())
-        limit = float(chi2.ppf(level, 1)) / 2
+        limit = float(ndtri(0.5 + level / 2)) ** 2 / 2  # half of chi-square's quantile at one degree of freedom
         width = self.error if 0 < self.error < 1e3 else 1.0
         values, falls, ends = [centre], [0.0], []
         bounded = False
