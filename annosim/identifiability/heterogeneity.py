@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -22,6 +22,9 @@ from annosim.populations.mixture import Mixture
 from annosim.random import child_seed, uniform53
 from annosim.results import Result, versions
 from annosim.simulation.draws import simulate_like
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["TestResult", "consistency_test", "goodness_of_fit", "heterogeneity_test", "within_annotator_score"]
 
@@ -48,6 +51,13 @@ class TestResult(Result):
 
     def _title(self) -> str:
         return self.name
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row (pandas): the test, its statistic, its p-value and the further numbers."""
+        import pandas as pd
+
+        row = {"test": self.name, "statistic": self.statistic, "p_value": self.p_value, **self.evidence}
+        return pd.DataFrame([row])
 
     def _lines(self):
         lines = [("statistic", self.statistic), ("p-value", f"{self.p_value:.4g} ({len(self.simulated)} simulations)")]

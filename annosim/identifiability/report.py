@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -16,6 +17,9 @@ from annosim.identifiability.theorems.statement import Conclusion
 from annosim.identifiability.weak import ExpectedProfile, WeakIdentification, expected_profile, weak_identification
 from annosim.populations.base import Population
 from annosim.results import Result
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["EXIT_CODES", "VERDICTS", "IdentifiabilityReport"]
 
@@ -93,6 +97,23 @@ class IdentifiabilityReport(Result):
     def profile(self, name: str, *, span: float = 4.0, points: int = 8, seed: int = 0) -> ExpectedProfile:
         """Profile of the expected log-likelihood in one parameter (:func:`annosim.identifiability.expected_profile`)."""
         return expected_profile(self.population, self.design, name, span=span, points=points, seed=seed)
+
+    def to_frame(self) -> pd.DataFrame:
+        """What is known of each function asked about, a row each (pandas); after ``among=[...]`` a row for each family.
+
+        Example:
+            >>> import annosim as an
+            >>> people = an.Annotator(an.Tabular([0.0, 1.0]), an.Luce())
+            >>> an.identify(people, an.Design(an.Items(n=2))).to_frame()["identified"].tolist()
+            [True, True]
+        """
+        import pandas as pd
+
+        if self.rows:
+            return pd.DataFrame(list(self.rows))
+        columns = ["functional", "identified", "low", "high"]
+        found = [[name, bool(f.identified.all()), f.low, f.high] for name, f in self.functionals.items()]
+        return pd.DataFrame(found, columns=columns)
 
     def _title(self) -> str:
         return "\n".join(textwrap.wrap(f"{self.verdict}: {VERDICTS[self.verdict]}", 80, subsequent_indent="  "))

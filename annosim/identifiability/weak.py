@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -24,6 +24,9 @@ from annosim.information.threads import few_threads
 from annosim.parameters import Unconstrained
 from annosim.populations.base import Population
 from annosim.results import Result, versions
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["ExpectedProfile", "WeakIdentification", "expected_profile", "weak_identification"]
 
@@ -66,6 +69,14 @@ class WeakIdentification(Result):
         if not isinstance(precision, int | float | np.number) or not precision > 0:
             raise ArgumentError(f"annotators(precision={precision!r}): a half-width, a number above 0")
         return math.inf if self.hidden else math.ceil((Z * self.weakest_error / precision) ** 2)
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row for each free parameter (pandas): its standard error times root annotators."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            {"parameter": list(self.standard_errors), "standard_error": list(self.standard_errors.values())}
+        )
 
     def _lines(self):
         worst = sorted(self.standard_errors.items(), key=lambda kv: -kv[1])[:5]
@@ -166,6 +177,12 @@ class ExpectedProfile(Result):
         """
         with np.errstate(divide="ignore"):
             return np.where(self.distance < FLAT, np.inf, 3.841458820694124 / self.distance**2)
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row for each value that was held (pandas): the law's distance, and annotators at which it is rejected."""
+        import pandas as pd
+
+        return pd.DataFrame({"value": self.values, "distance": self.distance, "annotators": self.annotators()})
 
     def _lines(self):
         rows = [f"{v:.4g}: {n:,.0f}" for v, n in zip(self.values, self.annotators(), strict=True)]
