@@ -283,7 +283,8 @@ def behaves_as(one: object, parent: type[Kind], *methods: str) -> TypeGuard[Kind
         (True, False, False)
     """
     kind: type = type(one)
-    return isinstance(one, parent) and _has_methods_of(kind, parent, methods)
+    base: type = parent
+    return isinstance(one, parent) and _has_methods_of(kind, base, methods)
 
 
 @lru_cache(maxsize=4096)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -75,6 +75,7 @@ class PreferenceData(AnswerTable):
         def pick(column: np.ndarray | None) -> np.ndarray | None:
             return column[replicate] if column is not None and column.ndim == self.menu[..., 0].ndim else column
 
+        columns: dict[str, Any] = {name: pick(getattr(self, name)) for name in ROW_COLUMNS}
         truth = {k: (v[replicate] if getattr(v, "ndim", 0) > 1 else v) for k, v in self.truth.items()}
         return replace(
             self,
@@ -83,7 +84,7 @@ class PreferenceData(AnswerTable):
             tied=None if self.tied is None else self.tied[replicate],
             truth=truth,
             settings={**self.settings, "replicate": replicate},
-            **{name: pick(getattr(self, name)) for name in ROW_COLUMNS},
+            **columns,
         )
 
     def take(self, rows: ArrayLike | slice) -> PreferenceData:

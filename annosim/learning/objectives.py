@@ -22,7 +22,8 @@ from annosim.populations.base import Population
 from annosim.random import torch_generator
 from annosim.rules.base import Answer, Rule, View
 from annosim.rules.luce import Luce
-from annosim.utilities.densities import Density, as_log_density
+from annosim.utilities.base import Density
+from annosim.utilities.densities import as_log_density
 
 __all__ = ["IPO", "NLL", "ForwardKL", "Margin", "Objective", "SLiC", "SoftLabels", "pair_logit"]
 
@@ -400,7 +401,9 @@ class _Evaluated(NamedTuple):
 
 
 def _evaluated(reference: Density | Numbers, items: Items) -> _Evaluated:
-    parts = [*reference.parameters(), *reference.buffers()] if isinstance(reference, nn.Module) else []
+    parts: list[torch.Tensor] = []
+    if isinstance(reference, nn.Module):
+        parts = [*reference.parameters(), *reference.buffers()]
     there = items.to(parts[0].device) if parts and parts[0].device.type != "cpu" else items.host
     log_ref = as_log_density(reference, there)
     mass = (log_ref + there.log_weights.to(log_ref.device)).exp()

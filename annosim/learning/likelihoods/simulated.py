@@ -181,6 +181,7 @@ class MixedLogit(Likelihood):
 
     def start(self, model: Population) -> Vector:
         """The free numbers."""
+        assert isinstance(model, RandomCoefficients)  # as applies() says
         return coordinates(model)[2][self.free]
 
     def all_numbers(self, x: Vector) -> Vector:
@@ -192,7 +193,7 @@ class MixedLogit(Likelihood):
     def values(self, x: Vector) -> dict[str, torch.Tensor]:
         """Means, positive scales, and the factor below its diagonal."""
         full, model = self.all_numbers(x), self.problem.model
-        d, cut = self.dim, self.dim + len(model.varying)  # type: ignore[arg-type]
+        d, cut = self.dim, self.dim + len(model.varying)
         parts = {"mean": full[:d], "scale": np.maximum(full[d:cut], 1e-12), "lower": full[cut:]}
         free = dict(model.named_parameters())
         return {k: torch.as_tensor(v) for k, v in parts.items() if k in free and free[k].requires_grad}

@@ -177,11 +177,13 @@ def accelerate(
             expected, diagonal = pairs.sums(e)
         else:
             expected = pairs.expected(e)
-        gradient: np.ndarray = pairs.wins - expected
+        gradient = pairs.wins - expected
         now = float(np.max(np.abs(gradient) / pairs.exposure))
         if now <= tolerance and 0.5 * float(np.abs(gradient).sum()) < lightest / (1.0 + np.exp(-s.min())):
             value = float(pairs.wins @ s) - pairs.log_total(e) + pairs.constant
-            found = Evaluation(s - s.mean(), value, gradient, pairs.exposure, _never_formed)
+            found = Evaluation(
+                s - s.mean(), value, gradient, np.asarray(pairs.exposure, dtype=np.float64), _never_formed
+            )
             return Optimum(found, iteration, "gradient")
         if not np.isfinite(now) or now > 1e3 * max(worst, 1e-3):
             return None
