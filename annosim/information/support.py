@@ -37,8 +37,9 @@ class DesignSupport:
     Example:
         >>> import annosim as an
         >>> design = an.Design(an.Items(n=4))
-        >>> prepare(an.Annotator(an.Tabular(4), an.Luce()), design).share.sum().item()
-        1.0
+        >>> found = prepare(an.Annotator(an.Tabular(4), an.Luce()), design)
+        >>> found.menu.shape, found.exact
+        (torch.Size([6, 2]), True)
     """
 
     design: Design

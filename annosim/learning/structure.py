@@ -159,8 +159,10 @@ def free_linear(component: Population) -> Linear | None:
 
     Example:
         >>> import annosim as an
-        >>> free_linear(an.Annotator(an.Linear(2), an.Luce())), free_linear(an.Annotator(an.Tabular(2), an.Luce()))
-        (Linear(weights=[0, 0]), None)
+        >>> free_linear(an.Annotator(an.Tabular(2), an.Luce())) is None
+        True
+        >>> free_linear(an.Annotator(an.Linear([0.5, 1.0]), an.Luce())).weights.tolist()
+        [0.5, 1.0]
     """
     one = component.utility if isinstance(component, Annotator) else None
     return one if behaves_as(one, Linear, "forward") and one.weights.requires_grad else None

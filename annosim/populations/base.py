@@ -176,7 +176,7 @@ def populations_of(types: nn.ModuleList) -> list[Population]:
     Example:
         >>> import annosim as an
         >>> populations_of(nn.ModuleList([an.Annotator(an.Tabular([0.0, 1.0]), an.Luce())]))
-        [Annotator(Luce(temperature=1), Tabular(values=[0, 1]))]
+        [Annotator(Tabular(values=[0, 1]), Luce(temperature=1))]
     """
     return [one for one in types if isinstance(one, Population)]
 

@@ -408,7 +408,7 @@ def _lifted_solve(information: Vector, gradient: Vector) -> Vector:
     while solve is None:
         solve, _ = factorise(information + lift * np.eye(len(gradient)), None, 1e12)
         lift *= 100.0
-    return solve(gradient)  # type: ignore[return-value]
+    return solve(gradient)
 
 
 def _distinct(slopes: list[np.ndarray]) -> tuple[list[np.ndarray], np.ndarray]:
