@@ -175,7 +175,9 @@ def _fitted(family: Population, answers: PreferenceData, chosen: FitOptions) -> 
             warnings.showwarning = lambda message, *_: typer.echo(f"warning: {message}", err=True)
             found = chosen.fit(family, answers)
     except NotIdentifiedError as error:
-        typer.echo(f"not identified: {error} On the command line: --prior dirichlet=1.", err=True)
+        helps = "prior" not in chosen.values and "prior=" in str(error)
+        remedy = " On the command line: --prior dirichlet=1." if helps else ""
+        typer.echo(f"not identified: {error}{remedy}", err=True)
         raise typer.Exit(NOT_IDENTIFIED) from None
     if "device" in chosen.where and found.solver not in ("adam", "em"):
         typer.echo(f"note: {chosen.where['device']}: solver {found.solver} computes on the CPU", err=True)

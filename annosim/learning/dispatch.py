@@ -40,7 +40,9 @@ def solve(problem: Problem, solver: Solver | str) -> Fit:
 def finish(problem: Problem, name: str, solution: Solution) -> Fit:
     """A frozen result from a solver's solution, with its settings; warns when it did not converge."""
     result = Fit.from_solution(problem, name, solution, settings=_settings(problem, name))
-    if not result.converged and result.stopped_by not in ("schedule", "held out"):  # ends that were planned
+    if result.stopped_by == "infinity":
+        warn("fit: the likelihood rises for ever and has no maximum; see the result's notes")
+    elif not result.converged and result.stopped_by not in ("schedule", "held out"):  # ends that were planned
         warn(
             f"fit did not converge: {name} stopped by {result.stopped_by} after {result.iterations} iterations at "
             f"gradient norm {result.gradient_norm:.2g}; raise its limit of iterations, try another solver=, or add a prior"

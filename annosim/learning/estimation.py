@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
+from annosim.errors import NotIdentifiedError
 from annosim.learning.existence.checks import empty_classes, require_annotators
 from annosim.learning.likelihoods.base import Likelihood
 from annosim.learning.likelihoods.divergence import divergence_from
@@ -99,7 +100,16 @@ def estimate(likelihood: Likelihood, newton: bool = True) -> Estimate:
     found = [likelihood.optimum(one, problem.tolerance, problem.max_iterations, newton) for one in models]
     best = max(found, key=lambda one: one.value)
     values = [one.value - likelihood.log_prior(one.point) for one in found]
-    return Estimate(*likelihood.sign_normalised(best), values, notes)
+    if not np.isfinite(best.value):
+        raise NotIdentifiedError(
+            "fit: the answers have probability zero wherever the search began: a number has no finite estimate (an answer "
+            "that is possible never occurs, or one that occurs is impossible); give it as a number, or start elsewhere"
+        )
+    likelihood, best = likelihood.sign_normalised(best)
+    judged = likelihood.judge(likelihood.population(best.point))
+    if not judged.is_finite:
+        best = replace(best, stopped_by="infinity")
+    return Estimate(likelihood, best, values, [*notes, *judged.notes])
 
 
 def solve(kind: type[Likelihood], problem: Problem, newton: bool = True) -> Solution:

@@ -120,7 +120,7 @@ class Solution:
         objective: value of the minimised objective (penalties included, per unit weight), or ``None``.
         converged: the scaled gradient is below the tolerance.
         iterations: of the best start.
-        stopped_by: ``"gradient"``, ``"iterations"``, ``"rounding"``, ``"schedule"``, ...
+        stopped_by: ``"gradient"``, ``"iterations"``, ``"rounding"``, ``"infinity"``, ``"schedule"``, ...
         gradient_norm: largest entry of the gradient of the objective per unit weight.
         condition: condition number of the Hessian off its null directions, or nan.
         why: one line: why this solver.

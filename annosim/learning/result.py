@@ -49,7 +49,7 @@ class Fit(Result):
         converged: the scaled gradient is below the tolerance.
         iterations: of the best start.
         solver: its name; ``why`` says why it was chosen.
-        stopped_by: ``"gradient"`` when converged; else ``"iterations"``, ``"rounding"``, ``"schedule"``, ...
+        stopped_by: ``"gradient"`` when converged; else ``"iterations"``, ``"rounding"``, ``"infinity"``, ``"schedule"``, ...
         gradient_norm: largest entry of the gradient of the objective per unit weight.
         normalisation: the convention that fixes each direction which no answer can tell.
         condition: condition number of the Hessian off the null directions.

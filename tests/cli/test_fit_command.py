@@ -123,3 +123,20 @@ def test_one_worker_has_hessian_errors_and_names_in_the_winners_column_are_recog
     assert "winner_is=item" in capsys.readouterr().err
     assert main(["fit", str(path), *COLUMNS, "--set", "winner_is=item"]) == 0
     assert "standard errors (hessian)" in capsys.readouterr().out
+
+
+def test_types_at_infinity_are_no_success(tmp_path, capsys):
+    rows = ["Alpha,Beta,left", "Beta,Gamma,right", "Gamma,Alpha,right", "Beta,Alpha,left", "Gamma,Beta,left"]
+    path = tmp_path / "six.csv"
+    path.write_text("\n".join(["left,right,winner", *rows, "Beta,Gamma,left"]) + "\n")
+    assert main(["fit", str(path), "--format", "pairs", "--types", "2"]) == 4
+    assert "at least one type's utilities have no finite maximum" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("given", [[], ["--prior", "dirichlet=1"]])
+def test_no_remedy_is_named_that_cannot_help(given, tmp_path, capsys):
+    path = tmp_path / "ties.csv"
+    path.write_text("left,right,winner\na,b,tie\nb,c,tie\na,c,tie\n")
+    assert main(["fit", str(path), "--format", "pairs", "--ties", "davidson", *given]) == 3
+    said = capsys.readouterr().err
+    assert "delta has no finite estimate" in said and "--prior" not in said

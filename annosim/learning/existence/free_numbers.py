@@ -1,31 +1,62 @@
-"""Free numbers beside utilities (rules, gates, spreads of tastes): have they a finite estimate, inside their range?
+"""After a fit: has every free number a finite estimate, inside its range, and do the data tell it from the others?
 
-Where the likelihood rises for ever along a number, an optimiser stops far out, where the gradient is below its
-tolerance; there the information of the number is as small. What the end of its range says decides what it means: the
+Where the likelihood rises for ever along some ray, an optimiser stops far out, where the gradient is below its
+tolerance. At a finite maximum the likelihood falls when a number is doubled about as far as when it is set to zero;
+where it falls towards zero only, there is no maximum. This needs no derivatives and no units, and is asked of numbers
+beside utilities one by one and together, of the gaps between utilities, of weights of features, and of the joint
+direction in which the curvature has vanished. What the end of a number's range says decides what it means: the
 boundary (no tie occurs, nobody errs) is an estimate whose standard error means nothing; infinity is none.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from annosim.coordinates.normalisation import canonical
 from annosim.errors import NotIdentifiedError
+from annosim.items import Items
+from annosim.constraints import Constraint
 from annosim.learning.priors import Prior
 from annosim.parameters import Unconstrained
 from annosim.populations.base import Population
 
-__all__ = ["check_free_numbers", "numbers_beside_utilities"]
+__all__ = ["Judgement", "judge", "numbers_beside_utilities", "undetermined"]
 
-#: information of a number, per unit of weight and of its unconstrained coordinate, below which nothing is known of it
-NO_INFORMATION = 1e-9
-#: unconstrained coordinates beyond which a number is on its way out (odds of 1,000)
-FAR = 7.0
+Vector = NDArray[np.float64]
+
+#: parts of names of free numbers that are no utilities
+BESIDE = frozenset({"rule", "gate", "scale", "lower", "concentration"})
+#: differences of utilities beyond which one may be on its way out (odds of 150)
+FAR = 5.0
 #: change of a number per unit of its unconstrained coordinate below which it stands at the end of its range
 AT_THE_END = 1e-2
+#: by how much the log-likelihood must fall towards zero, and may fall further out, relative to its size
+FALLS, ROUNDING = 1e-3, 1e-10
+#: eigenvalues of the scaled curvature, relative to the largest, below which a direction is flat (errors are infinite)
+FLAT = 1e-9
+#: entries of its diagonal, relative to the largest, that are nothing in any units
+SILENT = 1e-20
+#: rays that are tried at most
+MOST_RAYS = 200
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What was found at a solution.
+
+    Attributes:
+        notes: for the reader.
+        is_finite: False where utilities of some type have no finite maximum.
+    """
+
+    notes: list[str] = field(default_factory=list)
+    is_finite: bool = True
 
 
 def numbers_beside_utilities(model: Population) -> list[str]:
@@ -37,61 +68,182 @@ def numbers_beside_utilities(model: Population) -> list[str]:
         ['rule.shift']
     """
     return [
-        name
-        for name in model.free_parameters()
-        if {"rule", "gate", "scale", "lower"} & set(name.split(".")) and not name.endswith("skill")
+        name for name in model.free_parameters() if BESIDE & set(name.split(".")) and not name.endswith("skill")
     ]
 
 
-@dataclass(frozen=True)
-class _Number:
-    name: str
-    value: float
-    ends: bool
-
-
-def check_free_numbers(
-    population: Population, information: NDArray[np.float64], total: float, prior: Prior | None
-) -> list[str]:
-    """Notes on numbers at the boundary of their range; an error that names those without a finite estimate.
+def judge(population: Population, items: Items, value: Callable[[Population], float], prior: Prior | None) -> Judgement:
+    """Notes on what stands at the end of its range or runs away; an error that names numbers without an estimate.
 
     Args:
         population: at the optimum.
-        information: minus the Hessian, with the prior, in unconstrained coordinates ``(P, P)``.
-        total: weight of the annotators.
+        items: of the answers.
+        value: log-likelihood with the prior of any population of this kind.
         prior: named in the message, as it did not act on these numbers.
 
     Raises:
-        NotIdentifiedError: the likelihood rises for ever along some number.
+        NotIdentifiedError: the likelihood rises for ever along some number, or some utility of the only type.
     """
-    coordinates, checked = Unconstrained(population), set(numbers_beside_utilities(population))
-    z = coordinates.outside(population.vector())
-    slope = torch.func.jacfwd(coordinates.inside)(z).diagonal().abs()
-    names, scalars = population.parameter_names(), _scalars(population)
-    silent = [
-        _Number(_shown(names[j], scalars), float(population.vector()[j]), bool(slope[j] < AT_THE_END))
-        for j in range(len(names))
-        if names[j].split("[")[0] in checked and abs(float(z[j])) > FAR and information[j, j] < NO_INFORMATION * total
-    ]
-    lost = [one for one in silent if not one.ends]
-    if lost:
-        shown = ", ".join(f"{one.name} (at {one.value:.3g})" for one in lost[:5])
-        more = f"; prior={prior} does not act on it" if prior is not None else ""
-        raise NotIdentifiedError(
-            f"fit: no finite estimate of {shown}: the likelihood rises for ever along it{more}. Remedies: give it as a "
-            "number, collect answers that speak against it, or pass prior=an.priors.Gaussian(sd)"
+    return _Rays(population, items, value, prior).judgement()
+
+
+def undetermined(population: Population, curvature: Vector, gauge: Vector, change: Vector) -> list[str]:
+    """Names of free parameters that move at no cost in likelihood, conventions apart.
+
+    Args:
+        population: at the optimum.
+        curvature: minus the Hessian in some coordinates ``(P, P)``.
+        gauge: directions that are conventions, orthonormal ``(P, G)``.
+        change: Jacobian of the normalised parameters in the coordinates ``(parameters, P)``.
+    """
+    diagonal = curvature.diagonal()
+    silent = diagonal <= SILENT * max(diagonal.max(initial=0.0), 1e-300)
+    d = np.where(silent, 1.0, 1.0 / np.sqrt(np.where(silent, 1.0, diagonal)))
+    scaled = curvature * d[:, None] * d
+    conventions = gauge / d[:, None]
+    scaled = scaled + conventions @ conventions.T / max(float((conventions**2).sum(0).max(initial=0.0)), 1e-300)
+    values, vectors = np.linalg.eigh(scaled)
+    flat = d[:, None] * vectors[:, values < FLAT * max(values.max(initial=0.0), 1e-300)]
+    moved = np.abs(change @ (flat / np.maximum(np.linalg.norm(flat, axis=0), 1e-300))).max(1, initial=0.0)
+    return _names(population, [int(j) for j in np.flatnonzero(moved > 1e-6)])
+
+
+class _Rays:
+    """Rays in unconstrained coordinates: the point with some coordinates doubled, and with the same at zero."""
+
+    def __init__(
+        self, population: Population, items: Items, value: Callable[[Population], float], prior: Prior | None
+    ):
+        self.population, self.items, self.value, self.prior = population, items, value, prior
+        self.coordinates = Unconstrained(population)
+        self.vector = population.vector().double()
+        self.z = self.coordinates.outside(self.vector)
+        sizes = {name: value.numel() for name, value in population.free_parameters().items()}
+        ends = np.cumsum([0, *sizes.values()])
+        self.places = {name: np.arange(ends[i], ends[i + 1]) for i, name in enumerate(sizes)}
+
+    @cached_property
+    def here(self) -> float:
+        """The log-likelihood at the solution."""
+        return self._at(self.z)
+
+    def _at(self, z: torch.Tensor) -> float:
+        values = self.population.unflatten(self.coordinates.inside(z).detach())
+        return self.value(self.population.with_parameters(values))
+
+    def runs_away(self, part: torch.Tensor) -> bool:
+        """Whether the likelihood does not fall where this part of the point is doubled, and falls without it."""
+        further = self._at(self.z + part)
+        if not further >= self.here - ROUNDING * (1.0 + abs(self.here)):
+            return False
+        return not self._at(self.z - part) >= self.here - FALLS
+
+    def judgement(self) -> Judgement:
+        """Numbers beside utilities first, then utilities."""
+        beside = self._beside()
+        slope = torch.func.jacfwd(self.coordinates.inside)(self.z).diagonal().abs()
+        lost = [j for j in beside if slope[j] >= AT_THE_END]
+        if lost:
+            raise NotIdentifiedError(
+                f"fit: no finite estimate of {self._shown(lost)}: the likelihood rises for ever along it{self._unaided}. "
+                "Remedies: give it as a number, collect answers that speak against it, or pass "
+                "prior=an.priors.Gaussian(sd)"
+            )
+        names, notes = self.population.parameter_names(), []
+        for j in beside:
+            notes.append(
+                f"{_names(self.population, [j])[0]} is at the boundary of its range ({float(self.vector[j]):.2g}): its "
+                "standard error means nothing there"
+            )
+        far = self._utilities()
+        if not far:
+            return Judgement(notes)
+        if len(self.population.components()) == 1:
+            raise NotIdentifiedError(
+                f"fit: no finite estimate of {self._shown(far)}: the likelihood rises for ever{self._unaided}. Remedies: "
+                "pass prior=an.priors.Ridge(1) or an.priors.Gaussian(sd), drop it, or collect answers that speak against it"
+            )
+        told = ", ".join(names[j] for j in far[:6]) + (", ..." if len(far) > 6 else "")
+        notes.append(
+            f"at least one type's utilities have no finite maximum: {told} run to infinity; treat them as bounds, fit "
+            "fewer types, or pass prior=an.priors.Dirichlet(1)"
         )
-    return [
-        f"{one.name} is at the boundary of its range ({one.value:.2g}): its standard error means nothing there"
-        for one in silent
-    ]
+        return Judgement(notes, is_finite=False)
+
+    @property
+    def _unaided(self) -> str:
+        return "" if self.prior is None else f"; prior={self.prior} does not act on it"
+
+    def _shown(self, numbers: list[int]) -> str:
+        names = _names(self.population, numbers)
+        return ", ".join(
+            f"{name} (at {float(self.vector[j]):.3g})" for name, j in zip(names[:5], numbers, strict=False)
+        )
+
+    def _part(self, where: NDArray[np.int64]) -> torch.Tensor:
+        part = torch.zeros_like(self.z)
+        part[where] = self.z[where]
+        return part
+
+    def _beside(self) -> list[int]:
+        """Numbers beside utilities that run away, alone or with the other entries of their parameter."""
+        out: set[int] = set()
+        for name in numbers_beside_utilities(self.population):
+            where = self.places[name]
+            alone = [int(j) for j in where[:MOST_RAYS] if self.runs_away(self._part(np.array([j])))]
+            if not alone and len(where) > 1 and self.runs_away(self._part(where)):
+                alone = [int(j) for j in where]
+            out |= set(alone)
+        return sorted(out)
+
+    def _utilities(self) -> list[int]:
+        """Entries of utilities that run away."""
+        out: set[int] = set()
+        for part in self._utility_rays():
+            moved = np.flatnonzero(part.numpy())
+            if not set(moved.tolist()) <= out and self.runs_away(part):
+                out |= set(moved.tolist())
+        return sorted(out)
+
+    def _utility_rays(self) -> Iterator[torch.Tensor]:
+        beside = set(numbers_beside_utilities(self.population))
+        for name, where in self.places.items():
+            if name in beside or self.population.constraint_of(name) != Constraint.REAL:
+                continue
+            if name.endswith("utility.values"):
+                yield from self._gaps(where)
+            elif name.endswith("utility.weights") and self.items.features is not None:
+                spread = np.ptp(self.items.feature_matrix.double().numpy(), axis=0)
+                reach = np.abs(self.z[where].numpy()) * (spread if len(spread) == len(where) else np.inf)
+                if reach.sum() > FAR:
+                    yield self._part(where)
+                    yield from (self._part(where[[i]]) for i in np.flatnonzero(reach > FAR)[:MOST_RAYS])
+
+    def _gaps(self, where: NDArray[np.int64]) -> Iterator[torch.Tensor]:
+        """Wide gaps between utilities of one prompt: those above it moved up by as much again."""
+        table, prompts = self.z[where].numpy(), self.items.prompts.numpy()
+        if len(prompts) != len(table):
+            return
+        for prompt in np.unique(prompts):
+            own = np.flatnonzero(prompts == prompt)
+            own = own[np.argsort(table[own])]
+            gaps = np.diff(table[own])
+            for i in np.argsort(-gaps)[:MOST_RAYS]:
+                if gaps[i] > FAR:
+                    part = torch.zeros_like(self.z)
+                    few = own[i + 1 :] if 2 * (i + 1) >= len(own) else own[: i + 1]
+                    part[where[few]] = float(gaps[i]) if 2 * (i + 1) >= len(own) else -float(gaps[i])
+                    yield part
 
 
-def _scalars(population: Population) -> set[str]:
-    return {name for name, value in population.free_parameters().items() if value.numel() == 1}
-
-
-def _shown(name: str, scalars: set[str]) -> str:
+def _names(population: Population, numbers: list[int]) -> list[str]:
     """``rule.shift`` for the only entry of a parameter, ``gate[0,1]`` otherwise."""
-    whole = name.split("[")[0]
-    return whole if whole in scalars else name
+    scalars = {name for name, value in population.free_parameters().items() if value.numel() == 1}
+    names = (population.parameter_names()[j] for j in numbers)
+    return [whole if (whole := name.split("[")[0]) in scalars else name for name in names]
+
+
+def change_of(population: Population, items: Items, inside: Callable[[torch.Tensor], torch.Tensor], z: Vector) -> Vector:
+    """Jacobian of the normalised parameters in coordinates ``z``, ``(parameters, P)``."""
+    both = torch.func.jacfwd(lambda at: canonical(population, items, inside(at)))
+    return both(torch.as_tensor(z)).detach().numpy()

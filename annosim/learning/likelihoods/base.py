@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from annosim.coordinates import by_weight
+from annosim.errors import NotIdentifiedError
+from annosim.learning.existence.free_numbers import Judgement, judge
 from annosim.learning.problem import Problem
 from annosim.learning.solvers.functions import Evaluation, InformationOperator, Maximand
 from annosim.learning.solvers.maximise import Optimum, maximise
@@ -39,7 +41,7 @@ class Likelihood(Maximand, ABC):
         weights: ``(B,)`` weights of the annotators, in the order of their numbers.
         scale: ``(P,)`` by which the gradient is divided: the weight of the answers in which a coordinate has a part.
         total: sum of the weights of the units in which ``objective`` and ``gradient_norm`` are stated.
-        concave: there is one maximum at most, so that one start is enough.
+        concave: there is one maximum at most, so that one start is enough, and :meth:`check` decides whether it exists.
         independent_answers: given the parameters, the answers of one annotator are independent.
         why: one line: why this likelihood.
     """
@@ -146,4 +148,20 @@ class Likelihood(Maximand, ABC):
 
     def exists(self, found: Optimum) -> bool:
         """Whether what was found is an estimate, asked of refits without :meth:`check`."""
-        return found.converged
+        if not found.converged:
+            return False
+        try:
+            return self.judge(self.population(found.point)).is_finite
+        except NotIdentifiedError:
+            return False
+
+    def judge(self, population: Population) -> Judgement:
+        """Whether every number has a finite estimate, asked at the optimum.
+
+        Raises:
+            NotIdentifiedError: it has none.
+        """
+        if self.concave:
+            return Judgement()
+        value = lambda other: self.evaluate(self.start(other)).value  # noqa: E731
+        return judge(population, self.problem.items, value, self.problem.prior)
