@@ -133,9 +133,7 @@ def test_numbers_of_rules_inside_mixtures(rule):
 # ---- types whose utilities run to infinity -----------------------------------------------------------------------------
 
 SIX = an.PreferenceData(ITEMS, [[0, 1], [1, 2], [2, 0], [1, 0], [2, 1], [1, 2]], [0, 1, 1, 0, 0, 0])
-CYCLE = an.PreferenceData(
-    ITEMS, [[0, 1], [1, 2], [0, 2]] * 6, [0] * 9 + [1] * 9, annotator=np.repeat(np.arange(6), 3)
-)
+CYCLE = an.PreferenceData(ITEMS, [[0, 1], [1, 2], [0, 2]] * 6, [0] * 9 + [1] * 9, annotator=np.repeat(np.arange(6), 3))
 
 
 @pytest.mark.parametrize("data", [SIX, CYCLE], ids=["six answers", "two camps"])
@@ -192,11 +190,7 @@ def test_collinear_covariates_of_a_gate_are_not_told_apart():
 
 
 @settings(max_examples=25, deadline=None, derandomize=True)
-@given(
-    times=hs.lists(hs.integers(1, 4), min_size=6, max_size=6),
-    weight=hs.floats(0.1, 10.0),
-    fixed=hs.booleans(),
-)
+@given(times=hs.lists(hs.integers(1, 4), min_size=6, max_size=6), weight=hs.floats(0.1, 10.0), fixed=hs.booleans())
 def test_any_numbers_of_answers_on_the_left(times, weight, fixed):
     menu = [pair for pair, count in zip(ALL_PAIRS, times, strict=True) for _ in range(count)]
     data = an.PreferenceData(ITEMS, menu, [0] * len(menu), weight=np.full(len(menu), weight))

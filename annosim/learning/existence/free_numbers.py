@@ -18,10 +18,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from annosim.constraints import Constraint
 from annosim.coordinates.normalisation import canonical
 from annosim.errors import NotIdentifiedError
 from annosim.items import Items
-from annosim.constraints import Constraint
 from annosim.learning.priors import Prior
 from annosim.parameters import Unconstrained
 from annosim.populations.base import Population
@@ -67,9 +67,7 @@ def numbers_beside_utilities(model: Population) -> list[str]:
         >>> numbers_beside_utilities(an.Annotator(an.Tabular(2), an.PositionBias(an.Luce(), an.free(0.0))))
         ['rule.shift']
     """
-    return [
-        name for name in model.free_parameters() if BESIDE & set(name.split(".")) and not name.endswith("skill")
-    ]
+    return [name for name in model.free_parameters() if BESIDE & set(name.split(".")) and not name.endswith("skill")]
 
 
 def judge(population: Population, items: Items, value: Callable[[Population], float], prior: Prior | None) -> Judgement:
@@ -111,9 +109,7 @@ def undetermined(population: Population, curvature: Vector, gauge: Vector, chang
 class _Rays:
     """Rays in unconstrained coordinates: the point with some coordinates doubled, and with the same at zero."""
 
-    def __init__(
-        self, population: Population, items: Items, value: Callable[[Population], float], prior: Prior | None
-    ):
+    def __init__(self, population: Population, items: Items, value: Callable[[Population], float], prior: Prior | None):
         self.population, self.items, self.value, self.prior = population, items, value, prior
         self.coordinates = Unconstrained(population)
         self.vector = population.vector().double()
@@ -243,7 +239,9 @@ def _names(population: Population, numbers: list[int]) -> list[str]:
     return [whole if (whole := name.split("[")[0]) in scalars else name for name in names]
 
 
-def change_of(population: Population, items: Items, inside: Callable[[torch.Tensor], torch.Tensor], z: Vector) -> Vector:
+def change_of(
+    population: Population, items: Items, inside: Callable[[torch.Tensor], torch.Tensor], z: Vector
+) -> Vector:
     """Jacobian of the normalised parameters in coordinates ``z``, ``(parameters, P)``."""
     both = torch.func.jacfwd(lambda at: canonical(population, items, inside(at)))
     return both(torch.as_tensor(z)).detach().numpy()
