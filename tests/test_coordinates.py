@@ -342,8 +342,14 @@ def test_more_types_are_named_by_the_least_cost(types):
             for order in permutations(range(types))
         }
         found = align_types(ours, theirs, ITEMS)
-        assert found.match.tolist() == list(min(cost, key=cost.get))
+        best = list(min(cost, key=cost.get))
+        assert found.match.tolist() == best
         assert found.distance == pytest.approx(min(cost.values()) ** 0.5, abs=1e-9)
+        assert found.weight_error == pytest.approx(w[0][best] - w[1])
+        assert found.index_error == pytest.approx(np.sqrt(((x[best] - y) ** 2).mean(-1)))
+        alone = align_types(ours.types[0], theirs, ITEMS)  # one type for all: the others of the truth are left over
+        assert sorted(alone.match.tolist()) == [-1] * (types - 1) + [0] and not alone.nearest.any()
+        assert alone.index_error == pytest.approx(np.sqrt(((x[0] - y) ** 2).mean(-1)))
 
 
 def test_a_fit_is_aligned_by_the_same_naming():

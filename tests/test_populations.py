@@ -274,3 +274,17 @@ def test_a_density_may_be_zero_somewhere():
     people = an.Annotator(an.utilities.truncated_normal(0.0, 2.0), an.Luce())
     assert (people.utility(items) == -torch.inf).any()
     assert an.simulate(people, an.Design(items, menus=[[12, 13]], annotators=5), seed=0).rows == 5
+
+
+def test_sobol_points_reach_into_the_tails():
+    """Of 2^20 points one lies below 2^-20, uniformly: in the lower half of that for one of six nets at least."""
+    least = [float(torch.special.ndtr(sobol(1, 1 << 20, seed)[0]).min()) for seed in range(6)]
+    assert max(least) < 2.0**-20 and min(least) < 2.0**-21
+
+
+def test_the_share_of_a_type_is_the_mean_over_people_and_not_that_of_the_mean_person():
+    rule = an.Luce()
+    types = [an.Annotator(an.Tabular([s, 0.0, -s]), rule) for s in (1.0, -1.0)]
+    people = an.Gated(types, covariates=[[-1.0], [0.0], [4.0]], gate=[[2.0]])
+    expected = np.mean([1 / (1 + math.exp(-2.0 * x)) for x in (-1.0, 0.0, 4.0)])
+    assert people.component_weights().tolist() == pytest.approx([expected, 1 - expected], abs=1e-12)

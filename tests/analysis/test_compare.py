@@ -151,3 +151,18 @@ def test_a_fit_brings_the_types_of_its_simulated_data():
     data = an.simulate(truth, design, seed=0)
     score = an.compare(an.fit(truth.like(seed=1), data, starts=2), truth, design)
     assert score.adjusted_rand > 0.5 and score.clustering_accuracy > 0.8
+
+
+def test_three_types_are_found_again():
+    """Types so far apart that twelve answers tell them: nearly all annotators are sorted as they were drawn."""
+    people = an.Mixture([an.Annotator(an.Tabular(u), an.Luce()) for u in (np.eye(3) * 6.0).tolist()], [0.5, 0.3, 0.2])
+    design = an.Design(an.Items(n=3), annotators=200, questions=12)
+    score = an.compare(an.fit(people, an.simulate(people, design, seed=0)), people, design)
+    assert score.adjusted_rand > 0.95 and score.clustering_accuracy > 0.97
+
+
+def test_regret_is_a_mean_over_prompts():
+    """The fitted favourites lose nothing in the first prompt and 3 in the second: 1.5 on average."""
+    items = an.Items(n=4, prompts=[0, 0, 1, 1])
+    truth, fitted = (an.Annotator(an.Tabular(u), an.Luce()) for u in ([1.0, 0.0, 3.0, 0.0], [1.0, 0.0, 0.0, 1.0]))
+    assert an.compare(fitted, truth, an.Design(items)).regret == pytest.approx([1.5])

@@ -120,3 +120,12 @@ def test_dependence_error_at_the_edges():
     for weights in ([-1.0, 2.0], [0.0, 0.0], [np.nan, 1.0]):
         with pytest.raises(ArgumentError, match="nonnegative"):
             dependence_error([[1.0, 1.0], [0.5, 0.0]], weights)
+
+
+@pytest.mark.parametrize("n", [10, 20, 30])
+def test_an_exact_level_is_its_own_quantile_in_spite_of_rounding(n):
+    """Uniform mass on n rewards 1 .. n: the quantile at level j / n is j, though n sums of 1 / n are not exact."""
+    items, rewards = an.Items(n=n), torch.arange(1.0, n + 1, dtype=torch.float64)
+    for j in range(1, n):
+        found = an.policies.reference_quantile(an.policies.ItemDensity(np.full(n, 1 / n)), j / n)(rewards, items)
+        assert found.tolist() == [j]

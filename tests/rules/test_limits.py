@@ -350,3 +350,11 @@ def test_paraphrase_twins():
     even = an.Annotator(an.Linear([1.0, 0.0]), an.rules.SeesClusters(an.Luce()))
     design = an.Design(twins, menus=[[0, 4], [1, 9]])
     assert torch.allclose(an.law(even, design).marginal(), torch.full((2, 2), 0.25, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("best,skips", [(-0.5, 1.0), (0.5, 1.0), (0.5 + 1e-9, 0.0), (2.0, 0.0)])
+def test_a_teacher_of_bpref_skips_up_to_the_threshold(best, skips):
+    """Lee et al. (2021): skipped where the better segment's return is not above the threshold, here 1 * 0.5."""
+    rule = an.rules.BPref(teacher_eps_skip=0.5, margin=1.0)
+    law = an.law(an.Annotator(an.Tabular([best, -1.0]), rule), an.Design(an.Items(n=2), menus=[[0, 1]]))
+    assert law.probabilities.tolist() == [1.0 - skips, 0.0, skips]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import logsumexp
@@ -67,3 +68,23 @@ def test_the_optimum_under_a_luce_annotator_is_the_closed_form(name):
     )
     learned = normalised(fit.population.utility(ITEMS).detach().numpy())
     np.testing.assert_allclose(learned, normalised(optimum(p, r)), atol=1e-9)
+
+
+def test_a_reference_is_a_copy():
+    """DPO's reference is frozen when the rule is made: training the network that it was made of does not move it."""
+    network = an.Network([3], dim=2, seed=1, dtype=torch.float64)
+    items = an.Items(features=[[0.5, 1.0], [-0.3, 0.2], [0.8, -1.0]])
+    rule = an.PBDE.dpo(2.0, an.LogDensity(network))
+    before = rule.index(torch.zeros(3, dtype=torch.float64), items).clone()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(torch.linspace(0.1, 1.0, parameter.numel()).reshape(parameter.shape))
+    assert torch.equal(rule.index(torch.zeros(3, dtype=torch.float64), items), before)
+    assert not any(parameter.requires_grad for parameter in rule.parameters())
+
+
+def test_a_network_of_spreads_gives_logarithms():
+    network = an.Network([3], dim=2, seed=1, dtype=torch.float64)
+    items = an.Items(features=[[0.5, 1.0], [-0.3, 0.2], [0.8, -1.0]])
+    rule = an.rules.MeanVariance(network)
+    assert torch.allclose(rule.sd(items), network(items).exp()) and bool((rule.sd(items) > 0).all())
