@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from annosim.errors import NotIdentifiedError
-from annosim.learning.existence.checks import empty_classes, require_annotators
+from annosim.learning.existence.checks import empty_classes, require_annotators, require_magnitudes
 from annosim.learning.likelihoods.base import Likelihood
 from annosim.learning.likelihoods.divergence import divergence_from
 from annosim.learning.likelihoods.latent_classes import LatentClasses
@@ -91,6 +91,7 @@ def check_problem(problem: Problem) -> None:
     if is_nll(problem.objective):
         check_answers(problem.model, problem.data)
         require_annotators(problem.model, problem.data, problem.prior)
+        require_magnitudes(problem.model, problem.data)
 
 
 def estimate(likelihood: Likelihood, newton: bool = True) -> Estimate:

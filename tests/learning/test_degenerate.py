@@ -186,6 +186,54 @@ def test_collinear_covariates_of_a_gate_are_not_told_apart():
     assert "do not tell gate" in said
 
 
+# ---- grades that never occur, units and weights out of all range -------------------------------------------------------
+
+
+@pytest.mark.parametrize("grades", [(1, 2), (0, 3), (1,), (0,)])
+def test_a_cut_beyond_all_grades_of_pairs_is_refused(grades):
+    given = np.resize(grades, 30)
+    data = an.PreferenceData(
+        ITEMS, [[0, 1], [1, 2], [2, 0]] * 10, np.c_[given, 3 - given], feedback=an.Feedback("rating", grades=4)
+    )
+    said, fit = told(an.Annotator(an.Tabular(3), an.rules.GradedPairs(an.free([1.0]))), data)
+    assert fit is None and said
+
+
+@pytest.mark.parametrize("never", [(0,), (3,), (1, 2), (0, 3)])
+def test_a_grade_that_nobody_gave_leaves_its_cuts_open(never):
+    used = [g for g in range(4) if g not in never]
+    given = np.resize(used, 31)[:30]
+    data = an.PreferenceData(
+        ITEMS, [[0], [1], [2]] * 10, given[:, None], feedback=an.Feedback("rating", grades=4)
+    )
+    said, fit = told(an.Annotator(an.Tabular(3), an.rules.OrderedLogit(an.free([-1.0, 0.0, 1.0]))), data)
+    assert fit is None and ("nobody gave grade" in said or "only ever" in said)
+
+
+@pytest.mark.parametrize("unit", [1e150, 1e300, 1e-150, 1e-300])
+@pytest.mark.parametrize(
+    "model",
+    [
+        an.Annotator(an.Linear([0.0, 0.0]), an.Luce()),
+        an.Annotator(an.Linear([0.0, 0.0]), an.PositionBias(an.Luce(), an.free(0.0))),
+        an.Mixture([an.Annotator(an.Linear(w), an.Luce()) for w in ([0.1, 0.2], [-0.1, 0.3])]),
+        an.RandomCoefficients([0.0, 0.0], [1.0, 1.0], an.Luce()),
+    ],
+    ids=["luce", "position", "mixture", "tastes"],
+)
+def test_features_in_impossible_units_are_named(unit, model):
+    items = an.Items(n=4, features=FEATURES * unit)
+    said, fit = told(model, an.PreferenceData(items, LINEAR.menu, LINEAR.answer))
+    assert fit is None and "feature 0 spans" in said
+
+
+@pytest.mark.parametrize("rule", [an.Luce(), an.Davidson(an.free(1.0)), an.Lapse(an.Luce(), an.free(0.1))])
+def test_a_weight_out_of_all_range_is_refused_in_one_line(rule):
+    weight = np.r_[1e300, np.ones(len(PLAIN.answer) - 1)]
+    with pytest.raises(an.errors.DataError, match=r"weight: 1e\+300"):
+        an.fit(an.Annotator(an.Tabular(3), rule), PLAIN.with_(weight=weight))
+
+
 # ---- drawn cases -------------------------------------------------------------------------------------------------------
 
 

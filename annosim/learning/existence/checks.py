@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from annosim.data.preferences import PreferenceData
-from annosim.errors import NotIdentifiedError
+from annosim.errors import DataError, NotIdentifiedError
 from annosim.learning.existence.connectivity import answers_graph, connectivity, require_connected
 from annosim.learning.existence.ratings import check_ratings
 from annosim.learning.existence.separation import check_linear
@@ -23,9 +23,40 @@ from annosim.learning.priors import Prior
 from annosim.learning.structure import free_linear, free_table
 from annosim.populations.annotator import Annotator
 from annosim.populations.base import Component, Population
+from annosim.populations.random_coefficients import RandomCoefficients
 from annosim.rules.base import Rule
+from annosim.utilities.linear import Linear
 
-__all__ = ["check_ties", "check_utilities", "empty_classes", "require_annotators", "single_answers"]
+__all__ = [
+    "check_ties",
+    "check_utilities",
+    "empty_classes",
+    "require_annotators",
+    "require_magnitudes",
+    "single_answers",
+]
+
+#: size beyond which squares of a number may overflow
+LARGEST = 1e100
+
+
+def require_magnitudes(model: Population, data: PreferenceData) -> None:
+    """Refuse weights and features of a size at which squares leave the range of numbers.
+
+    Raises:
+        DataError: a weight above 1e100.
+        NotIdentifiedError: a feature that a linear utility reads spans more than 1e100, or less than 1e-100.
+    """
+    heaviest = float(np.max(np.asarray(data.row_weight), initial=0.0))
+    if heaviest > LARGEST:
+        raise DataError(f"weight: {heaviest:.3g}; weights count annotators, and the largest that is read is {LARGEST:.0g}")
+    if not any(isinstance(one, Linear | RandomCoefficients) for one in model.modules()) or data.items.features is None:
+        return
+    spread = np.ptp(data.items.feature_matrix.double().numpy(), axis=0)
+    for j in np.flatnonzero((spread > LARGEST) | ((spread > 0) & (spread < 1 / LARGEST)))[:1]:
+        raise NotIdentifiedError(
+            f"fit: feature {j} spans {spread[j]:.3g}, in whose units no weight can be computed; divide it by its spread"
+        )
 
 
 def require_annotators(model: Population, data: PreferenceData, prior: Prior | None) -> None:
