@@ -203,9 +203,7 @@ def test_a_cut_beyond_all_grades_of_pairs_is_refused(grades):
 def test_a_grade_that_nobody_gave_leaves_its_cuts_open(never):
     used = [g for g in range(4) if g not in never]
     given = np.resize(used, 31)[:30]
-    data = an.PreferenceData(
-        ITEMS, [[0], [1], [2]] * 10, given[:, None], feedback=an.Feedback("rating", grades=4)
-    )
+    data = an.PreferenceData(ITEMS, [[0], [1], [2]] * 10, given[:, None], feedback=an.Feedback("rating", grades=4))
     said, fit = told(an.Annotator(an.Tabular(3), an.rules.OrderedLogit(an.free([-1.0, 0.0, 1.0]))), data)
     assert fit is None and ("nobody gave grade" in said or "only ever" in said)
 

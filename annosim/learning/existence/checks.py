@@ -49,7 +49,9 @@ def require_magnitudes(model: Population, data: PreferenceData) -> None:
     """
     heaviest = float(np.max(np.asarray(data.row_weight), initial=0.0))
     if heaviest > LARGEST:
-        raise DataError(f"weight: {heaviest:.3g}; weights count annotators, and the largest that is read is {LARGEST:.0g}")
+        raise DataError(
+            f"weight: {heaviest:.3g}; weights count annotators, and the largest that is read is {LARGEST:.0g}"
+        )
     if not any(isinstance(one, Linear | RandomCoefficients) for one in model.modules()) or data.items.features is None:
         return
     spread = np.ptp(data.items.feature_matrix.double().numpy(), axis=0)
