@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import multiprocessing
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from annosim.parameters import Unconstrained
 from annosim.populations.base import Population
 from annosim.populations.mixture import Mixture
 from annosim.random import child_seed, uniform53
+from annosim.workers import pool
 
 __all__ = ["SAME_LAW", "Curve", "Search", "follow_null", "reflection_twins", "search_twin"]
 
@@ -242,12 +244,9 @@ def solve_all(
     if min(jobs, len(parts)) < 2:
         found = [_solve(equations, free, part, steps) for part in parts]
     else:
-        from joblib import Parallel, delayed
-
         # not threads: torch numbers the levels of forward differentiation once per process
-        found = Parallel(n_jobs=min(jobs, len(parts)), backend="loky")(
-            delayed(_solve)(equations, free, part, steps) for part in parts
-        )
+        workers = pool(min(jobs, len(parts)))
+        found = list(workers.map(partial(_solve, equations, free, steps=steps), parts))
     return torch.cat([p[0] for p in found]), torch.cat([p[1] for p in found])
 
 

@@ -10,24 +10,15 @@ from concurrent.futures import Executor as _Pool
 from concurrent.futures import Future
 from typing import ParamSpec, Protocol, TypeVar
 
-from joblib.externals.loky import get_reusable_executor
 from joblib.externals.loky.process_executor import BrokenProcessPool
+
+from annosim.workers import pool
 
 __all__ = ["Executor", "LocalProcesses", "ThisProcess"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: one thread in each worker, whatever library counts
-_THREADS = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "BLIS_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "NUMBA_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-)
 #: Tasks submitted per worker: enough that none waits for its next one, few enough that a worker's death concerns few.
 TASKS_PER_WORKER = 3
 
@@ -110,5 +101,5 @@ class LocalProcesses:
 
     def _pool_of(self, workers: int) -> _Pool:
         # kept at hand: asking loky for it again, to shut it down, would first wait for what runs there
-        self._pool = get_reusable_executor(max_workers=workers, timeout=300, env=dict.fromkeys(_THREADS, "1"))
+        self._pool = pool(workers)
         return self._pool

@@ -1,0 +1,73 @@
+"""Worker processes: the one place that starts them, and sees to it that none outlives who started it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+from concurrent.futures import Executor
+from functools import cache
+from multiprocessing.connection import Connection
+
+__all__ = ["pool"]
+
+#: one thread in each worker, whatever library counts
+_THREADS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+#: seconds between two looks at whose child a worker is
+_LOOK = 0.5
+
+
+def pool(workers: int) -> Executor:
+    """Worker processes of one thread each, kept for whoever asks next; they end at once when this process does.
+
+    Args:
+        workers: how many.
+
+    Example:
+        >>> pool(2)._max_workers  # doctest: +SKIP
+        2
+    """
+    from joblib.externals.loky import get_reusable_executor
+
+    made: Executor = get_reusable_executor(
+        max_workers=workers,
+        timeout=300,
+        env=dict.fromkeys(_THREADS, "1"),
+        initializer=_end_with,
+        initargs=_lifeline(os.getpid()),
+    )
+    return made
+
+
+@cache
+def _lifeline(process: int) -> tuple[Connection, int]:
+    """The reading end of a pipe that nobody writes to: it ends when this process, which alone holds the other, does."""
+    reading, writing = multiprocessing.Pipe(duplex=False)
+    _held.append(writing)
+    return reading, process
+
+
+_held: list[Connection] = []
+
+
+def _end_with(lifeline: Connection, parent: int) -> None:
+    """In a worker: wait beside the work for the end of the parent, however it comes about."""
+    threading.Thread(target=_wait_for_the_end, args=(lifeline, parent), daemon=True).start()
+
+
+def _wait_for_the_end(lifeline: Connection, parent: int) -> None:
+    ours = os.getppid() == parent  # not so where a system starts processes by way of others
+    try:
+        while not lifeline.poll(_LOOK) and (not ours or os.getppid() == parent):
+            pass
+    except OSError:
+        pass
+    os._exit(1)
