@@ -13,9 +13,13 @@ from llvmlite import ir
 from numba import int64, njit, types
 from numba.extending import intrinsic
 
+from annosim.compiled import kernel_cache
+
 __all__ = ["LOG2", "add", "add_product", "bits", "exponential", "fma", "number"]
 
 LOG2 = float(np.log(2.0))
+
+kernel_cache.install()
 
 
 @intrinsic
