@@ -179,8 +179,8 @@ def _reflection(population: Population, design: Design, full_rank: bool) -> Conc
     weights = population.component_weights().detach().numpy()
     said = tastes_from_pairs(tastes, weights)
     if said.kind == "identified":  # the theorem is about rich designs; on these items it is only a hint
-        return Conclusion("generic", "freely (any tastes, pairs in an open ball): " + said.text, said.source, True)
-    return Conclusion(said.kind, "freely (among all distributions of tastes): " + said.text, said.source, True)
+        return Conclusion("generic", "for any tastes (pairs in an open ball): " + said.text, said.source, True)
+    return Conclusion(said.kind, "among all distributions of tastes: " + said.text, said.source, True)
 
 
 def _rich(population: Population, design: Design, full_rank: bool) -> Conclusion | None:
@@ -199,7 +199,7 @@ def _rich(population: Population, design: Design, full_rank: bool) -> Conclusion
         name, why = "T4", "a known position bias identifies every distribution of tastes"
     else:
         return None
-    return Conclusion("generic", f"freely (rich linear design): {why}", f"STUDY_heterogeneity {name}", True)
+    return Conclusion("generic", f"for any tastes (rich linear design): {why}", f"STUDY_heterogeneity {name}", True)
 
 
 def _one_reward(population: Population, design: Design, full_rank: bool) -> Conclusion | None:
