@@ -11,12 +11,11 @@ A row or a column of your own is one line in :data:`PEOPLE` or :data:`LEARNERS`:
 either here, or in a file of your own beside this one that says ``import misspecification as matrix``, adds its lines to
 ``matrix.PEOPLE``, and ends with ``STUDY = matrix.STUDY``; ``annosim study run FILE`` then runs it.
 
-The paper preset on 2026-11-21 (219 cells, 502 s on one core): 7 claims supported, 1 contradicted, 1 inconclusive. Two
-types come near the annotator mixture from 2^15 pairs in nine of ten data sets (total variation .052 to .085); in the
-tenth the search from 40 random starts ended at .21, 2.1 nats below what starting at the truth finds, so that the mean's
-interval, .042 to .110, does not decide. The claim that only the search is at fault is contradicted as it is worded:
-started at the truth the climb stays near it (.052 to .088), yet in four data sets it stopped up to 1.0 nat below the
-search's end at nearly the same densities. The likelihood has a ridge there, along which both move too slowly to arrive.
+The paper preset on 2026-11-21 (219 cells, 502 s on one core), from 2^15 pairs: two types come near the annotator mixture
+in nine of ten data sets (total variation .052 to .085); in the tenth the search from 40 random starts ended at .21, 2.1
+nats below what starting at the truth finds. Started at the truth the climb stays near it (.052 to .088), yet in four data
+sets it stopped up to 1.0 nat below the search's end at nearly the same densities: the likelihood has a ridge there, along
+which both move too slowly to arrive.
 """
 
 from __future__ import annotations

@@ -331,6 +331,23 @@ def _settings(**changes):
     return quick | changes
 
 
+def finding(found, judged):
+    """Where an estimate exists, where not, and what the answers show."""
+    files = found.frame("exists")
+    without = ", ".join(files.loc[~files["exists"].astype(bool), "file"]) or "none"
+    shift, types = _interval(found, "Davidson, position"), found.rows("hidden_types")
+    best, gain = max(types, key=lambda r: r["held_out"]), _better_than_one(found)
+    alpha = found.frame("debates")["alpha"]
+    careless = 1 - found.get("reliability", "share")
+    return (
+        f"The maximum-likelihood estimate exists for {int(files['exists'].sum())} of {len(files)} files and not for {without}, "
+        f"where an item is undefeated or never compared; annosim names it instead of returning numbers. Voters of llmfao favour the "
+        f"left answer by {shift.value:.2f} logits [{shift.low:.2f}, {shift.high:.2f}], and {careless:.0%} vote as if all models were alike. "
+        f"{best['types']} types of sushi eaters predict a held-out person {gain.value:.2f} nats better than one "
+        f"[{gain.low:.2f}, {gain.high:.2f}]. In 32 debates agreement beyond chance is {alpha.min():.2f} to {alpha.max():.2f}."
+    )
+
+
 STUDY = Study(
     name="real_annotators",
     title="Real annotators: existence first, then ties, position, reliability and hidden types",
@@ -344,6 +361,7 @@ STUDY = Study(
     },
     cells=cells,
     claims=claims,
+    finding=finding,
     figures=[workers, held_out, ties_and_agreement],
     tables=[files_table, debates_table, rules_table, types_table, peers_table],
     data=FILES,
