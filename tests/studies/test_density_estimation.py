@@ -89,3 +89,22 @@ def test_slic_is_solved_exactly(study, delta, weight):
     if weight == 0:
         assert found["off_staircase"] < 1e-9
         assert found["tv_tilt"] < 1e-9
+
+
+def test_online_a_minority_dies_out_with_a_moving_reference_and_stays_with_a_fixed_one(study):
+    import sys
+
+    online = sys.modules["annosim_study_density_estimation.online"].online
+    moving, fixed = (online(61, 12, 1.0, reference, 0.0) for reference in ("moving", "fixed"))
+    assert moving["first"] == pytest.approx(fixed["first"])
+    assert moving["last"] < 0.05 and fixed["last"] > 0.35 and fixed["moved"] < 1e-3
+
+
+def test_two_fitted_types_have_the_plateaus_and_one_reward_has_not(study):
+    import sys
+
+    two = sys.modules["annosim_study_density_estimation"].two
+    found = two.plateaus(101, two.two_models_exact(points=201, starts=2, iterations=60))
+    assert found["plateau_two_types"][1] == pytest.approx(found["plateau_coarse"][1], abs=0.01)
+    assert (np.diff(found["plateau_mixture"]) > 0).all() and found["plateau_mixture"][0] > 0.2
+    assert found["plateau_model"][1] < 0.02

@@ -91,3 +91,28 @@ def test_intervals_over_splits_are_wider_than_over_independent_replicates():
 def test_every_preset_can_be_planned_and_its_claims_stated():
     for preset in STUDY.presets:
         assert STUDY.plan(preset) and STUDY.statements(preset)
+
+
+def test_paraphrase_twins_have_one_law_of_single_answers_and_one_reward():
+    paraphrases = sys.modules["annosim_study_disagreement.paraphrases"]
+    few, many = (paraphrases.paraphrase_twins(share, 500, seed=4) for share in (0.1, 0.6))
+    for found in (few, many):
+        assert found["one_answer"] < 1e-12 and found["rewards_apart"] < 1e-8 and found["variant_weight"] < 1e-8
+        assert found["cost_cannot_tell"] < 1e-8 and found["cost_two_minds"] > 0.1
+    # two answers are both about paraphrases with probability share^2, up to menus drawn without repetition
+    assert few["annotators_needed"] > 10 * many["annotators_needed"]
+
+
+def test_judges_of_a_kind_say_what_they_should():
+    synthetic = sys.modules["annosim_study_disagreement.synthetic"]
+    rng, people, data, *_ = synthetic.world(3, 400, 4, 6, 4)
+    p = synthetic.share_of_judges(rng, people, "faithful", data, 0)
+    sharp = synthetic.share_of_judges(rng, people, "over-confident", data, 0)
+    assert (abs(sharp - 0.5) >= abs(p - 0.5) - 1e-12).all()
+    assert synthetic.effective_votes(10) == pytest.approx(10 / 5.5) and synthetic.effective_votes(1) == 1
+    drawn = np.stack([synthetic.share_of_judges(rng, people, "correlated panel", data, 10) for _ in range(400)])
+    # the variance of a panel's share is that of so many independent votes; 400 draws, five standard errors
+    ratio = (drawn.var(0) / (p * (1 - p))).mean() * synthetic.effective_votes(10)
+    assert abs(ratio - 1) < 5 * np.sqrt(2 / 400 / 40)
+    persona = synthetic.share_of_judges(rng, people, "one persona", data, 0)
+    assert np.abs(persona - p).max() > 0.2

@@ -133,6 +133,32 @@ def test_laws_of_em_and_of_min_max_regret(rooms):
     assert found["convex"] == pytest.approx(found["kl"], abs=1e-6) and found["kl_gap"] < 1e-10
 
 
+def price(rooms):
+    return sys.modules[f"{rooms.__name__}.price"]
+
+
+def test_what_a_twin_costs_a_fair_policy_and_what_ends_the_ambiguity(rooms):
+    costs = {r["truth"]: r for r in price(rooms).fairness_of_twins("unequal antipodes", 1.0, 1, seed=0)}
+    assert costs[0]["ratio"] == pytest.approx(2.23, abs=0.01) and costs[1]["ratio"] == pytest.approx(4.37, abs=0.01)
+    witness = price(rooms).fairness_of_twins("indifferent", 1.0, 1, seed=0)
+    assert witness[0]["ratio"] == pytest.approx(1.03, abs=0.01) and witness[1]["twin_world"] < 1e-3
+    needed = {r["way"]: r["annotators"] for r in price(rooms).answers_needed("indifferent", 1.0, 1, seed=0)}
+    expected = {"best of three": 436, "two pairs": 133, "ranking of three": 105, "three pairs": 49}
+    assert {way: round(n) for way, n in needed.items()} == expected
+
+
+def test_the_sign_loss_finds_the_mean_taste_and_the_likelihood_does_not(rooms):
+    rows = {r["loss"]: r for r in price(rooms).mean_direction(30, [], seed=1)}
+    assert rows["sign loss"]["angle"] < 1 and rows["sign loss"]["wrong"] == 0
+    assert rows["likelihood"]["angle"] > 1 and rows["likelihood"]["wrong"] > 0
+
+
+def test_a_min_max_policy_is_never_worse_for_the_worst_type_than_the_uniform_mixture(rooms):
+    for seed in range(5):
+        for types in (2, 4):
+            assert price(rooms).similar_types(types, 2, seed)["gain"] > -1e-9
+
+
 def test_ballots_are_one_a_person(rooms):
     counted = an.PreferenceData(
         an.Items(n=3),

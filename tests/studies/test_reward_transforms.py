@@ -77,3 +77,26 @@ def test_a_tiny_run_finishes_every_cell_and_decides_every_claim(tmp_path):
 def test_every_preset_can_be_planned_and_its_claims_stated():
     for preset in STUDY.presets:
         assert STUDY.plan(preset) and STUDY.statements(preset)
+
+
+def test_the_sum_of_true_lsc_rewards_has_the_largest_log_probability_of_being_good_in_both():
+    """What a theorem forces: with the truth as reward no policy of the same KL has a larger E log P(good in both)."""
+    items, shortcut, pi0, truth, _, _ = pipeline.make_world(5, "clean", prompts=3, responses=20, pairs=50)
+    made = pipeline.schemes(truth, pi0)
+    for kl in (0.2, 1.0, 2.0):
+        scores = {
+            name: pipeline.measure(
+                pipeline.an.policies.gibbs_at_kl(pi0, made[name], kl, items), items, shortcut, pi0, truth
+            )
+            for name in ("LSC sum", "raw sum", "minimum", "weighted sum 3:1")
+        }
+        assert scores["LSC sum"]["log_good"] == max(s["log_good"] for s in scores.values())
+
+
+def test_policies_over_hidden_types_spend_the_same_kl_and_the_mean_has_the_highest_mean():
+    fair = sys.modules["annosim_study_reward_transforms.fair"]
+    rows = fair.aggregate_types(seed=2, prompts=4, responses=30, kls=[0.5, 2.0])
+    assert len(rows) == 6 and all(r["worst"] <= r["average"] for r in rows)
+    for kl in (0.5, 2.0):
+        utility = {r["way"]: r["utility"] for r in rows if r["at"] == kl}
+        assert utility["mean utility"] == max(utility.values())
