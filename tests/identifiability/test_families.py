@@ -354,3 +354,15 @@ def test_a_curve_is_followed_where_the_law_is_weak_in_some_directions():
     assert float(stuck.norm[0]) > 1e-10
     found = refine(residual, start, stuck)
     assert float(found.norm[0]) < 1e-15 and float(residual(found.at[0]).norm()) < 1e-15
+
+
+def test_consistency_is_judged_within_questions():
+    """All agree on one question, which everybody was asked twice; the other is a coin, asked once. Nobody is any more
+    consistent than others are with them, and shuffling within questions changes nothing: the p-value is 1."""
+    items = an.Items(n=3, clusters=[0, 1, 2])
+    coin = np.random.default_rng(0).integers(0, 2, 40)
+    menu = np.tile([[0, 1], [0, 1], [1, 2]], (40, 1))
+    answer = np.stack([np.zeros(40, int), np.zeros(40, int), coin], 1).reshape(-1)
+    data = an.PreferenceData(items, menu, answer, annotator=np.repeat(np.arange(40), 3))
+    found = an.identifiability.consistency_test(data, replicates=99)
+    assert found.p_value == 1.0 and found.statistic > 0

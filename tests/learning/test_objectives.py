@@ -291,3 +291,21 @@ def test_given_margins_have_no_law_and_must_be_numbers():
     data = an.PreferenceData(an.Items(n=2), [[0, 1]] * 2, answer=[0, 1], columns={"margin": [1.0, np.nan]})
     with pytest.raises(ArgumentError, match="margin"):
         an.fit(an.Annotator(an.Tabular(2), an.Luce()), data, objective=objective)
+
+
+@pytest.mark.parametrize("prior", [an.priors.Gaussian(0.7), an.priors.Dirichlet(1.5)])
+def test_a_prior_knows_each_prompt_by_itself(prior):
+    """Prompts share nothing: fitted together they are what they are one by one, though their answers differ in number."""
+    menus, answers = [[0, 1], [1, 2], [0, 2]] * 6 + [[3, 4], [3, 4], [4, 3]], [0, 0, 1] * 4 + [0, 1, 0] * 2 + [0, 0, 0]
+    both = an.PreferenceData(an.Items(n=5, prompts=[0, 0, 0, 1, 1]), menus, answers)
+    found = an.fit(an.Annotator(an.Tabular(5), an.Luce()), both, prior=prior).population.utility.values.detach()
+    for low, high in ((0, 3), (3, 5)):
+        rows = [r for r, menu in enumerate(menus) if low <= menu[0] < high]
+        one = an.PreferenceData(
+            an.Items(n=high - low), [[i - low for i in menus[r]] for r in rows], [answers[r] for r in rows]
+        )
+        alone = an.fit(
+            an.Annotator(an.Tabular(high - low), an.Luce()), one, prior=prior
+        ).population.utility.values.detach()
+        part = found[low:high]
+        assert (part - part.mean()).tolist() == pytest.approx((alone - alone.mean()).tolist(), abs=1e-6)
