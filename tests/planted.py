@@ -58,7 +58,7 @@ TESTS = {
     "annosim/learning/": "tests/learning",
     "annosim/learning/batched.py": "tests/learning/test_batched.py",
     "annosim/learning/objectives.py": "tests/learning/test_objectives.py tests/learning/test_projections.py",
-    "annosim/learning/priors.py": "tests/learning/test_parity.py tests/learning/test_objectives.py tests/learning",
+    "annosim/learning/penalties.py": "tests/learning/test_parity.py tests/learning/test_objectives.py tests/learning",
     "annosim/learning/existence/": "tests/learning/test_existence.py tests/learning/test_free_numbers.py",
     "annosim/learning/existence/ratings.py": "tests/learning/test_ratings.py",
     "annosim/learning/existence/attention.py": "tests/learning/test_reliability.py",
