@@ -352,3 +352,16 @@ def test_bootstrap_on_the_same_draws():
     )
     for name, value in half.population.free_parameters().items():
         assert torch.allclose(values[name], value, atol=1e-7)
+
+
+def test_the_error_of_simulation_is_said_and_is_that_between_two_seeds():
+    """Over eight pairs of seeds the root mean square of the difference is the stated error's, within a factor of three."""
+    data, solver = panel_data(300), an.learning.SimulatedLikelihood(draws=32)
+    fits = [an.fit(TRUTH, data, solver=solver, seed=seed) for seed in range(8)]
+    notes = [next(note for note in fit.notes if "other draws" in note) for fit in fits]
+    stated = np.array([float(note.split("about ")[1].split(" of")[0]) for note in notes])
+    assert all(("draws=" in note) == (one > 0.1) for note, one in zip(notes, stated, strict=True))
+    each = np.array([[float(x) for v in fit.standard_errors().values() for x in np.ravel(v)] for fit in fits])
+    values = np.array([fit.population.vector().detach().numpy() for fit in fits]) / each.mean(0)
+    spread = np.sqrt(values.var(0, ddof=1).max())
+    assert spread / 3 < np.sqrt((stated**2).mean()) < 3 * spread

@@ -28,11 +28,12 @@ from annosim.learning.likelihoods.statistics import orders_from_data
 from annosim.learning.penalties import LogPrior
 from annosim.learning.problem import Problem
 from annosim.learning.solvers.functions import Evaluation
-from annosim.learning.solvers.maximise import Optimum, maximise
+from annosim.learning.solvers.maximise import Optimum, factorise, maximise
 from annosim.learning.solvers.settings import SimulatedLikelihood
 from annosim.parameters import behaves_as
 from annosim.populations.base import Population
 from annosim.populations.random_coefficients import RandomCoefficients
+from annosim.random import child_seed
 from annosim.rules.luce import Luce
 
 __all__ = ["MixedLogit"]
@@ -49,6 +50,8 @@ LARGE = 2e6
 FEW = 24
 #: people of the first stages, when there are many more
 FEW_PEOPLE = 1000
+#: error of simulation, in standard errors, up to which nothing is advised
+TOLERABLE = 0.1
 #: people whose sums are taken together
 RUN = 256
 
@@ -335,7 +338,36 @@ class MixedLogit(Likelihood):
         if problem.prior is not None:
             prior = LogPrior(problem.prior, problem.model, problem.items)
             out.append(f"prior {problem.prior} on {prior}: the estimate is a posterior mode")
-        return [*out, *found.notes]
+        return [*out, *self._simulation_notes(found), *found.notes]
+
+    def simulation_error(self, found: Optimum) -> Vector | None:
+        """By how many standard errors other draws would move each estimate, ``(P,)``; ``None`` where it is not known.
+
+        One Newton step from the optimum on as many fresh draws; both sets err, hence the root of two.
+        """
+        draws = self._asked().draws
+        if isinstance(draws, np.ndarray) or not len(self.random) or not found.converged:
+            return None
+        other = copy.copy(self)
+        other.z, _ = requested(self._asked(), len(self.weights), len(self.random), child_seed(self.problem.seed, "error"))
+        solve, _ = factorise(np.asarray(found.evaluation.curvature), None, 1e12)
+        if solve is None:
+            return None
+        moved = solve(other.evaluate(found.point).gradient)
+        error = np.sqrt([solve(e)[j] for j, e in enumerate(np.eye(len(moved)))])
+        return np.abs(moved) / error / np.sqrt(2.0)
+
+    def _simulation_notes(self, found: Optimum) -> list[str]:
+        error = self.simulation_error(found)
+        if error is None:
+            return []
+        worst = float(error.max(initial=0.0))
+        more = "" if worst <= TOLERABLE else f"; give more of them, an.learning.SimulatedLikelihood(draws={self._enough(worst)})"
+        return [f"other draws would move an estimate by about {worst:.2g} of its standard error{more}"]
+
+    def _enough(self, worst: float) -> int:
+        """Draws at which the error of simulation, which falls about as one over them, is tolerable: a power of two."""
+        return int(2 ** np.ceil(np.log2(self.z.shape[2] * worst / TOLERABLE)))
 
     def _typical_utility(self, full: Vector) -> float:
         """Root mean square of the utilities of those that were not chosen, less the chosen one's."""

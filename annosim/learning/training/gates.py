@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError
+from annosim.learning.solvers.functions import Function
+from annosim.learning.solvers.maximise import maximise
 from annosim.populations.annotator import Annotator
 from annosim.populations.base import Population
 from annosim.populations.gated import Gated
@@ -20,6 +24,10 @@ __all__ = ["check_gate", "gate_step", "is_gated", "log_gates"]
 
 #: Newton steps of one M-step of the gate; separated covariates move it for ever, a little at each
 NEWTON_STEPS = 50
+#: largest entry of the gradient at which one ends
+GATE_TOLERANCE = 1e-12
+
+Vector = NDArray[np.float64]
 
 
 def is_gated(model: Population) -> bool:
@@ -99,27 +107,27 @@ def fit_gate(
         the gate, and the largest entry of the gradient at the start.
     """
     size = gate.numel()
-    value, p = _likelihood(gate, x, share, weight)
-    begin = None
-    for _ in range(NEWTON_STEPS):
+
+    def derivatives(flat: Vector) -> tuple[float, Vector, Vector]:
+        value, p = _likelihood(torch.as_tensor(flat).view_as(gate), x, share, weight)
         gradient = x.T @ (weight[:, None] * (share - p)[:, :-1])  # (c, K - 1)
-        largest = gradient.abs().amax()
-        begin = largest if begin is None else begin
-        if bool(largest < 1e-12):
-            break
         inner = torch.diag_embed(p[:, :-1]) - p[:, :-1, None] * p[:, None, :-1]
         information = torch.einsum("b,bi,bkl,bj->ikjl", weight, x, inner, x).reshape(size, size)
-        step = (torch.linalg.pinv(information, hermitian=True) @ gradient.reshape(-1)).view_as(gate)
-        moved = False
-        for halving in range(30):
-            other = gate + 0.5**halving * step
-            new, new_p = _likelihood(other, x, share, weight)
-            if bool(new > value):
-                gate, value, p, moved = other, new, new_p, True
-                break
-        if not moved:  # rounding: no point nearby is higher
-            break
-    return gate, gradient.new_zeros(()) if begin is None else begin
+        return float(value), gradient.reshape(-1).numpy(), information.numpy()
+
+    null, start = _collinear(x, gate.shape[1]), gate.reshape(-1).numpy()
+    function = Function(derivatives, np.ones(size), null, longest=np.inf)  # covariates have any unit
+    begin = np.abs(derivatives(start)[1]).max(initial=0.0)
+    found = maximise(function, start, GATE_TOLERANCE, NEWTON_STEPS)
+    return torch.as_tensor(found.point).view_as(gate), torch.as_tensor(begin)
+
+
+def _collinear(x: torch.Tensor, columns: int) -> Vector | None:
+    """Directions of the gate ``(c * columns, G)`` that change no share: combinations of covariates that are zero."""
+    _, values, rows = torch.linalg.svd(x, full_matrices=True)
+    rank = int((values > 1e-10 * values.max()).sum())
+    null = rows[rank:].T.numpy()
+    return np.kron(null, np.eye(columns)) if null.shape[1] else None
 
 
 def _likelihood(
