@@ -349,7 +349,9 @@ class MixedLogit(Likelihood):
         if isinstance(draws, np.ndarray) or not len(self.random) or not found.converged:
             return None
         other = copy.copy(self)
-        other.z, _ = requested(self._asked(), len(self.weights), len(self.random), child_seed(self.problem.seed, "error"))
+        other.z, _ = requested(
+            self._asked(), len(self.weights), len(self.random), child_seed(self.problem.seed, "error")
+        )
         solve, _ = factorise(np.asarray(found.evaluation.curvature), None, 1e12)
         if solve is None:
             return None
@@ -362,7 +364,11 @@ class MixedLogit(Likelihood):
         if error is None:
             return []
         worst = float(error.max(initial=0.0))
-        more = "" if worst <= TOLERABLE else f"; give more of them, an.learning.SimulatedLikelihood(draws={self._enough(worst)})"
+        more = (
+            ""
+            if worst <= TOLERABLE
+            else f"; give more of them, an.learning.SimulatedLikelihood(draws={self._enough(worst)})"
+        )
         return [f"other draws would move an estimate by about {worst:.2g} of its standard error{more}"]
 
     def _enough(self, worst: float) -> int:
