@@ -15,6 +15,7 @@ import torch
 
 from annosim.errors import ArgumentError, NotIdentifiedError
 from annosim.learning.likelihoods.reference import Blocks, joint_log_prob
+from annosim.learning.priors import Prior
 from annosim.populations.annotator import Annotator
 from annosim.populations.base import Population, gather
 from annosim.rules.base import Answer
@@ -83,7 +84,7 @@ def _of_all_types(population: Population, blocks: Blocks) -> tuple[list[Any], li
     return found
 
 
-def check_attention(population: Population, blocks: Blocks, prior: Any) -> list[str]:
+def check_attention(population: Population, blocks: Blocks, prior: Prior | None) -> list[str]:
     """Notes on whose skill the prior decided; without a prior, an error that names them.
 
     Raises:
