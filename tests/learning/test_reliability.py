@@ -90,7 +90,7 @@ def test_a_finite_skill_needs_no_prior():
 def test_the_law_is_of_one_person_or_refused():
     rule = an.rules.Reliability(an.Luce(), [0.0, 2.0])
     design = an.Design(an.Items(n=2), menus=[[0, 1]])
-    with pytest.raises(an.errors.AnnosimError, match="nobody is named"):
+    with pytest.raises(an.errors.AnnosimError, match="no annotator ids here"):
         an.law(an.Annotator(an.Tabular([1.0, 0.0]), rule), design)
     with pytest.raises(an.errors.AnnosimError, match="no named annotators"):
         truth = an.Annotator(an.Tabular([1.0, 0.0]), an.Lapse(an.Luce(), 0.1))
