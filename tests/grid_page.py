@@ -69,10 +69,13 @@ RULES: dict[str, tuple[Callable[[], an.Rule], int]] = {
     "MyopicDiscount": (lambda: an.rules.MyopicDiscount(an.Luce(), 0.7), 3),
     "NoisyClusters": (lambda: an.rules.NoisyClusters(an.Luce(), 0.2), 3),
     "PositionBias": (lambda: an.PositionBias(an.Luce(), an.free(0.4)), 3),
+    "RegretPreference": (lambda: an.rules.RegretPreference(an.Luce(), [0.4, 0.0, -0.7], [0.0, 0.3, 0.9]), 3),
     "Reliability": (lambda: an.rules.Reliability(an.Luce(), 0.5), 3),
     "Scaled": (lambda: an.rules.Scaled(an.Luce(), 1.7), 3),
     "SeesClusters": (lambda: an.rules.SeesClusters(an.Luce()), 3),
+    "SeesObservation": (lambda: an.rules.SeesObservation(an.Luce(), [0.0, 1.0, 1.0], [0.2, 0.3, 0.5]), 3),
     "Skip": (lambda: an.rules.Skip(an.Luce(), 0.3), 3),
+    "Strategic": (lambda: an.rules.Strategic(an.Luce(), [0.5, -0.3, 0.8], 0.6), 3),
 }
 
 
