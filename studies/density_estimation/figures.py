@@ -250,6 +250,8 @@ def online_rounds(found):
     cell = found.rows("online", reference="moving", mixing=0.0)[0]
     for index, number in enumerate((1, 3, 6, 12)):
         plotting.density(axes[0, 1], cell["x"], cell["density"][number], f"round {number}", index)
+    axes[0, 1].set_ylim(0, 1.08 * float(np.max(cell["density"])))
+    axes[0, 1].set_xlim(-6, 6)
     plotting.label(axes[0, 1], "x", "density", "policies, reference moving")
     plotting.legend(axes[0, 1])
     return fig

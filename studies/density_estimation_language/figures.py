@@ -16,14 +16,15 @@ def lengths(found):
     (right; thin lines: replicates; grey: the bins of lengths that are compared). The first has two modes, the second
     one."""
     fig, axes = plotting.figure(1, 2, width=13.5, height=4.8)
-    ax = axes[0, 0]
+    ax, top = axes[0, 0], 0.0
     for index, kind in enumerate(_TITLES):
         row = found.rows("lengths_only", kind=kind, design="soft", parameter=4.0)[0]
         if not index:
             plotting.density(ax, row["x"], row["whole"], "whole (before)", index=6, linestyle=":")
         shown = row["modes_at"].strip("[]").replace(", ", " and ")
         plotting.density(ax, row["x"], row["learned"], f"{_TITLES[kind]}: {shown}", index=index)
-    ax.set_ylim(0, None)
+        top = max(top, row["learned"].max())
+    ax.set_ylim(0, 1.3 * top)
     plotting.label(ax, "length (tokens)", "probability", "exact, borders of 4 tokens; modes")
     plotting.legend(ax)
     _transformers(axes[0, 1], found)
