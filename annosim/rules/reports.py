@@ -50,7 +50,8 @@ class SeesObservation(ResponseBias):
         total = alike.sum(1, keepdim=True)
         if bool((weight < 0).any()) or bool((total <= 0).any()):
             raise ArgumentError("SeesObservation(belief=): nonnegative, and positive for an item of each observation")
-        return inner @ (alike / total).T.to(device=inner.device, dtype=inner.dtype)
+        average = (alike / total).to(device=inner.device, dtype=inner.dtype)
+        return (average * inner.unsqueeze(-2)).sum(-1)
 
 
 class RegretPreference(ResponseBias):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -37,4 +38,4 @@ def test_a_bar_on_a_terminal(tmp_path):
     os.close(ours)
     assert running.wait(timeout=100) == 0
     shown = seen.decode(errors="replace")
-    assert "coin quick" in shown and "12/12" in shown and "coin 0.3" in shown
+    assert "coin quick" in shown and "12/12" in shown and re.search(r"coin 0\.\d", shown)
