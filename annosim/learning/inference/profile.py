@@ -1,17 +1,19 @@
 """Profile likelihood of one number, and what it says of identification.
 
-The number is held at values on either side of its estimate while everything else is fitted again (Newton with one
-constraint, by automatic differentiation); twice the fall of the log-likelihood is compared with a chi-square of one
+The number is held at values on either side of its estimate while everything else is fitted again (the one maximiser on
+the likelihood of what is left, by automatic differentiation); twice the fall of the log-likelihood is compared with a chi-square of one
 degree (Venzon and Moolgavkar 1988; the classification follows Raue et al. 2009).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from annosim.coordinates.normalisation import canonical
@@ -19,6 +21,8 @@ from annosim.errors import ArgumentError
 from annosim.learning.arguments import check_level
 from annosim.learning.likelihoods.autodiff import NEWTON_PARAMETERS
 from annosim.learning.likelihoods.reference import Blocks, block_log_likelihood
+from annosim.learning.solvers.functions import Evaluation, Maximand
+from annosim.learning.solvers.maximise import maximise
 from annosim.parameters import Unconstrained
 from annosim.results import Result
 
@@ -159,25 +163,66 @@ class _Walk:
         return "weakly identified" if open_sides or wide else "identified"
 
     def solve(self, z: torch.Tensor, target: float, tries: int = 40) -> tuple[torch.Tensor, float] | None:
-        """Highest likelihood with the number at ``target``: Newton on the Lagrangian, small eigenvalues raised."""
-        for _ in range(tries):
-            z = z.detach().requires_grad_(True)
-            value, number = self.objective(z), self.number_at(z)
-            (slope,) = torch.autograd.grad(value, z)
-            (normal,) = torch.autograd.grad(number, z)
-            gap, size = target - float(number.detach()), float(normal @ normal)
-            if not (size > 1e-20 and np.isfinite(float(value.detach()))):
+        """Highest likelihood with the number at ``target``, or ``None`` where it cannot get there."""
+        held = _Held(self, z, target)
+        if held.onto(z) is None:
+            return None
+        found = maximise(held, z.detach().numpy(), 1e-9, tries)
+        end = held.onto(torch.as_tensor(found.point))
+        reached = found.converged or found.scaled_gradient < 1e-7  # beyond that the value's rounding may end it
+        return (end, found.value) if end is not None and reached and np.isfinite(found.value) else None
+
+
+class _Held(Maximand):
+    """The log-likelihood with one number held: each point is first moved along a fixed normal until the number fits.
+
+    With ``f(x) = L(x + t n)`` and ``g(x + t n) = target``: ``df = dL - m dg``, ``m = (dL n) / (dg n)``, and the Hessian is
+    that of ``L - m g`` between the projections ``I - n dg' / (dg n)``. The direction ``n`` changes nothing.
+    """
+
+    flat_directions = True
+    longest = 3.0
+
+    def __init__(self, walk: _Walk, start: torch.Tensor, target: float):
+        self.walk, self.target = walk, target
+        normal = self._slope(walk.number_at, start)[1]
+        self.normal = normal / normal.norm().clamp_min(1e-300)
+        self.null = self.normal.numpy()[:, None]
+        self.scale = np.full(len(start), 1.0 + walk.blocks.total)
+
+    def onto(self, z: torch.Tensor) -> torch.Tensor | None:
+        """The point moved along the normal to where the number is at its target (Newton's root in one dimension)."""
+        z = z.detach().clone()
+        for _ in range(60):
+            number, slope = self._slope(self.walk.number_at, z)
+            gap, along = self.target - number, float(slope @ self.normal)
+            if abs(gap) < 1e-12 * (1 + abs(self.target)):
+                return z
+            if not (abs(along) > 1e-10 and np.isfinite(gap)):
                 return None
-            toward = normal * (gap / size)
-            inside = slope - normal * float(slope @ normal) / size
-            if abs(gap) < 1e-9 * (1 + abs(target)) and float(inside.abs().max()) < 1e-7 * (1 + self.blocks.total):
-                return z.detach(), float(value.detach())
-            hessian: Any = torch.autograd.functional.hessian(self.objective, z.detach())
-            unit = normal / size**0.5
-            project = torch.eye(len(z), dtype=z.dtype) - torch.outer(unit, unit)
-            values, vectors = torch.linalg.eigh(-project @ hessian @ project)
-            floor = 1e-9 * float(hessian.abs().max().clamp_min(1e-300))
-            scaled = (vectors.T @ (project @ (slope + hessian @ toward))) / values.abs().clamp_min(floor)
-            move = toward + project @ (vectors @ torch.where(values.abs() > floor, scaled, torch.zeros_like(scaled)))
-            z = z.detach() + move * min(1.0, 3.0 / max(float(move.abs().max()), 1e-300))
-        return None
+            z = z + self.normal * float(np.clip(gap / along, -3.0, 3.0))
+        return z if abs(gap) < 1e-9 * (1 + abs(self.target)) else None
+
+    def evaluate(self, x: NDArray[np.float64]) -> Evaluation:
+        """Value, gradient and curvature of ``f``; the value is -inf where the number cannot get to its target."""
+        z = self.onto(torch.as_tensor(x))
+        if z is None:
+            return Evaluation(x, -np.inf, np.zeros_like(x), self.scale, np.eye(len(x)))
+        value, slope = self._slope(self.walk.objective, z)
+        toward = self._slope(self.walk.number_at, z)[1]
+        share = float(slope @ self.normal) / float(toward @ self.normal)
+        project = torch.eye(len(z), dtype=z.dtype) - torch.outer(self.normal, toward) / (toward @ self.normal)
+
+        def curvature() -> NDArray[np.float64]:
+            lagrangian = lambda at: self.walk.objective(at) - share * self.walk.number_at(at)  # noqa: E731
+            hessian: torch.Tensor = torch.autograd.functional.hessian(lagrangian, z)  # type: ignore[no-untyped-call]
+            return (-project.T @ hessian @ project).numpy()
+
+        return Evaluation(x, value, (slope - share * toward).numpy(), self.scale, curvature)
+
+    @staticmethod
+    def _slope(function: Callable[[torch.Tensor], torch.Tensor], at: torch.Tensor) -> tuple[float, torch.Tensor]:
+        at = at.detach().requires_grad_(True)
+        value = function(at)
+        (slope,) = torch.autograd.grad(value, at)
+        return float(value.detach()), slope
