@@ -215,7 +215,7 @@ class _Held(Maximand):
 
         def curvature() -> NDArray[np.float64]:
             lagrangian = lambda at: self.walk.objective(at) - share * self.walk.number_at(at)  # noqa: E731
-            hessian: torch.Tensor = torch.autograd.functional.hessian(lagrangian, z)  # type: ignore[no-untyped-call]
+            hessian: torch.Tensor = torch.autograd.functional.hessian(lagrangian, z)
             return (-project.T @ hessian @ project).numpy()
 
         return Evaluation(x, value, (slope - share * toward).numpy(), self.scale, curvature)

@@ -279,10 +279,18 @@ def _scaled(matrix: Vector, null: Vector | None) -> tuple[Vector, Vector]:
     return system, d
 
 
-def _raised(matrix: Vector, null: Vector | None) -> tuple[DirectSolve, float]:
-    """Newton's direction with eigenvalues made positive and the small ones raised; condition off the flat ones."""
+def _raised(matrix: Vector, null: Vector | None) -> tuple[DirectSolve | None, float]:
+    """Newton's direction with eigenvalues made positive and the small ones raised; condition off the flat ones.
+
+    ``None`` where the curvature overflowed: tastes that explain every answer have likelihoods without a maximum.
+    """
     system, d = _scaled(matrix, null)
-    values, vectors = np.linalg.eigh(system)
+    if not np.isfinite(system).all():
+        return None, float("inf")
+    try:
+        values, vectors = np.linalg.eigh(system)
+    except LinAlgError:
+        return None, float("inf")
     top = max(float(np.abs(values).max(initial=0.0)), 1e-300)
     safe = np.maximum(np.abs(values), 1e-12 * top)
     live = values[values > 1e-10 * top]
