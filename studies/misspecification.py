@@ -13,7 +13,7 @@ either here, or in a file of your own beside this one that says ``import misspec
 
 The paper preset on 2026-11-21 (219 cells, 502 s on one core), from 2^15 pairs: two types come near the annotator mixture
 in nine of ten data sets (total variation .052 to .085); in the tenth the search from 40 random starts ended at .21, 2.1
-nats below what starting at the truth finds. Started at the truth the climb stays near it (.052 to .088), yet in four data
+nats below what starting at the truth finds. Started at the truth the optimiser stays near it (.052 to .088), yet in four data
 sets it stopped up to 1.0 nat below the search's end at nearly the same densities: the likelihood has a ridge there, along
 which both move too slowly to arrive.
 """

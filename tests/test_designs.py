@@ -1,4 +1,4 @@
-"""Designs: the menu law's two faces, and lists of menus.
+"""Designs: the menu law's two methods, and lists of menus.
 
 False alarms: each sampling test rejects below 1e-9.
 """

@@ -84,7 +84,7 @@ def _tables(annotator: Annotator, design: Design) -> tuple[torch.Tensor, torch.T
 def with_error_rate(annotator: Annotator, design: Design, rate: float) -> Annotator:
     """The same annotator at the temperature at which :func:`error_rate` on the design is ``rate``.
 
-    The rule's own ``temperature`` (``sd`` under probit) is set where there is one, inside habits too; any other rule is
+    The rule's own ``temperature`` (``sd`` under probit) is set where there is one, inside response biases too; any other rule is
     wrapped in :class:`Scaled`.
 
     Raises:

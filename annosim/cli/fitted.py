@@ -75,7 +75,7 @@ class Outputs:
             raise ArgumentError(f"--se {se}: there are none under another objective than the likelihood; leave it out")
         if responsibilities is not None and len(self.given.family.components()) < 2:
             raise ArgumentError("--responsibilities: there is one type; give --types 2, or a model with several")
-        if export is not None and not all(_models(leaf) for leaf in self.given.family.components()):
+        if export is not None and not all(_models(component) for component in self.given.family.components()):
             raise ArgumentError("--export: the model has no language model or sequence classifier; --save keeps it")
         if export is not None and (export.exists() or export.is_symlink()):
             raise ArgumentError(f"--export {export}: it exists already; name a new folder")
@@ -104,7 +104,7 @@ class Outputs:
         return found.summary(kind)
 
     def _scores(self, found: Fit) -> Any:
-        if self.out is None and any(_models(leaf) for leaf in found.population.components()):
+        if self.out is None and any(_models(component) for component in found.population.components()):
             return None  # one more pass over all items, which takes its time
         return item_scores(found)
 
@@ -195,16 +195,16 @@ def item_scores(found: Fit) -> Any:
     items = found.problem.items
     prompts = items.prompt_code.numpy()
     frames = []
-    for kind, (leaf, weight) in enumerate(
+    for kind, (component, weight) in enumerate(
         zip(found.population.components(), found.population.component_weights().tolist(), strict=True)
     ):
-        *_, rule = leaf.rule.layers()  # the one under its response biases
+        *_, rule = component.rule.layers()  # the one under its response biases
         with torch.no_grad():
             if isinstance(rule, an.rules.CategoricalReward):  # the mean level
                 shares = rule.shares(items).double()
                 score = (shares @ torch.arange(shares.shape[-1], dtype=torch.float64)).numpy()
             else:
-                index: Any = leaf.index
+                index: Any = component.index
                 score = index(items).double().numpy()
             spread = rule.sd(items).double().numpy() if isinstance(rule, an.rules.MeanVariance) else None
         centre = np.bincount(prompts, score) / np.bincount(prompts)
@@ -279,7 +279,11 @@ def _save_models(population: Population, folder: Path, tokenizer: Any) -> None:
 
     from annosim.utilities.adapters import merged
 
-    made = [(k, i, model) for k, leaf in enumerate(population.components()) for i, model in enumerate(_models(leaf))]
+    made = [
+        (k, i, model)
+        for k, component in enumerate(population.components())
+        for i, model in enumerate(_models(component))
+    ]
     for k, i, model in made:
         place = folder if len(made) == 1 else folder / (f"type_{k}" if i == 0 else f"type_{k}_{i}")
         try:

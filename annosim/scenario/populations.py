@@ -1,4 +1,4 @@
-"""The tables ``[population]`` and ``[model]``: types, tastes, rules, habits, groups."""
+"""The tables ``[population]`` and ``[model]``: types, tastes, rules, response biases, groups."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def _build_type(table: TypeTable, items: Items, where: str) -> Population:
 
 
 def _build_rule(table: TypeTable, utility: Utility | None, where: str) -> Rule:
-    """The rule in its habits."""
+    """The rule in its response biases."""
     rule: Rule = build(ENTRIES["rule"], _with_modules(table.rule, utility, f"{where}.rule"), f"{where}.rule")
     for i, habit in enumerate(table.habits):
         here = f"{where}.habits[{i}]"

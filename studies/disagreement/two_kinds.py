@@ -54,7 +54,7 @@ def laws_and_verdict(plural, indifferent, design):
         "kl": found.kl,
         "verdict": report.verdict,
         "rank": int(report.rank),
-        "knowable": int(report.num_parameters),
+        "identifiable": int(report.num_parameters),
         "twin": report.twin is not None,
     }
 

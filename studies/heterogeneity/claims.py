@@ -18,7 +18,7 @@ def verdict(found, case, *expected):
 
 
 def rank(found, group, lost, **which):
-    """The law's rank is so many below the number of knowable parameters."""
+    """The law's rank is so many below the number of identifiable parameters."""
     row = found.rows(group, **which)[0]
     return equal(row["of"] - row["rank"], lost, 0)
 

@@ -80,7 +80,7 @@ def test_projection_onto_the_own_law_finds_means_and_variances():
     found = an.project(start, normal_rewards(), DESIGN)
     assert found.converged and "log_sd sum to zero" in " ".join(found.normalisation)
     for value, true in ((found.population.utility.values, U), (found.population.rule.log_sd, LOG_SD)):
-        value = value.detach().numpy()  # the climb leaves the flat directions where rounding puts them
+        value = value.detach().numpy()  # the maximiser leaves the flat directions where rounding puts them
         assert value - value.mean() == pytest.approx(true - true.mean(), abs=1e-6)
 
 

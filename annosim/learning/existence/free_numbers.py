@@ -85,20 +85,20 @@ def judge(population: Population, items: Items, value: Callable[[Population], fl
     return _Rays(population, items, value, prior).judgement()
 
 
-def undetermined(population: Population, curvature: Vector, gauge: Vector, change: Vector) -> list[str]:
+def undetermined(population: Population, curvature: Vector, null: Vector, change: Vector) -> list[str]:
     """Names of free parameters that move at no cost in likelihood, conventions apart.
 
     Args:
         population: at the optimum.
         curvature: minus the Hessian in some coordinates ``(P, P)``.
-        gauge: directions that are conventions, orthonormal ``(P, G)``.
+        null: directions that are conventions, orthonormal ``(P, G)``.
         change: Jacobian of the normalised parameters in the coordinates ``(parameters, P)``.
     """
     diagonal = curvature.diagonal()
     silent = diagonal <= SILENT * max(diagonal.max(initial=0.0), 1e-300)
     d = np.where(silent, 1.0, 1.0 / np.sqrt(np.where(silent, 1.0, diagonal)))
     scaled = curvature * d[:, None] * d
-    conventions = gauge / d[:, None]
+    conventions = null / d[:, None]
     scaled = scaled + conventions @ conventions.T / max(float((conventions**2).sum(0).max(initial=0.0)), 1e-300)
     values, vectors = np.linalg.eigh(scaled)
     flat = d[:, None] * vectors[:, values < FLAT * max(values.max(initial=0.0), 1e-300)]

@@ -190,8 +190,8 @@ class DifferentiatedLikelihood(Likelihood):
             return []
         change = change_of(self.problem.model, self.problem.items, self.coordinates.inside, found.point)
         rank = int((np.linalg.svd(change)[1] > 1e-9).sum())
-        gauge = np.linalg.svd(change)[2][rank:].T
-        names = undetermined(self.problem.model, np.asarray(found.evaluation.curvature), gauge, change)
+        null = np.linalg.svd(change)[2][rank:].T
+        names = undetermined(self.problem.model, np.asarray(found.evaluation.curvature), null, change)
         if not names:
             return []
         shown = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")

@@ -80,15 +80,20 @@ class StackedModel:
         home = {id(p): name for name, p in base.named_parameters()}  # a rule may share a network with the utility
         self._matrices = sum(p[0].numel() for p in self.raw.values() if p.ndim > 2)
         self._rule_parameters = {
-            id(leaf.rule): {own: home[id(p)] for own, p in leaf.rule.named_parameters() if p.requires_grad}
-            for leaf in base.components()
-            if has_own_parameters(leaf.rule)
+            id(component.rule): {own: home[id(p)] for own, p in component.rule.named_parameters() if p.requires_grad}
+            for component in base.components()
+            if has_own_parameters(component.rule)
         }
         with torch.no_grad():
-            counts = [1 if isinstance(leaf, Annotator) else len(leaf.nodes(items)[1]) for leaf in base.components()]
-        self._rules = [leaf.rule for leaf, count in zip(base.components(), counts, strict=True) for _ in range(count)]
+            counts = [
+                1 if isinstance(component, Annotator) else len(component.nodes(items)[1])
+                for component in base.components()
+            ]
+        self._rules = [
+            component.rule for component, count in zip(base.components(), counts, strict=True) for _ in range(count)
+        ]
         self.follows_luce = all(rule.follows_luce for rule in self._rules)
-        utilities = [leaf.utility if isinstance(leaf, Annotator) else None for leaf in base.components()]
+        utilities = [component.utility if isinstance(component, Annotator) else None for component in base.components()]
         self.local = all(utility is not None and utility.local for utility in utilities)
         self._networks = all(behaves_as(utility, Network, "forward") for utility in utilities)
         self._pass = self._compiled() if compiled else self._indices
@@ -126,7 +131,7 @@ class StackedModel:
         return shown if shown.shape[-1] < self.items.n else None
 
     def components(self, shown: torch.Tensor | None = None) -> tuple[list[Component], list[torch.Tensor]]:
-        """``(rule, index (copies, n), weight (copies,))`` per component, and each leaf's utility ``(copies, n)``.
+        """``(rule, index (copies, n), weight (copies,))`` per component, and each component's utility ``(copies, n)``.
 
         Args:
             shown: ids of the items that matter, from :meth:`shown_by`; the utilities of the others are left at zero.
@@ -140,7 +145,7 @@ class StackedModel:
         return parts, list(utility)
 
     def _indices(self, values: dict[str, torch.Tensor], shown: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
-        """Index ``(components, copies, n)``, weight ``(components, copies)`` and utility ``(leaves, copies, n)``."""
+        """Index ``(components, copies, n)``, weight ``(components, copies)`` and utility ``(components, copies, n)``."""
         if self.copies == 1:
             part = self._part(shown)
             return tuple(v[:, None] for v in self._of_one({n: v[0] for n, v in values.items()}, part))
@@ -190,14 +195,14 @@ class StackedModel:
         return torch.func.functional_call(self.base, values, (lambda population: self._read(population, part),))
 
     def _read(self, population: Population, part: _Part | None) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        leaves, shares = population.components(), population.component_weights()
+        components, shares = population.components(), population.component_weights()
         index, weight, utility = [], [], []
-        for leaf, share in zip(leaves, shares, strict=True):
-            if isinstance(leaf, Annotator):
-                u = self._all(leaf.utility) if part is None else part.of(leaf.utility, self.items.n)
-                nodes, mass = leaf.rule.index(u, self.items)[None], share[None]
+        for component, share in zip(components, shares, strict=True):
+            if isinstance(component, Annotator):
+                u = self._all(component.utility) if part is None else part.of(component.utility, self.items.n)
+                nodes, mass = component.rule.index(u, self.items)[None], share[None]
             else:
-                nodes, mass = leaf.nodes(self.items)
+                nodes, mass = component.nodes(self.items)
                 u, mass = nodes[0], share * mass
             index.append(nodes)
             weight.append(mass)

@@ -65,8 +65,8 @@ def split_responsibilities(
     return out
 
 
-def _from_elsewhere(leaf: Population) -> bool:
-    return any(isinstance(part, LogPolicy | SequenceReward) for part in leaf.modules())
+def _from_elsewhere(component: Population) -> bool:
+    return any(isinstance(part, LogPolicy | SequenceReward) for part in component.modules())
 
 
 def _pooled(model: Mixture, data: PreferenceData, solver: EM, seed: int, device: torch.device) -> list[Population]:
