@@ -29,8 +29,6 @@ def smallest(data: PreferenceData, fails: Callable[[PreferenceData], bool], budg
 
     Estimators may refuse or crash on a part of the data; such a part is not a smaller counterexample.
     """
-    if data.annotator is None:  # the rows' own numbers as names would only make what is printed longer
-        data = data.with_(annotator_names=None)
     keep = np.arange(data.rows)
     size, calls = len(keep) // 2, 0
     while size >= 1 and calls < budget:
@@ -38,13 +36,18 @@ def smallest(data: PreferenceData, fails: Callable[[PreferenceData], bool], budg
         while start < len(keep) and len(keep) > 1 and calls < budget:
             trial = np.delete(keep, slice(start, start + size))
             calls += 1
-            if len(trial) and _still(data.take(trial), fails):
+            if len(trial) and _still(_part(data, trial), fails):
                 keep = trial
             else:
                 start += size
         size //= 2
-    small = data.take(keep)
-    return small if data.annotator is not None else small.with_(annotator_names=None)
+    return _part(data, keep)
+
+
+def _part(data: PreferenceData, rows: np.ndarray) -> PreferenceData:
+    """Some rows; without annotator ids they are rows again, not rows that remember where they came from."""
+    part = data.take(rows)
+    return part if data.annotator is not None else part.with_(annotator_names=None)
 
 
 def _still(data: PreferenceData, fails: Callable[[PreferenceData], bool]) -> bool:

@@ -257,6 +257,7 @@ def check_monotonicity(estimator: Estimator, seed: int) -> Finding:
                 menu=np.concatenate([d.menu, extra.menu]),
                 answer=np.concatenate([d.answer, np.zeros(1, np.int8)]),
                 annotator=None,
+                annotator_names=None,
                 order=None,
                 weight=None,
             )

@@ -392,3 +392,17 @@ def test_settings_are_read_as_values():
 
     assert [_setting(t)[1] for t in ("a=0.5", "a=true", "a=inf", "a=newton")] == [0.5, True, float("inf"), "newton"]
     assert json.loads("0.5") == 0.5
+
+
+def test_a_counterexample_shrinks_also_where_the_law_adds_a_row():
+    """The law of monotonicity adds a win to the data; parts of rows without annotators must take one."""
+    from annosim.checks.shrinking import smallest
+
+    data = an.simulate(an.Annotator(an.Tabular([0.0, 1.0, 2.0]), an.Luce()), an.Design(an.Items(n=3), annotators=40))
+
+    def fails(part):
+        more = part.with_(menu=np.r_[part.menu, part.menu[:1]], answer=np.r_[part.answer, part.answer[:1]])
+        return more.rows == part.rows + 1 and bool((part.menu == 2).any())
+
+    plain = data.with_(annotator=None, truth={})
+    assert smallest(plain, fails).rows == 1
