@@ -107,7 +107,7 @@ def estimate(likelihood: Likelihood, newton: bool = True) -> Estimate:
             "that is possible never occurs, or one that occurs is impossible); give it as a number, or start elsewhere"
         )
     likelihood, best = likelihood.sign_normalised(best)
-    judged = likelihood.judge(likelihood.population(best.point))
+    judged = likelihood.judge(best)
     if not judged.is_finite:
         best = replace(best, stopped_by="infinity")
     return Estimate(likelihood, best, values, [*notes, *judged.notes])

@@ -10,6 +10,7 @@ boundary (no tie occurs, nobody errs) is an estimate whose standard error means 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -38,6 +39,8 @@ FAR = 5.0
 AT_THE_END = 1e-2
 #: by how much the log-likelihood must fall towards zero, and may fall further out, relative to its size
 FALLS, ROUNDING = 1e-3, 1e-10
+#: fall of the log-likelihood, by its curvature, beyond which nothing runs away
+CLEARLY = 10.0
 #: eigenvalues of the scaled curvature, relative to the largest, below which a direction is flat (errors are infinite)
 FLAT = 1e-9
 #: entries of its diagonal, relative to the largest, that are nothing in any units
@@ -70,7 +73,13 @@ def numbers_beside_utilities(model: Population) -> list[str]:
     return [name for name in model.free_parameters() if BESIDE & set(name.split(".")) and not name.endswith("skill")]
 
 
-def judge(population: Population, items: Items, value: Callable[[Population], float], prior: Prior | None) -> Judgement:
+def judge(
+    population: Population,
+    items: Items,
+    value: Callable[[Population], float],
+    prior: Prior | None,
+    cost: Callable[[Population, Population], float] | None = None,
+) -> Judgement:
     """Notes on what stands at the end of its range or runs away; an error that names numbers without an estimate.
 
     Args:
@@ -78,11 +87,13 @@ def judge(population: Population, items: Items, value: Callable[[Population], fl
         items: of the answers.
         value: log-likelihood with the prior of any population of this kind.
         prior: named in the message, as it did not act on these numbers.
+        cost: fall of the log-likelihood from one population to another by the curvature at the optimum, if it is known:
+            utilities whose doubling clearly costs are not asked further.
 
     Raises:
         NotIdentifiedError: the likelihood rises for ever along some number, or some utility of the only type.
     """
-    return _Rays(population, items, value, prior).judgement()
+    return _Rays(population, items, value, prior, cost).judgement()
 
 
 def undetermined(population: Population, curvature: Vector, null: Vector, change: Vector) -> list[str]:
@@ -109,8 +120,16 @@ def undetermined(population: Population, curvature: Vector, null: Vector, change
 class _Rays:
     """Rays in unconstrained coordinates: the point with some coordinates doubled, and with the same at zero."""
 
-    def __init__(self, population: Population, items: Items, value: Callable[[Population], float], prior: Prior | None):
-        self.population, self.items, self.value, self.prior = population, items, value, prior
+    def __init__(
+        self,
+        population: Population,
+        items: Items,
+        value: Callable[[Population], float],
+        prior: Prior | None,
+        cost: Callable[[Population, Population], float] | None = None,
+    ):
+        self.population, self.items, self.value, self.prior, self.cost = population, items, value, prior, cost
+        self._moved = copy.deepcopy(population)  # one copy serves for all rays
         self.coordinates = Unconstrained(population)
         self.vector = population.vector().double()
         self.z = self.coordinates.outside(self.vector)
@@ -124,8 +143,19 @@ class _Rays:
         return self._at(self.z)
 
     def _at(self, z: torch.Tensor) -> float:
+        return self.value(self._population(z))
+
+    def _population(self, z: torch.Tensor) -> Population:
         values = self.population.unflatten(self.coordinates.inside(z).detach())
-        return self.value(self.population.with_parameters(values))
+        with torch.no_grad():
+            for name, parameter in self._moved.named_parameters():
+                if name in values:
+                    parameter.copy_(values[name])
+        return self._moved
+
+    def _clearly_costs(self, part: torch.Tensor) -> bool:
+        """Whether the curvature at the optimum promises that the point with this part doubled is much less likely."""
+        return self.cost is not None and self.cost(self.population, self._population(self.z + part)) > CLEARLY
 
     def runs_away(self, part: torch.Tensor) -> bool:
         """Whether the likelihood does not fall where this part of the point is doubled, and falls without it."""
@@ -197,7 +227,7 @@ class _Rays:
         out: set[int] = set()
         for part in self._utility_rays():
             moved = np.flatnonzero(part.numpy())
-            if not set(moved.tolist()) <= out and self.runs_away(part):
+            if not set(moved.tolist()) <= out and not self._clearly_costs(part) and self.runs_away(part):
                 out |= set(moved.tolist())
         return sorted(out)
 
@@ -209,11 +239,14 @@ class _Rays:
             if name.endswith("utility.values"):
                 yield from self._gaps(where)
             elif name.endswith("utility.weights") and self.items.features is not None:
-                spread = np.ptp(self.items.feature_matrix.double().numpy(), axis=0)
-                reach = np.abs(self.z[where].numpy()) * (spread if len(spread) == len(where) else np.inf)
+                reach = np.abs(self.z[where].numpy()) * (self._spread if len(self._spread) == len(where) else np.inf)
                 if reach.sum() > FAR:
                     yield self._part(where)
                     yield from (self._part(where[[i]]) for i in np.flatnonzero(reach > FAR)[:MOST_RAYS])
+
+    @cached_property
+    def _spread(self) -> Vector:
+        return feature_spread(self.items)
 
     def _gaps(self, where: NDArray[np.int64]) -> Iterator[torch.Tensor]:
         """Wide gaps between utilities of one prompt: those above it moved up by as much again."""
@@ -230,6 +263,17 @@ class _Rays:
                     few = own[i + 1 :] if 2 * (i + 1) >= len(own) else own[: i + 1]
                     part[where[few]] = float(gaps[i]) if 2 * (i + 1) >= len(own) else -float(gaps[i])
                     yield part
+
+
+def feature_spread(items: Items) -> Vector:
+    """Largest less smallest value of each feature, ``(d,)``.
+
+    Example:
+        >>> feature_spread(Items(features=[[0.0, 1.0], [2.0, 1.0]])).tolist()
+        [2.0, 0.0]
+    """
+    low, high = items.feature_matrix.double().aminmax(dim=0)  # numpy's ptp is five times slower on a long matrix
+    return (high - low).numpy()
 
 
 def _names(population: Population, numbers: list[int]) -> list[str]:

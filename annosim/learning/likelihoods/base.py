@@ -151,11 +151,11 @@ class Likelihood(Maximand, ABC):
         if not found.converged:
             return False
         try:
-            return self.judge(self.population(found.point)).is_finite
+            return self.judge(found).is_finite
         except NotIdentifiedError:
             return False
 
-    def judge(self, population: Population) -> Judgement:
+    def judge(self, found: Optimum) -> Judgement:
         """Whether every number has a finite estimate, asked at the optimum.
 
         Raises:
@@ -163,5 +163,11 @@ class Likelihood(Maximand, ABC):
         """
         if self.concave:
             return Judgement()
+        information = found.evaluation.curvature
+
+        def cost(here: Population, there: Population) -> float:
+            move = self.start(there) - self.start(here)
+            return 0.5 * float(move @ (information @ move))
+
         value = lambda other: self.evaluate(self.start(other)).value  # noqa: E731
-        return judge(population, self.problem.items, value, self.problem.prior)
+        return judge(self.population(found.point), self.problem.items, value, self.problem.prior, cost)
