@@ -15,6 +15,7 @@ from annosim.data.preferences import PreferenceData
 from annosim.errors import AnnosimError, ArgumentError, NotIdentifiedError
 from annosim.learning.dispatch import finish, solve
 from annosim.learning.estimation import Estimate, check_problem, estimate
+from annosim.learning.likelihoods.autodiff import DifferentiatedLikelihood
 from annosim.learning.likelihoods.luce import LuceTable
 from annosim.learning.likelihoods.registry import LIKELIHOODS
 from annosim.learning.problem import Problem, Solution, choose
@@ -194,7 +195,9 @@ def _likelihoods(problem: Problem, models: list[Population], data: PreferenceDat
         except AnnosimError as error:
             found[r] = error
 
-    threads.run(task, range(count), threads.count(None))
+    # forward-mode derivatives are not safe in threads
+    workers = 1 if issubclass(kind, DifferentiatedLikelihood) else threads.count(None)
+    threads.run(task, range(count), workers)
     return _gathered(problem, data, name, found)
 
 

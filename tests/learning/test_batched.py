@@ -307,3 +307,15 @@ def test_a_batch_is_its_single_fits_for_every_likelihood(name):
         assert np.abs(fits.vectors[r] - one.population.vector().numpy()).max() < 1e-8
         assert abs(fits.log_likelihood[r] - one.log_likelihood) < 1e-8
         assert repr(fits[r]) == repr(one)
+
+
+def test_many_replicates_of_a_mixture_are_judged_by_threads():
+    """What is asked at each optimum must not share state: sixty replicates on all cores end as one after another."""
+    items = an.Items.normal(6, dim=2, seed=0)
+    people = an.Mixture([an.Annotator(an.Linear(w), an.Luce()) for w in ([2.0, 0.0], [-1.0, 1.0])], [0.6, 0.4])
+    data = an.simulate(people, an.Design(items, menu_size=3, annotators=150, questions=6), seed=0, replicates=60)
+    together = an.fit(people.like(seed=1), data)
+    for r in (0, 29, 59):
+        assert together.log_likelihood[r] == pytest.approx(
+            an.fit(people.like(seed=1), data[r]).log_likelihood, abs=1e-8
+        )

@@ -167,8 +167,7 @@ class _Rays:
     def judgement(self) -> Judgement:
         """Numbers beside utilities first, then utilities."""
         beside = self._beside()
-        slope = torch.func.jacfwd(self.coordinates.inside)(self.z).diagonal().abs()
-        lost = [j for j in beside if slope[j] >= AT_THE_END]
+        lost = [j for j in beside if self._slope[j] >= AT_THE_END]
         if lost:
             raise NotIdentifiedError(
                 f"fit: no finite estimate of {self._shown(lost)}: the likelihood rises for ever along it{self._unaided}. "
@@ -205,6 +204,12 @@ class _Rays:
         return ", ".join(
             f"{name} (at {float(self.vector[j]):.3g})" for name, j in zip(names[:5], numbers, strict=False)
         )
+
+    @cached_property
+    def _slope(self) -> torch.Tensor:
+        """Change of each number per unit of its own coordinate, in reverse mode: replicates are judged by threads."""
+        jacobian: torch.Tensor = torch.autograd.functional.jacobian(self.coordinates.inside, self.z)
+        return jacobian.diagonal().abs()
 
     def _part(self, where: NDArray[np.int64]) -> torch.Tensor:
         part = torch.zeros_like(self.z)
