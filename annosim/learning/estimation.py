@@ -30,19 +30,16 @@ class Estimate:
     Attributes:
         likelihood: the likelihood to whose coordinates the optimum belongs.
         best: the highest optimum.
+        population: the model at the optimum.
         starts: log-likelihoods reached from all starting points.
         notes: of the check for existence.
     """
 
     likelihood: Likelihood
     best: Optimum
+    population: Population
     starts: list[float]
     notes: list[str]
-
-    @property
-    def population(self) -> Population:
-        """The model at the optimum."""
-        return self.likelihood.population(self.best.point)
 
     def vector(self) -> np.ndarray:
         """The free parameters, types in order of falling weight, ``(P,)``."""
@@ -107,10 +104,11 @@ def estimate(likelihood: Likelihood, newton: bool = True) -> Estimate:
             "that is possible never occurs, or one that occurs is impossible); give it as a number, or start elsewhere"
         )
     likelihood, best = likelihood.sign_normalised(best)
-    judged = likelihood.judge(best)
+    population = likelihood.population(best.point)
+    judged = likelihood.judge(best, population)
     if not judged.is_finite:
         best = replace(best, stopped_by="infinity")
-    return Estimate(likelihood, best, values, [*notes, *judged.notes])
+    return Estimate(likelihood, best, population, values, [*notes, *judged.notes])
 
 
 def solve(kind: type[Likelihood], problem: Problem, newton: bool = True) -> Solution:

@@ -129,7 +129,6 @@ class _Rays:
         cost: Callable[[Population, Population], float] | None = None,
     ):
         self.population, self.items, self.value, self.prior, self.cost = population, items, value, prior, cost
-        self._moved = copy.deepcopy(population)  # one copy serves for all rays
         self.coordinates = Unconstrained(population)
         self.vector = population.vector().double()
         self.z = self.coordinates.outside(self.vector)
@@ -144,6 +143,11 @@ class _Rays:
 
     def _at(self, z: torch.Tensor) -> float:
         return self.value(self._population(z))
+
+    @cached_property
+    def _moved(self) -> Population:
+        """One copy serves for all rays."""
+        return copy.deepcopy(self.population)
 
     def _population(self, z: torch.Tensor) -> Population:
         values = self.population.unflatten(self.coordinates.inside(z).detach())

@@ -151,11 +151,11 @@ class Likelihood(Maximand, ABC):
         if not found.converged:
             return False
         try:
-            return self.judge(found).is_finite
+            return self.judge(found, self.population(found.point)).is_finite
         except NotIdentifiedError:
             return False
 
-    def judge(self, found: Optimum) -> Judgement:
+    def judge(self, found: Optimum, population: Population) -> Judgement:
         """Whether every number has a finite estimate, asked at the optimum.
 
         Raises:
@@ -170,4 +170,4 @@ class Likelihood(Maximand, ABC):
             return 0.5 * float(move @ (information @ move))
 
         value = lambda other: self.evaluate(self.start(other)).value  # noqa: E731
-        return judge(self.population(found.point), self.problem.items, value, self.problem.prior, cost)
+        return judge(population, self.problem.items, value, self.problem.prior, cost)
