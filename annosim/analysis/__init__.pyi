@@ -1,6 +1,6 @@
 from .annotator_agreement import Agreement as Agreement
 from .annotator_agreement import agreement as agreement
-from .annotator_agreement import answer_labels as answer_labels
+from .agreement_tables import answer_labels as answer_labels
 from .borda import borda_counts as borda_counts
 from .borda import borda_scores as borda_scores
 from .borda import pair_probabilities as pair_probabilities

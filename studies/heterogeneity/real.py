@@ -102,10 +102,10 @@ def one_type_twin(file, topic, items, people, twins, seed, data):
     found = answers(file, topic, items, people, data)
     fit = an.fit(one_type(found), found, prior=PRIOR)
     made = [simulate_like(fit.population, found, seed=seed + number) for number in range(twins)]
-    agreed = np.array([agreement(one).between for one in made])
+    agreed = np.array([agreement(one, replicates=0).between for one in made])
     ties = np.array([float(np.asarray(one.tied).any(-1).mean()) for one in made])
     return {
-        "agreement": agreement(found).between,
+        "agreement": agreement(found, replicates=0).between,
         "twin_agreement": float(agreed.mean()),
         "twin_agreement_low": float(agreed.min()),
         "twin_agreement_high": float(agreed.max()),

@@ -8,7 +8,6 @@ import pytest
 import annosim as an
 from annosim.analysis import (
     adjusted_rand,
-    agreement,
     borda_counts,
     borda_scores,
     brier_score,
@@ -22,7 +21,7 @@ from annosim.analysis import (
     win_rate,
     win_rate_quantile,
 )
-from annosim.errors import AnswerKindError, ArgumentError, NotIdentifiedError
+from annosim.errors import ArgumentError, NotIdentifiedError
 
 
 def test_adjusted_rand_by_hand_and_by_symmetry():
@@ -72,32 +71,6 @@ def test_calibration_slope_recovers_a_scale():
     assert calibration_slope(10 * logit, share).slope == pytest.approx(0.04, abs=1e-9)
     with pytest.raises(NotIdentifiedError, match="separate"):
         calibration_slope([1.0, -1.0], [1, 0])
-
-
-def test_agreement_within_and_between():
-    menus = [[0, 1], [1, 0], [0, 1], [1, 0]]
-    # annotator 0 always takes item 0, annotator 1 always item 1, whatever the side
-    data = an.PreferenceData(an.Items(n=2), menu=menus, answer=[0, 1, 1, 0], annotator=[0, 0, 1, 1])
-    found = agreement(data)
-    assert (found.within, found.between, found.pairs_within, found.pairs_between) == (1.0, 0.0, 2, 4)
-    ties = an.PreferenceData(
-        an.Items(n=2), menu=[[0, 1]] * 3, answer=[[0, 1], [0, -1], [1, -1]], tied=[[True], [False], [False]]
-    )
-    assert agreement(ties).between == 0.0
-    assert np.isnan(agreement(ties).within)
-    ratings = an.PreferenceData(an.Items(n=2), menu=[[0, 1]], answer=[[3, 4]], feedback="rating")
-    with pytest.raises(AnswerKindError):
-        agreement(ratings)
-
-
-def test_krippendorff_alpha_by_hand():
-    # two questions, two annotators each: agree, disagree; 3 a's and 1 b in all, expected disagreement 6/12
-    data = an.PreferenceData(
-        an.Items(n=2), menu=[[0, 1]] * 4, answer=[0, 0, 0, 1], annotator=[0, 1, 2, 3], prompt=[0, 0, 1, 1]
-    )
-    assert agreement(data).alpha == pytest.approx(1 - 0.5 / 0.5)
-    same = an.PreferenceData(an.Items(n=2), menu=[[0, 1]] * 2, answer=[0, 0], annotator=[0, 1])
-    assert np.isnan(agreement(same).alpha)
 
 
 def test_borda_orders_as_bradley_terry_for_one_type_and_is_linear_in_types():
