@@ -4,33 +4,46 @@
     python tests/planted.py --room analysis --jobs 2   those of a room, two at a time
     python tests/planted.py --sample 40 --seed 1       forty, drawn at random
     python tests/planted.py --list                     what would be planted, and which tests would be run
+    python tests/planted.py --record map.json          run the tests once and note which functions each of them runs
+    python tests/planted.py --map map.json --results verdicts.jsonl      use that, and go on where a run ended
+    python tests/planted.py --match "gap / order" --tests tests/rules/test_ties.py    one bug against chosen tests
 
 ``tests/planted_bugs.txt`` lists the bugs. Each is planted alone, in a copy of this tree; then the tests and the doctests
 of its room run until one fails. A bug is caught when a test fails or the room can no longer be imported; it survives
 when all pass. What exceeds the time limit counts as caught, and is counted apart. The exit code is 1 when fewer than
 90 % are caught.
+
+With a map only the tests that run the broken function are tried, the quick ones first: others cannot notice. (Compiled
+kernels and what runs in other processes are not in the map; then all tests of the room are run.)
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import multiprocessing
 import os
 import random
 import shutil
 import signal
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from queue import Queue
-from subprocess import DEVNULL, STDOUT, Popen, TimeoutExpired
+from types import CodeType, FrameType
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 LIST = Path(__file__).with_name("planted_bugs.txt")
 GOAL = 0.9
+#: seconds of tests that are tried before the others
+FIRST = 4.0
 
 #: where the tests of a file are: the longest beginning of its path decides
 TESTS = {
@@ -90,6 +103,31 @@ class Bug:
         start = max((beginning for beginning in TESTS if self.file.startswith(beginning)), key=len)
         return [*TESTS[start].split(), str(Path(*Path(self.file).parts[:2]))]
 
+    @property
+    def functions(self) -> list[str]:
+        """The innermost named function or class around each of its lines, as ``file:qualified.name``."""
+        text = (ROOT / self.file).read_text(encoding="utf-8")
+        first = text[: text.index(self.old)].count("\n") + 1
+        lines = range(first, first + self.old.count("\n") + 1)
+        return sorted({f"{self.file}:{_function_at(compile(text, self.file, 'exec'), line)}" for line in lines})
+
+
+def _function_at(code: CodeType, line: int) -> str:
+    """Qualified name of the function around a line; comprehensions and lambdas belong to the one around them."""
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType) and inner.co_firstlineno <= line <= _last_line(inner):
+            return _function_at(inner, line)
+    return _named(code)
+
+
+def _last_line(code: CodeType) -> int:
+    own = [line for _, _, line in code.co_lines() if line]
+    return max([*own, *(_last_line(inner) for inner in code.co_consts if isinstance(inner, CodeType))])
+
+
+def _named(code: CodeType) -> str:
+    return code.co_qualname.split(".<locals>.<")[0]
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -101,10 +139,10 @@ class Outcome:
     by: str = ""
 
 
-def bugs() -> Iterator[Bug]:
-    """The bugs of the list."""
+def bugs(path: Path = LIST) -> Iterator[Bug]:
+    """The bugs of a list."""
     file = old = ""
-    for line in LIST.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines():
         mark, _, text = line.partition(" ")
         if mark == "-":
             old = text
@@ -124,12 +162,17 @@ def plant(bug: Bug, tree: Path) -> str:
     return text
 
 
-def try_bug(bug: Bug, tree: Path, limit: float) -> Outcome:
-    """Plant the bug in ``tree``, run its tests and mend the file again."""
+def try_bug(bug: Bug, tree: Path, limit: float, stages: list[list[str]] | None = None) -> Outcome:
+    """Plant the bug in ``tree``, run its tests, stage by stage, until one fails, and mend the file again."""
     start = time.monotonic()
     whole = plant(bug, tree)
+    code: int | None = 0
+    text = ""
     try:
-        code, text = run_tests(bug.tests, tree, limit)
+        for tests in stages or [bug.tests]:
+            code, text = run_tests(tests, tree, limit - (time.monotonic() - start))
+            if code != 0:
+                break
     finally:
         (tree / bug.file).write_text(whole, encoding="utf-8")
     verdict = "time" if code is None else "survived" if code == 0 else "caught"
@@ -137,24 +180,163 @@ def try_bug(bug: Bug, tree: Path, limit: float) -> Outcome:
     return Outcome(bug, verdict, time.monotonic() - start, lines[0].split(" - ")[0] if lines else "")
 
 
+def warm_up() -> None:
+    """Import what every run needs and no bug touches: the runs are forked from this process."""
+    import hypothesis  # noqa: F401
+    import numba  # noqa: F401
+    import pandas  # noqa: F401
+    import scipy.optimize
+    import scipy.stats  # noqa: F401
+    import torch
+
+    torch.set_num_threads(1)
+    assert "annosim" not in sys.modules
+
+
 def run_tests(tests: list[str], tree: Path, limit: float) -> tuple[int | None, str]:
-    """Exit code and output of pytest; no code when the limit was reached."""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--durations=0", *tests]
-    environment = {**os.environ, "PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"}
+    """Exit code and output of pytest in a fork of this process; no code when the limit was reached."""
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as out:
-        run = Popen(
-            command, cwd=tree, env=environment, stdin=DEVNULL, stdout=out, stderr=STDOUT, start_new_session=True
-        )
-        try:
-            code: int | None = run.wait(limit)
-        except TimeoutExpired:
-            code = None
-        finally:
-            if run.poll() is None:
-                os.killpg(run.pid, signal.SIGKILL)
-                run.wait()
+        sys.stdout.flush()
+        child = os.fork()
+        if child == 0:
+            _pytest(tests, tree, out.fileno())
+        code = _wait(child, limit)
         out.seek(0)
         return code, out.read()
+
+
+def _wait(child: int, limit: float) -> int | None:
+    """Exit code of a process; none when it had to be killed, with all that it had started."""
+    end = time.monotonic() + limit
+    while True:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        if time.monotonic() > end:
+            with suppress(ProcessLookupError):
+                os.killpg(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            return None
+        time.sleep(0.05)
+
+
+def _pytest(tests: list[str], tree: Path, out: int, recorder: Recorder | None = None) -> None:
+    """Run the tests in this process and end it."""
+    code = 3
+    try:
+        os.setsid()
+        for number, file in enumerate((os.open(os.devnull, os.O_RDONLY), out, out)):
+            os.dup2(file, number)
+        os.chdir(tree)
+        os.environ.update(PYTHONPATH=str(tree), OMP_NUM_THREADS="1", MPLBACKEND="agg")
+        sys.dont_write_bytecode = True  # a file that is broken and mended within a second keeps its size and its time
+        sys.path.insert(0, str(tree))
+        files = list(dict.fromkeys(test.partition("::")[0] for test in tests))
+        chooser = Chooser([test for test in tests if "::" in test])
+        command = ["-q", "-p", "no:cacheprovider", "--durations=0", *([] if recorder else ["-x"]), *files]
+        code = int(pytest.main(command, plugins=[chooser, *filter(None, [recorder])]))
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+class Chooser:
+    """Leaves only the tests asked for by name, in that order; all where none is."""
+
+    def __init__(self, names: list[str]) -> None:
+        self.place = {name: number for number, name in enumerate(names)}
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        if self.place:
+            items[:] = sorted((x for x in items if x.nodeid in self.place), key=lambda x: self.place[x.nodeid])
+
+
+class Recorder:
+    """Notes which functions of the package each test runs, caches emptied before it, and in how many seconds."""
+
+    def __init__(self, tree: Path, path: Path) -> None:
+        self.inside, self.path = str(tree / "annosim") + os.sep, path
+        self.root = len(str(tree)) + 1
+        self.seen: set[CodeType] = set()
+        self.fixtures: dict[str, set[CodeType]] = defaultdict(set)
+        self.functions: dict[str, list[str]] = defaultdict(list)
+        self.seconds: dict[str, float] = {}
+        self.caches: list[Callable[[], None]] = []
+        self.modules: set[str] = set()
+
+    def _call(self, frame: FrameType, _event: str, _argument: object) -> None:
+        self.seen.add(frame.f_code)
+
+    def _empty_caches(self) -> None:
+        for name in [
+            name for name in sys.modules if name.startswith(("annosim", "tests")) and name not in self.modules
+        ]:
+            self.modules.add(name)
+            values = [*vars(sys.modules[name]).values()]
+            for value in [*values, *(x for one in values if isinstance(one, type) for x in vars(one).values())]:
+                clear = getattr(value, "cache_clear", None)
+                if callable(clear) and str(getattr(value, "__module__", "")).startswith(("annosim", "tests")):
+                    self.caches.append(clear)
+        for clear in self.caches:
+            clear()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(self, fixturedef, request):
+        before, self.seen = self.seen, set()
+        try:
+            return (yield)
+        finally:
+            if fixturedef.scope != "function":
+                self.fixtures[fixturedef.argname] |= self.seen
+            self.seen |= before
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item):
+        self._empty_caches()
+        self.seen, start = set(), time.perf_counter()
+        threading.settrace(self._call)
+        sys.settrace(self._call)
+        try:
+            return (yield)
+        finally:
+            sys.settrace(None)
+            threading.settrace(None)  # type: ignore[arg-type]
+            self.seconds[item.nodeid] = round(time.perf_counter() - start, 3)
+            for name in getattr(item, "fixturenames", ()):
+                self.seen |= self.fixtures.get(name, set())
+            ran = {code for code in self.seen if code.co_filename.startswith(self.inside)}
+            for name in {f"{code.co_filename[self.root :]}:{_named(code)}" for code in ran}:
+                self.functions[name].append(item.nodeid)
+
+    def pytest_sessionfinish(self) -> None:
+        before = json.loads(self.path.read_text()) if self.path.exists() else {"seconds": {}, "functions": {}}
+        for name, tests in self.functions.items():
+            before["functions"][name] = sorted({*before["functions"].get(name, []), *tests})
+        before["seconds"].update(self.seconds)
+        self.path.write_text(json.dumps(before))
+
+
+def record(tests: list[str], path: Path) -> int | None:
+    """Run the tests in this tree and add to the map which functions each of them runs."""
+    child = os.fork()
+    if child == 0:
+        _pytest(tests, ROOT, os.dup(1), Recorder(ROOT, path))
+    return _wait(child, 1e9)
+
+
+def stages_of(bug: Bug, seen: dict) -> list[list[str]]:
+    """Tests that run the broken function, in two stages: the quick ones, then the others; all of the room if none does."""
+    seconds = seen["seconds"]
+    found = {test for name in bug.functions for test in seen["functions"].get(name, []) if test in seconds}
+    if not found:
+        return [bug.tests]
+    ordered = sorted(found, key=lambda test: seconds[test])
+    spent, quick = 0.0, 0
+    while quick < len(ordered) and spent + seconds[ordered[quick]] <= FIRST:
+        spent, quick = spent + seconds[ordered[quick]], quick + 1
+    return [part for part in (ordered[:quick], ordered[quick:]) if part]
 
 
 def copy_tree(target: Path) -> Path:
@@ -164,21 +346,28 @@ def copy_tree(target: Path) -> Path:
     return target
 
 
-def try_all(chosen: list[Bug], jobs: int, limit: float) -> Iterator[Outcome]:
+def try_all(
+    chosen: list[Bug], jobs: int, limit: float, stages: Callable[[Bug], list[list[str]]] = lambda bug: [bug.tests]
+) -> Iterator[Outcome]:
     """Outcomes in the order of the bugs, ``jobs`` at a time, each in a copy of the tree."""
-    with tempfile.TemporaryDirectory(prefix="planted-") as folder, ThreadPoolExecutor(jobs) as pool:
-        trees: Queue[Path] = Queue()
+    warm_up()
+    with tempfile.TemporaryDirectory(prefix="planted-") as folder:
+        fork = multiprocessing.get_context("fork")
+        trees = fork.SimpleQueue()
         for number in range(jobs):
             trees.put(copy_tree(Path(folder) / str(number)))
+        with fork.Pool(jobs, _take_tree, (trees,)) as pool:
+            yield from pool.imap(_try, [(bug, limit, stages(bug)) for bug in chosen])
 
-        def one(bug: Bug) -> Outcome:
-            tree = trees.get()
-            try:
-                return try_bug(bug, tree, limit)
-            finally:
-                trees.put(tree)
 
-        yield from pool.map(one, chosen)
+def _take_tree(trees: multiprocessing.SimpleQueue) -> None:
+    global _tree
+    _tree = trees.get()
+
+
+def _try(task: tuple[Bug, float, list[list[str]]]) -> Outcome:
+    bug, limit, stages = task
+    return try_bug(bug, _tree, limit, stages)
 
 
 def table(outcomes: list[Outcome]) -> str:
@@ -197,31 +386,76 @@ def table(outcomes: list[Outcome]) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--room", action="append", help="a room, as rules or analysis; may be repeated")
-    parser.add_argument("--jobs", type=int, default=1, help="how many at a time")
-    parser.add_argument("--sample", type=int, help="so many bugs, drawn at random")
-    parser.add_argument("--seed", type=int, default=0, help="of the sample")
-    parser.add_argument("--limit", type=float, default=900.0, help="seconds for one bug")
-    parser.add_argument("--list", action="store_true", help="print the bugs and run nothing")
-    asked = parser.parse_args(arguments)
-    chosen = [bug for bug in bugs() if not asked.room or bug.room in asked.room]
-    if not chosen:
-        parser.error(f"--room: no bug there; the rooms are {', '.join(sorted({bug.room for bug in bugs()}))}")
-    if asked.sample is not None and asked.sample < len(chosen):
-        chosen = random.Random(asked.seed).sample(chosen, asked.sample)
+    asked = _parse(arguments)
+    chosen = _chosen(asked)
     if asked.list:
         print("\n".join(f"{bug.file}\n  - {bug.old}\n  + {bug.new}\n  {' '.join(bug.tests)}" for bug in chosen))
         return 0
-    outcomes = []
-    for outcome in try_all(chosen, asked.jobs, asked.limit):
+    if asked.record:
+        warm_up()
+        return (
+            record(asked.tests or sorted({test for bug in chosen for test in bug.tests}), asked.record.resolve()) or 0
+        )
+    known = _verdicts(asked.results)
+    outcomes = [known[bug] for bug in chosen if bug in known]
+    seen = json.loads(asked.map.read_text()) if asked.map else {"seconds": {}, "functions": {}}
+    stages = (lambda bug: [asked.tests]) if asked.tests else lambda bug: stages_of(bug, seen)
+    for outcome in try_all([bug for bug in chosen if bug not in known], asked.jobs, asked.limit, stages):
         outcomes.append(outcome)
+        _keep(outcome, asked.results)
         print(f"{outcome.verdict:<9} {outcome.seconds:5.0f} s  {outcome.bug.file}  {outcome.by}", flush=True)
         if outcome.verdict == "survived":
             print(f"    - {outcome.bug.old}\n    + {outcome.bug.new}", flush=True)
     print(table(outcomes))
     survived = sum(outcome.verdict == "survived" for outcome in outcomes)
     return int(1 - survived / len(outcomes) < GOAL)
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--room", action="append", help="a room, as rules or analysis; may be repeated")
+    parser.add_argument("--bugs", type=Path, default=LIST, help="another list, in the form of planted_bugs.txt")
+    parser.add_argument("--match", help="only bugs with this text in them")
+    parser.add_argument("--jobs", type=int, default=1, help="how many at a time")
+    parser.add_argument("--sample", type=int, help="so many bugs, drawn at random")
+    parser.add_argument("--seed", type=int, default=0, help="of the sample")
+    parser.add_argument("--limit", type=float, default=900.0, help="seconds for one bug")
+    parser.add_argument("--tests", nargs="+", help="run these in place of the room's")
+    parser.add_argument("--record", type=Path, help="run the tests of the rooms and add to this map; plant nothing")
+    parser.add_argument("--map", type=Path, help="what --record wrote: run only tests that run the broken function")
+    parser.add_argument("--results", type=Path, help="add verdicts to this file; do not retry bugs caught there")
+    parser.add_argument("--list", action="store_true", help="print the bugs and run nothing")
+    asked = parser.parse_args(arguments)
+    rooms = {bug.room for bug in bugs(asked.bugs)}
+    if not {*(asked.room or ())} <= rooms:
+        parser.error(f"--room: no bug there; the rooms are {', '.join(sorted(rooms))}")
+    return asked
+
+
+def _chosen(asked: argparse.Namespace) -> list[Bug]:
+    chosen = [bug for bug in bugs(asked.bugs) if not asked.room or bug.room in asked.room]
+    if asked.match:
+        chosen = [bug for bug in chosen if asked.match in bug.old + bug.new]
+    if asked.sample is not None and asked.sample < len(chosen):
+        chosen = random.Random(asked.seed).sample(chosen, asked.sample)
+    if not chosen:
+        raise SystemExit("planted: no bug chosen")
+    return chosen
+
+
+def _verdicts(path: Path | None) -> dict[Bug, Outcome]:
+    """Bugs that an earlier run caught."""
+    if path is None or not path.exists():
+        return {}
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    found = [Outcome(Bug(**row.pop("bug")), **row) for row in rows]
+    return {one.bug: one for one in found if one.verdict != "survived"}
+
+
+def _keep(outcome: Outcome, path: Path | None) -> None:
+    if path is not None:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(outcome)) + "\n")
 
 
 if __name__ == "__main__":

@@ -55,3 +55,21 @@ def test_the_table_counts_by_room(capsys):
     assert first.old in capsys.readouterr().out
     with pytest.raises(SystemExit):
         planted.main(["--room", "nowhere"])
+
+
+def test_only_tests_that_run_the_broken_function_are_tried_the_quick_ones_first():
+    bug = next(bug for bug in BUGS if bug.file == "annosim/quadrature.py" and "keep" in bug.old)
+    assert bug.functions == ["annosim/quadrature.py:_product"]
+    ran = {"annosim/quadrature.py:_product": ["slow", "quick", "gone", "quicker"], "annosim/quadrature.py:sobol": ["x"]}
+    seen = {"functions": ran, "seconds": {"slow": 60.0, "quick": 1.0, "quicker": 0.5, "x": 1.0}}
+    assert planted.stages_of(bug, seen) == [["quicker", "quick"], ["slow"]]
+    assert planted.stages_of(bug, {"functions": {}, "seconds": {}}) == [bug.tests]
+    assert all(bug.functions for bug in BUGS)
+
+
+def test_a_caught_bug_is_not_tried_again(tmp_path):
+    first, second = BUGS[:2]
+    for bug, verdict in ((first, "caught"), (second, "survived")):
+        planted._keep(planted.Outcome(bug, verdict, 1.0, "x"), tmp_path / "verdicts.jsonl")
+    assert planted._verdicts(tmp_path / "verdicts.jsonl") == {first: planted.Outcome(first, "caught", 1.0, "x")}
+    assert planted._verdicts(None) == {}

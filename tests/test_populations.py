@@ -10,6 +10,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from scipy.integrate import quad
 from scipy.stats import binom, norm
 from torch import distributions as td
@@ -124,8 +125,6 @@ def test_quadrature_has_the_moments_of_the_normal(rule):
 def test_quantiles_of_torch_distributions():
     z = torch.linspace(-3, 3, 13, dtype=torch.float64)
     u = norm.cdf(z.numpy())
-    from scipy import stats
-
     assert torch.allclose(from_normal(td.Gamma(2.5, 3.0), z), torch.as_tensor(stats.gamma.ppf(u, 2.5, scale=1 / 3)))
     assert torch.allclose(from_normal(td.LogNormal(0.2, 0.5), z), (0.2 + 0.5 * z).exp())
     assert torch.allclose(
@@ -135,6 +134,90 @@ def test_quantiles_of_torch_distributions():
     assert float(small) == pytest.approx((math.log(0.3) + math.lgamma(1.01)) / 0.01, rel=1e-9)
     with pytest.raises(an.errors.AnnosimError, match="inverse distribution function"):
         from_normal(td.Poisson(1.0), z)
+
+
+SHAPES = [
+    ("normal", None, None),
+    ("lognormal", [1, -1, -1], None),
+    (["lognormal", "normal", "lognormal"], [-1, 1, 1], None),
+    (["normal", "same", "lognormal"], [1, 1, -1], [0.4]),
+    (["same", "normal", "normal"], None, [-0.7]),
+    ("normal", None, [0.4, -0.7, 0.2]),
+]
+
+
+@pytest.mark.parametrize("shape,signs,lower", SHAPES)
+def test_coefficients_are_their_formula(shape, signs, lower):
+    """``mean + L z`` written out, with exponentials, signs and coefficients that do not vary; and ``L L'``."""
+    names = [shape] * 3 if isinstance(shape, str) else shape
+    moving = [i for i, name in enumerate(names) if name != "same"]
+    mean, scale = np.array([0.3, -0.5, 0.2]), np.array([0.8, 1.5, 0.6])[: len(moving)]
+    factor = np.zeros((3, 3))
+    factor[moving, moving] = scale
+    below = [(moving[i], moving[j]) for i in range(len(moving)) for j in range(i)]
+    for value, place in zip(lower or [], below, strict=False):
+        factor[place] = value
+    people = an.RandomCoefficients(mean, scale, an.Luce(), distribution=shape, signs=signs, lower=lower)
+    assert people.covariance().numpy() == pytest.approx(factor @ factor.T, abs=1e-15)
+    z = np.random.default_rng(0).normal(size=(7, 3))
+    expected = mean + z @ factor.T
+    for i, name in enumerate(names):
+        if name == "lognormal":
+            expected[:, i] = (signs or [1, 1, 1])[i] * np.exp(expected[:, i])
+    assert people.tastes(torch.as_tensor(z)).detach().numpy() == pytest.approx(expected, abs=1e-14)
+    nodes, weight = people.standard_nodes()
+    assert nodes.shape == (len(weight), 3) and float(weight.sum()) == pytest.approx(1, abs=1e-12)
+    moments = (weight[:, None, None] * nodes[:, :, None] * nodes[:, None, :]).sum(0).numpy()
+    assert moments == pytest.approx(np.diag([float(i in moving) for i in range(3)]), abs=1e-5)
+
+
+def test_utilities_of_tastes_are_their_formula():
+    z = np.random.default_rng(1).normal(size=(6, 2))
+    mean, loadings = np.array([0.0, 0.5, -0.2]), np.array([[1.0, 0.1], [-0.5, 0.4], [0.3, -1.0]])
+    low_rank = an.populations.LowRank(mean, loadings, an.Luce())
+    tastes = low_rank.tastes(torch.as_tensor(z))
+    assert low_rank.utilities(tastes, ITEMS).detach().numpy() == pytest.approx(mean + z @ loadings.T)
+    blend = an.populations.DirichletTastes([an.Tabular(mean), an.Linear([1.0, -0.5])], [0.6, 1.5], an.Luce())
+    share = blend.tastes(torch.as_tensor(z)).detach().numpy()
+    gamma = np.stack([stats.gamma.ppf(norm.cdf(z[:, j]), a) for j, a in enumerate((0.6, 1.5))], 1)
+    assert share == pytest.approx(gamma / gamma.sum(1, keepdims=True), abs=1e-9)
+    table = np.stack([mean, ITEMS.features.numpy() @ [1.0, -0.5]])
+    assert blend.utilities(torch.as_tensor(share), ITEMS).detach().numpy() == pytest.approx(share @ table)
+
+
+def test_a_mixture_of_mixtures_is_the_flat_one():
+    parts = [an.Annotator(an.Linear([s, -s / 2]), an.Luce()) for s in (1.0, -1.0, 3.0)]
+    nested = an.Mixture([an.Mixture(parts[:2], [0.3, 0.7]), parts[2]], [0.6, 0.4])
+    flat = an.Mixture(parts, [0.18, 0.42, 0.4])
+    assert nested.component_weights().tolist() == pytest.approx([0.18, 0.42, 0.4])
+    assert an.law(nested, PAIRS).probabilities == pytest.approx(an.law(flat, PAIRS).probabilities, abs=1e-14)
+    gated = an.Gated([nested, parts[0]], covariates=[[0.0], [2.0]], gate=[[1.0]])
+    own = np.array([0.5, 1 / (1 + math.exp(-2.0))])[:, None]
+    expected = np.hstack([own * [0.18, 0.42, 0.4], 1 - own])
+    assert gated.annotator_weights([0, 1]).detach().numpy() == pytest.approx(expected)
+    assert gated.component_weights().detach().numpy() == pytest.approx(expected.mean(0))
+
+
+def test_the_quadrature_seed_chooses_the_points():
+    one, other, again = (
+        an.RandomCoefficients([1.0, -0.5], 1.0, an.Luce(), quadrature="sobol", points=256, quadrature_seed=seed)
+        for seed in (3, 4, 3)
+    )
+    assert torch.equal(one.standard_nodes()[0], sobol(2, 256, 3)[0])
+    assert torch.equal(one.standard_nodes()[0], again.standard_nodes()[0])
+    assert not torch.equal(one.standard_nodes()[0], other.standard_nodes()[0])
+    assert torch.equal(one.standard_nodes(refine=1)[0], other.standard_nodes()[0])
+
+
+def test_a_type_s_weights_and_numbers_move_with_its_name():
+    parts = [an.Annotator(an.Tabular([s, 0.0, -s]), an.Luce()) for s in (1.0, -1.0, 3.0)]
+    people = an.Mixture(parts, [0.5, 0.3, 0.2]).relabelled([2, 0, 1])
+    assert people.weights.tolist() == pytest.approx([0.2, 0.5, 0.3])
+    assert [one.utility.values[0].item() for one in people.types] == [3.0, 1.0, -1.0]
+    gated = an.Gated(parts, covariates=[[1.0, 0.4], [-1.0, 2.0]], gate=[[0.2, 1.0], [-0.5, 0.3]])
+    moved = gated.relabelled([2, 0, 1])
+    assert torch.allclose(moved.annotator_weights([0, 1]), gated.annotator_weights([0, 1])[:, [2, 0, 1]])
+    assert [one.utility.values[0].item() for one in moved.types] == [3.0, 1.0, -1.0]
 
 
 def test_an_annotator_keeps_their_tastes_wherever_they_stand():

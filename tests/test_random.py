@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from annosim.errors import ArgumentError
-from annosim.random import STREAMS, CounterRNG, child_seed, philox4x32, raw_uint32, uniform, uniform53
+from annosim.random import STREAMS, CounterRNG, child_seed, philox4x32, raw_uint32, torch_generator, uniform, uniform53
 
 #: probability that a test here fails by chance, all assertions of a test together
 ALARM = 1e-8
@@ -53,6 +53,20 @@ def test_uniforms_are_open_at_both_ends():
     assert 0 < wide[0] and wide[1] < 1
     u = uniform53(0, "answer", np.arange(1000), 0)
     assert ((0 < u) & (u < 1)).all()
+
+
+def test_uniforms_are_the_middles_of_their_words_wherever_they_are_asked_for():
+    """One formula for functions and generators, one or many entities, one or many replicates."""
+    entity, k, replicate = np.array([0, 5, 70, 2**40 + 1]), np.arange(3, 6), np.array([0, 1, 4, 9])
+    narrow = (raw_uint32(8, "answer", entity[:, None], k, replicate[:, None]).astype(np.float64) + 0.5) / 2**32
+    high, low = (raw_uint32(8, "answer", entity[:, None], 2 * k + i, replicate[:, None]).astype(object) for i in (0, 1))
+    wide = (((high * 2**20 + low // 2**12).astype(np.float64)) + 0.5) / 2**52
+    assert np.array_equal(uniform(8, "answer", entity[:, None], k, replicate[:, None]), narrow)
+    assert np.array_equal(uniform53(8, "answer", entity[:, None], k, replicate[:, None]), wide)
+    rng = CounterRNG(8, entity, replicate)
+    assert np.array_equal(rng.uniform("answer", 3, start=3), narrow)
+    assert np.array_equal(rng.uniform53("answer", 3, start=3), wide)
+    assert np.array_equal(rng.normal("answer", 3, start=3), stats.norm.ppf(wide))
 
 
 @pytest.mark.parametrize("seed", [-1, 2**64, 1.5, True, "0"])
@@ -109,3 +123,4 @@ def test_normals_follow_the_normal_law():
 def test_child_seeds_differ():
     seeds = {child_seed(s, name) for s in range(100) for name in ("start", "bootstrap")}
     assert len(seeds) == 200
+    assert len({torch_generator(s, name).initial_seed() for s in range(100) for name in ("start", "load")}) == 200
