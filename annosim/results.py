@@ -30,11 +30,13 @@ def _versions() -> dict[str, str]:
     """Read once: package metadata is stored in files, and reading it would dominate a small simulation."""
     from importlib.metadata import PackageNotFoundError, version
 
-    out = {"python": platform.python_version()}
-    for name in ("annosim", "torch", "numpy"):
+    import annosim
+
+    out = {"python": platform.python_version(), "annosim": annosim.__version__}
+    for name in ("torch", "numpy"):
         try:
             out[name] = version(name)
-        except PackageNotFoundError:  # run from a source tree that is not installed
+        except PackageNotFoundError:  # a build without metadata, as some distributions make it
             out[name] = "unknown"
     return out
 

@@ -39,7 +39,9 @@ def test_every_command_has_help_with_an_example(words, capsys):
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
+    """A folder with one study, of an annosim that brought none."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("annosim.study.find.shipped_studies", lambda: tmp_path / "none came with annosim")
     (tmp_path / "studies").mkdir()
     shutil.copy(COIN, tmp_path / "studies" / "coin.py")
     return tmp_path
@@ -131,6 +133,7 @@ def test_an_interrupted_run_says_that_it_resumes(here):
 
 def test_an_empty_folder_says_so(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("annosim.study.find.shipped_studies", lambda: tmp_path / "none came with annosim")
     assert cli.main(["study", "list"]) == 0
     assert "no studies" in capsys.readouterr().out
 

@@ -112,8 +112,7 @@ def simulate(
 
     Returns:
         :class:`PreferenceData` with the hidden types in ``truth["type"]`` ``(annotators,)``, and tastes in
-            ``truth["taste"]`` where they are continuous; with ``out``, the
-        :class:`~annosim.io.shards.Shards` of the directory.
+        ``truth["taste"]`` where they are continuous; with ``out``, the :class:`~annosim.io.Shards` of the directory.
 
     Raises:
         AnswerKindError: a rule does not define the design's feedback.

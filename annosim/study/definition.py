@@ -172,8 +172,8 @@ class Cell:
 class Study:
     """A paper's claims as code: presets of settings, cells of work, statements to judge, figures to look at.
 
-    A study is a Python file or folder under ``./studies`` (or an entry point of the group ``annosim.studies``) that
-    imports only the public API and names its study ``STUDY``.
+    A study is a Python file or folder under ``./studies``, one that came with annosim, or an entry point of the group
+    ``annosim.studies``. It imports only the public API and names its study ``STUDY``.
 
     Attributes:
         name: what ``annosim study run NAME`` takes.

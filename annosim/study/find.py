@@ -1,4 +1,5 @@
-"""Finding and loading studies: ``./studies``, then the entry-point group ``annosim.studies``, or any path."""
+"""Finding and loading studies: ``./studies``, those that came with annosim, the entry-point group ``annosim.studies``,
+or any path."""
 
 from __future__ import annotations
 
@@ -35,18 +36,37 @@ class Found:
 
 
 def find_studies(folder: Path | None = None) -> list[Found]:
-    """All studies by name: files and folders of ``./studies``, then entry points whose names are not taken.
+    """All studies by name: files and folders of ``./studies``, then those that came with annosim, then entry points;
+    the first of a name counts.
 
     Names that begin with an underscore are helpers of other studies.
 
     Example:
-        >>> [found.name for found in find_studies(Path("no such folder"))]
-        []
+        >>> "density_estimation" in [found.name for found in find_studies(Path("no such folder"))]
+        True
     """
-    found = {one.name: one for one in _in_folder(folder or Path("studies"))}
+    found: dict[str, Found] = {}
+    for place in (folder or Path("studies"), shipped_studies()):
+        for one in _in_folder(place):
+            found.setdefault(one.name, one)
     for point in sorted(entry_points(group=GROUP), key=lambda p: p.name):
         found.setdefault(point.name, Found(point.name, point))
     return list(found.values())
+
+
+def shipped_studies(package: Path | None = None) -> Path:
+    """The folder of the studies that came with annosim: inside the package in an installation, beside it in a checkout.
+
+    Args:
+        package: the folder of the package; this one by default.
+
+    Example:
+        >>> shipped_studies().name
+        'studies'
+    """
+    package = package or Path(__file__).parents[1]
+    in_checkout = (package.parent / "pyproject.toml").is_file()  # else the folder beside it is somebody else's
+    return (package.parent if in_checkout else package) / "studies"
 
 
 def load_named(name_or_path: str, folder: Path | None = None) -> Study:
@@ -66,7 +86,7 @@ def load_named(name_or_path: str, folder: Path | None = None) -> Study:
     path = Path(name_or_path)
     if path.suffix == ".py" or path.is_dir() or path.is_file():
         return load_study(path)
-    known = ", ".join(one.name for one in find_studies(folder)) or "none (run from the folder that holds studies/)"
+    known = ", ".join(one.name for one in find_studies(folder))
     raise StudyError(f"no study {name_or_path!r} in ./studies or among the installed ones; there are: {known}")
 
 

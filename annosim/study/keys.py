@@ -27,8 +27,8 @@ __all__ = ["cell_seed", "canonical", "package_digest", "stable_hash", "study_dig
 
 #: Changes when the layout of a cell's file changes.
 FORMAT = 1
-#: Rooms that cannot change the result of a cell: presentation and command line.
-_PRESENTATION = ("__main__.py", "bench", "cli", "plotting", "plotting.py", "reporting", "study")
+#: What cannot change the result of a cell: presentation and command line, and in a wheel the other studies.
+_PRESENTATION = ("__main__.py", "bench", "cli", "plotting", "plotting.py", "reporting", "studies", "study")
 
 
 def canonical(value: object) -> Plain:

@@ -10,13 +10,16 @@ import pytest
 
 from annosim.errors import StudyError
 from annosim.study import find_studies, load_named, load_study
+from annosim.study.find import shipped_studies
 
 COIN = Path(__file__).with_name("coin.py")
 
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
+    """A folder with studies, of an annosim that brought none."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("annosim.study.find.shipped_studies", lambda: tmp_path / "none came with annosim")
     studies = tmp_path / "studies"
     (studies / "folder").mkdir(parents=True)
     shutil.copy(COIN, studies / "coin.py")
@@ -53,6 +56,26 @@ def test_an_unknown_name_lists_the_known_ones(here):
         load_named("coins")
     with pytest.raises(StudyError, match="does not exist"):
         load_study(here / "absent.py")
+
+
+def test_the_studies_of_annosim_are_found_from_everywhere_and_give_way_to_ones_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = [f.name for f in find_studies()]
+    assert {"density_estimation", "heterogeneity", "peers"} <= set(names)
+    assert load_named("teachers").path == shipped_studies() / "teachers.py"
+    (tmp_path / "studies").mkdir()
+    shutil.copy(COIN, tmp_path / "studies" / "teachers.py")
+    assert load_named("teachers").path == tmp_path / "studies" / "teachers.py"
+    assert [f.name for f in find_studies()] == ["teachers", *(n for n in names if n != "teachers")]
+
+
+def test_in_an_installation_studies_are_inside_the_package(tmp_path):
+    package = tmp_path / "site-packages" / "annosim"
+    package.mkdir(parents=True)
+    (package.parent / "studies").mkdir()  # of another library
+    assert shipped_studies(package) == package / "studies"
+    (package.parent / "pyproject.toml").write_text("")
+    assert shipped_studies(package) == package.parent / "studies"
 
 
 def test_installed_studies_come_after_those_of_the_folder(here, monkeypatch):

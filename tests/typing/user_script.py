@@ -1,4 +1,4 @@
-"""A user's script: every verb, with the types that a checker must see. `.ci/types` checks it against the built wheel."""
+"""A user's script: every verb, with the types that a checker must see. `.ci/wheel` checks it against the built wheel."""
 
 from __future__ import annotations
 
