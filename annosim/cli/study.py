@@ -48,7 +48,9 @@ def list_studies(
         typer.echo("\n".join(s.name for s in studies if s.in_ci and "quick" in s.presets))
         return
     if not everywhere:
-        typer.echo("no studies: none in ./studies, none that came with annosim, none installed (entry-point group annosim.studies)")
+        typer.echo(
+            "no studies: none in ./studies, none that came with annosim, none installed (entry-point group annosim.studies)"
+        )
     for found in everywhere:
         try:
             _print_study(found.load())
@@ -58,7 +60,8 @@ def list_studies(
 
 def run(
     study: str = typer.Argument(
-        help="Name of a study in ./studies, of one that came with annosim or was installed, or a path.", show_default=False
+        help="Name of a study in ./studies, of one that came with annosim or was installed, or a path.",
+        show_default=False,
     ),
     preset: str = typer.Option(None, help="Size of the run, for example quick or paper; the study's first by default."),
     out: Path = typer.Option(
