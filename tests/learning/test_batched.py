@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
 
 import annosim as an
+from annosim.learning.likelihoods.reference import Blocks, block_log_likelihood
 
 ITEMS = an.Items.normal(6, 2, seed=0)
 
@@ -44,6 +47,40 @@ def test_mixtures_equal_single_fits(size, feedback):
         assert np.abs(one.population.vector().numpy() - fits.vectors[r]).max() < 1e-7
     assert torch.equal(fits[2].population.vector(), torch.as_tensor(fits.vectors[2]))
     assert "6 converged" in repr(fits)
+
+
+@pytest.mark.parametrize("kind", ["table", "linear", "mixture"])
+def test_the_gradient_norm_is_that_of_the_likelihood_by_its_weight(kind):
+    """Wherever the search was stopped: the largest derivative by a free number, per person of weight one."""
+    tables = [an.Annotator(an.Tabular(u), an.Luce()) for u in ([0.0, 0.5, 1.0, -1.0], [0.3, -0.5, 0.0, 0.2])]
+    model = {
+        "table": tables[0],
+        "linear": an.Annotator(an.Linear([0.5, -0.2]), an.Luce()),
+        "mixture": an.Mixture([an.Annotator(an.Linear(w), an.Luce()) for w in ([1.0, 0.5], [-0.5, 0.2])], [0.6, 0.4]),
+    }[kind]
+    items = an.Items.normal(4, 2, seed=3)
+    menus = [[0, 1], [1, 2], [2, 3], [3, 0], [0, 2], [1, 3]]  # every item equally often
+    design = an.Design(items, menus=menus, questions="all", annotators=40)
+    data = an.simulate(model, design, seed=2, replicates=2)
+    few = an.Newton(max_iterations=1, tolerance=2e-3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        batch, single = an.fit(model.like(seed=1), data, solver=few), an.fit(model.like(seed=1), data[0], solver=few)
+    total = {"table": 240, "linear": 240, "mixture": 40}[kind]
+    for found, norm in ((single.population, single.gradient_norm), (batch[1].population, batch.gradient_norm[1])):
+        one = data[0] if found is single.population else data[1]
+        v = found.vector().requires_grad_(True)
+        value = found.functional_call(v, lambda p, one=one: weighted_log_likelihood(p, one))
+        (slope,) = torch.autograd.grad(value, v)
+        if kind == "mixture":  # its shares move by their log ratio
+            share = found.weights.detach()
+            slope = torch.cat([(share[0] * share[1] * (slope[0] - slope[1]))[None], slope[2:]])
+        assert norm == pytest.approx(float(slope.abs().max()) / total, rel=1e-6) and norm > 1e-9
+
+
+def weighted_log_likelihood(population, data):
+    blocks = Blocks(data)
+    return (blocks.weight * block_log_likelihood(population, blocks)).sum()
 
 
 def test_other_models_are_fitted_one_by_one():

@@ -13,7 +13,7 @@ import annosim as an
 from annosim.compiled import threads
 from annosim.compiled.arithmetic import exponential
 from annosim.learning.likelihoods.reference import log_likelihood
-from annosim.learning.likelihoods.simulated import MixedLogit
+from annosim.learning.likelihoods.simulated import RUN, MixedLogit
 from annosim.learning.likelihoods.simulated_draws import draws_for
 from annosim.learning.problem import Problem
 from annosim.learning.solvers.maximise import maximise
@@ -35,8 +35,9 @@ def panel_data(people=200, size=3, seed=0):
     return an.simulate(TRUTH, an.Design(ITEMS, menu_size=size, annotators=people, questions=6), seed=seed)
 
 
-def test_gradient_and_information_against_differences():
-    panel = simulated(TRUTH, panel_data(40), solver=an.learning.SimulatedLikelihood(draws=32))
+@pytest.mark.parametrize("prior", [None, an.priors.Gaussian(0.5)])
+def test_gradient_and_information_against_differences(prior):
+    panel = MixedLogit(Problem(TRUTH, panel_data(40), prior=prior, solver=an.learning.SimulatedLikelihood(draws=32)))
     x, h = panel.full[panel.free] + 0.05, 1e-5
     value, gradient = value_and_gradient(panel, x)
     information = panel.evaluate(x).curvature
@@ -47,6 +48,36 @@ def test_gradient_and_information_against_differences():
         (v1, g1), (v0, g0) = value_and_gradient(panel, up), value_and_gradient(panel, down)
         assert abs((v1 - v0) / (2 * h) - gradient[j]) < 1e-5 * max(1.0, abs(value) * 1e-3)
         assert np.abs((g1 - g0) / (2 * h) + information[:, j]).max() < 1e-3
+
+
+@pytest.mark.parametrize("prior", [None, an.priors.Gaussian(0.7)])
+def test_a_person_of_weight_three_is_three_people_and_a_third_of_them_says_a_third(prior):
+    """On the same draws, whatever the ids; more people than are summed in one run."""
+    people, count = 150, np.tile([1, 2, 3], 50)
+    data, z = panel_data(people), np.random.default_rng(0).normal(size=(people, 2, 8))
+    ids = 5 * np.random.default_rng(1).permutation(people) + 2  # gaps, and another order
+    who = np.asarray(data.annotator_ids)
+    weighted = data.with_(annotator=ids[who], weight=count[who].astype(float), truth={})
+
+    def likelihood(given, draws):
+        solver = an.learning.SimulatedLikelihood(draws=np.ascontiguousarray(draws))
+        return MixedLogit(Problem(TRUTH, given, prior=prior, solver=solver))
+
+    def copies(times):
+        rows = np.concatenate([np.flatnonzero(who == a) for a in range(people) for _ in range(times[a])])
+        fresh = np.repeat(np.arange(times.sum()), np.repeat(np.bincount(who), times))
+        return likelihood(data.take(rows).with_(annotator=fresh, order=None, truth={}), np.repeat(z, times, 0))
+
+    one, several, thrice = likelihood(weighted, z[np.argsort(ids)]), copies(count), copies(np.full(people, 3))
+    x = one.full[one.free] + 0.05
+    a, b, whole = (part.evaluate(x) for part in (one, several, thrice))
+    assert len(several.weights) > RUN
+    third = thrice.subsample(3).evaluate(x)
+    for first, second in ((a, b), (whole, third)):
+        factor = 1 if first is a else 3
+        assert first.value == pytest.approx(factor * second.value, abs=1e-8)
+        assert first.gradient == pytest.approx(factor * second.gradient, abs=1e-8)
+        assert np.asarray(first.curvature) == pytest.approx(factor * np.asarray(second.curvature), abs=1e-8)
 
 
 def test_padded_menus_count_as_smaller_ones():
