@@ -6,6 +6,11 @@ from .fitting import fit_replicates as fit_replicates
 from .fitting import solvers_for as solvers_for
 from .number_of_types import TypesChoice as TypesChoice
 from .number_of_types import choose_types as choose_types
+from .posterior.annotators import AnnotatorPosterior as AnnotatorPosterior
+from .posterior.annotators import Prediction as Prediction
+from .posterior.annotators import annotator_posterior as annotator_posterior
+from .posterior.questions import NextQuestion as NextQuestion
+from .posterior.questions import next_question as next_question
 from .projection import project as project
 from .result import Fit as Fit
 from .solvers.settings import Adam as Adam
@@ -18,18 +23,23 @@ from .training.fast_layers import faster as faster
 
 __all__ = [
     "Adam",
+    "AnnotatorPosterior",
     "BatchedFit",
     "EM",
     "Fit",
     "LBFGS",
     "Newton",
+    "NextQuestion",
+    "Prediction",
     "SimulatedLikelihood",
     "Solver",
     "TypesChoice",
+    "annotator_posterior",
     "choose_types",
     "faster",
     "fit",
     "fit_replicates",
+    "next_question",
     "objectives",
     "priors",
     "project",

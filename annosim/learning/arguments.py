@@ -21,6 +21,7 @@ from annosim.learning.solvers.settings import SOLVERS, FittedModel
 from annosim.learning.structure import check_own_parameters
 from annosim.populations.annotator import Annotator
 from annosim.populations.base import Population
+from annosim.populations.mixture import Mixture
 from annosim.random import check_seed
 from annosim.utilities.densities import LogDensity
 from annosim.utilities.linear import Linear
@@ -164,7 +165,11 @@ def check_model(verb: str, model: Population, items: Items, prior: Any) -> None:
         ArgumentError: names the utility and both sizes.
     """
     if not model.num_free():
-        raise NothingFreeError(f"{verb}: nothing is free in this model; leave a utility or the weights free")
+        known = any(component.estimated for component in model.components())
+        what = "; what is known of annotators whom a fit has not seen is fit.posterior(data)" if known else ""
+        raise NothingFreeError(f"{verb}: nothing is free in this model; leave a utility or the weights free{what}")
+    if verb == "fit":
+        _check_not_refitted(model)
     check_gradients(model, verb)
     check_own_parameters(model, items)
     for component in model.components():
@@ -175,6 +180,22 @@ def check_model(verb: str, model: Population, items: Items, prior: Any) -> None:
                     utility(items)  # says which sizes do not fit
     if prior is not None:
         LogPrior(prior, model, items)
+
+
+def _check_not_refitted(model: Population) -> None:
+    """Refuse a mixture of the types of a fit under fixed weights: it looks like the posterior of newcomers and is a new fit.
+
+    Raises:
+        ArgumentError: says what gives the posterior, and how to estimate the types anew.
+    """
+    if not isinstance(model, Mixture) or model.weights.requires_grad:
+        return
+    if any(one.estimated and one.num_free() for one in model.components()):
+        raise ArgumentError(
+            "fit(model=): the types come from a fit and only the weights are fixed, so that the types would be estimated anew "
+            "from these annotators; what is known of annotators whom the fit has not seen is fit.posterior(data); to estimate "
+            "the types anew start from model.like(seed)"
+        )
 
 
 def check_gradients(model: Population, verb: str = "fit") -> None:

@@ -12,14 +12,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from annosim.arrays import Numbers
 from annosim.coordinates import best_naming, num_identifiable, renamed
 from annosim.coordinates.normalisation import conventions
 from annosim.data.preferences import PreferenceData
-from annosim.errors import ArgumentError, FileReadError
+from annosim.errors import ArgumentError, FileReadError, warn
 from annosim.learning.inference import draw, uncertainty
 from annosim.learning.inference import profile as profiles
 from annosim.learning.likelihoods.reference import Blocks, joint_log_prob, log_likelihood, total_weight
 from annosim.learning.likelihoods.registry import likelihood_of
+from annosim.learning.posterior.annotators import (
+    AnnotatorPosterior,
+    Menus,
+    Prediction,
+    annotator_posterior,
+    check_same_items,
+)
+from annosim.learning.posterior.questions import NextQuestion, QuestionTarget, next_question
 from annosim.learning.saving import save_object
 from annosim.populations.base import Population
 from annosim.results import Result
@@ -96,6 +105,8 @@ class Fit(Result):
     @classmethod
     def from_solution(cls, problem: Problem, name: str, solution: Solution, settings: dict[str, object]) -> Fit:
         """Freeze a solver's solution."""
+        for component in solution.population.components():
+            component.estimated = True
         return cls(
             population=solution.population,
             log_likelihood=None if problem.is_projection else solution.log_likelihood,
@@ -224,6 +235,102 @@ class Fit(Result):
             raise ArgumentError(f"align(truth={truth!r}): give a population whose types are named")
         order = best_naming(self.population, truth, self.problem.items)
         return replace(self, population=renamed(self.population, order))
+
+    # ---- annotators that the fit has not seen ----------------------------------------------------------------------
+
+    def posterior(self, data: PreferenceData | None = None, *, covariates: Numbers | None = None) -> AnnotatorPosterior:
+        """What is known of annotators whom the fit has not seen, from their answers: types, tastes, utilities.
+
+        The population is taken as it was estimated and nothing is fitted anew
+        (:func:`annosim.learning.annotator_posterior`).
+
+        Args:
+            data: their answers, few or many; ``None`` for somebody who has not answered: the prior.
+            covariates: ``(B, c)``, where the shares of the types depend on them.
+
+        Raises:
+            ArgumentError: other items than those of the fit, or a model with numbers for each annotator.
+
+        Example:
+            >>> import annosim as an
+            >>> two = an.Mixture([an.Annotator(an.Tabular([0.0, s, 0.0]), an.Luce()) for s in (3.0, -3.0)])
+            >>> design = an.Design(an.Items(n=3), annotators=300, questions=6)
+            >>> fit = an.fit(two, an.simulate(two, design, seed=0))
+            >>> somebody = an.PreferenceData(an.Items(n=3), [[0, 1], [1, 2]], answer=[1, 0], annotator=[0, 0])
+            >>> bool(fit.posterior(somebody).types.max() > 0.9), fit.posterior().types.sum().round(9)
+            (True, np.float64(1.0))
+        """
+        if data is not None and isinstance(data, PreferenceData):
+            check_same_items(self.population, self.problem.items, data.items)
+            self._warn_of_known(data)
+        return annotator_posterior(self.population, data, items=self.problem.items, covariates=covariates)
+
+    def predict(
+        self, menus: Menus, *, given: PreferenceData | None = None, covariates: Numbers | None = None
+    ) -> Prediction:
+        """Probabilities of answers by annotators whom the fit has not seen, given what they have said.
+
+        Args:
+            menus: a design, or ``(M, k)`` item ids.
+            given: their answers; ``None`` for somebody who has not answered.
+            covariates: see :meth:`posterior`.
+
+        Example:
+            >>> import annosim as an
+            >>> data = an.PreferenceData(an.Items(n=2), menu=[[0, 1]] * 4, answer=[0, 0, 0, 1])
+            >>> fit = an.fit(an.Annotator(an.Tabular(2), an.Luce()), data)
+            >>> fit.predict([[0, 1]]).probabilities.round(6).tolist()
+            [[[0.75, 0.25]]]
+        """
+        return self.posterior(given, covariates=covariates).predict(menus)
+
+    def next_question(
+        self,
+        data: PreferenceData | None,
+        candidates: Menus,
+        target: QuestionTarget = "type",
+        *,
+        alpha: float = 0.05,
+        covariates: Numbers | None = None,
+    ) -> NextQuestion:
+        """The question whose answer is expected to tell most of annotators, and whether enough is known already.
+
+        Args:
+            data: their answers so far (several annotators: whom to ask next, too); ``None`` before the first.
+            candidates: what may be asked: a design, or menus ``(M, k)``.
+            target: ``"type"``, ``"utility"``, ``"policy"`` (their best item), or a function of utilities.
+            alpha: error of the stopping rule, which may be looked at after every answer
+                (:mod:`annosim.learning.posterior.questions`).
+            covariates: see :meth:`posterior`.
+
+        Example:
+            >>> import annosim as an
+            >>> kinds = [an.Annotator(an.Tabular([0.0, s, 0.1 * s]), an.Luce()) for s in (3.0, -3.0)]
+            >>> design = an.Design(an.Items(n=3), annotators=300, questions=6)
+            >>> fit = an.fit(an.Mixture(kinds), an.simulate(an.Mixture(kinds), design, seed=0))
+            >>> ask = fit.next_question(None, [[0, 1], [0, 2]])
+            >>> ask.words, ask.stop
+            ('0, 1', False)
+        """
+        return next_question(self.posterior(data, covariates=covariates), candidates, target, alpha)
+
+    def _warn_of_known(self, data: PreferenceData) -> None:
+        """Earlier answers of people whom the fit has seen are not counted again."""
+        known, named = self.problem.data.annotator_names, data.annotator_names
+        if (
+            self.is_projection
+            or known is None
+            or named is None
+            or named.dtype.kind in "iu"
+            or data is self.problem.data
+        ):
+            return
+        both = sorted({str(name) for name in known} & {str(name) for name in named})
+        if both:
+            warn(
+                f"posterior: {len(both)} annotator(s), {both[0]!r} first, also answered the data of the fit; what they said "
+                "there is not counted here. Give all their answers together: an.data.concat([old, new])"
+            )
 
     # ---- to read ---------------------------------------------------------------------------------------------------
 

@@ -54,6 +54,13 @@ class Population(Model):
         (True, 2, [0.7, 0.3])
     """
 
+    def like(self, seed: int) -> Self:
+        """The same structure and fixed numbers, with every free number redrawn; see :meth:`annosim.parameters.Model.like`."""
+        other = super().like(seed)
+        for component in other.components():
+            component.estimated = False
+        return other
+
     def forward(self, function: Callable[[Population], T]) -> T:
         """``function(self)``: lets ``torch.func.functional_call`` evaluate anything at other parameter values."""
         return function(self)
@@ -137,9 +144,15 @@ class Population(Model):
 
 
 class Component(Population):
-    """A population with one rule. Subclasses define :meth:`nodes` and :meth:`row_scores`."""
+    """A population with one rule. Subclasses define :meth:`nodes` and :meth:`row_scores`.
+
+    Attributes:
+        rule: the choice rule.
+        estimated: its free numbers are those that a fit found; :meth:`like` starts anew.
+    """
 
     rule: Rule
+    estimated: bool = False
 
     def weighted_components(self) -> Iterator[tuple[Component, torch.Tensor]]:
         """Itself, with probability one."""

@@ -11,11 +11,13 @@ import torch
 from annosim.data.preferences import PreferenceData
 from annosim.errors import DataError, TiesError
 from annosim.populations.base import Population, gather
-from annosim.rules.base import Answer, View
+from annosim.rules.base import Answer, Rule, View
 
 __all__ = [
     "Blocks",
+    "as_read_by",
     "block_log_likelihood",
+    "block_sums",
     "check_answers",
     "joint_log_prob",
     "log_likelihood",
@@ -109,19 +111,20 @@ def row_log_prob(population: Population, blocks: Blocks) -> tuple[torch.Tensor, 
     """Log-probability of every row under every component, ``(C, rows)``, and log-weights ``(C,)``; differentiable."""
     parts, weights = [], []
     for rule, index, weight, _ in population.indexed(blocks.data.items):
-        view = blocks.with_memory() if rule.memory else blocks.view
-        tied = blocks.answer.tied if rule.ties else None
-        answer = Answer(blocks.answer.position, tied)
-        if rule.ties and tied is None:
-            answer = _without_marks(answer, view)
+        answer, view = as_read_by(rule, blocks)
         for one in index:  # quadrature nodes
             parts.append(rule.log_prob(gather(one.double(), view.menu), answer, view))
         weights.append(weight)
     return torch.stack(parts), torch.cat(weights).log()
 
 
-def _without_marks(answer: Answer, view: View) -> Answer:
-    return Answer(answer.position, torch.zeros((*view.menu.shape[:-1], view.k - 1), dtype=torch.bool))
+def as_read_by(rule: Rule, blocks: Blocks) -> tuple[Answer, View]:
+    """The answers and the view as a rule reads them: marks of ties where it has ties, previous answers where it remembers."""
+    view = blocks.with_memory() if rule.memory else blocks.view
+    tied = blocks.answer.tied if rule.ties else None
+    if rule.ties and tied is None:
+        tied = torch.zeros((*view.menu.shape[:-1], view.k - 1), dtype=torch.bool)
+    return Answer(blocks.answer.position, tied), view
 
 
 def block_log_likelihood(population: Population, blocks: Blocks) -> torch.Tensor:
