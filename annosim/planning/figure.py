@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["draw_plan"]
+__all__ = ["draw_interviews", "draw_plan"]
 
 
 def draw_plan(rows: Sequence[PlanRow], target: str, precision: float, cost: Cost) -> Figure:
@@ -49,6 +49,16 @@ def draw_plan(rows: Sequence[PlanRow], target: str, precision: float, cost: Cost
     )
     plotting.label(axes, _price(cost), f"half-width of a 95 % interval\n({target})")
     plotting.legend(axes, outside=True)
+    return fig
+
+
+def draw_interviews(rows: Sequence[PlanRow]) -> Figure:
+    """Questions that an annotator is asked until their target is decided: the mean, and the middle 90 %."""
+    fig, grid = plotting.figure(width=7.2, height=1.6 + 0.5 * len(rows))
+    asked = [row.interviews.questions for row in rows if row.interviews is not None]
+    low, mean, high = np.array([(np.quantile(q, 0.05), q.mean(), np.quantile(q, 0.95)) for q in asked]).T
+    plotting.intervals(grid[0, 0], [row.name for row in rows], mean, low, high)
+    plotting.label(grid[0, 0], "questions until decided (mean, 90 % of the annotators)", "")
     return fig
 
 

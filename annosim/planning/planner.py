@@ -25,6 +25,8 @@ from annosim.planning.families import among_tastes, among_types
 from annosim.planning.question_bounds import Bound, Z, variance_per_annotator
 from annosim.planning.result import Plan
 from annosim.planning.row import PlanRow
+from annosim.planning.sequential import Sequential
+from annosim.planning.sequential_plan import plan_interviews
 from annosim.planning.targets import Target, target_function
 from annosim.populations.annotator import Annotator, check_utilities
 from annosim.populations.base import Population
@@ -33,10 +35,10 @@ from annosim.results import versions
 
 __all__ = ["describe", "plan"]
 
-#: A design, or who answers it and the design.
-DesignEntry: TypeAlias = Design | tuple[Population, Design]
+#: A design, who answers it and the design, or a sequential design.
+DesignEntry: TypeAlias = Design | tuple[Population, Design] | Sequential
 #: What is compared; a mapping names the designs.
-Designs: TypeAlias = Design | Sequence[DesignEntry] | Mapping[str, DesignEntry]
+Designs: TypeAlias = Design | Sequential | Sequence[DesignEntry] | Mapping[str, DesignEntry]
 
 
 class _Request(NamedTuple):
@@ -74,7 +76,9 @@ def plan(
         population: a guess of who answers; or a :class:`Fit` of a pilot, whose sampling distribution is then drawn
             from.
         designs: designs to compare; a mapping names them. An entry may be a pair ``(population, design)`` where the
-            design changes how people answer (ties allowed, say).
+            design changes how people answer (ties allowed, say). Entries that are :class:`annosim.planning.Sequential` are
+            interviews: their rows say how many questions each annotator is asked until their own target is decided
+            (``target`` and ``precision`` are then those of the entries).
         target: ``"weights"``, ``"utilities"``, another name of ``annosim.identifiability.functionals.FUNCTIONALS``, or a
             function of the population (:func:`annosim.identifiability.mean_gap`, :func:`annosim.planning.policy_value`, your own).
         precision: half-width of the interval, in the target's unit.
@@ -100,8 +104,11 @@ def plan(
         >>> found.best.name
         'twice'
     """
-    named = _named(designs)
     cost = Cost() if cost is None else cost
+    if interviews := _sequential(designs):
+        _check(precision, cost, among)
+        return plan_interviews(population, interviews, cost, seed)
+    named = _named(designs)
     _check(precision, cost, among, starts=starts, draws=draws, jobs=jobs)
     name, function = target_function(target)
     centre, others = _draws(population, draws, seed)
@@ -124,6 +131,25 @@ def _check(precision: object, cost: object, among: object, **counts: int | None)
     if among is not None and not isinstance(among, Types | AnyTastes):
         raise ArgumentError(f"plan(among={among!r}): None (its own family), an.types(K) or an.any_tastes(grid)")
     check_counts("plan", **counts)
+
+
+def _sequential(designs: Designs) -> dict[str, Sequential]:
+    """The sequential designs by name; empty where there are none."""
+    entries = {"": designs} if isinstance(designs, Design | Sequential) else designs
+    if not isinstance(entries, Mapping):
+        entries = dict(enumerate(entries)) if isinstance(entries, Sequence) else {}  # type: ignore[assignment]
+    found = {name: entry for name, entry in entries.items() if isinstance(entry, Sequential)}
+    if found and len(found) < len(entries):
+        raise ArgumentError(
+            "plan(designs=): sequential designs decide something of each annotator, the others tell something of the population; "
+            "plan them apart"
+        )
+    return {
+        name
+        if isinstance(name, str) and name
+        else f"{entry.choose} {describe(entry.design)}{f' ({name})' if name else ''}": entry
+        for name, entry in found.items()
+    }
 
 
 def _named(designs: Designs) -> dict[str, tuple[Population | None, Design]]:

@@ -13,7 +13,7 @@ from annosim.errors import ArgumentError
 from annosim.identifiability.formatting import fold
 from annosim.planning.check import PlanCheck, simulate_at
 from annosim.planning.cost import Cost
-from annosim.planning.figure import draw_plan
+from annosim.planning.figure import draw_interviews, draw_plan
 from annosim.planning.row import PlanRow
 from annosim.planning.targets import Target
 from annosim.results import Result
@@ -117,6 +117,8 @@ class Plan(Result):
         return self.rows[names.index(name)]
 
     def _title(self) -> str:
+        if self.rows[0].interviews is not None:
+            return f"Plan: {self.target} of each annotator, wrong with probability {self.precision:g} at most"
         family = self.settings.get("among", "its own family")
         among = "" if family == "its own family" else f", among {family}"
         return f"Plan: {self.target} to within {self.precision:g} (95 %){among}"
@@ -137,4 +139,6 @@ class Plan(Result):
         """Half-width of the worst component against cost: a curve per design that identifies the target, a point at the
         recommended size, and the 90 % range of a fit's draws as a bar.
         """
+        if self.rows[0].interviews is not None:
+            return draw_interviews(self.rows)
         return draw_plan(self.rows, self.target, self.precision, self.cost)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annosim.designs.design import Design
+from annosim.planning.sequential import Interviews
 from annosim.populations.base import Population
 
 __all__ = ["PlanRow"]
@@ -33,6 +34,7 @@ class PlanRow:
         share_identified: share of the draws in which the design identifies the target.
         low, high: ``(m,)`` bounds of the target over the family, where ``among=`` computed them.
         at_least: the annotators are a lower bound: the family is singular at the population.
+        interviews: of a sequential design, the simulated interviews.
     """
 
     name: str
@@ -50,10 +52,16 @@ class PlanRow:
     low: NDArray[np.float64] | None = None
     high: NDArray[np.float64] | None = None
     at_least: bool = False
+    interviews: Interviews | None = None
 
     def __str__(self) -> str:
         if not math.isfinite(self.annotators):
             return f"inf: {self.reason}{self.interval()}"
+        if self.interviews is not None:
+            low, high = np.quantile(self.interviews.questions, [0.05, 0.95])
+            each, wrong = self.answers / self.annotators, self.interviews.error_rate
+            asked = f"{each:.3g} questions each (90 %: {low:.0f} to {high:.0f}), {wrong:.1%} decided wrongly"
+            return f"{asked}, {self.answers:,.0f} answers, cost {self.cost:,.2f}"
         spread = f" (90 %: {self.range[0]:,.0f} to {self.range[1]:,.0f})" if self.range else ""
         least = "at least " if self.at_least else ""
         return f"{least}{self.annotators:,.0f} annotators{spread}, {self.answers:,.0f} answers, cost {self.cost:,.2f}"
