@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import copy
+import math
+
 import numpy as np
 import pytest
+import torch
 
 import annosim as an
 from annosim.errors import ArgumentError
+from annosim.learning.problem import Problem
+from annosim.learning.solvers.settings import SOLVERS, solvers_with
+from annosim.learning.starts import starting_points
 
 ONE = an.Annotator(an.Tabular(2), an.Luce())
 TIES = an.Annotator(an.Tabular(2), an.Davidson(delta=an.free(1.0)))  # by automatic differentiation
@@ -114,3 +121,35 @@ def test_one_annotator_for_two_types_is_refused():
     data = an.simulate(an.Annotator(an.Tabular([0.0, 1.0, 2.0]), an.Luce()), an.Design(an.Items(n=3), annotators=50))
     with pytest.raises(ArgumentError, match="types 0 and 1 share all their free parameters"):
         an.fit(an.Mixture([one, one]), data)
+
+
+@pytest.mark.parametrize("solver", SOLVERS.values(), ids=lambda solver: solver.__name__)
+def test_a_solver_has_all_its_own_options(solver):
+    names = list(solver.__dataclass_fields__)
+    assert solver in solvers_with(names) and solver in solvers_with(names[:1]) and solvers_with(["no option"]) == []
+
+
+def test_schedules_are_their_formulas():
+    """Linear warm-up and a cosine to zero; temperatures that fall geometrically to one."""
+    adam = an.Adam(steps=20, lr=0.3, warmup=4)
+    expected = [0.3 * (step + 1) / 4 for step in range(4)]
+    expected += [0.15 * (1 + math.cos(math.pi * (step - 4) / 16)) for step in range(4, 20)]
+    assert [adam.rate(step) for step in range(20)] == pytest.approx(expected)
+    em = an.EM(steps=40, temperature=8.0, anneal=0.5)
+    expected = [8.0 ** (1 - step / 20) if step < 20 else 1.0 for step in range(40)]
+    assert [em.temperature_at(step) for step in range(40)] == pytest.approx(expected)
+
+
+def test_starts_are_the_model_and_redrawn_ones():
+    """The first start is the model as given, unless its types begin alike; the others differ from it and each other."""
+    one = an.Annotator(an.Tabular([0.0, 1.0, 2.0]), an.Luce())
+    data = an.simulate(one, an.Design(an.Items(n=3), annotators=20), seed=0)
+    other = an.Annotator(an.Tabular([2.0, 0.0, 1.0]), an.Luce())
+    same = an.Mixture([one, copy.deepcopy(one)])
+    for model, kept in ((one, True), (an.Mixture([one]), True), (an.Mixture([one, other]), True), (same, False)):
+        starts = starting_points(Problem(model, data, starts=4))
+        assert len(starts) == 4 and torch.equal(starts[0].vector(), model.vector()) == kept
+        vectors = [tuple(start.vector().tolist()) for start in starts]
+        assert len(set(vectors)) == 4
+        again = starting_points(Problem(model, data, starts=2))
+        assert [torch.equal(a.vector(), b.vector()) for a, b in zip(again, starts, strict=False)] == [True, True]

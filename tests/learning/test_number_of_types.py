@@ -7,6 +7,7 @@ import pytest
 
 import annosim as an
 from annosim.learning.likelihoods.reference import log_likelihood
+from annosim.learning.number_of_types import _summary
 
 N = 4
 ITEMS = an.Items(n=N)
@@ -76,3 +77,29 @@ def test_a_number_of_types_without_an_estimate_is_a_note():
 def test_refusals(bad, words):
     with pytest.raises(an.errors.AnnosimError, match=words):
         an.choose_types(model, planted(1, people=5), **bad)
+
+
+def test_the_error_of_a_difference_is_that_of_people_and_weights_count_them():
+    """Held-out scores of three numbers of types: the standard error of the mean difference from the best, written out."""
+    scores = np.random.default_rng(0).normal(size=(3, 40)) + np.array([[-3.0], [-2.0], [-2.2]])
+    mean, error = _summary(scores, np.ones(40))
+    gap = scores - scores[1]
+    assert mean == pytest.approx(scores.mean(1)) and mean.argmax() == 1
+    assert error == pytest.approx(gap.std(1) / np.sqrt(40)) and error[1] == 0
+    weight = np.tile([1, 3], 20)
+    weighted, repeated = _summary(scores, weight.astype(float)), _summary(np.repeat(scores, weight, 1), np.ones(80))
+    for one, other in zip(weighted, repeated, strict=True):
+        assert one == pytest.approx(other)
+
+
+def test_the_number_chosen_is_the_best_by_the_criterion_asked_for(monkeypatch):
+    """Scripted criteria that disagree: BIC wants one type, people held out want two."""
+    data = planted(2, people=30)
+    found = an.choose_types(model, data, ks=(1, 2), folds=3, starts=1, by="held_out")
+    assert found.best == (1, 2)[int(np.argmax(found.held_out))] and found.by == "held_out"
+    monkeypatch.setattr(an.Fit, "bic", property(lambda fit: float(len(fit.population.components()))))
+    by_bic, by_people = (
+        an.choose_types(model, data, ks=(1, 2), folds=3, starts=1, by=by) for by in ("bic", "held_out")
+    )
+    assert by_bic.best == 1 and by_people.best == found.best == 2
+    assert by_people.held_out == pytest.approx(found.held_out)

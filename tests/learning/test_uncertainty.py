@@ -7,10 +7,12 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from scipy.stats import binom
+from scipy.stats import binom, norm
 
 import annosim as an
+from annosim.data.counts import expand
 from annosim.learning.inference import uncertainty
+from annosim.learning.inference.uncertainty import generalised_inverse
 
 ITEMS = an.Items.normal(5, 2, seed=0)
 TRUTH = an.Annotator(an.Tabular([0.0, 0.5, 1.0, -1.0, 0.2]), an.Luce())
@@ -177,3 +179,39 @@ def test_half_wins_keep_people_as_the_units():
     fit = an.fit(an.Annotator(an.Tabular(5), an.Luce()), data)
     ratio = fit.bootstrap(400, seed=1).std(0) / fit.standard_errors("cluster")["utility.values"]
     assert float((ratio - 1).abs().max()) < 0.25
+
+
+@pytest.mark.parametrize("weakest", [1e-3, 1e-6, 1e-8])
+def test_a_direction_of_which_the_data_say_little_is_not_one_of_which_they_say_nothing(weakest):
+    """The inverse of an information whose directions differ by eight orders, in any units; and an exact null space."""
+    turn = np.linalg.qr(np.random.default_rng(0).normal(size=(4, 4)))[0]
+    information = turn @ np.diag([1.0, 2.0, 0.5, weakest]) @ turn.T
+    units = np.array([1e-4, 1.0, 1e3, 10.0])
+    for unit in (np.ones(4), units):
+        found, flat = generalised_inverse(information * unit[:, None] * unit)
+        assert found * unit[:, None] * unit == pytest.approx(np.linalg.inv(information), rel=1e-6)
+        assert flat.shape == (4, 0)
+    singular = turn[:, :3] @ np.diag([1.0, 2.0, 0.5]) @ turn[:, :3].T
+    found, flat = generalised_inverse(singular)
+    assert singular @ found @ singular == pytest.approx(singular, abs=1e-12)
+    assert np.abs(flat[:, 0] @ turn[:, 3]) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("level", [0.3, 0.8, 0.95])
+def test_criteria_and_intervals_follow_their_definitions(level):
+    """Of weighted people with two answers each: a person is the unit, and a weight counts people."""
+    truth = an.Annotator(an.Tabular([0.0, 0.5, -1.0]), an.Luce())
+    data = an.simulate(truth, an.Design(an.Items(n=3), annotators=50, questions=2), seed=0).for_learner()
+    data = data.with_(weight=np.where(data.annotator_ids % 2 == 0, 3.0, 1.0))
+    fit = an.fit(truth, data)
+    people, k = 100.0, 2
+    assert fit.aic == pytest.approx(2 * k - 2 * fit.log_likelihood)
+    assert fit.bic == pytest.approx(k * np.log(people) - 2 * fit.log_likelihood)
+    assert fit.held_out(data) == pytest.approx(fit.log_likelihood / people)
+    assert an.fit(truth, expand(data)).bic == pytest.approx(fit.bic)
+    table, error = fit.summary(level=level), fit.standard_errors()["utility.values"].numpy()
+    z = norm.ppf(0.5 + level / 2)
+    by_item = table.sort_values("parameter")
+    value = fit.population.utility.values.detach().numpy()
+    assert by_item["low"].to_numpy() == pytest.approx(value - z * error)
+    assert by_item["high"].to_numpy() == pytest.approx(value + z * error)

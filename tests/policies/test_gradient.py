@@ -73,6 +73,17 @@ def test_softmax_policy_reaches_the_gibbs_optimum():
     assert again.objective == found.objective
 
 
+def test_the_learning_rate_falls_from_its_value_to_zero():
+    """Adam's first step is the learning rate in every coordinate, whatever the gradient; k steps make ``lr (1 + 1 / k) / 2`` each."""
+    items, reference, u, policy = world()
+    start = policy.energy.values.detach().clone()
+    one = an.policies.policy_gradient(policy, u, reference, 0.5, items, steps=1, batch=16, learning_rate=0.02)
+    assert (one.policy.energy.values - start).abs().detach().numpy() == pytest.approx(0.02, rel=1e-4)
+    two = an.policies.policy_gradient(policy, u, reference, 0.5, items, steps=2, batch=4096, learning_rate=1e-4)
+    # gradients of two steps that are nearly alike: both steps have nearly full length, 1e-4 and half of it
+    assert (two.policy.energy.values - start).abs().max().item() == pytest.approx(1.5e-4, rel=0.02)
+
+
 def test_token_policy_reaches_the_gibbs_optimum():
     items = all_sequences(3, 3)
     reward = an.Tabular((items.tokens == 2).sum(1).double().numpy() + 0.5 * (items.tokens[:, 1] == 0).double().numpy())

@@ -101,6 +101,7 @@ def test_dependence_error():
     assert float(dependence_error([[1.0, 0.0], [0.0, 1.0]])) == -np.inf
     weighted = dependence_error(together, [0.25, 0.75])
     assert float(weighted) == pytest.approx(np.log(0.25 * 0.81 + 0.75 * 0.01) - 2 * np.log(0.3))
+    assert float(dependence_error(together, [1.0, 3.0])) == pytest.approx(float(weighted))  # shares, whatever their sum
 
 
 def test_ensembles_and_sums():
