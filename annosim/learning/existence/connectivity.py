@@ -17,7 +17,7 @@ from scipy.sparse.csgraph import connected_components
 from annosim.errors import NotIdentifiedError
 from annosim.items import Items
 
-__all__ = ["Connectivity", "answers_graph", "connectivity", "require_connected"]
+__all__ = ["Connectivity", "answers_graph", "connectivity", "preference_levels", "require_connected"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,23 +148,8 @@ def answers_graph(data: Any) -> tuple[sparse.csr_matrix, np.ndarray]:
     live = (np.asarray(data.row_weight) > 0) & ~np.asarray(data.skipped)
     seen = np.zeros(n, bool)
     seen[menu[live][menu[live] >= 0]] = True
-    answer = np.asarray(data.answer).reshape(data.rows, -1).astype(np.int64)
-    k, kind = menu.shape[1], data.feedback.kind
+    level, k = preference_levels(data), menu.shape[1]
     edges = []
-    if kind == "rating":
-        level = answer
-    else:  # a level for every place: the higher is preferred; what was not listed comes last
-        level = np.full(menu.shape, -k - 1)
-        fall = np.zeros(data.rows, dtype=np.int64)
-        for j in range(1 if kind == "best-worst" else answer.shape[1]):
-            rows = np.flatnonzero(answer[:, j] >= 0)
-            if j > 0 and data.tied is not None:
-                fall = fall - np.where(np.asarray(data.tied)[:, j - 1], 0, 1)
-            elif j > 0:
-                fall = fall - 1
-            level[rows, answer[rows, j]] = fall[rows]
-        if kind == "best-worst":
-            level[np.arange(data.rows), answer[:, 1]] = -2 * k
     for a in range(k):
         for b in range(k):
             use = live & (menu[:, a] >= 0) & (menu[:, b] >= 0) & (menu[:, a] != menu[:, b])
@@ -173,6 +158,36 @@ def answers_graph(data: Any) -> tuple[sparse.csr_matrix, np.ndarray]:
             edges.append(np.unique(menu[use, a].astype(np.int64) * n + menu[use, b]))
     code = np.unique(np.concatenate(edges))
     return sparse.csr_matrix((np.ones(len(code)), (code // n, code % n)), shape=(n, n)), seen
+
+
+def preference_levels(data: Any) -> np.ndarray:
+    """A level for every place of the menu, ``(rows, k)``: the higher is preferred, equal ones are tied.
+
+    What an answer does not list comes last, at ``-k - 1``, and is not compared among itself; grades are their own levels.
+
+    Example:
+        >>> import annosim as an
+        >>> preference_levels(an.PreferenceData(an.Items(n=3), [[2, 0, 1]], answer=[1])).tolist()
+        [[-4, 0, -4]]
+    """
+    menu = np.asarray(data.menu)
+    answer = np.asarray(data.answer).reshape(data.rows, -1).astype(np.int64)
+    k, kind = menu.shape[1], data.feedback.kind
+    if kind == "rating":
+        return answer
+    level = np.full(menu.shape, -k - 1)
+    fall = np.zeros(data.rows, dtype=np.int64)
+    for j in range(1 if kind == "best-worst" else answer.shape[1]):
+        rows = np.flatnonzero(answer[:, j] >= 0)
+        if j > 0 and data.tied is not None:
+            fall = fall - np.where(np.asarray(data.tied)[:, j - 1], 0, 1)
+        elif j > 0:
+            fall = fall - 1
+        level[rows, answer[rows, j]] = fall[rows]
+    if kind == "best-worst":
+        rows = np.flatnonzero(answer[:, 1] >= 0)
+        level[rows, answer[rows, 1]] = -2 * k
+    return level
 
 
 def _names(items: Items, ids: list[int]) -> str:

@@ -1,0 +1,260 @@
+"""Annotators who answer by side, at random, against everybody else, or like another one: with evidence and error rates.
+
+The p-values of single annotators are bounds that hold at every number of answers (Chernoff 1952; of answers in [0, 1],
+ties included, by Hoeffding 1963), and Holm's adjustment covers all annotators of a question.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import sparse
+from scipy.stats import norm
+
+from annosim.data.counts import combine
+from annosim.diagnosis.case import Case, listed, percent, plural
+from annosim.diagnosis.finding import Finding, holm, not_asked
+from annosim.diagnosis.implied import Floats, Ints
+
+__all__ = ["against_others", "copies", "one_sided", "unreliable"]
+
+LEVEL = 0.05
+#: flagged annotators that the table lists
+SHOWN = 12
+#: annotators of a question above which it is left out of the search for copies, and pairs of them in all
+CROWD, PAIRS = 400, 20_000_000
+#: questions that two annotators must share
+SHARED = 10
+
+
+def one_sided(case: Case) -> Finding:
+    """Who answers by the place of display?"""
+    name = "one side"
+    if not case.named:
+        return _nameless(name)
+    if not case.displayed:
+        return not_asked(name, "The file does not say which item was shown first.", "Keep the order of display.")
+    first, share, who, expected = _first_places(case)
+    ids, who = np.unique(who, return_inverse=True)
+    many = np.bincount(who)
+    left = np.bincount(who, first)
+    mean = np.bincount(who, expected) / many
+    able = many >= 5
+    centre = float(np.median((left / many - mean)[able])) if able.any() else 0.0
+    mean = np.clip(mean + centre, 0.01, 0.99)
+    p = np.minimum(1.0, 2.0 * np.exp(-many * _divergence(left / many, mean)))
+    adjusted = holm(p)
+    flagged = np.flatnonzero(adjusted <= LEVEL)
+    flagged = flagged[np.argsort(p[flagged], kind="stable")]
+    rows = tuple(
+        (case.who(ids[a]), int(many[a]), float(left[a] / many[a]), float(mean[a]), float(adjusted[a])) for a in flagged[:SHOWN]
+    )
+    head = ("annotator", "answers", "share for the first place", "expected", "p (Holm)")
+    test = "binomial bound on the answers for the first place, Holm over annotators"
+    sentence = (
+        f"{plural(len(flagged), 'annotator')} of {len(ids)} answer by the side: "
+        + listed((f"{row[0]} ({percent(row[2])} first of {row[1]})" for row in rows), 3)
+        + "."
+        if len(flagged)
+        else f"Nobody of {len(ids)} annotators answers by the side (the most extreme chooses the first place "
+        f"{percent(float((left / many)[np.argmin(p)]))} of {plural(int(many[np.argmin(p)]), 'time')})."
+    )
+    change = _needed(many, "share", centre) if not len(flagged) else "Leave them out and diagnose again, or fit an.PositionBias per annotator."
+    return Finding(name, sentence, float(len(flagged)), None, None, test, float(adjusted.min()), change=change, head=head, rows=rows)
+
+
+def _needed(many: Ints, what: str, centre: float) -> str:
+    """Who could have been noticed at all."""
+    need = int(np.ceil(np.log(2.0 * len(many) / LEVEL) / np.log(1.0 / (0.5 + abs(centre)))))
+    return f"Somebody who always takes one side is noticed from {plural(need, 'answer')} on; {int((many >= need).sum())} of {len(many)} annotators gave so many."
+
+
+def _first_places(case: Case) -> tuple[Floats, float, Ints, Floats]:
+    """Of each answer: is the first place preferred (1, 0, .5), the share of all, who, and the probability by strengths."""
+    data = case.data
+    live = np.flatnonzero(~np.asarray(data.skipped))
+    answer = np.asarray(data.answer).reshape(data.rows, -1)[live, 0]
+    first = (answer == 0).astype(float)
+    expected = 1.0 / (np.asarray(data.menu)[live] >= 0).sum(1)
+    if data.tied is not None:
+        first = np.where(np.asarray(data.tied)[live, 0], 0.5, first)
+    found = case.strengths
+    if data.menu_size == 2 and found is not None and len(found.core) > 0.5 * len(live):
+        by_row = np.full(data.rows, np.nan)
+        by_row[found.core.answer] = found.p
+        expected = np.where(np.isfinite(by_row[live]), by_row[live], expected)
+    return first, float(first.mean()), np.asarray(data.annotator_ids)[live], expected
+
+
+def _divergence(share: Floats, mean: Floats) -> Floats:
+    """Kullback-Leibler divergence of two coins, in nats."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        one = np.where(share > 0, share * np.log(share / mean), 0.0)
+        other = np.where(share < 1, (1 - share) * np.log((1 - share) / (1 - mean)), 0.0)
+    return np.maximum(one + other, 0.0)
+
+
+def unreliable(case: Case) -> Finding:
+    """Whose answers depend less on the items than everybody's do: spammers are the extreme."""
+    name = "spammers"
+    table = _slopes(case)
+    if isinstance(table, Finding):
+        return _named(table, name)
+    ids, many, slope, error, low_tail, _ = table
+    adjusted = holm(low_tail)
+    flagged = np.flatnonzero((adjusted <= LEVEL) & (slope < 0.5))
+    return _report(
+        case, name, ids, many, slope, error, low_tail, flagged,
+        "answer much more at random than the others", "Nobody answers at random where the others do not",
+        "Leave them out and diagnose again, or fit an.rules.Reliability(an.Luce(), skill=an.free(...)).",
+        "Chernoff bound on the answers' dependence on the strengths, slope 1 against less, Holm over annotators",
+    )
+
+
+def against_others(case: Case) -> Finding:
+    """Whose answers go against everybody's: an adversary, a swapped column, or a taste of a minority."""
+    name = "adversaries"
+    table = _slopes(case)
+    if isinstance(table, Finding):
+        return _named(table, name)
+    ids, many, slope, error, _, against = table
+    flagged = np.flatnonzero(holm(against) <= LEVEL)
+    return _report(
+        case, name, ids, many, slope, error, against, flagged,
+        "prefer what the others do not", "Nobody answers against the others",
+        "Look at their answers: a swapped column and an adversary look alike, and so does a minority's taste, which "
+        "agrees with itself when asked again. an.choose_types tells how many tastes there are.",
+        "Chernoff bound on the answers' dependence on the strengths, slope 0 against negative, Holm over annotators",
+    )
+
+
+def _report(case, name, ids, many, slope, error, p, flagged, found, none, remedy, test) -> Finding:
+    adjusted = holm(p)
+    flagged = flagged[np.argsort(p[flagged], kind="stable")]
+    rows = tuple(
+        (case.who(ids[a]), int(many[a]), float(slope[a]), float(slope[a] - 1.96 * error[a]), float(slope[a] + 1.96 * error[a]), float(adjusted[a]))
+        for a in flagged[:SHOWN]
+    )
+    head = ("annotator", "answers", "slope (1: as the others, 0: a coin)", "low", "high", "p (Holm)")
+    if len(flagged):
+        shown = listed((f"{row[0]} (slope {row[2]:.2g} over {row[1]} answers)" for row in rows), 3)
+        sentence = f"{plural(len(flagged), 'annotator')} of {len(ids)} {found}: {shown}."
+        return Finding(name, sentence, float(len(flagged)), None, None, test, float(adjusted[flagged].min()), change=remedy, head=head, rows=rows)
+    enough = int((1.96 * error < 0.5).sum())
+    change = f"The slope is known to within .5 for {enough} of {len(ids)} annotators; the others need more answers."
+    return Finding(name, f"{none} ({len(ids)} annotators).", 0.0, None, None, test, max(float(adjusted.min()), LEVEL * 1.0001), change=change, head=head)
+
+
+def _slopes(case: Case):
+    """Of each annotator: id, answers, slope on the strengths' differences and its error, and bounds of two tails."""
+    if not case.named:
+        return _nameless("")
+    found = case.strengths
+    if found is None or len(found.core.one_each) < 10:
+        return not_asked("", "Too few items have strengths that annotators could be held against.", "Collect answers that connect the items.")
+    c = found.core.one_each
+    gap = found.score[c.first] - found.score[c.second]
+    ids, who = np.unique(c.who, return_inverse=True)
+    many = np.bincount(who)
+    if len(ids) < 4:
+        return not_asked("", f"{plural(len(ids), 'annotator')}: too few to hold one against the others.", "Ask more people.")
+    p = 1.0 / (1.0 + np.exp(-gap))
+    information = np.bincount(who, p * (1 - p) * gap**2)
+    slope = 1.0 + np.bincount(who, (c.won - p) * gap) / np.maximum(information, 1e-12)
+    error = 1.0 / np.sqrt(np.maximum(information, 1e-12))
+    low = _lower_tail(who, gap, c.won - p, p)
+    against = _lower_tail(who, gap, c.won - 0.5, np.full(len(gap), 0.5))
+    return ids, many, slope, error, low, against
+
+
+def _lower_tail(who: Ints, gap: Floats, residual: Floats, p: Floats) -> Floats:
+    r"""Chernoff's bound of P(sum gap (Y - p) <= observed) of each annotator, Y in [0, 1] with means p.
+
+    ``min_t exp(sum log((1 - p) e^{t p g} + p e^{-t (1 - p) g}) + t x)`` over a grid of t: every t is a bound.
+    """
+    observed = np.bincount(who, gap * residual)
+    best = np.zeros(len(observed))
+    for t in np.geomspace(0.05, 8.0, 18):
+        a = t * gap
+        step = np.logaddexp(np.log1p(-p) + p * a, np.log(p) - (1.0 - p) * a)
+        best = np.minimum(best, np.bincount(who, step) + t * observed)
+    return np.exp(best)
+
+
+def copies(case: Case) -> Finding:
+    """Which two annotators agree more than two people of one taste would?"""
+    name = "copies"
+    if not case.named:
+        return _nameless(name)
+    pairs = case.pairs.one_each
+    shared, agree, expected, variance, left, right = _agreements(case)
+    if not len(left):
+        return not_asked(
+            name, f"No two annotators share {SHARED} questions or more, so that copies cannot be seen.",
+            f"Ask several annotators the same {SHARED} to 30 questions.",
+        )
+    z = (agree - expected) / np.sqrt(variance)
+    centre, scale = float(np.median(z)), max(1.0, 1.4826 * float(np.median(np.abs(z - np.median(z)))))
+    p = norm.sf((z - max(centre, 0.0)) / scale)
+    adjusted = holm(p)
+    flagged = np.flatnonzero(adjusted <= LEVEL)
+    flagged = flagged[np.argsort(p[flagged], kind="stable")]
+    ids = np.unique(pairs.who)
+    rows = tuple(
+        (case.who(ids[left[i]]), case.who(ids[right[i]]), int(shared[i]), float(agree[i] / shared[i]), float(expected[i] / shared[i]), float(adjusted[i]))
+        for i in flagged[:SHOWN]
+    )
+    head = ("annotator", "and", "questions shared", "agree", "expected", "p (Holm)")
+    test = "agreement of two annotators against the strengths, scaled by the spread over all pairs, Holm over pairs"
+    if len(flagged):
+        shown = listed((f"{r[0]} and {r[1]} ({percent(r[3])} of {r[2]} shared questions)" for r in rows), 2)
+        sentence = f"{plural(len(flagged), 'pair')} of annotators of {len(left):,} agree like copies: {shown}."
+        change = "Compare their time stamps and texts; keep one of each pair of copies."
+        return Finding(name, sentence, float(len(flagged)), None, None, test, float(adjusted.min()), change=change, head=head, rows=rows)
+    sentence = f"No two annotators agree like copies ({len(left):,} pairs share {SHARED} questions or more)."
+    return Finding(name, sentence, 0.0, None, None, test, float(adjusted.min()), change="More shared questions show rarer copies.", head=head)
+
+
+def _agreements(case: Case) -> tuple[np.ndarray, ...]:
+    """Of pairs of annotators: questions shared, agreements, their mean and variance if answers are independent."""
+    pairs = case.pairs.one_each
+    none = (np.zeros(0),) * 6
+    who = np.unique(pairs.who, return_inverse=True)[1]
+    cell = combine([who, pairs.question])
+    first = np.unique(cell, return_index=True)[1]  # the first answer to each question
+    decided = first[pairs.low_won[first] != 0.5]
+    who, question, low = who[decided], pairs.question[decided], pairs.low_won[decided]
+    many = np.bincount(who, minlength=int(who.max(initial=0)) + 1)
+    crowd = np.bincount(question)
+    keep = (many[who] >= SHARED) & (crowd[question] > 1) & (crowd[question] <= CROWD)
+    who, question, low = who[keep], question[keep], low[keep]
+    if not len(who) or float((np.bincount(question).astype(float) ** 2).sum()) > PAIRS:
+        return none
+    p = _question_probability(case, question, low)
+    shape = (len(many), int(question.max()) + 1)
+    made = lambda value: sparse.csr_matrix((value, (who, question)), shape=shape)  # noqa: E731
+    ones, sign = made(np.ones(len(who))), made(2.0 * low - 1.0)
+    same = p**2 + (1.0 - p) ** 2
+    shared = sparse.triu(ones @ ones.T, 1).tocoo()
+    use = shared.data >= SHARED
+    left, right, count = shared.row[use], shared.col[use], shared.data[use]
+    at = lambda matrix: np.asarray(matrix.tocsr()[left, right]).ravel()  # noqa: E731
+    agree = (count + at(sign @ sign.T)) / 2.0
+    expected = at(made(same) @ ones.T)
+    variance = at(made(same * (1.0 - same)) @ ones.T)
+    live = variance > 1e-9
+    return count[live], agree[live], expected[live], variance[live], left[live], right[live]
+
+
+def _question_probability(case: Case, question: Ints, low: Floats) -> Floats:
+    """P(the item of smaller number wins) of each answer's question: by its own answers, shrunk to a half by two."""
+    wins, count = np.bincount(question, low), np.bincount(question)
+    return ((wins + 1.0) / (count + 2.0))[question]
+
+
+def _nameless(name: str) -> Finding:
+    why = "Nobody knows who answered, so that no annotator can be held against the others."
+    return not_asked(name, why, "Keep an annotator's id with every answer.")
+
+
+def _named(found: Finding, name: str) -> Finding:
+    return not_asked(name, found.sentence, found.change)

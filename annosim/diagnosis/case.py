@@ -1,0 +1,124 @@
+"""What every question reads: the data, the comparisons that they imply, and the strengths where they exist."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from annosim.data.preferences import PreferenceData
+from annosim.diagnosis.implied import Implied, implied
+from annosim.diagnosis.strengths import Strengths, strengths
+from annosim.learning.existence.connectivity import Connectivity, answers_graph, connectivity
+from annosim.random import child_seed, uniform53
+
+__all__ = ["Case", "listed", "number", "percent", "plural"]
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """Data under diagnosis.
+
+    Attributes:
+        data: the answers, without replicates.
+        seed: of everything drawn.
+        precision: half-width of a 95 % interval of a strength that is asked for, or ``None``.
+        detect: margin over one half that is to be detected, or ``None``; ``power``: how surely.
+    """
+
+    data: PreferenceData
+    seed: int = 0
+    precision: float | None = None
+    detect: float | None = None
+    power: float = 0.8
+
+    @cached_property
+    def pairs(self) -> Implied:
+        """The comparisons that the answers imply."""
+        return implied(self.data, self.seed)
+
+    @cached_property
+    def strengths(self) -> Strengths | None:
+        """Bradley-Terry strengths of what is strongly connected."""
+        return strengths(self.pairs)
+
+    @cached_property
+    def connectivity(self) -> Connectivity:
+        """Components of the graph "was at some time preferred to"."""
+        graph, seen = answers_graph(self.data)
+        return connectivity(graph, self.data.items, seen)
+
+    @property
+    def named(self) -> bool:
+        """Whether the data say who answered, and more than one did."""
+        return self.data.annotator is not None and self.num_annotators > 1
+
+    @cached_property
+    def num_annotators(self) -> int:
+        """How many annotators answered."""
+        return self.data.rows if self.data.annotator is None else len(np.unique(self.data.annotator))
+
+    @cached_property
+    def displayed(self) -> bool:
+        """Whether rows say the order of display: not where the answer always stands first, nor for single items."""
+        if self.data.menu_size == 1:
+            return False
+        answer = np.asarray(self.data.answer).reshape(self.data.rows, -1)[:, 0]
+        shown = answer[answer >= 0]
+        return bool(len(shown)) and bool((shown != shown[0]).any())
+
+    def who(self, annotator: int) -> str:
+        """What an annotator is called."""
+        names = self.data.annotator_names
+        return str(names[annotator] if names is not None and annotator < len(names) else annotator)[:40]
+
+    def item(self, number: int) -> str:
+        """What an item is called."""
+        return str(self.data.items.names[int(number)])[:40]
+
+    def part(self, most: int) -> PreferenceData:
+        """At most about ``most`` rows of whole annotators, a seeded part."""
+        data = self.data
+        if data.rows <= most:
+            return data
+        ids = np.asarray(data.annotator_ids)
+        draw = uniform53(child_seed(self.seed, "diagnosis/part"), "bootstrap", np.arange(data.num_annotators), 0)
+        order = np.argsort(draw[np.unique(ids)])
+        people = np.unique(ids)[order]
+        count = np.bincount(ids, minlength=data.num_annotators)[people]
+        keep = people[: max(2, int(np.searchsorted(np.cumsum(count), most)))]
+        return data.take(np.isin(ids, keep))
+
+
+def number(value: float) -> str:
+    """A number in a sentence: three digits, thousands apart."""
+    return f"{value:,.0f}" if abs(value) >= 1000 or float(value).is_integer() else f"{value:.3g}"
+
+
+def percent(value: float) -> str:
+    """A share in a sentence.
+
+    Example:
+        >>> percent(0.1234), percent(1.0)
+        ('12.3 %', '100 %')
+    """
+    return f"{100 * value:.3g} %"
+
+
+def plural(count: float, word: str) -> str:
+    """A count and its noun.
+
+    Example:
+        >>> plural(1, "item"), plural(1500, "vote")
+        ('1 item', '1,500 votes')
+    """
+    return f"{number(count)} {word}{'' if count == 1 else 's'}"
+
+
+def listed(names: Iterable[str], most: int = 4) -> str:
+    """The first names, and how many more there are."""
+    all_of = list(names)
+    more = f" and {len(all_of) - most} more" if len(all_of) > most else ""
+    return ", ".join(all_of[:most]) + more

@@ -1,0 +1,138 @@
+"""What to collect next: how many more votes, of whom, on which pairs."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy.special import ndtri
+
+from annosim.diagnosis.case import Case, number, percent, plural
+from annosim.diagnosis.finding import Finding, not_asked
+from annosim.diagnosis.implied import Floats
+from annosim.diagnosis.strengths import Strengths, units
+
+__all__ = ["detection", "more_votes", "votes_to_detect"]
+
+SHOWN = 6
+#: answers of one annotator that count as fewer than this share of those of new ones: ask new people
+CROWDED = 1.3
+
+
+def more_votes(case: Case) -> Finding:
+    """How precisely the strengths are known, and how many more votes of the same kind make them so."""
+    name = "collect"
+    found = case.strengths
+    covariance = None if found is None else found.covariance()
+    if found is None or covariance is None:
+        why = "No items have strengths yet." if found is None else f"{plural(len(found.members), 'item')}: too many for a table of errors."
+        return not_asked(name, why, "First ask the pairs under 'existence'." if found is None else "Use an.plan with a design.")
+    errors = 1.96 * np.sqrt(np.maximum(covariance.diagonal(), 0.0))
+    worst, typical = float(errors.max()), float(np.median(errors))
+    total = float(found.core.weight.sum())
+    effect = _design_effect(found, covariance)
+    goal = case.precision if case.precision is not None else _round(worst / 2.0)
+    more = max(0.0, math.ceil(total * (worst / goal) ** 2 - total))
+    pairs = _best_pairs(case, found, covariance)
+    who = _whom(found, effect)
+    sentence = (
+        f"Strengths are known to within {worst:.2g} logits at worst and {typical:.2g} typically (half-width of a 95 % interval); "
+        f"{worst_words(goal)} takes {number(more)} more comparisons asked as these were, {who}."
+    )
+    asked = "; ".join(f"{a!r} against {b!r}" for a, b, _ in pairs[:3])
+    change = f"Comparisons that reduce the errors most: {asked}." if asked else ""
+    test = f"sandwich errors of {units(found.core)[2]}; design effect {effect:.2f}"
+    return Finding(
+        name, sentence, worst, None, None, test, change=change, status="notice",
+        head=("ask", "against", "share of the squared errors that one answer removes"), rows=tuple(pairs),
+    )
+
+
+def worst_words(goal: float) -> str:
+    """The goal in words.
+
+    Example:
+        >>> worst_words(0.1)
+        'to know all to within 0.1'
+    """
+    return f"to know all to within {goal:.2g}"
+
+
+def _round(value: float) -> float:
+    """One digit."""
+    scale = 10.0 ** math.floor(math.log10(max(value, 1e-9)))
+    return max(1.0, round(value / scale)) * scale
+
+
+def _design_effect(found: Strengths, covariance: Floats) -> float:
+    """Sandwich over binomial variance, on average over the strengths."""
+    inverse = found.inverse()
+    return 1.0 if inverse is None else float(np.trace(covariance) / np.trace(inverse))
+
+
+def _whom(found: Strengths, effect: float) -> str:
+    c = found.core
+    if not c.named:
+        return "with an annotator's id"
+    each = len(c) / max(c.annotators, 1)
+    if effect > CROWDED and each > 1.5:
+        return f"of new annotators: answers of one annotator go together, and {number(each)} of one tell as much as {number(each / effect)} independent ones"
+    return "of new annotators or of the same ones: answers of one annotator are as good as independent"
+
+
+def _best_pairs(case: Case, found: Strengths, covariance: Floats) -> list[tuple[str, str, float]]:
+    """Pairs whose next answer reduces the sum of variances most (one step of A-optimality)."""
+    inverse = found.inverse()
+    members = found.members
+    if inverse is None or len(members) > 1000:
+        return []
+    score, component = found.score[members], found.component[members]
+    gap = score[:, None] - score[None, :]
+    v = 1.0 / (2.0 + 2.0 * np.cosh(np.clip(gap, -50, 50)))
+    square = inverse @ inverse
+    moved = square.diagonal()[:, None] + square.diagonal()[None, :] - 2.0 * square
+    known = inverse.diagonal()[:, None] + inverse.diagonal()[None, :] - 2.0 * inverse
+    gain = np.where(component[:, None] == component[None, :], v * moved / (1.0 + v * known), 0.0)
+    gain = np.triu(gain, 1) / np.trace(inverse)
+    order = np.argsort(-gain, axis=None, kind="stable")[:SHOWN]
+    out = []
+    for at in order:
+        a, b = np.unravel_index(int(at), gain.shape)
+        if gain[a, b] > 0:
+            out.append((case.item(members[a]), case.item(members[b]), float(gain[a, b])))
+    return out
+
+
+def votes_to_detect(margin: float, power: float, level: float = 0.05) -> int:
+    """Votes on one pair that show a share of ``1/2 + margin`` against one half (two-sided normal test).
+
+    Example:
+        >>> votes_to_detect(0.05, 0.8)
+        783
+    """
+    p = 0.5 + margin
+    root = float(ndtri(1.0 - level / 2.0)) * 0.5 + float(ndtri(power)) * math.sqrt(p * (1.0 - p))
+    return math.ceil((root / margin) ** 2)
+
+
+def detection(case: Case) -> Finding:
+    """How many votes a pair needs, so that a small margin is seen."""
+    name = "margin"
+    pairs = case.pairs
+    if not len(pairs):
+        return not_asked(name, "No two items are compared in any answer.")
+    margin = case.detect if case.detect is not None else 0.05
+    found = case.strengths
+    covariance = None if found is None else found.covariance()
+    effect = 1.0 if found is None or covariance is None else max(1.0, _design_effect(found, covariance))
+    need = math.ceil(votes_to_detect(margin, case.power) * effect)
+    count = np.bincount(pairs.question, pairs.weight)
+    enough = int((count >= need).sum())
+    sentence = (
+        f"To see that one of two items wins {percent(0.5 + margin)} (and not half) with probability {case.power:g}, a pair needs "
+        f"{plural(need, 'vote')}; {enough:,} of {plural(len(count), 'question')} have so many (median {number(float(np.median(count)))})."
+    )
+    missing = float(np.maximum(need - count, 0.0).sum())
+    change = f"{number(missing)} more votes bring all questions there; strengths, which pool pairs, need fewer."
+    test = f"two-sided test of one half at 5 %, times the design effect {effect:.2f}"
+    return Finding(name, sentence, float(need), None, None, test, change=change, status="notice")

@@ -1,0 +1,124 @@
+"""Repeats: do annotators agree with themselves, more than with others, and in other words?"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from annosim.data.counts import combine
+from annosim.diagnosis.case import Case, percent, plural
+from annosim.diagnosis.finding import Finding, not_asked, tail
+from annosim.diagnosis.implied import Implied
+from annosim.identifiability.heterogeneity import consistency_test
+
+__all__ = ["consistency"]
+
+#: rows of repeated questions above which a seeded part is shuffled
+MOST = 6_000
+DRAWS = 399
+
+
+def consistency(case: Case) -> Finding:
+    """Chance, plurality or paraphrase: which of them these repeats can tell, and what they say."""
+    if not case.named:
+        return not_asked(
+            "consistency",
+            "Nobody knows who answered, so that chance and different people cannot be told apart.",
+            "Keep an annotator's id with every answer.",
+        )
+    if case.data.feedback.kind != "choice" or case.data.menu_size != 2:
+        return not_asked("consistency", "Repeats are compared for pairs; these answers are of another kind.", "Ask some pairs twice.")
+    again, words = _repeated(case)
+    if again is None:
+        return not_asked(
+            "consistency",
+            "No annotator answered the same question twice: chance and plurality within a question cannot be told apart.",
+            "Ask each annotator a few of their questions again, with the sides swapped.",
+        )
+    result = consistency_test(again, replicates=DRAWS, seed=case.seed)
+    within, between = float(result.evidence["within"]), float(result.evidence["between"])
+    p = tail(float(result.statistic), np.asarray(result.simulated)) if np.isfinite(between) else None
+    test = f"shuffling who gave which answer, within questions ({plural(result.evidence['repeated'], 'pair')} of own answers)"
+    if not np.isfinite(between):
+        sentence = f"Asked again, annotators give the same answer {percent(within)} of the time; nobody else answered these questions."
+        return Finding("consistency", sentence, within, test=test, change="Ask several annotators the same questions.")
+    differ = result.statistic > 0
+    meaning = (
+        "more than with others, as where people differ (plurality)"
+        if differ
+        else "no more than with others, as where disagreement is chance"
+    )
+    sentence = (
+        f"Asked again, annotators give the same answer {percent(within)} of the time, against {percent(between)} of two "
+        f"annotators: {meaning}.{words}"
+    )
+    change = "More repeats; with the sides swapped they show effects of the position, in other words those of paraphrase."
+    return Finding("consistency", sentence, within - between, None, None, test, p, change=change)
+
+
+def _repeated(case: Case):
+    """Rows of the questions that somebody answered twice, a part of them, and what sides and wordings add."""
+    data = case.data
+    cluster = data.items.clusters.numpy()[np.asarray(data.menu)]
+    low, high = cluster.min(1), cluster.max(1)
+    fields = [low, high] if data.prompt is None else [low, high, np.asarray(data.prompt)]
+    question = combine(fields)
+    cell = combine([question, np.asarray(data.annotator_ids)])
+    usable = (low != high) & ~np.asarray(data.skipped)
+    if data.has_ties:
+        usable &= ~np.asarray(data.tied).any(1)
+    count = np.bincount(cell, usable)
+    twice = np.zeros(int(question.max()) + 1, dtype=bool)
+    twice[question[usable & (count[cell] > 1)]] = True
+    rows = np.flatnonzero(usable & twice[question])
+    if not len(rows):
+        return None, ""
+    if len(rows) > MOST:
+        kept = np.unique(question[rows])
+        rng = np.random.default_rng(case.seed)
+        size = np.bincount(question[rows])[kept]
+        order = rng.permutation(len(kept))
+        kept = kept[order[: max(1, int(np.searchsorted(np.cumsum(size[order]), MOST)))]]
+        rows = rows[np.isin(question[rows], kept)]
+    part = data.take(rows)
+    if data.prompt is not None:  # the same pair under another prompt is another question
+        items = data.items
+        part = _apart(part, question[rows], items.n)
+    return part, _sides(case)
+
+
+def _apart(part, question, n):
+    """The rows with the items of each question renamed, so that prompts do not mix."""
+    from annosim.items import Items
+
+    clusters = part.items.clusters.numpy()
+    code = combine([np.r_[question, question], np.r_[part.menu[:, 0], part.menu[:, 1]]])
+    both = code.reshape(2, -1).T
+    first = np.unique(code, return_index=True)[1]
+    old = np.r_[part.menu[:, 0], part.menu[:, 1]][first]
+    labels = combine([np.r_[question, question][first], clusters[old]])
+    return part.with_(items=Items(n=len(first), clusters=labels), menu=both, prompt=None, prompt_names=None)
+
+
+def _sides(case: Case) -> str:
+    """Agreement with oneself where the sides were swapped, and where they were not."""
+    pairs: Implied = case.pairs
+    cell = combine([pairs.question, pairs.who])
+    out = []
+    flipped = (pairs.first > pairs.second).astype(float)
+    agree, total = {}, {}
+    for name, side in (("kept", (flipped, flipped)), ("swapped", (flipped, 1.0 - flipped))):
+        ones = [np.bincount(cell, s * pairs.low_won) for s in side]
+        all_of = [np.bincount(cell, s) for s in side]
+        zeros = [a - o for a, o in zip(all_of, ones, strict=True)]
+        if name == "swapped":
+            agree[name] = float((ones[0] * ones[1] + zeros[0] * zeros[1]).sum())
+            total[name] = float((all_of[0] * all_of[1]).sum())
+        else:
+            both = [np.bincount(cell, s * pairs.low_won) for s in (flipped, 1.0 - flipped)]
+            many = [np.bincount(cell, s) for s in (flipped, 1.0 - flipped)]
+            agree[name] = float(sum((o * (o - 1) + (m - o) * (m - o - 1)).sum() / 2 for o, m in zip(both, many, strict=True)))
+            total[name] = float(sum((m * (m - 1)).sum() / 2 for m in many))
+    for name, words in (("kept", "with the sides kept"), ("swapped", "with the sides swapped")):
+        if total[name]:
+            out.append(f"{percent(agree[name] / total[name])} {words} ({plural(total[name], 'pair')})")
+    return f" Own answers agree {' and '.join(out)}." if len(out) == 2 else ""

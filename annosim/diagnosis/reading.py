@@ -1,0 +1,152 @@
+"""What was read, and who answered what."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from annosim.data.counts import combine
+from annosim.diagnosis.case import Case, listed, number, percent, plural
+from annosim.diagnosis.finding import Finding, not_asked
+
+__all__ = ["existence", "overlap", "read"]
+
+#: pairs that are named
+SHOWN = 6
+
+
+def read(case: Case) -> Finding:
+    """Rows, items, annotators, prompts; skips; names that differ by case or spaces only."""
+    data = case.data
+    kind = data.feedback.kind
+    what = "comparisons of two" if kind == "choice" and data.menu_size == 2 else f"{kind} answers, menus of {data.menu_size}"
+    skipped, total = data.share_of(np.asarray(data.skipped))
+    parts = [f"{plural(data.rows, 'row')} ({what}) about {plural(data.items.n, 'item')}"]
+    if data.weight is not None:
+        parts.append(f"which stand for {number(total)} answers by their weights")
+    people = plural(case.num_annotators, "annotator") if data.annotator is not None else "no annotator ids"
+    prompts = data.items.num_prompts if data.prompt is None else len(np.unique(data.prompt))
+    parts += [people, plural(prompts, "prompt") if prompts > 1 else "one prompt"]
+    alike = _alike(data.items.names)
+    sentence = "; ".join(parts) + "."
+    if skipped:
+        sentence += f" {number(skipped)} answers ({percent(skipped / total)}) are skips and say nothing."
+    if alike:
+        sentence += f" {len(alike)} groups of names differ only by case or spaces: {listed(alike, 2)}."
+    change = "Merge spellings of one item before anything else." if alike else ""
+    return Finding(
+        "read", sentence, value=float(data.rows), test="count", change=change, status="notice" if alike else "fine"
+    )
+
+
+def _alike(names: tuple[str, ...]) -> list[str]:
+    """Groups of names that are one after case and spaces are folded."""
+    folded: dict[str, list[str]] = {}
+    for name in names:
+        folded.setdefault("".join(name.split()).casefold(), []).append(name)
+    return [" = ".join(map(repr, group[:3])) for group in folded.values() if len(group) > 1]
+
+
+def overlap(case: Case) -> Finding:
+    """Answers per item and annotator, annotators per question, and repeats."""
+    pairs = case.pairs
+    if not len(pairs):
+        return not_asked("overlap", "No two items are compared in any answer.", "Ask about two items at a time.")
+    question = pairs.question
+    per_item = np.bincount(np.r_[pairs.first, pairs.second], np.r_[pairs.weight, pairs.weight], pairs.items.n)
+    rows: list[tuple[object, ...]] = [("comparisons of an item", *_spread(per_item[per_item > 0]))]
+    answered = int(question.max()) + 1
+    rows.append(("answers to a question", *_spread(np.bincount(question, pairs.weight))))
+    sentence = (
+        f"{plural(answered, 'different question')}, each answered {number(pairs.weight.sum() / answered)} times on average; "
+        f"the items were compared {number(np.median(per_item[per_item > 0]))} times (median)"
+    )
+    if case.named:
+        cell = combine([question, pairs.who])
+        count = np.bincount(cell)
+        again = float((count > 1).mean())
+        first = np.unique(cell, return_index=True)[1]
+        per_question = np.bincount(question[first])
+        shared = float((per_question > 1).mean())
+        own = np.bincount(pairs.who)
+        rows += [
+            ("annotators of a question", *_spread(per_question)),
+            ("comparisons of an annotator", *_spread(own[own > 0])),
+        ]
+        sentence += (
+            f"; {percent(shared)} of the questions were answered by two annotators or more, and annotators answered "
+            f"{percent(again)} of their questions more than once"
+        )
+    head = ("per", "smallest", "median", "largest")
+    return Finding("overlap", sentence + ".", value=float(answered), test="count", head=head, rows=tuple(rows))
+
+
+def _spread(values: np.ndarray) -> tuple[float, float, float]:
+    return float(values.min()), float(np.median(values)), float(values.max())
+
+
+def existence(case: Case) -> Finding:
+    """Whether every item has a finite strength, and which pairs to ask where one has not."""
+    data, found = case.data, case.connectivity
+    if data.feedback.kind == "rating" and data.menu_size == 1:
+        return _rated(case)
+    test = "strong connection of the graph 'was preferred to' (Ford 1957; Hunter 2004)"
+    if found.exists:
+        parts = len(np.unique(found.strong[np.flatnonzero(np.bincount(found.strong)[found.strong] > 0)]))
+        words = "one prompt" if parts == 1 else f"each of {parts} groups"
+        sentence = f"Every item has a finite maximum-likelihood strength: wins connect all items of {words} both ways."
+        return Finding("existence", sentence, value=1.0, test=test, change="Nothing: more answers keep it so.")
+    groups = [*([i] for i in found.unseen), *found.separate, *found.undefeated, *found.winless]
+    reasons = [
+        (found.unseen and f"{plural(len(found.unseen), 'item')} never compared"),
+        (found.separate and f"{plural(len(found.separate), 'group')} never compared with the rest of their prompt"),
+        (found.undefeated and f"{plural(len(found.undefeated), 'group')} never lost to the others"),
+        (found.winless and f"{plural(len(found.winless), 'group')} never won against the others"),
+    ]
+    missing = sorted({i for group in groups for i in group})
+    pairs = _missing_pairs(case, groups)
+    sentence = (
+        f"No maximum-likelihood strengths for {plural(len(missing), 'item')} of {data.items.n}: "
+        + "; ".join(str(reason) for reason in reasons if reason)
+        + f" ({listed((repr(case.item(i)) for i in missing), 3)})."
+    )
+    asked = "; ".join(f"{a!r} against {b!r}" for a, b in pairs[:3])
+    change = (
+        f"Ask more, for example {asked}: until each has won and lost. " if asked else ""
+    ) + "Or pass prior=an.priors.Dirichlet(1) or an.priors.Gaussian(sd), or drop these items."
+    return Finding(
+        "existence", sentence, 0.0, test=test, change=change, status="alarm", head=("ask", "against"), rows=tuple(pairs)
+    )
+
+
+def _missing_pairs(case: Case, groups: list[list[int]]) -> list[tuple[str, str]]:
+    """For each group, its most compared item against the most compared item outside, of the same prompt."""
+    pairs, items = case.pairs, case.data.items
+    seen = np.bincount(np.r_[pairs.first, pairs.second], minlength=items.n) if len(pairs) else np.zeros(items.n)
+    prompts = items.prompts.numpy()
+    order = np.argsort(-seen, kind="stable")
+    out: list[tuple[str, str]] = []
+    for group in groups[: 4 * SHOWN]:
+        inside = set(group)
+        one = max(group, key=lambda i: seen[i])
+        other = next((int(j) for j in order[:2000] if prompts[j] == prompts[one] and int(j) not in inside), None)
+        pair = None if other is None else (case.item(one), case.item(other))
+        if pair is not None and pair not in out and pair[::-1] not in out:
+            out.append(pair)
+    return out[:SHOWN]
+
+
+def _rated(case: Case) -> Finding:
+    grade, item = np.asarray(case.data.answer).reshape(-1), np.asarray(case.data.menu)[:, 0]
+    live = grade >= 0
+    seen = np.bincount(item[live], minlength=case.data.items.n)
+    none = np.flatnonzero(seen == 0)
+    ends = [i for i in np.flatnonzero(seen) if len(set(grade[live & (item == i)][:2000].tolist())) == 1] if case.data.items.n <= 5000 else []
+    edge = [i for i in ends if grade[live & (item == i)][0] in (0, (case.data.feedback.grades or 2) - 1)]
+    if not len(none) and not edge:
+        return Finding("existence", "Every item was graded, and none always at an end of the scale.", 1.0, test="count")
+    sentence = (
+        f"{plural(len(none), 'item')} never graded, {plural(len(edge), 'item')} always given the lowest or the highest "
+        f"grade: they have no finite position on the scale ({listed((repr(case.item(i)) for i in [*none, *edge]), 3)})."
+    )
+    change = "Ask more about them, or pass prior=an.priors.Gaussian(sd)."
+    return Finding("existence", sentence, 0.0, test="grades at an end of the scale", change=change, status="alarm")

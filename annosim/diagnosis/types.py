@@ -1,0 +1,158 @@
+"""Is one type of annotators enough, how many are there, and could these data tell?"""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+from annosim.data.counts import combine
+from annosim.diagnosis.case import Case, number, plural
+from annosim.diagnosis.finding import Finding, not_asked, tail
+from annosim.diagnosis.strengths import Strengths
+from annosim.errors import AnnosimError
+from annosim.learning.number_of_types import choose_types
+from annosim.learning.priors import Gaussian
+from annosim.populations.annotator import Annotator
+from annosim.populations.mixture import Mixture
+from annosim.random import child_seed, uniform53
+from annosim.rules.luce import Luce
+from annosim.utilities.tabular import Tabular
+
+__all__ = ["number_of_types", "one_type"]
+
+#: rows of which types are counted
+MOST = 20_000
+
+
+def one_type(case: Case) -> Finding:
+    r"""Do people differ in what they want: the dependence of an annotator's answers on each other.
+
+    ``Q = sum_a (|sum_r s_r|^2 - sum_r |s_r|^2)`` with ``s_r`` the residual score of an answer (Rao's score statistic
+    against random coefficients, as in ``heterogeneity_test``); the signs of whole answers are flipped for its null
+    distribution, under which answers are independent whatever their variance. ``E Q = tau^2 M``, where tau is the
+    standard deviation of tastes, in logits, and M is a sum over pairs of answers of one annotator.
+    """
+    name = "one type"
+    if not case.named:
+        return not_asked(name, "Nobody knows who answered, so that types of annotators cannot be told.", "Keep an annotator's id with every answer.")
+    found = case.strengths
+    if found is None:
+        return not_asked(name, "No items have strengths that annotators could differ about.", "Collect answers that connect the items.")
+    scale = _scale(found)
+    if scale <= 0.0:
+        return not_asked(
+            name,
+            "No annotator gave two answers about a common item: single answers show averages alone, and a mixture of "
+            "types has a twin of one type with the same answers.",
+            "Ask every annotator two questions or more that share an item.",
+        )
+    observed, draws = _dependence(found, case.seed)
+    spread = float(draws.std(ddof=1))
+    p = tail(observed, draws)
+    tau = np.sqrt(max(observed / scale, 0.0))
+    low, high = (np.sqrt(max((observed + k * 1.96 * spread) / scale, 0.0)) for k in (-1, 1))
+    seen = np.sqrt(2.487 * spread / scale)
+    differ = p < 0.05
+    sentence = (
+        f"Tastes differ between annotators by a standard deviation of about {number(tau)} logits "
+        f"(95 % interval {number(low)} to {number(high)})"
+        if differ
+        else f"One type of annotators is enough for these answers (standard deviation of tastes {number(tau)} logits, at most "
+        f"{number(high)})"
+    )
+    change = f"These data would show a standard deviation of {number(seen)} logits four times of five; more answers per annotator show less."
+    test = f"score test against random tastes, {len(draws)} random signs"
+    return Finding(name, sentence + ".", float(tau), float(low), float(high), test, p, change=change)
+
+
+def _entries(found: Strengths):
+    """Score entries: annotator, answer, item, value; annotators renumbered."""
+    c = found.core
+    who = np.unique(c.who, return_inverse=True)[1]
+    answer = np.unique(c.answer, return_inverse=True)[1]
+    return np.r_[who, who], np.r_[answer, answer], np.r_[c.first, c.second], np.r_[found.residual, -found.residual]
+
+
+def _dependence(found: Strengths, seed: int) -> tuple[float, np.ndarray]:
+    """Q, and Q under random signs of the answers."""
+    who, answer, item, value = _entries(found)
+    cell = combine([answer, item])
+    entry = np.bincount(cell, value)
+    first = np.unique(cell, return_index=True)[1]
+    weight = np.r_[found.core.weight, found.core.weight][first]
+    owner, row, item = who[first], answer[first], item[first]
+    place = combine([owner, item])
+    of_place = np.zeros(int(place.max()) + 1)
+    of_place[place] = weight
+    own = float((weight * entry**2).sum())
+    many = 399 if len(entry) <= 100_000 else 199 if len(entry) <= 400_000 else 39
+
+    def statistic(values: np.ndarray) -> float:
+        return float((of_place * np.bincount(place, values) ** 2).sum()) - own
+
+    rows = int(row.max()) + 1
+    draws = np.empty(many)
+    for k in range(many):
+        u = uniform53(child_seed(seed, f"diagnosis/signs/{k}"), "bootstrap", np.arange(rows), 0)
+        draws[k] = statistic(entry * np.where(u < 0.5, -1.0, 1.0)[row])
+    return statistic(entry), draws
+
+
+def _scale(found: Strengths) -> float:
+    """M: the sum over pairs of answers of one annotator of their information matrices' product."""
+    c, v = found.core, found.variance
+    who = np.unique(c.who, return_inverse=True)[1]
+    low, high = np.minimum(c.first, c.second), np.maximum(c.first, c.second)
+    weight = np.ones(int(who.max()) + 1)
+    weight[who] = c.weight
+
+    def squared(owner: np.ndarray, of: np.ndarray) -> float:
+        """Sum over owners of the squared Frobenius norm of their Laplacian."""
+        at = combine([owner, low, high])
+        own = np.bincount(at, v)
+        first = np.unique(at, return_index=True)[1]
+        total = 2.0 * float((of[owner[first]] * own**2).sum())
+        both = combine([np.r_[owner, owner], np.r_[c.first, c.second]])
+        first = np.unique(both, return_index=True)[1]
+        return total + float((of[np.r_[owner, owner][first]] * np.bincount(both, np.r_[v, v]) ** 2).sum())
+
+    answer = np.unique(c.answer, return_inverse=True)[1]
+    of_answer = np.zeros(int(answer.max()) + 1)
+    of_answer[answer] = c.weight
+    return squared(who, weight) - squared(answer, of_answer)
+
+
+def number_of_types(case: Case, differ: bool) -> Finding:
+    """How many types, by the Bayesian information criterion; asked only where one is not enough."""
+    name = "types"
+    if not differ:
+        return not_asked(name, "One type was not rejected, or could not be asked about, so that types are not counted.", "See 'one type'.")
+    data = case.part(MOST)
+    if data.feedback.kind == "rating" or data.menu_size > 12:
+        return not_asked(name, "Types are counted for choices and rankings of a few items.", "Use an.choose_types with a model of your own.")
+    data = (data.ties("half") if data.has_ties else data).with_()
+    data = data.take(~np.asarray(data.skipped)).compact()
+    n = data.items.n
+    if n > 400:
+        return not_asked(name, f"{plural(n, 'item')}: too many for a table per type.", "Use an.choose_types with an.Linear on features.")
+
+    def model(k: int) -> Mixture | Annotator:
+        parts = [Annotator(Tabular(n), Luce()) for _ in range(k)]
+        return parts[0] if k == 1 else Mixture(parts)
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            chosen = choose_types(model, data, ks=(1, 2, 3), folds=0, starts=3, seed=case.seed, prior=Gaussian(2.0))
+    except AnnosimError as error:
+        return not_asked(name, f"Types could not be counted: {str(error).split('. Remedies')[0]}.", "Use an.choose_types with a model of your own.")
+    rows = tuple((k, float(chosen.log_likelihood[i]), float(chosen.bic[i])) for i, k in enumerate(chosen.ks))
+    shares = np.sort(chosen.fit.population.component_weights().detach().numpy())[::-1]
+    shown = " and ".join(f"{100 * share:.0f} %" for share in shares)
+    sentence = f"By BIC, {plural(chosen.best, 'type')} of annotators" + (f", with shares of {shown}." if chosen.best > 1 else ": tastes differ, but not as a few types would.")
+    change = "an.identify(fit) says whether the types have a twin; annotators held out (an.choose_types(by='held_out')) are a second opinion."
+    return Finding(
+        name, sentence, float(chosen.best), None, None, "BIC of 1, 2 and 3 types of tables, prior Gaussian(2)", change=change,
+        status="notice", head=("types", "log-likelihood", "BIC"), rows=rows,
+    )
