@@ -4,6 +4,7 @@ from . import (
     coordinates as coordinates,
     data as data,
     designs as designs,
+    diagnosis as diagnosis,
     errors as errors,
     identifiability as identifiability,
     information as information,
@@ -23,6 +24,8 @@ from .analysis.comparison import Comparison as Comparison
 from .analysis.comparisons import compare as compare
 from .data.preferences import PreferenceData as PreferenceData
 from .designs.design import Design as Design
+from .diagnosis.diagnosis import Diagnosis as Diagnosis
+from .diagnosis.diagnosis import diagnose as diagnose
 from .feedback import Feedback as Feedback
 from .identifiability.families import any_tastes as any_tastes
 from .identifiability.families import types as types
@@ -77,6 +80,7 @@ __all__ = [
     "Cost",
     "Davidson",
     "Design",
+    "Diagnosis",
     "EM",
     "Feedback",
     "Fit",
@@ -112,6 +116,8 @@ __all__ = [
     "coordinates",
     "data",
     "designs",
+    "diagnose",
+    "diagnosis",
     "errors",
     "fit",
     "fixed",

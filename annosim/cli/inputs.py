@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from annosim.populations.base import Population
     from annosim.scenario import Scenario
 
-__all__ = ["Inputs", "read_inputs"]
+__all__ = ["Inputs", "read_answers", "read_inputs"]
 
 TIES = ("half", "drop", "davidson", "rao-kupper")
 
@@ -77,7 +77,7 @@ def read_inputs(
 
 
 def _read(
-    path: Path, model: Path | None, format: str | None, columns: Mapping[str, str | None]
+    path: Path, model: Path | None, format: str | None, columns: Mapping[str, str | None], quiet: bool = False
 ) -> tuple[PreferenceData, Scenario | None, dict[str, Path]]:
     from annosim.errors import ArgumentError
     from annosim.scenario import load_scenario
@@ -85,18 +85,38 @@ def _read(
     asked = None if model is None else load_scenario(model)  # its mistakes first: the data may take longer
     files = {"DATA": path} if model is None else {"DATA": path, "--model": model}
     if path.suffix != ".toml":
-        return _read_answers(path, format, columns), asked, files
+        return _read_answers(path, format, columns, quiet), asked, files
     scenario = load_scenario(path)
     if scenario.data is None:
         raise ArgumentError(f"{path}: a scenario to fit needs a [data] table with path and format")
     table = scenario.data
     given = {name: value for name, value in columns.items() if value is not None}
     files[f"{path}: data.path"] = Path(table.path)
-    answers = _read_answers(Path(table.path), format or table.format, {**table.columns, **given})
+    answers = _read_answers(Path(table.path), format or table.format, {**table.columns, **given}, quiet)
     return answers, asked or scenario, files
 
 
-def _read_answers(path: Path, format: str | None, options: Mapping[str, object]) -> PreferenceData:
+def read_answers(
+    path: Path,
+    format: str | None,
+    columns: Mapping[str, str | None],
+    words: str | None,
+    given: list[str],
+    quiet: bool = False,
+) -> PreferenceData:
+    """The answers of a file as the command line describes it, or of the table named data of a scenario.
+
+    Args:
+        quiet: notes go to standard error.
+
+    Raises:
+        AnnosimError: one line that names the file, the option or the key.
+    """
+    answers, _, _ = _read(path, None, format, {**columns, **_settings(words, given)}, quiet)
+    return answers
+
+
+def _read_answers(path: Path, format: str | None, options: Mapping[str, object], quiet: bool = False) -> PreferenceData:
     """The answers; what the reader warns of is said in one line."""
     import warnings
 
@@ -106,7 +126,7 @@ def _read_answers(path: Path, format: str | None, options: Mapping[str, object])
         warnings.simplefilter("always", UserWarning)
         answers = read(path, format, options)
     for warning in caught:
-        typer.echo(f"note: {warning.message}")
+        typer.echo(f"note: {warning.message}", err=quiet)
     return answers
 
 

@@ -46,7 +46,8 @@ def one_sided(case: Case) -> Finding:
     flagged = np.flatnonzero(adjusted <= LEVEL)
     flagged = flagged[np.argsort(p[flagged], kind="stable")]
     rows = tuple(
-        (case.who(ids[a]), int(many[a]), float(left[a] / many[a]), float(mean[a]), float(adjusted[a])) for a in flagged[:SHOWN]
+        (case.who(ids[a]), int(many[a]), float(left[a] / many[a]), float(mean[a]), float(adjusted[a]))
+        for a in flagged[:SHOWN]
     )
     head = ("annotator", "answers", "share for the first place", "expected", "p (Holm)")
     test = "binomial bound on the answers for the first place, Holm over annotators"
@@ -58,8 +59,23 @@ def one_sided(case: Case) -> Finding:
         else f"Nobody of {len(ids)} annotators answers by the side (the most extreme chooses the first place "
         f"{percent(float((left / many)[np.argmin(p)]))} of {plural(int(many[np.argmin(p)]), 'time')})."
     )
-    change = _needed(many, "share", centre) if not len(flagged) else "Leave them out and diagnose again, or fit an.PositionBias per annotator."
-    return Finding(name, sentence, float(len(flagged)), None, None, test, float(adjusted.min()), change=change, head=head, rows=rows)
+    change = (
+        _needed(many, "share", centre)
+        if not len(flagged)
+        else "Leave them out and diagnose again, or fit an.PositionBias per annotator."
+    )
+    return Finding(
+        name,
+        sentence,
+        float(len(flagged)),
+        None,
+        None,
+        test,
+        float(adjusted.min()),
+        change=change,
+        head=head,
+        rows=rows,
+    )
 
 
 def _needed(many: Ints, what: str, centre: float) -> str:
@@ -103,8 +119,16 @@ def unreliable(case: Case) -> Finding:
     adjusted = holm(low_tail)
     flagged = np.flatnonzero((adjusted <= LEVEL) & (slope < 0.5))
     return _report(
-        case, name, ids, many, slope, error, low_tail, flagged,
-        "answer much more at random than the others", "Nobody answers at random where the others do not",
+        case,
+        name,
+        ids,
+        many,
+        slope,
+        error,
+        low_tail,
+        flagged,
+        "answer much more at random than the others",
+        "Nobody answers at random where the others do not",
         "Leave them out and diagnose again, or fit an.rules.Reliability(an.Luce(), skill=an.free(...)).",
         "Chernoff bound on the answers' dependence on the strengths, slope 1 against less, Holm over annotators",
     )
@@ -119,8 +143,16 @@ def against_others(case: Case) -> Finding:
     ids, many, slope, error, _, against = table
     flagged = np.flatnonzero(holm(against) <= LEVEL)
     return _report(
-        case, name, ids, many, slope, error, against, flagged,
-        "prefer what the others do not", "Nobody answers against the others",
+        case,
+        name,
+        ids,
+        many,
+        slope,
+        error,
+        against,
+        flagged,
+        "prefer what the others do not",
+        "Nobody answers against the others",
         "Look at their answers: a swapped column and an adversary look alike, and so does a minority's taste, which "
         "agrees with itself when asked again. an.choose_types tells how many tastes there are.",
         "Chernoff bound on the answers' dependence on the strengths, slope 0 against negative, Holm over annotators",
@@ -131,17 +163,45 @@ def _report(case, name, ids, many, slope, error, p, flagged, found, none, remedy
     adjusted = holm(p)
     flagged = flagged[np.argsort(p[flagged], kind="stable")]
     rows = tuple(
-        (case.who(ids[a]), int(many[a]), float(slope[a]), float(slope[a] - 1.96 * error[a]), float(slope[a] + 1.96 * error[a]), float(adjusted[a]))
+        (
+            case.who(ids[a]),
+            int(many[a]),
+            float(slope[a]),
+            float(slope[a] - 1.96 * error[a]),
+            float(slope[a] + 1.96 * error[a]),
+            float(adjusted[a]),
+        )
         for a in flagged[:SHOWN]
     )
     head = ("annotator", "answers", "slope (1: as the others, 0: a coin)", "low", "high", "p (Holm)")
     if len(flagged):
         shown = listed((f"{row[0]} (slope {row[2]:.2g} over {row[1]} answers)" for row in rows), 3)
         sentence = f"{plural(len(flagged), 'annotator')} of {len(ids)} {found}: {shown}."
-        return Finding(name, sentence, float(len(flagged)), None, None, test, float(adjusted[flagged].min()), change=remedy, head=head, rows=rows)
+        return Finding(
+            name,
+            sentence,
+            float(len(flagged)),
+            None,
+            None,
+            test,
+            float(adjusted[flagged].min()),
+            change=remedy,
+            head=head,
+            rows=rows,
+        )
     enough = int((1.96 * error < 0.5).sum())
     change = f"The slope is known to within .5 for {enough} of {len(ids)} annotators; the others need more answers."
-    return Finding(name, f"{none} ({len(ids)} annotators).", 0.0, None, None, test, max(float(adjusted.min()), LEVEL * 1.0001), change=change, head=head)
+    return Finding(
+        name,
+        f"{none} ({len(ids)} annotators).",
+        0.0,
+        None,
+        None,
+        test,
+        max(float(adjusted.min()), LEVEL * 1.0001),
+        change=change,
+        head=head,
+    )
 
 
 def _slopes(case: Case):
@@ -150,13 +210,19 @@ def _slopes(case: Case):
         return _nameless("")
     found = case.strengths
     if found is None or len(found.core.one_each) < 10:
-        return not_asked("", "Too few items have strengths that annotators could be held against.", "Collect answers that connect the items.")
+        return not_asked(
+            "",
+            "Too few items have strengths that annotators could be held against.",
+            "Collect answers that connect the items.",
+        )
     c = found.core.one_each
     gap = found.score[c.first] - found.score[c.second]
     ids, who = np.unique(c.who, return_inverse=True)
     many = np.bincount(who)
     if len(ids) < 4:
-        return not_asked("", f"{plural(len(ids), 'annotator')}: too few to hold one against the others.", "Ask more people.")
+        return not_asked(
+            "", f"{plural(len(ids), 'annotator')}: too few to hold one against the others.", "Ask more people."
+        )
     p = 1.0 / (1.0 + np.exp(-gap))
     information = np.bincount(who, p * (1 - p) * gap**2)
     slope = 1.0 + np.bincount(who, (c.won - p) * gap) / np.maximum(information, 1e-12)
@@ -189,7 +255,8 @@ def copies(case: Case) -> Finding:
     shared, agree, expected, variance, left, right = _agreements(case)
     if not len(left):
         return not_asked(
-            name, f"No two annotators share {SHARED} questions or more, so that copies cannot be seen.",
+            name,
+            f"No two annotators share {SHARED} questions or more, so that copies cannot be seen.",
             f"Ask several annotators the same {SHARED} to 30 questions.",
         )
     z = (agree - expected) / np.sqrt(variance)
@@ -200,7 +267,14 @@ def copies(case: Case) -> Finding:
     flagged = flagged[np.argsort(p[flagged], kind="stable")]
     ids = np.unique(pairs.who)
     rows = tuple(
-        (case.who(ids[left[i]]), case.who(ids[right[i]]), int(shared[i]), float(agree[i] / shared[i]), float(expected[i] / shared[i]), float(adjusted[i]))
+        (
+            case.who(ids[left[i]]),
+            case.who(ids[right[i]]),
+            int(shared[i]),
+            float(agree[i] / shared[i]),
+            float(expected[i] / shared[i]),
+            float(adjusted[i]),
+        )
         for i in flagged[:SHOWN]
     )
     head = ("annotator", "and", "questions shared", "agree", "expected", "p (Holm)")
@@ -209,9 +283,30 @@ def copies(case: Case) -> Finding:
         shown = listed((f"{r[0]} and {r[1]} ({percent(r[3])} of {r[2]} shared questions)" for r in rows), 2)
         sentence = f"{plural(len(flagged), 'pair')} of annotators of {len(left):,} agree like copies: {shown}."
         change = "Compare their time stamps and texts; keep one of each pair of copies."
-        return Finding(name, sentence, float(len(flagged)), None, None, test, float(adjusted.min()), change=change, head=head, rows=rows)
+        return Finding(
+            name,
+            sentence,
+            float(len(flagged)),
+            None,
+            None,
+            test,
+            float(adjusted.min()),
+            change=change,
+            head=head,
+            rows=rows,
+        )
     sentence = f"No two annotators agree like copies ({len(left):,} pairs share {SHARED} questions or more)."
-    return Finding(name, sentence, 0.0, None, None, test, float(adjusted.min()), change="More shared questions show rarer copies.", head=head)
+    return Finding(
+        name,
+        sentence,
+        0.0,
+        None,
+        None,
+        test,
+        float(adjusted.min()),
+        change="More shared questions show rarer copies.",
+        head=head,
+    )
 
 
 def _agreements(case: Case) -> tuple[np.ndarray, ...]:
@@ -219,10 +314,11 @@ def _agreements(case: Case) -> tuple[np.ndarray, ...]:
     pairs = case.pairs.one_each
     none = (np.zeros(0),) * 6
     who = np.unique(pairs.who, return_inverse=True)[1]
-    cell = combine([who, pairs.question])
-    first = np.unique(cell, return_index=True)[1]  # the first answer to each question
-    decided = first[pairs.low_won[first] != 0.5]
+    decided = np.flatnonzero(pairs.low_won != 0.5)
     who, question, low = who[decided], pairs.question[decided], pairs.low_won[decided]
+    if not len(who):
+        return none
+    question = combine([question, _occurrence(combine([who, question]))])
     many = np.bincount(who, minlength=int(who.max(initial=0)) + 1)
     crowd = np.bincount(question)
     keep = (many[who] >= SHARED) & (crowd[question] > 1) & (crowd[question] <= CROWD)
@@ -237,12 +333,23 @@ def _agreements(case: Case) -> tuple[np.ndarray, ...]:
     shared = sparse.triu(ones @ ones.T, 1).tocoo()
     use = shared.data >= SHARED
     left, right, count = shared.row[use], shared.col[use], shared.data[use]
+    if not len(left):
+        return none
     at = lambda matrix: np.asarray(matrix.tocsr()[left, right]).ravel()  # noqa: E731
     agree = (count + at(sign @ sign.T)) / 2.0
     expected = at(made(same) @ ones.T)
     variance = at(made(same * (1.0 - same)) @ ones.T)
     live = variance > 1e-9
     return count[live], agree[live], expected[live], variance[live], left[live], right[live]
+
+
+def _occurrence(cell: Ints) -> Ints:
+    """How often each entry's cell occurred before it."""
+    order = np.argsort(cell, kind="stable")
+    start = np.r_[0, np.flatnonzero(np.diff(cell[order])) + 1]
+    out = np.empty(len(cell), dtype=np.int64)
+    out[order] = np.arange(len(cell)) - np.repeat(start, np.diff(np.r_[start, len(cell)]))
+    return out
 
 
 def _question_probability(case: Case, question: Ints, low: Floats) -> Floats:

@@ -19,7 +19,9 @@ def ties(case: Case) -> Finding:
     """Share of ties, with an interval over annotators."""
     pairs = case.pairs
     if case.data.tied is None and case.data.feedback.kind != "rating":
-        return Finding("ties", "No answer is a tie.", value=0.0, test="count", change="Allow ties, if people may be indifferent.")
+        return Finding(
+            "ties", "No answer is a tie.", value=0.0, test="count", change="Allow ties, if people may be indifferent."
+        )
     if not len(pairs):
         return not_asked("ties", "No two items are compared in any answer.")
     tied = (pairs.won == 0.5).astype(float)
@@ -29,8 +31,14 @@ def ties(case: Case) -> Finding:
     rule = "an.Davidson(delta=an.free(1.0)) models them; data.ties('half') counts each as half a win for either side"
     fine = value > 0.0
     return Finding(
-        "ties", sentence + ".", value, low, high, test=f"mean over {units(pairs)[2]}",
-        change=rule + "." if fine else "", status="notice" if fine else "fine",
+        "ties",
+        sentence + ".",
+        value,
+        low,
+        high,
+        test=f"mean over {units(pairs)[2]}",
+        change=rule + "." if fine else "",
+        status="notice" if fine else "fine",
     )
 
 
@@ -64,7 +72,7 @@ def position(case: Case) -> Finding:
         f"(95 % interval {percent(low)} to {percent(high)})."
     )
     test = f"score test of a position effect beside Bradley-Terry strengths, units {effect.units}"
-    change = "Show every pair in both orders; fit an.PositionBias(an.Luce(), bias=an.free(0.0)) where it matters."
+    change = "Show every pair in both orders; fit an.PositionBias(an.Luce(), shift=an.free(0.0)) where it matters."
     return Finding("position", sentence, value, low, high, test, effect.p_value, change=change)
 
 
@@ -79,8 +87,14 @@ def _plain_position(case: Case) -> Finding:
     sentence = f"The item shown first wins {percent(value)} of its comparisons (half, if sides were drawn at random)."
     p = 2.0 * float(norm.sf(abs(value - 0.5) / error))
     return Finding(
-        "position", sentence, value, value - 1.96 * error, value + 1.96 * error,
-        f"sign test, units {units(pairs)[2]}", p, change="Draw the sides at random; then this is an effect of the position.",
+        "position",
+        sentence,
+        value,
+        value - 1.96 * error,
+        value + 1.96 * error,
+        f"sign test, units {units(pairs)[2]}",
+        p,
+        change="Draw the sides at random; then this is an effect of the position.",
     )
 
 
@@ -88,7 +102,9 @@ def length(case: Case) -> Finding:
     """Do longer texts win, within a prompt?"""
     texts, pairs = case.data.items.texts, case.pairs
     if texts is None or not len(pairs):
-        return not_asked("length", "The items have no texts.", "Give Items(texts=...), or a file whose items are texts.")
+        return not_asked(
+            "length", "The items have no texts.", "Give Items(texts=...), or a file whose items are texts."
+        )
     size = np.log1p(np.array([len(text) for text in texts], dtype=float))
     gap = size[pairs.first] - size[pairs.second]
     differ = gap != 0.0

@@ -45,6 +45,12 @@ class Case:
         return strengths(self.pairs)
 
     @cached_property
+    def decided(self) -> Strengths | None:
+        """The same, of the comparisons that are no ties."""
+        tied = self.pairs.won == 0.5
+        return strengths(self.pairs.take(~tied)) if tied.any() else self.strengths
+
+    @cached_property
     def connectivity(self) -> Connectivity:
         """Components of the graph "was at some time preferred to"."""
         graph, seen = answers_graph(self.data)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from annosim.data.counts import combine
 from annosim.diagnosis.case import Case, percent, plural
 from annosim.diagnosis.finding import Finding, not_asked
 from annosim.diagnosis.implied import Floats, Implied, Ints
@@ -25,14 +24,18 @@ def ceiling(case: Case) -> Finding:
     found = None if not len(pairs) else _agreement(pairs)
     if found is None:
         return not_asked(
-            name, "No question was answered by two annotators, so that the best accuracy that any model could reach cannot be told.",
+            name,
+            "No question was answered by two annotators, so that the best accuracy that any model could reach cannot be told.",
             "Ask at least a hundred questions twice, of different annotators.",
         )
     agree, error, product, product_error, count = found
     m = 3 if (pairs.won == 0.5).any() else 2
     low, high = ceiling_bounds(agree, m)
     bottom, top = ceiling_bounds(agree - 1.96 * error, m)[0], ceiling_bounds(agree + 1.96 * error, m)[1]
-    best, best_low, best_high = (float(np.sqrt(np.clip(v, 0.0, 1.0))) for v in (product, product - 1.96 * product_error, product + 1.96 * product_error))
+    best, best_low, best_high = (
+        float(np.sqrt(np.clip(v, 0.0, 1.0)))
+        for v in (product, product - 1.96 * product_error, product + 1.96 * product_error)
+    )
     sentence = (
         f"No model that sees only the question can predict a comparison better than {percent(high)} of the time, and the best "
         f"reaches at least {percent(low)} (95 % interval of both ends {percent(bottom)} to {percent(top)}); its correlation with an "
@@ -41,7 +44,18 @@ def ceiling(case: Case) -> Finding:
     change = "More annotators per question narrow the interval; a model that knows the annotator may pass it."
     test = f"agreement of two annotators on one question ({plural(count, 'pair')} of answers), jackknife over annotators and questions"
     rows = (("best accuracy", low, high, bottom, top), ("best correlation", best, best, best_low, best_high))
-    return Finding(name, sentence, high, bottom, top, test, change=change, status="notice", head=("what", "at least", "at most", "low", "high"), rows=rows)
+    return Finding(
+        name,
+        sentence,
+        high,
+        bottom,
+        top,
+        test,
+        change=change,
+        status="notice",
+        head=("what", "at least", "at most", "low", "high"),
+        rows=rows,
+    )
 
 
 def ceiling_bounds(agreement: float, answers: int) -> tuple[float, float]:
@@ -58,28 +72,22 @@ def ceiling_bounds(agreement: float, answers: int) -> tuple[float, float]:
 def _agreement(pairs: Implied) -> tuple[float, float, float, float, int] | None:
     """Share of agreeing pairs of answers by two annotators, the correlation of two answers, and their errors."""
     sign = 2.0 * pairs.low_won - 1.0
-    question, who = pairs.question, pairs.who
-    if not pairs.named:
-        who = pairs.answer
-    who = np.unique(who, return_inverse=True)[1]
-    kinds = [(sign == v).astype(float) for v in (-1.0, 0.0, 1.0)]
-    ones = np.ones(len(sign))
-    same = [_pair_sums(question, who, value) for value in kinds]
-    total = _pair_sums(question, who, ones)
+    cell, first = pairs.crossed
+    where = cell, pairs.question[first], np.unique(pairs.who[first], return_inverse=True)[1]
+    total = _pair_sums(*where, np.ones(len(sign)))
     if total[0].sum() <= 0:
         return None
+    same = [_pair_sums(*where, (sign == v).astype(float)) for v in (-1.0, 0.0, 1.0) if (sign == v).any()]
     agree = tuple(sum(part[i] for part in same) for i in range(2))
     value, error = _ratio(agree, total)
     square = float((sign**2).mean())
-    product, product_error = _ratio(_pair_sums(question, who, sign), total)
+    product, product_error = _ratio(_pair_sums(*where, sign), total)
     return value, error, product / max(square, 1e-12), product_error / max(square, 1e-12), int(total[0].sum())
 
 
-def _pair_sums(question: Ints, who: Ints, value: Floats) -> tuple[Floats, Floats]:
+def _pair_sums(cell: Ints, asked: Ints, owner: Ints, value: Floats) -> tuple[Floats, Floats]:
     """Sums over pairs of answers by two annotators to one question of ``value value'``: by question, and by annotator."""
-    cell = combine([question, who])
-    first = np.unique(cell, return_index=True)[1]
-    own, owner, asked = np.bincount(cell, value), who[first], question[first]
+    own = np.bincount(cell, value)
     total = np.bincount(asked, own)
     by_question = (total**2 - np.bincount(asked, own**2)) / 2.0
     by_annotator = np.bincount(owner, own * (total[asked] - own))

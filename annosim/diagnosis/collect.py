@@ -25,8 +25,14 @@ def more_votes(case: Case) -> Finding:
     found = case.strengths
     covariance = None if found is None else found.covariance()
     if found is None or covariance is None:
-        why = "No items have strengths yet." if found is None else f"{plural(len(found.members), 'item')}: too many for a table of errors."
-        return not_asked(name, why, "First ask the pairs under 'existence'." if found is None else "Use an.plan with a design.")
+        why = (
+            "No items have strengths yet."
+            if found is None
+            else f"{plural(len(found.members), 'item')}: too many for a table of errors."
+        )
+        return not_asked(
+            name, why, "First ask the pairs under 'existence'." if found is None else "Use an.plan with a design."
+        )
     errors = 1.96 * np.sqrt(np.maximum(covariance.diagonal(), 0.0))
     worst, typical = float(errors.max()), float(np.median(errors))
     total = float(found.core.weight.sum())
@@ -43,8 +49,16 @@ def more_votes(case: Case) -> Finding:
     change = f"Comparisons that reduce the errors most: {asked}." if asked else ""
     test = f"sandwich errors of {units(found.core)[2]}; design effect {effect:.2f}"
     return Finding(
-        name, sentence, worst, None, None, test, change=change, status="notice",
-        head=("ask", "against", "share of the squared errors that one answer removes"), rows=tuple(pairs),
+        name,
+        sentence,
+        worst,
+        None,
+        None,
+        test,
+        change=change,
+        status="notice",
+        head=("ask", "against", "share of the squared errors that one answer removes"),
+        rows=tuple(pairs),
     )
 
 

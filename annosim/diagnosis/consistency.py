@@ -9,6 +9,8 @@ from annosim.diagnosis.case import Case, percent, plural
 from annosim.diagnosis.finding import Finding, not_asked, tail
 from annosim.diagnosis.implied import Implied
 from annosim.identifiability.heterogeneity import consistency_test
+from annosim.items import Items
+from annosim.random import child_seed, uniform53
 
 __all__ = ["consistency"]
 
@@ -26,7 +28,9 @@ def consistency(case: Case) -> Finding:
             "Keep an annotator's id with every answer.",
         )
     if case.data.feedback.kind != "choice" or case.data.menu_size != 2:
-        return not_asked("consistency", "Repeats are compared for pairs; these answers are of another kind.", "Ask some pairs twice.")
+        return not_asked(
+            "consistency", "Repeats are compared for pairs; these answers are of another kind.", "Ask some pairs twice."
+        )
     again, words = _repeated(case)
     if again is None:
         return not_asked(
@@ -41,7 +45,7 @@ def consistency(case: Case) -> Finding:
     if not np.isfinite(between):
         sentence = f"Asked again, annotators give the same answer {percent(within)} of the time; nobody else answered these questions."
         return Finding("consistency", sentence, within, test=test, change="Ask several annotators the same questions.")
-    differ = result.statistic > 0
+    differ = p is not None and p < 0.05
     meaning = (
         "more than with others, as where people differ (plurality)"
         if differ
@@ -51,7 +55,9 @@ def consistency(case: Case) -> Finding:
         f"Asked again, annotators give the same answer {percent(within)} of the time, against {percent(between)} of two "
         f"annotators: {meaning}.{words}"
     )
-    change = "More repeats; with the sides swapped they show effects of the position, in other words those of paraphrase."
+    change = (
+        "More repeats; with the sides swapped they show effects of the position, in other words those of paraphrase."
+    )
     return Finding("consistency", sentence, within - between, None, None, test, p, change=change)
 
 
@@ -74,9 +80,8 @@ def _repeated(case: Case):
         return None, ""
     if len(rows) > MOST:
         kept = np.unique(question[rows])
-        rng = np.random.default_rng(case.seed)
         size = np.bincount(question[rows])[kept]
-        order = rng.permutation(len(kept))
+        order = np.argsort(uniform53(child_seed(case.seed, "diagnosis/repeats"), "bootstrap", np.arange(len(kept)), 0))
         kept = kept[order[: max(1, int(np.searchsorted(np.cumsum(size[order]), MOST)))]]
         rows = rows[np.isin(question[rows], kept)]
     part = data.take(rows)
@@ -88,8 +93,6 @@ def _repeated(case: Case):
 
 def _apart(part, question, n):
     """The rows with the items of each question renamed, so that prompts do not mix."""
-    from annosim.items import Items
-
     clusters = part.items.clusters.numpy()
     code = combine([np.r_[question, question], np.r_[part.menu[:, 0], part.menu[:, 1]]])
     both = code.reshape(2, -1).T
@@ -116,7 +119,9 @@ def _sides(case: Case) -> str:
         else:
             both = [np.bincount(cell, s * pairs.low_won) for s in (flipped, 1.0 - flipped)]
             many = [np.bincount(cell, s) for s in (flipped, 1.0 - flipped)]
-            agree[name] = float(sum((o * (o - 1) + (m - o) * (m - o - 1)).sum() / 2 for o, m in zip(both, many, strict=True)))
+            agree[name] = float(
+                sum((o * (o - 1) + (m - o) * (m - o - 1)).sum() / 2 for o, m in zip(both, many, strict=True))
+            )
             total[name] = float(sum((m * (m - 1)).sum() / 2 for m in many))
     for name, words in (("kept", "with the sides kept"), ("swapped", "with the sides swapped")):
         if total[name]:

@@ -21,7 +21,7 @@ from annosim.items import Items
 from annosim.learning.existence.connectivity import preference_levels
 from annosim.random import child_seed, uniform53
 
-__all__ = ["Implied", "implied"]
+__all__ = ["Implied", "crossed", "first_of", "implied"]
 
 #: comparisons above which a seeded part of the answers stands for all
 MOST = 12_000_000
@@ -69,12 +69,22 @@ class Implied:
     @cached_property
     def one_each(self) -> Implied:
         """One comparison of each answer, so that entries are independent given who answered."""
-        if not len(self) or len(self) == len(np.unique(self.answer)):
+        if self.single:
             return self
         order = np.argsort(self.answer, kind="stable")
         start = np.r_[0, np.flatnonzero(np.diff(self.answer[order])) + 1]
         size = np.diff(np.r_[start, len(order)])
         return self.take(np.sort(order[start + self.answer[order[start]] % size]))
+
+    @cached_property
+    def crossed(self) -> tuple[Ints, Ints]:
+        """Number of each entry's (question, annotator), and the first entry of each; answers are apart without ids."""
+        return crossed(self.question, self.who, len(self) if not self.named and self.single else 0)
+
+    @cached_property
+    def single(self) -> bool:
+        """Whether each answer is one comparison."""
+        return len(self) == 0 or bool((np.diff(self.answer) > 0).all())
 
     @cached_property
     def question(self) -> Ints:
@@ -91,6 +101,22 @@ class Implied:
     def annotators(self) -> int:
         """How many annotators answered."""
         return len(np.unique(self.who))
+
+
+def first_of(group: Ints) -> Ints:
+    """The first entry of each group, groups numbered from 0 without gaps."""
+    out = np.empty(int(group.max()) + 1 if len(group) else 0, dtype=np.int64)
+    out[group[::-1]] = np.arange(len(group))[::-1]
+    return out
+
+
+def crossed(one: Ints, other: Ints, distinct: int = 0) -> tuple[Ints, Ints]:
+    """Number of each entry's pair of groups, and the first entry of each; ``distinct`` where all are known to differ."""
+    if distinct == len(one):
+        same = np.arange(len(one))
+        return same, same
+    cell = combine([one, other])
+    return cell, first_of(cell)
 
 
 def implied(data: PreferenceData, seed: int = 0) -> Implied:
@@ -121,8 +147,15 @@ def implied(data: PreferenceData, seed: int = 0) -> Implied:
             won = np.where(tie, 0.5, (level[:, a] > level[:, b]).astype(float))
             at = np.flatnonzero(use)
             parts.append((menu[at, a], menu[at, b], won[at], at))
-    first, second, won, at = (np.concatenate([part[i] for part in parts]) for i in range(4))
+    first, second, won, at = parts[0] if len(parts) == 1 else _joined(parts)
     return _implied(data, first, second, won, at, at if data.annotator is None else rows[at], share)
+
+
+def _joined(parts: list[tuple[Ints, Ints, Floats, Ints]]) -> tuple[Ints, Ints, Floats, Ints]:
+    """All comparisons, those of one answer together."""
+    first, second, won, at = (np.concatenate([part[i] for part in parts]) for i in range(4))
+    order = np.argsort(at, kind="stable")
+    return first[order], second[order], won[order], at[order]
 
 
 def _implied(

@@ -9,9 +9,9 @@ from scipy.stats import pearson3
 from annosim.data.counts import combine
 from annosim.diagnosis.case import Case, percent, plural
 from annosim.diagnosis.finding import Finding, not_asked, tail
-from annosim.diagnosis.implied import Floats, Implied, Ints
+from annosim.diagnosis.implied import Floats, Implied, Ints, crossed, first_of
 from annosim.diagnosis.strengths import Strengths, units
-from annosim.random import child_seed, uniform53
+from annosim.random import child_seed
 
 __all__ = ["cycles", "goodness"]
 
@@ -23,26 +23,41 @@ TRIPLES = 150
 
 
 def goodness(case: Case) -> Finding:
-    """Pearson's statistic over pairs of items, with the dispersion of whole annotators."""
+    """Pearson's statistic over pairs of items, with the dispersion of whole annotators.
+
+    Ties are left out: given a winner, the shares are Bradley-Terry ones under Davidson's rule, too, and those of half
+    wins are not.
+    """
     name = "fit"
     found = case.strengths
     if found is None:
-        return not_asked(name, "No items have strengths whose fit could be judged.", "Collect answers that connect the items.")
+        return not_asked(
+            name, "No items have strengths whose fit could be judged.", "Collect answers that connect the items."
+        )
     pair, e, n, v, low, high = _cells(found)
     components = len(np.unique(found.component[found.members]))
     free = len(e) - (len(found.members) - components)
     if free < 1:
-        return not_asked(name, "As many strengths as pairs of items: every such table fits.", "Ask about more pairs of the same items.")
+        return not_asked(
+            name,
+            "As many strengths as pairs of items: every such table fits.",
+            "Ask about more pairs of the same items.",
+        )
     live = v > 0
     dispersion = _dispersion(found, pair, v, len(found.members) - components)
     observed = float((e[live] ** 2 / v[live]).sum() / dispersion)
-    p = _gamma_tail(observed, free, n, v) if len(e) > MANY else tail(observed, _simulated(found, n, v, low, high, case.seed))
+    p = (
+        _gamma_tail(observed, free, n, v)
+        if len(e) > MANY
+        else tail(observed, _simulated(found, n, v, low, high, case.seed))
+    )
     ratio = observed / free
     worst = np.argsort(-(e**2 / np.maximum(v, 1e-12)), kind="stable")[:6]
     probability = found.score[low] - found.score[high]
     probability = 1.0 / (1.0 + np.exp(-probability))
     rows = tuple(
-        (case.item(low[i]), case.item(high[i]), float(n[i]), float(probability[i] + e[i] / n[i]), float(probability[i])) for i in worst
+        (case.item(low[i]), case.item(high[i]), float(n[i]), float(probability[i] + e[i] / n[i]), float(probability[i]))
+        for i in worst
     )
     sentence = (
         f"One strength per item {'does not describe' if p < 0.05 else 'describes'} the shares of {plural(len(e), 'pair')}: "
@@ -59,21 +74,24 @@ def _cells(found: Strengths) -> tuple[Ints, Floats, Floats, Floats, Ints, Ints]:
     c = found.core
     low, high = np.minimum(c.first, c.second), np.maximum(c.first, c.second)
     pair = combine([low, high])
-    at = np.unique(pair, return_index=True)[1]
+    at = first_of(pair)
     residual = np.where(c.first < c.second, found.residual, -found.residual)
     return (
-        pair, np.bincount(pair, c.weight * residual), np.bincount(pair, c.weight),
-        np.bincount(pair, c.weight * found.variance), low[at], high[at],
+        pair,
+        np.bincount(pair, c.weight * residual),
+        np.bincount(pair, c.weight),
+        np.bincount(pair, c.weight * found.variance),
+        low[at],
+        high[at],
     )
 
 
 def _dispersion(found: Strengths, pair: Ints, v: Floats, fitted: int) -> float:
     """Variance of whole annotators' residual sums within pairs, over the binomial one."""
     c = found.core
-    unit, _, _ = units(c)
+    unit, count, _ = units(c)
     residual = np.where(c.first < c.second, found.residual, -found.residual)
-    cell = combine([unit, pair])
-    first = np.unique(cell, return_index=True)[1]
+    cell, first = crossed(unit, pair, count)
     total = np.bincount(cell, residual)
     within = c.weight[first] * (total**2)
     freedom = max(1.0 - fitted / max(len(first), 1), 0.1)
@@ -87,7 +105,9 @@ def _simulated(found: Strengths, n: Floats, v: Floats, low: Ints, high: Ints, se
     if inverse is None or len(members) > 1000:
         return np.zeros(0)
     a, b = np.searchsorted(members, low), np.searchsorted(members, high)
-    design = sparse.csr_matrix((np.r_[np.ones(len(n)), -np.ones(len(n))], (np.r_[rows, rows], np.r_[a, b])), shape=(len(n), len(members)))
+    design = sparse.csr_matrix(
+        (np.r_[np.ones(len(n)), -np.ones(len(n))], (np.r_[rows, rows], np.r_[a, b])), shape=(len(n), len(members))
+    )
     p = v / np.maximum(n, 1e-12)
     p = 0.5 + np.sign(found.score[low] - found.score[high]) * np.sqrt(np.maximum(0.25 - p, 0.0))
     draws = np.empty(DRAWS)
@@ -114,20 +134,30 @@ def cycles(case: Case) -> Finding:
     pairs = case.pairs
     table = None if not len(pairs) else _signs(pairs)
     if table is None:
-        return not_asked(name, "No three items were all compared with each other.", "Ask about all pairs of some three items.")
+        return not_asked(
+            name, "No three items were all compared with each other.", "Ask about all pairs of some three items."
+        )
     z, share, members = table
     count, strength, triple = _strongest(z)
     if not count:
-        return not_asked(name, "No three items were all compared with each other.", "Ask about all pairs of some three items.")
+        return not_asked(
+            name, "No three items were all compared with each other.", "Ask about all pairs of some three items."
+        )
     p = min(1.0, count * float(np.exp(-(max(strength, 0.0) ** 2) / 2.0)))
     a, b, c = triple
     loop = f"{case.item(members[a])!r} over {case.item(members[b])!r} ({percent(share[a, b])}), over {case.item(members[c])!r} ({percent(share[b, c])}), over the first ({percent(share[c, a])})"
     sentence = (
-        f"A cycle: {loop}." if p < 0.05 else f"No cycle among {plural(count, 'triple')} of items that chance would not explain"
+        f"A cycle: {loop}."
+        if p < 0.05
+        else f"No cycle among {plural(count, 'triple')} of items that chance would not explain"
         + (f"; the strongest is {loop}." if strength > 0 else ".")
     )
     test = f"the weakest of three sign tests, bound exp(-z^2/2) for whole annotators, Bonferroni over {plural(count, 'cycle')}"
-    change = "No strengths give a cycle: ask what the items differ in, or fit an.rules.Cyclic." if p < 0.05 else "More answers to the same pairs."
+    change = (
+        "No strengths give a cycle: ask what the items differ in, or fit an.rules.Cyclic."
+        if p < 0.05
+        else "More answers to the same pairs."
+    )
     return Finding(name, sentence, float(max(strength, 0.0)), None, None, test, p, change=change)
 
 
@@ -143,9 +173,8 @@ def _signs(pairs: Implied) -> tuple[Floats, Floats, Ints] | None:
         return None
     low, high = np.minimum(c.first, c.second), np.maximum(c.first, c.second)
     place = np.searchsorted(members, low) * len(members) + np.searchsorted(members, high)
-    unit, _, _ = units(c)
-    cell = combine([unit, place])
-    first = np.unique(cell, return_index=True)[1]
+    unit, many, _ = units(c)
+    cell, first = crossed(unit, place, many)
     total = np.bincount(cell, c.low_won - 0.5)
     size = len(members)
     sums = np.bincount(place[first], c.weight[first] * total, size * size)

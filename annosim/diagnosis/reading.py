@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from annosim.data.counts import combine
 from annosim.diagnosis.case import Case, listed, number, percent, plural
 from annosim.diagnosis.finding import Finding, not_asked
 
@@ -18,7 +17,11 @@ def read(case: Case) -> Finding:
     """Rows, items, annotators, prompts; skips; names that differ by case or spaces only."""
     data = case.data
     kind = data.feedback.kind
-    what = "comparisons of two" if kind == "choice" and data.menu_size == 2 else f"{kind} answers, menus of {data.menu_size}"
+    what = (
+        "comparisons of two"
+        if kind == "choice" and data.menu_size == 2
+        else f"{kind} answers, menus of {data.menu_size}"
+    )
     skipped, total = data.share_of(np.asarray(data.skipped))
     parts = [f"{plural(data.rows, 'row')} ({what}) about {plural(data.items.n, 'item')}"]
     if data.weight is not None:
@@ -61,10 +64,8 @@ def overlap(case: Case) -> Finding:
         f"the items were compared {number(np.median(per_item[per_item > 0]))} times (median)"
     )
     if case.named:
-        cell = combine([question, pairs.who])
-        count = np.bincount(cell)
-        again = float((count > 1).mean())
-        first = np.unique(cell, return_index=True)[1]
+        cell, first = pairs.crossed
+        again = float((np.bincount(cell) > 1).mean())
         per_question = np.bincount(question[first])
         shared = float((per_question > 1).mean())
         own = np.bincount(pairs.who)
@@ -140,7 +141,11 @@ def _rated(case: Case) -> Finding:
     live = grade >= 0
     seen = np.bincount(item[live], minlength=case.data.items.n)
     none = np.flatnonzero(seen == 0)
-    ends = [i for i in np.flatnonzero(seen) if len(set(grade[live & (item == i)][:2000].tolist())) == 1] if case.data.items.n <= 5000 else []
+    ends = (
+        [i for i in np.flatnonzero(seen) if len(set(grade[live & (item == i)][:2000].tolist())) == 1]
+        if case.data.items.n <= 5000
+        else []
+    )
     edge = [i for i in ends if grade[live & (item == i)][0] in (0, (case.data.feedback.grades or 2) - 1)]
     if not len(none) and not edge:
         return Finding("existence", "Every item was graded, and none always at an end of the scale.", 1.0, test="count")

@@ -19,7 +19,7 @@ from scipy.stats import t as student
 
 from annosim.data.counts import combine
 from annosim.data.preferences import PreferenceData
-from annosim.diagnosis.implied import Floats, Implied, Ints
+from annosim.diagnosis.implied import Floats, Implied, Ints, first_of
 from annosim.items import Items
 from annosim.learning.fitting import fit
 from annosim.populations.annotator import Annotator
@@ -98,11 +98,7 @@ class Strengths:
     @cached_property
     def laplacian(self) -> sparse.csc_matrix:
         """Information of the strengths, ``(n, n)``."""
-        c, n = self.core, len(self.score)
-        v = c.weight * self.variance
-        off = sparse.coo_matrix((v, (c.first, c.second)), shape=(n, n)).tocsr()
-        off = off + off.T
-        return (sparse.diags(np.asarray(off.sum(1)).ravel()) - off).tocsc()
+        return laplacian(self.core, self.core.weight * self.variance, len(self.score))
 
     @cached_property
     def _solver(self) -> tuple[Ints, Any]:
@@ -129,18 +125,24 @@ class Strengths:
         members = self.members
         if len(members) > most:
             return None
-        bread = self.inverse(most)
-        assert bread is not None
+        if "covariance" not in self._cache:
+            bread = self.inverse(most)
+            self._cache["covariance"] = bread @ self._meat(members) @ bread
+        return np.asarray(self._cache["covariance"])
+
+    def _meat(self, members: Ints) -> Floats:
+        """Sum over units of the squared scores of the strengths."""
         c = self.core
         unit, count, _ = units(c)
+        if count == len(c):
+            return laplacian(c, c.weight * self.residual**2, len(self.score))[members][:, members].toarray()
         row = np.r_[unit, unit]
         column = np.searchsorted(members, np.r_[c.first, c.second])
         entries = np.r_[self.residual, -self.residual]
         matrix = sparse.coo_matrix((entries, (row, column)), shape=(count, len(members))).tocsr()
         weight = np.zeros(count)
         weight[unit] = c.weight
-        meat = np.asarray((matrix.T @ matrix.multiply(weight[:, None])).todense())
-        return np.asarray(bread @ meat @ bread)
+        return np.asarray((matrix.T @ matrix.multiply(weight[:, None])).todense())
 
     def inverse(self, most: int = 1500) -> Floats | None:
         """Pseudo-inverse of the information on :attr:`members`, ``None`` above ``most`` items."""
@@ -178,9 +180,18 @@ class Strengths:
         return Effect(value, value - reach, value + reach, p, words)
 
 
+def laplacian(c: Implied, v: Floats, n: int) -> sparse.csc_matrix:
+    """``sum v (e_first - e_second)(e_first - e_second)'``, ``(n, n)``."""
+    off = sparse.coo_matrix((v, (c.first, c.second)), shape=(n, n)).tocsr()
+    off = off + off.T
+    return (sparse.diags(np.asarray(off.sum(1)).ravel()) - off).tocsc()
+
+
 def units(c: Implied) -> tuple[Ints, int, str]:
     """The unit of each comparison, how many there are, and what they are: annotators, or answers where those are few."""
     named = c.named and c.annotators >= FEW
+    if not named and c.single:
+        return np.arange(len(c)), len(c), f"{len(c):,} answers"
     unit = combine([c.who if named else c.answer]) if len(c) else np.zeros(0, dtype=np.int64)
     count = int(unit.max()) + 1 if len(unit) else 0
     return unit, count, f"{count:,} {'annotators' if named else 'answers'}"
@@ -192,13 +203,11 @@ def strengths(c: Implied) -> Strengths | None:
     code = combine([c.first, c.second]) if len(c) else np.zeros(0, dtype=np.int64)
     if not len(code):
         return None
-    at = np.unique(code, return_index=True)[1]
+    at = first_of(code)
     first, second = c.first[at], c.second[at]
     wins = np.bincount(code, c.weight * c.won, len(at))
     losses = np.bincount(code, c.weight * (1.0 - c.won), len(at))
-    edges = sparse.coo_matrix(
-        (np.r_[wins, losses], (np.r_[first, second], np.r_[second, first])), shape=(n, n)
-    ).tocsr()
+    edges = sparse.coo_matrix((np.r_[wins, losses], (np.r_[first, second], np.r_[second, first])), shape=(n, n)).tocsr()
     edges.eliminate_zeros()
     strong = connected_components(edges, directed=True, connection="strong")[1]
     size = np.bincount(strong)

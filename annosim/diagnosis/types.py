@@ -35,12 +35,20 @@ def one_type(case: Case) -> Finding:
     """
     name = "one type"
     if not case.named:
-        return not_asked(name, "Nobody knows who answered, so that types of annotators cannot be told.", "Keep an annotator's id with every answer.")
+        return not_asked(
+            name,
+            "Nobody knows who answered, so that types of annotators cannot be told.",
+            "Keep an annotator's id with every answer.",
+        )
     found = case.strengths
     if found is None:
-        return not_asked(name, "No items have strengths that annotators could differ about.", "Collect answers that connect the items.")
-    scale = _scale(found)
-    if scale <= 0.0:
+        return not_asked(
+            name,
+            "No items have strengths that annotators could differ about.",
+            "Collect answers that connect the items.",
+        )
+    scale = float(_scale(found).sum())
+    if scale <= 1e-9:
         return not_asked(
             name,
             "No annotator gave two answers about a common item: single answers show averages alone, and a mixture of "
@@ -51,7 +59,8 @@ def one_type(case: Case) -> Finding:
     spread = float(draws.std(ddof=1))
     p = tail(observed, draws)
     tau = np.sqrt(max(observed / scale, 0.0))
-    low, high = (np.sqrt(max((observed + k * 1.96 * spread) / scale, 0.0)) for k in (-1, 1))
+    error = max(_error(found, observed / scale), spread / scale)
+    low, high = (np.sqrt(max(observed / scale + k * 1.96 * error, 0.0)) for k in (-1, 1))
     seen = np.sqrt(2.487 * spread / scale)
     differ = p < 0.05
     sentence = (
@@ -99,43 +108,68 @@ def _dependence(found: Strengths, seed: int) -> tuple[float, np.ndarray]:
     return statistic(entry), draws
 
 
-def _scale(found: Strengths) -> float:
-    """M: the sum over pairs of answers of one annotator of their information matrices' product."""
+def _error(found: Strengths, square: float) -> float:
+    """Standard error of tau^2 = sum_a Q_a / sum_a M_a, annotators as units (a ratio of sums, linearised)."""
+    who, answer, item, value = _entries(found)
+    own = np.bincount(combine([who, item]), value) ** 2
+    owner = who[np.unique(combine([who, item]), return_index=True)[1]]
+    each = np.bincount(combine([answer, item]), value) ** 2
+    giver = who[np.unique(combine([answer, item]), return_index=True)[1]]
+    scale = _scale(found)
+    weight = np.zeros(len(scale))
+    weight[who] = np.r_[found.core.weight, found.core.weight]
+    q = weight * (np.bincount(owner, own) - np.bincount(giver, each))
+    copies = np.maximum(weight, 1e-12)  # an annotator of weight w is w people
+    return float(np.sqrt(((q - square * scale) ** 2 / copies).sum()) / scale.sum())
+
+
+def _scale(found: Strengths) -> np.ndarray:
+    """M of each annotator: the sum over pairs of their answers of the product of the information matrices."""
     c, v = found.core, found.variance
     who = np.unique(c.who, return_inverse=True)[1]
+    answer = np.unique(c.answer, return_inverse=True)[1]
     low, high = np.minimum(c.first, c.second), np.maximum(c.first, c.second)
-    weight = np.ones(int(who.max()) + 1)
+    people = int(who.max()) + 1
+    weight = np.ones(people)
     weight[who] = c.weight
 
-    def squared(owner: np.ndarray, of: np.ndarray) -> float:
-        """Sum over owners of the squared Frobenius norm of their Laplacian."""
-        at = combine([owner, low, high])
-        own = np.bincount(at, v)
-        first = np.unique(at, return_index=True)[1]
-        total = 2.0 * float((of[owner[first]] * own**2).sum())
-        both = combine([np.r_[owner, owner], np.r_[c.first, c.second]])
-        first = np.unique(both, return_index=True)[1]
-        return total + float((of[np.r_[owner, owner][first]] * np.bincount(both, np.r_[v, v]) ** 2).sum())
+    def squared(block: np.ndarray) -> np.ndarray:
+        """By annotator, the sum over blocks of the squared Frobenius norm of their Laplacian."""
+        pair = combine([block, low, high])
+        first = np.unique(pair, return_index=True)[1]
+        off = np.bincount(who[first], 2.0 * np.bincount(pair, v) ** 2, people)
+        item = combine([np.r_[block, block], np.r_[c.first, c.second]])
+        first = np.unique(item, return_index=True)[1]
+        return off + np.bincount(np.r_[who, who][first], np.bincount(item, np.r_[v, v]) ** 2, people)
 
-    answer = np.unique(c.answer, return_inverse=True)[1]
-    of_answer = np.zeros(int(answer.max()) + 1)
-    of_answer[answer] = c.weight
-    return squared(who, weight) - squared(answer, of_answer)
+    return weight * (squared(who) - squared(answer))
 
 
 def number_of_types(case: Case, differ: bool) -> Finding:
     """How many types, by the Bayesian information criterion; asked only where one is not enough."""
     name = "types"
     if not differ:
-        return not_asked(name, "One type was not rejected, or could not be asked about, so that types are not counted.", "See 'one type'.")
+        return not_asked(
+            name,
+            "One type was not rejected, or could not be asked about, so that types are not counted.",
+            "See 'one type'.",
+        )
     data = case.part(MOST)
     if data.feedback.kind == "rating" or data.menu_size > 12:
-        return not_asked(name, "Types are counted for choices and rankings of a few items.", "Use an.choose_types with a model of your own.")
+        return not_asked(
+            name,
+            "Types are counted for choices and rankings of a few items.",
+            "Use an.choose_types with a model of your own.",
+        )
     data = (data.ties("half") if data.has_ties else data).with_()
     data = data.take(~np.asarray(data.skipped)).compact()
     n = data.items.n
     if n > 400:
-        return not_asked(name, f"{plural(n, 'item')}: too many for a table per type.", "Use an.choose_types with an.Linear on features.")
+        return not_asked(
+            name,
+            f"{plural(n, 'item')}: too many for a table per type.",
+            "Use an.choose_types with an.Linear on features.",
+        )
 
     def model(k: int) -> Mixture | Annotator:
         parts = [Annotator(Tabular(n), Luce()) for _ in range(k)]
@@ -146,13 +180,27 @@ def number_of_types(case: Case, differ: bool) -> Finding:
             warnings.simplefilter("ignore")
             chosen = choose_types(model, data, ks=(1, 2, 3), folds=0, starts=3, seed=case.seed, prior=Gaussian(2.0))
     except AnnosimError as error:
-        return not_asked(name, f"Types could not be counted: {str(error).split('. Remedies')[0]}.", "Use an.choose_types with a model of your own.")
+        return not_asked(
+            name,
+            f"Types could not be counted: {str(error).split('. Remedies')[0]}.",
+            "Use an.choose_types with a model of your own.",
+        )
     rows = tuple((k, float(chosen.log_likelihood[i]), float(chosen.bic[i])) for i, k in enumerate(chosen.ks))
     shares = np.sort(chosen.fit.population.component_weights().detach().numpy())[::-1]
     shown = " and ".join(f"{100 * share:.0f} %" for share in shares)
-    sentence = f"By BIC, {plural(chosen.best, 'type')} of annotators" + (f", with shares of {shown}." if chosen.best > 1 else ": tastes differ, but not as a few types would.")
+    sentence = f"By BIC, {plural(chosen.best, 'type')} of annotators" + (
+        f", with shares of {shown}." if chosen.best > 1 else ": tastes differ, but not as a few types would."
+    )
     change = "an.identify(fit) says whether the types have a twin; annotators held out (an.choose_types(by='held_out')) are a second opinion."
     return Finding(
-        name, sentence, float(chosen.best), None, None, "BIC of 1, 2 and 3 types of tables, prior Gaussian(2)", change=change,
-        status="notice", head=("types", "log-likelihood", "BIC"), rows=rows,
+        name,
+        sentence,
+        float(chosen.best),
+        None,
+        None,
+        "BIC of 1, 2 and 3 types of tables, prior Gaussian(2)",
+        change=change,
+        status="notice",
+        head=("types", "log-likelihood", "BIC"),
+        rows=rows,
     )

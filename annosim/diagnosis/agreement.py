@@ -1,0 +1,64 @@
+"""How far annotators agree, beyond chance."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from annosim.analysis.annotator_agreement import agreement
+from annosim.diagnosis.case import Case, plural
+from annosim.diagnosis.finding import Finding, not_asked
+from annosim.errors import AnnosimError
+
+__all__ = ["agree"]
+
+#: rows above which a part stands for all, with annotators and without
+MOST, MOST_ALONE = 20_000, 4_000
+LABELS = {
+    "between": "two annotators give the same answer",
+    "within": "one annotator gives the same answer again",
+    "alpha": "Krippendorff's alpha",
+    "gwet_ac1": "Gwet's AC1",
+    "kendall_w": "Kendall's W",
+    "spearman": "Spearman's correlation",
+}
+
+
+def agree(case: Case) -> Finding:
+    """Krippendorff's alpha and its kin, with intervals over annotators."""
+    name = "agreement"
+    part = case.part(MOST if case.named else MOST_ALONE)
+    try:
+        found = agreement(part, replicates=200, seed=case.seed)
+    except AnnosimError as error:
+        return not_asked(name, f"{str(error)[:160]}.", "Ask several annotators the same questions.")
+    if not found.pairs_between or not math.isfinite(found.alpha):
+        why = "No question was answered by two annotators" if not found.pairs_between else "All answers are one"
+        return not_asked(
+            name, f"{why}, so that agreement cannot be told.", "Ask several annotators the same questions."
+        )
+    kind = {"choice": "nominal", "rating": "ordinal"}.get(part.feedback.kind, "ranking")
+    low, high = found.intervals.get("alpha", (math.nan, math.nan))
+    rows = []
+    for key, label in LABELS.items():
+        value = float(getattr(found, key))
+        if np.isfinite(value):
+            ends = found.intervals.get(key, (math.nan, math.nan))
+            rows.append((label, value, float(ends[0]), float(ends[1])))
+    span = f" (95 % interval {low:.2f} to {high:.2f})" if math.isfinite(low) else ""
+    sentence = f"Krippendorff's alpha ({kind}) is {found.alpha:.2f}{span}: 0 is chance, 1 is full agreement."
+    share = "" if part is case.data else f", of {plural(part.rows, 'row')} drawn at random"
+    test = f"bootstrap over annotators{share}" if math.isfinite(low) else "too few annotators for an interval"
+    return Finding(
+        name,
+        sentence,
+        float(found.alpha),
+        float(low),
+        float(high),
+        test,
+        status="notice",
+        change="Low agreement is noise or plurality: 'consistency' and 'one type' tell them apart where people repeat.",
+        head=("statistic", "value", "low", "high"),
+        rows=tuple(rows),
+    )

@@ -1,0 +1,193 @@
+"""What a diagnosis says must be true: planted annotators, types, effects and cycles are found, and named.
+
+Each planted effect is so strong that the finding misses it with a probability far below 1e-7; the seeds are fixed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+import annosim as an
+from annosim.diagnosis.annotators import _lower_tail
+from annosim.diagnosis.ceiling import ceiling_bounds
+from annosim.diagnosis.collect import votes_to_detect
+from annosim.diagnosis.finding import holm
+from annosim.diagnosis.implied import implied
+from annosim.diagnosis.strengths import strengths
+
+ITEMS = an.Items(names=list("abcdef"))
+HONEST = an.Annotator(an.Tabular([1.5, 0.9, 0.3, -0.3, -0.9, -1.5]), an.Luce())
+
+
+def votes(people=HONEST, annotators=30, questions=60, seed=0, items=ITEMS, **more):
+    return an.simulate(people, an.Design(items, annotators=annotators, questions=questions, **more), seed=seed)
+
+
+def with_answers(data, annotator, answer):
+    """The same data, with one annotator's answers replaced."""
+    changed = np.array(data.answer)
+    rows = np.asarray(data.annotator) == annotator
+    changed[rows] = answer if np.isscalar(answer) else answer[rows]
+    return data.with_(answer=changed)
+
+
+@pytest.fixture(scope="module")
+def planted():
+    """Annotator 0 takes the left side, 1 tosses a coin, 2 answers against the others; 3 and 4 are one person."""
+    data = votes(
+        menus=[[i, j] for i in range(6) for j in range(6) if i != j] * 3, questions="all", annotators=30, seed=4
+    )
+    coin = np.random.default_rng(1).integers(0, 2, data.rows)
+    data = with_answers(data, 0, 0)
+    data = with_answers(data, 1, coin)
+    data = with_answers(data, 2, 1 - np.asarray(better(data)))
+    answer, who = np.array(data.answer), np.asarray(data.annotator)
+    answer[who == 4] = answer[who == 3]
+    return an.diagnose(data.with_(answer=answer))
+
+
+def better(data):
+    """The more useful item of each pair."""
+    u = HONEST.utility.values.detach().numpy()[np.asarray(data.menu)]
+    return u.argmax(1)
+
+
+def names(found):
+    return [row[0] for row in found.rows]
+
+
+def test_planted_annotators_are_named_and_nobody_else(planted):
+    assert names(planted["one side"]) == ["0"]
+    assert set(names(planted["spammers"])) == {"0", "1", "2"}
+    assert names(planted["adversaries"]) == ["2"]
+    assert {frozenset(row[:2]) for row in planted["copies"].rows} == {frozenset(("3", "4"))}
+    assert planted.exit_code == 4
+
+
+def test_a_clean_population_raises_no_alarm():
+    found = an.diagnose(votes())
+    assert found.exit_code == 0, found.headline
+    assert "p" not in [one.question for one in found.alarms]
+    assert json.loads(found.to_json())["exit_code"] == 0
+
+
+def test_two_types_are_found_and_counted():
+    other = an.Annotator(an.Tabular([-1.5, 0.9, 0.3, -0.3, -0.9, 1.5]), an.Luce())
+    found = an.diagnose(votes(an.Mixture([HONEST, other], [0.6, 0.4]), annotators=80, questions=30))
+    assert found["one type"].status == "alarm" and found["one type"].low > 0.3
+    assert found["types"].value == 2
+
+
+def test_one_type_is_estimated_as_the_spread_of_tastes():
+    """Normal tastes of standard deviation 0.8 per item: the interval holds it (three standard errors of slack)."""
+    rng = np.random.default_rng(0)
+    centre = np.zeros(6)
+    menu, answer, who = [], [], []
+    for a in range(300):
+        u = centre + rng.normal(0, 0.8, 6)
+        for _ in range(20):
+            i, j = rng.choice(6, 2, replace=False)
+            menu.append((i, j))
+            answer.append(int(rng.random() > 1 / (1 + math.exp(u[j] - u[i]))))
+            who.append(a)
+    found = an.diagnose(an.PreferenceData(ITEMS, menu, answer, annotator=who))["one type"]
+    reach = 3 * (found.high - found.low) / 4
+    assert abs(found.value - 0.8) < 0.1 + reach  # the score statistic is of first order in the variance
+
+
+def test_a_cycle_is_found():
+    """Rock, scissors, paper at 80 %: no strengths describe it."""
+    p = 0.8
+    menu = [[0, 1], [1, 2], [2, 0]] * 200
+    rng = np.random.default_rng(2)
+    answer = (rng.random(600) > p).astype(int)
+    found = an.diagnose(an.PreferenceData(an.Items(names=["rock", "scissors", "paper"]), menu, answer))
+    assert found["cycles"].status == "alarm" and found["fit"].status == "alarm"
+    assert "'rock' over 'scissors'" in found["cycles"].sentence or "'scissors' over 'paper'" in found["cycles"].sentence
+
+
+def test_a_position_effect_has_its_size():
+    rule = an.PositionBias(an.Luce(), shift=0.7)
+    found = an.diagnose(votes(an.Annotator(HONEST.utility, rule), annotators=60))["position"]
+    assert found.status == "alarm" and found.low < found.value < found.high
+    assert abs(math.log(found.value / (1 - found.value)) - 0.7) < 0.25
+
+
+def test_missing_comparisons_are_named():
+    data = an.PreferenceData(an.Items(names=["tea", "milk", "mate"]), [[0, 1]] * 4, answer=[0, 1, 0, 1])
+    found = an.diagnose(data)
+    assert found.exit_code == 3 and ("mate", "tea") in found["existence"].rows
+
+
+@pytest.mark.parametrize(
+    ("data", "silent"),
+    [
+        (
+            an.PreferenceData(an.Items(n=2), [[0, 1]], [0]),
+            {"position", "consistency", "one side", "one type", "fit", "cycles"},
+        ),
+        (
+            an.PreferenceData(an.Items(n=3), [[0], [1], [2]] * 3, [[1], [0], [2]] * 3, "rating", annotator=[0] * 9),
+            {"position", "one side"},
+        ),
+        (
+            an.PreferenceData(an.Items(n=3), [[0, 1, 2]] * 4, [[0, 1, 2], [2, 1, 0], [1, 0, 2], [0, 2, 1]], "ranking"),
+            {"one side", "types"},
+        ),
+        (an.PreferenceData(an.Items(n=2), [[0, 1]] * 3, [-1, -1, -1]), {"position", "ceiling", "collect", "margin"}),
+        (
+            an.PreferenceData(an.Items(n=2), [[0, 1]] * 3, [0, 1, 0], weight=[0.5, 2.0, 1.0]),
+            {"one type", "consistency"},
+        ),
+        (an.PreferenceData(an.Items(n=4), [[0, 1, 2]] * 3, [[0, 2], [1, 0], [2, 1]], "best-worst"), {"one side"}),
+    ],
+)
+def test_what_cannot_be_asked_is_said(data, silent):
+    found = an.diagnose(data)
+    asked = {one.question for one in found.findings if one.status != "not asked"}
+    assert not silent & asked
+    assert all(one.sentence.endswith(".") for one in found.findings)
+    assert found.to_html().count("<h3") == len(found.findings)
+
+
+def test_bounds_hold_against_the_binomial_law():
+    """Chernoff's bound of a lower tail is never below the exact one."""
+    from scipy.stats import binom
+
+    for n, x in ((10, 2), (30, 9), (80, 40)):
+        won = np.r_[np.ones(x), np.zeros(n - x)]
+        gap, p = np.ones(n), np.full(n, 0.7)
+        bound = _lower_tail(np.zeros(n, int), gap, won - p, p)[0]
+        assert binom.cdf(x, n, 0.7) <= bound <= 30 * binom.cdf(x, n, 0.7)
+
+
+@pytest.mark.parametrize("p", [0.5, 0.6, 0.9, 1.0])
+def test_the_ceiling_holds_the_best_accuracy(p):
+    low, high = ceiling_bounds(p**2 + (1 - p) ** 2, 2)
+    assert low <= max(p, 1 - p) + 1e-12 and math.isclose(high, p)
+
+
+def test_strengths_are_those_of_fit_and_their_errors_those_of_its_clusters():
+    data = votes(annotators=20, questions=15)
+    fit = an.fit(an.Annotator(an.Tabular(6), an.Luce()), data)
+    found = strengths(implied(data))
+    np.testing.assert_allclose(found.score, fit.population.utility.values.detach(), atol=1e-8)
+    np.testing.assert_allclose(found.covariance(), fit.covariance("cluster"), atol=1e-9)
+
+
+def test_votes_to_detect_have_that_power():
+    """Exact binomial power at the planned size, of the test that rejects beyond the normal quantile."""
+    from scipy.stats import binom
+
+    n = votes_to_detect(0.05, 0.8)
+    reach = 1.96 * math.sqrt(n) / 2
+    power = binom.sf(n / 2 + reach, n, 0.55)
+    assert abs(power - 0.8) < 0.02
+
+
+def test_holm_is_the_step_down_of_bonferroni():
+    assert holm([0.01, 0.02, 0.9]).tolist() == [0.03, 0.04, 0.9]
