@@ -88,6 +88,43 @@ def test_round_robin_and_random_menus():
     assert compare_counts(counts[off], np.full(30, 1 / 30)).p_value > 1e-9
 
 
+def test_either_item_of_a_drawn_pair_may_stand_first():
+    """1,900 pairs of ten graphs: two-sided binomial at 1e-9."""
+    pairs = np.concatenate([menus.sparse_graph(an.Items(n=20), 190, seed) for seed in range(10)])
+    first = int((pairs[:, 0] < pairs[:, 1]).sum())
+    assert compare_counts(np.array([first, len(pairs) - first]), np.array([0.5, 0.5])).p_value > 1e-9
+
+
+@pytest.mark.parametrize(
+    "make", [lambda i, s: menus.random_menus(i, 60, 3, s), lambda i, s: menus.sparse_graph(i, 9, s)]
+)
+def test_prompts_have_draws_of_their_own(make):
+    """Three prompts of six items: of their lists no two agree in most rows, nor do those of neighbouring draws."""
+    drawn = make(an.Items(n=18, prompts=np.repeat([0, 1, 2], 6)), 4) % 6
+    own = np.split(drawn, 3)
+    for a, b in ((0, 1), (0, 2), (1, 2)):
+        for shift in range(6):
+            moved = (own[b] - shift) % 6
+            assert (own[a] == moved).all(1).mean() < 0.5
+
+
+def test_a_closed_chain_is_a_ring_of_three_or_more():
+    assert menus.chain(an.Items(n=2), closed=True).tolist() == [[0, 1]]
+    assert menus.chain(an.Items(n=3), closed=True).tolist() == [[0, 1], [1, 2], [2, 0]]
+    assert menus.chain(an.Items(n=3)).tolist() == [[0, 1], [1, 2]]
+
+
+def test_a_menu_of_weight_zero_is_asked_where_all_are():
+    settings = {"menus": [[0, 1], [1, 2]], "menu_weights": [1.0, 0.0]}
+    every = an.Design(an.Items(n=3), questions="all", annotators=5, **settings)
+    assert every.enumerate().menu.tolist() == [[0, 1], [1, 2]]
+    drawn = an.Design(an.Items(n=3), annotators=50, **settings)
+    assert drawn.enumerate().menu.tolist() == [[0, 1]]
+    one = an.Annotator(an.Tabular(3), an.Luce())
+    assert np.unique(an.simulate(one, every).menu, axis=0).tolist() == [[0, 1], [1, 2]]
+    assert np.unique(an.simulate(one, drawn).menu, axis=0).tolist() == [[0, 1]]
+
+
 def test_empirical_loads_resample_real_ones():
     items = an.Items(n=3)
     data = an.simulate(

@@ -22,6 +22,7 @@ def test_grid_weights_are_the_trapezoid_rule():
 def test_normal_is_an_address_and_a_longer_set_begins_with_the_shorter():
     assert torch.equal(Items.normal(6, 2, seed=3).features, Items.normal(9, 2, seed=3).features[:6])
     assert not torch.equal(Items.normal(6, 2, seed=3).features, Items.normal(6, 2, seed=4).features)
+    assert Items.normal(6, 2, prompts=3).prompts.tolist() == [0, 0, 1, 1, 2, 2]
 
 
 @pytest.mark.parametrize(
