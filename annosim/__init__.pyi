@@ -6,6 +6,7 @@ from . import (
     designs as designs,
     diagnosis as diagnosis,
     errors as errors,
+    execution as execution,
     identifiability as identifiability,
     information as information,
     io as io,
@@ -26,6 +27,7 @@ from .data.preferences import PreferenceData as PreferenceData
 from .designs.design import Design as Design
 from .diagnosis.diagnosis import Diagnosis as Diagnosis
 from .diagnosis.diagnosis import diagnose as diagnose
+from .execution.current import cluster as cluster
 from .feedback import Feedback as Feedback
 from .identifiability.families import any_tastes as any_tastes
 from .identifiability.families import types as types
@@ -112,6 +114,7 @@ __all__ = [
     "any_tastes",
     "checks",
     "choose_types",
+    "cluster",
     "compare",
     "coordinates",
     "data",
@@ -119,6 +122,7 @@ __all__ = [
     "diagnose",
     "diagnosis",
     "errors",
+    "execution",
     "fit",
     "fixed",
     "free",

@@ -16,6 +16,7 @@ __all__ = [
     "ArgumentError",
     "AnswerKindError",
     "CheckError",
+    "ClusterError",
     "DataError",
     "DeviceError",
     "FileReadError",
@@ -267,6 +268,19 @@ class CheckError(AnnosimError, RuntimeError):
         >>> load("choix")
         Traceback (most recent call last):
         annosim.errors.CheckError: estimator 'choix': write module:callable, for example choix:ilsr_pairwise
+    """
+
+
+class ClusterError(AnnosimError, RuntimeError):
+    """A cluster cannot be reached, was lost, or has workers that would compute something else. Mend it and run again:
+    what was finished is kept.
+
+    Example:
+        >>> import annosim as an
+        >>> with an.cluster("gopher://somewhere"):
+        ...     pass
+        Traceback (most recent call last):
+        annosim.errors.ClusterError: ...
     """
 
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import html
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Result", "versions"]
+__all__ = ["Result", "fingerprint", "package_digest", "versions"]
+
+#: What cannot change the result of a computation: presentation, command line, where it runs, and a wheel's studies.
+_PRESENTATION = ("__main__.py", "bench", "cli", "execution", "plotting", "plotting.py", "reporting", "studies", "study")
 
 
 def versions() -> dict[str, str]:
@@ -39,6 +44,34 @@ def _versions() -> dict[str, str]:
         except PackageNotFoundError:  # a build without metadata, as some distributions make it
             out[name] = "unknown"
     return out
+
+
+@cache
+def package_digest() -> str:
+    """Hash of annosim's own sources, without the rooms that only present results.
+
+    Example:
+        >>> len(package_digest())
+        64
+    """
+    top = Path(__file__).parent
+    files = [f for f in sorted(top.rglob("*.py")) if f.relative_to(top).parts[0] not in _PRESENTATION]
+    digest = hashlib.sha256()
+    for f in files:
+        digest.update(str(f.relative_to(top)).encode() + b"\0" + f.read_bytes())
+    return digest.hexdigest()
+
+
+def fingerprint() -> dict[str, str]:
+    """What two processes must share to compute the same: versions, and annosim's own source.
+
+    Example:
+        >>> sorted(fingerprint())
+        ['annosim', 'numpy', 'python', 'torch']
+    """
+    known = versions()
+    python = ".".join(known["python"].split(".")[:2])
+    return {**known, "python": python, "annosim": f"{known['annosim']}+{package_digest()[:16]}"}
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import threading
@@ -9,7 +10,7 @@ from concurrent.futures import Executor
 from functools import cache
 from multiprocessing.connection import Connection
 
-__all__ = ["pool"]
+__all__ = ["dask_workers", "pool", "process_death"]
 
 #: one thread in each worker, whatever library counts
 _THREADS = (
@@ -45,6 +46,39 @@ def pool(workers: int) -> Executor:
         initargs=_lifeline(os.getpid()),
     )
     return made
+
+
+def process_death() -> type[BaseException]:
+    """What the futures of a :func:`pool` raise when a worker process died.
+
+    Example:
+        >>> process_death().__name__
+        'BrokenProcessPool'
+    """
+    from joblib.externals.loky.process_executor import BrokenProcessPool
+
+    death: type[BaseException] = BrokenProcessPool
+    return death
+
+
+def dask_workers(workers: int, failures: int) -> object:
+    """A Dask cluster on this machine, ``distributed.LocalCluster``: a scheduler here, worker processes of one thread.
+
+    Args:
+        workers: how many.
+        failures: so many deaths of its worker a task survives.
+    """
+    import dask
+    from distributed import LocalCluster
+
+    with dask.config.set({"distributed.scheduler.allowed-failures": failures}):
+        return LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address=None,
+            silence_logs=logging.CRITICAL,
+        )
 
 
 @cache

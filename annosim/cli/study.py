@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from annosim.cli.engines import CLUSTER, on_cluster
+
 if TYPE_CHECKING:
     from annosim.study import Study, StudyRun
 
@@ -67,13 +69,22 @@ def run(
     out: Path = typer.Option(
         None, help="Where everything is written; runs/NAME/PRESET by default.", show_default=False
     ),
-    data: Path = typer.Option(None, help="Directory of real data; $ANNOSIM_DATA or ../shared/data by default."),
+    data: str = typer.Option(
+        None, help="Directory of real data, or its URL; $ANNOSIM_DATA or ../shared/data by default.", metavar="DIR|URL"
+    ),
     jobs: int = typer.Option(
         min(4, os.cpu_count() or 1),
         help="Worker processes, one thread each; -1 for all cores.",
         show_default="one per core, at most 4",
     ),
     device: str = typer.Option("cpu", help="Device of the cells that take one: cpu, cuda, cuda:1."),
+    cluster: str = CLUSTER,
+    store: str = typer.Option(
+        None,
+        help="URL (s3://, gs://, file://) where workers keep finished cells themselves; OUT/cells by default.",
+        metavar="URL",
+        show_default=False,
+    ),
 ) -> None:
     """Run a study and write claims.json, results.parquet, figures and report.html.
 
@@ -82,7 +93,8 @@ def run(
     from annosim.study import load_named, run_study
 
     try:
-        done = run_study(load_named(study), preset, out, data, jobs, device)
+        with on_cluster(cluster):
+            done = run_study(load_named(study), preset, out, data, jobs, device, store=store)
     except KeyboardInterrupt:
         typer.echo("stopped: what was finished is kept, and the same command resumes it", err=True)
         raise

@@ -6,11 +6,13 @@ it is, so that a reader can fetch it; a test skips with that same line.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from annosim.errors import FileReadError
+from annosim.places import Folder, is_url
 
 __all__ = ["MissingDataError", "data_path", "data_root"]
 
@@ -36,8 +38,8 @@ class MissingDataError(FileReadError):
     """
 
 
-def data_root(data: str | os.PathLike[str] | None = None) -> Path:
-    """The directory of real data: ``data`` if given, else ``$ANNOSIM_DATA``, else ``../shared/data``.
+def data_root(data: str | os.PathLike[str] | None = None) -> Path | str:
+    """The directory of real data: ``data`` if given, else ``$ANNOSIM_DATA``, else ``../shared/data``; or its URL.
 
     The last is looked for beside the working directory and beside the source tree, so that it is found from both.
 
@@ -45,10 +47,9 @@ def data_root(data: str | os.PathLike[str] | None = None) -> Path:
         >>> data_root("elsewhere").name
         'elsewhere'
     """
-    if data is not None:
-        return Path(data)
-    if os.environ.get("ANNOSIM_DATA"):
-        return Path(os.environ["ANNOSIM_DATA"])
+    given = data if data is not None else os.environ.get("ANNOSIM_DATA")
+    if given:
+        return str(given) if is_url(given) else Path(given)
     beside_here = Path.cwd().parent / "shared" / "data"
     beside_source = Path(__file__).resolve().parents[3] / "shared" / "data"
     return beside_source if beside_source.is_dir() and not beside_here.is_dir() else beside_here
@@ -59,10 +60,12 @@ def data_path(relative: str, data: str | os.PathLike[str] | None = None) -> Path
 
     Args:
         relative: path inside the data directory.
-        data: the data directory; default ``$ANNOSIM_DATA``, else ``../shared/data``.
+        data: the data directory; default ``$ANNOSIM_DATA``, else ``../shared/data``. A URL (``s3://bucket/data``) is
+            read through fsspec, and what is asked for is kept in the user's cache until it changes.
 
     Raises:
         MissingDataError: one line with the file, the place, its source, and the remedy.
+        FileReadError: the URL cannot be read.
 
     Example:
         >>> data_path("llmfao.csv", data="nowhere")
@@ -71,13 +74,22 @@ def data_path(relative: str, data: str | os.PathLike[str] | None = None) -> Path
 (CC-BY 4.0); say where it lies with --data DIR or ANNOSIM_DATA
     """
     root = data_root(data)
-    path = root / relative
-    if not path.exists():
+    path = _fetched(root, relative) if isinstance(root, str) else root / relative
+    if path is None or not path.exists():
         whose = next((text for start, text in SOURCES.items() if relative.startswith(start)), "its authors")
         raise MissingDataError(
             f"{relative} is missing in {root}; it comes from {whose}; say where it lies with --data DIR or ANNOSIM_DATA"
         )
     return path
+
+
+def _fetched(url: str, relative: str) -> Path | None:
+    """A copy in the user's cache, in a folder for each URL."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "annosim" / "data"
+    try:
+        return Folder(url).fetch(relative, cache / hashlib.sha256(url.encode()).hexdigest()[:16])
+    except FileNotFoundError:
+        return None
 
 
 def missing_reason(relative: str | Sequence[str]) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from graphlib import TopologicalSorter
 
 from annosim.study.definition import Cell
@@ -46,6 +47,13 @@ class TaskGraph:
             self._unfinished[number] -= 1
             if not self._unfinished[number]:
                 self._sorter.done(number)
+
+    def to_send(self, task: Task) -> Task:
+        """The same task for a worker that sees no file of this machine: what it needs goes along, and comes back."""
+        return [
+            replace(job, file=None, given={name: self._records[file].rows for name, file in job.needs.items()})
+            for job in task
+        ]
 
     def ready(self) -> tuple[list[Task], list[Record]]:
         """Tasks to run now, in their first order, and the records of jobs that cannot run: an upstream failure."""

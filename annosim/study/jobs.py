@@ -11,12 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import TypeAlias
 
 from annosim.errors import StudyError
 from annosim.study.definition import Cell, Study, call_by_name
 from annosim.study.find import load_study
 from annosim.study.keys import canonical, cell_seed, stable_hash
 from annosim.study.messages import FAILURES, one_line, text_of
+from annosim.study.shipping import Shipment, unpack
 from annosim.study.store import Record, Rows, Status, load_record, normalise_rows, save_record
 from annosim.study.values import Plain, Row
 
@@ -30,8 +32,9 @@ class Job:
     Attributes:
         cell: the cell's title.
         replicate, seed, key: its address.
-        file: where the finished record is kept.
+        file: path or URL where the finished record is kept; ``None`` where whoever asked keeps it.
         needs: argument name -> file of the record that is needed.
+        given: argument name -> the rows that are needed, where the worker cannot read that file.
     """
 
     cell: str
@@ -39,9 +42,10 @@ class Job:
     replicate: int
     seed: int
     key: str
-    file: Path
+    file: Path | str | None
     parameters: Mapping[str, Plain]
-    needs: Mapping[str, Path] = field(default_factory=dict)
+    needs: Mapping[str, Path | str] = field(default_factory=dict)
+    given: Mapping[str, Rows] = field(default_factory=dict)
 
     def record(
         self,
@@ -58,13 +62,13 @@ class Job:
 
 
 def make_jobs(
-    study: Study, cells: list[Cell], folder: Path, common: Mapping[str, Plain], pool: Mapping[str, object]
+    study: Study, cells: list[Cell], folder: Path | str, common: Mapping[str, Plain], pool: Mapping[str, object]
 ) -> list[Job]:
     """All jobs of a run with their keys: the hash of everything that a result depends on.
 
     Args:
         cells: in an order in which each comes after those that it needs.
-        folder: where finished cells are kept.
+        folder: path or URL where finished cells are kept.
         common: what all keys share (versions and sources).
         pool: device, data, jobs; the device enters the key of a cell that takes it.
     """
@@ -86,8 +90,9 @@ def make_jobs(
                 "needs": {name: job.key for name, job in above.items()},
             }
             key = stable_hash(address)[:32]
-            file = folder / f"{_slug(cell.title)}-r{r}-{key}.npz"
-            needs = {name: job.file for name, job in above.items()}
+            name = f"{_slug(cell.title)}-r{r}-{key}.npz"
+            file = f"{folder}/{name}" if isinstance(folder, str) else folder / name
+            needs = {name: job.file for name, job in above.items() if job.file is not None}
             parameters = {name: canonical(value) for name, value in cell.parameters.items()}
             jobs[cell.title, r] = Job(cell.title, cell.group, r, seed, key, file, parameters, needs)
     return list(jobs.values())
@@ -110,7 +115,7 @@ def run_jobs(cell: Cell, jobs: Sequence[Job], pool: Mapping[str, object]) -> lis
         for job, one in zip(jobs, found, strict=True)
     ]
     for job, record in zip(jobs, records, strict=True):
-        if record.status == "done":
+        if record.status == "done" and job.file is not None:
             save_record(job.file, record)
     return records
 
@@ -147,13 +152,12 @@ def _replicate_arguments(cell: Cell, jobs: Sequence[Job]) -> dict[str, object]:
     """What differs by replicate: seeds, and results that are needed."""
     if not cell.batched:
         (job,) = jobs
-        needed = {name: _needed(file, name, cell) for name, file in job.needs.items()}
+        needed = {name: _needed(job, name, cell) for name in job.needs}
         return {"seed": job.seed, "replicate": job.replicate, **needed}
     arguments: dict[str, object] = {"seeds": [job.seed for job in jobs]}
     for name, above in cell.needs.items():
-        each = [job.needs[name] for job in jobs]
         arguments[name] = (
-            _needed(each[0], name, cell) if above.replicates == 1 else [_needed(file, name, cell) for file in each]
+            _needed(jobs[0], name, cell) if above.replicates == 1 else [_needed(job, name, cell) for job in jobs]
         )
     return arguments
 
@@ -168,20 +172,25 @@ def _split_batch(result: object, cell: Cell, jobs: Sequence[Job]) -> list[object
     return list(result)
 
 
-def _needed(file: Path, name: str, cell: Cell) -> Row | Rows:
-    record = load_record(file)
-    if record is None:
+def _needed(job: Job, name: str, cell: Cell) -> Row | Rows:
+    rows = job.given.get(name)
+    if rows is None:
+        record = load_record(job.needs[name])
+        rows = None if record is None else record.rows
+    if rows is None:
         raise StudyError(f"it needs {cell.needs[name].title}, which did not finish")
-    return record.rows[0] if len(record.rows) == 1 else record.rows
+    return rows[0] if len(rows) == 1 else rows
 
 
-def run_in_worker(
-    source: Study | tuple[str, Path], preset: str, pool: Mapping[str, object], jobs: Sequence[Job]
-) -> list[Record]:
+#: How a worker gets the study: as it is, or its digest with its file on this machine or with its sources.
+Source: TypeAlias = "Study | tuple[str, Path | Shipment]"
+
+
+def run_in_worker(source: Source, preset: str, pool: Mapping[str, object], jobs: Sequence[Job]) -> list[Record]:
     """The same in a worker process, with numba and torch at one thread; the study is loaded there once.
 
     Args:
-        source: the study itself, or its digest and file (functions of a file outside ``sys.path`` cannot be sent).
+        source: functions of a file outside ``sys.path`` cannot be sent, so the file is loaded there.
     """
     if isinstance(source, Study):
         study, cells = source, {c.title: c for c in source.plan(preset)}
@@ -195,8 +204,8 @@ def run_in_worker(
 
 
 @cache
-def _loaded(file: Path, preset: str) -> tuple[Study, dict[str, Cell]]:
-    study = load_study(file)
+def _loaded(file: Path | Shipment, preset: str) -> tuple[Study, dict[str, Cell]]:
+    study = load_study(file if isinstance(file, Path) else unpack(file))
     return study, {c.title: c for c in study.plan(preset)}
 
 

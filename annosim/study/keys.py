@@ -12,23 +12,20 @@ import inspect
 import json
 import os
 from collections.abc import Iterable, Mapping
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from annosim.errors import StudyError
-from annosim.results import versions
+from annosim.results import fingerprint
 from annosim.study.datapath import data_path
 from annosim.study.definition import Cell, Study, source_file
 from annosim.study.values import Plain
 
-__all__ = ["cell_seed", "canonical", "package_digest", "stable_hash", "study_digest"]
+__all__ = ["cell_seed", "canonical", "stable_hash", "study_digest"]
 
 #: Changes when the layout of a cell's file changes.
 FORMAT = 1
-#: What cannot change the result of a cell: presentation and command line, and in a wheel the other studies.
-_PRESENTATION = ("__main__.py", "bench", "cli", "plotting", "plotting.py", "reporting", "studies", "study")
 
 
 def canonical(value: object) -> Plain:
@@ -165,27 +162,14 @@ def _imported(path: Path) -> Iterable[Path]:
     return found
 
 
-@cache
-def package_digest() -> str:
-    """Hash of annosim's own sources, without the rooms that only present results."""
-    import annosim
-
-    top = Path(annosim.__file__).parent
-    files = [f for f in sorted(top.rglob("*.py")) if f.relative_to(top).parts[0] not in _PRESENTATION]
-    digest = hashlib.sha256()
-    for f in files:
-        digest.update(str(f.relative_to(top)).encode() + b"\0" + f.read_bytes())
-    return digest.hexdigest()
-
-
-def environment(study: Study, data: Path | None = None) -> dict[str, str]:
+def environment(study: Study, data: Path | str | None = None) -> dict[str, str]:
     """The part of every key that all cells of a run share: sources, versions, and the content of the data files."""
-    known = versions()
+    known = fingerprint()
     files = {name: _digest_of(data_path(name, data)) for name in study.data}
     return {
         "format": str(FORMAT),
         "study": study_digest(study),
-        "annosim": f"{known['annosim']}+{package_digest()[:16]}",
+        "annosim": known["annosim"],
         "torch": known["torch"],
         "data": stable_hash(files),
     }

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, wait
 
-from annosim.study.executor import Executor
+from annosim.execution.executor import Executor
+from annosim.execution.tasks import Died, Submitted
 from annosim.study.graph import Task, TaskGraph
-from annosim.study.store import Record, load_record
+from annosim.study.store import Record, load_record, save_record
 
 __all__ = ["iter_completed"]
 
@@ -16,20 +15,21 @@ __all__ = ["iter_completed"]
 RunTask = Callable[[Task], list[Record]]
 
 
-def iter_completed(graph: TaskGraph, executor: Executor, run: RunTask) -> Iterator[Record]:
+def iter_completed(graph: TaskGraph, executor: Executor, run: RunTask, apart: bool = False) -> Iterator[Record]:
     """Records as their jobs finish.
 
     Args:
         graph: what is to be run.
         executor: where; it is shut down when the iteration is interrupted.
         run: what a worker calls with each task.
+        apart: workers do not see where records are kept: what a task needs is sent, and its records are kept here.
     """
-    submitted = _Submitted(executor, run)
+    submitted = _Tasks(executor, run, graph, apart)
     try:
         while True:
             tasks, failures = graph.ready()
             submitted.queue.extend(tasks)
-            records = failures or (submitted.next_completed() if submitted.pending else None)
+            records = failures or (submitted.next_records() if submitted.pending else None)
             if records is None:
                 return
             graph.done(records)
@@ -39,59 +39,45 @@ def iter_completed(graph: TaskGraph, executor: Executor, run: RunTask) -> Iterat
         raise
 
 
-class _Submitted:
-    """Tasks on their way through an executor.
+class _Tasks(Submitted[Task, list[Record]]):
+    """Tasks of a study: what a dead worker kept is kept, and a task that killed its worker is a row that failed."""
 
-    One worker's death (out of memory, a crash in compiled code) takes all tasks that are running with it: these are
-    retried in isolation, one after the other, so that only the culprit fails.
-    """
+    def __init__(self, executor: Executor, run: RunTask, graph: TaskGraph, apart: bool):
+        self.apart, self.graph = apart, graph
+        super().__init__(executor, run)
 
-    def __init__(self, executor: Executor, run: RunTask):
-        self.executor, self.run = executor, run
-        self.queue: deque[Task] = deque()
-        self.running: dict[Future[list[Record]], Task] = {}
-        self.isolated_retries: deque[Task] = deque()
-
-    @property
-    def pending(self) -> bool:
-        """Whether a task has not come back yet."""
-        return bool(self.queue or self.running or self.isolated_retries)
-
-    def next_completed(self) -> list[Record]:
+    def next_records(self) -> list[Record]:
         """Records of what finishes next; possibly none yet, when a worker died."""
-        if self.isolated_retries:
-            return self._retry(self.isolated_retries.popleft())
-        while self.queue and not self.isolated_retries and len(self.running) < self.executor.capacity:
-            task = self.queue.popleft()
-            try:
-                self.running[self.executor.submit(self.run, task)] = task
-            except self.executor.worker_death:
-                self.isolated_retries.append(task)
-        return self._collect()
+        return [record for task, found in self.next_completed() for record in self._records(task, found)]
 
-    def _collect(self) -> list[Record]:
-        """Records of the tasks that came back; those that died with a worker are put aside."""
-        ended, _ = wait(self.running, return_when=FIRST_COMPLETED)
-        if any(isinstance(future.exception(), self.executor.worker_death) for future in ended):
-            ended, _ = wait(self.running)
-        records: list[Record] = []
-        for future in [future for future in self.running if future in ended]:
-            task = self.running.pop(future)
-            try:
-                records += future.result()
-            except self.executor.worker_death:
-                self.isolated_retries.append(task)
-        return records
+    def to_send(self, task: Task) -> Task:
+        """With what it needs, where the worker cannot read it."""
+        return self.graph.to_send(task) if self.apart else task
 
-    def _retry(self, task: Task) -> list[Record]:
+    def _records(self, task: Task, found: list[Record] | Died) -> list[Record]:
+        if isinstance(found, Died):
+            kept = _kept(task)
+            return kept + [job.record(status="failed", error=found.message) for job in _rest(task, kept)]
+        if self.apart:
+            files = {job.key: job.file for job in task}
+            for record in found:
+                file = files[record.key]
+                if record.status == "done" and file is not None:
+                    save_record(file, record)
+        return found
+
+    def retry(self, task: Task) -> list[Record] | Died:
         """What the task left on disk before its worker died, and the rest of it run in isolation."""
-        kept = [record for job in task if (record := load_record(job.file)) is not None]
-        finished = {record.key for record in kept}
-        rest = [job for job in task if job.key not in finished]
-        if not rest:
-            return kept
-        try:
-            return kept + self.executor.submit_isolated(self.run, rest).result()
-        except self.executor.worker_death as error:
-            message = f"its process died (out of memory, or a crash): {type(error).__name__}"
-            return kept + [job.record(status="failed", error=message) for job in rest]
+        kept = _kept(task)
+        rest = _rest(task, kept)
+        found = super().retry(rest) if rest else []
+        return found if isinstance(found, Died) else kept + found
+
+
+def _kept(task: Task) -> list[Record]:
+    return [record for job in task if job.file is not None and (record := load_record(job.file)) is not None]
+
+
+def _rest(task: Task, kept: list[Record]) -> Task:
+    finished = {record.key for record in kept}
+    return [job for job in task if job.key not in finished]

@@ -22,7 +22,7 @@ from typing import Any, Literal
 import numpy as np
 
 from annosim.errors import StudyError
-from annosim.files import atomic_path
+from annosim.places import split_place
 from annosim.study.values import Plain, Row, Value
 
 __all__ = ["Record", "load_record", "normalise_rows", "save_record"]
@@ -76,19 +76,22 @@ class Record:
     seconds: float = 0.0
 
 
-def save_record(path: Path, record: Record) -> None:
-    """Keep a finished record; arrays are stored as they are (float64 stays float64)."""
+def save_record(path: Path | str, record: Record) -> None:
+    """Keep a finished record at a path or URL; arrays are stored as they are (float64 stays float64)."""
     arrays: dict[str, np.ndarray] = {}
     tree = _take_arrays(record.__dict__, arrays, record.cell)
     text = json.dumps(tree)
-    with atomic_path(path) as part, part.open("wb") as stream:
-        np.savez_compressed(stream, allow_pickle=False, json=np.frombuffer(text.encode(), dtype=np.uint8), **arrays)
+    stream = io.BytesIO()
+    np.savez_compressed(stream, allow_pickle=False, json=np.frombuffer(text.encode(), dtype=np.uint8), **arrays)
+    folder, name = split_place(path)
+    folder.write(name, stream.getvalue())
 
 
-def load_record(path: Path) -> Record | None:
+def load_record(path: Path | str) -> Record | None:
     """A kept record, or None when there is none, or one that is damaged or made by hand (it is then computed anew)."""
+    folder, name = split_place(path)
     try:
-        content = path.read_bytes()
+        content = folder.read(name)
     except FileNotFoundError:
         return None
     try:

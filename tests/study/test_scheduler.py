@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from annosim.execution.executor import TASKS_PER_WORKER, ThisProcess
 from annosim.study import Cell, Preset, Study, jobs, run_study
-from annosim.study.executor import TASKS_PER_WORKER, ThisProcess
 from annosim.study.graph import TaskGraph
 from annosim.study.jobs import make_jobs
 from annosim.study.scheduler import iter_completed
@@ -70,6 +70,9 @@ class Shared:
 
     capacity = 3
     worker_death = WorkerDied
+    certain = same_process = False
+    same_files = True
+    repeated = 0
 
     def __init__(self):
         self.submitted, self.isolated = [], []
@@ -93,6 +96,9 @@ class Shared:
         else:
             future.set_result(function(task))
         return future
+
+    def check(self):
+        pass
 
     def shutdown(self):
         raise AssertionError("nothing was interrupted")

@@ -1,20 +1,19 @@
-"""Where tasks run: one small interface with the meaning of :mod:`concurrent.futures`, and its local form.
+"""Where tasks run: one small interface with the meaning of :mod:`concurrent.futures`, and its forms on this machine.
 
-Another engine (a cluster) is another class with these members; the scheduler knows nothing else of it.
+A cluster (:mod:`annosim.execution.dask_engine`) is another class with these members; whoever submits knows nothing else
+of it. What a task computes depends on its arguments alone, so every engine gives the same bits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Executor as _Pool
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import ParamSpec, Protocol, TypeVar
 
-from joblib.externals.loky.process_executor import BrokenProcessPool
+from annosim.workers import pool, process_death
 
-from annosim.workers import pool
-
-__all__ = ["Executor", "LocalProcesses", "ThisProcess"]
+__all__ = ["Executor", "LocalProcesses", "Threads", "ThisProcess"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -23,16 +22,28 @@ T = TypeVar("T")
 TASKS_PER_WORKER = 3
 
 
+class NoDeath(BaseException):
+    """What an executor without workers of its own never raises."""
+
+
 class Executor(Protocol):
     """Runs functions somewhere and returns futures that :func:`concurrent.futures.wait` understands.
 
     Attributes:
         capacity: how many tasks may be submitted and not yet finished.
         worker_death: what a future raises, or :meth:`submit` itself, when the worker died rather than the task failed.
+        certain: a death reported for a task is its own doing; where it is not, what died together is tried again alone.
+        same_process: tasks see the objects of this process.
+        same_files: tasks see the files of this machine.
+        repeated: how many tasks were run again because the worker that had them died.
     """
 
     capacity: int
     worker_death: type[BaseException]
+    certain: bool
+    same_process: bool
+    same_files: bool
+    repeated: int
 
     def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Run the function on some worker."""
@@ -40,6 +51,10 @@ class Executor(Protocol):
 
     def submit_isolated(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Run the function on a worker that runs nothing else, so that its death concerns nobody else."""
+        ...
+
+    def check(self) -> None:
+        """Raise :class:`~annosim.errors.ClusterError` when nothing will come back any more."""
         ...
 
     def shutdown(self) -> None:
@@ -56,7 +71,9 @@ class ThisProcess:
     """
 
     capacity = 1
-    worker_death: type[BaseException] = BrokenProcessPool  # never raised: there is no worker
+    worker_death: type[BaseException] = NoDeath
+    certain = same_process = same_files = True
+    repeated = 0
 
     def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Run the function now; what it raises is raised here."""
@@ -68,22 +85,64 @@ class ThisProcess:
         """The same."""
         return self.submit(function, *args, **kwargs)
 
+    def check(self) -> None:
+        """Nothing can be lost."""
+
     def shutdown(self) -> None:
         """Nothing is left running."""
 
 
+class Threads:
+    """Threads of this process, for compiled code that lets others run beside it; they end with :meth:`shutdown`.
+
+    Args:
+        workers: how many.
+
+    Example:
+        >>> threads = Threads(2)
+        >>> threads.submit(pow, 2, 10).result(), threads.shutdown()
+        (1024, None)
+    """
+
+    worker_death: type[BaseException] = NoDeath
+    certain = same_process = same_files = True
+    repeated = 0
+
+    def __init__(self, workers: int):
+        self.capacity = workers
+        self._pool = ThreadPoolExecutor(workers)
+
+    def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Run the function in some thread."""
+        return self._pool.submit(function, *args, **kwargs)
+
+    def submit_isolated(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """The same."""
+        return self.submit(function, *args, **kwargs)
+
+    def check(self) -> None:
+        """Threads do not die."""
+
+    def shutdown(self) -> None:
+        """Start nothing more; what runs is waited for."""
+        self._pool.shutdown(cancel_futures=True)
+
+
 class LocalProcesses:
-    """Worker processes on this machine, one thread each, kept for the next study of this session.
+    """Worker processes on this machine, one thread each, kept for whoever asks next in this session.
 
     Args:
         workers: how many processes.
     """
 
-    worker_death: type[BaseException] = BrokenProcessPool
+    certain = same_process = False
+    same_files = True
 
     def __init__(self, workers: int):
         self.workers = workers
         self.capacity = TASKS_PER_WORKER * workers
+        self.worker_death: type[BaseException] = process_death()
+        self.repeated = 0
         self._pool: _Pool | None = None
 
     def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
@@ -92,7 +151,11 @@ class LocalProcesses:
 
     def submit_isolated(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Run the function in the only worker process; ask when nothing else runs."""
+        self.repeated += 1
         return self._pool_of(1).submit(function, *args, **kwargs)
+
+    def check(self) -> None:
+        """A death is what the futures raise."""
 
     def shutdown(self) -> None:
         """Kill the workers."""
