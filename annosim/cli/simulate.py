@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import typer
 
+from annosim.cli.engines import CLUSTER, on_cluster
+
 if TYPE_CHECKING:
     from annosim.data.preferences import PreferenceData
     from annosim.designs.design import Design
@@ -34,11 +36,15 @@ def register(app: typer.Typer) -> None:
 
 def _simulate(
     scenario: Path = typer.Argument(None, help="A scenario file (TOML).", show_default=False),
-    out: Path = typer.Option(
+    out: str = typer.Option(
         None,
-        help="Where to write: NAME.parquet is one file, anything else a directory of shards, in constant memory "
-        "and resumed when interrupted. Without it, only a summary is printed.",
+        help="Where to write: NAME.parquet is one file, anything else a directory of shards or its URL, in constant "
+        "memory and resumed when interrupted. Without it, only a summary is printed.",
+        metavar="PATH|URL",
         show_default=False,
+    ),
+    store: str = typer.Option(
+        None, help="A URL as --out, which workers write to themselves.", metavar="URL", show_default=False
     ),
     rows: str = typer.Option(None, help="Rows, for example 1e8; the scenario's annotators by default.", metavar="N"),
     seed: int = typer.Option(None, help="Seed; the scenario's by default."),
@@ -48,6 +54,7 @@ def _simulate(
         None, help="Rows of a shard, about; some 40 MB in memory by default.", metavar="N", show_default=False
     ),
     threads: int = typer.Option(None, min=1, help="Threads; all cores by default."),
+    cluster: str = CLUSTER,
     listing: bool = typer.Option(False, "--list", help="List the rules, response biases, populations and utilities."),
 ) -> None:
     """Draw, and say at which rate."""
@@ -60,17 +67,24 @@ def _simulate(
         return
     if scenario is None:
         raise ArgumentError("simulate: no scenario; give a TOML file, or --list to see what one may hold")
+    from annosim.places import is_url
     from annosim.scenario import load_scenario
 
+    if store is not None and (out is not None or not is_url(store)):
+        raise ArgumentError(f"--store {store}: a URL such as s3://bucket/votes, instead of --out")
+    out = store or out
     found = load_scenario(scenario)
     people, design = found.asked()
     address: Address = {"seed": found.seed if seed is None else seed, "replicate": replicate}
     design = _of_length(design, rows)
-    if counts or out is None or out.suffix == ".parquet":
-        _in_memory(people, design, out, counts, threads, address)
+    if counts or out is None or out.endswith(".parquet"):
+        if cluster is not None or (out is not None and is_url(out)):
+            raise ArgumentError("--cluster and URLs are for directories of shards; give --out DIR or --store URL")
+        _in_memory(people, design, None if out is None else Path(out), counts, threads, address)
     else:
         size = None if shard_rows is None else _number("--shard-rows", shard_rows)
-        _streamed(people, design, out, size, threads, address)
+        with on_cluster(cluster):
+            _streamed(people, design, out, size, threads, address)
 
 
 def _of_length(design: Design, rows: str | None) -> Design:
@@ -129,7 +143,7 @@ def _why(settings: Mapping[str, Any]) -> str:
 
 
 def _streamed(
-    people: Population, design: Design, out: Path, shard_rows: int | None, threads: int | None, address: Address
+    people: Population, design: Design, out: str, shard_rows: int | None, threads: int | None, address: Address
 ) -> None:
     import time
 

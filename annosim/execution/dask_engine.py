@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from annosim.errors import ClusterError, MissingDependencyError
+from annosim.places import Folder
 from annosim.results import fingerprint
 
 if TYPE_CHECKING:
@@ -108,6 +109,10 @@ class DaskEngine:
         """The same; ask when nothing else runs."""
         self.repeated += 1
         return self.submit(function, *args, **kwargs)
+
+    def reaches(self, folder: Folder) -> bool:
+        """A URL that other machines see."""
+        return folder.shared and folder.protocol != "memory"
 
     def check(self) -> None:
         """Whether the scheduler is there, and a worker.

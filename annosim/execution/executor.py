@@ -11,6 +11,7 @@ from concurrent.futures import Executor as _Pool
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import ParamSpec, Protocol, TypeVar
 
+from annosim.places import Folder
 from annosim.workers import pool, process_death
 
 __all__ = ["Executor", "LocalProcesses", "Threads", "ThisProcess"]
@@ -35,6 +36,7 @@ class Executor(Protocol):
         certain: a death reported for a task is its own doing; where it is not, what died together is tried again alone.
         same_process: tasks see the objects of this process.
         same_files: tasks see the files of this machine.
+        reaches: whether tasks can write to a folder themselves.
         repeated: how many tasks were run again because the worker that had them died.
     """
 
@@ -53,6 +55,10 @@ class Executor(Protocol):
         """Run the function on a worker that runs nothing else, so that its death concerns nobody else."""
         ...
 
+    def reaches(self, folder: Folder) -> bool:
+        """Whether tasks can write to the folder themselves: it is in reach of all workers."""
+        ...
+
     def check(self) -> None:
         """Raise :class:`~annosim.errors.ClusterError` when nothing will come back any more."""
         ...
@@ -62,7 +68,21 @@ class Executor(Protocol):
         ...
 
 
-class ThisProcess:
+class _OnThisMachine:
+    """What engines of this machine share."""
+
+    same_files = True
+    same_process = True
+
+    def reaches(self, folder: Folder) -> bool:
+        """Everything but the memory of another process."""
+        return self.same_process or folder.protocol != "memory"
+
+    def check(self) -> None:
+        """Nothing can be lost."""
+
+
+class ThisProcess(_OnThisMachine):
     """Runs each function when it is submitted; a crash takes the whole run with it.
 
     Example:
@@ -72,7 +92,7 @@ class ThisProcess:
 
     capacity = 1
     worker_death: type[BaseException] = NoDeath
-    certain = same_process = same_files = True
+    certain = True
     repeated = 0
 
     def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
@@ -85,14 +105,11 @@ class ThisProcess:
         """The same."""
         return self.submit(function, *args, **kwargs)
 
-    def check(self) -> None:
-        """Nothing can be lost."""
-
     def shutdown(self) -> None:
         """Nothing is left running."""
 
 
-class Threads:
+class Threads(_OnThisMachine):
     """Threads of this process, for compiled code that lets others run beside it; they end with :meth:`shutdown`.
 
     Args:
@@ -105,7 +122,7 @@ class Threads:
     """
 
     worker_death: type[BaseException] = NoDeath
-    certain = same_process = same_files = True
+    certain = True
     repeated = 0
 
     def __init__(self, workers: int):
@@ -120,15 +137,12 @@ class Threads:
         """The same."""
         return self.submit(function, *args, **kwargs)
 
-    def check(self) -> None:
-        """Threads do not die."""
-
     def shutdown(self) -> None:
         """Start nothing more; what runs is waited for."""
         self._pool.shutdown(cancel_futures=True)
 
 
-class LocalProcesses:
+class LocalProcesses(_OnThisMachine):
     """Worker processes on this machine, one thread each, kept for whoever asks next in this session.
 
     Args:
@@ -136,7 +150,6 @@ class LocalProcesses:
     """
 
     certain = same_process = False
-    same_files = True
 
     def __init__(self, workers: int):
         self.workers = workers
@@ -153,9 +166,6 @@ class LocalProcesses:
         """Run the function in the only worker process; ask when nothing else runs."""
         self.repeated += 1
         return self._pool_of(1).submit(function, *args, **kwargs)
-
-    def check(self) -> None:
-        """A death is what the futures raise."""
 
     def shutdown(self) -> None:
         """Kill the workers."""

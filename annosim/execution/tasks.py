@@ -153,7 +153,7 @@ _KEPT = 2
 
 
 def _pack(common: object) -> _Packed:
-    from joblib.externals import cloudpickle  # also functions that were typed into a session
+    import cloudpickle  # also functions that were typed into a session
 
     raw = cloudpickle.dumps(common)
     return _Packed(raw, hashlib.sha256(raw).hexdigest())

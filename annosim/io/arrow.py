@@ -9,20 +9,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from annosim.errors import FileReadError
+from annosim.places import is_url, split_place
 
 __all__ = ["open_parquet", "read_rows"]
 
 
 def open_parquet(path: str | os.PathLike[str]) -> pq.ParquetFile:
-    """A parquet file through a memory map; nothing is read but its footer.
+    """A parquet file through a memory map, or at a URL; nothing is read but its footer.
 
     Raises:
         FileReadError: missing, a directory, or no parquet file.
     """
-    if Path(path).is_dir():
+    remote = isinstance(path, str) and is_url(path)
+    if not remote and Path(path).is_dir():
         raise FileReadError(f"{path}: this is a directory; name a file in it")
     try:
-        file = pq.ParquetFile(path, memory_map=True)
+        folder, name = split_place(path)
+        file = pq.ParquetFile(path, memory_map=True) if not remote else pq.ParquetFile(folder.open(name))
         _ = file.schema_arrow.names  # damaged names are found here
     except FileNotFoundError:
         raise FileReadError(f"{path}: there is no such file; check the path") from None

@@ -6,7 +6,6 @@ import base64
 import binascii
 import os
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -14,11 +13,12 @@ from pydantic import BaseModel, Field, ValidationError
 
 from annosim.data.preferences import PreferenceData
 from annosim.data.validation import ROW_COLUMNS
-from annosim.data.writers.parquet import METADATA_KEY, truth_path
+from annosim.data.writers.parquet import METADATA_KEY, truth_name
 from annosim.errors import FileReadError
 from annosim.feedback import Feedback
 from annosim.io.arrow import open_parquet, read_rows, reason
 from annosim.items import Items
+from annosim.places import split_place
 
 __all__ = ["FileMetadata", "metadata_of", "read_data", "read_file", "read_items", "read_truth"]
 
@@ -105,7 +105,7 @@ def read_file(path: Path_) -> PreferenceData:
     with open_parquet(path) as file:
         metadata = metadata_of(path, file.schema_arrow)
         table = read_rows(path, file)
-    return read_data(path, table, metadata, truth=read_truth(truth_path(path)))
+    return read_data(path, table, metadata, truth=read_truth(path))
 
 
 def read_data(
@@ -239,14 +239,16 @@ def _unpacked(path: Path_, text: str) -> pa.Table:
     return table
 
 
-def read_truth(path: Path) -> dict[str, np.ndarray]:
-    """Hidden truth by name; empty when there is no file."""
-    if not path.exists():
-        return {}
+def read_truth(path: Path_) -> dict[str, np.ndarray]:
+    """Hidden truth by name of the file at a path or URL, which lies beside it; empty when there is none."""
+    folder, name = split_place(path)
+    name = truth_name(name)
     try:
-        with np.load(path, allow_pickle=False) as held:
+        with folder.open(name) as file, np.load(file, allow_pickle=False) as held:
             return {name: held[name] for name in held.files}
+    except FileNotFoundError:
+        return {}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, MemoryError, NotImplementedError) as error:
         raise FileReadError(
-            f"{path}: the hidden truth is damaged ({reason(error)}); remove it to go on without"
+            f"{folder.at(name)}: the hidden truth is damaged ({reason(error)}); remove it to go on without"
         ) from None

@@ -28,6 +28,7 @@ from annosim.files import atomic_path, atomic_text, one_line
 from annosim.io.arrow import open_parquet, read_rows, reason
 from annosim.io.parquet import metadata_of, read_data, read_file, read_items, read_truth
 from annosim.items import Items
+from annosim.places import Folder, is_url
 
 __all__ = ["ShardWriter", "Shards", "open_shards", "read_parquet"]
 
@@ -119,7 +120,7 @@ class Shards:
     Attributes:
         items: the item set.
         feedback: kind of answers.
-        files: the shards' paths.
+        files: the shards' paths or URLs.
         rows: rows of all shards together.
 
     Example:
@@ -130,8 +131,8 @@ class Shards:
         [0, 0]
     """
 
-    def __init__(self, files: Sequence[Path], items: Items | None = None):
-        self.files = [Path(f) for f in files]
+    def __init__(self, files: Sequence[Path | str], items: Items | None = None):
+        self.files: list[Path | str] = [f if isinstance(f, str) and is_url(f) else Path(f) for f in files]
         if not self.files:
             raise ArgumentError("open_shards: no files; give a directory of shards or parquet files")
         self._sizes: list[int] = []
@@ -171,7 +172,7 @@ class Shards:
             return read_file(path)
         with open_parquet(path) as file:
             rows = read_rows(path, file)
-        return read_data(path, rows, metadata, items=self._items, truth=read_truth(truth_path(path)))
+        return read_data(path, rows, metadata, items=self._items, truth=read_truth(path))
 
     def __iter__(self) -> Iterator[PreferenceData]:
         return (self[i] for i in range(len(self)))
@@ -225,7 +226,7 @@ class Shards:
 
 
 def open_shards(path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> Shards:
-    """A directory that :class:`ShardWriter` wrote, or several parquet files, as one lazily concatenated data set.
+    """A directory that :class:`ShardWriter` wrote or its URL, or several parquet files, as one lazily concatenated data set.
 
     Raises:
         FileReadError: missing, or incomplete (the run that wrote it was stopped).
@@ -239,22 +240,23 @@ def open_shards(path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]])
         (6, [2, 1, 2, 1])
     """
     if not isinstance(path, str | os.PathLike):
-        return Shards([Path(p) for p in path])
-    directory = Path(path)
-    if directory.is_file():
-        return Shards([directory])
-    manifest = directory / _MANIFEST
-    if not manifest.exists():
-        what = "no shards.json in it; the run that wrote it did not end" if directory.exists() else "no such directory"
-        raise FileReadError(f"{path}: {what}")
+        return Shards([p if isinstance(p, str) and is_url(p) else Path(p) for p in path])
+    folder = Folder(path)
+    if folder.local is not None and folder.local.is_file():
+        return Shards([folder.local])
+    manifest = folder.at(_MANIFEST)
     try:
-        shards = _Manifest.model_validate_json(manifest.read_bytes()).shards
+        shards = _Manifest.model_validate_json(folder.read(_MANIFEST)).shards
+    except FileNotFoundError:
+        there = folder.names() or (folder.local is not None and folder.local.exists())
+        what = "no shards.json in it; the run that wrote it did not end" if there else "no such directory"
+        raise FileReadError(f"{path}: {what}") from None
     except (OSError, ValidationError, ValueError) as error:
         raise FileReadError(f"{manifest}: damaged ({reason(error)}); write the shards again") from None
-    items_path = directory / "items.parquet"
+    items_path = folder.at("items.parquet")
     with open_parquet(items_path) as file:
         items = read_items(items_path, read_rows(items_path, file))
-    return Shards([directory / shard.file for shard in shards], items)
+    return Shards([folder.at(shard.file) for shard in shards], items)
 
 
 def read_parquet(path: str | os.PathLike[str]) -> PreferenceData:
@@ -271,4 +273,6 @@ def read_parquet(path: str | os.PathLike[str]) -> PreferenceData:
         >>> read_parquet(path).equals(data)
         True
     """
-    return open_shards(path).load() if Path(path).is_dir() else read_file(path)
+    remote = isinstance(path, str) and is_url(path)
+    folder = remote and not str(path).endswith(".parquet")
+    return open_shards(path).load() if folder or (not remote and Path(path).is_dir()) else read_file(path)

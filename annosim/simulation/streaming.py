@@ -1,19 +1,20 @@
 """Simulations larger than memory: shards of parquet, each written atomically and reproducible alone.
 
 Shard ``s`` holds the annotators ``s * per_shard ...`` and depends on the seed and on ``s``, not on the shards before
-it. A run that is stopped resumes at the missing shards; a longer run keeps the shards of a shorter one.
+it. A run that is stopped resumes at the missing shards; a longer run keeps the shards of a shorter one. Shards are drawn in threads of this
+process, or on the workers of ``with an.cluster(...):``; at a URL the workers write them themselves.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import zipfile
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -23,11 +24,14 @@ import torch
 
 from annosim.compiled import threads as pool
 from annosim.data.preferences import PreferenceData
-from annosim.data.writers.parquet import items_table, rows_table, truth_path, write_truth
+from annosim.data.writers.parquet import items_table, rows_table, truth_bytes, truth_name
 from annosim.designs.design import Design
-from annosim.errors import ArgumentError, FileReadError
-from annosim.files import atomic_path, atomic_text, one_line
+from annosim.errors import ArgumentError, ClusterError, FileReadError
+from annosim.execution.current import engine
+from annosim.execution.executor import Threads
+from annosim.execution.tasks import Died, iter_tasks
 from annosim.io.shards import Shards, open_shards
+from annosim.places import Folder
 from annosim.populations.annotator import Annotator
 from annosim.populations.base import Population
 from annosim.populations.random_tastes import hidden_truth
@@ -41,7 +45,7 @@ __all__ = ["Stream", "simulate_shards"]
 SHARD_ROWS = 1 << 22
 #: Shards that are drawn and written at a time, at most: memory does not grow with the cores of a machine.
 _AT_ONCE = 16
-_PLAN = "simulation.json"
+_PLAN, _MANIFEST = "simulation.json", "shards.json"
 
 
 def shard_rows_of(design: Design) -> int:
@@ -162,6 +166,25 @@ class Stream:
         return [hashlib.sha256(self.design.loads[a:b].tobytes()).hexdigest()[:16] for a, b in spans]
 
 
+@dataclass(frozen=True)
+class _Recipe:
+    """What a worker must know to draw any shard.
+
+    Attributes:
+        arguments: of :class:`Stream`.
+        folder: where it writes shards itself; ``None`` where they travel back.
+        made: the stream, in the process that has made it.
+    """
+
+    arguments: tuple[Any, ...]
+    folder: Folder | None
+    made: Stream | None
+
+    @cached_property
+    def stream(self) -> Stream:
+        return self.made or Stream(*self.arguments)
+
+
 def simulate_shards(
     population: Population,
     design: Design,
@@ -178,142 +201,149 @@ def simulate_shards(
 
     Args:
         population, design: what is drawn.
-        out: the directory; shards of the same simulation that are there already are kept.
+        out: the directory or its URL; shards of the same simulation that are there already are kept.
         seed, replicate: the address.
         shard_rows: rows of a shard, about; :func:`shard_rows_of` by default.
         path: see :func:`annosim.simulate`.
-        threads: shards that are drawn and written at a time.
+        threads: shards that are drawn and written at a time; on a cluster, its workers decide.
         progress: called with (rows written now, rows kept from before, rows in all) after every shard.
 
     Raises:
         ArgumentError: the directory holds another simulation, or a longer one.
         FileReadError: the place cannot be written.
+        ClusterError: the cluster was lost; what is written is kept.
     """
     if design.num_questions > 1 and design.annotators >= 2**31:
         raise ArgumentError("simulate(out=): at most 2**31 - 1 annotators of several questions (annotators are int32)")
     stream = Stream(population, design, seed, replicate, shard_rows, path)
-    directory = Path(out)
-    _prepare(directory, stream)
-    missing = [s for s in range(len(stream)) if not _written(directory, stream, s)]
+    folder = Folder(out)
+    _prepare(folder, stream)
+    there = set(folder.names())
+    missing = [s for s in range(len(stream)) if not _written(folder, stream, s, there)]
     total = design.num_rows
     kept = total - sum(stream.rows(s) for s in missing)
     done = 0
     if progress is not None:
         progress(0, kept, total)
-    with ThreadPoolExecutor(threads or min(pool.count(), _AT_ONCE)) as workers:
-        jobs = {workers.submit(_write, directory, stream, s): s for s in missing}
-        try:
-            for job in as_completed(jobs):
-                job.result()
-                done += stream.rows(jobs[job])
-                if progress is not None:
-                    progress(done, kept, total)
-        except BaseException:
-            workers.shutdown(cancel_futures=True)
-            raise
-    _finish(directory, stream)
-    return open_shards(directory)
+    with engine(lambda: Threads(threads or min(pool.count(), _AT_ONCE))) as executor:
+        arguments = (population, design, seed, replicate, shard_rows, path)
+        made = stream if executor.same_process else None
+        recipe = _Recipe(arguments, folder if executor.reaches(folder) else None, made)
+        for number, files in iter_tasks(_draw, recipe, missing, executor):
+            if isinstance(files, Died):
+                raise ClusterError(f"shard {number}: {files.message}; a smaller shard_rows= takes less memory")
+            _write(folder, files)
+            done += stream.rows(number)
+            if progress is not None:
+                progress(done, kept, total)
+    _finish(folder, stream)
+    return open_shards(folder.place)
 
 
-def _prepare(directory: Path, stream: Stream) -> None:
-    """The plan file says whose directory this is; it comes first, so that a run stopped anywhere is known again."""
-    plan = {"version": 2, "fingerprint": stream.fingerprint(), "annotators_per_shard": stream.per_shard}
-    place = directory / _PLAN
-    if place.exists():
-        _resume(directory, stream, plan)
-    elif directory.exists() and (
-        not directory.is_dir() or any(p not in _leftovers(directory) for p in directory.iterdir())
-    ):
-        raise ArgumentError(f"{directory}: exists and holds no simulation; choose another directory")
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FileReadError(f"{directory}: cannot be written ({error.strerror}); choose another place") from None
-    with _writing(place):
-        atomic_text(place, json.dumps({**plan, "loads": stream.loads()}, indent=1))
-    items = directory / "items.parquet"
-    with _writing(items), atomic_path(items) as temporary:
-        pq.write_table(items_table(stream.design.items), temporary, compression="none")
+def _draw(recipe: _Recipe, number: int) -> dict[str, bytes]:
+    """On a worker: one shard's files, or none where it has written them itself."""
+    files = _files(recipe.stream, number)
+    if recipe.folder is None:
+        return files
+    _write(recipe.folder, files)
+    return {}
 
 
-def _resume(directory: Path, stream: Stream, plan: dict[str, Any]) -> None:
-    """Refuse what belongs to another simulation or would shorten this one; drop what no longer fits."""
-    place = directory / _PLAN
-    try:
-        old = json.loads(place.read_text(encoding="utf-8"))
-        before = old.pop("loads", [])
-    except (OSError, ValueError, AttributeError) as error:
-        raise FileReadError(f"{place}: damaged ({error}); remove the directory and start again") from None
-    changed = [s for s, (a, b) in enumerate(zip(before, stream.loads(), strict=False)) if a != b]
-    if old != plan or any(s < len(before) - 1 for s in changed):
-        raise ArgumentError(
-            f"{directory}: holds shards of another simulation (population, items, design, seed or shard size differ); "
-            "choose another directory, or remove this one"
-        )
-    if _file(directory, len(stream)).exists():
-        raise ArgumentError(f"{directory}: holds a longer run of this simulation; ask for at least as many rows")
-    (directory / "shards.json").unlink(missing_ok=True)
-    for number in changed:  # the last shard of a shorter run
-        _file(directory, number).unlink(missing_ok=True)
+def _files(stream: Stream, number: int) -> dict[str, bytes]:
+    """One shard as files: the hidden truth first, since a shard counts as written when both are there."""
+    data, name = stream.shard(number), _name(number)
+    table, truth, out = rows_table(data, with_items=False), truth_bytes(data), io.BytesIO()
+    # parquet's integers have four bytes; packed differences take about log2(n) bits, less time than a codec
+    packed = {f.name: "DELTA_BINARY_PACKED" for f in table.schema if pa.types.is_integer(f.type)}
+    pq.write_table(
+        table,
+        out,
+        compression="none",
+        use_dictionary=False,
+        column_encoding=packed,
+        write_statistics=False,
+        row_group_size=1 << 20,
+    )
+    return ({} if truth is None else {truth_name(name): truth}) | {name: out.getvalue()}
 
 
-def _leftovers(directory: Path) -> list[Path]:
-    """Temporary files of a run that was killed while it wrote them."""
-    return [p for name in (_PLAN, "items.parquet", "part-*", "shards.json") for p in directory.glob(f".{name}.*.tmp")]
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
+def _write(folder: Folder, files: dict[str, bytes]) -> None:
     """A full disk, a quota, a directory that vanished: one line that names the file."""
     try:
-        with one_line(path):
-            yield
+        for name, raw in files.items():
+            folder.write(name, raw)
     except FileReadError as error:
         raise FileReadError(f"{error}, and run again: what is written is kept") from None
 
 
-def _file(directory: Path, number: int) -> Path:
-    return directory / f"part-{number:06d}.parquet"
+def _prepare(folder: Folder, stream: Stream) -> None:
+    """The plan file says whose directory this is; it comes first, so that a run stopped anywhere is known again."""
+    plan = {"version": 2, "fingerprint": stream.fingerprint(), "annotators_per_shard": stream.per_shard}
+    local = folder.local
+    if folder.exists(_PLAN):
+        _resume(folder, stream, plan)
+    elif (local is not None and local.exists() and not local.is_dir()) or set(folder.names()) - set(_leftovers(folder)):
+        raise ArgumentError(f"{folder}: exists and holds no simulation; choose another directory")
+    if local is not None:
+        try:
+            local.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise FileReadError(f"{folder}: cannot be written ({error.strerror}); choose another place") from None
+    items = io.BytesIO()
+    pq.write_table(items_table(stream.design.items), items, compression="none")
+    plan_text = json.dumps({**plan, "loads": stream.loads()}, indent=1)
+    _write(folder, {_PLAN: plan_text.encode(), "items.parquet": items.getvalue()})
 
 
-def _written(directory: Path, stream: Stream, number: int) -> bool:
-    """Whether a shard is there in full; the shorter last shard of a shorter run is not."""
-    path = _file(directory, number)
+def _resume(folder: Folder, stream: Stream, plan: dict[str, Any]) -> None:
+    """Refuse what belongs to another simulation or would shorten this one; drop what no longer fits."""
     try:
-        whole = zipfile.is_zipfile(truth_path(path))
-        return whole and pq.read_metadata(path).num_rows == stream.rows(number)
-    except FileNotFoundError:
+        old = json.loads(folder.read(_PLAN))
+        before = old.pop("loads", [])
+    except (OSError, ValueError, AttributeError) as error:
+        raise FileReadError(f"{folder.at(_PLAN)}: damaged ({error}); remove the directory and start again") from None
+    changed = [s for s, (a, b) in enumerate(zip(before, stream.loads(), strict=False)) if a != b]
+    if old != plan or any(s < len(before) - 1 for s in changed):
+        raise ArgumentError(
+            f"{folder}: holds shards of another simulation (population, items, design, seed or shard size differ); "
+            "choose another directory, or remove this one"
+        )
+    if folder.exists(_name(len(stream))):
+        raise ArgumentError(f"{folder}: holds a longer run of this simulation; ask for at least as many rows")
+    folder.remove(_MANIFEST)
+    for number in changed:  # the last shard of a shorter run
+        folder.remove(_name(number))
+
+
+def _leftovers(folder: Folder) -> list[str]:
+    """Temporary files of a run that was killed while it wrote them."""
+    stems = tuple(f".{name}" for name in (f"{_PLAN}.", "items.parquet.", "part-", f"{_MANIFEST}."))
+    return [name for name in folder.names() if name.startswith(stems) and name.endswith(".tmp")]
+
+
+def _name(number: int) -> str:
+    return f"part-{number:06d}.parquet"
+
+
+def _written(folder: Folder, stream: Stream, number: int, there: set[str]) -> bool:
+    """Whether a shard is there in full; the shorter last shard of a shorter run is not."""
+    name = _name(number)
+    truth = truth_name(name)
+    if not {name, truth} <= there:
         return False
+    try:
+        with folder.open(truth) as held, folder.open(name) as file:
+            return zipfile.is_zipfile(held) and pq.read_metadata(file).num_rows == stream.rows(number)
     except (OSError, pa.ArrowException):
         return False
 
 
-def _write(directory: Path, stream: Stream, number: int) -> None:
-    data = stream.shard(number)
-    path = _file(directory, number)
-    with _writing(path):
-        write_truth(data, truth_path(path))  # first: a shard counts as written when both are there
-        with atomic_path(path) as temporary:
-            table = rows_table(data, with_items=False)
-            # parquet's integers have four bytes; packed differences take about log2(n) bits, less time than a codec
-            packed = {f.name: "DELTA_BINARY_PACKED" for f in table.schema if pa.types.is_integer(f.type)}
-            pq.write_table(
-                table,
-                temporary,
-                compression="none",
-                use_dictionary=False,
-                column_encoding=packed,
-                write_statistics=False,
-                row_group_size=1 << 20,
-            )
-
-
-def _finish(directory: Path, stream: Stream) -> None:
+def _finish(folder: Folder, stream: Stream) -> None:
     shards = []
     for number in range(len(stream)):
         first, last = stream._span(number)
         span = [first, last - 1] if stream.design.num_questions > 1 else [0, stream.rows(number) - 1]
-        shards.append({"file": _file(directory, number).name, "rows": stream.rows(number), "annotators": span})
-    for path in _leftovers(directory):
-        path.unlink(missing_ok=True)
-    atomic_text(directory / "shards.json", json.dumps({"version": 1, "shards": shards}, indent=1))
+        shards.append({"file": _name(number), "rows": stream.rows(number), "annotators": span})
+    for name in _leftovers(folder):
+        folder.remove(name)
+    folder.write(_MANIFEST, json.dumps({"version": 1, "shards": shards}, indent=1).encode())

@@ -164,7 +164,7 @@ def _store(store: str, cluster: Executor | None, workers: int) -> str:
     folder = Folder(store)
     if not folder.shared:
         raise StudyError(f"store {store}: a URL, such as s3://bucket/run or file:///shared/run; a path is given as out")
-    if folder.protocol == "memory" and (workers > 1 if cluster is None else not cluster.same_process):
+    if not (ThisProcess() if cluster is None and workers == 1 else cluster or LocalProcesses(workers)).reaches(folder):
         raise StudyError(f"store {store}: only one process sees it; give a store that all workers see")
     folder.require_writable()
     return f"{folder.place}/cells"

@@ -100,6 +100,9 @@ class Shared:
     def check(self):
         pass
 
+    def reaches(self, folder):
+        return True
+
     def shutdown(self):
         raise AssertionError("nothing was interrupted")
 

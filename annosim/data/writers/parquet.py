@@ -22,13 +22,22 @@ import pyarrow.parquet as pq
 
 from annosim.data.validation import ROW_COLUMNS
 from annosim.errors import DataError
-from annosim.files import atomic_path
+from annosim.files import atomic_bytes, atomic_path
 from annosim.items import Items
 
 if TYPE_CHECKING:
     from annosim.data.preferences import PreferenceData
 
-__all__ = ["METADATA_KEY", "items_table", "rows_table", "truth_path", "write_parquet", "write_truth"]
+__all__ = [
+    "METADATA_KEY",
+    "items_table",
+    "rows_table",
+    "truth_bytes",
+    "truth_name",
+    "truth_path",
+    "write_parquet",
+    "write_truth",
+]
 
 #: Where the metadata of a file hold what its columns do not.
 METADATA_KEY = b"annosim"
@@ -51,20 +60,43 @@ def write_parquet(data: PreferenceData, path: str | os.PathLike[str]) -> None:
 def truth_path(path: str | os.PathLike[str]) -> Path:
     """Where the hidden truth of a file lies."""
     path = Path(path)
-    return path.with_name(path.name.removesuffix(".parquet") + ".truth.npz")
+    return path.with_name(truth_name(path.name))
+
+
+def truth_name(name: str) -> str:
+    """Name of the file with the hidden truth of a file of this name.
+
+    Example:
+        >>> truth_name("part-000001.parquet")
+        'part-000001.truth.npz'
+    """
+    return name.removesuffix(".parquet") + ".truth.npz"
 
 
 def write_truth(data: PreferenceData, path: Path) -> None:
     """Hidden truth as arrays by name; an old file is removed when there is none."""
-    if not data.truth:
+    raw = truth_bytes(data)
+    if raw is None:
         path.unlink(missing_ok=True)
         return
+    atomic_bytes(path, raw)
+
+
+def truth_bytes(data: PreferenceData) -> bytes | None:
+    """The file of the hidden truth; ``None`` where there is none.
+
+    Raises:
+        DataError: an array of objects.
+    """
+    if not data.truth:
+        return None
     arrays = {name: np.asarray(value) for name, value in data.truth.items()}
     odd = [name for name, value in arrays.items() if value.dtype == object]
     if odd:
         raise DataError(f"truth[{odd[0]!r}]: an array of objects cannot be stored; use numbers or text")
-    with atomic_path(path) as temporary, open(temporary, "wb") as handle:
-        np.savez(handle, **arrays)  # type: ignore[arg-type]
+    out = io.BytesIO()
+    np.savez(out, **arrays)  # type: ignore[arg-type]
+    return out.getvalue()
 
 
 def rows_table(data: PreferenceData, with_items: bool = True) -> pa.Table:

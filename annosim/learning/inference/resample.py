@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,8 +14,10 @@ import torch
 from annosim.compiled import threads
 from annosim.coordinates import best_naming, renamed
 from annosim.coordinates.normalisation import canonical
-from annosim.data.preferences import PreferenceData
 from annosim.errors import NotIdentifiedError
+from annosim.execution.current import engine
+from annosim.execution.executor import ThisProcess, Threads
+from annosim.execution.tasks import run_tasks
 from annosim.learning.likelihoods.luce import LuceTable
 from annosim.learning.problem import choose, is_nll
 from annosim.learning.solvers.maximise import maximise
@@ -27,55 +31,101 @@ if TYPE_CHECKING:
 __all__ = ["multinomial_weights", "refits"]
 
 
-def multinomial_weights(weight: np.ndarray, replicates: int, seed: int) -> np.ndarray:
+def multinomial_weights(weight: np.ndarray, replicates: int | Sequence[int], seed: int) -> np.ndarray:
     """How often each annotator is drawn, ``(replicates, B)``; each row sums to (the rounded) ``sum weight``.
 
     With weights that count annotators, as many annotators are drawn as there are, each with probability proportional to
-    its weight.
+    its weight. Row r depends on the seed and r alone.
     """
+    numbers = range(replicates) if isinstance(replicates, int) else replicates
     total = int(round(float(weight.sum())))
     cdf = np.cumsum(weight) / weight.sum()
-    out = np.empty((replicates, len(weight)))
-    for r in range(replicates):
+    out = np.empty((len(numbers), len(weight)))
+    for row, r in zip(out, numbers, strict=True):
         draws = CounterRNG(seed, np.arange(total), r).uniform53("bootstrap", 1)[:, 0]
-        out[r] = np.bincount(np.searchsorted(cdf, draws, side="right").clip(max=len(weight) - 1), minlength=len(weight))
+        row[:] = np.bincount(np.searchsorted(cdf, draws, side="right").clip(max=len(weight) - 1), minlength=len(weight))
     return out
 
 
 def refits(fit: Fit, replicates: int, seed: int) -> torch.Tensor:
     """Parameter vectors of the refits, normalised, ``(replicates, P)``; NaN where the estimate does not exist.
 
-    Replicates differ in the weights of annotators alone: the likelihood is made once, and each refit maximises it from
-    the estimate on under other weights, replicates shared among the cores.
+    Replicates differ in the weights of annotators alone: the likelihood is made once (on a cluster, once on each
+    worker), and each refit maximises it from the estimate on under other weights, shared among the cores.
     """
-    weights = _annotator_weights(fit.problem.data, replicates, seed)
-    if not is_nll(fit.problem.objective) or fit.problem.regulariser is not None:
-        return torch.stack([_by_solver(fit, one) for one in weights])
-    likelihood, found = fit.likelihood, _stacked(fit, weights)
-    if found is not None:
-        return found
-    problem, start = fit.problem, likelihood.start(fit.population)
-    out: list[Any] = [None] * replicates
-
-    def task(r: int) -> None:
-        part = likelihood.reweighted(weights[r])
-        best = maximise(part, start, problem.tolerance, problem.max_iterations, em_iterations=0)
-        out[r] = part.values(best.point) if part.exists(best) else None
-
-    threads.run(task, range(replicates), threads.count(None))
-    return torch.stack([_missing(fit) if one is None else _normalised(fit, one) for one in out])
+    work = _Refits(fit, seed)
+    step = work.together
+    tasks = [range(i, min(i + step, replicates)) for i in range(0, replicates, step)]
+    with engine(lambda: Threads(threads.count(None)) if work.in_threads else ThisProcess()) as executor:
+        return torch.as_tensor(np.concatenate(run_tasks(_Refits.run, work, tasks, executor)))
 
 
-def _annotator_weights(data: PreferenceData, replicates: int, seed: int) -> np.ndarray:
-    """Weights of the annotators in every replicate, ``(replicates, B)``; whole voters are drawn where half wins split
-    them."""
-    ids, first, block = np.unique(np.asarray(data.annotator_ids), return_index=True, return_inverse=True)
-    weight = np.asarray(data.annotator_weight)[ids]
-    if "voter" not in data.columns or data.settings.get("ties") != "half":
-        return multinomial_weights(weight, replicates, seed)
-    owner = np.unique(np.asarray(data.columns["voter"]), return_inverse=True)[1].reshape(-1)[first]
-    whole = np.bincount(owner, weight)
-    return multinomial_weights(whole, replicates, seed)[:, owner] * (weight / whole[owner])
+class _Refits:
+    """What all refits share.
+
+    Args:
+        fit: whose.
+        seed: of the draws of annotators.
+    """
+
+    def __init__(self, fit: Fit, seed: int):
+        self.fit, self.seed = fit, seed
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"fit": self.fit, "seed": self.seed}
+
+    @cached_property
+    def _kind(self) -> str:
+        problem = self.fit.problem
+        if not is_nll(problem.objective) or problem.regulariser is not None:
+            return "another objective"
+        table = self.fit.likelihood
+        plain = isinstance(table, LuceTable) and table.penalty is None and table.has_win_counts
+        return "tables" if plain else "likelihood"
+
+    @property
+    def in_threads(self) -> bool:
+        """Compiled code that several threads may run at a time."""
+        return self._kind == "likelihood"
+
+    @property
+    def together(self) -> int:
+        """How many replicates one task has: tables of wins of a few items are one array program."""
+        return max(1, (1 << 23) // self.fit.problem.items.n**2) if self._kind == "tables" else 1
+
+    def run(self, replicates: Sequence[int]) -> np.ndarray:
+        """Vectors of some replicates, ``(len, P)``."""
+        weights = self._weights(replicates)
+        if self._kind == "another objective":
+            return np.stack([_by_solver(self.fit, one).numpy() for one in weights])
+        if self._kind == "tables":
+            return _stacked(self.fit, weights)
+        return np.stack([_refit(self.fit, one).numpy() for one in weights])
+
+    @cached_property
+    def _people(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """Weights of the annotators, ``(B,)``, and the voter each belongs to where half wins split them."""
+        data = self.fit.problem.data
+        ids, first = np.unique(np.asarray(data.annotator_ids), return_index=True)
+        weight = np.asarray(data.annotator_weight)[ids]
+        if "voter" not in data.columns or data.settings.get("ties") != "half":
+            return weight, None
+        return weight, np.unique(np.asarray(data.columns["voter"]), return_inverse=True)[1].reshape(-1)[first]
+
+    def _weights(self, replicates: Sequence[int]) -> np.ndarray:
+        """Weights of the annotators, ``(len, B)``; whole voters are drawn where half wins split them."""
+        weight, owner = self._people
+        if owner is None:
+            return multinomial_weights(weight, replicates, self.seed)
+        whole = np.bincount(owner, weight)
+        return multinomial_weights(whole, replicates, self.seed)[:, owner] * (weight / whole[owner])
+
+
+def _refit(fit: Fit, weights: np.ndarray) -> torch.Tensor:
+    likelihood, problem = fit.likelihood, fit.problem
+    part = likelihood.reweighted(weights)
+    best = maximise(part, likelihood.start(fit.population), problem.tolerance, problem.max_iterations, em_iterations=0)
+    return _normalised(fit, part.values(best.point)) if part.exists(best) else _missing(fit)
 
 
 def _missing(fit: Fit) -> torch.Tensor:
@@ -90,19 +140,15 @@ def _normalised(fit: Fit, values: dict[str, torch.Tensor]) -> torch.Tensor:
         return canonical(population, fit.problem.items).detach()
 
 
-def _stacked(fit: Fit, weights: np.ndarray) -> torch.Tensor | None:
-    """Tables of wins of a few items, all replicates as one array program; ``None`` for anything else."""
-    table = fit.likelihood
-    if not isinstance(table, LuceTable) or table.penalty is not None or not table.has_win_counts:
-        return None
-    n, out = table.items.n, np.full((len(weights), fit.population.num_free()), np.nan)
-    step, start = max(1, (1 << 23) // (n * n)), table.start(fit.population)
-    for i in range(0, len(weights), step):
-        wins = table.win_counts(weights[i : i + step])
-        s = maximise_tables(wins, table.items.prompts.numpy(), start, fit.problem.tolerance)[0]
-        for r in np.flatnonzero(np.isfinite(s).all(1)):
-            out[i + r] = next(iter(table.values(s[r]).values())).numpy()  # a table is the only free parameter
-    return torch.as_tensor(out)
+def _stacked(fit: Fit, weights: np.ndarray) -> np.ndarray:
+    """Tables of wins of a few items, all replicates as one array program."""
+    table: Any = fit.likelihood
+    out = np.full((len(weights), fit.population.num_free()), np.nan)
+    start, prompts = table.start(fit.population), table.items.prompts.numpy()
+    s = maximise_tables(table.win_counts(weights), prompts, start, fit.problem.tolerance)[0]
+    for r in np.flatnonzero(np.isfinite(s).all(1)):
+        out[r] = next(iter(table.values(s[r]).values())).numpy()  # a table is the only free parameter
+    return out
 
 
 def _by_solver(fit: Fit, weights: np.ndarray) -> torch.Tensor:

@@ -1,0 +1,222 @@
+"""One process, local processes and a Dask cluster give the same bytes; workers that die cost repeated tasks, no results.
+
+One cluster of three processes serves the whole file: a worker that is killed is started again by its nanny.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+import annosim as an
+from annosim.errors import ClusterError
+from annosim.execution.current import FAILURES
+from annosim.execution.executor import ThisProcess
+from annosim.execution.tasks import Died, iter_tasks, run_tasks
+from annosim.study import load_study, run_study
+from annosim.workers import dask_workers
+
+pytestmark = pytest.mark.cluster
+
+STUDY = '''
+"""A study outside the package, with a helper beside it."""
+import os, signal, time
+from helper import scaled
+from annosim.study import Cell, Preset, Study
+
+def draw(seed, n):
+    import numpy as np
+    return {"x": np.random.default_rng(seed).normal(size=n)}
+
+def slow(above, replicate, wait):
+    time.sleep(wait)
+    return {"sum": scaled(float(above["x"].sum())), "worker": os.getpid()}
+
+def dies():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def cells(wait=0.0, bad=False):
+    base = Cell(draw, {"n": 5}, replicates=6)
+    return [Cell(slow, {"wait": wait}, "slow", 6, needs={"above": base})] + ([Cell(dies)] if bad else [])
+
+STUDY = Study("outside", "t", "p", {"quick": Preset(0.1), "slow": Preset(0.1, {"wait": 0.3}),
+              "bad": Preset(0.1, {"bad": True})}, cells, lambda: [])
+'''
+
+
+@pytest.fixture(scope="module")
+def client():
+    """A client of three worker processes, which know nothing of this test's folders."""
+    distributed = pytest.importorskip("distributed")
+    with dask_workers(3, FAILURES) as cluster, distributed.Client(cluster, set_as_default=False) as client:
+        yield client
+
+
+@pytest.fixture
+def study(tmp_path):
+    folder = tmp_path / "somewhere"
+    folder.mkdir()
+    (folder / "helper.py").write_text("def scaled(x):\n    return 3 * x\n")
+    (folder / "outside.py").write_text(STUDY)
+    return load_study(folder / "outside.py")
+
+
+def rows(run):
+    return [(r.cell, r.replicate, r.status, r.error, [row.get("sum") for row in r.rows]) for r in run.outcome.records]
+
+
+def files(folder):
+    return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+
+
+def simulated(out, rows=4_000):
+    people = an.Mixture([an.Annotator(an.Tabular([0.0, s, 2 * s]), an.Luce()) for s in (1.0, -1.0)])
+    return an.simulate(people, an.Design(an.Items(n=3), annotators=rows), seed=3, out=out, shard_rows=256)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    data = an.simulate(
+        an.Annotator(an.Linear([1.0, -0.5]), an.Luce()),
+        an.Design(an.Items.normal(5, 2, seed=0), menu_size=3, annotators=300, questions=2),
+        seed=1,
+    )
+    return an.fit(an.Annotator(an.Linear([0.0, 0.0]), an.Luce()), data)
+
+
+ENGINES = ("processes", "client")
+
+
+def engine(name, client):
+    return an.cluster(4) if name == "processes" else an.cluster(client)
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_a_study_finds_the_same_anywhere(name, client, study, tmp_path):
+    here = run_study(study, out=tmp_path / "here")
+    with engine(name, client):
+        there = run_study(study, out=tmp_path / "there")
+        again = run_study(study, out=tmp_path / "there")
+    assert rows(here) == rows(there) == rows(again) and not there.failed
+    assert (there.kept, again.kept) == (0, 12)
+    assert {r.rows[0]["worker"] for r in there.outcome.records if r.cell == "slow"} - {os.getpid()}
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_a_streamed_simulation_has_the_same_bytes_anywhere(name, client, tmp_path):
+    simulated(tmp_path / "here")
+    with engine(name, client):
+        simulated(tmp_path / "back")
+        simulated(f"file://{tmp_path}/direct")
+    assert files(tmp_path / "here") == files(tmp_path / "back") == files(tmp_path / "direct")
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_a_bootstrap_has_the_same_bits_anywhere(name, client, fitted):
+    here = fitted.bootstrap(6, seed=2).numpy()
+    with engine(name, client):
+        there = fitted.bootstrap(6, seed=2).numpy()
+    assert here.tobytes() == there.tobytes()
+
+
+def test_a_store_holds_what_the_workers_wrote(client, study, tmp_path):
+    """They write finished cells themselves; a run elsewhere that names the store computes nothing again."""
+    store = f"file://{tmp_path}/store"
+    with an.cluster(client):
+        there = run_study(study, out=tmp_path / "a", store=store)
+    resumed = run_study(study, out=tmp_path / "b", store=store)
+    assert (there.kept, resumed.kept) == (0, 12) and rows(there) == rows(resumed)
+    assert not (tmp_path / "a" / "cells").exists() and len(files(tmp_path / "store" / "cells")) == 12
+
+
+# ---- faults ----------------------------------------------------------------------------------------------------------
+
+
+def kill_soon(client, how_many, after=0.3):
+    """Kill so many of the workers that are at something, once they are."""
+    pids = list(client.run(os.getpid).items())[:how_many]
+
+    def kill():
+        time.sleep(after)
+        for _, pid in pids:
+            os.kill(pid, signal.SIGKILL)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    return thread
+
+
+def squared(wait, number):
+    time.sleep(wait)
+    return number * number
+
+
+@pytest.mark.parametrize("deaths", [1, 2])
+def test_workers_that_die_cost_repeated_tasks_and_no_result(deaths, client, study, tmp_path):
+    here = run_study(study, "slow", out=tmp_path / "here")
+    client.wait_for_workers(3, timeout=20)
+    with an.cluster(client) as cluster:
+        killer = kill_soon(client, deaths)
+        there = run_study(study, "slow", out=tmp_path / "there")
+        killer.join()
+        assert rows(there) == rows(here) and not there.failed
+        assert 0 < there.settings["repeated"] <= cluster.repeated
+        client.wait_for_workers(3, timeout=20)
+        killer = kill_soon(client, deaths)
+        before, found = cluster.repeated, run_tasks(squared, 0.3, range(6), cluster)
+        killer.join()
+    assert found == [n * n for n in range(6)] and cluster.repeated > before
+
+
+def suicidal(mark, number):
+    if number == 2:
+        with Path(mark).open("a") as log:
+            log.write("x")
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def test_a_task_that_kills_its_worker_three_times_fails_and_stops_nobody_else(client, study, tmp_path):
+    with an.cluster(client) as cluster:
+        found = dict(iter_tasks(suicidal, str(tmp_path / "mark"), range(6), cluster))
+        assert isinstance(found.pop(2), Died) and found == {n: n for n in (0, 1, 3, 4, 5)}
+        assert (tmp_path / "mark").read_text() == "xxx" and cluster.repeated >= FAILURES
+        client.wait_for_workers(3, timeout=20)
+        run = run_study(study, "bad", out=tmp_path / "run")
+    assert [r.cell for r in run.failed] == ["dies()"] and "KilledWorker" in run.failed[0].error
+    assert sum(r.status == "done" for r in run.outcome.records) == 12
+
+
+def pretend(version):
+    """In a worker: another version of a library than the one that is there."""
+    from annosim import results
+
+    results._versions.cache_clear()
+    if version is None:
+        return
+    known = dict(results._versions())
+    results._versions.cache_clear()
+    results.versions = lambda: {**known, "torch": version}
+
+
+def test_a_worker_with_another_version_is_refused_by_name(client):
+    client.wait_for_workers(3, timeout=20)
+    (address, info), *_ = client.scheduler_info(n_workers=-1)["workers"].items()
+    client.run(pretend, "1.0.0", workers=[address])
+    try:
+        with pytest.raises(ClusterError, match=f"worker {info['name']} .{address}. has torch 1.0.0 and this process"):
+            with an.cluster(client):
+                pass
+    finally:
+        client.restart_workers([address], timeout=30)
+
+
+def test_threads_and_this_process_are_engines_too():
+    assert run_tasks(squared, 0.0, range(5), ThisProcess()) == [0, 1, 4, 9, 16]
+    with an.cluster(2) as processes:
+        assert run_tasks(squared, 0.0, range(5), processes) == [0, 1, 4, 9, 16]
