@@ -71,6 +71,8 @@ def dask_workers(workers: int, failures: int) -> object:
     import dask
     from distributed import LocalCluster
 
+    # a worker that is started again late, on a busy machine, must not be taken for lost while it starts
+    dask.config.set({"distributed.deploy.lost-worker-timeout": "1 day"})
     with dask.config.set({"distributed.scheduler.allowed-failures": failures}):
         return LocalCluster(
             n_workers=workers,

@@ -11,6 +11,9 @@ from annosim.checks.estimator import Estimator, as_estimator
 from annosim.checks.registry import CHECKS, Check, Finding, NotApplicable
 from annosim.checks.result import CheckReport, CheckResult
 from annosim.errors import ArgumentError
+from annosim.execution.current import engine
+from annosim.execution.executor import ThisProcess
+from annosim.execution.tasks import run_tasks
 from annosim.results import versions
 
 __all__ = ["CHECKS", "MODULES", "check_estimator", "checks_for", "parametrize_with_checks", "run_check"]
@@ -70,14 +73,18 @@ def check_estimator(
     wanted = list(CHECKS) if only is None else list(only)
     for unknown in [c for c in [*wanted, *expected] if c not in CHECKS]:
         raise ArgumentError(f"check {unknown!r} is unknown; the checks are {', '.join(CHECKS)}")
-    results = []
-    for check in (CHECKS[c] for c in wanted):
-        if check.statistical and not statistical:
-            continue
-        results.append(run_check(check, wrapped, seed, expected.get(check.name)))
+    names = [c for c in wanted if statistical or not CHECKS[c].statistical]
+    with engine(ThisProcess) as executor:
+        results = run_tasks(_run_named, (wrapped, seed, expected), names, executor)
     used = {"kind": wrapped.kind, "tags": sorted(wrapped.tags), "version": wrapped.version}
     settings = {**used, "seed": seed, "tolerance": wrapped.tolerance, **versions()}
     return CheckReport(estimator=wrapped.name, results=results, settings=settings)
+
+
+def _run_named(common: tuple[Estimator, int, dict[str, str]], name: str) -> CheckResult:
+    """One check by its name, on whatever worker."""
+    estimator, seed, expected = common
+    return run_check(CHECKS[name], estimator, seed, expected.get(name))
 
 
 def run_check(check: Check, estimator: Estimator, seed: int = 0, expected: str | None = None) -> CheckResult:

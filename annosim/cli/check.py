@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from annosim.cli.engines import CLUSTER, on_cluster
+
 if TYPE_CHECKING:
     from annosim.checks import CheckReport
 
@@ -49,6 +51,7 @@ def check(
     ),
     seed: int = typer.Option(0, min=0, help="Seed of all data that are drawn."),
     html: Path = typer.Option(None, help="Also write the report to this file."),
+    cluster: str = CLUSTER,
     list_: bool = typer.Option(False, "--list", help="Print all checks with their laws, and all tags."),
 ) -> None:
     """Ask whether an estimator of preferences obeys the laws of its data, and show the evidence."""
@@ -73,15 +76,16 @@ def check(
     _require_settings(estimator, target, settings)
     kinds = {} if kind is None else {"kind": kind}
     wrapped = adapt.ADAPTERS[adapter](target, tags=tag, **kinds, **settings)
-    report = check_estimator(
-        wrapped,
-        returns=returns,
-        tolerance=tolerance,
-        only=only or None,
-        expected_failed_checks=dict(_pair(e, "--expect") for e in expect),
-        statistical=not fast,
-        seed=seed,
-    )
+    with on_cluster(cluster):
+        report = check_estimator(
+            wrapped,
+            returns=returns,
+            tolerance=tolerance,
+            only=only or None,
+            expected_failed_checks=dict(_pair(e, "--expect") for e in expect),
+            statistical=not fast,
+            seed=seed,
+        )
     try:
         if html is not None:
             write_page(html, report.estimator, [report])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from annosim.cli.engines import CLUSTER, on_cluster
 from annosim.learning.solvers.options import Option, Settings
 from annosim.learning.solvers.settings import (
     EM,
@@ -125,6 +126,7 @@ def run(
     seed: int = typer.Option(
         None, min=0, help="CounterRNG of everything drawn; 0.", metavar="N", rich_help_panel=ESTIMATE
     ),
+    cluster: str = CLUSTER,
     device: str = typer.Option(None, help="Where networks are trained: cpu, cuda, cuda:1.", rich_help_panel=TRAIN),
     se: str = typer.Option(
         None,
@@ -155,7 +157,8 @@ def run(
     given = read_inputs(data, model, format, columns, words, settings or [], tokenizer, ties, types)
     chosen = FitOptions(options, given.scenario)
     outputs = Outputs(se, out, responsibilities, save, export, given, chosen)
-    found = _fitted(given.family, given.answers, chosen)
+    with on_cluster(cluster):
+        found = _fitted(given.family, given.answers, chosen)
     outputs.write(found)
     if not found.converged and found.stopped_by not in ("schedule", "held out"):  # a schedule that ends is no failure
         raise typer.Exit(NOT_CONVERGED)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import typer
 
+from annosim.cli.engines import CLUSTER, on_cluster
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -22,6 +24,7 @@ def _plan(
     starts: int = typer.Option(6, min=0, help="Starts of the search for a twin; 0 leaves it out."),
     check: int = typer.Option(0, min=0, help="Simulate and fit so many studies of the cheapest design; 0: none."),
     html: Path | None = typer.Option(None, help="Write the table and the figure as a page, too."),
+    cluster: str = CLUSTER,
 ) -> None:
     """Print the plan."""
     import annosim as an
@@ -51,7 +54,10 @@ def _plan(
         starts=starts,
         seed=found.seed,
     )
-    checked = result.check(replicates=max(check, 2), seed=found.seed) if check and result.best is not None else None
+    checked = None
+    if check and result.best is not None:
+        with on_cluster(cluster):
+            checked = result.check(replicates=max(check, 2), seed=found.seed)
     parts = [result] if checked is None else [result, checked]
     try:
         if html is not None:

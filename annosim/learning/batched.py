@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,6 +14,9 @@ from annosim.compiled import threads
 from annosim.coordinates import best_naming, renamed
 from annosim.data.preferences import PreferenceData
 from annosim.errors import AnnosimError, ArgumentError, NotIdentifiedError
+from annosim.execution.current import engine
+from annosim.execution.executor import ThisProcess, Threads
+from annosim.execution.tasks import run_tasks
 from annosim.learning.dispatch import finish, solve
 from annosim.learning.estimation import Estimate, check_problem, estimate
 from annosim.learning.likelihoods.autodiff import DifferentiatedLikelihood
@@ -182,23 +186,25 @@ def _likelihoods(problem: Problem, models: list[Population], data: PreferenceDat
     stacked = _tables(problem, data) if kind is LuceTable else None
     if stacked is not None:
         return stacked
-    count = len(data.menu)
-    found: list[Estimate | AnnosimError | None] = [None] * count
-
-    def task(r: int) -> None:
-        part = replace(problem, model=models[r % len(models)], _data=data[r])
-        try:
-            check_problem(part)
-            found[r] = estimate(kind(part))
-        except ArgumentError:
-            raise  # the same for every replicate
-        except AnnosimError as error:
-            found[r] = error
-
     # forward-mode derivatives are not safe in threads
     workers = 1 if issubclass(kind, DifferentiatedLikelihood) else threads.count(None)
-    threads.run(task, range(count), workers)
+    with engine(lambda: Threads(workers) if workers > 1 else ThisProcess()) as executor:
+        found = run_tasks(_estimate, (name, problem, models, data), range(len(data.menu)), executor)
     return _gathered(problem, data, name, found)
+
+
+def _estimate(common: tuple[str, Problem, list[Population], PreferenceData], r: int) -> Estimate | AnnosimError:
+    """One replicate's estimate, or why it has none."""
+    name, problem, models, data = common
+    kind = next(one for one in LIKELIHOODS if one.name == name)
+    part = replace(problem, model=models[r % len(models)], _data=data[r])
+    try:
+        check_problem(part)
+        return estimate(kind(part))
+    except ArgumentError:
+        raise  # the same for every replicate
+    except AnnosimError as error:
+        return error
 
 
 def _gathered(problem: Problem, data: PreferenceData, name: str, found: list[Any]) -> BatchedFit:
@@ -277,15 +283,12 @@ def _one_by_one(problem: Problem, models: list[Population], data: PreferenceData
     vectors, numbers = np.full((count, size), np.nan), np.full((count, 3), np.nan)
     converged, words, name = np.zeros(count, dtype=bool), [], "none"
     fits: list[Fit | None] = [None] * count
-    for r in range(count):
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                one = solve(replace(problem, model=models[r], _data=data[r]), _own_files(solver, r))
-        except ArgumentError:
-            raise  # the same for every replicate
-        except AnnosimError as error:
-            words.append(str(error))
+    here = isinstance(solver, TrainingSolver) and (solver.log is not None or solver.checkpoint is not None)
+    with nullcontext(ThisProcess()) if here else engine(ThisProcess) as executor:  # its files are this machine's
+        found = run_tasks(_fit, (problem, models, data, solver), range(count), executor)
+    for r, one in enumerate(found):
+        if isinstance(one, AnnosimError):
+            words.append(str(one))
             continue
         fits[r] = one
         vectors[r], converged[r], name = one.population.vector().numpy(), one.converged, one.solver
@@ -307,6 +310,19 @@ def _one_by_one(problem: Problem, models: list[Population], data: PreferenceData
         objective=np.array([np.nan if one is None or one.objective is None else one.objective for one in fits]),
         each=tuple(fits),
     )
+
+
+def _fit(common: tuple[Problem, list[Population], PreferenceData, Solver | str], r: int) -> Fit | AnnosimError:
+    """The fit of one replicate, or why it has none."""
+    problem, models, data, solver = common
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return solve(replace(problem, model=models[r], _data=data[r]), _own_files(solver, r))
+    except ArgumentError:
+        raise  # the same for every replicate
+    except AnnosimError as error:
+        return error
 
 
 def _own_files(solver: Solver | str, replicate: int) -> Solver | str:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from annosim.errors import NotIdentifiedError
+from annosim.execution.current import engine
+from annosim.execution.executor import ThisProcess
+from annosim.execution.tasks import run_tasks
 from annosim.learning.existence.checks import empty_classes, require_annotators, require_magnitudes
 from annosim.learning.likelihoods.base import Likelihood
 from annosim.learning.likelihoods.divergence import divergence_from
@@ -95,7 +99,10 @@ def estimate(likelihood: Likelihood, newton: bool = True) -> Estimate:
     """Check that the estimate exists, and maximise from every start."""
     problem, notes = likelihood.problem, likelihood.check()
     models = [problem.model] if likelihood.concave else starting_points(problem)
-    found = [likelihood.optimum(one, problem.tolerance, problem.max_iterations, newton) for one in models]
+    with engine(ThisProcess) as executor:
+        found = run_tasks(
+            _Starts.optimum, _Starts(likelihood, newton), models, executor if models[1:] else ThisProcess()
+        )
     best = max(found, key=lambda one: one.value)
     values = [one.value - likelihood.log_prior(one.point) for one in found]
     if not np.isfinite(best.value):
@@ -109,6 +116,25 @@ def estimate(likelihood: Likelihood, newton: bool = True) -> Estimate:
     if not judged.is_finite:
         best = replace(best, stopped_by="infinity")
     return Estimate(likelihood, best, population, values, [*notes, *judged.notes])
+
+
+class _Starts:
+    """One likelihood that is maximised from several starts; on a cluster each worker makes it from its problem."""
+
+    def __init__(self, likelihood: Likelihood, newton: bool):
+        self.likelihood, self.newton = likelihood, newton
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _starts, (type(self.likelihood), self.likelihood.problem, self.newton)
+
+    def optimum(self, model: Population) -> Optimum:
+        """From one start."""
+        problem = self.likelihood.problem
+        return self.likelihood.optimum(model, problem.tolerance, problem.max_iterations, self.newton)
+
+
+def _starts(kind: type[Likelihood], problem: Problem, newton: bool) -> _Starts:
+    return _Starts(kind(problem), newton)
 
 
 def solve(kind: type[Likelihood], problem: Problem, newton: bool = True) -> Solution:
