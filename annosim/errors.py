@@ -20,6 +20,7 @@ __all__ = [
     "DataError",
     "DeviceError",
     "FileReadError",
+    "LayoutError",
     "MissingDependencyError",
     "NoProjectionError",
     "NotIdentifiedError",
@@ -66,6 +67,17 @@ class DataError(AnnosimError, ValueError):
         >>> an.PreferenceData(an.Items(n=2), menu=[[0, 1]], answer=[2])
         Traceback (most recent call last):
         annosim.errors.DataError: ...
+    """
+
+
+class LayoutError(AnnosimError, ValueError):
+    """The layout of a source is not known, or may be read in several ways. Answer what the message asks.
+
+    Example:
+        >>> import annosim as an
+        >>> an.io.read([{"left": "tea", "right": "milk", "winner": 1}, {"left": "tea", "right": "milk", "winner": 0}])
+        Traceback (most recent call last):
+        annosim.errors.LayoutError: ... who wins at 1? say winner_is=score (the left side) or winner_is=index (the right)
     """
 
 

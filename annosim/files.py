@@ -17,7 +17,18 @@ from pathlib import Path
 
 from annosim.errors import AnnosimError, FileReadError
 
-__all__ = ["atomic_bytes", "atomic_path", "atomic_text", "one_line", "read_bytes", "read_text", "regular_target"]
+__all__ = [
+    "atomic_bytes",
+    "atomic_path",
+    "atomic_text",
+    "is_plain_file",
+    "one_line",
+    "read_bytes",
+    "read_head",
+    "read_text",
+    "regular_target",
+    "unpacked",
+]
 
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:
@@ -26,11 +37,31 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
     Raises:
         FileReadError: missing, a directory, unreadable, damaged or empty.
     """
+    with _readable(path):
+        raw = Path(path).read_bytes()
+    return unpacked(path, raw)
+
+
+def unpacked(path: str | os.PathLike[str], raw: bytes) -> bytes:
+    """The bytes of a file, unpacked when its name ends in ``.gz``.
+
+    Raises:
+        FileReadError: damaged or empty.
+    """
+    if str(path).endswith(".gz"):
+        with _readable(path):
+            raw = gzip.decompress(raw)
+    if not raw[:4096].strip() and not raw.strip():
+        raise FileReadError(f"{shown(path)}: the file is empty; check how it was made")
+    return raw
+
+
+@contextmanager
+def _readable(path: str | os.PathLike[str]) -> Iterator[None]:
+    """What goes wrong while ``path`` is read, as one line that names it."""
     name = shown(path)
     try:
-        raw = Path(path).read_bytes()
-        if str(path).endswith(".gz"):
-            raw = gzip.decompress(raw)
+        yield
     except FileNotFoundError:
         raise FileReadError(f"{name}: there is no such file; check the path (now in {Path.cwd().name}/)") from None
     except IsADirectoryError:
@@ -38,9 +69,21 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
     except (OSError, EOFError, zlib.error, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise FileReadError(f"{name}: cannot be read ({why}); check its permissions and that it is whole") from None
-    if not raw.strip():
-        raise FileReadError(f"{name}: the file is empty; check how it was made")
-    return raw
+
+
+def is_plain_file(path: str | os.PathLike[str]) -> bool:
+    """Whether a path is a file of this machine that is not packed."""
+    return "://" not in str(path) and not str(path).endswith(".gz") and os.path.isfile(path)
+
+
+def read_head(path: str | os.PathLike[str], size: int) -> bytes:
+    """The first bytes of a plain file.
+
+    Raises:
+        FileReadError: it cannot be read.
+    """
+    with _readable(path), open(path, "rb") as file:
+        return file.read(size)
 
 
 def shown(path: str | os.PathLike[str]) -> str:

@@ -16,10 +16,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
+from annosim import files
 from annosim.errors import AnnosimError, FileReadError, MissingDependencyError
-from annosim.files import atomic_bytes, one_line
+from annosim.files import atomic_bytes, decode, one_line, shown, unpacked
 
-__all__ = ["Folder", "is_url", "split_place"]
+__all__ = ["Folder", "is_url", "read_bytes", "read_text", "split_place"]
 
 #: Protocols under which a file appears when it is whole.
 _ATOMIC = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oci", "memory"}
@@ -46,6 +47,32 @@ def split_place(place: str | os.PathLike[str]) -> tuple[Folder, str]:
         folder, _, name = place.rstrip("/").rpartition("/")
         return Folder(folder), name
     return Folder(Path(place).parent), Path(place).name
+
+
+def read_bytes(place: str | os.PathLike[str]) -> bytes:
+    """A file at a path or URL, unpacked when its name ends in ``.gz``.
+
+    Raises:
+        FileReadError: missing, unreadable, damaged or empty.
+        MissingDependencyError: the scheme needs a library that is not installed.
+    """
+    if not is_url(place):
+        return files.read_bytes(place)
+    folder, name = split_place(place)
+    try:
+        raw = folder.read(name)
+    except FileNotFoundError:
+        raise FileReadError(f"{shown(place)}: there is no such file; check the URL") from None
+    return unpacked(str(place).partition("?")[0], raw)
+
+
+def read_text(place: str | os.PathLike[str]) -> str:
+    """A file at a path or URL as text (UTF-8; a byte-order mark is dropped).
+
+    Raises:
+        FileReadError: as :func:`read_bytes`, or not UTF-8 (the line is named).
+    """
+    return decode(place, read_bytes(place))
 
 
 class Folder:

@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _diagnose(
-    data: Path = typer.Argument(..., help="A file of preferences."),
+    data: str = typer.Argument(..., help="A file of preferences, or its URL."),
     format: str = typer.Option(None, help="Format: pairs, arena, preflib, trl, ...", rich_help_panel=READ),
     annotator: str = typer.Option(None, help="Column with who answered.", rich_help_panel=READ),
     left: str = typer.Option(None, help="Column with the left item (pairs).", rich_help_panel=READ),

@@ -59,7 +59,9 @@ def register(app: typer.Typer) -> None:
 
 
 def run(
-    data: Path = typer.Argument(..., help="A file of preferences, or a scenario (.toml) with a table named data."),
+    data: str = typer.Argument(
+        ..., help="A file of preferences or its URL, or a scenario (.toml) with a table named data."
+    ),
     format: str = typer.Option(
         None, help="Format: pairs, trl, preflib, scottish, arena, long, ..., parquet.", rich_help_panel=READ
     ),

@@ -42,7 +42,7 @@ class Inputs:
 
 
 def read_inputs(
-    path: Path,
+    place: str | Path,
     model: Path | None,
     format: str | None,
     columns: Mapping[str, str | None],
@@ -59,6 +59,7 @@ def read_inputs(
     """
     from annosim.errors import ArgumentError
 
+    path = at_place(place)
     if ties not in (None, *TIES):
         raise ArgumentError(f"--ties {ties!r}: {', '.join(TIES[:-1])} or {TIES[-1]}")
     answers, scenario, files = _read(path, model, format, {**columns, **_settings(words, given)})
@@ -77,27 +78,36 @@ def read_inputs(
 
 
 def _read(
-    path: Path, model: Path | None, format: str | None, columns: Mapping[str, str | None], quiet: bool = False
+    path: Path | str, model: Path | None, format: str | None, columns: Mapping[str, str | None], quiet: bool = False
 ) -> tuple[PreferenceData, Scenario | None, dict[str, Path]]:
     from annosim.errors import ArgumentError
     from annosim.scenario import load_scenario
 
     asked = None if model is None else load_scenario(model)  # its mistakes first: the data may take longer
-    files = {"DATA": path} if model is None else {"DATA": path, "--model": model}
-    if path.suffix != ".toml":
+    files = {} if isinstance(path, str) else {"DATA": path}
+    files |= {} if model is None else {"--model": model}
+    if isinstance(path, str) or path.suffix != ".toml":
         return _read_answers(path, format, columns, quiet), asked, files
     scenario = load_scenario(path)
     if scenario.data is None:
         raise ArgumentError(f"{path}: a scenario to fit needs a [data] table with path and format")
     table = scenario.data
     given = {name: value for name, value in columns.items() if value is not None}
-    files[f"{path}: data.path"] = Path(table.path)
-    answers = _read_answers(Path(table.path), format or table.format, {**table.columns, **given}, quiet)
+    place = at_place(table.path)
+    files |= {} if isinstance(place, str) else {f"{path}: data.path": place}
+    answers = _read_answers(place, format or table.format, {**table.columns, **given}, quiet)
     return answers, asked or scenario, files
 
 
+def at_place(place: str | Path) -> str | Path:
+    """A URL as it is, anything else as a path."""
+    from annosim.places import is_url
+
+    return place if is_url(place) else Path(place)
+
+
 def read_answers(
-    path: Path,
+    path: str | Path,
     format: str | None,
     columns: Mapping[str, str | None],
     words: str | None,
@@ -112,11 +122,13 @@ def read_answers(
     Raises:
         AnnosimError: one line that names the file, the option or the key.
     """
-    answers, _, _ = _read(path, None, format, {**columns, **_settings(words, given)}, quiet)
+    answers, _, _ = _read(at_place(path), None, format, {**columns, **_settings(words, given)}, quiet)
     return answers
 
 
-def _read_answers(path: Path, format: str | None, options: Mapping[str, object], quiet: bool = False) -> PreferenceData:
+def _read_answers(
+    path: Path | str, format: str | None, options: Mapping[str, object], quiet: bool = False
+) -> PreferenceData:
     """The answers; what the reader warns of is said in one line."""
     import warnings
 
@@ -125,6 +137,8 @@ def _read_answers(path: Path, format: str | None, options: Mapping[str, object],
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         answers = read(path, format, options)
+    if "recognised" in answers.settings:
+        typer.echo(f"read as {answers.settings['format']}: {answers.settings['recognised']}", err=True)
     for warning in caught:
         typer.echo(f"note: {warning.message}", err=quiet)
     return answers
@@ -158,7 +172,7 @@ def _tokenizer(answers: PreferenceData, scenario: Scenario, asked: str | None) -
 
 
 def _model(
-    answers: PreferenceData, scenario: Scenario, path: Path, model: Path | None, tokenizer: Any
+    answers: PreferenceData, scenario: Scenario, path: Path | str, model: Path | None, tokenizer: Any
 ) -> tuple[PreferenceData, Population | None]:
     """The scenario's model, and the answers about the items that it knows."""
     import annosim as an
@@ -181,7 +195,7 @@ def _model(
     return answers, family
 
 
-def _on_items_of(answers: PreferenceData, items: Items, path: Path) -> PreferenceData:
+def _on_items_of(answers: PreferenceData, items: Items, path: Path | str) -> PreferenceData:
     """The answers about all of the scenario's items, matched by name.
 
     Those that nobody was shown stay: densities are normalised over them, and the model gives them scores too.
@@ -209,7 +223,7 @@ def _on_items_of(answers: PreferenceData, items: Items, path: Path) -> Preferenc
     return answers.with_(items=items, menu=moved.astype(menu.dtype))
 
 
-def _within_prompts(menu: np.ndarray, items: Items, path: Path) -> None:
+def _within_prompts(menu: np.ndarray, items: Items, path: Path | str) -> None:
     """Refuse a question about items of several of the scenario's prompts: it names the first."""
     import numpy as np
 

@@ -4,6 +4,9 @@ from .crowdkit import read_crowdkit as read_crowdkit
 from .evalica import read_evalica as read_evalica
 from .formats import FORMATS as FORMATS
 from .formats import Format as Format
+from .formats import Question as Question
+from .formats import Reading as Reading
+from .formats import Recognised as Recognised
 from .formats import read as read
 from .formats import recognise as recognise
 from .frames import read_frame as read_frame
@@ -23,6 +26,9 @@ from .ukp import read_ukp as read_ukp
 __all__ = [
     "FORMATS",
     "Format",
+    "Question",
+    "Reading",
+    "Recognised",
     "ShardWriter",
     "Shards",
     "open_shards",

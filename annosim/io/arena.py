@@ -6,10 +6,13 @@ import numpy as np
 
 from annosim.data.preferences import PreferenceData
 from annosim.data.writers.arena import BOTH_BAD
+from annosim.io.format import EXPORTER, Reading
 from annosim.io.pairs import name_items, pair_data, read_winner
-from annosim.io.tables import Coded, Source, Table, read_table, source_name
+from annosim.io.seen import Seen
+from annosim.io.sources import Source, read_table, source_name
+from annosim.io.tables import Coded, Table
 
-__all__ = ["read_arena"]
+__all__ = ["read_arena", "recognise_arena"]
 
 _BOTH_BAD = (BOTH_BAD, "both_bad", "bothbad")
 _WORDS = {"model_a": "left", "model_b": "right", "tie": "tie", **dict.fromkeys(_BOTH_BAD, "tie")}
@@ -64,3 +67,21 @@ def _winner(table: Table) -> Coded:
     bad = (flags.sum(1) != 1) | ~np.isin(flags, (0.0, 1.0)).all(1)
     table.errors.add_where(bad, lambda r: f"one of {', '.join(_FLAGS)} is 1 and the others are 0")
     return Coded(flags.argmax(1), np.array(list(_FLAGS.values()), dtype=object))
+
+
+def recognise_arena(seen: Seen) -> Reading | None:
+    """``model_a, model_b`` and the winner, or one flag for each outcome."""
+    if not all(name in seen.table for name in ("model_a", "model_b")):
+        return None
+    if "winner" in seen.table:
+        words = seen.words("winner")
+        if not words or not set(words) <= set(_WORDS):
+            return None
+        why = f"model_a, model_b and winner with the words {', '.join(words)}"
+    elif all(name in seen.table for name in _FLAGS):
+        why = f"model_a, model_b and the flags {', '.join(_FLAGS)}"
+    else:
+        return None
+    annotator = seen.column("judge", "user_id", "annotator") or seen.annotator(["model_a", "model_b", "winner"])
+    options = {} if annotator is None else {"annotator": annotator}
+    return Reading(why + ("" if annotator is None else f", annotator={annotator}"), options, strength=EXPORTER)

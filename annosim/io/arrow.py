@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from annosim.errors import FileReadError
-from annosim.places import is_url, split_place
+from annosim.places import is_url, read_bytes, split_place
 
 __all__ = ["open_parquet", "read_rows"]
 
@@ -25,7 +25,10 @@ def open_parquet(path: str | os.PathLike[str]) -> pq.ParquetFile:
         raise FileReadError(f"{path}: this is a directory; name a file in it")
     try:
         folder, name = split_place(path)
-        file = pq.ParquetFile(path, memory_map=True) if not remote else pq.ParquetFile(folder.open(name))
+        if str(path).endswith(".gz"):
+            file = pq.ParquetFile(pa.BufferReader(read_bytes(path)))
+        else:
+            file = pq.ParquetFile(path, memory_map=True) if not remote else pq.ParquetFile(folder.open(name))
         _ = file.schema_arrow.names  # damaged names are found here
     except FileNotFoundError:
         raise FileReadError(f"{path}: there is no such file; check the path") from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from annosim.data.preferences import PreferenceData
 from annosim.io.pairs import read_csv
-from annosim.io.tables import Source
+from annosim.io.sources import Source
 
 __all__ = ["read_crowdkit"]
 

@@ -12,23 +12,33 @@ import pyarrow as pa
 import pyarrow.csv
 
 from annosim.errors import FileReadError
-from annosim.files import decode
+from annosim.files import decode, is_plain_file, read_head
 from annosim.io.row_errors import RowErrors
+from annosim.places import read_bytes
 
 __all__ = ["line_numbers", "read_delimited"]
 
+#: Files above this many bytes are read in blocks.
+_LARGE = 1 << 24
 
-def read_delimited(path: str | os.PathLike[str], raw: bytes, sep: str | None) -> tuple[pa.Table, str]:
+
+def read_delimited(path: str | os.PathLike[str], sep: str | None) -> tuple[pa.Table, str]:
     """The cells as text, and the separator: the one asked for, or what the header uses.
 
+    A large file is read in blocks; it is never held as a whole.
+
     Raises:
-        FileReadError: not text, not delimited, without rows, or a header that repeats a name.
+        FileReadError: missing, unreadable or empty, not text, not delimited, without rows, or a header that repeats a
+            name.
         RowsError: rows of another length than the header, all of them with their lines.
     """
+    plain = is_plain_file(path) and os.path.getsize(path) > _LARGE
+    raw = read_head(path, _LARGE) if plain else read_bytes(path)
     header, sep = _header(path, raw, sep)
     try:
-        cells = _parse(raw, sep, header)
+        cells = _parse(os.fspath(path) if plain else pa.BufferReader(raw), sep, header)
     except pa.ArrowException:
+        raw = read_bytes(path) if plain else raw
         _raise_malformed(path, decode(path, raw), sep, header)
         if len(list(islice(_records(decode(path, raw), sep), 2))) > 1:
             raise FileReadError(f"{path}: not a delimited text file; check its quotes") from None
@@ -41,7 +51,9 @@ def read_delimited(path: str | os.PathLike[str], raw: bytes, sep: str | None) ->
 def _header(path: str | os.PathLike[str], raw: bytes, sep: str | None) -> tuple[list[str], str]:
     """Names of the columns, and the separator: the one asked for, or what the first line is split by."""
     start = raw[: 1 << 20]
-    text = decode(path, start if len(start) == len(raw) else start[: start.rfind(b"\n") + 1] or raw)
+    text = decode(
+        path, start if len(raw) < _LARGE and len(start) == len(raw) else start[: start.rfind(b"\n") + 1] or raw
+    )
     try:
         if sep is None:
             first = next(line for line in text.splitlines() if line.strip())
@@ -55,10 +67,10 @@ def _header(path: str | os.PathLike[str], raw: bytes, sep: str | None) -> tuple[
     return header, sep
 
 
-def _parse(raw: bytes, sep: str, header: Sequence[str]) -> pa.Table:
+def _parse(source: str | pa.BufferReader, sep: str, header: Sequence[str]) -> pa.Table:
     """Cells as text; a row of another length than the header is an error."""
     return pa.csv.read_csv(
-        pa.BufferReader(raw),
+        source,
         read_options=pa.csv.ReadOptions(column_names=list(header), skip_rows_after_names=1, block_size=1 << 24),
         parse_options=pa.csv.ParseOptions(delimiter=sep, newlines_in_values=True),
         convert_options=pa.csv.ConvertOptions(

@@ -2,171 +2,381 @@
 
 from __future__ import annotations
 
-import inspect
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
-
-from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from annosim.data.preferences import PreferenceData
-from annosim.errors import ArgumentError
-from annosim.io.arena import read_arena
+from annosim.errors import ArgumentError, FileReadError, LayoutError
+from annosim.files import shown
+from annosim.io.arena import read_arena, recognise_arena
+from annosim.io.choix import read_choix
 from annosim.io.crowdkit import read_crowdkit
 from annosim.io.evalica import read_evalica
-from annosim.io.frames import read_frame
+from annosim.io.format import Format, Question, Reading, mapping_of
+from annosim.io.frames import read_frame, recognise_frame
+from annosim.io.layouts import (
+    annotation_tools,
+    choices,
+    judged,
+    matrices,
+    questionnaires,
+    ranks,
+    ratings,
+    releases,
+    responses,
+    tallies,
+    winners,
+)
 from annosim.io.long import read_long
 from annosim.io.pairs import read_csv
 from annosim.io.preflib import read_preflib
-from annosim.io.scottish import read_scottish
-from annosim.io.shards import read_parquet
-from annosim.io.tables import Source
-from annosim.io.trl import read_kto, read_trl
+from annosim.io.scottish import is_ward, read_scottish
+from annosim.io.seen import Seen
+from annosim.io.shards import is_own_parquet, read_parquet
+from annosim.io.sources import Source, read_table, suffix_of
+from annosim.io.trl import read_kto, read_trl, recognise_kto, recognise_trl
 from annosim.io.ukp import read_ukp
+from annosim.places import is_url
 
-__all__ = ["FORMATS", "Format", "read", "recognise"]
-
-
-@dataclass(frozen=True)
-class Format:
-    """A foreign format.
-
-    Attributes:
-        name: what the command calls it.
-        reader: reads a source; what else it takes are the format's options.
-        description: one line.
-        extensions: endings of file names that mean this format when none is named.
-        contents: files by which a directory of this format is known.
-
-    Example:
-        >>> FORMATS["preflib"].options
-        ('expand', 'unlisted', 'totals')
-    """
-
-    name: str
-    reader: Callable[..., PreferenceData]
-    description: str
-    extensions: tuple[str, ...] = ()
-    contents: tuple[str, ...] = ()
-
-    @property
-    def options(self) -> tuple[str, ...]:
-        """Names of the reader's options."""
-        return tuple(list(inspect.signature(self.reader).parameters)[1:])
-
-    def read(self, source: Source, options: Mapping[str, object] | None = None) -> PreferenceData:
-        """Read a source.
-
-        Args:
-            source: what to read.
-            options: the reader's options by name, as values or as the text of a command line (``"price,time"`` for a
-                list, ``"1=left,0=right"`` for words, ``"true"``); those that are ``None`` are left at their default.
-
-        Raises:
-            ArgumentError: an option that this format does not have (those that it has are listed), or a value of
-                another type.
-        """
-        return self.reader(source, **self._checked(options or {}))
-
-    def _checked(self, options: Mapping[str, object]) -> dict[str, object]:
-        hints = get_type_hints(self.reader)
-        out = {}
-        for name, value in options.items():
-            if value is None:
-                continue
-            if name not in self.options:
-                has = ", ".join(self.options) or "none"
-                raise ArgumentError(f"format {self.name!r} has no option {name[:60]!r}; its options are {has}")
-            out[name] = self._value(name, hints[name], value)
-        return out
-
-    def _value(self, name: str, hint: Any, value: object) -> object:
-        """A value of the option's type; text of the command line is split where the option takes more than text."""
-        kinds = {get_origin(kind) or kind for kind in (hint, *get_args(hint))}
-        if isinstance(value, str) and Mapping in kinds:
-            value = _mapping(name, value)
-        elif isinstance(value, str) and Sequence in kinds:
-            value = [part.strip() for part in value.split(",")]
-        try:
-            return TypeAdapter(hint, config=_ANY_CLASS).validate_python(value)
-        except ValidationError as error:
-            shown = repr(value) if len(repr(value)) <= 60 else repr(value)[:57] + "..."
-            reason = error.errors()[0]["msg"][:80].lower()
-            raise ArgumentError(f"format {self.name!r}: option {name}={shown}: {reason}") from None
-
-
-_ANY_CLASS = ConfigDict(arbitrary_types_allowed=True)
-
-
-def _mapping(name: str, text: str) -> dict[str, str]:
-    """``A=left,B=right,=skip`` as a mapping; an empty word is an empty cell."""
-    parts = [part.partition("=") for part in text.split(",")]
-    if not all(equals and meaning.strip() for _, equals, meaning in parts):
-        raise ArgumentError(f"{name} {text[:60]!r}: write WORD=MEANING with commas between, such as A=left,B=right")
-    return {word.strip(): meaning.strip() for word, _, meaning in parts}
-
+__all__ = ["FORMATS", "Format", "Question", "Reading", "Recognised", "read", "recognise"]
 
 #: Every format by name.
 FORMATS: Mapping[str, Format] = {
     entry.name: entry
     for entry in (
-        Format("pairs", read_csv, "a row per vote: columns for the two items and the winning side"),
-        Format("arena", read_arena, "Chatbot Arena battles: model_a, model_b, winner"),
+        Format(
+            "pairs",
+            read_csv,
+            "a row per vote: columns for the two items and the winning side",
+            recognise=winners.recognise_pairs,
+        ),
+        Format("arena", read_arena, "Chatbot Arena battles: model_a, model_b, winner", recognise=recognise_arena),
         Format("preflib", read_preflib, "PrefLib elections: soc, soi, toc, toi", (".soc", ".soi", ".toc", ".toi")),
         Format("scottish", read_scottish, "ballots of a Scottish council ward"),
         Format("crowdkit", read_crowdkit, "Crowd-Kit CSV: worker, left, right, label"),
         Format("evalica", read_evalica, "evalica CSV: left, right, winner"),
-        Format("trl", read_trl, "TRL preferences: prompt, chosen, rejected"),
-        Format("kto", read_kto, "TRL unpaired preferences: prompt, completion, label"),
+        Format("trl", read_trl, "TRL preferences: prompt, chosen, rejected", recognise=recognise_trl),
+        Format("kto", read_kto, "TRL unpaired preferences: prompt, completion, label", recognise=recognise_kto),
+        Format("choix", read_choix, "choix's lists in memory: pairs, rankings or top-1 lists of item numbers"),
         Format("ukp", read_ukp, "UKPConvArg1: a directory of votes and arguments", (), ("votes.csv", "votes.csv.gz")),
-        Format("long", read_long, "long choice data (xlogit, choice-learn): a row per situation and alternative"),
-        Format("wide", read_frame, "CSV of data.to_csv(layout='wide' or 'long')"),
-        Format("parquet", read_parquet, "annosim's own parquet file, or shards", (".parquet",), ("shards.json",)),
+        Format("beats", tallies.read_beats, "a row per vote: winner and loser", recognise=tallies.recognise_beats),
+        Format(
+            "tallies",
+            tallies.read_tallies,
+            "a row per pair: how often each side won, or a flag for each outcome",
+            recognise=tallies.recognise_tallies,
+        ),
+        Format(
+            "scores",
+            tallies.read_scores,
+            "a row per comparison: the side with the higher score wins",
+            recognise=tallies.recognise_scores,
+        ),
+        Format(
+            "matrix",
+            matrices.read_matrix,
+            "a square table: how often the row beat the column",
+            recognise=matrices.recognise_matrix,
+        ),
+        Format(
+            "judges",
+            questionnaires.read_judges,
+            "a row per pair, a column for the answer of each judge",
+            recognise=questionnaires.recognise_judges,
+        ),
+        Format(
+            "questionnaire",
+            questionnaires.read_questionnaire,
+            "a row per respondent, a column per pair (A vs B)",
+            recognise=questionnaires.recognise_questionnaire,
+        ),
+        Format(
+            "ranks",
+            ranks.read_ranks,
+            "a row per ranking, a column of ranks for each item",
+            recognise=ranks.recognise_ranks,
+        ),
+        Format(
+            "places",
+            ranks.read_places,
+            "a row per ranking, a column for each place that holds the item there",
+            recognise=ranks.recognise_places,
+        ),
+        Format(
+            "rank-rows",
+            ranks.read_rank_rows,
+            "a row per ranked item: ballot, item, rank",
+            recognise=ranks.recognise_rank_rows,
+        ),
+        Format(
+            "ratings",
+            ratings.read_ratings,
+            "a row per rating: annotator, item, rating",
+            recognise=ratings.recognise_ratings,
+        ),
+        Format(
+            "likert",
+            ratings.read_likert,
+            "ratings with a column per item, or per judge",
+            recognise=ratings.recognise_likert,
+        ),
+        Format(
+            "responses",
+            responses.read_responses,
+            "a row per vote between two responses to a prompt",
+            recognise=responses.recognise_responses,
+        ),
+        Format(
+            "mt-bench",
+            judged.read_mt_bench,
+            "MT-Bench pairwise judgments: both orders in a row",
+            recognise=judged.recognise_mt_bench,
+        ),
+        Format(
+            "alpaca-eval",
+            judged.read_alpaca_eval,
+            "AlpacaEval annotations: generator_1, generator_2, preference",
+            recognise=judged.recognise_alpaca_eval,
+        ),
+        Format(
+            "arena-hard",
+            judged.read_arena_hard,
+            "Arena-Hard judgments: games against a baseline",
+            recognise=judged.recognise_arena_hard,
+        ),
+        Format(
+            "label-studio",
+            annotation_tools.read_label_studio,
+            "Label Studio's JSON export of comparisons",
+            recognise=annotation_tools.recognise_label_studio,
+        ),
+        Format(
+            "argilla",
+            annotation_tools.read_argilla,
+            "Argilla's export of a ranking or label question",
+            recognise=annotation_tools.recognise_argilla,
+        ),
+        Format(
+            "potato",
+            annotation_tools.read_potato,
+            "Potato's annotations of pairs",
+            recognise=annotation_tools.recognise_potato,
+        ),
+        Format(
+            "multipref",
+            releases.read_multipref,
+            "MultiPref: annotations of workers and experts",
+            recognise=releases.recognise_multipref,
+        ),
+        Format(
+            "helpsteer",
+            releases.read_helpsteer,
+            "HelpSteer: ratings of responses",
+            recognise=releases.recognise_helpsteer,
+        ),
+        Format(
+            "ultrafeedback",
+            releases.read_ultrafeedback,
+            "UltraFeedback: scored completions of several models",
+            recognise=releases.recognise_ultrafeedback,
+        ),
+        Format(
+            "prism",
+            releases.read_prism,
+            "PRISM utterances: the chosen response of each first turn",
+            recognise=releases.recognise_prism,
+        ),
+        Format(
+            "summaries",
+            releases.read_summaries,
+            "summaries with human feedback: two summaries and a choice",
+            recognise=releases.recognise_summaries,
+        ),
+        Format(
+            "long",
+            read_long,
+            "long choice data (xlogit, choice-learn): a row per situation and alternative",
+            recognise=choices.recognise_long,
+        ),
+        Format("wide", read_frame, "CSV of data.to_csv(layout='wide' or 'long')", recognise=recognise_frame),
+        Format("parquet", read_parquet, "annosim's own parquet file, or shards", (), ("shards.json",)),
     )
 }
 
 
-def recognise(path: str | os.PathLike[str]) -> Format:
-    """The format of a file by its extension, or of a directory by what is in it.
+@dataclass(frozen=True)
+class Recognised:
+    """What a source was recognised as.
+
+    Attributes:
+        format: the format.
+        why: what was seen.
+        options: the options of its reader.
+        source: what is read: the table, where one was looked at already.
+    """
+
+    format: Format
+    why: str
+    options: Mapping[str, object]
+    source: Source
+
+    @property
+    def name(self) -> str:
+        """The format's name."""
+        return self.format.name
+
+    def read(self) -> PreferenceData:
+        """The data."""
+        data = self.format.read(self.source, self.options)
+        return data.with_(settings={**data.settings, "format": self.name, "recognised": self.why})
+
+
+def recognise(source: Source, options: Mapping[str, object] | None = None) -> Recognised:
+    """What a source is: by its extension or folder, else by its columns and what stands in them.
+
+    Args:
+        source: as for :func:`read`.
+        options: options that are known; a format without them is out of the question.
 
     Raises:
-        ArgumentError: neither says one.
+        LayoutError: no layout fits (it says what was seen), or it may be read in several ways (it asks which).
+        FileReadError, RowsError: the source cannot be read.
 
     Example:
-        >>> recognise("votes.soc").name
-        'preflib'
+        >>> found = recognise([{"item_a": "tea", "item_b": "milk", "won": "b"}])
+        >>> found.name, found.why
+        ('pairs', 'item_a and item_b are the sides, won holds b')
     """
-    path = Path(path)
-    suffix = Path(str(path).removesuffix(".gz")).suffix.lower()
-    for entry in FORMATS.values():
-        if suffix in entry.extensions or any((path / name).exists() for name in entry.contents):
-            return entry
-    subject = "this directory" if path.is_dir() else f"extension {suffix!r}"
-    raise ArgumentError(f"{path}: {subject} says no format; name one of {', '.join(FORMATS)}")
+    given = {name: value for name, value in (options or {}).items() if value is not None}
+    by_name = _by_name(source)
+    if by_name is not None:
+        return Recognised(by_name[0], by_name[1], given, source)
+    separator = given.get("sep")
+    seen = Seen(read_table(source, separator if isinstance(separator, str) else None))
+    return _by_columns(seen, given)
 
 
 def read(source: Source, format: str | None = None, options: Mapping[str, object] | None = None) -> PreferenceData:
     """Read preference data of any format.
 
     Args:
-        source: a file, a directory, a pandas frame, an Arrow table, a ``datasets.Dataset`` or a list of records.
-        format: one of :data:`FORMATS`; by default what the extension or the directory says (PrefLib, parquet, UKP).
+        source: a file, a URL, a directory, a pandas frame, an Arrow table, a ``datasets.Dataset``, a list of records, or
+            choix's list.
+        format: one of :data:`FORMATS`; by default what :func:`recognise` finds, which ``data.settings["recognised"]``
+            says in words.
         options: options of the format's reader, by name (``{"annotator": "worker"}``).
 
     Raises:
-        ArgumentError: an unknown format, none that could be recognised, or an option that the format does not have.
+        ArgumentError: an unknown format, or an option that the format does not have.
+        LayoutError: no layout fits, or it may be read in several ways.
 
     Example:
-        >>> votes = [{"left": "tea", "right": "milk", "winner": "left", "who": "ann"}]
-        >>> read(votes, "pairs", {"annotator": "who"})
+        >>> votes = [{"left": "tea", "right": "milk", "winner": "left", "annotator": "ann"}]
+        >>> data = read(votes)
+        >>> data
         PreferenceData(1 rows, choice from menus of 2, 1 annotators, 2 items)
+        >>> data.settings["recognised"]
+        'left and right are the sides, winner holds left, annotator=annotator'
     """
     if format is not None and format not in FORMATS:
-        raise ArgumentError(f"format={format!r}: the formats are {', '.join(FORMATS)}")
+        raise ArgumentError(f"format={format[:40]!r}: the formats are {', '.join(FORMATS)}")
     if format is not None:
         return FORMATS[format].read(source, options)
+    return recognise(source, options).read()
+
+
+def _by_name(source: Source) -> tuple[Format, str] | None:
+    """What the extension, the folder or the first line says, or the kind of a list."""
     if not isinstance(source, str | os.PathLike):
-        raise ArgumentError(f"read: name the format of a source in memory, one of {', '.join(FORMATS)}")
-    return recognise(source).read(source, options)
+        numbers = isinstance(source, list | tuple) and source and not isinstance(source[0], Mapping)
+        return (FORMATS["choix"], "a list of item numbers") if numbers else None
+    if is_url(source):
+        path, suffix = None, suffix_of(str(source).split("?")[0])
+    else:
+        path, suffix = Path(source), suffix_of(source)
+    for entry in FORMATS.values():
+        if suffix in entry.extensions:
+            return entry, f"extension {suffix}"
+        if path is not None and path.is_dir() and any((path / name).exists() for name in entry.contents):
+            return entry, f"a folder with {entry.contents[0]}"
+    if path is not None and path.is_dir():
+        raise FileReadError(f"{shown(source)}: this is a directory; name a file in it")
+    if suffix == ".parquet" and is_own_parquet(source):
+        return FORMATS["parquet"], "written by annosim"
+    if suffix in ("", ".csv", ".txt", ".dat") and is_ward(source):
+        return FORMATS["scottish"], "the first line is candidates and seats"
+    return None
+
+
+def _by_columns(seen: Seen, given: Mapping[str, object]) -> Recognised:
+    """The format whose recogniser knows the columns; one of an exporter before one of a general layout."""
+    found = [(entry, answer) for entry in _candidates(given) if (answer := entry.recognise(seen)) is not None]
+    strongest = max((answer.strength for _, answer in found), default=0)
+    found = [(entry, answer) for entry, answer in found if answer.strength == strongest]
+    answered = [one for one in found if isinstance(one[1], Reading) or _is_answered(one[1], given)]
+    if len(answered) == 1 and (len(found) == 1 or isinstance(answered[0][1], Reading)):
+        entry, answer = answered[0]
+        why = answer.why if isinstance(answer, Reading) else "as the options say"
+        return Recognised(entry, why, _merged(answer.options, given), seen.table)
+    if not found:
+        raise LayoutError(unknown_layout(seen))
+    if len(found) == 1:
+        entry, answer = found[0]
+        raise LayoutError(f"{seen.table.name}: {entry.name}, but {answer.text}"[:LONGEST])
+    ways = "; or ".join(f"--format {entry.name} ({_cut(_said(answer), 60)})" for entry, answer in found)
+    raise LayoutError(f"{seen.table.name}: it can be read in {len(found)} ways; say which: {ways}"[:LONGEST])
+
+
+def _candidates(given: Mapping[str, object]) -> list[Format]:
+    """The formats that have the options that are given."""
+    fit = [entry for entry in FORMATS.values() if all(name in entry.options for name in given)]
+    return fit or list(FORMATS.values())
+
+
+def _is_answered(question: Reading | Question, given: Mapping[str, object]) -> bool:
+    return isinstance(question, Question) and any(name in given for name in question.asks)
+
+
+def _merged(found: Mapping[str, object], given: Mapping[str, object]) -> dict[str, object]:
+    """The options found, and those given over them; words that are given join those that are known."""
+    out = {**found, **given}
+    known, said = found.get("words"), given.get("words")
+    if isinstance(known, Mapping) and said is not None:
+        out["words"] = {**known, **(mapping_of("words", said) if isinstance(said, str) else dict(said))}  # type: ignore[call-overload]
+    return out
+
+
+def _said(answer: Reading | Question) -> str:
+    return answer.why if isinstance(answer, Reading) else answer.text
+
+
+#: Characters of a message.
+LONGEST = 300
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 3] + "..."
+
+
+def unknown_layout(seen: Seen) -> str:
+    """What was seen, and how to map the columns, in one line."""
+    head = f"{_cut(seen.table.name, 60)}: no known layout; columns: "
+    tail = ". Say format=pairs with left=, right= and winner=, or see annosim read FILE --show"
+    shown_columns, room = [], LONGEST - len(head) - len(tail) - 6
+    for text in column_lines(seen):
+        if len("; ".join([*shown_columns, text])) > room:
+            shown_columns.append("...")
+            break
+        shown_columns.append(text)
+    return head + "; ".join(shown_columns) + tail
+
+
+def column_lines(seen: Seen) -> list[str]:
+    """Each column with its kind and its first three distinct values."""
+    lines = []
+    for name in seen.columns:
+        values = [_cut(value, 12) for value in seen.words(name)[:3]] if seen.kind(name) != "record" else []
+        lines.append(" ".join(f"{_cut(name, 24)} ({seen.kind(name)}: {', '.join(values)})".split()))
+    return lines

@@ -8,9 +8,12 @@ from annosim.data.frames import FEEDBACK
 from annosim.data.preferences import PreferenceData
 from annosim.errors import DataError
 from annosim.feedback import Feedback
-from annosim.io.tables import Source, Table, read_table, source_name
+from annosim.io.format import EXPORTER, Reading
+from annosim.io.seen import Seen
+from annosim.io.sources import Source, read_table, source_name
+from annosim.io.tables import Table
 
-__all__ = ["read_frame"]
+__all__ = ["read_frame", "recognise_frame"]
 
 
 def read_frame(source: Source, feedback: str | None = None) -> PreferenceData:
@@ -42,6 +45,15 @@ def read_frame(source: Source, feedback: str | None = None) -> PreferenceData:
     table.errors.raise_if_any("write text in the columns of names")
     data = PreferenceData.from_frame(pd.DataFrame(columns), feedback=_feedback(feedback))
     return data.with_(settings={"source": source_name(source), "format": "wide"})
+
+
+def recognise_frame(seen: Seen) -> Reading | None:
+    """``item_0, item_1, ..., answer`` or ``row, position, item, answer``."""
+    if "item_0" in seen.table and any(name in seen.table for name in ("answer", "answer_0")):
+        return Reading("item_0, item_1, ... and answer: the frame of data.to_csv", strength=EXPORTER)
+    if all(name in seen.table for name in ("row", "position", "item", "answer")):
+        return Reading("row, position, item and answer: the long frame of data.to_csv", strength=EXPORTER)
+    return None
 
 
 def _feedback_column(table: Table) -> str:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError, TooLargeError
 from annosim.io.pairs import check_weights
-from annosim.io.tables import Coded, Source, Table, factorize, read_table, source_name
+from annosim.io.sources import Source, read_table, source_name
+from annosim.io.tables import Coded, Table, factorize
 from annosim.items import Items
 
 __all__ = ["read_long"]

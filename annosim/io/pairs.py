@@ -14,7 +14,9 @@ from annosim.data.preferences import PreferenceData
 from annosim.data.writers.pairs import OUTCOMES
 from annosim.errors import ArgumentError, TooLargeError
 from annosim.io.names import merge_names, similar_names
-from annosim.io.tables import Coded, Source, Table, factorize, read_table, source_name
+from annosim.io.seen import as_number
+from annosim.io.sources import Source, read_table, source_name
+from annosim.io.tables import Coded, Table, factorize
 from annosim.items import Items
 
 __all__ = ["WORDS", "read_csv"]
@@ -37,7 +39,7 @@ def read_csv(
     weight: str | None = None,
     order: str | None = None,
     words: Mapping[str, str] | None = None,
-    winner_is: Literal["side", "item", "column", "index"] = "side",
+    winner_is: Literal["side", "item", "column", "index", "score"] = "side",
     items: Items | None = None,
     sep: str | None = None,
     count: str | None = None,
@@ -57,7 +59,10 @@ def read_csv(
         words: what the words in ``winner`` mean: ``{"their word": "left" | "right" | "tie" | "skip"}``;
             by default :data:`WORDS`. A word that is not listed is an error, never a tie. ``""`` is an empty cell.
         winner_is: ``"side"`` (a word of ``words``), ``"item"`` (the winning item's name, or a word for tie or skip),
-            ``"column"`` (the name of the winning side's column, or such a word), ``"index"`` (``0`` left, ``1`` right).
+            ``"column"`` (the name of the winning side's column, or such a word), ``"index"`` (``0`` left, ``1`` right),
+            ``"score"`` (``1`` left, ``0`` right). Numbers of the last two may lie between: 0.5 is a tie where there are
+            no others, and where there are each is a probability: its row becomes two, with the shares as weights
+            (``columns["voter"]`` and ``columns["vote"]`` are the annotator and the row that they come from).
         items: an item set whose names the file uses; by default the names in order of first appearance.
         sep: the separator; by default a tab in ``.tsv`` files, else what the header uses.
         count: column with how often the vote was given (a frequency): its row stands for as many votes.
@@ -81,9 +86,12 @@ def read_csv(
     """
     table = read_table(source, sep)
     menu, items = name_items(table, [table.coded(left, "left"), table.coded(right, "right")], items, merge)
-    outcome = read_winner(
-        table, table.coded(winner, "winner", blank=True), menu, items, winner_is, words, (left, right), winner
-    )
+    share = None
+    if winner_is in ("score", "index"):
+        outcome, share = read_scores(table, winner, winner_is, words)
+    else:
+        answers = table.coded(winner, "winner", blank=True)
+        outcome = read_winner(table, answers, menu, items, winner_is, words, (left, right), winner)
     table.errors.raise_if_any(_WORDS_REMEDY)
     people = None if annotator is None else table.coded(annotator, "annotator")
     context = None if prompt is None else table.coded(prompt, "prompt")
@@ -95,7 +103,50 @@ def read_csv(
     columns = table.others([left, right, winner, annotator, prompt, weight, order, count])
     settings = {"source": source_name(source), "format": "pairs"}
     data = pair_data(menu, outcome, items, people, context, weights, place, columns, settings)
-    return data if times is None else repeated(data, times)
+    data = data if times is None or share is not None else repeated(data, times)
+    return data if share is None else shared(data, share, times)
+
+
+def read_scores(
+    table: Table, column: str, winner_is: str, words: Mapping[str, str] | None
+) -> tuple[NDArray[np.int64], NDArray[np.float64] | None]:
+    """Outcomes as numbers: their codes, and the share of the left side where some lie between 0, 0.5 and 1."""
+    answers = table.coded(column, "winner", blank=True)
+    code = _word_codes(winner_is, words, ("", ""))
+    meaning = np.array([code.get(name, -1) if name not in ("0", "1") else -1 for name in answers.names], dtype=np.int64)
+    value = np.array([as_number(name) for name in answers.names], dtype=np.float64)
+    left = value if winner_is == "score" else 1.0 - value
+    inside = (meaning < 0) & (value >= 0) & (value <= 1)
+    table.errors.add_where(
+        ~(inside | (meaning >= 0))[answers.codes],
+        lambda r: f"{column} {_cut(answers.names[answers.codes[r]])} is no number from 0 to 1",
+    )
+    simple = np.isin(left, (0.0, 0.5, 1.0)) | ~inside
+    outcome = np.select([inside & (left == 0.5), inside & (left > 0.5), inside], [2, 0, 1], np.maximum(meaning, 0))
+    if simple.all():
+        return outcome[answers.codes], None
+    tie = outcome == 2
+    share = np.where(inside, left, np.select([tie, outcome == 0, outcome == 1], [0.5, 1.0, 0.0], np.nan))
+    return np.where(tie, 0, outcome)[answers.codes], share[answers.codes]
+
+
+def shared(data: PreferenceData, share: NDArray[np.float64], times: NDArray[np.int64] | None = None) -> PreferenceData:
+    """Each row as two whose weights are the shares of its sides (``share`` of the left one; NaN: one row as it is)."""
+    source = np.repeat(np.arange(data.rows), 2)
+    whole = np.isnan(share)
+    weight = np.stack([np.where(whole, 1.0, share), np.where(whole, 0.0, 1.0 - share)], 1).ravel()
+    weight *= data.row_weight[source] * (1.0 if times is None else times[source])
+    answer = np.where(whole[source], data.answer[source], np.tile([0, 1], data.rows))
+    kept = np.flatnonzero(weight > 0)
+    out = data.take(source[kept])
+    return out.with_(
+        answer=answer[kept],
+        weight=weight[kept],
+        annotator=None,
+        annotator_names=None,
+        order=None,
+        columns={**out.columns, "voter": data.annotator_ids[source[kept]], "vote": source[kept]},
+    )
 
 
 def read_winner(
@@ -137,8 +188,8 @@ def _word_codes(winner_is: str, words: Mapping[str, str] | None, columns: tuple[
     for word, meaning in words.items():
         if meaning not in OUTCOMES:
             raise ArgumentError(f"words[{word!r}]={meaning!r}: a winner word means one of {', '.join(OUTCOMES)}")
-    if winner_is not in ("side", "item", "column", "index"):
-        raise ArgumentError(f"winner_is={winner_is!r}: one of side, item, column, index")
+    if winner_is not in ("side", "item", "column", "index", "score"):
+        raise ArgumentError(f"winner_is={winner_is!r}: one of side, item, column, index, score")
     if winner_is != "side":
         draws = {word: meaning for word, meaning in words.items() if meaning in ("tie", "skip")}
         sides = {"column": columns, "index": ("0", "1")}.get(winner_is, ())

@@ -11,10 +11,10 @@ from pathlib import Path
 from annosim.data.preferences import PreferenceData
 from annosim.data.writers.preflib import KINDS, unique_names
 from annosim.errors import FileReadError
-from annosim.files import read_text
 from annosim.io.ballots import Unlisted, check_order, parse_whole, rankings
 from annosim.io.row_errors import RowErrors
 from annosim.items import Items
+from annosim.places import read_text
 
 __all__ = ["read_preflib"]
 

@@ -13,13 +13,15 @@ import numpy as np
 
 from annosim.data.preferences import PreferenceData
 from annosim.errors import FileReadError
-from annosim.files import read_text
+from annosim.files import is_plain_file, read_head
 from annosim.io.ballots import Unlisted, check_order, parse_whole, rankings
 from annosim.io.row_errors import RowErrors
 from annosim.items import Items
+from annosim.places import read_text
 
-__all__ = ["read_scottish"]
+__all__ = ["is_ward", "read_scottish"]
 
+_BALLOT = re.compile(r"[0-9]+(,[0-9]+)*,?")
 _CANDIDATE = re.compile(r"Candidate ([0-9]{1,6})")
 
 
@@ -127,3 +129,13 @@ def _sizes(path: str | os.PathLike[str], cells: list[str]) -> tuple[int, int]:
     if len(numbers) != 2 or numbers[0] is None or numbers[1] is None:
         raise FileReadError(f"{path}: line 1 is {','.join(cells)[:40]!r}, not 'candidates, seats'; not a ballot file")
     return numbers[0], numbers[1]
+
+
+def is_ward(path: str | os.PathLike[str]) -> bool:
+    """Whether the first line of a file is ``candidates, seats`` and the second a ballot."""
+    if not is_plain_file(path):
+        return False
+    lines = [
+        line.strip() for line in read_head(path, 1 << 12).decode("utf-8-sig", "replace").splitlines() if line.strip()
+    ]
+    return len(lines) > 2 and all(_BALLOT.fullmatch(line) for line in lines[:2]) and lines[0].strip(",").count(",") == 1

@@ -21,7 +21,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from annosim.data.joining import concat
 from annosim.data.preferences import PreferenceData
-from annosim.data.writers.parquet import items_table, rows_table, truth_path, write_truth
+from annosim.data.writers.parquet import METADATA_KEY, items_table, rows_table, truth_path, write_truth
 from annosim.errors import ArgumentError, DataError, FileReadError
 from annosim.feedback import Feedback
 from annosim.files import atomic_path, atomic_text, one_line
@@ -276,3 +276,11 @@ def read_parquet(path: str | os.PathLike[str]) -> PreferenceData:
     remote = isinstance(path, str) and is_url(path)
     folder = remote and not str(path).endswith(".parquet")
     return open_shards(path).load() if folder or (not remote and Path(path).is_dir()) else read_file(path)
+
+
+def is_own_parquet(path: str | os.PathLike[str]) -> bool:
+    """Whether a parquet file was written by annosim; one that cannot be opened is somebody else's."""
+    if is_url(path):
+        return False
+    with open_parquet(path) as file:
+        return METADATA_KEY in (file.schema_arrow.metadata or {})

@@ -1,38 +1,20 @@
-"""Tables from files and from memory: columns of cells, the line of each row, and every malformed row at once."""
+"""Tables: columns of cells, the line of each row, and every malformed row at once."""
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
 from numpy.typing import ArrayLike, NDArray
 
-from annosim.errors import ArgumentError, FileReadError
-from annosim.files import decode, read_bytes, read_text
-from annosim.io.arrow import open_parquet, read_rows
-from annosim.io.delimited import line_numbers, read_delimited
+from annosim.errors import FileReadError
 from annosim.io.row_errors import RowErrors
 
-__all__ = ["Coded", "Source", "Table", "factorize", "read_table", "source_name"]
-
-
-@runtime_checkable
-class RecordSource(Protocol):
-    """What gives its rows as records, such as a ``datasets.Dataset``."""
-
-    def to_list(self) -> list[dict[str, object]]: ...
-
-
-#: What a table is read from: a file, a pandas frame, an Arrow table, a ``datasets.Dataset``, or a list of records.
-Source: TypeAlias = str | os.PathLike[str] | pd.DataFrame | pa.Table | RecordSource | Sequence[Mapping[str, object]]
+__all__ = ["Coded", "Table", "factorize"]
 
 
 class Coded(NamedTuple):
@@ -62,6 +44,7 @@ class Table:
     ):
         self.name, self._columns, self._lines_of = name, columns, lines
         self._lines: Sequence[int] | None = None
+        self._texts: dict[str, Coded] = {}
         self.errors = RowErrors(name, self.line)
 
     @property
@@ -93,16 +76,20 @@ class Table:
         cells = self._column(column, option)
         return cells if isinstance(cells, np.ndarray) else np.asarray(cells.to_pylist(), dtype=object)
 
+    def head(self, column: str, rows: int) -> list[object]:
+        """The first cells of a column, as they are."""
+        cells = self._column(column, column)[:rows]
+        return list(cells) if isinstance(cells, np.ndarray) else list(cells.to_pylist())
+
+    def texts(self, column: str, option: str) -> Coded:
+        """A column as text, ``None`` for a cell that is no text; kept, since a layout is recognised by it and then read."""
+        if column not in self._texts:
+            self._texts[column] = _as_texts(self._column(column, option))
+        return self._texts[column]
+
     def coded(self, column: str, option: str, blank: bool = False) -> Coded:
         """A column as text; an empty cell, or one that is no text, is a malformed row (``blank`` allows the former)."""
-        cells = self._column(column, option)
-        if isinstance(cells, np.ndarray):
-            coded = factorize(np.array([cell_text(cell) for cell in cells], dtype=object))
-        else:
-            encoded = pc.dictionary_encode(cells).combine_chunks()
-            coded = Coded(
-                encoded.indices.to_numpy().astype(np.int64), np.asarray(encoded.dictionary.to_pylist(), dtype=object)
-            )
+        coded = self.texts(column, option)
         odd = np.array([not isinstance(name, str) or (name == "" and not blank) for name in coded.names], dtype=bool)
         if odd.any():
             self.errors.add_where(
@@ -126,10 +113,24 @@ class Table:
     def others(self, used: Sequence[str | None]) -> dict[str, np.ndarray]:
         """Every further column, so that nothing is lost: whole numbers and floats where the text says exactly that."""
         return {
-            name: _typed_values(cells) if isinstance(cells, np.ndarray) else _typed_text(self.coded(name, name, True))
+            name: _typed_values(cells) if isinstance(cells, np.ndarray) else _typed_arrow(cells)
             for name, cells in self._columns.items()
             if name not in used
         }
+
+
+def _as_texts(cells: pa.ChunkedArray | NDArray[np.object_]) -> Coded:
+    if isinstance(cells, np.ndarray):
+        return factorize(np.array([cell_text(cell) for cell in cells], dtype=object))
+    if pa.types.is_nested(cells.type):
+        return factorize(np.array([cell_text(cell) for cell in cells.to_pylist()], dtype=object))
+    encoded = pc.dictionary_encode(cells, null_encoding="encode").combine_chunks()
+    codes = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    names = encoded.dictionary.to_pylist()
+    if pa.types.is_string(cells.type) and None not in names:
+        return Coded(codes, np.asarray(names, dtype=object))
+    again = factorize(np.array([cell_text(name) for name in names], dtype=object))  # 3 and 3.0, nothing and NaN
+    return Coded(again.codes[codes], again.names)
 
 
 def factorize(values: ArrayLike) -> Coded:
@@ -172,6 +173,39 @@ def _numbers(cells: pa.ChunkedArray | NDArray[np.object_]) -> NDArray[np.float64
     return values.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
+def _typed_arrow(cells: pa.ChunkedArray) -> np.ndarray:
+    """A column of Arrow as numpy: text as numbers where it says exactly that, everything else as it is."""
+    if pa.types.is_string(cells.type) and not cells.null_count:
+        numbers = _exact_numbers(cells)
+        return _as_texts(cells).text() if numbers is None else numbers
+    flat = pa.types.is_integer(cells.type) or pa.types.is_floating(cells.type) or pa.types.is_boolean(cells.type)
+    if flat and not (cells.null_count and not pa.types.is_floating(cells.type)):
+        values = cells.to_numpy()
+        kind = {"i": np.int64, "u": np.int64, "f": np.float64}.get(values.dtype.kind)
+        return values if kind is None or values.dtype == np.uint64 else values.astype(kind)
+    return _typed_values(np.asarray([*cells.to_pylist(), None], dtype=object)[:-1])
+
+
+def _exact_numbers(cells: pa.ChunkedArray) -> np.ndarray | None:
+    """Text as int64 or float64 where Python writes each number as the same text, else ``None``."""
+    if not pc.all(pc.match_substring_regex(cells, r"^-?(\d|nan$|inf$)")).as_py():
+        return None
+    for kind in (pa.int64(), pa.float64()):
+        try:
+            numbers = pc.cast(cells, kind)
+        except pa.ArrowException:
+            continue
+        written = pc.cast(numbers, pa.string())
+        values = numbers.to_numpy()
+        if kind == pa.float64():  # Arrow writes 3.0 as 3, Python as 3.0
+            whole = pa.array((values == np.round(values)) & (np.abs(values) < 1e16))
+            written = pc.if_else(whole, pc.binary_join_element_wise(written, ".0", ""), written)
+        unlike = pc.filter(cells, pc.not_equal(written, cells)).to_pylist()
+        if not unlike or (kind == pa.float64() and all(repr(float(text)) == text for text in unlike)):
+            return values
+    return None
+
+
 def _typed_text(column: Coded) -> np.ndarray:
     """Text as int64 or float64 where that loses nothing."""
     texts = column.names.tolist()
@@ -194,134 +228,3 @@ def _typed_values(values: NDArray[np.object_]) -> np.ndarray:
     if one is int and any(abs(int(v)) >= 2**63 for v in values):
         return values
     return values.astype(one) if one in (int, float, bool) else values
-
-
-# ---- sources -------------------------------------------------------------------------------------------------------
-
-
-def read_table(source: Source, sep: str | None = None) -> Table:
-    """A table from a file (delimited text, JSON, JSON lines or parquet) or from memory.
-
-    Args:
-        source: a path, a pandas frame, an Arrow table, a ``datasets.Dataset``, or a list of records.
-        sep: the separator of a delimited file; by default a tab in ``.tsv`` files and what the header uses elsewhere.
-
-    Raises:
-        FileReadError: missing, unreadable, empty, without rows, or with a header that repeats a name.
-        RowsError: malformed lines, all of them with their numbers.
-        ArgumentError: a source of another type, or a separator of more than one character.
-    """
-    if isinstance(source, str | os.PathLike):
-        return _read_file(source, _separator(sep))
-    if isinstance(source, pd.DataFrame):
-        return _table_of_frame(source)
-    if isinstance(source, pa.Table):
-        return _table_of_records("table (rows counted from 1)", source.to_pylist())
-    records = source.to_list() if isinstance(source, RecordSource) else source
-    if not isinstance(records, Sequence):
-        raise ArgumentError(
-            f"read: a path, a pandas frame, an Arrow table or a list of records, not {type(source).__name__}"
-        )
-    return _table_of_records("records (counted from 1)", list(records))
-
-
-def source_name(source: Source) -> str:
-    """What the settings of the data call their source."""
-    return str(source) if isinstance(source, str | os.PathLike) else type(source).__name__
-
-
-def _separator(sep: str | None) -> str | None:
-    sep = "\t" if sep == "\\t" else sep
-    if sep is not None and len(sep) != 1:
-        raise ArgumentError(f"sep={sep!r}: one character, for example ',' or a tab")
-    return sep
-
-
-def _read_file(path: str | os.PathLike[str], sep: str | None) -> Table:
-    suffix = Path(str(path).removesuffix(".gz")).suffix.lower()
-    if suffix == ".parquet":
-        with open_parquet(path) as file:
-            rows = read_rows(path, file)
-        return _table_of_records(str(path), rows.to_pylist())
-    if suffix in (".jsonl", ".ndjson"):
-        return _read_json_lines(path, read_text(path))
-    if suffix == ".json":
-        return _read_json(path, read_text(path))
-    raw = read_bytes(path)
-    cells, used = read_delimited(path, raw, "\t" if sep is None and suffix == ".tsv" else sep)
-    columns = dict(zip(cells.column_names, cells.columns, strict=True))
-    return Table(str(path), columns, lambda: line_numbers(decode(path, raw), used, cells.num_rows))
-
-
-def _table_of_frame(frame: pd.DataFrame) -> Table:
-    if not len(frame):
-        raise FileReadError("frame: it has no rows; check the filter that was applied")
-    if not frame.columns.is_unique:
-        twice = frame.columns[frame.columns.duplicated()][0]
-        raise FileReadError(f"frame: two columns are called {str(twice)[:60]!r}; give every column its own name")
-    columns = {str(name): _plain_cells(frame[name]) for name in frame.columns}
-    return Table("frame (rows counted from 1)", columns, lambda: range(1, len(frame) + 1))
-
-
-def _plain_cells(column: pd.Series) -> NDArray[np.object_]:
-    """Cells as Python values, arrays as lists."""
-    out = np.empty(len(column), dtype=object)
-    out[:] = [v.tolist() if isinstance(v, np.ndarray) else v for v in column.astype(object)]
-    return out
-
-
-def _table_of_records(
-    name: str, records: Sequence[object], lines: Sequence[int] | None = None, what: str = "counting records from 1"
-) -> Table:
-    if not records:
-        raise FileReadError(f"{name}: no records; check how the file was made")
-    lines = range(1, len(records) + 1) if lines is None else lines
-    errors = RowErrors(name, lambda row: lines[row])
-    for i, record in enumerate(records):
-        if not isinstance(record, Mapping):
-            errors.add(i, f"not an object ({what})")
-    errors.raise_if_any("make every record an object with the same fields")
-    plain: list[Mapping[str, object]] = [r for r in records if isinstance(r, Mapping)]
-    fields = list(dict.fromkeys(str(field) for record in plain for field in record))
-    columns = {}
-    for field in fields:
-        values = np.empty(len(plain), dtype=object)
-        values[:] = [record.get(field) for record in plain]
-        columns[field] = values
-    if not columns:
-        raise FileReadError(f"{name}: the records have no fields; check how the file was made")
-    return Table(name, columns, lambda: lines)
-
-
-def _read_json(path: str | os.PathLike[str], text: str) -> Table:
-    try:
-        found = json.loads(text)
-    except json.JSONDecodeError as error:
-        if text.lstrip()[:1] == "{" and "\n" in text.strip():
-            return _read_json_lines(path, text)
-        raise FileReadError(f"{path}: line {error.lineno}: not JSON ({error.msg})") from None
-    except (RecursionError, ValueError):
-        raise FileReadError(f"{path}: not JSON that holds records (nested too deeply, or numbers too long)") from None
-    found = [found] if isinstance(found, dict) else found
-    if not isinstance(found, list) or not found:
-        raise FileReadError(f"{path}: expected a list of records, one object per answer, at least one")
-    return _table_of_records(str(path), found)
-
-
-def _read_json_lines(path: str | os.PathLike[str], text: str) -> Table:
-    records, lines = [], []
-    errors = RowErrors(path, lambda line: line)
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError as error:
-            errors.add(number, f"not JSON ({error.msg})")
-        except (RecursionError, ValueError):
-            errors.add(number, "not JSON that holds a record (nested too deeply, or numbers too long)")
-        else:
-            records.append(record)
-            lines.append(number)
-    errors.raise_if_any("write one JSON object per line")
-    return _table_of_records(str(path), records, lines, "one per line")

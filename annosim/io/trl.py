@@ -8,7 +8,6 @@ and ``data.prompt_names`` the prompt. Conversations are held as JSON text, which
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import Literal, NamedTuple, TypeGuard, TypeVar
 
 import numpy as np
@@ -17,12 +16,15 @@ from numpy.typing import NDArray
 from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError
 from annosim.feedback import Feedback
-from annosim.io.tables import Coded, Source, Table, factorize, read_table, source_name
+from annosim.io.format import EXPORTER, Question, Reading
+from annosim.io.responses import Texts, response_items
+from annosim.io.seen import Seen
+from annosim.io.sources import Source, read_table, source_name
+from annosim.io.tables import Coded, Table
 from annosim.items import Items
 
-__all__ = ["read_kto", "read_trl"]
+__all__ = ["read_kto", "read_trl", "recognise_kto", "recognise_trl"]
 
-Texts = NDArray[np.object_]
 Sequenced = TypeVar("Sequenced", str, list[object])
 
 _LABELS = {True: 1, False: 0, "true": 1, "false": 0, "True": 1, "False": 0, "1": 1, "0": 0}
@@ -81,7 +83,7 @@ def read_trl(
     table.errors.raise_if_any("give every row a prompt, a chosen and a rejected response")
     used = ["chosen", "rejected", people and people[0], "chosen_position" if order == "recorded" else None]
     used += [] if implicit else ["prompt"]
-    ids, items, context = _responses(prompt.texts, [chosen.texts, rejected.texts])
+    ids, items, context = response_items(prompt.texts, [chosen.texts, rejected.texts])
     menu = np.where(first[:, None] == 0, ids, ids[:, ::-1])
     settings = {
         "source": source_name(source),
@@ -112,7 +114,7 @@ def read_kto(source: Source, annotator: str | None = None) -> PreferenceData:
     table.errors.add_where(grade < 0, lambda r: f"label {label.names[label.codes[r]][:40]} is neither true nor false")
     people = _annotators(table, annotator)
     table.errors.raise_if_any("give every row a prompt, a completion and a label true or false")
-    ids, items, context = _responses(prompt.texts, [completion.texts])
+    ids, items, context = response_items(prompt.texts, [completion.texts])
     columns = table.others(["prompt", "completion", "label", people and people[0]])
     settings = {
         "source": source_name(source),
@@ -121,6 +123,41 @@ def read_kto(source: Source, annotator: str | None = None) -> PreferenceData:
         "messages": _messages(prompt, completion),
     }
     return _data(items, ids, grade[:, None], Feedback("rating", grades=2), context, people, columns, settings)
+
+
+def recognise_trl(seen: Seen) -> Reading | Question | None:
+    """``chosen`` and ``rejected``: texts or conversations."""
+    if not all(name in seen.table for name in ("chosen", "rejected")):
+        return None
+    kinds = {seen.kind(name) for name in ("chosen", "rejected")}
+    if not kinds <= {"text", "list", "number"}:
+        return None
+    given = "prompt" in seen.table
+    if not given and "list" not in kinds and _recur(seen):
+        return Question(
+            "chosen and rejected hold short names: items, or texts that begin with their prompt? "
+            "say format=beats (items) or format=trl (texts)",
+            asks=(),
+            strength=EXPORTER,
+        )
+    why = "prompt, chosen and rejected" if given else "chosen and rejected, which begin with their prompt"
+    return Reading(f"{why}{' as messages' if 'list' in kinds else ''}", strength=EXPORTER)
+
+
+def _recur(seen: Seen) -> bool:
+    """Whether texts are short and come again, as names do."""
+    words = {*seen.words("chosen"), *seen.words("rejected")}
+    short = all(len(word) <= 60 and "\n" not in word for word in words)
+    return short and len(words) < len(seen.table) + 1
+
+
+def recognise_kto(seen: Seen) -> Reading | None:
+    """``prompt, completion, label``."""
+    if not all(name in seen.table for name in ("prompt", "completion", "label")):
+        return None
+    if not set(seen.words("label")) <= set(map(str, _LABELS)):
+        return None
+    return Reading("prompt, completion and label, true or false", strength=EXPORTER)
 
 
 def _annotators(table: Table, annotator: str | None) -> tuple[str, Coded] | None:
@@ -233,14 +270,3 @@ def split_prompt(a: Sequenced, b: Sequenced) -> tuple[Sequenced, Sequenced, Sequ
     if 0 < cut and a[cut] != b[cut] and a[cut - 1] == " ":
         cut -= 1  # the space belongs to the response
     return a[:cut], a[cut:], b[cut:]
-
-
-def _responses(prompt: Texts, responses: Sequence[Texts]) -> tuple[NDArray[np.int64], Items, Coded]:
-    """Ids ``(rows, responses)``, the items (distinct prompt and response), and the prompts."""
-    context, width = factorize(prompt), len(responses)
-    texts = factorize(np.stack(responses, 1).ravel())
-    key = np.repeat(context.codes, width) * len(texts.names) + texts.codes
-    ids, distinct = factorize(key)
-    number = distinct.astype(np.int64)
-    items = Items(texts=texts.names[number % len(texts.names)], prompts=number // len(texts.names))
-    return ids.reshape(-1, width), items, context

@@ -11,7 +11,8 @@ import pandas as pd
 from annosim.data.preferences import PreferenceData
 from annosim.errors import FileReadError
 from annosim.io.pairs import name_items, pair_data, read_winner
-from annosim.io.tables import Coded, read_table
+from annosim.io.sources import read_table
+from annosim.io.tables import Coded
 from annosim.items import Items
 
 __all__ = ["read_ukp"]

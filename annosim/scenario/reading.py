@@ -13,6 +13,7 @@ from annosim.designs.design import Design
 from annosim.errors import AnnosimError, FileReadError, ScenarioError
 from annosim.identifiability.families import AnyTastes, Types
 from annosim.items import Items
+from annosim.places import is_url
 from annosim.populations.base import Population
 from annosim.scenario.designs import AmongTable, CostTable, DesignTable, GridTable, PlanTable
 from annosim.scenario.items import AnyItems, CsvItems, GridItems, InlineItems, NormalItems
@@ -26,7 +27,7 @@ __all__ = ["DataTable", "Scenario", "load_scenario", "read_scenario"]
 
 class DataTable(Table):
     path: str
-    format: str = "pairs"
+    format: str | None = None
     columns: dict[str, str | bool | int | list[str] | dict[str, str]] = Field(default_factory=dict)
     tokenizer: str | None = None
 
@@ -198,7 +199,9 @@ def _items(table: ScenarioTable, folder: Path) -> Items | None:
 
 
 def _located(data: DataTable | None, folder: Path) -> DataTable | None:
-    return data and data.model_copy(update={"path": str(folder / data.path)})
+    if data is None or is_url(data.path):
+        return data
+    return data.model_copy(update={"path": str(folder / data.path)})
 
 
 def _compared(design: DesignTable | None, plan: PlanTable | None, items: Items) -> list[Design]:

@@ -278,7 +278,7 @@ def test_writers_refuse_what_they_cannot_hold(tmp_path):
 
 def test_formats(tmp_path):
     refused(ArgumentError, lambda: an.io.read("f.csv", "xls"), "the formats are pairs, arena")
-    refused(ArgumentError, lambda: an.io.read("f.csv"), "says no format")
+    refused(FileReadError, lambda: an.io.read("f.csv"), "there is no such file")
     refused(ArgumentError, lambda: an.io.read("f.csv", "evalica", {"left": "x"}), "no option 'left'")
     path = write(tmp_path, HEAD + "w,a,b,left\n")
     assert an.io.read(path, "pairs", {"annotator": "worker", "prompt": None}).num_annotators == 1

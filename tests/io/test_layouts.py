@@ -54,8 +54,7 @@ def test_a_data_set_of_datasets_is_read():
 def test_what_is_no_source_is_refused():
     with pytest.raises(ArgumentError, match="a path, a pandas frame, an Arrow table or a list of records, not int"):
         an.io.read_csv(3)
-    with pytest.raises(ArgumentError, match="name the format of a source in memory"):
-        an.io.read(PAIRS)
+    assert an.io.read(PAIRS.rename(columns={"left": "item 1", "right": "item 2"})).answer.tolist() == [[0, -1], [0, 1]]
     with pytest.raises(ArgumentError, match="option features=5"):
         an.io.read(PAIRS, "long", {"features": 5})
 

@@ -1,0 +1,238 @@
+"""Ratings in tables: a row per annotator and item, or a column per item (Likert) or per judge."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from annosim.data.preferences import PreferenceData
+from annosim.errors import ArgumentError, DataError
+from annosim.feedback import Feedback
+from annosim.io.format import VALUES, Question, Reading
+from annosim.io.layouts.ranks import rank_columns, without_stem
+from annosim.io.layouts.sides import pairs_of_columns
+from annosim.io.names import merge_names
+from annosim.io.pairs import warn_similar
+from annosim.io.seen import ANNOTATORS, Seen, as_number, blank, tokens
+from annosim.io.sources import Source, read_table, source_name
+from annosim.io.tables import Coded, Table, factorize
+from annosim.items import Items
+
+__all__ = ["grades_of", "read_likert", "read_ratings", "recognise_likert", "recognise_ratings"]
+
+_MOST = 127
+_RATINGS = "rating score grade stars likert value ratings response mark label liking".split()
+_ITEMS = (
+    "item item_id model object stimulus stim product movie movie_id movieid image image_id text response_id candidate system "
+    "name alternative option doc document summary output completion brand"
+).split()
+_JUDGES = frozenset("rater judge annotator coder expert reviewer r j annot evaluator panelist user worker".split())
+
+
+def read_ratings(
+    source: Source,
+    item: str = "item",
+    rating: str = "rating",
+    annotator: str | None = None,
+    prompt: str | None = None,
+    lowest: int | None = None,
+    grades: int | None = None,
+    merge: bool = False,
+) -> PreferenceData:
+    """Read a row per annotator and item with a rating.
+
+    Args:
+        source: a file or a table in memory.
+        item, rating: the columns. An empty rating is a skip.
+        annotator, prompt: columns with who rated, and with the question.
+        lowest: the lowest grade of the scale; by default 0 where it occurs, a negative number where one occurs, else 1.
+        grades: how many grades the scale has; by default up to the highest that occurs.
+        merge: as in :func:`annosim.io.read_csv`.
+
+    Returns:
+        Ratings of menus of one; grade 0 is the lowest.
+
+    Raises:
+        RowsError: ratings that are not whole numbers on the scale.
+
+    Example:
+        >>> rows = [{"user": "u", "item": "tea", "rating": 5}, {"user": "u", "item": "milk", "rating": 1}]
+        >>> read_ratings(rows, annotator="user").answer.tolist()
+        [[4], [0]]
+    """
+    table = read_table(source)
+    names = table.coded(item, "item")
+    if merge:
+        names = factorize(merge_names(names.text()))
+    answer, scale = grades_of(table, [rating], lowest, grades)
+    people = None if annotator is None else table.coded(annotator, "annotator")
+    context = None if prompt is None else table.coded(prompt, "prompt")
+    table.errors.raise_if_any("write whole numbers of one scale (lowest= and grades= say which)")
+    warn_similar(table.name, names.names)
+    return PreferenceData(
+        Items(names=names.names),
+        names.codes[:, None],
+        answer,
+        feedback=Feedback("rating", grades=scale[1]),
+        annotator=None if people is None else people.codes,
+        annotator_names=None if people is None else people.names,
+        prompt=None if context is None else context.codes,
+        prompt_names=None if context is None else context.names,
+        columns=table.others([item, rating, annotator, prompt]),
+        settings={"source": source_name(source), "format": "ratings", "lowest": scale[0]},
+    )
+
+
+def read_likert(
+    source: Source,
+    items: Sequence[str] = (),
+    annotator: str | None = None,
+    names: str | None = None,
+    lowest: int | None = None,
+    grades: int | None = None,
+) -> PreferenceData:
+    """Read a table of ratings with a column per item and a row per annotator, or the other way round.
+
+    Args:
+        source: a file or a table in memory.
+        items: the columns of ratings; by default all others. An empty cell was not shown.
+        annotator: column with who rated (a row each).
+        names: column with the items' names where each row is an item; the columns are then the annotators.
+        lowest, grades: as in :func:`read_ratings`.
+
+    Returns:
+        Ratings of menus of all items that the row (or column) rates.
+
+    Raises:
+        RowsError: ratings that are not whole numbers on the scale.
+
+    Example:
+        >>> read_likert([{"q_tea": 5, "q_milk": 1}]).answer.tolist()
+        [[4, 0]]
+    """
+    table = read_table(source)
+    used = [annotator, names]
+    columns = list(items) or [name for name in table.columns if name not in used]
+    answer, scale = grades_of(table, columns, lowest, grades)
+    people = None if annotator is None else table.coded(annotator, "annotator")
+    rows = None if names is None else table.coded(names, "names")
+    table.errors.add_where((answer < 0).all(1), lambda r: "nothing is rated")
+    table.errors.raise_if_any("write whole numbers of one scale (lowest= and grades= say which)")
+    others = table.others([*used, *columns])
+    if rows is not None:
+        if len(rows.names) < len(table):
+            raise DataError(f"{table.name}: {names} repeats a name; read_ratings reads a row per rating")
+        answer, others = answer.T, {}
+        people = Coded(np.arange(len(columns)), np.array(columns, dtype=object))
+        columns = [str(name) for name in rows.text()]
+    shown = answer >= 0
+    order = np.argsort(~shown, axis=1, kind="stable")
+    width = int(shown.sum(1).max())
+    menu = np.where(np.take_along_axis(shown, order, 1), order, -1)[:, :width]
+    return PreferenceData(
+        Items(names=without_stem(columns)),
+        menu,
+        np.take_along_axis(answer, order, 1)[:, :width],
+        feedback=Feedback("rating", grades=scale[1]),
+        annotator=None if people is None else people.codes,
+        annotator_names=None if people is None else people.names,
+        columns=others,
+        settings={"source": source_name(source), "format": "likert", "lowest": scale[0]},
+    )
+
+
+def grades_of(
+    table: Table, columns: Sequence[str], lowest: int | None, grades: int | None
+) -> tuple[NDArray[np.int64], tuple[int, int]]:
+    """Grades from 0, -1 where a cell is empty, ``(rows, columns)``; and the lowest number and how many grades."""
+    if grades is not None and not 2 <= grades <= _MOST:
+        raise ArgumentError(f"grades={grades}: between 2 and {_MOST}")
+    texts = np.stack([table.texts(name, name).text() for name in columns], 1)
+    known: dict[object, float] = {}
+    for cell in set(texts.ravel().tolist()):
+        number = as_number(cell) if isinstance(cell, str) else None
+        known[cell] = np.inf if number is None or number != round(number) else number
+        if isinstance(cell, str) and blank(cell):
+            known[cell] = np.nan
+    values = np.array([[known[cell] for cell in row] for row in texts], dtype=np.float64)
+    odd = np.isinf(values)
+    finite = values[np.isfinite(values)]
+    start = lowest if lowest is not None else _lowest(finite)
+    top = start + grades - 1 if grades is not None else (int(finite.max()) if len(finite) else start + 1)
+    top = max(top, start + 1)
+    outside = odd | (values < start) | (values > top)
+    table.errors.add_where(
+        outside.any(1), lambda r: f"{str(texts[r][outside[r]][0])[:40]!r} is no whole number from {start} to {top}"
+    )
+    if top - start + 1 > _MOST:
+        raise DataError(
+            f"{table.name}: grades from {start} to {top} are more than {_MOST}; compare scores (format=scores)"
+        )
+    return np.where(np.isfinite(values) & ~outside, values - start, -1).astype(np.int64), (start, top - start + 1)
+
+
+def _lowest(values: NDArray[np.float64]) -> int:
+    """0 where it occurs, a negative number where one does, else 1."""
+    return min(int(values.min()), 1) if len(values) else 0
+
+
+# ---- recognition ---------------------------------------------------------------------------------------------------
+
+
+def recognise_ratings(seen: Seen) -> Reading | Question | None:
+    """An item, a rating, and who gave it."""
+    item, rating = seen.column(*_ITEMS), seen.column(*_RATINGS)
+    annotator = seen.annotator([item, rating])
+    if item is None or rating is None or rating == item or seen.kind(rating) != "number" or seen.column("rank"):
+        return None
+    if any({pair.left, pair.right} & {item, rating} for pair in pairs_of_columns(seen)):
+        return None
+    levels = seen.levels(rating)
+    if levels is None:
+        return None
+    if any(value != round(value) for value in levels.values()):
+        return Question(
+            f"{rating} holds fractions such as {next(w for w, v in levels.items() if v != round(v))}: round them to grades, or compare them with format=scores",
+            asks=(),
+        )
+    prompt = seen.prompt([item, rating, annotator])
+    low, high = int(min(levels.values())), int(max(levels.values()))
+    said = "".join(f", {n}={c}" for n, c in (("annotator", annotator), ("prompt", prompt)) if c)
+    why = f"{rating} rates {item} from {min(low, 1)} to {high}{said}"
+    return Reading(why, {"item": item, "rating": rating, "annotator": annotator, "prompt": prompt})
+
+
+def recognise_likert(seen: Seen) -> Reading | None:
+    """Several columns with whole numbers of one small scale."""
+    if rank_columns(seen) or pairs_of_columns(seen) and len(seen.columns) < 4:
+        return None
+    skip = {seen.prompt(), seen.count(), *(seen.plain.get(n) for n in ("id", "row", "index", ""))}
+    annotator = next((seen.plain[n] for n in ANNOTATORS if n in seen.plain), None)
+    columns = [name for name in seen.columns if name not in skip | {annotator} and _is_graded(seen, name)]
+    if len(columns) < 2 or len(columns) < len(seen.columns) - 5 or not _is_one_scale(seen, columns):
+        return None
+    judged = all(_JUDGES & set(tokens(name)) for name in columns)
+    label = next((n for n in seen.columns if n not in columns and len(set(seen.words(n))) == len(seen.table)), None)
+    if judged and label is not None:
+        why = f"{', '.join(columns[:3])}, ... rate the {label} of each row"
+        return Reading(why, {"items": columns, "names": label}, VALUES)
+    who = "" if annotator is None else f", annotator={annotator}"
+    return Reading(
+        f"{', '.join(without_stem(columns)[:4])}, ... are rated in every row{who}",
+        {"items": columns, "annotator": annotator},
+        VALUES,
+    )
+
+
+def _is_graded(seen: Seen, name: str) -> bool:
+    levels = seen.levels(name) if seen.kind(name) == "number" else None
+    return levels is not None and all(-10 <= v <= 10 and v == round(v) for v in levels.values())
+
+
+def _is_one_scale(seen: Seen, columns: Sequence[str]) -> bool:
+    """Whether the columns share a scale of at least three grades, and no row is a ranking."""
+    tops = [max((seen.levels(name) or {"0": 0.0}).values()) for name in columns]
+    lows = [min((seen.levels(name) or {"0": 0.0}).values()) for name in columns]
+    return 2 <= max(tops) - min(lows) <= 10 and max(tops) - min(tops) <= max(tops) - min(lows) - 1

@@ -1,0 +1,137 @@
+"""Two responses to a prompt and a winner: items are the responses, so that only those to one prompt are compared."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from annosim.data.preferences import PreferenceData
+from annosim.io.format import EXPORTER, Question, Reading
+from annosim.io.layouts.sides import TEXTS, Sides, sides_of
+from annosim.io.layouts.winners import winner_of
+from annosim.io.pairs import pair_data, read_scores, read_winner, shared
+from annosim.io.responses import response_items
+from annosim.io.seen import PROMPTS, Seen
+from annosim.io.sources import Source, read_table, source_name
+from annosim.io.tables import Table
+
+__all__ = ["read_responses", "recognise_responses"]
+
+
+def read_responses(
+    source: Source,
+    left: str = "response_a",
+    right: str = "response_b",
+    winner: str = "winner",
+    prompt: str | None = "prompt",
+    annotator: str | None = None,
+    words: Mapping[str, str] | None = None,
+    winner_is: Literal["side", "item", "index", "score"] = "side",
+) -> PreferenceData:
+    """Read a row per vote between two responses.
+
+    Args:
+        source: a file or a table in memory.
+        left, right: columns with the responses, texts or lists of messages.
+        winner, words, winner_is: as in :func:`annosim.io.read_csv`.
+        prompt: column with the prompt, a text or a list of messages; ``None`` where there is one for all.
+        annotator: column with who voted.
+
+    Returns:
+        Pairs of (prompt, response); ``items.texts`` holds the responses, ``prompt_names`` the prompts.
+
+    Raises:
+        FileReadError, RowsError: as :func:`annosim.io.read_csv`.
+
+    Example:
+        >>> rows = [{"prompt": "2+2?", "response_a": "4", "response_b": "5", "winner": "left"}]
+        >>> read_responses(rows).items.texts
+        ('4', '5')
+    """
+    table = read_table(source)
+    sides = [as_texts(table, name) for name in (left, right)]
+    context = np.full(len(table), "", dtype=object) if prompt is None else as_texts(table, prompt)
+    people = None if annotator is None else table.coded(annotator, "annotator")
+    ids, items, prompts = response_items(context, sides)
+    share = None
+    if winner_is in ("score", "index"):
+        outcome, share = read_scores(table, winner, winner_is, words)
+    else:
+        answers = table.coded(winner, "winner", blank=True)
+        outcome = read_winner(table, answers, ids, items, winner_is, words, (left, right), winner)
+    same = ids[:, 0] == ids[:, 1]
+    table.errors.add_where(same, lambda r: "the two responses are the same")
+    table.errors.raise_if_any("fix or remove these rows; words= says what the winner's words mean")
+    columns = table.others([left, right, winner, prompt, annotator])
+    settings = {"source": source_name(source), "format": "responses"}
+    data = pair_data(ids, outcome, items, people, prompts, columns=columns, settings=settings)
+    return data if share is None else shared(data, share)
+
+
+def as_texts(table: Table, column: str) -> NDArray[np.object_]:
+    """A column as text; lists of messages as JSON."""
+    cells = table.values(column, column)
+    out = np.array(
+        [cell if isinstance(cell, str) else json.dumps(cell, ensure_ascii=False, default=str) for cell in cells],
+        dtype=object,
+    )
+    table.errors.add_where([cell is None or cell == "" for cell in cells], lambda r: f"{column} is empty")
+    return out
+
+
+def recognise_responses(seen: Seen) -> Reading | Question | None:
+    """Two responses, a winner, and no names of who wrote them."""
+    if sides_of(seen) is not None:
+        return None
+    sides = _texts(seen)
+    if sides is None:
+        return None
+    known = _of_exporter(seen, sides)
+    if known is not None:
+        return known
+    found = winner_of(seen, sides)
+    if found is None:
+        return None
+    column, meaning = found
+    options = _around(seen, sides, column)
+    if isinstance(meaning, Question):
+        return replace(meaning, options=options | meaning.options)
+    options |= {"winner_is": meaning.winner_is, "words": meaning.words}
+    who = f", annotator={options['annotator']}" if options["annotator"] else ""
+    return Reading(f"{sides.left} and {sides.right} are responses to {options['prompt']}, {meaning.why}{who}", options)
+
+
+def _texts(seen: Seen) -> Sides | None:
+    return sides_of(seen, TEXTS)
+
+
+def _around(seen: Seen, sides: Sides, column: str) -> dict[str, object]:
+    used = {sides.left, sides.right, column}
+    prompt = seen.column(*PROMPTS, "history", "input", "user_prompt", "post", "article")
+    return {
+        "left": sides.left,
+        "right": sides.right,
+        "winner": column,
+        "prompt": prompt if prompt not in used else None,
+        "annotator": seen.annotator(used),
+    }
+
+
+def _of_exporter(seen: Seen, sides: Sides) -> Reading | None:
+    """Releases whose numbers have a meaning of their own: SHP's labels, HelpSteer's strengths."""
+    if seen.has("human_ref_a", "human_ref_b", "labels"):
+        options = _around(seen, sides, "labels") | {"words": {"1": "left", "0": "right"}}
+        return Reading("SHP: human_ref_A and human_ref_B, labels is 1 where A is preferred", options, EXPORTER)
+    strength = seen.column("preference_strength", "overall_preference")
+    levels = None if strength is None else seen.levels(strength)
+    if strength is not None and levels and min(levels.values()) >= -3 and max(levels.values()) <= 3:
+        meaning = {word: "tie" if v == 0 else ("left" if v < 0 else "right") for word, v in levels.items()}
+        options = _around(seen, sides, strength) | {"words": meaning}
+        options["prompt"] = seen.column("prompt", "context")
+        return Reading(f"HelpSteer: {strength} is below 0 where {sides.left} is preferred", options, EXPORTER)
+    return None

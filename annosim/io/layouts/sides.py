@@ -1,0 +1,85 @@
+"""The two sides of a question in the columns of a table: ``left, right``, ``model_a, model_b``, ``player1, player2``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from annosim.io.seen import Seen, tokens
+
+__all__ = ["MEASURES", "NAMES", "Sides", "TEXTS", "pairs_of_columns", "sides_of"]
+
+#: What stands for the two sides in the names of columns.
+MARKS = (
+    ("left", "right"),
+    ("a", "b"),
+    ("1", "2"),
+    ("0", "1"),
+    ("home", "away"),
+    ("x", "y"),
+    ("i", "j"),
+    ("first", "second"),
+    ("one", "two"),
+    ("l", "r"),
+    ("red", "blue"),
+    ("white", "black"),
+)
+#: Stems of columns that name the items, the best first.
+NAMES = (
+    "item model player team option alternative candidate system name label object stimulus stim generator policy "
+    "image img audio video sample choice product brand method variant arm id word"
+).split()
+#: Stems of columns that hold the items' texts.
+TEXTS = "response answer completion output text summary human_ref generation reply conversation story".split()
+#: Stems of columns that measure the sides.
+MEASURES = (
+    "score scores wins win votes vote count counts n goals points rating ratings rank elo runs sets time length len tokens "
+    "prob probability p price cost logprob"
+).split()
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Two columns whose names differ in the mark of a side.
+
+    Attributes:
+        left, right: the columns.
+        stem: what their names share, plainly written.
+        marks: what stands for the two sides.
+    """
+
+    left: str
+    right: str
+    stem: str
+    marks: tuple[str, str]
+
+
+def pairs_of_columns(seen: Seen) -> list[Sides]:
+    """Every two columns that differ in the mark of a side, in the order of the table."""
+    words = {name: tokens(name) for name in seen.columns}
+    where = {word: name for name, word in reversed(words.items())}
+    out = []
+    for name, word in words.items():
+        for place, mark in enumerate(word):
+            for one, two in MARKS:
+                other = where.get((*word[:place], two, *word[place + 1 :])) if mark == one else None
+                if other is not None:
+                    stem = "_".join((*word[:place], *word[place + 1 :]))
+                    out.append(Sides(name, other, stem, (one, two)))
+    return out
+
+
+def sides_of(seen: Seen, stems: list[str] | None = None) -> Sides | None:
+    """The columns that name the two items: those without a stem, else by the best stem."""
+    wanted = ["", *(NAMES if stems is None else stems)]
+    found = [pair for pair in pairs_of_columns(seen) if _is_named(seen, pair)]
+    best = [
+        (rank, pair)
+        for pair in found
+        for rank, stem in enumerate(wanted)
+        if pair.stem == stem or (stem and pair.stem in (f"{stem}_name", f"{stem}_id", f"{stem}s", f"id_{stem}"))
+    ]
+    return min(best, key=lambda one: one[0], default=(0, None))[1]
+
+
+def _is_named(seen: Seen, pair: Sides) -> bool:
+    return all(seen.kind(name) in ("text", "number") for name in (pair.left, pair.right))

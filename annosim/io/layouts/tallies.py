@@ -1,0 +1,265 @@
+"""Outcomes of two sides without a winner's column: winner and loser, wins of each side, one flag for each outcome, and
+scores."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from annosim.data.preferences import PreferenceData
+from annosim.io.format import Question, Reading
+from annosim.io.layouts.sides import TEXTS, Sides, pairs_of_columns, sides_of
+from annosim.io.layouts.winners import people_and_counts
+from annosim.io.pairs import name_items, pair_data, read_counts, repeated
+from annosim.io.seen import Seen
+from annosim.io.sources import Source, read_table, source_name
+from annosim.io.tables import Coded, Table
+
+__all__ = ["read_beats", "read_scores", "read_tallies", "recognise_beats", "recognise_scores", "recognise_tallies"]
+
+_WINNERS = "winner won preferred better best chosen winner_name winner_id winning_item selected".split()
+_LOSERS = "loser lost rejected worse worst other loser_name loser_id losing_item not_selected unpreferred".split()
+_TIES = "tie ties tied draw draws drawn winner_tie n_ties n_draws num_ties equal".split()
+_WINS = "wins win winner won votes vote count counts n num_wins n_wins times_chosen".split()
+_SCORES = "score scores goals points rating ratings runs sets result pts grade".split()
+
+
+def read_beats(
+    source: Source,
+    winner: str = "winner",
+    loser: str = "loser",
+    annotator: str | None = None,
+    prompt: str | None = None,
+    count: str | None = None,
+    tie: str | None = None,
+    merge: bool = False,
+) -> PreferenceData:
+    """Read a row per vote with a column for the winner and one for the loser.
+
+    Args:
+        source: a file or a table in memory.
+        winner, loser: the columns. The winner is displayed first: such files do not say what stood where.
+        annotator, prompt: columns with who voted and with the question.
+        count: column with how often the row was seen.
+        tie: column that is true where the row is a tie.
+        merge: as in :func:`annosim.io.read_csv`.
+
+    Raises:
+        FileReadError, RowsError: as :func:`annosim.io.read_csv`.
+
+    Example:
+        >>> read_beats([{"winner": "tea", "loser": "milk"}]).answer.tolist()
+        [0]
+    """
+    table = read_table(source)
+    tied = np.zeros(len(table), dtype=np.int64) if tie is None else 2 * _flags(table, tie)
+    return _built(table, source, (winner, loser), tied, annotator, prompt, count, [tie], "beats", merge)
+
+
+def read_tallies(
+    source: Source,
+    left: str = "left",
+    right: str = "right",
+    left_wins: str = "wins_left",
+    right_wins: str = "wins_right",
+    ties: str | None = None,
+    annotator: str | None = None,
+    prompt: str | None = None,
+    merge: bool = False,
+) -> PreferenceData:
+    """Read a row per pair (and annotator) with how often each side won, and how often neither did.
+
+    Args:
+        source: a file or a table in memory.
+        left, right: columns with the names of the items.
+        left_wins, right_wins, ties: columns with how often. A flag for each outcome is the case of one vote a row.
+        annotator, prompt: columns with who voted and with the question.
+        merge: as in :func:`annosim.io.read_csv`.
+
+    Returns:
+        A row for each outcome that occurred, in the order left, right, tie; its count is its weight, or, where
+        annotators are named, the row is repeated as often.
+
+    Raises:
+        FileReadError, RowsError: as :func:`annosim.io.read_csv`.
+
+    Example:
+        >>> data = read_tallies([{"left": "tea", "right": "milk", "wins_left": 3, "wins_right": 1}])
+        >>> data.answer.tolist(), data.weight.tolist()
+        ([0, 1], [3.0, 1.0])
+    """
+    table = read_table(source)
+    columns = [name for name in (left_wins, right_wins, ties) if name is not None]
+    times = np.stack([_counts(table, name) for name in columns], 1)
+    menu, items = name_items(table, [table.coded(left, "left"), table.coded(right, "right")], None, merge)
+    people, context = _people(table, annotator, prompt)
+    table.errors.add_where(times.sum(1) == 0, lambda r: f"no votes in {', '.join(columns)}")
+    table.errors.raise_if_any("give every pair whole numbers of votes; remove pairs without votes")
+    row, outcome = np.nonzero(times)
+    others = table.others([left, right, *columns, annotator, prompt])
+    data = pair_data(
+        menu[row],
+        outcome,
+        items,
+        None if people is None else Coded(people.codes[row], people.names),
+        None if context is None else Coded(context.codes[row], context.names),
+        columns={name: values[row] for name, values in others.items()},
+        settings={"source": source_name(source), "format": "tallies"},
+    )
+    single = bool((times.sum(1) == 1).all())
+    return data if single else repeated(data, times[row, outcome])
+
+
+def read_scores(
+    source: Source,
+    left: str = "left",
+    right: str = "right",
+    left_score: str = "score_left",
+    right_score: str = "score_right",
+    annotator: str | None = None,
+    prompt: str | None = None,
+    count: str | None = None,
+    merge: bool = False,
+) -> PreferenceData:
+    """Read a row per comparison with a score of each side: the higher one wins, equal ones tie.
+
+    Args:
+        source: a file or a table in memory.
+        left, right: columns with the names of the items.
+        left_score, right_score: columns with the scores, which are kept in ``data.columns``.
+        annotator, prompt, count: columns with who judged, with the question, and with how often.
+        merge: as in :func:`annosim.io.read_csv`.
+
+    Raises:
+        FileReadError, RowsError: as :func:`annosim.io.read_csv`.
+
+    Example:
+        >>> read_scores([{"left": "tea", "right": "milk", "score_left": 2, "score_right": 5}]).answer.tolist()
+        [1]
+    """
+    table = read_table(source)
+    one, two = (table.numbers(name, name) for name in (left_score, right_score))
+    outcome = np.select([one > two, one < two], [0, 1], 2)
+    return _built(table, source, (left, right), outcome, annotator, prompt, count, [], "scores", merge)
+
+
+def _built(
+    table: Table,
+    source: Source,
+    sides: tuple[str, str],
+    outcome: NDArray[np.int64],
+    annotator: str | None,
+    prompt: str | None,
+    count: str | None,
+    used: list[str | None],
+    name: str,
+    merge: bool,
+) -> PreferenceData:
+    menu, items = name_items(table, [table.coded(side, side) for side in sides], None, merge)
+    people, context = _people(table, annotator, prompt)
+    times = None if count is None else read_counts(table, count)
+    table.errors.raise_if_any("fix these rows")
+    columns = table.others([*sides, annotator, prompt, count, *used])
+    settings = {"source": source_name(source), "format": name}
+    data = pair_data(menu, outcome, items, people, context, columns=columns, settings=settings)
+    return data if times is None else repeated(data, times)
+
+
+def _people(table: Table, annotator: str | None, prompt: str | None) -> tuple[Coded | None, Coded | None]:
+    people = None if annotator is None else table.coded(annotator, "annotator")
+    return people, None if prompt is None else table.coded(prompt, "prompt")
+
+
+def _flags(table: Table, column: str) -> NDArray[np.int64]:
+    """1 where a cell is true."""
+    texts = table.coded(column, column, blank=True)
+    known = {"true": 1, "1": 1, "1.0": 1, "yes": 1, "tie": 1, "draw": 1}
+    known |= dict.fromkeys(["false", "0", "0.0", "no", ""], 0)
+    found = np.array([known.get(str(name).strip().casefold(), -1) for name in texts.names])[texts.codes]
+    table.errors.add_where(found < 0, lambda r: f"{column} {texts.names[texts.codes[r]][:40]!r} is not true or false")
+    return np.maximum(found, 0)
+
+
+def _counts(table: Table, column: str) -> NDArray[np.int64]:
+    """Whole numbers of votes, or flags; an empty cell is none."""
+    texts = table.texts(column, column)
+    words = {str(name).strip().casefold() for name in texts.names}
+    if words <= {"true", "false", ""}:
+        return _flags(table, column)
+    return read_counts(table, column)
+
+
+# ---- recognition ---------------------------------------------------------------------------------------------------
+
+
+def recognise_beats(seen: Seen) -> Reading | None:
+    """A column for the winner and one for the loser, both with names."""
+    winner, loser = seen.column(*_WINNERS), seen.column(*_LOSERS)
+    if winner is None or loser is None or seen.has("chosen", "rejected") and _are_texts(seen, winner, loser):
+        return None
+    if any(seen.kind(name) not in ("text", "number") or seen.blanks(name) for name in (winner, loser)):
+        return None
+    tie = seen.column(*_TIES)
+    options, more = people_and_counts(seen, {winner, loser, *([tie] if tie else [])})
+    weight = options.pop("weight", None)
+    if weight is not None and "count" not in options and _are_counts(seen, str(weight)):
+        options["count"], more = weight, more.replace("weight=", "count=")
+    return Reading(
+        f"{winner} beats {loser} in every row{more}", options | {"winner": winner, "loser": loser, "tie": tie}
+    )
+
+
+def _are_texts(seen: Seen, winner: str, loser: str) -> bool:
+    return any(len(word) > 60 or "\n" in word for name in (winner, loser) for word in seen.words(name))
+
+
+def _are_counts(seen: Seen, column: str) -> bool:
+    levels = seen.levels(column)
+    return levels is not None and all(value == round(value) and value >= 0 for value in levels.values())
+
+
+def recognise_tallies(seen: Seen) -> Reading | Question | None:
+    """Two names, and how often each won."""
+    sides = sides_of(seen)
+    found = None if sides is None else _measured(seen, sides, _WINS)
+    if sides is None or found is None or not all(_are_counts(seen, name) or _is_flag(seen, name) for name in found):
+        return None
+    tie = seen.column(*_TIES)
+    options, more = people_and_counts(seen, {sides.left, sides.right, *found, *([tie] if tie else [])})
+    kept = {name: options[name] for name in ("annotator", "prompt") if name in options}
+    where = {"left": sides.left, "right": sides.right, "left_wins": found[0], "right_wins": found[1], "ties": tie}
+    ties = "" if tie is None else f", {tie} how often neither did"
+    said = "".join(f", {name}={column}" for name, column in kept.items())
+    why = f"{sides.left} and {sides.right} are the sides, {found[0]} and {found[1]} how often each won{ties}{said}"
+    return Reading(why, {**where, **kept})
+
+
+def recognise_scores(seen: Seen) -> Reading | None:
+    """Two names, and a score of each."""
+    sides = sides_of(seen)
+    found = None if sides is None else _measured(seen, sides, _SCORES)
+    if sides is None or found is None or any(seen.kind(name) != "number" for name in found):
+        return None
+    if seen.column("winner", "label", "preference") is not None:
+        return None
+    options, more = people_and_counts(seen, {sides.left, sides.right, *found})
+    options.pop("weight", None)
+    where = {"left": sides.left, "right": sides.right, "left_score": found[0], "right_score": found[1]}
+    return Reading(
+        f"{sides.left} and {sides.right} are the sides, the higher of {found[0]} and {found[1]} wins{more}",
+        options | where,
+    )
+
+
+def _is_flag(seen: Seen, column: str) -> bool:
+    return {word.strip().casefold() for word in seen.words(column)} <= {"true", "false", "0", "1"}
+
+
+def _measured(seen: Seen, sides: Sides, stems: list[str]) -> tuple[str, str] | None:
+    """The two columns that measure these sides: ``wins_a, wins_b``, ``winner_model_a, winner_model_b``, ``a_wins``."""
+    for pair in pairs_of_columns(seen):
+        parts = pair.stem.split("_")
+        if (pair.left, pair.right) != (sides.left, sides.right) and any(part in stems for part in parts):
+            if not any(part in TEXTS for part in parts):
+                return pair.left, pair.right
+    return None

@@ -1,0 +1,78 @@
+"""A row per vote with a column for the winner: which columns are the sides, and what the winner's words mean."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from annosim.io.format import Question, Reading
+from annosim.io.layouts.sides import MEASURES, TEXTS, Sides, pairs_of_columns, sides_of
+from annosim.io.layouts.words import Meaning, meaning_of_words
+from annosim.io.seen import Seen, tokens
+
+__all__ = ["WINNERS", "people_and_counts", "recognise_pairs", "winner_of"]
+
+#: Names of columns that say who won, plainly written.
+WINNERS = (
+    "winner label preference preferred choice chosen answer outcome result results vote judgment judgement verdict better "
+    "selected selection pref y win won winner_id better_response_id decision score p prob probability labels wins "
+    "winner_name preferred_response overall_preference ftr response"
+).split()
+
+
+def recognise_pairs(seen: Seen) -> Reading | Question | None:
+    """Two columns of names and one with the winner."""
+    sides = sides_of(seen)
+    found = None if sides is None else winner_of(seen, sides)
+    if sides is None or found is None:
+        return None
+    column, meaning = found
+    options, more = people_and_counts(seen, {sides.left, sides.right, column})
+    options |= {"left": sides.left, "right": sides.right, "winner": column}
+    if isinstance(meaning, Question):
+        return replace(meaning, options=options | meaning.options)
+    options |= {"winner_is": meaning.winner_is, "words": meaning.words}
+    return Reading(f"{sides.left} and {sides.right} are the sides, {meaning.why}{more}", options)
+
+
+def winner_of(seen: Seen, sides: Sides) -> tuple[str, Meaning | Question] | None:
+    """The column that says which side won: by its name, else the only one whose words mean sides."""
+    open_: tuple[str, Question] | None = None
+    for column in _candidates(seen, sides):
+        meaning = meaning_of_words(seen, column, sides)
+        if isinstance(meaning, Meaning):
+            return column, meaning
+        if meaning is not None and open_ is None:
+            open_ = column, meaning
+    return open_
+
+
+def _candidates(seen: Seen, sides: Sides) -> list[str]:
+    both = [pair for pair in pairs_of_columns(seen) if set(pair.stem.split("_")) & {*MEASURES, "winner"}]
+    used = {sides.left, sides.right, *(name for pair in both for name in (pair.left, pair.right))}
+    named = [seen.plain[name] for name in WINNERS if name in seen.plain]
+    marked = [
+        name
+        for name in seen.columns
+        if set(tokens(name)) & {"win", "wins", "won", "winner", "beats", "better", "preferred", "p", "prob"}
+    ]
+    flat = ("text", "number", "flag")
+    return [name for name in dict.fromkeys([*named, *marked]) if name not in used and seen.kind(name) in flat]
+
+
+def people_and_counts(seen: Seen, used: set[str]) -> tuple[dict[str, object], str]:
+    """Options for who answered, how often and with what weight, and the words that say so."""
+    options: dict[str, object] = {}
+    said = []
+    names = ("annotator", "prompt", "count", "weight")
+    for name in names:
+        column = getattr(seen, name)(used)
+        if column is not None:
+            options[name] = column
+            said.append(f"{name}={column}")
+            used = {*used, column}
+    return options, "".join(f", {text}" for text in said)
+
+
+def text_sides(seen: Seen) -> Sides | None:
+    """The columns with the two texts that were compared."""
+    return sides_of(seen, TEXTS)

@@ -1,0 +1,178 @@
+"""What recognisers look at: the names of a table's columns, and what stands in them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from annosim.io.tables import Table
+
+__all__ = ["BLANKS", "Seen", "plain", "tokens"]
+
+#: Cells that say nothing, as exporters write them.
+BLANKS = frozenset(["", "na", "n/a", "nan", "none", "null", "<na>", "-", "."])
+
+#: Names of columns, plainly written, that say who answered, what was asked and how often.
+ANNOTATORS = (
+    "annotator annotator_id annotator_name worker worker_id workerid user user_id username judge judge_id rater rater_id "
+    "labeler labeller labeler_id participant participant_id respondent respondent_id subject subject_id voter voter_id "
+    "person person_id evaluator evaluator_id assessor expert coder reviewer individual panelist consumer completed_by "
+    "who personid panel"
+).split()
+PROMPTS = "prompt prompt_id question question_id instruction query context task task_id topic".split()
+COUNTS = "count counts n freq frequency times num_votes n_votes".split()
+
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Za-z])(?=[0-9])|(?<=[0-9])(?=[A-Za-z])")
+_BREAK = re.compile(r"[^0-9a-z]+")
+
+
+def tokens(name: str) -> tuple[str, ...]:
+    """The words of a column's name: ``"scoreA"``, ``"score_a"`` and ``"Score.A"`` are ``("score", "a")``.
+
+    Example:
+        >>> tokens("scoreA"), tokens("player 1"), tokens("item1")
+        (('score', 'a'), ('player', '1'), ('item', '1'))
+    """
+    return tuple(part for part in _BREAK.split(_CAMEL.sub("_", name.strip()).casefold()) if part)
+
+
+def plain(name: str) -> str:
+    """A column's name without case, spaces and marks: ``"Worker ID"`` is ``"worker_id"``."""
+    return "_".join(part for part in _BREAK.split(name.strip().casefold()) if part)
+
+
+class Seen:
+    """A table as recognisers see it.
+
+    Args:
+        table: the table.
+
+    Example:
+        >>> from annosim.io.sources import read_table
+        >>> seen = Seen(read_table([{"Worker ID": "u", "left": "a", "right": "b"}]))
+        >>> seen.column("worker_id"), seen.kind("left")
+        ('Worker ID', 'text')
+    """
+
+    def __init__(self, table: Table):
+        self.table = table
+        self.columns: Sequence[str] = table.columns
+        self._kinds: dict[str, str] = {}
+
+    @cached_property
+    def plain(self) -> dict[str, str]:
+        """The columns by their plain names; the first of several."""
+        out: dict[str, str] = {}
+        for name in self.columns:
+            out.setdefault(plain(name), name)
+        return out
+
+    def column(self, *names: str) -> str | None:
+        """The column with the first of these plain names that there is."""
+        return next((self.plain[name] for name in names if name in self.plain), None)
+
+    def has(self, *names: str) -> bool:
+        """Whether there are columns of all these plain names."""
+        return all(name in self.plain for name in names)
+
+    def kind(self, column: str) -> str:
+        """``"text"``, ``"number"``, ``"flag"``, ``"list"``, ``"record"`` or ``"empty"``: what its cells are."""
+        if column not in self._kinds:
+            self._kinds[column] = self._kind(column)
+        return self._kinds[column]
+
+    def _kind(self, column: str) -> str:
+        head = self.table.head(column, 200)
+        cells = [cell for cell in head if cell is not None and cell == cell]
+        for kind, name in ((dict, "record"), (list, "list"), (bool, "flag")):
+            if cells and all(isinstance(cell, kind) for cell in cells):
+                return name
+        if any(isinstance(cell, dict | list) for cell in cells):
+            return "mixed"
+        words = self.words(column)
+        if not words:
+            return "empty"
+        return "number" if self.levels(column) is not None else "text"
+
+    def words(self, column: str) -> list[str]:
+        """The distinct texts of a column that say something, in order of appearance."""
+        return [name for name in self.table.texts(column, column).names if isinstance(name, str) and not blank(name)]
+
+    def levels(self, column: str) -> dict[str, float] | None:
+        """The distinct numbers of a column by their texts, where every cell that says something is a number."""
+        out: dict[str, float] = {}
+        for word in self.words(column):
+            number = as_number(word)
+            if number is None:
+                return None
+            out[word] = number
+        return out or None
+
+    def numbers(self, column: str) -> NDArray[np.float64]:
+        """The numbers of a column of numbers, NaN where a cell says nothing."""
+        texts = self.table.texts(column, column)
+        values = np.array([as_number(name) if isinstance(name, str) else None for name in texts.names], dtype=float)
+        return values[texts.codes]
+
+    def blanks(self, column: str) -> int:
+        """How many cells say nothing."""
+        texts = self.table.texts(column, column)
+        empty = np.array([name is None or blank(name) for name in texts.names], dtype=bool)
+        return int(empty[texts.codes].sum())
+
+    # ---- who, what and how often ----
+
+    def annotator(self, but: Iterable[str | None] = ()) -> str | None:
+        """The column that says who answered."""
+        return self._flat(ANNOTATORS, but)
+
+    def prompt(self, but: Iterable[str | None] = ()) -> str | None:
+        """The column with the question."""
+        return self._flat(PROMPTS, but)
+
+    def count(self, but: Iterable[str | None] = ()) -> str | None:
+        """The column with how often a row was seen: whole numbers that are not negative."""
+        found = self._flat(COUNTS, but)
+        levels = None if found is None else self.levels(found)
+        return found if levels and all(v >= 0 and v == int(v) for v in levels.values()) else None
+
+    def weight(self, but: Iterable[str | None] = ()) -> str | None:
+        """The column of weights."""
+        found = self._flat(("weight", "weights"), but)
+        return found if found is not None and self.kind(found) == "number" else None
+
+    def _flat(self, names: Iterable[str], but: Iterable[str | None]) -> str | None:
+        taken = set(but)
+        found = (self.plain.get(name) for name in names)
+        return next(
+            (
+                name
+                for name in found
+                if name is not None
+                and name not in taken
+                and self.kind(name) in ("text", "number")
+                and not self.blanks(name)
+            ),
+            None,
+        )
+
+
+def blank(text: str) -> bool:
+    """Whether a cell says nothing."""
+    return text.strip().casefold() in BLANKS
+
+
+def as_number(text: str) -> float | None:
+    """A finite number, or ``None``."""
+    text = text.strip()
+    if not text or not text.isascii() or "_" in text:
+        return None
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if np.isfinite(number) else None

@@ -1,0 +1,195 @@
+"""Tables from files, from URLs and from memory."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from annosim.errors import ArgumentError, FileReadError
+from annosim.files import decode
+from annosim.io.arrow import open_parquet, read_rows
+from annosim.io.delimited import line_numbers, read_delimited
+from annosim.io.row_errors import RowErrors
+from annosim.io.tables import Table
+from annosim.places import read_bytes, read_text
+
+__all__ = ["RecordSource", "Source", "read_table", "source_name", "suffix_of", "table_of_records"]
+
+
+@runtime_checkable
+class RecordSource(Protocol):
+    """What gives its rows as records, such as a ``datasets.Dataset``."""
+
+    def to_list(self) -> list[dict[str, object]]: ...
+
+
+#: What a table is read from: a file or URL, a pandas frame, an Arrow table, a ``datasets.Dataset``, a list of records,
+#: or a table that was read already.
+Source: TypeAlias = (
+    str | os.PathLike[str] | pd.DataFrame | pa.Table | RecordSource | Sequence[Mapping[str, object]] | Table
+)
+
+
+def read_table(source: Source, sep: str | None = None) -> Table:
+    """A table from a file (delimited text, JSON, JSON lines or parquet) or from memory.
+
+    Args:
+        source: a path or URL, a pandas frame, an Arrow table, a ``datasets.Dataset``, a list of records, or a table.
+        sep: the separator of a delimited file; by default a tab in ``.tsv`` files and what the header uses elsewhere.
+
+    Raises:
+        FileReadError: missing, unreadable, empty, without rows, or with a header that repeats a name.
+        RowsError: malformed lines, all of them with their numbers.
+        ArgumentError: a source of another type, or a separator of more than one character.
+    """
+    if isinstance(source, Table):
+        return source
+    if isinstance(source, str | os.PathLike):
+        return _read_file(source, _separator(sep))
+    if isinstance(source, pd.DataFrame):
+        return _table_of_frame(source)
+    if isinstance(source, pa.Table):
+        return _table_of_arrow("table (rows counted from 1)", source)
+    records = source.to_list() if isinstance(source, RecordSource) else source
+    if not isinstance(records, Sequence):
+        raise ArgumentError(
+            f"read: a path, a pandas frame, an Arrow table or a list of records, not {type(source).__name__}"
+        )
+    return table_of_records("records (counted from 1)", list(records))
+
+
+def source_name(source: Source) -> str:
+    """What the settings of the data call their source."""
+    if isinstance(source, Table):
+        return source.name
+    return str(source) if isinstance(source, str | os.PathLike) else type(source).__name__
+
+
+def suffix_of(path: str | os.PathLike[str]) -> str:
+    """The ending of a file's name, before ``.gz``."""
+    return Path(str(path).removesuffix(".gz")).suffix.lower()
+
+
+def _separator(sep: str | None) -> str | None:
+    sep = "\t" if sep == "\\t" else sep
+    if sep is not None and len(sep) != 1:
+        raise ArgumentError(f"sep={sep!r}: one character, for example ',' or a tab")
+    return sep
+
+
+def _read_file(path: str | os.PathLike[str], sep: str | None) -> Table:
+    suffix = suffix_of(path)
+    if suffix == ".parquet":
+        with open_parquet(path) as file:
+            rows = read_rows(path, file)
+        return _table_of_arrow(str(path), rows)
+    if suffix in (".jsonl", ".ndjson"):
+        return _read_json_lines(path, read_text(path))
+    if suffix == ".json":
+        return _read_json(path, read_text(path))
+    cells, used = read_delimited(path, "\t" if sep is None and suffix == ".tsv" else sep)
+    columns = dict(zip(cells.column_names, cells.columns, strict=True))
+    return Table(str(path), columns, lambda: line_numbers(decode(path, read_bytes(path)), used, cells.num_rows))
+
+
+def _table_of_arrow(name: str, rows: pa.Table) -> Table:
+    """Columns of plain values stay in Arrow; records, lists and times become Python values."""
+    if not rows.num_rows or not rows.num_columns:
+        raise FileReadError(f"{name}: no records; check how the file was made")
+    twice = [column for column in rows.column_names if rows.column_names.count(column) > 1]
+    if twice:
+        raise FileReadError(f"{name}: two columns are called {twice[0][:60]!r}; give every column its own name")
+    columns = {column: _arrow_cells(rows.column(column)) for column in rows.column_names}
+    return Table(name, columns, lambda: range(1, rows.num_rows + 1))
+
+
+def _arrow_cells(cells: pa.ChunkedArray) -> pa.ChunkedArray | np.ndarray:
+    kind = cells.type.value_type if pa.types.is_dictionary(cells.type) else cells.type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return cells.cast(pa.string())
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
+        return cells.cast(kind)
+    values = np.empty(len(cells), dtype=object)
+    values[:] = cells.to_pylist()
+    return values
+
+
+def _table_of_frame(frame: pd.DataFrame) -> Table:
+    if not len(frame):
+        raise FileReadError("frame: it has no rows; check the filter that was applied")
+    if not frame.columns.is_unique:
+        twice = frame.columns[frame.columns.duplicated()][0]
+        raise FileReadError(f"frame: two columns are called {str(twice)[:60]!r}; give every column its own name")
+    columns = {str(name): _plain_cells(frame[name]) for name in frame.columns}
+    return Table("frame (rows counted from 1)", columns, lambda: range(1, len(frame) + 1))
+
+
+def _plain_cells(column: pd.Series) -> np.ndarray:
+    """Cells as Python values, arrays as lists."""
+    out = np.empty(len(column), dtype=object)
+    out[:] = [v.tolist() if isinstance(v, np.ndarray) else v for v in column.astype(object)]
+    return out
+
+
+def table_of_records(
+    name: str, records: Sequence[object], lines: Sequence[int] | None = None, what: str = "counting records from 1"
+) -> Table:
+    if not records:
+        raise FileReadError(f"{name}: no records; check how the file was made")
+    lines = range(1, len(records) + 1) if lines is None else lines
+    errors = RowErrors(name, lambda row: lines[row])
+    for i, record in enumerate(records):
+        if not isinstance(record, Mapping):
+            errors.add(i, f"not an object ({what})")
+    errors.raise_if_any("make every record an object with the same fields")
+    plain: list[Mapping[str, object]] = [r for r in records if isinstance(r, Mapping)]
+    fields = list(dict.fromkeys(str(field) for record in plain for field in record))
+    columns = {}
+    for field in fields:
+        values = np.empty(len(plain), dtype=object)
+        values[:] = [record.get(field) for record in plain]
+        columns[field] = values
+    if not columns:
+        raise FileReadError(f"{name}: the records have no fields; check how the file was made")
+    return Table(name, columns, lambda: lines)
+
+
+def _read_json(path: str | os.PathLike[str], text: str) -> Table:
+    try:
+        found = json.loads(text)
+    except json.JSONDecodeError as error:
+        if text.lstrip()[:1] == "{" and "\n" in text.strip():
+            return _read_json_lines(path, text)
+        raise FileReadError(f"{path}: line {error.lineno}: not JSON ({error.msg})") from None
+    except (RecursionError, ValueError):
+        raise FileReadError(f"{path}: not JSON that holds records (nested too deeply, or numbers too long)") from None
+    found = [found] if isinstance(found, dict) else found
+    if not isinstance(found, list) or not found:
+        raise FileReadError(f"{path}: expected a list of records, one object per answer, at least one")
+    return table_of_records(str(path), found)
+
+
+def _read_json_lines(path: str | os.PathLike[str], text: str) -> Table:
+    records, lines = [], []
+    errors = RowErrors(path, lambda line: line)
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as error:
+            errors.add(number, f"not JSON ({error.msg})")
+        except (RecursionError, ValueError):
+            errors.add(number, "not JSON that holds a record (nested too deeply, or numbers too long)")
+        else:
+            records.append(record)
+            lines.append(number)
+    errors.raise_if_any("write one JSON object per line")
+    return table_of_records(str(path), records, lines, "one per line")
