@@ -132,11 +132,15 @@ def _read_answers(
     """The answers; what the reader warns of is said in one line."""
     import warnings
 
+    from annosim.errors import LayoutError
     from annosim.io.formats import read
 
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", UserWarning)
-        answers = read(path, format, options)
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", UserWarning)
+            answers = read(path, format, options)
+    except LayoutError as error:
+        raise LayoutError(f"{error} (as options: --format NAME, --set NAME=VALUE)") from None
     if "recognised" in answers.settings:
         typer.echo(f"read as {answers.settings['format']}: {answers.settings['recognised']}", err=True)
     for warning in caught:

@@ -215,6 +215,11 @@ class Recognised:
         why: what was seen.
         options: the options of its reader.
         source: what is read: the table, where one was looked at already.
+
+    Example:
+        >>> found = recognise([{"winner": "tea", "loser": "milk"}])
+        >>> found.name, found.read().answer.tolist()
+        ('beats', [0])
     """
 
     format: Format

@@ -145,6 +145,10 @@ class Seen:
         found = self._flat(("weight", "weights"), but)
         return found if found is not None and self.kind(found) == "number" else None
 
+    def _all_said(self, column: str) -> bool:
+        """Whether every cell is a text that says something (a list of texts is one)."""
+        return all(name is not None and not blank(name) for name in self.table.texts(column, column).names)
+
     def _flat(self, names: Iterable[str], but: Iterable[str | None]) -> str | None:
         taken = set(but)
         found = (self.plain.get(name) for name in names)
@@ -154,8 +158,8 @@ class Seen:
                 for name in found
                 if name is not None
                 and name not in taken
-                and self.kind(name) in ("text", "number")
-                and not self.blanks(name)
+                and self.kind(name) in ("text", "number", "list")
+                and self._all_said(name)
             ),
             None,
         )

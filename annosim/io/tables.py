@@ -84,7 +84,9 @@ class Table:
     def texts(self, column: str, option: str) -> Coded:
         """A column as text, ``None`` for a cell that is no text; kept, since a layout is recognised by it and then read."""
         if column not in self._texts:
-            self._texts[column] = _as_texts(self._column(column, option))
+            found = _as_texts(self._column(column, option))
+            names = np.array([name if isinstance(name, str) else None for name in found.names], dtype=object)
+            self._texts[column] = Coded(found.codes, names)  # pandas writes nothing as NaN
         return self._texts[column]
 
     def coded(self, column: str, option: str, blank: bool = False) -> Coded:

@@ -46,6 +46,9 @@ READERS = {
     "frame_long.csv": an.io.read_frame,
 }
 
+LAYOUTS = Path(__file__).parent / "layouts"
+READERS |= {f"layouts/{path.name}": an.io.read for path in sorted(LAYOUTS.iterdir())}
+
 TEXTS = [
     "",
     " ",
@@ -178,8 +181,8 @@ def mutated(draw, value):
 
 @hs.composite
 def mutated_file(draw, name):
-    raw = (GOLDEN / name).read_bytes()
-    kinds = [a_byte, a_cut, a_line] + ([a_value] * 4 if name.endswith("jsonl") else [a_cell] * 4)
+    raw = ((LAYOUTS.parent if name.startswith("layouts/") else GOLDEN) / name).read_bytes()
+    kinds = [a_byte, a_cut, a_line] + ([a_value] * 4 if name.endswith(("jsonl", "json")) else [a_cell] * 4)
     for _ in range(draw(hs.integers(1, 3))):
         raw = draw(hs.sampled_from(kinds))(draw, raw)
     return raw
@@ -274,10 +277,19 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("f")
 
 
-@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("name", [name for name in READERS if not name.startswith("layouts/")])
 @fuzzed(80)
 @given(data=hs.data())
 def test_mutated_files(name, folder, data):
+    (folder / name).write_bytes(data.draw(mutated_file(name)))
+    survives(READERS[name], folder / name)
+
+
+@pytest.mark.parametrize("name", [name for name in READERS if name.startswith("layouts/")])
+@fuzzed(15)
+@given(data=hs.data())
+def test_mutated_layouts_that_are_recognised(name, folder, data):
+    (folder / "layouts").mkdir(exist_ok=True)
     (folder / name).write_bytes(data.draw(mutated_file(name)))
     survives(READERS[name], folder / name)
 
@@ -313,6 +325,7 @@ def test_mutated_lists(data):
 @fuzzed(2_300)
 @given(data=hs.data())
 def test_mutated_files_at_length(name, folder, data):
+    (folder / "layouts").mkdir(exist_ok=True)
     (folder / name).write_bytes(data.draw(mutated_file(name)))
     survives(READERS[name], folder / name)
 

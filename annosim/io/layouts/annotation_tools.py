@@ -175,10 +175,16 @@ def _questions(seen: Seen) -> list[str]:
 def _flat_answers(values: object, users: object, status: object, row: int) -> Iterator[tuple[str, object]]:
     if not isinstance(values, list):
         return
+    people, states = _beside(users, row, values), _beside(status, row, ["submitted"] * len(values))
     for place, value in enumerate(values):
-        state = status[row][place] if status is not None and isinstance(status[row], list) else "submitted"  # type: ignore[index]
-        if value is not None and state == "submitted":
-            yield str(users[row][place]) if users is not None else str(place), value  # type: ignore[index]
+        if value is not None and place < len(states) and states[place] == "submitted":
+            yield str(people[place]) if users is not None and place < len(people) else str(place), value
+
+
+def _beside(column: object, row: int, default: Sequence[object]) -> Sequence[object]:
+    """The list of a row of a column that stands beside the answers."""
+    cell = None if column is None else column[row]  # type: ignore[index]
+    return cell if isinstance(cell, list) else default
 
 
 def _listed_answers(values: object) -> Iterator[tuple[str, object]]:

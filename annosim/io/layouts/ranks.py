@@ -275,7 +275,7 @@ def without_stem(columns: Sequence[str]) -> list[str]:
         (['tea', 'milk'], ['tea', 'milk'], ['a1', 'a2'])
     """
     for pattern in (
-        r"^(?:rank(?:ing)?|rating|score|r|likert)[ ._:-]+(.+)$",
+        r"^(?:rank(?:ing)?|rating|score|r|likert|q)[ ._:-]+(.+)$",
         r"^(.+?)[ ._:-]+(?:rank(?:ing)?|rating|score)$",
     ):
         found = [re.match(pattern, name.strip(), re.IGNORECASE) for name in columns]

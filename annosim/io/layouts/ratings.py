@@ -39,6 +39,7 @@ def read_ratings(
     prompt: str | None = None,
     lowest: int | None = None,
     grades: int | None = None,
+    step: float = 1.0,
     merge: bool = False,
 ) -> PreferenceData:
     """Read a row per annotator and item with a rating.
@@ -49,6 +50,7 @@ def read_ratings(
         annotator, prompt: columns with who rated, and with the question.
         lowest: the lowest grade of the scale; by default 0 where it occurs, a negative number where one occurs, else 1.
         grades: how many grades the scale has; by default up to the highest that occurs.
+        step: between grades, such as 0.5 for half stars.
         merge: as in :func:`annosim.io.read_csv`.
 
     Returns:
@@ -66,7 +68,7 @@ def read_ratings(
     names = table.coded(item, "item")
     if merge:
         names = factorize(merge_names(names.text()))
-    answer, scale = grades_of(table, [rating], lowest, grades)
+    answer, scale = grades_of(table, [rating], lowest, grades, step)
     people = None if annotator is None else table.coded(annotator, "annotator")
     context = None if prompt is None else table.coded(prompt, "prompt")
     table.errors.raise_if_any("write whole numbers of one scale (lowest= and grades= say which)")
@@ -144,7 +146,7 @@ def read_likert(
 
 
 def grades_of(
-    table: Table, columns: Sequence[str], lowest: int | None, grades: int | None
+    table: Table, columns: Sequence[str], lowest: int | None, grades: int | None, step: float = 1.0
 ) -> tuple[NDArray[np.int64], tuple[int, int]]:
     """Grades from 0, -1 where a cell is empty, ``(rows, columns)``; and the lowest number and how many grades."""
     if grades is not None and not 2 <= grades <= _MOST:
@@ -153,24 +155,27 @@ def grades_of(
     known: dict[object, float] = {}
     for cell in set(texts.ravel().tolist()):
         number = as_number(cell) if isinstance(cell, str) else None
-        known[cell] = np.inf if number is None or number != round(number) else number
+        steps = np.inf if number is None else (number - (lowest or 0)) / step
+        known[cell] = np.inf if abs(steps - round(steps) if np.isfinite(steps) else 1.0) > 1e-9 else float(number or 0)
         if isinstance(cell, str) and blank(cell):
             known[cell] = np.nan
     values = np.array([[known[cell] for cell in row] for row in texts], dtype=np.float64)
     odd = np.isinf(values)
     finite = values[np.isfinite(values)]
     start = lowest if lowest is not None else _lowest(finite)
-    top = start + grades - 1 if grades is not None else (int(finite.max()) if len(finite) else start + 1)
-    top = max(top, start + 1)
+    if grades is None:
+        grades = max(round((float(finite.max(initial=start)) - start) / step) + 1, 2)
+    top = start + (grades - 1) * step
     outside = odd | (values < start) | (values > top)
     table.errors.add_where(
-        outside.any(1), lambda r: f"{str(texts[r][outside[r]][0])[:40]!r} is no whole number from {start} to {top}"
+        outside.any(1), lambda r: f"{str(texts[r][outside[r]][0])[:40]!r} is no grade from {start} to {top:g}"
     )
-    if top - start + 1 > _MOST:
+    if grades > _MOST:
         raise DataError(
-            f"{table.name}: grades from {start} to {top} are more than {_MOST}; compare scores (format=scores)"
+            f"{table.name}: {grades} grades from {start} to {top:g} (limit {_MOST}); compare scores (format=scores)"
         )
-    return np.where(np.isfinite(values) & ~outside, values - start, -1).astype(np.int64), (start, top - start + 1)
+    grade = np.rint((np.where(np.isfinite(values) & ~outside, values, start) - start) / step)
+    return np.where(np.isfinite(values) & ~outside, grade, -1).astype(np.int64), (start, grades)
 
 
 def _lowest(values: NDArray[np.float64]) -> int:
@@ -192,16 +197,19 @@ def recognise_ratings(seen: Seen) -> Reading | Question | None:
     levels = seen.levels(rating)
     if levels is None:
         return None
-    if any(value != round(value) for value in levels.values()):
+    halves = any(value != round(value) for value in levels.values())
+    if halves and any(2 * value != round(2 * value) for value in levels.values()):
+        odd = next(word for word, value in levels.items() if 2 * value != round(2 * value))
         return Question(
-            f"{rating} holds fractions such as {next(w for w, v in levels.items() if v != round(v))}: round them to grades, or compare them with format=scores",
-            asks=(),
+            f"{rating} holds fractions such as {odd}: what is the step of the scale? say step=0.1", ("step",)
         )
     prompt = seen.prompt([item, rating, annotator])
     low, high = int(min(levels.values())), int(max(levels.values()))
     said = "".join(f", {n}={c}" for n, c in (("annotator", annotator), ("prompt", prompt)) if c)
-    why = f"{rating} rates {item} from {min(low, 1)} to {high}{said}"
-    return Reading(why, {"item": item, "rating": rating, "annotator": annotator, "prompt": prompt})
+    why = f"{rating} rates {item} from {min(low, 1)} to {high}{' in halves' if halves else ''}{said}"
+    return Reading(
+        why, {"item": item, "rating": rating, "annotator": annotator, "prompt": prompt, "step": 0.5 if halves else 1.0}
+    )
 
 
 def recognise_likert(seen: Seen) -> Reading | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annosim.data.preferences import PreferenceData
+from annosim.errors import ArgumentError
 from annosim.io.format import EXPORTER, Question, Reading
-from annosim.io.layouts.sides import TEXTS, Sides, sides_of
+from annosim.io.layouts.sides import SCORES, TEXTS, Sides, measured, sides_of
 from annosim.io.layouts.winners import winner_of
 from annosim.io.pairs import pair_data, read_scores, read_winner, shared
 from annosim.io.responses import response_items
@@ -32,6 +33,7 @@ def read_responses(
     annotator: str | None = None,
     words: Mapping[str, str] | None = None,
     winner_is: Literal["side", "item", "index", "score"] = "side",
+    scores: Sequence[str] = (),
 ) -> PreferenceData:
     """Read a row per vote between two responses.
 
@@ -41,6 +43,7 @@ def read_responses(
         winner, words, winner_is: as in :func:`annosim.io.read_csv`.
         prompt: column with the prompt, a text or a list of messages; ``None`` where there is one for all.
         annotator: column with who voted.
+        scores: two columns with the scores of the sides, the higher of which wins, instead of ``winner``.
 
     Returns:
         Pairs of (prompt, response); ``items.texts`` holds the responses, ``prompt_names`` the prompts.
@@ -59,7 +62,12 @@ def read_responses(
     people = None if annotator is None else table.coded(annotator, "annotator")
     ids, items, prompts = response_items(context, sides)
     share = None
-    if winner_is in ("score", "index"):
+    if scores:
+        if len(scores) != 2:
+            raise ArgumentError(f"scores={list(scores)!r}: the columns of the two sides' scores")
+        one, two = (table.numbers(name, "scores") for name in scores)
+        outcome = np.select([one > two, one < two], [0, 1], 2)
+    elif winner_is in ("score", "index"):
         outcome, share = read_scores(table, winner, winner_is, words)
     else:
         answers = table.coded(winner, "winner", blank=True)
@@ -67,7 +75,7 @@ def read_responses(
     same = ids[:, 0] == ids[:, 1]
     table.errors.add_where(same, lambda r: "the two responses are the same")
     table.errors.raise_if_any("fix or remove these rows; words= says what the winner's words mean")
-    columns = table.others([left, right, winner, prompt, annotator])
+    columns = table.others([left, right, None if scores else winner, prompt, annotator])
     settings = {"source": source_name(source), "format": "responses"}
     data = pair_data(ids, outcome, items, people, prompts, columns=columns, settings=settings)
     return data if share is None else shared(data, share)
@@ -96,7 +104,7 @@ def recognise_responses(seen: Seen) -> Reading | Question | None:
         return known
     found = winner_of(seen, sides)
     if found is None:
-        return None
+        return _scored(seen, sides)
     column, meaning = found
     options = _around(seen, sides, column)
     if isinstance(meaning, Question):
@@ -104,6 +112,17 @@ def recognise_responses(seen: Seen) -> Reading | Question | None:
     options |= {"winner_is": meaning.winner_is, "words": meaning.words}
     who = f", annotator={options['annotator']}" if options["annotator"] else ""
     return Reading(f"{sides.left} and {sides.right} are responses to {options['prompt']}, {meaning.why}{who}", options)
+
+
+def _scored(seen: Seen, sides: Sides) -> Reading | None:
+    """A score of each side instead of a winner."""
+    scores = measured(seen, sides, SCORES)
+    if scores is None or any(seen.kind(name) != "number" for name in scores):
+        return None
+    options = {**_around(seen, sides, ""), "scores": list(scores)}
+    options.pop("winner")
+    why = f"{sides.left} and {sides.right} are responses to {options['prompt']}, the higher of {scores[0]} and {scores[1]} wins"
+    return Reading(why, options)
 
 
 def _texts(seen: Seen) -> Sides | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from annosim.io.seen import Seen, tokens
 
-__all__ = ["MEASURES", "NAMES", "Sides", "TEXTS", "pairs_of_columns", "sides_of"]
+__all__ = ["MEASURES", "NAMES", "SCORES", "TEXTS", "WINS", "Sides", "measured", "pairs_of_columns", "sides_of"]
 
 #: What stands for the two sides in the names of columns.
 MARKS = (
@@ -35,6 +35,9 @@ MEASURES = (
     "score scores wins win votes vote count counts n goals points rating ratings rank elo runs sets time length len tokens "
     "prob probability p price cost logprob"
 ).split()
+#: Stems of columns with how often a side won, and with its score.
+WINS = "wins win winner won votes vote count counts n num_wins n_wins times_chosen".split()
+SCORES = "score scores goals points rating ratings runs sets result pts grade".split()
 
 
 @dataclass(frozen=True)
@@ -83,3 +86,13 @@ def sides_of(seen: Seen, stems: list[str] | None = None) -> Sides | None:
 
 def _is_named(seen: Seen, pair: Sides) -> bool:
     return all(seen.kind(name) in ("text", "number") for name in (pair.left, pair.right))
+
+
+def measured(seen: Seen, sides: Sides, stems: list[str]) -> tuple[str, str] | None:
+    """The two columns that measure these sides: ``wins_a, wins_b``, ``winner_model_a, winner_model_b``, ``a_wins``."""
+    for pair in pairs_of_columns(seen):
+        parts = pair.stem.split("_")
+        if (pair.left, pair.right) != (sides.left, sides.right) and any(part in stems for part in parts):
+            if not any(part in TEXTS for part in parts):
+                return pair.left, pair.right
+    return None

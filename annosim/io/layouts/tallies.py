@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from annosim.data.preferences import PreferenceData
 from annosim.io.format import Question, Reading
-from annosim.io.layouts.sides import TEXTS, Sides, pairs_of_columns, sides_of
+from annosim.io.layouts.sides import SCORES, WINS, measured, sides_of
 from annosim.io.layouts.winners import people_and_counts
 from annosim.io.pairs import name_items, pair_data, read_counts, repeated
 from annosim.io.seen import Seen
@@ -20,8 +20,6 @@ __all__ = ["read_beats", "read_scores", "read_tallies", "recognise_beats", "reco
 _WINNERS = "winner won preferred better best chosen winner_name winner_id winning_item selected".split()
 _LOSERS = "loser lost rejected worse worst other loser_name loser_id losing_item not_selected unpreferred".split()
 _TIES = "tie ties tied draw draws drawn winner_tie n_ties n_draws num_ties equal".split()
-_WINS = "wins win winner won votes vote count counts n num_wins n_wins times_chosen".split()
-_SCORES = "score scores goals points rating ratings runs sets result pts grade".split()
 
 
 def read_beats(
@@ -221,7 +219,7 @@ def _are_counts(seen: Seen, column: str) -> bool:
 def recognise_tallies(seen: Seen) -> Reading | Question | None:
     """Two names, and how often each won."""
     sides = sides_of(seen)
-    found = None if sides is None else _measured(seen, sides, _WINS)
+    found = None if sides is None else measured(seen, sides, WINS)
     if sides is None or found is None or not all(_are_counts(seen, name) or _is_flag(seen, name) for name in found):
         return None
     tie = seen.column(*_TIES)
@@ -237,7 +235,7 @@ def recognise_tallies(seen: Seen) -> Reading | Question | None:
 def recognise_scores(seen: Seen) -> Reading | None:
     """Two names, and a score of each."""
     sides = sides_of(seen)
-    found = None if sides is None else _measured(seen, sides, _SCORES)
+    found = None if sides is None else measured(seen, sides, SCORES)
     if sides is None or found is None or any(seen.kind(name) != "number" for name in found):
         return None
     if seen.column("winner", "label", "preference") is not None:
@@ -253,13 +251,3 @@ def recognise_scores(seen: Seen) -> Reading | None:
 
 def _is_flag(seen: Seen, column: str) -> bool:
     return {word.strip().casefold() for word in seen.words(column)} <= {"true", "false", "0", "1"}
-
-
-def _measured(seen: Seen, sides: Sides, stems: list[str]) -> tuple[str, str] | None:
-    """The two columns that measure these sides: ``wins_a, wins_b``, ``winner_model_a, winner_model_b``, ``a_wins``."""
-    for pair in pairs_of_columns(seen):
-        parts = pair.stem.split("_")
-        if (pair.left, pair.right) != (sides.left, sides.right) and any(part in stems for part in parts):
-            if not any(part in TEXTS for part in parts):
-                return pair.left, pair.right
-    return None

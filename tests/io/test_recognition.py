@@ -1,0 +1,154 @@
+"""Small files as exporters write them: each is read without an option, as exactly these answers, or asks one question.
+
+An answer is written ``annotator: left>right``, ``left<right`` (the right one won), ``left=right`` (a tie), ``left?right`` (a
+skip), with ``x3`` for a weight of 3; a ranking ``best>...>worst``; a rating ``item=grade``, from 0.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import annosim as an
+from annosim.cli import main
+from annosim.errors import LayoutError
+
+FILES = Path(__file__).parent / "layouts"
+
+
+def answers(data):
+    """The answers in words."""
+    names = data.items.names if data.items.texts is None else [text[:20] for text in data.items.texts]
+    return [_who(data, row) + _answer(data, row, names) + _weight(data, row) for row in range(data.rows)]
+
+
+def _who(data, row):
+    if data.annotator is None:
+        return ""
+    who = data.annotator[row]
+    return f"{who if data.annotator_names is None else data.annotator_names[who]}: "
+
+
+def _weight(data, row):
+    return "" if data.row_weight[row] == 1 else f" x{data.row_weight[row]:g}"
+
+
+def _answer(data, row, names):
+    menu = [names[i] for i in data.menu[row] if i >= 0]
+    answer = np.atleast_1d(data.answer[row])
+    if data.skipped[row]:
+        return "?".join(menu)
+    if data.feedback.kind == "rating":
+        return " ".join(f"{name}={grade}" for name, grade in zip(menu, answer, strict=False))
+    tied = np.zeros(len(answer), dtype=bool) if data.tied is None else data.tied[row]
+    best = [menu[i] for i in answer if i >= 0]
+    if data.feedback.kind == "choice":
+        if tied.any():
+            return "=".join(best)
+        return (
+            "<".join(menu)
+            if len(menu) == 2 and answer[0] == 1
+            else f"{best[0]}>{','.join(m for m in menu if m != best[0])}"
+        )
+    return "".join(("" if j == 0 else "=" if tied[j - 1] else ">") + name for j, name in enumerate(best))
+
+
+READ = {
+    "alpaca_eval.json": ("alpaca-eval", ["claude: gpt<m", "claude: gpt=m"]),
+    "alpaca_eval_weighted.json": ("alpaca-eval", ["gpt>m x0.07", "gpt<m x0.93", "gpt?m"]),
+    "arena_55k.jsonl": ("arena", ["x>y"]),
+    "arena_hard.jsonl": ("arena-hard", ["gpt-4: baseline>m", "gpt-4: m=baseline"]),
+    "argilla_1.jsonl": ("argilla", ["u: 4<5"]),
+    "argilla_2.jsonl": ("argilla", ["u: 4>5"]),
+    "arrows.csv": ("pairs", ["x>y", "x<y", "y=x"]),
+    "booleans.csv": ("pairs", ["x>y", "y<x"]),
+    "football.csv": ("pairs", ["A>B", "B=C", "C<A"]),
+    "helpsteer.jsonl": ("helpsteer", ["a=3", "b=0"]),
+    "helpsteer2_preference.jsonl": ("responses", ["a>b", "c<b"]),
+    "helpsteer3.jsonl": ("responses", ["a=b"]),
+    "hh.jsonl": ("trl", [" yes> no"]),
+    "judges_in_columns.csv": ("judges", ["ann: tea>milk", "bob: tea<milk", "ann: rice=tea"]),
+    "label_studio.json": ("label-studio", ["a@b: tea>milk"]),
+    "likert.csv": ("likert", ["1: tea=4 milk=3 rice=2", "2: tea=1 rice=0"]),
+    "mt_bench_human.jsonl": ("arena", ["author_0: x>y"]),
+    "mt_bench_judge.jsonl": (
+        "mt-bench",
+        ["gpt-4, pair-v2: x>y", "gpt-4, pair-v2: y=x", "gpt-4, pair-v2: x?y", "gpt-4, pair-v2: y>x"],
+    ),
+    "mt_bench_single.jsonl": ("ratings", ["gpt-4, single-v1: x=14", "gpt-4, single-v1: y=15"]),
+    "multipref.jsonl": ("multipref", ["w1: x<y", "w2: x=y", "e1: x>y"]),
+    "numbers_as_names.csv": ("pairs", ["1>2", "3>2"]),
+    "one_hot.csv": ("tallies", ["A>B", "B=C"]),
+    "option_words.csv": ("pairs", ["x>y", "x<y", "y=x"]),
+    "places.csv": ("places", ["tea>milk>rice", "milk>tea"]),
+    "potato.csv": ("potato", ["u: 1 A>1 B", "v: 1 A=1 B"]),
+    "potato.jsonl": ("potato", ["u: tea<milk"]),
+    "prism.jsonl": ("prism", ["user0: x>y,z"]),
+    "probabilities.csv": ("pairs", ["tea>milk x0.8", "tea<milk x0.2", "milk>tea x0.4", "milk<tea x0.6"]),
+    "questionnaire_names.csv": (
+        "questionnaire",
+        ["1: tea>milk", "1: tea<rice", "2: tea<milk", "2: tea=rice", "2: milk<rice"],
+    ),
+    "questionnaire_numbers.csv": ("questionnaire", ["1: tea>milk", "1: tea<rice", "2: tea<milk", "2: tea>rice"]),
+    "quotes_bom_blank.csv": ("pairs", ['a, b>c "d"', 'c "d"<a, b']),
+    "rank_columns.csv": ("ranks", ["tea>milk", "milk>tea", "tea=milk"]),
+    "ranks_long.csv": ("rank-rows", ["ann: tea>milk", "bob: milk>tea=rice"]),
+    "ranks_wide.csv": ("ranks", ["ann: tea>milk>rice", "bob: milk>rice>tea", "cy: rice>tea"]),
+    "raters_in_columns.csv": ("likert", ["rater1: tea=4 milk=1", "rater2: tea=3", "rater3: tea=2 milk=0"]),
+    "ratings.csv": ("ratings", ["u: tea=4", "v: tea=2", "u: milk=0"]),
+    "result_of_the_left.csv": ("pairs", ["tea>milk", "milk=tea", "tea<milk"]),
+    "safe_rlhf.jsonl": ("responses", ["a<b", "a>c"]),
+    "scores.csv": ("scores", ["A>B", "B=C"]),
+    "shp.jsonl": ("responses", ["a>b"]),
+    "signs.csv": ("pairs", ["x<y", "x>y", "y=x"]),
+    "summaries.jsonl": ("summaries", ["w: a<b"]),
+    "trl_text.jsonl": ("trl", ["A long one>B"]),
+    "ultrafeedback.jsonl": ("ultrafeedback", ["y>x"]),
+    "ultrafeedback_binarized.jsonl": ("trl", ['[{"role": "assistant>']),
+    "webgpt.jsonl": ("responses", ["a>b"]),
+    "win_matrix.csv": ("matrix", ["tea>milk x3", "tea>rice", "milk>tea x2", "milk>rice x4", "rice>milk"]),
+    "winner_by_name.csv": ("pairs", ["tea>milk", "milk=tea"]),
+    "winner_loser_count.csv": ("beats", ["tea>milk x3", "milk>tea"]),
+    "wins_and_ties.csv": ("tallies", ["A>B x7", "A<B x3", "A=B"]),
+    "wins_of_each.csv": ("tallies", ["A>B x7", "A<B x3", "B>C"]),
+    "words_in_any_case.csv": ("pairs", ["u: tea>milk", "v: milk=tea", "v: milk?tea"]),
+}
+
+#: What is asked of files that may be read in more than one way, and an option that answers.
+ASKED = {
+    "ask_chosen_rejected.csv": ("items, or texts", ["--format", "beats"]),
+    "ask_unsure.csv": ("also holds unsure: a tie or a skip", ["--words", "unsure=tie"]),
+    "ask_zero_or_one.csv": ("who wins at 1", ["--set", "winner_is=score"]),
+}
+
+
+@pytest.mark.parametrize("name", READ)
+def test_a_file_is_read_without_an_option(name):
+    format, expected = READ[name]
+    data = an.io.read(FILES / name)
+    assert data.settings["format"] == format and answers(data) == expected
+    assert data.settings["recognised"]
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_a_file_that_may_mean_two_things_is_a_question(name, capsys):
+    question, option = ASKED[name]
+    with pytest.raises(LayoutError, match=question) as caught:
+        an.io.read(FILES / name)
+    assert len(str(caught.value)) <= 300
+    assert main(["read", str(FILES / name)]) == 2
+    assert main(["read", str(FILES / name), *option]) == 0
+    assert "answers: " in capsys.readouterr().out
+
+
+def test_an_unknown_layout_says_what_was_seen_and_how_to_map_it(capsys):
+    with pytest.raises(LayoutError, match=r"columns: q \(number: 1\); z \(number: 2\).*format=pairs with left="):
+        an.io.read(FILES / "ask_unknown.csv")
+    assert main(["read", str(FILES / "ask_unknown.csv"), "--show"]) == 2
+    assert "q (number: 1)" in capsys.readouterr().out
+
+
+def test_every_file_here_is_expected():
+    assert {path.name for path in FILES.iterdir()} == {*READ, *ASKED, "ask_unknown.csv"}
