@@ -44,8 +44,9 @@ def split_place(place: str | os.PathLike[str]) -> tuple[Folder, str]:
         (Folder('memory://run'), 'votes.csv')
     """
     if isinstance(place, str) and is_url(place):
-        folder, _, name = place.rstrip("/").rpartition("/")
-        return Folder(folder), name
+        scheme, _, rest = place.rstrip("/").partition("://")
+        folder, _, name = rest.rpartition("/")
+        return Folder(f"{scheme}://{folder}"), name
     return Folder(Path(place).parent), Path(place).name
 
 
@@ -96,7 +97,8 @@ class Folder:
     """
 
     def __init__(self, place: str | os.PathLike[str]):
-        self.place = place.rstrip("/") if isinstance(place, str) and is_url(place) else os.fspath(place)
+        scheme, mark, rest = str(place).partition("://")
+        self.place = f"{scheme}{mark}{rest.rstrip('/')}" if is_url(place) else os.fspath(place)
         self.shared = is_url(self.place)
         if self.shared and self.protocol not in ("file", "local"):
             _ = self._fs  # refused here, not in the middle of a run
@@ -124,7 +126,9 @@ class Folder:
 
     def at(self, name: str) -> str:
         """Path or URL of a file, for messages."""
-        return f"{self.place}/{name}" if self.shared else str(Path(self.place) / name)
+        if not self.shared:
+            return str(Path(self.place) / name)
+        return f"{self.place}{name}" if self.place.endswith("://") else f"{self.place}/{name}"
 
     @cached_property
     def _fs(self) -> Any:
