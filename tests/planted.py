@@ -6,6 +6,7 @@
     python tests/planted.py --list                     what would be planted, and which tests would be run
     python tests/planted.py --record map.json          run the tests once and note which functions each of them runs
     python tests/planted.py --map map.json --results verdicts.jsonl      use that, and go on where a run ended
+    python tests/planted.py --in-place --limit 60      the same in seconds: plain functions are broken in forks
     python tests/planted.py --match "gap / order" --tests tests/rules/test_ties.py    one bug against chosen tests
 
 ``tests/planted_bugs.txt`` lists the bugs. Each is planted alone, in a copy of this tree; then the tests and the doctests
@@ -39,9 +40,14 @@ from types import CodeType, FrameType
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent))
+from planted_in_place import InPlace, can_be_swapped, run_in_place
+
 ROOT = Path(__file__).resolve().parents[1]
 LIST = Path(__file__).with_name("planted_bugs.txt")
 GOAL = 0.9
+#: verdicts that are no catch
+MISSED = ("survived", "undecided")
 #: seconds of tests that are tried before the others
 FIRST = 4.0
 
@@ -131,7 +137,10 @@ def _named(code: CodeType) -> str:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a bug: ``"caught"``, ``"survived"`` or ``"time"``; in how many seconds, and by which test."""
+    """What became of a bug, in how many seconds, and by which test.
+
+    ``"caught"``, ``"survived"``, ``"time"`` (a test did not end) or ``"undecided"`` (the time was over before all tests).
+    """
 
     bug: Bug
     verdict: str
@@ -376,7 +385,7 @@ def table(outcomes: list[Outcome]) -> str:
     lines = [f"{'room':<16} {'bugs':>5} {'caught':>7} {'by time':>8} {'survived':>9} {'share':>6}"]
     for room in [*rooms, "all"]:
         own = [outcome.verdict for outcome in outcomes if room in ("all", outcome.bug.room)]
-        missed = own.count("survived")
+        missed = sum(verdict in MISSED for verdict in own)
         share = 1 - missed / len(own)
         lines.append(
             f"{room:<16} {len(own):>5} {own.count('caught'):>7} {own.count('time'):>8} {missed:>9} {share:>6.0%}"
@@ -400,15 +409,50 @@ def main(arguments: list[str] | None = None) -> int:
     outcomes = [known[bug] for bug in chosen if bug in known]
     seen = json.loads(asked.map.read_text()) if asked.map else {"seconds": {}, "functions": {}}
     stages = (lambda bug: [asked.tests]) if asked.tests else lambda bug: stages_of(bug, seen)
-    for outcome in try_all([bug for bug in chosen if bug not in known], asked.jobs, asked.limit, stages):
+    todo = [bug for bug in chosen if bug not in known]
+
+    def note(outcome: Outcome) -> None:
         outcomes.append(outcome)
         _keep(outcome, asked.results)
         print(f"{outcome.verdict:<9} {outcome.seconds:5.0f} s  {outcome.bug.file}  {outcome.by}", flush=True)
-        if outcome.verdict == "survived":
+        if outcome.verdict in MISSED:
             print(f"    - {outcome.bug.old}\n    + {outcome.bug.new}", flush=True)
+
+    if asked.in_place:
+        plain = [bug for bug in todo if can_be_swapped(ROOT / bug.file, bug.old, bug.new)]
+        todo = [bug for bug in todo if bug not in plain]
+        try_in_place(plain, asked, seen, note)
+    for outcome in try_all(todo, asked.jobs, asked.limit, stages) if todo else ():
+        note(outcome)
     print(table(outcomes))
-    survived = sum(outcome.verdict == "survived" for outcome in outcomes)
-    return int(1 - survived / len(outcomes) < GOAL)
+    missed = sum(outcome.verdict in MISSED for outcome in outcomes)
+    return int(1 - missed / len(outcomes) < GOAL)
+
+
+def try_in_place(bugs: list[Bug], asked: argparse.Namespace, seen: dict, note: Callable[[Outcome], None]) -> None:
+    """Bugs of plain functions, planted into forks of one process that has imported the tests of all of them."""
+    if not bugs:
+        return
+    warm_up()
+    tests = asked.tests or sorted({test for bug in bugs for test in bug.tests})
+    seconds = seen["seconds"]
+
+    def order(bug: Bug, names: list[str]) -> list[str]:
+        """Those that run the function, and what the map does not know; without it doctests, tests of the file, others."""
+        known = [name for part in stages_of(bug, seen) for name in part if name in names]
+        stem, own = Path(bug.file).stem, bug.tests
+
+        def place(name: str) -> tuple[int, float]:
+            file = name.partition("::")[0]
+            at = min((i for i, test in enumerate(own) if file == test or file.startswith(test + "/")), default=99)
+            first = 0 if file == bug.file else 1 if f"test_{stem}" in file else 2 + at
+            return first, seconds.get(name, 0.0)
+
+        fresh = [name for name in names if place(name)[0] < 99 and not (known and name in seconds)]
+        return known + sorted(fresh, key=place)
+
+    plugin = InPlace(ROOT, bugs, order, asked.limit, lambda *row: note(Outcome(*row)))
+    run_in_place(tests, ROOT, plugin)
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -424,6 +468,9 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--record", type=Path, help="run the tests of the rooms and add to this map; plant nothing")
     parser.add_argument("--map", type=Path, help="what --record wrote: run only tests that run the broken function")
     parser.add_argument("--results", type=Path, help="add verdicts to this file; do not retry bugs caught there")
+    parser.add_argument(
+        "--in-place", action="store_true", help="plant into forks of one process: quicker, for bugs in plain functions"
+    )
     parser.add_argument("--list", action="store_true", help="print the bugs and run nothing")
     asked = parser.parse_args(arguments)
     rooms = {bug.room for bug in bugs(asked.bugs)}
@@ -449,7 +496,7 @@ def _verdicts(path: Path | None) -> dict[Bug, Outcome]:
         return {}
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     found = [Outcome(Bug(**row.pop("bug")), **row) for row in rows]
-    return {one.bug: one for one in found if one.verdict != "survived"}
+    return {one.bug: one for one in found if one.verdict not in MISSED}
 
 
 def _keep(outcome: Outcome, path: Path | None) -> None:

@@ -1,0 +1,153 @@
+"""Plants bugs into functions of a running process: the tests are imported once, and each bug is tried in a fork.
+
+Used by ``python tests/planted.py --in-place``. What stands outside functions, and what is compiled, is left to copies of
+the tree.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import inspect
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import CodeType, FunctionType
+from typing import Any
+
+import pytest
+from _pytest.runner import runtestprotocol
+
+
+def changed_functions(old: CodeType, new: CodeType) -> list[tuple[CodeType, CodeType]] | None:
+    """Outermost functions that differ, before and after; none where something outside functions does."""
+    if old == new:
+        return []
+    parts = [[part for part in code.co_consts if isinstance(part, CodeType)] for code in (old, new)]
+    plain = [[part for part in code.co_consts if not isinstance(part, CodeType)] for code in (old, new)]
+    if len(parts[0]) != len(parts[1]) or plain[0] != plain[1] or old.co_code != new.co_code:
+        return None
+    found: list[tuple[CodeType, CodeType]] = []
+    for before, after in zip(*parts, strict=True):
+        if before == after:
+            continue
+        if before.co_flags & inspect.CO_OPTIMIZED:
+            found.append((before, after))
+        else:  # the body of a class
+            inner = changed_functions(before, after)
+            if inner is None:
+                return None
+            found += inner
+    return found
+
+
+def can_be_swapped(path: Path, old: str, new: str) -> bool:
+    """Whether a bug is in plain functions."""
+    text = path.read_text(encoding="utf-8")
+    if "njit" in text:
+        return False
+    codes = (compile(source, str(path), "exec") for source in (text, text.replace(old, new)))
+    return bool(changed_functions(*codes))
+
+
+def swap(path: Path, module: str, old: str, new: str) -> int:
+    """Give the functions of a module their broken code; how many there were."""
+    importlib.import_module(module)
+    text = path.read_text(encoding="utf-8")
+    codes = (compile(source, str(path), "exec") for source in (text, text.replace(old, new)))
+    broken = {(code.co_qualname, code.co_firstlineno): after for code, after in changed_functions(*codes) or []}
+    count = 0
+    for one in gc.get_objects():
+        if isinstance(one, FunctionType) and one.__code__.co_filename == str(path):
+            after = broken.get((one.__code__.co_qualname, one.__code__.co_firstlineno))
+            if after is not None:
+                one.__code__ = after
+                count += 1
+    return count
+
+
+class InPlace:
+    """A pytest plugin that tries bugs in place of running the tests.
+
+    Args:
+        bugs: with ``file``, ``old`` and ``new``.
+        order: of the tests of a bug, by their names.
+        limit: processor seconds for one bug; when they are over between two tests, the bug is ``"undecided"``.
+        report: called with the bug, the verdict, the seconds and the test that failed.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        bugs: list[Any],
+        order: Callable[[Any, list[str]], list[str]],
+        limit: float,
+        report: Callable[[Any, str, float, str], None],
+    ) -> None:
+        self.root, self.bugs, self.order, self.limit, self.report = root, bugs, order, limit, report
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        items = {item.nodeid: item for item in session.items}
+        for bug in self.bugs:
+            start = time.monotonic()
+            chosen = [items[name] for name in self.order(bug, list(items))]
+            verdict, by = self._in_a_fork(bug, chosen)
+            self.report(bug, verdict, time.monotonic() - start, by)
+        return True
+
+    def _in_a_fork(self, bug: Any, chosen: list[pytest.Item]) -> tuple[str, str]:
+        read, write = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.setsid()
+            null = os.open(os.devnull, os.O_RDWR)
+            for number in range(3):
+                os.dup2(null, number)
+            verdict = "caught: planting failed"
+            try:
+                verdict = self._run(bug, chosen)
+            finally:
+                os.write(write, verdict.encode())
+                os._exit(0)
+        os.close(write)
+        hung = self._hangs(child)
+        with os.fdopen(read, encoding="utf-8", errors="replace") as pipe:
+            verdict, _, by = ("time" if hung else pipe.read() or "caught: the process died").partition(": ")
+        return verdict, by
+
+    def _hangs(self, child: int) -> bool:
+        end = time.monotonic() + 20 * self.limit
+        while not os.waitpid(child, os.WNOHANG)[0]:
+            if time.monotonic() > end:
+                os.killpg(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+                return True
+            time.sleep(0.02)
+        return False
+
+    def _run(self, bug: Any, chosen: list[pytest.Item]) -> str:
+        module = bug.file.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
+        if not swap(self.root / bug.file, module, bug.old, bug.new):
+            return "undecided: no such function"
+        start = time.process_time()
+        for item, after in _with_next(chosen):
+            if time.process_time() - start > self.limit:
+                return f"undecided: {item.nodeid} comes next"
+            if any(report.failed for report in runtestprotocol(item, log=False, nextitem=after)):
+                return f"caught: {item.nodeid}"
+        return "survived"
+
+
+def _with_next(items: list[pytest.Item]) -> Iterator[tuple[pytest.Item, pytest.Item | None]]:
+    yield from zip(items, [*items[1:], None], strict=True)
+
+
+def run_in_place(tests: list[str], tree: Path, plugin: InPlace) -> int:
+    """Collect the tests of ``tree`` and try the plugin's bugs; pytest's exit code."""
+    os.chdir(tree)
+    os.environ.update(PYTHONPATH=str(tree), OMP_NUM_THREADS="1", MPLBACKEND="agg")
+    sys.path.insert(0, str(tree))
+    return int(pytest.main(["-q", "-p", "no:cacheprovider", *tests], plugins=[plugin]))
