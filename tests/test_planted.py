@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -14,6 +16,8 @@ _spec = importlib.util.spec_from_file_location("planted", Path(__file__).with_na
 planted = importlib.util.module_from_spec(_spec)
 sys.modules["planted"] = planted  # its dataclasses look their module up
 _spec.loader.exec_module(planted)
+
+in_place = sys.modules["planted_in_place"]
 
 BUGS = list(planted.bugs())
 
@@ -73,3 +77,33 @@ def test_a_caught_bug_is_not_tried_again(tmp_path):
         planted._keep(planted.Outcome(bug, verdict, 1.0, "x"), tmp_path / "verdicts.jsonl")
     assert planted._verdicts(tmp_path / "verdicts.jsonl") == {first: planted.Outcome(first, "caught", 1.0, "x")}
     assert planted._verdicts(None) == {}
+
+
+def test_functions_are_broken_in_the_running_process_and_constants_are_not(tmp_path, monkeypatch):
+    file = tmp_path / "planted_example.py"
+    file.write_text(
+        "LIMIT = 3\n\n\ndef total(x):\n    return sum(v + LIMIT for v in x)\n\n\n"
+        "class One:\n    size = 2\n\n    @property\n    def twice(self):\n        return self.size * 2\n",
+        encoding="utf-8",
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    import planted_example as example
+
+    assert not in_place.can_be_swapped(file, "LIMIT = 3", "LIMIT = 4")
+    assert not in_place.can_be_swapped(file, "size = 2", "size = 4")
+    for old, new, value in (("v + LIMIT", "v - LIMIT", -3), ("self.size * 2", "self.size * 3", -3)):
+        assert in_place.can_be_swapped(file, old, new)
+        assert in_place.swap(file, "planted_example", old, new) == 1
+        assert example.total([1, 2]) == value
+    assert example.One().twice == 6
+
+
+def test_a_bug_in_place_is_tried_until_a_test_fails(tmp_path):
+    """In a process of its own, which runs pytest in this one's place."""
+    bug = next(bug for bug in BUGS if bug.file == "annosim/random.py")
+    found = subprocess.run(
+        [sys.executable, str(Path(planted.__file__)), "--match", bug.old, "--in-place", "--limit", "60"],
+        cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=600,
+    )  # fmt: skip
+    assert found.returncode == 0, found.stdout + found.stderr
+    assert "caught" in found.stdout and "tests/test_random.py::" in found.stdout
