@@ -100,10 +100,12 @@ def estimate(likelihood: Likelihood, newton: bool = True) -> Estimate:
     problem, notes = likelihood.problem, likelihood.check()
     models = [problem.model] if likelihood.concave else starting_points(problem)
     with engine(ThisProcess) as executor:
-        found = run_tasks(
-            _Starts.optimum, _Starts(likelihood, newton), models, executor if models[1:] else ThisProcess()
+        found = list(
+            run_tasks(_Starts.optimum, _Starts(likelihood, newton), models, executor if models[1:] else ThisProcess())
         )
-    best = max(found, key=lambda one: one.value)
+    at = max(range(len(found)), key=lambda i: found[i].value)
+    likelihood, found[at] = likelihood.refined(found[at])
+    best = found[at]
     values = [one.value - likelihood.log_prior(one.point) for one in found]
     if not np.isfinite(best.value):
         raise NotIdentifiedError(

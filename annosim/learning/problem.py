@@ -60,6 +60,8 @@ class Problem:
         seed: address of starting points and of any stochastic solver.
         device: where to compute.
         solver: the settings that the chosen method reads.
+        centre: the coefficients (all numbers of them) at which a simulated likelihood puts each person's draws where their
+            tastes probably are; none for draws that are everybody's.
         reflected: random coefficients whose simulated draws are taken with the other sign, so that scales are positive.
     """
 
@@ -76,6 +78,7 @@ class Problem:
     device: str | torch.device | None = None
     solver: Solver = Newton()
     reflected: tuple[int, ...] = ()
+    centre: tuple[float, ...] = ()
 
     @property
     def tolerance(self) -> float:

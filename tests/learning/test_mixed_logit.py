@@ -396,3 +396,60 @@ def test_the_error_of_simulation_is_said_and_is_that_between_two_seeds():
     values = np.array([fit.population.vector().detach().numpy() for fit in fits]) / each.mean(0)
     spread = np.sqrt(values.var(0, ddof=1).max())
     assert spread / 3 < np.sqrt((stated**2).mean()) < 3 * spread
+
+
+# ---- as many draws as it takes -----------------------------------------------------------------------------------------
+
+
+def test_default_draws_are_enough_and_two_seeds_agree():
+    """Six wide tastes of 60 people, twelve answers each: 128 plain draws are standard errors off, the default is not."""
+    items = an.Items.normal(30, 4, seed=1)
+    truth = an.RandomCoefficients([-1.0, -0.3, 0.3, 1.0], np.full(4, 1.5), an.Luce())
+    data = an.simulate(truth, an.Design(items, menu_size=4, annotators=60, questions=12), seed=0)
+    fits = [an.fit(truth, data, solver="simulated", seed=seed) for seed in (0, 1)]
+    error = np.concatenate([e.numpy().ravel() for e in fits[0].standard_errors().values()])
+    one, two = (fit.population.vector().numpy() for fit in fits)
+    assert all(fit.converged and "other draws would move an estimate by about 0.0" in str(fit.notes) for fit in fits)
+    assert np.abs((one - two) / error).max() < 0.3  # each is within a tenth, as its notes say
+    plain = an.fit(truth, data, solver=an.learning.SimulatedLikelihood(draws=128)).population.vector().numpy()
+    assert np.abs((plain - one) / error).max() > 0.5
+    assert fits[0].likelihood.z.shape == fits[0].likelihood.redrawn(fits[0].likelihood.z.shape[2], one).z.shape
+    assert fits[0].likelihood.evaluate(one).value == pytest.approx(fits[0].log_likelihood, abs=1e-9)
+
+
+def test_draws_about_the_modes_are_the_same_integral():
+    """One coefficient: 1,024 centred draws against 150 Gauss-Hermite nodes, at other numbers too."""
+    items = an.Items.normal(8, 1, seed=1)
+    truth = an.RandomCoefficients([1.0], [1.0], an.Luce())
+    data = an.simulate(truth, an.Design(items, menu_size=3, annotators=20, questions=15), seed=0)
+    node, weight = np.polynomial.hermite_e.hermegauss(150)
+    exact = simulated(truth, data, an.learning.SimulatedLikelihood(draws=np.tile(node, (20, 1, 1))))
+    exact.inverse = np.tile(weight.max() / weight, (20, 1)).clip(max=np.exp(60))
+    shift = 20 * (np.log(weight.max() / weight.sum()) + np.log(len(node)))
+    plain = simulated(truth, data, an.learning.SimulatedLikelihood(draws=1024))
+    here = plain.redrawn(1024, np.array([0.9, 1.1]))
+    for x, near in (([0.9, 1.1], 2e-3), ([0.8, 1.0], 2e-2), ([1.1, 1.4], 2e-2)):
+        right = exact.evaluate(np.array(x))
+        assert here.evaluate(np.array(x)).value == pytest.approx(right.value + shift, abs=near)
+        assert here.evaluate(np.array(x)).gradient == pytest.approx(right.gradient, abs=10 * near)
+
+
+@pytest.mark.parametrize("s", [1, 3])
+def test_modes_are_stationary_and_weights_the_ratio_of_densities(s):
+    from scipy.stats import multivariate_normal, norm
+
+    from annosim.learning.likelihoods.simulated_centring import CURVATURE, _at, centred, modes
+
+    rng = np.random.default_rng(s)
+    first, size = np.array([0, 3, 7]), np.array([2, 1, 2, 2, 1, 2, 2])
+    difference = 3 * rng.normal(size=(7, 2, 4))
+    mean, factor = rng.normal(size=4), rng.normal(size=(4, s))
+    mode, curvature = modes(first, difference, size, mean, factor)
+    base = np.where(np.arange(2) < size[:, None], difference @ mean, -np.inf)
+    _, slope, again = _at(mode, np.array([0, 0, 0, 1, 1, 1, 1]), first, difference @ factor, base)
+    assert np.abs(slope).max() < 1e-5 and np.allclose(again, curvature)
+    z, inverse, unit = centred(rng.normal(size=(2, s, 5)), mode, curvature)
+    for b in range(2):
+        spread = np.linalg.inv(np.eye(s) + CURVATURE * (curvature[b] - np.eye(s)))
+        theirs = np.atleast_1d(multivariate_normal(mode[b], spread).logpdf(z[b].T))
+        assert np.allclose(unit[b] - np.log(inverse[b]), norm.logpdf(z[b]).sum(0) - theirs)

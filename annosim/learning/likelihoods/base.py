@@ -142,6 +142,10 @@ class Likelihood(Maximand, ABC):
         """What the reader must know of the optimum."""
         return list(found.notes)
 
+    def refined(self, found: Optimum) -> tuple[Likelihood, Optimum]:
+        """The optimum of a likelihood that is exact enough, and that likelihood."""
+        return self, found
+
     def sign_normalised(self, found: Optimum) -> tuple[Likelihood, Optimum]:
         """The same optimum with scales that are positive, and the likelihood it belongs to."""
         return self, found

@@ -13,7 +13,12 @@ from annosim.learning.likelihoods.kernels import simulated as kernels
 from annosim.learning.solvers.settings import SimulatedLikelihood
 from annosim.random import child_seed
 
-__all__ = ["draws_for", "requested"]
+__all__ = ["FIRST", "draws_for", "enough", "most", "requested"]
+
+#: draws for each annotator with which it begins, where nobody says how many
+FIRST = 128
+#: numbers in memory up to which draws are added unasked: 1 GB
+MOST = 2**27
 
 #: numbers drawn together
 PIECE = 2**18
@@ -31,7 +36,7 @@ def requested(solver: SimulatedLikelihood, people: int, dim: int, seed: int) -> 
         >>> requested(SimulatedLikelihood(draws=16, sequence="halton"), 3, 2, 0)[1]
         '16 scrambled Halton draws for each annotator'
     """
-    draws, sequence = solver.draws, solver.sequence
+    draws, sequence = FIRST if solver.draws is None else solver.draws, solver.sequence
     if isinstance(draws, np.ndarray):
         if draws.ndim != 3 or draws.shape[:2] != (people, dim) or draws.shape[2] < 2 or not np.isfinite(draws).all():
             raise ArgumentError(
@@ -41,6 +46,27 @@ def requested(solver: SimulatedLikelihood, people: int, dim: int, seed: int) -> 
         return np.ascontiguousarray(draws, dtype=np.float64), f"{draws.shape[2]} given draws for each annotator"
     z = draws_for(people, draws if dim else 1, dim, seed, sequence)
     return z, f"{draws} scrambled {sequence.capitalize()} draws for each annotator"
+
+
+def enough(draws: int, error: float, tolerable: float) -> int:
+    """Draws at which an error of simulation, which falls about as one over them, is tolerable: a power of two.
+
+    Example:
+        >>> enough(128, 0.7, 0.1), enough(128, 0.05, 0.1)
+        (1024, 256)
+    """
+    wanted = max(draws * max(error, 1e-300) / tolerable, draws + 1)
+    return int(2 ** min(np.ceil(np.log2(wanted)), 40))
+
+
+def most(people: int, dim: int) -> int:
+    """Draws for each annotator that fit into memory: a power of two.
+
+    Example:
+        >>> most(1000, 4)
+        32768
+    """
+    return int(2 ** np.floor(np.log2(max(MOST / max(people * dim, 1), FIRST))))
 
 
 def draws_for(

@@ -135,10 +135,10 @@ class LBFGS(IterativeSolver):
     name: ClassVar[str] = "lbfgs"
 
 
-def _draws(where: str, value: Any) -> int | np.ndarray:
+def _draws(where: str, value: Any) -> int | np.ndarray | None:
     import numpy as np
 
-    if isinstance(value, np.ndarray):
+    if value is None or isinstance(value, np.ndarray):
         return value  # its shape is checked against the data
     try:
         return whole(2).check(where, value)
@@ -151,6 +151,9 @@ def _draws(where: str, value: Any) -> int | np.ndarray:
 class SimulatedLikelihood(IterativeSolver):
     """Newton's method on the simulated likelihood of normal random coefficients (mixed logit).
 
+    Without ``draws`` there are as many as make the error of simulation of every estimate less than a tenth of its
+    standard error; the result's notes say how many these are, and how large the error is.
+
     Example:
         >>> SimulatedLikelihood(draws=500, sequence="halton")
         SimulatedLikelihood(draws=500, sequence='halton')
@@ -158,8 +161,10 @@ class SimulatedLikelihood(IterativeSolver):
 
     name: ClassVar[str] = "simulated"
     max_iterations: int = option(200, "Iteration limit; the result is not converged when it is reached.", whole(1))
-    draws: int | NDArray[np.float64] = option(
-        200, "Draws for each annotator (in Python also an array of standard normals).", OptionType(int, _draws)
+    draws: int | NDArray[np.float64] | None = option(
+        None,
+        "Draws for each annotator (in Python also an array of standard normals); as many as it takes if left out.",
+        OptionType(int, _draws),
     )
     sequence: Literal["sobol", "halton"] = option(
         "sobol", "Low-discrepancy sequence of the draws: sobol or halton.", one_of("sobol", "halton")

@@ -38,7 +38,21 @@ def normals(uniform, out):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def people(
-    begin, end, first, difference, size, z, mean, factor, component, column, weight, gradient, information, score
+    begin,
+    end,
+    first,
+    difference,
+    size,
+    z,
+    inverse,
+    mean,
+    factor,
+    component,
+    column,
+    weight,
+    gradient,
+    information,
+    score,
 ):
     """Adds the gradient ``(P,)`` and information ``(P, P)`` (lower triangle) of some people; returns their
     log-likelihood, NaN where the coefficients are absurd.
@@ -49,6 +63,7 @@ def people(
         difference: ``(choices, others, d)`` features of an alternative that was not chosen minus the chosen one's.
         size: ``(choices,)`` how many were not chosen.
         z: ``(people, s, R)`` standard normals.
+        inverse: ``(people, R)`` one over the draws' weights, from 1 to e^60; ``(people, 0)`` where all are 1.
         mean, factor: ``(d,)`` and ``(d, s)``; coefficients are ``mean + factor z``.
         component, column: ``(P,)`` each: parameter p moves coefficient ``component[p]`` by ``z[column[p]]`` (by one
             where the column is -1).
@@ -64,7 +79,10 @@ def people(
     value = 0.0
     for b in range(begin, end):
         coefficients(b, z, mean, factor, beta, reach)
-        if not choices(b, first, difference, size, reach, beta, odds, total, product, exponent, slope, curve, step):
+        begun = start(b, inverse, product, exponent)
+        if not choices(
+            b, first, difference, size, reach, beta, odds, total, product, exponent, begun, slope, curve, step
+        ):
             return np.nan
         value += weight[b] * posterior(product, exponent)
         moments(b, z, product, moment)
@@ -91,23 +109,30 @@ def coefficients(b, z, mean, factor, beta, reach):
         reach[p] = number(most)
 
 
+@njit(inline="always")
+def start(b, inverse, product, exponent):
+    """One over a draw's weight, and the bound of its logarithm."""
+    weighted = inverse.shape[1] > 0
+    for r in range(len(product)):
+        product[r], exponent[r] = inverse[b, r] if weighted else 1.0, 0
+    return 60.0 if weighted else 0.0
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
-def choices(b, first, difference, size, reach, beta, odds, total, product, exponent, slope, curve, step):
+def choices(b, first, difference, size, reach, beta, odds, total, product, exponent, begun, slope, curve, step):
     """One over the likelihood, ``product * 2**exponent``, its slope and curvature in beta, draw by draw.
 
     ``reach`` bounds all odds of a choice before they are computed: only where they might overflow are they looked at.
     False where the coefficients are absurd.
     """
     d, draws = beta.shape
-    for r in range(draws):
-        product[r], exponent[r] = 1.0, 0
     for p in range(d):
         for r in range(draws):
             slope[p, r] = 0.0
     for at in range(len(curve)):
         for r in range(draws):
             curve[at, r] = 0.0
-    used = 0.0
+    used = begun
     for t in range(first[b], first[b + 1]):
         m, bound = size[t], 0.0
         for a in range(m):
