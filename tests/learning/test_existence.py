@@ -114,6 +114,20 @@ def test_separation_against_a_fan_of_directions(d):
     assert (separating_direction(d) is not None) == expected
 
 
+@given(
+    d=hs.lists(hs.lists(hs.integers(-3, 3), min_size=2, max_size=2), min_size=1, max_size=8),
+    power=hs.lists(hs.integers(-40, 40), min_size=8, max_size=8),
+)
+@settings(max_examples=60)
+def test_separation_does_not_know_how_far_apart_a_pair_is(d, power):
+    """Differences may be multiplied by any positive numbers, one by one: powers of two from 1e-12 to 1e12."""
+    d = np.array(d, dtype=float)
+    scaled = d * 2.0 ** np.array(power[: len(d)])[:, None]
+    found = separating_direction(scaled)
+    assert (found is None) == (separating_direction(d) is None)
+    assert found is None or ((d @ found >= -1e-6).all() and (d @ found > 0).any())
+
+
 def test_a_separated_linear_model_raises():
     items = an.Items(features=[[0.0], [1.0]])
     data = an.PreferenceData(items, menu=[[0, 1]] * 4, answer=[1] * 4)

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 import annosim as an
 from annosim.coordinates.normalisation import canonical
+from annosim.learning.likelihoods.registry import likelihood_of
+from annosim.learning.problem import Problem
 
 TOLERANCE = 1e-8
 EVERY = [
@@ -154,6 +156,34 @@ def test_dirichlet_counts_the_shares_of_known_types():
         fit = an.fit(an.Mixture(sure, [0.5, 0.5]), data, prior=an.priors.Dirichlet(2.0), solver=solver)
         assert abs(float(fit.population.weights[0]) - 9 / 14) < 1e-9
         assert "the shares of the types" in fit.notes[-1]
+
+
+@pytest.mark.parametrize("kind", ["linear", "types", "mixed logit"])
+def test_the_units_of_features_change_no_step(kind):
+    """In units of powers of four: the scaled gradient, the longest step and the iterations are the same, weights inverse."""
+    rng, units = np.random.default_rng(0), np.array([4.0**5, 4.0**-4])
+    features, menus = rng.normal(size=(8, 2)), rng.permuted(np.tile(np.arange(8), (360, 1)), axis=1)[:, :3]
+    answers = (features[menus] @ [1.0, -0.5] + rng.gumbel(size=menus.shape)).argmax(1)
+    seen = []
+    for unit in (np.ones(2), units):
+        data = an.PreferenceData(an.Items(features=features * unit), menus, answers, annotator=np.repeat(range(60), 6))
+        linear = [an.Annotator(an.Linear(np.array(w) / unit), an.Luce()) for w in ([0.1, 0.2], [-0.3, 0.1])]
+        model, solver = {
+            "linear": (linear[0], an.Newton()),
+            "types": (an.Mixture(linear, [0.6, 0.4]), an.Newton()),
+            "mixed logit": (
+                an.RandomCoefficients(np.array([0.1, 0.2]) / unit, np.array([0.5, 0.3]) / unit, an.Luce()),
+                an.learning.SimulatedLikelihood(draws=16),
+            ),
+        }[kind]
+        likelihood = likelihood_of(Problem(model, data, solver=solver), "simulated" if kind == "mixed logit" else None)
+        now = likelihood.evaluate(likelihood.start(model))
+        fit = an.fit(model, data, solver=solver)
+        numbers = [p.detach().numpy() * unit for name, p in fit.population.named_parameters() if name != "weights"]
+        step = likelihood.longest[:2] * unit
+        seen.append((now.scaled_gradient, step, fit.iterations, fit.log_likelihood, np.concatenate(numbers)))
+    for one, other in zip(*seen, strict=True):
+        assert other == pytest.approx(one, rel=1e-8)
 
 
 def test_projection_recovers_the_truth_by_every_solver():

@@ -27,7 +27,7 @@ from annosim.learning.likelihoods.single_choices import SingleChoices
 from annosim.learning.likelihoods.statistics import unique_orders
 from annosim.learning.penalties import LogPrior, MixturePenalty
 from annosim.learning.problem import Problem
-from annosim.learning.solvers.functions import Evaluation
+from annosim.learning.solvers.functions import LONGEST_STEP, Evaluation
 from annosim.learning.solvers.maximise import factorise
 from annosim.learning.solvers.settings import Newton
 from annosim.learning.structure import AffineIndex, affine_components
@@ -276,6 +276,12 @@ class LatentClasses(ClassesLikelihood):
         rows = float(self.weights @ np.diff(self.first))
         own = np.tile(np.maximum(rows * self._unit, 1e-300), self.types)
         return np.r_[own, np.full(self.types - 1, self.total)][self.free]
+
+    @cached_property
+    def longest(self) -> Vector:  # type: ignore[override]
+        """The cap is on utilities, whatever the features' units."""
+        own = np.tile(LONGEST_STEP / np.where(self._unit > 0, self._unit, 1.0), self.types)
+        return np.r_[own, np.full(self.types - 1, LONGEST_STEP)][self.free]
 
     # ---- coordinates -----------------------------------------------------------------------------------------------
 
