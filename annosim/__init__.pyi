@@ -17,6 +17,7 @@ from . import (
     policies as policies,
     populations as populations,
     rules as rules,
+    sampling as sampling,
     simulation as simulation,
     study as study,
     utilities as utilities,
@@ -62,6 +63,8 @@ from .rules.probit import Thurstone as Thurstone
 from .rules.response_biases import Lapse as Lapse
 from .rules.response_biases import PositionBias as PositionBias
 from .rules.ties import Davidson as Davidson
+from .sampling.posterior import sample_posterior as sample_posterior
+from .sampling.result import PosteriorSample as PosteriorSample
 from .simulation.draws import simulate as simulate
 from .utilities.linear import Linear as Linear
 from .utilities.densities import LogDensity as LogDensity
@@ -103,6 +106,7 @@ __all__ = [
     "Plan",
     "Population",
     "PositionBias",
+    "PosteriorSample",
     "PreferenceData",
     "RandomCoefficients",
     "Rule",
@@ -143,6 +147,8 @@ __all__ = [
     "priors",
     "project",
     "rules",
+    "sample_posterior",
+    "sampling",
     "simulate",
     "simulation",
     "study",

@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from annosim.errors import ArgumentError
 
@@ -28,6 +30,42 @@ class PerAnnotator:
     """
 
     annotators: Labels | None = None
+
+    @property
+    def is_personal(self) -> bool:
+        """Whether there is a number for each annotator, rather than one for all."""
+        return True
+
+    def number_of(self, name: str, annotator: torch.Tensor | None) -> torch.Tensor:
+        """The number ``name`` of each annotator, ``annotator``'s shape; a scalar where there is one for all.
+
+        Raises:
+            ArgumentError: nobody is named, or an annotator has no number.
+        """
+        value: torch.Tensor = getattr(self, name)
+        if value.ndim == 0 or len(value) == 1:
+            return value.reshape(())
+        what = f"{type(self).__name__}({name}=)"
+        if annotator is None:
+            raise ArgumentError(
+                f"{what}: {len(value)} annotators, but there are no annotator ids here (a law "
+                "has none); take one person's rule with .of(annotator), or an.Mixture of them"
+            )
+        if annotator.numel() and not 0 <= int(annotator.min()) <= int(annotator.max()) < len(value):
+            raise ArgumentError(
+                f"{what}: {len(value)} numbers, but annotator {int(annotator.max())} answers; give "
+                "data.num_annotators of them"
+            )
+        return value[annotator]
+
+    def keep(self, name: str, labels: Labels) -> None:
+        """Keep the numbers ``name`` of these annotators, in their order; one number for everybody stays."""
+        value: torch.Tensor = getattr(self, name)
+        if value.numel() == 1:
+            return
+        rows = rows_of(f"{type(self).__name__}({name}=)", labels, self.annotators, len(value))
+        chosen = value.detach()[torch.as_tensor(rows)]
+        setattr(self, name, nn.Parameter(chosen) if isinstance(value, nn.Parameter) else chosen)
 
     def select_annotators(self, labels: Labels) -> None:
         """Keep the numbers of these annotators, in their order.

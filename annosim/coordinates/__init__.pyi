@@ -5,6 +5,7 @@ from .identifiable import num_identifiable as num_identifiable
 from .matching import Alignment as Alignment
 from .matching import align_types as align_types
 from .matching import best_naming as best_naming
+from .matching import best_namings as best_namings
 from .matching import mean_indices as mean_indices
 from .matching import population_distance as population_distance
 from .matching import renamed as renamed
@@ -20,6 +21,7 @@ __all__ = [
     "align_types",
     "behaviour_gap",
     "best_naming",
+    "best_namings",
     "by_weight",
     "centred",
     "depends_on_level",

@@ -21,7 +21,7 @@ from annosim.populations.gated import Gated
 from annosim.populations.mixture import Mixture
 from annosim.rules.base import Rule
 
-__all__ = ["Alignment", "align_types", "best_naming", "mean_indices", "population_distance", "renamed"]
+__all__ = ["Alignment", "align_types", "best_naming", "best_namings", "mean_indices", "population_distance", "renamed"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,6 +184,30 @@ def best_naming(population: Population, truth: Population, items: Items) -> list
         [1, 0]
     """
     return list(align_types(population, truth, items).order)
+
+
+def best_namings(
+    index: npt.NDArray[np.float64],
+    share: npt.NDArray[np.float64],
+    reference: npt.NDArray[np.float64],
+    reference_share: npt.NDArray[np.float64],
+) -> npt.NDArray[np.int64]:
+    """:func:`best_naming` of many populations whose types have one rule, ``(S, K)``: new type ``j`` is old ``[:, j]``.
+
+    Args:
+        index: ``(S, K, n)`` centred indices.
+        share: ``(S, K)``.
+        reference: ``(K, n)`` whose names are taken.
+        reference_share: ``(K,)``.
+
+    Example:
+        >>> here = np.array([[[0.0, 1.0], [1.0, 0.0]], [[1.0, 0.0], [0.0, 1.0]]])
+        >>> best_namings(here, np.full((2, 2), 0.5), here[0], np.full(2, 0.5)).tolist()
+        [[0, 1], [1, 0]]
+    """
+    apart = ((index[:, None] - reference[None, :, None]) ** 2).mean(-1)  # (S, ours, theirs)
+    cost = apart + (share[:, None, :] - reference_share[None, :, None]) ** 2
+    return np.stack([linear_sum_assignment(one)[1] for one in cost])
 
 
 def mean_indices(population: Population, items: Items) -> torch.Tensor:

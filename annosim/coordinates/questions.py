@@ -17,6 +17,7 @@ from annosim.populations.base import gather
 from annosim.random import uniform53
 from annosim.rules.base import Rule, View
 from annosim.rules.reliability import Reliability
+from annosim.rules.scale import Scaled
 
 __all__ = ["Question", "behaviour", "behaviour_gap", "depends_on_level", "questions_for", "same_rule", "same_structure"]
 
@@ -152,7 +153,8 @@ def _settings(module: torch.nn.Module) -> dict[str, object]:
 
 def _size(rule: Rule) -> tuple[int, int, int]:
     """Pairs of items, different people, and places of a sequence that the rule's numbers need."""
-    people = [part.skill.numel() for part in rule.modules() if isinstance(part, Reliability)]
+    people = [part.factor.numel() for part in rule.modules() if isinstance(part, Scaled)]
+    people += [part.skill.numel() for part in rule.modules() if isinstance(part, Reliability)]
     people += [b.numel() for part in rule.modules() if isinstance(part, Reliability) for b in part.biases()]
     return max(PAIRS, rule.num_free()), max(people, default=1), 3 if rule.memory or rule.sequential else 1
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from annosim.annotators import PerAnnotator
 from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError, NotIdentifiedError
 from annosim.learning.arguments import keywords_checked
@@ -22,7 +23,6 @@ from annosim.learning.solvers.settings import Solver, SolverName
 from annosim.populations.base import Population
 from annosim.random import child_seed, uniform53
 from annosim.results import Result, versions
-from annosim.rules.reliability import Reliability
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -246,7 +246,7 @@ def _nameless(model: Any) -> Any:
     if isinstance(model, Population):
         personal = model.annotator_weights(np.arange(1)) is not None
         for component in model.components():
-            personal |= isinstance(component.rule, Reliability) and component.rule.skill.numel() > 1
+            personal |= any(isinstance(rule, PerAnnotator) and rule.is_personal for rule in component.rule.layers())
         if personal:
             raise ArgumentError(
                 "choose_types: a model with numbers for each annotator (an.Gated, an.rules.Reliability) says nothing of "

@@ -25,7 +25,7 @@ import numpy as np
 
 from annosim.errors import ArgumentError
 
-__all__ = ["Dirichlet", "Gaussian", "Prior", "Ridge"]
+__all__ = ["Dirichlet", "Gaussian", "Hierarchical", "Prior", "Ridge"]
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,30 @@ class Dirichlet:
 
     def __post_init__(self) -> None:
         _positive("Dirichlet(counts=)", self.counts)
+
+
+@dataclass(frozen=True)
+class Hierarchical:
+    r"""Numbers of many alike (skills of annotators, utilities of items) around a mean, with a spread that is estimated.
+
+    ``x_i = m + t e_i`` with ``e_i`` standard normal, ``t`` half-normal with scale ``spread``, and ``m`` normal with standard
+    deviation ``mean``; on the logarithm of positive numbers, on log odds of probabilities. A table has ``m = 0``: the mean
+    of utilities means nothing. For :func:`annosim.sample_posterior` alone.
+
+    Raises:
+        ArgumentError: a scale that is not positive and finite.
+
+    Example:
+        >>> Hierarchical(spread=0.5).mean
+        1.0
+    """
+
+    spread: float = 1.0
+    mean: float = 1.0
+
+    def __post_init__(self) -> None:
+        _positive("Hierarchical(spread=)", self.spread)
+        _positive("Hierarchical(mean=)", self.mean)
 
 
 #: what ``prior=`` takes

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
 from torch.nn.functional import logsigmoid
 
-from annosim.annotators import Labels, PerAnnotator, rows_of
+from annosim.annotators import Labels, PerAnnotator
 from annosim.errors import AnswerKindError, ArgumentError
 from annosim.parameters import ParameterLike
 from annosim.random import CounterRNG
@@ -74,12 +73,7 @@ class Reliability(PerAnnotator, ResponseBias):
     def select_annotators(self, labels: Labels) -> None:
         """Keep the numbers of these annotators, in their order; one number for everybody stays."""
         for name in ("skill", "bias") if self.biased else ("skill",):
-            value = getattr(self, name)
-            if value.numel() == 1:
-                continue
-            rows = rows_of(f"Reliability({name}=)", labels, self.annotators, len(value))
-            chosen = value.detach()[torch.as_tensor(rows)]
-            setattr(self, name, nn.Parameter(chosen) if isinstance(value, nn.Parameter) else chosen)
+            self.keep(name, labels)
         self.annotators = labels
 
     def of(self, annotator: int) -> Reliability:
@@ -91,24 +85,13 @@ class Reliability(PerAnnotator, ResponseBias):
             1.0
         """
         who = torch.as_tensor(annotator)
-        bias = float(self._number("bias", who).detach()) if self.biased else None
-        return Reliability(self.rule, float(self._number("skill", who).detach()), bias)
+        bias = float(self.number_of("bias", who).detach()) if self.biased else None
+        return Reliability(self.rule, float(self.number_of("skill", who).detach()), bias)
 
-    def _number(self, name: str, annotator: torch.Tensor | None) -> torch.Tensor:
-        value = getattr(self, name)
-        if value.ndim == 0 or len(value) == 1:
-            return value.reshape(())
-        if annotator is None:
-            raise ArgumentError(
-                f"Reliability({name}=): {len(value)} annotators, but there are no annotator ids here (a law "
-                "has none); take one person's rule with .of(annotator), or an.Mixture of them"
-            )
-        if annotator.numel() and not 0 <= int(annotator.min()) <= int(annotator.max()) < len(value):
-            raise ArgumentError(
-                f"Reliability({name}=): {len(value)} numbers, but annotator {int(annotator.max())} answers; give "
-                "data.num_annotators of them"
-            )
-        return value[annotator]
+    @property
+    def is_personal(self) -> bool:
+        """Whether a skill or a bias is given for each annotator."""
+        return self.skill.numel() > 1 or any(bias.numel() > 1 for bias in self.biases())
 
     def biases(self) -> tuple[torch.Tensor, ...]:
         """The bias, where there is one."""
@@ -116,7 +99,7 @@ class Reliability(PerAnnotator, ResponseBias):
 
     def attention(self, view: View) -> torch.Tensor:
         """``q`` of each row's annotator, ``(rows,)`` or a scalar."""
-        return torch.sigmoid(self._number("skill", view.annotator))
+        return torch.sigmoid(self.number_of("skill", view.annotator))
 
     def log_guess(self, answer: Answer, view: View) -> torch.Tensor:
         """Log-probability of each answer by who guesses, ``(..., rows)``; a tie is never guessed with ``bias``."""
@@ -124,7 +107,7 @@ class Reliability(PerAnnotator, ResponseBias):
             return log_uniform(answer, view, self.ties)
         if view.k != 2 or view.padded:
             raise AnswerKindError("Reliability(bias=) guesses a side of a pair; leave bias=None for other menus")
-        bias = self._number("bias", view.annotator)
+        bias = self.number_of("bias", view.annotator)
         side = logsigmoid(torch.where(answer.position[..., 0] == 0, bias, -bias))
         return side if answer.tied is None else torch.where(answer.tied.any(-1), -torch.inf, side)
 
@@ -135,7 +118,7 @@ class Reliability(PerAnnotator, ResponseBias):
         guessed = self.log_guess(answer, view).to(attended)
         if self.skips:  # who skips does not guess
             guessed = guessed + log_response_prob(self.rule, scores, answer, view)
-        skill = self._number("skill", view.annotator).to(attended)
+        skill = self.number_of("skill", view.annotator).to(attended)
         possible = torch.isfinite(attended) | torch.isfinite(guessed)
         zero = torch.zeros_like(attended)  # -inf on both sides has no gradient
         mixed = torch.logaddexp(

@@ -445,7 +445,7 @@ def _asked(items: Items, menus: torch.Tensor, feedback: Feedback, annotator: int
 
 def _for_these(population: Population, data: PreferenceData, covariates: Numbers | None) -> Population:
     """The population with the numbers of these annotators, where it has numbers for each."""
-    if not any(isinstance(module, PerAnnotator) for module in population.modules()):
+    if not any(isinstance(part, PerAnnotator) and part.is_personal for part in population.modules()):
         if covariates is not None:
             raise ArgumentError("posterior(covariates=): the shares of this population do not depend on covariates")
         return population

@@ -1,0 +1,153 @@
+"""Draws from a log density: the normal approximation at the mode, and NUTS."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from annosim.errors import ArgumentError
+from annosim.sampling.extra import library
+
+__all__ = ["Draws", "laplace", "nuts"]
+
+Vector = NDArray[np.float64]
+#: value and gradient of a log density
+Density = Callable[[Vector], tuple[float, Vector]]
+
+LOG_TWO_PI = math.log(2 * math.pi)
+#: how far from the mode chains of NUTS begin, in standard deviations of the normal approximation
+START_SPREAD = 1.5
+
+
+@dataclass(frozen=True, eq=False)
+class Draws:
+    """Draws in unconstrained coordinates.
+
+    Attributes:
+        y: ``(chains, draws, size)``.
+        stats: ``(chains, draws)`` arrays by name.
+        pareto_k: tail of the importance weights of the normal approximation; NaN of NUTS.
+    """
+
+    y: Vector
+    stats: dict[str, NDArray[np.generic]] = field(default_factory=dict)
+    pareto_k: float = math.nan
+
+
+def mode(density: Density, start: Vector) -> tuple[Vector, Vector, Vector]:
+    """The maximum ``(size,)``, the information there and a root of its inverse, both ``(size, size)``.
+
+    L-BFGS, then Newton with the differences of gradients as Hessian.
+
+    Raises:
+        ArgumentError: the density has no maximum with a finite spread.
+
+    Example:
+        >>> where, information, _ = mode(lambda y: (-2.0 * float(y @ y), -4.0 * y), np.ones(1))
+        >>> where.round(6).tolist(), information.round(6).tolist()
+        ([0.0], [[4.0]])
+    """
+
+    def minus(y: Vector) -> tuple[float, Vector]:
+        value, gradient = density(y)
+        return -value, -gradient
+
+    found: Any = minimize(minus, start, jac=True, method="L-BFGS-B", options={"maxiter": 2000, "maxfun": 4000})
+    y, information = found.x, np.eye(len(start))
+    for _ in range(6):
+        information = information_at(density, y)
+        move = np.linalg.lstsq(information, density(y)[1], rcond=None)[0]
+        if density(y + move)[0] < density(y)[0] or np.abs(move).max(initial=0.0) < 1e-9:
+            break
+        y = y + move
+    values, vectors = np.linalg.eigh(information)
+    if not np.isfinite(values).all() or values.min(initial=1.0) <= 0:
+        raise ArgumentError(
+            "sample_posterior(method='laplace'): the posterior is not curved downwards at its mode (two modes, or a "
+            "hierarchy whose spread falls to zero); take method='nuts'"
+        )
+    return y, information, vectors / np.sqrt(values)
+
+
+def information_at(density: Density, y: Vector, step: float = 1e-4) -> Vector:
+    """Minus the Hessian by central differences of the gradient, ``(size, size)``."""
+    rows = []
+    for j in range(len(y)):
+        move = np.zeros(len(y))
+        move[j] = step
+        rows.append((density(y - move)[1] - density(y + move)[1]) / (2 * step))
+    out = np.stack(rows) if rows else np.zeros((0, 0))
+    return 0.5 * (out + out.T)
+
+
+def laplace(density: Density, start: Vector, draws: int, chains: int, seed: int) -> Draws:
+    """Normal draws around the mode, with their importance weights and Pareto's k (Vehtari et al. 2024, JMLR 25:72)."""
+    stats = library("arviz_stats.base").array_stats
+    where, _, root = mode(density, start)
+    rng = np.random.default_rng(seed)
+    z = rng.standard_normal((chains * draws, len(where)))
+    y = where + z @ root.T
+    log_determinant = float(np.linalg.slogdet(root)[1])
+    proposal = -0.5 * (z**2).sum(1) - 0.5 * len(where) * LOG_TWO_PI - log_determinant
+    target = np.array([density(row)[0] for row in y])
+    with np.errstate(all="ignore"):  # weights of which one has everything: k is then NaN, and not to be trusted
+        smooth, k = stats.psislw(np.where(np.isfinite(target), target - proposal, -np.inf))
+    shape = (chains, draws)
+    return Draws(
+        y.reshape(*shape, -1),
+        {"lp": target.reshape(shape), "log_weight": np.asarray(smooth).reshape(shape)},
+        float(np.asarray(k)),
+    )
+
+
+def nuts(density: Density, start: Vector, draws: int, tune: int, chains: int, seed: int, cores: int) -> Draws:
+    """The No-U-Turn sampler (Hoffman and Gelman 2014) of nutpie; chains begin around the mode."""
+    nutpie, pyfunc = library("nutpie"), library("nutpie.compiled_pyfunc")
+    pyarrow = library("pyarrow")
+    try:
+        where, _, root = mode(density, start)
+    except ArgumentError:
+        where, root = start, 0.3 * np.eye(len(start))
+    size = len(where)
+
+    def first(seed: Any) -> Vector:
+        z = np.random.default_rng(np.abs(np.frombuffer(np.asarray(seed).tobytes(), np.uint8)).astype(int))
+        return where + START_SPREAD * root @ z.standard_normal(size)
+
+    model = pyfunc.from_pyfunc(
+        size,
+        lambda: copy.deepcopy(density),  # a chain is a thread, and torch swaps parameters inside the module
+        lambda *_: lambda y: {"y": y},
+        [np.dtype("float64")],
+        [(size,)],
+        ["y"],
+        make_initial_point_fn=first,
+    )
+    settings = {"draws": draws, "tune": tune, "chains": chains, "cores": cores, "seed": seed}
+    try:
+        trace = nutpie.sample(model, **settings, progress_bar=False, save_warmup=False, return_raw_trace=True)
+    except RuntimeError as error:
+        said = str(error).split("\n")[0]
+        raise ArgumentError(
+            f"sample_posterior(method='nuts'): no chain could begin ({said}); a tighter prior="
+        ) from None
+    found, said = trace.get_arrow_trace()
+    y, stats = [], []
+    for batch, beside in zip(found, said, strict=True):
+        column, table = pyarrow.record_batch(batch).column("y"), pyarrow.record_batch(beside)
+        y.append(np.asarray(column.values).reshape(-1, size)[-draws:])
+        stats.append({name: np.asarray(table.column(name))[-draws:] for name in STATS})
+    names = {"logp": "lp", "n_steps": "n_steps", "depth": "tree_depth", "mean_tree_accept": "acceptance_rate"}
+    together = {names.get(name, name): np.stack([one[name] for one in stats]) for name in STATS}
+    return Draws(np.stack(y), together)
+
+
+#: what is kept of nutpie's own columns
+STATS = ("diverging", "logp", "n_steps", "depth", "energy", "step_size", "mean_tree_accept")
