@@ -8,9 +8,6 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE / "_ext"), str(HERE.parent)]
 
-from pygments.lexers.special import TextLexer  # noqa: E402
-from sphinx.application import Sphinx  # noqa: E402
-
 import annosim  # noqa: E402
 
 project = "annosim"
@@ -22,14 +19,14 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
-    "sphinx.ext.mathjax",
     "myst_nb",
     "sphinx_copybutton",
     "sphinx_design",
+    "mathml",
     "reference_pages",
 ]
 root_doc = "index"
-exclude_patterns = ["_build", "_ext", "_templates", "README.md"]
+exclude_patterns = ["_build", "_ext", "_templates", "examples"]
 templates_path = ["_templates"]
 source_suffix = {".rst": "restructuredtext", ".md": "myst-nb", ".ipynb": "myst-nb"}
 
@@ -38,7 +35,7 @@ nb_execution_mode = "off"
 myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath", "attrs_inline", "fieldlist"]
 myst_heading_anchors = 3
 myst_links_external_new_tab = False
-suppress_warnings = ["mystnb.mime_priority"]
+suppress_warnings = ["mystnb.mime_priority", "toc.empty_glob"]
 
 # The reference, from the docstrings.
 autosummary_generate = True
@@ -57,6 +54,7 @@ toc_object_entries = False
 
 # Everything is in the folder: the site opens from disk, without a network. Mathematics is MathML, which browsers draw.
 html_theme = "pydata_sphinx_theme"
+html_math_renderer = "mathml"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_extra_path = ["llms.txt"]
@@ -79,7 +77,3 @@ html_theme_options = {
     "secondary_sidebar_items": ["page-toc"],
 }
 html_context = {"default_mode": "auto"}
-
-
-def setup(app: Sphinx) -> None:
-    app.add_lexer("mermaid", TextLexer)  # drawn on GitHub

@@ -1,4 +1,4 @@
-"""What a new user copies from the README runs, word for word."""
+"""What a new user copies from the README, or from a page to which it moved, runs word for word."""
 
 from __future__ import annotations
 
@@ -11,24 +11,27 @@ import torch
 import annosim as an
 from annosim import cli
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def block(language: str) -> str:
-    """The first block of the README in this language."""
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)[0]
+def block(language: str, page: str = "README.md", word: str = "") -> str:
+    """The first block of a page in this language that holds the word."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return next(b for b in re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL) if word in b)
 
 
-def test_ten_lines_of_python():
+def test_ten_lines_of_python(capsys):
     names: dict = {}
     exec(compile(block("python"), "README.md", "exec"), names)
     assert names["fit"].converged and names["data"].rows == 10_000
     assert names["score"].total_variation < 0.1 and names["report"].verdict == "locally_identified"
+    assert capsys.readouterr().out.split() == block("text").split()
 
 
 def test_types_and_reliability():
     names: dict = {}
-    (text,) = [one for one in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "choose_types" in one]
+    text = block("python", "docs/howto/hidden-types.md", "choose_types")
     exec(compile(text, "README.md", "exec"), names)
     assert names["types"].best == 2
     assert names["noisy"].converged and len(names["noisy"].population.free_parameters()["rule.skill"]) == 100
@@ -36,7 +39,7 @@ def test_types_and_reliability():
 
 def test_items_from_a_frame_and_a_law_in_words():
     names: dict = {}
-    (text,) = [one for one in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "from_pandas" in one]
+    text = block("python", "docs/howto/pandas.md", "from_pandas")
     exec(compile(text, "README.md", "exec"), names)
     assert names["law"].probabilities.sum() == pytest.approx(1.0)
     assert set(names["law"].to_frame()["answer"]) == {"tea", "milk", "juice"}
@@ -57,7 +60,7 @@ def test_names_that_moved_are_where_the_changelog_says():
 def test_hidden_types_of_a_language_model():
     pytest.importorskip("transformers")
     names: dict = {}
-    (text,) = [one for one in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "with_adapters" in one]
+    text = block("python", "docs/howto/em-dpo.md", "with_adapters")
     with torch.random.fork_rng():
         torch.manual_seed(0)
         exec(compile(text, "README.md", "exec"), names)
@@ -80,7 +83,7 @@ def test_dpo_on_ones_own_pairs(tmp_path, monkeypatch):
     row = '{"prompt": "two plus two ?", "chosen": "four", "rejected": "five five"}\n'
     Path("my-pairs.jsonl").write_text(20 * row)
     names: dict = {}
-    (text,) = [one for one in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "my-pairs" in one]
+    text = block("python", "docs/howto/trl-pairs.md", "save_pretrained")
     exec(compile(text.replace("steps=200", "steps=10"), "README.md", "exec"), names)
     again = an.LogPolicy(transformers.GPT2LMHeadModel.from_pretrained("my-dpo"))
     with torch.no_grad():
@@ -100,7 +103,7 @@ def test_dpo_on_ones_own_pairs(tmp_path, monkeypatch):
 )
 def test_the_scenario_is_read_by_the_commands(words, told, tmp_path, capsys):
     path = tmp_path / "SCENARIO.toml"
-    path.write_text(block("toml"), encoding="utf-8")
+    path.write_text(block("toml", "docs/howto/scenario.md"), encoding="utf-8")
     assert cli.main([words[0], str(path), *words[1:]]) == 0
     assert told in capsys.readouterr().out
 

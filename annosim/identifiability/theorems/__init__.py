@@ -107,31 +107,31 @@ _ALL: tuple[tuple[Callable[..., Any], str, str, str], ...] = (
         "One pair per annotator shows the odd part of the distribution of tastes: it is identified iff "
         "it and its reflection are mutually singular.",
         "linear utility, pairs in an open ball, logistic choice",
-        "STUDY_heterogeneity T1",
+        "docs/theorems.md, T1",
     ),
     (
         odd_part_twin,
         "{b: w, 0: 1 - w} has exactly one twin among two types, {b: (1 + w)/2, -b: (1 - w)/2}.",
         "one pair per annotator, linear utility",
-        "STUDY_heterogeneity T1",
+        "docs/theorems.md, T1",
     ),
     (
         duplicated_slate,
         "Best of three identifies every distribution of tastes; a slate with a duplicate shows why.",
         "linear utility, rich design",
-        "STUDY_heterogeneity T2",
+        "docs/theorems.md, T2",
     ),
     (
         same_annotator_pairs,
         "Two pairs by the same annotator identify every distribution of tastes.",
         "linear utility, rich design",
-        "STUDY_heterogeneity T3",
+        "docs/theorems.md, T3",
     ),
     (
         tie_share,
         "Ties identify every distribution of tastes.",
         "linear utility, rich design, all but countably many thresholds",
-        "STUDY_heterogeneity T4",
+        "docs/theorems.md, T4",
     ),
     (
         probit_best_of_three,

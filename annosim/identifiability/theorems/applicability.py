@@ -199,7 +199,7 @@ def _rich(population: Population, design: Design, full_rank: bool) -> Conclusion
         name, why = "T4", "a known position bias identifies every distribution of tastes"
     else:
         return None
-    return Conclusion("generic", f"for any tastes (rich linear design): {why}", f"STUDY_heterogeneity {name}", True)
+    return Conclusion("generic", f"for any tastes (rich linear design): {why}", f"docs/theorems.md, {name}", True)
 
 
 def _one_reward(population: Population, design: Design, full_rank: bool) -> Conclusion | None:

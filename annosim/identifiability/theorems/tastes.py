@@ -1,4 +1,4 @@
-"""Any distribution of tastes under a rich linear design: the statements T1 to T4 of STUDY_heterogeneity."""
+"""Any distribution of tastes under a rich linear design: the statements T1 to T4 of docs/theorems.md."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def tastes_from_pairs(tastes: np.ndarray, weights: np.ndarray, tol: float = 1e-9
         >>> tastes_from_pairs(np.array([[1., 0.], [0., 0.]]), np.array([.5, .5])).kind
         'not identified'
     """
-    source = "STUDY_heterogeneity T1; Chidambaram et al. (2405.15065)"
+    source = "docs/theorems.md, T1; Chidambaram et al. (2405.15065)"
     tastes = np.atleast_2d(np.asarray(tastes, dtype=float))[np.asarray(weights) > tol]
     apart = np.abs(tastes[:, None] + tastes[None]).max(-1)  # distance of each taste from each reflected one
     if (apart < tol).any():

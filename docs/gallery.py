@@ -1,0 +1,92 @@
+"""The gallery of studies, from finished runs: ``python docs/gallery.py RUN...`` (folders that ``annosim study run`` wrote).
+
+Writes a page and the key figure of each run into ``docs/gallery/studies``, with the date of the run. Both are kept in the
+repository, so that the site builds in a minute and without data; make them anew when a study changes.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from PIL import Image
+
+from annosim.files import atomic_text
+from annosim.reporting.numbers import format_interval
+from annosim.study import Study, load_named
+from annosim.study.attribution import GROUPS
+
+STUDIES = Path(__file__).parent / "gallery" / "studies"
+#: Widest key figure in pixels; twice the width at which it is shown.
+WIDTH = 1600
+
+
+def finding(run: Path) -> str:
+    """The sentence at the top of the run's page."""
+    found = re.search(r"<p class=\"?finding\"?>(.*?)</p>", (run / "report.html").read_text(encoding="utf-8"), re.DOTALL)
+    return html.unescape(re.sub(r"<[^>]+>", "", found[1])).strip() if found else ""
+
+
+def key_figure(study: Study, run: Path) -> str:
+    """Copies the first figure, no larger than needed; its file name, or nothing where the preset has none."""
+    names = [figure.__name__ for figure in study.figures if (run / "figures" / f"{figure.__name__}.png").is_file()]
+    if not names:
+        return ""
+    picture = Image.open(run / "figures" / f"{names[0]}.png").convert("RGB")
+    picture.thumbnail((WIDTH, 4 * WIDTH))
+    picture.quantize(256, method=Image.Quantize.MEDIANCUT).save(STUDIES / f"{study.name}.png", optimize=True)
+    return f"{study.name}.png"
+
+
+def cell(text: object) -> str:
+    """A text as a cell of a Markdown table."""
+    return re.sub(r"([\\`*_{}\[\]<>|$~^])", r"\\\1", " ".join(str(text).split()))
+
+
+def page(study: Study, run: Path) -> str:
+    told = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    claims = json.loads((run / "claims.json").read_text(encoding="utf-8"))
+    date = datetime.fromtimestamp((run / "run.json").stat().st_mtime, UTC).date()
+    picture = key_figure(study, run)
+    lines = [f"# {study.title}", "", f"*{cell(study.paper)}*", "", cell(finding(run)), ""]
+    if picture:
+        lines += [f"```{{image}} {picture}", f":alt: The key figure of {study.name}", ":class: key-figure", "```", ""]
+    versions = told["versions"]
+    lines += [
+        f"Run on {date} with `annosim study run {study.name} --preset {told['preset']}`: {told['cells']} cells, "
+        f"{told['failed']} failed, {told['seconds']:.0f} s on a machine that others used ({told['machine']}, Python "
+        f"{versions['python']}, torch {versions['torch']}).",
+        "",
+    ]
+    for group, title in GROUPS.items():
+        rows = [c for c in claims if c["whose"] == group]
+        if not rows:
+            continue
+        counts = ", ".join(f"{n} {v}" for v, n in told["claims"][group].items() if n)
+        lines += [f"## {title} ({counts})", "", "| | claim | expected | found | verdict |", "|---|---|---|---|---|"]
+        for c in rows:
+            number = [float("nan") if c[k] is None else float(c[k]) for k in ("value", "low", "high")]
+            verdict = f"{{bdg-{BADGES[c['verdict']]}}}`{c['verdict']}`"
+            shown = format_interval(*number) if number[0] == number[0] else cell(c["reason"])
+            lines.append(f"| {c['id']} | {cell(c['statement'])} | {cell(c['expected'])} | {shown} | {verdict} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+BADGES = {"supported": "success", "contradicted": "danger", "inconclusive": "warning", "not judged": "secondary"}
+
+
+def main(runs: list[str]) -> None:
+    STUDIES.mkdir(parents=True, exist_ok=True)
+    for run in map(Path, runs):
+        name = json.loads((run / "run.json").read_text(encoding="utf-8"))["study"]
+        atomic_text(STUDIES / f"{name}.md", page(load_named(name), run))
+        print(STUDIES / f"{name}.md")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,114 @@
+"""The pages of the site say what the library does: their Python runs and prints what they show; nothing needs a network."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+import annosim as an
+from annosim import cli
+from annosim.identifiability.theorems import THEOREMS
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = sorted(p for p in DOCS.rglob("*.md") if "generated" not in p.parts and "```python" in p.read_text("utf-8"))
+#: Pages that take more than a few seconds, and those that describe measurements.
+SLOW = {"start.md", "em-dpo.md", "how-many-annotators.md", "identified.md"}
+PROSE = {"mixed_logit.md", "performance.md"}
+
+
+def outputs_module():
+    spec = importlib.util.spec_from_file_location("outputs", DOCS / "outputs.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+NUMBER = re.compile(r"-?\d[\d,]*\.?\d*(?:e[-+]?\d+)?")
+
+
+def same(shown: str, printed: str) -> bool:
+    """Whether two outputs have the same words, and numbers that agree to one part in a hundred."""
+    if " ".join(NUMBER.sub("#", shown).split()) != " ".join(NUMBER.sub("#", printed).split()):
+        return False
+    old, new = ([float(n.replace(",", "")) for n in NUMBER.findall(text)] for text in (shown, printed))
+    return new == pytest.approx(old, rel=1e-2, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, id=page.stem, marks=[pytest.mark.slow] if page.name in SLOW else [])
+        for page in PAGES
+        if page.name not in PROSE
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Adam's schedule ended")
+def test_the_python_of_a_page_prints_what_the_page_shows(page):
+    for code, shown, printed in outputs_module().outputs(page):
+        assert same(shown, printed), (
+            f"python docs/outputs.py {page.relative_to(ROOT)} writes it anew: {code}\n{printed}"
+        )
+
+
+@pytest.mark.parametrize(
+    ("shown", "printed", "agree"),
+    [("a 1.00", "a  1.001", True), ("a 1.00", "a 1.1", False), ("a 1", "b 1", False), ("1,000 x", "1000 x", True)],
+)
+def test_outputs_are_compared_by_words_and_numbers(shown, printed, agree):
+    assert same(shown, printed) is agree
+
+
+def test_the_study_of_the_page_runs(tmp_path, monkeypatch, capsys):
+    (code,) = re.findall(r"```python\n(.*?)```", (DOCS / "howto" / "my-study.md").read_text("utf-8"), re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "best_of_n.py").write_text(code, encoding="utf-8")
+    assert cli.main(["study", "run", "best_of_n.py", "--jobs", "1"]) == 0
+    (claim,) = json.loads((tmp_path / "runs" / "best_of_n" / "quick" / "claims.json").read_text("utf-8"))
+    assert claim["verdict"] == "supported" and claim["whose"] == "paper"
+
+
+def test_what_reports_cite_stands_on_the_page_of_theorems():
+    page = (DOCS / "theorems.md").read_text("utf-8")
+    cited = {t.source for t in THEOREMS.values() if t.source.startswith("docs/")}
+    assert cited
+    for source in cited:
+        file, _, name = source.partition(", ")
+        assert file == "docs/theorems.md" and f"(theorem-{name.lower()})=" in page
+
+
+def test_names_on_the_pages_exist():
+    for page in [ROOT / "README.md", *DOCS.rglob("*.md"), DOCS / "llms.txt"]:
+        if "generated" in page.parts:
+            continue
+        for name in re.findall(r"`an\.([A-Za-z_][\w.]*)", page.read_text("utf-8")):
+            thing = an
+            for part in name.rstrip(".").split("."):
+                assert hasattr(thing, part), f"{page.relative_to(ROOT)}: an.{name}"
+                thing = getattr(thing, part)
+
+
+def test_pages_of_llms_txt_exist():
+    for name in re.findall(r"^- ([\w/-]+)\.html:", (DOCS / "llms.txt").read_text("utf-8"), re.MULTILINE):
+        assert (DOCS / f"{name}.md").is_file(), name
+
+
+def test_the_sample_of_pairs_is_what_trl_writes():
+    data = an.io.read_trl(DOCS / "examples" / "my-pairs.jsonl")
+    assert data.rows == 12 and data.items.n == 24 and len(data.prompt_names) == 12
+
+
+def test_every_study_has_its_page_and_key_figure_in_the_gallery():
+    from annosim.study import find_studies
+    from annosim.study.find import shipped_studies
+
+    pages = DOCS / "gallery" / "studies"
+    for found in find_studies(shipped_studies()):
+        if found.where.parent == shipped_studies():
+            text = (pages / f"{found.name}.md").read_text("utf-8")
+            assert re.search(r"^Run on \d{4}-\d\d-\d\d with `annosim study run", text, re.MULTILINE)
+            assert all((pages / name).is_file() for name in re.findall(r"```\{image\} (\S+)", text))
