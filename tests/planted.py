@@ -50,6 +50,8 @@ GOAL = 0.9
 MISSED = ("survived", "undecided")
 #: seconds of tests that are tried before the others
 FIRST = 4.0
+#: seconds of a test that is tried after the others
+SLOW = 1.0
 
 #: where the tests of a file are: the longest beginning of its path decides
 TESTS = {
@@ -462,23 +464,23 @@ def try_in_place(bugs: list[Bug], asked: argparse.Namespace, seen: dict, note: C
         return
     warm_up()
     tests = asked.tests or sorted({test for bug in bugs for test in bug.tests})
-    seconds = seen["seconds"]
+    seconds = dict(seen["seconds"])
 
     def order(bug: Bug, names: list[str]) -> list[str]:
         """Those that run the function, and what the map does not know; without it doctests, tests of the file, others."""
         known = [name for part in stages_of(bug, seen) for name in part if name in names]
         stem, own = Path(bug.file).stem, bug.tests
 
-        def place(name: str) -> tuple[int, float]:
+        def place(name: str) -> tuple[bool, int, float]:
             file = name.partition("::")[0]
             at = min((i for i, test in enumerate(own) if file == test or file.startswith(test + "/")), default=99)
             first = 0 if file == bug.file else 1 if f"test_{stem}" in file else 2 + at
-            return first, seconds.get(name, 0.0)
+            return seconds.get(name, 0.0) > SLOW, first, seconds.get(name, 0.0)
 
-        fresh = [name for name in names if place(name)[0] < 99 and not (known and name in seconds)]
+        fresh = [name for name in names if place(name)[1] < 99 and not (known and name in seen["seconds"])]
         return known + sorted(fresh, key=place)
 
-    plugin = InPlace(ROOT, bugs, order, asked.limit, lambda *row: note(Outcome(*row)))
+    plugin = InPlace(ROOT, bugs, order, seconds, asked.limit, lambda *row: note(Outcome(*row)))
     run_in_place(tests, ROOT, plugin)
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 import gc
 import importlib
 import inspect
+import json
 import os
+import select
 import signal
 import sys
 import time
@@ -75,6 +77,7 @@ class InPlace:
     Args:
         bugs: with ``file``, ``old`` and ``new``.
         order: of the tests of a bug, by their names.
+        seconds: processor time of the tests, as far as it is known; what is seen is added.
         limit: processor seconds for one bug; when they are over between two tests, the bug is ``"undecided"``.
         report: called with the bug, the verdict, the seconds and the test that failed.
     """
@@ -84,10 +87,12 @@ class InPlace:
         root: Path,
         bugs: list[Any],
         order: Callable[[Any, list[str]], list[str]],
+        seconds: dict[str, float],
         limit: float,
         report: Callable[[Any, str, float, str], None],
     ) -> None:
         self.root, self.bugs, self.order, self.limit, self.report = root, bugs, order, limit, report
+        self.seconds = seconds
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         items = {item.nodeid: item for item in session.items}
@@ -106,39 +111,44 @@ class InPlace:
             null = os.open(os.devnull, os.O_RDWR)
             for number in range(3):
                 os.dup2(null, number)
-            verdict = "caught: planting failed"
+            said: dict[str, Any] = {"verdict": "caught", "by": "planting failed", "seconds": {}}
             try:
-                verdict = self._run(bug, chosen)
+                self._run(bug, chosen, said)
             finally:
-                os.write(write, verdict.encode())
+                with os.fdopen(write, "w", encoding="utf-8") as pipe:
+                    json.dump(said, pipe)
                 os._exit(0)
         os.close(write)
-        hung = self._hangs(child)
+        # what is said is read while the child still runs, so that a long list does not fill the pipe
         with os.fdopen(read, encoding="utf-8", errors="replace") as pipe:
-            verdict, _, by = ("time" if hung else pipe.read() or "caught: the process died").partition(": ")
-        return verdict, by
-
-    def _hangs(self, child: int) -> bool:
-        end = time.monotonic() + 20 * self.limit
-        while not os.waitpid(child, os.WNOHANG)[0]:
-            if time.monotonic() > end:
+            hung = not select.select([pipe], [], [], 20 * self.limit)[0]
+            if hung:
                 os.killpg(child, signal.SIGKILL)
-                os.waitpid(child, 0)
-                return True
-            time.sleep(0.02)
-        return False
+            text = pipe.read()
+        os.waitpid(child, 0)
+        if hung or not text:
+            return ("time", "") if hung else ("caught", "the process died")
+        said = json.loads(text)
+        self.seconds.update(said["seconds"])
+        return said["verdict"], said["by"]
 
-    def _run(self, bug: Any, chosen: list[pytest.Item]) -> str:
+    def _run(self, bug: Any, chosen: list[pytest.Item], said: dict[str, Any]) -> None:
         module = bug.file.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
         if not swap(self.root / bug.file, module, bug.old, bug.new):
-            return "undecided: no such function"
-        start = time.process_time()
+            said.update(verdict="undecided", by="no such function")
+            return
+        start = before = time.process_time()
         for item, after in _with_next(chosen):
-            if time.process_time() - start > self.limit:
-                return f"undecided: {item.nodeid} comes next"
-            if any(report.failed for report in runtestprotocol(item, log=False, nextitem=after)):
-                return f"caught: {item.nodeid}"
-        return "survived"
+            if before - start > self.limit:
+                said.update(verdict="undecided", by=f"{item.nodeid} comes next")
+                return
+            failed = any(report.failed for report in runtestprotocol(item, log=False, nextitem=after))
+            said["seconds"][item.nodeid] = round(time.process_time() - before, 3)
+            before = time.process_time()
+            if failed:
+                said.update(verdict="caught", by=item.nodeid)
+                return
+        said.update(verdict="survived", by="")
 
 
 def _with_next(items: list[pytest.Item]) -> Iterator[tuple[pytest.Item, pytest.Item | None]]:

@@ -88,6 +88,15 @@ def test_round_robin_and_random_menus():
     assert compare_counts(counts[off], np.full(30, 1 / 30)).p_value > 1e-9
 
 
+def test_every_item_joins_the_graph_at_any_of_those_that_are_there():
+    """Of four items a third of such trees are stars: the third joins either of two, the fourth any of three."""
+    stars = 0
+    for seed in range(600):
+        degree = np.bincount(menus.sparse_graph(an.Items(n=4), 3, seed).ravel(), minlength=4)
+        stars += int(degree.max() == 3)
+    assert compare_counts(np.array([stars, 600 - stars]), np.array([1 / 3, 2 / 3])).p_value > 1e-9
+
+
 def test_either_item_of_a_drawn_pair_may_stand_first():
     """1,900 pairs of ten graphs: two-sided binomial at 1e-9."""
     pairs = np.concatenate([menus.sparse_graph(an.Items(n=20), 190, seed) for seed in range(10)])
@@ -106,6 +115,15 @@ def test_prompts_have_draws_of_their_own(make):
         for shift in range(6):
             moved = (own[b] - shift) % 6
             assert (own[a] == moved).all(1).mean() < 0.5
+
+
+def test_empty_places_may_stand_anywhere_and_belong_to_no_prompt():
+    items = an.Items(n=4, prompts=[0, 0, 1, 1])
+    for menu in ([-1, 0, 1], [0, -1, 1], [0, 1, -1], [-1, -1, 0], [-1, 3, 2]):
+        assert an.Design(items, menus=[menu]).enumerate().menu.tolist() == [menu]
+    for menu in ([-1, 0, 2], [0, -1, 3], [1, 2, -1]):
+        with pytest.raises(ArgumentError, match="mixes items of different prompts"):
+            an.Design(items, menus=[menu])
 
 
 def test_a_closed_chain_is_a_ring_of_three_or_more():

@@ -58,6 +58,29 @@ def test_given_menus_conditions():
     assert np.allclose(list(total.values()), 1.0, atol=1e-12) and len(total) == 144
 
 
+@pytest.mark.parametrize("given", [False, True])
+@pytest.mark.parametrize("settings", [{}, {"menu_size": 3}, {"menus": [[0, 1], [2, 1]], "menu_weights": [0.2, 0.8]}])
+def test_the_law_of_the_first_question_is_the_sum_over_the_others(settings, given):
+    items = an.Items.normal(3, 2, seed=0)
+    people = an.Mixture([an.Annotator(an.Linear(w), an.Luce()) for w in ([1.0, 0.5], [-2.0, 1.0])], [0.7, 0.3])
+    law = an.law(people, an.Design(items, questions=2, **settings))
+    m, a = len(law.menu), len(law.space)
+    code = law.outcomes[:, 0, 0] * a + law.outcomes[:, 0, 1]
+    expected = np.bincount(code, weights=law.probabilities, minlength=m * a).reshape(m, a)
+    if given:
+        expected, law = expected / expected.sum(1, keepdims=True), law.given_menus
+    assert law.marginal().numpy() == pytest.approx(expected, abs=1e-14)
+
+
+def test_a_rule_with_memory_has_a_table_for_every_previous_answer():
+    people = an.Annotator(an.Tabular([0.0, 1.0]), an.rules.Carryover(an.Luce(), 0.7))
+    law = an.law(people, an.Design(an.Items(n=2), menus=[[0, 1]], questions=2))
+    side = {None: 0.0, 0: 0.7, 1: -0.7}  # of the first place
+    for previous, shift in side.items():
+        p = 1 / (1 + np.exp(1.0 - shift))
+        assert law.question(1, previous)[0, 0].exp().tolist() == pytest.approx([p, 1 - p])
+
+
 def test_too_large_says_how_many_and_what_to_do():
     people = an.Annotator(an.Linear(4), an.Luce())
     law = an.law(people, an.Design(an.Items.normal(50, 4), menu_size=3, questions=2))

@@ -11,7 +11,7 @@ from hypothesis import strategies as hs
 import annosim as an
 from annosim.checks import strategies as st
 from annosim.learning.existence.connectivity import answers_graph, connectivity
-from annosim.learning.existence.separation import separating_direction
+from annosim.learning.existence.separation import _null, separating_direction
 from annosim.learning.likelihoods.statistics import from_data
 
 LUCE = an.Luce()
@@ -126,6 +126,14 @@ def test_separation_does_not_know_how_far_apart_a_pair_is(d, power):
     found = separating_direction(scaled)
     assert (found is None) == (separating_direction(d) is None)
     assert found is None or ((d @ found >= -1e-6).all() and (d @ found > 0).any())
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e-12, 1.0, 1e12, 1e200])
+def test_a_null_space_does_not_know_the_scale(scale):
+    a = np.array([[1.0, 2.0, 3.0], [0.5, 1.0, 1.5], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    null = _null(scale * a)
+    assert null.shape == (3, 1) and np.abs(a @ null).max() < 1e-12
+    assert _null(0 * a).shape == (3, 3) and _null(a[:0]).shape == (3, 3)
 
 
 def test_a_separated_linear_model_raises():
