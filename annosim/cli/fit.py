@@ -132,7 +132,7 @@ def run(
     device: str = typer.Option(None, help="Where networks are trained: cpu, cuda, cuda:1.", rich_help_panel=TRAIN),
     se: str = typer.Option(
         None,
-        help="Standard errors: hessian, sandwich, cluster (default: cluster with several annotators).",
+        help="Standard errors: hessian, sandwich, cluster (default: cluster where eight annotators or more answered repeatedly).",
         rich_help_panel=OUTPUT,
     ),
     out: Path = typer.Option(

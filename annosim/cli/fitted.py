@@ -98,10 +98,7 @@ class Outputs:
                 typer.echo(line)
 
     def _estimates(self, found: Fit) -> Any:
-        answers = self.given.answers
-        several = answers.annotator is not None and len(set(answers.annotator.tolist())) > 1
-        kind = self.se or ("cluster" if several else "hessian")
-        return found.summary(kind)
+        return found.summary(self.se)
 
     def _scores(self, found: Fit) -> Any:
         if self.out is None and any(_models(component) for component in found.population.components()):

@@ -73,6 +73,7 @@ def one_sided(case: Case) -> Finding:
         test,
         float(adjusted.min()),
         change=change,
+        status="notice" if len(flagged) else "fine",
         head=head,
         rows=rows,
     )
@@ -186,6 +187,7 @@ def _report(case, name, ids, many, slope, error, p, flagged, found, none, remedy
             test,
             float(adjusted[flagged].min()),
             change=remedy,
+            status="notice",
             head=head,
             rows=rows,
         )
@@ -292,6 +294,7 @@ def copies(case: Case) -> Finding:
             test,
             float(adjusted.min()),
             change=change,
+            status="notice",
             head=head,
             rows=rows,
         )

@@ -10,11 +10,15 @@ import numpy as np
 
 from annosim.data.preferences import PreferenceData
 from annosim.diagnosis.implied import Implied, implied
-from annosim.diagnosis.strengths import Strengths, strengths
+from annosim.diagnosis.strengths import Strengths, strengths, units
 from annosim.learning.existence.connectivity import Connectivity, answers_graph, connectivity
+from annosim.learning.inference.leaderboard import Leaderboard, ranked
 from annosim.random import child_seed, uniform53
 
 __all__ = ["Case", "listed", "number", "percent", "plural"]
+
+#: items that a leaderboard shows
+BOARD = 150
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +53,16 @@ class Case:
         """The same, of the comparisons that are no ties."""
         tied = self.pairs.won == 0.5
         return strengths(self.pairs.take(~tied)) if tied.any() else self.strengths
+
+    @cached_property
+    def board(self) -> Leaderboard | None:
+        """The leaderboard, where all items of one prompt have a strength and are few enough for a table."""
+        found, items = self.strengths, self.data.items
+        covariance = None if found is None or items.num_prompts > 1 else found.covariance(BOARD)
+        if found is None or covariance is None or len(found.members) < items.n or len(np.unique(found.component)) > 1:
+            return None
+        kind = "cluster" if units(found.core)[2].endswith("annotators") else "sandwich"
+        return ranked(items.names, found.score, covariance, kind, draws=4000, seed=self.seed)
 
     @cached_property
     def connectivity(self) -> Connectivity:

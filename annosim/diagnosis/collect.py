@@ -89,9 +89,12 @@ def _whom(found: Strengths, effect: float) -> str:
     if not c.named:
         return "with an annotator's id"
     each = len(c) / max(c.annotators, 1)
+    share = (
+        f"{number(each)} answers of one annotator tell as much as {number(each / max(effect, 1.0))} independent ones"
+    )
     if effect > CROWDED and each > 1.5:
-        return f"of new annotators: answers of one annotator go together, and {number(each)} of one tell as much as {number(each / effect)} independent ones"
-    return "of new annotators or of the same ones: answers of one annotator are as good as independent"
+        return f"of new annotators: {share}"
+    return f"of new annotators or of the same ones: {share}"
 
 
 def _best_pairs(case: Case, found: Strengths, covariance: Floats) -> list[tuple[str, str, float]]:

@@ -45,20 +45,13 @@ def consistency(case: Case) -> Finding:
     if not np.isfinite(between):
         sentence = f"Asked again, annotators give the same answer {percent(within)} of the time; nobody else answered these questions."
         return Finding("consistency", sentence, within, test=test, change="Ask several annotators the same questions.")
-    differ = p is not None and p < 0.05
-    meaning = (
-        "more than with others, as where people differ (plurality)"
-        if differ
-        else "no more than with others, as where disagreement is chance"
-    )
-    sentence = (
-        f"Asked again, annotators give the same answer {percent(within)} of the time, against {percent(between)} of two "
-        f"annotators: {meaning}.{words}"
-    )
+    said = f"Asked again, annotators give the same answer {percent(within)} of the time, against {percent(between)} of two annotators"
+    more = f"{said}: more than with others, as where people differ (plurality).{words}"
+    chance = f"{said}: no more than chance explains.{words}"
     change = (
         "More repeats; with the sides swapped they show effects of the position, in other words those of paraphrase."
     )
-    return Finding("consistency", sentence, within - between, None, None, test, p, change=change)
+    return Finding("consistency", more, within - between, None, None, test, p, change=change, otherwise=chance)
 
 
 def _repeated(case: Case):

@@ -20,10 +20,12 @@ from annosim.diagnosis.consistency import consistency
 from annosim.diagnosis.finding import Finding, holm
 from annosim.diagnosis.misfit import cycles, goodness
 from annosim.diagnosis.page import page
+from annosim.diagnosis.ranking import ranking
 from annosim.diagnosis.reading import existence, overlap, read
 from annosim.diagnosis.types import number_of_types, one_type
 from annosim.errors import ArgumentError
 from annosim.files import atomic_text
+from annosim.learning.inference.leaderboard import Leaderboard
 from annosim.results import Result, versions
 
 if TYPE_CHECKING:
@@ -51,6 +53,7 @@ QUESTIONS: tuple[Question, ...] = (
     goodness,
     cycles,
     ceiling,
+    ranking,
     more_votes,
     detection,
 )
@@ -65,6 +68,7 @@ class Diagnosis(Result):
     Attributes:
         findings: in the order of the page.
         source: what was read.
+        board: the leaderboard, where all items have a strength on one scale.
 
     Example:
         >>> import annosim as an
@@ -76,6 +80,7 @@ class Diagnosis(Result):
 
     findings: tuple[Finding, ...]
     source: str = ""
+    board: Leaderboard | None = None
 
     def __getitem__(self, question: str) -> Finding:
         """The finding of a question, by name."""
@@ -193,7 +198,7 @@ def diagnose(
     at = next(i for i, found in enumerate(findings) if found.question == "one type")
     findings.insert(at + 1, number_of_types(case, findings[at].status == "alarm"))
     source = str(data.settings.get("source", "") or "")
-    return Diagnosis(tuple(findings), source, settings={"seed": seed, "level": LEVEL, **versions()})
+    return Diagnosis(tuple(findings), source, case.board, settings={"seed": seed, "level": LEVEL, **versions()})
 
 
 def _adjusted(findings: list[Finding]) -> list[Finding]:

@@ -13,6 +13,8 @@ from scipy.stats import norm, pearson3
 
 __all__ = ["Finding", "Status", "holm", "not_asked", "tail"]
 
+#: what a tail fitted to draws can claim at most
+SMALLEST = 1e-6
 #: ``alarm``: a test rejects, or what was asked does not exist; ``notice``: a number worth reading; ``not asked``: the
 #: data cannot answer, and the sentence says why.
 Status: TypeAlias = Literal["fine", "notice", "alarm", "not asked"]
@@ -25,6 +27,7 @@ class Finding:
     Attributes:
         question: its name, a word.
         sentence: the finding in words, with its number.
+        otherwise: the sentence where the test does not reject among all tests of the page; ``""``: the same.
         value, low, high: the number and the ends of its 95 % interval; ``None`` where there is none.
         test: what the number or the p-value rests on.
         p_value: of the test alone; ``None`` where nothing was tested.
@@ -51,17 +54,21 @@ class Finding:
     adjusted: float | None = None
     change: str = ""
     status: Status = "fine"
+    otherwise: str = field(default="", repr=False)
     head: tuple[str, ...] = ()
     rows: tuple[tuple[object, ...], ...] = field(default=(), repr=False)
 
     def with_adjusted(self, adjusted: float, level: float) -> Finding:
         """The same with its adjusted p-value; a test that rejects becomes an alarm."""
-        status: Status = "alarm" if adjusted <= level else "fine" if self.status == "alarm" else self.status
-        return replace(self, adjusted=adjusted, status=status)
+        if adjusted <= level:
+            return replace(self, adjusted=adjusted, status="alarm", otherwise="")
+        return replace(self, adjusted=adjusted, sentence=self.otherwise or self.sentence, otherwise="")
 
     def to_dict(self) -> dict[str, object]:
         """Plain values, as JSON writes them; numbers that are not finite become ``None``."""
-        out = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in ("head", "rows")}
+        out = {
+            name: getattr(self, name) for name in self.__dataclass_fields__ if name not in ("head", "rows", "otherwise")
+        }
         table = [dict(zip(self.head, map(plain, row), strict=True)) for row in self.rows]
         return {name: plain(value) for name, value in out.items()} | {"evidence": table}
 
@@ -115,4 +122,4 @@ def tail(observed: float, simulated: NDArray[np.float64]) -> float:
     z = (observed - float(draws.mean())) / sd
     skew = float((((draws - draws.mean()) / sd) ** 3).mean()) if len(draws) >= 100 else 0.0
     p = float(pearson3.sf(z, skew)) if abs(skew) > 0.05 else float(norm.sf(z))
-    return max(p, 1e-300) if math.isfinite(p) else (1 + above) / (1 + len(draws))
+    return max(p, SMALLEST) if math.isfinite(p) else (1 + above) / (1 + len(draws))

@@ -59,14 +59,21 @@ def goodness(case: Case) -> Finding:
         (case.item(low[i]), case.item(high[i]), float(n[i]), float(probability[i] + e[i] / n[i]), float(probability[i]))
         for i in worst
     )
-    sentence = (
-        f"One strength per item {'does not describe' if p < 0.05 else 'describes'} the shares of {plural(len(e), 'pair')}: "
-        f"their squared errors are {ratio:.2f} times what chance gives."
-    )
+    error = f"the shares of {plural(len(e), 'pair')}: their squared errors are {ratio:.2f} times what chance gives."
     test = f"Pearson's statistic {observed:.4g} on {free:,} degrees of freedom, dispersion {dispersion:.2f} of {units(found.core)[2]}"
     change = "Look at the pairs below; features of the items, types of annotators or an.rules.Cyclic may explain them."
     head = ("item", "against", "answers", "share won", "expected")
-    return Finding(name, sentence, ratio, None, None, test, p, change=change, head=head, rows=rows)
+    return Finding(
+        name,
+        f"One strength per item does not describe {error}",
+        ratio,
+        test=test,
+        p_value=p,
+        change=change,
+        head=head,
+        rows=rows,
+        otherwise=f"One strength per item describes {error}",
+    )
 
 
 def _cells(found: Strengths) -> tuple[Ints, Floats, Floats, Floats, Ints, Ints]:
@@ -146,19 +153,14 @@ def cycles(case: Case) -> Finding:
     p = min(1.0, count * float(np.exp(-(max(strength, 0.0) ** 2) / 2.0)))
     a, b, c = triple
     loop = f"{case.item(members[a])!r} over {case.item(members[b])!r} ({percent(share[a, b])}), over {case.item(members[c])!r} ({percent(share[b, c])}), over the first ({percent(share[c, a])})"
-    sentence = (
-        f"A cycle: {loop}."
-        if p < 0.05
-        else f"No cycle among {plural(count, 'triple')} of items that chance would not explain"
-        + (f"; the strongest is {loop}." if strength > 0 else ".")
-    )
+    none = f"No cycle among {plural(count, 'triple')} of items that chance would not explain"
+    none += f"; the strongest is {loop}." if strength > 0 else "."
     test = f"the weakest of three sign tests, bound exp(-z^2/2) for whole annotators, Bonferroni over {plural(count, 'cycle')}"
     change = (
-        "No strengths give a cycle: ask what the items differ in, or fit an.rules.Cyclic."
-        if p < 0.05
-        else "More answers to the same pairs."
+        "More answers to these pairs; no strengths give a cycle: ask what the items differ in, or fit an.rules.Cyclic."
     )
-    return Finding(name, sentence, float(max(strength, 0.0)), None, None, test, p, change=change)
+    value = float(max(strength, 0.0))
+    return Finding(name, f"A cycle: {loop}.", value, test=test, p_value=p, change=change, otherwise=none)
 
 
 def _signs(pairs: Implied) -> tuple[Floats, Floats, Ints] | None:

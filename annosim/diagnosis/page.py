@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from annosim.diagnosis.finding import Finding
-from annosim.reporting import HtmlTable, render
+from annosim.reporting import FigureEntry, HtmlTable, render
 from annosim.reporting.numbers import format_interval
 
 if TYPE_CHECKING:
@@ -58,6 +58,15 @@ def page(diagnosis: Diagnosis, level: float) -> str:
         findings=[Entry(found) for found in diagnosis.findings],
         colours=COLOURS,
         level=level,
-        figures=[],
+        figures=_figures(diagnosis),
         settings=HtmlTable.from_rows(["setting", "value"], [(k, str(v)) for k, v in diagnosis.settings.items()]),
     )
+
+
+def _figures(diagnosis: Diagnosis) -> list[FigureEntry]:
+    """The leaderboard, where there is one of a size that can be read."""
+    board = diagnosis.board
+    if board is None or not 2 < len(board.names) <= 80:
+        return []
+    caption = "Strengths with intervals that compare any two items; bars at the right join items that are not separated"
+    return [FigureEntry.draw(board.plot().figure, "board", caption)]  # type: ignore[arg-type]

@@ -22,14 +22,12 @@ from annosim.data.preferences import PreferenceData
 from annosim.diagnosis.implied import Floats, Implied, Ints, first_of
 from annosim.items import Items
 from annosim.learning.fitting import fit
+from annosim.learning.inference.uncertainty import FEW_ANNOTATORS
 from annosim.populations.annotator import Annotator
 from annosim.rules.luce import Luce
 from annosim.utilities.tabular import Tabular
 
 __all__ = ["Effect", "Strengths", "strengths", "units"]
-
-#: annotators below which answers, not annotators, are the units of a variance
-FEW = 8
 
 
 @dataclass(frozen=True)
@@ -189,7 +187,7 @@ def laplacian(c: Implied, v: Floats, n: int) -> sparse.csc_matrix:
 
 def units(c: Implied) -> tuple[Ints, int, str]:
     """The unit of each comparison, how many there are, and what they are: annotators, or answers where those are few."""
-    named = c.named and c.annotators >= FEW
+    named = c.named and c.annotators >= FEW_ANNOTATORS
     if not named and c.single:
         return np.arange(len(c)), len(c), f"{len(c):,} answers"
     unit = combine([c.who if named else c.answer]) if len(c) else np.zeros(0, dtype=np.int64)

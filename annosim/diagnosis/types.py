@@ -7,11 +7,13 @@ import warnings
 import numpy as np
 
 from annosim.data.counts import combine
+from annosim.data.preferences import PreferenceData
 from annosim.diagnosis.case import Case, number, plural
 from annosim.diagnosis.finding import Finding, not_asked, tail
 from annosim.diagnosis.strengths import Strengths
 from annosim.errors import AnnosimError
-from annosim.learning.number_of_types import choose_types
+from annosim.identifiability.identification import identify
+from annosim.learning.number_of_types import TypesChoice, choose_types
 from annosim.learning.priors import Gaussian
 from annosim.populations.annotator import Annotator
 from annosim.populations.mixture import Mixture
@@ -21,8 +23,8 @@ from annosim.utilities.tabular import Tabular
 
 __all__ = ["number_of_types", "one_type"]
 
-#: rows of which types are counted
-MOST = 20_000
+#: rows of which types are counted, and items up to which their twin is looked for
+MOST, FEW_ITEMS = 20_000, 8
 
 
 def one_type(case: Case) -> Finding:
@@ -60,19 +62,22 @@ def one_type(case: Case) -> Finding:
     p = tail(observed, draws)
     tau = np.sqrt(max(observed / scale, 0.0))
     error = max(_error(found, observed / scale), spread / scale)
-    low, high = (np.sqrt(max(observed / scale + k * 1.96 * error, 0.0)) for k in (-1, 1))
+    low, high = _interval(observed / scale, error, p < 0.05)
     seen = np.sqrt(2.487 * spread / scale)
-    differ = p < 0.05
-    sentence = (
-        f"Tastes differ between annotators by a standard deviation of about {number(tau)} logits "
-        f"(95 % interval {number(low)} to {number(high)})"
-        if differ
-        else f"One type of annotators is enough for these answers (standard deviation of tastes {number(tau)} logits, at most "
-        f"{number(high)})"
-    )
+    size = f"{number(tau)} logits (95 % interval {number(low)} to {number(high)})"
+    differ = f"Tastes differ between annotators by a standard deviation of about {size}."
+    alike = f"One type of annotators is enough for these answers: the standard deviation of their tastes is {size}."
     change = f"These data would show a standard deviation of {number(seen)} logits four times of five; more answers per annotator show less."
     test = f"score test against random tastes, {len(draws)} random signs"
-    return Finding(name, sentence + ".", float(tau), float(low), float(high), test, p, change=change)
+    return Finding(name, differ, float(tau), float(low), float(high), test, p, change=change, otherwise=alike)
+
+
+def _interval(square: float, error: float, positive: bool) -> tuple[float, float]:
+    """Of tau: on the scale of log tau^2 where it is known to be positive, else of tau^2, cut at zero."""
+    if positive:
+        reach = np.exp(1.96 * error / square)
+        return float(np.sqrt(square / reach)), float(np.sqrt(square * reach))
+    return tuple(float(np.sqrt(max(square + k * 1.96 * error, 0.0))) for k in (-1, 1))  # type: ignore[return-value]
 
 
 def _entries(found: Strengths):
@@ -145,6 +150,37 @@ def _scale(found: Strengths) -> np.ndarray:
     return weight * (squared(who) - squared(answer))
 
 
+def _untied(data: PreferenceData) -> PreferenceData:
+    """Answers that a table under Luce's rule can give: no skips, choices without ties, tied rankings as halves."""
+    keep = ~np.asarray(data.skipped)
+    if data.has_ties and data.feedback.kind == "choice":
+        keep &= ~np.asarray(data.tied).any(1)
+    return data.take(keep).ties("half").compact() if keep.any() else data
+
+
+def _identified(chosen: TypesChoice, data: PreferenceData, seed: int) -> str:
+    """Whether these questions could tell such types apart at all, in words; where the items are few enough to ask."""
+    if chosen.best < 2 or data.items.n > FEW_ITEMS or data.menu_size > 3:
+        return ""
+    try:
+        found = identify(chosen.fit.population, data, starts=2, seed=seed, jobs=1)
+    except AnnosimError:
+        return ""
+    if found.twin is not None:
+        return (
+            f" But another population of {chosen.best} types, a twin, gives the same answers to these questions: {found.twin!r}"[
+                :300
+            ]
+            + "."
+        )
+    said = {"identified": "can", "locally_identified": "can", "not_identified": "cannot"}.get(found.verdict)
+    return (
+        f" These questions {said} tell such types apart (an.identify: {found.verdict.replace('_', ' ')})."
+        if said
+        else ""
+    )
+
+
 def number_of_types(case: Case, differ: bool) -> Finding:
     """How many types, by the Bayesian information criterion; asked only where one is not enough."""
     name = "types"
@@ -161,8 +197,7 @@ def number_of_types(case: Case, differ: bool) -> Finding:
             "Types are counted for choices and rankings of a few items.",
             "Use an.choose_types with a model of your own.",
         )
-    data = (data.ties("half") if data.has_ties else data).with_()
-    data = data.take(~np.asarray(data.skipped)).compact()
+    data = _untied(data)
     n = data.items.n
     if n > 400:
         return not_asked(
@@ -188,8 +223,9 @@ def number_of_types(case: Case, differ: bool) -> Finding:
     rows = tuple((k, float(chosen.log_likelihood[i]), float(chosen.bic[i])) for i, k in enumerate(chosen.ks))
     shares = np.sort(chosen.fit.population.component_weights().detach().numpy())[::-1]
     shown = " and ".join(f"{100 * share:.0f} %" for share in shares)
+    verdict = _identified(chosen, data, case.seed)
     sentence = f"By BIC, {plural(chosen.best, 'type')} of annotators" + (
-        f", with shares of {shown}." if chosen.best > 1 else ": tastes differ, but not as a few types would."
+        f", with shares of {shown}.{verdict}" if chosen.best > 1 else ": tastes differ, but not as a few types would."
     )
     change = "an.identify(fit) says whether the types have a twin; annotators held out (an.choose_types(by='held_out')) are a second opinion."
     return Finding(

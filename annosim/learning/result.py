@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from annosim.coordinates.normalisation import conventions
 from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError, FileReadError, warn
 from annosim.learning.inference import draw, uncertainty
+from annosim.learning.inference import leaderboard as leaderboards
 from annosim.learning.inference import profile as profiles
 from annosim.learning.likelihoods.reference import Blocks, joint_log_prob, log_likelihood, total_weight
 from annosim.learning.likelihoods.registry import likelihood_of
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
+    from annosim.learning.inference.leaderboard import Leaderboard
     from annosim.learning.likelihoods.base import Likelihood
     from annosim.learning.problem import Problem, Solution
     from annosim.learning.training.em_trace import EMSummary
@@ -354,24 +356,84 @@ class Fit(Result):
         lines += [("normalisation", text) for text in self.normalisation] + [("note", text) for text in self.notes]
         return lines
 
-    def summary(self, kind: str = "hessian", level: float = 0.95) -> pd.DataFrame:
-        """A table (pandas): parameter, item, estimate, standard error, interval.
+    def summary(
+        self, kind: str | None = None, level: float = 0.95, sort: Literal["estimate", "parameter"] = "estimate"
+    ) -> pd.DataFrame:
+        """A table (pandas): parameter, item, estimate, standard error, interval; items also have a rank in their table.
 
         What belongs under the table is in its ``attrs``: kind and level of the intervals, log-likelihood, gradient
         norm and solver.
 
         Args:
-            kind: see :meth:`covariance`.
+            kind: see :meth:`covariance`; by default ``"cluster"`` (annotators are the units) where at least eight
+                annotators answered and some of them repeatedly, else ``"hessian"``.
             level: coverage of the Wald intervals.
+            sort: ``"estimate"``: the items of each table by falling estimate, everything else in the order of the
+                parameters; ``"parameter"``: all in that order.
         """
-        table = uncertainty.summary(self, kind, level)
+        table = uncertainty.summary(self, kind, level, sort)
         for name in ("log_likelihood", "converged", "gradient_norm", "solver"):
             table.attrs[name] = getattr(self, name)
         return table
 
-    def plot(self, kind: str = "hessian", level: float = 0.95, axes: Axes | None = None) -> Axes:
-        """Estimates with intervals, in order; returns the matplotlib axes."""
+    def plot(self, kind: str | None = None, level: float = 0.95, axes: Axes | None = None) -> Axes:
+        """Estimates with intervals, in order; returns the matplotlib axes. Errors as in :meth:`summary`."""
         return draw.intervals(self, kind, level, axes)
+
+    def leaderboard(
+        self,
+        kind: str | None = None,
+        level: float = 0.95,
+        *,
+        anchor: float = 1000.0,
+        draws: int = 10_000,
+        seed: int = 0,
+    ) -> Leaderboard:
+        r"""Items in order, with rank intervals, groups of ties and contrasts that hold together.
+
+        All differences of two strengths are judged at once: their largest standardised error has the law of
+        ``max |Z_i - Z_j| / se_ij`` with ``Z`` normal with the estimates' covariance, and hypotheses that were rejected
+        leave the maximum (Romano and Wolf 2005; ranks: Mogstad et al. 2024). Coverage at 95 %, measured: see
+        ``tests/learning/test_leaderboard.py``.
+
+        Args:
+            kind: of the errors, as in :meth:`summary`.
+            level: probability that all ranks, groups and contrasts are right.
+            anchor: Elo points of an average item.
+            draws, seed: of the normal law.
+
+        Raises:
+            ArgumentError: several types, or utilities that are no table.
+
+        Example:
+            >>> import annosim as an
+            >>> people = an.Annotator(an.Tabular([1.0, 0.9, -1.0]), an.Luce())
+            >>> data = an.simulate(people, an.Design(an.Items(names=["a", "b", "c"]), annotators=300), seed=0)
+            >>> an.fit(an.Annotator(an.Tabular(3), an.Luce()), data).leaderboard().separation.rank_high.tolist()
+            [2, 2, 3]
+        """
+        return leaderboards.leaderboard(self, kind, level, anchor, draws, seed)
+
+    def contrasts(
+        self, pairs: Sequence[tuple[str, str]] | None = None, kind: str | None = None, level: float = 0.95
+    ) -> pd.DataFrame:
+        """By how much one item is better than another, and how often it wins; all pairs hold together.
+
+        See :meth:`leaderboard`, whose contrasts these are.
+        """
+        return self.leaderboard(kind, level).contrasts(pairs)
+
+    def report(
+        self,
+        format: Literal["html", "markdown", "latex"] = "html",
+        path: str | os.PathLike[str] | None = None,
+        *,
+        kind: str | None = None,
+        level: float = 0.95,
+        title: str = "Leaderboard",
+    ) -> str:
+        """The leaderboard as a page that opens offline, Markdown or LaTeX; written to ``path``, too, if given."""
+        return self.leaderboard(kind, level).report(format, path, title)
 
     # ---- to keep ---------------------------------------------------------------------------------------------------
 

@@ -30,9 +30,21 @@ if TYPE_CHECKING:
 
     from annosim.learning.result import Fit
 
-__all__ = ["bootstrap", "covariance", "summary"]
+__all__ = ["FEW_ANNOTATORS", "bootstrap", "covariance", "default_kind", "summary"]
 
 KINDS = ("hessian", "sandwich", "cluster")
+#: fewer annotators say too little of how annotators differ: errors with annotators as units are not the default then
+FEW_ANNOTATORS = 8
+
+
+def default_kind(fit: Fit) -> str:
+    """``"cluster"`` where at least eight annotators answered and some of them repeatedly, else ``"hessian"``."""
+    data = None if fit.problem is None or fit.is_projection else fit.problem.data
+    if data is None or data.annotator is None:
+        return "hessian"
+    count = np.bincount(np.asarray(data.annotator_ids)[~np.asarray(data.skipped)])
+    several = int((count > 0).sum()) >= FEW_ANNOTATORS and int(count.max(initial=0)) > 1
+    return "cluster" if several else "hessian"
 
 
 def covariance(fit: Fit, kind: str = "hessian") -> torch.Tensor:
@@ -145,9 +157,13 @@ def bootstrap(fit: Fit, replicates: int = 200, seed: int = 0) -> torch.Tensor:
 # ---- table -----------------------------------------------------------------------------------------------------------
 
 
-def summary(fit: Fit, kind: str = "hessian", level: float = 0.95) -> pd.DataFrame:
-    """A pandas table: parameter, item, estimate, standard error, low, high; items ranked within a single table."""
+def summary(fit: Fit, kind: str | None = None, level: float = 0.95, sort: str = "estimate") -> pd.DataFrame:
+    """A pandas table: rank, parameter, item, estimate, standard error, low, high; see :meth:`Fit.summary`."""
     import pandas as pd
+
+    if sort not in ("estimate", "parameter"):
+        raise ArgumentError(f"summary(sort={sort!r}): estimate or parameter")
+    kind = default_kind(fit) if kind is None else kind
 
     check_level(level, "summary(level=", "a coverage between 0 and 1")
     population, items = fit.population, fit.problem.items
@@ -166,11 +182,25 @@ def summary(fit: Fit, kind: str = "hessian", level: float = 0.95) -> pd.DataFram
             "high": estimate + z * error,
         }
     )
-    if affine_index(population, items) is not None and table["item"].ne("").all():
-        table = table.sort_values("estimate", ascending=False, kind="stable").reset_index(drop=True)
-        table.insert(0, "rank", np.arange(1, len(table) + 1))
+    if table["item"].ne("").any():
+        table = _ranked(table, sort)
     table.attrs = {"kind": kind, "level": level}
     return table
+
+
+def _ranked(table: pd.DataFrame, sort: str) -> pd.DataFrame:
+    """Ranks of the items within their table (a type's utilities), and the largest first where asked."""
+    import pandas as pd
+
+    of_item = table["item"].ne("")
+    name = table["parameter"].str.rsplit("[", n=1).str[0]
+    group = pd.factorize(np.where(of_item, name, table["parameter"]))[0]
+    rank = table["estimate"].groupby(group).rank(ascending=False, method="first")
+    table.insert(0, "rank", rank.where(of_item).astype("Int64"))
+    if sort == "parameter":
+        return table
+    order = np.lexsort((np.where(of_item, rank, 0.0), group))
+    return table.iloc[order].reset_index(drop=True)
 
 
 def _item_of(name: str, items: Any) -> str:
