@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 
-from annosim.analysis.annotator_agreement import agreement
-from annosim.diagnosis.case import Case, plural
+from annosim.analysis.annotator_agreement import Agreement, agreement
+from annosim.data.preferences import PreferenceData
+from annosim.diagnosis.case import Case, percent, plural
 from annosim.diagnosis.finding import Finding, not_asked
 from annosim.errors import AnnosimError
 
@@ -15,6 +16,8 @@ __all__ = ["agree"]
 
 #: rows above which a part stands for all, with annotators and without
 MOST, MOST_ALONE = 20_000, 4_000
+#: pairs of answers below which agreement is not spoken of
+FEW_PAIRS = 10
 LABELS = {
     "between": "two annotators give the same answer",
     "within": "one annotator gives the same answer again",
@@ -33,10 +36,12 @@ def agree(case: Case) -> Finding:
         found = agreement(part, replicates=200, seed=case.seed)
     except AnnosimError as error:
         return not_asked(name, f"{str(error)[:160]}.", "Ask several annotators the same questions.")
-    if not found.pairs_between or not math.isfinite(found.alpha):
-        why = "No question was answered by two annotators" if not found.pairs_between else "All answers are one"
+    why = _why_not(found, part)
+    if why:
         return not_asked(
-            name, f"{why}, so that agreement cannot be told.", "Ask several annotators the same questions."
+            name,
+            f"{why}, so that agreement beyond chance cannot be told.",
+            "Ask several annotators the same questions.",
         )
     kind = {"choice": "nominal", "rating": "ordinal"}.get(part.feedback.kind, "ranking")
     low, high = found.intervals.get("alpha", (math.nan, math.nan))
@@ -62,3 +67,13 @@ def agree(case: Case) -> Finding:
         head=("statistic", "value", "low", "high"),
         rows=tuple(rows),
     )
+
+
+def _why_not(found: Agreement, data: PreferenceData) -> str:
+    """Why there is no agreement to speak of, or ``""``."""
+    if found.pairs_between < FEW_PAIRS:
+        return f"{plural(found.pairs_between, 'pair')} of answers to one question by two annotators are too few"
+    menus = np.unique(np.sort(np.asarray(data.menu), axis=1), axis=0)
+    if data.feedback.kind != "rating" and len(menus) < 2:
+        return f"All answers are about one question (two annotators give the same answer {percent(found.between)} of the time)"
+    return "" if math.isfinite(found.alpha) else "All answers are one"

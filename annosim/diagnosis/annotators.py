@@ -31,8 +31,8 @@ def one_sided(case: Case) -> Finding:
     name = "one side"
     if not case.named:
         return _nameless(name)
-    if not case.displayed:
-        return not_asked(name, "The file does not say which item was shown first.", "Keep the order of display.")
+    if case.displayed:
+        return not_asked(name, case.displayed, "Keep the order of display, and draw it at random.")
     first, share, who, expected = _first_places(case)
     ids, who = np.unique(who, return_inverse=True)
     many = np.bincount(who)
@@ -52,7 +52,7 @@ def one_sided(case: Case) -> Finding:
     head = ("annotator", "answers", "share for the first place", "expected", "p (Holm)")
     test = "binomial bound on the answers for the first place, Holm over annotators"
     sentence = (
-        f"{plural(len(flagged), 'annotator')} of {len(ids)} answer by the side: "
+        f"{len(flagged)} of {len(ids)} annotators {'answers' if len(flagged) == 1 else 'answer'} by the side: "
         + listed((f"{row[0]} ({percent(row[2])} first of {row[1]})" for row in rows), 3)
         + "."
         if len(flagged)
@@ -128,7 +128,7 @@ def unreliable(case: Case) -> Finding:
         error,
         low_tail,
         flagged,
-        "answer much more at random than the others",
+        ("answers much more at random than the others", "answer much more at random than the others"),
         "Nobody answers at random where the others do not",
         "Leave them out and diagnose again, or fit an.rules.Reliability(an.Luce(), skill=an.free(...)).",
         "Chernoff bound on the answers' dependence on the strengths, slope 1 against less, Holm over annotators",
@@ -152,7 +152,7 @@ def against_others(case: Case) -> Finding:
         error,
         against,
         flagged,
-        "prefer what the others do not",
+        ("prefers what the others do not", "prefer what the others do not"),
         "Nobody answers against the others",
         "Look at their answers: a swapped column and an adversary look alike, and so does a minority's taste, which "
         "agrees with itself when asked again. an.choose_types tells how many tastes there are.",
@@ -177,7 +177,7 @@ def _report(case, name, ids, many, slope, error, p, flagged, found, none, remedy
     head = ("annotator", "answers", "slope (1: as the others, 0: a coin)", "low", "high", "p (Holm)")
     if len(flagged):
         shown = listed((f"{row[0]} (slope {row[2]:.2g} over {row[1]} answers)" for row in rows), 3)
-        sentence = f"{plural(len(flagged), 'annotator')} of {len(ids)} {found}: {shown}."
+        sentence = f"{len(flagged)} of {len(ids)} annotators {found[len(flagged) > 1]}: {shown}."
         return Finding(
             name,
             sentence,
@@ -283,7 +283,7 @@ def copies(case: Case) -> Finding:
     test = "agreement of two annotators against the strengths, scaled by the spread over all pairs, Holm over pairs"
     if len(flagged):
         shown = listed((f"{r[0]} and {r[1]} ({percent(r[3])} of {r[2]} shared questions)" for r in rows), 2)
-        sentence = f"{plural(len(flagged), 'pair')} of annotators of {len(left):,} agree like copies: {shown}."
+        sentence = f"{len(flagged)} of {len(left):,} pairs of annotators {'agrees' if len(flagged) == 1 else 'agree'} like copies: {shown}."
         change = "Compare their time stamps and texts; keep one of each pair of copies."
         return Finding(
             name,

@@ -27,7 +27,12 @@ def ties(case: Case) -> Finding:
     tied = (pairs.won == 0.5).astype(float)
     value, error = _mean(case, tied)
     low, high = max(0.0, value - 1.96 * error), min(1.0, value + 1.96 * error)
+    if error == 0.0:  # all of them, or none: the interval of Clopper and Pearson (1934)
+        edge = 0.025 ** (1.0 / units(pairs)[1])
+        low, high = (edge, 1.0) if value > 0.5 else (0.0, 1.0 - edge)
     sentence = f"{percent(value)} of the comparisons are ties (95 % interval {percent(low)} to {percent(high)})"
+    if value == 1.0:
+        sentence += ": nothing is better than anything"
     rule = "an.Davidson(delta=an.free(1.0)) models them; data.ties('half') counts each as half a win for either side"
     fine = value > 0.0
     return Finding(
@@ -55,13 +60,8 @@ def _mean(case: Case, values: Floats) -> tuple[float, float]:
 
 def position(case: Case) -> Finding:
     """Does the item that is shown first win more often than its strength explains?"""
-    if not case.displayed:
-        why = (
-            "Items are shown one at a time."
-            if case.data.menu_size == 1
-            else "The answer always stands at the same place, so that the file does not say which side was shown."
-        )
-        return not_asked("position", why, "Keep the order of display in the file, and draw it at random.")
+    if case.displayed:
+        return not_asked("position", case.displayed, "Keep the order of display in the file, and draw it at random.")
     found = case.strengths
     effect = None if found is None else found.effect(np.ones(len(found.core)))
     if effect is None:

@@ -81,13 +81,20 @@ class Case:
         return self.data.rows if self.data.annotator is None else len(np.unique(self.data.annotator))
 
     @cached_property
-    def displayed(self) -> bool:
-        """Whether rows say the order of display: not where the answer always stands first, nor for single items."""
-        if self.data.menu_size == 1:
-            return False
-        answer = np.asarray(self.data.answer).reshape(self.data.rows, -1)[:, 0]
+    def displayed(self) -> str:
+        """Why rows do not say the order of display, or ``""`` where they do."""
+        data, pairs = self.data, self.pairs
+        if data.menu_size == 1:
+            return "Items are shown one at a time."
+        answer = np.asarray(data.answer).reshape(data.rows, -1)[:, 0]
         shown = answer[answer >= 0]
-        return bool(len(shown)) and bool((shown != shown[0]).any())
+        if len(shown) == 0 or not len(pairs):
+            return "No two items are compared in any answer."
+        if len(shown) > 1 and bool((shown == shown[0]).all()):
+            return "The answer always stands at the same place, so that the file does not say which side was shown."
+        if float(abs((pairs.first < pairs.second).mean() - 0.5)) > 0.48 and len(pairs) > 20:
+            return "The items stand in one fixed order in all questions: that of a list, or one whose effect cannot be told."
+        return ""
 
     def who(self, annotator: int) -> str:
         """What an annotator is called."""

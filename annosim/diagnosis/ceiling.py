@@ -10,6 +10,9 @@ from annosim.diagnosis.implied import Floats, Implied, Ints
 
 __all__ = ["ceiling", "ceiling_bounds"]
 
+#: what a ceiling rests on at least
+FEW_PAIRS, FEW_PEOPLE = 30, 8
+
 
 def ceiling(case: Case) -> Finding:
     r"""Bounds of the best accuracy, and the best correlation, against single answers.
@@ -25,7 +28,8 @@ def ceiling(case: Case) -> Finding:
     if found is None:
         return not_asked(
             name,
-            "No question was answered by two annotators, so that the best accuracy that any model could reach cannot be told.",
+            f"Fewer than {FEW_PAIRS} pairs of answers by two annotators to one question, or fewer than {FEW_PEOPLE} people: "
+            "the best accuracy that any model could reach cannot be told.",
             "Ask at least a hundred questions twice, of different annotators.",
         )
     agree, error, product, product_error, count = found
@@ -70,33 +74,40 @@ def ceiling_bounds(agreement: float, answers: int) -> tuple[float, float]:
 
 
 def _agreement(pairs: Implied) -> tuple[float, float, float, float, int] | None:
-    """Share of agreeing pairs of answers by two annotators, the correlation of two answers, and their errors."""
+    """Share of agreeing pairs of answers by two people, the correlation of two answers, and their errors.
+
+    An annotator of weight w is w people who answer alike.
+    """
     sign = 2.0 * pairs.low_won - 1.0
     cell, first = pairs.crossed
-    where = cell, pairs.question[first], np.unique(pairs.who[first], return_inverse=True)[1]
+    owner = np.unique(pairs.who[first], return_inverse=True)[1]
+    people = np.zeros(int(owner.max()) + 1)
+    people[owner] = pairs.weight[first]
+    where = cell, pairs.question[first], owner, people
     total = _pair_sums(*where, np.ones(len(sign)))
-    if total[0].sum() <= 0:
+    count = float(total[0].sum())
+    if count < FEW_PAIRS or float(people.sum()) < FEW_PEOPLE:
         return None
     same = [_pair_sums(*where, (sign == v).astype(float)) for v in (-1.0, 0.0, 1.0) if (sign == v).any()]
-    agree = tuple(sum(part[i] for part in same) for i in range(2))
-    value, error = _ratio(agree, total)
-    square = float((sign**2).mean())
-    product, product_error = _ratio(_pair_sums(*where, sign), total)
-    return value, error, product / max(square, 1e-12), product_error / max(square, 1e-12), int(total[0].sum())
+    agree = sum(part[0] for part in same), sum(part[1] for part in same)
+    value, error = _ratio(agree, total, people)
+    square = max(float((pairs.weight * sign**2).sum() / pairs.weight.sum()), 1e-12)
+    product, product_error = _ratio(_pair_sums(*where, sign), total, people)
+    return value, error, product / square, product_error / square, round(count)
 
 
-def _pair_sums(cell: Ints, asked: Ints, owner: Ints, value: Floats) -> tuple[Floats, Floats]:
-    """Sums over pairs of answers by two annotators to one question of ``value value'``: by question, and by annotator."""
-    own = np.bincount(cell, value)
-    total = np.bincount(asked, own)
-    by_question = (total**2 - np.bincount(asked, own**2)) / 2.0
-    by_annotator = np.bincount(owner, own * (total[asked] - own))
-    return by_question, by_annotator
+def _pair_sums(cell: Ints, asked: Ints, owner: Ints, people: Floats, value: Floats) -> tuple[Floats, Floats]:
+    """Sums over pairs of answers by two people to one question of ``value value'``: by question, and for each person."""
+    own, many = np.bincount(cell, value), people[owner]
+    total = np.bincount(asked, many * own)
+    by_question = (total**2 - np.bincount(asked, many * own**2)) / 2.0
+    return by_question, np.bincount(owner, own * (total[asked] - own))
 
 
-def _ratio(top: tuple[Floats, Floats], bottom: tuple[Floats, Floats]) -> tuple[float, float]:
-    """A ratio of sums and its error: influence of questions and of annotators, added (at least the two-way variance)."""
+def _ratio(top: tuple[Floats, Floats], bottom: tuple[Floats, Floats], people: Floats) -> tuple[float, float]:
+    """A ratio of sums and its error: influence of questions and of people, added (at least the two-way variance)."""
     denominator = float(bottom[0].sum())
     value = float(top[0].sum()) / denominator
-    spread = sum(float(((t - value * b) ** 2).sum()) for t, b in zip(top, bottom, strict=True))
+    questions = float(((top[0] - value * bottom[0]) ** 2).sum()) if len(top[0]) > 1 else 0.0
+    spread = questions + float((people * (top[1] - value * bottom[1]) ** 2).sum())
     return value, float(np.sqrt(spread)) / denominator

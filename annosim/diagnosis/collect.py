@@ -147,7 +147,7 @@ def detection(case: Case) -> Finding:
     enough = int((count >= need).sum())
     sentence = (
         f"To see that one of two items wins {percent(0.5 + margin)} (and not half) with probability {case.power:g}, a pair needs "
-        f"{plural(need, 'vote')}; {enough:,} of {plural(len(count), 'question')} have so many (median {number(float(np.median(count)))})."
+        f"{plural(need, 'vote')}; {enough:,} of {len(count):,} questions have so many (median {number(float(np.median(count)))})."
     )
     missing = float(np.maximum(need - count, 0.0).sum())
     change = f"{number(missing)} more votes bring all questions there; strengths, which pool pairs, need fewer."

@@ -98,6 +98,7 @@ def _apart(part, question, n):
 def _sides(case: Case) -> str:
     """Agreement with oneself where the sides were swapped, and where they were not."""
     pairs: Implied = case.pairs
+    pairs = pairs.take(pairs.won != 0.5)
     cell = combine([pairs.question, pairs.who])
     out = []
     flipped = (pairs.first > pairs.second).astype(float)

@@ -60,7 +60,7 @@ def overlap(case: Case) -> Finding:
     answered = int(question.max()) + 1
     rows.append(("answers to a question", *_spread(np.bincount(question, pairs.weight))))
     sentence = (
-        f"{plural(answered, 'different question')}, each answered {number(pairs.weight.sum() / answered)} times on average; "
+        f"{plural(answered, 'question')}, answered {number(pairs.weight.sum() / answered)} times each on average; "
         f"the items were compared {number(np.median(per_item[per_item > 0]))} times (median)"
     )
     if case.named:

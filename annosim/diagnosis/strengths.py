@@ -119,13 +119,18 @@ class Strengths:
         return np.bincount(c.first, c.weight * z, n) - np.bincount(c.second, c.weight * z, n)
 
     def covariance(self, most: int = 1500) -> Floats | None:
-        """Covariance of the strengths with whole annotators as units, centred by component; ``None`` above ``most`` items."""
+        """Covariance of the strengths with whole annotators as units, centred by component; ``None`` above ``most`` items.
+
+        The inverse information, where so few units say nothing of their spread.
+        """
         members = self.members
         if len(members) > most:
             return None
         if "covariance" not in self._cache:
             bread = self.inverse(most)
-            self._cache["covariance"] = bread @ self._meat(members) @ bread
+            robust = bread @ self._meat(members) @ bread
+            few = units(self.core)[1] < FEW_ANNOTATORS or float(robust.diagonal().min()) <= 0.0
+            self._cache["covariance"] = bread if few else robust
         return np.asarray(self._cache["covariance"])
 
     def _meat(self, members: Ints) -> Floats:

@@ -165,6 +165,20 @@ def test_bounds_hold_against_the_binomial_law():
         assert binom.cdf(x, n, 0.7) <= bound <= 30 * binom.cdf(x, n, 0.7)
 
 
+def test_the_ceiling_is_that_of_the_population_and_a_weight_counts_people():
+    """Two questions whose best accuracies are .9 and .6: bounds by the closed form, within four standard errors."""
+    people = an.Annotator(an.Tabular([np.log(9.0), 0.0, -np.log(1.5)]), an.Luce())
+    data = votes(people, annotators=400, items=an.Items(n=3), menus=[[0, 1], [1, 2]], questions="all", seed=3)
+    found = an.diagnose(data)["ceiling"]
+    agree = (0.9**2 + 0.1**2 + 0.6**2 + 0.4**2) / 2
+    rows = {row[0]: row[1:] for row in found.rows}
+    error = (rows["best accuracy"][3] - rows["best accuracy"][2]) / (2 * 1.96)
+    assert abs(rows["best accuracy"][0] - agree) < 4 * error
+    assert found.low <= 0.75 <= found.high  # the best model's accuracy
+    collapsed = an.diagnose(data.counts())["ceiling"]
+    assert collapsed.value == pytest.approx(found.value) and collapsed.low == pytest.approx(found.low)
+
+
 @pytest.mark.parametrize("p", [0.5, 0.6, 0.9, 1.0])
 def test_the_ceiling_holds_the_best_accuracy(p):
     low, high = ceiling_bounds(p**2 + (1 - p) ** 2, 2)

@@ -209,7 +209,7 @@ def test_criteria_and_intervals_follow_their_definitions(level):
     assert fit.bic == pytest.approx(k * np.log(people) - 2 * fit.log_likelihood)
     assert fit.held_out(data) == pytest.approx(fit.log_likelihood / people)
     assert an.fit(truth, expand(data)).bic == pytest.approx(fit.bic)
-    table, error = fit.summary(level=level), fit.standard_errors()["utility.values"].numpy()
+    table, error = fit.summary(level=level), fit.standard_errors("cluster")["utility.values"].numpy()
     z = norm.ppf(0.5 + level / 2)
     by_item = table.sort_values("parameter")
     value = fit.population.utility.values.detach().numpy()
