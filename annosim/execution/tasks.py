@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 from annosim.errors import ClusterError
 from annosim.execution.executor import Executor
 
-__all__ = ["Died", "Submitted", "iter_tasks", "run_tasks"]
+__all__ = ["Died", "Packed", "Submitted", "iter_tasks", "run_tasks"]
 
 Common = TypeVar("Common")
 Task = TypeVar("Task")
@@ -129,11 +129,19 @@ def _died(error: BaseException) -> Died:
 
 
 @dataclass(frozen=True)
-class _Packed:
+class Packed:
     """What all tasks share, as bytes that a worker unpacks once."""
 
     raw: bytes
     digest: str
+
+    @classmethod
+    def of(cls, common: object) -> Packed:
+        """Pack it once, where several runs share it."""
+        import cloudpickle  # also functions that were typed into a session
+
+        raw = cloudpickle.dumps(common)
+        return cls(raw, hashlib.sha256(raw).hexdigest())
 
     def unpacked(self) -> object:
         import pickle
@@ -152,26 +160,19 @@ _unpacked: OrderedDict[str, object] = OrderedDict()
 _KEPT = 2
 
 
-def _pack(common: object) -> _Packed:
-    import cloudpickle  # also functions that were typed into a session
-
-    raw = cloudpickle.dumps(common)
-    return _Packed(raw, hashlib.sha256(raw).hexdigest())
-
-
-def _call(function: Callable[[Common, Task], Result], common: Common | _Packed, task: Task) -> Result:
+def _call(function: Callable[[Common, Task], Result], common: Common | Packed, task: Task) -> Result:
     """In a worker: the function of what all tasks share, and of this task."""
-    return function(common.unpacked() if isinstance(common, _Packed) else common, task)  # type: ignore[arg-type]
+    return function(common.unpacked() if isinstance(common, Packed) else common, task)  # type: ignore[arg-type]
 
 
 def iter_tasks(
-    function: Callable[[Common, Task], Result], common: Common, tasks: Iterable[Task], executor: Executor
+    function: Callable[[Common, Task], Result], common: Common | Packed, tasks: Iterable[Task], executor: Executor
 ) -> Iterator[tuple[Task, Result | Died]]:
     """Each task with ``function(common, task)``, in the order in which they finish.
 
     Args:
         function: of a module that workers can import, or one that cloudpickle can send.
-        common: what all tasks share; a worker unpacks it once.
+        common: what all tasks share; a worker unpacks it once (or :class:`Packed` already).
         tasks: small things that can be sent.
         executor: where; stopped when the iteration is.
 
@@ -180,9 +181,8 @@ def iter_tasks(
         >>> list(iter_tasks(pow, 2, [3, 5], ThisProcess()))
         [(3, 8), (5, 32)]
     """
-    submitted: Submitted[Task, Result] = Submitted(
-        executor, partial(_call, function, common if executor.same_process else _pack(common))
-    )
+    sent = common if executor.same_process or isinstance(common, Packed) else Packed.of(common)
+    submitted: Submitted[Task, Result] = Submitted(executor, partial(_call, function, sent))
     submitted.queue.extend(tasks)
     try:
         while submitted.pending:
@@ -193,7 +193,7 @@ def iter_tasks(
 
 
 def run_tasks(
-    function: Callable[[Common, Task], Result], common: Common, tasks: Iterable[Task], executor: Executor
+    function: Callable[[Common, Task], Result], common: Common | Packed, tasks: Iterable[Task], executor: Executor
 ) -> list[Result]:
     """``function(common, task)`` of every task, in the order of the tasks.
 

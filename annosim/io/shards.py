@@ -10,6 +10,8 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
+from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 
@@ -19,10 +21,14 @@ import pyarrow.parquet as pq
 from numpy.typing import ArrayLike
 from pydantic import BaseModel, Field, ValidationError
 
+from annosim.compiled import threads
 from annosim.data.joining import concat
 from annosim.data.preferences import PreferenceData
 from annosim.data.writers.parquet import METADATA_KEY, items_table, rows_table, truth_path, write_truth
-from annosim.errors import ArgumentError, DataError, FileReadError
+from annosim.errors import ArgumentError, DataError, FileReadError, TooLargeError
+from annosim.execution.current import engine
+from annosim.execution.executor import Threads
+from annosim.execution.tasks import run_tasks
 from annosim.feedback import Feedback
 from annosim.files import atomic_path, atomic_text, one_line
 from annosim.io.arrow import open_parquet, read_rows, reason
@@ -33,6 +39,8 @@ from annosim.places import Folder, is_url
 __all__ = ["ShardWriter", "Shards", "open_shards", "read_parquet"]
 
 _MANIFEST = "shards.json"
+#: Shards whose counts are merged at a time.
+_MERGED = 16
 
 
 class _Shard(BaseModel):
@@ -159,6 +167,11 @@ class Shards:
         return Feedback(**self._metadata[0].feedback)  # type: ignore[arg-type]
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the named columns."""
+        return tuple(self._metadata[0].columns)
+
+    @property
     def rows(self) -> int:
         return int(self._edges[-1])
 
@@ -206,23 +219,89 @@ class Shards:
         """Everything in memory, with the hidden truth."""
         return concat(list(self))
 
-    def counts(self, by: str = "annotator", ordered: bool = False, columns: Sequence[str] = ()) -> PreferenceData:
-        """As :meth:`PreferenceData.counts`, shard by shard where no annotator stands in two shards."""
-        spans: list[tuple[int, int]] = []
-        parts: list[PreferenceData] = []
-        whole = by == "row"
-        for part in self:
-            whole = whole or part.annotator is None
-            if not whole and part.annotator is not None:
-                spans.append((int(part.annotator.min()), int(part.annotator.max())))
-                if len(spans) > 1 and spans[-1][0] <= spans[-2][1]:
-                    return self.load().counts(by, ordered, columns)
-            parts.append(part.counts(by, ordered, columns))
-        return concat(parts, annotators="new").counts("annotator", ordered, columns)
+    def counts(
+        self, by: str = "annotator", ordered: bool = False, columns: Sequence[str] = (), limit: int | None = None
+    ) -> PreferenceData:
+        """As :meth:`PreferenceData.counts`, shard by shard on the active engine where no annotator stands in two shards.
+
+        Args:
+            by, ordered, columns: see :meth:`PreferenceData.counts`.
+            limit: the most rows that the result may have; by default any number.
+
+        Raises:
+            TooLargeError: there are more distinct answers than ``limit``, said as soon as it is known.
+
+        Example:
+            >>> import tempfile, pathlib, annosim as an
+            >>> path = pathlib.Path(tempfile.mkdtemp()) / "votes.parquet"
+            >>> an.PreferenceData(an.Items(n=2), [[0, 1]] * 3, answer=[0, 1, 0]).to_parquet(path)
+            >>> open_shards([path, path]).counts().weight.tolist()
+            [4.0, 2.0]
+        """
+        if by == "annotator" and not self._has_whole_annotators():
+            return self.load().counts(by, ordered, columns)
+        total: PreferenceData | None = None
+        with engine(lambda: Threads(min(threads.count(), len(self)))) as executor:
+            common = (self, by, ordered, tuple(columns))
+            for start in range(0, len(self), _MERGED):  # merged in the order of the shards, whoever counted them
+                numbers = range(start, min(start + _MERGED, len(self)))
+                parts = run_tasks(_count, common, numbers, executor)
+                parts = parts if total is None else [total, *parts]
+                total = concat(parts, annotators="new").counts("annotator", ordered, columns)
+                if limit is not None and total.rows > limit:
+                    raise TooLargeError(
+                        f"counts: more than {limit:.3g} distinct answers in the first {numbers[-1] + 1} of {len(self)} shards"
+                    )
+        assert total is not None  # there is a shard
+        return total
+
+    @cached_property
+    def _spans(self) -> list[tuple[int, int] | None]:
+        """Lowest and highest annotator of each shard, ``None`` where every row has its own."""
+        with engine(lambda: Threads(min(threads.count(), len(self)))) as executor:
+            return run_tasks(_span, self, range(len(self)), executor)
+
+    def _has_whole_annotators(self) -> bool:
+        spans = sorted(span for span in self._spans if span is not None)
+        return all(one[1] < other[0] for one, other in pairwise(spans))
+
+    def require_whole_annotators(self) -> None:
+        """Refuse shards of which two hold answers of one annotator.
+
+        Raises:
+            DataError: names the remedy.
+        """
+        if not self._has_whole_annotators():
+            raise DataError(
+                "shards: an annotator stands in two of them; write all answers of an annotator to one shard"
+            )
+
+    def head(self, rows: int = 1024) -> PreferenceData:
+        """The first rows of the first shard."""
+        return next(self.batches(rows))
+
+    def bytes_in_memory(self, shard: int) -> int:
+        """What a shard takes when it is read, about."""
+        return self._sizes[shard] * (8 * self._metadata[shard].menu_size + 24)
 
     def __repr__(self) -> str:
         kind, k = self.feedback.kind, self._metadata[0].menu_size
         return f"Shards({self.rows} rows in {len(self)} shards, {kind} from menus of {k}, {self.items.n} items)"
+
+
+def _count(common: tuple[Shards, str, bool, tuple[str, ...]], number: int) -> PreferenceData:
+    """On a worker: the distinct answers of one shard."""
+    shards, by, ordered, columns = common
+    return shards[number].for_learner().counts(by, ordered, columns)
+
+
+def _span(shards: Shards, number: int) -> tuple[int, int] | None:
+    """On a worker: lowest and highest annotator of a shard."""
+    with open_parquet(shards.files[number]) as file:
+        if "annotator" not in file.schema_arrow.names:
+            return None
+        column = file.read(columns=["annotator"])["annotator"].to_numpy()
+    return int(column.min()), int(column.max())
 
 
 def open_shards(path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> Shards:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -16,7 +17,7 @@ from annosim.learning.existence.checks import empty_classes, require_annotators,
 from annosim.learning.likelihoods.base import Likelihood
 from annosim.learning.likelihoods.divergence import divergence_from
 from annosim.learning.likelihoods.latent_classes import LatentClasses
-from annosim.learning.likelihoods.reference import check_answers, total_weight
+from annosim.learning.likelihoods.reference import check_answers
 from annosim.learning.likelihoods.registry import LIKELIHOODS
 from annosim.learning.problem import Problem, Solution, is_nll, register
 from annosim.learning.solvers.maximise import Optimum
@@ -58,7 +59,7 @@ class Estimate:
         """What ``fit`` and ``project`` report."""
         likelihood, best, problem = self.likelihood, self.best, self.likelihood.problem
         population, log_likelihood = self.population, self.log_likelihood
-        people = 1.0 if problem.is_projection else total_weight(problem.data)
+        people = 1.0 if problem.is_projection else likelihood.people
         total = max(likelihood.total, 1e-300)
         steps = f" ({best.newton_steps} Newton steps)" if likelihood.has_em_step else ""
         return Solution(
@@ -99,10 +100,9 @@ def estimate(likelihood: Likelihood, newton: bool = True) -> Estimate:
     """Check that the estimate exists, and maximise from every start."""
     problem, notes = likelihood.problem, likelihood.check()
     models = [problem.model] if likelihood.concave else starting_points(problem)
-    with engine(ThisProcess) as executor:
-        found = list(
-            run_tasks(_Starts.optimum, _Starts(likelihood, newton), models, executor if models[1:] else ThisProcess())
-        )
+    apart = len(models) > 1 and problem.shards is None  # passes over shards are themselves shared
+    with engine(ThisProcess) if apart else nullcontext(ThisProcess()) as executor:
+        found = list(run_tasks(_Starts.optimum, _Starts(likelihood, newton), models, executor))
     at = max(range(len(found)), key=lambda i: found[i].value)
     likelihood, found[at] = likelihood.refined(found[at])
     best = found[at]

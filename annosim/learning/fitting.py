@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
-from typing import overload
+from typing import TYPE_CHECKING, TypeGuard, overload
 
 import torch
 
@@ -20,13 +21,16 @@ from annosim.learning.solvers.settings import Solver, SolverName
 from annosim.populations.base import Population
 from annosim.simulation.draws import to_cpu
 
+if TYPE_CHECKING:  # pyarrow takes a while to import
+    from annosim.io.shards import Shards
+
 __all__ = ["fit", "fit_replicates", "solvers_for"]
 
 
 @overload
 def fit(
     model: Population,
-    data: PreferenceData,
+    data: PreferenceData | Shards,
     objective: Objective | None = None,
     regulariser: ForwardKL | None = None,
     prior: Prior | None = None,
@@ -50,7 +54,7 @@ def fit(
 @keywords_checked
 def fit(
     model: Population | Sequence[Population],
-    data: PreferenceData,
+    data: PreferenceData | Shards,
     objective: Objective | None = None,
     regulariser: ForwardKL | None = None,
     prior: Prior | None = None,
@@ -67,7 +71,9 @@ def fit(
     Args:
         model: a population; its free parameters are estimated, its present values are the first start. For data with R
             replicates also R populations that differ in their free numbers only: replicate r begins at the r-th.
-        data: the answers.
+        data: the answers; or ``an.io.open_shards(...)``, which need not fit in memory: they are reduced to counts where
+            few answers are distinct, and otherwise read once for each evaluation (tables and linear utilities under
+            Luce's rule, alone or as latent classes), on the workers of ``with an.cluster(...):`` where there is one.
         objective: ``None`` or ``an.objectives.NLL()`` for the likelihood; see :mod:`annosim.learning.objectives` for others.
         regulariser: added to the objective (``an.objectives.ForwardKL(...)``).
         prior: ``an.priors.Gaussian(sd)``, ``an.priors.Dirichlet(pseudo_counts)`` or ``an.priors.Ridge(penalty)``; never silent.
@@ -96,6 +102,8 @@ def fit(
         [0.5493, -0.5493]
     """
     if not isinstance(data, PreferenceData):
+        if _is_shards(data) and isinstance(model, Population):
+            return _fit_shards(model, data, objective, regulariser, prior, solver, starts, seed, device)
         raise ArgumentError(f"fit(data={data!r}): give an.PreferenceData, or read a file with an.io.read_csv(...)")
     data = to_cpu(data)  # what simulate(device="cuda") drew; minibatches are put together on the CPU
     models = models_of("fit", model, data)
@@ -116,6 +124,33 @@ def fit(
     if data.replicates is not None:
         return solve_replicates(problem, models, data, solver)
     return solve(problem, solver)
+
+
+def _is_shards(data: object) -> TypeGuard[Shards]:
+    """Without importing pyarrow: who has shards has done so."""
+    module = sys.modules.get("annosim.io.shards")
+    return module is not None and isinstance(data, module.Shards)
+
+
+def _fit_shards(
+    model: Population,
+    shards: Shards,
+    objective: Objective | None,
+    regulariser: ForwardKL | None,
+    prior: Prior | None,
+    solver: Solver | SolverName,
+    starts: int,
+    seed: int,
+    device: str | torch.device | None,
+) -> Fit:
+    from annosim.learning.sharded import solve_shards
+
+    check_settings("fit", objective, regulariser, prior, starts, seed, device)
+    check_model("fit", model, shards.items, prior)
+    problem = Problem(
+        model, objective=objective, regulariser=regulariser, prior=prior, starts=int(starts), seed=seed, device=device
+    )
+    return solve_shards(problem, shards, solver)
 
 
 def fit_replicates(

@@ -25,7 +25,8 @@ from annosim.learning.solvers.settings import Newton, Solver, solver_named
 from annosim.parameters import behaves_as
 from annosim.populations.base import Population
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # pyarrow takes a while to import
+    from annosim.io.shards import Shards
     from annosim.learning.training.em_trace import EMSummary
     from annosim.learning.training.result import Training
 
@@ -62,6 +63,7 @@ class Problem:
         solver: the settings that the chosen method reads.
         centre: the coefficients (all numbers of them) at which a simulated likelihood puts each person's draws where their
             tastes probably are; none for draws that are everybody's.
+        shards: the answers, where they do not fit in memory.
         reflected: random coefficients whose simulated draws are taken with the other sign, so that scales are positive.
     """
 
@@ -79,6 +81,7 @@ class Problem:
     solver: Solver = Newton()
     reflected: tuple[int, ...] = ()
     centre: tuple[float, ...] = ()
+    shards: Shards | None = None
 
     @property
     def tolerance(self) -> float:
@@ -97,8 +100,16 @@ class Problem:
 
     @property
     def data(self) -> PreferenceData:
-        """The answers; of a projection, the law as weighted data."""
+        """The answers; of a projection, the law as weighted data.
+
+        Raises:
+            ArgumentError: they are shards that do not fit in memory.
+        """
         if self._data is None:
+            if self.law is None:
+                raise ArgumentError(
+                    "this fit was made from shards that are not in memory; fit shards.load() for what reads rows"
+                )
             made = self.law.as_data(marginal=len(self.model.components()) == 1)  # type: ignore[union-attr]
             object.__setattr__(self, "_data", made)
         return self._data  # type: ignore[return-value]
@@ -110,6 +121,8 @@ class Problem:
     @property
     def items(self) -> Items:
         """The item set."""
+        if self.shards is not None:
+            return self.shards.items
         return self.design.items if self.design is not None else self.data.items
 
 

@@ -166,7 +166,7 @@ class Fit(Result):
         return 2.0 * self.num_parameters - 2.0 * self._need_likelihood("aic")
 
     def _weight(self) -> float:
-        return total_weight(self.problem.data)
+        return self.likelihood.people if self.problem.shards is not None else total_weight(self.problem.data)
 
     def _need_likelihood(self, name: str) -> float:
         if self.log_likelihood is None:

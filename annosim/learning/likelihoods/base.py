@@ -18,6 +18,7 @@ from scipy import sparse
 from annosim.coordinates import by_weight
 from annosim.errors import NotIdentifiedError
 from annosim.learning.existence.free_numbers import Judgement, judge
+from annosim.learning.likelihoods.reference import total_weight
 from annosim.learning.problem import Problem
 from annosim.learning.solvers.functions import Evaluation, InformationOperator, Maximand
 from annosim.learning.solvers.maximise import Optimum, maximise
@@ -58,6 +59,11 @@ class Likelihood(Maximand, ABC):
     scale: Vector
     total: float
     why: str
+
+    @property
+    def people(self) -> float:
+        """Weight of the annotators who answered."""
+        return total_weight(self.problem.data)
 
     @classmethod
     @abstractmethod

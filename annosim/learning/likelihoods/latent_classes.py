@@ -67,16 +67,25 @@ class ClassesLikelihood(Likelihood):
         model: Mixture = problem.model  # type: ignore[assignment]
         self.problem, self.items = problem, problem.items
         self.components: list[AffineIndex] = affine_components(model, self.items)  # type: ignore[assignment]
-        self.orders, self.code, self.first, self.weights = unique_orders(problem.data)
+        self._read()
         self.types = len(self.components)
         self.weights_free = bool(model.weights.requires_grad) and self.types > 1
         if problem.prior is not None:
             LogPrior(problem.prior, model, self.items)  # refuses a prior that acts on nothing
 
+    def _read(self) -> None:
+        """The answers in the form that evaluations read."""
+        self.orders, self.code, self.first, self.weights = unique_orders(self.problem.data)
+
     @property
     def total(self) -> float:  # type: ignore[override]
         """Weight of the annotators."""
         return float(self.weights.sum())
+
+    @property
+    def _rows(self) -> float:
+        """Weight of the answers."""
+        return float(self.weights @ np.diff(self.first))
 
     @property
     def has_tables(self) -> bool:
@@ -273,8 +282,7 @@ class LatentClasses(ClassesLikelihood):
     @cached_property
     def scale(self) -> Vector:  # type: ignore[override]
         """Weight of the answers in units of the features, and of the annotators."""
-        rows = float(self.weights @ np.diff(self.first))
-        own = np.tile(np.maximum(rows * self._unit, 1e-300), self.types)
+        own = np.tile(np.maximum(self._rows * self._unit, 1e-300), self.types)
         return np.r_[own, np.full(self.types - 1, self.total)][self.free]
 
     @cached_property
@@ -342,10 +350,7 @@ class LatentClasses(ClassesLikelihood):
         """Everything in one pass."""
         theta, base = self._theta(x), self.types * self.d
         log_share = self.log_share(theta[base:])
-        sums = None if self.single is None else self.single(theta, log_share, self.weights)
-        if sums is None:
-            sums = self._general_sums(theta, log_share)
-        value, gradient, blocks, information, mass = sums
+        value, gradient, blocks, information, mass = self.sums(theta, log_share)
         if self.penalty is not None:
             more, slope, bend = self.penalty(theta)
             value, gradient, information = value + more, gradient + slope, information + bend
@@ -356,6 +361,11 @@ class LatentClasses(ClassesLikelihood):
         if len(self.free) < len(theta):
             gradient, information = gradient[self.free], information[np.ix_(self.free, self.free)]
         return ClassesEvaluation(x, float(value), gradient, self.scale, information, blocks, mass)
+
+    def sums(self, theta: Vector, log_share: Vector) -> tuple[Any, ...]:
+        """Value, gradient, each type's information, the whole information and the types' masses, without the prior."""
+        found = None if self.single is None else self.single(theta, log_share, self.weights)
+        return self._general_sums(theta, log_share) if found is None else found
 
     def _general_sums(self, theta: Vector, log_share: Vector) -> tuple[Any, ...]:
         orders = self.orders

@@ -353,19 +353,24 @@ class LuceLinear(OneType):
 
     name, order, settings, hessians = "newton-linear", 10, Newton, ("dense",)
     kind = "linear"
+    words = PartialRankings.words
 
     def __init__(self, problem: Problem):
         super().__init__(problem)
         self.matrix = np.ascontiguousarray(self.component.design_matrix(self.items))
         self.offset = np.ascontiguousarray(self.component.g)
-        self.orders = orders_from_data(problem.data)
+        self.orders = self._read(problem)
         self.penalty = None if problem.prior is None else weights_penalty(problem.prior, self.matrix.shape[1])
-        self.why = WHY.format(self.orders.words)
+        self.why = WHY.format(self.words)
         spread = self.matrix.std(0)
         # the cap is on utilities, whatever the features' units
         self.longest = LONGEST_STEP / np.where(spread > 0, spread, 1.0)
         self._unit = spread
         self.null = feature_null_space(self.matrix, self.items) if self.penalty is None else None
+
+    def _read(self, problem: Problem) -> PartialRankings:
+        """The answers in the form that evaluations read."""
+        return orders_from_data(problem.data)
 
     @property
     def scale(self) -> Vector:  # type: ignore[override]
@@ -395,15 +400,20 @@ class LuceLinear(OneType):
 
     def evaluate(self, x: Vector) -> Evaluation:
         """Everything in one pass."""
+        value, gradient, information = self._sums(x)
+        if self.penalty is not None:
+            more, slope, bend = self.penalty.all(x)
+            value, gradient, information = value + more, gradient + slope, information + bend
+        return Evaluation(x, value, gradient, self.scale, information)
+
+    def _sums(self, x: Vector) -> tuple[float, Vector, Vector]:
+        """Value, gradient and information of the answers."""
         dim, orders = len(x), self.orders
         gradient, information = np.zeros(dim), np.zeros((dim, dim))
         value = kernels.linear_sums(
             x, self.matrix, self.offset, orders.order, orders.depth, orders.length, orders.weight, gradient, information
         )
-        if self.penalty is not None:
-            more, slope, bend = self.penalty.all(x)
-            value, gradient, information = value + more, gradient + slope, information + bend
-        return Evaluation(x, value, gradient, self.scale, information)
+        return value, gradient, information
 
     def log_prior(self, x: Vector) -> float:
         """On the weights."""

@@ -41,6 +41,10 @@ def likelihood_of(problem: Problem, name: str | None = None) -> Likelihood:
         >>> type(likelihood_of(Problem(an.Annotator(an.Tabular(2), an.Luce()), data))).__name__
         'LuceTable'
     """
+    if problem.shards is not None:
+        from annosim.learning.likelihoods.summed import summed_likelihood  # pyarrow takes a while to import
+
+        return summed_likelihood(problem)
     able = [kind for kind in LIKELIHOODS if not kind.damped and kind.applies(problem)]
     for kind in sorted(able, key=lambda kind: (kind.name != name, not kind.is_automatic(problem))):
         made = kind(problem)
