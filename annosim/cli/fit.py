@@ -25,6 +25,7 @@ from annosim.learning.solvers.settings import (
 if TYPE_CHECKING:
     from annosim.cli.training import FitOptions
     from annosim.data.preferences import PreferenceData
+    from annosim.io.shards import Shards
     from annosim.learning.result import Fit
     from annosim.populations.base import Population
 
@@ -60,7 +61,8 @@ def register(app: typer.Typer) -> None:
 
 def run(
     data: str = typer.Argument(
-        ..., help="A file of preferences or its URL, or a scenario (.toml) with a table named data."
+        ...,
+        help="A file of preferences or a directory of shards, or its URL; or a scenario (.toml) with a table named data.",
     ),
     format: str = typer.Option(
         None, help="Format: pairs, trl, preflib, scottish, arena, long, ..., parquet.", rich_help_panel=READ
@@ -151,22 +153,30 @@ def run(
 ) -> None:
     """Read, fit, print."""
     options = dict(locals()) | solver_options  # by name: those of training go to an.fit under the same names
+    with on_cluster(cluster):
+        _fit(options)
+
+
+def _fit(options: dict[str, Any]) -> None:
     from annosim.cli.fitted import Outputs
     from annosim.cli.inputs import read_inputs
     from annosim.cli.training import FitOptions
 
     columns = {name: options[name] for name in ("annotator", "left", "right", "winner", "prompt", "weight", "feedback")}
-    given = read_inputs(data, model, format, columns, words, settings or [], tokenizer, ties, types)
+    read = [options[name] for name in ("words", "tokenizer", "ties", "types")]
+    given = read_inputs(
+        options["data"], options["model"], options["format"], columns, read[0], options["settings"] or [], *read[1:]
+    )
     chosen = FitOptions(options, given.scenario)
-    outputs = Outputs(se, out, responsibilities, save, export, given, chosen)
-    with on_cluster(cluster):
-        found = _fitted(given.family, given.answers, chosen)
+    written = [options[name] for name in ("se", "out", "responsibilities", "save", "export")]
+    outputs = Outputs(*written, given, chosen)
+    found = _fitted(given.family, given.answers, chosen)
     outputs.write(found)
     if not found.converged and found.stopped_by not in ("schedule", "held out"):  # a schedule that ends is no failure
         raise typer.Exit(NOT_CONVERGED)
 
 
-def _fitted(family: Population, answers: PreferenceData, chosen: FitOptions) -> Fit:
+def _fitted(family: Population, answers: PreferenceData | Shards, chosen: FitOptions) -> Fit:
     """The fit; what has no estimate ends the command, and warnings are lines."""
     import warnings
 

@@ -75,6 +75,10 @@ class Outputs:
             raise ArgumentError(f"--se {se}: there are none under another objective than the likelihood; leave it out")
         if responsibilities is not None and len(self.given.family.components()) < 2:
             raise ArgumentError("--responsibilities: there is one type; give --types 2, or a model with several")
+        if self.given.rows is None and (responsibilities is not None or se in ("sandwich", "cluster")):
+            raise ArgumentError(
+                "--responsibilities, --se sandwich and cluster read rows, and these shards are not in memory"
+            )
         if export is not None and not all(_models(component) for component in self.given.family.components()):
             raise ArgumentError("--export: the model has no language model or sequence classifier; --save keeps it")
         if export is not None and (export.exists() or export.is_symlink()):
@@ -112,8 +116,8 @@ class Outputs:
         if self.out is not None:
             atomic_text(self.out, table.to_csv(index=False))
             written.append(f"table written to {self.out}")
-        if self.responsibilities is not None:
-            atomic_text(self.responsibilities, _shares(found, self.given.answers).to_csv(index=False))
+        if self.responsibilities is not None and self.given.rows is not None:
+            atomic_text(self.responsibilities, _shares(found, self.given.rows).to_csv(index=False))
             written.append(f"responsibilities written to {self.responsibilities}")
         if self.save is not None:
             written.append(f"fit written to {found.save(self.save)}")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from annosim.data.preferences import PreferenceData
+    from annosim.io.shards import Shards
     from annosim.items import Items
     from annosim.populations.base import Population
     from annosim.scenario import Scenario
@@ -27,18 +28,25 @@ class Inputs:
     """What is fitted.
 
     Attributes:
-        answers: without skips, ties dealt with, tokens made where the model reads them.
+        answers: without skips, ties dealt with, tokens made where the model reads them; or shards, as they are.
         family: the model.
         scenario: the file that it came from, or ``None``.
         tokenizer: what made the tokens, or ``None``.
         files: what was read, by what the command line or the scenario calls it.
     """
 
-    answers: PreferenceData
+    answers: PreferenceData | Shards
     family: Population
     scenario: Scenario | None
     tokenizer: Any = None
     files: dict[str, Path] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> PreferenceData | None:
+        """The answers where they are in memory."""
+        from annosim.data.preferences import PreferenceData
+
+        return self.answers if isinstance(self.answers, PreferenceData) else None
 
 
 def read_inputs(
@@ -52,7 +60,7 @@ def read_inputs(
     ties: str | None,
     types: int | None,
 ) -> Inputs:
-    """Read the file, and the model of a scenario.
+    """Read the file, and the model of a scenario; a large directory of shards, or one at a URL, is reduced to counts.
 
     Raises:
         AnnosimError: one line that names the file, the option or the key.
@@ -62,6 +70,9 @@ def read_inputs(
     path = at_place(place)
     if ties not in (None, *TIES):
         raise ArgumentError(f"--ties {ties!r}: {', '.join(TIES[:-1])} or {TIES[-1]}")
+    shards = _large_shards(path, format)
+    if shards is not None:
+        return _shard_inputs(path, shards, model, tokenizer, ties, types)
     answers, scenario, files = _read(path, model, format, {**columns, **_settings(words, given)})
     family = made = None
     if scenario is not None:
@@ -75,6 +86,62 @@ def read_inputs(
     answers, rule = _ties(answers, ties, family)
     answers = _skips(answers)
     return Inputs(answers, family or _default_model(answers, rule, types or 1), scenario, made, files)
+
+
+#: Rows of a directory of shards from which on it is reduced shard by shard, instead of read as a whole.
+MANY_ROWS = 5_000_000
+
+
+def _large_shards(path: Path | str, format: str | None) -> Shards | None:
+    """A directory of shards that is not read as a whole, at a path or URL; ``None`` for anything else."""
+    from annosim.places import Folder
+
+    remote = isinstance(path, str)
+    if format not in (None, "parquet") or Path(path).suffix or not Folder(path).exists("shards.json"):
+        return None
+    from annosim.io.shards import open_shards
+
+    shards = open_shards(path)
+    return shards if remote or shards.rows >= MANY_ROWS else None
+
+
+def _shard_inputs(
+    path: Path | str, shards: Shards, model: Path | None, tokenizer: str | None, ties: str | None, types: int | None
+) -> Inputs:
+    """Distinct answers with their weights; the shards themselves where these are too many."""
+    from annosim.errors import ArgumentError, TooLargeError
+    from annosim.learning.sharded import reduced
+    from annosim.scenario import load_scenario
+
+    typer.echo(repr(shards))
+    head, scenario, family = shards.head(), None, None
+    if model is not None:
+        scenario = load_scenario(model)
+        made = _tokenizer(head, scenario, tokenizer)
+        known, family = _model(head, scenario, path, model, made)
+        if known.items.names != shards.items.names or made is not None:
+            raise ArgumentError(f"--model {model}: its [items] are others than the shards'; leave them out there")
+    if family is not None and types is not None:
+        raise ArgumentError("--types: the scenario's model says its types; leave it out, or list them there")
+    files = {"--model": model} if model is not None else {}
+    asked = family or _default_model(head, _rule(ties), types or 1)
+    try:
+        answers = reduced(asked, shards)
+    except TooLargeError as error:
+        typer.echo(f"{error}; each evaluation reads the shards")
+        return Inputs(shards, asked, scenario, files=files)
+    typer.echo(f"reduced to {answers.rows} distinct answers")
+    answers, rule = _ties(answers, ties, family)
+    answers = _skips(answers)
+    return Inputs(answers, family or _default_model(answers, rule, types or 1), scenario, files=files)
+
+
+def _rule(ties: str | None) -> Any:
+    import annosim as an
+
+    return {"davidson": an.Davidson(delta=an.free(1.0)), "rao-kupper": an.rules.RaoKupper(theta=an.free(2.0))}.get(
+        ties or "", an.Luce()
+    )
 
 
 def _read(
@@ -270,7 +337,7 @@ def _ties(answers: PreferenceData, how: str | None, family: Population | None) -
         typer.echo(f"ties: {share}; dropped")
         return answers.take(np.flatnonzero(~tied)).with_(tied=None), an.Luce()
     typer.echo(f"ties: {share}; fitted by {how}")
-    return answers, an.Davidson(delta=an.free(1.0)) if how == "davidson" else an.rules.RaoKupper(theta=an.free(2.0))
+    return answers, _rule(how)
 
 
 def _skips(answers: PreferenceData) -> PreferenceData:

@@ -10,6 +10,7 @@ from annosim.learning.solvers.settings import all_options
 
 if TYPE_CHECKING:
     from annosim.data.preferences import PreferenceData
+    from annosim.io.shards import Shards
     from annosim.learning.result import Fit
     from annosim.populations.base import Population
     from annosim.scenario import Scenario
@@ -86,7 +87,7 @@ class FitOptions:
     def _files(self, *names: str) -> dict[str, Path]:
         return {self.where[name]: Path(self.values[name]) for name in names if self.values.get(name)}
 
-    def fit(self, model: Population, data: PreferenceData) -> Fit:
+    def fit(self, model: Population, data: PreferenceData | Shards) -> Fit:
         """The model fitted to the data as the options say; complaints name the options."""
         import annosim as an
         from annosim.scenario.training import TABLES, built, naming, solver_settings
