@@ -45,12 +45,14 @@ class Implementation:
         run: does it once.
         units: how much work that is.
         skipped: why it cannot run here; empty when it can.
+        peak: bytes of memory at the highest, over the processes that did the work; asked after the last round.
     """
 
     name: str
     run: Callable[[], object]
     units: float
     skipped: str = ""
+    peak: Callable[[], float] | None = None
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ class Measured(Result):
         core_rates: the same per second of processor time, which a busy machine changes less.
         skipped: implementation -> why it did not run.
         first: implementation -> seconds of the uncounted first run (compilation and caches).
+        peaks: implementation -> bytes of memory at the highest, where it can say.
     """
 
     benchmark: Benchmark
@@ -89,6 +92,7 @@ class Measured(Result):
     core_rates: dict[str, NDArray[np.float64]]
     skipped: dict[str, str]
     first: dict[str, float]
+    peaks: dict[str, float] = field(default_factory=dict)
 
     def ratio(self, name: str) -> NDArray[np.float64]:
         """Our rate over a implementation's, round by round."""
@@ -111,11 +115,13 @@ class Measured(Result):
         for name, rate in self.rates.items():
             core = np.median(self.core_rates[name])
             text = f"{np.median(rate):9.3g} {self.benchmark.unit}/s  [{rate.min():.3g} .. {rate.max():.3g}]"
-            text += f"  {core:.3g} per core-second"
+            text += f"  {core:.3g} per core-second" if name not in self.peaks else ""
+            text += f"  peak {self.peaks[name] / 2**30:.2f} GiB" if name in self.peaks else ""
             if name != ours and not self.benchmark.growth:
                 r = self.ratio(name)
                 per_core = np.median(self.core_rates[ours] / self.core_rates[name])
-                text += f"  we: {np.median(r):.3g} x  [{r.min():.3g} .. {r.max():.3g}], {per_core:.3g} x per core"
+                text += f"  we: {np.median(r):.3g} x  [{r.min():.3g} .. {r.max():.3g}]"
+                text += f", {per_core:.3g} x per core" if name not in self.peaks else ""
                 if name in self.benchmark.targets:
                     want = self.benchmark.targets[name]
                     text += f"  target {want:g} x: {'met' if np.median(r) >= want else 'missed'}"
@@ -138,6 +144,7 @@ class Measured(Result):
             "exponents": self.exponents().tolist() if self.benchmark.growth else None,
             "skipped": self.skipped,
             "first_run_seconds": self.first,
+            "peak_bytes": self.peaks,
             "settings": self.settings,
         }
 
@@ -174,6 +181,7 @@ def measure(benchmark: Benchmark, rounds: int = 7) -> Measured:
         core_rates={c.name: c.units / seconds[:, i, 1] for i, c in enumerate(able)},
         skipped={c.name: c.skipped for c in benchmark.implementations if c.skipped},
         first=first,
+        peaks={c.name: c.peak() for c in able if c.peak is not None},
         settings={"rounds": rounds, **machine(), **versions()},
     )
 

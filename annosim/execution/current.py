@@ -15,7 +15,7 @@ from annosim.execution.dask_engine import PATIENCE, DaskEngine, distributed_or_r
 from annosim.execution.executor import Executor, LocalProcesses
 from annosim.workers import dask_workers
 
-__all__ = ["active", "cluster", "engine"]
+__all__ = ["active", "cluster", "engine", "local_cluster"]
 
 _active: ContextVar[Executor | None] = ContextVar("annosim_cluster", default=None)
 
@@ -122,7 +122,7 @@ def _named(text: str) -> Executor:
     if scheme == "local" and colon:
         workers = _number(scheme, rest)
         distributed_or_refuse()
-        return _started(workers)
+        return local_cluster(workers)
     if scheme in ("tcp", "tls", "ws", "wss", "ucx") and rest.startswith("//"):
         return _connected(text)
     raise ClusterError(f"cluster {text!r}: unknown; {_WRITE}")
@@ -187,7 +187,8 @@ def _connected(where: object, timeout: float = PATIENCE, security: dict[str, Any
     return _engine_of(client, lambda: client.close(timeout=2))
 
 
-def _started(workers: int) -> DaskEngine:
+def local_cluster(workers: int) -> DaskEngine:
+    """A Dask cluster of processes on this machine; close it."""
     distributed = distributed_or_refuse()
     made: Any = dask_workers(workers, FAILURES)
     client = distributed.Client(made, set_as_default=False)

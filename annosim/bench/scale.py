@@ -1,0 +1,128 @@
+"""Rows a second and peak memory on one and two workers: simulating to shards, and fitting them without holding them.
+
+``--size 1`` is a million rows, ``--size 1000`` a billion (``--rounds 1``: the first run of each is not counted, so the
+work is done twice). What one and two workers do is the same work, so their ratio is the speed-up; what is lost is the
+processor that both share with the scheduler, and the time that one task takes on its way (the last table).
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import resource
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from annosim.bench.measure import Benchmark, Implementation, Options
+
+if TYPE_CHECKING:
+    from annosim.io.shards import Shards
+
+__all__ = ["benchmarks"]
+
+WORKERS = (2, 1)
+TASKS = 500
+
+
+def benchmarks(options: Options) -> list[Benchmark]:
+    """Simulation, a fit from counts, a fit by passes over shards, and tasks that do nothing."""
+    rows = max(64, round(1e6 * options.size))
+    stack = ExitStack()
+    atexit.register(stack.close)
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="annosim-scale-")))
+    engines = {n: _Engine(n, stack) for n in WORKERS}
+    panels = functools.cache(lambda: _simulated(folder / "panels", rows, panel=True))
+    pairs = functools.cache(lambda: _simulated(folder / "pairs", rows, panel=False))
+
+    def simulate() -> None:
+        with tempfile.TemporaryDirectory(dir=folder) as out:
+            _simulated(f"file://{out}/votes", rows, panel=False)
+
+    return [
+        _on_each(f"{rows:.3g} pairs of 20 items to shards", "rows", simulate, rows, engines),
+        _on_each(f"Bradley-Terry of {rows:.3g} pairs in shards", "rows", lambda: _fit_pairs(pairs()), rows, engines),
+        _on_each(
+            f"one evaluation of two latent classes, {rows:.3g} answers in shards",
+            "rows",
+            lambda: _pass_over(panels()),
+            rows,
+            engines,
+        ),
+        _on_each("tasks that do nothing", "tasks", _nothing, TASKS, engines),
+    ]
+
+
+class _Engine:
+    """A Dask cluster of so many processes on this machine, started when it is first used."""
+
+    def __init__(self, workers: int, stack: ExitStack):
+        self.workers, self.stack = workers, stack
+
+    @functools.cached_property
+    def engine(self) -> Any:
+        from annosim.execution.current import local_cluster
+
+        made = local_cluster(self.workers)
+        self.stack.callback(made.close)
+        return made
+
+    def run(self, work: Callable[[], object]) -> None:
+        import annosim as an
+
+        with an.cluster(self.engine.client):
+            work()
+
+    def peak(self) -> float:
+        """Largest resident memory of a worker, all workers together."""
+        return float(sum(self.engine.client.run(_peak).values()))
+
+
+def _peak() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _on_each(title: str, unit: str, work: Callable[[], object], units: float, engines: dict[int, _Engine]) -> Benchmark:
+    made = [
+        Implementation(f"{n} worker{'s' if n > 1 else ''}", functools.partial(one.run, work), units, peak=one.peak)
+        for n, one in engines.items()
+    ]
+    return Benchmark(title, unit, made)
+
+
+def _simulated(out: Path | str, rows: int, panel: bool) -> Shards:
+    """Pairs of 20 items, or panels of ten answers by two types who weigh two features."""
+    import annosim as an
+
+    items, questions = an.Items.normal(20, 2, seed=0), 10 if panel else 1
+    types = [an.Annotator(an.Linear([w, 0.5]), an.Luce()) for w in (1.5, -1.0)]
+    people: an.Population = an.Mixture(types, weights=[0.6, 0.4]) if panel else types[0]
+    return an.simulate(people, an.Design(items, annotators=-(-rows // questions), questions=questions), seed=0, out=out)
+
+
+def _fit_pairs(shards: Shards) -> None:
+    import annosim as an
+
+    an.fit(an.Annotator(an.Tabular(20), an.Luce()), shards)
+
+
+def _pass_over(shards: Shards) -> None:
+    """Value, gradient and curvature of the likelihood at one point, each shard read, prepared and summed."""
+    import annosim as an
+    from annosim.learning.likelihoods.summed import SummedClasses
+    from annosim.learning.problem import Problem
+
+    model = an.Mixture([an.Annotator(an.Linear([s, 0.0]), an.Luce()) for s in (1.0, -1.0)])
+    likelihood = SummedClasses(Problem(model, shards=shards))
+    likelihood.evaluate(likelihood.start(model))
+
+
+def _nothing() -> None:
+    from annosim.execution.current import active
+    from annosim.execution.tasks import run_tasks
+
+    executor = active()
+    assert executor is not None
+    run_tasks(max, 0, range(TASKS), executor)
