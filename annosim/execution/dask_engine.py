@@ -23,6 +23,8 @@ T = TypeVar("T")
 
 #: seconds that a scheduler has to answer, and the first worker to join it
 PATIENCE = 10.0
+#: seconds between two looks at who is there
+_LOOK = 1.0
 #: seconds after which a run without any worker gives up
 WITHOUT_WORKERS = 60.0
 
@@ -67,6 +69,9 @@ class DaskEngine:
         self._lock = threading.Lock()
         self._without_since: float | None = None
         self._fingerprint = fingerprint()
+        self._address = str(getattr(client.scheduler, "address", "of this client"))
+        self._threads: dict[str, int] = {}
+        self._looked = 0.0
         self._pool = client.get_executor(pure=False)
         self._wait_for_workers()
         self._refuse_strangers()
@@ -77,21 +82,17 @@ class DaskEngine:
     @property
     def address(self) -> str:
         """Of the scheduler."""
-        scheduler = getattr(self.client, "scheduler", None)
-        return str(getattr(scheduler, "address", "")) or "the scheduler"
-
-    def _workers(self) -> dict[str, dict[str, Any]]:
-        return dict(self.client.scheduler_info(n_workers=-1)["workers"])
+        return self._address
 
     @property
     def capacity(self) -> int:
-        """Threads of all workers that are there now."""
-        return max(1, sum(self.client.nthreads().values()))
+        """Threads of all workers that were there a second ago."""
+        return max(1, sum(self._threads.values()))
 
     @property
     def certain(self) -> bool:
         """Workers have one thread each."""
-        return max(self.client.nthreads().values(), default=1) == 1
+        return max(self._threads.values(), default=1) == 1
 
     # ---- to run ----------------------------------------------------------------------------------------------------
 
@@ -101,7 +102,11 @@ class DaskEngine:
             self._submitted += 1
             key = f"annosim-{self._token}-{self._submitted}"
             self._ours.add(key)
-        future: Future[T] = self._pool.submit(_run_checked, self._fingerprint, function, args, kwargs, key=key)
+        try:
+            future: Future[T] = self._pool.submit(_run_checked, self._fingerprint, function, args, kwargs, key=key)
+        except Exception:
+            self.check()  # a client that has lost its scheduler complains in many ways
+            raise
         future.add_done_callback(lambda _: self._ours.discard(key))
         return future
 
@@ -121,10 +126,14 @@ class DaskEngine:
             ClusterError: it was lost; what is finished is kept.
         """
         if self.client.status != "running":
-            raise ClusterError(
-                f"the scheduler {self.address} is gone; what is finished is kept: start it and run again to resume"
-            )
-        if self.client.nthreads():
+            raise self._lost()
+        if time.monotonic() - self._looked < _LOOK:
+            return
+        try:
+            self._threads, self._looked = self.client.nthreads(), time.monotonic()
+        except Exception:  # whatever a connection that breaks right now raises
+            raise self._lost() from None
+        if self._threads:
             self._without_since = None
             return
         self._without_since = self._without_since or time.monotonic()
@@ -133,6 +142,11 @@ class DaskEngine:
                 f"{self.address} has had no worker for {WITHOUT_WORKERS:g} s; what is finished is kept: start workers "
                 "and run again to resume"
             )
+
+    def _lost(self) -> ClusterError:
+        return ClusterError(
+            f"the scheduler {self.address} is gone; what is finished is kept: start it and run again to resume"
+        )
 
     def shutdown(self) -> None:
         """Cancel what waits; a worker ends what it is at."""
@@ -152,11 +166,13 @@ class DaskEngine:
             self.client.wait_for_workers(1, timeout=PATIENCE)
         except TimeoutError:
             raise ClusterError(f"{self.address}: no worker joined within {PATIENCE:g} s; start one") from None
+        self.check()
 
     def _refuse_strangers(self) -> None:
         """A worker with other versions is named, before anything runs there."""
         found = self.client.run(fingerprint, on_error="return")
-        names = {address: worker.get("name", address) for address, worker in self._workers().items()}
+        workers = self.client.scheduler_info(n_workers=-1)["workers"]
+        names = {address: worker.get("name", address) for address, worker in workers.items()}
         for address, theirs in found.items():
             if isinstance(theirs, ImportError):
                 raise ClusterError(

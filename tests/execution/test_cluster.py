@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -220,3 +222,61 @@ def test_threads_and_this_process_are_engines_too():
     assert run_tasks(squared, 0.0, range(5), ThisProcess()) == [0, 1, 4, 9, 16]
     with an.cluster(2) as processes:
         assert run_tasks(squared, 0.0, range(5), processes) == [0, 1, 4, 9, 16]
+
+
+# ---- a scheduler that can be killed ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def scheduler(tmp_path):
+    """A scheduler and one worker in processes of their own; the file that says where."""
+    pytest.importorskip("distributed")
+    place = tmp_path / "scheduler.json"
+    command = [sys.executable, "-m"]
+    options = ["--scheduler-file", str(place), "--no-dashboard"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    started = [subprocess.Popen([*command, "distributed.cli.dask_scheduler", "--port", "0", *options], **quiet)]
+    try:
+        wait_until(place.exists)
+        worker = ["distributed.cli.dask_worker", "--nthreads", "1", *options]
+        started.append(subprocess.Popen([*command, *worker], **quiet))
+        yield place, started[0]
+    finally:
+        for process in reversed(started):
+            process.kill()
+            process.wait()
+
+
+def wait_until(there, seconds=60):
+    end = time.monotonic() + seconds
+    while not there() and time.monotonic() < end:
+        time.sleep(0.05)
+    assert there()
+
+
+def test_a_killed_scheduler_stops_the_run_in_one_line_and_the_run_resumes(scheduler, tmp_path, monkeypatch):
+    from annosim.execution import dask_engine
+
+    monkeypatch.setattr(dask_engine, "PATIENCE", 60.0)  # a busy machine starts a worker slowly
+    place, process = scheduler
+    (tmp_path / "where.toml").write_text(f'scheduler_file = "{place.name}"\ntimeout = 30\n')
+    kept = []
+
+    def after_the_first(done, before, total):
+        kept.append((done, before))
+        if done and process.poll() is None:
+            process.kill()
+
+    people, design = an.Annotator(an.Tabular([0.0, 1.0]), an.Luce()), an.Design(an.Items(n=2), annotators=20_000)
+
+    def simulate(name, **options):
+        return an.simulate(people, design, seed=3, out=tmp_path / name, shard_rows=64, **options)
+
+    with pytest.raises(ClusterError, match=r"the scheduler tcp://\S+ is gone; what is finished is kept: start it"):
+        with an.cluster(tmp_path / "where.toml"):
+            simulate("broken", progress=after_the_first)
+    assert 0 < kept[-1][0] < 20_000 and not list((tmp_path / "broken").glob("*.tmp"))
+    kept.clear()
+    simulate("broken", progress=lambda done, before, total: kept.append((done, before)))
+    simulate("whole")
+    assert kept[0][1] > 0 and files(tmp_path / "broken") == files(tmp_path / "whole")
