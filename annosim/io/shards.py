@@ -230,6 +230,7 @@ class Shards:
 
         Raises:
             TooLargeError: there are more distinct answers than ``limit``, said as soon as it is known.
+            DataError: there are more rows than ``limit``, and an annotator stands in two shards.
 
         Example:
             >>> import tempfile, pathlib, annosim as an
@@ -239,6 +240,8 @@ class Shards:
             [4.0, 2.0]
         """
         if by == "annotator" and not self._has_whole_annotators():
+            if limit is not None and self.rows > limit:
+                self.require_whole_annotators()
             return self.load().counts(by, ordered, columns)
         total: PreferenceData | None = None
         with engine(lambda: Threads(min(threads.count(), len(self)))) as executor:

@@ -20,6 +20,7 @@ from annosim.errors import ClusterError
 from annosim.execution.current import FAILURES
 from annosim.execution.executor import ThisProcess
 from annosim.execution.tasks import Died, iter_tasks, run_tasks
+from annosim.learning import sharded
 from annosim.study import load_study, run_study
 from annosim.workers import dask_workers
 
@@ -124,6 +125,39 @@ def test_a_bootstrap_has_the_same_bits_anywhere(name, client, fitted):
     with engine(name, client):
         there = fitted.bootstrap(6, seed=2).numpy()
     assert here.tobytes() == there.tobytes()
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_a_fit_by_passes_over_shards_has_the_same_bits_anywhere(name, client, tmp_path, monkeypatch):
+    monkeypatch.setattr(sharded, "MOST_ANSWERS", 1)
+    two = an.Mixture([an.Annotator(an.Linear([s, 0.5]), an.Luce()) for s in (1.5, -1.0)], weights=[0.6, 0.4])
+    design = an.Design(an.Items.normal(5, 2, seed=0), annotators=600, questions=4)
+    shards = an.simulate(two, design, seed=1, out=tmp_path / "votes", shard_rows=512)
+    here = an.fit(two.like(seed=2), shards)
+    with engine(name, client):
+        there = an.fit(two.like(seed=2), shards)
+    assert there.solver == "em-newton over shards"
+    assert here.population.vector().numpy().tobytes() == there.population.vector().numpy().tobytes()
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_replicates_starts_and_checks_are_the_same_anywhere(name, client):
+    two = an.Mixture([an.Annotator(an.Tabular([0.0, s, 2 * s]), an.Luce()) for s in (1.0, -1.0)])
+    design = an.Design(an.Items(n=3), annotators=100, questions=6)
+    data, many = an.simulate(two, design, seed=1), an.simulate(two, design, seed=1, replicates=3)
+
+    def answers():
+        found, fits = an.fit(two.like(seed=1), data, starts=2), an.fit(two.like(seed=1), many)
+        report = an.checks.check_estimator(left_wins, tags={"score"}, only=["check_swapping_sides", "check_dtypes"])
+        return found.starts, found.population.vector().tolist(), fits.vectors.tolist(), [r.status for r in report]
+
+    here = answers()
+    with engine(name, client):
+        assert answers() == here
+
+
+def left_wins(data):
+    return np.bincount(data.menu[:, 0], minlength=data.items.n).astype(float)
 
 
 def test_a_store_holds_what_the_workers_wrote(client, study, tmp_path):

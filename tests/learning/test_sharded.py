@@ -54,16 +54,6 @@ def test_shards_give_the_fit_of_all_rows(case, most, monkeypatch):
             found.standard_errors("cluster")
 
 
-def test_passes_have_the_same_bits_in_processes(tmp_path, monkeypatch):
-    monkeypatch.setattr(sharded, "MOST_ANSWERS", 1)
-    design = an.Design(ITEMS, annotators=600, questions=4)
-    shards = an.simulate(TWO, design, seed=1, out=tmp_path / "votes", shard_rows=512)
-    here = an.fit(TWO.like(seed=2), shards)
-    with an.cluster(2):
-        there = an.fit(TWO.like(seed=2), shards)
-    assert here.population.vector().numpy().tobytes() == there.population.vector().numpy().tobytes()
-
-
 def test_what_passes_cannot_do_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr(sharded, "MOST_ANSWERS", 1)
     shards = an.simulate(TWO, an.Design(ITEMS, annotators=600), seed=1, out=tmp_path / "votes", shard_rows=256)

@@ -37,13 +37,13 @@ class SingleChoices:
         types, d = self.types, self.d
         w = theta[: types * d].reshape(types, d)
         parts = list(range(0, len(weight), self.step))
-        workers = threads.count(None) if len(self.real) > 50_000 else 1
-        found: list[Any] = [None] * workers
+        groups = threads.PARTS if len(self.real) > 50_000 else 1
+        found: list[Any] = [None] * groups
 
         def part(i: int) -> None:
-            found[i] = self._sums(w, log_share, weight, parts[i::workers])
+            found[i] = self._sums(w, log_share, weight, parts[i::groups])
 
-        threads.run(part, range(workers), workers)
+        threads.run(part, range(groups), threads.count(None))
         if any(one is None for one in found):
             return None
         value, gradient, blocks, outer, mass = (sum(one[j] for one in found) for j in range(5))

@@ -265,15 +265,16 @@ class PartialRankings:
         return product, diagonal
 
     def _share(self, task: Any, shape: tuple[int, ...]) -> list[tuple[Any, np.ndarray]]:
-        workers = threads.count(None) if self.order.size > 200_000 else 1
-        cuts = [len(self.order) * i // workers for i in range(workers + 1)]
-        out: list[Any] = [None] * workers
+        # as many parts on every machine; few of large sums, which all are in memory at once
+        parts = 1 if self.order.size <= 200_000 else threads.PARTS if np.prod(shape) <= 1 << 20 else 2
+        cuts = [len(self.order) * i // parts for i in range(parts + 1)]
+        out: list[Any] = [None] * parts
 
         def part(i: int) -> None:
             sums = np.zeros(shape)
             out[i] = (task(slice(cuts[i], cuts[i + 1]), sums), sums)
 
-        threads.run(part, range(workers), workers)
+        threads.run(part, range(parts), threads.count(None))
         return out
 
     def start(self) -> np.ndarray:

@@ -80,7 +80,7 @@ class EdgeList:
 
     def __init__(self, menu: np.ndarray, answer: np.ndarray, n: int, groups: int = 1):
         self.menu, self.answer, self.n = menu, answer, n
-        self.workers = threads.count(None) if len(menu) > 1_000_000 else 1
+        self.parts = threads.PARTS if len(menu) > 1_000_000 else 1
         parts = self._run(lambda a, b, w, k: kernels.edge_wins(menu, answer, a, b, w, k))
         plain = all(part[0] >= 0 for part in parts)
         same = sum(part[0] for part in parts)
@@ -91,14 +91,14 @@ class EdgeList:
         self.connected = plain and bool(kernels.weakly_connected(menu[:, 0], menu[:, 1], n, groups))
 
     def _run(self, task: Callable) -> list[tuple[float, np.ndarray, np.ndarray]]:
-        cuts = [len(self.menu) * i // self.workers for i in range(self.workers + 1)]
-        out: list = [None] * self.workers
+        cuts = [len(self.menu) * i // self.parts for i in range(self.parts + 1)]
+        out: list = [None] * self.parts
 
         def part(i: int) -> None:
             first, second = np.zeros(self.n), np.zeros(self.n)
             out[i] = (task(cuts[i], cuts[i + 1], first, second), first, second)
 
-        threads.run(part, range(self.workers), self.workers)
+        threads.run(part, range(self.parts), threads.count(None))
         return out
 
     def sums(self, e: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
