@@ -13,6 +13,8 @@ import threading
 import time
 from pathlib import Path
 
+import cloudpickle
+import numpy as np
 import pytest
 
 import annosim as an
@@ -25,6 +27,7 @@ from annosim.study import load_study, run_study
 from annosim.workers import dask_workers
 
 pytestmark = pytest.mark.cluster
+cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers need not find this file
 
 STUDY = '''
 """A study outside the package, with a helper beside it."""
