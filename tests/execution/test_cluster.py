@@ -5,11 +5,11 @@ One cluster of three processes serves the whole file: a worker that is killed is
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -21,7 +21,7 @@ import annosim as an
 from annosim.errors import ClusterError
 from annosim.execution.current import FAILURES
 from annosim.execution.executor import ThisProcess
-from annosim.execution.tasks import Died, iter_tasks, run_tasks
+from annosim.execution.tasks import run_tasks
 from annosim.learning import sharded
 from annosim.study import load_study, run_study
 from annosim.workers import dask_workers
@@ -31,7 +31,7 @@ cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers need not 
 
 STUDY = '''
 """A study outside the package, with a helper beside it."""
-import os, signal, time
+import os, signal
 from helper import scaled
 from annosim.study import Cell, Preset, Study
 
@@ -39,19 +39,17 @@ def draw(seed, n):
     import numpy as np
     return {"x": np.random.default_rng(seed).normal(size=n)}
 
-def slow(above, replicate, wait):
-    time.sleep(wait)
+def total(above):
     return {"sum": scaled(float(above["x"].sum())), "worker": os.getpid()}
 
 def dies():
     os.kill(os.getpid(), signal.SIGKILL)
 
-def cells(wait=0.0, bad=False):
+def cells(bad=False):
     base = Cell(draw, {"n": 5}, replicates=6)
-    return [Cell(slow, {"wait": wait}, "slow", 6, needs={"above": base})] + ([Cell(dies)] if bad else [])
+    return [Cell(total, {}, "total", 6, needs={"above": base})] + ([Cell(dies)] if bad else [])
 
-STUDY = Study("outside", "t", "p", {"quick": Preset(0.1), "slow": Preset(0.1, {"wait": 0.3}),
-              "bad": Preset(0.1, {"bad": True})}, cells, lambda: [])
+STUDY = Study("outside", "t", "p", {"quick": Preset(0.1), "bad": Preset(0.1, {"bad": True})}, cells, lambda: [])
 '''
 
 
@@ -110,7 +108,7 @@ def test_a_study_finds_the_same_anywhere(name, client, study, tmp_path):
         again = run_study(study, out=tmp_path / "there")
     assert rows(here) == rows(there) == rows(again) and not there.failed
     assert (there.kept, again.kept) == (0, 12)
-    assert {r.rows[0]["worker"] for r in there.outcome.records if r.cell == "slow"} - {os.getpid()}
+    assert {r.rows[0]["worker"] for r in there.outcome.records if r.cell == "total"} - {os.getpid()}
 
 
 @pytest.mark.parametrize("name", ENGINES)
@@ -176,58 +174,65 @@ def test_a_store_holds_what_the_workers_wrote(client, study, tmp_path):
 # ---- faults ----------------------------------------------------------------------------------------------------------
 
 
-def kill_soon(client, how_many, after=0.3):
-    """Kill so many of the workers that are at something, once they are."""
-    pids = list(client.run(os.getpid).items())[:how_many]
+def plant(module, name, deaths):
+    """In a worker: the function kills its process, once for each number that nobody else has taken."""
+    place = importlib.import_module(module)
+    plain = getattr(place, name)
 
-    def kill():
-        time.sleep(after)
-        for _, pid in pids:
-            os.kill(pid, signal.SIGKILL)
+    def planted(*arguments, **keywords):
+        for number in range(deaths[1]):
+            try:
+                os.mkdir(f"{deaths[0]}/{number}")
+            except FileExistsError:
+                continue
+            os.kill(os.getpid(), signal.SIGKILL)
+        return plain(*arguments, **keywords)
 
-    thread = threading.Thread(target=kill)
-    thread.start()
-    return thread
-
-
-def squared(wait, number):
-    time.sleep(wait)
-    return number * number
+    setattr(place, name, planted)
 
 
-@pytest.mark.parametrize("deaths", [1, 2])
-def test_workers_that_die_cost_repeated_tasks_and_no_result(deaths, client, study, tmp_path):
-    here = run_study(study, "slow", out=tmp_path / "here")
-    client.wait_for_workers(3, timeout=20)
+def studied(where, study, fitted):
+    run = run_study(study, out=where)
+    assert not run.failed
+    return rows(run)
+
+
+def streamed(where, study, fitted):
+    simulated(where)
+    return files(where)
+
+
+def resampled(where, study, fitted):
+    return fitted.bootstrap(6, seed=2).numpy().tobytes()
+
+
+@pytest.mark.parametrize(
+    ("work", "function", "deaths"),
+    [
+        (studied, "annosim.study.jobs:run_jobs", 1),
+        (studied, "annosim.study.jobs:run_jobs", 2),
+        (streamed, "annosim.simulation.streaming:_files", 2),
+        (resampled, "annosim.learning.inference.resample:_refit", 2),
+    ],
+)
+def test_workers_that_die_cost_repeated_tasks_and_no_result(work, function, deaths, client, study, fitted, tmp_path):
+    here = work(tmp_path / "here", study, fitted)
+    (tmp_path / "deaths").mkdir()
+    client.wait_for_workers(3, timeout=60)
+    client.run(plant, *function.split(":"), (str(tmp_path / "deaths"), deaths))
     with an.cluster(client) as cluster:
-        killer = kill_soon(client, deaths)
-        there = run_study(study, "slow", out=tmp_path / "there")
-        killer.join()
-        assert rows(there) == rows(here) and not there.failed
-        assert 0 < there.settings["repeated"] <= cluster.repeated
-        client.wait_for_workers(3, timeout=20)
-        killer = kill_soon(client, deaths)
-        before, found = cluster.repeated, run_tasks(squared, 0.3, range(6), cluster)
-        killer.join()
-    assert found == [n * n for n in range(6)] and cluster.repeated > before
-
-
-def suicidal(mark, number):
-    if number == 2:
-        with Path(mark).open("a") as log:
-            log.write("x")
-        os.kill(os.getpid(), signal.SIGKILL)
-    return number
+        assert work(tmp_path / "there", study, fitted) == here
+        assert len(list((tmp_path / "deaths").iterdir())) == deaths == cluster.repeated
 
 
 def test_a_task_that_kills_its_worker_three_times_fails_and_stops_nobody_else(client, study, tmp_path):
+    client.wait_for_workers(3, timeout=60)
     with an.cluster(client) as cluster:
-        found = dict(iter_tasks(suicidal, str(tmp_path / "mark"), range(6), cluster))
-        assert isinstance(found.pop(2), Died) and found == {n: n for n in (0, 1, 3, 4, 5)}
-        assert (tmp_path / "mark").read_text() == "xxx" and cluster.repeated >= FAILURES
-        client.wait_for_workers(3, timeout=20)
         run = run_study(study, "bad", out=tmp_path / "run")
-    assert [r.cell for r in run.failed] == ["dies()"] and "KilledWorker" in run.failed[0].error
+        assert cluster.repeated == FAILURES == run.settings["repeated"]
+    assert [(r.cell, r.error) for r in run.failed] == [
+        ("dies()", "its process died (out of memory, or a crash): KilledWorker")
+    ]
     assert sum(r.status == "done" for r in run.outcome.records) == 12
 
 
@@ -253,6 +258,11 @@ def test_a_worker_with_another_version_is_refused_by_name(client):
                 pass
     finally:
         client.restart_workers([address], timeout=30)
+
+
+def squared(wait, number):
+    time.sleep(wait)
+    return number * number
 
 
 def test_threads_and_this_process_are_engines_too():
