@@ -194,3 +194,22 @@ def test_a_beginning_that_is_no_token_is_refused(begin):
 def test_a_beginning_may_be_a_number_of_numpy():
     lm, items = nn.Embedding(5, 5), an.Items(tokens=[[1, 2], [3, -1]])
     assert torch.equal(an.LogPolicy(lm, begin=np.int64(3))(items), an.LogPolicy(lm, begin=3)(items))
+
+
+@pytest.mark.parametrize("batch", [1, 3, 32])
+def test_the_last_hidden_state_is_that_of_the_last_token_and_zero_is_a_token(batch):
+    """A network whose states are running sums: rows alone, without pads, against rows together."""
+
+    class Sums(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table = torch.nn.Parameter(torch.arange(12.0).reshape(6, 2) ** 2 + 1)
+
+        def forward(self, ids):
+            return self.table[ids].cumsum(1)
+
+    rows = [[3, 0, 0], [0, 2], [5], [0], [1, 0, 4], [2, 2]]
+    found = an.utilities.last_hidden(Sums(), an.Items(tokens=rows), batch=batch)
+    expected = torch.cat([an.utilities.last_hidden(Sums(), an.Items(tokens=[row])) for row in rows])
+    sums = torch.stack([Sums().table[row].sum(0) for row in rows]).detach().double()
+    assert torch.equal(found, sums) and torch.equal(expected, sums)

@@ -5,6 +5,7 @@ from hypothesis import strategies as hs
 
 import annosim as an
 from annosim.checks import strategies as st
+from annosim.constraints import check_value
 from annosim.errors import ArgumentError, NothingFreeError
 from annosim.parameters import Constraint, Fixed, Free, Unconstrained
 
@@ -98,3 +99,10 @@ def test_unconstrained_coordinates_of_a_population_round_trip_and_know_what_is_f
 def test_marks_are_values_that_functions_make():
     assert an.free(0.5) == Free(0.5) and an.fixed([1.0]) == Fixed([1.0])
     assert isinstance(an.free(0.5), Free) and not isinstance(an.free(0.5), Fixed)
+
+
+@pytest.mark.parametrize("shares", [[0.3333333, 0.6666666], [0.2000004, 0.8], [1.0, 0.0]])
+def test_shares_that_nearly_sum_to_one_are_made_to(shares):
+    found = check_value("shares", shares, "simplex")
+    assert float(found.sum()) == pytest.approx(1.0, abs=1e-15)
+    assert found.tolist() == pytest.approx([share / sum(shares) for share in shares], abs=1e-15)
