@@ -104,17 +104,13 @@ def test_either_item_of_a_drawn_pair_may_stand_first():
     assert compare_counts(np.array([first, len(pairs) - first]), np.array([0.5, 0.5])).p_value > 1e-9
 
 
-@pytest.mark.parametrize(
-    "make", [lambda i, s: menus.random_menus(i, 60, 3, s), lambda i, s: menus.sparse_graph(i, 9, s)]
-)
-def test_prompts_have_draws_of_their_own(make):
-    """Three prompts of six items: of their lists no two agree in most rows, nor do those of neighbouring draws."""
-    drawn = make(an.Items(n=18, prompts=np.repeat([0, 1, 2], 6)), 4) % 6
-    own = np.split(drawn, 3)
+def test_prompts_have_draws_of_their_own():
+    """Three prompts of six items, 60 menus: of their lists no two agree, however they are shifted (1 in 120 rows would)."""
+    drawn = menus.random_menus(an.Items(n=18, prompts=np.repeat([0, 1, 2], 6)), 60, 3, seed=4)
+    own = np.split(drawn % 6, 3)
     for a, b in ((0, 1), (0, 2), (1, 2)):
         for shift in range(6):
-            moved = (own[b] - shift) % 6
-            assert (own[a] == moved).all(1).mean() < 0.5
+            assert (own[a] == (own[b] - shift) % 6).all(1).mean() < 0.15
 
 
 def test_empty_places_may_stand_anywhere_and_belong_to_no_prompt():

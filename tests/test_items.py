@@ -93,6 +93,13 @@ def test_items_round_trip_through_pandas(items):
     assert again.names == items.names and again.columns["price"].tolist() == items.columns["price"].tolist()
 
 
+def test_tokens_come_back_from_pandas_and_zero_is_one():
+    items = Items(tokens=[[0, 3, 0], [2], [0]])
+    frame = items.to_pandas()
+    assert frame["tokens"].tolist() == [[0, 3, 0], [2], [0]]
+    assert torch.equal(Items.from_pandas(frame).tokens, items.tokens)
+
+
 def test_a_frame_says_which_columns_are_what():
     frame = pd.DataFrame(
         {"what": ["a", "b", "c"], "x": [1.0, 2.0, 3.0], "question": ["p", "q", "p"], "tokens": [[1], [2, 3], []]}
