@@ -203,17 +203,26 @@ class Model(nn.Module):
 
     def with_parameters(self, values: Mapping[str, torch.Tensor] | torch.Tensor) -> Self:
         """A copy with the free parameters (some of them, by name, or all as one vector) set to ``values``."""
-        other = copy.deepcopy(self)
+        return copy.deepcopy(self).assign(values)
+
+    def assign(self, values: Mapping[str, torch.Tensor] | torch.Tensor) -> Self:
+        """Set the free parameters (some of them, by name, or all as one vector) of this very model, and return it.
+
+        Example:
+            >>> import annosim as an
+            >>> an.Annotator(an.Tabular(2), an.Luce()).assign(torch.tensor([0.0, 1.0])).vector().tolist()
+            [0.0, 1.0]
+        """
         if isinstance(values, torch.Tensor):
             values = self.unflatten(values)
-        own = dict(other.named_parameters())
+        own = dict(self.named_parameters())
         unknown = sorted(set(values) - set(own))
         if unknown:
             raise ArgumentError(f"no free parameter is named {unknown[0]!r}; there are: {', '.join(own) or 'none'}")
         with torch.no_grad():
             for name, value in values.items():
                 own[name].copy_(torch.as_tensor(value).reshape(own[name].shape))
-        return other
+        return self
 
     def frozen(self) -> Self:
         """A copy in which nothing is free (its parameters take no gradient)."""

@@ -11,6 +11,7 @@ from .matching import population_distance as population_distance
 from .matching import renamed as renamed
 from .normalisation import by_weight as by_weight
 from .normalisation import interchangeable as interchangeable
+from .normalisation import order_by_weight as order_by_weight
 from .questions import behaviour_gap as behaviour_gap
 from .questions import depends_on_level as depends_on_level
 from .questions import questions_for as questions_for

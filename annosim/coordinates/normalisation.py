@@ -22,7 +22,7 @@ from annosim.rules.ratings import OrderedLogit
 from annosim.rules.response_biases import ResponseBias
 from annosim.utilities.densities import LogDensity, normalise
 
-__all__ = ["by_weight", "canonical", "conventions", "cut_name", "cuts_of", "interchangeable", "values_by_weight"]
+__all__ = ["by_weight", "canonical", "conventions", "cut_name", "cuts_of", "interchangeable", "order_by_weight"]
 
 
 def cuts_of(rule: Rule) -> torch.Tensor | None:
@@ -151,20 +151,33 @@ def interchangeable(population: Population) -> bool:
     return all(other == first for other in others)
 
 
-def values_by_weight(values: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Free numbers of interchangeable types, by name, in the order of :func:`by_weight`.
+def order_by_weight(population: Population, vector: np.ndarray) -> np.ndarray:
+    """Which free number stands where once the types are named as :func:`by_weight` names them, ``(P,)``.
+
+    Args:
+        population: whose names and conventions are read, not its numbers.
+        vector: its free numbers ``(P,)``; ``vector[order]`` are those of ``by_weight`` of the population with them.
 
     Example:
-        >>> values_by_weight({"weights": torch.tensor([0.2, 0.8]), "types.0.a": 0, "types.1.a": 1})["types.0.a"]
-        1
+        >>> import annosim as an
+        >>> two = an.Mixture([an.Annotator(an.Tabular([0.0, 1.0]), an.Luce()) for _ in range(2)])
+        >>> order_by_weight(two, np.array([0.2, 0.8, 0.0, 1.0, 2.0, 3.0])).tolist()
+        [1, 0, 4, 5, 2, 3]
     """
-    order = np.argsort(-values["weights"].detach().numpy(), kind="stable")
-    out = dict(values, weights=values["weights"][torch.as_tensor(order)])
-    for name in values:
-        if name.startswith("types."):
+    if not interchangeable(population):
+        return np.arange(len(vector))
+    sizes = {name: p.numel() for name, p in population.named_parameters() if p.requires_grad}
+    cuts = np.cumsum([0, *sizes.values()])
+    places = {name: np.arange(cuts[i], cuts[i + 1]) for i, name in enumerate(sizes)}
+    order, out = np.argsort(-vector[places["weights"]], kind="stable"), []
+    for name, own in places.items():
+        if name == "weights":
+            own = own[order]
+        elif name.startswith("types."):
             _, number, rest = name.split(".", 2)
-            out[name] = values[f"types.{order[int(number)]}.{rest}"]
-    return out
+            own = places.get(f"types.{order[int(number)]}.{rest}", own)  # a part that types share stays where it is
+        out.append(own)
+    return np.concatenate(out)
 
 
 def _structure(one: torch.nn.Module) -> tuple[object, ...]:

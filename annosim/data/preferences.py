@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
@@ -77,14 +77,16 @@ class PreferenceData(AnswerTable):
 
         columns: dict[str, Any] = {name: pick(getattr(self, name)) for name in ROW_COLUMNS}
         truth = {k: (v[replicate] if getattr(v, "ndim", 0) > 1 else v) for k, v in self.truth.items()}
-        return replace(
-            self,
-            menu=self.menu[replicate],
-            answer=self.answer[replicate],
-            tied=None if self.tied is None else self.tied[replicate],
-            truth=truth,
-            settings={**self.settings, "replicate": replicate},
-            **columns,
+        return self._from_validated(
+            **{one.name: getattr(self, one.name) for one in fields(self)}
+            | columns
+            | {
+                "menu": self.menu[replicate],
+                "answer": self.answer[replicate],
+                "tied": None if self.tied is None else self.tied[replicate],
+                "truth": truth,
+                "settings": {**self.settings, "replicate": replicate},
+            }
         )
 
     def take(self, rows: ArrayLike | slice) -> PreferenceData:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -35,20 +35,23 @@ class Estimate:
     Attributes:
         likelihood: the likelihood to whose coordinates the optimum belongs.
         best: the highest optimum.
-        population: the model at the optimum.
         starts: log-likelihoods reached from all starting points.
         notes: of the check for existence.
     """
 
     likelihood: Likelihood
     best: Optimum
-    population: Population
     starts: list[float]
     notes: list[str]
 
+    @cached_property
+    def population(self) -> Population:
+        """The model at the optimum; a study of replicates reads vectors, and this of the few that it looks at."""
+        return self.likelihood.population(self.best.point)
+
     def vector(self) -> np.ndarray:
         """The free parameters, types in order of falling weight, ``(P,)``."""
-        return self.population.vector().numpy()
+        return self.likelihood.reported(self.best.point)
 
     @property
     def log_likelihood(self) -> float:
@@ -113,11 +116,10 @@ def estimate(likelihood: Likelihood, newton: bool = True) -> Estimate:
             "that is possible never occurs, or one that occurs is impossible); give it as a number, or start elsewhere"
         )
     likelihood, best = likelihood.sign_normalised(best)
-    population = likelihood.population(best.point)
-    judged = likelihood.judge(best, population)
+    judged = likelihood.judge(best)
     if not judged.is_finite:
         best = replace(best, stopped_by="infinity")
-    return Estimate(likelihood, best, population, values, [*notes, *judged.notes])
+    return Estimate(likelihood, best, values, [*notes, *judged.notes])
 
 
 class _Starts:

@@ -14,7 +14,7 @@ from torch import nn
 
 from annosim.errors import ArgumentError
 from annosim.items import Items
-from annosim.parameters import Model
+from annosim.parameters import Model, describe
 
 __all__ = ["Density", "Utility"]
 
@@ -41,6 +41,8 @@ class Utility(Model):
         ...         return (items.features[:, 0] > self.at).double()
         >>> Threshold(0.5)(Items(features=[[0.0], [1.0]])).tolist()
         [0.0, 1.0]
+        >>> Threshold(0.5)
+        Threshold(at=0.5)
     """
 
     #: True when an item's number depends on that item alone, so that a minibatch needs only the items it shows.
@@ -51,6 +53,9 @@ class Utility(Model):
     def forward(self, items: Items) -> torch.Tensor:  # pragma: no cover - interface
         """Utilities of all items, ``(n,)``."""
         raise TypeError(f"{type(self).__name__} must define forward(items) -> (n,)")
+
+    def __repr__(self) -> str:
+        return describe(self) if self.declared else super().__repr__()  # of a network torch names the layers
 
 
 def as_vector(utility: nn.Module, u: torch.Tensor, n: int) -> torch.Tensor:

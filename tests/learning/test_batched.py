@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import annosim as an
+from annosim.coordinates.normalisation import by_weight, canonical
+from annosim.learning.likelihoods.latent_classes import LatentClasses
 from annosim.learning.likelihoods.reference import Blocks, block_log_likelihood
+from annosim.learning.problem import Problem
+from annosim.learning.solvers.maximise import maximise
 
 ITEMS = an.Items.normal(6, 2, seed=0)
 
@@ -356,3 +363,75 @@ def test_many_replicates_of_a_mixture_are_judged_by_threads():
         assert together.log_likelihood[r] == pytest.approx(
             an.fit(people.like(seed=1), data[r]).log_likelihood, abs=1e-8
         )
+
+
+@pytest.mark.parametrize("name", EVERY_LIKELIHOOD)
+def test_what_a_batch_reads_of_a_likelihood_is_what_its_population_says(name):
+    """Vectors without a population, types in order; and how coordinates move with numbers, by a small difference."""
+    model, design, solver = EVERY_LIKELIHOOD[name]
+    data = _replicates(model, **design)[0]
+    fit = an.fit(model, data, solver=solver)
+    if isinstance(model, an.Mixture):
+        model = model.relabelled([1, 0])  # the first type is the rarer one
+    likelihood = type(fit.likelihood)(replace(fit.problem, model=model))
+    x = likelihood.start(model)
+    expected = canonical(by_weight(model), data.items).detach().numpy()
+    assert np.allclose(likelihood.reported(x), expected, rtol=0, atol=1e-12)
+    assert np.array_equal(likelihood.reported(x), likelihood.population(x).vector().numpy())
+    vector = likelihood.vector(x)
+    move = model.like(seed=3).vector().numpy() - vector
+    ends = [likelihood.start(model.with_parameters(torch.as_tensor(vector + h * move))) for h in (-1e-5, 1e-5)]
+    assert np.allclose((ends[1] - ends[0]) / 2e-5, likelihood.direction(vector, move), rtol=0, atol=1e-6)
+
+
+def test_a_screened_ray_is_one_that_the_likelihood_falls_along():
+    """Gradient and curvature at an optimum whose types were named anew are those of the numbers that they are asked of."""
+    model, design, _ = EVERY_LIKELIHOOD["em-newton"]
+    data = _replicates(model, **design)[0]
+    rare = model.relabelled([1, 0])
+    likelihood = type(an.fit(model, data).likelihood)(Problem(rare, data))
+    found = likelihood.optimum(rare, 1e-10, 200)
+    assert (likelihood.reported(found.point) != likelihood.vector(found.point)).all()
+    vector = likelihood.vector(found.point)
+    for j in range(2, 6):  # the weights of the features
+        move = np.zeros(6)
+        move[j] = 1e-3
+        other = rare.with_parameters(torch.as_tensor(vector + move))
+        way = likelihood.direction(vector, move)
+        fall = found.value - likelihood.evaluate(likelihood.start(other)).value
+        assert fall == pytest.approx(0.5 * way @ found.evaluation.curvature @ way, rel=0.05)
+
+
+@settings(max_examples=6, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    kind=st.sampled_from([("choice", 2), ("choice", 3), ("ranking", 3)]),
+    table=st.booleans(),
+    fixed=st.booleans(),
+    known=st.booleans(),
+    newton=st.booleans(),
+)
+def test_compiled_as_a_whole_latent_classes_go_the_maximisers_way(seed, kind, table, fixed, known, newton):
+    """Step by step: as many of them, Newton's among them, the same values on the way, the same end."""
+    rng = np.random.default_rng(seed)
+    utility = [an.Tabular(rng.normal(size=6)) if table else an.Linear(rng.normal(size=2)) for _ in range(2)]
+    types = [an.Annotator(one, an.Luce()) for one in utility]
+    if known:
+        types.append(an.Annotator(an.Tabular(an.fixed(rng.normal(size=6))), an.Luce()))
+    share = rng.dirichlet(np.full(len(types), 3.0))
+    people = an.Mixture(types, an.fixed(share) if fixed else share)
+    feedback, size = kind
+    design = an.Design(ITEMS, menu_size=size, feedback=feedback, annotators=120, questions=4)
+    likelihood = LatentClasses(Problem(people, an.simulate(people, design, seed=seed)))
+    start = likelihood.start(people)
+    ours = likelihood.ascend(start, 1e-10, 60, newton)
+    plain = maximise(likelihood, start, 1e-10, 60, newton=newton)
+    assert (ours.stopped_by, ours.iterations, ours.newton_steps) == (
+        plain.stopped_by,
+        plain.iterations,
+        plain.newton_steps,
+    )
+    assert np.allclose(ours.trace, plain.trace, rtol=1e-9, atol=1e-9)
+    gap, curvature = ours.point - plain.point, plain.evaluation.curvature
+    assert abs(gap @ curvature @ gap) < 1e-8  # along directions that the answers tell
+    assert np.allclose(ours.evaluation.curvature, curvature, rtol=1e-4, atol=1e-4)

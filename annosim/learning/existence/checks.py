@@ -48,7 +48,7 @@ def require_magnitudes(model: Population, data: PreferenceData) -> None:
         DataError: a weight above 1e100.
         NotIdentifiedError: a feature that a linear utility reads spans more than 1e100, or less than 1e-100.
     """
-    heaviest = float(np.max(np.asarray(data.row_weight), initial=0.0))
+    heaviest = 1.0 if data.weight is None else float(np.max(data.weight, initial=0.0))
     if heaviest > LARGEST:
         raise DataError(
             f"weight: {heaviest:.3g}; weights count annotators, and the largest that is read is {LARGEST:.0g}"
@@ -71,7 +71,7 @@ def require_annotators(model: Population, data: PreferenceData, prior: Prior | N
     types = len(model.components())
     if types == 1 or prior is not None:
         return
-    people = len(np.unique(data.annotator_ids[~data.skipped]))
+    people = np.count_nonzero(np.bincount(data.annotator_ids[~data.skipped]))
     if people < types:
         raise NotIdentifiedError(
             f"{types} types but only {people} annotator(s) answered: the data cannot say how common each type is; "

@@ -10,7 +10,6 @@ boundary (no tie occurs, nobody errs) is an estimate whose standard error means 
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,14 +19,14 @@ import torch
 from numpy.typing import NDArray
 
 from annosim.constraints import Constraint
-from annosim.coordinates.normalisation import canonical
+from annosim.coordinates.normalisation import canonical, order_by_weight
 from annosim.errors import NotIdentifiedError
 from annosim.items import Items
 from annosim.learning.priors import Prior
 from annosim.parameters import Unconstrained
 from annosim.populations.base import Population
 
-__all__ = ["Judgement", "judge", "numbers_beside_utilities", "undetermined"]
+__all__ = ["Judgement", "Maximum", "judge", "numbers_beside_utilities", "undetermined"]
 
 Vector = NDArray[np.float64]
 
@@ -39,10 +38,14 @@ FAR = 5.0
 AT_THE_END = 1e-2
 #: by how much the log-likelihood must fall towards zero, and may fall further out, relative to its size
 FALLS, ROUNDING = 1e-3, 1e-10
-#: fall of the log-likelihood, by its curvature, beyond which nothing runs away
-CLEARLY = 10.0
+#: fall of the log-likelihood, by its curvature, beyond which nothing runs away, and how many times what the gradient
+#: promises it must be: at a maximum the gradient vanishes alone, on the way to infinity both vanish together (their ratio
+#: stays below the logarithm of what is left, some tens)
+CLEARLY, STEEPLY = 10.0, 1e3
 #: eigenvalues of the scaled curvature, relative to the largest, below which a direction is flat (errors are infinite)
 FLAT = 1e-9
+#: length of the steps by which the tangent of a ray is found
+STEP = 1e-6
 #: entries of its diagonal, relative to the largest, that are nothing in any units
 SILENT = 1e-20
 #: rays that are tried at most
@@ -70,30 +73,42 @@ def numbers_beside_utilities(model: Population) -> list[str]:
         >>> numbers_beside_utilities(an.Annotator(an.Tabular(2), an.PositionBias(an.Luce(), an.free(0.0))))
         ['rule.shift']
     """
-    return [name for name in model.free_parameters() if BESIDE & set(name.split(".")) and not name.endswith("skill")]
+    free = (name for name, value in model.named_parameters() if value.requires_grad)
+    return [name for name in free if BESIDE & set(name.split(".")) and not name.endswith("skill")]
 
 
-def judge(
-    population: Population,
-    items: Items,
-    value: Callable[[Population], float],
-    prior: Prior | None,
-    cost: Callable[[Population, Population], float] | None = None,
-) -> Judgement:
+@dataclass(frozen=True, eq=False)
+class Maximum:
+    """A solution as it is judged.
+
+    Attributes:
+        model: any population of this kind: its names, constraints and conventions are read, not its numbers.
+        vector: the free parameters at the solution, ``(P,)``.
+        value: log-likelihood with the prior there.
+        value_at: the same at other free parameters.
+        parabola: of a move of the free parameters ``(P,)``, by how much the log-likelihood changes by its gradient, and
+            falls by its curvature.
+    """
+
+    model: Population
+    vector: Vector
+    value: float
+    value_at: Callable[[Vector], float]
+    parabola: Callable[[Vector], tuple[float, float]]
+
+
+def judge(maximum: Maximum, items: Items, prior: Prior | None) -> Judgement:
     """Notes on what stands at the end of its range or runs away; an error that names numbers without an estimate.
 
     Args:
-        population: at the optimum.
+        maximum: the solution.
         items: of the answers.
-        value: log-likelihood with the prior of any population of this kind.
         prior: named in the message, as it did not act on these numbers.
-        cost: fall of the log-likelihood from one population to another by the curvature at the optimum, if it is known:
-            utilities whose doubling clearly costs are not asked further.
 
     Raises:
         NotIdentifiedError: the likelihood rises for ever along some number, or some utility of the only type.
     """
-    return _Rays(population, items, value, prior, cost).judgement()
+    return _Rays(maximum, items, prior).judgement()
 
 
 def undetermined(population: Population, curvature: Vector, null: Vector, change: Vector) -> list[str]:
@@ -120,49 +135,47 @@ def undetermined(population: Population, curvature: Vector, null: Vector, change
 class _Rays:
     """Rays in unconstrained coordinates: the point with some coordinates doubled, and with the same at zero."""
 
-    def __init__(
-        self,
-        population: Population,
-        items: Items,
-        value: Callable[[Population], float],
-        prior: Prior | None,
-        cost: Callable[[Population, Population], float] | None = None,
-    ):
-        self.population, self.items, self.value, self.prior, self.cost = population, items, value, prior, cost
-        self.coordinates = Unconstrained(population)
-        self.vector = population.vector().double()
-        self.z = self.coordinates.outside(self.vector)
-        sizes = {name: value.numel() for name, value in population.free_parameters().items()}
+    def __init__(self, maximum: Maximum, items: Items, prior: Prior | None):
+        self.maximum, self.population, self.items, self.prior = maximum, maximum.model, items, prior
+        self.coordinates = Unconstrained(self.population)
+        self.vector = torch.as_tensor(maximum.vector, dtype=torch.float64)
+        self.z, self.here = self.coordinates.outside(self.vector), maximum.value
+        sizes = {name: value.numel() for name, value in self.population.named_parameters() if value.requires_grad}
         ends = np.cumsum([0, *sizes.values()])
         self.places = {name: np.arange(ends[i], ends[i + 1]) for i, name in enumerate(sizes)}
 
     @cached_property
-    def here(self) -> float:
-        """The log-likelihood at the solution."""
-        return self._at(self.z)
+    def _reported(self) -> NDArray[np.int64]:
+        """Where each number is reported: the types are named in order of falling weight, ``(P,)``."""
+        return np.argsort(order_by_weight(self.population, self.maximum.vector))
 
     def _at(self, z: torch.Tensor) -> float:
-        return self.value(self._population(z))
+        return self.maximum.value_at(self.coordinates.inside(z).detach().numpy())
+
+    def _clearly_falls(self, part: torch.Tensor) -> bool:
+        """Whether gradient and curvature show that the solution is a maximum along this part of the point."""
+        rise, fall = self.maximum.parabola(self._tangent(part))
+        return fall > max(CLEARLY, STEEPLY * abs(rise))
+
+    def _tangent(self, part: torch.Tensor) -> Vector:
+        """How the numbers themselves begin to move along a ray, ``(P,)``."""
+        if self._are_real[part != 0].all():
+            return part.numpy()
+        inside = self.coordinates.inside
+        return (inside(self.z + STEP * part) - inside(self.z - STEP * part)).detach().numpy() / (2.0 * STEP)
 
     @cached_property
-    def _moved(self) -> Population:
-        """One copy serves for all rays."""
-        return copy.deepcopy(self.population)
-
-    def _population(self, z: torch.Tensor) -> Population:
-        values = self.population.unflatten(self.coordinates.inside(z).detach())
-        with torch.no_grad():
-            for name, parameter in self._moved.named_parameters():
-                if name in values:
-                    parameter.copy_(values[name])
-        return self._moved
-
-    def _clearly_costs(self, part: torch.Tensor) -> bool:
-        """Whether the curvature at the optimum promises that the point with this part doubled is much less likely."""
-        return self.cost is not None and self.cost(self.population, self._population(self.z + part)) > CLEARLY
+    def _are_real(self) -> torch.Tensor:
+        """Which numbers are their own coordinates, ``(P,)``."""
+        out = torch.zeros(len(self.z), dtype=torch.bool)
+        for place, _, constraint in self.coordinates.parts:
+            out[place] = constraint is Constraint.REAL
+        return out
 
     def runs_away(self, part: torch.Tensor) -> bool:
         """Whether the likelihood does not fall where this part of the point is doubled, and falls without it."""
+        if self._clearly_falls(part):
+            return False
         further = self._at(self.z + part)
         if not further >= self.here - ROUNDING * (1.0 + abs(self.here)):
             return False
@@ -178,10 +191,10 @@ class _Rays:
                 "Remedies: give it as a number, collect answers that speak against it, or pass "
                 "prior=an.priors.Gaussian(sd)"
             )
-        names, notes = self.population.parameter_names(), []
+        notes = []
         for j in beside:
             notes.append(
-                f"{_names(self.population, [j])[0]} is at the boundary of its range ({float(self.vector[j]):.2g}): its "
+                f"{self._named([j])[0]} is at the boundary of its range ({float(self.vector[j]):.2g}): its "
                 "standard error means nothing there"
             )
         far = self._utilities()
@@ -192,7 +205,8 @@ class _Rays:
                 f"fit: no finite estimate of {self._shown(far)}: the likelihood rises for ever{self._unaided}. Remedies: "
                 "pass prior=an.priors.Ridge(1) or an.priors.Gaussian(sd), drop it, or collect answers that speak against it"
             )
-        told = ", ".join(names[j] for j in far[:6]) + (", ..." if len(far) > 6 else "")
+        names, places = self.population.parameter_names(), sorted(self._reported[far].tolist())
+        told = ", ".join(names[j] for j in places[:6]) + (", ..." if len(far) > 6 else "")
         notes.append(
             f"at least one type's utilities have no finite maximum: {told} run to infinity; treat them as bounds, fit "
             "fewer types, or pass prior=an.priors.Dirichlet(1)"
@@ -204,10 +218,15 @@ class _Rays:
         return "" if self.prior is None else f"; prior={self.prior} does not act on it"
 
     def _shown(self, numbers: list[int]) -> str:
-        names = _names(self.population, numbers)
+        numbers = sorted(numbers, key=lambda j: int(self._reported[j]))
+        names = self._named(numbers)
         return ", ".join(
             f"{name} (at {float(self.vector[j]):.3g})" for name, j in zip(names[:5], numbers, strict=False)
         )
+
+    def _named(self, numbers: list[int]) -> list[str]:
+        """As they are reported."""
+        return _names(self.population, self._reported[numbers].tolist())
 
     @cached_property
     def _slope(self) -> torch.Tensor:
@@ -236,7 +255,7 @@ class _Rays:
         out: set[int] = set()
         for part in self._utility_rays():
             moved = np.flatnonzero(part.numpy())
-            if not set(moved.tolist()) <= out and not self._clearly_costs(part) and self.runs_away(part):
+            if not set(moved.tolist()) <= out and self.runs_away(part):
                 out |= set(moved.tolist())
         return sorted(out)
 

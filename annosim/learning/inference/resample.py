@@ -20,7 +20,6 @@ from annosim.execution.executor import ThisProcess, Threads
 from annosim.execution.tasks import run_tasks
 from annosim.learning.likelihoods.luce import LuceTable
 from annosim.learning.problem import choose, is_nll
-from annosim.learning.solvers.maximise import maximise
 from annosim.learning.solvers.stacked import maximise_tables
 from annosim.populations.mixture import Mixture
 from annosim.random import CounterRNG
@@ -124,7 +123,8 @@ class _Refits:
 def _refit(fit: Fit, weights: np.ndarray) -> torch.Tensor:
     likelihood, problem = fit.likelihood, fit.problem
     part = likelihood.reweighted(weights)
-    best = maximise(part, likelihood.start(fit.population), problem.tolerance, problem.max_iterations, em_iterations=0)
+    start = likelihood.start(fit.population)
+    best = part.ascend(start, problem.tolerance, problem.max_iterations, em_iterations=0)
     return _normalised(fit, part.values(best.point)) if part.exists(best) else _missing(fit)
 
 

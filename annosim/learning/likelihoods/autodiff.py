@@ -14,7 +14,6 @@ import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from annosim.coordinates import by_weight
 from annosim.coordinates.normalisation import canonical
 from annosim.errors import ArgumentError
 from annosim.learning.existence.attention import check_attention, refuse_named
@@ -93,10 +92,10 @@ class DifferentiatedLikelihood(Likelihood):
         """Through the constraints."""
         return self.problem.model.unflatten(self.coordinates.inside(torch.as_tensor(x)).detach())
 
-    def population(self, x: Vector) -> Population:
-        """The model at ``x``, types in order of falling weight, in the reported normalisation."""
-        named = by_weight(self.problem.model.with_parameters(self.values(x)))
-        return named.with_parameters(canonical(named, self.problem.items).detach())
+    def vector(self, x: Vector) -> Vector:
+        """In the reported normalisation."""
+        there = self.problem.model.with_parameters(self.values(x))
+        return canonical(there, self.problem.items).detach().numpy()
 
     def jacobian(self, population: Population) -> Vector:
         """Inverse of the constraints' own."""

@@ -7,7 +7,9 @@ bootstrap and standard errors all go through these methods, so that they cannot 
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
+from functools import cache, partial
 from typing import ClassVar, Self
 
 import numpy as np
@@ -15,19 +17,22 @@ import torch
 from numpy.typing import NDArray
 from scipy import sparse
 
-from annosim.coordinates import by_weight
+from annosim.coordinates import order_by_weight
 from annosim.errors import NotIdentifiedError
-from annosim.learning.existence.free_numbers import Judgement, judge
+from annosim.learning.existence.free_numbers import Judgement, Maximum, judge
 from annosim.learning.likelihoods.reference import total_weight
 from annosim.learning.problem import Problem
 from annosim.learning.solvers.functions import Evaluation, InformationOperator, Maximand
-from annosim.learning.solvers.maximise import Optimum, maximise
+from annosim.learning.solvers.maximise import EM_ITERATIONS, Optimum, maximise
 from annosim.learning.solvers.settings import Solver
 from annosim.populations.base import Population
 
 __all__ = ["Likelihood"]
 
 Vector = NDArray[np.float64]
+
+#: length of the steps by which coordinates are differentiated
+STEP = 1e-6
 
 
 class Likelihood(Maximand, ABC):
@@ -94,7 +99,29 @@ class Likelihood(Maximand, ABC):
 
     def population(self, x: Vector) -> Population:
         """The model at ``x``, its types in order of falling weight."""
-        return by_weight(self.problem.model.with_parameters(self.values(x)))
+        return self.problem.model.with_parameters(torch.as_tensor(self.reported(x)))
+
+    def vector(self, x: Vector) -> Vector:
+        """The free parameters at ``x``, types in the order of the model, ``(free,)``."""
+        values = self.values(x)
+        free = (name for name, p in self.problem.model.named_parameters() if p.requires_grad)
+        return np.concatenate([np.asarray(values[name], dtype=np.float64).reshape(-1) for name in free])
+
+    def reported(self, x: Vector) -> Vector:
+        """The free parameters as they are reported, types in order of falling weight, ``(free,)``."""
+        vector = self.vector(x)
+        return vector[order_by_weight(self.problem.model, vector)]
+
+    def direction(self, vector: Vector, move: Vector) -> Vector:
+        """How these coordinates move with the free parameters, ``(P,)``, by a small difference.
+
+        Args:
+            vector: the free parameters there.
+            move: their change, both ``(free,)``.
+        """
+        model = copy.deepcopy(self.problem.model)
+        ends = (self.start(model.assign(torch.as_tensor(vector + h * move))).copy() for h in (-STEP, STEP))
+        return -np.subtract(*ends) / (2.0 * STEP)
 
     # ---- value and derivatives -------------------------------------------------------------------------------------
 
@@ -142,7 +169,18 @@ class Likelihood(Maximand, ABC):
 
     def optimum(self, model: Population, tolerance: float, max_iterations: int, newton: bool = True) -> Optimum:
         """The maximum reached from a model's own values."""
-        return maximise(self, self.start(model), tolerance, max_iterations, newton=newton)
+        return self.ascend(self.start(model), tolerance, max_iterations, newton)
+
+    def ascend(
+        self,
+        start: Vector,
+        tolerance: float,
+        max_iterations: int,
+        newton: bool = True,
+        em_iterations: int = EM_ITERATIONS,
+    ) -> Optimum:
+        """The maximum reached from one point; see :func:`~annosim.learning.solvers.maximise.maximise`."""
+        return maximise(self, start, tolerance, max_iterations, newton=newton, em_iterations=em_iterations)
 
     def notes(self, found: Optimum, population: Population) -> list[str]:
         """What the reader must know of the optimum."""
@@ -161,11 +199,11 @@ class Likelihood(Maximand, ABC):
         if not found.converged:
             return False
         try:
-            return self.judge(found, self.population(found.point)).is_finite
+            return self.judge(found).is_finite
         except NotIdentifiedError:
             return False
 
-    def judge(self, found: Optimum, population: Population) -> Judgement:
+    def judge(self, found: Optimum) -> Judgement:
         """Whether every number has a finite estimate, asked at the optimum.
 
         Raises:
@@ -173,11 +211,15 @@ class Likelihood(Maximand, ABC):
         """
         if self.concave:
             return Judgement()
-        information = found.evaluation.curvature
+        model, vector = self.problem.model, self.vector(found.point)
+        moved = cache(partial(copy.deepcopy, model))  # one copy serves for all that is asked
 
-        def cost(here: Population, there: Population) -> float:
-            move = self.start(there) - self.start(here)
-            return 0.5 * float(move @ (information @ move))
+        def value_at(other: Vector) -> float:
+            return self.evaluate(self.start(moved().assign(torch.as_tensor(other)))).value
 
-        value = lambda other: self.evaluate(self.start(other)).value  # noqa: E731
-        return judge(population, self.problem.items, value, self.problem.prior, cost)
+        def parabola(move: Vector) -> tuple[float, float]:
+            way = self.direction(vector, move)
+            return float(found.gradient @ way), 0.5 * float(way @ (found.evaluation.curvature @ way))
+
+        maximum = Maximum(model, vector, found.value, value_at, parabola)
+        return judge(maximum, self.problem.items, self.problem.prior)

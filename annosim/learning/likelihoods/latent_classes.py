@@ -21,6 +21,7 @@ from annosim.items import Items
 from annosim.learning.existence.connectivity import connectivity
 from annosim.learning.likelihoods.base import Likelihood
 from annosim.learning.likelihoods.kernels import mixture as kernels
+from annosim.learning.likelihoods.kernels import mixture_maximiser
 from annosim.learning.likelihoods.kernels import sparse as order_kernels
 from annosim.learning.likelihoods.luce import is_staged
 from annosim.learning.likelihoods.single_choices import SingleChoices
@@ -28,7 +29,7 @@ from annosim.learning.likelihoods.statistics import unique_orders
 from annosim.learning.penalties import LogPrior, MixturePenalty
 from annosim.learning.problem import Problem
 from annosim.learning.solvers.functions import LONGEST_STEP, Evaluation
-from annosim.learning.solvers.maximise import factorise
+from annosim.learning.solvers.maximise import EM_ITERATIONS, Optimum, factorise
 from annosim.learning.solvers.settings import Newton
 from annosim.learning.structure import AffineIndex, affine_components
 from annosim.populations.base import Population
@@ -295,14 +296,33 @@ class LatentClasses(ClassesLikelihood):
 
     def start(self, model: Population) -> Vector:
         """Weights of the types, and log-ratios."""
+        own = self._of_types(model.vector().numpy())
+        return np.r_[own, self._start_ratios(model)]  # type: ignore[arg-type]
+
+    def direction(self, vector: Vector, move: Vector) -> Vector:
+        """Weights of the types move with the numbers themselves, log-ratios with the logs of the shares."""
+        ratios = np.zeros(0)
+        if self.weights_free:
+            shift = move[self._slices["weights"]] / vector[self._slices["weights"]]
+            ratios = shift[:-1] - shift[-1]
+        return np.r_[self._of_types(move), ratios]
+
+    @cached_property
+    def _slices(self) -> dict[str, slice]:
+        """Where each parameter stands among the free ones."""
+        sizes = {name: p.numel() for name, p in self.problem.model.named_parameters() if p.requires_grad}
+        ends = np.cumsum([0, *sizes.values()]).tolist()
+        return {name: slice(ends[i], ends[i + 1]) for i, name in enumerate(sizes)}
+
+    def _of_types(self, vector: Vector) -> Vector:
+        """The types' coordinates from the free parameters, a linear map: weights, or utilities less the reference's."""
         w = np.zeros((self.types, self.d))
-        for t, one in enumerate(affine_components(model, self.items) or []):
-            if one.kind == "linear":
-                w[t] = one.weights
-            elif one.kind == "tabular":
-                u = (one.index_of(self.items) - one.g) / one.f
-                w[t] = (u - u[self.contrast])[self._kept]
-        return np.r_[w.ravel()[self.free[self.free < w.size]], self._start_ratios(model)]  # type: ignore[arg-type]
+        for t, one in enumerate(self.components):
+            if one.kind == "known":
+                continue
+            own = vector[self._slices[f"types.{t}.{one.parameter}"]]
+            w[t] = own if one.kind == "linear" else (own - own[self.contrast])[self._kept]
+        return w.ravel()[self.free[self.free < w.size]]
 
     @cached_property
     def _kept(self) -> NDArray[np.int64]:
@@ -358,7 +378,13 @@ class LatentClasses(ClassesLikelihood):
                 at = slice(t * self.d, (t + 1) * self.d)
                 blocks[t] += bend[at, at]
             mass = mass + self.penalty.counts  # pseudo-annotators: the M-step of the shares counts them
-        if len(self.free) < len(theta):
+        return self._evaluation(x, value, gradient, blocks, information, mass)
+
+    def _evaluation(
+        self, x: Vector, value: float, gradient: Vector, blocks: Vector, information: Vector, mass: Vector
+    ) -> ClassesEvaluation:
+        """From sums over all coordinates to what is free."""
+        if len(self.free) < len(gradient):
             gradient, information = gradient[self.free], information[np.ix_(self.free, self.free)]
         return ClassesEvaluation(x, float(value), gradient, self.scale, information, blocks, mass)
 
@@ -367,24 +393,48 @@ class LatentClasses(ClassesLikelihood):
         found = None if self.single is None else self.single(theta, log_share, self.weights)
         return self._general_sums(theta, log_share) if found is None else found
 
-    def _general_sums(self, theta: Vector, log_share: Vector) -> tuple[Any, ...]:
+    @property
+    def _arrays(self) -> tuple[Any, ...]:
+        """What the compiled sums read of types and answers."""
         orders = self.orders
-        return kernels.evaluate(
-            theta,
-            self.types,
-            self.d,
-            self.features,
-            self.which,
-            self.offset,
-            orders.order,
-            orders.depth,
-            orders.length,
-            self.code,
-            self.first,
-            self.weights,
-            log_share,
-            True,
+        answers = orders.order, orders.depth, orders.length, self.code, self.first, self.weights
+        return (self.features, self.which, self.offset, *answers)
+
+    def _general_sums(self, theta: Vector, log_share: Vector) -> tuple[Any, ...]:
+        return kernels.evaluate(theta, self.types, self.d, *self._arrays, log_share, True)
+
+    def ascend(
+        self,
+        start: Vector,
+        tolerance: float,
+        max_iterations: int,
+        newton: bool = True,
+        em_iterations: int = EM_ITERATIONS,
+    ) -> Optimum:
+        """Compiled as a whole where the compiled sums do without numpy's and no prior is added."""
+        if self.penalty is not None or self.single is not None:
+            return super().ascend(start, tolerance, max_iterations, newton, em_iterations)
+        fixed = np.zeros(self.types) if self.weights_free else self._fixed_log_share
+        known = np.array([one.kind == "known" for one in self.components])
+        trace = np.empty(max_iterations + 1)
+        theta, sums, status, iterations, newton_steps, condition = mixture_maximiser.ascend(
+            self._theta(start),
+            self._arrays,
+            fixed,
+            self.weights_free,
+            known,
+            self.free,
+            self.scale,
+            self.longest,
+            tolerance,
+            max_iterations,
+            newton,
+            em_iterations,
+            trace,
         )
+        found = self._evaluation(theta[self.free], *sums)
+        stopped_by = mixture_maximiser.STOPPED_BY[status]
+        return Optimum(found, iterations, stopped_by, newton_steps, condition, trace[: iterations + 1].tolist())
 
     def log_prior(self, x: Vector) -> float:
         """On tables, weights and shares."""

@@ -163,7 +163,7 @@ def total_weight(data: PreferenceData) -> float:
         2.0
     """
     if data.annotator is None:
-        return float(np.asarray(data.row_weight).sum())
+        return float(data.rows) if data.weight is None else float(data.weight.sum())
     return float(np.asarray(data.annotator_weight)[np.unique(data.annotator)].sum())
 
 
