@@ -60,6 +60,8 @@ html_css_files = ["site.css"]
 html_extra_path = ["llms.txt"]
 html_show_sourcelink = False
 html_copy_source = False
+html_sidebars = {"index": [], "start": [], "glossary": []}  # they have no pages below them
+smartquotes_action = "qe"  # two hyphens begin an option
 html_theme_options = {
     "logo": {"text": "annosim"},
     "navigation_with_keys": False,

@@ -194,33 +194,28 @@ def four_shapes() -> None:
         ),
         (
             "not identified",
-            "a constant added to all utilities",
+            "level of all utilities",
             np.linspace(-1, 1, 41),
             lambda c: divergence(table, shifted(c), pairs),
         ),
-        (
-            "singular",
-            "how far two equal camps are apart",
-            np.linspace(-1, 1, 41),
-            lambda s: divergence(two(0.0), two(s), threes),
-        ),
+        ("singular", "distance of two camps", np.linspace(-1, 1, 41), lambda s: divergence(two(0.0), two(s), threes)),
         (
             "a twin",
-            "on the way from one population to another",
+            "from one to the other",
             np.linspace(-0.25, 1.25, 61),
             lambda t: divergence(towards_twin(0.0), towards_twin(t), pairs),
         ),
     ]
-    fig = Figure(figsize=(10, 2.9))
+    fig = Figure(figsize=(9, 2.6))
     for ax, (title, where, grid, loss) in zip(fig.subplots(1, 4), shapes, strict=True):
         values = np.array([loss(t) for t in grid])
         top = max(values.max(), 0.01)
         ax.plot(grid, values, color=BLUE, lw=3)
         ax.set(title=title, xlabel=where, ylim=(-0.08 * top, top))
         ax.set_xticks([])
-        ax.set_yticks([0] if title != "identified" else [0], ["0"])
-        ax.xaxis.label.set_size(9)
-    fig.axes[0].set_ylabel("loss from infinite data (nats)")
+        ax.set_yticks([0], ["0"])
+        ax.xaxis.label.set_size(10)
+    fig.axes[0].set_ylabel("loss (nats)")
     fig.tight_layout()
     save(fig, "four_shapes")
 
@@ -243,6 +238,25 @@ def normalisation() -> None:
     save(fig, "normalisation")
 
 
+def one_reward() -> None:
+    """What one Bradley-Terry model makes of two annotators who want different things, from infinite data."""
+    x = np.linspace(-6, 7, 131)
+    items = an.Items(features=x[:, None])
+    wanted = [np.exp(-0.5 * ((x - m) / s) ** 2) / s for m, s in ((-2.5, 0.5), (2.5, 1.0))]
+    people = an.Mixture([an.Annotator(an.Tabular(np.log(p)), an.Luce()) for p in wanted], [0.4, 0.6])
+    learned = an.project(an.Annotator(an.Tabular(len(x)), an.Luce()), people, an.Design(items, menu_size=2))
+    density = np.exp(learned.population.utility(items).detach().numpy())
+    fig = Figure(figsize=(8, 2.8))
+    ax = fig.subplots()
+    for p, share in zip(wanted, (0.4, 0.6), strict=True):
+        ax.fill_between(x, share * p / np.trapezoid(p, x), color=PALE, label="the two annotators, by their shares")
+    ax.plot(x, density / np.trapezoid(density, x), color=ORANGE, lw=3, label="one Bradley-Terry model")
+    ax.set(xlabel="response", ylabel="density", ylim=(0, None))
+    handles, labels = ax.get_legend_handles_labels()
+    ax.legend(handles[1:], labels[1:], frameon=False)
+    save(fig, "one_reward")
+
+
 def rooms() -> None:
     """The order of rooms of pyproject.toml."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -260,7 +274,7 @@ def rooms() -> None:
 def main() -> None:
     IMAGES.mkdir(exist_ok=True)
     with mpl.rc_context(RC):
-        for draw in (kinds_of_data, data_law, twins, four_shapes, normalisation, rooms):
+        for draw in (kinds_of_data, data_law, twins, four_shapes, normalisation, one_reward, rooms):
             draw()
 
 

@@ -62,7 +62,7 @@ def homes() -> dict[int, str]:
 
 
 def listing(title: str, entries: Iterable[str]) -> str:
-    lines = "".join(f"   {entry}\n" for entry in entries)
+    lines = "".join(f"   ~{entry}\n" for entry in entries)
     return f"{heading(title, '-')}\n.. autosummary::\n   :toctree: api\n   :nosignatures:\n\n{lines}\n" if lines else ""
 
 
@@ -220,15 +220,16 @@ def scenario_page() -> str:
     return "\n".join(text)
 
 
-def theorems_table() -> str:
-    """Rows of the page of theorems."""
+def theorems_list() -> str:
+    """A paragraph for each theorem."""
     from annosim.identifiability.theorems import THEOREMS
 
-    rows = ["| name | statement | conditions | source |", "|---|---|---|---|"]
-    rows += [
-        f"| `{t.name}` | {plain(t.statement)} | {plain(t.conditions)} | {plain(t.source)} |" for t in THEOREMS.values()
-    ]
-    return "\n".join(rows).replace("*", "\\*").replace("~", "\\~")
+    def text(words: str) -> str:
+        return re.sub(r"([*~^|<>])", r"\\\1", words)
+
+    return "\n\n".join(
+        f"`{t.name}`\n: {text(t.statement)} If: {text(t.conditions)}. *{text(t.source)}*" for t in THEOREMS.values()
+    )
 
 
 def contributing() -> str:
@@ -250,7 +251,7 @@ def write_all(folder: Path, notebooks: Path) -> None:
     pages["command-line.md"] = command_line_page()
     pages["scenario.md"] = scenario_page()
     pages["scenario.schema.json"] = json.dumps(ScenarioTable.model_json_schema(), indent=1)
-    pages["theorems.inc"] = theorems_table()
+    pages["theorems.inc"] = theorems_list()
     pages["contributing.md"] = contributing()
     keep(folder, pages)
     keep(notebooks, {file.name: notebook(file) for file in sorted((ROOT / "notebooks").glob("*.ipynb"))})
