@@ -38,7 +38,6 @@ myst_links_external_new_tab = False
 suppress_warnings = ["mystnb.mime_priority", "toc.empty_glob"]
 
 # The reference, from the docstrings.
-autosummary_generate = True
 autosummary_ignore_module_all = False
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"

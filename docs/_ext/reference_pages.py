@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from sphinx.application import Sphinx
+from sphinx.config import Config
 
 import annosim as an
 
@@ -280,6 +281,12 @@ def keep(folder: Path, pages: Mapping[str, str]) -> None:
             file.write_text(text, encoding="utf-8")
 
 
+def pages_with_names(app: Sphinx, config: Config) -> None:
+    """Tells autosummary where names are listed: by itself it misses pages that were not there in the last build."""
+    config.autosummary_generate = sorted(str(PLACE / file.name) for file in (Path(app.srcdir) / PLACE).glob("*.rst"))
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     write_all(Path(app.srcdir) / PLACE, Path(app.srcdir) / "gallery" / "generated")
+    app.connect("config-inited", pages_with_names)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
