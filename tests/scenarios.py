@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 import annosim as an
+from annosim.cli.training import FitOptions
 from annosim.errors import AnnosimError
 from annosim.rules.registry import ENTRIES
-from annosim.scenario import read_scenario
+from annosim.scenario import Scenario, read_scenario
 
 GRID = {"kind": "grid", "low": -3.0, "high": 3.0, "n": 13}
 NORMAL = {"kind": "normal", "n": 6, "dim": 2, "seed": 3, "prompts": 2}
@@ -367,3 +368,56 @@ def use(raw: dict[str, Any]) -> str:
     except AnnosimError as error:
         return str(error)
     return "ok"
+
+
+#: verbs that are asked of a scenario, each with what it needs
+VERBS = ("simulate", "law", "fit", "identify", "plan")
+#: what counts as small: rows, items, steps of training, and nodes of an integral over tastes that is differentiated
+ROWS, ITEMS, STEPS, NODES = 60, 8, 50, 64
+
+
+def ask(raw: dict[str, Any], verb: str) -> str:
+    """Read the scenario and, where it is small, ask a verb of it: ``"ok"``, or the message of the one error."""
+    try:
+        found = read_scenario(raw, "scenario.toml")
+        if _is_small(found) and (verb in ("simulate", "law") or _nodes(found) <= NODES):
+            _ask(found, verb)
+    except AnnosimError as error:
+        return str(error)
+    return "ok"
+
+
+def _is_small(found: Scenario) -> bool:
+    designs = [found.design, *found.compare]
+    if found.population is None or found.items is None or found.items.n > ITEMS:
+        return False
+    if any(one is None or one.num_rows > ROWS or one.menu_size > 4 for one in designs):
+        return False
+    own = {} if found.fit is None else found.fit.model_dump()
+    limits = (own.get("steps"), own.get("max_iterations"), own.get("starts"), own.get("draws"), own.get("warm_steps"))
+    return all(limit is None or limit <= STEPS for limit in limits)
+
+
+def _nodes(found: Scenario) -> int:
+    return sum(len(index) for _, index, _, _ in found.population.indexed(found.items))
+
+
+def _ask(found: Scenario, verb: str) -> None:
+    people, design = found.population, found.design
+    if verb == "simulate":
+        an.simulate(people, design, seed=found.seed)
+    elif verb == "law":
+        law = an.law(people, design, max_outcomes=5_000)
+        if abs(float(law.probabilities.sum()) - 1) > 1e-6:
+            raise AssertionError("the law does not sum to one")
+    elif verb == "fit":
+        data = an.simulate(people, design, seed=found.seed).for_learner()
+        model = found.model if found.model is not None else people.like(seed=found.seed)
+        trained = issubclass(an.learning.solvers_for(model, data)[0], an.Adam | an.EM)
+        FitOptions({"steps": 10} if trained else {}, found).fit(model, data)
+    elif verb == "identify":
+        an.identify(people, design, starts=1, seed=found.seed)
+    elif found.plan is not None:
+        plan, cost = found.plan, an.Cost(found.plan.cost.annotator, found.plan.cost.answer)
+        told = {"target": plan.target, "precision": plan.precision, "cost": cost, "among": found.among}
+        an.plan(people, found.compare, **told, starts=1, seed=found.seed)

@@ -124,7 +124,7 @@ def _shard_inputs(
     if family is not None and types is not None:
         raise ArgumentError("--types: the scenario's model says its types; leave it out, or list them there")
     files = {"--model": model} if model is not None else {}
-    asked = family or _default_model(head, _rule(ties), types or 1)
+    asked = family or _default_model(head, _rule(ties, max(head.largest_tie, 2)), types or 1)
     try:
         answers = reduced(asked, shards)
     except TooLargeError as error:
@@ -136,12 +136,14 @@ def _shard_inputs(
     return Inputs(answers, family or _default_model(answers, rule, types or 1), scenario, files=files)
 
 
-def _rule(ties: str | None) -> Any:
+def _rule(ties: str | None, largest: int = 2) -> Any:
+    """The rule that fits ties of up to ``largest`` alternatives, with a number for each size."""
     import annosim as an
 
-    return {"davidson": an.Davidson(delta=an.free(1.0)), "rao-kupper": an.rules.RaoKupper(theta=an.free(2.0))}.get(
-        ties or "", an.Luce()
-    )
+    return {
+        "davidson": an.Davidson(delta=an.free([1.0] * (largest - 1))),
+        "rao-kupper": an.rules.RaoKupper(theta=an.free(2.0)),
+    }.get(ties or "", an.Luce())
 
 
 def _read(
@@ -337,7 +339,7 @@ def _ties(answers: PreferenceData, how: str | None, family: Population | None) -
         typer.echo(f"ties: {share}; dropped")
         return answers.take(np.flatnonzero(~tied)).with_(tied=None), an.Luce()
     typer.echo(f"ties: {share}; fitted by {how}")
-    return answers, _rule(how)
+    return answers, _rule(how, answers.largest_tie)
 
 
 def _skips(answers: PreferenceData) -> PreferenceData:

@@ -149,6 +149,17 @@ class AnswerTable:
         return blank if self.answer.ndim == self.menu.ndim - 1 else blank.all(-1)  # type: ignore[return-value]
 
     @property
+    def largest_tie(self) -> int:
+        """How many alternatives the largest tied group of an answer has; 1 where nothing is tied."""
+        if self.tied is None:
+            return 1
+        run = longest = np.zeros(self.tied.shape[:-1], dtype=np.int64)
+        for place in np.moveaxis(np.asarray(self.tied), -1, 0):
+            run = (run + 1) * place
+            longest = np.maximum(longest, run)
+        return 1 + int(longest.max(initial=0))
+
+    @property
     def has_ties(self) -> bool:
         """Whether any answer is tied."""
         return self.tied is not None and bool(self.tied.any())

@@ -169,7 +169,10 @@ def refine(
     for number in torch.where(torch.isfinite(norm), norm, torch.inf).argsort()[:points].tolist():
         x = start[number]
         for _ in range(8):
-            step = torch.linalg.lstsq(jacobian(x), residual(x)[:, None], rcond=1e-13, driver="gelsd").solution[:, 0]
+            slope, value = jacobian(x), residual(x)
+            if not bool(torch.isfinite(slope).all() and torch.isfinite(value).all()):
+                break
+            step = torch.linalg.lstsq(slope, value[:, None], rcond=1e-13, driver="gelsd").solution[:, 0]
             x = x - step
             new = residual(x).norm()
             if not bool(torch.isfinite(new)):

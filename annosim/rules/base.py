@@ -186,6 +186,11 @@ class Rule(Model):
     tie_parameter: str | None = None
     level: int = -1
 
+    @property
+    def largest_tie(self) -> int | None:
+        """How many alternatives can be tied at most; ``None`` for a rule that says nothing of it."""
+        return None
+
     def index(self, u: torch.Tensor, items: Items) -> torch.Tensor:
         """What could ever be known of the utilities from answers, ``(..., n) -> (..., n)``; the identity for Luce."""
         return u

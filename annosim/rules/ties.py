@@ -101,6 +101,11 @@ class Davidson(Tempered):
         flat = torch.atleast_1d(check_value("Davidson(delta=)", inner, "nonnegative"))
         self.declare("delta", marked_like(delta, flat), "nonnegative", ndim=1)
 
+    @property
+    def largest_tie(self) -> int:
+        """How many alternatives can be tied: one more than there are numbers in ``delta``."""
+        return 1 + len(self.delta)
+
     def log_prob(self, scores: torch.Tensor, answer: Answer, view: View) -> torch.Tensor:
         """Sum over the tied groups, best first, of ``log f(group) - log sum f`` over what was left, ``(..., rows)``."""
         self.check_kind(view.feedback)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import annosim as an
 from annosim.cli import main
 from annosim.study import MissingDataError, data_path
 
@@ -140,3 +141,17 @@ def test_no_remedy_is_named_that_cannot_help(given, tmp_path, capsys):
     assert main(["fit", str(path), "--format", "pairs", "--ties", "davidson", *given]) == 3
     said = capsys.readouterr().err
     assert "delta has no finite estimate" in said and "--prior" not in said
+
+
+def test_davidson_has_a_number_for_each_size_of_a_tie_that_occurs(tmp_path, capsys):
+    """Three of four tied once, two of them elsewhere (R's PlackettLuce: tie2, tie3): as in Python with two numbers."""
+    path = tmp_path / "three.toi"
+    orders = "1: {1,2,3}\n3: {1,2},3\n2: 3,1,2,4\n2: 2,1,3\n2: 4,2,1\n1: 1,{2,3}\n"
+    path.write_text("".join(f"# ALTERNATIVE NAME {i}: {name}\n" for i, name in enumerate("abcd", 1)) + orders)
+    assert main(["fit", str(path), "--format", "preflib", "--ties", "davidson"]) == 0
+    shown = capsys.readouterr().out
+    right = an.fit(an.Annotator(an.Tabular(4), an.Davidson(an.free([1.0, 1.0]))), an.io.read_preflib(path))
+    for number, delta in enumerate(right.population.rule.delta.tolist()):
+        assert f"rule.delta[{number}]" in shown and f"{delta:.3f}" in shown
+    with pytest.raises(an.errors.TiesError, match="a tie of 3, and the rule knows ties of 2"):
+        an.fit(an.Annotator(an.Tabular(4), an.Davidson(an.free(1.0))), an.io.read_preflib(path))

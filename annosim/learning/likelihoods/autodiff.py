@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from annosim.coordinates.normalisation import canonical
-from annosim.errors import ArgumentError
+from annosim.errors import ArgumentError, NotIdentifiedError
 from annosim.learning.existence.attention import check_attention, refuse_named
 from annosim.learning.existence.checks import check_utilities
 from annosim.learning.existence.free_numbers import change_of, undetermined
@@ -116,6 +116,11 @@ class DifferentiatedLikelihood(Likelihood):
         """Value and gradient; the Hessian when it is asked for."""
         z = torch.tensor(x, dtype=torch.float64, requires_grad=True)
         value = self.differentiable(z)
+        if not value.requires_grad:
+            raise NotIdentifiedError(
+                f"fit: no answer's probability moves with any free number of {type(self.problem.model).__name__}: its rule "
+                "answers by order alone, without a slope; fit a rule with noise, such as an.Luce()"
+            )
         (gradient,) = torch.autograd.grad(value, z)
         return Evaluation(x, float(value.detach()), gradient.numpy(), self.scale, lambda: self._hessian(x))
 

@@ -99,6 +99,13 @@ def check_answers(population: Population, data: PreferenceData) -> None:
             f"{tied / total:.1%} of the answers are tied and the rule has no ties; ask for half wins with data.ties('half'), "
             "or fit a rule with ties (an.Davidson, an.rules.RaoKupper)"
         )
+    largest = min((limit for one in population.components() if (limit := one.rule.largest_tie)), default=None)
+    if largest is not None and data.largest_tie > largest:
+        starts = ", ".join(["1.0"] * (data.largest_tie - 1))
+        raise TiesError(
+            f"a tie of {data.largest_tie}, and the rule knows ties of {largest}; give it a number for each size: "
+            f"an.Davidson(delta=an.free([{starts}]))"
+        )
     skipped = np.asarray(data.skipped)
     if skipped.any() and not all(component.rule.skips for component in population.components()):
         raise DataError(
