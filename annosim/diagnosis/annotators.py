@@ -22,8 +22,8 @@ LEVEL = 0.05
 SHOWN = 12
 #: annotators of a question above which it is left out of the search for copies, and pairs of them in all
 CROWD, PAIRS = 400, 20_000_000
-#: questions that two annotators must share
-SHARED = 10
+#: questions that two annotators must share, and the share of them on which copies agree at least
+SHARED, COPIED = 10, 0.9
 
 
 def one_sided(case: Case) -> Finding:
@@ -264,6 +264,8 @@ def copies(case: Case) -> Finding:
     z = (agree - expected) / np.sqrt(variance)
     centre, scale = float(np.median(z)), max(1.0, 1.4826 * float(np.median(np.abs(z - np.median(z)))))
     p = norm.sf((z - max(centre, 0.0)) / scale)
+    alike = agree >= COPIED * shared
+    p = np.where(alike, p, 1.0)  # two careful people agree more than others, too, but not always
     adjusted = holm(p)
     flagged = np.flatnonzero(adjusted <= LEVEL)
     flagged = flagged[np.argsort(p[flagged], kind="stable")]
@@ -280,7 +282,10 @@ def copies(case: Case) -> Finding:
         for i in flagged[:SHOWN]
     )
     head = ("annotator", "and", "questions shared", "agree", "expected", "p (Holm)")
-    test = "agreement of two annotators against the strengths, scaled by the spread over all pairs, Holm over pairs"
+    test = (
+        f"agreement of two annotators (at least {percent(COPIED)}) against that of all who answered the same questions, "
+        "scaled by the spread over pairs, Holm over pairs"
+    )
     if len(flagged):
         shown = listed((f"{r[0]} and {r[1]} ({percent(r[3])} of {r[2]} shared questions)" for r in rows), 2)
         sentence = f"{len(flagged)} of {len(left):,} pairs of annotators {'agrees' if len(flagged) == 1 else 'agree'} like copies: {shown}."

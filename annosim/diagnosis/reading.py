@@ -24,7 +24,7 @@ def read(case: Case) -> Finding:
     )
     skipped, total = data.share_of(np.asarray(data.skipped))
     parts = [f"{plural(data.rows, 'row')} ({what}) about {plural(data.items.n, 'item')}"]
-    if data.weight is not None:
+    if data.weight is not None and total != data.rows:
         parts.append(f"which stand for {number(total)} answers by their weights")
     people = plural(case.num_annotators, "annotator") if data.annotator is not None else "no annotator ids"
     prompts = data.items.num_prompts if data.prompt is None else len(np.unique(data.prompt))
@@ -103,7 +103,7 @@ def existence(case: Case) -> Finding:
         (found.undefeated and f"{plural(len(found.undefeated), 'group')} never lost to the others"),
         (found.winless and f"{plural(len(found.winless), 'group')} never won against the others"),
     ]
-    missing = sorted({i for group in groups for i in group})
+    missing = _outside(case)
     pairs = _missing_pairs(case, groups)
     sentence = (
         f"No maximum-likelihood strengths for {plural(len(missing), 'item')} of {data.items.n}: "
@@ -117,6 +117,18 @@ def existence(case: Case) -> Finding:
     return Finding(
         "existence", sentence, 0.0, test=test, change=change, status="alarm", head=("ask", "against"), rows=tuple(pairs)
     )
+
+
+def _outside(case: Case) -> list[int]:
+    """Items that are not in the largest strong component of their prompt."""
+    strong, prompts = case.connectivity.strong, case.data.items.prompts.numpy()
+    size = np.bincount(strong)[strong]
+    order = np.lexsort((strong, -size, prompts))
+    first = order[np.unique(prompts[order], return_index=True)[1]]
+    largest = np.full(int(prompts.max()) + 1, -1)
+    largest[prompts[first]] = strong[first]
+    alone = (strong == largest[prompts]) & (size == 1) & (np.bincount(prompts)[prompts] > 1)
+    return np.flatnonzero((strong != largest[prompts]) | alone).tolist()
 
 
 def _missing_pairs(case: Case, groups: list[list[int]]) -> list[tuple[str, str]]:
