@@ -6,6 +6,8 @@ ties included, by Hoeffding 1963), and Holm's adjustment covers all annotators o
 
 from __future__ import annotations
 
+from typing import TypeAlias, cast
+
 import numpy as np
 from scipy import sparse
 from scipy.stats import norm
@@ -16,6 +18,9 @@ from annosim.diagnosis.finding import Finding, holm, not_asked
 from annosim.diagnosis.implied import Floats, Ints
 
 __all__ = ["against_others", "copies", "one_sided", "unreliable"]
+
+#: of each annotator: id, answers, slope on the strengths' differences, its error, and bounds of two tails
+Slopes: TypeAlias = tuple[Ints, Ints, Floats, Floats, Floats, Floats]
 
 LEVEL = 0.05
 #: flagged annotators that the table lists
@@ -206,7 +211,14 @@ def _report(case, name, ids, many, slope, error, p, flagged, found, none, remedy
     )
 
 
-def _slopes(case: Case):
+def _slopes(case: Case) -> Slopes | Finding:
+    """Computed once for both questions that read them."""
+    if "slopes" not in case.memo:
+        case.memo["slopes"] = _computed_slopes(case)
+    return cast("Slopes | Finding", case.memo["slopes"])
+
+
+def _computed_slopes(case: Case) -> Slopes | Finding:
     """Of each annotator: id, answers, slope on the strengths' differences and its error, and bounds of two tails."""
     if not case.named:
         return _nameless("")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -30,6 +30,7 @@ class Case:
         seed: of everything drawn.
         precision: half-width of a 95 % interval of a strength that is asked for, or ``None``.
         detect: margin over one half that is to be detected, or ``None``; ``power``: how surely.
+        memo: what several questions share.
     """
 
     data: PreferenceData
@@ -37,6 +38,7 @@ class Case:
     precision: float | None = None
     detect: float | None = None
     power: float = 0.8
+    memo: dict[str, object] = field(default_factory=dict, repr=False)
 
     @cached_property
     def pairs(self) -> Implied:

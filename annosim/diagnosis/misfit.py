@@ -29,7 +29,7 @@ def goodness(case: Case) -> Finding:
     wins are not.
     """
     name = "fit"
-    found = case.strengths
+    found = case.decided
     if found is None:
         return not_asked(
             name, "No items have strengths whose fit could be judged.", "Collect answers that connect the items."

@@ -13,10 +13,12 @@ import pytest
 
 import annosim as an
 from annosim.diagnosis.annotators import _lower_tail
+from annosim.diagnosis.case import Case
 from annosim.diagnosis.ceiling import ceiling_bounds
 from annosim.diagnosis.collect import votes_to_detect
 from annosim.diagnosis.finding import holm
 from annosim.diagnosis.implied import implied
+from annosim.diagnosis.misfit import goodness
 from annosim.diagnosis.strengths import strengths
 
 ITEMS = an.Items(names=list("abcdef"))
@@ -97,6 +99,17 @@ def test_one_type_is_estimated_as_the_spread_of_tastes():
     found = an.diagnose(an.PreferenceData(ITEMS, menu, answer, annotator=who))["one type"]
     reach = 3 * (found.high - found.low) / 4
     assert abs(found.value - 0.8) < 0.1 + reach  # the score statistic is of first order in the variance
+
+
+def test_ties_are_no_misfit():
+    """40,000 answers, half of them ties whatever the items: as half wins they do not fit, given a winner they do (1e-6)."""
+    people = an.Annotator(an.Tabular([4.0, 2.0, 0.5, -0.5, -2.0, -4.0]), an.Luce())
+    data = votes(people, annotators=40_000, questions=1, seed=5)
+    tied = np.random.default_rng(0).random((data.rows, 1)) < 0.5
+    answer = np.where(tied, [[0, 1]], np.stack([data.answer, np.full(data.rows, -1)], 1))
+    data = data.with_(answer=answer.astype(np.int8), tied=tied, annotator=None)
+    assert goodness(Case(data)).p_value > 1e-6
+    assert goodness(Case(data.ties("half"))).p_value == pytest.approx(1e-6)
 
 
 def test_a_cycle_is_found():
@@ -205,3 +218,14 @@ def test_votes_to_detect_have_that_power():
 
 def test_holm_is_the_step_down_of_bonferroni():
     assert holm([0.01, 0.02, 0.9]).tolist() == [0.03, 0.04, 0.9]
+
+
+def test_votes_for_a_precision_are_those_of_plan():
+    """The inverse information of the answers, scaled to a precision, is what ``an.plan`` asks of the same menus."""
+    data = votes(annotators=50, questions=6, seed=7)
+    fit = an.fit(an.Annotator(an.Tabular(6), an.Luce()), data)
+    menus, count = np.unique(np.sort(data.menu, axis=1), axis=0, return_counts=True)
+    design = an.Design(ITEMS, menus=menus, menu_weights=count / count.sum())
+    asked = an.plan(fit.population, design, target="utilities", precision=0.05).rows[0].annotators
+    variance = strengths(implied(data)).inverse().diagonal().max()
+    assert asked == math.ceil(data.rows * 1.959963984540054**2 * variance / 0.05**2)
