@@ -193,6 +193,22 @@ def test_unequal_loads_are_a_mixture_of_the_laws_of_each_load(settings):
     assert exact.as_data(marginal=True).annotator_weight.sum() == pytest.approx(1.5)
 
 
+@pytest.mark.parametrize("settings", [{"menu_size": 2}, {"menus": [[0, 1], [1, 2], [0, 2]], "questions": "all"}])
+@pytest.mark.parametrize("kind", ["plain", "fatigue", "carryover"])
+def test_a_part_of_the_law_is_the_law_of_that_part(settings, kind):
+    """Also where rules change along the sequence or remember: the first questions are those of the shorter load."""
+    rule = {"plain": an.Luce(), "fatigue": an.rules.Fatigue(an.Luce(), 0.5)}.get(kind)
+    rule = an.rules.Carryover(an.Luce(), 0.7) if rule is None else rule
+    people = an.Mixture([an.Annotator(an.Tabular(u), rule) for u in ([0.0, 2.0, 1.0], [0.0, -1.0, 0.5])], [0.3, 0.7])
+    design = unequal(**settings)
+    whole = an.law(people, design)
+    for load in (1, 3):
+        part, alone = whole.of_load(load), an.law(people, design.of_load(load))
+        assert np.array_equal(part.outcomes, alone.outcomes)
+        assert part.probabilities == pytest.approx(alone.probabilities, abs=1e-15)
+        assert part.probabilities.sum() == pytest.approx(1.0)
+
+
 def test_nats_per_annotator_are_the_mean_load_times_nats_per_answer():
     """One type: a block is a product, so its divergence is E[load] = 1.5 times that of one answer, in closed form."""
     truth, other = (an.Annotator(an.Tabular([0.0, s]), an.Luce()) for s in (1.0, 0.0))
