@@ -121,23 +121,8 @@ def unreliable(case: Case) -> Finding:
     table = _slopes(case)
     if isinstance(table, Finding):
         return _named(table, name)
-    ids, many, slope, error, low_tail, _ = table
-    adjusted = holm(low_tail)
-    flagged = np.flatnonzero((adjusted <= LEVEL) & (slope < 0.5))
-    return _report(
-        case,
-        name,
-        ids,
-        many,
-        slope,
-        error,
-        low_tail,
-        flagged,
-        ("answers much more at random than the others", "answer much more at random than the others"),
-        "Nobody answers at random where the others do not",
-        "Leave them out and diagnose again, or fit an.rules.Reliability(an.Luce(), skill=an.free(...)).",
-        "Chernoff bound on the answers' dependence on the strengths, slope 1 against less, Holm over annotators",
-    )
+    adjusted = holm(table[4])
+    return _report(case, name, table, table[4], np.flatnonzero((adjusted <= LEVEL) & (table[2] < 0.5)))
 
 
 def against_others(case: Case) -> Finding:
@@ -146,26 +131,31 @@ def against_others(case: Case) -> Finding:
     table = _slopes(case)
     if isinstance(table, Finding):
         return _named(table, name)
-    ids, many, slope, error, _, against = table
-    flagged = np.flatnonzero(holm(against) <= LEVEL)
-    return _report(
-        case,
-        name,
-        ids,
-        many,
-        slope,
-        error,
-        against,
-        flagged,
+    return _report(case, name, table, table[5], np.flatnonzero(holm(table[5]) <= LEVEL))
+
+
+#: of each question about slopes: what one and several annotators do, what nobody does, the remedy and the test
+WORDS = {
+    "spammers": (
+        ("answers much more at random than the others", "answer much more at random than the others"),
+        "Nobody answers at random where the others do not",
+        "Leave them out and diagnose again, or fit an.rules.Reliability(an.Luce(), skill=an.free(...)).",
+        "Chernoff bound on the answers' dependence on the strengths, slope 1 against less, Holm over annotators",
+    ),
+    "adversaries": (
         ("prefers what the others do not", "prefer what the others do not"),
         "Nobody answers against the others",
         "Look at their answers: a swapped column and an adversary look alike, and so does a minority's taste, which "
         "agrees with itself when asked again. an.choose_types tells how many tastes there are.",
         "Chernoff bound on the answers' dependence on the strengths, slope 0 against negative, Holm over annotators",
-    )
+    ),
+}
 
 
-def _report(case, name, ids, many, slope, error, p, flagged, found, none, remedy, test) -> Finding:
+def _report(case: Case, name: str, table: Slopes, p: Floats, flagged: Ints) -> Finding:
+    """The annotators that a question about slopes flags, the surest first."""
+    ids, many, slope, error = table[:4]
+    found, none, remedy, test = WORDS[name]
     adjusted = holm(p)
     flagged = flagged[np.argsort(p[flagged], kind="stable")]
     rows = tuple(

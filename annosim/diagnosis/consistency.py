@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from annosim.data.counts import combine
+from annosim.data.preferences import PreferenceData
 from annosim.diagnosis.case import Case, percent, plural
 from annosim.diagnosis.finding import Finding, not_asked, tail
-from annosim.diagnosis.implied import Implied
+from annosim.diagnosis.implied import Implied, Ints
 from annosim.identifiability.heterogeneity import consistency_test
 from annosim.items import Items
 from annosim.random import child_seed, uniform53
@@ -54,7 +55,7 @@ def consistency(case: Case) -> Finding:
     return Finding("consistency", more, within - between, None, None, test, p, change=change, otherwise=chance)
 
 
-def _repeated(case: Case):
+def _repeated(case: Case) -> tuple[PreferenceData | None, str]:
     """Rows of the questions that somebody answered twice, a part of them, and what sides and wordings add."""
     data = case.data
     cluster = data.items.clusters.numpy()[np.asarray(data.menu)]
@@ -79,12 +80,11 @@ def _repeated(case: Case):
         rows = rows[np.isin(question[rows], kept)]
     part = data.take(rows)
     if data.prompt is not None:  # the same pair under another prompt is another question
-        items = data.items
-        part = _apart(part, question[rows], items.n)
+        part = _apart(part, question[rows])
     return part, _sides(case)
 
 
-def _apart(part, question, n):
+def _apart(part: PreferenceData, question: Ints) -> PreferenceData:
     """The rows with the items of each question renamed, so that prompts do not mix."""
     clusters = part.items.clusters.numpy()
     code = combine([np.r_[question, question], np.r_[part.menu[:, 0], part.menu[:, 1]]])
@@ -102,7 +102,8 @@ def _sides(case: Case) -> str:
     cell = combine([pairs.question, pairs.who])
     out = []
     flipped = (pairs.first > pairs.second).astype(float)
-    agree, total = {}, {}
+    agree: dict[str, float] = {}
+    total: dict[str, float] = {}
     for name, side in (("kept", (flipped, flipped)), ("swapped", (flipped, 1.0 - flipped))):
         ones = [np.bincount(cell, s * pairs.low_won) for s in side]
         all_of = [np.bincount(cell, s) for s in side]

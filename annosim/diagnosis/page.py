@@ -43,6 +43,11 @@ class Entry:
         )
 
     @property
+    def p(self) -> str:
+        """The adjusted p-value."""
+        return "–" if self.found.adjusted is None else f"{self.found.adjusted:.2g}"
+
+    @property
     def table(self) -> HtmlTable | None:
         """The evidence."""
         return HtmlTable.from_rows(self.found.head, self.found.rows) if self.found.rows else None

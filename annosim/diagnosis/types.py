@@ -10,6 +10,7 @@ from annosim.data.counts import combine
 from annosim.data.preferences import PreferenceData
 from annosim.diagnosis.case import Case, number, plural
 from annosim.diagnosis.finding import Finding, not_asked, tail
+from annosim.diagnosis.implied import Floats, Ints
 from annosim.diagnosis.strengths import Strengths
 from annosim.errors import AnnosimError
 from annosim.identifiability.identification import identify
@@ -80,7 +81,7 @@ def _interval(square: float, error: float, positive: bool) -> tuple[float, float
     return tuple(float(np.sqrt(max(square + k * 1.96 * error, 0.0))) for k in (-1, 1))  # type: ignore[return-value]
 
 
-def _entries(found: Strengths):
+def _entries(found: Strengths) -> tuple[Ints, Ints, Ints, Floats]:
     """Score entries: annotator, answer, item, value; annotators renumbered."""
     c = found.core
     who = np.unique(c.who, return_inverse=True)[1]
