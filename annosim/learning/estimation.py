@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -119,6 +120,8 @@ def estimate(likelihood: Likelihood, newton: bool = True) -> Estimate:
     judged = likelihood.judge(best)
     if not judged.is_finite:
         best = replace(best, stopped_by="infinity")
+        likelihood = copy.copy(likelihood)
+        likelihood.problem = replace(likelihood.problem, infinite=judged.infinite)
     return Estimate(likelihood, best, values, [*notes, *judged.notes])
 
 

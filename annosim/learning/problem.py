@@ -64,6 +64,7 @@ class Problem:
         centre: the coefficients (all numbers of them) at which a simulated likelihood puts each person's draws where their
             tastes probably are; none for draws that are everybody's.
         shards: the answers, where they do not fit in memory.
+        infinite: which numbers were found to have no finite estimate; their standard errors are infinite.
         reflected: random coefficients whose simulated draws are taken with the other sign, so that scales are positive.
     """
 
@@ -81,6 +82,7 @@ class Problem:
     solver: Solver = Newton()
     reflected: tuple[int, ...] = ()
     centre: tuple[float, ...] = ()
+    infinite: tuple[int, ...] = ()
     shards: Shards | None = None
 
     @property

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as hs
 
@@ -143,6 +144,9 @@ def test_types_at_infinity_are_no_maximum(data, starts):
     said, fit = told(two, data, starts=starts)
     assert "no finite maximum" in said and "utility.values" in said and "run to infinity" in said
     assert not fit.converged and fit.stopped_by == "infinity"
+    errors, gone = fit.standard_errors(), [j for j, x in enumerate(fit.population.parameter_names()) if x in said]
+    flat = torch.cat([errors[name].reshape(-1) for name in fit.population.free_parameters()]).numpy()
+    assert gone and np.isinf(flat[gone]).all() and np.isfinite(flat[: len(fit.population.weights)]).all()
 
 
 def test_linear_types_at_infinity():

@@ -59,10 +59,12 @@ class Judgement:
     Attributes:
         notes: for the reader.
         is_finite: False where utilities of some type have no finite maximum.
+        infinite: which numbers these are, as reported.
     """
 
     notes: list[str] = field(default_factory=list)
     is_finite: bool = True
+    infinite: tuple[int, ...] = ()
 
 
 def numbers_beside_utilities(model: Population) -> list[str]:
@@ -211,7 +213,7 @@ class _Rays:
             f"at least one type's utilities have no finite maximum: {told} run to infinity; treat them as bounds, fit "
             "fewer types, or pass prior=an.priors.Dirichlet(1)"
         )
-        return Judgement(notes, is_finite=False)
+        return Judgement(notes, is_finite=False, infinite=tuple(places))
 
     @property
     def _unaided(self) -> str:

@@ -69,6 +69,8 @@ def covariance(fit: Fit, kind: str = "hessian") -> torch.Tensor:
         np.abs(g @ flat).max(1, initial=0.0) > 1e-6
     )  # moved by what the data say nothing of, and not by convention
     out.diagonal()[torch.as_tensor(unknown)] = torch.inf
+    away = np.abs(g[:, list(fit.problem.infinite)]).max(1, initial=0.0) > 1e-6  # with those that run to infinity
+    out.diagonal()[torch.as_tensor(away)] = torch.inf
     return out
 
 
