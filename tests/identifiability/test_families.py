@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 import annosim as an
 from annosim.coordinates import identifiable_coordinates, population_distance
@@ -366,3 +367,20 @@ def test_consistency_is_judged_within_questions():
     data = an.PreferenceData(items, menu, answer, annotator=np.repeat(np.arange(40), 3))
     found = an.identifiability.consistency_test(data, replicates=99)
     assert found.p_value == 1.0 and found.statistic > 0
+
+
+def test_the_consistency_test_rejects_true_nulls_as_often_as_it_says():
+    """Few answers, many ties: with 19 shuffles every multiple of 1/20 has its share of 120 data sets (two-sided exact
+    binomial tests of eight numbers at level 1e-8 each: false-alarm rate 8e-8)."""
+    items = an.Items(n=4, clusters=[0, 0, 1, 1])
+    one, design = (
+        an.Annotator(an.Tabular([0.3, 0.3, 0.0, 0.0]), an.Luce()),
+        an.Design(items, annotators=15, questions=3),
+    )
+    found = [
+        an.identifiability.consistency_test(an.simulate(one, design, seed=s), replicates=19, seed=s) for s in range(120)
+    ]
+    p = np.array([one.p_value for one in found])
+    assert np.mean([one.evidence["equal"] for one in found]) > 0.05  # ties do occur
+    for level in (0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9):
+        assert stats.binomtest(int((p <= level + 1e-9).sum()), len(p), level).pvalue > 1e-8
