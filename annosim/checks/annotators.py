@@ -46,7 +46,8 @@ def check_rule(
     Returns:
         First whether every kind that the rule claims has a law; then one result per law and kind: probabilities sum
         to one, ``log_prob`` agrees with ``table``, samples follow the table (exact binomial, Bonferroni, level 1e-6
-        for the run), the gradient agrees with central differences, leading axes batch, and seeds are addresses.
+        for the run), the gradient agrees with differences (also, from either side, where utilities are equal), leading
+        axes batch, and seeds are addresses.
 
     Example:
         >>> import annosim as an
@@ -204,7 +205,7 @@ def _sample_follows(population: Population, design: Design, seed: int, level: fl
 
 
 def _gradient(population: Population, design: Design, seed: int, level: float) -> Finding:
-    """The gradient of the law in the free parameters agrees with central differences."""
+    """The gradient of the law in the free parameters agrees with differences: here, and where tables are equal."""
     if not population.num_free():
         return Finding(True, "nothing is free")
 
@@ -212,15 +213,29 @@ def _gradient(population: Population, design: Design, seed: int, level: float) -
         return population.functional_call(v, lambda p: law(p, design, differentiable=True).marginal())
 
     start, step = population.vector(), 1e-6
-    jacobian = torch.func.jacrev(value)(start)
-    columns = []
-    for i in range(len(start)):
-        up, down = start.clone(), start.clone()
-        up[i] += step
-        down[i] -= step
-        columns.append((value(up) - value(down)) / (2 * step))
-    gap = float((jacobian - torch.stack(columns, -1)).abs().max().detach())
-    return Finding(gap < 1e-7, f"largest difference {gap:.2g}")
+    central, steepest = _gap_to_differences(value, start, step, -step)
+    if steepest == 0.0:
+        return Finding(central < 1e-7, "the law is a step function: it knows no more than the order of the utilities")
+    equal = population.with_parameters(
+        {name: 0.0 * one for name, one in population.free_parameters().items() if name.endswith("utility.values")}
+    ).vector()  # where a fit begins: a kink there has a gradient that leads nowhere
+    sided = max(_gap_to_differences(value, equal, one, 0.0)[0] for one in (step, -step))
+    return Finding(
+        central < 1e-7 and sided < 1e-4,
+        f"largest difference {central:.2g}; at equal utilities, from either side, {sided:.2g}",
+    )
+
+
+def _gap_to_differences(
+    value: Callable[[torch.Tensor], torch.Tensor], at: torch.Tensor, up: float, down: float
+) -> tuple[float, float]:
+    """Largest distance of the derivatives at a point from differences of values up and down, and the largest of them."""
+    jacobian = torch.func.jacrev(value)(at).detach()
+    columns = [
+        (value(at + up * move) - value(at + down * move)).detach() / (up - down)
+        for move in torch.eye(len(at), dtype=at.dtype)
+    ]
+    return float((jacobian - torch.stack(columns, -1)).abs().max()), float(jacobian.abs().max())
 
 
 def _batches(population: Population, design: Design, seed: int, level: float) -> Finding:

@@ -42,6 +42,23 @@ def test_a_rule_without_a_law_does_not_pass_by_silence():
     assert not report.passed and "none for choice" in report["defines_its_kinds"].evidence
 
 
+def test_a_kink_where_utilities_are_equal_is_found():
+    """A gradient that vanishes there leaves a fit where it began; differences from either side show the kink."""
+
+    class Kink(an.Luce):
+        kinds = frozenset({"choice"})
+
+        def log_prob(self, scores, answer, view):
+            gap = scores[..., 0] - scores[..., 1]
+            other = torch.where(answer.position[..., 0] == 0, -gap.abs(), gap.abs())
+            return torch.nn.functional.logsigmoid(other)
+
+    report = check_rule(Kink(), items=an.Items(n=2), draws=100)
+    assert report["gradient[choice]"].status == "failed" and not report.passed
+    people = an.simulate(an.Annotator(an.Tabular(2), an.Luce()), an.Design(an.Items(n=2), annotators=9), seed=0)
+    assert not an.fit(an.Annotator(an.Tabular(2), Kink()), people).population.vector().any()
+
+
 def test_whatever_a_rule_raises_is_a_finding():
     class Crashes(an.Luce):
         kinds = frozenset({"choice"})
