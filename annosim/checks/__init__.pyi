@@ -3,6 +3,8 @@ from .annotators import check_rule as check_rule
 from .estimator import Estimator as Estimator
 from .estimator import TAGS as TAGS
 from .estimator import as_estimator as as_estimator
+from .posterior import PosteriorCheck as PosteriorCheck
+from .posterior import check_posterior as check_posterior
 from .result import CheckReport as CheckReport
 from .result import CheckResult as CheckResult
 from .run import CHECKS as CHECKS
@@ -15,10 +17,12 @@ __all__ = [
     "CheckReport",
     "CheckResult",
     "Estimator",
+    "PosteriorCheck",
     "TAGS",
     "as_estimator",
     "check_estimator",
     "check_population",
+    "check_posterior",
     "check_rule",
     "checks_for",
     "parametrize_with_checks",
