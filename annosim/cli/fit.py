@@ -137,6 +137,16 @@ def run(
         help="Standard errors: hessian, sandwich, cluster (default: cluster where eight annotators or more answered repeatedly).",
         rich_help_panel=OUTPUT,
     ),
+    posterior: bool = typer.Option(
+        False,
+        "--posterior",
+        help="Draw from the posterior instead of estimating (extra bayes): the normal approximation at its mode, and "
+        "whether that holds. Exit code 4: the draws are not to be trusted.",
+        rich_help_panel=ESTIMATE,
+    ),
+    nuts: bool = typer.Option(
+        False, "--nuts", help="With --posterior: by the No-U-Turn sampler.", rich_help_panel=ESTIMATE
+    ),
     out: Path = typer.Option(
         None, help="Write the table as CSV: estimates, or each item's score under networks.", rich_help_panel=OUTPUT
     ),
@@ -168,11 +178,30 @@ def _fit(options: dict[str, Any]) -> None:
         options["data"], options["model"], options["format"], columns, read[0], options["settings"] or [], *read[1:]
     )
     chosen = FitOptions(options, given.scenario)
+    if options["posterior"] or options["nuts"]:
+        _posterior(given.family, given.answers, chosen, options)
+        return
     written = [options[name] for name in ("se", "out", "responsibilities", "save", "export")]
     outputs = Outputs(*written, given, chosen)
     found = _fitted(given.family, given.answers, chosen)
     outputs.write(found)
     if not found.converged and found.stopped_by not in ("schedule", "held out"):  # a schedule that ends is no failure
+        raise typer.Exit(NOT_CONVERGED)
+
+
+def _posterior(
+    family: Population, answers: PreferenceData | Shards, chosen: FitOptions, options: dict[str, Any]
+) -> None:
+    """Draws instead of an estimate."""
+    from annosim.cli.posterior import print_posterior
+    from annosim.errors import ArgumentError
+    from annosim.learning.training.checkpoints import check_writable
+
+    unused = next((name for name in ("se", "responsibilities", "save", "export") if options[name] is not None), None)
+    if unused is not None:
+        raise ArgumentError(f"--{unused}: means nothing with --posterior; its table is written by --out")
+    check_writable(options["out"])
+    if not print_posterior(family, answers, chosen, options["nuts"], options["out"]):
         raise typer.Exit(NOT_CONVERGED)
 
 

@@ -28,6 +28,8 @@ __all__ = ["sample_posterior"]
 Method = Literal["laplace", "nuts"]
 #: draws from the prior, to be held against the posterior
 PRIOR_DRAWS = 2000
+#: draws from the prior, of which the likeliest is where the search for the mode begins
+STARTS = 20
 
 
 def sample_posterior(
@@ -77,7 +79,7 @@ def sample_posterior(
     check_seed(seed)
     density = LogPosterior(problem, prior)
     rng = np.random.default_rng(seed)
-    start = np.median(density.draw_prior(rng, 101), 0)
+    start = max(density.draw_prior(rng, STARTS), key=lambda y: density(y)[0])  # not where all types are alike
     if method == "laplace":
         found = laplace(density, start, draws, chains, seed)
     else:
