@@ -59,12 +59,33 @@ def read_bytes(place: str | os.PathLike[str]) -> bytes:
     """
     if not is_url(place):
         return files.read_bytes(place)
-    folder, name = split_place(place)
     try:
-        raw = folder.read(name)
+        if str(place).startswith(("http://", "https://")):
+            raw = _download(str(place))
+        else:
+            folder, name = split_place(place)
+            raw = folder.read(name)
     except FileNotFoundError:
         raise FileReadError(f"{shown(place)}: there is no such file; check the URL") from None
     return unpacked(str(place).partition("?")[0], raw)
+
+
+def _download(url: str) -> bytes:
+    """A page of the web; the standard library reads it where fsspec would need more packages."""
+    from http.client import HTTPException
+    from urllib.error import HTTPError
+    from urllib.request import urlopen
+
+    try:
+        with urlopen(url, timeout=60) as page:
+            return bytes(page.read())
+    except HTTPError as error:
+        if error.code == 404:
+            raise FileNotFoundError(url) from None
+        raise FileReadError(f"{shown(url)}: cannot be fetched ({error.code} {error.reason}); check the URL") from None
+    except (OSError, HTTPException, ValueError) as error:
+        why = _why(getattr(error, "reason", None) or error)
+        raise FileReadError(f"{shown(url)}: cannot be fetched ({why}); check the URL and the network") from None
 
 
 def read_text(place: str | os.PathLike[str]) -> str:
@@ -275,6 +296,6 @@ class Folder:
             raise FileReadError(f"{self.at(name)}: {_why(error)}; check the URL and your keys") from None
 
 
-def _why(error: BaseException) -> str:
+def _why(error: BaseException | str) -> str:
     text = (getattr(error, "strerror", None) or str(error) or type(error).__name__).splitlines()[0]
     return text if len(text) <= 150 else text[:147] + "..."

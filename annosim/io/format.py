@@ -92,6 +92,11 @@ class Format:
     recognise: Callable[[Seen], Reading | Question | None] = _never
 
     @property
+    def is_table(self) -> bool:
+        """Whether it is recognised by the columns of a table."""
+        return self.recognise is not _never
+
+    @property
     def options(self) -> tuple[str, ...]:
         """Names of the reader's options."""
         return tuple(list(inspect.signature(self.reader).parameters)[1:])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,7 +36,7 @@ from annosim.io.preflib import read_preflib
 from annosim.io.scottish import is_ward, read_scottish
 from annosim.io.seen import Seen
 from annosim.io.shards import is_own_parquet, read_parquet
-from annosim.io.sources import Source, read_table, suffix_of
+from annosim.io.sources import Source, flattened, read_table, suffix_of
 from annosim.io.trl import read_kto, read_trl, recognise_kto, recognise_trl
 from annosim.io.ukp import read_ukp
 from annosim.places import is_url
@@ -200,6 +201,12 @@ FORMATS: Mapping[str, Format] = {
             "long choice data (xlogit, choice-learn): a row per situation and alternative",
             recognise=choices.recognise_long,
         ),
+        Format(
+            "choices",
+            choices.read_choices,
+            "wide choice data: a row per situation, a column per alternative and attribute",
+            recognise=choices.recognise_choices,
+        ),
         Format("wide", read_frame, "CSV of data.to_csv(layout='wide' or 'long')", recognise=recognise_frame),
         Format("parquet", read_parquet, "annosim's own parquet file, or shards", (), ("shards.json",)),
     )
@@ -259,8 +266,14 @@ def recognise(source: Source, options: Mapping[str, object] | None = None) -> Re
     if by_name is not None:
         return Recognised(by_name[0], by_name[1], given, source)
     separator = given.get("sep")
-    seen = Seen(read_table(source, separator if isinstance(separator, str) else None))
-    return _by_columns(seen, given)
+    table = read_table(source, separator if isinstance(separator, str) else None)
+    try:
+        return _by_columns(Seen(table), given)
+    except LayoutError:
+        nested = flattened(table)
+        if nested is None:
+            raise
+        return _by_columns(Seen(nested), given)
 
 
 def read(source: Source, format: str | None = None, options: Mapping[str, object] | None = None) -> PreferenceData:
@@ -288,8 +301,33 @@ def read(source: Source, format: str | None = None, options: Mapping[str, object
     if format is not None and format not in FORMATS:
         raise ArgumentError(f"format={format[:40]!r}: the formats are {', '.join(FORMATS)}")
     if format is not None:
-        return FORMATS[format].read(source, options)
+        return _as_named(FORMATS[format], source, {k: v for k, v in (options or {}).items() if v is not None})
     return recognise(source, options).read()
+
+
+#: The columns that readers take for granted, where a file that has them is read by them alone.
+_DEFAULTS = {"pairs": ("left", "right", "winner"), "long": ("situation", "alternative", "choice")}
+#: Formats whose columns are always called the same, and which say everything.
+_FIXED = ("arena", "crowdkit", "evalica", "trl", "kto", "wide", "parquet")
+
+
+def _as_named(entry: Format, source: Source, given: Mapping[str, object]) -> PreferenceData:
+    """The data in the format that was named; columns that are not named are found as when it is recognised."""
+    if not entry.is_table or entry.name in _FIXED or (isinstance(source, str | os.PathLike) and _by_name(source)):
+        return entry.read(source, given)
+    separator = given.get("sep")
+    table = read_table(source, separator if isinstance(separator, str) else None)
+    parameters = inspect.signature(entry.reader).parameters
+    wanted = [given.get(name, parameters[name].default) for name in _DEFAULTS.get(entry.name, ())]
+    if wanted and all(name in table for name in wanted):
+        return entry.read(table, given)
+    answer = entry.recognise(Seen(table))
+    if answer is None or (isinstance(answer, Question) and not _is_answered(answer, given)):
+        if answer is None:
+            return entry.read(table, given)
+        raise LayoutError(f"{table.name}: {answer.text}"[:LONGEST])
+    why = answer.why if isinstance(answer, Reading) else "as the options say"
+    return Recognised(entry, why, _merged(answer.options, given), table).read()
 
 
 def _by_name(source: Source) -> tuple[Format, str] | None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
-from collections.abc import Mapping, Sequence
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, TypeAlias, runtime_checkable
 
@@ -20,7 +23,7 @@ from annosim.io.row_errors import RowErrors
 from annosim.io.tables import Table
 from annosim.places import read_bytes, read_text
 
-__all__ = ["RecordSource", "Source", "read_table", "source_name", "suffix_of", "table_of_records"]
+__all__ = ["RecordSource", "Source", "flattened", "read_table", "source_name", "suffix_of", "table_of_records"]
 
 
 @runtime_checkable
@@ -92,11 +95,25 @@ def _read_file(path: str | os.PathLike[str], sep: str | None) -> Table:
         return _table_of_arrow(str(path), rows)
     if suffix in (".jsonl", ".ndjson"):
         return _read_json_lines(path, read_text(path))
+    if suffix == ".eval":
+        return _read_inspect(path)
     if suffix == ".json":
         return _read_json(path, read_text(path))
     cells, used = read_delimited(path, "\t" if sep is None and suffix == ".tsv" else sep)
     columns = dict(zip(cells.column_names, cells.columns, strict=True))
     return Table(str(path), columns, lambda: line_numbers(decode(path, read_bytes(path)), used, cells.num_rows))
+
+
+def _read_inspect(path: str | os.PathLike[str]) -> Table:
+    """An Inspect log as an archive: a JSON file for every sample."""
+    records: list[object] = []
+    try:
+        with zipfile.ZipFile(io.BytesIO(read_bytes(path))) as archive:
+            names = sorted(name for name in archive.namelist() if name.startswith("samples/"))
+            records = [json.loads(archive.read(name)) for name in names]
+    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError, RecursionError, RuntimeError, zlib.error):
+        raise FileReadError(f"{path}: not a readable Inspect log; check that it is whole") from None
+    return table_of_records(str(path), records)
 
 
 def _table_of_arrow(name: str, rows: pa.Table) -> Table:
@@ -170,10 +187,56 @@ def _read_json(path: str | os.PathLike[str], text: str) -> Table:
         raise FileReadError(f"{path}: line {error.lineno}: not JSON ({error.msg})") from None
     except (RecursionError, ValueError):
         raise FileReadError(f"{path}: not JSON that holds records (nested too deeply, or numbers too long)") from None
-    found = [found] if isinstance(found, dict) else found
+    found = _records_in(found) if isinstance(found, dict) else found
     if not isinstance(found, list) or not found:
         raise FileReadError(f"{path}: expected a list of records, one object per answer, at least one")
     return table_of_records(str(path), found)
+
+
+#: Fields under which exporters keep their records.
+_LISTS = ("samples", "data", "records", "results", "rows", "battles", "votes", "annotations", "items", "responses")
+
+
+def _records_in(found: dict[str, object]) -> list[object]:
+    """The records of an object that holds a list of them (an Inspect log: ``samples``), else the object itself."""
+    lists = [name for name, value in found.items() if isinstance(value, list) and value and isinstance(value[0], dict)]
+    name = next((name for name in _LISTS if name in lists), lists[0] if len(lists) == 1 and len(found) == 1 else None)
+    if name is None:
+        return [found]
+    records = found[name]
+    assert isinstance(records, list)
+    task = found.get("eval")
+    if name == "samples" and isinstance(task, dict):  # Inspect: the log says once which model was asked
+        return [{**one, "model": task.get("model")} if isinstance(one, dict) else one for one in records]
+    return records
+
+
+def flattened(table: Table) -> Table | None:
+    """The table with fields of nested records as columns of their own, or ``None`` where nothing is nested.
+
+    A field is called after itself, or after its path (``scores.judge.value``) where two are called alike.
+
+    Example:
+        >>> flattened(read_table([{"doc": {"model_a": "x"}, "acc": 1}])).columns
+        ['model_a', 'acc']
+    """
+    columns = {name: table.values(name, name) for name in table.columns}
+    if not any(isinstance(cell, dict) for cells in columns.values() for cell in cells[:50]):
+        return None
+    records = [dict(_leaves({name: cells[row] for name, cells in columns.items()})) for row in range(len(table))]
+    paths = list(dict.fromkeys(path for record in records for path in record))[:500]
+    last = [path[-1] for path in paths]
+    name_of = {path: path[-1] if last.count(path[-1]) == 1 else ".".join(path) for path in paths}
+    rows = [{name_of[path]: value for path, value in record.items() if path in name_of} for record in records]
+    return table_of_records(table.name, rows, [table.line(row) for row in range(len(table))])
+
+
+def _leaves(record: Mapping[str, object], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], object]]:
+    for name, value in record.items():
+        if isinstance(value, dict) and value and len(path) < 4:
+            yield from _leaves(value, (*path, str(name)))
+        else:
+            yield (*path, str(name)), value
 
 
 def _read_json_lines(path: str | os.PathLike[str], text: str) -> Table:

@@ -64,14 +64,20 @@ READ = {
     "argilla_2.jsonl": ("argilla", ["u: 4>5"]),
     "arrows.csv": ("pairs", ["x>y", "x<y", "y=x"]),
     "booleans.csv": ("pairs", ["x>y", "y<x"]),
+    "choices_long.csv": ("long", ["bus #1>car #1", "bus #2<car #2"]),
+    "choices_mlogit.csv": ("choices", ["1: beach>pier #1,boat", "2: beach<pier #2"]),
+    "choices_wide.csv": ("choices", ["beach>pier #1", "beach<pier #2"]),
     "football.csv": ("pairs", ["A>B", "B=C", "C<A"]),
     "helpsteer.jsonl": ("helpsteer", ["a=3", "b=0"]),
     "helpsteer2_preference.jsonl": ("responses", ["a>b", "c<b"]),
     "helpsteer3.jsonl": ("responses", ["a=b"]),
     "hh.jsonl": ("trl", [" yes> no"]),
+    "inspect.json": ("pairs", ["x>y", "y<x"]),
     "judges_in_columns.csv": ("judges", ["ann: tea>milk", "bob: tea<milk", "ann: rice=tea"]),
     "label_studio.json": ("label-studio", ["a@b: tea>milk"]),
     "likert.csv": ("likert", ["1: tea=4 milk=3 rice=2", "2: tea=1 rice=0"]),
+    "lm_eval.jsonl": ("pairs", ["x>y", "x<y"]),
+    "lm_eval_chosen.jsonl": ("trl", ["a>b"]),
     "mt_bench_human.jsonl": ("arena", ["author_0: x>y"]),
     "mt_bench_judge.jsonl": (
         "mt-bench",
@@ -120,6 +126,7 @@ READ = {
 ASKED = {
     "ask_chosen_rejected.csv": ("items, or texts", ["--format", "beats"]),
     "ask_unsure.csv": ("also holds unsure: a tie or a skip", ["--words", "unsure=tie"]),
+    "ask_choices_numbers.tsv": ("which is which", ["--set", "alternatives=1=TRAIN,2=CAR"]),
     "ask_zero_or_one.csv": ("who wins at 1", ["--set", "winner_is=score"]),
 }
 

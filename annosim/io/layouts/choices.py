@@ -1,13 +1,20 @@
-"""Choices in tables: a row per situation and alternative (long)."""
+"""Choices in tables: a row per situation and alternative (long), or a row per situation (wide)."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
+from numpy.typing import NDArray
 
+from annosim.data.preferences import PreferenceData
 from annosim.io.format import Question, Reading
-from annosim.io.seen import ANNOTATORS, Seen
+from annosim.io.long import read_long
+from annosim.io.seen import ANNOTATORS, Seen, as_number, blank, tokens
+from annosim.io.sources import Source, read_table, source_name, table_of_records
+from annosim.io.tables import Table
 
-__all__ = ["recognise_long"]
+__all__ = ["read_choices", "recognise_choices", "recognise_long"]
 
 SITUATIONS = (
     "custom_id chid choice_situation situation situation_id sit case case_id obs obs_id obsid observation choice_id chid_id "
@@ -85,3 +92,173 @@ def _is_row_number(seen: Seen, name: str) -> bool:
         "rownames",
         "row",
     )
+
+
+# ---- wide ----------------------------------------------------------------------------------------------------------
+
+
+def read_choices(
+    source: Source,
+    alternatives: Sequence[str] | Mapping[str, str],
+    choice: str = "choice",
+    annotator: str | None = None,
+    features: Sequence[str] = (),
+) -> PreferenceData:
+    """Read a row per choice situation with a column for each attribute of each alternative (Biogeme, mlogit's wide data).
+
+    Args:
+        source: a file or a table in memory.
+        alternatives: their names as they stand in the columns (``TRAIN_TT`` or ``price.beach``); or a mapping from what
+            the choice says to these names (``{"1": "TRAIN"}``).
+        choice: column with what was chosen.
+        annotator: column with who chose.
+        features: attributes; by default those of which every alternative has a column. A column ``ALTERNATIVE_AV`` (or
+            ``av``, ``avail``, ``available``) that is 0 takes the alternative off the menu.
+
+    Returns:
+        Choices whose items are the distinct (alternative, attributes), as :func:`annosim.io.read_long` makes them.
+
+    Raises:
+        RowsError: a choice that is no alternative, or one that is not available; attributes that are not numbers.
+
+    Example:
+        >>> row = {"price.bus": 2, "price.car": 5, "choice": "bus"}
+        >>> read_choices([row], ["bus", "car"]).items.columns["alternative"].tolist()
+        ['bus', 'car']
+    """
+    table = read_table(source)
+    names = dict(alternatives) if isinstance(alternatives, Mapping) else {name: name for name in alternatives}
+    columns = attributes(table.columns, list(names.values()))
+    wanted = list(features) or sorted(set.intersection(*(set(one) for one in columns.values())) - _AVAILABLE)
+    said = table.coded(choice, "choice")
+    chosen = np.array([names.get(str(name), "") for name in said.names], dtype=object)[said.codes]
+    table.errors.add_where(chosen == "", lambda r: f"{choice} {said.names[said.codes[r]][:40]!r} is no alternative")
+    there = {name: _available(table, columns[name]) for name in columns}
+    off = np.array([not there.get(name, there[next(iter(there))])[row] for row, name in enumerate(chosen)])
+    table.errors.add_where(off & (chosen != ""), lambda r: f"{chosen[r][:40]!r} was chosen and is not available")
+    values = {name: [_attribute(table, columns[name], feature) for feature in wanted] for name in columns}
+    people = None if annotator is None else table.coded(annotator, "annotator").text()
+    table.errors.raise_if_any("say what the choice's words mean: alternatives=1=TRAIN,2=CAR")
+    records, lines = [], []
+    for row in range(len(table)):
+        for name in columns:
+            if there[name][row]:
+                record: dict[str, object] = {"situation": row, "alternative": name, "choice": int(chosen[row] == name)}
+                record |= {feature: float(values[name][i][row]) for i, feature in enumerate(wanted)}
+                records.append(record if people is None else record | {"annotator": people[row]})
+                lines.append(table.line(row))
+    long = table_of_records(table.name, records, lines)
+    data = read_long(long, "situation", "alternative", "choice", None if people is None else "annotator", wanted)
+    used = {choice, annotator, *(column for one in columns.values() for column in one.values())}
+    kept = data.columns if len(set(lines)) != len(table) else table.others(list(used))
+    settings = {**data.settings, "source": source_name(source), "format": "choices"}
+    return data.with_(columns=kept, settings=settings)
+
+
+_AVAILABLE = frozenset(["av", "avail", "available", "availability"])
+
+
+def attributes(columns: Sequence[str], alternatives: Sequence[str]) -> dict[str, dict[str, str]]:
+    """For each alternative the columns of its attributes, by their names: ``{"car": {"price": "price.car"}}``.
+
+    Example:
+        >>> attributes(["TRAIN_TT", "CAR_TT", "age"], ["TRAIN", "CAR"])
+        {'TRAIN': {'tt': 'TRAIN_TT'}, 'CAR': {'tt': 'CAR_TT'}}
+    """
+    out: dict[str, dict[str, str]] = {name: {} for name in alternatives}
+    words = {name: tokens(name) for name in alternatives}
+    for column in columns:
+        parts = tokens(column)
+        for name, word in words.items():
+            n = len(word)
+            if 0 < n < len(parts) and parts[:n] == word:
+                out[name].setdefault("_".join(parts[n:]), column)
+            elif 0 < n < len(parts) and parts[-n:] == word:
+                out[name].setdefault("_".join(parts[:-n]), column)
+    return out
+
+
+def _available(table: Table, columns: Mapping[str, str]) -> NDArray[np.bool_]:
+    """Where an alternative is on the menu: its availability, and attributes that are not empty."""
+    key = next((name for name in columns if name in _AVAILABLE), None)
+    if key is not None:
+        return table.numbers(columns[key], columns[key]) != 0
+    empty = np.ones(len(table), dtype=bool)
+    for column in columns.values():
+        texts = table.texts(column, column)
+        empty &= np.array([name is None or blank(name) for name in texts.names])[texts.codes]
+    return ~empty if columns else np.ones(len(table), dtype=bool)
+
+
+def _attribute(table: Table, columns: Mapping[str, str], feature: str) -> NDArray[np.float64]:
+    """An attribute of an alternative; 0 where it has none, or is not available and empty."""
+    if feature not in columns:
+        return np.zeros(len(table))
+    texts = table.texts(columns[feature], "features")
+    said = np.array([name is not None and not blank(name) for name in texts.names])[texts.codes]
+    number = np.array([as_number(name) if isinstance(name, str) else None for name in texts.names], dtype=np.float64)
+    values = number[texts.codes]
+    table.errors.add_where(said & np.isnan(values), lambda r: f"{columns[feature]} is no number")
+    return np.where(said, np.nan_to_num(values), 0.0)
+
+
+def recognise_choices(seen: Seen) -> Reading | Question | None:
+    """A choice that names alternatives, each with columns of its own."""
+    choice = seen.column(*CHOICES, "mode", "alt", "choice_made")
+    if choice is None or seen.kind(choice) not in ("text", "number"):
+        return None
+    words = seen.words(choice)
+    if not 2 <= len(words) <= 50:
+        return None
+    found = attributes([name for name in seen.columns if name != choice], words)
+    shared = set.intersection(*(set(one) for one in found.values()))
+    annotator = seen.annotator([choice]) or seen.column("id")
+    who = "" if annotator is None else f", annotator={annotator}"
+    if shared and seen.kind(choice) == "text" and all(as_number(word) is None for word in words):
+        names = _all_alternatives(seen, words, shared)
+        options = {"alternatives": names, "choice": choice, "annotator": annotator}
+        what = ", ".join(sorted(shared - _AVAILABLE)) or "nothing else"
+        return Reading(f"{choice} names one of {', '.join(names)}, which have columns of {what}{who}", options)
+    groups = _groups(seen, choice)
+    if seen.kind(choice) == "number" and len(groups) >= len(words):
+        shown = ", ".join(groups[:4])
+        return Question(
+            f"{choice} holds numbers, and {shown} have columns: which is which? say alternatives="
+            + ",".join(f"{word}={name}" for word, name in zip(sorted(words), groups, strict=False)),
+            ("alternatives",),
+            {"choice": choice, "annotator": annotator},
+        )
+    return None
+
+
+def _all_alternatives(seen: Seen, words: Sequence[str], shared: set[str]) -> list[str]:
+    """The alternatives that are chosen, and those that have the same columns and are never chosen."""
+    feature = next(iter(sorted(shared)))
+    known = {tokens(word): word for word in words}
+    out = list(words)
+    mark = tokens(feature)
+    for column in seen.columns:
+        parts = tokens(column)
+        for rest in (
+            parts[len(mark) :] if parts[: len(mark)] == mark else (),
+            parts[: -len(mark)] if parts[-len(mark) :] == mark else (),
+        ):
+            if rest and rest not in known:
+                known[rest] = column.split(".")[-1] if "." in column else "_".join(rest)
+                out.append(known[rest])
+    return out
+
+
+def _groups(seen: Seen, choice: str) -> list[str]:
+    """First parts of names such as ``TRAIN_TT`` that several columns share, where the rests agree."""
+    rests: dict[str, set[str]] = {}
+    for name in seen.columns:
+        head, mark, rest = name.partition("_")
+        if mark and name != choice and seen.kind(name) == "number":
+            rests.setdefault(head, set()).add(rest)
+    common = (
+        {rest for rest in set().union(*rests.values()) if sum(rest in one for one in rests.values()) > 1}
+        if rests
+        else set()
+    )
+    return [head for head, one in rests.items() if len(one & common) >= 1]

@@ -23,6 +23,10 @@ _VERSUS = re.compile(r"^(?:q\d*[ ._:-]+)?(.+?)(?:[ ._-]+(?:vs?|versus|or)\.?[ ._
 _JUDGES = frozenset("rater judge annotator coder expert reviewer annot evaluator vote voter human label winner".split())
 
 
+#: Columns with the right answer, not with anybody's.
+_EXPECTED = frozenset("target gold reference expected ground_truth correct answer value".split())
+
+
 def read_judges(
     source: Source,
     judges: Sequence[str],
@@ -198,7 +202,7 @@ def recognise_judges(seen: Seen) -> Reading | Question | None:
         return None
     found: dict[str, Meaning] = {}
     for name in seen.columns:
-        if name not in (sides.left, sides.right) and seen.kind(name) == "text":
+        if name not in (sides.left, sides.right) and seen.kind(name) == "text" and plain(name) not in _EXPECTED:
             meaning = meaning_of_words(seen, name, sides)
             if isinstance(meaning, Meaning) and meaning.winner_is in ("side", "item"):
                 found[name] = meaning

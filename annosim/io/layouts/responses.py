@@ -58,7 +58,7 @@ def read_responses(
     """
     table = read_table(source)
     sides = [as_texts(table, name) for name in (left, right)]
-    context = np.full(len(table), "", dtype=object) if prompt is None else as_texts(table, prompt)
+    context = np.full(len(table), "", dtype=object) if prompt is None else as_texts(table, prompt, blank=True)
     people = None if annotator is None else table.coded(annotator, "annotator")
     ids, items, prompts = response_items(context, sides)
     share = None
@@ -81,14 +81,15 @@ def read_responses(
     return data if share is None else shared(data, share)
 
 
-def as_texts(table: Table, column: str) -> NDArray[np.object_]:
-    """A column as text; lists of messages as JSON."""
+def as_texts(table: Table, column: str, blank: bool = False) -> NDArray[np.object_]:
+    """A column as text; lists of messages as JSON. An empty cell is malformed, unless it may be ``blank``."""
     cells = table.values(column, column)
     out = np.array(
         [cell if isinstance(cell, str) else json.dumps(cell, ensure_ascii=False, default=str) for cell in cells],
         dtype=object,
     )
-    table.errors.add_where([cell is None or cell == "" for cell in cells], lambda r: f"{column} is empty")
+    if not blank:
+        table.errors.add_where([cell is None or cell == "" for cell in cells], lambda r: f"{column} is empty")
     return out
 
 

@@ -15,7 +15,7 @@ __all__ = ["WINNERS", "people_and_counts", "recognise_pairs", "winner_of"]
 WINNERS = (
     "winner label preference preferred choice chosen answer outcome result results vote judgment judgement verdict better "
     "selected selection pref y win won winner_id better_response_id decision score p prob probability labels wins "
-    "winner_name preferred_response overall_preference ftr response"
+    "winner_name preferred_response overall_preference ftr response selected value filtered_resps"
 ).split()
 
 
@@ -55,7 +55,9 @@ def _candidates(seen: Seen, sides: Sides) -> list[str]:
         for name in seen.columns
         if set(tokens(name)) & {"win", "wins", "won", "winner", "beats", "better", "preferred", "p", "prob"}
     ]
-    flat = ("text", "number", "flag")
+    flat = ("text", "number", "flag", "list")
+    said = seen.column("filtered_resps")  # a judge's verdict in an lm-eval log; answer and target are what was expected
+    named = [said] if said is not None else named
     return [name for name in dict.fromkeys([*named, *marked]) if name not in used and seen.kind(name) in flat]
 
 
