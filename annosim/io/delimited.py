@@ -36,7 +36,7 @@ def read_delimited(path: str | os.PathLike[str], sep: str | None) -> tuple[pa.Ta
     raw = read_head(path, _LARGE) if plain else read_bytes(path)
     header, sep = _header(path, raw, sep)
     try:
-        cells = _parse(os.fspath(path) if plain else pa.BufferReader(raw), sep, header)
+        cells = _parse(os.fspath(path) if plain else pa.BufferReader(raw), sep, header, _repeating(raw, sep, header))
     except pa.ArrowException:
         raw = read_bytes(path) if plain else raw
         _raise_malformed(path, decode(path, raw), sep, header)
@@ -67,14 +67,30 @@ def _header(path: str | os.PathLike[str], raw: bytes, sep: str | None) -> tuple[
     return header, sep
 
 
-def _parse(source: str | pa.BufferReader, sep: str, header: Sequence[str]) -> pa.Table:
+def _repeating(raw: bytes, sep: str, header: Sequence[str]) -> set[str]:
+    """The columns of a large file whose texts come again and again: they are held as codes."""
+    if len(raw) < _LARGE:
+        return set()
+    head = raw[: 1 << 19]
+    text = head[: head.rfind(b"\n")].decode("utf-8-sig", "replace")
+    try:
+        rows = [cells for _, cells in _records(text, sep)][1:]
+    except csv.Error:
+        return set()
+    rows = [cells for cells in rows if len(cells) == len(header)]
+    return {name for i, name in enumerate(header) if len({cells[i] for cells in rows}) < 0.2 * len(rows)}
+
+
+def _parse(source: str | pa.BufferReader, sep: str, header: Sequence[str], coded: set[str]) -> pa.Table:
     """Cells as text; a row of another length than the header is an error."""
     return pa.csv.read_csv(
         source,
         read_options=pa.csv.ReadOptions(column_names=list(header), skip_rows_after_names=1, block_size=1 << 24),
         parse_options=pa.csv.ParseOptions(delimiter=sep, newlines_in_values=True),
         convert_options=pa.csv.ConvertOptions(
-            column_types={name: pa.string() for name in header},
+            column_types={
+                name: pa.dictionary(pa.int32(), pa.string()) if name in coded else pa.string() for name in header
+            },
             strings_can_be_null=False,
             quoted_strings_can_be_null=False,
         ),

@@ -15,7 +15,7 @@ from annosim.io.arena import read_arena, recognise_arena
 from annosim.io.choix import read_choix
 from annosim.io.crowdkit import read_crowdkit
 from annosim.io.evalica import read_evalica
-from annosim.io.format import Format, Question, Reading, mapping_of
+from annosim.io.format import EXPORTER, Format, Question, Reading, mapping_of
 from annosim.io.frames import read_frame, recognise_frame
 from annosim.io.layouts import (
     annotation_tools,
@@ -353,9 +353,18 @@ def _by_name(source: Source) -> tuple[Format, str] | None:
     return None
 
 
+#: Layouts that look at what stands in the columns, which takes longer than looking for an exporter's names.
+_GENERAL = "pairs beats tallies scores judges ranks places rank-rows ratings likert long choices responses".split()
+
+
 def _by_columns(seen: Seen, given: Mapping[str, object]) -> Recognised:
     """The format whose recogniser knows the columns; one of an exporter before one of a general layout."""
-    found = [(entry, answer) for entry in _candidates(given) if (answer := entry.recognise(seen)) is not None]
+    candidates = _candidates(given)
+    exporters = [entry for entry in candidates if entry.name not in _GENERAL]
+    found = [(entry, answer) for entry in exporters if (answer := entry.recognise(seen)) is not None]
+    if not any(answer.strength == EXPORTER for _, answer in found):
+        general = [entry for entry in candidates if entry.name in _GENERAL]
+        found += [(entry, answer) for entry in general if (answer := entry.recognise(seen)) is not None]
     strongest = max((answer.strength for _, answer in found), default=0)
     found = [(entry, answer) for entry, answer in found if answer.strength == strongest]
     answered = [one for one in found if isinstance(one[1], Reading) or _is_answered(one[1], given)]

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from annosim.io.tables import Table
+from annosim.io.tables import Table, cell_text
 
 __all__ = ["BLANKS", "Seen", "plain", "tokens"]
 
@@ -93,14 +93,19 @@ class Seen:
                 return name
         if any(isinstance(cell, dict | list) for cell in cells):
             return "mixed"
-        words = self.words(column)
-        if not words:
-            return "empty"
-        return "number" if self.levels(column) is not None else "text"
+        said = [text for text in map(cell_text, cells) if text is not None and not blank(text)]
+        if not said:
+            return "empty" if not self.words(column) else "text" if self.levels(column) is None else "number"
+        return "number" if all(as_number(text) is not None for text in said) else "text"
 
     def words(self, column: str) -> list[str]:
         """The distinct texts of a column that say something, in order of appearance."""
         return [name for name in self.table.texts(column, column).names if isinstance(name, str) and not blank(name)]
+
+    def is_graded(self, column: str) -> bool:
+        """Whether the first cells hold few distinct numbers, as grades and ranks do."""
+        head = {cell_text(cell) for cell in self.table.head(column, 2000)}
+        return self.kind(column) == "number" and len(head) <= 130
 
     def levels(self, column: str) -> dict[str, float] | None:
         """The distinct numbers of a column by their texts, where every cell that says something is a number."""

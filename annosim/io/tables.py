@@ -126,10 +126,16 @@ def _as_texts(cells: pa.ChunkedArray | NDArray[np.object_]) -> Coded:
         return factorize(np.array([cell_text(cell) for cell in cells], dtype=object))
     if pa.types.is_nested(cells.type):
         return factorize(np.array([cell_text(cell) for cell in cells.to_pylist()], dtype=object))
-    encoded = pc.dictionary_encode(cells, null_encoding="encode").combine_chunks()
+    if pa.types.is_dictionary(cells.type):
+        encoded = cells.unify_dictionaries().combine_chunks()
+        if isinstance(encoded, pa.ChunkedArray):
+            encoded = encoded.chunk(0)
+    else:
+        encoded = pc.dictionary_encode(cells, null_encoding="encode").combine_chunks()
     codes = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
     names = encoded.dictionary.to_pylist()
-    if pa.types.is_string(cells.type) and None not in names:
+    text = pa.types.is_string(cells.type) or pa.types.is_dictionary(cells.type)
+    if text and None not in names:
         return Coded(codes, np.asarray(names, dtype=object))
     again = factorize(np.array([cell_text(name) for name in names], dtype=object))  # 3 and 3.0, nothing and NaN
     return Coded(again.codes[codes], again.names)
@@ -166,6 +172,8 @@ def _shown(cell: object) -> str:
 def _numbers(cells: pa.ChunkedArray | NDArray[np.object_]) -> NDArray[np.float64]:
     """Cells as floats, NaN where there is no number."""
     if not isinstance(cells, np.ndarray):
+        if pa.types.is_dictionary(cells.type):
+            cells = cells.cast(pa.string())
         try:
             return pc.cast(cells, pa.float64()).to_numpy()
         except pa.ArrowException:
@@ -177,6 +185,8 @@ def _numbers(cells: pa.ChunkedArray | NDArray[np.object_]) -> NDArray[np.float64
 
 def _typed_arrow(cells: pa.ChunkedArray) -> np.ndarray:
     """A column of Arrow as numpy: text as numbers where it says exactly that, everything else as it is."""
+    if pa.types.is_dictionary(cells.type):
+        return _typed_text(_as_texts(cells))
     if pa.types.is_string(cells.type) and not cells.null_count:
         numbers = _exact_numbers(cells)
         return _as_texts(cells).text() if numbers is None else numbers

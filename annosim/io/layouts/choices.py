@@ -18,7 +18,7 @@ __all__ = ["read_choices", "recognise_choices", "recognise_long"]
 
 SITUATIONS = (
     "custom_id chid choice_situation situation situation_id sit case case_id obs obs_id obsid observation choice_id chid_id "
-    "task task_id choice_set set question question_id menu scenario cs id group"
+    "task task_id choice_set set question question_id menu scenario cs individual id group"
 ).split()
 ALTERNATIVES = "alt alts alternative alternative_id mode option brand item items_id alt_name product j".split()
 CHOICES = "choice chosen choose selected y picked decision is_chosen choice_flag choosen".split()

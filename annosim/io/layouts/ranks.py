@@ -293,7 +293,7 @@ def rank_columns(seen: Seen) -> list[str]:
     if len(named) > 1 and all(seen.kind(name) == "number" for name in named):
         return named
     skip = {seen.annotator(), seen.prompt(), seen.count(), *(seen.plain.get(n) for n in ("id", "row", "index", ""))}
-    columns = [name for name in seen.columns if name not in skip and seen.kind(name) == "number"]
+    columns = [name for name in seen.columns if name not in skip and seen.is_graded(name)]
     if not 3 <= len(columns) <= 200 or len(columns) < len(seen.columns) - 6 or len(seen.table) < 2:
         return []
     values = np.stack([seen.numbers(name) for name in columns], 1)

@@ -213,13 +213,16 @@ def recognise_ratings(seen: Seen) -> Reading | Question | None:
 
 
 def recognise_likert(seen: Seen) -> Reading | None:
-    """Several columns with whole numbers of one small scale."""
+    """Several columns with whole numbers of one small scale, and no other numbers unless their names share a stem."""
     if rank_columns(seen) or pairs_of_columns(seen) and len(seen.columns) < 4:
         return None
     skip = {seen.prompt(), seen.count(), *(seen.plain.get(n) for n in ("id", "row", "index", ""))}
     annotator = next((seen.plain[n] for n in ANNOTATORS if n in seen.plain), None)
     columns = [name for name in seen.columns if name not in skip | {annotator} and _is_graded(seen, name)]
-    if len(columns) < 2 or len(columns) < len(seen.columns) - 5 or not _is_one_scale(seen, columns):
+    stemmed = [name for name in columns if tokens(name)[:1] in (("q",), ("rating",), ("likert",), ("score",))]
+    columns = stemmed if len(stemmed) > 1 else columns
+    others = [n for n in seen.columns if n not in skip | {annotator, *columns} and seen.kind(n) in ("number", "flag")]
+    if len(columns) < 2 or (others and not stemmed) or not _is_one_scale(seen, columns):
         return None
     judged = all(_JUDGES & set(tokens(name)) for name in columns)
     label = next((n for n in seen.columns if n not in columns and len(set(seen.words(n))) == len(seen.table)), None)
@@ -235,12 +238,14 @@ def recognise_likert(seen: Seen) -> Reading | None:
 
 
 def _is_graded(seen: Seen, name: str) -> bool:
-    levels = seen.levels(name) if seen.kind(name) == "number" else None
+    levels = seen.levels(name) if seen.is_graded(name) else None
     return levels is not None and all(-10 <= v <= 10 and v == round(v) for v in levels.values())
 
 
 def _is_one_scale(seen: Seen, columns: Sequence[str]) -> bool:
-    """Whether the columns share a scale of at least three grades, and no row is a ranking."""
-    tops = [max((seen.levels(name) or {"0": 0.0}).values()) for name in columns]
-    lows = [min((seen.levels(name) or {"0": 0.0}).values()) for name in columns]
-    return 2 <= max(tops) - min(lows) <= 10 and max(tops) - min(tops) <= max(tops) - min(lows) - 1
+    """Whether the columns share a scale of at least three grades; few rows cannot show its ends."""
+    levels = [list((seen.levels(name) or {"": 0.0}).values()) for name in columns]
+    every = {value for one in levels for value in one}
+    tops, lows = [max(one) for one in levels], [min(one) for one in levels]
+    alike = max(tops) - min(tops) <= 2 and max(lows) - min(lows) <= 2
+    return len(every) > 2 and max(every) - min(every) <= 10 and (alike or len(seen.table) < 10)
