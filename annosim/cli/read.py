@@ -86,10 +86,11 @@ def _counts(answers: PreferenceData) -> list[str]:
 
 def _say_rows(answers: PreferenceData) -> None:
     """The first answers, in words."""
-    frame = answers.take(slice(0, ROWS)).to_frame("wide")
-    wanted = [c for c in frame.columns if c not in answers.columns]
-    typer.echo("first rows as read:")
-    typer.echo(frame[wanted].to_string(index=False))
+    from annosim.data.words import answers_in_words
+
+    typer.echo("first rows as read (> preferred to, = tied, ? skipped):")
+    for line in answers_in_words(answers.take(slice(0, ROWS))):
+        typer.echo(f"  {' '.join(line.split())[:110]}")
 
 
 def _say_mapping(name: str | None) -> None:

@@ -33,6 +33,7 @@ from annosim.io.layouts import (
 from annosim.io.long import read_long
 from annosim.io.pairs import read_csv
 from annosim.io.preflib import read_preflib
+from annosim.io.preflib_other import read_preflib_categories, read_preflib_graph
 from annosim.io.scottish import is_ward, read_scottish
 from annosim.io.seen import Seen
 from annosim.io.shards import is_own_parquet, read_parquet
@@ -55,6 +56,13 @@ FORMATS: Mapping[str, Format] = {
         ),
         Format("arena", read_arena, "Chatbot Arena battles: model_a, model_b, winner", recognise=recognise_arena),
         Format("preflib", read_preflib, "PrefLib elections: soc, soi, toc, toi", (".soc", ".soi", ".toc", ".toi")),
+        Format("preflib-categories", read_preflib_categories, "PrefLib categories, read as ratings", (".cat",)),
+        Format(
+            "preflib-graph",
+            read_preflib_graph,
+            "PrefLib pairwise graph of votes",
+            (".pwg", ".wmg", ".mjg", ".tog", ".wmd"),
+        ),
         Format("scottish", read_scottish, "ballots of a Scottish council ward"),
         Format("crowdkit", read_crowdkit, "Crowd-Kit CSV: worker, left, right, label"),
         Format("evalica", read_evalica, "evalica CSV: left, right, winner"),

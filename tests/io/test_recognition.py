@@ -1,58 +1,20 @@
 """Small files as exporters write them: each is read without an option, as exactly these answers, or asks one question.
 
-An answer is written ``annotator: left>right``, ``left<right`` (the right one won), ``left=right`` (a tie), ``left?right`` (a
-skip), with ``x3`` for a weight of 3; a ranking ``best>...>worst``; a rating ``item=grade``, from 0.
+:func:`annosim.data.words.answers_in_words` says how an answer is written.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import annosim as an
 from annosim.cli import main
+from annosim.data.words import answers_in_words
 from annosim.errors import LayoutError
 
 FILES = Path(__file__).parent / "layouts"
-
-
-def answers(data):
-    """The answers in words."""
-    names = data.items.names if data.items.texts is None else [text[:20] for text in data.items.texts]
-    return [_who(data, row) + _answer(data, row, names) + _weight(data, row) for row in range(data.rows)]
-
-
-def _who(data, row):
-    if data.annotator is None:
-        return ""
-    who = data.annotator[row]
-    return f"{who if data.annotator_names is None else data.annotator_names[who]}: "
-
-
-def _weight(data, row):
-    return "" if data.row_weight[row] == 1 else f" x{data.row_weight[row]:g}"
-
-
-def _answer(data, row, names):
-    menu = [names[i] for i in data.menu[row] if i >= 0]
-    answer = np.atleast_1d(data.answer[row])
-    if data.skipped[row]:
-        return "?".join(menu)
-    if data.feedback.kind == "rating":
-        return " ".join(f"{name}={grade}" for name, grade in zip(menu, answer, strict=False))
-    tied = np.zeros(len(answer), dtype=bool) if data.tied is None else data.tied[row]
-    best = [menu[i] for i in answer if i >= 0]
-    if data.feedback.kind == "choice":
-        if tied.any():
-            return "=".join(best)
-        return (
-            "<".join(menu)
-            if len(menu) == 2 and answer[0] == 1
-            else f"{best[0]}>{','.join(m for m in menu if m != best[0])}"
-        )
-    return "".join(("" if j == 0 else "=" if tied[j - 1] else ">") + name for j, name in enumerate(best))
 
 
 READ = {
@@ -91,6 +53,8 @@ READ = {
     "places.csv": ("places", ["tea>milk>rice", "milk>tea"]),
     "potato.csv": ("potato", ["u: 1 A>1 B", "v: 1 A=1 B"]),
     "potato.jsonl": ("potato", ["u: tea<milk"]),
+    "preflib.cat": ("preflib-categories", ["A=1 B=0 C=1 x3", "B=1"]),
+    "preflib.pwg": ("preflib-graph", ["A>B x3", "B>A"]),
     "prism.jsonl": ("prism", ["user0: x>y,z"]),
     "probabilities.csv": ("pairs", ["tea>milk x0.8", "tea<milk x0.2", "milk>tea x0.4", "milk<tea x0.6"]),
     "questionnaire_names.csv": (
@@ -135,7 +99,7 @@ ASKED = {
 def test_a_file_is_read_without_an_option(name):
     format, expected = READ[name]
     data = an.io.read(FILES / name)
-    assert data.settings["format"] == format and answers(data) == expected
+    assert data.settings["format"] == format and answers_in_words(data) == expected
     assert data.settings["recognised"]
 
 
