@@ -111,8 +111,9 @@ def _check_answers(data: AnswerTable) -> None:
     if kind == "rating":
         refuse((answer >= 0) & (data.menu < 0), "answer", "grades an empty place (-1) of its menu")
     else:
-        shown = np.take_along_axis(data.menu, np.maximum(answer, 0).astype(np.int64), -1)
-        refuse((answer >= 0) & (shown < 0), "answer", "points at an empty place (-1) of its menu")
+        if bool((data.menu < 0).any()):
+            shown = np.take_along_axis(data.menu, np.maximum(answer, 0).astype(np.int64), -1)
+            refuse((answer >= 0) & (shown < 0), "answer", "points at an empty place (-1) of its menu")
         if answer.shape[-1] > 1:
             ordered = np.sort(answer, -1)
             refuse((np.diff(ordered, axis=-1) == 0) & (ordered[..., 1:] >= 0), "answer", "repeats a position")

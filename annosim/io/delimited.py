@@ -85,7 +85,11 @@ def _parse(source: str | pa.BufferReader, sep: str, header: Sequence[str], coded
     """Cells as text; a row of another length than the header is an error."""
     return pa.csv.read_csv(
         source,
-        read_options=pa.csv.ReadOptions(column_names=list(header), skip_rows_after_names=1, block_size=1 << 24),
+        read_options=pa.csv.ReadOptions(
+            column_names=list(header),
+            skip_rows_after_names=1,
+            block_size=1 << 22 if isinstance(source, str) else 1 << 24,
+        ),
         parse_options=pa.csv.ParseOptions(delimiter=sep, newlines_in_values=True),
         convert_options=pa.csv.ConvertOptions(
             column_types={

@@ -19,6 +19,7 @@ from annosim.io.format import EXPORTER, Format, Question, Reading, mapping_of
 from annosim.io.frames import read_frame, recognise_frame
 from annosim.io.layouts import (
     annotation_tools,
+    best_worst,
     choices,
     judged,
     matrices,
@@ -136,6 +137,12 @@ FORMATS: Mapping[str, Format] = {
             responses.read_responses,
             "a row per vote between two responses to a prompt",
             recognise=responses.recognise_responses,
+        ),
+        Format(
+            "best-worst",
+            best_worst.read_best_worst,
+            "a row per question: the items shown, the best and the worst",
+            recognise=best_worst.recognise_best_worst,
         ),
         Format(
             "mt-bench",

@@ -25,7 +25,7 @@ _TRUE, _FALSE = ("1", "True", "true", "TRUE"), ("0", "False", "false", "FALSE")
 
 def read_long(
     source: Source,
-    situation: str = "custom_id",
+    situation: str | Sequence[str] = "custom_id",
     alternative: str = "alt",
     choice: str = "choice",
     annotator: str | None = None,
@@ -38,7 +38,7 @@ def read_long(
 
     Args:
         source: a CSV file (or JSON lines, parquet), a pandas frame, an Arrow table or a list of records.
-        situation: column that numbers the choice situations (xlogit's ``ids``).
+        situation: column that numbers the choice situations (xlogit's ``ids``), or the columns that do so together.
         alternative: column with the alternative's name (xlogit's ``alts``).
         choice: column with the choice.
         annotator: column with who chose (xlogit's ``panels``).
@@ -69,8 +69,9 @@ def read_long(
         raise ArgumentError(f"choice_is={choice_is!r}: 'flag' (1 and 0) or 'name' (the chosen alternative)")
     features = [features] if isinstance(features, str) else list(features)
     table = read_table(source, sep)
+    situations = [situation] if isinstance(situation, str) else list(situation)
     alt = table.coded(alternative, "alternative")
-    rows = _situations(table, situation, alt)
+    rows = _situations(table, situations, alt)
     chosen = _chosen(table, choice, choice_is, alt, rows)
     values = [table.numbers(name, "features") for name in features]
     people = None if annotator is None else table.coded(annotator, "annotator")
@@ -81,8 +82,11 @@ def read_long(
     table.errors.raise_if_any("give every situation one chosen alternative, distinct names, and one annotator")
     items, codes = _items(alt, values, features)
     people = None if people is None else factorize(people.text()[rows.first])
-    columns = {situation: table.others([c for c in table.columns if c != situation])[situation][rows.first]}
-    others = table.others([situation, alternative, choice, annotator, weight, *features])
+    numbers = [name for name in situations if name != annotator]
+    columns = {
+        n: column[rows.first] for n, column in table.others([c for c in table.columns if c not in numbers]).items()
+    }
+    others = table.others([*situations, alternative, choice, annotator, weight, *features])
     return PreferenceData(
         items=items,
         menu=rows.spread(codes),
@@ -94,7 +98,7 @@ def read_long(
         settings={
             "source": source_name(source),
             "format": "long",
-            "situation": situation,
+            "situation": situation if isinstance(situation, str) else situations,
             "alternative": alternative,
             "choice": choice,
             "annotator": annotator,
@@ -128,8 +132,11 @@ class _Situations:
         return out
 
 
-def _situations(table: Table, situation: str, alt: Coded) -> _Situations:
-    of = table.coded(situation, "situation").codes
+def _situations(table: Table, situations: Sequence[str], alt: Coded) -> _Situations:
+    of = table.coded(situations[0], "situation").codes
+    for name in situations[1:]:
+        part = table.coded(name, "situation")
+        of = factorize(of * len(part.names) + part.codes).codes
     twice = pd.Series(of * len(alt.names) + alt.codes).duplicated().to_numpy()
     table.errors.add_where(
         twice, lambda r: f"alternative {alt.names[alt.codes[r]][:40]!r} appears twice in its situation"
@@ -138,7 +145,7 @@ def _situations(table: Table, situation: str, alt: Coded) -> _Situations:
     size = np.bincount(of)
     shape = (len(size), int(size.max()))
     if shape[0] * shape[1] > _MAX_CELLS:
-        raise TooLargeError(f"{table.name}: {shape[0]} menus of up to {shape[1]} alternatives; check {situation}")
+        raise TooLargeError(f"{table.name}: {shape[0]} menus of up to {shape[1]} alternatives; check {situations[0]}")
     place = np.empty(len(of), dtype=np.int64)
     place[order] = np.arange(len(of)) - np.repeat(np.cumsum(size) - size, size)
     return _Situations(of, place, order[np.cumsum(size) - size], shape)

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from annosim.data.preferences import PreferenceData
@@ -203,7 +202,7 @@ def name_items(
     """Item ids ``(rows, sides)`` of columns of names; with a given item set an unknown name is a row error."""
     offsets = np.cumsum([0, *(len(side.names) for side in sides)])
     names = np.concatenate([side.names for side in sides])
-    cells = np.stack([side.codes + at for side, at in zip(sides, offsets, strict=False)], 1)
+    cells = np.stack([side.codes.astype(np.int32) + np.int32(at) for side, at in zip(sides, offsets, strict=False)], 1)
     if merge:
         names = merge_names(names)
     if items is not None:
@@ -214,17 +213,16 @@ def name_items(
             lambda r: f"item {_cut(names[cells[r]][codes[r] < 0][0])} is not in items=; it has {items.n} names",
         )
         return np.maximum(codes, 0), items
-    code_of, _ = factorize(names)
-    ids_of_rows, kept = factorize_ints(code_of[cells].ravel())
-    found = names[np.unique(code_of, return_index=True)[1]][kept]
+    code_of, distinct = factorize(names)
+    flat = code_of.astype(np.int32)[cells].ravel()
+    first = np.full(len(distinct), len(flat), dtype=np.int64)
+    first[flat[::-1]] = np.arange(len(flat) - 1, -1, -1)  # the last one written is the first that appears
+    order = np.argsort(first, kind="stable")[: int((first < len(flat)).sum())]
+    place = np.empty(len(distinct), dtype=np.int64)
+    place[order] = np.arange(len(order))
+    found = distinct[order]
     warn_similar(table.name, found)
-    return ids_of_rows.reshape(cells.shape), Items(names=found)
-
-
-def factorize_ints(values: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Codes in order of first appearance, and the values."""
-    codes, found = pd.factorize(values)
-    return codes.astype(np.int64), found
+    return place[flat].reshape(cells.shape), Items(names=found)
 
 
 def warn_similar(source: str, names: Sequence[str] | NDArray[np.object_]) -> None:
@@ -290,11 +288,12 @@ def pair_data(
     settings: Mapping[str, object] | None = None,
 ) -> PreferenceData:
     """Pairs from coded answers (0 left, 1 right, 2 tie, 3 skip) and from names of annotators and prompts."""
+    outcome = outcome.astype(np.int8)
     tie = outcome == 2
-    answer, tied = np.where(outcome == 3, -1, outcome), None
+    answer, tied = np.where(outcome == 3, np.int8(-1), outcome), None
     if tie.any():
-        second = np.where(tie, 1, -1)
-        answer, tied = np.stack([np.where(tie, 0, answer), second], 1), tie[:, None]
+        second = np.where(tie, np.int8(1), np.int8(-1))
+        answer, tied = np.stack([np.where(tie, np.int8(0), answer), second], 1), tie[:, None]
     return PreferenceData(
         items=items,
         menu=menu,

@@ -21,7 +21,7 @@ ANNOTATORS = (
     "annotator annotator_id annotator_name worker worker_id workerid user user_id username judge judge_id rater rater_id "
     "labeler labeller labeler_id participant participant_id respondent respondent_id subject subject_id voter voter_id "
     "person person_id evaluator evaluator_id assessor expert coder reviewer individual panelist consumer completed_by "
-    "who personid panel"
+    "who personid panel resp respondentid"
 ).split()
 PROMPTS = "prompt prompt_id question question_id instruction query context task task_id topic".split()
 COUNTS = "count counts n freq frequency times num_votes n_votes".split()
@@ -69,6 +69,8 @@ class Seen:
         out: dict[str, str] = {}
         for name in self.columns:
             out.setdefault(plain(name), name)
+        for name in self.columns:
+            out.setdefault("_".join(tokens(name)), name)  # userId is user_id
         return out
 
     def column(self, *names: str) -> str | None:
@@ -133,28 +135,29 @@ class Seen:
 
     def annotator(self, but: Iterable[str | None] = ()) -> str | None:
         """The column that says who answered."""
-        return self._flat(ANNOTATORS, but)
+        return self.named(ANNOTATORS, but)
 
     def prompt(self, but: Iterable[str | None] = ()) -> str | None:
         """The column with the question."""
-        return self._flat(PROMPTS, but)
+        return self.named(PROMPTS, but)
 
     def count(self, but: Iterable[str | None] = ()) -> str | None:
         """The column with how often a row was seen: whole numbers that are not negative."""
-        found = self._flat(COUNTS, but)
+        found = self.named(COUNTS, but)
         levels = None if found is None else self.levels(found)
         return found if levels and all(v >= 0 and v == int(v) for v in levels.values()) else None
 
     def weight(self, but: Iterable[str | None] = ()) -> str | None:
         """The column of weights."""
-        found = self._flat(("weight", "weights"), but)
+        found = self.named(("weight", "weights"), but)
         return found if found is not None and self.kind(found) == "number" else None
 
     def _all_said(self, column: str) -> bool:
         """Whether every cell is a text that says something (a list of texts is one)."""
         return all(name is not None and not blank(name) for name in self.table.texts(column, column).names)
 
-    def _flat(self, names: Iterable[str], but: Iterable[str | None]) -> str | None:
+    def named(self, names: Iterable[str], but: Iterable[str | None]) -> str | None:
+        """The column with the first of these names whose every cell says something."""
         taken = set(but)
         found = (self.plain.get(name) for name in names)
         return next(

@@ -200,22 +200,33 @@ def _typed_arrow(cells: pa.ChunkedArray) -> np.ndarray:
 
 def _exact_numbers(cells: pa.ChunkedArray) -> np.ndarray | None:
     """Text as int64 or float64 where Python writes each number as the same text, else ``None``."""
+    for kind in (pa.int64(), pa.float64()):
+        parts: list[np.ndarray] = []
+        for chunk in cells.chunks:  # one after the other: what is made on the way is small
+            numbers = _exact_chunk(chunk, kind)
+            if numbers is None:
+                break
+            parts.append(numbers)
+        else:
+            return np.concatenate(parts)
+    return None
+
+
+def _exact_chunk(cells: pa.StringArray, kind: pa.DataType) -> np.ndarray | None:
     if not pc.all(pc.match_substring_regex(cells, r"^-?(\d|nan$|inf$)")).as_py():
         return None
-    for kind in (pa.int64(), pa.float64()):
-        try:
-            numbers = pc.cast(cells, kind)
-        except pa.ArrowException:
-            continue
-        written = pc.cast(numbers, pa.string())
-        values = numbers.to_numpy()
-        if kind == pa.float64():  # Arrow writes 3.0 as 3, Python as 3.0
-            whole = pa.array((values == np.round(values)) & (np.abs(values) < 1e16))
-            written = pc.if_else(whole, pc.binary_join_element_wise(written, ".0", ""), written)
-        unlike = pc.filter(cells, pc.not_equal(written, cells)).to_pylist()
-        if not unlike or (kind == pa.float64() and all(repr(float(text)) == text for text in unlike)):
-            return values
-    return None
+    try:
+        numbers = pc.cast(cells, kind)
+    except pa.ArrowException:
+        return None
+    written = pc.cast(numbers, pa.string())
+    values: np.ndarray = numbers.to_numpy()
+    if kind == pa.float64():  # Arrow writes 3.0 as 3, Python as 3.0
+        whole = pa.array((values == np.round(values)) & (np.abs(values) < 1e16))
+        written = pc.if_else(whole, pc.binary_join_element_wise(written, ".0", ""), written)
+    unlike = pc.filter(cells, pc.not_equal(written, cells)).to_pylist()
+    exact = not unlike or (kind == pa.float64() and all(repr(float(text)) == text for text in unlike))
+    return values if exact else None
 
 
 def _typed_text(column: Coded) -> np.ndarray:

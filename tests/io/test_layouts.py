@@ -247,6 +247,38 @@ def test_the_implicit_prompt_is_that_of_trl():
     assert [json.loads(text) for text in data.items.texts] == [told["chosen"], told["rejected"]]
 
 
+SYSTEM = {"role": "system", "content": "Be short."}
+CALL = {"role": "assistant", "tool_calls": [{"type": "function", "function": {"name": "w", "arguments": {"c": "x"}}}]}
+TOOL = {"role": "tool", "name": "w", "content": "7"}
+
+
+@pytest.mark.parametrize(
+    ("chosen", "rejected"),
+    [
+        ([SYSTEM, USER, {"role": "assistant", "content": "4"}], [SYSTEM, USER, {"role": "assistant", "content": "5"}]),
+        (
+            [USER, CALL, TOOL, {"role": "assistant", "content": "4"}],
+            [USER, CALL, TOOL, {"role": "assistant", "content": "5"}],
+        ),
+        ([USER, CALL], [USER, {"role": "assistant", "content": "no"}]),
+        ([USER, {"role": "assistant", "content": "a"}, USER], [USER, {"role": "assistant", "content": "a"}, CALL]),
+        ("\n\nHuman: hi\n\nAssistant: yes", "\n\nHuman: hi\n\nAssistant: yet"),
+        ("The sky is blue.", "The sky is green."),
+        ("ab", "abc"),
+        ("one", "two"),
+    ],
+)
+@pytest.mark.parametrize("prompt", [None, "hi"])
+def test_conversations_as_trl_extracts_them(chosen, rejected, prompt):
+    extract = pytest.importorskip("trl.data_utils", reason="pip install annosim[hf]").maybe_extract_prompt
+    row = {"chosen": chosen, "rejected": rejected} | ({} if prompt is None else {"prompt": prompt})
+    told = extract(dict(row))
+    data = an.io.read([row], "trl")
+    plain = json.loads if not isinstance(told["chosen"], str) else str
+    assert [plain(text) for text in data.items.texts] == [told["chosen"], told["rejected"]]
+    assert plain(data.prompt_names[0]) == told["prompt"]
+
+
 def test_labels_and_calls_of_tools():
     thumbs = [{"prompt": "q", "completion": c, "label": label} for c, label in (("a", 1), ("b", 0), ("c", True))]
     assert an.io.read_kto(thumbs).answer.ravel().tolist() == [1, 0, 1]

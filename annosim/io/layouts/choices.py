@@ -12,7 +12,7 @@ from annosim.io.format import Question, Reading
 from annosim.io.long import read_long
 from annosim.io.seen import ANNOTATORS, Seen, as_number, blank, tokens
 from annosim.io.sources import Source, read_table, source_name, table_of_records
-from annosim.io.tables import Table
+from annosim.io.tables import Table, factorize
 
 __all__ = ["read_choices", "recognise_choices", "recognise_long"]
 
@@ -30,14 +30,23 @@ def recognise_long(seen: Seen) -> Reading | Question | None:
     if alternative is None or choice is None or not _is_flag(seen, choice):
         return None
     chosen = _chosen(seen, choice)
-    places = [seen.plain[name] for name in SITUATIONS if name in seen.plain]
-    for situation in places:
-        if situation in (alternative, choice):
-            continue
-        of = seen.table.texts(situation, situation).codes
+    taken = (alternative, choice)
+    places = [seen.plain[name] for name in SITUATIONS if name in seen.plain and seen.plain[name] not in taken]
+    people = [seen.plain[name] for name in ANNOTATORS if name in seen.plain and seen.plain[name] not in taken]
+    for keys in [*([place] for place in places), *([who, place] for who in people for place in places if who != place)]:
+        of = _together(seen, keys)
         if _is_situation(of, seen.table.texts(alternative, alternative).codes, chosen):
-            return _reading(seen, situation, alternative, choice, of)
+            return _reading(seen, keys, alternative, choice, of)
     return None
+
+
+def _together(seen: Seen, keys: Sequence[str]) -> NDArray[np.int64]:
+    """Codes of what several columns say together."""
+    of = np.zeros(len(seen.table), dtype=np.int64)
+    for key in keys:
+        part = seen.table.texts(key, key)
+        of = factorize(of * len(part.names) + part.codes).codes
+    return of
 
 
 def _is_flag(seen: Seen, column: str) -> bool:
@@ -58,9 +67,10 @@ def _is_situation(of: np.ndarray, alternative: np.ndarray, chosen: np.ndarray) -
     return bool(share > 0.9)
 
 
-def _reading(seen: Seen, situation: str, alternative: str, choice: str, of: np.ndarray) -> Reading:
-    used = {situation, alternative, choice}
-    annotator = seen._flat([*ANNOTATORS, "id"], used)
+def _reading(seen: Seen, keys: Sequence[str], alternative: str, choice: str, of: np.ndarray) -> Reading:
+    used = {keys[-1], alternative, choice}
+    situation = keys[0] if len(keys) == 1 else list(keys)
+    annotator = keys[0] if len(keys) > 1 else seen.named([*ANNOTATORS, "id"], used)
     if annotator is not None and not _constant(seen.table.texts(annotator, annotator).codes, of):
         annotator = None
     varying = []
@@ -70,7 +80,7 @@ def _reading(seen: Seen, situation: str, alternative: str, choice: str, of: np.n
         if not _constant(seen.numbers(name), of) and not _is_row_number(seen, name):
             varying.append(name)
     options = {"situation": situation, "alternative": alternative, "choice": choice, "annotator": annotator}
-    why = f"{situation} numbers the situations, {alternative} their alternatives, {choice} marks one of each"
+    why = f"{' and '.join(keys)} {'numbers' if len(keys) == 1 else 'number'} the situations, {alternative} their alternatives, {choice} marks one of each"
     who = "" if annotator is None else f", annotator={annotator}"
     what = f", features={','.join(varying)}" if varying else ""
     return Reading(why + who + what, options | {"features": varying})

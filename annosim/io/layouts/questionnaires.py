@@ -10,7 +10,7 @@ import numpy as np
 from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError
 from annosim.io.format import EXPORTER, Question, Reading
-from annosim.io.layouts.sides import sides_of
+from annosim.io.layouts.sides import TEXTS, sides_of
 from annosim.io.layouts.words import Meaning, meaning_of_words
 from annosim.io.pairs import name_items, pair_data, read_winner
 from annosim.io.seen import Seen, blank, plain
@@ -156,7 +156,9 @@ def _said(cell: str, one: str, two: str) -> str | None:
 
 def _pairs(columns: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """The columns that are called after two items."""
-    found = {name: match for name in columns if (match := _VERSUS.match(name.strip()))}
+    inside = {name: re.search(r"\[(.+)\]\s*$", name) for name in columns}  # Google Forms: Question [A vs B]
+    texts = {name: match[1] if match else name for name, match in inside.items()}
+    found = {name: match for name, text in texts.items() if (match := _VERSUS.match(text.strip()))}
     return {name: (match[1].strip(), match[2].strip()) for name, match in found.items() if match[1] != match[2]}
 
 
@@ -197,7 +199,7 @@ def recognise_questionnaire(seen: Seen) -> Reading | Question | None:
 
 def recognise_judges(seen: Seen) -> Reading | Question | None:
     """Two sides, and several columns whose words say who won."""
-    sides = sides_of(seen)
+    sides = sides_of(seen) or sides_of(seen, TEXTS)
     if sides is None:
         return None
     found: dict[str, Meaning] = {}

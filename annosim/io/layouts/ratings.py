@@ -190,6 +190,13 @@ def recognise_ratings(seen: Seen) -> Reading | Question | None:
     """An item, a rating, and who gave it."""
     item, rating = seen.column(*_ITEMS), seen.column(*_RATINGS)
     annotator = seen.annotator([item, rating])
+    if rating is None and item is not None and annotator is not None:
+        rest = [
+            n
+            for n in seen.columns
+            if n not in (item, annotator) and seen.is_graded(n) and n not in (seen.prompt(), seen.count())
+        ]
+        rating = rest[0] if len(rest) == 1 and _is_graded(seen, rest[0]) else None
     if item is None or rating is None or rating == item or seen.kind(rating) != "number" or seen.column("rank"):
         return None
     if any({pair.left, pair.right} & {item, rating} for pair in pairs_of_columns(seen)):
@@ -220,6 +227,8 @@ def recognise_likert(seen: Seen) -> Reading | None:
     annotator = next((seen.plain[n] for n in ANNOTATORS if n in seen.plain), None)
     columns = [name for name in seen.columns if name not in skip | {annotator} and _is_graded(seen, name)]
     stemmed = [name for name in columns if tokens(name)[:1] in (("q",), ("rating",), ("likert",), ("score",))]
+    if seen.column("choice", "chosen", "alt", "alternative") is not None:
+        return None
     columns = stemmed if len(stemmed) > 1 else columns
     others = [n for n in seen.columns if n not in skip | {annotator, *columns} and seen.kind(n) in ("number", "flag")]
     if len(columns) < 2 or (others and not stemmed) or not _is_one_scale(seen, columns):

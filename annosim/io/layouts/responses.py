@@ -41,7 +41,7 @@ def read_responses(
         source: a file or a table in memory.
         left, right: columns with the responses, texts or lists of messages.
         winner, words, winner_is: as in :func:`annosim.io.read_csv`.
-        prompt: column with the prompt, a text or a list of messages; ``None`` where there is one for all.
+        prompt: column with the prompt, a text or a list of messages; ``None`` or ``""`` where there is one for all.
         annotator: column with who voted.
         scores: two columns with the scores of the sides, the higher of which wins, instead of ``winner``.
 
@@ -58,7 +58,7 @@ def read_responses(
     """
     table = read_table(source)
     sides = [as_texts(table, name) for name in (left, right)]
-    context = np.full(len(table), "", dtype=object) if prompt is None else as_texts(table, prompt, blank=True)
+    context = np.full(len(table), "", dtype=object) if not prompt else as_texts(table, prompt, blank=True)
     people = None if annotator is None else table.coded(annotator, "annotator")
     ids, items, prompts = response_items(context, sides)
     share = None
@@ -75,7 +75,7 @@ def read_responses(
     same = ids[:, 0] == ids[:, 1]
     table.errors.add_where(same, lambda r: "the two responses are the same")
     table.errors.raise_if_any("fix or remove these rows; words= says what the winner's words mean")
-    columns = table.others([left, right, None if scores else winner, prompt, annotator])
+    columns = table.others([left, right, None if scores else winner, prompt or None, annotator])
     settings = {"source": source_name(source), "format": "responses"}
     data = pair_data(ids, outcome, items, people, prompts, columns=columns, settings=settings)
     return data if share is None else shared(data, share)
@@ -112,7 +112,7 @@ def recognise_responses(seen: Seen) -> Reading | Question | None:
         return replace(meaning, options=options | meaning.options)
     options |= {"winner_is": meaning.winner_is, "words": meaning.words}
     who = f", annotator={options['annotator']}" if options["annotator"] else ""
-    return Reading(f"{sides.left} and {sides.right} are responses to {options['prompt']}, {meaning.why}{who}", options)
+    return Reading(f"{sides.left} and {sides.right} are responses{_to(options)}, {meaning.why}{who}", options)
 
 
 def _scored(seen: Seen, sides: Sides) -> Reading | None:
@@ -122,8 +122,12 @@ def _scored(seen: Seen, sides: Sides) -> Reading | None:
         return None
     options = {**_around(seen, sides, ""), "scores": list(scores)}
     options.pop("winner")
-    why = f"{sides.left} and {sides.right} are responses to {options['prompt']}, the higher of {scores[0]} and {scores[1]} wins"
+    why = f"{sides.left} and {sides.right} are responses{_to(options)}, the higher of {scores[0]} and {scores[1]} wins"
     return Reading(why, options)
+
+
+def _to(options: Mapping[str, object]) -> str:
+    return f" to {options['prompt']}" if options["prompt"] else ""
 
 
 def _texts(seen: Seen) -> Sides | None:
@@ -137,7 +141,7 @@ def _around(seen: Seen, sides: Sides, column: str) -> dict[str, object]:
         "left": sides.left,
         "right": sides.right,
         "winner": column,
-        "prompt": prompt if prompt not in used else None,
+        "prompt": prompt if prompt is not None and prompt not in used else "",
         "annotator": seen.annotator(used),
     }
 
@@ -152,6 +156,6 @@ def _of_exporter(seen: Seen, sides: Sides) -> Reading | None:
     if strength is not None and levels and min(levels.values()) >= -3 and max(levels.values()) <= 3:
         meaning = {word: "tie" if v == 0 else ("left" if v < 0 else "right") for word, v in levels.items()}
         options = _around(seen, sides, strength) | {"words": meaning}
-        options["prompt"] = seen.column("prompt", "context")
+        options["prompt"] = seen.column("prompt", "context") or ""
         return Reading(f"HelpSteer: {strength} is below 0 where {sides.left} is preferred", options, EXPORTER)
     return None

@@ -66,7 +66,8 @@ def pairs_of_columns(seen: Seen) -> list[Sides]:
             for one, two in MARKS:
                 other = where.get((*word[:place], two, *word[place + 1 :])) if mark == one else None
                 if other is not None:
-                    stem = "_".join((*word[:place], *word[place + 1 :]))
+                    rest = (*word[:place], *word[place + 1 :])
+                    stem = "_".join(rest[1:] if rest[:1] == ("input",) else rest)  # Mechanical Turk's Input.left
                     out.append(Sides(name, other, stem, (one, two)))
     return out
 

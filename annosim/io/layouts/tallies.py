@@ -11,7 +11,7 @@ from annosim.io.format import Question, Reading
 from annosim.io.layouts.sides import SCORES, WINS, measured, sides_of
 from annosim.io.layouts.winners import people_and_counts
 from annosim.io.pairs import name_items, pair_data, read_counts, repeated
-from annosim.io.seen import Seen
+from annosim.io.seen import Seen, tokens
 from annosim.io.sources import Source, read_table, source_name
 from annosim.io.tables import Coded, Table
 
@@ -222,7 +222,8 @@ def recognise_tallies(seen: Seen) -> Reading | Question | None:
     found = None if sides is None else measured(seen, sides, WINS)
     if sides is None or found is None or not all(_are_counts(seen, name) or _is_flag(seen, name) for name in found):
         return None
-    tie = seen.column(*_TIES)
+    tie = next((name for name in seen.columns if set(tokens(name)) & set(_TIES) and _are_counts(seen, name)), None)
+    tie = tie or seen.column(*_TIES)
     options, more = people_and_counts(seen, {sides.left, sides.right, *found, *([tie] if tie else [])})
     kept = {name: options[name] for name in ("annotator", "prompt") if name in options}
     where = {"left": sides.left, "right": sides.right, "left_wins": found[0], "right_wins": found[1], "ties": tie}

@@ -15,7 +15,7 @@ __all__ = ["WINNERS", "people_and_counts", "recognise_pairs", "winner_of"]
 WINNERS = (
     "winner label preference preferred choice chosen answer outcome result results vote judgment judgement verdict better "
     "selected selection pref y win won winner_id better_response_id decision score p prob probability labels wins "
-    "winner_name preferred_response overall_preference ftr response selected value filtered_resps"
+    "winner_name preferred_response overall_preference ftr response selected value filtered_resps resp human_label answer_choice pw pairwise"
 ).split()
 
 
@@ -43,7 +43,18 @@ def winner_of(seen: Seen, sides: Sides) -> tuple[str, Meaning | Question] | None
             return column, meaning
         if meaning is not None and open_ is None:
             open_ = column, meaning
-    return open_
+    return open_ or _only_one(seen, sides)
+
+
+def _only_one(seen: Seen, sides: Sides) -> tuple[str, Meaning | Question] | None:
+    """The only column of text, whatever its name, whose words are sides of these or their names."""
+    found = []
+    for column in seen.columns:
+        if column not in (sides.left, sides.right) and seen.kind(column) == "text" and len(seen.words(column)) <= 1000:
+            meaning = meaning_of_words(seen, column, sides)
+            if isinstance(meaning, Meaning):
+                found.append((column, meaning))
+    return found[0] if len(found) == 1 else None
 
 
 def _candidates(seen: Seen, sides: Sides) -> list[str]:
@@ -56,7 +67,9 @@ def _candidates(seen: Seen, sides: Sides) -> list[str]:
         if set(tokens(name)) & {"win", "wins", "won", "winner", "beats", "better", "preferred", "p", "prob"}
     ]
     flat = ("text", "number", "flag", "list")
-    said = seen.column("filtered_resps")  # a judge's verdict in an lm-eval log; answer and target are what was expected
+    said = seen.column(
+        "filtered_resps resp human_label answer_choice pw pairwise"
+    )  # a judge's verdict in an lm-eval log; answer and target are what was expected
     named = [said] if said is not None else named
     return [name for name in dict.fromkeys([*named, *marked]) if name not in used and seen.kind(name) in flat]
 

@@ -23,6 +23,8 @@ _NOUNS = frozenset(
     "strongly far choice".split()
 )
 _SIDES = (("left", "right"), ("a", "b"), ("1", "2"), ("first", "second"), ("1st", "2nd"), ("one", "two"), ("l", "r"))
+#: Results of a game, as chess writes them.
+_GAMES = {"1-0": "left", "0-1": "right", "1/2-1/2": "tie", "\u00bd-\u00bd": "tie", "0.5-0.5": "tie"}
 _ARROW = re.compile(r"\s*([ab])\s*(>>|>|=|<|<<)\s*([ab])\s*", re.IGNORECASE)
 #: Names of columns whose 1 is a win of the side named first.
 _RESULTS = frozenset("score result outcome y win won wins win_flag".split())
@@ -87,6 +89,8 @@ def side_of_word(word: str, sides: Sides) -> str | None:
             return None
         better = one if ">" in mark else two
         return "tie" if mark == "=" else ("left" if better == "a" else "right")
+    if (score := word.strip().replace(" ", "")) in _GAMES:
+        return _GAMES[score]
     said = plain(word)
     if said in (plain(sides.left), plain(sides.right)):
         return "left" if said == plain(sides.left) else "right"
@@ -167,6 +171,13 @@ def _by_number(seen: Seen, column: str, sides: Sides) -> Meaning | Question | No
         return _of_signs(column, token, levels)
     if min(values) >= 0 and max(values) <= 1:
         return _of_scores(column, token, levels)
+    if min(values) < 0 < max(values) and len(levels) <= 21 and all(value == round(value) for value in values):
+        low, high = min(levels, key=levels.__getitem__), max(levels, key=levels.__getitem__)
+        return Question(
+            f"{column} holds {_shown(list(levels))}: who wins below 0? say the side of every number, "
+            f"words={low}=left,{high}=right,... (or right, left)",
+            ("words",),
+        )
     return None
 
 
