@@ -98,6 +98,8 @@ READ = {
     "ultrafeedback.jsonl": ("ultrafeedback", ["y>x"]),
     "ultrafeedback_binarized.jsonl": ("trl", ['[{"role": "assistant>']),
     "webgpt.jsonl": ("responses", ["a>b"]),
+    "weight_of_annotators.csv": ("pairs", ["j1: A>B x3", "j1: B>A x3", "j2: A<B"]),
+    "weight_that_counts.csv": ("pairs", ["j1: A>B", "j1: A>B", "j1: A>B", "j1: B>A", "j2: A<B"]),
     "win_matrix.csv": ("matrix", ["tea>milk x3", "tea>rice", "milk>tea x2", "milk>rice x4", "rice>milk"]),
     "winner_by_name.csv": ("pairs", ["tea>milk", "milk=tea"]),
     "winner_loser_count.csv": ("beats", ["tea>milk x3", "milk>tea"]),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from annosim.io.format import Question, Reading
-from annosim.io.layouts.sides import MEASURES, TEXTS, Sides, pairs_of_columns, sides_of
+from annosim.io.layouts.sides import MEASURES, Sides, pairs_of_columns, sides_of
 from annosim.io.layouts.words import Meaning, meaning_of_words
 from annosim.io.seen import Seen, tokens
 
@@ -78,16 +80,22 @@ def people_and_counts(seen: Seen, used: set[str]) -> tuple[dict[str, object], st
     """Options for who answered, how often and with what weight, and the words that say so."""
     options: dict[str, object] = {}
     said = []
-    names = ("annotator", "prompt", "count", "weight")
-    for name in names:
+    for name in ("annotator", "prompt", "count", "weight"):
         column = getattr(seen, name)(used)
-        if column is not None:
-            options[name] = column
-            said.append(f"{name}={column}")
-            used = {*used, column}
+        if column is None:
+            continue
+        who = options.get("annotator")
+        if name == "weight" and isinstance(who, str) and "count" not in options and _differs_within(seen, column, who):
+            name = "count"  # a weight belongs to an annotator; whole numbers that differ within one say how often
+        options[name] = column
+        said.append(f"{name}={column}")
+        used = {*used, column}
     return options, "".join(f", {text}" for text in said)
 
 
-def text_sides(seen: Seen) -> Sides | None:
-    """The columns with the two texts that were compared."""
-    return sides_of(seen, TEXTS)
+def _differs_within(seen: Seen, column: str, who: str) -> bool:
+    """Whether whole numbers differ between rows of one annotator."""
+    values, people = seen.numbers(column), seen.table.texts(who, who)
+    first = np.empty(len(people.names))
+    first[people.codes[::-1]] = values[::-1]
+    return bool((first[people.codes] != values).any() and (values == np.round(values)).all())
