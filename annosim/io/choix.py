@@ -12,7 +12,7 @@ from annosim.data.preferences import PreferenceData
 from annosim.errors import DataError, RowsError
 from annosim.items import Items
 
-__all__ = ["read_choix"]
+__all__ = ["kind_of_list", "read_choix"]
 
 _KINDS = ("pairs", "rankings", "top1")
 #: Items beyond this are refused unless their number is given: a list of two must not ask for a billion.
@@ -65,6 +65,21 @@ def read_choix(
         answer = np.where(menu >= 0, np.arange(width), -1)
         return PreferenceData(items, menu, answer, feedback="ranking", settings=settings)
     return PreferenceData(items, menu, np.zeros(len(rows), dtype=np.int8), settings=settings)
+
+
+def kind_of_list(data: object) -> str:
+    """Which of choix's lists this is, by its first entries.
+
+    Example:
+        >>> kind_of_list([(0, 1)]), kind_of_list([(0, 1, 2), (1, 0)]), kind_of_list([(0, [1, 2])])
+        ('pairs', 'rankings', 'top1')
+    """
+    entries = (
+        [one for one in list(data)[:1000] if isinstance(one, list | tuple)] if isinstance(data, list | tuple) else []
+    )
+    if any(len(one) == 2 and isinstance(one[1], Sequence | np.ndarray) for one in entries):
+        return "top1"
+    return "rankings" if any(len(one) > 2 for one in entries) else "pairs"
 
 
 def _ids(entry: object, kind: str) -> list[int] | None:

@@ -12,7 +12,7 @@ from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError, FileReadError, LayoutError
 from annosim.files import shown
 from annosim.io.arena import read_arena, recognise_arena
-from annosim.io.choix import read_choix
+from annosim.io.choix import kind_of_list, read_choix
 from annosim.io.crowdkit import read_crowdkit
 from annosim.io.evalica import read_evalica
 from annosim.io.format import EXPORTER, Format, Question, Reading, mapping_of
@@ -279,7 +279,8 @@ def recognise(source: Source, options: Mapping[str, object] | None = None) -> Re
     given = {name: value for name, value in (options or {}).items() if value is not None}
     by_name = _by_name(source)
     if by_name is not None:
-        return Recognised(by_name[0], by_name[1], given, source)
+        kind = {"kind": kind_of_list(source)} if by_name[0].name == "choix" else {}
+        return Recognised(by_name[0], by_name[1], {**kind, **given}, source)
     separator = given.get("sep")
     table = read_table(source, separator if isinstance(separator, str) else None)
     try:

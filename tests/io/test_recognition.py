@@ -5,14 +5,17 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
+import pandas as pd
+import pyarrow as pa
 import pytest
 
 import annosim as an
 from annosim.cli import main
 from annosim.data.words import answers_in_words
-from annosim.errors import LayoutError
+from annosim.errors import ArgumentError, FileReadError, LayoutError
 
 FILES = Path(__file__).parent / "layouts"
 
@@ -144,6 +147,50 @@ def test_an_unknown_layout_says_what_was_seen_and_how_to_map_it(capsys):
         an.io.read(FILES / "ask_unknown.csv")
     assert main(["read", str(FILES / "ask_unknown.csv"), "--show"]) == 2
     assert "q (number: 1)" in capsys.readouterr().out
+
+
+def test_sources_in_memory_are_recognised():
+    records = [{"player_1": "a", "player_2": "b", "winner": "b"}, {"player_1": "b", "player_2": "c", "winner": "b"}]
+    frame = pd.DataFrame(records)
+    expected = ["a<b", "b>c"]
+    for source in (records, tuple(records), frame, pa.Table.from_pandas(frame), frame.astype("category")):
+        assert answers_in_words(an.io.read(source)) == expected
+    assert answers_in_words(an.io.read([(0, 1), (2, 1)])) == ["0>1", "2>1"]
+    assert answers_in_words(an.io.read([(2, 0, 1), (1, 2)])) == ["2>0>1", "1>2"]
+    assert an.io.read([(2, [0, 1])]).answer.tolist() == [0]
+
+
+def test_a_url_is_read_as_a_file():
+    import fsspec
+
+    raw = (FILES / "chess.tsv").read_bytes()
+    for url, content in (("memory://annosim-chess.tsv", raw), ("memory://games/chess.tsv.gz", gzip.compress(raw))):
+        with fsspec.open(url, "wb") as file:
+            file.write(content)
+        assert answers_in_words(an.io.read(url)) == READ["chess.tsv"][1]
+        assert main(["read", url]) == 0
+    with pytest.raises(FileReadError, match="no such file"):
+        an.io.read("memory://nowhere.csv")
+    with pytest.raises(FileReadError, match="cannot be fetched"):
+        an.io.read("http://127.0.0.1:9/nowhere.csv")
+
+
+def test_options_that_are_given_win_over_what_is_recognised():
+    rows = [{"ann": "u", "judge": "v", "left": "a", "right": "b", "winner": "left"}]
+    assert an.io.read(rows).annotator_names.tolist() == ["v"]
+    assert an.io.read(rows, None, {"annotator": "ann"}).annotator_names.tolist() == ["u"]
+    with pytest.raises(ArgumentError, match="the formats are pairs"):
+        an.io.read(rows, "nonsense")
+
+
+def test_public_tables_that_are_no_answers_are_not_guessed():
+    datasets = pytest.importorskip("statsmodels", reason="pip install annosim[peers]")
+    folder = Path(datasets.__file__).parent / "datasets"
+    for name in ("fair/fair.csv", "heart/heart.csv", "stackloss/stackloss.csv", "committee/committee.csv"):
+        with pytest.raises(LayoutError, match="no known layout"):
+            an.io.read(folder / name)
+    modes = an.io.read(folder / "modechoice/modechoice.csv")
+    assert modes.settings["format"] == "long" and modes.rows == 210 and len(modes.settings["features"]) == 4
 
 
 def test_every_file_here_is_expected():
