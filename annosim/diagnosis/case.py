@@ -64,7 +64,10 @@ class Case:
         if found is None or covariance is None or len(found.members) < items.n or len(np.unique(found.component)) > 1:
             return None
         kind = "cluster" if units(found.core)[2].endswith("annotators") else "sandwich"
-        return ranked(items.names, found.score, covariance, kind, draws=4000, seed=self.seed)
+        people = (
+            float(np.bincount(found.core.who, found.core.weight).astype(bool).sum()) if kind == "cluster" else np.inf
+        )
+        return ranked(items.names, found.score, covariance, kind, draws=4000, seed=self.seed, clusters=people)
 
     @cached_property
     def connectivity(self) -> Connectivity:

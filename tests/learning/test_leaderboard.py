@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit
 from scipy.stats import binom, norm, studentized_range
+from scipy.stats import t as student
 
 import annosim as an
 from annosim.learning.inference.simultaneous import quasi_variances, separate, tie_groups
@@ -24,6 +25,24 @@ def test_equal_variances_give_tukeys_studentized_range(n):
     """The critical value is q / sqrt(2); of 40,000 draws its quantile is within 2 % (7 standard errors at n = 2)."""
     found = separate(np.zeros(n), np.eye(n), draws=40_000)
     assert abs(found.critical / (studentized_range.ppf(0.95, n, np.inf) / np.sqrt(2)) - 1) < 0.02
+
+
+@pytest.mark.parametrize("people", [9, 30])
+def test_few_people_widen_contrasts_to_students_t(people):
+    """Two items: the quantile of t with G - 1 degrees of freedom, times sqrt(G / (G - 1)); 3 % is 7 standard errors."""
+    found = separate(np.zeros(2), np.eye(2), draws=40_000, clusters=people)
+    expected = student.ppf(0.975, people - 1) * np.sqrt(people / (people - 1))
+    assert abs(found.critical / expected - 1) < 0.03
+
+
+def test_a_board_counts_the_people_behind_its_errors():
+    """15 annotators: contrasts are wider than those of the same covariance known exactly."""
+    people = an.Annotator(an.Tabular([0.5, 0.0, -0.5]), an.Luce())
+    fit = an.fit(
+        people.like(seed=0), an.simulate(people, an.Design(an.Items(n=3), annotators=15, questions=30), seed=0)
+    )
+    board = fit.leaderboard("cluster", draws=2000)
+    assert board.separation.critical > 1.05 * separate(board.estimate, board.covariance, draws=2000).critical
 
 
 def test_two_items_are_a_z_test():

@@ -230,7 +230,27 @@ def leaderboard(fit: Fit, kind: str | None, level: float, anchor: float, draws: 
         if several
         else ()
     )
-    return ranked(items.names, estimate, spread, kind, level=level, anchor=anchor, draws=draws, seed=seed, notes=notes)
+    return ranked(
+        items.names,
+        estimate,
+        spread,
+        kind,
+        level=level,
+        anchor=anchor,
+        draws=draws,
+        seed=seed,
+        notes=notes,
+        clusters=_clusters(fit, kind),
+    )
+
+
+def _clusters(fit: Fit, kind: str) -> float:
+    """How many people the errors rest on, where annotators are the units."""
+    if kind != "cluster" or fit.problem is None or fit.is_projection:
+        return float("inf")
+    data = fit.problem.data
+    answered = np.unique(np.asarray(data.annotator_ids)[~np.asarray(data.skipped)])
+    return float(np.asarray(data.annotator_weight)[answered].sum())
 
 
 def ranked(
@@ -244,8 +264,9 @@ def ranked(
     draws: int = 10_000,
     seed: int = 0,
     notes: tuple[str, ...] = (),
+    clusters: float = np.inf,
 ) -> Leaderboard:
-    """The board of strengths ``(n,)`` with a covariance ``(n, n)``.
+    """The board of strengths ``(n,)`` with a covariance ``(n, n)`` that rests on so many independent units.
 
     Example:
         >>> ranked(["a", "b"], np.array([0.0, 1.0]), np.eye(2) * 0.01, "hessian").names
@@ -254,7 +275,7 @@ def ranked(
     order = np.argsort(-estimate, kind="stable")
     estimate, spread = estimate[order], spread[np.ix_(order, order)]
     quasi, worst = quasi_variances(spread)
-    found = separate(estimate, spread, level, draws, seed)
+    found = separate(estimate, spread, level, draws, seed, clusters)
     shown = tuple(str(names[i]) for i in order)
     settings = {"draws": draws, "seed": seed}
     return Leaderboard(shown, estimate, spread, kind, level, found, quasi, worst, anchor, notes, settings=settings)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
-from scipy.special import ndtri
+from scipy.special import gammaincinv, ndtri
 
 from annosim.random import child_seed, uniform53
 
@@ -45,7 +45,12 @@ class Separation:
 
 
 def separate(
-    estimate: Floats, covariance: Floats, level: float = 0.95, draws: int = 10_000, seed: int = 0
+    estimate: Floats,
+    covariance: Floats,
+    level: float = 0.95,
+    draws: int = 10_000,
+    seed: int = 0,
+    clusters: float = np.inf,
 ) -> Separation:
     """All pairwise differences at once.
 
@@ -58,6 +63,8 @@ def separate(
         draws: of the normal law of the estimates, fewer with many pairs (the critical value has an error of about
             ``1 / sqrt(draws)`` of its spread).
         seed: of these.
+        clusters: how many independent units the covariance rests on. Of G the law is a multivariate t with G - 1 degrees
+            of freedom, errors larger by ``sqrt(G / (G - 1))``.
 
     Example:
         >>> found = separate(np.array([2.0, 0.1, 0.0]), np.eye(3) * 0.01)
@@ -73,7 +80,7 @@ def separate(
     error = np.where(usable, error, np.inf)
     a, b = np.nonzero(np.triu(usable, 1))
     z = np.zeros(0) if not len(a) else np.abs(estimate[a] - estimate[b]) / error[a, b]
-    adjusted, critical = _step_down(z, variance, error, a, b, draws, seed, level)
+    adjusted, critical = _step_down(z, variance, error, a, b, draws, seed, level, clusters)
     p_value = np.ones((n, n))
     p_value[a, b] = p_value[b, a] = adjusted
     better = (p_value <= 1.0 - level) & (estimate[:, None] > estimate[None, :])
@@ -81,7 +88,15 @@ def separate(
 
 
 def _step_down(
-    z: Floats, covariance: Floats, error: Floats, a: np.ndarray, b: np.ndarray, draws: int, seed: int, level: float
+    z: Floats,
+    covariance: Floats,
+    error: Floats,
+    a: np.ndarray,
+    b: np.ndarray,
+    draws: int,
+    seed: int,
+    level: float,
+    clusters: float,
 ) -> tuple[Floats, float]:
     """Adjusted p-values, and the critical value of all pairs.
 
@@ -100,6 +115,10 @@ def _step_down(
         count = min(step, draws - start)
         u = uniform53(child_seed(seed, f"ranks/{start}"), "bootstrap", np.arange(count * len(root)), 0)
         drawn = ndtri(np.clip(u, 1e-16, 1.0)).reshape(count, len(root)) @ root.T
+        if np.isfinite(clusters):
+            df = max(clusters - 1.0, 1.0)
+            v = uniform53(child_seed(seed, f"ranks/t/{start}"), "bootstrap", np.arange(count), 0)
+            drawn *= np.sqrt((df + 1.0) / (2.0 * gammaincinv(df / 2.0, np.clip(v, 1e-12, 1.0))))[:, None]
         t = np.abs(drawn[:, a[order]] - drawn[:, b[order]]) * scale
         t = np.maximum.accumulate(t[:, ::-1], axis=1)[:, ::-1]
         above += (t >= z[order]).sum(0)
