@@ -392,7 +392,7 @@ def _by_columns(seen: Seen, given: Mapping[str, object]) -> Recognised:
         raise LayoutError(unknown_layout(seen))
     if len(found) == 1:
         entry, answer = found[0]
-        raise LayoutError(f"{seen.table.name}: {entry.name}, but {answer.text}"[:LONGEST])
+        raise LayoutError(f"{seen.table.name}: {entry.name}, but {_said(answer)}"[:LONGEST])
     ways = "; or ".join(f"--format {entry.name} ({_cut(_said(answer), 60)})" for entry, answer in found)
     raise LayoutError(f"{seen.table.name}: it can be read in {len(found)} ways; say which: {ways}"[:LONGEST])
 
@@ -432,7 +432,8 @@ def unknown_layout(seen: Seen) -> str:
     """What was seen, and how to map the columns, in one line."""
     head = f"{_cut(seen.table.name, 60)}: no known layout; columns: "
     tail = ". Say format=pairs with left=, right= and winner=, or see annosim read FILE --show"
-    shown_columns, room = [], LONGEST - len(head) - len(tail) - 6
+    shown_columns: list[str] = []
+    room = LONGEST - len(head) - len(tail) - 6
     for text in column_lines(seen):
         if len("; ".join([*shown_columns, text])) > room:
             shown_columns.append("...")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from annosim.data.preferences import PreferenceData
 from annosim.io.format import EXPORTER, Reading
@@ -84,7 +84,7 @@ def _selected(value: Mapping[str, object], sides: Sides) -> str | None:
     return side_of_word(said, sides) if isinstance(said, str) else ("skip" if not said else None)
 
 
-def _sides_of_records(table: Table, records: Sequence[object]) -> Sides | None:
+def _sides_of_records(table: Table, records: Iterable[object]) -> Sides | None:
     """The fields of nested records that are the two sides: names first, texts else."""
     plain = [record for record in records if isinstance(record, Mapping) and record]
     if not plain:

@@ -97,7 +97,7 @@ def recognise_best_worst(seen: Seen) -> Reading | None:
         shown = {word for name in items for word in seen.words(name)}
         if len(items) > 2 and {*seen.words(best), *seen.words(worst)} <= shown:
             options, more = people_and_counts(seen, {*items, best, worst})
-            kept = {name: options[name] for name in ("annotator", "prompt") if name in options}
+            kept = {name: column for name, column in options.items() if name in ("annotator", "prompt")}
             why = f"{', '.join(items[:4])} are shown, {best} and {worst} name two of them{more}"
             return Reading(why, {"items": items, "best": best, "worst": worst, **kept}, EXPORTER)
     return None

@@ -158,10 +158,12 @@ def read_arena_hard(source: Source, baseline: str = "baseline") -> PreferenceDat
             if winner is None:
                 table.errors.add(row, f"score {str(score)[:40]!r} is unknown; accepted: {', '.join(list(_GAME)[:6])}")
                 continue
-            sides = (rival, model[row]) if number == 0 else (model[row], rival)
+            left, right = (rival, model[row]) if number == 0 else (model[row], rival)
             others: dict[str, object] = {} if judge is None else {"annotator": strings(judge[row])}
             others |= {} if question is None else {"prompt": strings(question[row])}
-            votes.add(row, *sides, winner, game=number + 1, strong=">>" in str(score) or "<<" in str(score), **others)
+            votes.add(
+                row, left, right, winner, game=number + 1, strong=">>" in str(score) or "<<" in str(score), **others
+            )
     return votes.data(source)
 
 

@@ -109,7 +109,7 @@ def recognise_responses(seen: Seen) -> Reading | Question | None:
     column, meaning = found
     options = _around(seen, sides, column)
     if isinstance(meaning, Question):
-        return replace(meaning, options=options | meaning.options)
+        return replace(meaning, options={**options, **meaning.options})
     options |= {"winner_is": meaning.winner_is, "words": meaning.words}
     who = f", annotator={options['annotator']}" if options["annotator"] else ""
     return Reading(f"{sides.left} and {sides.right} are responses{_to(options)}, {meaning.why}{who}", options)

@@ -225,7 +225,7 @@ def recognise_tallies(seen: Seen) -> Reading | Question | None:
     tie = next((name for name in seen.columns if set(tokens(name)) & set(_TIES) and _are_counts(seen, name)), None)
     tie = tie or seen.column(*_TIES)
     options, more = people_and_counts(seen, {sides.left, sides.right, *found, *([tie] if tie else [])})
-    kept = {name: options[name] for name in ("annotator", "prompt") if name in options}
+    kept: dict[str, object] = {name: options[name] for name in options if name in ("annotator", "prompt")}
     where = {"left": sides.left, "right": sides.right, "left_wins": found[0], "right_wins": found[1], "ties": tie}
     ties = "" if tie is None else f", {tie} how often neither did"
     said = "".join(f", {name}={column}" for name, column in kept.items())

@@ -40,18 +40,16 @@ class Votes:
         self.table.errors.raise_if_any("fix or remove these records")
         line = [self.table.line(row) for row in self.lines]
         flat = table_of_records(self.table.name, self.rows, line)
-        options: dict[str, str] = {name: name for name in ("annotator", "prompt") if name in flat}
+        annotator = "annotator" if "annotator" in flat else None
+        prompt = "prompt" if "prompt" in flat else None
         number = all(row["winner"] not in ("left", "right", "tie") for row in self.rows)
         score = number and any(row["winner"] != "skip" for row in self.rows)
         if texts:
-            options.setdefault("prompt", "")
-            data = read_responses(
-                flat, "left", "right", "winner", options["prompt"] or None, options.get("annotator"), winner_is="side"
-            )
+            data = read_responses(flat, "left", "right", "winner", prompt, annotator, winner_is="side")
+        elif score:
+            data = read_csv(flat, annotator, prompt=prompt, winner_is="score", words={"skip": "skip"})
         else:
-            data = read_csv(
-                flat, winner_is="score" if score else "side", words={"skip": "skip"} if score else None, **options
-            )
+            data = read_csv(flat, annotator, prompt=prompt)
         return data.with_(settings={**data.settings, "source": source_name(source), "format": self.name})
 
 

@@ -31,7 +31,7 @@ def recognise_pairs(seen: Seen) -> Reading | Question | None:
     options, more = people_and_counts(seen, {sides.left, sides.right, column})
     options |= {"left": sides.left, "right": sides.right, "winner": column}
     if isinstance(meaning, Question):
-        return replace(meaning, options=options | meaning.options)
+        return replace(meaning, options={**options, **meaning.options})
     options |= {"winner_is": meaning.winner_is, "words": meaning.words}
     return Reading(f"{sides.left} and {sides.right} are the sides, {meaning.why}{more}", options)
 
