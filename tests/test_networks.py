@@ -213,3 +213,9 @@ def test_the_last_hidden_state_is_that_of_the_last_token_and_zero_is_a_token(bat
     expected = torch.cat([an.utilities.last_hidden(Sums(), an.Items(tokens=[row])) for row in rows])
     sums = torch.stack([Sums().table[row].sum(0) for row in rows]).detach().double()
     assert torch.equal(found, sums) and torch.equal(expected, sums)
+
+
+def test_the_sign_of_a_network_turns_its_utility_round():
+    items = an.Items.normal(5, 3, seed=0)
+    up, down = (an.utilities.Network([4], dim=3, seed=1, sign=sign)(items) for sign in (1.0, -1.0))
+    assert torch.equal(up, -down) and bool((up != 0).all())

@@ -44,6 +44,20 @@ def test_gradient_is_unbiased(baseline):
     assert float(error.max()) < 0.05 * float(exact.abs().max())
 
 
+def test_a_constant_added_to_all_scores_is_no_gain_over_the_others():
+    """Leave-one-out: the gain of a response is over the mean of the other draws, written out, and knows no common level."""
+    log_pi = torch.log_softmax(torch.tensor([0.3, -0.2, 0.9, 0.0], dtype=torch.float64), 0).requires_grad_(True)
+    ids, score = torch.tensor([[0, 2, 2, 1], [3, 1, 0, 3]]), torch.tensor([1.0, -2.0, 0.5, 4.0], dtype=torch.float64)
+    found = [
+        surrogate(log_pi, ids, score + level, "leave-one-out", torch.zeros(2, dtype=torch.float64))
+        for level in (0.0, 100.0)
+    ]
+    gain = score[ids].numpy()
+    others = np.array([[np.delete(row, j).mean() for j in range(4)] for row in gain])
+    expected = ((gain - others) * log_pi.detach().numpy()[ids]).mean()
+    assert [float(one) for one in found] == pytest.approx([expected] * 2, abs=1e-12)
+
+
 def test_leave_one_out_lowers_the_variance():
     items, reference, u, policy = world()
     log_pi = policy.log_prob(items)
