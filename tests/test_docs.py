@@ -17,7 +17,15 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(p for p in DOCS.rglob("*.md") if "generated" not in p.parts and "```python" in p.read_text("utf-8"))
 #: Pages that take more than a few seconds, and those that describe measurements.
-SLOW = {"start.md", "em-dpo.md", "how-many-annotators.md", "how-sure.md", "identified.md", "my-votes.md"}
+SLOW = {
+    "start.md",
+    "em-dpo.md",
+    "how-many-annotators.md",
+    "how-sure.md",
+    "how-sure-am-i.md",
+    "identified.md",
+    "my-votes.md",
+}
 #: Pages whose Python tests/test_readme.py runs.
 ELSEWHERE = {"index.md", "hidden-types.md"}
 PROSE = {"mixed_logit.md", "performance.md"}

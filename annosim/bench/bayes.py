@@ -54,7 +54,7 @@ def _scales(people: int) -> Benchmark:
     truth = Annotator(Tabular(rng.normal(size=10).tolist()), rule)
     data = simulate(truth, Design(items, annotators=people, questions=50), seed=0)
     model = Annotator(Tabular(10), Scaled(Luce(), free(np.ones(people))))
-    prior = {"utility.values": Gaussian(1.0), "rule.factor": Hierarchical(1.0)}
+    prior = {"utility.values": Gaussian(1.0), "rule.factor": Hierarchical(1.0, mean=0.0)}
     run = lambda: sample_posterior(model, data, prior, method="nuts", draws=500)  # noqa: E731
     first = run()
     ours = Implementation("annosim", run, float(np.minimum(first.ess, first.ess_tail).min()))

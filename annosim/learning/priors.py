@@ -94,7 +94,7 @@ class Hierarchical:
     r"""Numbers of many alike (skills of annotators, utilities of items) around a mean, with a spread that is estimated.
 
     ``x_i = m + t e_i`` with ``e_i`` standard normal, ``t`` half-normal with scale ``spread``, and ``m`` normal with standard
-    deviation ``mean``; on the logarithm of positive numbers, on log odds of probabilities. A table has ``m = 0``: the mean
+    deviation ``mean`` (0: ``m`` is zero, for scales beside a free table, whose own scale it is); on the logarithm of positive numbers, on log odds of probabilities. A table has ``m = 0``: the mean
     of utilities means nothing. For :func:`annosim.sample_posterior` alone.
 
     Raises:
@@ -110,7 +110,8 @@ class Hierarchical:
 
     def __post_init__(self) -> None:
         _positive("Hierarchical(spread=)", self.spread)
-        _positive("Hierarchical(mean=)", self.mean)
+        if self.mean != 0:
+            _positive("Hierarchical(mean=)", self.mean)
 
 
 #: what ``prior=`` takes

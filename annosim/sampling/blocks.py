@@ -258,7 +258,7 @@ def _table_block(name: str, one: Annotator, items: Items, prior: AnyPrior) -> Bl
             )
         return DirichletBlock(name, to_u, offset, prior, groups)
     if isinstance(prior, Hierarchical):
-        return HierarchicalBlock(name, to_u, offset, prior, has_mean=bool(one.rule.absolute))
+        return HierarchicalBlock(name, to_u, offset, prior, has_mean=bool(one.rule.absolute) and prior.mean > 0)
     return NormalBlock(name, to_u, offset, prior, np.zeros(basis.shape[1]))
 
 
@@ -277,7 +277,7 @@ def _block(name: str, shape: tuple[int, ...], constraint: Constraint, prior: Any
     if isinstance(prior, Hierarchical):
         if size < 2:
             raise ArgumentError(f"sample_posterior(prior=): {name} is one number; a hierarchy needs several")
-        return HierarchicalBlock(name, basis, zero, prior, has_mean=not groups)
+        return HierarchicalBlock(name, basis, zero, prior, has_mean=not groups and prior.mean > 0)
     return NormalBlock(name, basis, zero, prior, np.zeros(basis.shape[1]))
 
 

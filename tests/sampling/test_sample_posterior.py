@@ -275,6 +275,7 @@ def test_scales_of_annotators_are_recovered():
         (lambda: an.sample_posterior(*tempered(), {"*": Dirichlet(1.0)}), "for shares and tables"),
         (lambda: an.fit(table(2), choices(1, 1), prior=Hierarchical(1.0)), "an.priors.Gaussian"),
         (lambda: Hierarchical(0.0), "above 0"),
+        (lambda: Hierarchical(1.0, mean=-1.0), "above 0"),
     ],
 )
 def test_bad_input_is_one_line_that_says_what_to_do(call, says):
@@ -302,3 +303,16 @@ def test_log_gamma_constants():
     by_hand = lgamma(4) - 2 * lgamma(2) + 2 * 2 * log(0.5) + 0.5 * log(2)
     assert block.prior(np.zeros(1))[0] == pytest.approx(by_hand)
     assert abs(block.prior(np.zeros(1))[1][0]) < 1e-12
+
+
+def test_scaled_pairs_in_closed_form_are_those_of_automatic_differentiation():
+    from annosim.learning.likelihoods.autodiff import DifferentiatedLikelihood
+    from annosim.learning.likelihoods.scaled_pairs import ScaledPairs
+
+    problem = Problem(CASES["scales"][0], data_of())
+    assert ScaledPairs.applies(problem) and not ScaledPairs.applies(Problem(CASES["skills"][0], data_of()))
+    fast, slow = ScaledPairs(problem), DifferentiatedLikelihood(problem)
+    x = np.random.default_rng(0).normal(size=10)
+    for one, other in ((fast, slow), (fast.reweighted(np.arange(6.0)), slow.reweighted(np.arange(6.0)))):
+        here, there = one.evaluate(x), other.evaluate(x)
+        assert here.value == pytest.approx(there.value, abs=1e-10) and np.allclose(here.gradient, there.gradient)
