@@ -316,3 +316,21 @@ def test_scaled_pairs_in_closed_form_are_those_of_automatic_differentiation():
     for one, other in ((fast, slow), (fast.reweighted(np.arange(6.0)), slow.reweighted(np.arange(6.0)))):
         here, there = one.evaluate(x), other.evaluate(x)
         assert here.value == pytest.approx(there.value, abs=1e-10) and np.allclose(here.gradient, there.gradient)
+
+
+def test_the_next_vote_is_about_what_is_known_least():
+    """Gains are the mutual information over draws; of two annotators the one who does not guess tells more."""
+    data = data_of(annotators=6, questions=20)
+    skilled = an.Annotator(an.Tabular(4), an.rules.Reliability(an.Luce(), an.free([3.0, -3.0, 3.0, 3.0, 3.0, 3.0])))
+    prior = {"utility.values": Gaussian(1.0), "rule.skill": Gaussian(1.0)}
+    found = an.sample_posterior(skilled, data, prior, draws=50, chains=1)
+    known = found.vectors.copy()
+    known[..., 4:] = [3.0, -6.0, 3.0, 3.0, 3.0, 3.0]
+    from dataclasses import replace
+
+    ask = an.sampling.next_vote(replace(found, vectors=known), [[0, 1], [2, 3]], draws=40)
+    assert ask.gains.shape == (6, 2) and ask.gains[1].max() < 0.2 * ask.gains[0].max() and not ask.stop
+    policy = an.sampling.next_vote(replace(found, vectors=known), [[0, 1], [2, 3]], "policy", draws=40)
+    assert (policy.gains <= ask.gains + 1e-12).all() and policy.entropy[0] >= policy.gains.max()
+    with pytest.raises(ArgumentError, match="'parameters' or 'policy'"):
+        an.sampling.next_vote(found, [[0, 1]], "type")

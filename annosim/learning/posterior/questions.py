@@ -98,6 +98,8 @@ class NextQuestion(Result):
         return f"Next question about {self.target}"
 
     def _lines(self) -> list[tuple[str, object]]:
+        if self.alpha != self.alpha:  # a population: nothing is decided
+            return [("ask", f"{self.annotator}: {self.words}"), ("expected gain", f"{self.gain:.4g} nats")]
         left = sum(value is None for value in self.decided)
         state = f"decided: {left} of {len(self.decided)} open" if left else "decided: stop asking"
         bound = f"at error {self.alpha:g}, however often one looks"
