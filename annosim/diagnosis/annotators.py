@@ -337,7 +337,10 @@ def _agreements(case: Case) -> tuple[np.ndarray, ...]:
         return none
     p = _question_probability(case, question, low)
     shape = (len(many), int(question.max()) + 1)
-    made = lambda value: sparse.csr_matrix((value, (who, question)), shape=shape)  # noqa: E731
+
+    def made(value: Floats) -> sparse.csr_matrix:
+        return sparse.csr_matrix((value, (who, question)), shape=shape)
+
     ones, sign = made(np.ones(len(who))), made(2.0 * low - 1.0)
     same = p**2 + (1.0 - p) ** 2
     shared = sparse.triu(ones @ ones.T, 1).tocoo()
@@ -345,7 +348,10 @@ def _agreements(case: Case) -> tuple[np.ndarray, ...]:
     left, right, count = shared.row[use], shared.col[use], shared.data[use]
     if not len(left):
         return none
-    at = lambda matrix: np.asarray(matrix.tocsr()[left, right]).ravel()  # noqa: E731
+
+    def at(matrix: sparse.csr_matrix) -> Floats:
+        return np.asarray(matrix.tocsr()[left, right]).ravel()
+
     agree = (count + at(sign @ sign.T)) / 2.0
     expected = at(made(same) @ ones.T)
     variance = at(made(same * (1.0 - same)) @ ones.T)

@@ -89,7 +89,7 @@ def _agreement(pairs: Implied) -> tuple[float, float, float, float, int] | None:
     if count < FEW_PAIRS or float(people.sum()) < FEW_PEOPLE:
         return None
     same = [_pair_sums(*where, (sign == v).astype(float)) for v in (-1.0, 0.0, 1.0) if (sign == v).any()]
-    agree = sum(part[0] for part in same), sum(part[1] for part in same)
+    agree = np.sum([part[0] for part in same], axis=0), np.sum([part[1] for part in same], axis=0)
     value, error = _ratio(agree, total, people)
     square = max(float((pairs.weight * sign**2).sum() / pairs.weight.sum()), 1e-12)
     product, product_error = _ratio(_pair_sums(*where, sign), total, people)
@@ -101,7 +101,7 @@ def _pair_sums(cell: Ints, asked: Ints, owner: Ints, people: Floats, value: Floa
     own, many = np.bincount(cell, value), people[owner]
     total = np.bincount(asked, many * own)
     by_question = (total**2 - np.bincount(asked, many * own**2)) / 2.0
-    return by_question, np.bincount(owner, own * (total[asked] - own))
+    return by_question, np.asarray(np.bincount(owner, own * (total[asked] - own)), dtype=np.float64)
 
 
 def _ratio(top: tuple[Floats, Floats], bottom: tuple[Floats, Floats], people: Floats) -> tuple[float, float]:

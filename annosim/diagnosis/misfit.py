@@ -85,9 +85,9 @@ def _cells(found: Strengths) -> tuple[Ints, Floats, Floats, Floats, Ints, Ints]:
     residual = np.where(c.first < c.second, found.residual, -found.residual)
     return (
         pair,
-        np.bincount(pair, c.weight * residual),
-        np.bincount(pair, c.weight),
-        np.bincount(pair, c.weight * found.variance),
+        np.asarray(np.bincount(pair, c.weight * residual), dtype=np.float64),
+        np.asarray(np.bincount(pair, c.weight), dtype=np.float64),
+        np.asarray(np.bincount(pair, c.weight * found.variance), dtype=np.float64),
         low[at],
         high[at],
     )

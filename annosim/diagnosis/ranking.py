@@ -21,8 +21,14 @@ def ranking(case: Case) -> Finding:
     widest = int((table["rank_high"] - table["rank_low"]).max()) + 1
     sentence = f"{finding(board)} Items fall into {plural(len(board.groups), 'group')} of ties; the widest rank interval has {plural(widest, 'place')}."
     rows = tuple(
-        (row.item, float(row.estimate), f"{row.rank_low} to {row.rank_high}", row.ties, round(row.elo))
-        for row in table.head(SHOWN).itertuples()
+        (
+            row["item"],
+            float(row["estimate"]),
+            f"{row['rank_low']} to {row['rank_high']}",
+            row["ties"],
+            round(row["elo"]),
+        )
+        for row in table.head(SHOWN).to_dict("records")
     )
     test = (
         f"all differences at once at {board.level:.0%}, {board.kind} errors (Mogstad et al. 2024; Romano and Wolf 2005)"

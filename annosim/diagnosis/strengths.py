@@ -116,7 +116,9 @@ class Strengths:
     def score_of(self, z: Floats) -> Floats:
         """``sum (won's) z`` by item: what the covariate ``z`` of each comparison gives to the first and takes from the second."""
         c, n = self.core, len(self.score)
-        return np.bincount(c.first, c.weight * z, n) - np.bincount(c.second, c.weight * z, n)
+        return np.asarray(
+            np.bincount(c.first, c.weight * z, n) - np.bincount(c.second, c.weight * z, n), dtype=np.float64
+        )
 
     def covariance(self, most: int = 1500) -> Floats | None:
         """Covariance of the strengths with whole annotators as units, centred by component; ``None`` above ``most`` items.
@@ -128,6 +130,7 @@ class Strengths:
             return None
         if "covariance" not in self._cache:
             bread = self.inverse(most)
+            assert bread is not None
             robust = bread @ self._meat(members) @ bread
             few = units(self.core)[1] < FEW_ANNOTATORS or float(robust.diagonal().min()) <= 0.0
             self._cache["covariance"] = bread if few else robust

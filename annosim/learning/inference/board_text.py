@@ -15,19 +15,21 @@ HEAD = ("item", "rank", "rank interval", "ties", "strength", "interval", "Elo", 
 def cells(board: Leaderboard) -> tuple[tuple[str, ...], list[tuple[object, ...]]]:
     """Heads and rows."""
     rows: list[tuple[object, ...]] = []
-    for row in board.to_frame().itertuples():
-        ranks = f"{row.rank_low} to {row.rank_high}" if row.rank_low != row.rank_high else str(row.rank_low)
-        span = f"{row.low:.3g} to {row.high:.3g}"
+    for row in board.to_frame().to_dict("records"):
+        ranks = (
+            f"{row['rank_low']} to {row['rank_high']}" if row["rank_low"] != row["rank_high"] else str(row["rank_low"])
+        )
+        span = f"{row['low']:.3g} to {row['high']:.3g}"
         rows.append(
             (
-                row.item,
-                int(row.rank),
+                row["item"],
+                int(row["rank"]),
                 ranks,
-                row.ties,
-                _short(row.estimate),
+                row["ties"],
+                _short(row["estimate"]),
                 span,
-                round(row.elo),
-                _short(row.win_probability),
+                round(row["elo"]),
+                _short(row["win_probability"]),
             )
         )
     return HEAD, rows

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -168,10 +168,12 @@ class Leaderboard(Result):
         """
         from annosim.learning.inference import board_text
 
-        writers = {"html": self._html, "markdown": board_text.markdown, "latex": board_text.latex}
-        if format not in writers:
+        if format not in ("html", "markdown", "latex"):
             raise ArgumentError(f"report(format={format!r}): html, markdown or latex")
-        text = self._html(title) if format == "html" else writers[format](self, title)
+        if format == "html":
+            text = self._html(title)
+        else:
+            text = board_text.markdown(self, title) if format == "markdown" else board_text.latex(self, title)
         if path is not None:
             atomic_text(Path(path), text + "\n")
         return text
@@ -180,7 +182,7 @@ class Leaderboard(Result):
         from annosim.learning.inference import board_text
 
         head, rows = board_text.cells(self)
-        figure = self.plot().figure
+        figure: Any = self.plot().figure
         contrasts = self.contrasts()
         shown = contrasts.sort_values("p_value", kind="stable").head(200)
         return render(
@@ -190,7 +192,7 @@ class Leaderboard(Result):
             said=board_text.said(self),
             figure_entry=FigureEntry.draw(
                 figure, "board", "Strengths; bars at the right join items that are not separated"
-            ),  # type: ignore[arg-type]
+            ),
             board=HtmlTable.from_rows(head, rows),
             contrasts=HtmlTable.from_frame(shown.rename(columns=lambda name: name.replace("_", " "))),
             left_out=len(contrasts) - len(shown),
