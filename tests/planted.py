@@ -56,7 +56,7 @@ SLOW = 1.0
 #: where the tests of a file are: the longest beginning of its path decides
 TESTS = {
     "annosim/": "tests",
-    "annosim/analysis/": "tests/analysis tests/policies/test_laws.py",
+    "annosim/analysis/": "tests/analysis/test_scores.py tests/analysis tests/policies/test_laws.py",
     "annosim/coordinates/": "tests/test_coordinates.py tests/identifiability/test_catalogue.py",
     "annosim/coordinates/matching.py": "tests/analysis tests/test_coordinates.py",
     "annosim/data/": "tests/data",
