@@ -38,6 +38,7 @@ def cells(
     answers,
     twins,
     debates,
+    models,
 ):
     """Closed forms; the synthetic 2 x 2 with and without judges; repeated answers; paraphrases; the real votes."""
     for p, m in ((0.55, 0.5), (0.7, 1.0)):
@@ -58,7 +59,7 @@ def cells(
     for share in shares:
         which = {"share": share, "answers": answers}
         yield Cell(paraphrases.paraphrase_twins, which, replicates=twins, seed_name="paraphrases")
-    for kind in ("linear", "network"):
+    for kind in models:
         names = list(real_votes.methods(alpha)) if kind == "linear" else ["none", *real_names()]
         settings = {"kind": kind, "dim": dim, "alpha": alpha, "steps": steps, "names": names}
         yield Cell(real_votes.held_out_scores, settings, replicates=splits, seed_name="splits", skip=real_votes.no_data)
@@ -72,7 +73,7 @@ def real_names():
     return ["M1 unsigned", "M2 signed", "M3 inside", "soft label", "majority"]
 
 
-def claims(shares):
+def claims(shares, models):
     """Formulas, the 2 x 2, margins, judges, the two kinds, paraphrases, the real votes."""
     yield from formula_statements()
     yield from table_statements()
@@ -80,7 +81,7 @@ def claims(shares):
     yield from judge_statements()
     yield from kind_statements()
     yield from paraphrase_statements(shares)
-    yield from real_statements()
+    yield from real_statements(models)
 
 
 def finding(found, claims):
@@ -141,7 +142,7 @@ _QUICK = {
     "prompts": 12,
     "responses": 8,
     "replicates": 10,
-    "judges": [1, 3, 10, 0],
+    "judges": [1, 10, 0],
     "alpha": 1.0,
     "annotators": 400,
     "splits": 5,
@@ -151,6 +152,7 @@ _QUICK = {
     "answers": 2000,
     "twins": 12,
     "debates": 0,
+    "models": ["linear"],
 }
 _PAPER = _QUICK | {
     "judges": [1, 3, 10, 50, 0],
@@ -164,6 +166,7 @@ _PAPER = _QUICK | {
     "shares": [0.1, 0.25, 0.5, 0.75, 0.9],
     "twins": 100,
     "debates": 32,
+    "models": ["linear", "network"],
 }
 
 STUDY = Study(

@@ -463,9 +463,9 @@ def _verdicts(found, group):
     return verdicts == ["not_identified", "locally_identified"]
 
 
-def real_statements():
+def real_statements(models):
     """The votes of UKPConvArg1."""
-    for kind in ("linear", "network"):
+    for kind in models:
         yield Statement(
             f"R0.{kind}",
             f"a {kind} reward model of one vote per pair predicts the others' votes on new "

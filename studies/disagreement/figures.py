@@ -150,7 +150,7 @@ def real_votes(found):
     fig, axes = plotting.figure(1, 2, width=12.5, height=4.6, sharey=True)
     methods = METHODS[:5]
     for axis, name, words in zip(axes[0], ("pearson", "brier"), ("correlation", "Brier score"), strict=True):
-        for index, kind in enumerate(("linear", "network")):
+        for index, kind in enumerate(found.settings["models"]):
             estimates = [real_gain(found, m, name, kind) for m in methods]
             plotting.intervals(axis, methods, *_parts(estimates), index, zero=0.0, offset=0.2 * index - 0.1, label=kind)
         axis.locator_params(axis="x", nbins=5)

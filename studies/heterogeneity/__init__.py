@@ -359,8 +359,8 @@ _QUICK = {
     "points": 121,
     "items": [4, 6],
     "populations": 2,
-    "worlds": {"linear": [[250, 4000], 10], "tabular": [[16_000], 4], "network": [[16_000], 3]},
-    "em_grid": {"linear": [BOTH, [1000], [1, 2, 5, 20], 3], "network": [["general"], [250], [1, 5], 3]},
+    "worlds": {"linear": [[250, 4000], 6], "tabular": [[16_000], 4], "network": [[16_000], 3]},
+    "em_grid": {"linear": [BOTH, [1000], [1, 2, 5, 20], 3]},
     "laws": 1,
     "sets": 12,
     "direction": {"answers": [300, 30_000], "replicates": 12},
@@ -369,9 +369,8 @@ _QUICK = {
     "folds": 2,
     "sources": [
         _source(real.UKP, [SCORE]),
-        _source(real.LLMFAO, [SCORE, RATIO], items=8),
+        _source(real.LLMFAO, [SCORE], items=8),
         _source(real.SUSHI, [RATIO], people=200),
-        _ward("orkney_2017_ward1", people=400),
     ],
 }
 _PAPER = _QUICK | {
