@@ -16,6 +16,7 @@ __all__ = [
     "ArgumentError",
     "AnswerKindError",
     "CheckError",
+    "CheckFailedError",
     "ClusterError",
     "DataError",
     "DeviceError",
@@ -281,6 +282,27 @@ class CheckError(AnnosimError, RuntimeError):
         Traceback (most recent call last):
         annosim.errors.CheckError: estimator 'choix': write module:callable, for example choix:ilsr_pairwise
     """
+
+
+class CheckFailedError(AnnosimError, AssertionError):
+    """An estimator, a rule or a population breaks a law. Read the evidence in the message, or all of it in ``report``.
+
+    ``raise_on_failure=False`` returns the report instead; a failure that is known is named in
+    ``expected_failed_checks``.
+
+    Attributes:
+        report: the :class:`~annosim.checks.CheckReport` with every result.
+
+    Example:
+        >>> from annosim.checks import check_estimator
+        >>> check_estimator(lambda data: None, only=["check_deterministic"])
+        Traceback (most recent call last):
+        annosim.errors.CheckFailedError: <lambda>: 1 of 1 checks failed: check_deterministic (...)
+    """
+
+    def __init__(self, message: str, report: object = None):
+        super().__init__(message)
+        self.report = report
 
 
 class ClusterError(AnnosimError, RuntimeError):

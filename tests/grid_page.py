@@ -123,7 +123,7 @@ def _plan(case: Case) -> None:
 
 @lru_cache
 def _checked(rule: str) -> an.checks.CheckReport:
-    return an.checks.check_rule(RULES[rule][0](), items=ITEMS, draws=500)
+    return an.checks.check_rule(RULES[rule][0](), items=ITEMS, draws=500, raise_on_failure=False)
 
 
 def _check_rule(case: Case) -> None:

@@ -27,21 +27,21 @@ def recipe(title):
 
 
 def test_the_rule_obeys_the_laws_of_rules():
-    report = check_rule(recipe("Add a rule").Cauchit(temperature=an.free(2.0)), draws=2_000)
+    report = check_rule(recipe("Add a rule").Cauchit(temperature=an.free(2.0)), draws=2_000, raise_on_failure=False)
     assert report.passed and "sample_follows_table[choice]" in repr(report)
 
 
 def test_the_estimator_obeys_the_laws_of_estimators(monkeypatch):
     module = recipe("Add an estimator")
     monkeypatch.setitem(sys.modules, "recipe", module)  # where pickle looks for the function
-    report = check_estimator(module.bradley_terry, statistical=False)
+    report = check_estimator(module.bradley_terry, statistical=False, raise_on_failure=False)
     assert not report.failed, report
 
 
 def test_without_its_refusal_the_estimator_is_caught():
     module = recipe("Add an estimator")
     module.connected_components = lambda wins, connection: (1, None)
-    report = check_estimator(module.bradley_terry, statistical=False)
+    report = check_estimator(module.bradley_terry, statistical=False, raise_on_failure=False)
     assert {"check_refuses_undefeated", "check_refuses_disconnected"} <= {r.name for r in report.failed}
 
 

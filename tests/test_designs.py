@@ -177,6 +177,12 @@ def test_bad_values_are_named(make, word):
         make()
 
 
+@pytest.mark.parametrize("menu", [[2, 2, -1], [2, 0, 2]])
+def test_menus_that_list_an_item_twice_are_refused(menu):
+    with pytest.raises(ArgumentError, match="menu 1 lists an item twice"):
+        an.Design(an.Items(n=3), menus=[[0, 1, -1], menu])
+
+
 @pytest.mark.parametrize("kind, menu, least", [("choice", [-1, -1], 1), ("best-worst", [2, -1], 2)])
 def test_menus_without_an_answer_are_refused(kind, menu, least):
     with pytest.raises(ArgumentError, match=f"menu 1 has fewer than {least} item"):

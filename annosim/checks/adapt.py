@@ -325,7 +325,7 @@ def load(path: str) -> object:
     """The object at ``module:name`` (dots allowed in both).
 
     Raises:
-        CheckError: no colon, no such module, or no such name in it.
+        CheckError: no colon, no such module, a module that fails when it is read, or no such name in it.
     """
     module, _, name = path.partition(":")
     if not module or not name:
@@ -334,11 +334,19 @@ def load(path: str) -> object:
         value: Any = importlib.import_module(module)
     except ImportError as error:
         raise CheckError(f"estimator {path!r}: cannot import {module!r} ({error}); is it installed?") from error
+    except Exception as error:  # foreign code: whatever its own lines raise while they are read
+        where = f"line {error.lineno}: " if isinstance(error, SyntaxError) else ""
+        raise CheckError(f"estimator {path!r}: {module!r} fails on import: {where}{_first_line(error)}") from error
     for part in name.split("."):
         if not hasattr(value, part):
             raise CheckError(f"estimator {path!r}: {module!r} has no {part!r}")
         value = getattr(value, part)
     return value
+
+
+def _first_line(error: Exception) -> str:
+    text = error.msg if isinstance(error, SyntaxError) else str(error)
+    return f"{type(error).__name__}: {(text.splitlines() or [''])[0][:160]}"
 
 
 def _plain_answers(data: PreferenceData) -> None:

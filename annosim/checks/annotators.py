@@ -32,7 +32,13 @@ LEVEL = 1e-6
 
 
 def check_rule(
-    rule: Rule, *, items: Items | None = None, draws: int = 20_000, seed: int = 0, name: str | None = None
+    rule: Rule,
+    *,
+    items: Items | None = None,
+    draws: int = 20_000,
+    seed: int = 0,
+    name: str | None = None,
+    raise_on_failure: bool = True,
 ) -> CheckReport:
     """Hold a rule's three methods against one another, for every feedback kind that it defines.
 
@@ -42,6 +48,10 @@ def check_rule(
         draws: simulated answers per feedback kind.
         seed: of the draws.
         name: for the report.
+        raise_on_failure: raise when a law does not hold; ``False`` returns the evidence whatever it says.
+
+    Raises:
+        CheckFailedError: a law does not hold; its ``report`` has all results.
 
     Returns:
         First whether every kind that the rule claims has a law; then one result per law and kind: probabilities sum
@@ -57,12 +67,17 @@ def check_rule(
     """
     items = Items(n=3) if items is None else items
     person = Annotator(Tabular(np.linspace(-0.8, 1.0, items.n)), rule)
-    report = _run(person, items, draws, seed, name or type(rule).__name__)
-    return report
+    return _run(person, items, draws, seed, name or type(rule).__name__).concluded(raise_on_failure)
 
 
 def check_population(
-    population: Population, items: Items, *, draws: int = 20_000, seed: int = 0, name: str | None = None
+    population: Population,
+    items: Items,
+    *,
+    draws: int = 20_000,
+    seed: int = 0,
+    name: str | None = None,
+    raise_on_failure: bool = True,
 ) -> CheckReport:
     """The same laws for a whole population on ``items``: its law against what it simulates.
 
@@ -72,6 +87,10 @@ def check_population(
         draws: simulated annotators per feedback kind.
         seed: of the draws.
         name: for the report.
+        raise_on_failure: raise when a law does not hold; ``False`` returns the evidence whatever it says.
+
+    Raises:
+        CheckFailedError: a law does not hold; its ``report`` has all results.
 
     Example:
         >>> import annosim as an
@@ -80,7 +99,7 @@ def check_population(
         >>> check_population(two, an.Items(n=2), draws=2000).passed
         True
     """
-    return _run(population, items, draws, seed, name or type(population).__name__)
+    return _run(population, items, draws, seed, name or type(population).__name__).concluded(raise_on_failure)
 
 
 def _run(population: Population, items: Items, draws: int, seed: int, name: str) -> CheckReport:

@@ -12,6 +12,7 @@ from annosim.checks.estimator import Estimator
 from annosim.checks.registry import Finding, check
 from annosim.checks.shrinking import as_code, smallest
 from annosim.data.preferences import PreferenceData
+from annosim.errors import AnnosimError
 from annosim.populations.annotator import Annotator
 from annosim.rules.luce import Luce
 from annosim.utilities.linear import Linear
@@ -31,14 +32,31 @@ _FINITE = {
 }
 
 
+#: Errors of a program, not of its data: whoever raises one has not refused anything.
+_CRASHES = (
+    AttributeError,
+    ImportError,
+    IndexError,
+    KeyError,
+    NameError,
+    NotImplementedError,
+    RecursionError,
+    TypeError,
+)
+
+
 def outcome(call: Callable[[], object]) -> tuple[str, object]:
-    """``("raised" | "warned" | "flagged" | "returned", detail)`` of a call."""
+    """``("crashed" | "raised" | "warned" | "flagged" | "returned", detail)`` of a call."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             result = call()
-        except Exception as error:  # any error counts, whatever class the estimator's package uses
-            return "raised", f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        except AnnosimError as error:
+            return "raised", _named(error)
+        except _CRASHES as error:
+            return "crashed", _named(error)
+        except Exception as error:  # any other error counts, whatever class the estimator's package uses
+            return "raised", _named(error)
     warned = [w for w in caught if not issubclass(w.category, DeprecationWarning | PendingDeprecationWarning)]
     if warned:
         return "warned", f"{warned[0].category.__name__}: {str(warned[0].message).splitlines()[0]}"
@@ -47,8 +65,25 @@ def outcome(call: Callable[[], object]) -> tuple[str, object]:
     return "returned", result
 
 
+def _named(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+
+
+def _crash(estimator: Estimator, what: str, kind: str, detail: object) -> Finding | None:
+    """The finding where a refusal is none: the estimator crashes, here or on lawful data, too."""
+    if kind == "crashed":
+        return Finding(False, f"{what}: crashed with {detail}; a refusal says what is wrong with the data")
+    if kind == "raised":
+        lawful, said = outcome(lambda: estimator.raw(random_dataset(estimator.kind, rows=400, seed=0)))
+        if lawful in ("raised", "crashed"):
+            return Finding(False, f"{what}: {detail}; but lawful data end in {said}, too")
+    return None
+
+
 def _refuses(estimator: Estimator, data: PreferenceData, what: str) -> Finding:
     kind, detail = outcome(lambda: estimator.raw(data))
+    if crash := _crash(estimator, what, kind, detail):
+        return crash
     if kind != "returned":
         return Finding(True, f"{what}: {kind} ({detail})")
     u = estimator.read(detail, data)
@@ -109,6 +144,8 @@ def check_single_annotator(estimator: Estimator, seed: int) -> Finding:
     data = random_dataset("mixture", rows=400, seed=seed)
     one = data.with_(annotator=np.zeros(data.rows, np.int32), order=None)
     kind, detail = outcome(lambda: estimator.raw(one))
+    if crash := _crash(estimator, "all rows from one annotator", kind, detail):
+        return crash
     if kind != "returned":
         return Finding(True, f"all rows from one annotator: {kind} ({detail})")
     small = smallest(one, lambda d: outcome(lambda: estimator.raw(d))[0] == "returned", budget=12)
@@ -136,6 +173,8 @@ def check_refuses_nan(estimator: Estimator, seed: int) -> Finding:
             truth={},
         )
         kind, detail = outcome(lambda: estimator.raw(empty))
+        if crash := _crash(estimator, "data without rows", kind, detail):
+            return crash
         if kind == "returned" and np.isfinite(np.asarray(_safe_read(estimator, detail, empty))).all():
             return Finding(False, f"data without rows: returned {detail!r}")
     if "weights" not in estimator.tags:
@@ -144,6 +183,8 @@ def check_refuses_nan(estimator: Estimator, seed: int) -> Finding:
     weight[0] = np.nan
     bad = _unchecked(data, weight=weight)
     kind, detail = outcome(lambda: estimator.raw(bad))
+    if crash := _crash(estimator, "a weight of NaN", kind, detail):
+        return crash
     silent = kind == "returned" and np.isfinite(_safe_read(estimator, detail, bad)).all()
     return Finding(not silent, f"a weight of NaN: {kind}")
 

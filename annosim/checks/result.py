@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from annosim.errors import ArgumentError
+from annosim.errors import ArgumentError, CheckFailedError
 from annosim.results import Result
 
 __all__ = ["STATUSES", "CheckReport", "CheckResult"]
@@ -90,6 +90,21 @@ class CheckReport(Result):
         """No check failed unexpectedly."""
         return not self.failed
 
+    def concluded(self, raise_on_failure: bool = True) -> CheckReport:
+        """The report itself, if nothing failed or nobody asked to raise.
+
+        Raises:
+            CheckFailedError: a check failed unexpectedly, and ``raise_on_failure``.
+        """
+        if raise_on_failure and self.failed:
+            raise CheckFailedError(self.failures(), self)
+        return self
+
+    def failures(self) -> str:
+        """What failed, and the evidence, in one line."""
+        said = "; ".join(f"{r.name} ({_short(r.evidence)})" for r in self.failed)
+        return f"{self.estimator}: {len(self.failed)} of {len(self.results)} checks failed: {said}"
+
     def table(self) -> pd.DataFrame:
         """One row a check: name, status, p-value, evidence."""
         return pd.DataFrame(
@@ -114,6 +129,11 @@ class CheckReport(Result):
         )
         head = "<tr><th>check</th><th>status</th><th>p</th><th>evidence</th></tr>"
         return f"<table><caption>{html.escape(self._title())}</caption>{head}{rows}</table>"
+
+
+def _short(text: str, most: int = 160) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= most else line[: most - 3] + "..."
 
 
 def _line(r: CheckResult) -> str:

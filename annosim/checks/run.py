@@ -37,6 +37,7 @@ def check_estimator(
     statistical: bool = True,
     seed: int = 0,
     name: str | None = None,
+    raise_on_failure: bool = True,
 ) -> CheckReport:
     """Ask whether an estimator obeys the laws of the data that it is meant for.
 
@@ -52,11 +53,14 @@ def check_estimator(
         statistical: also run the checks with p-values (they cost many calls).
         seed: of all data that are drawn.
         name: for the report.
+        raise_on_failure: raise when a check fails, so that the call is a test by itself; ``False`` returns the
+            evidence whatever it says.
 
     Returns:
         A :class:`CheckReport`, one result per check, with evidence.
 
     Raises:
+        CheckFailedError: a check failed that was not expected to; its ``report`` has all results.
         ArgumentError: an unknown kind, tag or check name.
 
     Example:
@@ -64,7 +68,7 @@ def check_estimator(
         >>> import numpy as np
         >>> def left_wins(data):  # counts what stands on the left, whoever won
         ...     return np.bincount(data.menu[:, 0], minlength=data.items.n).astype(float)
-        >>> report = check_estimator(left_wins, tags={"score"}, statistical=False)
+        >>> report = check_estimator(left_wins, tags={"score"}, statistical=False, raise_on_failure=False)
         >>> report["check_swapping_sides"].status
         'failed'
     """
@@ -78,7 +82,7 @@ def check_estimator(
         results = run_tasks(_run_named, (wrapped, seed, expected), names, executor)
     used = {"kind": wrapped.kind, "tags": sorted(wrapped.tags), "version": wrapped.version}
     settings = {**used, "seed": seed, "tolerance": wrapped.tolerance, **versions()}
-    return CheckReport(estimator=wrapped.name, results=results, settings=settings)
+    return CheckReport(estimator=wrapped.name, results=results, settings=settings).concluded(raise_on_failure)
 
 
 def _run_named(common: tuple[Estimator, int, dict[str, str]], name: str) -> CheckResult:
@@ -130,6 +134,8 @@ def parametrize_with_checks(
 ) -> Callable[[Test], Test]:
     """A pytest decorator: one test per estimator and applicable check, generated lazily.
 
+    The test calls ``check(estimator)``, which raises where the law does not hold, as in scikit-learn.
+
     Args:
         estimators: wrapped by :func:`as_estimator` where they are plain functions.
         expected_failed_checks: ``{estimator name: {check name: reason}}``; these become strict expected failures.
@@ -139,8 +145,7 @@ def parametrize_with_checks(
         >>> mine = as_estimator(lambda data: data.menu[:, 0].astype(float), name="mine")
         >>> @parametrize_with_checks([mine])
         ... def test_my_estimator(estimator, check):
-        ...     result = check(estimator)
-        ...     assert result.status == "passed", result.evidence
+        ...     check(estimator)
     """
     import pytest
 
@@ -155,7 +160,8 @@ def parametrize_with_checks(
 
 
 class _Bound:
-    """``check(estimator) -> CheckResult``, for use inside a test; what cannot be asked on this machine is skipped."""
+    """``check(estimator) -> CheckResult``, for use inside a test: a law that does not hold raises
+    :class:`~annosim.errors.CheckFailedError`, and what cannot be asked on this machine is skipped."""
 
     def __init__(self, check: Check):
         self.check = check
@@ -166,4 +172,5 @@ class _Bound:
             import pytest
 
             pytest.skip(result.evidence)
+        CheckReport(estimator=estimator.name, results=[result]).concluded()
         return result

@@ -35,6 +35,8 @@ def concat(parts: Sequence[PreferenceData], annotators: str = "same") -> Prefere
         >>> concat([one, one]).num_annotators, concat([one, one], annotators="new").num_annotators
         (1, 2)
     """
+    if not isinstance(parts, Sequence) or not all(isinstance(part, PreferenceData) for part in parts):
+        raise ArgumentError("concat(parts=): give a list of an.PreferenceData")
     if not len(parts):
         raise ArgumentError("concat: no parts; give at least one")
     if annotators not in ("same", "new"):

@@ -11,12 +11,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from annosim.data import writers
+from annosim.data.asked import design_of
 from annosim.data.counts import collapse
 from annosim.data.equality import differences
 from annosim.data.splitting import compact, leave_one_out, split
 from annosim.data.table import AnswerTable
 from annosim.data.ties import break_ties
 from annosim.data.validation import ROW_COLUMNS
+from annosim.designs.design import Design
 from annosim.errors import ArgumentError
 from annosim.feedback import Feedback
 from annosim.items import Items
@@ -121,6 +123,22 @@ class PreferenceData(AnswerTable):
     def for_learner(self) -> PreferenceData:
         """The same data without the hidden truth."""
         return replace(self, truth={})
+
+    def design(self) -> Design:
+        """What was asked, as a design: ``an.plan(fit, data.design())`` says what more of the same would tell.
+
+        Its menus come as often as they were asked, its annotators answer as many questions as they did.
+
+        Raises:
+            ArgumentError: the data have replicates.
+
+        Example:
+            >>> import annosim as an
+            >>> votes = an.PreferenceData(an.Items(n=3), [[0, 1], [1, 2]], answer=[0, 0], annotator=[0, 0])
+            >>> votes.design()
+            Design(Items(n=3), menus=2, feedback='choice', annotators=1, questions=2)
+        """
+        return design_of(self)
 
     def ties(self, how: str = "half") -> PreferenceData:
         """The data without ties: each tied pair counts as half a win for either side.

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from annosim.arrays import Numbers
 from annosim.constraints import check_value, check_whole_number, check_whole_numbers
 from annosim.designs.menu_law import Menus, enumerate_menus, item_mass, sample_menus
+from annosim.designs.menus import lists_twice
 from annosim.errors import ArgumentError
 from annosim.feedback import Feedback, filled_places
 from annosim.items import Items
@@ -64,7 +65,7 @@ class Design:
         questions: questions per annotator, or ``"all"`` (needs ``menus``).
         overlap: how many (consecutive) annotators answer the same questions.
         proposal: density with respect to ``items.weights``, or its vector.
-        replacement: overrides whether items of a menu may repeat.
+        replacement: overrides whether items of a menu may repeat, drawn or listed.
         menus: ``(M, k)`` list of ordered menus, -1 pads.
         menu_weights: ``(M,)`` probabilities of the listed menus.
         prompt_weights: probabilities of the prompts, in ascending order of prompt id; uniform by default.
@@ -175,6 +176,11 @@ class Design:
         if bad.any():
             row = int(np.argwhere(bad)[0, 0])
             raise ArgumentError(f"Design(menus=): menu {row} names item {int(menus[bad][0])}, ids are 0..{n - 1}")
+        if not self.with_replacement and (twice := lists_twice(menus)).any():
+            raise ArgumentError(
+                f"Design(menus=): menu {int(twice.argmax())} lists an item twice; list each item once, or pass "
+                "replacement=True"
+            )
         least = min(2 if self.feedback.kind == "best-worst" else 1, menus.shape[1])
         short = (menus >= 0).sum(-1) < least
         if short.any():

@@ -19,7 +19,16 @@ from annosim.errors import ArgumentError
 from annosim.items import Items
 from annosim.random import uniform53
 
-__all__ = ["both_orders", "chain", "empirical_loads", "random_menus", "round_robin", "sparse_graph", "star"]
+__all__ = [
+    "both_orders",
+    "chain",
+    "empirical_loads",
+    "lists_twice",
+    "random_menus",
+    "round_robin",
+    "sparse_graph",
+    "star",
+]
 
 
 def _per_prompt(items: Items, make: Callable[[NDArray[np.int64]], object], size: int) -> NDArray[np.int64]:
@@ -186,3 +195,16 @@ def empirical_loads(data: Answered | Numbers, annotators: int, seed: int = 0) ->
         )
     draw = uniform53(seed, "load", np.arange(annotators), 0)
     return np.sort(known)[(draw * len(known)).astype(np.int64)]
+
+
+def lists_twice(menus: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether a menu lists some item twice, ``(..., k)`` ids (-1 pads) to ``(...)``.
+
+    Example:
+        >>> lists_twice(np.array([[0, 1, -1, -1], [2, 0, 2, 1]])).tolist()
+        [False, True]
+    """
+    if menus.shape[-1] == 2:
+        return (menus[..., 0] == menus[..., 1]) & (menus[..., 0] >= 0)
+    ordered = np.sort(menus, axis=-1)
+    return ((np.diff(ordered, axis=-1) == 0) & (ordered[..., 1:] >= 0)).any(-1)

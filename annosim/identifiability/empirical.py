@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from annosim.data.asked import design_of, distinct_menus
 from annosim.data.preferences import PreferenceData
 from annosim.designs.design import Design
 from annosim.errors import ArgumentError
@@ -39,16 +40,13 @@ def empirical(
         raise ArgumentError(
             "identify(model, data): a rule remembers earlier answers; pass the design instead of the data"
         )
-    menu, code = np.unique(np.asarray(data.menu), axis=0, return_inverse=True)
-    code = code.reshape(-1)
-    share = np.bincount(code, weights=data.row_weight, minlength=len(menu))
-    share = share / share.sum()
-    design = Design(data.items, menus=menu, menu_weights=share, feedback=data.feedback, annotators=data.num_annotators)
-    frame = DesignSupport(design, torch.as_tensor(menu, dtype=torch.long), torch.as_tensor(share), 1)
+    design = design_of(data).with_(annotators=data.num_annotators, questions=1, loads=None)
+    frame = DesignSupport(design, design.listed.menu, design.listed.probability, 1)
     ids = np.asarray(data.annotator_ids)
     most = int(np.bincount(ids).max())
     if len(population.indexed(data.items)) == 1 and population.indexed(data.items)[0].weight.numel() == 1 or most == 1:
         return design, frame
+    _, code = distinct_menus(data)
     blocks, weight, exact = _blocks(population, design, ids, code, data.annotator_weight, seed, limit)
     note = "" if exact else f"a seeded choice of {blocks.shape[1]} questions stands for each annotator's (up to {most})"
     listed = replace(frame, blocks=blocks, block_share=weight, questions=blocks.shape[1], exact=exact, note=note)

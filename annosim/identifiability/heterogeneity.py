@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from annosim.data.asked import distinct_menus
 from annosim.data.counts import expand
 from annosim.data.preferences import PreferenceData
 from annosim.designs.design import Design
@@ -250,14 +251,13 @@ def goodness_of_fit(
 
 def _questions(data: PreferenceData) -> np.ndarray:
     """Number of each row's menu, as displayed."""
-    return np.unique(np.asarray(data.menu), axis=0, return_inverse=True)[1].reshape(-1)
+    return distinct_menus(data)[1]
 
 
 def _pearson(population: Population, data: PreferenceData) -> float:
     """``sum (observed - expected)^2 / expected`` over questions and answers."""
-    menu, which = np.unique(np.asarray(data.menu), axis=0, return_inverse=True)
-    which = which.reshape(-1)
-    design = Design(data.items, menus=menu, feedback=data.feedback)
+    menu, which = distinct_menus(data)
+    design = Design(data.items, menus=menu, feedback=data.feedback, replacement=True)
     with torch.no_grad():
         one = on_menus(population, design, *design.listed)
         p = (one.weight[:, None, None] * one.question(0).exp()).sum(0).numpy()

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from annosim.coordinates.identifiable import in_float64
+from annosim.data.asked import design_of
+from annosim.data.preferences import PreferenceData
 from annosim.designs.design import Design
 from annosim.errors import ArgumentError
 from annosim.identifiability.families import AnyTastes, Types
@@ -35,10 +37,10 @@ from annosim.results import versions
 
 __all__ = ["describe", "plan"]
 
-#: A design, who answers it and the design, or a sequential design.
-DesignEntry: TypeAlias = Design | tuple[Population, Design] | Sequential
+#: A design, data that answer one, who answers it and the design, or a sequential design.
+DesignEntry: TypeAlias = Design | PreferenceData | tuple[Population, Design | PreferenceData] | Sequential
 #: What is compared; a mapping names the designs.
-Designs: TypeAlias = Design | Sequential | Sequence[DesignEntry] | Mapping[str, DesignEntry]
+Designs: TypeAlias = Design | PreferenceData | Sequential | Sequence[DesignEntry] | Mapping[str, DesignEntry]
 
 
 class _Request(NamedTuple):
@@ -75,7 +77,8 @@ def plan(
     Args:
         population: a guess of who answers; or a :class:`Fit` of a pilot, whose sampling distribution is then drawn
             from.
-        designs: designs to compare; a mapping names them. An entry may be a pair ``(population, design)`` where the
+        designs: designs to compare; a mapping names them; data stand for the design that they
+            answer. An entry may be a pair ``(population, design)`` where the
             design changes how people answer (ties allowed, say). Entries that are :class:`annosim.planning.Sequential` are
             interviews: their rows say how many questions each annotator is asked until their own target is decided
             (``target`` and ``precision`` are then those of the entries).
@@ -135,7 +138,7 @@ def _check(precision: object, cost: object, among: object, **counts: int | None)
 
 def _sequential(designs: Designs) -> dict[str, Sequential]:
     """The sequential designs by name; empty where there are none."""
-    entries = {"": designs} if isinstance(designs, Design | Sequential) else designs
+    entries = {"": designs} if isinstance(designs, Design | PreferenceData | Sequential) else designs
     if not isinstance(entries, Mapping):
         entries = dict(enumerate(entries)) if isinstance(entries, Sequence) else {}  # type: ignore[assignment]
     found = {name: entry for name, entry in entries.items() if isinstance(entry, Sequential)}
@@ -154,7 +157,7 @@ def _sequential(designs: Designs) -> dict[str, Sequential]:
 
 def _named(designs: Designs) -> dict[str, tuple[Population | None, Design]]:
     wrong = "plan(designs=): a list of an.Design(...), or a mapping of names to them, or to (population, design) pairs"
-    if isinstance(designs, Design):
+    if isinstance(designs, Design | PreferenceData):
         designs = [designs]
     if not isinstance(designs, Mapping | Sequence) or isinstance(designs, str) or not designs:
         raise ArgumentError(wrong)
@@ -162,6 +165,8 @@ def _named(designs: Designs) -> dict[str, tuple[Population | None, Design]]:
     named: dict[str, tuple[Population | None, Design]] = {}
     for name, entry in entries:
         own, design = entry if isinstance(entry, tuple) and len(entry) == 2 else (None, entry)
+        if isinstance(design, PreferenceData):
+            design = design_of(design)
         if not isinstance(design, Design) or not (own is None or isinstance(own, Population)):
             raise ArgumentError(wrong)
         label = describe(design) if name is None else str(name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -47,7 +47,7 @@ class Gated(PerAnnotator, Population):
         annotators: Labels | None = None,
     ):
         super().__init__()
-        types = list(types)
+        types = list(types) if isinstance(types, Iterable) else []
         if len(types) < 2 or not all(isinstance(t, Population) for t in types):
             raise ArgumentError("Gated(types=): give at least two populations")
         self.types = nn.ModuleList(types)

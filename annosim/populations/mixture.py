@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -36,7 +36,7 @@ class Mixture(Population):
 
     def __init__(self, types: Sequence[Population], weights: ParameterLike | None = None):
         super().__init__()
-        types = list(types)
+        types = list(types) if isinstance(types, Iterable) else []
         if not types or not all(isinstance(t, Population) for t in types):
             raise ArgumentError("Mixture(types=): give a list of populations, for example an.Annotator(...)")
         self.types = nn.ModuleList(types)

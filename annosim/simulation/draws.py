@@ -314,7 +314,7 @@ def _answer_again(
     population: Population, data: PreferenceData, types: np.ndarray, seed: int, replicate: int, width: int, ties: bool
 ) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any]]:
     """Answers ``(rows, width)`` to the data's menus, ties, and the path that drew them."""
-    path = choose(population, Design(data.items, menus=data.menu, feedback=data.feedback), seed)
+    path = choose(population, Design(data.items, menus=data.menu, feedback=data.feedback, replacement=True), seed)
     # a kernel for tastes counts annotators by rows, which data from elsewhere do not
     if path.answers is not None and all(isinstance(one, Annotator) for one in population.components()):
         menu = np.ascontiguousarray(data.menu, dtype=np.int32)

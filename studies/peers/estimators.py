@@ -154,7 +154,9 @@ def laws(package, number, fast, seed):
         name, tolerance, call = peer.name, peer.tolerance, command(package, peer)
         target = adapt.load(f"{module}:{name}")
         estimator = adapt.ADAPTERS[package](target, kind=peer.kind, tags=peer.tags, **peer.settings)
-    report = check_estimator(estimator, statistical=not fast and name not in SLOW, tolerance=tolerance, seed=0)
+    report = check_estimator(
+        estimator, statistical=not fast and name not in SLOW, tolerance=tolerance, seed=0, raise_on_failure=False
+    )
     return [
         {
             "estimator": label(package, estimator),

@@ -18,7 +18,7 @@ from annosim.rules.response_biases import Lapse, PositionBias
     ids=["luce", "cool", "lapse", "position"],
 )
 def test_our_rules_pass(rule):
-    report = check_rule(rule, draws=4000)
+    report = check_rule(rule, draws=4000, raise_on_failure=False)
     assert len(report) >= 6 and report.passed, report.failed
 
 
@@ -26,7 +26,7 @@ def test_our_rules_pass(rule):
 def test_every_registered_rule_and_habit_passes(name):
     make = st.RESPONSE_BIASES[name](an.Luce(), 3) if name in st.RESPONSE_BIASES else st.RULES[name]
     rule = find(make(3) if callable(make) else make, lambda rule: True)
-    report = check_rule(rule, draws=1000)
+    report = check_rule(rule, draws=1000, raise_on_failure=False)
     assert report.passed, report.failed
     assert len(report) > 6
 
@@ -38,7 +38,7 @@ def test_a_rule_without_a_law_does_not_pass_by_silence():
         def log_prob(self, scores, answer, view):
             raise an.errors.ArgumentError("not yet written")
 
-    report = check_rule(Nothing(), draws=100)
+    report = check_rule(Nothing(), draws=100, raise_on_failure=False)
     assert not report.passed and "none for choice" in report["defines_its_kinds"].evidence
 
 
@@ -66,13 +66,13 @@ def test_whatever_a_rule_raises_is_a_finding():
         def sample(self, scores, view, rng):
             raise KeyError("no such column")
 
-    report = check_rule(Crashes(), draws=100)
+    report = check_rule(Crashes(), draws=100, raise_on_failure=False)
     assert "KeyError" in report["sample_follows_table[choice]"].evidence
 
 
 def test_a_mixture_passes():
     people = an.Mixture([an.Annotator(an.Tabular([0.0, s, 0.2]), an.Luce()) for s in (1.0, -1.0)], [0.7, 0.3])
-    assert check_population(people, an.Items(n=3), draws=4000).passed
+    assert check_population(people, an.Items(n=3), draws=4000, raise_on_failure=False).passed
 
 
 class _SamplesFirst(an.Luce):
@@ -106,4 +106,4 @@ class _UsesAGlobalGenerator(an.Luce):
     ids=["samples-first", "not-normalised", "global-generator"],
 )
 def test_broken_rules_are_caught(rule, law):
-    assert check_rule(rule, draws=4000)[law].status == "failed"
+    assert check_rule(rule, draws=4000, raise_on_failure=False)[law].status == "failed"

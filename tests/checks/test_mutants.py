@@ -23,13 +23,15 @@ def test_the_catalogue_is_large_and_varied():
 
 @pytest.mark.parametrize("mutant", mutants.MUTANTS, ids=lambda m: m.name)
 def test_each_planted_bug_is_caught(mutant):
-    report = check_estimator(mutant.function, kind=mutant.kind, tags=mutant.tags, only=[mutant.caught_by])
+    report = check_estimator(
+        mutant.function, kind=mutant.kind, tags=mutant.tags, only=[mutant.caught_by], raise_on_failure=False
+    )
     assert report[0].status == "failed", report[0]
     assert report[0].evidence
 
 
 @pytest.mark.parametrize(("name", "function", "kind", "tags"), mutants.GOOD, ids=[g[0] for g in mutants.GOOD])
 def test_the_correct_estimators_pass(name, function, kind, tags):
-    report = check_estimator(function, kind=kind, tags=tags, name=name)
+    report = check_estimator(function, kind=kind, tags=tags, name=name, raise_on_failure=False)
     assert not report.failed, report.failed
     assert sum(r.status == "passed" for r in report) >= 10

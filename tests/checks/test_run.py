@@ -15,7 +15,7 @@ from annosim.checks.recovery import coverage_p_value
 from annosim.checks.run import LEVEL, MODULES
 from annosim.checks.statistics import at_least, between, compare_counts
 from annosim.cli import main
-from annosim.errors import ArgumentError, CheckError
+from annosim.errors import ArgumentError, CheckError, CheckFailedError
 
 WORDS = {"PreferenceData": an.PreferenceData, "Items": an.Items}
 
@@ -59,14 +59,16 @@ KINDS = {
 def test_our_estimators_of_every_kind_obey_every_law(name):
     model, tags, asked = KINDS[name]
     kind = name if name in ("choice", "ranking", "reward") else "ties"
-    report = check_estimator(adapt.annosim(model, kind=kind, tags=tags, name=name), statistical=False)
+    report = check_estimator(
+        adapt.annosim(model, kind=kind, tags=tags, name=name), statistical=False, raise_on_failure=False
+    )
     assert report.passed, report.failed
     assert sum(r.status == "passed" for r in report) >= asked, report
 
 
 @pytest.mark.gpu
 def test_our_estimate_is_the_same_on_the_gpu():
-    report = check_estimator(adapt.annosim(_model, tags=["device"]), only=["check_device"])
+    report = check_estimator(adapt.annosim(_model, tags=["device"]), only=["check_device"], raise_on_failure=False)
     assert report[0].status == "passed", report[0]
 
 
@@ -75,13 +77,19 @@ def test_an_estimator_that_is_wrong_on_the_gpu_is_caught():
     def wrong_there(data, device="cpu"):
         return np.arange(data.items.n) * (1.0 if device == "cpu" else 2.0)
 
-    assert check_estimator(wrong_there, tags=["device"], only=["check_device"])[0].status == "failed"
+    assert (
+        check_estimator(wrong_there, tags=["device"], only=["check_device"], raise_on_failure=False)[0].status
+        == "failed"
+    )
 
 
 def test_the_device_is_not_asked_where_there_is_none(monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     result = check_estimator(
-        lambda data, device="cpu": np.arange(data.items.n), tags=["device"], only=["check_device"]
+        lambda data, device="cpu": np.arange(data.items.n),
+        tags=["device"],
+        only=["check_device"],
+        raise_on_failure=False,
     )[0]
     assert result.status == "not_applicable" and "CUDA" in result.evidence
 
@@ -90,7 +98,9 @@ def test_our_latent_classes_obey_every_law():
     def two(data):
         return an.Mixture([_model(data) for _ in range(2)]).like(seed=0)
 
-    report = check_estimator(adapt.annosim(two, kind="mixture", name="latent classes", starts=8))
+    report = check_estimator(
+        adapt.annosim(two, kind="mixture", name="latent classes", starts=8), raise_on_failure=False
+    )
     assert report.passed, report.failed
 
 
@@ -106,7 +116,7 @@ def test_statuses():
 
     wrong = {"check_swapping_sides": "reads the left column only"}
     only = ["check_swapping_sides", "check_gradient", "check_leaves_inputs_alone"]
-    report = check_estimator(left, tags={"score"}, expected_failed_checks=wrong, only=only)
+    report = check_estimator(left, tags={"score"}, expected_failed_checks=wrong, only=only, raise_on_failure=False)
     assert [r.status for r in report] == ["expected_failure", "not_applicable", "passed"]
     assert report.passed and "reads the left column only" in report[0].evidence
     assert "expected failure" in repr(report) and "<table>" in report._repr_html_()
@@ -117,14 +127,20 @@ def test_a_model_of_the_annotators_may_look_at_them():
         return np.bincount(data.menu[data.annotator_ids == 0].ravel(), minlength=data.items.n)
 
     only = ["check_annotator_ids_ignored"]
-    assert check_estimator(by_first_annotator, only=only)[0].status == "failed"
-    assert check_estimator(by_first_annotator, only=only, tags=["annotators"])[0].status == "not_applicable"
+    assert check_estimator(by_first_annotator, only=only, raise_on_failure=False)[0].status == "failed"
+    assert (
+        check_estimator(by_first_annotator, only=only, tags=["annotators"], raise_on_failure=False)[0].status
+        == "not_applicable"
+    )
 
 
 def test_an_expected_failure_that_holds_says_so():
     only = ["check_leaves_inputs_alone"]
     report = check_estimator(
-        lambda data: np.arange(data.items.n), only=only, expected_failed_checks={only[0]: "old bug"}
+        lambda data: np.arange(data.items.n),
+        only=only,
+        expected_failed_checks={only[0]: "old bug"},
+        raise_on_failure=False,
     )
     assert report[0].status == "passed" and "expected to fail, but holds (old bug)" in report[0].evidence
 
@@ -132,13 +148,15 @@ def test_an_expected_failure_that_holds_says_so():
 def test_a_tolerance_holds_also_for_an_adapted_estimator():
     rough = as_estimator(lambda data: np.arange(data.items.n) + 1e-3 * np.arange(data.items.n) * data.menu[0, 0])
     for tolerance, status in ((1e-9, "failed"), (10.0, "passed")):
-        report = check_estimator(rough, only=["check_relabelling"], tolerance=tolerance)
+        report = check_estimator(rough, only=["check_relabelling"], tolerance=tolerance, raise_on_failure=False)
         assert report[0].status == status and report.settings["tolerance"] == tolerance
 
 
 def test_a_kind_that_contradicts_the_estimator_is_refused():
     with pytest.raises(ArgumentError, match="is of kind 'ranking'"):
-        check_estimator(as_estimator(lambda data: None, kind="ranking", name="mine"), kind="pairwise")
+        check_estimator(
+            as_estimator(lambda data: None, kind="ranking", name="mine"), kind="pairwise", raise_on_failure=False
+        )
 
 
 def test_pair_probabilities_are_read_as_utilities():
@@ -146,7 +164,9 @@ def test_pair_probabilities_are_read_as_utilities():
         u = an.fit(_model(data), data).population.utility.values.detach().numpy()
         return 1 / (1 + np.exp(u[None, :] - u[:, None]))
 
-    report = check_estimator(probabilities, returns="probabilities", statistical=False, tags=["weights"])
+    report = check_estimator(
+        probabilities, returns="probabilities", statistical=False, tags=["weights"], raise_on_failure=False
+    )
     assert report.passed, report.failed
 
 
@@ -158,7 +178,7 @@ def test_a_counterexample_of_a_likelihood_has_an_estimate():
         np.add.at(count, (data.menu[:, 0], data.menu[:, 1]), (data.answer == 0) + 0.5)
         return np.log(count.sum(1) / count.sum(0))
 
-    evidence = check_estimator(half_of_the_games, only=["check_swapping_sides"])[0].evidence
+    evidence = check_estimator(half_of_the_games, only=["check_swapping_sides"], raise_on_failure=False)[0].evidence
     data = eval(evidence[evidence.index("PreferenceData(") :], WORDS)  # noqa: S307 - our own text
     assert has_estimate(data) and data.rows <= 12
     back = data.with_(menu=data.menu[:, ::-1].copy(), answer=(1 - data.answer).astype(np.int8))
@@ -172,7 +192,7 @@ def test_the_evidence_of_a_refusal_is_small_and_has_no_estimate():
         return np.arange(data.items.n)
 
     for name, shape in (("check_refuses_undefeated", (2, 1)), ("check_refuses_disconnected", (2, 2))):
-        evidence = check_estimator(blind, only=[name])[0].evidence
+        evidence = check_estimator(blind, only=[name], raise_on_failure=False)[0].evidence
         data = eval(evidence[evidence.index("PreferenceData(") :], WORDS)  # noqa: S307 - our own text
         assert components(data) == shape and data.rows <= 8
 
@@ -248,7 +268,7 @@ def test_adapters_for_your_own_functions(adapter):
     tags = {"weights"} if adapter == "arrays" else set()
     wrapped = adapt.ADAPTERS[adapter](function, tags=tags)
     expected = {"check_refuses_nan": "does not look at weights"} if adapter == "arrays" else {}
-    report = check_estimator(wrapped, statistical=False, expected_failed_checks=expected)
+    report = check_estimator(wrapped, statistical=False, expected_failed_checks=expected, raise_on_failure=False)
     assert report.passed, report.failed
 
 
@@ -256,7 +276,7 @@ def test_an_exception_on_lawful_data_is_a_finding():
     def broken(data):
         raise KeyError("no such column")
 
-    result = check_estimator(broken, only=["check_relabelling"])[0]
+    result = check_estimator(broken, only=["check_relabelling"], raise_on_failure=False)[0]
     assert result.status == "failed" and "KeyError" in result.evidence
 
 
@@ -264,7 +284,7 @@ def test_a_counterexample_is_small_and_can_be_pasted():
     def left(data):
         return np.bincount(data.menu[:, 0], minlength=data.items.n).astype(float)
 
-    evidence = check_estimator(left, tags={"score"}, only=["check_swapping_sides"])[0].evidence
+    evidence = check_estimator(left, tags={"score"}, only=["check_swapping_sides"], raise_on_failure=False)[0].evidence
     code = evidence[evidence.index("PreferenceData(") :]
     data = eval(code, WORDS)  # noqa: S307 - our own text
     assert data.rows == 1
@@ -282,7 +302,7 @@ def test_a_counterexample_is_small_and_can_be_pasted():
 )
 def test_bad_arguments(arguments, words):
     with pytest.raises(ArgumentError, match=words):
-        check_estimator(lambda data: None, **arguments)
+        check_estimator(lambda data: None, **arguments, raise_on_failure=False)
 
 
 def test_a_wrong_shape_is_named():
@@ -406,3 +426,57 @@ def test_a_counterexample_shrinks_also_where_the_law_adds_a_row():
 
     plain = data.with_(annotator=None, truth={})
     assert smallest(plain, fails).rows == 1
+
+
+def test_a_failed_check_raises_unless_asked_not_to():
+    with pytest.raises(CheckFailedError, match="<lambda>: .* checks failed: ") as caught:
+        check_estimator(lambda data: None, statistical=False)
+    assert caught.value.report.failed and "\n" not in str(caught.value)
+    assert not check_estimator(lambda data: None, statistical=False, raise_on_failure=False).passed
+
+
+def test_the_decorator_fails_on_its_own():
+    @parametrize_with_checks([as_estimator(lambda data: None, name="nothing")])
+    def test_mine(estimator, check):
+        check(estimator)
+
+    (mark,) = test_mine.pytestmark
+    assert all(_fails(test_mine, *case.values) for case in mark.args[1])
+
+
+def _fails(test, estimator, check):
+    try:
+        test(estimator, check)
+    except CheckFailedError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("error", [AttributeError, TypeError, IndexError, ValueError])
+def test_crashing_on_everything_refuses_nothing(error):
+    def broken(data):
+        raise error("always")
+
+    for name in ("check_refuses_nan", "check_refuses_undefeated", "check_refuses_disconnected"):
+        result = check_estimator(broken, only=[name], raise_on_failure=False)[0]
+        assert result.status == "failed", result
+
+
+def test_a_crash_on_data_without_rows_is_no_refusal():
+    def left(data):
+        return np.full(data.items.n, float(data.menu[0, 0]))
+
+    result = check_estimator(left, only=["check_refuses_nan"], raise_on_failure=False)[0]
+    assert result.status == "failed" and "IndexError" in result.evidence
+
+
+@pytest.mark.parametrize(
+    ("source", "words"), [("def f(data:\n", "line 1: SyntaxError"), ("raise ValueError('a\\nb')", "ValueError: a")]
+)
+def test_a_module_that_cannot_be_read_is_one_line(source, words, tmp_path, monkeypatch, capsys):
+    (tmp_path / "unreadable.py").write_text(source)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert main(["check", "unreadable:f"]) == 2
+    said = capsys.readouterr().err
+    assert f"'unreadable' fails on import: {words}" in said and said.count("\n") == 1

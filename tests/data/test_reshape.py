@@ -302,6 +302,9 @@ def test_stacking_refuses_what_does_not_fit():
             an.data.stack([one, other])
     with pytest.raises(ArgumentError, match="no parts"):
         an.data.stack([])
+    for parts in (3, [3], one):
+        with pytest.raises(ArgumentError, match="concat.parts=.: give a list of an.PreferenceData"):
+            an.data.concat(parts)
     named, other = (
         one.with_(annotator=np.array([0]), annotator_names=[n], columns={"m": np.array([v])})
         for n, v in (("Ann", 1.0), ("Bo", 2.0))

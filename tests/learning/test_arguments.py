@@ -42,6 +42,19 @@ def test_fit_and_project_name_the_argument(model, name, value):
         assert "\n" not in str(caught.value)
 
 
+def test_more_types_than_annotators_are_refused():
+    rows = an.PreferenceData(an.Items(n=2), [[0, 1]] * 6, [0, 0, 0, 1, 1, 0], annotator=[0, 0, 1, 1, 2, 2])
+    types = [an.Annotator(an.Tabular(2), an.Luce()) for _ in range(4)]
+    with pytest.raises(ArgumentError, match="4 types of annotators, but only 3 annotators"):
+        an.fit(an.Mixture(types), rows)
+
+
+@pytest.mark.parametrize("make", [an.Mixture, lambda one: an.Gated(one, np.ones((2, 1)))])
+def test_one_population_is_no_list_of_types(make):
+    with pytest.raises(ArgumentError, match="types="):
+        make(ONE)
+
+
 def test_an_option_of_a_solver_is_sent_to_its_settings():
     with pytest.raises(ArgumentError, match=r"no argument 'steps'; write solver=an.Adam\(steps=...\) or an.EM"):
         an.fit(ONE, DATA, steps=3)

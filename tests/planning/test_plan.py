@@ -205,3 +205,28 @@ def test_bad_input_is_one_line():
         with pytest.raises(ArgumentError) as error:
             call()
         assert "\n" not in str(error.value)
+
+
+def test_data_stand_for_the_design_that_they_answer():
+    items = an.Items.normal(5, 1, seed=0)
+    people = an.Annotator(an.Linear([1.0]), an.Luce())
+    design = an.Design(items, menus=[[0, 1], [2, 3], [1, 4]], menu_weights=[0.5, 0.25, 0.25], annotators=4, questions=2)
+    blocks = [[0, 1], [0, 1], [2, 3], [1, 4]]
+    data = an.PreferenceData(items, blocks * 2, answer=[0] * 8, annotator=np.repeat(np.arange(4), 2))
+    again = data.design()
+    assert (again.annotators, again.questions, again.loads) == (4, 2, None)
+    for entry in (data, [data], {"more of the same": data}, [(people, data)]):
+        row = an.plan(people, entry, target="utilities", precision=0.1).rows[0]
+        assert row.annotators == an.plan(people, design, target="utilities", precision=0.1).rows[0].annotators
+
+
+def test_a_design_of_data_has_their_loads_and_weights():
+    items = an.Items(n=3)
+    votes = an.PreferenceData(
+        items, [[0, 1], [1, 2], [1, 2]], answer=[0, 1, 0], annotator=[0, 0, 2], weight=[1.0, 1.0, 2.0]
+    )
+    design = votes.design()
+    assert design.loads.tolist() == [2, 1] and design.annotators == 2
+    np.testing.assert_allclose(design.menu_weights, [0.25, 0.75])
+    with pytest.raises(an.errors.ArgumentError, match="replicates"):
+        an.data.stack([votes, votes]).design()
