@@ -75,6 +75,7 @@ def test_a_run_prints_verdicts_and_where_the_report_is(here, capsys):
     assert cli.main(["study", "run", "coin"]) == 0
     told = capsys.readouterr().out
     assert "The paper says: 2 supported; This study adds: 1 supported; 12 cells (0 kept from before, 0 failed)" in told
+    assert told.startswith("Claims: The paper says: 2 supported"), "the finding comes first"
     assert "runs/coin/quick/report.html" in told and (here / "runs/coin/quick/report.html").is_file()
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING
 
 import typer
@@ -13,7 +16,9 @@ import typer
 from annosim.cli.engines import CLUSTER, on_cluster
 
 if TYPE_CHECKING:
-    from annosim.study import Study, StudyRun
+    from rich.table import Table
+
+    from annosim.study import Claim, Study, StudyRun
 
 __all__ = ["register"]
 
@@ -110,40 +115,56 @@ def _print_study(study: Study) -> None:
 
 
 def _print_claims(done: StudyRun) -> None:
+    """What was found, what was contradicted, then every claim on one line; texts in full stand in the report."""
     from rich.console import Console
-    from rich.table import Table
 
-    from annosim.reporting.numbers import format_interval
-    from annosim.study.attribution import GROUPS
+    from annosim.study.report import finding_of
     from annosim.study.result import count_line
 
-    colours = {"supported": "green", "contradicted": "red", "inconclusive": "yellow", "not judged": "dim"}
-    table = Table(box=None, pad_edge=False)
-    for head in ("whose", "claim", "statement", "expected", "found", "verdict"):
-        table.add_column(head, overflow="fold")
-    for c in sorted(done.claims, key=lambda c: list(GROUPS).index(c.whose.group)):
-        table.add_row(
-            c.whose.group,
-            c.id,
-            c.statement,
-            c.expected,
-            format_interval(c.value, c.low, c.high),
-            f"[{colours[c.verdict]}]{c.verdict}[/]",
-        )
     console = Console()
-    console.print(table)
+    if not console.is_terminal:
+        console = Console(width=160)  # a file or a pipe has no width of its own
+    told = functools.partial(console.print, markup=False, highlight=False)
+    told(finding_of(done) + "\n")
+    for c in done.claims:
+        if c.verdict == "contradicted":
+            told(f"contradicted ({c.whose.group}), {c.id}: {c.statement}; expected {c.expected}, found {_found(c)}")
+    console.print(_table_of(done.claims))
     for c in done.claims:
         if c.verdict == "inconclusive" and math.isnan(c.value) and c.reason:  # nothing was found to judge
-            console.print(f"cannot be judged: {c.id}: {c.reason}", markup=False, soft_wrap=True, highlight=False)
+            told(f"cannot be judged: {c.id}: {c.reason}", soft_wrap=True)
     by_error: dict[str, list[str]] = {}
     for record in done.failed:
         by_error.setdefault(record.error, []).append(f"{record.cell}, replicate {record.replicate}")
     for error, where in by_error.items():
         more = f" and {len(where) - 1} more" if len(where) > 1 else ""
-        console.print(f"failed: {where[0]}{more}: {error}", markup=False, soft_wrap=True, highlight=False)
+        told(f"failed: {where[0]}{more}: {error}", soft_wrap=True)
     cells = f"{len(done.outcome.records)} cells ({done.kept} kept from before, {len(done.failed)} failed)"
     typer.echo(f"{count_line(done.counts_by_group())}; {cells}; {done.seconds:.1f} s")
     typer.echo(f"report: {done.out / 'report.html'}")
+
+
+def _found(claim: Claim) -> str:
+    from annosim.reporting.numbers import format_interval
+
+    return format_interval(claim.value, claim.low, claim.high)
+
+
+def _table_of(claims: Sequence[Claim]) -> Table:
+    """A line a claim, by whose they are; what does not fit is cut."""
+    from rich.table import Table
+
+    from annosim.study.attribution import GROUPS
+
+    colours = {"supported": "green", "contradicted": "red", "inconclusive": "yellow", "not judged": "dim"}
+    table = Table(box=None, pad_edge=False, expand=True)
+    for head in ("whose", "verdict", "claim", "found"):
+        table.add_column(head, no_wrap=True)
+    table.add_column("statement", no_wrap=True, overflow="ellipsis", ratio=1)
+    for c in sorted(claims, key=lambda c: list(GROUPS).index(c.whose.group)):
+        verdict = f"[{colours[c.verdict]}]{c.verdict}[/]"
+        table.add_row(c.whose.group, verdict, c.id, shorten(_found(c), 26, placeholder="…"), c.statement)
+    return table
 
 
 def _last_verdicts(folder: Path) -> str:

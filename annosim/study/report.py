@@ -106,7 +106,7 @@ def write_outputs(run: StudyRun) -> None:
         "claims": run.counts_by_group(),
     }
     atomic_text(run.out / "run.json", json.dumps(about, indent=1, default=str) + "\n")
-    atomic_text(run.out / "report.html", ReportContext(run, _finding(run), figures, tables, results).render())
+    atomic_text(run.out / "report.html", ReportContext(run, finding_of(run), figures, tables, results).render())
 
 
 def default_finding(run: StudyRun) -> str:
@@ -119,7 +119,8 @@ def default_finding(run: StudyRun) -> str:
     return f"{first} {done} of {len(run.outcome.records)} cells finished."
 
 
-def _finding(run: StudyRun) -> str:
+def finding_of(run: StudyRun) -> str:
+    """The study's own sentence on what was found, or counts of its verdicts."""
     summarise = run.study.finding
     if summarise is None:
         return default_finding(run)

@@ -53,7 +53,7 @@ def test_a_kink_where_utilities_are_equal_is_found():
             other = torch.where(answer.position[..., 0] == 0, -gap.abs(), gap.abs())
             return torch.nn.functional.logsigmoid(other)
 
-    report = check_rule(Kink(), items=an.Items(n=2), draws=100)
+    report = check_rule(Kink(), items=an.Items(n=2), draws=100, raise_on_failure=False)
     assert report["gradient[choice]"].status == "failed" and not report.passed
     people = an.simulate(an.Annotator(an.Tabular(2), an.Luce()), an.Design(an.Items(n=2), annotators=9), seed=0)
     assert not an.fit(an.Annotator(an.Tabular(2), Kink()), people).population.vector().any()
