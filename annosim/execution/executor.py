@@ -38,6 +38,12 @@ class Executor(Protocol):
         same_files: tasks see the files of this machine.
         reaches: whether tasks can write to a folder themselves.
         repeated: how many tasks were run again because the worker that had them died.
+
+    Example:
+        >>> import annosim as an
+        >>> with an.cluster("processes:2") as executor:
+        ...     executor.same_files, executor.repeated
+        (True, 0)
     """
 
     capacity: int
@@ -147,6 +153,10 @@ class LocalProcesses(_OnThisMachine):
 
     Args:
         workers: how many processes.
+
+    Example:
+        >>> LocalProcesses(2).capacity
+        6
     """
 
     certain = same_process = False

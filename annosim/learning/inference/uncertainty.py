@@ -39,7 +39,8 @@ FEW_ANNOTATORS = 8
 
 def default_kind(fit: Fit) -> str:
     """``"cluster"`` where at least eight annotators answered and some of them repeatedly, else ``"hessian"``."""
-    data = None if fit.problem is None or fit.is_projection else fit.problem.data
+    absent = fit.problem is None or fit.is_projection or fit.problem.shards is not None  # rows that are not in memory
+    data = None if absent else fit.problem.data
     if data is None or data.annotator is None:
         return "hessian"
     count = np.bincount(np.asarray(data.annotator_ids)[~np.asarray(data.skipped)])
