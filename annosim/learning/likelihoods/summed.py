@@ -32,6 +32,7 @@ from annosim.learning.likelihoods.reference import check_answers, total_weight
 from annosim.learning.likelihoods.single_choices import SingleChoices
 from annosim.learning.likelihoods.statistics import DENSE_ITEMS, PartialRankings, orders_from_data
 from annosim.learning.problem import Problem
+from annosim.learning.solvers.maximise import EM_ITERATIONS, Optimum
 from annosim.learning.structure import affine_components
 from annosim.populations.base import Population
 
@@ -329,6 +330,17 @@ class SummedClasses(_OnShards, LatentClasses):
     def why(self) -> str:
         """What it is."""
         return f"{super().why}, summed over {len(self.passes.shards)} shards"
+
+    def ascend(
+        self,
+        start: Vector,
+        tolerance: float,
+        max_iterations: int,
+        newton: bool = True,
+        em_iterations: int = EM_ITERATIONS,
+    ) -> Optimum:
+        """Evaluation by evaluation: what is compiled as a whole reads rows."""
+        return Likelihood.ascend(self, start, tolerance, max_iterations, newton, em_iterations)
 
     def sums(self, theta: Vector, log_share: Vector) -> tuple[Any, ...]:
         """Value, gradient, blocks, information and masses, of all annotators."""
