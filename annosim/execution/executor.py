@@ -31,12 +31,9 @@ class Executor(Protocol):
     """Runs functions somewhere and returns futures that :func:`concurrent.futures.wait` understands.
 
     Attributes:
-        capacity: how many tasks may be submitted and not yet finished.
         worker_death: what a future raises, or :meth:`submit` itself, when the worker died rather than the task failed.
-        certain: a death reported for a task is its own doing; where it is not, what died together is tried again alone.
         same_process: tasks see the objects of this process.
         same_files: tasks see the files of this machine.
-        reaches: whether tasks can write to a folder themselves.
         repeated: how many tasks were run again because the worker that had them died.
 
     Example:
@@ -46,12 +43,20 @@ class Executor(Protocol):
         (True, 0)
     """
 
-    capacity: int
     worker_death: type[BaseException]
-    certain: bool
     same_process: bool
     same_files: bool
     repeated: int
+
+    @property
+    def capacity(self) -> int:
+        """How many tasks may be submitted and not yet finished."""
+        ...
+
+    @property
+    def certain(self) -> bool:
+        """A death reported for a task is its own doing; where it is not, what died together is tried again alone."""
+        ...
 
     def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Run the function on some worker."""
