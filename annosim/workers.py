@@ -78,7 +78,7 @@ def dask_workers(workers: int, failures: int) -> object:
             n_workers=workers,
             threads_per_worker=1,
             processes=True,
-            dashboard_address=None,
+            dashboard_address=":0",  # any free port, without a word about it
             silence_logs=logging.CRITICAL,
         )
 

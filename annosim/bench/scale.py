@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import functools
+import logging
 import resource
 import tempfile
 from collections.abc import Callable
@@ -30,6 +31,7 @@ TASKS = 500
 def benchmarks(options: Options) -> list[Benchmark]:
     """Simulation, a fit from counts, a fit by passes over shards, and tasks that do nothing."""
     rows = max(64, round(1e6 * options.size))
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # also while the clusters end
     stack = ExitStack()
     atexit.register(stack.close)
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="annosim-scale-")))

@@ -80,7 +80,9 @@ def files(folder):
 
 def simulated(out, rows=4_000):
     people = an.Mixture([an.Annotator(an.Tabular([0.0, s, 2 * s]), an.Luce()) for s in (1.0, -1.0)])
-    return an.simulate(people, an.Design(an.Items(n=3), annotators=rows), seed=3, out=out, shard_rows=256)
+    return an.simulate(
+        people, an.Design(an.Items(n=3), annotators=rows), seed=3, out=out, shard_rows=256, path="reference"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -314,15 +316,15 @@ def test_a_killed_scheduler_stops_the_run_in_one_line_and_the_run_resumes(schedu
         if done and process.poll() is None:
             process.kill()
 
-    people, design = an.Annotator(an.Tabular([0.0, 1.0]), an.Luce()), an.Design(an.Items(n=2), annotators=20_000)
+    people, design = an.Annotator(an.Tabular([0.0, 1.0]), an.Luce()), an.Design(an.Items(n=2), annotators=6_000)
 
     def simulate(name, **options):
-        return an.simulate(people, design, seed=3, out=tmp_path / name, shard_rows=64, **options)
+        return an.simulate(people, design, seed=3, out=tmp_path / name, shard_rows=64, path="reference", **options)
 
     with pytest.raises(ClusterError, match=r"the scheduler tcp://\S+ is gone; what is finished is kept: start it"):
         with an.cluster(tmp_path / "where.toml"):
             simulate("broken", progress=after_the_first)
-    assert 0 < kept[-1][0] < 20_000 and not list((tmp_path / "broken").glob("*.tmp"))
+    assert 0 < kept[-1][0] < 6_000 and not list((tmp_path / "broken").glob("*.tmp"))
     kept.clear()
     simulate("broken", progress=lambda done, before, total: kept.append((done, before)))
     simulate("whole")
