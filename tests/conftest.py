@@ -1,7 +1,8 @@
-"""Settings of the whole suite: derandomized hypothesis, slow tests on request, GPU tests where there is a GPU."""
+"""Settings of the whole suite: derandomized hypothesis, slow tests on request, GPU tests where there is a GPU, pages where there is a browser."""
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -28,11 +29,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if gpu and not _has_cuda():
         for item in gpu:
             item.add_marker(pytest.mark.skip(reason="needs a CUDA device, and torch finds none on this machine"))
+    browser = [item for item in items if item.get_closest_marker("browser")]
+    reason = _no_browser() if browser else None
+    for item in browser if reason else []:
+        item.add_marker(pytest.mark.skip(reason=reason))
     missing = [name for name in ("dask", "distributed") if find_spec(name) is None]
     if missing:
         for item in items:
             if item.get_closest_marker("cluster"):
                 item.add_marker(pytest.mark.skip(reason=f"needs {missing[0]}; pip install 'annosim[dask]'"))
+
+
+def _no_browser() -> str | None:
+    """Why no page can be opened, or ``None``."""
+    if find_spec("playwright") is None:
+        return "needs playwright; pip install 'annosim[browser]'"
+    return None if shutil.which("chromium") else "needs chromium; apt-get install chromium"
 
 
 def _has_cuda() -> bool:

@@ -57,19 +57,6 @@ def test_only_png_is_written(tmp_path):
         plotting.save(plotting.figure()[0], tmp_path / "a.pdf")
 
 
-def luminance(colour):
-    from matplotlib.colors import to_rgb
-
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-@pytest.mark.parametrize("verdict", plotting.VERDICT_COLOURS)
-def test_white_words_can_be_read_on_the_verdicts_colours(verdict):
-    contrast = 1.05 / (luminance(plotting.VERDICT_COLOURS[verdict]) + 0.05)
-    assert contrast >= 3.0  # WCAG 2.1, large or bold text
-
-
 def test_neighbouring_lines_differ_in_more_than_colour(axes):
     for i in range(4):
         plotting.line(axes, [0, 1], [0, i], str(i), i, markers=True)

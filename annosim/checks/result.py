@@ -120,15 +120,15 @@ class CheckReport(Result):
         return [(r.name, _line(r)) for r in self.results]
 
     def _repr_html_(self) -> str:
-        colour = {"passed": "#009E73", "failed": "#D55E00", "not_applicable": "#888", "expected_failure": "#E69F00"}
         rows = "".join(
-            f"<tr><td>{html.escape(r.name)}</td><td style='color:{colour[r.status]}'>{r.status}</td>"
+            f"<tr><td>{html.escape(r.name)}</td><td>{r.status.replace('_', ' ')}</td>"
             f"<td>{'' if r.p_value is None else f'{r.p_value:.2g}'}</td>"
             f"<td><pre style='white-space:pre-wrap;margin:0'>{html.escape(r.evidence)}</pre></td></tr>"
             for r in self.results
         )
-        head = "<tr><th>check</th><th>status</th><th>p</th><th>evidence</th></tr>"
-        return f"<table><caption>{html.escape(self._title())}</caption>{head}{rows}</table>"
+        head = "".join(f"<th>{name}</th>" for name in ("check", "status", "p", "evidence"))
+        title = html.escape(self._title())
+        return f"<table><caption>{title}</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
 
 def _short(text: str, most: int = 160) -> str:

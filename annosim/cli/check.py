@@ -89,7 +89,7 @@ def check(
         )
     try:
         if html is not None:
-            write_page(html, report.estimator, [report])
+            write_page(html, f"annosim check {report.estimator}", [report], report._title())
     finally:
         _print(report)
     raise typer.Exit(CHECK_FAILED if report.failed else 0)

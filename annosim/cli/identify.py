@@ -25,6 +25,7 @@ def _identify(
 ) -> None:
     """Print the report, and exit with its code."""
     import annosim as an
+    from annosim.identifiability.report import VERDICTS
     from annosim.reporting import write_page
     from annosim.scenario import load_scenario
 
@@ -33,7 +34,8 @@ def _identify(
     report = an.identify(people, design, starts=starts, seed=found.seed if seed is None else seed)
     try:
         if html is not None:
-            write_page(html, f"annosim identify {scenario.name}", [report])
+            said = f"{report.verdict.replace('_', ' ').capitalize()}: {VERDICTS[report.verdict]}."
+            write_page(html, f"annosim identify {scenario.name}", [report], said)
     finally:
         typer.echo(repr(report))
     raise typer.Exit(report.exit_code)

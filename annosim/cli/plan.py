@@ -31,7 +31,7 @@ def _plan(
     from annosim.errors import ArgumentError, ScenarioError
     from annosim.planning.cost import Cost
     from annosim.planning.targets import target_function
-    from annosim.reporting import FigureEntry, write_page
+    from annosim.reporting import FigureEntry, HtmlTable, TableEntry, write_page
     from annosim.scenario import load_scenario
 
     found = load_scenario(scenario)
@@ -62,7 +62,10 @@ def _plan(
     try:
         if html is not None:
             figure = FigureEntry.draw(result.figure(), caption="Half-width of the worst component against cost")
-            write_page(html, f"annosim plan {scenario.name}", [result, figure, *parts[1:]])
+            table = TableEntry("designs", result._title(), HtmlTable.from_frame(result.to_frame()))
+            best = result.best
+            said = f"Cheapest: {best.name}; {best}." if best else "None of the designs identifies the target."
+            write_page(html, f"annosim plan {scenario.name}", [figure, table, *parts[1:]], said)
     finally:
         for part in parts:
             typer.echo(repr(part))

@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 
 __all__ = ["page"]
 
-#: readable on white and told apart by colour-blind readers; the word stands beside it
-COLOURS = {"fine": "#00795a", "notice": "#0072B2", "alarm": "#b34700", "not asked": "#6b6b6b"}
-
 
 @dataclass(frozen=True)
 class Entry:
@@ -61,7 +58,6 @@ def page(diagnosis: Diagnosis, level: float) -> str:
         source=diagnosis["read"].sentence,
         headline=diagnosis.headline,
         findings=[Entry(found) for found in diagnosis.findings],
-        colours=COLOURS,
         level=level,
         figures=_figures(diagnosis),
         settings=HtmlTable.from_rows(["setting", "value"], [(k, str(v)) for k, v in diagnosis.settings.items()]),

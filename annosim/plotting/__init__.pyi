@@ -6,7 +6,6 @@ from .charts import intervals as intervals
 from .charts import line as line
 from .figures import COLOURS as COLOURS
 from .figures import DPI as DPI
-from .figures import VERDICT_COLOURS as VERDICT_COLOURS
 from .figures import colour as colour
 from .figures import figure as figure
 from .figures import label as label
@@ -17,7 +16,6 @@ from .figures import style as style
 __all__ = [
     "COLOURS",
     "DPI",
-    "VERDICT_COLOURS",
     "band",
     "bars",
     "colour",

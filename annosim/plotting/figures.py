@@ -18,17 +18,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "DPI", "VERDICT_COLOURS", "colour", "figure", "label", "legend", "save", "style"]
+__all__ = ["COLOURS", "DPI", "colour", "figure", "label", "legend", "save", "style"]
 
 #: Okabe and Ito's palette, ordered so that the first ones are the easiest to tell apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
-#: Supported, contradicted, inconclusive, not judged: told apart by colour-blind readers, and always beside the word.
-VERDICT_COLOURS = {
-    "supported": "#009E73",
-    "contradicted": "#D55E00",
-    "inconclusive": "#767676",
-    "not judged": "#8c8c8c",
-}
 #: Resolution of saved figures, dots per inch.
 DPI = 150
 _STYLE: dict[str, object] = {

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from annosim.reporting.numbers import format_number
+from annosim.reporting.series import HEAD, drawn_points
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,19 +29,21 @@ class FigureEntry:
         caption: shown below it, and its alternative text.
         png: the image.
         problem: why there is none, or ``""``.
+        numbers: what is drawn, as a table; ``None`` where nothing could be read.
     """
 
     name: str
     caption: str
     png: bytes
     problem: str = ""
+    numbers: HtmlTable | None = None
 
     @classmethod
     def draw(cls, figure: Figure, name: str = "figure", caption: str = "") -> FigureEntry:
-        """The entry of a matplotlib figure."""
+        """The entry of a matplotlib figure, with the table behind it."""
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=150, bbox_inches="tight")
-        return cls(name, caption, buffer.getvalue())
+        return cls(name, caption, buffer.getvalue(), numbers=HtmlTable.from_figure(figure))
 
     @property
     def source(self) -> str:
@@ -78,6 +81,12 @@ class HtmlTable:
     def from_frame(cls, frame: pd.DataFrame) -> HtmlTable:
         """The columns of a frame, without its index."""
         return cls.from_rows(list(frame.columns), frame.itertuples(index=False))
+
+    @classmethod
+    def from_figure(cls, figure: Figure) -> HtmlTable | None:
+        """The points that a matplotlib figure draws, or ``None`` where none can be read."""
+        points = drawn_points(figure)
+        return cls.from_rows(HEAD, points) if points else None
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from annosim.files import atomic_text
-from annosim.reporting.entries import FigureEntry
+from annosim.reporting.entries import FigureEntry, TableEntry
 from annosim.reporting.numbers import format_interval, format_number
 
 __all__ = ["render", "write_page"]
@@ -31,19 +31,22 @@ def render(template: str, **values: object) -> str:
         values: its variables; a missing one is an error, and all text is escaped.
 
     Example:
-        >>> "<h1>1 &lt; 2</h1>" in render("page.html", title="1 < 2", parts=[])
+        >>> "<h1>1 &lt; 2</h1>" in render("page.html", title="1 < 2", finding="", parts=[])
         True
     """
     return _environment().get_template(template).render(values)
 
 
-def write_page(path: Path, title: str, parts: Sequence[HtmlDisplay | FigureEntry]) -> None:
-    """Write a page that shows results and figures one below the other.
+def write_page(
+    path: Path, title: str, parts: Sequence[HtmlDisplay | FigureEntry | TableEntry], finding: str = ""
+) -> None:
+    """Write a page that shows a finding, and below it results, tables and figures.
 
     Args:
         path: the file; it is replaced in one step.
         title: its heading.
-        parts: results and figures in their order.
+        parts: results, tables and figures in their order.
+        finding: the answer in one sentence, shown first.
 
     Example:
         >>> import tempfile
@@ -54,8 +57,8 @@ def write_page(path: Path, title: str, parts: Sequence[HtmlDisplay | FigureEntry
         ...     "The law" in (Path(folder) / "law.html").read_text(encoding="utf-8")
         True
     """
-    shown = [part if isinstance(part, FigureEntry) else Markup(part._repr_html_()) for part in parts]
-    atomic_text(path, render("page.html", title=title, parts=shown))
+    shown = [part if isinstance(part, FigureEntry | TableEntry) else Markup(part._repr_html_()) for part in parts]
+    atomic_text(path, render("page.html", title=title, finding=finding, parts=shown))
 
 
 @cache
@@ -68,5 +71,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     found.filters |= {"number": format_number, "interval": format_interval}
+    found.filters["anchor"] = lambda text: "-".join(str(text).split())
     found.tests["figure"] = lambda part: isinstance(part, FigureEntry)
+    found.tests["entry"] = lambda part: isinstance(part, TableEntry)
     return found

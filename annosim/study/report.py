@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -13,7 +13,7 @@ from annosim.errors import AbsentCellError
 from annosim.files import atomic_path, atomic_text
 from annosim.reporting import FigureEntry, HtmlTable, TableEntry, render
 from annosim.study.attribution import GROUPS
-from annosim.study.claims import VERDICTS, Claim
+from annosim.study.claims import VERDICTS, Claim, Verdict
 from annosim.study.messages import FAILURES, one_line
 from annosim.study.result import StudyRun, count_line
 
@@ -30,6 +30,41 @@ T = TypeVar("T")
 SHOWN_ROWS = 200
 #: Columns of results.parquet that the page leaves out.
 _HIDDEN = ("key", "seed", "group")
+
+
+@dataclass(frozen=True)
+class ClaimPart:
+    """Claims of one group that one figure shows, or none.
+
+    Attributes:
+        figure: that figure.
+        claims: the claims.
+        first: whether the figure is drawn here; it is drawn once, the key figure above all claims.
+    """
+
+    figure: FigureEntry | None
+    claims: Sequence[Claim]
+    first: bool
+
+
+@dataclass(frozen=True)
+class ClaimGroup:
+    """Claims of the paper, of the study, controls or baselines.
+
+    Attributes:
+        heading: whose they are.
+        counts: how many have which verdict.
+        parts: the claims, figure by figure.
+    """
+
+    heading: str
+    counts: Mapping[Verdict, int]
+    parts: Sequence[ClaimPart]
+
+    @property
+    def said(self) -> str:
+        """The counts in words."""
+        return ", ".join(f"{n} {verdict}" for verdict, n in self.counts.items() if n)
 
 
 @dataclass(frozen=True)
@@ -55,6 +90,8 @@ class ReportContext:
         run = self.run
         problems = [r for r in run.outcome.records if r.status != "done" or r.warnings]
         slow = sorted(run.outcome.records, key=lambda r: -r.seconds)[:10]
+        groups = self._groups()
+        beside = [part.figure for group in groups for part in group.parts if part.first]
         return render(
             "study.html",
             title=run.study.title,
@@ -62,10 +99,9 @@ class ReportContext:
             finding=self.finding,
             figures=self.figures,
             tables=self.tables,
-            counts={GROUPS[group]: counts for group, counts in run.counts_by_group().items()},
+            groups=groups,
             verdicts=VERDICTS,
-            claims=self._claims_by_figure(),
-            colours=plotting.VERDICT_COLOURS,
+            more_figures=[entry for entry in self.figures[1:] if entry not in beside],
             problems=problems,
             num_results=self._count(),
             results=HtmlTable.from_frame(_shown(self.results)),
@@ -75,13 +111,19 @@ class ReportContext:
             ),
         )
 
-    def _claims_by_figure(self) -> dict[str, list[Claim]]:
-        """The claims below each figure in the order of the groups; those of no figure under the empty name."""
-        shown = {entry.name for entry in self.figures}
-        order = list(GROUPS)
-        found: dict[str, list[Claim]] = {name: [] for name in [*shown, ""]}
-        for claim in sorted(self.run.claims, key=lambda c: order.index(c.whose.group)):
-            found[claim.figure if claim.figure in shown else ""].append(claim)
+    def _groups(self) -> list[ClaimGroup]:
+        """The claims by whose they are; within a group by the figure that shows them, those of no figure last."""
+        shown, drawn = {entry.name: entry for entry in self.figures}, {entry.name for entry in self.figures[:1]}
+        found = []
+        for group, counts in self.run.counts_by_group().items():
+            claims = [claim for claim in self.run.claims if claim.whose.group == group]
+            parts = []
+            for name in [*shown, ""]:
+                own = [claim for claim in claims if (claim.figure if claim.figure in shown else "") == name]
+                if own:
+                    parts.append(ClaimPart(shown.get(name), own, first=bool(name) and name not in drawn))
+                    drawn.add(name)
+            found.append(ClaimGroup(GROUPS[group], counts, parts))
         return found
 
     def _count(self) -> str:
@@ -141,18 +183,20 @@ def _figures(run: StudyRun) -> list[FigureEntry]:
 def _figure(make: Callable[[Outcome], Figure], run: StudyRun, path: Path) -> FigureEntry | None:
     """The figure, or the reason why it could not be drawn; none where a small preset leaves its cells out."""
 
-    def draw() -> bytes:
+    def draw() -> tuple[bytes, HtmlTable | None]:
         with plotting.style():
-            return plotting.save(make(run.outcome), path).read_bytes()
+            figure = make(run.outcome)
+            return plotting.save(figure, path).read_bytes(), HtmlTable.from_figure(figure)
 
     try:
-        png, problem = _guard(draw, _left_out(run))
+        drawn, problem = _guard(draw, _left_out(run))
     except AbsentCellError:
         path.unlink(missing_ok=True)
         return None
-    if png is None:
+    if drawn is None:
         path.unlink(missing_ok=True)
-    return FigureEntry(_name(make), _caption(make), png or b"", problem)
+    png, numbers = drawn or (b"", None)
+    return FigureEntry(_name(make), _caption(make), png, problem, numbers)
 
 
 def _table(make: Callable[[Outcome], pd.DataFrame], run: StudyRun) -> TableEntry | None:

@@ -91,7 +91,7 @@ def text(run):
 def test_the_page_loads_nothing_from_anywhere(text):
     page = Page(text)
     assert not page.open and page.loads
-    assert all(load.startswith("data:image/png;base64,") for load in page.loads)
+    assert all(load.startswith(("data:image/png;base64,", "#")) for load in page.loads)
     assert not re.search(r"https?://|@import|url\(|<link|<iframe", text)
 
 
@@ -124,7 +124,8 @@ def test_a_claim_stands_below_its_figure_and_says_whose_it_is(tmp_path):
     figures = [first_figure, second_figure]
     study = dataclasses.replace(STUDY, claims=lambda: [two, one], figures=figures, tables=[])
     text = (run_study(study, out=tmp_path).out / "report.html").read_text(encoding="utf-8")
-    order = [text.index(x) for x in ("<td>Controls</td>", "id='second_figure'", "<td>shown</td>", "<td>bare</td>")]
+    places = (">Controls (2 supported)</h3>", "id='second_figure'", "id='claim-shown'", "id='claim-bare'")
+    order = [text.index(x) for x in places]
     assert order == sorted(order) and "Controls; s" in text
 
 
@@ -141,8 +142,12 @@ def test_a_figure_whose_cells_a_small_preset_leaves_out_is_left_out_too(decisive
 
 
 def test_verdicts_are_words_with_colours(text):
-    colour = plotting.VERDICT_COLOURS["contradicted"]
-    assert f"<span class=v style='background:{colour}'>contradicted</span>" in text
+    assert "<span class='v v-contradicted'>contradicted</span>" in text and ".v-contradicted" in text
+
+
+def test_a_claim_has_an_anchor_and_a_figure_the_numbers_behind_it(text):
+    assert "id='claim-c&lt;1'" in text and "href='#claim-c%3C1'" in text
+    assert text.count("The numbers in this figure") == 1 and text.index("<figure") < text.index("<details>")
 
 
 def test_what_cannot_be_drawn_is_replaced_by_its_reason(run, text):
