@@ -28,6 +28,7 @@ NAMES = [
 PAGES = ("study", "identify", "plan", "check", "diagnose", "board")
 SCENARIO = """
 [items]
+kind = "inline"
 n = 3
 [[population.types]]
 weight = 0.6
@@ -123,7 +124,7 @@ def diagnose(folder):
 
 def board(folder):
     page = folder / "board.html"
-    an.fit(an.Annotator(an.Tabular(5), an.Luce()), votes()).report(page)
+    an.fit(an.Annotator(an.Tabular(5), an.Luce()), votes()).report("html", page)
     return page
 
 
