@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom
@@ -17,11 +19,23 @@ def _points(count: int) -> Vector:
     return np.arange(1, min(POINTS, count) + 1) / (min(POINTS, count) + 1)
 
 
+@lru_cache(maxsize=8)
 def _pointwise(count: int) -> Vector:
     """Two-sided p-value of every number of values below each point, ``(points, count + 1)``."""
     c = np.arange(count + 1)
     z = _points(count)[:, None]
     return np.minimum(1.0, 2 * np.minimum(binom.cdf(c, count, z), binom.sf(c - 1, count, z)))
+
+
+@lru_cache(maxsize=8)
+def _steps(count: int) -> list[Vector]:
+    """Transition matrices ``(count + 1, count + 1)`` of the number of values below one point, to the next."""
+    z, c = _points(count), np.arange(count + 1)
+    more = c[None, :] - c[:, None]
+    left = count - c[:, None]
+    return [
+        np.where(more >= 0, binom.pmf(more, left, (z[i] - z[i - 1]) / (1 - z[i - 1])), 0.0) for i in range(1, len(z))
+    ]
 
 
 def _coverage(allowed: NDArray[np.bool_], count: int) -> float:
@@ -32,10 +46,8 @@ def _coverage(allowed: NDArray[np.bool_], count: int) -> float:
     """
     z, c = _points(count), np.arange(count + 1)
     state = np.where(allowed[0], binom.pmf(c, count, z[0]), 0.0)
-    for i in range(1, len(z)):
-        more = c[None, :] - c[:, None]
-        step = binom.pmf(more, count - c[:, None], (z[i] - z[i - 1]) / (1 - z[i - 1]))
-        state = np.where(allowed[i], state @ np.where(more >= 0, step, 0.0), 0.0)
+    for inside, step in zip(allowed[1:], _steps(count), strict=True):
+        state = np.where(inside, state @ step, 0.0)
     return float(state.sum())
 
 

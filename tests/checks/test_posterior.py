@@ -82,7 +82,7 @@ def test_a_swapped_type_is_caught():
 @pytest.mark.parametrize("case", ["pairs", "features"])
 def test_laplace_passes_the_standard_cases(case):
     sampler = lambda m, d, p: an.sample_posterior(m, d, p, draws=39, chains=1)  # noqa: E731
-    assert check_posterior(sampler, case=case, simulations=30, alpha=NEVER).holds
+    assert check_posterior(sampler, case=case, simulations=15, alpha=NEVER).holds
 
 
 @pytest.mark.slow
@@ -109,7 +109,7 @@ def test_a_population_of_the_strategies_and_its_prior():
         weight = np.exp(value - value.max())
         return density.vectors(y[rng.choice(150, 20, p=weight / weight.sum())])
 
-    assert check_posterior(weighted, model, design, prior, simulations=25, alpha=NEVER).holds
+    assert check_posterior(weighted, model, design, prior, simulations=15, alpha=NEVER).holds
 
 
 def test_expectation_propagation_of_choix_passes():
@@ -118,7 +118,7 @@ def test_expectation_propagation_of_choix_passes():
     def sampler(model, data, prior):
         return choix.ep_pairwise(data.items.n, data.to_choix("pairs"), 1 / prior.sd**2)
 
-    assert check_posterior(sampler, case="pairs", simulations=25, alpha=NEVER).holds
+    assert check_posterior(sampler, case="pairs", simulations=15, alpha=NEVER).holds
 
 
 def test_the_p_value_is_exact():

@@ -2,9 +2,8 @@
 
 import pandas as pd
 import pytest
-from typer.testing import CliRunner
 
-from annosim.cli import app
+from annosim.cli import main
 
 for name in ("nutpie", "arviz_stats", "xarray"):
     pytest.importorskip(name, reason="the extra bayes")
@@ -23,28 +22,19 @@ def votes(tmp_path):
 READ = ["--format", "pairs", "--annotator", "worker", "--left", "left", "--right", "right", "--winner", "winner"]
 
 
-def ask(votes, *more):
-    return CliRunner().invoke(app, ["fit", votes, *READ, *more])
+def test_a_table_with_the_prior_in_use(votes, tmp_path, capsys):
+    assert main(["fit", votes, *READ, "--posterior", "--out", str(tmp_path / "table.csv")]) == 0
+    said = capsys.readouterr().out
+    assert "prior: gaussian=2" in said and "the data moved this" in said and "may be trusted" in said
+    assert set(pd.read_csv(tmp_path / "table.csv")["item"]) == {"tea", "milk", "juice"}
 
 
-def test_a_table_with_the_prior_in_use(votes, tmp_path):
-    found = ask(votes, "--posterior", "--out", str(tmp_path / "table.csv"))
-    assert found.exit_code == 0, found.output
-    assert (
-        "prior: gaussian=2" in found.output
-        and "the data moved this" in found.output
-        and "may be trusted" in found.output
-    )
-    table = pd.read_csv(tmp_path / "table.csv")
-    assert set(table["item"]) == {"tea", "milk", "juice"}
-
-
-def test_a_prior_of_ones_own(votes):
-    found = ask(votes, "--posterior", "--prior", "gaussian=0.5")
-    assert found.exit_code == 0 and "Gaussian(sd=0.5)" in found.output
+def test_a_prior_of_ones_own(votes, capsys):
+    assert main(["fit", votes, *READ, "--posterior", "--prior", "gaussian=0.5"]) == 0
+    assert "Gaussian(sd=0.5)" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("more", [("--se", "hessian"), ("--solver", "newton"), ("--save", "fit.pt")])
-def test_what_means_nothing_is_refused(votes, more):
-    found = ask(votes, "--posterior", *more)
-    assert found.exit_code == 2 and f"{more[0]}: means nothing with --posterior" in found.output
+def test_what_means_nothing_is_refused(votes, more, capsys):
+    assert main(["fit", votes, *READ, "--posterior", *more]) == 2
+    assert f"{more[0]}: means nothing with --posterior" in capsys.readouterr().err
