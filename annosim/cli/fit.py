@@ -181,8 +181,8 @@ def _fit(options: dict[str, Any]) -> None:
     if options["posterior"] or options["nuts"]:
         _posterior(given.family, given.answers, chosen, options)
         return
-    written = [options[name] for name in ("se", "out", "responsibilities", "save", "export")]
-    outputs = Outputs(*written, given, chosen)
+    written = {name: options[name] for name in ("se", "out", "responsibilities", "save", "export")}
+    outputs = Outputs(**written, given=given, chosen=chosen)
     found = _fitted(given.family, given.answers, chosen)
     outputs.write(found)
     if not found.converged and found.stopped_by not in ("schedule", "held out"):  # a schedule that ends is no failure

@@ -101,7 +101,8 @@ class FitOptions:
             values["warm_start"] = _saved(self.where["warm_start"], values["warm_start"])
         with naming(self.where):
             objective, regulariser, prior = (values.get(name) for name in TABLES)
-            able = an.learning.solvers_for(model, data, objective, regulariser, prior)
+            some = data if isinstance(data, an.PreferenceData) else data.head()
+            able = an.learning.solvers_for(model, some, objective, regulariser, prior)
             return an.fit(model, data, solver=solver_settings(values, able), **keywords)
 
 

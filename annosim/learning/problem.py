@@ -112,7 +112,7 @@ class Problem:
                 raise ArgumentError(
                     "this fit was made from shards that are not in memory; fit shards.load() for what reads rows"
                 )
-            made = self.law.as_data(marginal=len(self.model.components()) == 1)  # type: ignore[union-attr]
+            made = self.law.as_data(marginal=len(self.model.components()) == 1)
             object.__setattr__(self, "_data", made)
         return self._data  # type: ignore[return-value]
 

@@ -273,7 +273,7 @@ class SummedLinear(_OnShards, LuceLinear):
 
     def _sums(self, x: Vector) -> tuple[float, Vector, Vector]:
         parts = self.passes.map(_linear_sums, x, self.matrix, self.offset)
-        return tuple(sum(part[i] for part in parts) for i in range(3))  # type: ignore[return-value]
+        return tuple(sum(part[i] for part in parts) for i in range(3))
 
     def check(self) -> list[str]:
         """Separation, decided by all pairs of all shards."""
@@ -315,7 +315,7 @@ class SummedClasses(_OnShards, LatentClasses):
         return self.orders.people
 
     @property
-    def total(self) -> float:
+    def total(self) -> float:  # type: ignore[override]
         """Weight of the annotators."""
         return self.orders.people
 
@@ -327,7 +327,7 @@ class SummedClasses(_OnShards, LatentClasses):
         return None
 
     @property
-    def why(self) -> str:
+    def why(self) -> str:  # type: ignore[override]
         """What it is."""
         return f"{super().why}, summed over {len(self.passes.shards)} shards"
 
