@@ -19,6 +19,7 @@ from annosim.parameters import free
 from annosim.populations.annotator import Annotator
 from annosim.rules.luce import Luce
 from annosim.rules.scale import Scaled
+from annosim.sampling.blocks import PriorLike
 from annosim.sampling.extra import library
 from annosim.sampling.posterior import sample_posterior
 from annosim.simulation.draws import simulate
@@ -54,7 +55,7 @@ def _scales(people: int) -> Benchmark:
     truth = Annotator(Tabular(rng.normal(size=10).tolist()), rule)
     data = simulate(truth, Design(items, annotators=people, questions=50), seed=0)
     model = Annotator(Tabular(10), Scaled(Luce(), free(np.ones(people))))
-    prior = {"utility.values": Gaussian(1.0), "rule.factor": Hierarchical(1.0, mean=0.0)}
+    prior: PriorLike = {"utility.values": Gaussian(1.0), "rule.factor": Hierarchical(1.0, mean=0.0)}
     run = lambda: sample_posterior(model, data, prior, method="nuts", draws=500)  # noqa: E731
     first = run()
     ours = Implementation("annosim", run, float(np.minimum(first.ess, first.ess_tail).min()))

@@ -281,7 +281,7 @@ def _shares() -> tuple[Population, Design, PriorLike]:
 
 def _types() -> tuple[Population, Design, PriorLike]:
     kinds = [Annotator(Tabular([0.0, s, 2 * s]), Luce()) for s in (1.0, -1.0)]
-    prior = {"types.*": Gaussian(1.0), "weights": Dirichlet(1.0)}
+    prior: PriorLike = {"types.*": Gaussian(1.0), "weights": Dirichlet(1.0)}
     return Mixture(kinds), Design(Items(n=3), annotators=25, questions=3), prior
 
 
@@ -298,6 +298,7 @@ def _any_menu(design: Design) -> list[int]:
     return row
 
 
-def _any_answer(design: Design) -> object:
+def _any_answer(design: Design) -> int | list[int]:
     answer = design.feedback.answers(design.menu_size).answer[0]
-    return int(answer[0]) if design.feedback.kind == "choice" else answer.tolist()
+    places: list[int] = answer.tolist()
+    return places[0] if design.feedback.kind == "choice" else places

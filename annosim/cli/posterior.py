@@ -44,8 +44,9 @@ def print_posterior(
         prior = built("prior", chosen.values["prior"], chosen.where["prior"], family, chosen.folder)
     else:
         typer.echo(f"prior: gaussian={DEFAULT_SD:g} on utilities (--prior says another)")
-    method = "nuts" if nuts else "laplace"
-    found = an.sample_posterior(family, answers, prior, method=method, seed=int(chosen.values.get("seed", 0)))
+    found = an.sample_posterior(
+        family, answers, prior, method="nuts" if nuts else "laplace", seed=int(chosen.values.get("seed", 0))
+    )
     typer.echo(repr(found))
     table = found.to_frame()
     table.insert(1, "item", [_item(name, answers) for name in found.names])

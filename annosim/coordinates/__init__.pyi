@@ -30,6 +30,7 @@ __all__ = [
     "interchangeable",
     "mean_indices",
     "num_identifiable",
+    "order_by_weight",
     "population_distance",
     "questions_for",
     "renamed",

@@ -140,7 +140,8 @@ def _sequential(designs: Designs) -> dict[str, Sequential]:
     """The sequential designs by name; empty where there are none."""
     entries = {"": designs} if isinstance(designs, Design | PreferenceData | Sequential) else designs
     if not isinstance(entries, Mapping):
-        entries = dict(enumerate(entries)) if isinstance(entries, Sequence) else {}  # type: ignore[assignment]
+        listed = entries if isinstance(entries, Sequence) else ()
+        entries = {str(number) if len(listed) > 1 else "": entry for number, entry in enumerate(listed)}
     found = {name: entry for name, entry in entries.items() if isinstance(entry, Sequential)}
     if found and len(found) < len(entries):
         raise ArgumentError(

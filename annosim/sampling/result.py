@@ -242,7 +242,7 @@ class PosteriorSample(Result):
             lines.append(("effective draws", f"{np.minimum(self.ess, self.ess_tail).min():.0f} at least"))
         table = self.to_frame()
         for row in table.head(12).itertuples(index=False):
-            lines.append((row.parameter, f"{row.mean:.3g} ± {row.sd:.2g}; {row.says}"))
+            lines.append((str(row.parameter), f"{row.mean:.3g} ± {row.sd:.2g}; {row.says}"))
         if len(table) > 12:
             lines.append(("...", f"{len(table) - 12} more in to_frame()"))
         if len(self.unmoved):

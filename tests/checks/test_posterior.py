@@ -104,12 +104,12 @@ def test_a_population_of_the_strategies_and_its_prior():
 
     def weighted(model, data, prior):
         density = LogPosterior(Problem(model, data), prior)
-        y = density.draw_prior(rng, 150)
+        y = density.draw_prior(rng, 80)
         value = np.array([density.log_likelihood(z)[0] for z in density.unconstrained_numbers(y)])
         weight = np.exp(value - value.max())
-        return density.vectors(y[rng.choice(150, 20, p=weight / weight.sum())])
+        return density.vectors(y[rng.choice(80, 20, p=weight / weight.sum())])
 
-    assert check_posterior(weighted, model, design, prior, simulations=15, alpha=NEVER).holds
+    assert check_posterior(weighted, model, design, prior, simulations=12, alpha=NEVER).holds
 
 
 def test_expectation_propagation_of_choix_passes():

@@ -468,7 +468,7 @@ def _with_covariates(
     fresh = Gated(kinds, covariates, population.gate.detach().numpy())
     if len(fresh.covariates) != count:
         raise ArgumentError(f"posterior(covariates=): {len(fresh.covariates)} rows for {count} annotators")
-    fresh.annotators = names
+    fresh.annotators = None if names is None else [str(name) for name in names]
     return fresh
 
 
