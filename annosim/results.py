@@ -17,7 +17,18 @@ if TYPE_CHECKING:
 __all__ = ["Result", "fingerprint", "package_digest", "versions"]
 
 #: What cannot change the result of a computation: presentation, command line, where it runs, and a wheel's studies.
-_PRESENTATION = ("__main__.py", "bench", "cli", "execution", "plotting", "plotting.py", "reporting", "studies", "study")
+_PRESENTATION = (
+    "__main__.py",
+    "bench",
+    "cli",
+    "execution",
+    "explore",
+    "plotting",
+    "plotting.py",
+    "reporting",
+    "studies",
+    "study",
+)
 
 
 def versions() -> dict[str, str]:

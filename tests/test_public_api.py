@@ -160,12 +160,25 @@ def test_a_name_that_is_elsewhere_or_misspelt_is_answered_with_the_right_one(mod
 
 
 #: What the extras bring; the base package runs without any of them.
-EXTRAS = ("hypothesis", "pytest", "sympy", "choix", "evalica", "sklearn", "transformers", "datasets", "trl", "crowdkit")
+EXTRAS = (
+    "hypothesis",
+    "pytest",
+    "sympy",
+    "choix",
+    "evalica",
+    "sklearn",
+    "transformers",
+    "datasets",
+    "trl",
+    "crowdkit",
+    "marimo",
+)
 
 
 def test_the_base_package_never_imports_an_extra():
     modules = [m.name for m in pkgutil.walk_packages(an.__path__, "annosim.") if "__main__" not in m.name]
     modules.remove("annosim.checks.strategies")  # the one place that may import hypothesis
+    modules.remove("annosim.explore.app")  # and marimo's
     code = (
         f"import sys; sys.modules.update(dict.fromkeys({EXTRAS!r}))\n"
         f"import importlib\nfor name in {modules!r}: importlib.import_module(name)"
