@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,8 @@ from annosim.errors import AnswerKindError, ArgumentError, TooLargeError
 __all__ = ["Answers", "answer_labels", "graded_items", "labelled", "ordered"]
 
 Ints = NDArray[np.int64]
+#: how categories compare
+Level: TypeAlias = Literal["nominal", "ordinal", "ranking"]
 #: comparisons within answers beyond which a table is refused
 LARGEST = 5e7
 
@@ -41,7 +44,14 @@ class Answers:
     size: Ints
     parts: Ints
     categories: int
-    kind: str
+    kind: Level
+
+
+class Kind(NamedTuple):
+    """What the categories of some answers are."""
+
+    categories: int
+    level: Level
 
 
 def answer_labels(data: PreferenceData) -> tuple[np.ndarray, np.ndarray]:
@@ -85,12 +95,12 @@ def labelled(data: PreferenceData) -> Answers:
     place = np.where(label == -2, data.menu_size, place)
     offered, size = _numbered(menu), (menu >= 0).sum(1)
     return _first(
-        np.asarray(data.annotator_ids),
+        np.asarray(data.annotator_ids, dtype=np.int64),
         question,
         place[:, None],
         offered,
         size,
-        Answers(*[np.empty(0, np.int64)] * 7, data.menu_size + 1, "nominal"),
+        Kind(data.menu_size + 1, "nominal"),
     )
 
 
@@ -100,10 +110,10 @@ def graded_items(data: PreferenceData) -> Answers:
     item, grade = np.asarray(data.menu).reshape(-1), np.asarray(data.answer).reshape(-1).astype(np.int64)
     question = _numbered(_with_prompt(data, item.reshape(rows, k), flat=True))
     real = (item >= 0) & (grade >= 0)
-    annotator = np.repeat(np.asarray(data.annotator_ids), k)[real]
+    annotator = np.repeat(np.asarray(data.annotator_ids, dtype=np.int64), k)[real]
     grades = max(int(grade.max(initial=0)) + 1, data.feedback.grades or 0)
     one = np.zeros(int(real.sum()), np.int64)
-    kind = Answers(*[np.empty(0, np.int64)] * 7, grades, "ordinal")
+    kind = Kind(grades, "ordinal")
     return _first(annotator, question[real], grade[real][:, None], one, one + grades, kind)
 
 
@@ -126,8 +136,8 @@ def ordered(data: PreferenceData) -> tuple[Answers, NDArray[np.float64], tuple[I
     sign = 1 + np.sign(rank[:, second] - rank[:, first]).astype(np.int64)
     sign[(menu[:, first] < 0) | (menu[:, second] < 0)] = -1
     offered, size = _numbered(menu), (menu >= 0).sum(1)
-    kind = Answers(*[np.empty(0, np.int64)] * 7, 3, "ranking")
-    annotator, question = np.asarray(data.annotator_ids), _numbered(_with_prompt(data, menu))
+    kind = Kind(3, "ranking")
+    annotator, question = np.asarray(data.annotator_ids, dtype=np.int64), _numbered(_with_prompt(data, menu))
     kept, number = _kept(annotator, question)
     ahead = np.where(menu < 0, np.nan, rank)
     beaten = (ahead[:, :, None] < ahead[:, None, :]).sum(2) - (ahead[:, :, None] > ahead[:, None, :]).sum(2)
@@ -156,15 +166,14 @@ def _ranks(data: PreferenceData) -> NDArray[np.float64]:
     return np.take_along_axis(place, np.argsort(menu, axis=1, kind="stable"), 1)
 
 
-def _first(annotator: Ints, question: Ints, category: Ints, offered: Ints, size: Ints, kind: Answers) -> Answers:
+def _first(annotator: Ints, question: Ints, category: Ints, offered: Ints, size: Ints, kind: Kind) -> Answers:
     """One row for each annotator and question, the first; its categories become entries (-1 is none)."""
     kept, number = _kept(annotator, question)
     leads = np.unique(number, return_index=True)[1]
     row, part = np.nonzero(category[kept] >= 0)
     order = np.lexsort((part, number[row]))
     row, part = row[order], part[order]
-    return replace(
-        kind,
+    return Answers(
         annotator=annotator[kept][row],
         question=number[row],
         part=part,
@@ -172,6 +181,8 @@ def _first(annotator: Ints, question: Ints, category: Ints, offered: Ints, size:
         offered=offered[kept][leads],
         size=size[kept][leads],
         parts=(category[kept][leads] >= 0).sum(1),
+        categories=kind.categories,
+        kind=kind.level,
     )
 
 

@@ -160,6 +160,7 @@ def _statistics(data: PreferenceData) -> Callable[[People], Floats]:
     """The function from people to all numbers, in the order of ``NAMES``, and to the two numbers of pairs: ``(8, B)``."""
     orders = data.feedback.kind not in ("choice", "rating")
     rated = data.feedback.kind == "rating"
+    labels: tuple[np.ndarray, np.ndarray, np.ndarray]
     labels = _grade_labels(data) if rated else (*answer_labels(data), np.asarray(data.annotator_ids))
     main = graded_items(data) if rated else labelled(data) if not orders else None
     ranked = ordered(data) if (orders or rated) and data.menu_size > 1 else None

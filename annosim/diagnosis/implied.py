@@ -138,14 +138,14 @@ def implied(data: PreferenceData, seed: int = 0) -> Implied:
         data, menu = data.take(rows), menu[rows]
     level = preference_levels(data)
     live = (np.asarray(data.row_weight) > 0) & ~np.asarray(data.skipped)
-    parts = []
+    parts: list[tuple[Ints, Ints, Floats, Ints]] = []
     for a in range(k):
         for b in range(a + 1, k):
             tie = (level[:, a] == level[:, b]) & (level[:, a] > -k - 1)
             use = live & (menu[:, a] >= 0) & (menu[:, b] >= 0) & (menu[:, a] != menu[:, b])
             use &= tie | (level[:, a] != level[:, b])
             won = np.where(tie, 0.5, (level[:, a] > level[:, b]).astype(float))
-            at = np.flatnonzero(use)
+            at: Ints = np.flatnonzero(use)
             parts.append((menu[at, a], menu[at, b], won[at], at))
     first, second, won, at = parts[0] if len(parts) == 1 else _joined(parts)
     return _implied(data, first, second, won, at, at if data.annotator is None else rows[at], share)
