@@ -62,10 +62,10 @@ def _plan(
     try:
         if html is not None:
             figure = FigureEntry.draw(result.figure(), caption="Half-width of the worst component against cost")
-            table = TableEntry("designs", result._title(), HtmlTable.from_frame(result.to_frame()))
+            designs = TableEntry("designs", result._title(), HtmlTable.from_frame(result.to_frame()))
             best = result.best
             said = f"Cheapest: {best.name}; {best}." if best else "None of the designs identifies the target."
-            write_page(html, f"annosim plan {scenario.name}", [figure, table, *parts[1:]], said)
+            write_page(html, f"annosim plan {scenario.name}", [figure, designs, *parts[1:]], said)
     finally:
         for part in parts:
             typer.echo(repr(part))

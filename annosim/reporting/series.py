@@ -52,8 +52,8 @@ def _series(axes: Axes) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     from matplotlib.container import BarContainer
 
     for i, line in enumerate(axes.lines, 1):
-        if line.get_transform() == axes.transData and len(line.get_xdata()):  # guides across a panel have another
-            x, y = (np.asarray(v, dtype=float).ravel() for v in line.get_data(orig=False))
+        x, y = (np.asarray(v, dtype=float).ravel() for v in line.get_data(orig=False))
+        if len(x) and line.get_transform() == axes.transData:  # guides across a panel have another
             yield _name(line.get_label(), f"line {i}"), x, y
     for i, bars in enumerate(axes.containers, 1):
         if isinstance(bars, BarContainer) and len(bars):
