@@ -253,7 +253,9 @@ def _tables(problem: Problem, data: PreferenceData) -> BatchedFit | None:
     diagonal = np.einsum("rii->ri", wins)
     self_pairs = diagonal.sum(1)
     diagonal[...] = 0.0
-    s, value, worst, iterations = maximise_tables(wins, data.items.prompts.numpy(), tolerance=problem.tolerance)
+    s, value, worst, iterations = maximise_tables(
+        wins, data.items.prompts.numpy(), None, problem.tolerance, problem.max_iterations
+    )
     vectors = np.full((count, n), np.nan)
     for r in np.flatnonzero(np.isfinite(value)):
         vectors[r] = component.utility_from_index(s[r], data.items)

@@ -21,6 +21,15 @@ from annosim.learning.solvers.maximise import maximise
 ITEMS = an.Items.normal(6, 2, seed=0)
 
 
+def test_the_iteration_limit_holds_for_a_batch_as_for_one():
+    people = an.Annotator(an.Tabular([0.0, 0.5, 1.0]), an.Luce())
+    data = an.simulate(people, an.Design(an.Items(n=3), annotators=400), seed=3, replicates=3)
+    short = an.Newton(max_iterations=1)
+    fits, one = an.fit(people.like(seed=0), data, solver=short), an.fit(people, data[0], solver=short)
+    assert not one.converged and not fits.converged.any() and set(fits.status) == {"not converged"}
+    assert fits.iterations.tolist() == [1, 1, 1]
+
+
 def test_tables_equal_single_fits_and_a_failure_is_a_row():
     truth = an.Annotator(an.Tabular([0.0, 0.5, 1.0, -1.0, 0.2, 3.0]), an.Luce())
     data = an.simulate(truth, an.Design(ITEMS, annotators=60), seed=1, replicates=12)

@@ -145,7 +145,7 @@ def _stacked(fit: Fit, weights: np.ndarray) -> np.ndarray:
     table: Any = fit.likelihood
     out = np.full((len(weights), fit.population.num_free()), np.nan)
     start, prompts = table.start(fit.population), table.items.prompts.numpy()
-    s = maximise_tables(table.win_counts(weights), prompts, start, fit.problem.tolerance)[0]
+    s = maximise_tables(table.win_counts(weights), prompts, start, fit.problem.tolerance, fit.problem.max_iterations)[0]
     for r in np.flatnonzero(np.isfinite(s).all(1)):
         out[r] = next(iter(table.values(s[r]).values())).numpy()  # a table is the only free parameter
     return out
