@@ -16,7 +16,7 @@ from torch import nn
 
 from annosim.errors import ArgumentError
 
-__all__ = ["Labels", "PerAnnotator", "rows_of"]
+__all__ = ["Labels", "PerAnnotator", "copy_name", "rows_of"]
 
 #: Names of annotators, or their ids in a larger data set.
 Labels = Sequence[str] | Sequence[int] | NDArray[np.object_] | NDArray[np.integer]
@@ -76,6 +76,22 @@ class PerAnnotator:
         raise NotImplementedError
 
 
+def copy_name(name: str, number: int) -> str:
+    """The name of one of the copies among whom a person's ties are shared, counted from 1.
+
+    Example:
+        >>> copy_name("ann", 2), rows_of("skill", ["ann/2", "bob/1"], ["bob", "ann"], 2).tolist()
+        ('ann/2', [1, 0])
+    """
+    return f"{name}/{number}"
+
+
+def _person_of(name: str) -> str:
+    """Whose copy somebody of this name is; the name itself where it is nobody's."""
+    person, slash, number = name.rpartition("/")
+    return person if slash and number.isdigit() else name
+
+
 def rows_of(
     what: str, labels: Labels, annotators: Labels | None, count: int, cyclic: bool = False
 ) -> NDArray[np.int64]:
@@ -84,7 +100,7 @@ def rows_of(
     Args:
         what: names the table in messages.
         labels: names or ids of the annotators that are asked for.
-        annotators: names or ids of the rows; ``None`` for 0, 1, ...
+        annotators: names or ids of the rows; ``None`` for 0, 1, ... A copy of a person has the person's row.
         count: number of rows.
         cyclic: annotator ``i`` has row ``i mod count`` where rows have no names.
 
@@ -111,7 +127,7 @@ def rows_of(
             )
         return np.arange(count)
     place = {str(name): i for i, name in enumerate(annotators)}
-    rows = [place.get(str(name), -1) for name in asked.tolist()]
+    rows = [place.get(name, place.get(_person_of(name), -1)) for name in map(str, asked.tolist())]
     if -1 in rows:
         lost = str(asked[rows.index(-1)])[:60]
         raise ArgumentError(f"{what}: no row for annotator {lost!r}; give the numbers of everybody who answers")

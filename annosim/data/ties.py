@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from annosim.annotators import copy_name
 from annosim.data.splitting import per_annotator
 from annosim.errors import ArgumentError, DataError, TooLargeError
 
@@ -74,7 +75,7 @@ def _copy_names(names: np.ndarray | None, owners: NDArray[np.int64], count: NDAr
     if names is None or names.dtype.kind in "iu":
         return owners if names is None and (count > 1).any() else (None if names is None else names[owners])
     place = np.arange(len(owners)) - np.repeat(np.cumsum(count) - count, count)
-    shown = [f"{names[o]}/{p + 1}" if count[o] > 1 else str(names[o]) for o, p in zip(owners, place, strict=True)]
+    shown = [copy_name(names[o], p + 1) if count[o] > 1 else str(names[o]) for o, p in zip(owners, place, strict=True)]
     return np.asarray(shown, dtype=object)
 
 

@@ -27,15 +27,7 @@ from annosim.utilities.densities import LogDensity
 from annosim.utilities.linear import Linear
 from annosim.utilities.tabular import Tabular
 
-__all__ = [
-    "check_gradients",
-    "check_level",
-    "check_model",
-    "check_settings",
-    "check_types",
-    "keywords_checked",
-    "models_of",
-]
+__all__ = ["check_gradients", "check_level", "check_model", "check_settings", "keywords_checked", "models_of"]
 
 
 P = ParamSpec("P")
@@ -121,27 +113,6 @@ def _same_map(first: Population, other: Population, items: Items) -> bool:
 def _plain(part: torch.nn.Module) -> dict[str, object]:
     """The plain attributes of a module: words and numbers that are no parameters."""
     return {name: value for name, value in vars(part).items() if isinstance(value, str | int | float | tuple)}
-
-
-def check_types(verb: str, model: Population, data: PreferenceData) -> None:
-    """Refuse a mixture of more types than there are annotators: some type would have nobody to learn from.
-
-    Raises:
-        ArgumentError: says how many of both there are.
-
-    Example:
-        >>> import annosim as an
-        >>> data = an.PreferenceData(an.Items(n=2), [[0, 1]] * 3, answer=[0, 0, 1], annotator=[0, 0, 1])
-        >>> one = an.Annotator(an.Tabular(2), an.Luce())
-        >>> check_types("fit", an.Mixture([one] * 3), data)
-        Traceback (most recent call last):
-        annosim.errors.ArgumentError: fit: 3 types of annotators, but only 2 annotators; ask for fewer types
-    """
-    types = len(model.types) if isinstance(model, Mixture) else 1
-    if types > max(data.num_annotators, 2) and model.free_parameters():
-        raise ArgumentError(
-            f"{verb}: {types} types of annotators, but only {data.num_annotators} annotators; ask for fewer types"
-        )
 
 
 def check_settings(

@@ -23,8 +23,11 @@ from annosim.learning.likelihoods.registry import LIKELIHOODS
 from annosim.learning.problem import Problem, Solution, is_nll, register
 from annosim.learning.solvers.maximise import Optimum
 from annosim.learning.solvers.settings import EM
-from annosim.learning.starts import starting_points
+from annosim.learning.starts import redraws, starting_points
 from annosim.populations.base import Population
+
+#: further starts where the likelihood is level at the first
+STARTS_IF_LEVEL = 3
 
 __all__ = ["Estimate", "check_problem", "estimate", "solve"]
 
@@ -107,6 +110,8 @@ def estimate(likelihood: Likelihood, newton: bool = True) -> Estimate:
     apart = len(models) > 1 and problem.shards is None  # passes over shards are themselves shared
     with engine(ThisProcess) if apart else nullcontext(ThisProcess()) as executor:
         found = list(run_tasks(_Starts.optimum, _Starts(likelihood, newton), models, executor))
+    if len(models) == 1 and not likelihood.concave and _is_level(found[0]):
+        found += map(_Starts(likelihood, newton).optimum, redraws(problem, 1 + STARTS_IF_LEVEL))
     at = max(range(len(found)), key=lambda i: found[i].value)
     likelihood, found[at] = likelihood.refined(found[at])
     best = found[at]
@@ -123,6 +128,12 @@ def estimate(likelihood: Likelihood, newton: bool = True) -> Estimate:
         likelihood = copy.copy(likelihood)
         likelihood.problem = replace(likelihood.problem, infinite=judged.infinite)
     return Estimate(likelihood, best, values, [*notes, *judged.notes])
+
+
+def _is_level(found: Optimum) -> bool:
+    """Whether the likelihood is exactly level where the search began, which then proves no maximum: so it is under a
+    threshold where nobody prefers anything."""
+    return found.iterations == 0 and not found.evaluation.gradient.any()
 
 
 class _Starts:

@@ -10,7 +10,7 @@ import torch
 
 from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError
-from annosim.learning.arguments import check_model, check_settings, check_types, keywords_checked, models_of
+from annosim.learning.arguments import check_model, check_settings, keywords_checked, models_of
 from annosim.learning.batched import BatchedFit, solve_replicates
 from annosim.learning.dispatch import solve
 from annosim.learning.objectives import ForwardKL, Objective
@@ -111,7 +111,6 @@ def fit(
         models = [one.for_annotators(data.annotator_names) for one in models]
     check_settings("fit", objective, regulariser, prior, starts, seed, device)
     check_model("fit", models[0], data.items, prior)
-    check_types("fit", models[0], data)
     problem = Problem(
         models[0],
         data,

@@ -9,7 +9,7 @@ from annosim.populations.base import Population
 from annosim.populations.mixture import Mixture
 from annosim.random import child_seed
 
-__all__ = ["starting_points"]
+__all__ = ["redraws", "starting_points"]
 
 
 def starting_points(problem: Problem) -> list[Population]:
@@ -17,8 +17,12 @@ def starting_points(problem: Problem) -> list[Population]:
     first = problem.model
     if isinstance(first, Mixture) and _identical_types(first):
         first = first.like(child_seed(problem.seed, "start/0"))
-    more = [problem.model.like(child_seed(problem.seed, f"start/{i}")) for i in range(1, problem.starts)]
-    return [first, *more]
+    return [first, *redraws(problem, problem.starts)]
+
+
+def redraws(problem: Problem, starts: int) -> list[Population]:
+    """The model with other free numbers, for every start but the first."""
+    return [problem.model.like(child_seed(problem.seed, f"start/{i}")) for i in range(1, starts)]
 
 
 def _identical_types(model: Mixture) -> bool:

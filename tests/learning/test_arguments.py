@@ -45,7 +45,7 @@ def test_fit_and_project_name_the_argument(model, name, value):
 def test_more_types_than_annotators_are_refused():
     rows = an.PreferenceData(an.Items(n=2), [[0, 1]] * 6, [0, 0, 0, 1, 1, 0], annotator=[0, 0, 1, 1, 2, 2])
     types = [an.Annotator(an.Tabular(2), an.Luce()) for _ in range(4)]
-    with pytest.raises(ArgumentError, match="4 types of annotators, but only 3 annotators"):
+    with pytest.raises(an.errors.NotIdentifiedError, match="4 types but only 3 annotator"):
         an.fit(an.Mixture(types), rows)
 
 

@@ -96,3 +96,21 @@ def test_populations_are_asked_by_name():
     torch.testing.assert_close(some.annotator_weights([0, 1]), people.annotator_weights([2, 0]))
     plain = an.Mixture(kinds())
     assert plain.for_annotators(["c", "a"]) is plain
+
+
+def test_copies_that_share_a_persons_ties_have_the_persons_numbers():
+    names = ["ann", "bob", "c/2"]
+    votes = an.PreferenceData(
+        an.Items(n=3),
+        [[0, 1], [1, 2], [0, 2]],
+        answer=[[0, 1], [1, -1], [0, 1]],
+        tied=[[True], [False], [True]],
+        annotator=[0, 1, 2],
+        annotator_names=names,
+    )
+    half = votes.ties("half")
+    assert half.annotator_names.tolist() == ["ann/1", "ann/2", "bob", "c/2/1", "c/2/2"]
+    gated = an.Gated(kinds(), [[1.0], [2.0], [3.0]], annotators=names).for_annotators(half.annotator_names)
+    np.testing.assert_array_equal(gated.covariates[:, 0], [1, 1, 2, 3, 3])
+    with pytest.raises(ArgumentError, match="no row for annotator 'dora'"):
+        an.Gated(kinds(), [[1.0], [2.0]], annotators=["ann", "bob"]).for_annotators(["dora"])
