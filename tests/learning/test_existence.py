@@ -313,3 +313,16 @@ def test_types_of_people_who_answer_once_are_noted():
         assert any("nobody answers twice" in note for note in notes) is noted
     single = an.fit(two.types[0].like(seed=1), an.simulate(two, an.Design(items, annotators=300), seed=0))
     assert not any("nobody answers twice" in note for note in single.notes)
+
+
+def test_a_mixture_of_one_type_is_that_type():
+    alone = an.Annotator(an.Tabular(3), an.Luce())
+    votes = an.simulate(
+        an.Annotator(an.Tabular([0.0, 1.0, 2.0]), an.Luce()),
+        an.Design(an.Items(n=3), annotators=40, questions=4),
+        seed=0,
+    )
+    one, mixed = an.fit(alone, votes), an.fit(an.Mixture([alone]), votes)
+    assert mixed.converged and mixed.log_likelihood == pytest.approx(one.log_likelihood, abs=1e-9)
+    assert mixed.population.component_weights().tolist() == [1.0]
+    assert mixed.population.types[0].utility.values.tolist() == pytest.approx(one.population.utility.values.tolist())

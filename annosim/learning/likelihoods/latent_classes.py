@@ -350,7 +350,7 @@ class LatentClasses(ClassesLikelihood):
                 u = np.zeros(self.items.n)
                 u[self._kept] = w[t]
                 out |= one.values_of(one.f * u + one.g, self.items, f"types.{t}.")
-        if self.weights_free:
+        if self.problem.model.weights.requires_grad:  # of one type, too: a share of one, which is no coordinate
             out["weights"] = torch.as_tensor(np.exp(log_share))
         return out
 
