@@ -80,9 +80,9 @@ def test_dpo_from_one_file_and_back_to_a_folder(fit, tmp_path):
     assert torch.allclose(found.population.index(found.problem.items), implicit, atol=1e-5)
 
 
-def test_the_readmes_file(fit, folder):
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    (text,) = [one for one in re.findall(r"```toml\n(.*?)```", readme, re.DOTALL) if "[fit]" in one]
+def test_the_file_of_the_page_on_trl_pairs(fit, folder):
+    page = (Path(__file__).parents[2] / "docs" / "howto" / "trl-pairs.md").read_text(encoding="utf-8")
+    (text,) = [one for one in re.findall(r"```toml\n(.*?)```", page, re.DOTALL) if "[fit]" in one]
     text = text.replace("my-model", "tiny").replace("my-pairs", "pairs").replace("held_out = 0.1", "held_out = 0.25")
     assert fit(text, "--steps", 3, "--export", folder / "my-dpo")[0] == 0
     assert (folder / "my-dpo" / "config.json").exists() and (folder / "dpo.pt").exists()
