@@ -342,3 +342,15 @@ def test_a_single_unit_cannot_be_left_out():
         data.leave_one_out("prompt")
     with pytest.raises(an.errors.ArgumentError, match="one of annotator"):
         data.leave_one_out("debate")
+
+
+def test_a_design_of_data_has_their_loads_and_weights():
+    items = an.Items(n=3)
+    votes = an.PreferenceData(
+        items, [[0, 1], [1, 2], [1, 2]], answer=[0, 1, 0], annotator=[0, 0, 2], weight=[1.0, 1.0, 2.0]
+    )
+    design = votes.design()
+    assert design.loads.tolist() == [2, 1] and design.annotators == 2
+    np.testing.assert_allclose(design.menu_weights, [0.25, 0.75])
+    with pytest.raises(an.errors.ArgumentError, match="replicates"):
+        an.data.stack([votes, votes]).design()

@@ -218,15 +218,3 @@ def test_data_stand_for_the_design_that_they_answer():
     for entry in (data, [data], {"more of the same": data}, [(people, data)]):
         row = an.plan(people, entry, target="utilities", precision=0.1).rows[0]
         assert row.annotators == an.plan(people, design, target="utilities", precision=0.1).rows[0].annotators
-
-
-def test_a_design_of_data_has_their_loads_and_weights():
-    items = an.Items(n=3)
-    votes = an.PreferenceData(
-        items, [[0, 1], [1, 2], [1, 2]], answer=[0, 1, 0], annotator=[0, 0, 2], weight=[1.0, 1.0, 2.0]
-    )
-    design = votes.design()
-    assert design.loads.tolist() == [2, 1] and design.annotators == 2
-    np.testing.assert_allclose(design.menu_weights, [0.25, 0.75])
-    with pytest.raises(an.errors.ArgumentError, match="replicates"):
-        an.data.stack([votes, votes]).design()
