@@ -181,7 +181,11 @@ REFUSED = {
     "range": (an.Annotator(an.Tabular([0.0, 700.0]), an.Luce()), {}, "range over"),
     "best-worst": (one(), {"items": ITEMS, "menu_size": 3, "feedback": "best-worst"}, "best-worst"),
     "mallows with equal utilities": (an.Annotator(an.Tabular([0.0, 0.0]), Mallows(0.5)), {}, "equal utilities"),
-    "mallows on a repeated item": (one(Mallows(0.5)), {"items": ITEMS, "menus": [[0, 1, 0]]}, "repeated items"),
+    "mallows on a repeated item": (
+        one(Mallows(0.5)),
+        {"items": ITEMS, "menus": [[0, 1, 0]], "replacement": True},
+        "repeated items",
+    ),
     "mallows on a shorter menu": (one(Mallows(0.5)), {"items": ITEMS, "menus": [[0, 1, -1], [2, 3, 4]]}, "pads"),
     "mallows with replacement": (one(Mallows(0.5)), {"items": ITEMS, "replacement": True}, "repeated items"),
     "mallows with sides": (one(an.rules.PositionBias(Mallows(0.5), 0.3)), {"items": ITEMS}, "position biases"),
