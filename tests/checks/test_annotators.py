@@ -43,7 +43,7 @@ def test_a_rule_without_a_law_does_not_pass_by_silence():
 
 
 def test_a_kink_where_utilities_are_equal_is_found():
-    """A gradient that vanishes there leaves a fit where it began; differences from either side show the kink."""
+    """A gradient that vanishes there proves no maximum; differences from either side show the kink."""
 
     class Kink(an.Luce):
         kinds = frozenset({"choice"})
@@ -56,7 +56,7 @@ def test_a_kink_where_utilities_are_equal_is_found():
     report = check_rule(Kink(), items=an.Items(n=2), draws=100, raise_on_failure=False)
     assert report["gradient[choice]"].status == "failed" and not report.passed
     people = an.simulate(an.Annotator(an.Tabular(2), an.Luce()), an.Design(an.Items(n=2), annotators=9), seed=0)
-    assert not an.fit(an.Annotator(an.Tabular(2), Kink()), people).population.vector().any()
+    assert an.fit(an.Annotator(an.Tabular(2), Kink()), people).population.vector().any()  # it begins elsewhere, too
 
 
 def test_whatever_a_rule_raises_is_a_finding():
