@@ -151,7 +151,9 @@ def test_replicates_starts_and_checks_are_the_same_anywhere(name, client):
 
     def answers():
         found, fits = an.fit(two.like(seed=1), data, starts=2), an.fit(two.like(seed=1), many)
-        report = an.checks.check_estimator(left_wins, tags={"score"}, only=["check_swapping_sides", "check_dtypes"])
+        report = an.checks.check_estimator(
+            left_wins, tags={"score"}, only=["check_swapping_sides", "check_dtypes"], raise_on_failure=False
+        )
         return found.starts, found.population.vector().tolist(), fits.vectors.tolist(), [r.status for r in report]
 
     here = answers()
