@@ -461,7 +461,7 @@ STUDY = Study(
     title="What is learned when people answer by one rule and the learner assumes another",
     paper="Dumoulin et al. 2311.14115, extended to every rule of the library",
     presets={
-        "quick": Preset(1, {"pairs": 2**15, "replicates": 1, "starts": 2}, decisive=False),
+        "quick": Preset(1, {"pairs": 2**15, "replicates": 1, "starts": 6}, decisive=False),
         "paper": Preset(8, {"pairs": 2**15, "replicates": 10, "starts": 40}),
     },
     cells=cells,
