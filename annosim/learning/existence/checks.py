@@ -16,7 +16,6 @@ import torch
 from annosim.data.preferences import PreferenceData
 from annosim.errors import DataError, NotIdentifiedError
 from annosim.learning.existence.connectivity import answers_graph, connectivity, require_connected
-from annosim.learning.existence.free_numbers import feature_spread
 from annosim.learning.existence.ratings import check_ratings
 from annosim.learning.existence.separation import check_linear
 from annosim.learning.penalties import weights_penalty
@@ -55,7 +54,7 @@ def require_magnitudes(model: Population, data: PreferenceData) -> None:
         )
     if not any(isinstance(one, Linear | RandomCoefficients) for one in model.modules()) or data.items.features is None:
         return
-    spread = feature_spread(data.items)
+    spread = data.items.feature_spread.numpy()
     for j in np.flatnonzero((spread > LARGEST) | ((spread > 0) & (spread < 1 / LARGEST)))[:1]:
         raise NotIdentifiedError(
             f"fit: feature {j} spans {spread[j]:.3g}, in whose units no weight can be computed; divide it by its spread"

@@ -269,14 +269,11 @@ class _Rays:
             if name.endswith("utility.values"):
                 yield from self._gaps(where)
             elif name.endswith("utility.weights") and self.items.features is not None:
-                reach = np.abs(self.z[where].numpy()) * (self._spread if len(self._spread) == len(where) else np.inf)
+                spread = self.items.feature_spread.numpy()
+                reach = np.abs(self.z[where].numpy()) * (spread if len(spread) == len(where) else np.inf)
                 if reach.sum() > FAR:
                     yield self._part(where)
                     yield from (self._part(where[[i]]) for i in np.flatnonzero(reach > FAR)[:MOST_RAYS])
-
-    @cached_property
-    def _spread(self) -> Vector:
-        return feature_spread(self.items)
 
     def _gaps(self, where: NDArray[np.int64]) -> Iterator[torch.Tensor]:
         """Wide gaps between utilities of one prompt: those above it moved up by as much again."""
@@ -293,17 +290,6 @@ class _Rays:
                     few = own[i + 1 :] if 2 * (i + 1) >= len(own) else own[: i + 1]
                     part[where[few]] = float(gaps[i]) if 2 * (i + 1) >= len(own) else -float(gaps[i])
                     yield part
-
-
-def feature_spread(items: Items) -> Vector:
-    """Largest less smallest value of each feature, ``(d,)``.
-
-    Example:
-        >>> feature_spread(Items(features=[[0.0, 1.0], [2.0, 1.0]])).tolist()
-        [2.0, 0.0]
-    """
-    low, high = items.feature_matrix.double().aminmax(dim=0)  # numpy's ptp is five times slower on a long matrix
-    return (high - low).numpy()
 
 
 def _names(population: Population, numbers: list[int]) -> list[str]:
