@@ -122,3 +122,13 @@ def test_a_study_in_the_gallery_has_a_date_and_its_key_figure():
         assert re.search(rf"^Run on \d{{4}}-\d\d-\d\d with `annosim study run {page.stem} ", text, re.MULTILINE)
         pictures = re.findall(r"```\{image\} (\S+)", text)
         assert pictures and all((page.parent / name).is_file() for name in pictures)
+
+
+def test_files_that_pages_name_exist():
+    pages = [*DOCS.rglob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+    named = re.compile(r"\b(?:annosim|studies|tests|docs|notebooks)/[\w/]+\.(?:py|pyi|txt|md|ipynb)\b")
+    found = {(str(p.relative_to(ROOT)), name) for p in pages for name in named.findall(p.read_text(encoding="utf-8"))}
+    assert len(found) > 10
+    examples = ("NAME", "best_of_n")  # what a reader is told to write
+    missing = sorted(f"{page}: {name}" for page, name in found if not (ROOT / name).exists())
+    assert [one for one in missing if not any(word in one for word in examples)] == []
