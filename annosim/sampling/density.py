@@ -107,13 +107,19 @@ class LogPosterior:
 
     def __call__(self, y: Vector) -> tuple[float, Vector]:
         """Log density at ``y (size,)`` and its gradient."""
-        z = self.unconstrained_numbers(y)
-        value, slope = self.log_likelihood(z)
-        out = np.empty(self.size)
-        for block, at, a, b in zip(self.blocks, self.at, self.ends[:-1], self.ends[1:], strict=True):
+        value, out = self.answers(y)
+        for block, at in zip(self.blocks, self.at, strict=True):
             more, own = block.prior(y[at])
             value += more
-            out[at] = block.pull(y[at], slope[a:b]) + own
+            out[at] += own
+        return value, out
+
+    def answers(self, y: Vector) -> tuple[float, Vector]:
+        """Log-likelihood at ``y (size,)`` and its gradient: the density without the prior."""
+        value, slope = self.log_likelihood(self.unconstrained_numbers(y))
+        out = np.empty(self.size)
+        for block, at, a, b in zip(self.blocks, self.at, self.ends[:-1], self.ends[1:], strict=True):
+            out[at] = block.pull(y[at], slope[a:b])
         return float(value), out
 
     def log_likelihood(self, z: Vector) -> tuple[float, Vector]:

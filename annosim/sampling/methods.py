@@ -15,13 +15,19 @@ from scipy.optimize import minimize
 from annosim.errors import ArgumentError
 from annosim.sampling.extra import library
 
-__all__ = ["Draws", "laplace", "nuts"]
+__all__ = ["Draws", "allowed_k", "laplace", "nuts", "smoothed"]
 
 Vector = NDArray[np.float64]
 #: value and gradient of a log density
 Density = Callable[[Vector], tuple[float, Vector]]
 
 LOG_TWO_PI = math.log(2 * math.pi)
+#: Pareto's k above which importance weights are not to be trusted, however many (Vehtari et al. 2024, JMLR 25:72)
+PARETO_K = 0.7
+#: draws from the normal approximation, at least
+POOL = 1000
+#: draws without which weights have no tail
+FEWEST = 25
 #: how far from the mode chains of NUTS begin, in standard deviations of the normal approximation
 START_SPREAD = 1.5
 
@@ -34,11 +40,15 @@ class Draws:
         y: ``(chains, draws, size)``.
         stats: ``(chains, draws)`` arrays by name.
         pareto_k: tail of the importance weights of the normal approximation; NaN of NUTS.
+        allowed_k: Pareto's k up to which these weights are to be trusted.
+        effective: what the weighted draws are worth; NaN of NUTS.
     """
 
     y: Vector
     stats: dict[str, NDArray[np.generic]] = field(default_factory=dict)
     pareto_k: float = math.nan
+    allowed_k: float = math.nan
+    effective: float = math.nan
 
 
 def mode(density: Density, start: Vector) -> tuple[Vector, Vector, Vector]:
@@ -88,23 +98,68 @@ def information_at(density: Density, y: Vector, step: float = 1e-4) -> Vector:
 
 
 def laplace(density: Density, start: Vector, draws: int, chains: int, seed: int) -> Draws:
-    """Normal draws around the mode, with their importance weights and Pareto's k (Vehtari et al. 2024, JMLR 25:72)."""
-    stats = library("arviz_stats.base").array_stats
+    """Draws from the normal approximation at the mode, drawn again by their smoothed importance weights.
+
+    The weights correct what the approximation has wrong, as long as Pareto's k allows it (Rubin 1987; Vehtari et al. 2024,
+    JMLR 25:72).
+    """
     where, _, root = mode(density, start)
-    rng = np.random.default_rng(seed)
-    z = rng.standard_normal((chains * draws, len(where)))
+    rng, count = np.random.default_rng(seed), chains * draws
+    z = rng.standard_normal((max(count, POOL), len(where)))
     y = where + z @ root.T
-    log_determinant = float(np.linalg.slogdet(root)[1])
-    proposal = -0.5 * (z**2).sum(1) - 0.5 * len(where) * LOG_TWO_PI - log_determinant
+    proposal = -0.5 * (z**2).sum(1) - 0.5 * len(where) * LOG_TWO_PI - float(np.linalg.slogdet(root)[1])
     target = np.array([density(row)[0] for row in y])
-    with np.errstate(all="ignore"):  # weights of which one has everything: k is then NaN, and not to be trusted
-        smooth, k = stats.psislw(np.where(np.isfinite(target), target - proposal, -np.inf))
+    log_weight, k = smoothed(np.where(np.isfinite(target), target - proposal, -np.inf))
+    weight = np.exp(log_weight - np.logaddexp.reduce(log_weight))
+    chosen = _systematic(weight, count, rng)
     shape = (chains, draws)
     return Draws(
-        y.reshape(*shape, -1),
-        {"lp": target.reshape(shape), "log_weight": np.asarray(smooth).reshape(shape)},
-        float(np.asarray(k)),
+        y[chosen].reshape(*shape, -1),
+        {"lp": target[chosen].reshape(shape)},
+        k,
+        allowed_k(len(z)),
+        min(float(1.0 / (weight @ weight)), float(count)),
     )
+
+
+def _systematic(weight: Vector, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """``count`` places in proportion to weights, in a random order: each the whole or next number of its expected times."""
+    at = np.searchsorted(np.cumsum(weight), (np.arange(count) + rng.random()) / count)
+    return np.asarray(rng.permutation(np.minimum(at, len(weight) - 1)))
+
+
+def allowed_k(draws: int) -> float:
+    """Pareto's k up to which so many importance weights are to be trusted (Vehtari et al. 2024, section 3.2.4).
+
+    Example:
+        >>> round(allowed_k(100), 2), round(allowed_k(4000), 2)
+        (0.5, 0.7)
+    """
+    return min(PARETO_K, 1.0 - 1.0 / math.log10(max(draws, 11)))
+
+
+def smoothed(log_ratio: Vector) -> tuple[Vector, float]:
+    """Pareto-smoothed importance weights ``(S,)``, as logarithms, and Pareto's k: of a tail so heavy that moments above
+    ``1 / k`` are infinite (Vehtari et al. 2024, JMLR 25:72).
+
+    Args:
+        log_ratio: log density of the target less that of the proposal, at draws from the proposal.
+
+    Example:
+        >>> u = (np.arange(2000) + 0.5) / 2000
+        >>> 0.4 < smoothed(-0.5 * np.log(u))[1] < 0.6, smoothed(0.5 * np.log(u))[1] < 0
+        (True, True)
+    """
+    stats = library("arviz_stats.base").array_stats
+    if len(log_ratio) < FEWEST:
+        return log_ratio - np.logaddexp.reduce(log_ratio), math.nan
+    try:
+        with np.errstate(all="ignore"):  # weights of which one has everything: k is then NaN, and not to be trusted
+            weights, k = stats.psislw(-log_ratio)  # which takes what leave-one-out has: minus the logarithm of a weight
+    except ValueError:  # a tail of equal weights
+        level = bool(np.ptp(log_ratio) < 1e-9)
+        return np.full(len(log_ratio), -math.log(len(log_ratio))), 0.0 if level else math.nan
+    return np.asarray(weights, dtype=np.float64), float(np.asarray(k))
 
 
 def nuts(density: Density, start: Vector, draws: int, tune: int, chains: int, seed: int, cores: int) -> Draws:

@@ -54,8 +54,8 @@ def sample_posterior(
             ``{"utility.values": an.priors.Gaussian(2.0), "rule.skill": an.priors.Hierarchical(spread=1.0)}``. Every
             number needs a proper one; shares are uniform on the simplex unless said otherwise. ``Gaussian`` and
             ``Hierarchical`` are on the logarithm of positive numbers and on log odds of probabilities.
-        method: ``"laplace"``: the normal approximation at the mode, cheap, which says by Pareto's k whether it holds;
-            ``"nuts"``: the No-U-Turn sampler.
+        method: ``"laplace"``: the normal approximation at the mode, cheap, drawn again by importance weights, whose Pareto k
+            says whether that holds; ``"nuts"``: the No-U-Turn sampler.
         draws: of each chain.
         tune: steps of each chain before, thrown away.
         chains: how many.

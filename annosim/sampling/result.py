@@ -32,10 +32,10 @@ Vector = NDArray[np.float64]
 RHAT = 1.01
 #: effective draws in all chains together that make an interval (the same)
 ESS = 400.0
-#: Pareto's k above which importance weights are not to be trusted (Vehtari et al. 2024)
-PARETO_K = 0.7
 #: share of the prior's variance above which a direction is the prior's
 UNMOVED = 0.9
+#: singular value of the likelihood's gradients, of the largest, below which a direction is level
+LEVEL = 1e-8
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -108,9 +108,9 @@ class PosteriorSample(Result):
 
     @cached_property
     def ess(self) -> Vector:
-        """Bulk effective sample size of every number, ``(P,)``; the draws of independent ones."""
+        """Bulk effective sample size of every number, ``(P,)``; of weighted draws what the weights leave."""
         if self.method == "laplace":
-            return np.full(len(self.names), float(len(self.flat)))
+            return np.full(len(self.names), self.draws.effective)
         return self._by_number("ess", method="bulk")
 
     @cached_property
@@ -136,10 +136,10 @@ class PosteriorSample(Result):
     def problems(self) -> tuple[str, ...]:
         """What is wrong with the draws, in words; empty where nothing is."""
         out = []
-        if self.method == "laplace" and not self.pareto_k < PARETO_K:
+        if self.method == "laplace" and not self.pareto_k < self.draws.allowed_k:
             out.append(
-                f"the normal approximation does not hold (Pareto k {self.pareto_k:.2f}, at most {PARETO_K} where it does): "
-                "take method='nuts'"
+                f"the normal approximation does not hold (Pareto k {self.pareto_k:.2f}, at most {self.draws.allowed_k:.2f} "
+                "where its weights correct it): take method='nuts'"
             )
         worst = int(np.nanargmax(self.rhat)) if np.isfinite(self.rhat).any() else -1
         if worst >= 0 and self.rhat[worst] > RHAT:
@@ -175,11 +175,42 @@ class PosteriorSample(Result):
         values, vectors = eigh(after, prior)
         return vectors[:, values > UNMOVED].T
 
+    @cached_property
+    def null_directions(self) -> Vector:
+        """Directions of the unconstrained coordinates along which the likelihood is level everywhere, ``(G, size)``, orthonormal.
+
+        Orthogonal to its gradients at draws from the prior and the posterior. The posterior along them is the prior.
+        """
+        size, flat = self.density.size, self.draws.y.reshape(-1, self.density.size)
+        before = self.density.draw_prior(np.random.default_rng(0), size + 10)
+        at = np.linspace(0, len(flat) - 1, min(50, len(flat))).astype(int)
+        slopes = np.array([self.density.answers(y)[1] for y in np.concatenate([before, flat[at]])])
+        slopes = slopes[np.isfinite(slopes).all(1)]
+        slopes = slopes / np.maximum(np.linalg.norm(slopes, axis=1, keepdims=True), 1e-300)
+        _, values, rows = np.linalg.svd(slopes)
+        return rows[int((values > LEVEL * values[0]).sum()) :]
+
+    @cached_property
+    def null_share(self) -> Vector:
+        """Share of each number's prior variance that lies in :attr:`null_directions`, ``(P,)``."""
+        null = self.null_directions
+        if not len(null):
+            return np.zeros(len(self.names))
+        y = self.density.draw_prior(np.random.default_rng(0), 4000)
+        number = self.density.vectors(y)
+        number, along = number - number.mean(0), y @ null.T
+        along = along - along.mean(0)
+        rest = number - along @ np.linalg.lstsq(along, number, rcond=None)[0]
+        total = np.maximum((number**2).sum(0), 1e-300)
+        left = (rest**2).sum(0) / total * (len(y) - 1) / (len(y) - 1 - len(null))  # adjusted for the regressors
+        return np.clip(1.0 - left, 0.0, 1.0)
+
     def to_frame(self) -> pd.DataFrame:
         """One row per number: mean, sd, interval, what the prior said, and what the data moved.
 
         ``moved`` is the shift of the mean in prior standard deviations; ``left`` the share of the prior's variance that is
-        left. ``says`` puts it in words; what the data do not tell is called prior.
+        left; ``null`` the share of it in directions along which the likelihood is level. ``says`` puts it in words; what the
+        data do not tell is called prior.
         """
         import pandas as pd
 
@@ -197,7 +228,8 @@ class PosteriorSample(Result):
                 "prior sd": spread,
                 "moved": moved,
                 "left": left,
-                "says": [_in_words(m, v) for m, v in zip(moved, left, strict=True)],
+                "null": self.null_share,
+                "says": [_in_words(*row) for row in zip(moved, left, self.null_share, strict=True)],
                 "R-hat": self.rhat,
                 "effective draws": self.ess,
             }
@@ -229,7 +261,7 @@ class PosteriorSample(Result):
 
     def _title(self) -> str:
         chains, draws, _ = self.vectors.shape
-        how = "NUTS" if self.method == "nuts" else "normal approximation at the mode"
+        how = "NUTS" if self.method == "nuts" else "normal approximation at the mode, weighted"
         return f"Posterior: {chains} chains of {draws} draws, {how}"
 
     def _lines(self) -> Sequence[tuple[str, object]]:
@@ -237,6 +269,7 @@ class PosteriorSample(Result):
         lines += [("problem", text) for text in self.problems]
         if self.method == "laplace":
             lines.append(("Pareto k", f"{self.pareto_k:.2f}"))
+            lines.append(("effective draws", f"{self.ess.min():.0f}"))
         else:
             lines.append(("R-hat", f"{np.nanmax(self.rhat):.4f} at most"))
             lines.append(("effective draws", f"{np.minimum(self.ess, self.ess_tail).min():.0f} at least"))
@@ -251,12 +284,13 @@ class PosteriorSample(Result):
         return lines
 
 
-def _in_words(moved: float, left: float) -> str:
+def _in_words(moved: float, left: float, null: float) -> str:
     """What the data said of one number."""
     if left > UNMOVED and abs(moved) < 0.1:
         return "prior: the data say nothing of it"
+    nothing = f", its null directions ({null:.0%} of the prior's variance) by nothing," if null > 0.005 else ""
     narrowed = f"left {left:.1%} of the prior's variance" if left <= UNMOVED else "left the prior's spread"
-    return f"the data moved this by {moved:+.2g} prior sd and {narrowed}"
+    return f"the data moved this by {moved:+.2g} prior sd{nothing} and {narrowed}"
 
 
 def check_draws(where: str, **counts: int) -> None:
