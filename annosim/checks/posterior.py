@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from annosim.checks.posterior_problems import CASES, STRATEGIES, PosteriorProblem, from_strategies
 from annosim.checks.uniformity import band, uniformity_p_value
 from annosim.coordinates.normalisation import canonical, interchangeable
 from annosim.coordinates.observed import centred, index_moments
@@ -19,26 +20,20 @@ from annosim.errors import ArgumentError, CheckError
 from annosim.items import Items
 from annosim.learning.arguments import check_level
 from annosim.learning.likelihoods.reference import Blocks, block_log_likelihood
-from annosim.learning.priors import Dirichlet, Gaussian
-from annosim.learning.problem import Problem
-from annosim.parameters import fixed
-from annosim.populations.annotator import Annotator
 from annosim.populations.base import Population
-from annosim.populations.mixture import Mixture
 from annosim.random import child_seed
 from annosim.results import Result, versions
-from annosim.rules.luce import Luce
 from annosim.sampling.blocks import PriorLike
-from annosim.sampling.density import LogPosterior
 from annosim.sampling.result import PosteriorSample, check_draws
 from annosim.simulation.draws import simulate
-from annosim.utilities.linear import Linear
-from annosim.utilities.tabular import Tabular
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["PosteriorCheck", "Sampler", "check_posterior"]
+
+#: quantities of each of many models
+PICKED = 3
 
 Vector = NDArray[np.float64]
 #: Draws ``(S, P)`` in the order of ``model.parameter_names()``, a mean ``(P,)`` and covariance ``(P, P)``, or our own result.
@@ -133,7 +128,9 @@ def check_posterior(
         design: what is asked in every simulation.
         prior: as of :func:`annosim.sample_posterior`.
         case: without ``model``: ``"pairs"`` (four items), ``"features"`` (two weights), ``"shares"`` (of two known types),
-            ``"types"`` (two tables and their shares).
+            ``"types"`` (two tables and their shares), ``"items"``, ``"scales"`` and ``"tastes"`` (hierarchies of items, of
+            annotators' scales, of annotators' tastes), or ``"strategies"``: another population in every simulation, of all
+            kinds of :func:`annosim.checks.strategies.free_populations` (extra ``checks``); of each, quantities picked at random.
         simulations: how many.
         alpha: probability of a false alarm.
         seed: of the simulations.
@@ -152,25 +149,59 @@ def check_posterior(
     """
     check_level(alpha, "check_posterior(alpha=", "a probability of false alarms between 0 and 1")
     check_draws("check_posterior", simulations=simulations)
-    model, design, prior = _asked(model, design, prior, case)
-    blank = PreferenceData(design.items, [_any_menu(design)], [_any_answer(design)], feedback=design.feedback)
-    density = LogPosterior(Problem(model, blank), prior)
     rng = np.random.default_rng(child_seed(seed, "sbc"))
-    truths = density.vectors(density.draw_prior(rng, simulations))
-    names, rows = _quantity_names(model, design.items), []
-    for number, vector in enumerate(truths):
-        truth = model.with_parameters(torch.as_tensor(vector))
-        data = simulate(truth, design, seed=child_seed(seed, f"sbc/{number}")).for_learner()
-        draws = _draws(sampler, model, data, prior, rng)
-        seen = quantities(model, data, np.r_[vector[None], draws])
-        ours, theirs = seen[0], seen[1:]
-        below = (theirs < ours - 1e-12).sum(0)
-        equal = (np.abs(theirs - ours) <= 1e-12).sum(0)
-        rows.append((below + rng.random(len(ours)) * (equal + 1)) / (len(theirs) + 1))
-    ranks = np.stack(rows)
+    if model is None and case == STRATEGIES:
+        names, ranks = _over_many(sampler, simulations, seed, rng)
+    else:
+        names, ranks = _over_one(sampler, _asked(model, design, prior, case), simulations, seed, rng)
     p_values = np.array([uniformity_p_value(column) for column in ranks.T])
     settings = {"simulations": simulations, "seed": seed, "case": case, **versions()}
     return PosteriorCheck(names, ranks, p_values, float(alpha), settings=settings)
+
+
+def _over_one(
+    sampler: Sampler, asked: PosteriorProblem, simulations: int, seed: int, rng: np.random.Generator
+) -> tuple[tuple[str, ...], Vector]:
+    """Names of the quantities and their ranks ``(simulations, Q)``, of one model."""
+    density = asked.density()
+    truths = density.vectors(density.draw_prior(rng, simulations))
+    rows = [_ranks(sampler, asked, v, child_seed(seed, f"sbc/{i}"), rng) for i, v in enumerate(truths)]
+    return _quantity_names(asked.model, asked.design.items), np.stack(rows)
+
+
+def _over_many(
+    sampler: Sampler, simulations: int, seed: int, rng: np.random.Generator
+) -> tuple[tuple[str, ...], Vector]:
+    """Another model in every simulation, of which some quantities are picked before the data are seen."""
+    rows = []
+    for number, asked in enumerate(from_strategies(simulations, seed)):
+        density = asked.density()
+        truth = density.vectors(density.draw_prior(rng, 1))[0]
+        own = len(_quantity_names(asked.model, asked.design.items)) - 1
+        picked = [*rng.integers(own, size=PICKED), own]
+        rows.append(_ranks(sampler, asked, truth, child_seed(seed, f"sbc/{number}"), rng)[picked])
+    return (*(f"quantity picked ({i + 1})" for i in range(PICKED)), "log-likelihood"), np.stack(rows)
+
+
+def _ranks(sampler: Sampler, asked: PosteriorProblem, truth: Vector, seed: int, rng: np.random.Generator) -> Vector:
+    """The truth's rank among the sampler's draws, for every quantity ``(Q,)``."""
+    data = simulate(asked.model.with_parameters(torch.as_tensor(truth)), asked.design, seed=seed).for_learner()
+    draws = _draws(sampler, asked.model, data, asked.prior, rng)
+    seen = quantities(asked.model, data, np.r_[truth[None], draws])
+    ours, theirs = seen[0], seen[1:]
+    below = (theirs < ours - 1e-12).sum(0)
+    equal = (np.abs(theirs - ours) <= 1e-12).sum(0)
+    return np.asarray((below + rng.random(len(ours)) * (equal + 1)) / (len(theirs) + 1))
+
+
+def _asked(model: Population | None, design: Design | None, prior: PriorLike | None, case: str) -> PosteriorProblem:
+    if model is not None:
+        if design is None or prior is None:
+            raise ArgumentError("check_posterior(model=): say which design= and which prior=, too")
+        return PosteriorProblem(model, design, prior)
+    if case not in CASES:
+        raise ArgumentError(f"check_posterior(case={case!r}): one of {', '.join((*CASES, STRATEGIES))}")
+    return CASES[case]()
 
 
 # ---- what is looked at -----------------------------------------------------------------------------------------------
@@ -249,56 +280,3 @@ def _draws(
             f"check_posterior: the sampler returned shape {drawn.shape}, expected finite draws (S, {size}), or (mean, covariance)"
         )
     return drawn[np.linspace(0, len(drawn) - 1, min(MOST, len(drawn))).astype(int)]
-
-
-# ---- what it is asked ------------------------------------------------------------------------------------------------
-
-
-def _asked(
-    model: Population | None, design: Design | None, prior: PriorLike | None, case: str
-) -> tuple[Population, Design, PriorLike]:
-    if model is not None:
-        if design is None or prior is None:
-            raise ArgumentError("check_posterior(model=): say which design= and which prior=, too")
-        return model, design, prior
-    if case not in CASES:
-        raise ArgumentError(f"check_posterior(case={case!r}): one of {', '.join(CASES)}")
-    return CASES[case]()
-
-
-def _pairs() -> tuple[Population, Design, PriorLike]:
-    return Annotator(Tabular(4), Luce()), Design(Items(n=4), annotators=24), Gaussian(1.0)
-
-
-def _features() -> tuple[Population, Design, PriorLike]:
-    return Annotator(Linear(2), Luce()), Design(Items.normal(5, 2, seed=0), menu_size=3, annotators=20), Gaussian(1.0)
-
-
-def _shares() -> tuple[Population, Design, PriorLike]:
-    kinds = [Annotator(Tabular(fixed([0.0, s, 2 * s])), Luce()) for s in (1.5, -0.5)]
-    return Mixture(kinds), Design(Items(n=3), annotators=20, questions=3), Dirichlet(1.0)
-
-
-def _types() -> tuple[Population, Design, PriorLike]:
-    kinds = [Annotator(Tabular([0.0, s, 2 * s]), Luce()) for s in (1.0, -1.0)]
-    prior: PriorLike = {"types.*": Gaussian(1.0), "weights": Dirichlet(1.0)}
-    return Mixture(kinds), Design(Items(n=3), annotators=25, questions=3), prior
-
-
-CASES: dict[str, Callable[[], tuple[Population, Design, PriorLike]]] = {
-    "pairs": _pairs,
-    "features": _features,
-    "shares": _shares,
-    "types": _types,
-}
-
-
-def _any_menu(design: Design) -> list[int]:
-    row: list[int] = design.enumerate().menu[0].tolist()
-    return row
-
-
-def _any_answer(design: Design) -> int | list[int]:
-    answer = design.feedback.answers(design.menu_size).answer[0]
-    places: list[int] = answer.tolist()
-    return places[0] if design.feedback.kind == "choice" else places

@@ -17,13 +17,14 @@ Example:
 from __future__ import annotations
 
 import itertools
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import numpy as np
 
 from annosim.errors import ArgumentError, MissingDependencyError
 
 try:
+    import hypothesis
     from hypothesis import strategies as hs
     from hypothesis.vendor import pretty
 except ImportError as error:  # pragma: no cover - depends on the installation
@@ -65,6 +66,8 @@ from annosim.utilities.base import Utility
 from annosim.utilities.linear import Linear
 from annosim.utilities.tabular import Tabular
 
+T = TypeVar("T")
+
 
 def _prints_as(code: Any) -> Any:
     """A printer for hypothesis, which shows counterexamples: text to paste instead of a dump of the fields."""
@@ -78,6 +81,7 @@ __all__ = [
     "annotators",
     "designs",
     "encoded_data",
+    "examples",
     "feedbacks",
     "free_populations",
     "items",
@@ -338,6 +342,32 @@ def free_populations(draw: hs.DrawFn, over: Items, kind: str = "any") -> tuple[P
     spread = draw(hs.lists(numbers(0.25, 1.0), min_size=over.dim, max_size=over.dim))
     shape: Shape = "lognormal" if kind == "log-normal" else "normal"
     return RandomCoefficients(mean[: over.dim], spread, make(draw(small)), distribution=shape, points=8), feedback
+
+
+def examples(strategy: hs.SearchStrategy[T], count: int, seed: int) -> list[T]:
+    """``count`` values of a strategy, the same ones for a seed: to be looped over where ``@given`` does not fit.
+
+    Example:
+        >>> len(examples(items(), 4, seed=0))
+        4
+    """
+    found: list[T] = []
+
+    @hypothesis.seed(seed)
+    @hypothesis.settings(
+        max_examples=count,
+        database=None,
+        deadline=None,
+        phases=[hypothesis.Phase.generate],
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+    @hypothesis.given(strategy)
+    def collect(value: T) -> None:
+        found.append(value)
+
+    while len(found) < count:
+        collect()
+    return found[:count]
 
 
 @hs.composite

@@ -7,7 +7,7 @@ from .fitting import solvers_for as solvers_for
 from .number_of_types import TypesChoice as TypesChoice
 from .number_of_types import choose_types as choose_types
 from .posterior.annotators import AnnotatorPosterior as AnnotatorPosterior
-from .posterior.annotators import Prediction as Prediction
+from .posterior.prediction import Prediction as Prediction
 from .posterior.annotators import annotator_posterior as annotator_posterior
 from .posterior.questions import NextQuestion as NextQuestion
 from .posterior.questions import next_question as next_question

@@ -7,8 +7,12 @@ from scipy.stats import binomtest
 
 import annosim as an
 from annosim.checks import check_posterior
+from annosim.checks.posterior import quantities
+from annosim.checks.posterior_problems import from_strategies
 from annosim.checks.uniformity import band, uniformity_p_value
 from annosim.errors import ArgumentError, CheckError
+from annosim.learning.problem import Problem
+from annosim.sampling import LogPosterior
 
 for name in ("nutpie", "arviz_stats", "xarray"):
     pytest.importorskip(name, reason="the extra bayes")
@@ -86,30 +90,37 @@ def test_laplace_passes_the_standard_cases(case):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", ["pairs", "shares", "types"])
+@pytest.mark.parametrize("case", ["pairs", "shares", "types", "items", "scales", "tastes"])
 def test_nuts_passes_the_standard_cases(case):
     sampler = lambda m, d, p: an.sample_posterior(m, d, p, method="nuts", draws=200, tune=300, chains=2)  # noqa: E731
     assert check_posterior(sampler, case=case, simulations=60, alpha=NEVER).holds
 
 
-def test_a_population_of_the_strategies_and_its_prior():
-    """Any population with a proper prior can be asked: prior draws weighted by the likelihood are its exact posterior."""
-    from annosim.learning.problem import Problem
-    from annosim.sampling import LogPosterior
+class Weighted:
+    """Prior draws, weighted by the likelihood: nearly the exact posterior of any model where data are few."""
 
-    model = an.Annotator(an.Linear([0.5, -0.5]), an.Lapse(an.Luce(), an.free(0.2)))
-    design = an.Design(an.Items.normal(4, 2, seed=0), annotators=4)
-    prior = {"utility.weights": an.priors.Gaussian(1.0), "rule.rate": an.priors.Gaussian(1.0)}
-    rng = np.random.default_rng(0)
+    def __init__(self, bug="none", draws=150):
+        self.bug, self.draws, self.rng = bug, draws, np.random.default_rng(0)
 
-    def weighted(model, data, prior):
+    def __call__(self, model, data, prior):
         density = LogPosterior(Problem(model, data), prior)
-        y = density.draw_prior(rng, 80)
-        value = np.array([density.log_likelihood(z)[0] for z in density.unconstrained_numbers(y)])
-        weight = np.exp(value - value.max())
-        return density.vectors(y[rng.choice(80, 20, p=weight / weight.sum())])
+        y = density.draw_prior(self.rng, self.draws)
+        value = quantities(model, data, density.vectors(y))[:, -1]
+        weight = np.exp(value - value.max()) if self.bug != "the data forgotten" else np.ones(len(y))
+        return density.vectors(y[self.rng.choice(len(y), 20, p=weight / weight.sum())])
 
-    assert check_posterior(weighted, model, design, prior, simulations=12, alpha=NEVER).holds
+
+def test_populations_of_the_strategies():
+    """Another model in each simulation; a sampler that forgets the data is right in every parameter, and caught."""
+    assert check_posterior(Weighted(), case="strategies", simulations=20, alpha=NEVER).holds
+    found = check_posterior(Weighted("the data forgotten", 20), case="strategies", simulations=20)
+    assert [text.split(":")[0] for text in found.failed] == ["log-likelihood"]
+
+
+def test_the_strategies_are_of_all_kinds_and_the_same_for_a_seed():
+    problems = from_strategies(30, seed=1)
+    assert len({type(one.model).__name__ for one in problems}) >= 5
+    assert [repr(one.model) for one in from_strategies(30, seed=1)] == [repr(one.model) for one in problems]
 
 
 def test_expectation_propagation_of_choix_passes():
@@ -162,8 +173,6 @@ def test_names_of_types_do_not_matter():
     kinds = [an.Annotator(an.Tabular([0.0, s]), an.Luce()) for s in (1.0, -1.0)]
     model = an.Mixture(kinds, [0.6, 0.4])
     data = an.PreferenceData(an.Items(n=2), [[0, 1]] * 4, [0, 1, 1, 0], annotator=[0, 0, 1, 1])
-    from annosim.checks.posterior import quantities
-
     rows = np.stack([model.vector().numpy(), model.relabelled([1, 0]).vector().numpy()])
     first, second = quantities(model, data, rows)
     assert np.allclose(first, second) and torch.isfinite(torch.as_tensor(first)).all()

@@ -56,6 +56,8 @@ class NextQuestion(Result):
         decided: of each annotator, the one value that is left, or ``None``.
         alpha: probability that the truth is ever excluded, at most.
         target: its name.
+        shared: the target is one for all annotators (:func:`annosim.sampling.next_vote`), and so is what is decided.
+        note: why nothing can be decided, or empty.
 
     Example:
         >>> import annosim as an
@@ -79,6 +81,8 @@ class NextQuestion(Result):
     alpha: float
     target: str
     items: Items
+    shared: bool = False
+    note: str = ""
 
     def to_frame(self) -> pd.DataFrame:
         """One row per annotator and candidate, the largest gain first."""
@@ -98,14 +102,20 @@ class NextQuestion(Result):
         return f"Next question about {self.target}"
 
     def _lines(self) -> list[tuple[str, object]]:
-        if self.alpha != self.alpha:  # a population: nothing is decided
-            return [("ask", f"{self.annotator}: {self.words}"), ("expected gain", f"{self.gain:.4g} nats")]
-        left = sum(value is None for value in self.decided)
-        state = f"decided: {left} of {len(self.decided)} open" if left else "decided: stop asking"
-        bound = f"at error {self.alpha:g}, however often one looks"
         if self.annotator is None:
-            return [("ask", "nobody"), (state, bound)]
-        return [("ask", f"{self.annotator}: {self.words}"), ("expected gain", f"{self.gain:.4g} nats"), (state, bound)]
+            lines: list[tuple[str, object]] = [("ask", "nobody")]
+        else:
+            lines = [("ask", f"{self.annotator}: {self.words}"), ("expected gain", f"{self.gain:.4g} nats")]
+        if self.note:
+            return [*lines, ("not decided", self.note)]
+        bound = f"at error {self.alpha:g}, however often one looks"
+        if self.shared:
+            left = [self.items.names[i] for i in self.candidates_left[0]]
+            names = ", ".join(left[:6]) + f" and {len(left) - 6} more" * (len(left) > 6)
+            return [*lines, (f"decided: {names}" if self.stop else f"open: {names} may be best", bound)]
+        left_open = sum(value is None for value in self.decided)
+        state = f"decided: {left_open} of {len(self.decided)} open" if left_open else "decided: stop asking"
+        return [*lines, (state, bound)]
 
 
 def next_question(
