@@ -22,12 +22,15 @@ from annosim.learning.likelihoods.luce import LuceTable
 from annosim.learning.problem import choose, is_nll
 from annosim.learning.solvers.stacked import maximise_tables
 from annosim.populations.mixture import Mixture
-from annosim.random import CounterRNG
+from annosim.random import CounterRNG, uniform53
 
 if TYPE_CHECKING:
     from annosim.learning.result import Fit
 
 __all__ = ["multinomial_weights", "refits"]
+
+#: draws of annotators that are made in one array
+DRAWS_AT_ONCE = 1 << 15
 
 
 def multinomial_weights(weight: np.ndarray, replicates: int | Sequence[int], seed: int) -> np.ndarray:
@@ -36,14 +39,24 @@ def multinomial_weights(weight: np.ndarray, replicates: int | Sequence[int], see
     With weights that count annotators, as many annotators are drawn as there are, each with probability proportional to
     its weight. Row r depends on the seed and r alone.
     """
-    numbers = range(replicates) if isinstance(replicates, int) else replicates
-    total = int(round(float(weight.sum())))
+    numbers = np.arange(replicates) if isinstance(replicates, int) else np.asarray(replicates, dtype=np.int64)
+    people, total = len(weight), int(round(float(weight.sum())))
     cdf = np.cumsum(weight) / weight.sum()
-    out = np.empty((len(numbers), len(weight)))
-    for row, r in zip(out, numbers, strict=True):
-        draws = CounterRNG(seed, np.arange(total), r).uniform53("bootstrap", 1)[:, 0]
-        row[:] = np.bincount(np.searchsorted(cdf, draws, side="right").clip(max=len(weight) - 1), minlength=len(weight))
+    out = np.empty((len(numbers), people))
+    step = max(DRAWS_AT_ONCE // max(total, 1), 1)
+    for i in range(0, len(numbers), step):
+        some = numbers[i : i + step]
+        at = np.searchsorted(cdf, _draws(seed, total, some), side="right").clip(max=people - 1)
+        code = np.arange(len(some))[:, None] * people + at
+        out[i : i + step] = np.bincount(code.ravel(), minlength=len(some) * people).reshape(len(some), people)
     return out
+
+
+def _draws(seed: int, total: int, replicates: np.ndarray) -> np.ndarray:
+    """Uniforms ``(replicates, total)``; of one replicate by runs of words, which many draws need and few do not."""
+    if len(replicates) == 1:
+        return CounterRNG(seed, np.arange(total), replicates[0]).uniform53("bootstrap", 1).T
+    return uniform53(seed, "bootstrap", np.arange(total), 0, replicates[:, None])
 
 
 def refits(fit: Fit, replicates: int, seed: int) -> torch.Tensor:
