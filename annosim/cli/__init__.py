@@ -17,6 +17,7 @@ from importlib import import_module
 
 import typer
 
+from annosim.cli.launched import rank
 from annosim.cli.output import READER_LEFT, patient_output
 from annosim.errors import AnnosimError
 
@@ -99,7 +100,8 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 def _complain(message: str) -> int:
     """One line on standard error, whatever the message holds."""
-    sys.stderr.write(f"annosim: {' '.join(message.split())}\n")
+    where = f"process {rank()}: " if rank() else ""  # of several that a launcher started
+    sys.stderr.write(f"annosim: {where}{' '.join(message.split())}\n")
     return BAD_INPUT
 
 

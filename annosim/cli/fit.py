@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from annosim.cli.engines import CLUSTER, on_cluster
+from annosim.cli.launched import one_voice, rank
 from annosim.learning.solvers.options import Option, Settings
 from annosim.learning.solvers.settings import (
     EM,
@@ -163,7 +164,7 @@ def run(
 ) -> None:
     """Read, fit, print."""
     options = dict(locals()) | solver_options  # by name: those of training go to an.fit under the same names
-    with on_cluster(cluster):
+    with on_cluster(cluster), one_voice():
         _fit(options)
 
 
@@ -182,9 +183,10 @@ def _fit(options: dict[str, Any]) -> None:
         _posterior(given.family, given.answers, chosen, options)
         return
     written = {name: options[name] for name in ("se", "out", "responsibilities", "save", "export")}
-    outputs = Outputs(**written, given=given, chosen=chosen)
+    outputs = Outputs(**written, given=given, chosen=chosen) if rank() == 0 else None
     found = _fitted(given.family, given.answers, chosen)
-    outputs.write(found)
+    if outputs is not None:
+        outputs.write(found)
     if not found.converged and found.stopped_by not in ("schedule", "held out"):  # a schedule that ends is no failure
         raise typer.Exit(NOT_CONVERGED)
 

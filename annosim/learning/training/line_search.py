@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from annosim.learning.training.losses import backward
+from annosim.learning.solvers.settings import EM
+from annosim.learning.training.processes import Alone
 
 __all__ = ["LineSearch"]
 
@@ -24,6 +25,7 @@ class LineSearch:
     Args:
         parameters: leaf tensors, each ``(copies, *shape)``; those without a gradient stay as they are.
         memory: curvature pairs that are kept.
+        processes: over which the losses are divided, each computing its share; one by default.
 
     Example:
         >>> x = torch.tensor([[3.0, 1.0], [-2.0, 5.0]], dtype=torch.float64, requires_grad=True)
@@ -34,8 +36,9 @@ class LineSearch:
         [[2.0, 2.0], [2.0, 2.0]]
     """
 
-    def __init__(self, parameters: list[torch.Tensor], memory: int = 10):
+    def __init__(self, parameters: list[torch.Tensor], memory: int = 10, processes: Alone | None = None):
         self.parameters, self.memory = parameters, memory
+        self.processes = Alone(EM(m_step="line-search")) if processes is None else processes
         self.reset()
 
     def reset(self) -> None:
@@ -68,7 +71,7 @@ class LineSearch:
         """One iteration of every copy.
 
         Args:
-            closure: the losses ``(copies,)`` at the present parameters, differentiable.
+            closure: the losses ``(copies,)`` at the present parameters (this process's share of them), differentiable.
 
         Returns:
             losses after the step, and the largest gradient entry of each copy after it, both ``(copies,)`` float64.
@@ -80,7 +83,7 @@ class LineSearch:
         with torch.no_grad():
             for _ in range(_HALVINGS):
                 self.put(begin + length[:, None] * direction)
-                trial = closure().double()
+                trial = self.processes.total(closure()).double()
                 failed = ~(trial <= loss + _ARMIJO * length * slope)  # a loss that is not finite has failed too
                 if not bool(failed.any()):
                     break
@@ -129,12 +132,11 @@ class LineSearch:
         """Losses ``(copies,)`` and gradients ``(copies, P)``, float64."""
         for p in self.parameters:
             p.grad = None
-        loss = closure()
-        backward(loss, self.parameters)
+        loss = self.processes.total(self.processes.descend(closure, self.parameters, step=False))
         flat = [
             (torch.zeros_like(p) if p.grad is None else p.grad).double().reshape(len(p), -1) for p in self.parameters
         ]
-        return loss.detach().double(), torch.cat(flat, 1)
+        return loss.double(), torch.cat(flat, 1)
 
     def vector(self) -> torch.Tensor:
         """The parameters, ``(copies, P)`` float64."""

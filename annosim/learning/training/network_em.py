@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -29,7 +30,7 @@ from annosim.learning.training.losses import penalty as penalty_of
 from annosim.learning.training.records import save_bad_batch
 from annosim.learning.training.result import Training
 from annosim.learning.training.run import TrainingRun
-from annosim.learning.training.warm_starts import initial_models, split_responsibilities
+from annosim.learning.training.warm_starts import first_responsibilities, initial_models, split_responsibilities
 from annosim.populations.base import Population
 from annosim.random import torch_generator
 
@@ -110,7 +111,7 @@ class EMRun(TrainingRun):
         self.refills = torch.zeros((self.copies, self.types), dtype=torch.long)
         self.gated = is_gated(self.model.base)
         networks = [p for name, p in self.model.raw.items() if name not in ("weights", "gate")]
-        self.search = LineSearch(networks) if solver.m_step == "line-search" else None
+        self.search = LineSearch(networks, processes=self.processes) if solver.m_step == "line-search" else None
 
     def initial_models(self, model: Population, data: PreferenceData, starts: int) -> list[Population]:
         made, self.random_first = initial_models(model, data, self.solver, starts, self.seed, self.device)  # type: ignore[arg-type]
@@ -169,7 +170,7 @@ class EMRun(TrainingRun):
     @torch.no_grad()
     def e_step(self, temperature: float, refill: bool = True) -> None:
         """A pass over all annotators: record the log-likelihood, hold new responsibilities, set the weights."""
-        each, penalty = self.type_losses(self.rows)
+        each, penalty = self.all_type_losses()
         joint = self.log_shares(self.rows) - each
         value = self.per_copy(torch.logsumexp(joint, 0), self.rows) - penalty
         if not bool(torch.isfinite(value).all()):
@@ -187,6 +188,17 @@ class EMRun(TrainingRun):
         if self.search is not None:
             self.search.reset()
 
+    def all_type_losses(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """What :meth:`type_losses` gives for all rows, each process having computed those of its annotators."""
+        own = self.processes.share(self.rows)
+        if own.blocks is None:
+            return self.type_losses(self.rows)
+        each, penalty = self.type_losses(own.rows)
+        out = torch.zeros((self.types, self.copies, self.rows.blocks), dtype=each.dtype, device=self.device)
+        scale = 1.0 if len(own.blocks) < self.rows.blocks else own.part  # few annotators: every process had them all
+        out[:, :, send(own.blocks, self.device)] = scale * each.view(self.types, self.copies, -1)
+        return self.processes.total(out).view(self.types, -1), penalty
+
     def first_responsibilities(self, log_gamma: torch.Tensor, each: torch.Tensor) -> torch.Tensor:
         """Random first responsibilities where they are asked for, or where the types begin alike."""
         gap = (each.amax(0) - each.amin(0)).view(self.copies, -1).amax(-1)
@@ -194,10 +206,8 @@ class EMRun(TrainingRun):
         for copy in range(self.copies):
             start = copy % self.starts
             if self.types > 1 and (bool(alike[copy]) or self.random_first[start]):
-                generator = torch_generator(self.seed, f"responsibilities {start}")
-                draw = torch.rand(self.types, self.rows.blocks, generator=generator, dtype=torch.float64)
-                spacing = -draw.log()  # Dirichlet(1, ..., 1)
-                log_gamma[:, copy] = (spacing / spacing.sum(0)).log().to(self.device)
+                drawn = first_responsibilities(self.types, self.rows.blocks, self.seed, start)
+                log_gamma[:, copy] = drawn.to(self.device)
                 self.trace.random_first.append(copy)
         return log_gamma
 
@@ -261,7 +271,7 @@ class EMRun(TrainingRun):
     def searched_step(self, after_e_step: bool) -> float:
         """One iteration of the line search; an M-step that has arrived ends before its time."""
         search: LineSearch = self.search  # type: ignore[assignment]
-        closure = lambda: self.step_losses(self.rows, None)  # noqa: E731
+        closure = partial(self._share_of_step, self.processes.share(self.rows))
         if after_e_step:
             search.here = search.evaluate(closure)
             self.likelihood_gradient = torch.maximum(search.here[1].abs().amax(-1), self.weight_gap)
@@ -281,8 +291,7 @@ class EMRun(TrainingRun):
         return gradient is not None and cold and bool((gradient < self.solver.tolerance).all())
 
     def last_gradient(self) -> tuple[torch.Tensor, torch.Tensor]:
-        with torch.no_grad():
-            return self.losses(self.rows), self.largest_gradient()
+        return self.whole_losses(self.rows), self.largest_gradient()
 
     def finish(self) -> Training:
         if self.best is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -22,8 +23,8 @@ from annosim.learning.structure import check_own_parameters
 from annosim.learning.training.batches import Rows, rows_of, shuffled_batches
 from annosim.learning.training.checkpoints import CheckpointManager, SigintHandler, check_writable
 from annosim.learning.training.gates import check_gate
-from annosim.learning.training.losses import backward, population_losses
-from annosim.learning.training.placement import training_device
+from annosim.learning.training.losses import population_losses
+from annosim.learning.training.processes import Share, processes_for
 from annosim.learning.training.records import Throughput, TrainingLog, save_bad_batch
 from annosim.learning.training.result import Training
 from annosim.learning.training.stacked import StackedModel
@@ -101,16 +102,22 @@ class TrainingRun:
         device: str | torch.device | None,
     ):
         self.solver, self.objective, self.seed = solver, objective, seed
-        for path in (solver.log, solver.checkpoint):
+        self.processes = processes_for(solver, device)
+        for path in (solver.log, solver.checkpoint) if self.processes.rank == 0 else ():
             check_writable(path)
         models = models_of("train", model, data)
-        self.device = training_device(device, models[0])
+        self.device = self.processes.place(device, models[0])
         _check_model(models[0], data, objective, regulariser)
+        if self.processes.count > 1 and regulariser is not None and regulariser.shown:
+            raise ArgumentError(
+                "fit: ForwardKL(shown=True) is not divided over processes; train on one, or leave shown="
+            )
         items = data.items.to(self.device)
         self.regulariser = regulariser and regulariser.on(items)
         self.model = StackedModel(
-            self._all_models(models, data, starts), items, self.device, _half(solver, self.device), solver.compile
+            self._all_models(models, data, starts), items, self.device, self.processes.half(self.device), solver.compile
         )
+        self.processes.join(self.model.base, self.model.trainable)
         rows = rows_of(data, objective, items, starts, self.device)
         self.rows, self.held = _hold_out(rows, solver.held_out, seed)
         self.copies = self.model.copies
@@ -153,10 +160,11 @@ class TrainingRun:
     def run(self) -> Training:
         """Take the steps that are left, and give back what was found."""
         solver = self.solver
+        first = self.processes.rank == 0
         checkpoints = CheckpointManager(solver.checkpoint, self.fingerprint() if solver.checkpoint else {})
-        self.resume(checkpoints.load())
+        self.resume(self.processes.from_first(checkpoints.load) if solver.checkpoint else None)
         throughput = Throughput(self.device, self.step)
-        show = None if solver.progress else False
+        show = None if solver.progress and first else False
         with (
             ProgressBar("training", solver.steps, self.step, show) as bar,
             SigintHandler(solver.checkpoint is not None) as handler,
@@ -170,13 +178,21 @@ class TrainingRun:
                 throughput.sample(self.step)
                 self.stopped = self.why_to_stop()
                 due = self.stopped == "schedule" and self.step % solver.checkpoint_every == 0
-                if due or handler.interrupted:
+                interrupted = self._any(handler.interrupted)
+                if first and (due or interrupted):
                     checkpoints.save(self.state())
-                if handler.interrupted:
+                if interrupted:
                     raise KeyboardInterrupt
-        checkpoints.save(self.state())
+        if first:
+            checkpoints.save(self.state())
         done = self.finish()
         return replace(done, settings={**done.settings, "speed": throughput.record(self.step)})
+
+    def _any(self, flag: bool) -> bool:
+        """Whether it is so in some process: all end after the same step."""
+        if self.processes.count == 1:
+            return flag
+        return bool(self.processes.total(torch.tensor(float(flag), device=self.device)) > 0)
 
     def why_to_stop(self) -> str:
         """``"gradient"`` or ``"held out"`` where the run ends before its schedule does."""
@@ -194,18 +210,27 @@ class TrainingRun:
         self.optimiser.zero_grad(set_to_none=True)
         parts = []
         for _ in range(self.solver.accumulate):
-            blocks = self.next_blocks()
-            rows = self.rows if blocks is None else self.rows.take_blocks(blocks)
-            loss = self.step_losses(rows, blocks) / self.solver.accumulate
-            backward(loss, self.model.trainable)
-            parts.append((loss.detach(), rows))
-        losses = torch.stack([loss for loss, _ in parts]).cpu()  # the one wait for the device in a step
+            own = self.processes.share(self.rows, self.next_blocks())
+            loss = self.processes.descend(partial(self._share_of_step, own), self.model.trainable)
+            parts.append((loss, own.rows))
+        total = self.processes.total(torch.stack([loss for loss, _ in parts]))
+        losses = total.cpu()  # the one wait for the device in a step
         for loss, (_, rows) in zip(losses, parts, strict=True):
             if not bool(torch.isfinite(loss).all()):
                 save_bad_batch(self.solver.checkpoint, self.step, loss, rows, self.model.raw)
         self.optimiser.step()
         self.log.add(self.step, losses.sum(0), rate)
         return float(losses.sum(0).mean())
+
+    def _share_of_step(self, own: Share) -> torch.Tensor:
+        """This process's share of what a step descends, ``(copies,)``."""
+        return self.step_losses(own.rows, own.blocks) * own.part
+
+    def whole_losses(self, rows: Rows) -> torch.Tensor:
+        """Mean objective of each copy on many rows, ``(copies,)`` without gradient, each process its share."""
+        own = self.processes.share(rows)
+        with torch.no_grad():
+            return self.processes.total(self.losses(own.rows) * own.part)
 
     def next_blocks(self) -> torch.Tensor | None:
         """Annotators of the next minibatch (all their answers together), or ``None`` for all."""
@@ -220,9 +245,9 @@ class TrainingRun:
     def full_gradient(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Loss and largest gradient entry of each copy on all training rows, both ``(copies,)``."""
         self.optimiser.zero_grad(set_to_none=True)
-        loss = self.losses(self.rows)
-        backward(loss, self.model.trainable)
-        return loss.detach(), self.largest_gradient()
+        own = self.processes.share(self.rows)
+        loss = self.processes.descend(lambda: self.losses(own.rows) * own.part, self.model.trainable, step=False)
+        return self.processes.total(loss), self.largest_gradient()
 
     def largest_gradient(self) -> torch.Tensor:
         """Largest absolute entry of each copy's gradient, ``(copies,)``."""
@@ -250,8 +275,7 @@ class TrainingRun:
 
     def early_stop(self) -> bool:
         """Evaluate on the held-out annotators; keep each copy's best parameters."""
-        with torch.no_grad():
-            loss = self.losses(self.held)  # type: ignore[arg-type]
+        loss = self.whole_losses(self.held)  # type: ignore[arg-type]
         self.log.held_out[self.step - 1] = loss.cpu()
         if self.best is None:
             self.best = (loss, [p.detach().clone() for p in self.model.trainable])
@@ -271,8 +295,8 @@ class TrainingRun:
                     p.copy_(kept)
         stepped = any(p.grad is not None for p in self.model.trainable)  # not where a finished run is read again
         loss, norm = self.last_gradient() if stepped and not self.solver.final else self.full_gradient()
-        held = None if self.held is None else self.losses(self.held).detach().cpu()
-        if self.solver.log is not None:
+        held = None if self.held is None else self.whole_losses(self.held).cpu()
+        if self.solver.log is not None and self.processes.rank == 0:
             self.log.write(self.solver.log)
         return Training(
             populations=self.model.populations(),
@@ -371,9 +395,3 @@ def _hold_out(rows: Rows, share: float, seed: int) -> tuple[Rows, Rows | None]:
         raise ArgumentError(f"Adam(held_out={share}): only {rows.blocks} annotators; none would be left to train on")
     kept, held = (rows.take_blocks(part.sort().values).normalised() for part in (order[count:], order[:count]))
     return kept, held
-
-
-def _half(solver: TrainingSolver, device: torch.device) -> torch.dtype | None:
-    if solver.precision == "bfloat16" or (solver.precision == "auto" and device.type == "cuda"):
-        return torch.bfloat16
-    return None

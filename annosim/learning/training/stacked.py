@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import torch
+from torch import nn
 from torch.distributions.transforms import Transform
 
 from annosim.constraints import Constraint
@@ -116,7 +117,7 @@ class StackedModel:
         values = torch.stack([dict(m.named_parameters())[name].detach() for m in self.originals]).to(self.device)
         if self.transforms[name] is not None:
             values = self.base.constraint_of(name).unconstrained(values, torch.finfo(values.dtype).tiny)
-        return values.clone().requires_grad_(True)
+        return nn.Parameter(values.clone())  # DDP takes nothing else
 
     def constrained(self) -> dict[str, torch.Tensor]:
         """Named parameters, ``(copies, *shape)``, under their constraints, differentiable."""

@@ -15,10 +15,10 @@ from annosim.populations.annotator import Annotator
 from annosim.populations.base import Population
 from annosim.populations.gated import Gated
 from annosim.populations.mixture import Mixture
-from annosim.random import child_seed
+from annosim.random import child_seed, torch_generator
 from annosim.utilities.language_models import LogPolicy, SequenceReward
 
-__all__ = ["initial_models", "split_responsibilities"]
+__all__ = ["first_responsibilities", "initial_models", "split_responsibilities"]
 
 
 def initial_models(
@@ -45,6 +45,18 @@ def initial_models(
         bases = [_with_types_of(model, warm if isinstance(warm, Population) else warm.population)]
     made = [perturbed(base, solver.perturbation, seed, s) for base in bases for s in range(starts)]
     return made, [s > 0 and solver.perturbation == 0 for s in range(starts)]
+
+
+def first_responsibilities(types: int, annotators: int, seed: int, start: int) -> torch.Tensor:
+    """Random responsibilities in logs ``(types, annotators)``, Dirichlet(1, ..., 1) for each annotator.
+
+    Example:
+        >>> first_responsibilities(2, 3, seed=0, start=0).exp().sum(0).round(decimals=9).tolist()
+        [1.0, 1.0, 1.0]
+    """
+    generator = torch_generator(seed, f"responsibilities {start}")
+    spacing = -torch.rand(types, annotators, generator=generator, dtype=torch.float64).log()
+    return (spacing / spacing.sum(0)).log()
 
 
 def split_responsibilities(
