@@ -20,6 +20,7 @@ from . import (
     sampling as sampling,
     simulation as simulation,
     study as study,
+    trl as trl,
     utilities as utilities,
 )
 from .analysis.comparison import Comparison as Comparison
@@ -152,6 +153,7 @@ __all__ = [
     "simulate",
     "simulation",
     "study",
+    "trl",
     "types",
     "utilities",
 ]

@@ -13,12 +13,16 @@ from .min_max import expected_rewards as expected_rewards
 from .min_max import loss_matrix as loss_matrix
 from .min_max import matrix_game as matrix_game
 from .min_max import min_max_regret as min_max_regret
+from .online_gradient import SampledPolicyGradient as SampledPolicyGradient
+from .online_gradient import sampled_policy_gradient as sampled_policy_gradient
 from .pools import linear_pool as linear_pool
 from .pools import log_linear_pool as log_linear_pool
 from .references import fixed_response_reference as fixed_response_reference
 from .references import reference_mean as reference_mean
 from .references import reference_median as reference_median
 from .references import reference_quantile as reference_quantile
+from .sampled_responses import effective_samples as effective_samples
+from .sampled_responses import rollouts as rollouts
 from .selection import best_of_n as best_of_n
 from .selection import best_of_n_kl_bound as best_of_n_kl_bound
 from .selection import best_of_n_win_rate_bound as best_of_n_win_rate_bound
@@ -41,6 +45,7 @@ __all__ = [
     "Iteration",
     "MinMaxSolution",
     "PolicyGradient",
+    "SampledPolicyGradient",
     "TokenEnergy",
     "all_of",
     "all_sequences",
@@ -49,6 +54,7 @@ __all__ = [
     "best_of_n_kl_bound",
     "best_of_n_win_rate_bound",
     "dependence_error",
+    "effective_samples",
     "ensemble",
     "expected_rewards",
     "fixed_response_reference",
@@ -70,6 +76,8 @@ __all__ = [
     "reference_mean",
     "reference_median",
     "reference_quantile",
+    "rollouts",
     "sample_best_of_n",
+    "sampled_policy_gradient",
     "weighted_sum",
 ]

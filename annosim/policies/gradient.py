@@ -150,7 +150,7 @@ def policy_gradient(
         >>> found.kl_to_optimum < 0.01
         True
     """
-    _check(policy, gamma, baseline, batch)
+    check_policy("policy_gradient", policy, gamma, baseline, batch)
     if steps < 0:
         raise ArgumentError(f"policy_gradient(steps={steps}): at least 0")
     trained = copy.deepcopy(policy)
@@ -229,20 +229,21 @@ def _report(
     )
 
 
-def _check(policy: object, gamma: float, baseline: str, batch: int) -> None:
+def check_policy(where: str, policy: object, gamma: float, baseline: str, batch: int) -> None:
+    """Refuse what cannot be trained by a policy gradient."""
     if not isinstance(policy, torch.nn.Module):
         raise ArgumentError(
-            f"policy_gradient(policy=): {type(policy).__name__}; give a density with free parameters, for example "
+            f"{where}(policy=): {type(policy).__name__}; give a density with free parameters, for example "
             "an.LogDensity(an.Tabular(n))"
         )
     if not any(p.requires_grad for p in policy.parameters()):
-        raise NothingFreeError("policy_gradient: the policy has no free parameter; use an.LogDensity(an.Tabular(n))")
+        raise NothingFreeError(f"{where}: the policy has no free parameter; use an.LogDensity(an.Tabular(n))")
     if not gamma > 0:
-        raise ArgumentError(f"policy_gradient(gamma={gamma}): a number above 0")
+        raise ArgumentError(f"{where}(gamma={gamma}): a number above 0")
     if baseline not in _BASELINES:
-        raise ArgumentError(f"policy_gradient(baseline={baseline!r}): one of {', '.join(_BASELINES)}")
+        raise ArgumentError(f"{where}(baseline={baseline!r}): one of {', '.join(_BASELINES)}")
     if batch < (2 if baseline == "leave-one-out" else 1):
-        raise ArgumentError(f"policy_gradient(batch={batch}): {baseline!r} needs at least 2 responses per prompt")
+        raise ArgumentError(f"{where}(batch={batch}): {baseline!r} needs at least 2 responses per prompt")
 
 
 class TokenEnergy(Utility):

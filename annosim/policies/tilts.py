@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeAlias, TypeVar
 
 import numpy as np
@@ -108,7 +108,9 @@ def as_density(value: DensityLike, what: str) -> LogDensity:
     return ItemDensity(value)
 
 
-def values_of(utility: UtilityLike, items: Items, what: str = "utility") -> torch.Tensor:
+def values_of(
+    utility: UtilityLike | Callable[[Items], torch.Tensor], items: Items, what: str = "utility"
+) -> torch.Tensor:
     """Utilities of all items as float64, checked to be finite.
 
     Raises:
