@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from typing import Any
 
 import torch
@@ -85,6 +86,8 @@ class PreferenceMixtureTrainer(MixtureTraining):
             args = trl.DPOConfig(f"{who}-output") if args is None else copy.copy(args)
             args.precompute_ref_log_probs = True  # one reference for all types; what would be its copy, moves
             given["args"] = args
+            for name in ("train_dataset", "eval_dataset"):
+                given[name] = _on_disk(given.get(name), os.path.join(args.output_dir, f"{name}.rows"))
 
     def _prepare_copy(self, model: nn.Module) -> None:
         library("trl.trainer.utils").add_fused_lm_head(model)
@@ -120,3 +123,16 @@ class PreferenceMixtureTrainer(MixtureTraining):
 
     def _utility(self, model: nn.Module) -> LogPolicy:
         return LogPolicy(model)
+
+
+def _on_disk(rows: Any, folder: str) -> Any:
+    """Rows that several processes may read the reference's log-probabilities of: TRL hands them over in a file beside
+    the rows, and rows in memory have a folder of their own in each process."""
+    state = library("accelerate").PartialState()
+    datasets = library("datasets")
+    if state.num_processes == 1 or not isinstance(rows, datasets.Dataset) or rows.cache_files:
+        return rows
+    if state.is_main_process:
+        rows.save_to_disk(folder)
+    state.wait_for_everyone()
+    return datasets.load_from_disk(folder)

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import copy
+import json
+import os
+import socket
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -295,3 +300,53 @@ def test_without_trl_the_extra_is_named(monkeypatch):
 
     with pytest.raises(MissingDependencyError, match=r'^trl is not installed; pip install "annosim\[hf\]"$'):
         Own("model")
+
+
+PROGRAM = """
+import os
+import sys
+
+import annosim as an
+import datasets
+import transformers
+import trl
+
+folder, processes = sys.argv[1], int(os.environ.get("WORLD_SIZE", "1"))
+model = transformers.AutoModelForCausalLM.from_pretrained(folder + "/tiny")
+for name, p in model.named_parameters():
+    p.requires_grad_("h.1.mlp" in name)
+rows = datasets.Dataset.from_json(folder + "/rows.jsonl", keep_in_memory=True)
+args = trl.DPOConfig(
+    f"{folder}/of{processes}", beta=0.5, max_steps=6, learning_rate=1e-3, per_device_train_batch_size=24 // processes,
+    max_grad_norm=0.0, report_to=[], use_cpu=True, bf16=False, gradient_checkpointing=False, save_strategy="no",
+    disable_tqdm=True, seed=0,
+)
+trainer = an.trl.PreferenceMixtureTrainer(
+    model, args=args, train_dataset=rows, em=an.EM(e_step_every=3),
+    processing_class=transformers.AutoTokenizer.from_pretrained(folder + "/tiny"),
+)
+trainer.train()
+print("found", *trainer.weights, *trainer.log_likelihoods)
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_find_the_types_of_one(hf, tokenizer, gpt2, records, tmp_path):
+    gpt2(0).save_pretrained(tmp_path / "tiny")
+    tokenizer.save_pretrained(tmp_path / "tiny")
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
+    (tmp_path / "program.py").write_text(PROGRAM, encoding="utf-8")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(an.__file__).parents[1])}
+    found = []
+    for launcher in ([], ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", port]):
+        command = [sys.executable, *launcher, "program.py", str(tmp_path)]
+        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-2000:]
+        said = [line.split()[1:] for line in done.stdout.splitlines() if line.startswith("found")]
+        found += [list(map(float, one)) for one in said]
+    assert len(found) == 3 and len(found[0]) == 2 + 3
+    for one in found[1:]:
+        assert one == pytest.approx(found[0], abs=1e-5)
