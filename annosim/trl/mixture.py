@@ -234,7 +234,9 @@ class MixtureTraining:
 
     # ---- the trainer's loop ------------------------------------------------------------------------------------------
 
-    def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
+    def training_step(
+        self, model: nn.Module, inputs: dict[str, torch.Tensor], num_items_in_batch: torch.Tensor | int | None = None
+    ) -> torch.Tensor:
         """An E-step where one is due, then the trainer's step."""
         trainer: Any = self
         step = trainer.state.global_step
@@ -245,8 +247,12 @@ class MixtureTraining:
         return parent.training_step(model, inputs, num_items_in_batch)
 
     def compute_loss(
-        self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
-    ) -> Any:
+        self,
+        model: nn.Module,
+        inputs: dict[str, torch.Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> torch.Tensor | tuple[torch.Tensor, Outputs]:
         """Mean over rows of ``sum_k gamma_ik loss_k``; in evaluation of minus the log of the row's probability."""
         trainer: Any = self
         code, each = self._losses(model, inputs)
@@ -263,9 +269,9 @@ class MixtureTraining:
             trainer._metrics[mode]["log_likelihood"].append(self.log_likelihoods[-1])
         if not return_outputs:
             return loss
-        return loss, _Outputs(each.T)
+        return loss, Outputs(each.T)
 
-    def train(self, *arguments: Any, **keywords: Any) -> Any:
+    def train(self, *arguments: object, **keywords: object) -> object:
         """The trainer's ``train``, and an E-step after it."""
         parent: Any = super()
         done = parent.train(*arguments, **keywords)
@@ -314,7 +320,7 @@ class MixtureTraining:
         self._load_from_checkpoint(trainer.state.best_model_checkpoint)
 
 
-class _Outputs:
+class Outputs:
     """What a trainer reads of a pass in evaluation."""
 
     def __init__(self, logits: torch.Tensor):
