@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from annosim.bench.measure import Benchmark, Implementation, Options
+from annosim.bench.measure import Benchmark, Implementation, Options, machine
 from annosim.data.preferences import PreferenceData
 from annosim.designs.design import Design
 from annosim.items import Items
@@ -91,11 +91,11 @@ def _pymc(build: Callable[[], Any], names: tuple[str, ...], draws: int) -> Imple
         return Implementation("PyMC", lambda: None, 1.0, "pip install pymc")
     pymc = importlib.import_module("pymc")
     model = build()
-    settings = {"draws": draws, "tune": 500, "chains": 4, "progressbar": False, "random_seed": 0}
+    settings = {"draws": draws, "tune": 500, "chains": 4, "cores": min(4, machine()["cores"]), "random_seed": 0}
 
     def run() -> Any:
         with model:
-            return pymc.sample(**settings)
+            return pymc.sample(**settings, progressbar=False, quiet=True)
 
     first = run()
     drawn = np.concatenate([np.asarray(first.posterior[name]) for name in names], -1)

@@ -88,7 +88,8 @@ class PosteriorCheck(Result):
         for q, name in enumerate(self.names):
             own = (self.ranks[None, :, q] <= z[:, None]).mean(1) - z
             plotting.line(axes, z, own, name if len(self.names) <= 8 else "", q)
-        return plotting.label(axes, "rank of the truth", "distribution function less uniform")
+        plotting.label(axes, "rank of the truth", "distribution function less uniform")
+        return plotting.legend(axes, outside=True) if len(self.names) <= 8 else axes
 
     def _title(self) -> str:
         return "Simulation-based calibration"

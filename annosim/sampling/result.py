@@ -198,12 +198,10 @@ class PosteriorSample(Result):
             return np.zeros(len(self.names))
         y = self.density.draw_prior(np.random.default_rng(0), 4000)
         number = self.density.vectors(y)
-        number, along = number - number.mean(0), y @ null.T
-        along = along - along.mean(0)
-        rest = number - along @ np.linalg.lstsq(along, number, rcond=None)[0]
-        total = np.maximum((number**2).sum(0), 1e-300)
-        left = (rest**2).sum(0) / total * (len(y) - 1) / (len(y) - 1 - len(null))  # adjusted for the regressors
-        return np.clip(1.0 - left, 0.0, 1.0)
+        y, number = y - y.mean(0), number - number.mean(0)
+        slope = np.linalg.lstsq(y, number, rcond=None)[0]  # exact where a number is linear in the coordinates
+        along = y @ (null.T @ (null @ slope))
+        return np.clip((along**2).sum(0) / np.maximum((number**2).sum(0), 1e-300), 0.0, 1.0)
 
     def to_frame(self) -> pd.DataFrame:
         """One row per number: mean, sd, interval, what the prior said, and what the data moved.

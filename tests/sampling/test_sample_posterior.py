@@ -249,7 +249,7 @@ def test_null_directions_are_moved_by_nothing():
     found = an.sample_posterior(table(4), data, Gaussian(1.0))
     null = found.null_directions
     assert null.shape == (2, 3) and np.allclose(null @ null.T, np.eye(2))
-    assert found.null_share == pytest.approx([1 / 3, 1 / 3, 1, 1], abs=6 / 4000**0.5)
+    assert found.null_share == pytest.approx([1 / 3, 1 / 3, 1, 1], rel=0.1)
     assert "its null directions (" in found.to_frame()["says"][0]
     told = an.sample_posterior(table(2), choices(30, 10), Gaussian(1.0))
     assert not len(told.null_directions) and "null" not in told.to_frame()["says"][0]

@@ -5,7 +5,9 @@ The stopping rule may be looked at after every answer. For each value ``t`` of t
 the answers before. By Ville's inequality it ever reaches ``1 / alpha`` with probability ``alpha`` at most, so that the
 values not yet excluded, ``{t: P(answers | t) > alpha P(answers)}``, hold the truth at all times with probability
 ``1 - alpha`` (the prior-posterior ratio of Waudby-Smith and Ramdas 2020, NeurIPS; an e-process of Ramdas, Gruenwald, Vovk
-and Shafer 2023, Statistical Science 38:576). When one is left, stop. It holds for the law of the given population.
+and Shafer 2023, Statistical Science 38:576). When one is left, stop. It holds for the law of the given population. A type's answers have the law averaged over its tastes, and
+so does the bound; of other targets a value is excluded when all nodes of tastes that have it are. For what all annotators have in
+common see :func:`annosim.sampling.next_vote`.
 """
 
 from __future__ import annotations
