@@ -222,7 +222,8 @@ def _fitted(family: Population, answers: PreferenceData | Shards, chosen: FitOpt
             found = chosen.fit(family, answers)
     except NotIdentifiedError as error:
         helps = "prior" not in chosen.values and "prior=" in str(error)
-        remedy = " On the command line: --prior dirichlet=1." if helps else ""
+        how = "gaussian=2" if answers.feedback.kind == "rating" else "dirichlet=1"
+        remedy = f" On the command line: --prior {how}." if helps else ""
         typer.echo(f"not identified: {error}{remedy}", err=True)
         raise typer.Exit(NOT_IDENTIFIED) from None
     if "device" in chosen.where and found.solver not in ("adam", "em"):

@@ -85,6 +85,7 @@ def read_inputs(
     typer.echo(repr(answers))
     answers, rule = _ties(answers, ties, family)
     answers = _skips(answers)
+    answers = answers if family is not None else _used_grades(answers)
     return Inputs(answers, family or _default_model(answers, rule, types or 1), scenario, made, files)
 
 
@@ -213,7 +214,8 @@ def _read_answers(
     if "recognised" in answers.settings:
         typer.echo(f"read as {answers.settings['format']}: {answers.settings['recognised']}", err=True)
     for warning in caught:
-        typer.echo(f"note: {warning.message}", err=quiet)
+        said = str(warning.message).replace("merge=True", "--set merge=true")  # as this command takes it
+        typer.echo(f"note: {said}", err=quiet)
     return answers
 
 
@@ -350,6 +352,24 @@ def _skips(answers: PreferenceData) -> PreferenceData:
         return answers
     typer.echo(f"skips: {answers.share_of(skipped)[0]:.10g} answers are skips; left out")
     return answers.take(np.flatnonzero(~skipped))
+
+
+def _used_grades(answers: PreferenceData) -> PreferenceData:
+    """Ratings on the grades that were given: the interval of any other would shrink to nothing, and its cuts drift."""
+    import numpy as np
+
+    from annosim.feedback import Feedback
+
+    if answers.feedback.kind != "rating":
+        return answers
+    given = np.asarray(answers.answer)
+    used = np.unique(given[given >= 0])
+    grades = answers.feedback.grades or 2
+    if not 1 < len(used) < grades:
+        return answers
+    typer.echo(f"ratings: {len(used)} of the {grades} grades were given; the others are left out of the scale")
+    moved = np.where(given >= 0, np.searchsorted(used, np.maximum(given, 0)), -1)
+    return answers.with_(answer=moved.astype(given.dtype), feedback=Feedback("rating", grades=len(used)))
 
 
 def _default_model(answers: PreferenceData, rule: Any, types: int) -> Population:

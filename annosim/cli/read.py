@@ -56,9 +56,9 @@ def run(
 def _say_columns(path: str) -> None:
     """Each column with its kind and three values, where the file is a table."""
     from annosim.errors import AnnosimError
-    from annosim.io.formats import column_lines
     from annosim.io.seen import Seen
     from annosim.io.sources import read_table
+    from annosim.io.unknown import column_lines
 
     try:
         lines = column_lines(Seen(read_table(path)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from annosim.data.preferences import PreferenceData
@@ -16,6 +18,8 @@ __all__ = ["read_arena", "recognise_arena"]
 
 _BOTH_BAD = (BOTH_BAD, "both_bad", "bothbad")
 _WORDS = {"model_a": "left", "model_b": "right", "tie": "tie", **dict.fromkeys(_BOTH_BAD, "tie")}
+#: The field with counts of both sides: tokens, headers, lists, bold.
+_STYLE = "conv_metadata"
 #: Columns of the layout with one flag for each outcome, and what they mean.
 _FLAGS = {"winner_model_a": "model_a", "winner_model_b": "model_b", "winner_tie": "tie"}
 
@@ -31,7 +35,8 @@ def read_arena(source: Source, annotator: str | None = "judge", prompt: str | No
         prompt: field with the context of the battle.
 
     Returns:
-        Pairs; both kinds of tie are ties, told apart by the column ``bothbad``; other fields are named columns.
+        Pairs; both kinds of tie are ties, told apart by the column ``bothbad``; other fields are named columns, and so are
+        the counts of ``conv_metadata`` (``sum_assistant_a_tokens``, ``header_count_a``: the sum over its levels).
 
     Raises:
         FileReadError: missing, unreadable or empty file, or a missing field.
@@ -45,18 +50,36 @@ def read_arena(source: Source, annotator: str | None = "judge", prompt: str | No
     table = read_table(source)
     if annotator == "judge" and annotator not in table:
         annotator = None
-    menu, items = name_items(table, [table.coded("model_a", "model_a"), table.coded("model_b", "model_b")], None)
+    menu, items = name_items(table, [table.coded("model_a", "model_a"), table.coded("model_b", "model_b")], None, None)
     winner = _winner(table)
     outcome = read_winner(table, winner, menu, items, "side", _WORDS, ("model_a", "model_b"))
     people = None if annotator is None else table.coded(annotator, "annotator")
     context = None if prompt is None else table.coded(prompt, "prompt")
     table.errors.raise_if_any(f"winner is one of {', '.join(_WORDS)}; fix or remove these battles")
     columns = table.others(["model_a", "model_b", "winner", *_FLAGS, annotator, prompt])
+    if _STYLE in table:
+        columns |= {name: values for name, values in _style(table).items() if name not in columns}
+        del columns[_STYLE]
     both_bad = np.isin(winner.names, _BOTH_BAD)[winner.codes]
     if both_bad.any():
         columns["bothbad"] = both_bad
     settings = {"source": source_name(source), "format": "arena", "annotator": annotator, "prompt": prompt}
     return pair_data(menu, outcome, items, people, context, columns=columns, settings=settings)
+
+
+def _style(table: Table) -> dict[str, np.ndarray]:
+    """The counts in ``conv_metadata``, a column each; a count by level (``h1, h2``) is their sum, as in style control."""
+    cells = [cell if isinstance(cell, Mapping) else {} for cell in table.values(_STYLE, _STYLE)]
+    names = dict.fromkeys(str(name) for cell in cells for name in cell)
+    found = {name: np.array([_total(cell.get(name)) for cell in cells]) for name in names}
+    return {name: values for name, values in found.items() if np.isfinite(values).any()}
+
+
+def _total(count: object) -> float:
+    """A number, the sum of those in a record, NaN for anything else."""
+    if isinstance(count, Mapping):
+        return sum((_total(part) for part in count.values() if part is not None), 0.0)
+    return float(count) if isinstance(count, int | float) else float("nan")
 
 
 def _winner(table: Table) -> Coded:

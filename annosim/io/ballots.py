@@ -71,7 +71,7 @@ def rankings(
         weight=np.asarray(counts, dtype=np.float64),
         settings=settings,
     )
-    warn_similar(str(settings.get("source")), items.names)
+    warn_similar(str(settings.get("source")), items.names, has_merge=False)
     if not expand:
         return data
     return data.take(np.repeat(np.arange(len(orders)), counts)).with_(weight=None, annotator_names=None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Literal
@@ -9,10 +11,12 @@ from typing import Literal
 import numpy as np
 
 from annosim.data.preferences import PreferenceData
-from annosim.errors import DataError, RowsError
+from annosim.errors import DataError, FileReadError, RowsError
+from annosim.files import is_plain_file, read_head
 from annosim.items import Items
+from annosim.places import read_text
 
-__all__ = ["kind_of_list", "read_choix"]
+__all__ = ["entries_of", "is_list_of_lists", "kind_of_list", "read_choix"]
 
 _KINDS = ("pairs", "rankings", "top1")
 #: Items beyond this are refused unless their number is given: a list of two must not ask for a billion.
@@ -22,18 +26,21 @@ Entry = Sequence[int] | tuple[int, Sequence[int]]
 
 
 def read_choix(
-    data: Sequence[Entry], kind: Literal["pairs", "rankings", "top1"] = "pairs", n_items: int | None = None
+    data: Sequence[Entry] | str | os.PathLike[str],
+    kind: Literal["pairs", "rankings", "top1"] = "pairs",
+    n_items: int | None = None,
 ) -> PreferenceData:
     """Data from choix's lists. The winner is displayed first: these lists do not say what stood where.
 
     Args:
-        data: the list. Items are numbers.
+        data: the list, or a file of it: JSON, or lines of numbers with commas or spaces between. Items are numbers.
         kind: ``"pairs"``, ``"rankings"`` or ``"top1"``.
         n_items: number of items; by default the largest number found, plus one.
 
     Raises:
         DataError: an empty list, an entry that is not of the kind, numbers out of range or repeated; up to twenty
             entries are named at once.
+        FileReadError: a file that cannot be read, or is no list.
 
     Example:
         >>> read_choix([(0, 1), (2, 1)]).answer.tolist()
@@ -43,6 +50,7 @@ def read_choix(
     """
     if kind not in _KINDS:
         raise DataError(f"read_choix(kind={kind!r}): one of {', '.join(_KINDS)}")
+    data = entries_of(data)
     limit = _MAX_ITEMS if n_items is None else n_items
     rows, bad = [], []
     for i, entry in enumerate(data):
@@ -65,6 +73,33 @@ def read_choix(
         answer = np.where(menu >= 0, np.arange(width), -1)
         return PreferenceData(items, menu, answer, feedback="ranking", settings=settings)
     return PreferenceData(items, menu, np.zeros(len(rows), dtype=np.int8), settings=settings)
+
+
+def entries_of(data: object) -> Sequence[Entry]:
+    """The list, from memory or from a file.
+
+    Raises:
+        FileReadError: a file that cannot be read, or is no list.
+    """
+    if not isinstance(data, str | os.PathLike):
+        return data  # type: ignore[return-value]
+    text = read_text(data)
+    try:
+        if text.lstrip()[:1] == "[":
+            found: list[Entry] = json.loads(text)
+            return found
+        return [[int(part) for part in line.replace(",", " ").split()] for line in text.splitlines() if line.strip()]
+    except (ValueError, RecursionError):
+        raise FileReadError(
+            f"{data}: not choix's list: JSON such as [[0, 1], [2, 0]], or lines of item numbers"
+        ) from None
+
+
+def is_list_of_lists(path: object) -> bool:
+    """Whether a JSON file holds a list of lists."""
+    if not isinstance(path, str | os.PathLike) or not is_plain_file(path):
+        return False
+    return b"".join(read_head(path, 256).split()).removeprefix(b"\xef\xbb\xbf").startswith(b"[[")
 
 
 def kind_of_list(data: object) -> str:

@@ -12,17 +12,19 @@ from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError, FileReadError, LayoutError
 from annosim.files import shown
 from annosim.io.arena import read_arena, recognise_arena
-from annosim.io.choix import kind_of_list, read_choix
+from annosim.io.choix import entries_of, is_list_of_lists, kind_of_list, read_choix
 from annosim.io.crowdkit import read_crowdkit
 from annosim.io.evalica import read_evalica
 from annosim.io.format import EXPORTER, Format, Question, Reading, mapping_of
 from annosim.io.frames import read_frame, recognise_frame
 from annosim.io.layouts import (
-    annotation_tools,
+    argilla,
     best_worst,
     choices,
     judged,
+    label_studio,
     matrices,
+    potato,
     questionnaires,
     ranks,
     ratings,
@@ -34,13 +36,14 @@ from annosim.io.layouts import (
 from annosim.io.long import read_long
 from annosim.io.pairs import read_csv
 from annosim.io.preflib import read_preflib
-from annosim.io.preflib_other import read_preflib_categories, read_preflib_graph
+from annosim.io.preflib_other import is_extra_data, read_preflib_categories, read_preflib_graph
 from annosim.io.scottish import is_ward, read_scottish
 from annosim.io.seen import Seen
 from annosim.io.shards import is_own_parquet, read_parquet
 from annosim.io.sources import Source, flattened, read_table, suffix_of
 from annosim.io.trl import read_kto, read_trl, recognise_kto, recognise_trl
 from annosim.io.ukp import read_ukp
+from annosim.io.unknown import LONGEST, cut, unknown_layout
 from annosim.places import is_url
 
 __all__ = ["FORMATS", "Format", "Question", "Reading", "Recognised", "read", "recognise"]
@@ -69,7 +72,7 @@ FORMATS: Mapping[str, Format] = {
         Format("evalica", read_evalica, "evalica CSV: left, right, winner"),
         Format("trl", read_trl, "TRL preferences: prompt, chosen, rejected", recognise=recognise_trl),
         Format("kto", read_kto, "TRL unpaired preferences: prompt, completion, label", recognise=recognise_kto),
-        Format("choix", read_choix, "choix's lists in memory: pairs, rankings or top-1 lists of item numbers"),
+        Format("choix", read_choix, "choix's lists of item numbers: pairs, rankings or top-1 lists"),
         Format("ukp", read_ukp, "UKPConvArg1: a directory of votes and arguments", (), ("votes.csv", "votes.csv.gz")),
         Format("beats", tallies.read_beats, "a row per vote: winner and loser", recognise=tallies.recognise_beats),
         Format(
@@ -164,22 +167,17 @@ FORMATS: Mapping[str, Format] = {
         ),
         Format(
             "label-studio",
-            annotation_tools.read_label_studio,
-            "Label Studio's JSON export of comparisons",
-            recognise=annotation_tools.recognise_label_studio,
+            label_studio.read_label_studio,
+            "Label Studio's JSON export of comparisons and rankings",
+            recognise=label_studio.recognise_label_studio,
         ),
         Format(
             "argilla",
-            annotation_tools.read_argilla,
-            "Argilla's export of a ranking or label question",
-            recognise=annotation_tools.recognise_argilla,
+            argilla.read_argilla,
+            "Argilla's export of ranking, label or rating questions",
+            recognise=argilla.recognise_argilla,
         ),
-        Format(
-            "potato",
-            annotation_tools.read_potato,
-            "Potato's annotations of pairs",
-            recognise=annotation_tools.recognise_potato,
-        ),
+        Format("potato", potato.read_potato, "Potato's annotations of pairs", recognise=potato.recognise_potato),
         Format(
             "multipref",
             releases.read_multipref,
@@ -199,9 +197,15 @@ FORMATS: Mapping[str, Format] = {
             recognise=releases.recognise_ultrafeedback,
         ),
         Format(
+            "nectar",
+            releases.read_nectar,
+            "Nectar: each prompt's answers of several models, with ranks",
+            recognise=releases.recognise_nectar,
+        ),
+        Format(
             "prism",
             releases.read_prism,
-            "PRISM utterances: the chosen response of each first turn",
+            "PRISM utterances or conversations: the chosen response of each first turn",
             recognise=releases.recognise_prism,
         ),
         Format(
@@ -279,7 +283,7 @@ def recognise(source: Source, options: Mapping[str, object] | None = None) -> Re
     given = {name: value for name, value in (options or {}).items() if value is not None}
     by_name = _by_name(source)
     if by_name is not None:
-        kind = {"kind": kind_of_list(source)} if by_name[0].name == "choix" else {}
+        kind = {"kind": kind_of_list(entries_of(source))} if by_name[0].name == "choix" else {}
         return Recognised(by_name[0], by_name[1], {**kind, **given}, source)
     separator = given.get("sep")
     table = read_table(source, separator if isinstance(separator, str) else None)
@@ -362,6 +366,13 @@ def _by_name(source: Source) -> tuple[Format, str] | None:
             return entry, f"a folder with {entry.contents[0]}"
     if path is not None and path.is_dir():
         raise FileReadError(f"{shown(source)}: this is a directory; name a file in it")
+    if suffix == ".json" and is_list_of_lists(source):
+        return FORMATS["choix"], "a list of lists of item numbers"
+    if suffix == ".dat" and is_extra_data(source):
+        raise LayoutError(
+            f"{shown(source)}: PrefLib's extra data (.dat), whose columns are explained in its .txt; the votes are the "
+            "data set's .soc, .soi, .toc, .toi or .cat files"
+        )
     if suffix == ".parquet" and is_own_parquet(source):
         return FORMATS["parquet"], "written by annosim"
     if suffix in ("", ".csv", ".txt", ".dat") and is_ward(source):
@@ -393,7 +404,7 @@ def _by_columns(seen: Seen, given: Mapping[str, object]) -> Recognised:
     if len(found) == 1:
         entry, answer = found[0]
         raise LayoutError(f"{seen.table.name}: {entry.name}, but {_said(answer)}"[:LONGEST])
-    ways = "; or ".join(f"--format {entry.name} ({_cut(_said(answer), 60)})" for entry, answer in found)
+    ways = "; or ".join(f"--format {entry.name} ({cut(_said(answer), 60)})" for entry, answer in found)
     raise LayoutError(f"{seen.table.name}: it can be read in {len(found)} ways; say which: {ways}"[:LONGEST])
 
 
@@ -418,34 +429,3 @@ def _merged(found: Mapping[str, object], given: Mapping[str, object]) -> dict[st
 
 def _said(answer: Reading | Question) -> str:
     return answer.why if isinstance(answer, Reading) else answer.text
-
-
-#: Characters of a message.
-LONGEST = 300
-
-
-def _cut(text: str, length: int) -> str:
-    return text if len(text) <= length else text[: length - 3] + "..."
-
-
-def unknown_layout(seen: Seen) -> str:
-    """What was seen, and how to map the columns, in one line."""
-    head = f"{_cut(seen.table.name, 60)}: no known layout; columns: "
-    tail = ". Say format=pairs with left=, right= and winner=, or see annosim read FILE --show"
-    shown_columns: list[str] = []
-    room = LONGEST - len(head) - len(tail) - 6
-    for text in column_lines(seen):
-        if len("; ".join([*shown_columns, text])) > room:
-            shown_columns.append("...")
-            break
-        shown_columns.append(text)
-    return head + "; ".join(shown_columns) + tail
-
-
-def column_lines(seen: Seen) -> list[str]:
-    """Each column with its kind and its first three distinct values."""
-    lines = []
-    for name in seen.columns:
-        values = [_cut(value, 12) for value in seen.words(name)[:3]] if seen.kind(name) != "record" else []
-        lines.append(" ".join(f"{_cut(name, 24)} ({seen.kind(name)}: {', '.join(values)})".split()))
-    return lines

@@ -197,7 +197,7 @@ def _word_codes(winner_is: str, words: Mapping[str, str] | None, columns: tuple[
 
 
 def name_items(
-    table: Table, sides: Sequence[Coded], items: Items | None, merge: bool = False
+    table: Table, sides: Sequence[Coded], items: Items | None, merge: bool | None = False
 ) -> tuple[NDArray[np.int64], Items]:
     """Item ids ``(rows, sides)`` of columns of names; with a given item set an unknown name is a row error."""
     offsets = np.cumsum([0, *(len(side.names) for side in sides)])
@@ -221,19 +221,21 @@ def name_items(
     place = np.empty(len(distinct), dtype=np.int64)
     place[order] = np.arange(len(order))
     found = distinct[order]
-    warn_similar(table.name, found)
+    warn_similar(table.name, found, has_merge=merge is not None)
     return place[flat].reshape(cells.shape), Items(names=found)
 
 
-def warn_similar(source: str, names: Sequence[str] | NDArray[np.object_]) -> None:
-    """Say which names differ only by spaces, case or the format of a number."""
+def warn_similar(source: str, names: Sequence[str] | NDArray[np.object_], has_merge: bool = True) -> None:
+    """Say which names differ only by spaces, case or the format of a number, and what makes them one item."""
     pairs = similar_names(names)
     if pairs:
         shown = "; ".join(f"{a!r} and {b!r}" for a, b in pairs[:3])
         more = f" and {len(pairs) - 3} more" if len(pairs) > 3 else ""
+        how = (
+            "merge=True makes each pair one item" if has_merge else "if they are one item, write them alike in the file"
+        )
         warnings.warn(
-            f"{source}: names of items that differ only by spaces, case or number format: {shown}{more}; "
-            "merge=True makes each pair one item",
+            f"{source}: names of items that differ only by spaces, case or number format: {shown}{more}; {how}",
             stacklevel=3,
         )
 

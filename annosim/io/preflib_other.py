@@ -11,6 +11,7 @@ from annosim.data.preferences import PreferenceData
 from annosim.data.writers.preflib import unique_names
 from annosim.errors import FileReadError
 from annosim.feedback import Feedback
+from annosim.files import is_plain_file, read_head
 from annosim.io.ballots import check_order, parse_whole
 from annosim.io.pairs import pair_data
 from annosim.io.row_errors import RowErrors
@@ -18,7 +19,7 @@ from annosim.io.sources import suffix_of
 from annosim.items import Items
 from annosim.places import read_text
 
-__all__ = ["read_preflib_categories", "read_preflib_graph"]
+__all__ = ["is_extra_data", "read_preflib_categories", "read_preflib_graph"]
 
 _GROUP = re.compile(r"\{([^{}]*)\}|([0-9]+)")
 _FIELD = re.compile(r"# (ALTERNATIVE|CATEGORY) NAME ([0-9]{1,9}): ?(.*)")
@@ -26,7 +27,7 @@ _NO_VOTES = {
     ".wmg": "majority margins, not votes: fetch the votes (.soc, .soi, .toc, .toi or .pwg)",
     ".mjg": "a majority graph, not votes: fetch the votes (.soc, .soi, .toc, .toi or .pwg)",
     ".tog": "a tournament graph, not votes: fetch the votes (.soc, .soi, .toc, .toi or .pwg)",
-    ".wmd": "matching data without answers",
+    ".wmd": "a matching problem (such as kidney exchange), in which nobody ranks anything; votes are .soc, .soi, .toc, .toi",
 }
 
 
@@ -175,3 +176,8 @@ def read_preflib_graph(path: str | os.PathLike[str]) -> PreferenceData:
         weight=np.array(counts, dtype=np.float64),
         settings={"source": str(path), "format": "preflib-graph"},
     )
+
+
+def is_extra_data(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is PrefLib's extra data: a table under a header of today's layout."""
+    return is_plain_file(path) and read_head(path, 64).removeprefix(b"\xef\xbb\xbf").startswith(b"# FILE NAME:")

@@ -132,10 +132,11 @@ def _sizes(path: str | os.PathLike[str], cells: list[str]) -> tuple[int, int]:
 
 
 def is_ward(path: str | os.PathLike[str]) -> bool:
-    """Whether the first line of a file is ``candidates, seats`` and the second a ballot."""
+    """Whether the first line of a file is ``candidates, seats`` and the others ballots (not pairs throughout)."""
     if not is_plain_file(path):
         return False
     lines = [
         line.strip() for line in read_head(path, 1 << 12).decode("utf-8-sig", "replace").splitlines() if line.strip()
     ]
-    return len(lines) > 2 and all(_BALLOT.fullmatch(line) for line in lines[:2]) and lines[0].strip(",").count(",") == 1
+    ballots = len(lines) > 2 and all(_BALLOT.fullmatch(line) for line in lines[:2])
+    return ballots and lines[0].strip(",").count(",") == 1 and any(line.count(",") != 1 for line in lines)

@@ -90,7 +90,7 @@ def _separator(sep: str | None) -> str | None:
 def _read_file(path: str | os.PathLike[str], sep: str | None) -> Table:
     suffix = suffix_of(path)
     if suffix == ".parquet":
-        with open_parquet(path) as file:
+        with open_parquet(path, codes=True) as file:
             rows = read_rows(path, file)
         return _table_of_arrow(str(path), rows)
     if suffix in (".jsonl", ".ndjson"):
@@ -130,7 +130,8 @@ def _table_of_arrow(name: str, rows: pa.Table) -> Table:
 def _arrow_cells(cells: pa.ChunkedArray) -> pa.ChunkedArray | np.ndarray:
     kind = cells.type.value_type if pa.types.is_dictionary(cells.type) else cells.type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return cells.cast(pa.string())
+        coded = pa.types.is_dictionary(cells.type) and not cells.null_count  # a tenth of the memory of the texts
+        return cells.cast(pa.dictionary(pa.int32(), pa.string()) if coded else pa.string())
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
         return cells.cast(kind)
     values = np.empty(len(cells), dtype=object)

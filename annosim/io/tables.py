@@ -126,19 +126,30 @@ def _as_texts(cells: pa.ChunkedArray | NDArray[np.object_]) -> Coded:
         return factorize(np.array([cell_text(cell) for cell in cells], dtype=object))
     if pa.types.is_nested(cells.type):
         return factorize(np.array([cell_text(cell) for cell in cells.to_pylist()], dtype=object))
+    if pa.types.is_dictionary(cells.type) and cells.null_count:
+        cells = cells.cast(cells.type.value_type)
     if pa.types.is_dictionary(cells.type):
         encoded = cells.unify_dictionaries().combine_chunks()
         if isinstance(encoded, pa.ChunkedArray):
             encoded = encoded.chunk(0)
+        codes, names = _by_appearance(encoded)
     else:
         encoded = pc.dictionary_encode(cells, null_encoding="encode").combine_chunks()
-    codes = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-    names = encoded.dictionary.to_pylist()
+        codes = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+        names = encoded.dictionary.to_pylist()
     text = pa.types.is_string(cells.type) or pa.types.is_dictionary(cells.type)
     if text and None not in names:
         return Coded(codes, np.asarray(names, dtype=object))
     again = factorize(np.array([cell_text(name) for name in names], dtype=object))  # 3 and 3.0, nothing and NaN
     return Coded(again.codes[codes], again.names)
+
+
+def _by_appearance(cells: pa.DictionaryArray) -> tuple[NDArray[np.int64], list[object]]:
+    """Codes and names of a dictionary's values in order of first appearance, without those that do not occur."""
+    first = pc.unique(cells.indices).to_numpy(zero_copy_only=False)
+    place = np.zeros(len(cells.dictionary), dtype=np.int64)
+    place[first] = np.arange(len(first))
+    return place[cells.indices.to_numpy(zero_copy_only=False)], cells.dictionary.take(pa.array(first)).to_pylist()
 
 
 def factorize(values: ArrayLike) -> Coded:

@@ -46,7 +46,7 @@ def read_ukp(path: str | os.PathLike[str], arguments: str | os.PathLike[str] | N
     votes_path = _beside(Path(path), "votes")
     items, topics = _arguments(_beside(votes_path.parent, "arguments") if arguments is None else arguments)
     votes = read_table(votes_path, ",")
-    menu, items = name_items(votes, [votes.coded("left", "left"), votes.coded("right", "right")], items)
+    menu, items = name_items(votes, [votes.coded("left", "left"), votes.coded("right", "right")], items, None)
     topic = votes.coded("topic", "topic")
     number = {name: i for i, name in enumerate(topics)}
     prompt = np.array([number.get(name, -1) for name in topic.names], dtype=np.int64)[topic.codes]

@@ -42,6 +42,20 @@ def test_pairs_come_from_every_kind_of_source(kind, tmp_path):
     assert data.annotator_names.tolist() == ["u", "v"]
 
 
+def test_categories_of_a_parquet_file_are_named_as_they_appear(tmp_path):
+    kind = pd.CategoricalDtype(["a", "b", "c", "z"])
+    frame = pd.DataFrame({"left": ["b", "a"], "right": ["c", "b"]}, dtype=kind)
+    frame = frame.assign(winner=["left", "right"], note=["x", None])
+    frame.to_parquet(tmp_path / "v.parquet")
+    data = an.io.read(tmp_path / "v.parquet")
+    assert (
+        data.items.names == ("b", "c", "a")
+        and data.menu.tolist() == [[0, 1], [2, 0]]
+        and data.answer.tolist() == [0, 1]
+    )
+    assert data.columns["note"].tolist() == ["x", None]
+
+
 def test_a_data_set_of_datasets_is_read():
     datasets = pytest.importorskip("datasets", reason="pip install annosim[hf]")
     rows = [{"prompt": "2+2?", "chosen": "4", "rejected": "5"}]
@@ -92,7 +106,22 @@ def test_names_that_differ_only_in_spelling_are_said_and_merged_when_asked(tmp_p
 def test_a_command_says_which_names_look_alike(tmp_path, capsys):
     path = put(tmp_path, "ids.csv", SPELLINGS)
     main(["fit", str(path), "--format", "pairs", "--prior", "dirichlet=1"])
-    assert "note: " in capsys.readouterr().out
+    assert "; --set merge=true makes each pair one item" in capsys.readouterr().out
+    assert main(["fit", str(path), "--format", "pairs", "--prior", "dirichlet=1", "--set", "merge=true"]) == 0
+    assert "note: ids" not in capsys.readouterr().out
+    battles = [{"model_a": "A", "model_b": "a ", "winner": "model_a"}]  # a reader without the option does not name it
+    with pytest.warns(UserWarning, match="write them alike in the file"):
+        an.io.read(battles)
+
+
+def test_grades_that_nobody_gave_are_left_out_of_a_fit_on_the_command_line(tmp_path, capsys):
+    rows = [f"r{i},{item},{grade}" for i, grade in enumerate((2, 7, 9, 7)) for item in ("tea", "milk")]
+    path = put(
+        tmp_path, "ten.csv", "\n".join(["rater,item,rating", *rows, "r9,tea,10", "r9,milk,2", "r8,tea,7"]) + "\n"
+    )
+    assert main(["fit", str(path)]) == 0
+    said = capsys.readouterr().out
+    assert "ratings: 4 of the 10 grades were given" in said and "ordered logit with 3 free cuts" in said
 
 
 COUNTS = "judge,left,right,winner,n\nj1,a,b,left,3\nj1,b,a,left,2\nj2,a,b,right,1\n"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -23,10 +24,13 @@ FILES = Path(__file__).parent / "layouts"
 READ = {
     "alpaca_eval.json": ("alpaca-eval", ["claude: gpt<m", "claude: gpt=m"]),
     "alpaca_eval_weighted.json": ("alpaca-eval", ["gpt>m x0.07", "gpt<m x0.93", "gpt?m"]),
+    "arena_100k.jsonl": ("arena", ["arena_user_1: x<y"]),
     "arena_55k.jsonl": ("arena", ["x>y"]),
     "arena_hard.jsonl": ("arena-hard", ["gpt-4: baseline>m", "gpt-4: m=baseline"]),
     "argilla_1.jsonl": ("argilla", ["u: 4<5"]),
     "argilla_2.jsonl": ("argilla", ["u: 4>5"]),
+    "argilla_ranking.json": ("argilla", ["u: c>a>b"]),
+    "argilla_ratings.json": ("argilla", ["u: a=3 b=1", "v: a=0"]),
     "arrows.csv": ("pairs", ["x>y", "x<y", "y=x"]),
     "ballots.csv": ("places", ["v1: A>B>C", "v2: B", "v3: A>C"]),
     "best_worst.csv": ("best-worst", ["a>...>c", "d>...>b"]),
@@ -36,6 +40,8 @@ READ = {
     "choices_mlogit.csv": ("choices", ["1: beach>pier #1,boat", "2: beach<pier #2"]),
     "choices_task.csv": ("long", ["1: 1>2 #1", "1: 1<2 #2", "2: 1>2 #1"]),
     "choices_wide.csv": ("choices", ["beach>pier #1", "beach<pier #2"]),
+    "choix_pairs.json": ("choix", ["0>1", "2>1"]),
+    "choix_rankings.json": ("choix", ["2>0>1", "1>2"]),
     "fluency.csv": ("ratings", ["r1: s1=2", "r1: s2=4", "r2: s1=3"]),
     "football.csv": ("pairs", ["A>B", "B=C", "C<A"]),
     "google_forms.csv": ("questionnaire", ["0: Tea>Milk", "0: Milk>Rice", "1: Tea<Milk"]),
@@ -46,11 +52,13 @@ READ = {
     "hh.jsonl": ("trl", [" yes> no"]),
     "human_label.csv": ("pairs", ["g>c", "g=c"]),
     "inspect.json": ("pairs", ["x>y", "y<x"]),
+    "inspect_answer.json": ("pairs", ["x<y", "x=y"]),
     "judges_in_columns.csv": ("judges", ["ann: tea>milk", "bob: tea<milk", "ann: rice=tea"]),
     "label_studio.json": ("label-studio", ["a@b: tea>milk"]),
     "label_studio_min.csv": ("responses", ["7: aaa>bbb", "7: ccc<ddd"]),
+    "label_studio_ranker.json": ("label-studio", ["7: z>x>y"]),
     "likert.csv": ("likert", ["1: tea=4 milk=3 rice=2", "2: tea=1 rice=0"]),
-    "lm_eval.jsonl": ("pairs", ["x>y", "x>y"]),
+    "lm_eval.jsonl": ("pairs", ["x>y", "x<y"]),
     "lm_eval_chosen.jsonl": ("trl", ["a>b"]),
     "matrix_dashes.csv": ("matrix", ["A>B x3", "A>C", "B>A x2", "C>A", "C>B"]),
     "mechanical_turk.csv": ("pairs", ["w1: a>b", "w2: a<b"]),
@@ -61,6 +69,7 @@ READ = {
     ),
     "mt_bench_single.jsonl": ("ratings", ["gpt-4, single-v1: x=14", "gpt-4, single-v1: y=15"]),
     "multipref.jsonl": ("multipref", ["w1: x<y", "w2: x=y", "e1: x>y"]),
+    "nectar.jsonl": ("nectar", ["y>x>z"]),
     "numbers_as_names.csv": ("pairs", ["1>2", "3>2"]),
     "odd_cells.csv": ("pairs", ['Müller, A.: Café "Eins">Tee', 'Bo: Tee?Café "Eins"', 'Bo: Tee=Café "Eins"']),
     "one_hot.csv": ("tallies", ["A>B", "B=C"]),
@@ -68,9 +77,14 @@ READ = {
     "places.csv": ("places", ["tea>milk>rice", "milk>tea"]),
     "potato.csv": ("potato", ["u: 1 A>1 B", "v: 1 A=1 B"]),
     "potato.jsonl": ("potato", ["u: tea<milk"]),
+    "potato_2.csv": ("potato", ["u: 1 A>1 B", "v: 1 A<1 B"]),
+    "potato_2.jsonl": ("potato", ["u: 1 A=1 B"]),
+    "potato_scale.csv": ("potato", ["u: 1 A>1 B", "v: 1 A=1 B", "u: 2 A<2 B"]),
+    "potato_state.json": ("potato", ["u: 1 A<1 B", "u: 2 A>2 B"]),
     "preflib.cat": ("preflib-categories", ["A=1 B=0 C=1 x3", "B=1"]),
     "preflib.pwg": ("preflib-graph", ["A>B x3", "B>A"]),
     "prism.jsonl": ("prism", ["user0: x>y,z"]),
+    "prism_conversations.jsonl": ("prism", ["user0: y>x,z"]),
     "probabilities.csv": ("pairs", ["tea>milk x0.8", "tea<milk x0.2", "milk>tea x0.4", "milk<tea x0.6"]),
     "questionnaire_names.csv": (
         "questionnaire",
@@ -117,6 +131,7 @@ ASKED = {
     "ask_chosen_rejected.csv": ("items, or texts", ["--format", "beats"]),
     "ask_choices_alt.csv": ("which is which", ["--set", "alternatives=1=alt1,2=alt2"]),
     "ask_strength.csv": ("who wins below 0", ["--words", "-2=left,1=right,0=tie"]),
+    "ask_no_header.csv": ("the first line .1,0. is an answer", ["--format", "choix"]),
     "ask_unsure.csv": ("also holds unsure: a tie or a skip", ["--words", "unsure=tie"]),
     "ask_choices_numbers.tsv": ("which is which", ["--set", "alternatives=1=TRAIN,2=CAR"]),
     "ask_zero_or_one.csv": ("who wins at 1", ["--set", "winner_is=score"]),
@@ -147,6 +162,40 @@ def test_an_unknown_layout_says_what_was_seen_and_how_to_map_it(capsys):
         an.io.read(FILES / "ask_unknown.csv")
     assert main(["read", str(FILES / "ask_unknown.csv"), "--show"]) == 2
     assert "q (number: 1)" in capsys.readouterr().out
+
+
+NO_COMPARISONS = {
+    "in which no two are compared": [{"doc_id": 0, "doc": {"question": "q"}, "resps": [["a"]], "acc": 1.0}],
+    "an Inspect log whose samples name no two sides": [
+        {"id": 1, "epoch": 1, "input": "q", "target": "A", "scores": {}}
+    ],
+    "labels of single tasks .label: cat.": [{"task": "t", "worker": "w", "label": "cat"}],
+}
+
+
+@pytest.mark.parametrize("said", NO_COMPARISONS)
+def test_a_log_without_comparisons_is_called_what_it_is(said):
+    with pytest.raises(LayoutError, match=said) as caught:
+        an.io.read(NO_COMPARISONS[said])
+    assert len(str(caught.value)) <= 300
+
+
+def test_the_style_counts_of_battles_are_columns():
+    columns = an.io.read(FILES / "arena_100k.jsonl").columns
+    expected = {"sum_assistant_a_tokens": 7, "sum_assistant_b_tokens": 20, "header_count_a": 3, "list_count_a": 5}
+    assert {name: columns[name].tolist() for name in expected} == {name: [count] for name, count in expected.items()}
+    assert "conv_metadata" not in columns and columns["bold_count_b"].tolist() == [0.0]
+    unknown = [
+        {"model_a": "x", "model_b": "y", "winner": "tie", "conv_metadata": meta} for meta in (None, {"turns": 2})
+    ]
+    np.testing.assert_array_equal(an.io.read(unknown).columns["turns"], [np.nan, 2.0])
+
+
+def test_files_beside_the_votes_say_where_the_votes_are(tmp_path):
+    extra = tmp_path / "00001-00000001.dat"
+    extra.write_text("# FILE NAME: 00001-00000001.dat\n# TITLE: t\na,b\n1,2\n")
+    with pytest.raises(LayoutError, match="extra data .*the votes are the data set's .soc"):
+        an.io.read(extra)
 
 
 def test_sources_in_memory_are_recognised():

@@ -62,7 +62,7 @@ def read_best_worst(
     people = None if annotator is None else table.coded(annotator, "annotator")
     context = None if prompt is None else table.coded(prompt, "prompt")
     table.errors.raise_if_any("name two different items of the row as best and worst")
-    warn_similar(table.name, names)
+    warn_similar(table.name, names, has_merge=False)
     return PreferenceData(
         Items(names=names),
         menu,

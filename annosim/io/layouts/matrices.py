@@ -65,7 +65,7 @@ def read_matrix(source: Source, names: str | None = None, winner: Literal["row",
         table.errors.add(0, "no wins in any cell")
         table.errors.raise_if_any("write how often the row beat the column")
     settings = {"source": source_name(source), "format": "matrix"}
-    warn_similar(table.name, items)
+    warn_similar(table.name, items, has_merge=False)
     menu = np.stack([first, second], 1)
     outcome = np.zeros(len(first), dtype=np.int64)
     return pair_data(menu, outcome, Items(names=items), weight=square[first, second], settings=settings)

@@ -134,7 +134,7 @@ def read_questionnaire(
         table.errors.add(0, "no pair is answered")
         table.errors.raise_if_any("fill in the columns of pairs")
     flat = table_of_records(table.name, records, lines)
-    menu, items = name_items(flat, [flat.coded("left", "left"), flat.coded("right", "right")], None)
+    menu, items = name_items(flat, [flat.coded("left", "left"), flat.coded("right", "right")], None, None)
     outcome = read_winner(flat, flat.coded("winner", "winner"), menu, items, "side", None, ("left", "right"))
     return pair_data(
         menu,
@@ -158,7 +158,9 @@ def _pairs(columns: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """The columns that are called after two items."""
     inside = {name: re.search(r"\[(.+)\]\s*$", name) for name in columns}  # Google Forms: Question [A vs B]
     texts = {name: match[1] if match else name for name, match in inside.items()}
-    found = {name: match for name, text in texts.items() if (match := _VERSUS.match(text.strip()))}
+    found = {
+        name: match for name, text in texts.items() if ":::" not in text and (match := _VERSUS.match(text.strip()))
+    }
     return {name: (match[1].strip(), match[2].strip()) for name, match in found.items() if match[1] != match[2]}
 
 

@@ -1,4 +1,4 @@
-"""Published data sets with a layout of their own: MultiPref, HelpSteer, UltraFeedback, PRISM, summaries with feedback."""
+"""Published data sets with a layout of their own: MultiPref, HelpSteer, UltraFeedback, Nectar, PRISM, summaries."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from annosim.data.preferences import PreferenceData
 from annosim.feedback import Feedback
 from annosim.io.format import EXPORTER, Reading
+from annosim.io.layouts.lists import Lists
 from annosim.io.layouts.ranks import ranked
 from annosim.io.layouts.ratings import grades_of
 from annosim.io.layouts.responses import as_texts
@@ -18,23 +19,26 @@ from annosim.io.layouts.votes import Votes, strings
 from annosim.io.layouts.words import side_of_word
 from annosim.io.responses import response_items
 from annosim.io.seen import Seen
-from annosim.io.sources import Source, read_table, source_name
-from annosim.io.tables import factorize
+from annosim.io.sources import Source, read_table, source_name, table_of_records
+from annosim.io.tables import Table, factorize
 from annosim.items import Items
 
 __all__ = [
     "read_helpsteer",
     "read_multipref",
+    "read_nectar",
     "read_prism",
     "read_summaries",
     "read_ultrafeedback",
     "recognise_helpsteer",
     "recognise_multipref",
+    "recognise_nectar",
     "recognise_prism",
     "recognise_summaries",
     "recognise_ultrafeedback",
 ]
 
+_HISTORY = "conversation_history"
 _WORKERS = ("normal_worker_annotations", "expert_worker_annotations")
 
 
@@ -183,13 +187,58 @@ def recognise_ultrafeedback(seen: Seen) -> Reading | None:
     return Reading("UltraFeedback: the models' completions, ranked by overall_score", {}, EXPORTER)
 
 
+def read_nectar(source: Source, answers: str = "answers") -> PreferenceData:
+    """Read Nectar: each prompt with the answers of several models and their ranks, 1 the best.
+
+    Args:
+        source: the file or data set.
+        answers: the field that lists ``{"answer", "model", "rank"}``.
+
+    Returns:
+        Rankings of models by prompt; answers without a rank are not on the menu.
+
+    Raises:
+        RowsError: fewer than two ranked answers, or a model twice for one prompt.
+
+    Example:
+        >>> both = [{"model": "x", "rank": 2.0}, {"model": "y", "rank": 1.0}]
+        >>> read_nectar([{"prompt": "q", "answers": both}]).answer.tolist()
+        [[1, 0]]
+    """
+    table = read_table(source)
+    prompts = table.values("prompt", "prompt") if "prompt" in table else [""] * len(table)
+    lists = Lists(table, "nectar", texts=False)
+    for row, cell in enumerate(table.values(answers, "answers")):
+        found = [one for one in (cell if isinstance(cell, list) else []) if isinstance(one, Mapping)]
+        ranks = {str(one["model"]): float(one["rank"]) for one in found if _is_ranked(one)}
+        if len(ranks) < 2 or len(ranks) < sum(map(_is_ranked, found)):
+            table.errors.add(row, "fewer than two ranked answers, or a model twice")
+            continue
+        lists.add(row, ranks, strings(prompts[row]))
+    return lists.rankings(source)
+
+
+def _is_ranked(answer: object) -> bool:
+    rank = answer.get("rank") if isinstance(answer, Mapping) and "model" in answer else None
+    return isinstance(rank, int | float) and bool(np.isfinite(rank))
+
+
+def recognise_nectar(seen: Seen) -> Reading | None:
+    """``answers`` that list models and ranks."""
+    for name in ("answers", "responses", "completions"):
+        head = seen.table.head(name, 1)[0] if name in seen.table else None
+        if isinstance(head, list) and head and all(map(_is_ranked, head)):
+            return Reading(f"Nectar: the models in {name}, by their ranks", {"answers": name}, EXPORTER)
+    return None
+
+
 def read_prism(source: Source, answer: Literal["chosen", "score"] = "chosen") -> PreferenceData:
-    """Read PRISM's utterances: up to four models' responses to the opening message of a conversation.
+    """Read PRISM's utterances or conversations: up to four models' responses to the opening message of a conversation.
 
     Only first turns count: later ones show one model twice.
 
     Args:
-        source: ``utterances.jsonl``.
+        source: ``utterances.jsonl``, or ``conversations.jsonl``, which holds the same in ``conversation_history``.
         answer: ``"chosen"`` (the field ``if_chosen``) or ``"score"`` (rankings by the slider).
 
     Returns:
@@ -205,6 +254,7 @@ def read_prism(source: Source, answer: Literal["chosen", "score"] = "chosen") ->
         [0]
     """
     table = read_table(source)
+    table = _utterances(table) if _HISTORY in table else table
     first = np.array([as_turn(cell) == 0 for cell in table.values("turn", "turn")])
     of = table.coded("interaction_id", "interaction_id")
     models = table.coded("model_name", "model_name")
@@ -230,6 +280,19 @@ def read_prism(source: Source, answer: Literal["chosen", "score"] = "chosen") ->
     table.errors.raise_if_any("fix or remove these interactions")
     start = rows[np.unique(where.codes, return_index=True)[1]]
     return _prism_data(source, models.names, ranks, people.codes[start], people.names, answer)
+
+
+def _utterances(table: Table) -> Table:
+    """A row for every response of a model in the conversations."""
+    records, lines = [], []
+    whose = [table.coded(name, name).text() for name in ("conversation_id", "user_id")]
+    for row, cell in enumerate(table.values(_HISTORY, _HISTORY)):
+        for one in cell if isinstance(cell, list) else []:
+            if isinstance(one, Mapping) and one.get("role") == "model":
+                turn = f"{whose[0][row]} {one.get('turn')}"
+                records.append({**one, "interaction_id": turn, "user_id": whose[1][row]})
+                lines.append(table.line(row))
+    return table_of_records(table.name, records, lines)
 
 
 def as_turn(cell: object) -> int:
@@ -265,7 +328,9 @@ def _prism_data(
 
 
 def recognise_prism(seen: Seen) -> Reading | None:
-    """``interaction_id, model_name, if_chosen, turn, user_id``."""
+    """``interaction_id, model_name, if_chosen, turn, user_id``, or conversations that hold them."""
+    if seen.has(_HISTORY, "conversation_id", "user_id") and seen.kind(_HISTORY) == "list":
+        return Reading("PRISM conversations: if_chosen among the models of each first turn, by user_id", {}, EXPORTER)
     if not all(name in seen.table for name in ("interaction_id", "model_name", "if_chosen", "turn", "user_id")):
         return None
     return Reading("PRISM utterances: if_chosen among the models of each first turn, by user_id", {}, EXPORTER)

@@ -69,10 +69,10 @@ def _candidates(seen: Seen, sides: Sides) -> list[str]:
         if set(tokens(name)) & {"win", "wins", "won", "winner", "beats", "better", "preferred", "p", "prob"}
     ]
     flat = ("text", "number", "flag", "list")
-    said = seen.column(
-        "filtered_resps resp human_label answer_choice pw pairwise"
-    )  # a judge's verdict in an lm-eval log; answer and target are what was expected
-    named = [said] if said is not None else named
+    # In the logs of lm-eval and Inspect the judge's verdict, not answer and target, which are what was expected or parsed.
+    logged = seen.has("filtered_resps") or seen.has("epoch", "value")
+    said = seen.column("filtered_resps", "value") if logged else None
+    named = named if said is None else [said, *named]
     return [name for name in dict.fromkeys([*named, *marked]) if name not in used and seen.kind(name) in flat]
 
 

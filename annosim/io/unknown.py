@@ -1,0 +1,73 @@
+"""What is said of a table that no layout knows: what it seems to be, or what was seen and how columns are mapped."""
+
+from __future__ import annotations
+
+from annosim.io.seen import Seen, as_number
+
+__all__ = ["LONGEST", "column_lines", "cut", "unknown_layout"]
+
+#: Characters of a message.
+LONGEST = 300
+
+
+def cut(text: str, length: int) -> str:
+    """A text of at most so many characters."""
+    return text if len(text) <= length else text[: length - 3] + "..."
+
+
+def unknown_layout(seen: Seen) -> str:
+    """What it seems to be, or what was seen, and how to map the columns, in one line."""
+    name = cut(seen.table.name, 60)
+    guess = _without_header(seen) or _without_comparisons(seen)
+    if guess is not None:
+        return f"{name}: {guess}"[:LONGEST]
+    head = f"{name}: no known layout; columns: "
+    tail = ". Say format=pairs with left=, right= and winner=, or see annosim read FILE --show"
+    shown_columns: list[str] = []
+    room = LONGEST - len(head) - len(tail) - 6
+    for text in column_lines(seen):
+        if len("; ".join([*shown_columns, text])) > room:
+            shown_columns.append("...")
+            break
+        shown_columns.append(text)
+    return head + "; ".join(shown_columns) + tail
+
+
+def column_lines(seen: Seen) -> list[str]:
+    """Each column with its kind and its first three distinct values."""
+    lines = []
+    for name in seen.columns:
+        values = [cut(value, 12) for value in seen.words(name)[:3]] if seen.kind(name) != "record" else []
+        lines.append(" ".join(f"{cut(name, 24)} ({seen.kind(name)}: {', '.join(values)})".split()))
+    return lines
+
+
+def _without_header(seen: Seen) -> str | None:
+    """Whether the names of the columns are what stands in them: the first line is an answer."""
+    alike = [as_number(name) is not None or name in seen.words(name) for name in seen.columns]
+    if len(seen.columns) < 2 or not all(alike):
+        return None
+    first = cut(",".join(seen.columns), 40)
+    numbers = len(seen.columns) == 2 and all(seen.kind(name) == "number" for name in seen.columns)
+    how = "; or say format=choix where each line is winner,loser" if numbers else ""
+    return (
+        f"the first line ({first}) is an answer like the others, not names of columns; "
+        f"write names above it, such as left,right,winner{how}"
+    )
+
+
+def _without_comparisons(seen: Seen) -> str | None:
+    """Logs and labels that hold no comparison."""
+    how = "name both in the metadata (model_a, model_b), or write left, right, winner yourself (format=pairs)"
+    if seen.has("doc_id", "resps"):
+        return f"an lm-evaluation-harness log of one model's answers, in which no two are compared; {how}"
+    if seen.has("epoch", "target", "scores") or seen.has("epoch", "target", "input", "output"):
+        return f"an Inspect log whose samples name no two sides that are compared; {how}"
+    task, worker, label = seen.column("task", "task_id"), seen.annotator(), seen.column("label")
+    if task is not None and label is not None and worker is not None and len(seen.columns) <= 4:
+        shown = cut(", ".join(seen.words(label)[:3]), 40)
+        return (
+            f"labels of single tasks ({label}: {shown}), in which nothing is compared; preferences have two sides and a "
+            "winner (format=pairs), or a rating (format=ratings)"
+        )
+    return None
