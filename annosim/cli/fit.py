@@ -224,11 +224,28 @@ def _fitted(family: Population, answers: PreferenceData | Shards, chosen: FitOpt
         helps = "prior" not in chosen.values and "prior=" in str(error)
         how = "gaussian=2" if answers.feedback.kind == "rating" else "dirichlet=1"
         remedy = f" On the command line: --prior {how}." if helps else ""
+        if helps and _asked_once(answers):
+            remedy += (
+                " Most texts here were shown once, which tells no strength of each: --model takes a scenario whose "
+                "utility reads texts (kind = 'sequence_reward' or 'log_policy')."
+            )
         typer.echo(f"not identified: {error}{remedy}", err=True)
         raise typer.Exit(NOT_IDENTIFIED) from None
     if "device" in chosen.where and found.solver not in ("adam", "em"):
         typer.echo(f"note: {chosen.where['device']}: solver {found.solver} computes on the CPU", err=True)
     return found
+
+
+def _asked_once(answers: PreferenceData | Shards) -> bool:
+    """Whether the items are texts, and most were shown once, as in files for reward models."""
+    import numpy as np
+
+    from annosim.data.preferences import PreferenceData
+
+    if not isinstance(answers, PreferenceData) or answers.items.texts is None:
+        return False
+    menu = np.asarray(answers.menu)
+    return bool(np.median(np.bincount(menu[menu >= 0], minlength=answers.items.n)) <= 1)
 
 
 def _solver_option(one: Option) -> inspect.Parameter:

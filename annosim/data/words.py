@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from annosim.data.preferences import PreferenceData
 
-__all__ = ["answers_in_words"]
+__all__ = ["answers_in_words", "words_of"]
 
 
 def answers_in_words(data: PreferenceData) -> list[str]:
@@ -25,8 +26,25 @@ def answers_in_words(data: PreferenceData) -> list[str]:
         >>> answers_in_words(an.PreferenceData(tea, [[0, 1], [1, 2]], answer=[1, 0], annotator=[0, 0], annotator_names=["ann"]))
         ['ann: tea<milk', 'ann: milk>juice']
     """
-    names = data.items.names if data.items.texts is None else [text[:20] for text in data.items.texts]
+    names = data.items.names if data.items.texts is None else [words_of(text)[:20] for text in data.items.texts]
     return [_who(data, row) + _answer(data, row, names) + _weight(data, row) for row in range(data.rows)]
+
+
+def words_of(text: str) -> str:
+    """What a text says; of a conversation (JSON messages) what the last message says, or which tool it calls.
+
+    Example:
+        >>> words_of("4"), words_of('[{"role": "assistant", "content": "Four."}]')
+        ('4', 'Four.')
+    """
+    if not text.startswith('[{"'):
+        return text
+    try:
+        last = json.loads(text)[-1]
+    except (ValueError, RecursionError):
+        return text
+    said = last.get("content") or last.get("tool_calls") if isinstance(last, dict) else None
+    return said if isinstance(said, str) else text if said is None else json.dumps(said, ensure_ascii=False)
 
 
 def _who(data: PreferenceData, row: int) -> str:

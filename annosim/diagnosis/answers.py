@@ -101,7 +101,9 @@ def _plain_position(case: Case) -> Finding:
 def length(case: Case) -> Finding:
     """Do longer texts win, within a prompt?"""
     texts, pairs = case.data.items.texts, case.pairs
-    if texts is None or not len(pairs):
+    if texts is not None and not len(pairs):
+        return not_asked("length", "No two texts are compared in any answer.", "Answers that compare texts.")
+    if texts is None:
         return not_asked(
             "length", "The items have no texts.", "Give Items(texts=...), or a file whose items are texts."
         )

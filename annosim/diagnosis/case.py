@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from annosim.data.preferences import PreferenceData
+from annosim.data.words import words_of
 from annosim.diagnosis.implied import Implied, implied
 from annosim.diagnosis.strengths import Strengths, strengths, units
 from annosim.learning.existence.connectivity import Connectivity, answers_graph, connectivity
@@ -107,8 +108,10 @@ class Case:
         return str(names[annotator] if names is not None and annotator < len(names) else annotator)[:40]
 
     def item(self, number: int) -> str:
-        """What an item is called."""
-        return str(self.data.items.names[int(number)])[:40]
+        """What an item is called; of texts that have only numbers, how they begin."""
+        items, at = self.data.items, int(number)
+        name = str(items.names[at])
+        return " ".join(words_of(items.texts[at]).split())[:40] if items.texts and name == str(at) else name[:40]
 
     def part(self, most: int) -> PreferenceData:
         """At most about ``most`` rows of whole annotators, a seeded part."""

@@ -114,6 +114,9 @@ def existence(case: Case) -> Finding:
     change = (
         f"Ask more, for example {asked}: until each has won and lost. " if asked else ""
     ) + "Or pass prior=an.priors.Dirichlet(1) or an.priors.Gaussian(sd), or drop these items."
+    if data.items.texts is not None and np.median(np.bincount(data.menu[data.menu >= 0], minlength=data.items.n)) <= 1:
+        sentence += " Most texts were compared once: such a file trains a reward model, it ranks no texts."
+        change += " Or fit a utility that reads texts: an.SequenceReward, an.LogPolicy."
     return Finding(
         "existence", sentence, 0.0, test=test, change=change, status="alarm", head=("ask", "against"), rows=tuple(pairs)
     )
@@ -161,9 +164,13 @@ def _rated(case: Case) -> Finding:
     edge = [i for i in ends if grade[live & (item == i)][0] in (0, (case.data.feedback.grades or 2) - 1)]
     if not len(none) and not edge:
         return Finding("existence", "Every item was graded, and none always at an end of the scale.", 1.0, test="count")
+    reasons = [
+        len(none) and f"{plural(len(none), 'item')} never graded",
+        len(edge) and f"{plural(len(edge), 'item')} always given the lowest or the highest grade",
+    ]
     sentence = (
-        f"{plural(len(none), 'item')} never graded, {plural(len(edge), 'item')} always given the lowest or the highest "
-        f"grade: they have no finite position on the scale ({listed((repr(case.item(i)) for i in [*none, *edge]), 3)})."
+        f"{', '.join(str(reason) for reason in reasons if reason)}: no finite position on the scale "
+        f"({listed((repr(case.item(i)) for i in [*none, *edge]), 3)})."
     )
     change = "Ask more about them, or pass prior=an.priors.Gaussian(sd)."
     return Finding("existence", sentence, 0.0, test="grades at an end of the scale", change=change, status="alarm")

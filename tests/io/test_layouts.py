@@ -114,6 +114,17 @@ def test_a_command_says_which_names_look_alike(tmp_path, capsys):
         an.io.read(battles)
 
 
+def test_texts_that_were_compared_once_are_said_to_train_a_reward_model(tmp_path, capsys):
+    rows = [{"prompt": f"q{i}", "chosen": f"yes {i}", "rejected": f"no {i}"} for i in range(6)]
+    path = put(tmp_path, "p.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    assert main(["fit", str(path)]) == 3
+    assert "Most texts here were shown once" in capsys.readouterr().err
+    found = an.diagnose(an.io.read(path))["existence"]
+    assert "trains a reward model" in found.sentence and "'yes 0', 'no 0'" in found.sentence
+    thumbs = an.io.read([{"prompt": "q", "completion": "yes", "label": True}])
+    assert an.diagnose(thumbs)["length"].sentence == "No two texts are compared in any answer."
+
+
 def test_grades_that_nobody_gave_are_left_out_of_a_fit_on_the_command_line(tmp_path, capsys):
     rows = [f"r{i},{item},{grade}" for i, grade in enumerate((2, 7, 9, 7)) for item in ("tea", "milk")]
     path = put(

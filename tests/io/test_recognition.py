@@ -113,7 +113,7 @@ READ = {
     "texts.csv": ("responses", ["u: aaa>bbb", "u: bbb<ccc"]),
     "trl_text.jsonl": ("trl", ["A long one>B"]),
     "ultrafeedback.jsonl": ("ultrafeedback", ["y>x"]),
-    "ultrafeedback_binarized.jsonl": ("trl", ['[{"role": "assistant>']),
+    "ultrafeedback_binarized.jsonl": ("trl", ["four>five"]),
     "webgpt.jsonl": ("responses", ["a>b"]),
     "weight_of_annotators.csv": ("pairs", ["j1: A>B x3", "j1: B>A x3", "j2: A<B"]),
     "weight_that_counts.csv": ("pairs", ["j1: A>B", "j1: A>B", "j1: A>B", "j1: B>A", "j2: A<B"]),
