@@ -92,6 +92,7 @@ TESTS = {
     "annosim/learning/likelihoods/luce.py": "tests/learning/test_parity.py tests/learning/test_uncertainty.py tests/learning/test_accelerated.py tests/learning/test_large.py tests/learning",
     "annosim/learning/likelihoods/pair_graph.py": "tests/learning/test_projections.py tests/learning/test_accelerated.py",
     "annosim/learning/likelihoods/pair_mixture.py": "tests/learning/test_pair_mixture.py",
+    "annosim/learning/likelihoods/quadrature_logit.py": "tests/learning/test_quadrature_logit.py",
     "annosim/learning/likelihoods/reference.py": "tests/learning/test_parity.py tests/learning/test_reliability.py tests/learning/test_number_of_types.py tests/learning",
     "annosim/learning/likelihoods/simulated_coordinates.py": "tests/learning/test_mixed_logit.py",
     "annosim/learning/likelihoods/simulated_draws.py": "tests/learning/test_mixed_logit.py",

@@ -10,7 +10,7 @@ from typing import Any
 from annosim.data.preferences import PreferenceData
 from annosim.errors import warn
 from annosim.learning import estimation
-from annosim.learning.existence.checks import single_answers
+from annosim.learning.existence.checks import nearly_collinear_features, single_answers
 from annosim.learning.problem import Problem, Solution, choose, is_nll
 from annosim.learning.result import Fit
 from annosim.learning.solvers import convex, logit_loss, slic
@@ -33,6 +33,7 @@ def solve(problem: Problem, solver: Solver | str) -> Fit:
     solution = method.solve(problem)
     if is_nll(problem.objective) and problem.prior is None:
         solution.notes += single_answers(problem.model, problem.data)
+        solution.notes += nearly_collinear_features(problem.model, problem.data)
     result = finish(problem, method.name, solution)
     return replace(result, truth=truth) if truth else result
 

@@ -63,6 +63,7 @@ class Problem:
         solver: the settings that the chosen method reads.
         centre: the coefficients (all numbers of them) at which a simulated likelihood puts each person's draws where their
             tastes probably are; none for draws that are everybody's.
+        finer: how often the quadrature over tastes was refined; see :meth:`annosim.populations.RandomTastes.standard_nodes`.
         shards: the answers, where they do not fit in memory.
         infinite: which numbers were found to have no finite estimate; their standard errors are infinite.
         reflected: random coefficients whose simulated draws are taken with the other sign, so that scales are positive.
@@ -82,6 +83,7 @@ class Problem:
     solver: Solver = Newton()
     reflected: tuple[int, ...] = ()
     centre: tuple[float, ...] = ()
+    finer: int = 0
     infinite: tuple[int, ...] = ()
     shards: Shards | None = None
 

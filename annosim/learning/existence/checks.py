@@ -17,7 +17,7 @@ from annosim.data.preferences import PreferenceData
 from annosim.errors import DataError, NotIdentifiedError
 from annosim.learning.existence.connectivity import answers_graph, connectivity, require_connected
 from annosim.learning.existence.ratings import check_ratings
-from annosim.learning.existence.separation import check_linear
+from annosim.learning.existence.separation import check_linear, nearly_collinear
 from annosim.learning.penalties import weights_penalty
 from annosim.learning.priors import Prior
 from annosim.learning.structure import free_linear, free_table
@@ -31,6 +31,7 @@ __all__ = [
     "check_ties",
     "check_utilities",
     "empty_classes",
+    "nearly_collinear_features",
     "require_annotators",
     "require_magnitudes",
     "single_answers",
@@ -76,6 +77,21 @@ def require_annotators(model: Population, data: PreferenceData, prior: Prior | N
             f"{types} types but only {people} annotator(s) answered: the data cannot say how common each type is; "
             "collect answers from more people, give the annotators' column, fit one type, or pass prior="
         )
+
+
+def nearly_collinear_features(model: Population, data: PreferenceData) -> list[str]:
+    """A note on features that a linear utility or tastes hardly tell apart.
+
+    Example:
+        >>> import annosim as an
+        >>> items = an.Items(features=[[0.0, 0.0], [1.0, 1.0], [2.0, 2.0000001]])
+        >>> data = an.PreferenceData(items, [[0, 1]], [0])
+        >>> len(nearly_collinear_features(an.Annotator(an.Linear(2), an.Luce()), data))
+        1
+    """
+    if not any(isinstance(one, Linear | RandomCoefficients) for one in model.modules()) or data.items.features is None:
+        return []
+    return nearly_collinear(data.items.feature_matrix.double().numpy(), data.items)
 
 
 def single_answers(model: Population, data: PreferenceData) -> list[str]:

@@ -19,6 +19,9 @@ from annosim.items import Items
 
 __all__ = ["Connectivity", "answers_graph", "connectivity", "preference_levels", "require_connected"]
 
+LIKELIHOOD = "the maximum-likelihood estimate"
+PRIORS = "pass prior=an.priors.Dirichlet(1) or an.priors.Gaussian(sd)"
+
 
 @dataclass(frozen=True, eq=False)
 class Connectivity:
@@ -42,7 +45,7 @@ class Connectivity:
     winless: list[list[int]] = field(default_factory=list)
     separate: list[list[int]] = field(default_factory=list)
 
-    def message(self, items: Items, what: str = "") -> str:
+    def message(self, items: Items, what: str = "", estimate: str = LIKELIHOOD, remedy: str = PRIORS) -> str:
         """One line: what is wrong, where, what to do."""
         parts = []
         if self.unseen:
@@ -56,12 +59,12 @@ class Connectivity:
         if self.winless:
             shown = "; ".join(_names(items, c) for c in self.winless[:3])
             parts.append(f"never won against the others: {shown}")
-        remedies = ["pass prior=an.priors.Dirichlet(1) or an.priors.Gaussian(sd)", "drop these items"]
+        remedies = [remedy, "drop these items"]
         pair = self.missing_question(items)
         if pair:
             remedies.append(f"ask more, for example {pair}")
         head = f"{what}: " if what else ""
-        what = f"{head}the maximum-likelihood estimate does not exist: {'; '.join(parts)}"
+        what = f"{head}{estimate} does not exist: {'; '.join(parts)}"
         return f"{what}. Remedies: {', '.join(remedies)}."
 
     def missing_question(self, items: Items) -> str:
@@ -131,12 +134,14 @@ def _members(label: np.ndarray) -> list[list[int]]:
     return [part.tolist() for part in np.split(order, cuts)]
 
 
-def require_connected(found: Connectivity, items: Items, what: str = "") -> None:
+def require_connected(
+    found: Connectivity, items: Items, what: str = "", estimate: str = LIKELIHOOD, remedy: str = PRIORS
+) -> None:
     """Raise :class:`NotIdentifiedError` unless the estimate exists."""
     if not found.exists:
         at, components = found.at_fault
         raise NotIdentifiedError(
-            found.message(items, what),
+            found.message(items, what, estimate, remedy),
             items=[items.names[i] for i in at],
             components=[[items.names[i] for i in c] for c in components],
         )

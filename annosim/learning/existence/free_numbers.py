@@ -25,8 +25,12 @@ from annosim.items import Items
 from annosim.learning.priors import Prior
 from annosim.parameters import Unconstrained
 from annosim.populations.base import Population
+from annosim.populations.low_rank import LowRank
+from annosim.populations.random_coefficients import RandomCoefficients
+from annosim.utilities.linear import Linear
+from annosim.utilities.tabular import Tabular
 
-__all__ = ["Judgement", "Maximum", "judge", "numbers_beside_utilities", "undetermined"]
+__all__ = ["Judgement", "Maximum", "judge", "numbers_beside_utilities", "undetermined", "untold"]
 
 Vector = NDArray[np.float64]
 
@@ -132,6 +136,32 @@ def undetermined(population: Population, curvature: Vector, null: Vector, change
     flat = d[:, None] * vectors[:, values < FLAT * max(values.max(initial=0.0), 1e-300)]
     moved = np.abs(change @ (flat / np.maximum(np.linalg.norm(flat, axis=0), 1e-300))).max(1, initial=0.0)
     return _names(population, [int(j) for j in np.flatnonzero(moved > 1e-6)])
+
+
+def untold(
+    population: Population,
+    items: Items,
+    inside: Callable[[torch.Tensor], torch.Tensor],
+    point: Vector,
+    curvature: Vector,
+) -> list[str]:
+    """A note that names what the data do not tell, at a maximum.
+
+    Args:
+        population: any of this kind.
+        items: of the answers.
+        inside: from coordinates to free parameters.
+        point: the maximum in those coordinates.
+        curvature: minus the Hessian there.
+    """
+    change = change_of(population, items, inside, point)
+    rank = int((np.linalg.svd(change)[1] > 1e-9).sum())
+    null = np.linalg.svd(change)[2][rank:].T
+    names = undetermined(population, curvature, null, change)
+    if not names:
+        return []
+    shown = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
+    return [f"the data do not tell {shown}: they move together at no cost, and their standard errors are infinite"]
 
 
 class _Rays:
@@ -266,14 +296,26 @@ class _Rays:
         for name, where in self.places.items():
             if name in beside or self.population.constraint_of(name) != Constraint.REAL:
                 continue
-            if name.endswith("utility.values"):
+            owner, _, last = name.rpartition(".")
+            part = self.population.get_submodule(owner)
+            if isinstance(part, Tabular | LowRank) and last in ("values", "mean"):
                 yield from self._gaps(where)
-            elif name.endswith("utility.weights") and self.items.features is not None:
-                spread = self.items.feature_spread.numpy()
-                reach = np.abs(self.z[where].numpy()) * (spread if len(spread) == len(where) else np.inf)
-                if reach.sum() > FAR:
-                    yield self._part(where)
-                    yield from (self._part(where[[i]]) for i in np.flatnonzero(reach > FAR)[:MOST_RAYS])
+            elif isinstance(part, LowRank):
+                yield self._part(where)
+            elif isinstance(part, Linear | RandomCoefficients) and self.items.features is not None:
+                log = (
+                    part.is_log.numpy() if isinstance(part, RandomCoefficients) and part.distribution is None else False
+                )
+                yield from self._slopes(where, np.asarray(log))
+
+    def _slopes(self, where: NDArray[np.int64], log: NDArray[np.bool_]) -> Iterator[torch.Tensor]:
+        """Weights of features that move a utility far, together and one by one; logarithms of weights, any of them."""
+        spread = self.items.feature_spread.numpy()
+        reach = np.abs(self.z[where].numpy()) * (spread if len(spread) == len(where) else np.inf)
+        reach = np.where(log, np.inf, reach)
+        if reach.sum() > FAR:
+            yield self._part(where)
+            yield from (self._part(where[[i]]) for i in np.flatnonzero(reach > FAR)[:MOST_RAYS])
 
     def _gaps(self, where: NDArray[np.int64]) -> Iterator[torch.Tensor]:
         """Wide gaps between utilities of one prompt: those above it moved up by as much again."""

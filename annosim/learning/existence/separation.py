@@ -14,8 +14,13 @@ from scipy.optimize import linprog
 
 from annosim.errors import NotIdentifiedError
 from annosim.items import Items
+from annosim.learning.existence.connectivity import LIKELIHOOD
 
-__all__ = ["differences", "feature_null_space", "check_linear", "separating_direction"]
+__all__ = ["differences", "feature_null_space", "nearly_collinear", "check_linear", "separating_direction"]
+
+#: singular values of centred features in their own units, relative to the largest, below which a direction is hardly seen
+NEARLY = 1e-5
+PRIORS = "pass prior=an.priors.Ridge(1) or an.priors.Gaussian(sd)"
 
 
 def differences(orders: Any, matrix: np.ndarray) -> np.ndarray:
@@ -65,7 +70,9 @@ def separating_direction(d: np.ndarray) -> np.ndarray | None:
         take = fresh
 
 
-def check_linear(d: np.ndarray, matrix: np.ndarray, items: Items, penalty: Any) -> tuple[list[str], np.ndarray | None]:
+def check_linear(
+    d: np.ndarray, matrix: np.ndarray, items: Items, penalty: Any, estimate: str = LIKELIHOOD, remedy: str = PRIORS
+) -> tuple[list[str], np.ndarray | None]:
     """Existence of a linear model's estimate: notes and null directions ``(dim, G)``, or :class:`NotIdentifiedError`.
 
     ``d (D, dim)`` has the :func:`differences` of the answers. Directions that leave every item's centred index alone
@@ -95,14 +102,37 @@ def check_linear(d: np.ndarray, matrix: np.ndarray, items: Items, penalty: Any) 
         return [told], None
     if problems:
         raise NotIdentifiedError(
-            f"fit: the maximum-likelihood estimate does not exist: {'; '.join(problems)}. Remedies: pass "
-            "prior=an.priors.Ridge(1) or an.priors.Gaussian(sd), drop the feature, or ask menus that vary it."
+            f"fit: {estimate} does not exist: {'; '.join(problems)}. Remedies: {remedy}, drop the feature, or ask menus "
+            "that vary it."
         )
     return (
         [f"{null_space.shape[1]} direction(s) of the features never change a choice: minimum-norm weights"]
         if null is not None
         else []
     ), null
+
+
+def nearly_collinear(matrix: np.ndarray, items: Items) -> list[str]:
+    """A note on a direction of the features that varies next to nothing beside the others.
+
+    Example:
+        >>> nearly_collinear(np.array([[0.0, 0.0], [1.0, 1.0], [2.0, 2.0000001]]), Items(n=3))[0][:58]
+        'the features are nearly collinear: along [1, -1] the items'
+    """
+    centred, unit = _centred_units(matrix, items)
+    _, values, rows = np.linalg.svd(centred, full_matrices=False)
+    low = np.flatnonzero((values > 1e-10 * values.max(initial=0.0)) & (values < NEARLY * values.max(initial=0.0)))
+    return [
+        f"the features are nearly collinear: along {_direction(_forward(rows[j] / unit))} the items differ by "
+        f"{values[j] / values.max():.1g} of what they do elsewhere, so that next to nothing is known of the weights along it; "
+        "drop or combine features"
+        for j in low[-1:]
+    ]
+
+
+def _forward(w: np.ndarray) -> np.ndarray:
+    """One of two opposite directions: the first entry that is not small is positive."""
+    return w * np.sign(w[np.flatnonzero(np.abs(w) > 0.1 * np.abs(w).max())[0]])
 
 
 def feature_null_space(matrix: np.ndarray, items: Items) -> np.ndarray | None:

@@ -18,7 +18,7 @@ from annosim.coordinates.normalisation import canonical
 from annosim.errors import ArgumentError, NotIdentifiedError
 from annosim.learning.existence.attention import check_attention, refuse_named
 from annosim.learning.existence.checks import check_utilities
-from annosim.learning.existence.free_numbers import change_of, undetermined
+from annosim.learning.existence.free_numbers import untold
 from annosim.learning.likelihoods.base import Likelihood
 from annosim.learning.likelihoods.reference import Blocks, block_log_likelihood, row_log_prob
 from annosim.learning.penalties import LogPrior
@@ -188,18 +188,11 @@ class DifferentiatedLikelihood(Likelihood):
         refined.trace = [*found.trace, *refined.trace]
         return refined
 
-    def _undetermined(self, found: Optimum) -> list[str]:
-        """A note that names what the data do not tell, at a maximum."""
+    def _untold(self, found: Optimum) -> list[str]:
         if found.stopped_by == "iterations":
             return []
-        change = change_of(self.problem.model, self.problem.items, self.coordinates.inside, found.point)
-        rank = int((np.linalg.svd(change)[1] > 1e-9).sum())
-        null = np.linalg.svd(change)[2][rank:].T
-        names = undetermined(self.problem.model, np.asarray(found.evaluation.curvature), null, change)
-        if not names:
-            return []
-        shown = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
-        return [f"the data do not tell {shown}: they move together at no cost, and their standard errors are infinite"]
+        curvature = np.asarray(found.evaluation.curvature)
+        return untold(self.problem.model, self.problem.items, self.coordinates.inside, found.point, curvature)
 
     def _lbfgs(self, start: Vector, max_iterations: int) -> Optimum:
         trace: list[float] = []
@@ -218,7 +211,7 @@ class DifferentiatedLikelihood(Likelihood):
         prior = self.problem.prior
         out = [*found.notes, *check_attention(population, self.blocks, prior)]
         if self.coordinates.size <= NEWTON_PARAMETERS:
-            out += self._undetermined(found)
+            out += self._untold(found)
         if self.prior is not None:
             out.append(f"prior {prior} on {self.prior}: the estimate is a posterior mode")
         return out

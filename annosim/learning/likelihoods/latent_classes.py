@@ -19,6 +19,7 @@ from scipy import sparse
 from annosim.errors import NotIdentifiedError
 from annosim.items import Items
 from annosim.learning.existence.connectivity import connectivity
+from annosim.learning.existence.free_numbers import untold
 from annosim.learning.likelihoods.base import Likelihood
 from annosim.learning.likelihoods.kernels import mixture as kernels
 from annosim.learning.likelihoods.kernels import mixture_maximiser
@@ -41,6 +42,8 @@ Vector = NDArray[np.float64]
 
 #: largest number of free coordinates of one type for which the compiled Hessian is formed
 LARGEST_TYPE = 60
+#: condition number up to which the data tell everything, and numbers up to which it is asked
+TOLD, MOST_TOLD = 1e8, 400
 #: shares below this are moved to it where a fit starts
 SMALLEST_SHARE = 1e-6
 
@@ -96,6 +99,14 @@ class ClassesLikelihood(Likelihood):
     def is_regular(self, population: Population) -> bool:
         """Shares inside the simplex."""
         return float(population.weights.detach().min()) > SMALLEST_SHARE
+
+    def notes(self, found: Optimum, population: Population) -> list[str]:
+        """What the data do not tell, where the curvature has a flat direction."""
+        told = found.condition < TOLD or not found.converged or not self.is_regular(population)
+        if told or population.num_free() > MOST_TOLD:
+            return list(found.notes)
+        here, itself = population.vector().numpy(), lambda z: z
+        return [*found.notes, *untold(population, self.problem.items, itself, here, self.information(population))]
 
     # ---- shares ----------------------------------------------------------------------------------------------------
 

@@ -368,6 +368,10 @@ class LuceLinear(OneType):
         self._unit = spread
         self.null = feature_null_space(self.matrix, self.items) if self.penalty is None else None
 
+    def reach(self, move: Vector) -> float:
+        """In utilities: weights of features that are nearly collinear may go far."""
+        return float((self.matrix @ move).std()) / LONGEST_STEP
+
     def _read(self, problem: Problem) -> PartialRankings:
         """The answers in the form that evaluations read."""
         return orders_from_data(problem.data)

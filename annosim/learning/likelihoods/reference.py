@@ -25,6 +25,9 @@ __all__ = [
     "total_weight",
 ]
 
+#: scores that a rule reads at once: many nodes of a few answers, or few of many
+TOGETHER = 2**18
+
 
 class Blocks:
     """Data prepared for repeated evaluation: tensors made once, rows grouped by annotator.
@@ -119,10 +122,11 @@ def row_log_prob(population: Population, blocks: Blocks) -> tuple[torch.Tensor, 
     parts, weights = [], []
     for rule, index, weight, _ in population.indexed(blocks.data.items):
         answer, view = as_read_by(rule, blocks)
-        for one in index:  # quadrature nodes
-            parts.append(rule.log_prob(gather(one.double(), view.menu), answer, view))
+        for nodes in index.double().split(max(TOGETHER // max(view.menu.numel(), 1), 1)):
+            found = rule.log_prob(gather(nodes, view.menu), answer, view)
+            parts.append(found.expand(len(nodes), -1))  # what no utility moves may have no axis of nodes
         weights.append(weight)
-    return torch.stack(parts), torch.cat(weights).log()
+    return torch.cat(parts), torch.cat(weights).log()
 
 
 def as_read_by(rule: Rule, blocks: Blocks) -> tuple[Answer, View]:

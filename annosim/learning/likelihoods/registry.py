@@ -9,6 +9,7 @@ from annosim.learning.likelihoods.latent_classes import LatentClasses
 from annosim.learning.likelihoods.luce import LuceLinear, LuceTable
 from annosim.learning.likelihoods.matrix_free import MatrixFreeClasses
 from annosim.learning.likelihoods.pair_mixture import PairMixture
+from annosim.learning.likelihoods.quadrature_logit import QuadratureLogit
 from annosim.learning.likelihoods.scaled_pairs import ScaledPairs
 from annosim.learning.likelihoods.simulated import MixedLogit
 from annosim.learning.problem import Problem
@@ -21,6 +22,7 @@ LIKELIHOODS: tuple[type[Likelihood], ...] = (
     LatentClasses,
     PairMixture,
     MatrixFreeClasses,
+    QuadratureLogit,
     MixedLogit,
     ScaledPairs,
     DifferentiatedLikelihood,

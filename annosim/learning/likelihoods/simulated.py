@@ -1,9 +1,9 @@
-"""Mixed logit by maximum simulated likelihood: normal coefficients, panels, each person's own scrambled draws.
+"""Mixed logit by maximum simulated likelihood: normal or log-normal coefficients, panels, each person's own draws.
 
 The simulated likelihood of a person is the mean over R draws of the product of their choices' probabilities (Train
 2009, chapter 6); a ranking is a run of choices. Draws are held fixed, so it is smooth; value, gradient and exact
 Hessian come from one pass, and Newton's method ends at a gradient of rounding size. What is left is the error of
-simulation, which falls about as 1/R.
+simulation, which falls about as 1/R. :mod:`.quadrature_logit` puts the nodes of a quadrature where the draws are.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from scipy import sparse
 
 from annosim.compiled import threads
 from annosim.errors import NotIdentifiedError
+from annosim.learning.existence.free_numbers import untold
 from annosim.learning.likelihoods.base import Likelihood
 from annosim.learning.likelihoods.kernels import simulated as kernels
 from annosim.learning.likelihoods.luce import is_staged
@@ -44,8 +45,6 @@ Vector = NDArray[np.float64]
 LONGEST = 0.5
 #: differences of utilities of which one says, where no optimum was found, that there may be none
 UNBOUNDED = 50.0
-#: rows times quadrature nodes beyond which simulation takes over from quadrature with automatic differentiation
-LARGE = 2e6
 #: draws of the first stages, when there are many more
 FEW = 24
 #: people of the first stages, when there are many more
@@ -75,6 +74,7 @@ class MixedLogit(Likelihood):
         unit_of_weights: ``(people,)``, the logarithm of each person's largest weight.
         words: what they are.
         unit: ``(all numbers,)``, by how much a unit of each moves a difference of utilities, root mean square.
+        sign: ``(d,)`` 0 for a normal coefficient, else that of a log-normal one.
         precision: ``(all numbers,)``, what the prior adds to the information of each.
     """
 
@@ -82,22 +82,16 @@ class MixedLogit(Likelihood):
 
     @classmethod
     def applies(cls, problem: Problem) -> bool:
-        """Normal coefficients under Luce's rule on choices, rankings or top-l answers."""
+        """Normal or log-normal coefficients under Luce's rule on choices, rankings or top-l answers."""
         model = problem.model
         if not behaves_as(model, RandomCoefficients, "tastes", "utilities", "nodes") or problem.is_projection:
             return False
-        if model.distribution is not None or bool(model.is_log.any()):
+        if model.distribution is not None:
             return False
         rule = model.rule
         if not behaves_as(rule, Luce, "log_prob", "index") or rule.num_free() or float(rule.temperature) != 1.0:
             return False
         return is_staged(problem) and not problem.data.has_ties and problem.data.replicates is None
-
-    @classmethod
-    def is_automatic(cls, problem: Problem) -> bool:
-        """Where quadrature with automatic differentiation would cost more: many rows, or many nodes."""
-        nodes = problem.model.standard_nodes()[1].numel()
-        return problem.data.rows * nodes > LARGE
 
     def _asked(self) -> SimulatedLikelihood:
         """How many draws, and where they come from."""
@@ -118,10 +112,13 @@ class MixedLogit(Likelihood):
         self.weights = np.asarray(data.annotator_weight, dtype=np.float64)[ids[begins]]
         self.dim = data.items.dim
         self.component, self.column, self.full = coordinates(model)
+        self.sign = np.where(model.is_log.numpy(), model.signs.double().numpy(), 0.0)
         self.free = free_coordinates(model)
         self.random = moving_normals(self.column, self.full, self.free)
-        rms = np.sqrt(np.einsum("cad,cad->d", self.difference, self.difference) / max(self.difference[..., 0].size, 1))
-        self.unit = np.where(rms > 0, rms, 1.0)[self.component]
+        apart = self.difference.reshape(-1, self.dim)
+        self._moments = apart.T @ apart / max(len(apart), 1)
+        rms = np.sqrt(self._moments.diagonal())
+        self.unit = np.where((rms > 0) & (self.sign == 0), rms, 1.0)[self.component]  # logarithms have no unit
         self._draw()
         self.precision = self._precision()
 
@@ -152,7 +149,12 @@ class MixedLogit(Likelihood):
     @property
     def why(self) -> str:  # type: ignore[override]
         """What it is."""
-        return "normal coefficients on panels: simulated likelihood with its exact Hessian"
+        return f"{self.kind} coefficients on panels: simulated likelihood with its exact Hessian"
+
+    @property
+    def kind(self) -> str:
+        """Of the coefficients, in a word."""
+        return "random" if self.sign.any() else "normal"
 
     @property
     def total(self) -> float:  # type: ignore[override]
@@ -168,6 +170,22 @@ class MixedLogit(Likelihood):
     def longest(self) -> Vector:  # type: ignore[override]
         """The cap of a step, in units of utility."""
         return LONGEST / self.unit[self.free]
+
+    def reach(self, move: Vector) -> float:
+        """In differences of utilities, root mean square: weights of features that are nearly collinear may go far."""
+        full = np.zeros(len(self.full))
+        full[self.free] = move
+        mean, factor = self.coefficients(full)
+        log = self.sign != 0
+        moved = np.column_stack([mean, factor])
+        plain = np.where(log[:, None], 0.0, moved)
+        return (
+            max(
+                float(np.sqrt(np.einsum("is,ij,js->s", plain, self._moments, plain).max())),
+                np.abs(moved[log]).max(initial=0.0),
+            )
+            / LONGEST
+        )
 
     # ---- parts of it -----------------------------------------------------------------------------------------------
 
@@ -259,6 +277,7 @@ class MixedLogit(Likelihood):
                 self.inverse,
                 mean,
                 factor,
+                self.sign,
                 component,
                 column,
                 self.weights,
@@ -318,16 +337,20 @@ class MixedLogit(Likelihood):
         people, _, draws = self.z.shape
         full, free = full.copy(), self.free
         every = max(people // max(FEW_PEOPLE, 50 * len(free)), 1)
-        means = free[self.column[free] < 0]
-        alone = free[(self.column[free] < 0) | (self.column[free] == self.component[free])]
-        stages = [(FEW, means), (FEW, alone), *([(FEW, free)] if len(alone) < len(free) else [])]
-        stages += [(n, free) for n in (3 * FEW, draws) if (every > 1 or 2 * n <= draws) and n <= draws]
-        for count, moved in stages:
+        for count, moved in self._stages(every, draws):
             if len(moved):
                 part = self.subsample(every, count).restrict(moved, full)
                 full[moved] = maximise(part, full[moved], 1e-4, limit).point
             full, _ = self._positive(full)
         return full[free]
+
+    def _stages(self, every: int, draws: int) -> list[tuple[int, NDArray[np.int64]]]:
+        """How many of the draws, and which numbers move, of a part of the people: one in ``every``."""
+        free = self.free
+        means = free[self.column[free] < 0]
+        alone = free[(self.column[free] < 0) | (self.column[free] == self.component[free])]
+        stages = [(FEW, means), (FEW, alone), *([(FEW, free)] if len(alone) < len(free) else [])]
+        return stages + [(n, free) for n in (3 * FEW, draws) if (every > 1 or 2 * n <= draws) and n <= draws]
 
     def _positive(self, full: Vector) -> tuple[Vector, NDArray[np.bool_]]:
         """Columns of the factor with a negative diagonal change sign; all numbers, and which of them did."""
@@ -350,7 +373,7 @@ class MixedLogit(Likelihood):
 
     def notes(self, found: Optimum, population: Population) -> list[str]:
         """The draws, reflections, and utilities that grow without bound."""
-        problem, out = self.problem, [self.words]
+        problem, out = self.problem, self._words()
         if problem.reflected:
             out.append("the draws of a coefficient were reflected, so that its scale is positive")
         if not found.converged and self._typical_utility(self.all_numbers(found.point)) > UNBOUNDED:
@@ -361,26 +384,38 @@ class MixedLogit(Likelihood):
         if problem.prior is not None:
             prior = LogPrior(problem.prior, problem.model, problem.items)
             out.append(f"prior {problem.prior} on {prior}: the estimate is a posterior mode")
-        return [*out, *self._simulation_notes(found), *found.notes]
+        return [*out, *self._simulation_notes(found), *self._untold(found), *found.notes]
+
+    def _untold(self, found: Optimum) -> list[str]:
+        """The coordinates are the free numbers themselves."""
+        if not found.converged:
+            return []
+        curvature = np.asarray(found.evaluation.curvature)
+        return untold(self.problem.model, self.problem.items, lambda z: z, found.point, curvature)
+
+    def _words(self) -> list[str]:
+        """What the draws are."""
+        return [self.words]
 
     def refined(self, found: Optimum) -> tuple[Self, Optimum]:
         """The optimum at as many draws as make the error of simulation tolerable, where nobody said how many."""
         here, asked = self, self._asked()
         limit = most(len(self.weights), len(self.random))
+        plain = bool(self.sign.any())  # a person's log-normal tastes may have several modes
         while asked.draws is None and (error := here.simulation_error(found)) is not None:
             draws, worst = here.z.shape[2], float(error.max(initial=0.0))
             if worst <= TOLERABLE or draws >= limit:
                 break
-            more = min(enough(draws, worst, TOLERABLE), 4 * draws, limit) if here.problem.centre else draws
-            here = here.redrawn(more, here.all_numbers(found.point))
+            more = min(enough(draws, worst, TOLERABLE), 4 * draws, limit) if plain or here.problem.centre else draws
+            here = here.redrawn(more, None if plain else here.all_numbers(found.point))
             found = maximise(here, found.point, self.problem.tolerance, self.problem.max_iterations)
         return here, found
 
-    def redrawn(self, draws: int, centre: Vector) -> Self:
-        """The same choices with another number of draws, about each person's mode at some coefficients."""
+    def redrawn(self, draws: int, centre: Vector | None) -> Self:
+        """The same choices with another number of draws, about each person's mode at some coefficients, if given."""
         other = copy.copy(self)
         asked = replace(self._asked(), draws=draws)
-        other.problem = replace(self.problem, solver=asked, centre=tuple(centre.tolist()))
+        other.problem = replace(self.problem, solver=asked, centre=() if centre is None else tuple(centre.tolist()))
         other._draw()
         return other
 
@@ -421,4 +456,8 @@ class MixedLogit(Likelihood):
         """Root mean square of the utilities of those that were not chosen, less the chosen one's."""
         mean, factor = self.coefficients(full)
         spread = self.difference.reshape(-1, self.dim)
-        return float(np.sqrt(((spread @ mean) ** 2 + ((spread @ factor) ** 2).sum(1)).mean()))
+        log = self.sign != 0
+        with np.errstate(over="ignore"):
+            middle = np.where(log, self.sign * np.exp(mean), mean)
+            factor = np.where(log[:, None], middle[:, None] * factor, factor)  # by how much one normal moves a median
+            return float(np.sqrt(((spread @ middle) ** 2 + ((spread @ factor) ** 2).sum(1)).mean()))

@@ -14,6 +14,8 @@ import torch
 
 from annosim.errors import ArgumentError, NoProjectionError
 from annosim.items import Items
+from annosim.learning.existence.logits import check_logits, held
+from annosim.learning.existence.separation import feature_null_space
 from annosim.learning.likelihoods.pair_graph import PairGraph, graph_of, is_pairs
 from annosim.learning.objectives import IPO, NLL, ForwardKL, Margin, Objective, SoftLabels
 from annosim.learning.problem import Problem, Solution, is_nll, register
@@ -173,11 +175,28 @@ def project_convex(problem: Problem) -> Solution:
     if affine.basis is None:  # weights of features do not need every item to be compared
         graph.check_connected(problem.items)
     check_regulariser(problem.regulariser, affine.component, problem.items)
+    notes, null = _check(affine, graph, problem)
     theta = torch.zeros(affine.size, dtype=torch.float64)
     function = objective_function(affine, graph, problem.objective or NLL(), problem.regulariser)
-    found = minimise(function, theta, affine.null_directions(), problem.tolerance, problem.max_iterations)
+    found = minimise(function, theta, null, problem.tolerance, problem.max_iterations)
     why = "weighted least squares" if isinstance(problem.objective, IPO) else "Newton: convex in the preference logits"
-    return solution_of(affine, torch.as_tensor(found.x), found, found.iterations, why, [])
+    theta = torch.as_tensor(found.x)
+    if null is not None and affine.basis is not None:
+        theta = theta - null @ (null.T @ theta)  # the shortest of the weights that are as good
+    return solution_of(affine, theta, found, found.iterations, why, notes)
+
+
+def _check(affine: Affine, graph: PairGraph, problem: Problem) -> tuple[list[str], torch.Tensor | None]:
+    """Existence of the minimum, which a penalty decides: notes, and the directions that change nothing."""
+    objective = problem.objective or NLL()
+    matrix = None if affine.basis is None else (affine.f[:, None] * affine.basis).numpy()
+    if problem.regulariser is not None and problem.regulariser.weight > 0:
+        flat = None if matrix is None else feature_null_space(matrix, problem.items)
+        return [], affine.null_directions() if matrix is None else None if flat is None else torch.as_tensor(flat)
+    sides = held(objective.loss_of_logit, len(graph.winner), graph.agree)
+    pairs = graph.winner.numpy(), graph.loser.numpy()
+    notes, flat = check_logits(type(objective).__name__, sides, *pairs, matrix, problem.items)
+    return notes, affine.null_directions() if flat is None else torch.as_tensor(flat)
 
 
 def check_regulariser(regulariser: ForwardKL | None, component: AffineIndex, items: Items) -> None:

@@ -100,6 +100,10 @@ class Maximand:
         """Value, gradient and curvature at ``x (P,)``."""
         raise TypeError(f"{type(self).__name__} must define evaluate(x)")
 
+    def reach(self, move: Vector) -> float:
+        """How far a move goes, in units of the longest step: by its largest coordinate, if nothing better is known."""
+        return float((np.abs(move) / self.longest).max(initial=0.0))
+
     def em_step(self, now: Evaluation) -> Vector:
         """EM's move from a point, ``(P,)``."""
         raise TypeError(f"{type(self).__name__} has no EM step")

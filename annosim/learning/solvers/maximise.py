@@ -144,7 +144,7 @@ def maximise(
 
 def _accepted(function: Maximand, now: Evaluation, move: Vector, tries: int) -> Evaluation | None:
     """The first of ever shorter moves at which the value rises enough (or, within its rounding, the gradient falls)."""
-    length = 1.0 / max(float((np.abs(move) / function.longest).max(initial=0.0)), 1.0)
+    length = 1.0 / max(function.reach(move), 1.0)
     slack, rise = _rounding(function, now), float(now.gradient @ move)
     for _ in range(tries if rise > slack else 2):  # within rounding a shorter step is no better
         trial = function.evaluate(now.point + length * move)

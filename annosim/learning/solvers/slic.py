@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from scipy.optimize import linprog
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, hstack, identity, vstack
 
 from annosim.errors import NoProjectionError
 from annosim.learning.likelihoods.pair_graph import PairGraph, graph_of, is_pairs
@@ -102,9 +102,61 @@ def linear_program(problem: Problem) -> Solution:
         free = loose_items(graph, s, delta)
         if free:
             notes.append(f"the optimum is not unique: {free} of {n} items can move alone with the objective unchanged")
+    if not free and (way := flat_direction(graph, matrix, affine.index(theta), delta)) is not None:
+        notes.append(f"the optimum is not unique: {_moving(affine, way)} can move with the objective unchanged")
     value = _hinges(affine, graph, theta, delta)
     why = "linear program (dual: maximum circulation)" if table else "linear program"
     return _proved(affine, theta, value, value - bound, int(found.nit), delta, why, notes, free)
+
+
+def flat_direction(graph: PairGraph, matrix: csr_matrix, s: torch.Tensor, delta: float) -> np.ndarray | None:
+    """A change of the parameters ``(p,)`` that changes logits and leaves the objective as it is, or ``None``.
+
+    Where the hinges' slopes along ``d`` add up to no more than zero, ``d`` is flat (the objective is at its minimum).
+    These directions are a cone; its part in a box is asked for the largest movement of the logits in one drawn
+    combination, both ways, which is zero only if the cone moves no logit.
+
+    Args:
+        matrix: ``(pairs, p)``, the logits in the parameters.
+        s: ``(n,)`` index at the optimum.
+    """
+    h, weight = s[graph.winner] - s[graph.loser], graph.weight.numpy()
+    kink = ((h - delta).abs() < 1e-9 * max(1.0, delta)).numpy()
+    low = (h < delta).numpy() & ~kink
+    p, bent = matrix.shape[1], int(kink.sum())
+    slopes = csr_matrix(np.r_[-(matrix[low].T @ weight[low]), weight[kink]] / weight.max())
+    rises = hstack([-matrix[kink], -identity(bent)])  # -a d <= t at the kinks
+    limits = vstack([slopes, rises]) if bent else slopes
+    draw = np.random.Generator(np.random.Philox(0)).normal(size=matrix.shape[0])
+    aim = np.r_[matrix.T @ draw, np.zeros(bent)]
+    size = max(float(np.abs(aim).sum()), 1e-300)
+    box = [(-1.0, 1.0)] * p + [(0.0, None)] * bent
+    for side in (1.0, -1.0):
+        found = linprog(-side * aim / size, A_ub=limits, b_ub=np.zeros(limits.shape[0]), bounds=box, method="highs")
+        if found.status == 0 and -found.fun > 1e-6:
+            return np.asarray(found.x[:p])
+    return None
+
+
+def _moving(affine: Affine, way: np.ndarray) -> str:
+    """What a direction moves, in words."""
+    if affine.basis is None:
+        return f"items {_listed([affine.items.names[i] for i in _moved(way, affine.items.prompts.numpy())])}"
+    return f"weights {_listed([f'utility.weights[{j}]' for j in np.flatnonzero(np.abs(way) > 1e-6)])}"
+
+
+def _moved(way: np.ndarray, prompts: np.ndarray) -> list[int]:
+    """Items that move against most of their prompt: a table has one level a prompt."""
+    out: list[int] = []
+    for prompt in np.unique(prompts):
+        here = np.flatnonzero(prompts == prompt)
+        values, count = np.unique(way[here].round(6), return_counts=True)
+        out += here[way[here].round(6) != values[count.argmax()]].tolist()
+    return out
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
 
 
 def loose_items(graph: PairGraph, s: torch.Tensor, delta: float) -> int:

@@ -47,6 +47,7 @@ def people(
     inverse,
     mean,
     factor,
+    sign,
     component,
     column,
     weight,
@@ -65,6 +66,7 @@ def people(
         z: ``(people, s, R)`` standard normals.
         inverse: ``(people, R)`` one over the draws' weights, from 1 to e^60; ``(people, 0)`` where all are 1.
         mean, factor: ``(d,)`` and ``(d, s)``; coefficients are ``mean + factor z``.
+        sign: ``(d,)`` zeros; +1 or -1 where a coefficient is that times ``exp(mean + factor z)`` instead.
         component, column: ``(P,)`` each: parameter p moves coefficient ``component[p]`` by ``z[column[p]]`` (by one
             where the column is -1).
         weight: ``(people,)``.
@@ -78,20 +80,21 @@ def people(
     reach = np.empty(d)
     value = 0.0
     for b in range(begin, end):
-        coefficients(b, z, mean, factor, beta, reach)
+        coefficients(b, z, mean, factor, sign, beta, reach)
         begun = start(b, inverse, product, exponent)
         if not choices(
             b, first, difference, size, reach, beta, odds, total, product, exponent, begun, slope, curve, step
         ):
             return np.nan
         value += weight[b] * posterior(product, exponent)
+        by_logarithm(sign, beta, slope, curve)
         moments(b, z, product, moment)
         derivatives(b, s, component, column, weight, slope, curve, moment, gradient, information, score)
     return value
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def coefficients(b, z, mean, factor, beta, reach):
+def coefficients(b, z, mean, factor, sign, beta, reach):
     """``beta (d, R)`` of person ``b``, and how far each is from zero at most, ``reach (d,)``."""
     (d, s), draws = factor.shape, beta.shape[1]
     for p in range(d):
@@ -103,6 +106,10 @@ def coefficients(b, z, mean, factor, beta, reach):
             if slant != 0.0:
                 for r in range(draws):
                     beta[p, r] = fma(slant, z[b, j, r], beta[p, r])
+        if sign[p] != 0.0:
+            for r in range(draws):
+                h = beta[p, r]
+                beta[p, r] = sign[p] * exponential(h if h < 700.0 else 700.0)  # e^700 is absurd, and no infinity
         most = int64(0)  # without their sign, the bits of floats are in the floats' order, NaN last
         for r in range(draws):
             most = max(most, bits(beta[p, r]) & int64(0x7FFFFFFFFFFFFFFF))
@@ -155,6 +162,29 @@ def choices(b, first, difference, size, reach, beta, odds, total, product, expon
         used += bound
         choice(t, m, difference, odds, total, product, slope, curve, step)
     return True
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def by_logarithm(sign, beta, slope, curve):
+    """Slope and curvature in the logarithms of those coefficients that have a sign: with ``b = sign exp(h)``,
+    ``df/dh = b df/db``, and minus the second derivative is ``b b`` times that in b, less ``df/dh``."""
+    d, draws = slope.shape
+    at = 0
+    for i in range(d):
+        if sign[i] != 0.0:
+            for r in range(draws):
+                slope[i, r] *= beta[i, r]
+        for k in range(i + 1):
+            if sign[i] != 0.0:
+                for r in range(draws):
+                    curve[at, r] *= beta[i, r]
+            if sign[k] != 0.0:
+                for r in range(draws):
+                    curve[at, r] *= beta[k, r]
+            if i == k and sign[i] != 0.0:
+                for r in range(draws):
+                    curve[at, r] -= slope[i, r]
+            at += 1
 
 
 @njit(inline="always")
