@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["forward_jacobian", "plain_values"]
+__all__ = ["forward_jacobian", "plain_values", "reverse_jacobian"]
 
 
 def forward_jacobian(function: Callable[[torch.Tensor], Any], v: torch.Tensor) -> Any:
@@ -24,6 +24,20 @@ def forward_jacobian(function: Callable[[torch.Tensor], Any], v: torch.Tensor) -
         if "forward" not in str(error).lower():
             raise
         return torch.func.jacrev(function, chunk_size=64)(v)
+
+
+def reverse_jacobian(function: Callable[[torch.Tensor], torch.Tensor], v: torch.Tensor) -> torch.Tensor:
+    """Jacobian ``(N, n)`` by reverse differentiation, one output after the other.
+
+    ``torch.func`` imports torch's compiler on first use, and batched gradients sympy: seconds of a command that takes two.
+
+    Example:
+        >>> reverse_jacobian(lambda v: v**2, torch.tensor([1.0, 2.0])).tolist()
+        [[2.0, 0.0], [0.0, 4.0]]
+    """
+    at = v.detach().requires_grad_()
+    out = function(at)
+    return torch.stack([torch.autograd.grad(one, at, retain_graph=True)[0] for one in out])
 
 
 def plain_values(x: torch.Tensor) -> torch.Tensor:

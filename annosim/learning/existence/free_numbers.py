@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from annosim.autodiff import reverse_jacobian
 from annosim.constraints import Constraint
 from annosim.coordinates.normalisation import canonical, order_by_weight
 from annosim.errors import NotIdentifiedError
@@ -345,5 +346,4 @@ def change_of(
     population: Population, items: Items, inside: Callable[[torch.Tensor], torch.Tensor], z: Vector
 ) -> Vector:
     """Jacobian of the normalised parameters in coordinates ``z``, ``(parameters, P)``."""
-    both = torch.func.jacfwd(lambda at: canonical(population, items, inside(at)))
-    return both(torch.as_tensor(z)).detach().numpy()
+    return reverse_jacobian(lambda at: canonical(population, items, inside(at)), torch.as_tensor(z)).numpy()

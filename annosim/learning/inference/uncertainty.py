@@ -16,6 +16,7 @@ import torch
 from scipy import sparse
 from scipy.special import ndtri
 
+from annosim.autodiff import reverse_jacobian
 from annosim.coordinates.normalisation import canonical
 from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError
@@ -78,8 +79,7 @@ def covariance(fit: Fit, kind: str = "hessian") -> torch.Tensor:
 def normalisation_jacobian(fit: Fit) -> np.ndarray:
     """Jacobian of the normalising map at the estimate ``(P, P)``; of collinear features, onto the shortest weights."""
     population, items = fit.population, fit.problem.items
-    jacobian = torch.func.jacfwd(lambda v: canonical(population, items, v))
-    g = jacobian(population.vector()).detach().numpy()
+    g = reverse_jacobian(lambda v: canonical(population, items, v), population.vector()).numpy()
     one = affine_index(population, items)
     null = feature_null_space(one.design_matrix(items), items) if one is not None and one.kind == "linear" else None
     return g if null is None else g - null @ (null.T @ g)

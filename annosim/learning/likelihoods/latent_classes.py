@@ -16,14 +16,12 @@ import torch
 from numpy.typing import NDArray
 from scipy import sparse
 
+from annosim.compiled.lazy import LazyModule
 from annosim.errors import NotIdentifiedError
 from annosim.items import Items
 from annosim.learning.existence.connectivity import connectivity
 from annosim.learning.existence.free_numbers import untold
 from annosim.learning.likelihoods.base import Likelihood
-from annosim.learning.likelihoods.kernels import mixture as kernels
-from annosim.learning.likelihoods.kernels import mixture_maximiser
-from annosim.learning.likelihoods.kernels import sparse as order_kernels
 from annosim.learning.likelihoods.luce import is_staged
 from annosim.learning.likelihoods.single_choices import SingleChoices
 from annosim.learning.likelihoods.statistics import unique_orders
@@ -37,6 +35,10 @@ from annosim.populations.base import Population
 from annosim.populations.mixture import Mixture
 
 __all__ = ["ClassesLikelihood", "LatentClasses"]
+
+kernels = LazyModule("annosim.learning.likelihoods.kernels.mixture")
+mixture_maximiser = LazyModule("annosim.learning.likelihoods.kernels.mixture_maximiser")
+order_kernels = LazyModule("annosim.learning.likelihoods.kernels.sparse")
 
 Vector = NDArray[np.float64]
 

@@ -12,11 +12,11 @@ import torch
 from numpy.typing import NDArray
 from scipy import sparse
 
+from annosim.compiled.lazy import LazyModule
 from annosim.errors import NotIdentifiedError
 from annosim.learning.existence import connectivity as existence
 from annosim.learning.existence.separation import check_linear, differences, feature_null_space
 from annosim.learning.likelihoods.base import Likelihood
-from annosim.learning.likelihoods.kernels import luce as kernels
 from annosim.learning.likelihoods.statistics import (
     DENSE_ITEMS,
     PairList,
@@ -37,6 +37,8 @@ from annosim.learning.structure import AffineIndex, affine_index
 from annosim.populations.base import Population
 
 __all__ = ["STAGED", "LuceLinear", "LuceTable", "OneType"]
+
+kernels = LazyModule("annosim.learning.likelihoods.kernels.luce")
 
 Vector = NDArray[np.float64]
 

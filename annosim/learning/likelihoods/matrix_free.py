@@ -16,9 +16,8 @@ import torch
 from numpy.typing import NDArray
 from scipy import sparse
 
+from annosim.compiled.lazy import LazyModule
 from annosim.coordinates import centred
-from annosim.learning.likelihoods.kernels import sparse as kernels
-from annosim.learning.likelihoods.kernels.mixture import respond
 from annosim.learning.likelihoods.latent_classes import ClassesLikelihood, kinds_of
 from annosim.learning.penalties import share_counts, table_penalty
 from annosim.learning.priors import Dirichlet
@@ -30,6 +29,9 @@ from annosim.learning.structure import affine_components
 from annosim.populations.base import Population
 
 __all__ = ["MatrixFreeClasses"]
+
+kernels = LazyModule("annosim.learning.likelihoods.kernels.sparse")
+mixture_kernels = LazyModule("annosim.learning.likelihoods.kernels.mixture")
 
 Vector = NDArray[np.float64]
 
@@ -167,7 +169,9 @@ class MatrixFreeEvaluation(Evaluation):
         for t in range(classes.types):
             kernels.order_scores(self.s[t], orders.order, orders.depth, orders.length, log_f[t], self.coefficient[t])
         self.share = np.empty((len(classes.weights), classes.types))
-        blocks = respond(np.ascontiguousarray(log_f.T), self.log_share, classes.code, classes.first, self.share)
+        blocks = mixture_kernels.respond(
+            np.ascontiguousarray(log_f.T), self.log_share, classes.code, classes.first, self.share
+        )
         held = classes.weights[:, None] * self.share
         rows = np.repeat(np.arange(len(classes.weights)), np.diff(classes.first))
         self.load = np.stack([np.bincount(classes.code, held[rows, t], codes) for t in range(classes.types)])

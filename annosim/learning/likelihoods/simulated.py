@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from annosim.compiled import threads
+from annosim.compiled.lazy import LazyModule
 from annosim.errors import NotIdentifiedError
 from annosim.learning.existence.free_numbers import untold
 from annosim.learning.likelihoods.base import Likelihood
-from annosim.learning.likelihoods.kernels import simulated as kernels
 from annosim.learning.likelihoods.luce import is_staged
 from annosim.learning.likelihoods.simulated_centring import centred, modes
 from annosim.learning.likelihoods.simulated_coordinates import coordinates, free_coordinates, moving_normals, stages_of
@@ -38,6 +38,8 @@ from annosim.populations.random_coefficients import RandomCoefficients
 from annosim.rules.luce import Luce
 
 __all__ = ["MixedLogit"]
+
+kernels = LazyModule("annosim.learning.likelihoods.kernels.simulated")
 
 Vector = NDArray[np.float64]
 

@@ -8,12 +8,14 @@ from typing import Literal
 import numpy as np
 
 from annosim.compiled import threads
+from annosim.compiled.lazy import LazyModule
 from annosim.errors import ArgumentError
-from annosim.learning.likelihoods.kernels import simulated as kernels
 from annosim.learning.solvers.settings import SimulatedLikelihood
 from annosim.random import child_seed
 
 __all__ = ["FIRST", "draws_for", "enough", "most", "requested"]
+
+kernels = LazyModule("annosim.learning.likelihoods.kernels.simulated")
 
 #: draws for each annotator with which it begins, where nobody says how many
 FIRST = 128

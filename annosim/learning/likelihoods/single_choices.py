@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 
 from annosim.compiled import threads
-from annosim.learning.likelihoods.kernels import choice as learning_choice
+from annosim.compiled.lazy import LazyModule
 from annosim.learning.likelihoods.statistics import PartialRankings
 
 __all__ = ["SingleChoices"]
+
+learning_choice = LazyModule("annosim.learning.likelihoods.kernels.choice")
 
 
 class SingleChoices:

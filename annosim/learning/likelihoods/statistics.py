@@ -12,16 +12,16 @@ PartialRankings orders of items, chosen from the top  menus, top-l, rankings
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 
 from annosim.compiled import threads
+from annosim.compiled.lazy import LazyModule
 from annosim.data.preferences import PreferenceData
 from annosim.laws import Law
-from annosim.learning.likelihoods.kernels import luce as kernels
-from annosim.learning.likelihoods.kernels import sparse as learning_sparse
 from annosim.learning.solvers.maximise import factorise
 
 __all__ = [
@@ -34,6 +34,9 @@ __all__ = [
     "orders_from_data",
     "unique_orders",
 ]
+
+kernels = LazyModule("annosim.learning.likelihoods.kernels.luce")
+learning_sparse = LazyModule("annosim.learning.likelihoods.kernels.sparse")
 
 DENSE_ITEMS = 4096
 #: differences of scores beyond which exponentials of one common scale would underflow
@@ -211,9 +214,14 @@ class PartialRankings:
         self.depth = np.minimum(depth, np.maximum(length - 1, 0)).astype(np.int32)
         self.length, self.weight, self.n = length.astype(np.int32), np.asarray(weight, dtype=np.float64), n
         self.total = float(self.weight.sum())
-        self.exposure = np.zeros(n)
-        kernels.order_exposure(self.order, self.depth, self.length, self.weight, self.exposure)
         self.constant = 0.0
+
+    @cached_property
+    def exposure(self) -> np.ndarray:
+        """Weight of the stages in which each item stood, ``(n,)``."""
+        out = np.zeros(self.n)
+        kernels.order_exposure(self.order, self.depth, self.length, self.weight, out)
+        return out
 
     def _scale(self, s: np.ndarray) -> tuple[np.ndarray, bool]:
         seen = s[self.exposure > 0]
@@ -345,6 +353,10 @@ def orders_from_data(data: PreferenceData, weight: np.ndarray | None = None) -> 
     weight = np.asarray(data.row_weight if weight is None else weight, dtype=np.float64)
     menu = np.asarray(data.menu)
     answer = np.asarray(data.answer).reshape(data.rows, -1)
+    if menu.shape[1] == 2 and answer.shape[1] == 1 and menu.min(initial=0) >= 0 and answer.min(initial=0) >= 0:
+        order = np.where(answer == 0, menu, menu[:, ::-1]).astype(np.int32)  # pairs need no kernel
+        depth = np.ones(data.rows, dtype=np.int32)
+        return PartialRankings(order, depth, 2 * depth, weight, data.items.n)
     order, depth, length = kernels.as_orders(np.ascontiguousarray(menu), np.ascontiguousarray(answer))
     return PartialRankings(order, depth, length, weight, data.items.n)
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from annosim.compiled import threads
+from annosim.compiled.lazy import LazyModule
 from annosim.errors import ArgumentError
 from annosim.execution.current import engine
 from annosim.execution.executor import Threads
@@ -25,7 +26,6 @@ from annosim.execution.tasks import Packed, run_tasks
 from annosim.io.shards import Shards
 from annosim.learning.existence.separation import check_linear
 from annosim.learning.likelihoods.base import Likelihood
-from annosim.learning.likelihoods.kernels import luce as kernels
 from annosim.learning.likelihoods.latent_classes import LatentClasses
 from annosim.learning.likelihoods.luce import LuceLinear, LuceTable, is_staged
 from annosim.learning.likelihoods.reference import check_answers, total_weight
@@ -37,6 +37,8 @@ from annosim.learning.structure import affine_components
 from annosim.populations.base import Population
 
 __all__ = ["SUMMED", "PassOverShards", "summed_likelihood"]
+
+kernels = LazyModule("annosim.learning.likelihoods.kernels.luce")
 
 Vector = NDArray[np.float64]
 

@@ -17,12 +17,14 @@ from collections.abc import Callable
 import numpy as np
 
 from annosim.compiled import threads
-from annosim.learning.likelihoods.kernels import pairs as kernels
+from annosim.compiled.lazy import LazyModule
 from annosim.learning.likelihoods.statistics import PairList
 from annosim.learning.solvers.functions import Evaluation
 from annosim.learning.solvers.maximise import Optimum
 
 __all__ = ["EdgeList", "TableOfCounts", "WeightedPairs", "accelerate"]
+
+kernels = LazyModule("annosim.learning.likelihoods.kernels.pairs")
 
 MEMORY = 5
 
