@@ -7,6 +7,7 @@ import pytest
 import annosim as an
 from annosim.errors import FileReadError, ScenarioError
 from annosim.scenario import load_scenario, read_scenario
+from annosim.scenario.reading import ScenarioTable
 
 GOOD = """
 seed = 3
@@ -277,3 +278,14 @@ def test_mistakes_with_networks(raw, words):
     with pytest.raises((ScenarioError, FileReadError), match=words) as caught:
         read_scenario(raw)
     assert "\n" not in str(caught.value)
+
+
+def test_every_key_of_a_scenario_says_what_it_means():
+    """The reference's page of scenario files, and editors that complete TOML, show these words."""
+    schema = ScenarioTable.model_json_schema()
+    tables = {"ScenarioTable": schema, **schema["$defs"]}
+    assert len(tables) > 15 and "FitTable" in tables
+    for name, table in tables.items():
+        assert table.get("description"), name
+        for key, field in table["properties"].items():
+            assert field.get("description"), f"{name}.{key}"

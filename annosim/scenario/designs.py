@@ -10,6 +10,7 @@ from pydantic import Field
 from annosim.designs.design import Design
 from annosim.errors import ScenarioError
 from annosim.identifiability.families import AnyTastes, Types, any_tastes, types
+from annosim.identifiability.functionals import FUNCTIONALS
 from annosim.items import Items
 from annosim.rules.registry import ENTRIES
 from annosim.scenario.populations import density
@@ -30,17 +31,33 @@ MENUS = {
 
 
 class DesignTable(Table):
-    menu_size: int = Field(2, ge=1, le=127)
-    feedback: Literal["choice", "ranking", "top", "best-worst", "rating"] = "choice"
-    annotators: int = Field(1000, ge=1, le=MOST_ANNOTATORS)
-    questions: int | Literal["all"] = 1
-    overlap: int = Field(1, ge=1, le=MOST_ANNOTATORS)
-    depth: int | None = None
-    grades: int | None = None
-    replacement: bool | None = None
-    menus: list[list[int]] | str | dict[str, object] | None = Field(None, union_mode="left_to_right")
-    prompt_weights: list[float] | None = None
-    proposal: dict[str, object] | None = None
+    """What is asked of whom: ``annosim.Design``."""
+
+    menu_size: int = Field(2, ge=1, le=127, description="items in a question")
+    feedback: Literal["choice", "ranking", "top", "best-worst", "rating"] = Field(
+        "choice",
+        description="what an answer says of its items: the best, all in order, the best few, the best and the worst, a grade",
+    )
+    annotators: int = Field(1000, ge=1, le=MOST_ANNOTATORS, description="how many people are asked")
+    questions: int | Literal["all"] = Field(1, description='asked of each annotator; "all" asks every listed menu')
+    overlap: int = Field(1, ge=1, le=MOST_ANNOTATORS, description="annotators who are asked the same questions")
+    depth: int | None = Field(None, description="places that an answer fills, with feedback top")
+    grades: int | None = Field(None, description="grades of the scale, with feedback rating")
+    replacement: bool | None = Field(
+        None, description="whether an item may stand twice in a menu; only with a proposal, by default"
+    )
+    menus: list[list[int]] | str | dict[str, object] | None = Field(
+        None,
+        union_mode="left_to_right",
+        description="the questions themselves, as lists of items by place from 0, or a list by name such as "
+        '"round_robin" or { kind = "sparse_graph", pairs = 12 }; drawn at random by default',
+    )
+    prompt_weights: list[float] | None = Field(
+        None, description="probabilities of the prompts, in the order of their numbers; uniform by default"
+    )
+    proposal: dict[str, object] | None = Field(
+        None, description="a density from which menus are drawn, a table with a kind; uniform by default"
+    )
 
     def build(self, items: Items, where: str) -> Design:
         settings = self.model_dump(exclude={"proposal"})
@@ -60,16 +77,18 @@ class DesignTable(Table):
 
 
 class CostTable(Table):
-    annotator: float = Field(1.0, ge=0)
-    answer: float = Field(0.1, ge=0)
+    """Prices, in any currency."""
+
+    annotator: float = Field(1.0, ge=0, description="price of one more annotator")
+    answer: float = Field(0.1, ge=0, description="price of one more answer")
 
 
 class GridTable(Table):
     """The same equally spaced values for every feature's weight."""
 
-    low: float
-    high: float
-    points: int = Field(ge=2)
+    low: float = Field(description="least weight")
+    high: float = Field(description="greatest weight")
+    points: int = Field(ge=2, description="values of each weight, with both ends")
 
     def tastes(self, dim: int, where: str) -> np.ndarray:
         """``(points^dim, dim)``."""
@@ -87,9 +106,11 @@ class AmongTable(Table):
     ``{ any_tastes = { low = -2.0, high = 2.0, points = 9 } }``.
     """
 
-    types: int | None = None
-    any_tastes: GridTable | list[float | list[float]] | None = Field(None, union_mode="left_to_right")
-    tabular: bool = False
+    types: int | None = Field(None, description="populations of so many types")
+    any_tastes: GridTable | list[float | list[float]] | None = Field(
+        None, union_mode="left_to_right", description="populations with any shares of these tastes, listed or on a grid"
+    )
+    tabular: bool = Field(False, description="tastes are utilities, one per item, and no weights of features")
 
     def build(self, items: Items, where: str) -> Types | AnyTastes:
         if (self.types is None) == (self.any_tastes is None):
@@ -115,8 +136,12 @@ class AmongTable(Table):
 
 
 class PlanTable(Table):
-    precision: float = Field(0.05, gt=0)
-    target: str = "weights"
-    among: AmongTable | None = None
-    compare: list[dict[str, object]] = Field(default_factory=list)
-    cost: CostTable = Field(default_factory=CostTable)
+    """What ``annosim plan`` prices."""
+
+    precision: float = Field(0.05, gt=0, description="half-width of a 95 % interval that is wanted")
+    target: str = Field("weights", description="what is to be known: " + ", ".join(FUNCTIONALS))
+    among: AmongTable | None = Field(None, description="what else is possible; the population's own family by default")
+    compare: list[dict[str, object]] = Field(
+        default_factory=list, description="designs, each as changes of the table design; that design itself by default"
+    )
+    cost: CostTable = Field(default_factory=CostTable, description="prices")

@@ -48,30 +48,40 @@ __all__ = [
 class TypeTable(Table):
     """One hidden type: ``utility`` and ``rule`` are tables with a ``kind``; ``habits`` wrap the rule in order."""
 
-    weight: float | None = Field(None, ge=0, le=1)
-    utility: dict[str, object]
-    rule: dict[str, object] = {"kind": "luce"}
-    habits: list[dict[str, object]] = Field(default_factory=list)
+    weight: float | None = Field(None, ge=0, le=1, description="share of this type; of one type 1")
+    utility: dict[str, object] = Field(description='what they want, such as { kind = "linear", weights = [1.0, 0.0] }')
+    rule: dict[str, object] = Field(
+        {"kind": "luce"}, description='how they answer, such as { kind = "luce", temperature = 0.5 }'
+    )
+    habits: list[dict[str, object]] = Field(
+        default_factory=list, description='response biases, such as [ { kind = "lapse", rate = 0.05 } ]'
+    )
 
 
 class SpammersTable(Table):
     """A share of people who answer without looking."""
 
-    share: float = Field(ge=0, le=1)
-    how: str = "random"
+    share: float = Field(ge=0, le=1, description="share of all annotators")
+    how: str = Field("random", description="random, first, last or alternating: where they look")
 
 
 class GateTable(Table):
     """Types whose probabilities depend on who one is, ``softmax(covariates @ coefficients)``; the last scores 0."""
 
-    covariates: list[list[float]] = Field(min_length=1)
-    coefficients: list[list[float]] | None = None
+    covariates: list[list[float]] = Field(
+        min_length=1, description="a list of numbers for each annotator, repeated where there are more annotators"
+    )
+    coefficients: list[list[float]] | None = Field(
+        None, description="a row for each covariate with a number for each type but the last; 0 by default"
+    )
 
 
 class PopulationTable(Table):
-    types: list[TypeTable] = Field(min_length=1)
-    spammers: SpammersTable | None = None
-    gate: GateTable | None = None
+    """Who answers; as ``model``, what is fitted."""
+
+    types: list[TypeTable] = Field(min_length=1, description="the hidden types of annotators, one table each")
+    spammers: SpammersTable | None = Field(None, description="people who answer without looking; none by default")
+    gate: GateTable | None = Field(None, description="types that depend on who one is")
 
     def build(self, items: Items, where: str, folder: Path = Path()) -> Population:
         attentive = self._attentive(items, where, folder)

@@ -26,21 +26,33 @@ __all__ = ["DataTable", "Scenario", "load_scenario", "read_scenario"]
 
 
 class DataTable(Table):
-    path: str
-    format: str | None = None
-    columns: dict[str, str | bool | int | list[str] | dict[str, str]] = Field(default_factory=dict)
-    tokenizer: str | None = None
+    """The answers that ``annosim fit`` reads."""
+
+    path: str = Field(
+        description="a file, a folder of shards, or a URL; a relative path counts from the scenario's folder"
+    )
+    format: str | None = Field(
+        None, description="how to read it (`annosim read FILE --show` lists the formats); recognised by default"
+    )
+    columns: dict[str, str | bool | int | list[str] | dict[str, str]] = Field(
+        default_factory=dict, description='options of that format\'s reader, such as { annotator = "worker" }'
+    )
+    tokenizer: str | None = Field(None, description="of a language model, by path or name; the model's own by default")
 
 
 class ScenarioTable(Table):
-    seed: int = Field(0, ge=0, lt=2**64)
-    items: AnyItems | None = None
-    population: PopulationTable | None = None
-    design: DesignTable | None = None
-    model: PopulationTable | None = None
-    data: DataTable | None = None
-    plan: PlanTable | None = None
-    fit: FitTable | None = None
+    """A scenario: what is judged, who answers, what is asked, and what is to be fitted or planned."""
+
+    seed: int = Field(0, ge=0, lt=2**64, description="of everything that is drawn")
+    items: AnyItems | None = Field(None, description="what is judged; not needed to fit data")
+    population: PopulationTable | None = Field(None, description="who answers: simulated, identified, planned for")
+    design: DesignTable | None = Field(None, description="what they are asked")
+    model: PopulationTable | None = Field(
+        None, description="what `annosim fit` fits; the population's family by default"
+    )
+    data: DataTable | None = Field(None, description="the answers that `annosim fit` reads")
+    plan: PlanTable | None = Field(None, description="what `annosim plan` compares and prices")
+    fit: FitTable | None = Field(None, description="how `annosim fit` fits")
 
 
 @dataclass(frozen=True)

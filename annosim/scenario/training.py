@@ -10,11 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import create_model
+from pydantic import Field, create_model
 
 from annosim.errors import AnnosimError, ArgumentError, ScenarioError
 from annosim.learning.objectives import IPO, NLL, ForwardKL, Margin, SLiC, SoftLabels
 from annosim.learning.priors import Dirichlet, Gaussian, Ridge
+from annosim.learning.solvers.options import Option
 from annosim.learning.solvers.settings import SOLVERS, Solver, all_options, solver_named, solvers_with
 from annosim.populations.base import Population
 from annosim.scenario.networks import opened
@@ -47,20 +48,30 @@ TABLES = {"objective": OBJECTIVES, "regulariser": REGULARISERS, "prior": PRIORS}
 
 def _fields() -> dict[str, Any]:
     """The solvers' options as fields of the table, each of the type that a file can hold."""
-    kinds = {one.name: one.constraint.kind for one in all_options().values()}
-    return {name: ((str if kind is Path else kind) | None, None) for name, kind in kinds.items()}
+    return {one.name: _field(one) for one in all_options().values()}
+
+
+def _field(one: Option) -> tuple[Any, Any]:
+    kind = one.constraint.kind
+    return (str if kind is Path else kind) | None, Field(None, description=one.help)
 
 
 class VerbTable(Table):
     """``objective``, ``regulariser`` and ``prior`` are tables with a ``kind``; the rest are numbers and words."""
 
-    objective: dict[str, Any] | None = None
-    regulariser: dict[str, Any] | None = None
-    prior: dict[str, Any] | None = None
-    solver: str | None = None
-    starts: int | None = None
-    seed: int | None = None
-    device: str | None = None
+    objective: dict[str, Any] | None = Field(
+        None, description='what is minimised, such as { kind = "ipo", tau = 0.1 }; the likelihood by default'
+    )
+    regulariser: dict[str, Any] | None = Field(
+        None, description='what is added, such as { kind = "forward_kl", weight = 0.1 }; nothing by default'
+    )
+    prior: dict[str, Any] | None = Field(
+        None, description='a penalty, such as { kind = "gaussian", sd = 2.0 }; none by default'
+    )
+    solver: str | None = Field(None, description="newton, em, adam, ...; chosen by the model's structure by default")
+    starts: int | None = Field(None, description="starting points, of which the best end is kept")
+    seed: int | None = Field(None, description="of starts, minibatches and dropout; 0 by default")
+    device: str | None = Field(None, description="where networks are trained: cpu, cuda, cuda:1")
 
     def given(self, folder: Path) -> dict[str, Any]:
         """The keys that the file has; paths count from its folder."""
@@ -88,7 +99,9 @@ class VerbTable(Table):
 
 
 #: the table: what the verb itself takes, and every option of every solver
-FitTable = create_model("FitTable", __base__=VerbTable, **_fields())
+FitTable = create_model(
+    "FitTable", __base__=VerbTable, __doc__="How ``annosim fit`` fits: arguments and solver options.", **_fields()
+)
 #: its keys that name files
 FILES = ("warm_start", *(one.name for one in all_options().values() if one.constraint.kind is Path))
 
