@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 __all__ = [
     "AbsentCellError",
@@ -103,10 +103,15 @@ class RowsError(DataError):
         remedy: str = "fix or remove these rows",
         unit: str = "line",
     ):
-        self.problems = list(problems)
+        self.source, self.problems, self.remedy, self.unit = source, list(problems), remedy, unit
         source = source if len(source) <= 60 else "..." + source[-57:]
         head, tail = f"{source}: {len(self.problems)} malformed row(s): ", f". Remedy: {remedy}."
         super().__init__(head + _summary(self.problems, unit, max(_LONGEST - len(head) - len(tail), 80)) + tail)
+
+    def reworded(self, change: Callable[[str], str]) -> RowsError:
+        """The same rows, said otherwise: a command speaks of its options where a function speaks of its arguments."""
+        problems = [(number, change(what)) for number, what in self.problems]
+        return RowsError(self.source, problems, change(self.remedy), self.unit)
 
 
 #: Characters of a message that names several rows.
@@ -114,12 +119,17 @@ _LONGEST = 300
 
 
 def _summary(problems: Sequence[tuple[int, str]], unit: str, room: int) -> str:
-    """Twenty rows in at most ``room`` characters: what is wrong with the first ones that fit, the others' numbers."""
+    """Twenty rows in at most ``room`` characters, those of one fault together; the numbers of those that do not fit."""
     shown = problems[:20]
-    more = f"; and {len(problems) - 20} more" if len(problems) > 20 else ""
-    for told in range(len(shown), 0, -1):
-        rest = f"; also {unit} {_ranges([number for number, _ in shown[told:]])}" if told < len(shown) else ""
-        text = "; ".join(f"{unit} {number}: {what}" for number, what in shown[:told])
+    more = f"; and {len(problems) - 20:,} more" if len(problems) > 20 else ""
+    faults: dict[str, list[int]] = {}
+    for number, what in shown:
+        faults.setdefault(what, []).append(number)
+    parts = [f"{_places(unit, numbers)}: {what}" for what, numbers in faults.items()]
+    for told in range(len(parts), 0, -1):
+        others = sorted(number for numbers in list(faults.values())[told:] for number in numbers)
+        rest = f"; also {_places(unit, others)}" if others else ""
+        text = "; ".join(parts[:told])
         if len(text) + len(rest) + len(more) <= room:
             break
         if told == 1:
@@ -127,15 +137,17 @@ def _summary(problems: Sequence[tuple[int, str]], unit: str, room: int) -> str:
     return text + rest + more
 
 
-def _ranges(numbers: Sequence[int]) -> str:
-    """``6, 7, 8, 11`` as ``6-8, 11``."""
+def _places(unit: str, numbers: Sequence[int]) -> str:
+    """``line 6``, or ``lines 6-8, 11``; the first four runs of many."""
     runs: list[list[int]] = []
     for number in numbers:
         if runs and number == runs[-1][-1] + 1:
             runs[-1] = [runs[-1][0], number]
         else:
             runs.append([number])
-    return ", ".join("-".join(map(str, run)) for run in runs)
+    said = ", ".join("-".join(map(str, run)) for run in runs[:4]) + (", ..." if len(runs) > 4 else "")
+    plural = {"line": "lines", "entry": "entries"}.get(unit, unit)
+    return f"{unit if len(numbers) == 1 else plural} {said}"
 
 
 class FileReadError(AnnosimError, OSError):

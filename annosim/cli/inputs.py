@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -202,7 +203,7 @@ def _read_answers(
     """The answers; what the reader warns of is said in one line."""
     import warnings
 
-    from annosim.errors import LayoutError
+    from annosim.errors import LayoutError, RowsError
     from annosim.io.formats import read
 
     try:
@@ -210,13 +211,27 @@ def _read_answers(
             warnings.simplefilter("always", UserWarning)
             answers = read(path, format, options)
     except LayoutError as error:
-        raise LayoutError(f"{error} (as options: --format NAME, --set NAME=VALUE)") from None
+        raise LayoutError(f"{_as_options(str(error))} (as options: --format NAME, --set NAME=VALUE)") from None
+    except RowsError as error:
+        raise error.reworded(_as_options) from None
     if "recognised" in answers.settings:
         typer.echo(f"read as {answers.settings['format']}: {answers.settings['recognised']}", err=True)
     for warning in caught:
         said = str(warning.message).replace("merge=True", "--set merge=true")  # as this command takes it
         typer.echo(f"note: {said}", err=quiet)
     return answers
+
+
+def _as_options(text: str) -> str:
+    """Arguments of a reader, in a message, as options of the command.
+
+    Example:
+        >>> _as_options("say what words mean: words={'won': 'left'}; or winner_is=item")
+        'say what words mean: --words won=left; or --set winner_is=item'
+    """
+    text = re.sub(r"words=\{'(.*?)': '(\w+)'\}", r"--words \1=\2", text)
+    text = re.sub(r"(?<![\w-])words=(?=\S+=)", "--words ", text)
+    return re.sub(r"(?<![\w-])(winner_is|count|merge)=(?=\w)", r"--set \1=", text)
 
 
 def _settings(words: str | None, given: list[str]) -> dict[str, str]:

@@ -167,8 +167,12 @@ def read_winner(
         meaning = np.where(won == menu[:, 1], 1, meaning)
         meaning = np.where(won == menu[:, 0], 0, meaning)
 
+    first = answers.codes[int((meaning < 0).argmax())]  # what is accepted is said once
+
     def describe(row: int) -> str:
         word, here = answers.names[answers.codes[row]], [items.names[i] for i in menu[row]]
+        if answers.codes[row] != first and winner_is != "item":
+            return f"{name} {_cut(word)} is unknown"
         accepted = [*here, *code] if winner_is == "item" else list(code)
         hint = " (an item's name? then winner_is=item)" if winner_is == "side" and word in here else ""
         return f"{name} {_cut(word)} is unknown{hint}; accepted: {', '.join(map(_cut, accepted))}"

@@ -50,6 +50,17 @@ def test_an_estimate_that_does_not_exist_exits_3_and_a_prior_mends_it(tmp_path, 
     assert "decided" in capsys.readouterr().out
 
 
+def test_unknown_words_are_named_together_and_the_remedy_is_an_option(tmp_path, capsys):
+    path = tmp_path / "votes.csv"
+    path.write_text("who,left,right,winner\n" + "ann,tea,milk,won\nann,tea,milk,lost\n" * 40)
+    assert main(["fit", str(path), *COLUMNS]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and error.count("'won' is unknown") == 1 and "--words won=left" in error
+    assert main(["fit", str(path)]) == 2
+    assert "say --words won=left,lost=right" in capsys.readouterr().err
+    assert main(["fit", str(path), "--words", "won=left,lost=right"]) == 0
+
+
 def test_a_scenario_without_a_model_is_refused_not_ignored(votes, tmp_path, capsys):
     (tmp_path / "other.toml").write_text("seed = 0")
     assert main(["fit", str(votes), *COLUMNS, "--model", str(tmp_path / "other.toml")]) == 2

@@ -60,8 +60,16 @@ def test_what_a_winner_is_can_be_said(tmp_path):
 
 def test_twenty_rows_at_once(tmp_path):
     path = write(tmp_path, HEAD + "w,a,b,left\n" * 3 + "w,a,b,?\n" * 30)
-    error = refused(RowsError, lambda: an.io.read_csv(path), "30 malformed", "line 5:", "6-24", "and 10 more")
+    error = refused(RowsError, lambda: an.io.read_csv(path), "30 malformed", "lines 5-24: winner", "and 10 more")
     assert "line 25" not in str(error) and len(error.problems) == 30 and len(str(error)) <= 300
+
+
+def test_rows_of_one_fault_are_named_together(tmp_path):
+    path = write(tmp_path, HEAD + "w,a,b,A\nw,a,b,B\n" * 3 + "w,a,b,left\nw,a,b,A\n")
+    told = str(
+        refused(RowsError, lambda: an.io.read_csv(path), "lines 2, 4, 6, 9: winner 'A'", "lines 3, 5, 7: winner 'B'")
+    )
+    assert told.count("'A'") == 1
 
 
 def test_lines_are_counted_in_the_file(tmp_path):

@@ -32,6 +32,10 @@ _PROBABILITIES = frozenset("p prob probability win_prob win_probability win_rate
 _SIGNED = _RESULTS | frozenset(["winner", "label", "margin", "diff"])
 
 
+#: Unknown words of a column called winner about which it is asked.
+MOST_WORDS = 20
+
+
 @dataclass(frozen=True)
 class Meaning:
     """How a winner's column is read.
@@ -69,6 +73,11 @@ def _by_word(column: str, sides: Sides, words: Sequence[str]) -> Meaning | Quest
     decided = [side for side in known.values() if side in ("left", "right")]
     if not decided:  # a winner's column of ties only
         all_tied = len(known) == len(words) and plain(column) == "winner"
+        if not all_tied and plain(column) == "winner" and len(words) <= MOST_WORDS:
+            side = ",".join(f"{word}={one}" for word, one in zip(words, ("left", "right"), strict=False))
+            return Question(
+                f"{column} holds {_shown(words)}: which side is that? say words={side} (or tie, skip)", ("words",)
+            )
         return Meaning("side", f"{column} holds {_shown(words)}", known) if all_tied else None
     odd = [word for word in words if word not in known]
     if odd:
