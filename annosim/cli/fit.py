@@ -128,9 +128,7 @@ def run(
         metavar="N",
         rich_help_panel=ESTIMATE,
     ),
-    seed: int = typer.Option(
-        None, min=0, help="CounterRNG of everything drawn; 0.", metavar="N", rich_help_panel=ESTIMATE
-    ),
+    seed: int = typer.Option(None, min=0, help="Seed of everything drawn; 0.", metavar="N", rich_help_panel=ESTIMATE),
     cluster: str = CLUSTER,
     device: str = typer.Option(None, help="Where networks are trained: cpu, cuda, cuda:1.", rich_help_panel=TRAIN),
     se: str = typer.Option(

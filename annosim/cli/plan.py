@@ -22,7 +22,9 @@ def register(app: typer.Typer) -> None:
 def _plan(
     scenario: Path = typer.Argument(..., help="A scenario file (TOML) with a table named plan."),
     starts: int = typer.Option(6, min=0, help="Starts of the search for a twin; 0 leaves it out."),
-    check: int = typer.Option(0, min=0, help="Simulate and fit so many studies of the cheapest design; 0: none."),
+    check: int | None = typer.Option(
+        None, min=2, help="Simulate and fit so many studies of the cheapest design; none by default."
+    ),
     html: Path | None = typer.Option(None, help="Write the table and the figure as a page, too."),
     cluster: str = CLUSTER,
 ) -> None:
@@ -55,9 +57,9 @@ def _plan(
         seed=found.seed,
     )
     checked = None
-    if check and result.best is not None:
+    if check is not None and result.best is not None:
         with on_cluster(cluster):
-            checked = result.check(replicates=max(check, 2), seed=found.seed)
+            checked = result.check(replicates=check, seed=found.seed)
     parts = [result] if checked is None else [result, checked]
     try:
         if html is not None:

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 __all__ = ["register"]
 
 
+#: Endings of a file that is written as a whole, and those of files that are not written.
+ONE_FILE = (".parquet", ".csv", ".csv.gz")
+NO_OUTPUT = (".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".xlsx", ".gz", ".zip", ".feather", ".arrow")
+
+
 class Address(TypedDict):
     """Which draws these are."""
 
@@ -38,8 +43,8 @@ def _simulate(
     scenario: Path = typer.Argument(None, help="A scenario file (TOML).", show_default=False),
     out: str = typer.Option(
         None,
-        help="Where to write: NAME.parquet is one file, anything else a directory of shards or its URL, in constant "
-        "memory and resumed when interrupted. Without it, only a summary is printed.",
+        help="Where to write: NAME.parquet or NAME.csv is one file, anything else a directory of shards or its URL, in "
+        "constant memory and resumed when interrupted. Without it, only a summary is printed.",
         metavar="PATH|URL",
         show_default=False,
     ),
@@ -77,7 +82,7 @@ def _simulate(
     people, design = found.asked()
     address: Address = {"seed": found.seed if seed is None else seed, "replicate": replicate}
     design = _of_length(design, rows)
-    if counts or out is None or out.endswith(".parquet"):
+    if counts or out is None or _is_one_file(out):
         if cluster is not None or (out is not None and is_url(out)):
             raise ArgumentError("--cluster and URLs are for directories of shards; give --out DIR or --store URL")
         _in_memory(people, design, None if out is None else Path(out), counts, threads, address)
@@ -85,6 +90,24 @@ def _simulate(
         size = None if shard_rows is None else _number("--shard-rows", shard_rows)
         with on_cluster(cluster):
             _streamed(people, design, out, size, threads, address)
+
+
+def _is_one_file(out: str) -> bool:
+    """Whether this is the name of one file, and not of a directory of shards.
+
+    Raises:
+        ArgumentError: a file that is not written.
+    """
+    from annosim.errors import ArgumentError
+
+    if out.lower().endswith(ONE_FILE):
+        return True
+    if out.lower().endswith(NO_OUTPUT):
+        raise ArgumentError(
+            f"--out {out}: not written; give NAME.parquet or NAME.csv for one file, a name without an ending for a "
+            "directory of shards"
+        )
+    return False
 
 
 def _of_length(design: Design, rows: str | None) -> Design:
@@ -123,11 +146,20 @@ def _in_memory(
     seconds = time.perf_counter() - start
     try:
         if out is not None:
-            data.to_parquet(out)
+            _write(data, out)
     finally:
         _print_summary(data, counts, seconds)
     if out is not None:
         typer.echo(f"written: {out}")
+
+
+def _write(data: PreferenceData, out: Path) -> None:
+    """One file, by its ending; pairs as CSV in the layout that ``annosim fit`` recognises by itself."""
+    if out.suffix.lower() == ".parquet":
+        data.to_parquet(out)
+    else:
+        pairs = data.feedback.kind == "choice" and data.menu_size == 2
+        data.to_csv(out, layout="pairs" if pairs else "wide")
 
 
 def _print_summary(data: PreferenceData, counts: bool, seconds: float) -> None:

@@ -33,6 +33,22 @@ def test_one_file(scenario, tmp_path):
     assert data.rows == 1000 and data.settings["seed"] == 9
 
 
+def test_one_csv_file_is_what_fit_reads(scenario, tmp_path, capsys):
+    out = tmp_path / "votes.csv"
+    assert main(["simulate", scenario, "--out", str(out)]) == 0
+    data = an.io.read(out)
+    assert data.rows == 100 and data.settings["format"] == "pairs" and data.num_annotators == 50
+    three = tmp_path / "three.toml"
+    three.write_text(SCENARIO.replace("annotators = 50", "menu_size = 3, feedback = 'ranking', annotators = 50"))
+    assert main(["simulate", str(three), "--out", str(out)]) == 0
+    assert an.io.read(out).feedback.kind == "ranking"
+    capsys.readouterr()
+    for ending in (".jsonl", ".parquet.gz", ".txt"):
+        assert main(["simulate", scenario, "--out", str(tmp_path / f"votes{ending}")]) == 2
+        assert "NAME.csv" in capsys.readouterr().err
+    assert {file.name for file in tmp_path.iterdir()} == {"s.toml", "three.toml", "votes.csv"}
+
+
 def test_shards_resume(scenario, tmp_path, capsys):
     out = tmp_path / "votes"
     command = ["simulate", scenario, "--out", str(out), "--rows", "1e3", "--shard-rows", "256"]

@@ -59,6 +59,9 @@ def test_a_plan_is_printed_and_drawn(tmp_path, capsys):
     assert "cheapest" in shown and "inf" in shown
     assert "data:image/png" in page.read_text()
     assert main(["plan", str(scenario(tmp_path, compare="{ menu_size = 2 }")), "--starts", "0"]) == 3
+    for wrong in ("0", "1"):
+        assert main(["plan", str(scenario(tmp_path)), "--check", wrong]) == 2
+        assert "greater than or equal to 2" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["identify", "plan"])
