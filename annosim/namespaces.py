@@ -1,13 +1,17 @@
 """Public names, loaded when they are first used; a name that is misspelt or stands elsewhere is answered with the right one.
 
 Each package lists its public names, with their types, in ``__init__.pyi``. ``lazy_loader`` reads that list (SPEC 1 of
-Scientific Python); this module adds only the message for a name that the list does not have.
+Scientific Python); this module adds the message for a name that the list does not have, and for a misspelt argument of a
+public class (as Python 3.13 gives it by itself).
 """
 
 from __future__ import annotations
 
 import ast
 import difflib
+import functools
+import inspect
+import re
 import sys
 from collections.abc import Callable
 from functools import cache
@@ -32,7 +36,10 @@ def attach_stub(package: str, file: str) -> tuple[Callable[[str], object], Calla
 
     def __getattr__(name: str) -> object:
         if name in names:
-            return load(name)
+            thing = load(name)
+            if inspect.isclass(thing):
+                _name_misspelt_arguments(next(base for base in thing.__mro__ if "__init__" in vars(base)))
+            return thing
         raise AttributeError(f"module {package!r} has no attribute {name!r}{_hint(package, name, names)}", name=name)
 
     return __getattr__, listing, names
@@ -49,6 +56,36 @@ def _hint(package: str, name: str, names: list[str]) -> str:
     close = difflib.get_close_matches(name, names, 3)
     close = close or [places[other] for other in difflib.get_close_matches(name, places, 3)]
     return f"; did you mean {' or '.join(close)}?" if close else ""
+
+
+@cache
+def _name_misspelt_arguments(cls: type) -> None:
+    """Add what was meant to the ``TypeError`` of a constructor that was given an unknown keyword.
+
+    Example:
+        >>> import annosim as an
+        >>> an.Adam(step=3)
+        Traceback (most recent call last):
+        TypeError: Adam.__init__() got an unexpected keyword argument 'step'. Did you mean 'steps'?
+    """
+    init = vars(cls)["__init__"]
+    if not inspect.isfunction(init) or not cls.__module__.startswith("annosim."):
+        return
+
+    @functools.wraps(init)
+    def __init__(*args: object, **kwargs: object) -> None:
+        try:
+            init(*args, **kwargs)
+        except TypeError as error:
+            inside = error.__traceback__ is not None and error.__traceback__.tb_next is not None
+            unknown = None if inside else re.search(r"unexpected keyword argument '(\w+)'$", str(error))
+            known = list(inspect.signature(init).parameters)[1:]
+            close = difflib.get_close_matches(unknown[1], known, 1) if unknown else []
+            if not close:
+                raise
+            raise TypeError(f"{error}. Did you mean {close[0]!r}?") from None
+
+    setattr(cls, "__init__", __init__)  # noqa: B010  mypy refuses the assignment
 
 
 @cache

@@ -159,6 +159,21 @@ def test_a_name_that_is_elsewhere_or_misspelt_is_answered_with_the_right_one(mod
     assert not hasattr(module, name)
 
 
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda: an.Design(an.Items(n=2), menusize=2), "'menusize'. Did you mean 'menu_size'?"),
+        (lambda: an.EM(step=3), "'step'. Did you mean 'steps'?"),
+        (lambda: an.Luce(temprature=1.0), "'temprature'. Did you mean 'temperature'?"),
+        (lambda: an.Luce(xyzzy=1.0), "unexpected keyword argument 'xyzzy'"),
+    ],
+)
+def test_a_misspelt_argument_of_a_constructor_is_answered_with_the_right_one(make, told):
+    with pytest.raises(TypeError) as caught:
+        make()
+    assert str(caught.value).endswith(told)
+
+
 #: What the extras bring; the base package runs without any of them.
 EXTRAS = (
     "hypothesis",

@@ -23,6 +23,10 @@ from annosim.utilities.base import Density
 __all__ = ["Classifier", "Comparison", "Fitted", "compare_one"]
 
 
+#: Types whose matches are printed.
+MOST_TYPES = 8
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Comparison(Result):
     """A fitted population beside the truth.
@@ -31,7 +35,10 @@ class Comparison(Result):
         total_variation: between the laws of one annotator's block of answers.
         kl: KL(truth || fitted) of the block, nats.
         excess_cross_entropy: KL per answer, nats.
-        alignment: ``(K,)`` fitted type of each true type, -1 for true types left over.
+        alignment: ``(K,)`` fitted type of each true type, -1 for true types left over: the naming of types under which
+            the sum of squared distances (of indices, of behaviour where rules differ, of shares) is least.
+        nearest: ``(K,)`` the same, with the nearest fitted type for those left over.
+        true_types, fitted_types: the rule and the share of each type, in words.
         parameter_distance: of the populations in their identifiable coordinates, over the naming of types
             (:func:`annosim.coordinates.population_distance`).
         index_error: ``(K,)`` root mean squared error of each true type's centred index.
@@ -57,6 +64,9 @@ class Comparison(Result):
     kl: float
     excess_cross_entropy: float
     alignment: np.ndarray
+    nearest: np.ndarray
+    true_types: tuple[str, ...]
+    fitted_types: tuple[str, ...]
     parameter_distance: float
     index_error: np.ndarray
     weight_error: np.ndarray
@@ -76,7 +86,7 @@ class Comparison(Result):
             ("KL(truth || fitted)", f"{self.kl:.6g}{error(self.kl_error)} nats per annotator"),
             ("excess cross-entropy", f"{self.excess_cross_entropy:.6g} nats per answer"),
             ("parameter distance", self.parameter_distance),
-            ("types matched", _show(self.alignment)),
+            ("types matched", self._matched()),
             ("index error", _show(self.index_error)),
             ("weight error", _show(self.weight_error)),
             ("regret per type", _show(self.regret)),
@@ -86,6 +96,16 @@ class Comparison(Result):
         if self.adjusted_rand is not None:
             lines += [("adjusted Rand", self.adjusted_rand), ("clustering accuracy", self.clustering_accuracy)]
         return lines + [("laws compared", self.settings.get("method"))]
+
+    def _matched(self) -> str:
+        """Which true type was taken for which fitted one, a line each."""
+        lines = []
+        for true, (fitted, nearest) in enumerate(zip(self.alignment, self.nearest, strict=True)):
+            theirs = f"fitted {nearest} ({self.fitted_types[nearest]})"
+            how = f"is {theirs}" if fitted >= 0 else f"is left over; the nearest is {theirs}"
+            lines.append(f"true {true} ({self.true_types[true]}) {how}")
+        more = [f"and {len(lines) - MOST_TYPES} more"] if len(lines) > MOST_TYPES else []
+        return "\n".join([*lines[:MOST_TYPES], *more])
 
 
 @runtime_checkable
@@ -138,6 +158,9 @@ def compare_one(
         kl=laws.kl,
         excess_cross_entropy=laws.excess_cross_entropy,
         alignment=alignment.match,
+        nearest=alignment.nearest,
+        true_types=_in_words(truth),
+        fitted_types=_in_words(population),
         parameter_distance=alignment.distance,
         index_error=alignment.index_error,
         weight_error=alignment.weight_error,
@@ -151,6 +174,13 @@ def compare_one(
         kl_error=laws.kl_error,
         settings={**laws.settings, "method": laws.method, "max_outcomes": max_outcomes},
     )
+
+
+def _in_words(population: Population) -> tuple[str, ...]:
+    """The rule and the share of each type."""
+    shares = population.component_weights().detach().tolist()
+    rules = [type(component.rule).__name__ for component in population.components()]
+    return tuple(f"{rule}, {share:.3g}" for rule, share in zip(rules, shares, strict=True))
 
 
 def favourite_regret(fitted: Population, truth: Population, alignment: Alignment, items: Items) -> np.ndarray:

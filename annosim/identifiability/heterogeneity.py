@@ -163,6 +163,12 @@ def _voters(where: str, data: PreferenceData) -> PreferenceData:
     try:
         return expand(data)
     except DataError as error:
+        if data.settings.get("ties") == "half":
+            raise ArgumentError(
+                f"{where}: half wins are answers that nobody gave, so no data can be simulated like them; give the data "
+                "with their ties and a rule that has ties, such as an.Davidson(delta=an.free(1.0)), or leave the tied "
+                "rows out (data.take)"
+            ) from None
         raise ArgumentError(f"{where}: {error}") from None
 
 

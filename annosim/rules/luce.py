@@ -18,7 +18,7 @@ from annosim.parameters import ParameterLike, behaves_as, check_number, check_va
 from annosim.random import CounterRNG
 from annosim.rules.base import Answer, Tempered, View, remaining_logsumexp
 from annosim.utilities.adapters import frozen_copy
-from annosim.utilities.base import Density
+from annosim.utilities.base import Density, Utility
 
 __all__ = ["PBDE", "Luce"]
 
@@ -206,13 +206,27 @@ class _Reference(nn.Module):
     def __init__(self, reference: Density, scale: float):
         super().__init__()
         if not callable(getattr(reference, "log_prob", None)):
-            raise ArgumentError(f"reference {reference!r} is not a density; give an.LogDensity(...)")
+            raise ArgumentError(_no_density(reference))
         self.reference: Any = frozen_copy(reference) if isinstance(reference, nn.Module) else copy.deepcopy(reference)
         self.scale = scale
 
     def forward(self, items: Items) -> torch.Tensor:
         with torch.no_grad():
             return self.scale * self.reference.log_prob(items)
+
+
+def _no_density(reference: object) -> str:
+    """What to write instead of a reference that has no probabilities."""
+    if isinstance(reference, Utility):
+        return (
+            f"PBDE(reference=): {type(reference).__name__}(...) is a utility and no density; write "
+            f"an.LogDensity({type(reference).__name__}(...)), its softmax within a prompt, or "
+            "an.policies.ItemDensity([0.6, 0.4]) with a probability for each item"
+        )
+    return (
+        f"PBDE(reference=): {reference!r} is no density; give an.LogDensity(utility), an.LogPolicy(language_model), or "
+        "an.policies.ItemDensity([0.6, 0.4]) with a probability for each item"
+    )
 
 
 class _PerLength:

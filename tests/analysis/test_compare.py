@@ -42,6 +42,16 @@ def test_a_population_is_at_distance_zero_from_its_renaming(feedback, questions)
     assert score.regret == pytest.approx([0, 0], abs=1e-12)
 
 
+def test_a_comparison_says_which_type_was_taken_for_which():
+    spam = an.Annotator(an.Tabular([0.0, 0.0]), an.rules.Spammer())
+    truth = an.Mixture([an.Annotator(an.Tabular([0.0, 2.0]), an.Luce()), spam], weights=[0.75, 0.25])
+    shown = repr(an.compare(an.Annotator(an.Tabular([0.0, 1.5]), an.Luce()), truth, an.Design(an.Items(n=2))))
+    assert "true 0 (Luce, 0.75) is fitted 0 (Luce, 1)\n" in shown
+    assert "true 1 (Spammer, 0.25) is left over; the nearest is fitted 0 (Luce, 1)\n" in shown
+    many = an.Mixture([an.Annotator(an.Tabular([0.0, float(k)]), an.Luce()) for k in range(11)])
+    assert "and 3 more\n" in repr(an.compare(many, many, an.Design(an.Items(n=2))))
+
+
 def test_normalisation_does_not_enter_parameter_distance():
     items = an.Items(n=5, prompts=[0, 0, 0, 1, 1])
     u = np.array([1.0, 2.0, 0.5, -1.0, 3.0])

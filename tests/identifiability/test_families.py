@@ -295,6 +295,11 @@ def test_a_ballot_with_a_weight_is_so_many_voters():
     assert torch.equal(both[0].blocks, both[1].blocks) and torch.allclose(both[0].block_share, both[1].block_share)
     with pytest.raises(ArgumentError, match=r"weight\[0\] = 0.5: not a whole number"):
         an.identifiability.heterogeneity_test(model, data.with_(weight=np.full(data.rows, 0.5)))
+    tied = an.PreferenceData(
+        data.items, [[0, 1]] * 2, answer=[[0, 1], [0, -1]], tied=[[True], [False]], annotator=[0, 0]
+    )
+    with pytest.raises(ArgumentError, match=r"half wins are answers that nobody gave.*an\.Davidson"):
+        an.identifiability.heterogeneity_test(model, tied.ties("half"))
 
 
 def test_the_score_statistic_is_the_cross_product_within_annotators():

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy.special import logsumexp
 
 import annosim as an
+from annosim.errors import ArgumentError
 
 N = 5
 LENGTH = np.array([1.0, 3.0, 2.0, 5.0, 4.0])
@@ -68,6 +69,18 @@ def test_the_optimum_under_a_luce_annotator_is_the_closed_form(name):
     )
     learned = normalised(fit.population.utility(ITEMS).detach().numpy())
     np.testing.assert_allclose(learned, normalised(optimum(p, r)), atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("reference", "told"),
+    [
+        (an.Tabular([0.0, 1.0]), r"write an\.LogDensity\(Tabular\(\.\.\.\)\)"),
+        ([0.6, 0.4], r"ItemDensity\(\[0\.6, 0\.4\]\)"),
+    ],
+)
+def test_a_reference_without_probabilities_is_answered_with_what_to_write(reference, told):
+    with pytest.raises(ArgumentError, match=told):
+        an.PBDE.dpo(0.5, reference)
 
 
 def test_a_reference_is_a_copy():
