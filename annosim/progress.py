@@ -1,4 +1,4 @@
-"""A progress bar on a terminal for work of over two seconds, and silence elsewhere."""
+"""Progress of long work: a bar on a terminal after two seconds, elsewhere a line every half minute."""
 
 from __future__ import annotations
 
@@ -14,16 +14,19 @@ __all__ = ["ProgressBar"]
 
 #: seconds of work before a bar is drawn
 DELAY = 2.0
+#: seconds between two lines where standard error is no terminal
+BETWEEN_LINES = 30.0
 
 
 class ProgressBar:
-    """Counts work that is done; draws a bar on standard error if that is a terminal.
+    """Counts work that is done; draws a bar on standard error if that is a terminal, and writes lines if it is not.
 
     Args:
         label: what is running.
         total: how much there is to do.
         done: how much of it was there from before.
-        show: force it on, at once, or off; by default on a terminal, after two seconds.
+        show: force a bar, at once, or nothing; by default a bar after two seconds on a terminal, and elsewhere (a log, a
+            pipe) a line for every half minute of work.
 
     Attributes:
         done: how much is done.
@@ -39,8 +42,9 @@ class ProgressBar:
     def __init__(self, label: str, total: int, done: int = 0, show: bool | None = None):
         self.label, self.total, self.done = label, total, done
         self.show = sys.stderr.isatty() if show is None else show
+        self._logged = show is None and not self.show
         self._delay = DELAY if show is None else 0.0
-        self._begin = time.monotonic()
+        self._begin = self._said = time.monotonic()
         self._drawn: tuple[Progress, TaskID] | None = None
 
     def __enter__(self) -> Self:
@@ -60,10 +64,24 @@ class ProgressBar:
 
     def note(self, text: str) -> None:
         """Say what is going on, after the bar."""
+        if self._logged:
+            self._write_line(text)
         if not self.show or time.monotonic() - self._begin < self._delay:
             return
         bar, task = self._drawn = self._drawn or self._draw()
         bar.update(task, completed=self.done, note=text)
+
+    def _write_line(self, text: str) -> None:
+        now = time.monotonic()
+        if now - self._said < BETWEEN_LINES:
+            return
+        self._said = now
+        more = f", {text}" if text else ""
+        print(
+            f"{self.label}: {self.done} of {self.total} after {now - self._begin:.0f} s{more}",
+            file=sys.stderr,
+            flush=True,
+        )
 
     def _draw(self) -> tuple[Progress, TaskID]:
         from rich import progress

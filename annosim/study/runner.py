@@ -52,7 +52,7 @@ def run_study(
         jobs: worker processes, each with numba and torch at one thread; 1 runs in this process, where a cell that
             crashes takes the run with it, and -1 uses all cores.
         device: handed to the cells that take it.
-        progress: a progress bar; by default if standard error is a terminal.
+        progress: a progress bar, or nothing; by default a bar where standard error is a terminal, else a line every half minute.
         store: a URL (``file://``, ``s3://``, ``gs://``, ``memory://``) that all workers see: they write finished cells
             there themselves, and a run that is resumed reads them; ``OUT/cells`` by default.
 

@@ -203,7 +203,7 @@ class TrainingSolver(Solver):
         None, "Parquet file of every step's loss, learning rate and held-out loss.", file_name()
     )
     final: bool = option(True, "Evaluate loss and gradient on all training data at the end.", flag())
-    progress: bool = option(True, "Show a progress bar, on a terminal only.", flag())
+    progress: bool = option(True, "Show progress: a bar on a terminal, elsewhere a line every half minute.", flag())
 
     def __post_init__(self) -> None:
         super().__post_init__()
