@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
@@ -157,6 +158,27 @@ def explore(
         [0.5, 0.5, 0.5, 0.5, 0.5, 0.5]
     """
     _check(rule, question, answers, weight, beta, precision)
+    found = _explored(_pair(first), _pair(second), float(weight), rule, question, answers, float(precision), starts)
+    return replace(found, policy=_softmax(found.learned / beta), settings=found.settings | {"beta": beta})
+
+
+def _pair(utility: tuple[float, float]) -> tuple[float, float]:
+    b, c = map(float, utility)
+    return b, c
+
+
+@lru_cache(maxsize=256)
+def _explored(
+    first: tuple[float, float],
+    second: tuple[float, float],
+    weight: float,
+    rule: RuleName,
+    question: Question,
+    answers: int,
+    precision: float,
+    starts: int,
+) -> Exploration:
+    """Everything at beta = 1: only the policy depends on it. A slider that comes back finds what was there before."""
     people = Mixture(
         [Annotator(Tabular([0.0, *map(float, utility)]), _rule(rule, question)) for utility in (first, second)],
         weights=[weight, 1.0 - weight],
@@ -167,11 +189,12 @@ def explore(
     learned = _utilities(learner)[0]
     said, people_law = _one_answer(people, once)
     report = identify(people, design, starts=starts, seed=0)
-    row = plan(people, {question: design}, target="weights", precision=precision, cost=PRICE, starts=0).rows[0]
     reason = _why_unknown(report)
-    known = not reason
+    row = None
+    if not reason:  # a plan asks the verdict again, which takes longest where it is no
+        row = plan(people, {question: design}, target="weights", precision=precision, cost=PRICE, starts=0).rows[0]
     types = _utilities(people)
-    settings = {"rule": rule, "question": question, "answers": answers, "weight": weight, "beta": beta}
+    settings = {"rule": rule, "question": question, "answers": answers, "weight": weight}
     return Exploration(
         answers=said,
         people_law=people_law,
@@ -179,11 +202,11 @@ def explore(
         types=types,
         mean=weight * types[0] + (1.0 - weight) * types[1],
         learned=learned,
-        policy=_softmax(learned / beta),
+        policy=_softmax(learned),
         report=report,
-        annotators=row.annotators if known else np.inf,
-        answers_needed=row.answers if known else np.inf,
-        cost=row.cost if known else np.inf,
+        annotators=np.inf if row is None else row.annotators,
+        answers_needed=np.inf if row is None else row.answers,
+        cost=np.inf if row is None else row.cost,
         reason=reason,
         settings=settings | {"precision": precision, "starts": starts, **versions()},
     )
