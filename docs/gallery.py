@@ -1,12 +1,14 @@
 """The gallery of studies, from finished runs: ``python docs/gallery.py RUN...`` (folders that ``annosim study run`` wrote).
 
 Writes a page and the key figure of each run into ``docs/gallery/studies``, with the date of the run. Both are kept in the
-repository, so that the site builds in a minute and without data; make them anew when a study changes.
+repository, so that the site builds in a minute and without data; make them anew when a study changes. A study too long
+for the machine at hand gets a page that says so: ``python docs/gallery.py --not-run NAME "WHY"``.
 """
 
 from __future__ import annotations
 
 import html
+import inspect
 import json
 import re
 import sys
@@ -77,11 +79,35 @@ def page(study: Study, run: Path) -> str:
     return "\n".join(lines)
 
 
+def page_of_not_run(name: str, why: str) -> str:
+    """A study of which this version has no run: why, and what the study says of itself and of its last runs."""
+    study = load_named(name)
+    told = (inspect.getdoc(inspect.getmodule(study.cells)) or "").strip()
+    return "\n".join(
+        [
+            f"# {study.title}",
+            "",
+            f"*{cell(study.paper)}*",
+            "",
+            f"Not run for this version: {cell(why)}. `annosim study run {name} --preset quick` runs it. What follows is what "
+            "the study says of itself, with the dates of its last runs.",
+            "",
+            re.sub(r"([\[\]<>|$~^])", r"\\\1", told.replace("``", "`")),
+            "",
+        ]
+    )
+
+
 BADGES = {"supported": "success", "contradicted": "danger", "inconclusive": "warning", "not judged": "secondary"}
 
 
 def main(runs: list[str]) -> None:
     STUDIES.mkdir(parents=True, exist_ok=True)
+    if runs[:1] == ["--not-run"]:
+        _, name, why = runs
+        atomic_text(STUDIES / f"{name}.md", page_of_not_run(name, why))
+        print(STUDIES / f"{name}.md")
+        return
     for run in map(Path, runs):
         name = json.loads((run / "run.json").read_text(encoding="utf-8"))["study"]
         atomic_text(STUDIES / f"{name}.md", page(load_named(name), run))

@@ -12,6 +12,7 @@ import pytest
 import annosim as an
 from annosim import cli
 from annosim.identifiability.theorems import THEOREMS
+from annosim.study import find_studies
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -114,14 +115,20 @@ def test_the_sample_of_pairs_is_what_trl_writes():
     assert data.rows == 12 and data.items.n == 24 and len(data.prompt_names) == 12
 
 
-def test_a_study_in_the_gallery_has_a_date_and_its_key_figure():
-    pages = sorted((DOCS / "gallery" / "studies").glob("*.md"))
-    assert pages
-    for page in pages:
-        text = page.read_text("utf-8")
-        assert re.search(rf"^Run on \d{{4}}-\d\d-\d\d with `annosim study run {page.stem} ", text, re.MULTILINE)
+#: Studies too long for the machine on which the gallery was made; their pages say so, and what their last runs found.
+NOT_RUN = {"density_estimation_language"}
+
+
+def test_every_study_is_in_the_gallery_with_a_date_and_its_key_figure():
+    pages = {page.stem: page.read_text("utf-8") for page in (DOCS / "gallery" / "studies").glob("*.md")}
+    assert set(pages) == {found.name for found in find_studies(ROOT / "studies")}
+    for name, text in pages.items():
+        if name in NOT_RUN:
+            assert re.search(r"^Not run for this version: \w", text, re.MULTILINE), name
+            continue
+        assert re.search(rf"^Run on \d{{4}}-\d\d-\d\d with `annosim study run {name} ", text, re.MULTILINE), name
         pictures = re.findall(r"```\{image\} (\S+)", text)
-        assert pictures and all((page.parent / name).is_file() for name in pictures)
+        assert pictures and all((DOCS / "gallery" / "studies" / picture).is_file() for picture in pictures), name
 
 
 def test_files_that_pages_name_exist():
