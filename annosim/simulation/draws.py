@@ -284,7 +284,7 @@ def simulate_like(population: Population, data: PreferenceData, *, seed: int = 0
         seed, replicate: the address of the answers.
 
     Raises:
-        ArgumentError: a rule remembers earlier answers, or the data have replicates.
+        ArgumentError: no population or no data, a rule that remembers earlier answers, or data with replicates.
 
     Example:
         >>> import annosim as an
@@ -293,6 +293,11 @@ def simulate_like(population: Population, data: PreferenceData, *, seed: int = 0
         >>> simulate_like(people, data, seed=1).rows
         5
     """
+    if not isinstance(population, Population) or not isinstance(data, PreferenceData):
+        given = f"{type(population).__name__}, {type(data).__name__}"
+        raise ArgumentError(
+            f"simulate_like({given}): give a population such as fit.population, and the data to answer anew"
+        )
     components = population.components()
     for component in components:
         component.rule.check_kind(data.feedback)

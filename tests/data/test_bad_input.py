@@ -121,3 +121,10 @@ def test_frames_that_make_no_sense():
     long = an.PreferenceData(**BASE).to_frame("long")
     refused(DataError, lambda: an.PreferenceData.from_frame(long.assign(position=0)), "appears twice")
     refused(DataError, lambda: an.PreferenceData.from_frame(long.assign(answer=2)), "a choice is 1")
+
+
+def test_answers_like_those_of_no_data_are_refused():
+    person = an.Annotator(an.Tabular([0.0, 1.0]), an.Luce())
+    refused(
+        ArgumentError, lambda: an.simulation.simulate_like(person, 3), "simulate_like(Annotator, int)", "fit.population"
+    )
