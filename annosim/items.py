@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -313,6 +314,24 @@ class Items:
             torch.Size([2, 2])
         """
         return _Subset(self, ids, send(ids, self.device) if device_ids is None else device_ids)
+
+    def on_features(self, numbers: Sequence[int]) -> Items:
+        """The same items with some of their features, in this order.
+
+        Raises:
+            ArgumentError: there is no feature of such a number.
+
+        Example:
+            >>> Items(features=[[5.0, 1.0], [0.0, 3.0]]).on_features([1]).features.tolist()
+            [[1.0], [3.0]]
+        """
+        if self.features is None or not all(0 <= j < self.dim for j in numbers):
+            have = "none" if self.features is None else f"0 to {self.dim - 1}"
+            raise ArgumentError(f"Items.on_features({list(numbers)}): the items have features {have}")
+        other = copy.copy(self)  # no number is read: this may happen inside a transform of torch.func
+        other.__dict__["features"] = self.features[:, list(numbers)]
+        other.__dict__["host"] = other if self.host is self else self.host.on_features(numbers)
+        return other
 
     def to(self, device: str | torch.device) -> Items:
         """The items with their tensors on ``device``; names, texts and columns stay where they are."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -51,6 +52,7 @@ class Law(Result):
         space: the ``A`` answers.
         max_outcomes: limit for :attr:`probabilities`.
         menus_given: whether the probabilities condition on the menus.
+        covariates: of the alternatives as the menus show them, each ``(M, k)``.
 
     Example:
         >>> import annosim as an
@@ -69,6 +71,7 @@ class Law(Result):
     space: AnswerSpace
     max_outcomes: float = 1e7
     menus_given: bool = False
+    covariates: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
     @property
     def questions(self) -> int:
@@ -115,6 +118,7 @@ class Law(Result):
             design=self.design.of_load(questions),
             menu=self.menu[:cut],
             menu_probability=self.menu_probability[:cut],
+            covariates={name: value[:cut] for name, value in self.covariates.items()},
             table=self.table[:questions, :, :, :cut],
         )
 
@@ -277,6 +281,7 @@ class Law(Result):
             feedback=self.design.feedback,
             annotator=None if menus.shape[1] == 1 else block.numpy().astype(np.int32),
             weight=weight[block].numpy(),
+            covariates={name: value[menus[block, place]].numpy() for name, value in self.covariates.items()},
             settings={"source": "law"},
         )
 
@@ -326,7 +331,7 @@ def law(
     check_question("law", population, design)
     menus = design.enumerate(max_menus)
     with contextlib.nullcontext() if differentiable else torch.no_grad():
-        return on_menus(population, design, menus.menu, menus.probability, max_outcomes=max_outcomes)
+        return on_menus(population, design, *menus, max_outcomes=max_outcomes)
 
 
 def check_question(where: str, population: Population, design: Design) -> None:
@@ -344,18 +349,32 @@ def check_question(where: str, population: Population, design: Design) -> None:
 
 
 def on_menus(
-    population: Population, design: Design, menu: torch.Tensor, probability: torch.Tensor, *, max_outcomes: float = 1e7
+    population: Population,
+    design: Design,
+    menu: torch.Tensor,
+    probability: torch.Tensor,
+    covariates: Mapping[str, torch.Tensor] | None = None,
+    *,
+    max_outcomes: float = 1e7,
 ) -> Law:
-    """The law on given menus, differentiable in the population's parameters (no menus are enumerated)."""
+    """The law on given menus, differentiable in the population's parameters (no menus are enumerated).
+
+    Args:
+        population, design: whose law.
+        menu, probability: ``(M, k)`` and ``(M,)``.
+        covariates: of the alternatives as these menus show them, each ``(M, k)``.
+        max_outcomes: limit above which outcomes are not written out.
+    """
     components = population.indexed(design.items)
     space = answer_space(population, design)
     order = design.num_questions if any(c.rule.sequential for c in components) else 1
     memory = any(c.rule.memory for c in components)
+    shown = dict(covariates or {})
     table = torch.stack(
         [
             torch.stack(
                 [
-                    torch.cat([_component_table(c, design, menu, space, j, previous) for c in components])
+                    torch.cat([_component_table(c, design, menu, space, j, previous, shown) for c in components])
                     for previous in ([*range(len(space)), None] if memory else [None])
                 ]
             )
@@ -371,6 +390,7 @@ def on_menus(
         table=table,
         space=space,
         max_outcomes=max_outcomes,
+        covariates=shown,
     )
 
 
@@ -396,14 +416,21 @@ def _component_table(
     space: AnswerSpace,
     order: int,
     previous: int | None,
+    covariates: Mapping[str, torch.Tensor],
 ) -> torch.Tensor:
     scores = gather(component.index.double(), menu)
-    view = table_view(design.items, menu, design, space, order, previous)
+    view = table_view(design.items, menu, design, space, order, previous, covariates)
     return component.rule.table(scores, view, space).double()
 
 
 def table_view(
-    items: Items, menu: torch.Tensor, design: Design, space: AnswerSpace, order: int, previous: int | None
+    items: Items,
+    menu: torch.Tensor,
+    design: Design,
+    space: AnswerSpace,
+    order: int,
+    previous: int | None,
+    covariates: Mapping[str, torch.Tensor] | None = None,
 ) -> View:
     """The view of an enumerated question: each row one menu, at one place of the sequence."""
     last = np.full(space.answer.shape[1], -1) if previous is None else space.answer[previous]
@@ -413,4 +440,5 @@ def table_view(
         feedback=design.feedback,
         order=torch.arange(len(menu)) if design.questions == "all" else torch.full((len(menu),), order),
         previous=torch.as_tensor(np.array(last), dtype=torch.long).expand(len(menu), -1),
+        covariates=covariates or {},
     )

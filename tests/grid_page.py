@@ -22,6 +22,7 @@ import numpy as np
 import annosim as an
 from annosim.feedback import KINDS
 from annosim.reporting.pages import write_page
+from annosim.rules.covariates import standard_covariates
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "grid.md"
@@ -57,6 +58,7 @@ RULES: dict[str, tuple[Callable[[], an.Rule], int]] = {
     "Adversary": (lambda: an.rules.Adversary(an.Luce()), 3),
     "AttributeBias": (lambda: an.rules.AttributeBias(an.Luce(), 0.4), 3),
     "Carryover": (lambda: an.rules.Carryover(an.Luce(), an.free(0.7)), 3),
+    "Covariates": (lambda: an.rules.Covariates(an.Luce(), {"length": an.free(0.7), "home": 0.4}), 3),
     "Cyclic": (lambda: an.rules.Cyclic(an.Luce(), [0.3, -0.2, 0.1]), 3),
     "Drift": (lambda: an.rules.Drift(an.Luce(), an.free(0.3), "length"), 3),
     "Fatigue": (lambda: an.rules.Fatigue(an.Luce(), an.free(0.3)), 3),
@@ -96,7 +98,12 @@ class Case:
         make, k = RULES[self.rule]
         grades = 2 if self.rule == "Thumbs" else 3
         special = {"depth": 2} if self.kind == "top" else {"grades": grades} if self.kind == "rating" else {}
-        return an.Design(ITEMS, menu_size=k, feedback=self.kind, annotators=60, questions=2, **special)
+        design = an.Design(ITEMS, menu_size=k, feedback=self.kind, annotators=60, questions=2, **special)
+        names = make().covariates
+        if not names:
+            return design
+        menus = design.enumerate().menu
+        return design.with_(menus=menus, covariates=standard_covariates(names, len(menus), k))
 
     @cached_property
     def data(self) -> an.PreferenceData:

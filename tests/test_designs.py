@@ -32,7 +32,7 @@ DESIGNS = {
 @pytest.mark.parametrize("name", list(DESIGNS))
 def test_sample_follows_enumerate(name):
     design = DESIGNS[name]()
-    menu, probability = design.enumerate()
+    menu, probability, _ = design.enumerate()
     assert float(probability.sum()) == pytest.approx(1, abs=1e-12)
     drawn = design.sample(CounterRNG(11, np.arange(40_000))).numpy()
     code = {tuple(m): i for i, m in enumerate(menu.tolist())}

@@ -63,6 +63,9 @@ PAIRS = an.Design(ITEMS, annotators=60, questions=3)
 SINGLE = an.Design(ITEMS, annotators=120)
 GRADES = an.Design(ITEMS, feedback="rating", grades=3, annotators=60)
 THUMBS = an.Design(ITEMS, feedback="rating", grades=2, annotators=60)
+SHOWN = an.Design(
+    ITEMS, menus=[[0, 1], [1, 2], [2, 0]], annotators=120, covariates={"length": [[1.0, 0.0], [0.5, 2.0], [0.0, 1.0]]}
+)
 RANKINGS = an.Design(ITEMS, menu_size=3, feedback="ranking", annotators=80)
 
 Make = Callable[[Callable[[str], Any]], Any]
@@ -135,6 +138,7 @@ CASES: dict[str, tuple[str, Make, an.Design]] = {
     "length_bias": ("LengthBias", _with(lambda c: c("LengthBias")(an.Luce(), 0.4)), SINGLE),
     "skip": ("Skip", _with(lambda c: c("Skip")(an.Luce(), 0.3)), SINGLE),
     "scaled": ("Scaled", _with(lambda c: c("Scaled")(an.Luce(), 1.7)), SINGLE),
+    "covariates": ("Covariates", _with(lambda c: c("Covariates")(an.Luce(), {"length": an.free(0.7)})), SHOWN),
     "just_noticeable": ("JustNoticeable", _with(lambda c: c("JustNoticeable")(an.Luce(), 0.5)), SINGLE),
     "cyclic": ("Cyclic", _with(lambda c: c("Cyclic")(an.Luce(), [0.3, -0.2, 0.1])), SINGLE),
     "sees_clusters": ("SeesClusters", _with(lambda c: c("SeesClusters")(an.Luce())), SINGLE),
@@ -171,6 +175,8 @@ CASES: dict[str, tuple[str, Make, an.Design]] = {
         SINGLE,
     ),
     "heads": ("Heads", _of(lambda c: c("Heads")(_perceptron(), outputs=1).column(0)), SINGLE),
+    "sum": ("Sum", _of(lambda c: c("Sum")([an.Linear([0.5, -0.2]), an.Linear(an.fixed([0.1, 0.2]))])), SINGLE),
+    "on_features": ("OnFeatures", _of(lambda c: c("OnFeatures")(an.Linear([0.5]), [1])), SINGLE),
     "ensemble": ("Ensemble", _of(lambda c: c("Ensemble")([an.Linear([0.5, -0.2]), an.Linear([0.1, 0.2])])), SINGLE),
     "log_policy": ("LogPolicy", _of(lambda c: c("LogPolicy")(_language_model(), begin=0)), SINGLE),
     "sequence_reward": ("SequenceReward", _of(lambda c: c("SequenceReward")(Classifier())), SINGLE),

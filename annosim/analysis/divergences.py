@@ -180,7 +180,7 @@ def law_divergence(
     except TooLargeError:
         return _on_sampled_menus(truth, both, design, draws, seed, settings)
     with torch.no_grad():
-        p, q = _split(on_menus(both, design, menus.menu, menus.probability, max_outcomes=max_outcomes), truth, design)
+        p, q = _split(on_menus(both, design, *menus, max_outcomes=max_outcomes), truth, design)
     excess = _excess(p, q)
     if p.num_outcomes <= max_outcomes:
         tv, kl = _enumerated(p, q)

@@ -72,9 +72,9 @@ def _tables(annotator: Annotator, design: Design) -> tuple[torch.Tensor, torch.T
         raise ArgumentError(
             f"{type(annotator.rule).__name__} remembers earlier answers; scale the rule inside it instead"
         )
-    menus, share = design.enumerate()
+    menus, share, shown = design.enumerate()
     with torch.no_grad():
-        view = annotator.rule.view(design.items, menus, design.feedback)
+        view = annotator.rule.view(design.items, menus, design.feedback, covariates=shown)
         annotator.rule.check_kind(design.feedback)
         space = annotator.rule.space(view)
         table = annotator.rule.table(gather(annotator.index(design.items).double(), menus), view, space)

@@ -22,6 +22,7 @@ from annosim.populations.base import Population
 from annosim.random import CounterRNG
 from annosim.results import versions
 from annosim.rules.base import Rule, View
+from annosim.rules.covariates import standard_covariates
 from annosim.simulation.draws import simulate
 from annosim.utilities.tabular import Tabular
 
@@ -156,12 +157,24 @@ def _design(population: Population, items: Items, kind: str, annotators: int) ->
             depth = max(1, k - 1) if kind == "top" else None
             try:
                 feedback = Feedback(kind, depth, grades)
-                design = Design(items, menus=menu, feedback=feedback, annotators=annotators)
+                shown = standard_covariates(population_covariates(population), len(menu), k)
+                design = Design(items, menus=menu, feedback=feedback, annotators=annotators, covariates=shown)
                 law(population, design.with_(annotators=1))
             except (AnnosimError, TypeError):
                 continue
             return design
     return None
+
+
+def population_covariates(population: Population) -> list[str]:
+    """Names of the covariates of a question that somebody's rule reads, each once.
+
+    Example:
+        >>> import annosim as an
+        >>> population_covariates(an.Annotator(an.Tabular(2), an.rules.Covariates(an.Luce(), ["length"])))
+        ['length']
+    """
+    return list(dict.fromkeys(name for one in population.components() for name in one.rule.covariates))
 
 
 def _sums_to_one(population: Population, design: Design, seed: int, level: float) -> Finding:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
@@ -12,6 +14,7 @@ from annosim.items import Items
 from annosim.populations.base import gather
 from annosim.random import CounterRNG
 from annosim.rules.base import Answer, Rule, View
+from annosim.rules.covariates import standard_covariates
 
 __all__ = ["answer_numbers", "compare_sample_and_table", "count_answers", "make_view", "table_probabilities"]
 
@@ -23,12 +26,14 @@ def make_view(
     order: Numbers = 0,
     previous: Numbers | None = None,
     ties: bool = False,
+    covariates: Sequence[str] = (),
 ) -> View:
     """A view of questions with menus ``(rows, k)``, at places ``order`` of the sequence.
 
     Args:
         previous: ``(rows, width)`` previous answers; none yet (-1) by default.
         ties: whether ``previous`` has the width of answers with ties.
+        covariates: names of covariates, whose numbers are standard normal, of each place of each question.
 
     Example:
         >>> make_view(Items(n=3), [[0, 1], [1, 2]], Feedback("choice")).k
@@ -46,6 +51,7 @@ def make_view(
         previous=torch.as_tensor(np.asarray(previous), dtype=torch.long),
         annotator=torch.zeros(rows, dtype=torch.long),
         prompt=torch.zeros(rows, dtype=torch.long),
+        covariates=standard_covariates(covariates, rows, menu.shape[-1]),
     )
 
 

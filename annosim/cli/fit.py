@@ -34,6 +34,8 @@ __all__ = ["register"]
 
 NOT_IDENTIFIED, NOT_CONVERGED = 3, 4
 
+READER_OPTIONS = ("annotator", "left", "right", "winner", "prompt", "weight", "feedback", "covariates")
+
 READ, MODEL, ESTIMATE = "Reading the file", "Model", "Estimation"
 TRAIN, OUTPUT = "Training networks (Adam)", "Output"
 #: where the help lists the options that each class of settings adds
@@ -74,6 +76,13 @@ def run(
     winner: str = typer.Option(None, help="Column with the answer: left, right, tie (pairs).", rich_help_panel=READ),
     prompt: str = typer.Option(None, help="Column with the context of the question.", rich_help_panel=READ),
     weight: str = typer.Option(None, help="Column with the annotators' weights.", rich_help_panel=READ),
+    covariates: str = typer.Option(
+        None,
+        help="Columns with what the sides show in each question, beside who they are: length,home or length=len_a:len_b. "
+        "Without --model each gets a coefficient (style control, home advantage, conditional logit).",
+        metavar="NAMES",
+        rich_help_panel=READ,
+    ),
     words: str = typer.Option(
         None,
         help="What the words of the winner's column mean: A=left,B=right,draw=tie,none=skip (pairs).",
@@ -171,7 +180,7 @@ def _fit(options: dict[str, Any]) -> None:
     from annosim.cli.inputs import read_inputs
     from annosim.cli.training import FitOptions
 
-    columns = {name: options[name] for name in ("annotator", "left", "right", "winner", "prompt", "weight", "feedback")}
+    columns = {name: options[name] for name in READER_OPTIONS}
     read = [options[name] for name in ("words", "tokenizer", "ties", "types")]
     given = read_inputs(
         options["data"], options["model"], options["format"], columns, read[0], options["settings"] or [], *read[1:]

@@ -396,6 +396,9 @@ def _default_model(answers: PreferenceData, rule: Any, types: int) -> Population
         grades = answers.feedback.grades or 2
         rule = an.rules.OrderedLogit(an.free([float(g) for g in range(grades - 1)]))
         typer.echo(f"ratings: ordered logit with {grades - 1} free cuts")
+    if answers.covariates:
+        rule = an.rules.Covariates(rule, list(answers.covariates))
+        typer.echo(f"covariates: a coefficient for each of {', '.join(answers.covariates)}")
     features = answers.settings.get("features")
     if isinstance(features, list) and features:
         typer.echo(f"features: conditional logit with a coefficient for each of {', '.join(map(str, features))}")

@@ -16,6 +16,7 @@ from annosim.items import Items
 from annosim.populations.base import gather
 from annosim.random import uniform53
 from annosim.rules.base import Rule, View
+from annosim.rules.covariates import standard_covariates
 from annosim.rules.reliability import Reliability
 from annosim.rules.scale import Scaled
 
@@ -68,7 +69,7 @@ def questions_for(rule: Rule, items: Items) -> tuple[Question, ...]:
         >>> kinds
         {'rating'}
     """
-    return tuple(question for question in _all_questions(items, *_size(rule)) if question.is_defined(rule))
+    return tuple(q for q in _all_questions(items, *_size(rule), rule.covariates) if q.is_defined(rule))
 
 
 def behaviour(rule: Rule, questions: Sequence[Question], level: torch.Tensor | float = 0.0) -> torch.Tensor:
@@ -107,7 +108,7 @@ def behaviour_gap(first: Rule, second: Rule, items: Items, levels: tuple[float, 
     size = tuple(max(pair) for pair in zip(_size(first), _size(second), strict=True))
     total, rows = 0.0, 0
     with torch.no_grad():
-        for question in _all_questions(items, *size):
+        for question in _all_questions(items, *size, tuple(sorted({*first.covariates, *second.covariates}))):
             if question.is_defined(first) and question.is_defined(second):
                 apart = question.ask(first, levels[0]) - question.ask(second, levels[1])
                 total, rows = total + float(apart.square().sum()), rows + len(apart)
@@ -160,22 +161,29 @@ def _size(rule: Rule) -> tuple[int, int, int]:
 
 
 @lru_cache(maxsize=16)
-def _all_questions(items: Items, pairs: int, people: int, places: int) -> tuple[Question, ...]:
+def _all_questions(
+    items: Items, pairs: int, people: int, places: int, covariates: tuple[str, ...] = ()
+) -> tuple[Question, ...]:
     """Every standard question on an item set."""
     menus = {k: _menus(items, k, {2: pairs, 3: 12}.get(k, 3)) for k in range(1, 7)}
     asked: list[tuple[Feedback, int]] = [(Feedback("choice"), k) for k in range(2, 7)]
     asked += [(Feedback("ranking"), 2), (Feedback("ranking"), 3), (Feedback("best-worst"), 3), (Feedback("top", 2), 3)]
     asked += [(Feedback("rating", grades=grades), min(2, items.n)) for grades in range(2, 12)]
     return tuple(
-        _question(items, feedback, menus[k], place, people if k < 3 else 1)
+        _question(items, feedback, menus[k], place, people if k < 3 else 1, covariates)
         for place in range(places)
         for feedback, k in asked
         if len(menus[k])
     )
 
 
-def _question(items: Items, feedback: Feedback, menu: torch.Tensor, place: int, people: int) -> Question:
-    """The menus at every scale, at one place of the sequence; from the second on, the first was best before."""
+def _question(
+    items: Items, feedback: Feedback, menu: torch.Tensor, place: int, people: int, covariates: tuple[str, ...]
+) -> Question:
+    """The menus at every scale, at one place of the sequence; from the second on, the first was best before.
+
+    Covariates are standard normal numbers of each place of each question.
+    """
     scales = SCALES if menu.shape[1] < 3 else SCALES[:1]
     menu = menu.repeat(-(-people // (len(menu) * len(scales))), 1)
     rows, k = len(menu) * len(scales), menu.shape[1]
@@ -192,6 +200,7 @@ def _question(items: Items, feedback: Feedback, menu: torch.Tensor, place: int, 
         else torch.full((rows, feedback.width(k)), -1),
         annotator=torch.arange(rows) % people,
         prompt=torch.zeros(rows, dtype=torch.long),
+        covariates=standard_covariates(covariates, rows, k),
     )
     scores = torch.cat([scale * gather(standard, menu) for scale in scales])
     return Question(view, space, scores)

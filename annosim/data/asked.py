@@ -9,11 +9,13 @@ from annosim.data.table import AnswerTable
 from annosim.designs.design import Design
 from annosim.errors import ArgumentError
 
-__all__ = ["design_of", "distinct_menus"]
+__all__ = ["design_of", "distinct_covariates", "distinct_menus"]
 
 
 def distinct_menus(data: AnswerTable) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The menus of some data, each once ``(M, k)``, and which of them each row asks ``(rows,)``.
+    """The questions of some data, each once ``(M, k)``, and which of them each row asks ``(rows,)``.
+
+    A menu that was shown with other covariates is another question.
 
     Example:
         >>> import annosim as an
@@ -21,8 +23,28 @@ def distinct_menus(data: AnswerTable) -> tuple[NDArray[np.int64], NDArray[np.int
         >>> menu.tolist(), number.tolist()
         ([[0, 1], [1, 2]], [1, 0, 1])
     """
-    menu, number = np.unique(np.asarray(data.menu, dtype=np.int64), axis=0, return_inverse=True)
-    return menu, number.reshape(-1)
+    first, number = _distinct(data)
+    return np.asarray(data.menu, dtype=np.int64)[first], number
+
+
+def distinct_covariates(data: AnswerTable) -> dict[str, NDArray[np.float64]]:
+    """The covariates of the :func:`distinct_menus`, each ``(M, k)``.
+
+    Example:
+        >>> import annosim as an
+        >>> votes = an.PreferenceData(an.Items(n=2), [[0, 1]] * 2, answer=[0, 1], covariates={"length": [3.0, 5.0]})
+        >>> distinct_covariates(votes)["length"].tolist()
+        [[3.0, 0.0], [5.0, 0.0]]
+    """
+    first, _ = _distinct(data)
+    return {name: value[first] for name, value in data.covariates.items()}
+
+
+def _distinct(data: AnswerTable) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """A row of each question (menu and covariates), in the order of what it shows, and the question of each row."""
+    shown = [np.asarray(data.menu, dtype=np.int64), *data.covariates.values()]
+    _, first, number = np.unique(np.concatenate(shown, -1), axis=0, return_index=True, return_inverse=True)
+    return first, number.reshape(-1)
 
 
 def design_of(data: AnswerTable) -> Design:
@@ -57,4 +79,5 @@ def design_of(data: AnswerTable) -> Design:
         menus=menu,
         menu_weights=share / share.sum(),
         replacement=True,
+        covariates=distinct_covariates(data),
     )

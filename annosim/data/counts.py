@@ -145,7 +145,7 @@ def _block_classes(code: np.ndarray, start: np.ndarray, length: np.ndarray) -> n
 
 
 def _row_codes(data: PreferenceData, columns: Sequence[str]) -> np.ndarray:
-    """A number per distinct row (menu, answer, ties, prompt, named columns), in the order of these values."""
+    """A number per distinct row (menu, answer, ties, prompt, named columns, covariates), in the order of these values."""
     fields: list[np.ndarray] = [*data.menu.T]
     answer = data.answer[:, None] if data.answer.ndim == 1 else data.answer
     fields += [*answer.T]
@@ -153,8 +153,7 @@ def _row_codes(data: PreferenceData, columns: Sequence[str]) -> np.ndarray:
         fields += [*data.tied.T]
     if data.prompt is not None:
         fields.append(data.prompt)
-    for name in columns:
-        value = np.asarray(data.columns[name])
+    for value in (*(np.asarray(data.columns[name]) for name in columns), *data.covariates.values()):
         fields += [np.unique(part, return_inverse=True)[1] for part in value.reshape(len(value), -1).T]
     return combine(fields)
 

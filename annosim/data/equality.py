@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["differences", "equal_columns"]
 
 _ITEMS = ("n", "names", "texts", "features", "tokens", "prompts", "clusters", "weights", "columns")
-_DATA = ("menu", *ROW_COLUMNS, "annotator_names", "prompt_names", "columns")
+_DATA = ("menu", *ROW_COLUMNS, "annotator_names", "prompt_names", "columns", "covariates")
 
 
 def differences(a: PreferenceData, b: PreferenceData, truth: bool = False) -> list[str]:

@@ -14,12 +14,14 @@ from annosim.errors import ArgumentError, DataError, TooLargeError
 from annosim.feedback import Feedback
 from annosim.items import Items
 
-__all__ = ["FEEDBACK", "METADATA", "FrameColumns", "parse_frame"]
+__all__ = ["COVARIATE", "FEEDBACK", "METADATA", "FrameColumns", "parse_frame"]
 
 #: Key of ``frame.attrs`` under which a frame remembers what its columns do not say.
 METADATA = "annosim"
 #: Column of a CSV file with the kind of answer.
 FEEDBACK = "feedback"
+#: Before the name of a covariate in the name of its column; in a wide frame ``:0``, ``:1``, ... follow, the place.
+COVARIATE = "covariate:"
 _ROW_COLUMNS = ("replicate", "annotator", "prompt", "order", "weight")
 _FLAGS = {True: True, False: False, "True": True, "False": False, "1": True, "0": False}
 _MAX_PLACES = 32_767
@@ -41,6 +43,7 @@ class FrameColumns(TypedDict, total=False):
     order: np.ndarray | None
     weight: np.ndarray | None
     columns: Mapping[str, np.ndarray]
+    covariates: Mapping[str, np.ndarray]
 
 
 @dataclass
@@ -147,7 +150,7 @@ def _read_long(
         if name in (*_ROW_COLUMNS, "row", "position", "item", "answer"):
             continue
         values = _values(frame[name])
-        if name in per_place or (not metadata and _varies(frame[name], number)):  # type: ignore[operator]
+        if name in per_place or str(name).startswith(COVARIATE) or (not metadata and _varies(frame[name], number)):  # type: ignore[operator]
             columns[str(name)] = _by_place(values, number, position, (rows, k))
         else:
             columns[str(name)] = values[first]
@@ -234,11 +237,24 @@ def _with_row_columns(frame: pd.DataFrame, found: _Answers, feedback: str | Feed
         out["order"] = _whole(frame["order"])
     if "weight" in frame:
         out["weight"] = pd.to_numeric(frame["weight"], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-    columns = found.columns
+    columns, covariates = _without_covariates(found.columns)
     if "replicate" in frame:
         out, each = _stacked(out, _whole(frame["replicate"]))
         columns = {name: value[:each] for name, value in columns.items()}
-    return {**out, "items": found.items, "feedback": feedback, "columns": columns}
+        covariates = {name: value.reshape(-1, each, value.shape[-1]) for name, value in covariates.items()}
+    return {**out, "items": found.items, "feedback": feedback, "columns": columns, "covariates": covariates}
+
+
+def _without_covariates(columns: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """The other columns, and the covariates ``(rows, k)``, told by their names."""
+    others = {name: value for name, value in columns.items() if not name.startswith(COVARIATE)}
+    marked = {name.removeprefix(COVARIATE): value for name, value in columns.items() if name.startswith(COVARIATE)}
+    whole = {name: value for name, value in marked.items() if value.ndim == 2}  # of a long frame
+    stems = dict.fromkeys(name.rpartition(":")[0] for name in marked if name not in whole)
+    for stem in stems:
+        places = [marked[f"{stem}:{j}"] for j in range(len(marked)) if f"{stem}:{j}" in marked]
+        whole[stem] = np.stack(places, -1)
+    return others, whole
 
 
 def _stacked(rows: FrameColumns, replicate: NDArray[np.int64]) -> tuple[FrameColumns, int]:

@@ -52,6 +52,7 @@ def concat(parts: Sequence[PreferenceData], annotators: str = "same") -> Prefere
         **{name: _joined([getattr(p, name) for p in wide]) for name in _PER_ROW},  # type: ignore[arg-type]
         annotator_names=_names(parts, annotators == "new"),
         columns={name: np.concatenate([p.columns[name] for p in parts]) for name in first.columns},
+        covariates={name: np.concatenate([p.covariates[name] for p in parts]) for name in first.covariates},
         truth={name: value for name, value in truth.items() if value is not None},
         settings=first.settings,
     )
@@ -94,7 +95,8 @@ def stack(parts: Sequence[PreferenceData]) -> PreferenceData:
         alike = name in ROW_COLUMNS and all(equal_columns(values[0], v) for v in values)
         return values[0] if alike or values[0] is None else np.stack(values)
 
-    return replace(first, **{name: column(name) for name in _PER_ROW}, truth={})  # type: ignore[arg-type]
+    covariates = {name: np.stack([p.covariates[name] for p in parts]) for name in first.covariates}
+    return replace(first, **{name: column(name) for name in _PER_ROW}, covariates=covariates, truth={})  # type: ignore[arg-type]
 
 
 def _with_common_ids(parts: Sequence[PreferenceData]) -> Sequence[PreferenceData]:
@@ -130,8 +132,7 @@ def _check_fit(first: PreferenceData, part: PreferenceData, i: int, verb: str = 
         for name in ROW_COLUMNS
         if (getattr(first, name) is None) != (getattr(part, name) is None)
     ]
-    if set(first.columns) != set(part.columns):
-        wrong.append("columns")
+    wrong += [name for name in ("columns", "covariates") if set(getattr(first, name)) != set(getattr(part, name))]
     if wrong:
         raise DataError(f"{verb}: part {i} differs from part 0 in {wrong[0]}")
 

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from annosim.data import writers
 from annosim.data.asked import design_of
 from annosim.data.counts import collapse
+from annosim.data.covariates import CovariateNames, columns_to_covariates
 from annosim.data.equality import differences
 from annosim.data.splitting import compact, leave_one_out, split
 from annosim.data.table import AnswerTable
@@ -54,10 +55,13 @@ class PreferenceData(AnswerTable):
         columns: further named columns of length ``rows``.
         truth: what the simulation knows and a learner must not (hidden types); see :meth:`for_learner`.
         settings: where the data come from.
+        covariates: by name, ``(rows, k)``: a number of each alternative as it was shown in that row (its length, whether
+            it played at home), zero at pads. They belong to the question, as the menu does; :class:`~annosim.rules.Covariates`
+            reads them. Of pairs also ``(rows,)``, the first side's number less the second's.
 
     Raises:
         DataError: no rows, an item id, position or grade out of range, lengths that differ, a weight that changes
-            within an annotator. The first offending row is named.
+            within an annotator, a covariate that is missing somewhere. The first offending row is named.
 
     Example:
         >>> data = PreferenceData(Items(names=["tea", "coffee"]), menu=[[0, 1], [1, 0]], answer=[0, 0])
@@ -87,6 +91,7 @@ class PreferenceData(AnswerTable):
                 "answer": self.answer[replicate],
                 "tied": None if self.tied is None else self.tied[replicate],
                 "truth": truth,
+                "covariates": {n: v[replicate] if v.ndim == self.menu.ndim else v for n, v in self.covariates.items()},
                 "settings": {**self.settings, "replicate": replicate},
             }
         )
@@ -118,7 +123,39 @@ class PreferenceData(AnswerTable):
             weight=at(self.weight),
             annotator_names=_names_of_rows(self, picked) if self.annotator is None else self.annotator_names,
             columns={name: value[picked] for name, value in self.columns.items()},
+            covariates={name: value[picked] for name, value in self.covariates.items()},
         )
+
+    def with_covariates(
+        self, covariates: CovariateNames, *, relative: bool = False, standardise: bool = False
+    ) -> PreferenceData:
+        """Named columns made covariates of the question: what :class:`~annosim.rules.Covariates` reads.
+
+        Args:
+            covariates: names. ``"length"`` is the column of that name: one number a row is the first side's less the
+                second's (true or false, as of who plays at home, is 1 or 0), one for each alternative is its own; where
+                there is none, the two columns of the sides (``length_a`` and ``length_b``, ``left_length`` ...); or a
+                feature by which choices in long or wide format tell items apart, whose items are then the alternatives
+                themselves. A mapping says which columns: ``{"length": ("tokens_a", "tokens_b")}``. A record of numbers
+                (how often each mark occurs) counts as their sum; two columns of words become an indicator for every
+                word but the first, ``"language=de"``.
+            relative: each alternative's share of its row's total, so that sides differ by ``(a - b) / (a + b)``.
+            standardise: in units of the standard deviation of the differences to the first place.
+
+        Returns:
+            The data with these covariates beside those that they have; the columns stay.
+
+        Raises:
+            DataError: there is no such column, or it does not hold numbers (the first bad row is named).
+            ArgumentError: the data have replicates, or no names are given.
+
+        Example:
+            >>> import annosim as an
+            >>> votes = [{"left": "x", "right": "y", "winner": "left", "len_left": 90, "len_right": 40}]
+            >>> an.io.read(votes).with_covariates(["len"]).covariates["len"].tolist()
+            [[90.0, 40.0]]
+        """
+        return columns_to_covariates(self, covariates, relative, standardise)
 
     def for_learner(self) -> PreferenceData:
         """The same data without the hidden truth."""
@@ -172,8 +209,8 @@ class PreferenceData(AnswerTable):
     def counts(self, by: str = "annotator", ordered: bool = False, columns: Sequence[str] = ()) -> PreferenceData:
         """Sufficient statistics: annotators with equal blocks of answers become one whose weight is their total.
 
-        A block is the annotator's multiset of rows (menu in display order, answer, ties, prompt, and the ``columns``
-        that are named); other columns, names and hidden truth do not survive. Classes stand in the order of their
+        A block is the annotator's multiset of rows (menu in display order, answer, ties, prompt, covariates, and the
+        ``columns`` that are named); other columns, names and hidden truth do not survive. Classes stand in the order of their
         first annotator.
 
         Args:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from annosim.data.covariates import as_covariates
 from annosim.data.validation import as_array, as_names, check_shapes, check_values
 from annosim.errors import DataError
 from annosim.feedback import Feedback
@@ -37,6 +38,7 @@ class AnswerTable:
     columns: Mapping[str, np.ndarray] = field(default_factory=dict)
     truth: Mapping[str, np.ndarray] = field(default_factory=dict)
     settings: Mapping[str, object] = field(default_factory=dict)
+    covariates: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
     def __init__(
         self,
@@ -54,6 +56,7 @@ class AnswerTable:
         columns: Mapping[str, ArrayLike] | None = None,
         truth: Mapping[str, ArrayLike] | None = None,
         settings: Mapping[str, object] | None = None,
+        covariates: Mapping[str, ArrayLike] | None = None,
     ):
         if not isinstance(items, Items):
             raise DataError(f"PreferenceData(items=): an.Items, not {type(items).__name__}")
@@ -78,6 +81,7 @@ class AnswerTable:
             columns=dict(columns or {}),
             truth=dict(truth or {}),
             settings=dict(settings or {}),
+            covariates=as_covariates(covariates or {}, menu),
         )
         check_shapes(self)
         self._set(columns={name: np.asarray(value) for name, value in self.columns.items()})
@@ -202,6 +206,7 @@ class AnswerTable:
             order=_long(self.sequence, device),
             annotator=_long(self.annotator_ids, device),
             prompt=None if self.prompt is None else _long(self.prompt, device),
+            covariates={name: torch.as_tensor(value, device=device) for name, value in self.covariates.items()},
         )
 
     def answers(self, device: str | torch.device = "cpu") -> Answer:
@@ -214,6 +219,7 @@ class AnswerTable:
     def __repr__(self) -> str:
         extra = f", replicates={self.replicates}" if self.replicates is not None else ""
         extra += ", ties" if self.has_ties else ""
+        extra += f", covariates {', '.join(self.covariates)}" if self.covariates else ""
         return (
             f"{type(self).__name__}({self.rows} rows, {self.feedback.kind} from menus of {self.menu_size}, "
             f"{self.num_annotators} annotators, {self.items.n} items{extra})"

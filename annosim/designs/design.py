@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, TypedDict, Unpack
 
@@ -45,6 +45,7 @@ class DesignSettings(TypedDict, total=False):
     depth: int | None
     grades: int | None
     loads: Numbers | None
+    covariates: Mapping[str, Numbers] | None
 
 
 @dataclass(frozen=True, eq=False, init=False, repr=False)
@@ -73,6 +74,9 @@ class Design:
         grades: grades of a ``"rating"``.
         loads: ``(annotators,)`` numbers of questions for each annotator, when they differ (``questions`` is then their
             maximum). The law of an annotator's block is then the mixture over these numbers.
+        covariates: by name, ``(M, k)``: a number of each alternative as each listed menu shows it (a menu may be listed
+            again with others), which :class:`~annosim.rules.Covariates` reads. They belong to the question: laws are
+            conditional on them, as on the menus.
 
     Attributes:
         menus, menu_weights: the list and its probabilities, ``(M, k)`` long and ``(M,)`` float64 tensors, or ``None``.
@@ -103,6 +107,7 @@ class Design:
     depth: int | None
     grades: int | None
     loads: NDArray[np.int64] | None
+    covariates: Mapping[str, torch.Tensor]
     num_questions: int
     filled: tuple[tuple[int, ...], ...]
     log_proposal: torch.Tensor | None
@@ -125,6 +130,7 @@ class Design:
         depth: int | None = None,
         grades: int | None = None,
         loads: Numbers | None = None,
+        covariates: Mapping[str, Numbers] | None = None,
     ) -> None:
         if not isinstance(items, Items):
             raise ArgumentError("Design(items=): give an.Items(...)")
@@ -136,6 +142,7 @@ class Design:
         self._put(**self._listed(menus, menu_weights))
         self._check_menu_size()
         self._put(**self._asked(questions, loads))
+        self._put(covariates=self._shown(covariates or {}))
         self._put(log_proposal=None if proposal is None else as_log_density(proposal, items))
         self._put(prompt_ids=items.prompts.unique())
         self._put(prompt_probability=self._prompt_probability())
@@ -224,6 +231,23 @@ class Design:
             raise ArgumentError(f"Design(loads=): {each.max()} questions, but there are {most} menus")
         return {"questions": questions, "num_questions": int(each.max()), "loads": each}
 
+    def _shown(self, covariates: Mapping[str, Numbers]) -> dict[str, torch.Tensor]:
+        """Covariates of the listed menus, zero at pads."""
+        if self.menus is None:
+            if covariates:
+                raise ArgumentError("Design(covariates=): they belong to listed questions; give menus= too")
+            return {}
+        out = {}
+        for name, value in covariates.items():
+            numbers = check_value(f"Design(covariates={{{name!r}: }})", value, "real")
+            if numbers.shape != self.menus.shape:
+                raise ArgumentError(
+                    f"Design(covariates=): {name!r} has shape {tuple(numbers.shape)}; give a number for each place of "
+                    f"each menu, {tuple(self.menus.shape)}"
+                )
+            out[str(name)] = torch.where(self.menus >= 0, numbers, 0.0)
+        return out
+
     def _prompt_probability(self) -> torch.Tensor:
         count = len(self.prompt_ids)
         if self.prompt_weights is None:
@@ -272,7 +296,8 @@ class Design:
     def of_load(self, questions: int) -> Design:
         """The design of the annotators who get this many questions."""
         if self.menus is not None and self.questions == "all":
-            return self.with_(menus=self.menus[:questions], menu_weights=None, loads=None)
+            shown = {name: value[:questions] for name, value in self.covariates.items()}
+            return self.with_(menus=self.menus[:questions], menu_weights=None, loads=None, covariates=shown)
         return self.with_(questions=questions, loads=None)
 
     def with_(self, **changes: Unpack[DesignSettings]) -> Design:
@@ -280,6 +305,8 @@ class Design:
         settings: DesignSettings = {name: getattr(self, name) for name in DesignSettings.__annotations__}  # type: ignore[assignment]
         if {"feedback", "depth", "grades"} & set(changes):
             settings |= {"depth": None, "grades": None}
+        if "menus" in changes and "covariates" not in changes:
+            settings |= {"covariates": None}  # they belong to the menus that go
         return Design(**(settings | changes))
 
     @property
@@ -291,7 +318,7 @@ class Design:
         """
         if self.menus is None or self.menu_weights is None:
             raise ArgumentError("this design draws its menus; give Design(menus=...)")
-        return Menus(self.menus, self.menu_weights)
+        return Menus(self.menus, self.menu_weights, self.covariates)
 
     def enumerate(self, max_menus: float = 2e7) -> Menus:
         """Every ordered menu with positive probability, and the probability.

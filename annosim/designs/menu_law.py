@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ from annosim.random import CounterRNG
 if TYPE_CHECKING:
     from annosim.designs.design import Design
 
-__all__ = ["Menus", "enumerate_menus", "item_mass", "sample_menus"]
+__all__ = ["Menus", "enumerate_menus", "item_mass", "sample_menus", "sample_numbers"]
 
 
 class Menus(NamedTuple):
@@ -24,10 +25,12 @@ class Menus(NamedTuple):
     Attributes:
         menu: ``(M, k)`` long, ordered menus of item ids, -1 pads.
         probability: ``(M,)`` float64, sums to one.
+        covariates: of the alternatives as the menus show them, each ``(M, k)`` float64; none where menus are drawn.
     """
 
     menu: torch.Tensor
     probability: torch.Tensor
+    covariates: Mapping[str, torch.Tensor]
 
 
 def item_mass(design: Design, ids: torch.Tensor) -> torch.Tensor:
@@ -44,13 +47,13 @@ def item_mass(design: Design, ids: torch.Tensor) -> torch.Tensor:
 def enumerate_menus(design: Design, max_menus: float) -> Menus:
     """Every ordered menu with positive probability, and the probability."""
     if design.menus is not None:
-        menu, share = design.listed
+        menu, share, shown = design.listed
         keep = (share > 0) | (design.questions == "all")
-        return Menus(menu[keep], share[keep])
+        return Menus(menu[keep], share[keep], {name: value[keep] for name, value in shown.items()})
     _check_count(design, max_menus)
     prompts = zip(design.prompt_ids.tolist(), design.prompt_probability.tolist(), strict=True)
     parts = [_of_prompt(design, prompt, share) for prompt, share in prompts if share > 0]
-    return Menus(torch.cat([menu for menu, _ in parts]), torch.cat([probability for _, probability in parts]))
+    return Menus(torch.cat([menu for menu, _ in parts]), torch.cat([probability for _, probability in parts]), {})
 
 
 def _check_count(design: Design, limit: float) -> None:
@@ -86,8 +89,7 @@ def _of_prompt(design: Design, prompt: int, share: float) -> tuple[torch.Tensor,
 def sample_menus(design: Design, rng: CounterRNG) -> torch.Tensor:
     """A menu for each entity: word 0 picks the prompt (or the listed menu), words 1 .. k the items."""
     if design.menus is not None:
-        menu, share = design.listed
-        return menu[_invert(share, rng.uniform("menu", 1)[:, 0])]
+        return design.listed.menu[sample_numbers(design, rng)]
     prompts = design.prompt_ids.tolist()
     draws = rng.raw_uint32("menu", design.menu_size, start=1)
     if len(prompts) == 1:
@@ -99,6 +101,11 @@ def sample_menus(design: Design, rng: CounterRNG) -> torch.Tensor:
         if bool(rows.any()):
             out[rows] = _sample_prompt(design, prompt, draws[rows.numpy()])
     return out
+
+
+def sample_numbers(design: Design, rng: CounterRNG) -> torch.Tensor:
+    """Which of the listed menus each entity is asked, ``(rows,)`` long."""
+    return _invert(design.listed.probability, rng.uniform("menu", 1)[:, 0])
 
 
 def _sample_prompt(design: Design, prompt: int, draws: NDArray[np.uint64]) -> torch.Tensor:

@@ -41,7 +41,8 @@ def empirical(
             "identify(model, data): a rule remembers earlier answers; pass the design instead of the data"
         )
     design = design_of(data).with_(annotators=data.num_annotators, questions=1, loads=None)
-    frame = DesignSupport(design, design.listed.menu, design.listed.probability, 1)
+    listed = design.listed
+    frame = DesignSupport(design, listed.menu, listed.probability, 1, covariates=listed.covariates)
     ids = np.asarray(data.annotator_ids)
     most = int(np.bincount(ids).max())
     if len(population.indexed(data.items)) == 1 and population.indexed(data.items)[0].weight.numel() == 1 or most == 1:
@@ -49,8 +50,8 @@ def empirical(
     _, code = distinct_menus(data)
     blocks, weight, exact = _blocks(population, design, ids, code, data.annotator_weight, seed, limit)
     note = "" if exact else f"a seeded choice of {blocks.shape[1]} questions stands for each annotator's (up to {most})"
-    listed = replace(frame, blocks=blocks, block_share=weight, questions=blocks.shape[1], exact=exact, note=note)
-    return design.with_(questions=blocks.shape[1]), listed
+    by_block = replace(frame, blocks=blocks, block_share=weight, questions=blocks.shape[1], exact=exact, note=note)
+    return design.with_(questions=blocks.shape[1]), by_block
 
 
 def _blocks(population, design, ids, code, annotator_weight, seed, limit):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from annosim.data.asked import distinct_menus
+from annosim.data.asked import distinct_covariates, distinct_menus
 from annosim.data.counts import expand
 from annosim.data.preferences import PreferenceData
 from annosim.designs.design import Design
@@ -263,7 +263,8 @@ def _questions(data: PreferenceData) -> np.ndarray:
 def _pearson(population: Population, data: PreferenceData) -> float:
     """``sum (observed - expected)^2 / expected`` over questions and answers."""
     menu, which = distinct_menus(data)
-    design = Design(data.items, menus=menu, feedback=data.feedback, replacement=True)
+    shown = distinct_covariates(data)
+    design = Design(data.items, menus=menu, feedback=data.feedback, replacement=True, covariates=shown)
     with torch.no_grad():
         one = on_menus(population, design, *design.listed)
         p = (one.weight[:, None, None] * one.question(0).exp()).sum(0).numpy()

@@ -35,7 +35,7 @@ def factors(population: Population, frame: DesignSupport) -> tuple[torch.Tensor,
     covariates of who gave it: a row for each of the ``X`` covariates, carrying the root of its probability. Otherwise
     there is one row.
     """
-    one = on_menus(population, frame.design, frame.menu, frame.share)
+    one = on_menus(population, frame.design, frame.menu, frame.share, frame.covariates)
     return weights_by_covariates(population, one), one.table.exp()
 
 

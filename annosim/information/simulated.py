@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 
 from annosim.autodiff import forward_jacobian
 from annosim.designs.design import Design
+from annosim.designs.menu_law import sample_numbers
 from annosim.information.jacobian import weights_by_covariates
 from annosim.information.support import exchangeable
 from annosim.laws import answer_space, on_menus
@@ -44,8 +46,16 @@ def simulated_information(
     total = torch.zeros(2, population.num_free(), population.num_free(), dtype=torch.float64)
     for start in range(0, draws, size):
         number = np.arange(start, min(start + size, draws))
+        shown: Mapping[str, torch.Tensor] = {}
         if whole:
-            menu, at = design.listed.menu, np.arange(questions)[None].repeat(len(number), 0)
+            menu, _, shown = design.listed
+            at = np.arange(questions)[None].repeat(len(number), 0)
+        elif design.covariates:
+            streams = (CounterRNG(child_seed(seed, f"fisher/{j}"), number) for j in range(questions))
+            drawn = torch.stack([sample_numbers(design, rng) for rng in streams], 1)
+            code, inverse = drawn.unique(return_inverse=True)
+            menu, shown = design.listed.menu[code], {name: value[code] for name, value in design.covariates.items()}
+            at = inverse.numpy()
         else:
             rows = [design.sample(CounterRNG(child_seed(seed, f"fisher/{j}"), number)) for j in range(questions)]
             drawn = torch.stack(rows, 1)
@@ -53,7 +63,9 @@ def simulated_information(
             menu, code = drawn.flatten(0, 1).unique(dim=0, return_inverse=True)
             at = code.reshape(len(number), questions).numpy()
         score = _scores(
-            _tables(population, design, menu), torch.as_tensor(at), CounterRNG(child_seed(seed, "fisher"), number)
+            _tables(population, design, menu, shown),
+            torch.as_tensor(at),
+            CounterRNG(child_seed(seed, "fisher"), number),
         )
         total += torch.stack([score.T @ score, (score**2).T @ (score**2)])
     mean, squares = total / draws
@@ -72,11 +84,13 @@ def _batch(population: Population, design: Design, questions: int) -> int:
     return max(50, int(BATCH / (max(1, population.num_free()) * nodes * answers * states * menus)))
 
 
-def _tables(population: Population, design: Design, menu: torch.Tensor) -> _Tables:
+def _tables(
+    population: Population, design: Design, menu: torch.Tensor, covariates: Mapping[str, torch.Tensor]
+) -> _Tables:
     share = torch.full((len(menu),), 1 / len(menu), dtype=torch.float64)
 
     def read(p: Population) -> tuple[torch.Tensor, torch.Tensor]:
-        one = on_menus(p, design, menu, share)
+        one = on_menus(p, design, menu, share, covariates)
         weight = weights_by_covariates(p, one)
         return weight * len(weight) ** 0.5, one.table.exp()
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 
-from annosim.designs.design import Design
+from annosim.designs.design import Design, Menus
 from annosim.errors import TooLargeError
 from annosim.laws import answer_space, on_menus
 from annosim.populations.base import Population
@@ -33,6 +34,7 @@ class DesignSupport:
         block_share: ``(B,)`` probabilities of the listed blocks.
         exact: nothing was left out; otherwise ranks are lower bounds.
         note: what was left out, in words.
+        covariates: of the alternatives as the menus show them, each ``(M, k)``.
 
     Example:
         >>> import annosim as an
@@ -50,6 +52,7 @@ class DesignSupport:
     block_share: torch.Tensor | None = None
     exact: bool = True
     note: str = ""
+    covariates: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
     def with_questions(self, questions: int) -> DesignSupport:
         """The same menus with another number of independent questions."""
@@ -70,12 +73,13 @@ def prepare(
         >>> prepare(one, an.Design(an.Items(n=4))).menu.shape
         torch.Size([6, 2])
     """
-    menu, share, exact, note = _menus(population, design, seed, limit)
+    (menu, share, shown), exact, note = _menus(population, design, seed, limit)
     q = design.num_questions if questions is None else int(questions)
     rules = [component.rule for component in population.components()]
-    frame = DesignSupport(design, menu, share, q, exact=exact, note=note)
+    frame = DesignSupport(design, menu, share, q, exact=exact, note=note, covariates=shown)
     if design.questions == "all":
-        frame = replace(frame, menu=design.listed.menu, share=design.listed.probability)
+        listed = design.listed
+        frame = replace(frame, menu=listed.menu, share=listed.probability, covariates=listed.covariates)
         block = torch.arange(len(design.listed.menu))[None]
         return _listed(frame, block, torch.ones(1, dtype=torch.float64), population, seed, limit)
     if q > 1 and any(rule.memory or rule.sequential for rule in rules):
@@ -94,18 +98,19 @@ def _menus(population, design, seed, limit):
     order = math.factorial(design.menu_size) if plain else 1
     try:
         found = design.enumerate(max_menus=min(2e7, 4.0 * most * order))
-        menu, share, exact = found.menu, found.probability, True
+        (menu, share, shown), exact = found, True
     except TooLargeError:
         draws = CounterRNG(child_seed(seed, "information/menus"), np.arange(most))
-        menu, exact = design.sample(draws), False
+        menu, shown, exact = design.sample(draws), {}, False
         share = torch.full((len(menu),), 1 / len(menu), dtype=torch.float64)
     if plain:
         menu, share = _merge(menu.sort(-1).values if design.menu_size > 1 else menu, share)
     if len(menu) > most:
         keep = _subset(len(menu), most, seed)
         menu, share, exact = menu[keep], share[keep] / share[keep].sum(), False
+        shown = {name: value[keep] for name, value in shown.items()}
     note = "" if exact else f"a seeded sample of {len(menu)} menus stands for all of them"
-    return menu, share, exact, note
+    return Menus(menu, share, shown), exact, note
 
 
 def _merge(menu: torch.Tensor, share: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -130,6 +135,8 @@ def exchangeable(population: Population, design: Design) -> bool:
         return False
     if design.menus is not None and (design.questions == "all" or bool((design.menus < 0).any())):
         return False
+    if any(component.rule.covariates for component in population.components()):
+        return False  # a menu in another order is another question
     menu = design.sample(CounterRNG(0, np.arange(24)))
     k = design.menu_size
     space = answer_space(population, design)

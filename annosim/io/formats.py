@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from annosim.data.covariates import CovariateNames, covariate_names
 from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError, FileReadError, LayoutError
 from annosim.files import shown
@@ -296,7 +297,12 @@ def recognise(source: Source, options: Mapping[str, object] | None = None) -> Re
         return _by_columns(Seen(nested), given)
 
 
-def read(source: Source, format: str | None = None, options: Mapping[str, object] | None = None) -> PreferenceData:
+def read(
+    source: Source,
+    format: str | None = None,
+    options: Mapping[str, object] | None = None,
+    covariates: CovariateNames | str = (),
+) -> PreferenceData:
     """Read preference data of any format.
 
     Args:
@@ -305,10 +311,13 @@ def read(source: Source, format: str | None = None, options: Mapping[str, object
         format: one of :data:`FORMATS`; by default what :func:`recognise` finds, which ``data.settings["recognised"]``
             says in words.
         options: options of the format's reader, by name (``{"annotator": "worker"}``).
+        covariates: columns (or features of alternatives) that belong to the question, by name, as for
+            :meth:`~annosim.PreferenceData.with_covariates`; ``options`` may name them, too.
 
     Raises:
         ArgumentError: an unknown format, or an option that the format does not have.
         LayoutError: no layout fits, or it may be read in several ways.
+        DataError: a covariate without a column, or that is no number somewhere.
 
     Example:
         >>> votes = [{"left": "tea", "right": "milk", "winner": "left", "annotator": "ann"}]
@@ -320,9 +329,10 @@ def read(source: Source, format: str | None = None, options: Mapping[str, object
     """
     if format is not None and format not in FORMATS:
         raise ArgumentError(f"format={format[:40]!r}: the formats are {', '.join(FORMATS)}")
-    if format is not None:
-        return _as_named(FORMATS[format], source, {k: v for k, v in (options or {}).items() if v is not None})
-    return recognise(source, options).read()
+    given = {name: value for name, value in (options or {}).items() if value is not None}
+    wanted = given.pop("covariates", None) or covariates
+    data = _as_named(FORMATS[format], source, given) if format is not None else recognise(source, given).read()
+    return data.with_covariates(covariate_names(wanted)) if wanted else data
 
 
 #: The columns that readers take for granted, where a file that has them is read by them alone.

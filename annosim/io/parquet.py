@@ -33,6 +33,7 @@ class FileMetadata(BaseModel):
     menu_size: int = Field(ge=1, le=32_767)
     columns: dict[str, str] = {}
     shapes: dict[str, list[int]] = {}
+    covariates: list[str] = []
     replicates: int | None = Field(None, ge=1)
     own: list[str] = []
     settings: dict[str, object] = {}
@@ -85,7 +86,8 @@ def _check_schema(path: Path_, schema: pa.Schema, metadata: FileMetadata) -> Non
     answers = [name for name in schema.names if name.startswith("answer_")]
     whole += [f"answer_{j}" for j in range(len(answers))] if metadata.wide else ["answer"]
     flags = [f"tied_{j}" for j in range(min(k - 1, len(schema.names) + 1))] if metadata.tied else []
-    missing = [name for name in (*whole, *flags, *metadata.columns.values()) if name not in schema.names]
+    named = (*metadata.columns.values(), *(f"covariate:{name}" for name in metadata.covariates))
+    missing = [name for name in (*whole, *flags, *named) if name not in schema.names]
     if missing or (metadata.wide and not answers):
         raise FileReadError(f"{path}: no column {(missing or ['answer_0'])[0][:60]!r}; {_REMEDY}")
     whole += [name for name in ("replicate", "annotator", "prompt", "order") if name in schema.names]
@@ -137,6 +139,7 @@ def read_data(
         annotator_names=people,
         prompt_names=metadata.prompt_names,
         columns=columns,
+        covariates={n: _shaped(path, table, f"covariate:{n}", [k]).reshape(*lead, k) for n in metadata.covariates},
         truth=truth or {},
         settings=metadata.settings,
         **shared,

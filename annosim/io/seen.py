@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from annosim.data.sides import tokens
 from annosim.io.tables import Table, cell_text
 
 __all__ = ["BLANKS", "Seen", "plain", "tokens"]
@@ -26,18 +27,7 @@ ANNOTATORS = (
 PROMPTS = "prompt prompt_id question question_id instruction query context task task_id topic".split()
 COUNTS = "count counts n freq frequency times num_votes n_votes".split()
 
-_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Za-z])(?=[0-9])|(?<=[0-9])(?=[A-Za-z])")
 _BREAK = re.compile(r"[^0-9a-z]+")
-
-
-def tokens(name: str) -> tuple[str, ...]:
-    """The words of a column's name: ``"scoreA"``, ``"score_a"`` and ``"Score.A"`` are ``("score", "a")``.
-
-    Example:
-        >>> tokens("scoreA"), tokens("player 1"), tokens("item1")
-        (('score', 'a'), ('player', '1'), ('item', '1'))
-    """
-    return tuple(part for part in _BREAK.split(_CAMEL.sub("_", name.strip()).casefold()) if part)
 
 
 def plain(name: str) -> str:

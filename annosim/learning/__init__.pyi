@@ -4,6 +4,8 @@ from .batched import BatchedFit as BatchedFit
 from .fitting import fit as fit
 from .fitting import fit_replicates as fit_replicates
 from .fitting import solvers_for as solvers_for
+from .item_spread import ItemSpread as ItemSpread
+from .item_spread import estimate_spread as estimate_spread
 from .number_of_types import TypesChoice as TypesChoice
 from .number_of_types import choose_types as choose_types
 from .posterior.annotators import AnnotatorPosterior as AnnotatorPosterior
@@ -27,6 +29,7 @@ __all__ = [
     "BatchedFit",
     "EM",
     "Fit",
+    "ItemSpread",
     "LBFGS",
     "Newton",
     "NextQuestion",
@@ -36,6 +39,7 @@ __all__ = [
     "TypesChoice",
     "annotator_posterior",
     "choose_types",
+    "estimate_spread",
     "faster",
     "fit",
     "fit_replicates",

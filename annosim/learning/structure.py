@@ -142,10 +142,23 @@ def _coefficients(rule: Rule, items: Items) -> tuple[np.ndarray, np.ndarray] | N
 
 def affine_components(model: Population, items: Items) -> list[AffineIndex] | None:
     """The structures of a flat mixture's types, or ``None`` when one of them is not of Luce form."""
-    if not isinstance(model, Mixture):
+    if not isinstance(model, Mixture) or shares_numbers(model):
         return None
     found = [affine_index(one, items) for one in model.types]  # type: ignore[arg-type]
     return None if any(one is None for one in found) else found  # type: ignore[return-value]
+
+
+def shares_numbers(model: Population) -> bool:
+    """Whether some free number belongs to several types, so that no type can be moved alone.
+
+    Example:
+        >>> import annosim as an
+        >>> same = an.Tabular(2)
+        >>> shares_numbers(an.Mixture([an.Annotator(same, an.Luce()), an.Annotator(same, an.Luce(0.5))]))
+        True
+    """
+    own = [{id(p) for p in component.parameters() if p.requires_grad} for component in model.components()]
+    return sum(map(len, own)) > len(set().union(*own))
 
 
 def free_table(component: Population) -> Tabular | None:

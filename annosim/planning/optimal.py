@@ -12,7 +12,7 @@ from annosim.coordinates import identifiable_coordinates
 from annosim.coordinates.identifiable import in_float64
 from annosim.designs.design import Design
 from annosim.information.jacobian import factors
-from annosim.information.support import prepare
+from annosim.information.support import DesignSupport, prepare
 from annosim.populations.base import Population
 from annosim.results import Result
 
@@ -53,6 +53,12 @@ def menu_information(population: Population, design: Design, seed: int = 0) -> t
         >>> menu_information(one, an.Design(an.Items(n=3)))[1].shape
         torch.Size([3, 2, 2])
     """
+    frame, information = _candidates(population, design, seed)
+    return frame.menu, information
+
+
+def _candidates(population: Population, design: Design, seed: int) -> tuple[DesignSupport, torch.Tensor]:
+    """The questions of a design, and the information of one of each ``(M, r, r)``."""
     population = in_float64(population)
     basis = identifiable_coordinates(population, design.items).basis
     frame = prepare(population, design.with_(questions=1) if design.questions != "all" else design, seed=seed)
@@ -65,7 +71,7 @@ def menu_information(population: Population, design: Design, seed: int = 0) -> t
     v = population.vector()
     p, dp = marginal(v).detach(), forward_jacobian(marginal, v).detach() @ basis
     scaled = torch.where(p > 0, p, torch.ones_like(p)).rsqrt().unsqueeze(-1) * dp
-    return frame.menu, scaled.transpose(-1, -2) @ scaled
+    return frame, scaled.transpose(-1, -2) @ scaled
 
 
 def d_optimal(population: Population, design: Design, menus: int, *, sweeps: int = 20, seed: int = 0) -> OptimalDesign:
@@ -86,7 +92,8 @@ def d_optimal(population: Population, design: Design, menus: int, *, sweeps: int
         True
     """
     check_whole_number("d_optimal(menus=)", menus)
-    candidates, info = menu_information(population, design, seed)
+    frame, info = _candidates(population, design, seed)
+    candidates = frame.menu
     r = info.shape[-1]
     chosen = _greedy(info, menus)
     total = info[chosen].sum(0)
@@ -105,7 +112,11 @@ def d_optimal(population: Population, design: Design, menus: int, *, sweeps: int
     keep = torch.nonzero(counts).flatten()
     share = counts[keep].double() / menus
     best_design = design.with_(
-        menus=candidates[keep].numpy(), menu_weights=share.numpy(), proposal=None, replacement=None
+        menus=candidates[keep].numpy(),
+        menu_weights=share.numpy(),
+        covariates={name: value[keep] for name, value in frame.covariates.items()},
+        proposal=None,
+        replacement=None,
     )
     efficiency = float(torch.exp(torch.tensor((value - base) / max(r, 1)))) if base > -torch.inf else float("inf")
     return OptimalDesign(best_design, value, base, efficiency, settings={"candidates": len(candidates), "seed": seed})

@@ -128,13 +128,13 @@ class RandomTastes(Component):
             >>> people.accuracy(an.Design(items)) < 1e-7
             True
         """
-        menus = design.enumerate(max_menus).menu
+        menus, _, shown = design.enumerate(max_menus)
         items = design.items
 
         def probabilities(refine: int) -> torch.Tensor:
             z, weight = self.standard_nodes(refine)
             index = self.rule.index(self.utilities(self.tastes(z), items), items)
-            view = self.rule.view(items, menus, design.feedback)
+            view = self.rule.view(items, menus, design.feedback, covariates=shown)
             table = self.rule.table(gather(index.double(), menus), view).exp()
             return (weight[:, None, None] * table).sum(0)
 

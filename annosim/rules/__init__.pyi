@@ -1,5 +1,6 @@
 from .base import Rule as Rule
 from .bpref import BPref as BPref
+from .covariates import Covariates as Covariates
 from .cyclic import Cyclic as Cyclic
 from .distributional import CategoricalReward as CategoricalReward
 from .distributional import MeanVariance as MeanVariance
@@ -44,6 +45,7 @@ __all__ = [
     "BPref",
     "Carryover",
     "CategoricalReward",
+    "Covariates",
     "Cyclic",
     "Davidson",
     "Deterministic",

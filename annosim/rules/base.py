@@ -6,8 +6,8 @@ padded; leading axes are types and replicates. Answers are in the encoding of :m
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TypeVar
 
@@ -73,6 +73,7 @@ class View:
         previous: ``(rows, width)`` long, the same annotator's previous answer (-1 at the first), or ``None``.
         annotator: ``(rows,)`` long, who answers, or ``None``.
         prompt: ``(rows,)`` long, the context of the question, or ``None``.
+        covariates: by name, ``(rows, k)`` float64: a number of each alternative as it is shown here.
     """
 
     items: Items
@@ -82,6 +83,7 @@ class View:
     previous: torch.Tensor | None = None
     annotator: torch.Tensor | None = None
     prompt: torch.Tensor | None = None
+    covariates: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
     @property
     def k(self) -> int:
@@ -110,6 +112,7 @@ class View:
             previous=put(self.previous),
             annotator=put(self.annotator),
             prompt=put(self.prompt),
+            covariates={name: send(value, device) for name, value in self.covariates.items()},
         )
         moved.__dict__["_home"] = host_copy(self)
         return moved
@@ -124,6 +127,7 @@ class View:
             previous=None if self.previous is None else self.previous.unsqueeze(-2),
             annotator=up(self.annotator),
             prompt=up(self.prompt),
+            covariates={name: value.unsqueeze(-2) for name, value in self.covariates.items()},
         )
 
     def rows(self, keep: torch.Tensor | NDArray[np.integer | np.bool_] | slice) -> View:
@@ -136,6 +140,7 @@ class View:
             previous=at(self.previous),
             annotator=at(self.annotator),
             prompt=at(self.prompt),
+            covariates={name: value[keep] for name, value in self.covariates.items()},
         )
 
 
@@ -216,6 +221,11 @@ class Rule(Model):
         """Answers are those of :class:`annosim.Luce` at this rule's index: what is fast or exact for Luce may be used."""
         return False
 
+    @property
+    def covariates(self) -> tuple[str, ...]:
+        """Names of the covariates of a question that the rule reads, each once."""
+        return ()
+
     def layers(self) -> Iterator[Rule]:
         """The rule, and then those that it wraps, from the outside in."""
         yield self
@@ -225,11 +235,18 @@ class Rule(Model):
         raise TypeError(f"{type(self).__name__} must define log_prob(scores, answer, view)")
 
     @staticmethod
-    def view(items: Items, menu: torch.Tensor, feedback: Feedback, order: int = 0) -> View:
+    def view(
+        items: Items,
+        menu: torch.Tensor,
+        feedback: Feedback,
+        order: int = 0,
+        covariates: Mapping[str, torch.Tensor] | None = None,
+    ) -> View:
         """The view of questions ``menu (rows, k)`` at one place of the sequence, with no previous answer."""
         rows = len(menu)
         none_yet = torch.full((rows, feedback.width(menu.shape[-1])), -1, device=menu.device)
-        return View(items, menu, feedback, order=torch.full((rows,), order, device=menu.device), previous=none_yet)
+        place = torch.full((rows,), order, device=menu.device)
+        return View(items, menu, feedback, order=place, previous=none_yet, covariates=covariates or {})
 
     def __repr__(self) -> str:
         return describe(self)

@@ -75,6 +75,11 @@ _ALL = [
         ("position_bias", "rules.response_biases:PositionBias", "a logit shift by display position"),
         ("attribute_bias", "rules.response_biases:AttributeBias", "a taste for an attribute beside the utility"),
         ("length_bias", "rules.response_biases:LengthBias", "a taste for length (items' column 'length')"),
+        (
+            "covariates",
+            "rules.covariates:Covariates",
+            "what an alternative shows in this question alone: length, price, home",
+        ),
         ("just_noticeable", "rules.ties:JustNoticeable", "differences below jnd are not seen (a guess, or a tie)"),
         ("repeated_selection", "rules.stages:RepeatedSelection", "a ranking by repeated choice from those left"),
         ("cyclic", "rules.cyclic:Cyclic", "intransitive: a skew-symmetric term beside the scores"),

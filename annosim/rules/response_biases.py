@@ -74,6 +74,11 @@ class ResponseBias(Rule):
         """The wrapped rule's index, ``(..., n)``."""
         return self.rule.index(u, items)
 
+    @property
+    def covariates(self) -> tuple[str, ...]:
+        """As the wrapped rule."""
+        return self.rule.covariates
+
     def layers(self) -> Iterator[Rule]:
         """The bias, and then what it wraps, from the outside in."""
         yield self

@@ -52,6 +52,11 @@ class DesignTable(Table):
         description="the questions themselves, as lists of items by place from 0, or a list by name such as "
         '"round_robin" or { kind = "sparse_graph", pairs = 12 }; drawn at random by default',
     )
+    covariates: dict[str, list[list[float]]] | None = Field(
+        None,
+        description="numbers of each alternative as a listed menu shows it, by name, such as { length = [[90, 40]] }; the "
+        "habit covariates reads them",
+    )
     prompt_weights: list[float] | None = Field(
         None, description="probabilities of the prompts, in the order of their numbers; uniform by default"
     )

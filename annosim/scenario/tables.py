@@ -97,8 +97,7 @@ def build(constructors: Constructors, spec: Spec, where: str, *first: object) ->
     _check_keywords(make, values, where, len(first))
     for key, value in values.items():
         check_plain(value, f"{where}.{key}")
-        if isinstance(value, dict) and set(value) == {"free"}:
-            values[key] = free(value["free"])
+        values[key] = _marked(value)
     try:
         return make(*first, **values)
     except ScenarioError as error:  # a table inside this one, which has named its key already
@@ -107,6 +106,13 @@ def build(constructors: Constructors, spec: Spec, where: str, *first: object) ->
         raise ScenarioError(f"{where}: {error}") from None
     except TypeError as error:
         raise ScenarioError(f"{where}: {error}; see the docstring of kind {kind_of(spec)!r}") from None
+
+
+def _marked(value: object) -> object:
+    """A value with ``{ free = start }`` as a marked number, also inside a table of numbers by name."""
+    if not isinstance(value, dict) or "kind" in value:
+        return value  # a table with a kind is built by its own constructor
+    return free(value["free"]) if set(value) == {"free"} else {key: _marked(inner) for key, inner in value.items()}
 
 
 def check_plain(value: object, where: str) -> None:

@@ -108,6 +108,7 @@ def _collapsed(population: Population, design: Design, seed: int, replicate: int
             feedback=design.feedback,
             annotator=None if alone else (annotator - first).astype(np.int32),
             order=None if alone else order.astype(np.int32),
+            covariates=sampler.covariates(first, last, replicate),
         ).counts()
         kept.append(part)
         if sum(p.rows for p in kept[1:]) >= kept[0].rows:  # merging costs what is there: do it when it has doubled
@@ -232,5 +233,6 @@ def _data(exact: Law, blocks: list[Blocks], seed: int, replicate: int) -> Prefer
         annotator=None if alone else np.repeat(np.arange(len(length), dtype=np.int32), length),
         order=None if alone else (np.arange(len(start)) - start).astype(np.int32),
         weight=weight,
+        covariates={name: value.numpy()[menus] for name, value in exact.covariates.items()},
         settings={"seed": seed, "replicate": replicate, "path": "counts", "counts": True, **versions()},
     )

@@ -127,6 +127,8 @@ def simulate(
         PreferenceData(10 rows, choice from menus of 2, 10 annotators, 6 items)
     """
     _check(population, design, replicates, replicate)
+    if design.covariates and (device != "cpu" or path == "torch"):
+        raise ArgumentError("simulate: a design with covariates is drawn on the processor; leave out device= and path=")
     if counts or out is not None:
         if replicates is not None or (counts and out is not None):
             raise ArgumentError("simulate: counts=, out= and replicates= exclude one another; pass replicate=r")
@@ -220,6 +222,7 @@ def _in_memory(
     pick = (lambda x: x[0]) if replicates is None else (lambda x: x)
     truth = [hidden_truth(population, t, seed, replicate=r) for t, r in zip(types, numbers, strict=True)]
     annotator, order = sampler.columns()
+    shown = [sampler.covariates(0, people, number) for number in numbers]
     return PreferenceData._from_validated(
         items=design.items,
         menu=pick(menu),
@@ -229,6 +232,7 @@ def _in_memory(
         annotator=annotator,
         order=order,
         truth=truth[0] if replicates is None else {name: np.stack([t[name] for t in truth]) for name in truth[0]},
+        covariates={name: pick(np.stack([one[name] for one in shown])) for name in design.covariates},
         settings={
             "seed": seed,
             "replicates": replicates,
@@ -319,7 +323,9 @@ def _answer_again(
     population: Population, data: PreferenceData, types: np.ndarray, seed: int, replicate: int, width: int, ties: bool
 ) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any]]:
     """Answers ``(rows, width)`` to the data's menus, ties, and the path that drew them."""
-    path = choose(population, Design(data.items, menus=data.menu, feedback=data.feedback, replacement=True), seed)
+    shown = data.covariates
+    asked = Design(data.items, menus=data.menu, feedback=data.feedback, replacement=True, covariates=shown)
+    path = choose(population, asked, seed)
     # a kernel for tastes counts annotators by rows, which data from elsewhere do not
     if path.answers is not None and all(isinstance(one, Annotator) for one in population.components()):
         menu = np.ascontiguousarray(data.menu, dtype=np.int32)

@@ -9,11 +9,12 @@ import numpy as np
 import torch
 
 from annosim.designs.design import Design
+from annosim.designs.menu_law import sample_numbers
 from annosim.populations.base import Population
 from annosim.random import CounterRNG
 from annosim.rules.base import Answer, View
 
-__all__ = ["answers", "menus", "question_entity", "row_types", "types"]
+__all__ = ["answers", "covariates", "menu_numbers", "menus", "question_entity", "row_types", "types"]
 
 
 def types(population: Population, seed: int, annotators: np.ndarray, replicate: int) -> np.ndarray:
@@ -47,9 +48,26 @@ def question_entity(design: Design, annotator: np.ndarray, order: np.ndarray) ->
 
 def menus(design: Design, seed: int, replicate: int, annotator: np.ndarray, order: np.ndarray) -> torch.Tensor:
     """Menus of some rows, ``(rows, k)`` long."""
-    if design.questions == "all" and design.menus is not None:
-        return design.menus[torch.as_tensor(order)]
+    if design.menus is not None:
+        return design.menus[menu_numbers(design, seed, replicate, annotator, order)]
     return design.sample(CounterRNG(seed, question_entity(design, annotator, order), replicate))
+
+
+def menu_numbers(design: Design, seed: int, replicate: int, annotator: np.ndarray, order: np.ndarray) -> torch.Tensor:
+    """Which of the listed menus some rows are asked, ``(rows,)`` long."""
+    if design.questions == "all":
+        return torch.as_tensor(order, dtype=torch.long)
+    return sample_numbers(design, CounterRNG(seed, question_entity(design, annotator, order), replicate))
+
+
+def covariates(
+    design: Design, seed: int, replicate: int, annotator: np.ndarray, order: np.ndarray
+) -> dict[str, torch.Tensor]:
+    """What the questions of some rows show beside their items, each ``(rows, k)``."""
+    if not design.covariates:
+        return {}
+    asked = menu_numbers(design, seed, replicate, annotator, order)
+    return {name: value[asked] for name, value in design.covariates.items()}
 
 
 def answers(

@@ -143,6 +143,14 @@ class RowSampler:
         with torch.no_grad():
             self._spread(task, len(menu))
 
+    def covariates(self, first: int, last: int, replicate: int) -> dict[str, np.ndarray]:
+        """What the questions of the annotators ``first .. last - 1`` show beside their items, each ``(rows, k)``."""
+        if not self.design.covariates:
+            return {}
+        annotator, order = self.layout(self.row_of(first), self.row_of(last))
+        found = reference.covariates(self.design, self.seed, replicate, annotator, order)
+        return {name: value.numpy() for name, value in found.items()}
+
     def columns(self) -> tuple[np.ndarray | None, np.ndarray | None]:
         """Columns ``annotator`` and ``order``, ``(rows,)`` int32; ``None`` when every row is its own annotator's."""
         if self.design.num_questions == 1 and self.starts is None:
@@ -238,6 +246,7 @@ class RowSampler:
             order=torch.as_tensor(order),
             previous=previous,
             annotator=torch.as_tensor(annotator),
+            covariates=reference.covariates(self.design, self.seed, replicate, annotator, order),
         )
         given, marks = reference.answers(
             self.population, view, self.seed, replicate, row, of_row, self.width, self.ties

@@ -124,6 +124,7 @@ class Stream:
             feedback=self.design.feedback,
             annotator=None if annotator is None else annotator.astype(np.int32),
             order=None if order is None else order.astype(np.int32),
+            covariates=self.sampler.covariates(first, last, self.replicate),
             truth=hidden_truth(self.sampler.population, block.type, self.seed, first, self.replicate),
             settings={"seed": self.seed, "replicate": self.replicate, "shard": number, **self._settings},
         )
@@ -141,7 +142,8 @@ class Stream:
         digest.update(repr(parts).encode())
         for name, value in sorted(self.sampler.population.state_dict().items()):
             digest.update(name.encode() + value.detach().cpu().numpy().tobytes())
-        for array in (design.menus, design.menu_weights, design.log_proposal, design.prompt_probability):
+        listed = (design.menus, design.menu_weights, *design.covariates.values())
+        for array in (*listed, design.log_proposal, design.prompt_probability):
             digest.update(b"-" if array is None else np.asarray(array).tobytes())
         sink = pa.BufferOutputStream()  # what rules may read of the items: features, prompts, columns
         with pa.ipc.new_stream(sink, items_table(items).schema) as writer:

@@ -13,6 +13,8 @@ from .ensembles import Ensemble as Ensemble
 from .heads import Heads as Heads
 from .language_models import LogPolicy as LogPolicy
 from .language_models import SequenceReward as SequenceReward
+from .sums import OnFeatures as OnFeatures
+from .sums import Sum as Sum
 from .tokens import last_hidden as last_hidden
 
 __all__ = [
@@ -24,7 +26,9 @@ __all__ = [
     "LogDensity",
     "LogPolicy",
     "Network",
+    "OnFeatures",
     "SequenceReward",
+    "Sum",
     "Tabular",
     "Utility",
     "ZeroUtility",

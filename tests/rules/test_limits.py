@@ -25,8 +25,9 @@ MENU = {2: [[0, 1], [2, 0]], 3: [[0, 1, 2]], 4: [[0, 1, 2, 3]]}
 
 
 def table(rule, feedback, k, u=U, items=ITEMS, order=0):
-    probability, space = table_probabilities(rule, u, make_view(items, MENU[k], feedback, order=order, ties=rule.ties))
-    return probability, space
+    shown = rule.covariates
+    view = make_view(items, MENU[k], feedback, order=order, ties=rule.ties, covariates=shown)
+    return table_probabilities(rule, u, view)
 
 
 def untied(rule, feedback, k):
@@ -53,6 +54,7 @@ LIMITS = [
     ("flip rate=1 pair", lambda: an.Lapse(an.Luce(), 1.0, how="flip"), lambda: an.rules.Adversary(an.Luce()), PAIR, 2),
     ("skip rate=0", lambda: an.rules.Skip(an.Luce(), 0.0), lambda: an.Luce(), CHOICE, 3),
     ("position_bias 0", lambda: an.PositionBias(an.Luce(), 0.0), lambda: an.Luce(), RANKING, 3),
+    ("covariates 0", lambda: an.rules.Covariates(an.Davidson(0.0), {"x": 0.0}), lambda: an.Luce(), RANKING, 3),
     ("length_bias 0", lambda: an.rules.LengthBias(an.Luce(), 0.0), lambda: an.Luce(), CHOICE, 3),
     ("cyclic 0", lambda: an.rules.Cyclic(an.Luce(), np.zeros((4, 4))), lambda: an.Luce(), CHOICE, 3),
     (

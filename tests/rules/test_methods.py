@@ -67,6 +67,8 @@ RULES = {
     "fatigue": lambda: an.rules.Fatigue(an.Luce(), 0.3),
     "drift": lambda: an.rules.Drift(an.Luce(), 0.3, "length"),
     "carryover": lambda: an.rules.Carryover(an.Luce(), 0.7),
+    "covariates": lambda: an.rules.Covariates(an.Luce(), {"length": 0.7, "home": -0.4}),
+    "covariates_ties": lambda: an.rules.Covariates(an.Davidson(0.5), {"length": 0.7}),
     "scaled": lambda: an.rules.Scaled(an.PBDE(f=1.3), 1.7),
     "lapse_rating": lambda: an.Lapse(an.rules.OrderedLogit([-0.6, 0.7]), 0.2),
     "lapse_flip_rating": lambda: an.Lapse(an.rules.OrderedLogit([-0.6, 0.7]), 0.2, how="flip"),
@@ -141,7 +143,7 @@ def defined(name: str, kind: str) -> bool:
         return False
     if name.startswith("noisy_clusters") and kind == "top2of4":  # 256 perceptions of every menu
         return False
-    view = make_view(ITEMS, MENUS[k], feedback, ties=rule.ties)
+    view = make_view(ITEMS, MENUS[k], feedback, ties=rule.ties, covariates=rule.covariates)
     try:
         rule.check_kind(feedback)
         table_probabilities(rule, U, view)
@@ -155,7 +157,8 @@ CASES = [(name, kind) for name in RULES for kind in FEEDBACK if defined(name, ki
 
 def case(name: str, kind: str, menus=None, order: int = 1):
     rule, (feedback, k) = RULES[name](), FEEDBACK[kind]
-    return rule, make_view(ITEMS, MENUS[k] if menus is None else menus, feedback, order=order, ties=rule.ties)
+    menus = MENUS[k] if menus is None else menus
+    return rule, make_view(ITEMS, menus, feedback, order=order, ties=rule.ties, covariates=rule.covariates)
 
 
 def test_every_rule_defines_something_and_pairs_only_rules_refuse_menus():
@@ -203,6 +206,7 @@ def test_relabelling_items_permutes_the_law(name, kind):
             view.feedback,
             order=1,
             ties=rule.ties,
+            covariates=rule.covariates,
         ),
     )
     assert (before - after).abs().max() < 1e-12

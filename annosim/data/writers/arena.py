@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from annosim.data.covariates import further_columns
 from annosim.data.writers.pairs import join_columns, named, pair_outcomes
 from annosim.data.writers.records import write_records
 from annosim.errors import DataError
@@ -27,7 +28,7 @@ def write_arena(data: PreferenceData, path: str | os.PathLike[str]) -> None:
         raise DataError(f"row {int((outcome == 3).argmax())} is a skip, which battles cannot hold; take(~data.skipped)")
     names = np.asarray(data.items.names, dtype=object)
     word = np.array(["model_a", "model_b", "tie"], dtype=object)[outcome]
-    columns = dict(data.columns)
+    columns = further_columns(data)
     if "bothbad" in columns:
         word = np.where(columns.pop("bothbad").astype(bool) & (outcome == 2), BOTH_BAD, word)
     out: dict[str, object] = {"model_a": names[data.menu[:, 0]], "model_b": names[data.menu[:, 1]], "winner": word}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from annosim.data.covariates import further_columns
 from annosim.data.writers.pairs import join_columns, named, pair_outcomes
 from annosim.errors import DataError, TiesError
 
@@ -31,4 +32,4 @@ def crowdkit_frame(data: PreferenceData) -> pd.DataFrame:
         "right": right,
         "label": np.where(outcome == 0, left, right),
     }
-    return pd.DataFrame(join_columns(out, data.columns))
+    return pd.DataFrame(join_columns(out, further_columns(data)))

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from annosim.data.frames import FEEDBACK, METADATA
+from annosim.data.frames import COVARIATE, FEEDBACK, METADATA
 from annosim.data.writers.pairs import join_columns
 from annosim.data.writers.records import write_csv
 from annosim.errors import ArgumentError, DataError
@@ -62,6 +62,9 @@ def _wide(data: PreferenceData) -> pd.DataFrame:
     for name, value in data.columns.items():
         tiled = np.concatenate([value] * int(np.prod(lead[:-1], dtype=int))) if len(lead) > 1 else value
         more[name] = list(tiled) if tiled.ndim > 1 else tiled
+    for name, shown in data.covariates.items():
+        flat = shown.reshape(-1, data.menu_size)
+        out |= {f"{COVARIATE}{name}:{j}": flat[:, j] for j in range(data.menu_size)}
     frame = pd.DataFrame(join_columns(out, more))
     frame.attrs[METADATA] = _metadata(data)
     return frame
@@ -79,6 +82,8 @@ def _long(data: PreferenceData) -> pd.DataFrame:
     out["position"] = position
     out["item"] = pd.Categorical.from_codes(menu[row, position], _categories(data.items.names))
     out["answer"] = answer
+    for name, shown in data.covariates.items():
+        out[f"{COVARIATE}{name}"] = shown.reshape(-1, k)[row, position]
     more, per_place = _long_columns(data, row, position)
     frame = pd.DataFrame(join_columns(out, more))
     frame.attrs[METADATA] = {**_metadata(data), "menu_size": k, "per_place": per_place}

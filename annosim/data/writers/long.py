@@ -26,7 +26,7 @@ def long_frame(data: PreferenceData) -> pd.DataFrame:
     ids = data.menu[row, place]
     answer = data.answer if data.answer.ndim == 1 else data.answer[:, 0]
     alternatives = np.asarray(data.items.columns.get("alternative", data.items.names), dtype=object)
-    columns = dict(data.columns)
+    columns = {**data.columns, **data.covariates}
     situation = str(source.get("situation", "custom_id"))
     choice = str(source.get("choice", "choice"))
     out: dict[str, object] = {

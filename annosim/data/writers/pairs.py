@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from annosim.data.covariates import further_columns
 from annosim.errors import DataError
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def pairs_frame(
         out[weight] = data.weight
     if data.order is not None:
         out[order] = data.order
-    return pd.DataFrame(join_columns(out, data.columns))
+    return pd.DataFrame(join_columns(out, further_columns(data)))
 
 
 def evalica_frame(data: PreferenceData) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """Parquet: every column of the data and of its items in one file.
 
 The rows are the columns ``annotator, prompt, order, weight`` (where the data have them), ``item_0 ..`` (item ids),
-``answer`` or ``answer_0 ..``, ``tied_0 ..`` and the named columns; any parquet reader can use them. Items, names and
+``answer`` or ``answer_0 ..``, ``tied_0 ..``, ``covariate:NAME`` and the named columns; any parquet reader can use them. Items, names and
 settings are in the file's metadata under the key ``annosim``. Hidden truth is never in the file: it lies beside it, in
 ``NAME.truth.npz``. :mod:`annosim.io.parquet` reads it back.
 """
@@ -108,6 +108,8 @@ def rows_table(data: PreferenceData, with_items: bool = True) -> pa.Table:
         field = name if name not in arrays else f"column:{name}"
         fields[name] = field
         arrays[field] = _array(name, np.concatenate([value] * lead[0]) if len(lead) > 1 else value)
+    for name, value in data.covariates.items():
+        arrays[f"covariate:{name}"] = _array(name, value.reshape(-1, data.menu_size))
     raw = json.dumps(_metadata(data, fields, with_items), default=str, ensure_ascii=False).encode()
     return pa.table(arrays).replace_schema_metadata({METADATA_KEY: raw})
 
@@ -138,6 +140,7 @@ def _metadata(data: PreferenceData, fields: dict[str, str], with_items: bool) ->
         "feedback": asdict(data.feedback),
         "menu_size": data.menu_size,
         "columns": fields,
+        "covariates": list(data.covariates),
         "replicates": data.replicates,
         # columns that have a value of their own in every replicate
         "own": [name for name in ROW_COLUMNS if np.ndim(getattr(data, name)) > 1],

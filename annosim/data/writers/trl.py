@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from annosim.data.covariates import further_columns
 from annosim.data.writers.pairs import join_columns, named, pair_outcomes
 from annosim.data.writers.records import write_records
 from annosim.errors import DataError, TiesError
@@ -68,7 +69,7 @@ def _columns(data: PreferenceData) -> dict[str, object]:
         out["annotator"] = named(data.annotator, data.annotator_names)
     if data.weight is not None:
         out["weight"] = data.weight
-    return join_columns(out, data.columns)
+    return join_columns(out, further_columns(data))
 
 
 def _is_thumbs(data: PreferenceData) -> bool:

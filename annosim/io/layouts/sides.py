@@ -2,27 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from annosim.io.seen import Seen, tokens
+from annosim.data.sides import Sides, pairs_of_names
+from annosim.io.seen import Seen
 
 __all__ = ["MEASURES", "NAMES", "SCORES", "TEXTS", "WINS", "Sides", "measured", "pairs_of_columns", "sides_of"]
 
-#: What stands for the two sides in the names of columns.
-MARKS = (
-    ("left", "right"),
-    ("a", "b"),
-    ("1", "2"),
-    ("0", "1"),
-    ("home", "away"),
-    ("x", "y"),
-    ("i", "j"),
-    ("first", "second"),
-    ("one", "two"),
-    ("l", "r"),
-    ("red", "blue"),
-    ("white", "black"),
-)
 #: Stems of columns that name the items, the best first.
 NAMES = (
     "item model player team option alternative candidate system name label object stimulus stim generator policy "
@@ -40,36 +24,9 @@ WINS = "wins win winner won votes vote count counts n num_wins n_wins times_chos
 SCORES = "score scores goals points rating ratings runs sets result pts grade".split()
 
 
-@dataclass(frozen=True)
-class Sides:
-    """Two columns whose names differ in the mark of a side.
-
-    Attributes:
-        left, right: the columns.
-        stem: what their names share, plainly written.
-        marks: what stands for the two sides.
-    """
-
-    left: str
-    right: str
-    stem: str
-    marks: tuple[str, str]
-
-
 def pairs_of_columns(seen: Seen) -> list[Sides]:
     """Every two columns that differ in the mark of a side, in the order of the table."""
-    words = {name: tokens(name) for name in seen.columns}
-    where = {word: name for name, word in reversed(words.items())}
-    out = []
-    for name, word in words.items():
-        for place, mark in enumerate(word):
-            for one, two in MARKS:
-                other = where.get((*word[:place], two, *word[place + 1 :])) if mark == one else None
-                if other is not None:
-                    rest = (*word[:place], *word[place + 1 :])
-                    stem = "_".join(rest[1:] if rest[:1] == ("input",) else rest)  # Mechanical Turk's Input.left
-                    out.append(Sides(name, other, stem, (one, two)))
-    return out
+    return pairs_of_names(seen.columns)
 
 
 def sides_of(seen: Seen, stems: list[str] | None = None) -> Sides | None:

@@ -16,6 +16,7 @@ import torch
 from annosim.data.preferences import PreferenceData
 from annosim.errors import DataError, NotIdentifiedError
 from annosim.learning.existence.connectivity import answers_graph, connectivity, require_connected
+from annosim.learning.existence.covariates import check_covariates
 from annosim.learning.existence.ratings import check_ratings
 from annosim.learning.existence.separation import check_linear, nearly_collinear
 from annosim.learning.penalties import weights_penalty
@@ -141,8 +142,16 @@ def check_utilities(model: Population, data: PreferenceData, prior: Prior | None
     types.
     """
     components = model.components()
+    told: list[str] = []
     for one in components:
         check_ties(one.rule, data)
+        told += [note for note in check_covariates(one, data, prior) if note not in told]
+    return told + _check_indices(model, components, data, prior)
+
+
+def _check_indices(
+    model: Population, components: Sequence[Component], data: PreferenceData, prior: Prior | None
+) -> list[str]:
     if not isinstance(model, Annotator):
         return _check_types(components, data, prior)
     if free_linear(model) is not None:

@@ -10,6 +10,7 @@ from annosim.learning.likelihoods.luce import LuceLinear, LuceTable
 from annosim.learning.likelihoods.matrix_free import MatrixFreeClasses
 from annosim.learning.likelihoods.pair_mixture import PairMixture
 from annosim.learning.likelihoods.quadrature_logit import QuadratureLogit
+from annosim.learning.likelihoods.row_logit import RowLogit
 from annosim.learning.likelihoods.scaled_pairs import ScaledPairs
 from annosim.learning.likelihoods.simulated import MixedLogit
 from annosim.learning.problem import Problem
@@ -19,6 +20,7 @@ __all__ = ["LIKELIHOODS", "likelihood_of"]
 LIKELIHOODS: tuple[type[Likelihood], ...] = (
     LuceTable,
     LuceLinear,
+    RowLogit,
     LatentClasses,
     PairMixture,
     MatrixFreeClasses,

@@ -60,7 +60,8 @@ class Rows:
         replicate need not be as many as those of another.
         """
         position = self.answer.position
-        plain = self.single and not self.columns and self.answer.tied is None and position.shape[-1] == 1
+        read = self.columns or self.view.covariates
+        plain = self.single and not read and self.answer.tied is None and position.shape[-1] == 1
         if not plain or self.view.feedback.kind != "choice" or self.view.k != 2 or self.padded:
             return None
         if bool((position < 0).any()):
@@ -162,6 +163,7 @@ class Rows:
     def fingerprint(self) -> list[int]:
         """Of the questions, the answers, who gave them and the columns that the objective reads."""
         parts = [self.view.menu, self.answer.position, self.weight, self.block, *self.columns.values()]
+        parts += self.view.covariates.values()
         return [checksum(part) for part in (*parts, self.answer.tied) if part is not None]
 
     def normalised(self) -> Rows:
@@ -284,7 +286,8 @@ def rows_of(
     def join(name: str) -> Any:
         return torch.cat([t[name] for t in tables]) if tables[0][name] is not None else None
 
-    view = View(items, join("menu"), data.feedback, join("order"), None, join("annotator"), join("prompt"))
+    shown = {name: torch.cat([t["covariates"][name] for t in tables]) for name in data.covariates}
+    view = View(items, join("menu"), data.feedback, join("order"), None, join("annotator"), join("prompt"), shown)
     rows = Rows(
         view=view,
         answer=Answer(join("position"), join("tied")),
@@ -311,6 +314,7 @@ def _one(data: PreferenceData, objective: Objective) -> dict[str, Any]:
         "order": view.order,
         "annotator": view.annotator,
         "prompt": view.prompt,
+        "covariates": view.covariates,
         "position": answer.position,
         "tied": answer.tied,
         "block": torch.as_tensor(block, dtype=torch.long),
