@@ -131,7 +131,7 @@ def columns_to_covariates(
             values = data.items.feature_matrix[:, features.index(name)].numpy()
             out[plain] = np.where(data.menu >= 0, values[data.menu], 0.0)
         else:
-            out |= _values(data, _found(str(name), given, columns), plain, columns)
+            out |= _values(data, _found(str(name), given, columns, features), plain, columns)
     found = {name: _scaled(value, data, relative, standardise) for name, value in as_covariates(out, data.menu).items()}
     kept = data.covariates if isinstance(data.covariates, dict) else dict(data.covariates)
     return replace(_without_features(data, moved), covariates={**kept, **found})
@@ -222,14 +222,18 @@ def _flat_columns(data: PreferenceData) -> dict[str, np.ndarray]:
     return out
 
 
-def _found(name: str, given: str | Sequence[str] | None, columns: Mapping[str, np.ndarray]) -> _Found:
+def _found(
+    name: str, given: str | Sequence[str] | None, columns: Mapping[str, np.ndarray], features: Sequence[str]
+) -> _Found:
     if given is not None:
         wanted = (given,) if isinstance(given, str) else tuple(given)
         if not 1 <= len(wanted) <= 2:
             raise ArgumentError(f"covariate {name!r}: {len(wanted)} columns; give one, or one for each side")
         missing = [column for column in wanted if column not in columns]
         if missing:
-            raise DataError(f"covariate {name!r}: no column {missing[0][:40]!r}; there are {_shown(columns)}")
+            raise DataError(
+                f"covariate {name!r}: no column {missing[0][:40]!r}; there are {_shown([*columns, *features])}"
+            )
         return _Found(name, wanted)
     if name in columns:
         return _Found(name, (name,))
@@ -245,12 +249,12 @@ def _found(name: str, given: str | Sequence[str] | None, columns: Mapping[str, n
     if not pairs:
         raise DataError(
             f"covariate {name!r}: no column of this name, and no two for the sides ({name}_a and {name}_b); there are "
-            f"{_shown(columns)}"
+            f"{_shown([*columns, *features])}"
         )
     return _Found(name, (pairs[0].left, pairs[0].right))
 
 
-def _shown(columns: Mapping[str, np.ndarray]) -> str:
+def _shown(columns: Sequence[str]) -> str:
     names = ", ".join(columns) or "none (the reader keeps no further columns)"
     return names if len(names) <= 160 else names[:157] + "..."
 

@@ -321,6 +321,8 @@ def _values(series: pd.Series) -> np.ndarray:
     values = series.to_numpy()
     if values.dtype != object or not all(isinstance(v, np.ndarray | list) for v in values):
         return values
+    if any(isinstance(v, list) and any(isinstance(x, str) for x in v) for v in values):
+        return values  # several words of a row, such as its reasons, are one cell
     rows = [np.asarray(v, dtype=object if any(isinstance(x, list) for x in v) else None) for v in values]
     return np.stack(rows) if len({(row.shape, row.dtype) for row in rows}) == 1 else values
 

@@ -33,6 +33,7 @@ def read_long(
     weight: str | None = None,
     choice_is: Literal["flag", "name"] = "flag",
     sep: str | None = None,
+    ties: bool = False,
 ) -> PreferenceData:
     """Read choices in long format.
 
@@ -49,6 +50,7 @@ def read_long(
         choice_is: ``"flag"`` (1 or True on the chosen row, 0 or False elsewhere) or ``"name"`` (every row holds the
             name of the chosen alternative; choice-learn's ``items_id``).
         sep: the separator; by default what the header uses.
+        ties: several chosen alternatives of a situation are a tie between them; by default they are a mistake of the file.
 
     Returns:
         Choices from menus in the order of the file; shorter menus are padded. Further columns are named columns, of
@@ -72,7 +74,7 @@ def read_long(
     situations = [situation] if isinstance(situation, str) else list(situation)
     alt = table.coded(alternative, "alternative")
     rows = _situations(table, situations, alt)
-    chosen = _chosen(table, choice, choice_is, alt, rows)
+    chosen = _chosen(table, choice, choice_is, alt, rows, ties)
     values = [table.numbers(name, "features") for name in features]
     people = None if annotator is None else table.coded(annotator, "annotator")
     weights = None if weight is None else table.numbers(weight, "weight")
@@ -90,7 +92,7 @@ def read_long(
     return PreferenceData(
         items=items,
         menu=rows.spread(codes),
-        answer=rows.place[chosen][np.argsort(rows.of[chosen])],
+        **_answers(chosen, rows),  # type: ignore[arg-type]
         annotator=None if people is None else people.codes,
         annotator_names=None if people is None else people.names,
         weight=None if weights is None else weights[rows.first],
@@ -156,8 +158,20 @@ def _check_constant(table: Table, name: str | None, column: np.ndarray | None, r
         table.errors.add_where(column != column[rows.first[rows.of]], lambda r: f"{name} differs within a situation")
 
 
-def _chosen(table: Table, choice: str, choice_is: str, alt: Coded, rows: _Situations) -> NDArray[np.bool_]:
-    """Which rows are chosen: exactly one of each situation."""
+def _answers(chosen: NDArray[np.bool_], rows: _Situations) -> dict[str, np.ndarray]:
+    """The place that was chosen in each situation, or the tied places, ascending."""
+    many = np.bincount(rows.of[chosen], minlength=rows.shape[0])
+    by = np.lexsort((rows.place[chosen], rows.of[chosen]))
+    situation, place = rows.of[chosen][by], rows.place[chosen][by]
+    if (many == 1).all():
+        return {"answer": place}
+    answer = np.full(rows.shape, -1, dtype=np.int64)
+    answer[situation, np.arange(len(by)) - np.repeat(np.cumsum(many) - many, many)] = place
+    return {"answer": answer, "tied": answer[:, 1:] >= 0}
+
+
+def _chosen(table: Table, choice: str, choice_is: str, alt: Coded, rows: _Situations, ties: bool) -> NDArray[np.bool_]:
+    """Which rows are chosen: exactly one of each situation, or with ties at least one."""
     answers = table.coded(choice, "choice")
     if choice_is == "name":
         chosen = answers.text() == alt.text()
@@ -172,9 +186,10 @@ def _chosen(table: Table, choice: str, choice_is: str, alt: Coded, rows: _Situat
         chosen = np.isin(answers.names, (*_TRUE, "1.0"))[answers.codes]
     total = np.bincount(rows.of[chosen], minlength=rows.shape[0])
     wrong = np.zeros(len(chosen), dtype=bool)
-    wrong[rows.first] = total != 1
+    wrong[rows.first] = total < 1 if ties else total != 1
+    several = "" if ties or not (total > 1).any() else " (ties=true where they are tied)"
     table.errors.add_where(
-        wrong, lambda r: f"{total[rows.of[r]]} of this situation's alternatives are chosen, expected 1"
+        wrong, lambda r: f"{total[rows.of[r]]} of this situation's alternatives are chosen, expected 1{several}"
     )
     return chosen
 

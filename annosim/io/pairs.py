@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from annosim.data.preferences import PreferenceData
@@ -54,7 +55,8 @@ def read_csv(
         winner: column with the answer.
         prompt: column with the context of the question (``data.prompt``, ``data.prompt_names``).
         weight: column with the weight of the annotator, equal on all rows of one.
-        order: column with the place of the vote in the annotator's own sequence.
+        order: column with the place of the vote in the annotator's own sequence, or with the time when it was given (a
+            date, or seconds since some day): then votes are numbered in that order, each annotator's from 0.
         words: what the words in ``winner`` mean: ``{"their word": "left" | "right" | "tie" | "skip"}``;
             by default :data:`WORDS`. A word that is not listed is an error, never a tie. ``""`` is an empty cell.
         winner_is: ``"side"`` (a word of ``words``), ``"item"`` (the winning item's name, or a word for tie or skip),
@@ -95,7 +97,7 @@ def read_csv(
     people = None if annotator is None else table.coded(annotator, "annotator")
     context = None if prompt is None else table.coded(prompt, "prompt")
     weights = None if weight is None else table.numbers(weight, "weight")
-    place = None if order is None else table.numbers(order, "order", whole=True)
+    place = None if order is None else read_order(table, order, people)
     times = None if count is None else read_counts(table, count)
     check_weights(table, people, weights, weight)
     table.errors.raise_if_any(_REMEDY)
@@ -264,6 +266,32 @@ def check_weights(table: Table, people: Coded | None, weight: NDArray[np.float64
             table.errors.raise_if_any(
                 f"a weight belongs to an annotator; if {name} counts votes, say count={name} instead of weight={name}"
             )
+
+
+#: numbers from which on a column of places holds times
+_TIMES = 1e7
+
+
+def read_order(table: Table, column: str, people: Coded | None) -> NDArray[np.float64]:
+    """Places in each annotator's sequence: whole numbers as they are, times numbered from 0 within an annotator."""
+    texts = table.texts(column, "order")
+    cells = pd.Series([name or "" for name in texts.names], dtype=object)
+    value = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    if np.isnan(value).all():
+        stamps = pd.to_datetime(cells, errors="coerce", utc=True, format="mixed")
+        value = np.where(stamps.isna(), np.nan, stamps.astype("int64").to_numpy().astype(np.float64))
+    elif not (value >= _TIMES).any():
+        return table.numbers(column, "order", whole=True)
+    time = value[texts.codes]
+    table.errors.add_where(
+        ~np.isfinite(time), lambda r: f"{column} {_cut(str(texts.names[texts.codes[r]]))} is no place and no time"
+    )
+    owner = np.arange(len(time)) if people is None else people.codes
+    by = np.lexsort((np.arange(len(time)), time, owner))
+    start = np.r_[0, np.flatnonzero(np.diff(owner[by])) + 1]
+    place = np.empty(len(time))
+    place[by] = np.arange(len(time)) - np.repeat(start, np.diff(np.r_[start, len(time)]))
+    return place
 
 
 def read_counts(table: Table, column: str) -> NDArray[np.int64]:

@@ -200,7 +200,10 @@ def _numpy(path: Path_, table: pa.Table, name: str) -> np.ndarray:
     if pa.types.is_integer(array.type) and array.null_count:
         raise FileReadError(f"{path}: column {name[:60]!r} has empty cells; {_REMEDY}")
     if not (pa.types.is_integer(array.type) or pa.types.is_floating(array.type) or pa.types.is_boolean(array.type)):
-        return np.asarray(array.to_pylist(), dtype=object)
+        cells = np.empty(len(array), dtype=object)
+        for row, cell in enumerate(array.to_pylist()):  # a list is one cell, also where all are equally long
+            cells[row] = cell
+        return cells
     return array.to_numpy(zero_copy_only=False)
 
 
