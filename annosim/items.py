@@ -329,6 +329,7 @@ class Items:
             have = "none" if self.features is None else f"0 to {self.dim - 1}"
             raise ArgumentError(f"Items.on_features({list(numbers)}): the items have features {have}")
         other = copy.copy(self)  # no number is read: this may happen inside a transform of torch.func
+        other.__dict__.pop("feature_spread", None)
         other.__dict__["features"] = self.features[:, list(numbers)]
         other.__dict__["host"] = other if self.host is self else self.host.on_features(numbers)
         return other
