@@ -18,6 +18,7 @@ from annosim.feedback import Feedback
 from annosim.parameters import Model
 from annosim.populations.base import gather
 from annosim.random import CounterRNG
+from annosim.rules.covariates import standard_covariates
 
 LEVEL = 1e-9
 U = torch.tensor([0.3, -0.5, 0.9, 0.1, -0.2], dtype=torch.float64)
@@ -228,6 +229,7 @@ def test_permuting_places_permutes_the_law(name, kind):
     before, space = table_probabilities(rule, U, view)
     shuffle = np.roll(np.arange(k), 1)  # new place j shows what stood at old place shuffle[j]
     _, moved = case(name, kind, menus=view.menu.numpy()[:, shuffle])
+    moved = replace(moved, covariates={name: value[:, shuffle] for name, value in view.covariates.items()})
     after, space_after = table_probabilities(rule, U, moved)
     match = permuted_answers(space, shuffle, view.feedback, space_after)
     assert (before - after[:, match]).abs().max() < 1e-12
@@ -313,6 +315,7 @@ def check_on_gpu(name, kind):
         previous=view.previous.cuda(),
         annotator=view.annotator.cuda(),
         prompt=view.prompt.cuda(),
+        covariates={name: value.cuda() for name, value in view.covariates.items()},
     )
     after, _ = table_probabilities(rule.to("cuda"), U.cuda(), far)
     assert after.is_cuda and (after.cpu() - before).abs().max() < 1e-12
@@ -338,7 +341,8 @@ def test_simulate_and_law_carry_the_rule(name, kind):
     """Round trip through the encoding: simulated answers are in the law's space, and log_prob finds them possible."""
     rule, (feedback, k) = RULES[name](), FEEDBACK[kind]
     people = an.Annotator(an.Tabular(U.numpy()), rule)
-    design = an.Design(ITEMS, menus=MENUS[k], feedback=feedback, annotators=40, questions=2)
+    shown = standard_covariates(rule.covariates, len(MENUS[k]), len(MENUS[k][0]))
+    design = an.Design(ITEMS, menus=MENUS[k], feedback=feedback, annotators=40, questions=2, covariates=shown)
     data = an.simulate(people, design, seed=3)
     if rule.memory:
         return

@@ -63,8 +63,8 @@ def _wide(data: PreferenceData) -> pd.DataFrame:
         tiled = np.concatenate([value] * int(np.prod(lead[:-1], dtype=int))) if len(lead) > 1 else value
         more[name] = list(tiled) if tiled.ndim > 1 else tiled
     for name, shown in data.covariates.items():
-        flat = shown.reshape(-1, data.menu_size)
-        out |= {f"{COVARIATE}{name}:{j}": flat[:, j] for j in range(data.menu_size)}
+        places = shown.reshape(-1, data.menu_size)
+        out |= {f"{COVARIATE}{name}:{j}": places[:, j] for j in range(data.menu_size)}
     frame = pd.DataFrame(join_columns(out, more))
     frame.attrs[METADATA] = _metadata(data)
     return frame

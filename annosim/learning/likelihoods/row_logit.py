@@ -119,11 +119,11 @@ class RowLogit(Likelihood):
         data, component = self.problem.data, self.component
         known = component.index_of(self.problem.items) if component.kind == "known" else component.g
         out = known[np.maximum(self.design.item, 0)].astype(np.float64)
-        layers = layers_of(self.problem.model.rule)  # type: ignore[arg-type]
+        layers = layers_of(self.problem.model.rule)
         for name, _, value, free in layers.covariates:
             out = out if free else out + value * data.covariates[name]
-        for _, value, free in layers.shifts:
-            out[:, 0] += 0.0 if free else float(value)
+        for _, shift, free in layers.shifts:
+            out[:, 0] += 0.0 if free else float(shift)
         return out
 
     def _conventions(self, weights: int) -> Vector | None:
@@ -180,7 +180,7 @@ class RowLogit(Likelihood):
     @cached_property
     def _parameters(self) -> list[str]:
         """Names of the columns' numbers in the model."""
-        layers = layers_of(self.problem.model.rule)  # type: ignore[arg-type]
+        layers = layers_of(self.problem.model.rule)
         known = {name: parameter for name, parameter, _, _ in layers.covariates}
         marks = self.design.covariate
         return [known[name] if marks[j] else name for j, name in enumerate(self.design.names)]
@@ -201,7 +201,7 @@ class RowLogit(Likelihood):
             x = x - self.null @ (self.null.T @ x)
         plain = np.r_[x[: self.n], x[self.n :] / self.unit]
         shapes = {name: p.shape for name, p in self.problem.model.named_parameters()}
-        out = {}
+        out: dict[str, torch.Tensor] = {}
         for name, place in self._places():
             if name == "utility.values":
                 out |= self.component.values_of(plain[place], self.problem.items)
@@ -226,23 +226,23 @@ class RowLogit(Likelihood):
     def evaluate(self, x: Vector) -> Evaluation:
         """Everything in one pass over the rows."""
         with np.errstate(invalid="ignore"):
-            value, total = self._scores_at(x)
+            scores, total = self._scores_at(x)
         depth = int(self.stages.depth.max(initial=0))
         size = len(x)
-        log_likelihood, residual = 0.0, np.zeros(value.shape)
+        log_likelihood, residual = 0.0, np.zeros(scores.shape)
         information = np.zeros((size, size))
         for t in range(depth):
             live = self.stages.depth > t
             with np.errstate(invalid="ignore"):  # rows that have ended have nothing left
-                p = np.where(live[:, None], np.exp(value - total[:, t : t + 1]), 0.0)
+                p = np.where(live[:, None], np.exp(scores - total[:, t : t + 1]), 0.0)
             p[:, :t] = 0.0
-            log_likelihood += float(self.row_weight[live] @ (value[live, t] - total[live, t]))
+            log_likelihood += float(self.row_weight[live] @ (scores[live, t] - total[live, t]))
             residual[live, t] += 1.0
             residual -= p
             self._add_information(information, p)
         gradient = self._to_coordinates(residual * self.row_weight[:, None])
-        value, slope, bend = self._prior_at(x)
-        return Evaluation(x, log_likelihood + value, gradient + slope, self.scale, information + bend)
+        prior, slope, bend = self._prior_at(x)
+        return Evaluation(x, log_likelihood + prior, gradient + slope, self.scale, information + bend)
 
     def _prior_at(self, x: Vector) -> tuple[float, Vector, Vector]:
         """Value, gradient and information of the prior; zeros without one."""
