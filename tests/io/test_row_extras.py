@@ -24,7 +24,7 @@ def test_time_stamps_number_the_votes_of_each_annotator(times):
 def test_places_stay_as_they_are_and_no_time_is_said():
     rows = [{**row, "when": place} for row, place in zip(VOTES, (4, 2, 7), strict=True)]
     assert an.io.read(rows, "pairs", OPTIONS).order.tolist() == [4, 2, 7]
-    with pytest.raises(RowsError, match="line 2: when soon is no place and no time"):
+    with pytest.raises(RowsError, match="line 2: when 'soon' is no place and no time"):
         an.io.read([VOTES[0], {**VOTES[1], "when": "soon"}], "pairs", OPTIONS)
 
 
