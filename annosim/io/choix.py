@@ -112,7 +112,7 @@ def kind_of_list(data: object) -> str:
     entries = (
         [one for one in list(data)[:1000] if isinstance(one, list | tuple)] if isinstance(data, list | tuple) else []
     )
-    if any(len(one) == 2 and isinstance(one[1], Sequence | np.ndarray) for one in entries):
+    if any(len(one) == 2 and isinstance(one[1], list | tuple | np.ndarray) for one in entries):
         return "top1"
     return "rankings" if any(len(one) > 2 for one in entries) else "pairs"
 

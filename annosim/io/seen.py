@@ -121,6 +121,15 @@ class Seen:
         empty = np.array([name is None or blank(name) for name in texts.names], dtype=bool)
         return int(empty[texts.codes].sum())
 
+    @cached_property
+    def lacks_header(self) -> bool:
+        """Whether the names of the columns are what stands in them: the first line is an answer like the others."""
+        numbers = [as_number(name) for name in self.columns]
+        counted = [[float(first + i) for i in range(len(numbers))] for first in (0, 1)]
+        if len(numbers) < 2 or (len(numbers) > 2 and numbers in counted):  # items that are called 1, 2, 3
+            return False
+        return all(n is not None or name in self.words(name) for n, name in zip(numbers, self.columns, strict=True))
+
     # ---- who, what and how often ----
 
     def annotator(self, but: Iterable[str | None] = ()) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from annosim.io.seen import Seen, as_number
+from annosim.io.seen import Seen
 
 __all__ = ["LONGEST", "column_lines", "cut", "unknown_layout"]
 
@@ -44,8 +44,7 @@ def column_lines(seen: Seen) -> list[str]:
 
 def _without_header(seen: Seen) -> str | None:
     """Whether the names of the columns are what stands in them: the first line is an answer."""
-    alike = [as_number(name) is not None or name in seen.words(name) for name in seen.columns]
-    if len(seen.columns) < 2 or not all(alike):
+    if not seen.lacks_header:
         return None
     first = cut(",".join(seen.columns), 40)
     numbers = len(seen.columns) == 2 and all(seen.kind(name) == "number" for name in seen.columns)

@@ -29,6 +29,7 @@ READ = {
     "arena_hard.jsonl": ("arena-hard", ["gpt-4: baseline>m", "gpt-4: m=baseline"]),
     "argilla_1.jsonl": ("argilla", ["u: 4<5"]),
     "argilla_2.jsonl": ("argilla", ["u: 4>5"]),
+    "argilla_choice.json": ("argilla", ["u: b>a,c", "v: a>b,c"]),
     "argilla_ranking.json": ("argilla", ["u: c>a>b"]),
     "argilla_ratings.json": ("argilla", ["u: a=3 b=1", "v: a=0"]),
     "arrows.csv": ("pairs", ["x>y", "x<y", "y=x"]),
@@ -189,6 +190,13 @@ def test_the_style_counts_of_battles_are_columns():
         {"model_a": "x", "model_b": "y", "winner": "tie", "conv_metadata": meta} for meta in (None, {"turns": 2})
     ]
     np.testing.assert_array_equal(an.io.read(unknown).columns["turns"], [np.nan, 2.0])
+
+
+def test_a_table_without_a_header_is_not_guessed(tmp_path):
+    for text in ("tea,milk,left\nmilk,tea,right\ntea,milk,left\n", "3,7,1\n7,3,2\n3,7,1\n"):
+        (tmp_path / "v.csv").write_text(text)
+        with pytest.raises(LayoutError, match="is an answer like the others, not names of columns"):
+            an.io.read(tmp_path / "v.csv")
 
 
 def test_files_beside_the_votes_say_where_the_votes_are(tmp_path):

@@ -33,7 +33,7 @@ def read_argilla(source: Source, question: str | None = None) -> PreferenceData:
         question: the question's name; by default the first that has such answers.
 
     Returns:
-        Pairs of two responses, rankings of more than two, or ratings of the responses on one menu.
+        Pairs of two responses, rankings of (or choices among) more than two, or ratings of the responses on one menu.
 
     Raises:
         RowsError: answers that name no responses.
@@ -46,8 +46,8 @@ def read_argilla(source: Source, question: str | None = None) -> PreferenceData:
     """
     table = read_table(source)
     questions = _questions(Seen(table))
-    name = question or next(iter(questions), "preference")
-    fields = [column for column in table.columns if _RESPONSE.match(column) and _MARK.search(column)]
+    fields = _fields(table)
+    name = question or _asked(table, questions, fields)
     prompts = next((table.values(n, n) for n in (*PROMPTS, "input") if n in table), None)
     prompt_of = (lambda row: "") if prompts is None else (lambda row: strings(prompts[row]))
     given = _answers(table, name)
@@ -79,8 +79,9 @@ def _rankings(
     texts: Mapping[str, Sequence[object]],
     prompt_of: Callable[[int], str],
 ) -> PreferenceData:
-    """Rankings of three responses or more."""
+    """Rankings of three responses or more, or choices among them."""
     lists = Lists(table, "argilla", texts=True)
+    chosen = all(isinstance(value, str) for answers in given for _, value in answers)
     for row, answers in enumerate(given):
         for who, value in answers:
             rank = _ranks(value, list(texts))
@@ -89,7 +90,7 @@ def _rankings(
                 continue
             ranks = {strings(texts[field][row]): at for field, at in rank.items()}
             lists.add(row, ranks, prompt_of(row), annotator=who)
-    return lists.rankings(source)
+    return lists.choices(source) if chosen else lists.rankings(source)
 
 
 def _ratings(
@@ -143,6 +144,20 @@ def _questions(seen: Seen) -> list[str]:
     return flat or listed
 
 
+def _fields(table: Table) -> list[str]:
+    """The columns that hold the responses."""
+    return [column for column in table.columns if _RESPONSE.match(column) and _MARK.search(column)]
+
+
+def _asked(table: Table, questions: Sequence[str], fields: Sequence[str]) -> str:
+    """The first question whose answers are about the responses; comments are not."""
+    for name in questions:
+        said = [value for answers in _answers(table, name)[:50] for _, value in answers]
+        if any(_is_number(value) or len(_ranks(value, fields)) > 1 for value in said):
+            return name
+    return next(iter(questions), "preference")
+
+
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
@@ -191,7 +206,7 @@ def _ranks(value: object, fields: Sequence[str]) -> dict[str, float]:
         known = {field.casefold(): field for field in fields}
         if value.casefold() in known:
             best = known[value.casefold()]
-            return {field: 1.0 if field == best else 2.0 for field in fields} if len(fields) == 2 else {}
+            return {field: 1.0 if field == best else 2.0 for field in fields}
         if len(fields) == 2:
             side = side_of_word(value, Sides(fields[0], fields[1], "", ("1", "2")))
             return {
@@ -217,6 +232,7 @@ def recognise_argilla(seen: Seen) -> Reading | None:
     if not questions:
         return None
     rated = [name for name in questions if _is_rating(seen.table, name)]
-    if questions[0] in rated:
+    asked = _asked(seen.table, questions, _fields(seen.table))
+    if asked in rated:
         return Reading(f"Argilla: the ratings {', '.join(rated)[:60]}, by user", {}, EXPORTER)
-    return Reading(f"Argilla: the answers to {questions[0]}, by user", {"question": questions[0]}, EXPORTER)
+    return Reading(f"Argilla: the answers to {asked}, by user", {"question": asked}, EXPORTER)

@@ -116,7 +116,9 @@ def recognise_alpaca_eval(seen: Seen) -> Reading | None:
     """``generator_1, generator_2, preference``."""
     if not all(name in seen.table for name in ("generator_1", "generator_2", "preference")):
         return None
-    return Reading("AlpacaEval: preference is 1 for generator_1, 2 for generator_2", {}, EXPORTER)
+    levels = seen.levels("preference") or {}
+    soft = ", between them a share of either" if any(value != round(value) for value in levels.values()) else ""
+    return Reading(f"AlpacaEval: preference is 1 for generator_1, 2 for generator_2{soft}", {}, EXPORTER)
 
 
 def read_arena_hard(source: Source, baseline: str = "baseline") -> PreferenceData:

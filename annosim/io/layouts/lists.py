@@ -50,6 +50,11 @@ class Lists:
         who = "annotator" if "annotator" in flat else None
         return ranked(flat, source, self.name, items, ids, ranks, [who, "prompt", None], [], below)
 
+    def choices(self, source: Source) -> PreferenceData:
+        """Choices of the thing with the lowest number."""
+        flat, items, ids, ranks = self._built()
+        return self._data(source, flat, items, ids, np.nanargmin(ranks, axis=1), Feedback("choice"), {})
+
     def ratings(self, source: Source) -> PreferenceData:
         """Ratings of menus, in grades from the lowest number that was given (0 or 1 where that fits)."""
         flat, items, ids, values = self._built()
@@ -58,19 +63,33 @@ class Lists:
             self.table.errors.add(0, "a rating that is no whole number")
         self.table.errors.raise_if_any("give whole numbers; scores that are none can be compared (format=scores)")
         lowest = min(int(given.min()), 1)
+        answer = np.where(np.isfinite(values), np.nan_to_num(values) - lowest, -1).astype(np.int64)
+        feedback = Feedback("rating", grades=max(int(given.max()) - lowest + 1, 2))
+        return self._data(source, flat, items, ids, answer, feedback, {"lowest": lowest})
+
+    def _data(
+        self,
+        source: Source,
+        flat: Table,
+        items: Items,
+        ids: NDArray[np.int64],
+        answer: NDArray[np.int64],
+        feedback: Feedback,
+        settings: Mapping[str, object],
+    ) -> PreferenceData:
         people = flat.coded("annotator", "annotator") if "annotator" in flat else None
         context = flat.coded("prompt", "prompt")
         return PreferenceData(
             items,
             ids,
-            np.where(np.isfinite(values), np.nan_to_num(values) - lowest, -1).astype(np.int64),
-            feedback=Feedback("rating", grades=max(int(given.max()) - lowest + 1, 2)),
+            answer,
+            feedback=feedback,
             annotator=None if people is None else people.codes,
             annotator_names=None if people is None else people.names,
             prompt=context.codes,
             prompt_names=context.names,
             columns=flat.others(["annotator", "prompt"]),
-            settings={"source": source_name(source), "format": self.name, "lowest": lowest},
+            settings={"source": source_name(source), "format": self.name, **settings},
         )
 
     def _built(self) -> tuple[Table, Items, NDArray[np.int64], NDArray[np.float64]]:

@@ -151,8 +151,8 @@ def recognise_potato(seen: Seen) -> Reading | None:
         return Reading("Potato: labels of each instance", {}, EXPORTER)
     named = _label_columns(seen.columns)
     told = any(label in _SAID for _, label in named.values())
-    return (
-        Reading(f"Potato: labels in columns such as {next(iter(named))}", {}, EXPORTER)
-        if told or len(named) > 1
-        else None
-    )
+    if not (told or len(named) > 1):
+        return None
+    first, *others = dict.fromkeys(scheme for scheme, _ in named.values())
+    more = f", not those of {', '.join(others)[:60]} (schema= names another)" if others else ""
+    return Reading(f"Potato: the labels of {first}{more}", {}, EXPORTER)

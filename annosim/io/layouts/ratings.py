@@ -221,7 +221,7 @@ def recognise_ratings(seen: Seen) -> Reading | Question | None:
 
 def recognise_likert(seen: Seen) -> Reading | None:
     """Several columns with whole numbers of one small scale, and no other numbers unless their names share a stem."""
-    if rank_columns(seen) or pairs_of_columns(seen) and len(seen.columns) < 4:
+    if seen.lacks_header or rank_columns(seen) or pairs_of_columns(seen) and len(seen.columns) < 4:
         return None
     skip = {seen.prompt(), seen.count(), *(seen.plain.get(n) for n in ("id", "row", "index", ""))}
     annotator = next((seen.plain[n] for n in ANNOTATORS if n in seen.plain), None)
