@@ -34,12 +34,20 @@ def unknown_layout(seen: Seen) -> str:
 
 
 def column_lines(seen: Seen) -> list[str]:
-    """Each column with its kind and its first three distinct values."""
+    """Each column with its kind and its first three distinct values, or the fields of its records."""
     lines = []
     for name in seen.columns:
         values = [cut(value, 12) for value in seen.words(name)[:3]] if seen.kind(name) != "record" else []
-        lines.append(" ".join(f"{cut(name, 24)} ({seen.kind(name)}: {', '.join(values)})".split()))
+        held = ", ".join(values or [cut(field, 24) for field in _fields(seen, name)[:4]])
+        lines.append(" ".join(f"{cut(name, 24)} ({seen.kind(name)}{': ' if held else ''}{held})".split()))
     return lines
+
+
+def _fields(seen: Seen, name: str) -> list[str]:
+    """The fields of the first record that stands in a column, alone or in a list."""
+    cells = seen.table.head(name, 20) if seen.kind(name) in ("record", "list") else []
+    first = [cell[0] if isinstance(cell, list) and cell else cell for cell in cells]
+    return next(([str(field) for field in one] for one in first if isinstance(one, dict)), [])
 
 
 def _without_header(seen: Seen) -> str | None:

@@ -163,6 +163,8 @@ def test_an_unknown_layout_says_what_was_seen_and_how_to_map_it(capsys):
         an.io.read(FILES / "ask_unknown.csv")
     assert main(["read", str(FILES / "ask_unknown.csv"), "--show"]) == 2
     assert "q (number: 1)" in capsys.readouterr().out
+    assert main(["read", str(FILES / "arena_100k.jsonl"), "--show"]) == 0
+    assert "conversation_a (list: role, content)" in capsys.readouterr().out
 
 
 NO_COMPARISONS = {

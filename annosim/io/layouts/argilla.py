@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from annosim.data.preferences import PreferenceData
 from annosim.io.format import EXPORTER, Reading
 from annosim.io.layouts.lists import Lists
@@ -49,7 +52,10 @@ def read_argilla(source: Source, question: str | None = None) -> PreferenceData:
     fields = _fields(table)
     name = question or _asked(table, questions, fields)
     prompts = next((table.values(n, n) for n in (*PROMPTS, "input") if n in table), None)
-    prompt_of = (lambda row: "") if prompts is None else (lambda row: strings(prompts[row]))
+
+    def prompt_of(row: int) -> str:
+        return "" if prompts is None else strings(prompts[row])
+
     given = _answers(table, name)
     if any(_is_number(value) for answers in given[:50] for _, value in answers):
         rated = [name] if question else [one for one in questions if _is_rating(table, one)]
@@ -76,7 +82,7 @@ def _rankings(
     table: Table,
     name: str,
     given: Sequence[Sequence[tuple[str, object]]],
-    texts: Mapping[str, Sequence[object]],
+    texts: Mapping[str, NDArray[np.object_]],
     prompt_of: Callable[[int], str],
 ) -> PreferenceData:
     """Rankings of three responses or more, or choices among them."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from annosim.data.preferences import PreferenceData
 from annosim.io.format import EXPORTER, Reading
 from annosim.io.layouts.lists import Lists
@@ -64,7 +67,9 @@ def read_label_studio(source: Source) -> PreferenceData:
     return votes.data(source, texts=texts)
 
 
-def _rankings(source: Source, table: Table, tasks: Sequence[object], annotations: Sequence[object]) -> PreferenceData:
+def _rankings(
+    source: Source, table: Table, tasks: NDArray[np.object_], annotations: NDArray[np.object_]
+) -> PreferenceData:
     """Rankings of the items of a list; those that were not moved lie below those that were."""
     listed = [_listed(task) for task in tasks]
     called = [frozenset(_named(item, _CALLED, key) for key, item in items.items()) for items in listed]
