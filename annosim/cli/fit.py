@@ -37,6 +37,7 @@ NOT_IDENTIFIED, NOT_CONVERGED = 3, 4
 READER_OPTIONS = ("annotator", "left", "right", "winner", "prompt", "weight", "feedback", "covariates")
 
 READ, MODEL, ESTIMATE = "Reading the file", "Model", "Estimation"
+JUDGES = "People and judges"
 TRAIN, OUTPUT = "Training networks (Adam)", "Output"
 #: where the help lists the options that each class of settings adds
 PANELS: dict[type[Settings], str] = {
@@ -111,6 +112,25 @@ def run(
     types: int = typer.Option(
         None, min=1, help="Number of latent classes of annotators, without --model.", metavar="N", rich_help_panel=MODEL
     ),
+    judge: list[str] = typer.Option(
+        None,
+        help="Judges (language models, cheap raters) beside people's votes: a file of their answers, read with the same "
+        "options, or the name of an annotator of DATA. May be repeated.",
+        metavar="FILE|NAME",
+        rich_help_panel=JUDGES,
+    ),
+    who: str = typer.Option(
+        None,
+        help="Column that says 'human' in people's rows and the judge's name in the others.",
+        metavar="COLUMN",
+        rich_help_panel=JUDGES,
+    ),
+    question: str = typer.Option(
+        None,
+        help="Column that numbers the questions; else the prompt and the pair do.",
+        metavar="COLUMN",
+        rich_help_panel=JUDGES,
+    ),
     objective: str = typer.Option(
         None,
         help="nll (default; nll,label_smoothing=0.1), ipo=TAU, slic=DELTA, margin=signed,alpha=1 (or unsigned, inside, "
@@ -171,7 +191,14 @@ def run(
 ) -> None:
     """Read, fit, print."""
     options = dict(locals()) | solver_options  # by name: those of training go to an.fit under the same names
+    if question is not None and not judge and who is None:
+        raise typer.BadParameter("it matches people's votes with judges' answers; add --judge", param_hint="--question")
     with on_cluster(cluster), one_voice():
+        if judge or who is not None:
+            from annosim.cli.judged import fit_judged
+
+            fit_judged(options)
+            return
         _fit(options)
 
 

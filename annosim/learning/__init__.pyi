@@ -6,6 +6,8 @@ from .fitting import fit_replicates as fit_replicates
 from .fitting import solvers_for as solvers_for
 from .item_spread import ItemSpread as ItemSpread
 from .item_spread import estimate_spread as estimate_spread
+from .inference.prediction_powered import PredictionPowered as PredictionPowered
+from .inference.prediction_powered import prediction_powered as prediction_powered
 from .number_of_types import TypesChoice as TypesChoice
 from .number_of_types import choose_types as choose_types
 from .posterior.annotators import AnnotatorPosterior as AnnotatorPosterior
@@ -34,6 +36,7 @@ __all__ = [
     "Newton",
     "NextQuestion",
     "Prediction",
+    "PredictionPowered",
     "SimulatedLikelihood",
     "Solver",
     "TypesChoice",
@@ -45,6 +48,7 @@ __all__ = [
     "fit_replicates",
     "next_question",
     "objectives",
+    "prediction_powered",
     "priors",
     "project",
     "solvers_for",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from annosim import plotting
-from annosim.planning.cost import Cost, questions_per_annotator
+from annosim.planning.cost import Cost
 from annosim.planning.row import PlanRow
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def draw_plan(rows: Sequence[PlanRow], target: str, precision: float, cost: Cost
     axes = grid[0, 0]
     for number, row in enumerate(rows):
         if math.isfinite(row.annotators):
-            _curve(axes, row, number, cost)
+            _curve(axes, row, number)
         else:  # a name in the legend: nothing to draw is what it says
             name = f"{row.name}: not identified" if not row.interval() else f"{row.name}: only bounded"
             axes.plot([], [], label=name, color="0.6", linestyle=":")
@@ -62,17 +62,16 @@ def draw_interviews(rows: Sequence[PlanRow]) -> Figure:
     return fig
 
 
-def _curve(axes: Axes, row: PlanRow, number: int, cost: Cost) -> None:
-    questions = questions_per_annotator(row.design)
+def _curve(axes: Axes, row: PlanRow, number: int) -> None:
     people = row.annotators * np.logspace(-1.2, 0.8, 40)
     widest = float(row.half_width.max())
-    price = [cost.total(n, questions) for n in people]
+    price = row.cost * people / row.annotators
     least = "at least " if row.at_least else ""
     name = f"{row.name}:\n{least}{row.annotators:,.0f} annotators, cost {row.cost:,.0f}"
     plotting.line(axes, price, widest * np.sqrt(row.annotators / people), name, number)
     axes.plot(row.cost, widest, "o", color=plotting.colour(number), markersize=8)
     if row.range is not None and all(math.isfinite(n) for n in row.range):
-        ends = [cost.total(n, questions) for n in row.range]
+        ends = [row.cost * n / row.annotators for n in row.range]
         low = widest * 0.96 ** (number + 1)  # below the points, one under the other
         axes.plot(ends, [low, low], color=plotting.colour(number), linewidth=6, alpha=0.3, solid_capstyle="round")
 

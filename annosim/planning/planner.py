@@ -20,10 +20,12 @@ from annosim.identifiability.families import AnyTastes, Types
 from annosim.identifiability.functionals import evaluate
 from annosim.identifiability.identification import check_counts
 from annosim.identifiability.twins import population_at
+from annosim.learning.inference.prediction_powered import PredictionPowered
 from annosim.learning.result import Fit
 from annosim.parameters import Unconstrained
 from annosim.planning.cost import Cost, questions_per_annotator
 from annosim.planning.families import among_tastes, among_types
+from annosim.planning.judged import Judged, plan_votes
 from annosim.planning.question_bounds import Bound, Z, variance_per_annotator
 from annosim.planning.result import Plan
 from annosim.planning.row import PlanRow
@@ -40,7 +42,7 @@ __all__ = ["describe", "plan"]
 #: A design, data that answer one, who answers it and the design, or a sequential design.
 DesignEntry: TypeAlias = Design | PreferenceData | tuple[Population, Design | PreferenceData] | Sequential
 #: What is compared; a mapping names the designs.
-Designs: TypeAlias = Design | PreferenceData | Sequential | Sequence[DesignEntry] | Mapping[str, DesignEntry]
+Designs: TypeAlias = Design | PreferenceData | Sequential | Judged | Sequence[DesignEntry] | Mapping[str, DesignEntry]
 
 
 class _Request(NamedTuple):
@@ -56,7 +58,7 @@ class _Request(NamedTuple):
 
 
 def plan(
-    population: Population | Fit,
+    population: Population | Fit | PredictionPowered,
     designs: Designs,
     *,
     target: str | Target = "weights",
@@ -76,7 +78,9 @@ def plan(
 
     Args:
         population: a guess of who answers; or a :class:`Fit` of a pilot, whose sampling distribution is then drawn
-            from.
+            from. Or a :class:`annosim.learning.PredictionPowered` pilot of people and judges, whose design is an
+            :class:`annosim.planning.Judged`: rows say what each share of questions for people costs (``target`` is then
+            the strengths).
         designs: designs to compare; a mapping names them; data stand for the design that they
             answer. An entry may be a pair ``(population, design)`` where the
             design changes how people answer (ties allowed, say). Entries that are :class:`annosim.planning.Sequential` are
@@ -108,6 +112,13 @@ def plan(
         'twice'
     """
     cost = Cost() if cost is None else cost
+    if isinstance(population, PredictionPowered):
+        _check(precision, cost, among)
+        return plan_votes(population, designs, float(precision), cost)
+    if isinstance(designs, Judged):
+        raise ArgumentError(
+            "plan: Judged(...) needs a pilot of people and judges, from an.learning.prediction_powered(votes, judges)"
+        )
     if interviews := _sequential(designs):
         _check(precision, cost, among)
         return plan_interviews(population, interviews, cost, seed)

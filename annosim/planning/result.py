@@ -67,6 +67,8 @@ class Plan(Result):
             out["share identified"] = [r.share_identified for r in self.rows]
         if any(r.at_least for r in self.rows):
             out["lower bound only"] = [r.at_least for r in self.rows]
+        if any(r.judged for r in self.rows):
+            out["judges' answers"] = [r.judged for r in self.rows]
         if any(r.low is not None for r in self.rows):
             out["target lies in"] = [r.interval().removeprefix(":").removeprefix(" in ").strip() for r in self.rows]
         return out
@@ -98,7 +100,7 @@ class Plan(Result):
             True
         """
         if self.settings.get("among") != "its own family":
-            raise ArgumentError("Plan.check: only plans for the population's own family are fitted; leave out among=")
+            raise ArgumentError("Plan.check: only plans for the population's own family are simulated and fitted")
         row = self._find(name)
         if not math.isfinite(row.annotators):
             raise ArgumentError(f"Plan.check(name={row.name!r}): it does not identify the target ({row.reason})")
@@ -120,7 +122,7 @@ class Plan(Result):
         if self.rows[0].interviews is not None:
             return f"Plan: {self.target} of each annotator, wrong with probability {self.precision:g} at most"
         family = self.settings.get("among", "its own family")
-        among = "" if family == "its own family" else f", among {family}"
+        among = "" if family == "its own family" else f", {family if self.rows[-1].judged else f'among {family}'}"
         return f"Plan: {self.target} to within {self.precision:g} (95 %){among}"
 
     def _lines(self) -> list[tuple[str, object]]:

@@ -35,6 +35,7 @@ class PlanRow:
         low, high: ``(m,)`` bounds of the target over the family, where ``among=`` computed them.
         at_least: the annotators are a lower bound: the family is singular at the population.
         interviews: of a sequential design, the simulated interviews.
+        judged: answers of judges beside those of people.
     """
 
     name: str
@@ -53,6 +54,7 @@ class PlanRow:
     high: NDArray[np.float64] | None = None
     at_least: bool = False
     interviews: Interviews | None = None
+    judged: int = 0
 
     def __str__(self) -> str:
         if not math.isfinite(self.annotators):
@@ -64,7 +66,9 @@ class PlanRow:
             return f"{asked}, {self.answers:,.0f} answers, cost {self.cost:,.2f}"
         spread = f" (90 %: {self.range[0]:,.0f} to {self.range[1]:,.0f})" if self.range else ""
         least = "at least " if self.at_least else ""
-        return f"{least}{self.annotators:,.0f} annotators{spread}, {self.answers:,.0f} answers, cost {self.cost:,.2f}"
+        beside = f" and {self.judged:,.0f} of judges" if self.judged else ""
+        people = f"{least}{self.annotators:,.0f} annotators{spread}"
+        return f"{people}, {self.answers:,.0f} answers{beside}, cost {self.cost:,.2f}"
 
     def interval(self) -> str:
         """Bounds of the widest component in words, or ``""``."""
