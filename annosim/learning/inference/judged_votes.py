@@ -138,7 +138,7 @@ def _lined_up(people: PreferenceData, votes: pd.DataFrame, known: pd.DataFrame, 
     """The questions of both, numbered."""
     asked, n = np.unique(_code(votes, people)), people.items.n
     both = pd.concat([votes[["key", "a", "b"]], known[["key", "a", "b"]]])
-    code = both.groupby(["key", "a", "b"], sort=False).ngroup().to_numpy(dtype=np.int64)
+    code: Ints = both.groupby(["key", "a", "b"], sort=False).ngroup().to_numpy().astype(np.int64)
     q_people, q_judges = code[: len(votes)], code[len(votes) :]
     questions = int(code.max(initial=-1)) + 1
     pair, prompt = np.zeros((2, questions), dtype=np.int64)
