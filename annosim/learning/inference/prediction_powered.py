@@ -51,7 +51,14 @@ class PredictionPowered(Result):
         votes: the answers, by question.
 
     Example:
-        See :func:`prediction_powered`.
+        >>> import annosim as an
+        >>> import numpy as np
+        >>> items, right = an.Items(names=["old", "new"]), (np.arange(300) % 3 > 0) + 0
+        >>> human = an.PreferenceData(items, [[0, 1]] * 60, answer=right[:60], prompt=np.arange(60))
+        >>> llm = an.PreferenceData(items, [[0, 1]] * 300, answer=right, prompt=np.arange(300))
+        >>> found = an.learning.prediction_powered(human, llm)  # a judge that agrees with every vote
+        >>> found.people, round(found.worth), found.panel()["agreement"].tolist()
+        (60.0, 300, [1.0])
     """
 
     names: tuple[str, ...]
