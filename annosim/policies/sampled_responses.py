@@ -24,7 +24,7 @@ from annosim.items import Items
 from annosim.policies.tilts import DensityLike
 from annosim.random import child_seed
 from annosim.utilities.language_models import LogPolicy
-from annosim.utilities.tokens import token_logits
+from annosim.utilities.tokens import check_vocabulary, embedding_errors, token_logits
 
 __all__ = ["draw_sequences", "effective_samples", "rollouts"]
 
@@ -111,7 +111,10 @@ def draw_sequences(
         )
     device = next((p.device for p in policy.model.parameters()), torch.device("cpu"))
     ids = torch.tensor([begin] * samples, device=device)
-    with torch.no_grad(), torch.random.fork_rng():
+    largest = max(begin)
+    check_vocabulary("rollouts", policy.model, largest)
+    reach = len(begin) + max_tokens - 1
+    with torch.no_grad(), torch.random.fork_rng(), embedding_errors("rollouts", largest, reach):
         torch.manual_seed(seed % 2**63)
         made = _generated(policy.model, ids, max_tokens, end)
     return [_until(row, end) for row in made[:, len(begin) :].tolist()]
@@ -201,7 +204,7 @@ def _policies(policies: LogPolicy | Sequence[LogPolicy]) -> list[LogPolicy]:
 def _prompts(prompts: Sequence[Sequence[int]]) -> list[list[int]]:
     try:
         made = [[int(token) for token in prompt] for prompt in prompts]
-    except TypeError:
+    except (TypeError, ValueError):
         raise ArgumentError("rollouts(prompts=): give a list of token ids for each prompt, [[1, 2], [3]]") from None
     if not made:
         raise ArgumentError("rollouts(prompts=): needs at least one prompt")

@@ -39,7 +39,8 @@ class PreferenceMixtureTrainer(MixtureTraining):
 
     The types begin alike, at the model that is given, which is the reference too (its log-probabilities are computed once,
     ``precompute_ref_log_probs``, unless a ``ref_model`` is given); random first responsibilities part them. Only the
-    options ``e_step_every, temperature, anneal, hard`` of ``em`` are read: steps and batches are said to ``args``.
+    options ``e_step_every, temperature, anneal, hard`` of ``em`` are read: steps and batches are said to ``args``. All rows
+    count alike: a column of weights is not read.
 
     Args:
         model, arguments, keywords: of ``trl.DPOTrainer``: ``ref_model, args, train_dataset, processing_class,

@@ -227,6 +227,8 @@ def wrapped(function):
         (lambda: rollouts(an.LogPolicy(chain(0).model, per_token=True), PROMPTS, max_tokens=2), "per_token"),
         (lambda: rollouts(chain(0), [], max_tokens=2), "at least one prompt"),
         (lambda: rollouts(chain(0), [3], max_tokens=2), "a list of token ids for each prompt"),
+        (lambda: rollouts(chain(0), ["ab"], max_tokens=2), "a list of token ids for each prompt"),
+        (lambda: rollouts(chain(0), [[7]], max_tokens=2), "no embedding for something in the items' tokens"),
         (lambda: rollouts(chain(0), [[]], max_tokens=2), "an empty prompt"),
         (lambda: rollouts(chain(0), PROMPTS, samples=0, max_tokens=2), "samples"),
         (lambda: rollouts(chain(0), PROMPTS, max_tokens=0), "max_tokens"),
