@@ -75,6 +75,7 @@ TESTS = {
     "annosim/populations/": "tests/test_populations.py tests/learning/test_gates.py",
     "annosim/rules/": "tests/rules",
     "annosim/simulation/": "tests/test_simulate.py tests/kernels",
+    "annosim/trl/": "tests/trl",
     "annosim/utilities/": "tests/test_utilities.py tests/test_networks.py tests/test_adapters.py tests/policies/test_laws.py",
     "annosim/learning/": "tests/learning",
     "annosim/learning/arguments.py": "tests/learning/test_batched.py tests/learning/test_arguments.py",
