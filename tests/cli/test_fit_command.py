@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 import annosim as an
@@ -166,3 +169,14 @@ def test_davidson_has_a_number_for_each_size_of_a_tie_that_occurs(tmp_path, caps
         assert f"rule.delta[{number}]" in shown and f"{delta:.3f}" in shown
     with pytest.raises(an.errors.TiesError, match="a tie of 3, and the rule knows ties of 2"):
         an.fit(an.Annotator(an.Tabular(4), an.Davidson(an.free(1.0))), an.io.read_preflib(path))
+
+
+def test_the_first_leaderboard_waits_for_no_compiler(votes):
+    """A process of its own, two seconds: torch's compiler, sympy or numba would cost a user more than everything else."""
+    code = (
+        "import sys; from annosim.cli import main; code = main(sys.argv[1:]); "
+        "print(code, [m for m in ('torch._dynamo', 'sympy', 'numba') if m in sys.modules])"
+    )
+    command = [sys.executable, "-c", code, "fit", str(votes), *COLUMNS]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.stdout.splitlines()[-1] == "0 []", done.stderr[-600:]
