@@ -30,7 +30,7 @@ exclude_patterns = ["_build", "_ext", "_templates", "examples"]
 templates_path = ["_templates"]
 source_suffix = {".rst": "restructuredtext", ".md": "myst-nb", ".ipynb": "myst-nb"}
 
-# Pages are Markdown; notebooks are shown as they were executed and committed (docs/gallery.py says when).
+# Pages are Markdown; notebooks are shown as docs/notebooks.py executed them, with the date.
 nb_execution_mode = "off"
 myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath", "attrs_inline", "fieldlist"]
 myst_heading_anchors = 3

@@ -259,8 +259,15 @@ def write_all(folder: Path, notebooks: Path) -> None:
 
 
 def notebook(file: Path) -> str:
-    """A notebook as it stands in the repository, with its outputs; widgets of the terminal are left out."""
+    """A notebook as it stands in the repository, with its outputs and their date; widgets of the terminal are left out."""
     page = json.loads(file.read_text(encoding="utf-8"))
+    told = page["metadata"].get("annosim")
+    when = "Not executed for this version"
+    if told is not None:
+        used = told["versions"]
+        when = f"Executed on {told['executed']} with annosim {used['annosim']}, Python {used['python']}, torch {used['torch']}"
+    head = next(cell for cell in page["cells"] if cell["cell_type"] == "markdown")
+    head["source"] = [*head["source"], f"\n\n*{when}; `notebooks/{file.name}` in the repository.*"]
     for cell in page["cells"]:
         for output in cell.get("outputs", ()):
             data = output.get("data", {})
