@@ -174,6 +174,9 @@ def uniform53(seed: int, stream: str, entity: ArrayLike, k: ArrayLike, replicate
         >>> 0.0 < float(uniform53(0, "answer", 7, 0)) < 1.0
         True
     """
+    who = np.asarray(entity)
+    if who.ndim == 1 and len(who) >= GROUP and not np.ndim(k) and not np.ndim(replicate) and _consecutive(who):
+        return CounterRNG(seed, who, replicate).uniform53(stream, 1, int(np.asarray(k)))[:, 0]  # each block once
     first = np.asarray(k, dtype=np.uint64) * np.uint64(2)
     high = raw_uint32(seed, stream, entity, first, replicate)
     low = raw_uint32(seed, stream, entity, first + np.uint64(1), replicate)

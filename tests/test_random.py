@@ -45,6 +45,13 @@ def test_a_run_of_entities_equals_its_single_words(start, count):
     assert np.array_equal(CounterRNG(3, entity[::-1], 5).raw_uint32("menu", 4, start=2), single[::-1])
 
 
+@pytest.mark.parametrize(("start", "count"), [(0, 64), (0, 100), (37, 500), (2**33, 70)])
+def test_uniforms_of_a_run_of_entities_are_those_of_each_alone(start, count):
+    run = np.arange(start, start + count)
+    single = [float(uniform53(5, "bootstrap", entity, 3, 2)) for entity in run]
+    assert uniform53(5, "bootstrap", run, 3, 2).tolist() == single
+
+
 def test_uniforms_are_open_at_both_ends():
     smallest, largest = (0 + 0.5) * 2.0**-32, (2.0**32 - 1 + 0.5) * 2.0**-32
     assert 0 < smallest and largest < 1

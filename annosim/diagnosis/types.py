@@ -18,7 +18,7 @@ from annosim.learning.number_of_types import TypesChoice, choose_types
 from annosim.learning.priors import Gaussian
 from annosim.populations.annotator import Annotator
 from annosim.populations.mixture import Mixture
-from annosim.random import child_seed, uniform53
+from annosim.random import CounterRNG, child_seed
 from annosim.rules.luce import Luce
 from annosim.utilities.tabular import Tabular
 
@@ -109,7 +109,7 @@ def _dependence(found: Strengths, seed: int) -> tuple[float, np.ndarray]:
     rows = int(row.max()) + 1
     draws = np.empty(many)
     for k in range(many):
-        u = uniform53(child_seed(seed, f"diagnosis/signs/{k}"), "bootstrap", np.arange(rows), 0)
+        u = CounterRNG(child_seed(seed, f"diagnosis/signs/{k}"), np.arange(rows)).uniform("bootstrap", 1)[:, 0]
         draws[k] = statistic(entry * np.where(u < 0.5, -1.0, 1.0)[row])
     return statistic(entry), draws
 
