@@ -11,19 +11,20 @@ def _():
 
     from annosim.errors import AnnosimError
     from annosim.explore.drawing import draw_law, draw_utilities
-    from annosim.explore.exploration import NAMES, QUESTIONS, RULES, explore
+    from annosim.explore.exploration import NAMES, OPENING, QUESTIONS, RULES, explore
 
-    return AnnosimError, NAMES, QUESTIONS, RULES, draw_law, draw_utilities, explore, mo
+    return AnnosimError, NAMES, OPENING, QUESTIONS, RULES, draw_law, draw_utilities, explore, mo
 
 
 @app.cell
-def _(QUESTIONS, RULES, mo):
+def _(OPENING, QUESTIONS, RULES, mo):
     def utility(item, value):
         return mo.ui.slider(-6.0, 6.0, 0.5, value, debounce=True, label=f"{item}", show_value=True)
 
-    first_b, first_c = utility("B", 0.5), utility("C", 3.0)
-    second_b, second_c = utility("B", 0.5), utility("C", -6.0)
-    weight = mo.ui.slider(0.05, 0.95, 0.05, 0.6, debounce=True, label="share", show_value=True)
+    _first, _second, _share = OPENING
+    first_b, first_c = utility("B", _first[0]), utility("C", _first[1])
+    second_b, second_c = utility("B", _second[0]), utility("C", _second[1])
+    weight = mo.ui.slider(0.05, 0.95, 0.05, _share, debounce=True, label="share", show_value=True)
     rule = mo.ui.dropdown(list(RULES), "logit", label="rule")
     question = mo.ui.dropdown(list(QUESTIONS), "pairs", label="question")
     answers = mo.ui.slider(1, 3, 1, 1, debounce=True, label="answers", show_value=True)

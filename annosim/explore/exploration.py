@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from threading import Lock
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
@@ -30,7 +31,7 @@ from annosim.rules.probit import Thurstone
 from annosim.rules.ties import Davidson
 from annosim.utilities.tabular import Tabular
 
-__all__ = ["NAMES", "QUESTIONS", "RULES", "Exploration", "Question", "RuleName", "explore"]
+__all__ = ["NAMES", "OPENING", "QUESTIONS", "RULES", "Exploration", "Question", "RuleName", "explore"]
 
 Question: TypeAlias = Literal["pairs", "pairs with ties", "best of three", "rankings of three"]
 RuleName: TypeAlias = Literal["logit", "probit"]
@@ -45,6 +46,10 @@ PRICE = Cost(annotator=1.0, answer=0.1)
 MOST_ANSWERS = 3
 #: How often a pair that is equally liked is called a tie, relative to each side (Davidson's delta).
 TIES = 1.0
+#: Utilities of either type and the share of the first with which the page opens.
+OPENING = ((0.5, 3.0), (0.5, -6.0), 0.6)
+#: Pages are threads of one process, in which torch numbers the levels of forward differentiation only once.
+_ONE_AT_A_TIME = Lock()
 #: Starts of the search for a twin, few enough to answer while somebody looks on.
 STARTS = 4
 
@@ -158,7 +163,8 @@ def explore(
         [0.5, 0.5, 0.5, 0.5, 0.5, 0.5]
     """
     _check(rule, question, answers, weight, beta, precision)
-    found = _explored(_pair(first), _pair(second), float(weight), rule, question, answers, float(precision), starts)
+    with _ONE_AT_A_TIME:
+        found = _explored(_pair(first), _pair(second), float(weight), rule, question, answers, float(precision), starts)
     return replace(found, policy=_softmax(found.learned / beta), settings=found.settings | {"beta": beta})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Thread
 
 from annosim.errors import ArgumentError
 
@@ -43,6 +44,14 @@ def _listening(port: int) -> socket.socket:
     return bound
 
 
+def _prepare() -> None:
+    """What the page shows first, computed while the browser opens."""
+    import annosim.explore.drawing  # noqa: F401
+    from annosim.explore.exploration import OPENING, explore
+
+    explore(*OPENING)
+
+
 def _run(bound: socket.socket, show: bool) -> None:
     import webbrowser
 
@@ -52,6 +61,7 @@ def _run(bound: socket.socket, show: bool) -> None:
     address = f"http://{HOST}:{bound.getsockname()[1]}/"
     page = marimo.create_asgi_app(quiet=True).with_app(path="", root=str(APP)).build()
     print(f"{address}  (Ctrl+C ends it)", flush=True)
+    Thread(target=_prepare, daemon=True).start()
     if show:
         webbrowser.open(address)
     uvicorn.Server(uvicorn.Config(page, log_level="error")).run(sockets=[bound])
