@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,13 +22,13 @@ from scipy.optimize import minimize
 from annosim.items import Items
 from annosim.populations.base import Population
 from annosim.sampling.density import LogPosterior
-from annosim.sampling.methods import allowed_k, smoothed
+from annosim.sampling.methods import FREEDOM, allowed_k, smoothed, spread_out
 
 __all__ = ["Evidence", "log_evidence", "mean_index", "possible_best"]
 
 Vector = NDArray[np.float64]
-#: draws for the evidence, and degrees of freedom of the Student distribution that they come from
-DRAWS, FREEDOM = 1000, 8.0
+#: draws for the evidence
+DRAWS = 1000
 #: standard errors by which the evidence is lowered, and nats by which a maximum is raised: what is computed may be off
 ERRORS, SLACK = 4.0, 1e-3
 #: unconstrained numbers are searched in this range; a maximum at infinity is nearly reached there
@@ -78,10 +79,8 @@ def log_evidence(density: LogPosterior, y: Vector, *, draws: int = DRAWS, seed: 
     size, rng = y.shape[1], np.random.default_rng(seed)
     centre = y.mean(0)
     root = np.linalg.cholesky(np.atleast_2d(np.cov(y.T)) + 1e-12 * np.eye(size))
-    z = rng.standard_normal((draws, size)) * np.sqrt(FREEDOM / rng.chisquare(FREEDOM, (draws, 1)))
-    constant = math.lgamma((FREEDOM + size) / 2) - math.lgamma(FREEDOM / 2) - 0.5 * size * math.log(FREEDOM * math.pi)
-    proposal = constant - 0.5 * (FREEDOM + size) * np.log1p((z**2).sum(1) / FREEDOM) - np.log(np.diag(root)).sum()
-    target = np.array([density(row)[0] for row in centre + z @ root.T])
+    drawn, proposal = spread_out(centre, root, FREEDOM, draws, rng)
+    target = np.array([density(row)[0] for row in drawn])
     ratio = np.where(np.isfinite(target), target - proposal, -np.inf)
     top = float(ratio.max())
     weight = np.exp(ratio - top)
@@ -140,7 +139,7 @@ def _highest(density: LogPosterior, item: int, others: NDArray[np.int64], start:
         "fun": lambda z: _index(density, z)[0][item] - _index(density, z)[0][others],
         "jac": lambda z: _index(density, z)[1][item] - _index(density, z)[1][others],
     }
-    end = minimize(
+    end: Any = minimize(
         minus,
         np.clip(start, -RANGE, RANGE),
         jac=True,
