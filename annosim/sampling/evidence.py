@@ -78,7 +78,7 @@ def log_evidence(density: LogPosterior, y: Vector, *, draws: int = DRAWS, seed: 
     """
     size, rng = y.shape[1], np.random.default_rng(seed)
     centre = y.mean(0)
-    root = np.linalg.cholesky(np.atleast_2d(np.cov(y.T)) + 1e-12 * np.eye(size))
+    root: Vector = np.linalg.cholesky(np.atleast_2d(np.cov(y.T)) + 1e-12 * np.eye(size)).astype(np.float64)
     drawn, proposal = spread_out(centre, root, FREEDOM, draws, rng)
     target = np.array([density(row)[0] for row in drawn])
     ratio = np.where(np.isfinite(target), target - proposal, -np.inf)
