@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -84,6 +85,8 @@ def test_a_target_that_is_only_bounded_costs_infinity_and_has_its_interval():
     assert row.low < found.value < row.high
     assert f"[{alone.low:.4g}, {alone.high:.4g}]" in " ".join(repr(found).split())
     assert found.best is None and "lies in" in " ".join(found.to_frame().columns)
+    two = replace(row, low=np.array([0.2, 0.1, 0.5]), high=np.array([0.3, 0.4, 0.6]))
+    assert two.interval() == ": component 1 in [0.1, 0.4]"  # the widest
 
 
 def test_where_only_positivity_pins_a_target_an_interval_of_what_is_not_rejected_is_used():
