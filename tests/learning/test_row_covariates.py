@@ -271,3 +271,15 @@ def test_bootstrap_and_networks_read_covariates():
     network = an.Annotator(an.Network([3], dim=6), an.rules.Covariates(an.Luce(), ["length", "bold"]))
     trained = an.fit(network, data.with_(items=items), solver=an.Adam(steps=30))
     assert torch.isfinite(trained.population.rule.coefficients.length)
+
+
+def test_the_profile_of_a_coefficient_is_a_curve():
+    """A coordinate that is held has no curvature; the first coefficient's profile ended at once for that reason."""
+    fit = an.fit(an.Annotator(an.Tabular(6), an.rules.Covariates(an.Luce(), ["length", "bold"])), battles(rows=300))
+    table = fit.summary("hessian").set_index("parameter")
+    for name in ("rule.coefficients.length", "rule.coefficients.bold"):
+        found, wald = fit.profile(name), table.loc[name]
+        assert found.classification == "identified"
+        np.testing.assert_allclose(
+            [found.low, found.high], [wald["low"], wald["high"]], atol=0.3 * wald["standard_error"]
+        )

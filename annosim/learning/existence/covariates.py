@@ -126,8 +126,8 @@ def _in_words(design: RowDesign, null: Vector, moved: NDArray[np.int64]) -> str:
     with_items = design.items and float((table.max(0) - table.min(0)).max(initial=0.0)) > 1e-6
     if len(names) == 1 and with_items and not others:
         return (
-            f"covariate {shown} is collinear with the items: an item has the same value wherever it is shown, so that "
-            "utilities already say it all"
+            f"covariate {shown} is collinear with the items: within questions it differs as if each item had one value "
+            "of its own, so that utilities already say it all"
         )
     along = [*(["the items' utilities"] if with_items else []), *others]
     rest = f" and {', '.join(along)}" if along else ""

@@ -270,7 +270,9 @@ def factorise(matrix: Vector, null: Vector | None, limit: float) -> tuple[Direct
 def _scaled(matrix: Vector, null: Vector | None) -> tuple[Vector, Vector]:
     """The matrix in coordinates scaled by its diagonal, deflated; and the scales ``(P,)``."""
     diagonal = matrix.diagonal()
-    d = 1.0 / np.sqrt(np.maximum(diagonal, diagonal.max(initial=0.0) * 1e-300 + 1e-300))
+    largest = max(float(diagonal.max(initial=0.0)), 1e-300)
+    # a coordinate without curvature has no scale of its own: the root of nothing would multiply rounding by 1e150
+    d = 1.0 / np.sqrt(np.where(diagonal > 1e-300 * largest, np.maximum(diagonal, 1e-300), largest))
     system = matrix * d[:, None] * d[None, :]
     if null is not None and null.shape[1]:
         flat = null / d[:, None]
