@@ -71,7 +71,7 @@ def test_draws_carry_their_covariates_and_follow_the_law():
     from scipy.stats import binom
 
     people = an.Annotator(an.Tabular([0.0, 1.0, -0.5]), an.rules.Covariates(an.Luce(), {"length": 0.5, "home": -1.0}))
-    design = an.Design(an.Items(n=3), menus=MENUS, covariates=SHOWN, annotators=4000)
+    design = an.Design(an.Items(n=3), menus=MENUS, covariates=SHOWN, annotators=1500)
     data, exact = an.simulate(people, design, seed=3), an.law(people, design).marginal()[:, 0].numpy() * len(MENUS)
     for number, menu in enumerate(MENUS):
         mine = (data.menu == menu).all(1) & (data.covariates["length"] == SHOWN["length"][number]).all(1)
@@ -81,7 +81,7 @@ def test_draws_carry_their_covariates_and_follow_the_law():
     both = an.simulate(people, design, seed=3, replicates=2)
     assert both[0].equals(data) and not both[1].equals(data)
     counted = an.simulate(people, design, seed=3, counts=True)
-    assert counted.weight.sum() == 4000 and set(counted.covariates) == {"length", "home"}
+    assert counted.weight.sum() == 1500 and set(counted.covariates) == {"length", "home"}
 
 
 @pytest.mark.parametrize("kind", ["choice", "ranking", "top"])
