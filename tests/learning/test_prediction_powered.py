@@ -268,6 +268,7 @@ def always(data, side):
 
 REFUSED = {
     "nothing in common": (lambda v, j: j.take(np.arange(300, 1000)), "0 question.s. in common"),
+    "other names": (lambda v, j: j.with_(items=an.Items(names=["a", "b", "c", "d"])), "0 question.s. in common"),
     "nothing alone": (lambda v, j: j.take(np.arange(200)), "adds nothing"),
     "always left": (lambda v, j: always(j, 0), "the left side in each of 1000"),
     "one answer a pair": (
@@ -291,6 +292,8 @@ def test_questions_that_cannot_be_matched_are_refused():
         an.learning.prediction_powered(votes, judged.with_(prompt=None))
     with pytest.raises(an.errors.ArgumentError, match="name a column"):
         an.learning.prediction_powered(votes.with_(prompt=None), judged.with_(prompt=None))
+    with pytest.raises(an.errors.ArgumentError, match="judges=None"):
+        an.learning.prediction_powered(votes, None)
     with pytest.raises(an.errors.ArgumentError, match="no annotator 'gpt'"):
         an.learning.prediction_powered(judged, "gpt")
 

@@ -87,6 +87,8 @@ def split_judges(
     """
     if isinstance(judges, PreferenceData):
         return data, judges
+    if not isinstance(judges, Sequence):
+        raise ArgumentError(f"judges={judges!r}: give an.PreferenceData, or names of annotators")
     names = [judges] if isinstance(judges, str) else list(judges)
     if data.annotator_names is None:
         raise ArgumentError(f"judges={names}: the data have no annotator names; give the judges' answers as data")
@@ -124,6 +126,8 @@ def judged_votes(people: PreferenceData, judges: PreferenceData, question: str |
     answers["judge"] = _judge_names(judges)[answers["row"].to_numpy()]
     names = tuple(sorted(set(answers["judge"])))
     known = answers[(answers["a"] >= 0) & np.isin(_code(answers, people), _code(votes, people))]
+    if not names:
+        raise ArgumentError("judges: every row is a skip, or has no weight")
     found = _lined_up(people, votes, known, names)
     _check_judges(found, answers)
     return found
@@ -193,7 +197,8 @@ def _keys(what: str, data: PreferenceData, question: str | None, other: Preferen
 
 def _rows(data: PreferenceData, place: Ints, key: NDArray[np.object_]) -> pd.DataFrame:
     """Answers, the pair in the order of the items' numbers; skips, rows without weight and an item against itself go."""
-    menu, level = place[np.asarray(data.menu)], preference_levels(data)
+    shown, level = np.asarray(data.menu), preference_levels(data)
+    menu = place[shown]
     left = 0.5 * (1.0 + np.sign(level[:, 0] - level[:, 1]))
     turned = menu[:, 0] > menu[:, 1]
     weight = np.asarray(data.row_weight, dtype=np.float64)
@@ -209,7 +214,7 @@ def _rows(data: PreferenceData, place: Ints, key: NDArray[np.object_]) -> pd.Dat
             "annotator": np.asarray(data.annotator_ids, dtype=np.int64),
         }
     )
-    return frame[~np.asarray(data.skipped) & (weight > 0) & (menu[:, 0] != menu[:, 1])].copy()
+    return frame[~np.asarray(data.skipped) & (weight > 0) & (shown[:, 0] != shown[:, 1])].copy()
 
 
 def _judge_names(judges: PreferenceData) -> NDArray[np.object_]:

@@ -137,21 +137,37 @@ class Moments:
             weights: ``(K, m)`` the judges' weights for each component.
             groups: codes of the rows, and 1 or -1.
         """
-        rows = len(parts.row_pair)
         out = np.zeros((self.slope.shape[1],) * 2)
         for code, sign in groups:
-
-            def by_group(value: Floats, code: Ints = code) -> sparse.csr_matrix:
-                shape = (int(code.max(initial=-1)) + 1, len(parts.weight))
-                return sparse.csr_matrix((value, (code, parts.row_pair)), shape=shape)
-
-            score = by_group(parts.row_people * parts.row_answer) @ self.slope
-            score -= by_group(parts.row_people) @ self.centre
-            for judge, own in zip(parts.row_judges, weights, strict=True):
-                score -= (by_group(judge) @ self.slope) * own
-            out += sign * (score.T @ score)
+            # most questions that nobody voted on are groups by themselves: their squares are summed by pair
+            single = (parts.row_people == 0) & (np.bincount(code)[code] == 1)
+            score = self._scores(parts, weights, code, ~single)
+            out += sign * (score.T @ score + self._singles(parts, weights, single))
         values, vectors = np.linalg.eigh(0.5 * (out + out.T))
-        return (vectors * np.maximum(values, 0.0)) @ vectors.T if len(groups) > 1 and rows else out
+        return (vectors * np.maximum(values, 0.0)) @ vectors.T if len(groups) > 1 else out
+
+    def _scores(self, parts: Parts, weights: Floats, code: Ints, rows: NDArray[np.bool_]) -> Floats:
+        """``(groups, m)`` sums of the scores of some rows."""
+        group, pair = np.unique(code[rows], return_inverse=True)[1], parts.row_pair[rows]
+        shape = (int(group.max(initial=-1)) + 1, len(parts.weight))
+
+        def summed(value: Floats) -> sparse.csr_matrix:
+            return sparse.csr_matrix((value[rows], (group, pair)), shape=shape)
+
+        score = summed(parts.row_people * parts.row_answer) @ self.slope
+        score -= summed(parts.row_people) @ self.centre
+        for judge, own in zip(parts.row_judges, weights, strict=True):
+            score -= (summed(judge) @ self.slope) * own
+        return score
+
+    def _singles(self, parts: Parts, weights: Floats, rows: NDArray[np.bool_]) -> Floats:
+        """``(m, m)`` sum of products of the scores of rows without votes, each on its own."""
+        out = np.zeros((self.slope.shape[1],) * 2)
+        for one, own in zip(parts.row_judges, weights, strict=True):
+            for other, others in zip(parts.row_judges, weights, strict=True):
+                product = np.bincount(parts.row_pair[rows], (one * other)[rows], len(parts.weight))
+                out += (self.slope * own).T @ (product[:, None] * (self.slope * others))
+        return out
 
     def judge_terms(self, parts: Parts) -> tuple[Floats, Floats]:
         """``(K, m)`` covariance of the people's part with each judge's, and ``(2, K, K, m)`` of the judges' with each other.
@@ -164,12 +180,12 @@ class Moments:
         question, pair = votes.question, votes.pair
         told = np.bincount(question, (parts.row_people * parts.row_answer)[live], count)
         weight = np.bincount(question, parts.row_people[live], count)
-        score = told[:, None] * self.slope[pair] - weight[:, None] * self.centre[pair]
         each = np.stack([np.bincount(question, judge[live], count) for judge in parts.row_judges])
         m = np.stack([np.bincount(pair, ~np.isnan(f), len(parts.weight)) for f in votes.judged])[:, pair]
         # the pair's mean holds the answer itself, which takes 1 / m off both factors; one half is in the rows already
         each *= np.sqrt(np.divide(m, m - 1.0, out=np.zeros_like(m, dtype=float), where=m > 1))
-        cross = np.stack([((e[:, None] * self.slope[pair]) * score).sum(0) for e in each])
+        by_pair = [[np.bincount(pair, e * value, len(parts.weight)) for value in (told, weight)] for e in each]
+        cross = np.stack([self.slope.T**2 @ a - (self.slope * self.centre).T @ b for a, b in by_pair])
         own = np.einsum("aklp,pm->aklm", parts.spread * parts.size, self.slope**2)
         return cross, own
 
