@@ -234,7 +234,8 @@ def page(cells: list[Cell]) -> str:
 
 def in_general(line: str) -> str:
     """The line without numbers of the case, which may differ in their last digits between machines."""
-    return re.sub(r"(?<![\w.])-?\d+\.\d+(e[+-]?\d+)?", "…", line)
+    without = re.sub(r"\(at [^)]*\)", "(at …)", line)  # where a search on its way to infinity ended
+    return re.sub(r"(?<![\w.])-?\d+\.\d+(e[+-]?\d+)?", "…", without)
 
 
 def read_page(text: str) -> dict[tuple[str, str, str], str]:
