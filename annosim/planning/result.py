@@ -100,7 +100,7 @@ class Plan(Result):
             True
         """
         if self.settings.get("among") != "its own family":
-            raise ArgumentError("Plan.check: only plans for the population's own family are simulated and fitted")
+            raise ArgumentError("Plan.check: only plans for the population's own family are fitted")
         row = self._find(name)
         if not math.isfinite(row.annotators):
             raise ArgumentError(f"Plan.check(name={row.name!r}): it does not identify the target ({row.reason})")
