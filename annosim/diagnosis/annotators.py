@@ -14,7 +14,7 @@ from scipy.stats import norm
 
 from annosim.data.counts import combine
 from annosim.diagnosis.case import Case, listed, percent, plural
-from annosim.diagnosis.finding import Finding, holm, not_asked
+from annosim.diagnosis.finding import Finding, Status, holm, not_asked
 from annosim.diagnosis.implied import Floats, Ints
 
 __all__ = ["against_others", "copies", "one_sided", "unreliable"]
@@ -69,18 +69,23 @@ def one_sided(case: Case) -> Finding:
         if not len(flagged)
         else "Leave them out and diagnose again, or fit an.PositionBias per annotator."
     )
+    return _counted(name, sentence, rows, len(flagged), test, float(adjusted.min()), change, head)
+
+
+def _counted(
+    name: str,
+    sentence: str,
+    rows: tuple[tuple[object, ...], ...],
+    count: int,
+    test: str,
+    p_value: float,
+    change: str,
+    head: tuple[str, ...],
+) -> Finding:
+    """How many annotators, or pairs of them, a question flags, with the evidence on those that are shown."""
+    status: Status = "notice" if count else "fine"
     return Finding(
-        name,
-        sentence,
-        float(len(flagged)),
-        None,
-        None,
-        test,
-        float(adjusted.min()),
-        change=change,
-        status="notice" if len(flagged) else "fine",
-        head=head,
-        rows=rows,
+        name, sentence, float(count), None, None, test, p_value, change=change, status=status, head=head, rows=rows
     )
 
 
@@ -173,32 +178,11 @@ def _report(case: Case, name: str, table: Slopes, p: Floats, flagged: Ints) -> F
     if len(flagged):
         shown = listed((f"{row[0]} (slope {row[2]:.2g} over {row[1]} answers)" for row in rows), 3)
         sentence = f"{len(flagged)} of {len(ids)} annotators {found[len(flagged) > 1]}: {shown}."
-        return Finding(
-            name,
-            sentence,
-            float(len(flagged)),
-            None,
-            None,
-            test,
-            float(adjusted[flagged].min()),
-            change=remedy,
-            status="notice",
-            head=head,
-            rows=rows,
-        )
+        return _counted(name, sentence, rows, len(flagged), test, float(adjusted[flagged].min()), remedy, head)
     enough = int((1.96 * error < 0.5).sum())
     change = f"The slope is known to within .5 for {enough} of {len(ids)} annotators; the others need more answers."
-    return Finding(
-        name,
-        f"{none} ({len(ids)} annotators).",
-        0.0,
-        None,
-        None,
-        test,
-        max(float(adjusted.min()), LEVEL * 1.0001),
-        change=change,
-        head=head,
-    )
+    p_value = max(float(adjusted.min()), LEVEL * 1.0001)
+    return _counted(name, f"{none} ({len(ids)} annotators).", (), 0, test, p_value, change, head)
 
 
 def _slopes(case: Case) -> Slopes | Finding:
@@ -292,30 +276,10 @@ def copies(case: Case) -> Finding:
         shown = listed((f"{r[0]} and {r[1]} ({percent(r[3])} of {r[2]} shared questions)" for r in rows), 2)
         sentence = f"{len(flagged)} of {len(left):,} pairs of annotators {'agrees' if len(flagged) == 1 else 'agree'} like copies: {shown}."
         change = "Compare their time stamps and texts; keep one of each pair of copies."
-        return Finding(
-            name,
-            sentence,
-            float(len(flagged)),
-            None,
-            None,
-            test,
-            float(adjusted.min()),
-            change=change,
-            status="notice",
-            head=head,
-            rows=rows,
-        )
+        return _counted(name, sentence, rows, len(flagged), test, float(adjusted.min()), change, head)
     sentence = f"No two annotators agree like copies ({len(left):,} pairs share {SHARED} questions or more)."
-    return Finding(
-        name,
-        sentence,
-        0.0,
-        None,
-        None,
-        test,
-        float(adjusted.min()),
-        change="More shared questions show rarer copies.",
-        head=head,
+    return _counted(
+        name, sentence, (), 0, test, float(adjusted.min()), "More shared questions show rarer copies.", head
     )
 
 
