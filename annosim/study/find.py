@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -133,6 +134,11 @@ def _forget(files: Sequence[Path]) -> None:
     paths = {str(f) for f in files}
     for name in [n for n, m in sys.modules.items() if getattr(m, "__file__", None) in paths and n != "__main__"]:
         del sys.modules[name]
+    for file in files:  # Python tells compiled modules apart by the second of the last change, and by the size
+        compiled = Path(importlib.util.cache_from_source(str(file)))
+        with suppress(OSError):  # not there, or not ours to write
+            if compiled.stat().st_mtime_ns <= file.stat().st_mtime_ns:
+                compiled.unlink()
 
 
 def _load_entry_point(point: EntryPoint) -> Study:
