@@ -193,6 +193,7 @@ NOT_DRAWN: dict[str, str] = {
     "mean_variance": "needs one spread per item, and defines pairs alone",
     "categorical_reward": "needs one distribution per item, and defines pairs alone",
     "reliability": "belongs to named annotators: a law of a design has none",
+    "covariates": "needs questions that have covariates",
 }
 
 _PAIRS_ONLY = {"rao_kupper", "bpref", "graded_pairs"}
