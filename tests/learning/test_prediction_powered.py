@@ -172,6 +172,24 @@ def test_annotators_are_units_as_in_the_usual_fit():
 # ---- what it promises ------------------------------------------------------------------------------------------------
 
 
+def test_votes_on_one_question_about_few_prompts_are_dependent():
+    """Four votes that say the same of each question are no more than one."""
+    rng = np.random.default_rng(0)
+    menu, prompt = np.repeat(PAIRS, 7, 0), np.tile(np.arange(7), len(PAIRS))
+    said, own = rng.integers(2, size=(2, len(menu)))
+    models = an.Items(names=[f"model {m}" for m in range(MODELS)])
+    machine = an.PreferenceData(models, menu, answer=own, prompt=prompt)
+
+    def found(times):
+        row = np.repeat(np.arange(0, len(menu), 2), times)
+        votes = an.PreferenceData(models, menu[row], answer=said[row], prompt=prompt[row])
+        return an.learning.prediction_powered(votes, machine)
+
+    once, often = found(1), found(4)
+    assert (once.units, often.units, often.clusters) == ("vote", "question", 21.0)
+    np.testing.assert_allclose(often.covariance, once.covariance, rtol=1e-8, atol=1e-12)
+
+
 def test_intervals_cover_and_the_judge_pays():
     """14 worlds of a misspecified judge, three neighbouring differences of four models in each.
 

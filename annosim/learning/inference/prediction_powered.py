@@ -46,7 +46,8 @@ class PredictionPowered(Result):
         weights: ``(K,)`` how much of each judge is used; 0 is people alone, 1 is the judge as it is, corrected.
         selection: ``(K,)`` p-values: were the questions that people answered a random sample of the judge's? The test sees
             only what the judge answers, item by item.
-        units: what the errors take to be independent: ``"vote"``, ``"annotator"``, ``"prompt"`` or ``"annotator and prompt"``.
+        units: what the errors take to be independent: ``"vote"``, ``"annotator"``, ``"prompt"`` or ``"annotator and prompt"``;
+            ``"question"`` (a pair about a prompt) instead of ``"prompt"`` where there are fewer than eight prompts.
         clusters: how many of these there are, the fewer of two; infinite of votes.
         votes: the answers, by question.
 
@@ -306,7 +307,7 @@ def prediction_powered(
 
     Returns:
         Strengths with robust errors. Annotators and prompts are the units where they gave several answers and there are
-        eight or more of them.
+        eight or more of them; of fewer prompts, the questions are.
 
     Raises:
         ArgumentError: other answers than choices from pairs, questions that cannot be matched, an unknown judge.

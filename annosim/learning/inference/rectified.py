@@ -208,6 +208,7 @@ def groupings(votes: JudgedVotes) -> tuple[list[tuple[Ints, int]], str, float]:
     """Which answers are dependent: those of an annotator and those on a prompt, where there are several; and how many units.
 
     Annotators count as units under the same conditions as for any other fit: eight or more, and some with several answers.
+    Where prompts are too few for that, the votes on one question are dependent: they share the text and the judges' answer.
     """
     alone = np.flatnonzero(~votes.voted)
     rows = len(votes.question) + len(alone)
@@ -217,14 +218,18 @@ def groupings(votes: JudgedVotes) -> tuple[list[tuple[Ints, int]], str, float]:
     annotator = np.concatenate([annotator, people + np.arange(len(alone))])
     asked = len(np.unique(prompt[: len(votes.question)]))
     by_annotator = people >= FEW_ANNOTATORS and people < len(votes.question)
-    by_prompt = asked >= FEW_ANNOTATORS and len(np.unique(prompt)) < rows
-    if by_annotator and by_prompt:
+    subject = "prompt"
+    if asked < FEW_ANNOTATORS:
+        subject, prompt = "question", np.concatenate([votes.question, alone])
+        asked = int(votes.voted.sum())
+    by_subject = asked >= FEW_ANNOTATORS and len(np.unique(prompt)) < rows
+    if by_annotator and by_subject:
         both = np.unique(np.stack([annotator, prompt]), axis=1, return_inverse=True)[1].reshape(-1)
-        return [(annotator, 1), (prompt, 1), (both, -1)], "annotator and prompt", float(min(people, asked))
+        return [(annotator, 1), (prompt, 1), (both, -1)], f"annotator and {subject}", float(min(people, asked))
     if by_annotator:
         return [(annotator, 1)], "annotator", float(people)
-    if by_prompt:
-        return [(prompt, 1)], "prompt", float(asked)
+    if by_subject:
+        return [(prompt, 1)], subject, float(asked)
     return [(np.arange(rows), 1)], "vote", float("inf")
 
 
