@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from annosim.data.sides import pairs_of_names, tokens
+from annosim.data.sides import MARKS, OUTCOMES, pairs_of_names, tokens
 from annosim.errors import ArgumentError, DataError
 from annosim.items import Items
 
@@ -18,17 +18,22 @@ if TYPE_CHECKING:
     from annosim.data.preferences import PreferenceData
 
 __all__ = [
+    "CHOSEN_POSITION",
     "CovariateNames",
     "as_covariates",
     "columns_to_covariates",
     "covariate_names",
     "feature_names",
     "further_columns",
+    "outcome_columns",
     "spread_names",
 ]
 
 #: Names of covariates, or names with the column (or the two columns) that hold them.
 CovariateNames: TypeAlias = Sequence[str] | Mapping[str, str | Sequence[str] | None]
+
+#: Column of a file of ``to_trl`` with the place where the chosen was shown.
+CHOSEN_POSITION = "chosen_position"
 
 _WORDS = {"true": 1.0, "yes": 1.0, "false": 0.0, "no": 0.0}
 #: words of two columns that become indicators at most
@@ -76,6 +81,29 @@ def _checked(name: str, value: ArrayLike, menu: NDArray[np.integer]) -> NDArray[
             f"covariate {name!r}: row {row} has {numbers[bad][0]}; fill it in, or leave the rows out: data.take(...)"
         )
     return np.where(menu >= 0, numbers, 0.0)
+
+
+def outcome_columns(data: PreferenceData, outcome: NDArray[np.integer]) -> dict[str, np.ndarray]:
+    """The named columns, and the covariates of what was chosen and rejected: ``length_chosen, length_rejected``.
+
+    Args:
+        data: pairs.
+        outcome: ``(rows,)`` the place of the chosen, 0 or 1.
+
+    Example:
+        >>> import annosim as an
+        >>> data = an.PreferenceData(an.Items(n=2), [[0, 1]], answer=[1], covariates={"length": [[9.0, 4.0]]})
+        >>> {name: value.tolist() for name, value in outcome_columns(data, data.answer).items()}
+        {'length_chosen': [4.0], 'length_rejected': [9.0]}
+    """
+    out, rows = dict(data.columns), np.arange(data.rows)
+    for name, value in data.covariates.items():
+        known = [out.get(column) for column in spread_names(name, 2)]
+        if all(column is not None and np.array_equal(column, value[:, j]) for j, column in enumerate(known)):
+            continue  # the columns from which it was read say it
+        out.setdefault(f"{name}_chosen", value[rows, outcome])
+        out.setdefault(f"{name}_rejected", value[rows, 1 - outcome])
+    return out
 
 
 def spread_names(name: str, k: int) -> list[str]:
@@ -131,10 +159,32 @@ def columns_to_covariates(
             values = data.items.feature_matrix[:, features.index(name)].numpy()
             out[plain] = np.where(data.menu >= 0, values[data.menu], 0.0)
         else:
-            out |= _values(data, _found(str(name), given, columns, features), plain, columns)
-    found = {name: _scaled(value, data, relative, standardise) for name, value in as_covariates(out, data.menu).items()}
+            found = _found(str(name), given, columns, features)
+            made = _values(data, found, plain, columns)
+            out |= {key: _as_shown(data, found.columns, value) for key, value in made.items()}
+    new = {name: _scaled(value, data, relative, standardise) for name, value in as_covariates(out, data.menu).items()}
     kept = data.covariates if isinstance(data.covariates, dict) else dict(data.covariates)
-    return replace(_without_features(data, moved), covariates={**kept, **found})
+    return replace(_without_features(data, moved), covariates={**kept, **new})
+
+
+def _as_shown(data: PreferenceData, columns: Sequence[str], value: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Numbers of pairs put where their alternatives stand in the menu.
+
+    Columns of the chosen and the rejected follow the answer. Other columns of a file of ``to_trl`` speak of the places where
+    the two were shown, of which ``chosen_position`` tells, whereas :func:`annosim.io.read_trl` puts the chosen first.
+    """
+    if data.menu_size != 2:
+        return value
+    outcomes = pairs_of_names(columns, OUTCOMES) if len(columns) == 2 else []
+    if outcomes:
+        turned = np.asarray(data.answer).reshape(data.rows, -1)[:, 0] == 1
+        turned ^= outcomes[0].left != columns[0]
+    elif data.settings.get("format") == "trl" and CHOSEN_POSITION in data.columns:
+        turned = pd.to_numeric(pd.Series(data.columns[CHOSEN_POSITION]), errors="coerce").to_numpy() == 1
+    else:
+        return value
+    sides = np.stack([value, np.zeros(data.rows)], -1) if value.ndim == 1 else value
+    return np.where(turned[:, None], sides[:, ::-1], sides)
 
 
 def _scaled(value: NDArray[np.float64], data: PreferenceData, relative: bool, standardise: bool) -> NDArray[np.float64]:
@@ -238,9 +288,10 @@ def _found(
     if name in columns:
         return _Found(name, (name,))
     word = tokens(name)
-    pairs = [pair for pair in pairs_of_names(columns) if tuple(pair.stem.split("_")) == word]
+    known = pairs_of_names(columns, (*MARKS, *OUTCOMES))
+    pairs = [pair for pair in known if tuple(pair.stem.split("_")) == word]
     if not pairs:  # "header_count" is the stem of conv_metadata.header_count_a
-        pairs = [pair for pair in pairs_of_names(columns) if set(word) <= set(pair.stem.split("_"))]
+        pairs = [pair for pair in known if set(word) <= set(pair.stem.split("_"))]
     if len(pairs) > 1:
         ways = "; or ".join(f"({pair.left}, {pair.right})" for pair in pairs[:3])
         raise DataError(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-__all__ = ["MARKS", "Sides", "pairs_of_names", "tokens"]
+__all__ = ["MARKS", "OUTCOMES", "Sides", "pairs_of_names", "tokens"]
 
 #: What stands for the two sides in the names of columns.
 MARKS = (
@@ -23,6 +23,9 @@ MARKS = (
     ("red", "blue"),
     ("white", "black"),
 )
+
+#: What stands for the alternative that was chosen, and for the other, wherever they were shown.
+OUTCOMES = (("chosen", "rejected"), ("winner", "loser"))
 
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Za-z])(?=[0-9])|(?<=[0-9])(?=[A-Za-z])")
 _BREAK = re.compile(r"[^0-9a-z]+")
@@ -54,7 +57,7 @@ def tokens(name: str) -> tuple[str, ...]:
     return tuple(part for part in _BREAK.split(_CAMEL.sub("_", name.strip()).casefold()) if part)
 
 
-def pairs_of_names(names: Iterable[str]) -> list[Sides]:
+def pairs_of_names(names: Iterable[str], marks: Sequence[tuple[str, str]] = MARKS) -> list[Sides]:
     """Every two names that differ in the mark of a side, in their order.
 
     Example:
@@ -66,7 +69,7 @@ def pairs_of_names(names: Iterable[str]) -> list[Sides]:
     out = []
     for name, word in words.items():
         for place, mark in enumerate(word):
-            for one, two in MARKS:
+            for one, two in marks:
                 other = where.get((*word[:place], two, *word[place + 1 :])) if mark == one else None
                 if other is not None:
                     rest = (*word[:place], *word[place + 1 :])

@@ -189,3 +189,27 @@ def test_the_command_line_fits_style_control_and_home_advantage(tmp_path, capsys
     assert "rule.coefficients.length" in capsys.readouterr().out
     assert main(["fit", str(path), "--covariates", "size"]) == 2
     assert "no column of this name" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("order", ["chosen-first", "recorded"])
+@pytest.mark.parametrize("raw", [False, True])
+def test_a_file_for_trl_keeps_the_numbers_beside_their_texts(raw, order):
+    """The format puts the chosen first, wherever it was shown."""
+    shown = np.array([[9.0, 4.0], [1.0, 2.0], [7.0, 5.0]])
+    own = {"columns": {"length_left": shown[:, 0], "length_right": shown[:, 1]}} if raw else {}
+    data = three().with_(covariates={"length": shown}, **own)
+    back = an.io.read_trl(data.to_trl(as_list=True), order=order).with_covariates(["length"])
+    number = dict(zip(zip(data.menu[:, 0], data.menu[:, 1], strict=True), shown.tolist(), strict=True))
+    place = [data.items.names.index(str(text)) for text in back.items.texts]
+    for menu, found in zip(back.menu, back.covariates["length"], strict=True):
+        a, b = (place[i] for i in menu)
+        assert found.tolist() == (number[a, b] if (a, b) in number else number[b, a][::-1])
+
+
+def test_columns_of_the_winner_follow_the_answer():
+    columns = {"winner_rank": [1.0, 2.0, 3.0], "loser_rank": [10.0, 20.0, 30.0]}
+    data = three().with_(covariates={}, columns=columns)
+    expected = [[1, 10], [20, 2], [3, 30]]  # the second row's answer is the second place
+    assert data.with_covariates(["rank"]).covariates["rank"].tolist() == expected
+    turned = data.with_covariates({"rank": ("loser_rank", "winner_rank")}).covariates["rank"]
+    assert turned.tolist() == expected

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from annosim.data.covariates import further_columns
+from annosim.data.covariates import CHOSEN_POSITION, further_columns, outcome_columns
 from annosim.data.writers.pairs import join_columns, named, pair_outcomes
 from annosim.data.writers.records import write_records
 from annosim.errors import DataError, TiesError
@@ -69,7 +69,8 @@ def _columns(data: PreferenceData) -> dict[str, object]:
         out["annotator"] = named(data.annotator, data.annotator_names)
     if data.weight is not None:
         out["weight"] = data.weight
-    return join_columns(out, further_columns(data))
+    more = further_columns(data) if _is_thumbs(data) else outcome_columns(data, pair_outcomes(data))
+    return join_columns(out, more)
 
 
 def _is_thumbs(data: PreferenceData) -> bool:
@@ -91,7 +92,7 @@ def _pairs(data: PreferenceData, implicit: NDArray[np.object_] | None) -> dict[s
         chosen, rejected = _joined(implicit, chosen), _joined(implicit, rejected)
     body: dict[str, object] = {"chosen": chosen, "rejected": rejected}
     if (outcome != 0).any():
-        body["chosen_position"] = outcome
+        body[CHOSEN_POSITION] = outcome
     return body
 
 
