@@ -276,7 +276,9 @@ def _found(
     name: str, given: str | Sequence[str] | None, columns: Mapping[str, np.ndarray], features: Sequence[str]
 ) -> _Found:
     if given is not None:
-        wanted = (given,) if isinstance(given, str) else tuple(given)
+        wanted = (given,) if isinstance(given, str) else tuple(given) if isinstance(given, Sequence) else (given,)
+        if not all(isinstance(column, str) for column in wanted):
+            raise ArgumentError(f"covariate {name!r}: {given!r}; give a column's name, or two, one for each side")
         if not 1 <= len(wanted) <= 2:
             raise ArgumentError(f"covariate {name!r}: {len(wanted)} columns; give one, or one for each side")
         missing = [column for column in wanted if column not in columns]
@@ -331,19 +333,34 @@ def _values(
     if len(words) == 1:
         raise DataError(f"covariate {found.name!r}: every cell is {words[0][:40]!r}, which says nothing; leave it out")
     texts = [np.array([str(cell) for cell in side], dtype=object) for side in sides]
+    for column, text in zip(found.columns, texts, strict=True):
+        empty = [not cell.strip() for cell in text]
+        if any(empty):
+            raise DataError(
+                f"covariate {found.name!r}: column {column!r} is empty in row {empty.index(True)}; fill it in, or leave the "
+                "rows out"
+            )
+    names = [f"{plain}={word}".replace(".", "_") for word in words[1:]]
+    if len(set(names)) < len(names):
+        twice = max(names, key=names.count)
+        raise DataError(f"covariate {found.name!r}: two words are written {twice!r} without their dots; rename one")
     return {
-        f"{plain}={word}".replace(".", "_"): np.stack([(text == word).astype(np.float64) for text in texts], -1)
-        for word in words[1:]
+        name: np.stack([(text == word).astype(np.float64) for text in texts], -1)
+        for name, word in zip(names, words[1:], strict=True)
     }
 
 
 def _words(sides: list[np.ndarray]) -> list[str] | None:
-    """The distinct words of two columns of text, ascending; ``None`` where they hold numbers, flags or records."""
+    """The distinct words of two columns of text, ascending; ``None`` where they hold numbers, flags or records.
+
+    Numbers of which some are missing, or are no numbers, are numbers.
+    """
     cells = np.concatenate(sides)
     if cells.dtype != object or not all(isinstance(cell, str) for cell in cells):
         return None
     found = sorted(set(cells.tolist()))
-    if all(_number(word) is not None for word in found) or len(found) > _MOST_WORDS:
+    told = [_number(word) is not None for word in found if word.strip()]
+    if 2 * sum(told) > len(told) or len(found) > _MOST_WORDS:
         return None
     return found
 

@@ -142,7 +142,7 @@ class Design:
         self._put(**self._listed(menus, menu_weights))
         self._check_menu_size()
         self._put(**self._asked(questions, loads))
-        self._put(covariates=self._shown(covariates or {}))
+        self._put(covariates=self._shown({} if covariates is None else covariates))
         self._put(log_proposal=None if proposal is None else as_log_density(proposal, items))
         self._put(prompt_ids=items.prompts.unique())
         self._put(prompt_probability=self._prompt_probability())
@@ -233,12 +233,16 @@ class Design:
 
     def _shown(self, covariates: Mapping[str, Numbers]) -> dict[str, torch.Tensor]:
         """Covariates of the listed menus, zero at pads."""
+        if not isinstance(covariates, Mapping):
+            raise ArgumentError("Design(covariates=): numbers (M, k) by name, {'length': ...}")
         if self.menus is None:
             if covariates:
                 raise ArgumentError("Design(covariates=): they belong to listed questions; give menus= too")
             return {}
         out = {}
         for name, value in covariates.items():
+            if not isinstance(name, str) or not name or "." in name:
+                raise ArgumentError(f"Design(covariates=): {name!r} cannot be a name; give a text without a dot")
             numbers = check_value(f"Design(covariates={{{name!r}: }})", value, "real")
             if numbers.shape != self.menus.shape:
                 raise ArgumentError(

@@ -75,6 +75,9 @@ class Covariates(ResponseBias):
             raise ArgumentError(
                 f"Covariates(covariates={covariates!r}): a list of names, or coefficients by name, {{'length': 0.5}}"
             )
+        odd = [name for name in covariates if not isinstance(name, str)]
+        if odd:
+            raise ArgumentError(f"Covariates(covariates=): {odd[0]!r} cannot name a number; rename the covariate")
         twice = sorted(set(rule.covariates) & set(covariates))
         if twice or len(set(covariates)) < len(covariates):
             name = twice[0] if twice else max(covariates, key=list(covariates).count)

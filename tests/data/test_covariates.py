@@ -213,3 +213,37 @@ def test_columns_of_the_winner_follow_the_answer():
     assert data.with_covariates(["rank"]).covariates["rank"].tolist() == expected
     turned = data.with_covariates({"rank": ("loser_rank", "winner_rank")}).covariates["rank"]
     assert turned.tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "said"),
+    [
+        (["5", "3", ""], ["7", "4", "8"], "column 'x_left' has '' in row 2, which is no number; fill it in"),
+        (["5", "3", "4"], ["7", "n/a", "8"], "column 'x_right' has 'n/a' in row 1, which is no number"),
+        (["de", "en", "de"], ["en", "", "en"], "column 'x_right' is empty in row 1; fill it in"),
+        (["v1.0", "a", "a"], ["v1_0", "a", "v1_0"], "two words are written 'x=v1_0' without their dots"),
+    ],
+)
+def test_what_is_missing_in_a_column_is_no_word(left, right, said):
+    columns = {"x_left": np.array(left, dtype=object), "x_right": np.array(right, dtype=object)}
+    with pytest.raises(DataError, match=said):
+        three().with_(columns=columns).with_covariates(["x"])
+
+
+@pytest.mark.parametrize("wrong", [3, [1, 2]])
+def test_columns_are_named_by_texts(wrong):
+    with pytest.raises(ArgumentError, match="give a column's name, or two"):
+        three().with_covariates({"x": wrong})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"), [([1], "numbers .M, k. by name"), ({"a.b": [[1.0, 2.0]]}, "'a.b' cannot be a name")]
+)
+def test_bad_covariates_of_a_design(wrong, said):
+    with pytest.raises(ArgumentError, match=said):
+        an.Design(an.Items(n=2), menus=[[0, 1]], covariates=wrong)
+
+
+def test_names_of_coefficients_are_texts():
+    with pytest.raises(ArgumentError, match="cannot name a number"):
+        an.rules.Covariates(an.Luce(), [["length"]])
