@@ -52,8 +52,9 @@ class Judged:
     def __post_init__(self) -> None:
         if not _number(self.answer) or not 0 <= self.answer < math.inf:
             raise ArgumentError(f"Judged(answer={self.answer!r}): a price, a number of at least 0")
-        shares = self.shares if isinstance(self.shares, Sequence) and not isinstance(self.shares, str) else ()
-        if len(shares) != len(self.shares) or not all(_number(s) and LEAST_SHARE <= s < 1 for s in shares):
+        several = isinstance(self.shares, Sequence | np.ndarray) and not isinstance(self.shares, str)
+        shares = list(self.shares) if several else []
+        if not several or not all(_number(s) and LEAST_SHARE <= s < 1 for s in shares):
             raise ArgumentError(
                 f"Judged(shares={self.shares!r}): shares of the questions, from {LEAST_SHARE} to below 1"
             )

@@ -12,6 +12,7 @@ from scipy.special import expit
 from scipy.stats import binom
 
 import annosim as an
+from annosim.errors import ArgumentError, DataError
 from annosim.learning.inference.rectified import bradley_terry
 
 MODELS = 4
@@ -314,6 +315,25 @@ def test_questions_that_cannot_be_matched_are_refused():
         an.learning.prediction_powered(votes, None)
     with pytest.raises(an.errors.ArgumentError, match="no annotator 'gpt'"):
         an.learning.prediction_powered(judged, "gpt")
+
+
+def test_questions_without_a_number_are_refused_and_decimal_points_say_nothing():
+    """All the empty cells together would be one question."""
+    votes, judges = world(0, 60, 200)
+    numbered = [part.with_(columns={"q": np.asarray(part.prompt)}, prompt=None) for part in (votes, judges)]
+    expected = an.learning.prediction_powered(votes, judges).votes.common.sum()
+    floats = numbered[0].with_(columns={"q": numbered[0].columns["q"].astype(float)})
+    assert an.learning.prediction_powered(floats, numbered[1], question="q").votes.common.sum() == expected
+    lost = numbered[0].columns["q"].astype(float)
+    lost[7] = np.nan
+    with pytest.raises(DataError, match="row 7 of the votes has none"):
+        an.learning.prediction_powered(floats.with_(columns={"q": lost}), numbered[1], question="q")
+
+
+@pytest.mark.parametrize("wrong", [3, ["a"], "half", [0.0]])
+def test_shares_are_numbers(wrong):
+    with pytest.raises(ArgumentError, match="shares of the questions"):
+        an.planning.Judged(shares=wrong)
 
 
 def test_people_without_an_estimate_are_refused():

@@ -185,7 +185,7 @@ def _keys(what: str, data: PreferenceData, question: str | None, other: Preferen
     if question is not None:
         if question not in data.columns:
             raise ArgumentError(f"question={question!r}: the {what} have no such column; they have {[*data.columns]}")
-        return np.asarray(data.columns[question]).astype(str).astype(object)
+        return _numbers_of_questions(what, question, np.asarray(data.columns[question]))
     if (data.prompt is None) != (other.prompt is None):
         side = what if data.prompt is None else ("judges" if what == "votes" else "votes")
         raise ArgumentError(f"the {side} have no prompts and the others do, so their questions cannot be matched")
@@ -193,6 +193,23 @@ def _keys(what: str, data: PreferenceData, question: str | None, other: Preferen
         return np.full(data.rows, "", dtype=object)
     number = np.asarray(data.prompt)
     return (number if data.prompt_names is None else np.asarray(data.prompt_names)[number]).astype(str).astype(object)
+
+
+def _numbers_of_questions(what: str, column: str, value: NDArray[np.generic]) -> NDArray[np.object_]:
+    """Cells as text, whole numbers alike whether they were read with a decimal point or not.
+
+    Raises:
+        DataError: an empty cell: all of them together would be one question.
+    """
+    cells = pd.Series(value)
+    text = cells.astype(str).str.strip()
+    empty = (cells.isna() | (text == "")).to_numpy()
+    if empty.any():
+        raise DataError(
+            f"question={column!r}: row {int(empty.argmax())} of the {what} has none ({int(empty.sum())} in all); fill it in, "
+            "or leave the rows out: data.take(...)"
+        )
+    return text.str.replace(r"^(-?\d+)\.0$", r"\1", regex=True).to_numpy(dtype=object)
 
 
 def _rows(data: PreferenceData, place: Ints, key: NDArray[np.object_]) -> pd.DataFrame:
