@@ -8,6 +8,7 @@ import torch
 
 import annosim as an
 from annosim.coordinates.normalisation import canonical
+from annosim.errors import AnswerKindError
 from annosim.learning.likelihoods.reference import Blocks, block_log_likelihood, log_likelihood
 
 ITEMS = an.Items(n=4, names=["a", "b", "c", "d"], prompts=[0, 0, 1, 1])
@@ -82,6 +83,13 @@ def test_unused_grades_and_separation_under_free_cuts():
         an.Annotator(an.Tabular(2), an.rules.OrderedLogit([-1.0, 1.0])), rated([(0, 0), (0, 1), (1, 1), (1, 2)])
     )
     assert fixed.converged  # fixed cuts hold them
+
+
+@pytest.mark.parametrize("cuts", [1, 3])
+def test_cuts_that_do_not_fit_the_grades_are_refused(cuts):
+    model = an.Annotator(an.Tabular(2), an.rules.OrderedLogit(an.free([float(c) for c in range(cuts)])))
+    with pytest.raises(AnswerKindError, match="the data have 3; give it 2 cuts"):
+        an.fit(model, rated([(0, 0), (0, 1), (1, 2), (1, 1)]))
 
 
 def test_shares_that_depend_on_covariates_use_each_annotators_own():

@@ -12,7 +12,7 @@ import numpy as np
 
 from annosim.coordinates.normalisation import cut_name, cuts_of
 from annosim.data.preferences import PreferenceData
-from annosim.errors import NotIdentifiedError
+from annosim.errors import AnswerKindError, NotIdentifiedError
 from annosim.items import Items
 from annosim.learning.existence.separation import separating_direction
 from annosim.learning.priors import Prior
@@ -58,9 +58,15 @@ def check_ratings(model: Annotator, data: PreferenceData, prior: Prior | None) -
     """Existence for one free table under ratings: raise, or say what the prior decided or is not decided.
 
     Raises:
+        AnswerKindError: other grades than the cuts make.
         NotIdentifiedError: names the items and grades at fault.
     """
     items, cuts = data.items, cuts_of(model.rule)
+    if len(cuts) + 1 != data.feedback.grades:  # type: ignore[arg-type]
+        raise AnswerKindError(
+            f"fit: the rule has {len(cuts)} cuts for {len(cuts) + 1} grades but the data have {data.feedback.grades}; give "  # type: ignore[arg-type]
+            f"it {(data.feedback.grades or 1) - 1} cuts"
+        )
     free = cut_name(model) is not None
     d, given = rating_constraints(data, len(cuts), free)  # type: ignore[arg-type]
     faults, at = _faults(given, items, free)
