@@ -7,6 +7,7 @@ import torch
 import annosim as an
 from annosim.errors import ArgumentError, NotIdentifiedError
 from annosim.learning.likelihoods.autodiff import DifferentiatedLikelihood
+from annosim.learning.likelihoods.reference import log_likelihood
 from annosim.learning.likelihoods.registry import likelihood_of
 from annosim.learning.likelihoods.row_logit import RowLogit
 from annosim.learning.problem import Problem
@@ -102,6 +103,18 @@ def test_closed_form_derivatives_are_those_of_the_reference(kind, utility):
             expected, also = reference.scores(model, by_answer)
             np.testing.assert_allclose(np.asarray(scores.todense()), expected, atol=1e-9)
             np.testing.assert_allclose(weight, also)
+
+
+@pytest.mark.parametrize("prior", [None, an.priors.Gaussian(0.5)])
+def test_a_reference_inside_is_counted_once(prior):
+    """The index of a table has the reference in it; its utilities are what is left."""
+    rule = an.rules.Covariates(an.PBDE.dpo(0.5, an.LogDensity(an.Tabular([0.0, 0.3, 1.0]))), ["length"])
+    data = answers("choice", rows=80, k=2, n=3, seed=2)
+    model = an.Annotator(an.Tabular(3), rule)
+    found, other = an.fit(model, data, prior=prior), an.fit(model, data, prior=prior, solver=an.LBFGS())
+    assert (found.solver, other.solver) == ("newton-rows", "autograd")
+    np.testing.assert_allclose(found.population.vector(), other.population.vector(), atol=1e-6)
+    assert log_likelihood(found.population, data) == pytest.approx(found.log_likelihood, abs=1e-9)
 
 
 def test_the_gradient_is_that_of_finite_differences():

@@ -115,9 +115,13 @@ class RowLogit(Likelihood):
         return out / self.unit**2
 
     def _fixed_part(self) -> Vector:
-        """What is known of the scores: the fixed part of the index, fixed coefficients and shifts, ``(rows, k)``."""
+        """What is known of the scores: the fixed part of the index, fixed coefficients and shifts, ``(rows, k)``.
+
+        The coordinates of a table are its index, fixed part and all.
+        """
         data, component = self.problem.data, self.component
         known = component.index_of(self.problem.items) if component.kind == "known" else component.g
+        known = np.zeros_like(known) if self.table else known
         out = known[np.maximum(self.design.item, 0)].astype(np.float64)
         layers = layers_of(self.problem.model.rule)
         for name, _, value, free in layers.covariates:
