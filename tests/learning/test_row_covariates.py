@@ -117,6 +117,17 @@ def test_a_reference_inside_is_counted_once(prior):
     assert log_likelihood(found.population, data) == pytest.approx(found.log_likelihood, abs=1e-9)
 
 
+@pytest.mark.parametrize("utility", [an.Tabular(3), an.Linear(2)], ids=str)
+def test_a_level_of_the_row_changes_nothing(utility):
+    """As of times in seconds."""
+    data = answers("choice", rows=80, k=3, n=3, seed=3)
+    late = data.with_(covariates={name: value + 1.7e9 for name, value in data.covariates.items()})
+    model = an.Annotator(utility, an.rules.Covariates(an.Luce(), ["length", "bold"]))
+    found, other = an.fit(model, data), an.fit(model, late)
+    np.testing.assert_allclose(other.population.vector(), found.population.vector(), atol=1e-5)
+    assert other.log_likelihood == pytest.approx(found.log_likelihood, abs=1e-6)
+
+
 def test_the_gradient_is_that_of_finite_differences():
     problem = Problem(next(models(an.Tabular(5))), answers("ranking"))
     ours, step = RowLogit(problem), 1e-6

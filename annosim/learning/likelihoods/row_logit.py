@@ -97,7 +97,10 @@ class RowLogit(Likelihood):
         columns = self.design.columns.copy()
         columns[..., :weights] *= own[np.maximum(self.design.item, 0)][..., None]
         self.unit = self.design.unit.copy()
-        self.columns = np.ascontiguousarray((columns / self.unit)[at])
+        # a level of the row moves no choice, and a large one (a time in seconds) would leave no digits
+        shown = (self.design.item >= 0)[..., None]
+        level = columns.sum(1, keepdims=True) / np.maximum(shown.sum(1, keepdims=True), 1)
+        self.columns = np.ascontiguousarray((np.where(shown, columns - level, 0.0) / self.unit)[at])
         self.offset = np.where(self.real, self._fixed_part()[at], -np.inf)
         self.row_weight = np.asarray(data.row_weight, dtype=np.float64)
         prior = problem.prior
