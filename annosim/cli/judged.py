@@ -103,18 +103,20 @@ def _named(judge: PreferenceData, name: str) -> PreferenceData:
 
 
 def _on_same_items(parts: list[PreferenceData]) -> list[PreferenceData]:
-    """The judges' answers about one list of items and of prompts, and nothing else."""
+    """The judges' answers about one list of items and of prompts, with the columns that all files have."""
     from annosim.items import Items
 
     names = list(dict.fromkeys(name for part in parts for name in part.items.names))
     prompts = list(dict.fromkeys(str(p) for part in parts for p in _prompts(part)))
+    common = [name for name in parts[0].columns if all(name in part.columns for part in parts)]
     place, number = ({name: i for i, name in enumerate(found)} for found in (names, prompts))
     out = []
     for part in parts:
         ids = np.array([place[name] for name in part.items.names])
         told = None if part.prompt is None else np.array([number[str(p)] for p in _prompts(part)])[part.prompt]
         kept = part.with_(items=Items(names=names), menu=ids[np.asarray(part.menu)], prompt=told, truth={}, order=None)
-        out.append(kept.with_(prompt_names=np.array(prompts) if prompts else None))
+        columns = {name: part.columns[name] for name in common}
+        out.append(kept.with_(prompt_names=np.array(prompts) if prompts else None, columns=columns, covariates={}))
     return out
 
 
