@@ -31,7 +31,8 @@ Vector = NDArray[np.float64]
 DRAWS = 1000
 #: standard errors by which the evidence is lowered, and nats by which a maximum is raised: what is computed may be off
 ERRORS, SLACK = 4.0, 1e-3
-#: unconstrained numbers are searched in this range; a maximum at infinity is nearly reached there
+#: unconstrained numbers are searched so far, in units and in standard deviations of the draws; a maximum at infinity is
+#: nearly reached there
 RANGE = 30.0
 #: draws from which a maximum is searched, where there may be several
 STARTS = 3
@@ -115,6 +116,7 @@ def possible_best(density: LogPosterior, y: Vector, evidence: Evidence, alpha: f
     z = density.unconstrained_numbers(some)
     found = np.array([density.log_likelihood(row)[0] for row in z])
     index = np.stack([_index(density, row)[0] for row in z])
+    spread = np.maximum(z.std(0), 1.0)
     left = []
     for group in groups:
         for item in group.tolist():
@@ -122,29 +124,38 @@ def possible_best(density: LogPosterior, y: Vector, evidence: Evidence, alpha: f
             gap = (index[:, [item]] - index[:, others]).min(1, initial=np.inf)
             near = np.argsort(-gap, kind="stable")[: 1 if density.likelihood.concave else STARTS]
             seen = bool((found[gap >= 0] > bar).any())
-            if seen or any(_highest(density, item, others, start) + SLACK > bar for start in z[near]):
+            if seen or any(_highest(density, item, others, start, spread) + SLACK > bar for start in z[near]):
                 left.append(item)
     return tuple(sorted(left))
 
 
-def _highest(density: LogPosterior, item: int, others: NDArray[np.int64], start: Vector) -> float:
-    """The highest log-likelihood under which an item is at least as good as others; infinite where the search does not end."""
+def _highest(
+    density: LogPosterior, item: int, others: NDArray[np.int64], start: Vector, spread: Vector | None = None
+) -> float:
+    """The highest log-likelihood under which an item is at least as good as others; infinite where the search does not end.
 
-    def minus(z: Vector) -> tuple[float, Vector]:
-        value, slope = density.log_likelihood(z)
-        return -value, -slope
+    The search is in units of ``spread (P,)`` (1 by default; the draws' standard deviations where they are larger): weights
+    of small features are large numbers, and no bound may cut off what is likely.
+    """
+    unit = np.ones(len(start)) if spread is None else spread
+    first = start / unit
+    reach = np.where(np.abs(first) > RANGE / 2, np.abs(first) + RANGE, RANGE)
+
+    def minus(t: Vector) -> tuple[float, Vector]:
+        value, slope = density.log_likelihood(unit * t)
+        return -value, -slope * unit
 
     ahead = {
         "type": "ineq",
-        "fun": lambda z: _index(density, z)[0][item] - _index(density, z)[0][others],
-        "jac": lambda z: _index(density, z)[1][item] - _index(density, z)[1][others],
+        "fun": lambda t: _index(density, unit * t)[0][item] - _index(density, unit * t)[0][others],
+        "jac": lambda t: (_index(density, unit * t)[1][item] - _index(density, unit * t)[1][others]) * unit,
     }
     end: Any = minimize(
         minus,
-        np.clip(start, -RANGE, RANGE),
+        first,
         jac=True,
         method="SLSQP",
-        bounds=[(-RANGE, RANGE)] * len(start),
+        bounds=list(zip(-reach, reach, strict=True)),
         constraints=[ahead] if len(others) else [],
         options={"maxiter": 500, "ftol": 1e-9},
     )

@@ -28,6 +28,8 @@ PARETO_K = 0.7
 FREEDOM = 8.0
 #: draws from the normal approximation, at least
 POOL = 1000
+#: the largest weight, of their mean, up to which all are about level
+LEVEL = 1.25
 #: draws without which weights have no tail
 FEWEST = 25
 #: how far from the mode chains of NUTS begin, in standard deviations of the normal approximation
@@ -177,8 +179,11 @@ def smoothed(log_ratio: Vector) -> tuple[Vector, float]:
         (True, True)
     """
     stats = library("arviz_stats.base").array_stats
+    raw = log_ratio - np.logaddexp.reduce(log_ratio)
     if len(log_ratio) < FEWEST:
-        return log_ratio - np.logaddexp.reduce(log_ratio), math.nan
+        return raw, math.nan
+    if raw.max() < math.log(LEVEL / len(raw)):  # no tail: a step in such weights would pass for a heavy one
+        return raw, 0.0
     try:
         with np.errstate(all="ignore"):  # weights of which one has everything: k is then NaN, and not to be trusted
             weights, k = stats.psislw(-log_ratio)  # which takes what leave-one-out has: minus the logarithm of a weight

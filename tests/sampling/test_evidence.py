@@ -9,6 +9,7 @@ import annosim as an
 from annosim.errors import ArgumentError
 from annosim.learning.priors import Dirichlet, Gaussian
 from annosim.sampling.evidence import Evidence, _highest, log_evidence, possible_best
+from annosim.sampling.methods import smoothed
 
 for name in ("nutpie", "arviz_stats", "xarray"):
     pytest.importorskip(name, reason="the extra bayes")
@@ -101,3 +102,24 @@ def test_what_cannot_be_decided_says_why():
     assert "may be best" in repr(open_still) and open_still.menu.tolist() == [0, 1]
     with pytest.raises(ArgumentError, match="alpha"):
         an.sampling.next_vote(found, [[0, 1]], "policy", alpha=1.5)
+
+
+def test_the_unit_of_a_feature_changes_nothing():
+    """A weight of a feature in hundredths is a hundred times as large: nothing likely lies beyond the search."""
+    features, people, left = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 0.2]]), an.Linear(2), []
+    truth = an.Annotator(an.Linear([2.0, 3.0]), an.Luce())
+    data = an.simulate(truth, an.Design(an.Items(features=features), annotators=160), seed=1)
+    for unit in (1.0, 0.01):
+        rows = an.PreferenceData(an.Items(features=unit * features), data.menu, data.answer)
+        found = an.sample_posterior(an.Annotator(people, an.Luce()), rows, Gaussian(5.0 / unit), draws=250)
+        left.append(possible_best(found.density, flat(found), log_evidence(found.density, flat(found)), 0.05))
+    assert left == [(1, 2), (1, 2)]
+
+
+def test_about_level_weights_have_no_tail():
+    """A plateau and a step of a tenth above it: k of the step alone would be above 2, of weights that leave all draws."""
+    u = np.random.default_rng(0).random(1000)
+    log_ratio = np.where(u < 0.95, -0.08 - 0.001 * u, -0.08 * (1 - u) / 0.05)
+    log_weight, k = smoothed(log_ratio)
+    assert k <= 0 and log_weight == pytest.approx(log_ratio - np.logaddexp.reduce(log_ratio))
+    assert smoothed(-np.log(u))[1] > 0.7  # weights 1 / u have k = 1
