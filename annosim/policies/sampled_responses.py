@@ -92,7 +92,7 @@ def draw_sequences(
     """``samples`` responses to one prompt, in the order drawn, each with its end.
 
     A model of ``transformers`` draws by its ``generate``, with every option that would change the distribution (top-k,
-    top-p, temperature, penalties) off; any other module is asked token by token.
+    top-p, temperature, penalties, suppressed tokens) off, whatever its ``generation_config`` says; any other module is asked token by token.
 
     Raises:
         ArgumentError: nothing stands before the first token, or a number that is not whole and positive.
@@ -162,24 +162,21 @@ def _generated(model: nn.Module, ids: torch.Tensor, max_tokens: int, end: int | 
     """Prompts and responses ``(samples, length)``, drawn with the global generator; anything after an end is a pad."""
     library = sys.modules.get("transformers")
     if library is not None and isinstance(model, library.GenerationMixin):
-        return model.generate(
-            input_ids=ids,
-            attention_mask=torch.ones_like(ids),
+        plain = library.GenerationConfig(
             do_sample=True,
             num_beams=1,
             max_new_tokens=max_tokens,
-            eos_token_id=-1 if end is None else end,
+            eos_token_id=end,
             pad_token_id=0 if end is None else end,
             temperature=1.0,
             top_k=0,
             top_p=1.0,
-            min_p=0.0,
-            typical_p=1.0,
-            epsilon_cutoff=0.0,
-            eta_cutoff=0.0,
-            repetition_penalty=1.0,
-            no_repeat_ngram_size=0,
         )
+        own, model.generation_config = model.generation_config, library.GenerationConfig()
+        try:  # what is not said is taken from the model's own: suppressed tokens, bad words, stop strings
+            return model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), generation_config=plain)
+        finally:
+            model.generation_config = own
     for _ in range(max_tokens):
         logits = token_logits(model, ids, keep=1)[:, -1].float()
         ids = torch.cat([ids, torch.multinomial(logits.softmax(-1), 1)], 1)

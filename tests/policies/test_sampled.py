@@ -121,6 +121,8 @@ def test_draws_of_a_model_of_transformers_follow_its_probabilities():
         torch.manual_seed(0)
         lm = transformers.GPT2LMHeadModel(config)
     lm.generation_config.top_k, lm.generation_config.temperature = 2, 0.1  # what a model's own settings may say
+    own = lm.generation_config
+    own.suppress_tokens, own.bad_words_ids, own.stop_strings = [3], [[2]], ["no"]
     policy, items = an.LogPolicy(lm), listed([[1, 2]], end=0, length=3, vocabulary=4)
     found = rollouts(policy, [[1, 2]], samples=3000, max_tokens=3, end=0, seed=2)
     with torch.no_grad():
@@ -133,6 +135,7 @@ def test_draws_of_a_model_of_transformers_follow_its_probabilities():
     counts = np.append(seen[~rare], seen[rare].sum()), np.append(expected[~rare], expected[rare].sum())
     statistic = float(((counts[0] - counts[1]) ** 2 / counts[1].clip(1e-9)).sum())
     assert statistic < chi2.isf(1e-9, len(counts[0]) - 1)
+    assert lm.generation_config is own and own.suppress_tokens == [3]
     assert effective_samples(policy, found) == pytest.approx([3000.0], rel=1e-5)
 
 
