@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import json
 from collections.abc import Mapping
+from contextlib import suppress
 
 import numpy as np
 
@@ -58,8 +61,10 @@ def read_arena(source: Source, annotator: str | None = "judge", prompt: str | No
     table.errors.raise_if_any(f"winner is one of {', '.join(_WORDS)}; fix or remove these battles")
     columns = table.others(["model_a", "model_b", "winner", *_FLAGS, annotator, prompt])
     if _STYLE in table:
-        columns |= {name: values for name, values in _style(table).items() if name not in columns}
-        del columns[_STYLE]
+        counts = _style(table)
+        columns |= {name: values for name, values in counts.items() if name not in columns}
+        if counts or not any(isinstance(cell, str) for cell in table.head(_STYLE, 1)):
+            columns.pop(_STYLE, None)
     both_bad = np.isin(winner.names, _BOTH_BAD)[winner.codes]
     if both_bad.any():
         columns["bothbad"] = both_bad
@@ -69,10 +74,20 @@ def read_arena(source: Source, annotator: str | None = "judge", prompt: str | No
 
 def _style(table: Table) -> dict[str, np.ndarray]:
     """The counts in ``conv_metadata``, a column each; a count by level (``h1, h2``) is their sum, as in style control."""
-    cells = [cell if isinstance(cell, Mapping) else {} for cell in table.values(_STYLE, _STYLE)]
+    cells = [_record(cell) for cell in table.values(_STYLE, _STYLE)]
     names = dict.fromkeys(str(name) for cell in cells for name in cell)
     found = {name: np.array([_total(cell.get(name)) for cell in cells]) for name in names}
     return {name: values for name, values in found.items() if np.isfinite(values).any()}
+
+
+def _record(cell: object) -> Mapping[object, object]:
+    """A record, also where CSV has it as text: JSON, or as Python prints it (``DataFrame.to_csv``); empty for anything else."""
+    if isinstance(cell, str) and (text := cell.lstrip())[:1] == "{":
+        for read in (json.loads, ast.literal_eval):
+            with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
+                cell = read(text)
+                break
+    return cell if isinstance(cell, Mapping) else {}
 
 
 def _total(count: object) -> float:

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
+import json
 from pathlib import Path
 
 import numpy as np
@@ -192,6 +194,21 @@ def test_the_style_counts_of_battles_are_columns():
         {"model_a": "x", "model_b": "y", "winner": "tie", "conv_metadata": meta} for meta in (None, {"turns": 2})
     ]
     np.testing.assert_array_equal(an.io.read(unknown).columns["turns"], [np.nan, 2.0])
+
+
+def test_the_style_counts_of_a_csv_are_columns_too(tmp_path):
+    """A record is text there: JSON, or as Python prints it; text that is no record stays a column."""
+    counts = {"sum_assistant_a_tokens": 7, "header_count_a": {"h1": 1, "h2": 2}, "bold_count_a": None}
+    for text in (json.dumps(counts), str(counts)):
+        with open(tmp_path / "battles.csv", "w", newline="") as file:
+            csv.writer(file).writerows([["model_a", "model_b", "winner", "conv_metadata"], ["x", "y", "model_a", text]])
+        found = an.io.read(tmp_path / "battles.csv").columns
+        assert {name: values.tolist() for name, values in found.items()} == {
+            "sum_assistant_a_tokens": [7],
+            "header_count_a": [3],
+        }
+    row = {"model_a": "x", "model_b": "y", "winner": "model_a", "conv_metadata": "{no record"}
+    assert an.io.read([row]).columns["conv_metadata"].tolist() == ["{no record"]
 
 
 def test_a_table_without_a_header_is_not_guessed(tmp_path):
