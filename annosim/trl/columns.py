@@ -28,12 +28,14 @@ class Columns:
         margin: subtracted from the difference of the rewards, or ``None``.
         soft: probability that the chosen response is the better one, or ``None``.
         annotators: their names, ascending; known when the rows are coded.
+        evaluated_without: a column that rows for evaluation need not have.
     """
 
     annotator: str
     margin: str | None
     soft: str | None
     annotators: list[str] = field(default_factory=list)
+    evaluated_without: str | None = None
 
     @classmethod
     def of(cls, who: str, dataset: Any, annotator: str, margin: str | None, soft: str | None) -> Columns:
@@ -53,8 +55,9 @@ class Columns:
                     f"{who}({option}={name!r}): the rows have no such column; there are {', '.join(dataset.column_names)}"
                 )
         values = list(dataset[annotator])
-        if None in values:
-            raise DataError(f"{who}: row {values.index(None)} has no annotator; drop it, or give a name to each")
+        missing = [row for row, value in enumerate(values) if value is None or value != value]  # None, or NaN
+        if missing:
+            raise DataError(f"{who}: row {missing[0]} has no annotator; drop it, or give a name to each")
         if margin is not None:
             _numbers(who, dataset, margin, -np.inf, np.inf)
         if soft is not None:
@@ -65,10 +68,24 @@ class Columns:
         """The rows with the columns under their own names, annotators as numbers."""
         names, code = np.unique(np.array(list(dataset[self.annotator])), return_inverse=True)
         self.annotators = [str(name) for name in names]
-        dataset = dataset.add_column(CODE, code.tolist())
-        for name, column in ((MARGIN, self.margin), (SOFT, self.soft)):
-            if column is not None:
-                dataset = dataset.add_column(name, [float(v) for v in dataset[column]])
+        return self.numbered(dataset.add_column(CODE, code.tolist()))
+
+    def numbered(self, dataset: Any) -> Any:
+        """The rows with margins and soft labels under their own names; of rows for evaluation, too.
+
+        Raises:
+            ArgumentError: rows for evaluation lack a column, or are a stream.
+            DataError: a value that is missing or out of range.
+        """
+        for name, column, low, high in ((MARGIN, self.margin, -np.inf, np.inf), (SOFT, self.soft, 0.0, 1.0)):
+            there = getattr(dataset, "column_names", None) or ()
+            if column is None or name in there or (column not in there and column == self.evaluated_without):
+                continue
+            if column not in there or not isinstance(dataset, library("datasets").Dataset):
+                raise ArgumentError(
+                    f"eval_dataset: needs the column {column!r} that the loss reads, in a datasets.Dataset; add it"
+                )
+            dataset = dataset.add_column(name, _numbers("eval_dataset", dataset, column, low, high).tolist())
         return dataset
 
     def collator(self, inner: Callable[[list[dict[str, Any]]], dict[str, Any]]) -> Callable[..., dict[str, Any]]:

@@ -86,8 +86,12 @@ class MixtureTraining:
         if given.get("train_dataset") is None:
             raise ArgumentError(f"{who}(train_dataset=): needs rows, a datasets.Dataset")
         self.em = _settings(who, EM() if em is None else em)
-        margin = self._default_margin(given["train_dataset"]) if margin is None else margin
+        named, margin = margin, self._default_margin(given["train_dataset"]) if margin is None else margin
         self.columns = Columns.of(who, given["train_dataset"], annotator, margin, soft_labels)
+        self.columns.evaluated_without = margin if named is None else None
+        held = given.get("eval_dataset")
+        for rows in held.values() if isinstance(held, dict) else () if held is None else (held,):
+            self.columns.numbered(rows)  # refused before a model is loaded
         self._check_and_prepare(who, given)
         if isinstance(model, nn.Module):
             given["model"] = copied(model)
@@ -146,6 +150,9 @@ class MixtureTraining:
                 self._prepare_copy(model)
         trainer.model = trainer.model_wrapped = made
         trainer.train_dataset = self.columns.coded(trainer.train_dataset)
+        if trainer.eval_dataset is not None:
+            held, number = trainer.eval_dataset, self.columns.numbered
+            trainer.eval_dataset = {k: number(v) for k, v in held.items()} if isinstance(held, dict) else number(held)
         trainer.data_collator = self.columns.collator(trainer.data_collator)
         self.annotators = self.columns.annotators
         self.weights = np.full(count, 1 / count)
@@ -271,6 +278,12 @@ class MixtureTraining:
             return loss
         return loss, Outputs(each.T)
 
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> object:
+        """The trainer's, of rows with their margins and soft labels."""
+        parent: Any = super()
+        known = eval_dataset is None or isinstance(eval_dataset, str)
+        return parent.get_eval_dataloader(eval_dataset if known else self.columns.numbered(eval_dataset))
+
     def train(self, *arguments: object, **keywords: object) -> object:
         """The trainer's ``train``, and an E-step after it."""
         parent: Any = super()
@@ -320,10 +333,11 @@ class MixtureTraining:
         self._load_from_checkpoint(trainer.state.best_model_checkpoint)
 
 
-class Outputs:
-    """What a trainer reads of a pass in evaluation."""
+class Outputs(dict[str, torch.Tensor]):
+    """What a trainer reads of a pass in evaluation: one asks for the attribute, the other for the entries."""
 
     def __init__(self, logits: torch.Tensor):
+        super().__init__(logits=logits)
         self.logits = logits
 
 

@@ -213,6 +213,8 @@ def test_margins_and_soft_labels_come_from_columns(hf, tokenizer, gpt2, records,
         p = sure if "soft_labels" in options else torch.ones(24)
         written = -(p * torch.nn.functional.logsigmoid(h) + (1 - p) * torch.nn.functional.logsigmoid(-h)).mean()
         assert loss_of(trainer) == pytest.approx(float(written), abs=1e-5)
+        found = trainer.evaluate(hf.datasets.Dataset.from_list(rows))
+        assert found["eval_loss"] == pytest.approx(float(written), abs=1e-5)
 
 
 @pytest.mark.parametrize("margins", [False, True])
@@ -221,10 +223,15 @@ def test_one_type_is_trls_reward_model(margins, hf, tokenizer, gpt2, records, se
     rows = hf.datasets.Dataset.from_list(rows)
     own = settings(per_device_train_batch_size=5, max_steps=4)
     args = lambda: hf.trl.RewardConfig(**own)  # noqa: E731
-    theirs = hf.trl.RewardTrainer(gpt2(0, 1), args(), train_dataset=rows, processing_class=tokenizer)
-    ours = RewardMixtureTrainer(gpt2(0, 1), args(), train_dataset=rows, processing_class=tokenizer, types=1)
+    more = {"train_dataset": rows, "eval_dataset": rows, "processing_class": tokenizer}
+    theirs = hf.trl.RewardTrainer(gpt2(0, 1), args(), **more)
+    ours = RewardMixtureTrainer(gpt2(0, 1), args(), types=1, **more)
     assert isinstance(ours, hf.trl.RewardTrainer)
     assert loss_of(ours) == pytest.approx(loss_of(theirs), abs=1e-6)
+    for held in (rows, hf.datasets.Dataset.from_list(records)):  # without margins, too
+        losses = [one.evaluate(held)["eval_loss"] for one in (ours, theirs)]
+        assert losses[0] == pytest.approx(losses[1], abs=1e-6)
+    assert ours.evaluate()["eval_loss"] == pytest.approx(theirs.evaluate()["eval_loss"], abs=1e-6)
     theirs.train()
     ours.train()
     data = an.io.tokenize(an.io.read_trl(records), tokenizer)
@@ -261,6 +268,24 @@ def test_hard_assignments_and_annealing_are_read(hf, tokenizer, gpt2, records, s
     assert set(hard.responsibilities.ravel()) <= {0.0, 1.0}
 
 
+def test_rows_for_evaluation_lack_nothing_that_the_loss_reads(hf, tokenizer, gpt2, records, settings):
+    rows = [{**r, "sure": 0.9} for r in records]
+    for held, words in (
+        (records, "eval_dataset: needs the column 'sure'"),
+        ([{**rows[0], "sure": 2.0}], "row 0 has sure"),
+    ):
+        with pytest.raises((ArgumentError, DataError), match=words):
+            preferences(
+                hf,
+                tokenizer,
+                gpt2,
+                rows,
+                settings,
+                soft_labels="sure",
+                eval_dataset=hf.datasets.Dataset.from_list(held),
+            )
+
+
 CALLS = [
     ({"types": 0}, "types=0"),
     ({"annotator": "who"}, "no such column; there are prompt, chosen, rejected, annotator"),
@@ -285,6 +310,8 @@ def test_rows_without_an_annotator_and_streams_are_refused(hf, tokenizer, gpt2, 
     bad = [*records[:3], {**records[3], "annotator": None}]
     with pytest.raises(DataError, match="row 3 has no annotator"):
         preferences(hf, tokenizer, gpt2, bad, settings)
+    with pytest.raises(DataError, match="row 1 has no annotator"):  # what pandas has for nobody
+        preferences(hf, tokenizer, gpt2, [{**records[0], "annotator": who} for who in (1.0, float("nan"))], settings)
     stream = hf.datasets.Dataset.from_list(records).to_iterable_dataset()
     with pytest.raises(ArgumentError, match="the E-step reads all rows"):
         PreferenceMixtureTrainer(gpt2(0), args=dpo(hf, settings), train_dataset=stream, processing_class=tokenizer)
