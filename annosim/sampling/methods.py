@@ -15,7 +15,7 @@ from scipy.optimize import minimize
 from annosim.errors import ArgumentError
 from annosim.sampling.extra import library
 
-__all__ = ["FREEDOM", "Draws", "allowed_k", "laplace", "nuts", "smoothed", "spread_out"]
+__all__ = ["FREEDOM", "Draws", "allowed_k", "laplace", "nuts", "smoothed", "spread_out", "worth"]
 
 Vector = NDArray[np.float64]
 #: value and gradient of a log density
@@ -45,14 +45,20 @@ class Draws:
         stats: ``(chains, draws)`` arrays by name.
         pareto_k: tail of the importance weights of the normal approximation; NaN of NUTS.
         allowed_k: Pareto's k up to which these weights are to be trusted.
-        effective: what the weighted draws are worth; NaN of NUTS.
+        pool: draws ``(S, size)`` from the approximation, of which ``y`` are some; ``None`` of NUTS.
+        pool_lp: log density of these, ``(S,)``.
+        weight: their importance weights ``(S,)``, of sum one.
+        chosen: which of them the draws are, ``(chains * draws,)``.
     """
 
     y: Vector
     stats: dict[str, NDArray[np.generic]] = field(default_factory=dict)
     pareto_k: float = math.nan
     allowed_k: float = math.nan
-    effective: float = math.nan
+    pool: Vector | None = None
+    pool_lp: Vector | None = None
+    weight: Vector | None = None
+    chosen: NDArray[np.int64] | None = None
 
 
 def mode(density: Density, start: Vector) -> tuple[Vector, Vector, Vector]:
@@ -123,10 +129,10 @@ def laplace(density: Density, start: Vector, draws: int, chains: int, seed: int)
         where, freedom = weight @ y, FREEDOM
         away = (y - where) * np.sqrt(weight)[:, None]
         root = np.linalg.cholesky(away.T @ away + 1e-6 * root @ root.T)
-    effective, y, target, weight, k = max(found, key=lambda one: one[0])
+    _, y, target, weight, k = max(found, key=lambda one: one[0])
     chosen, shape = _systematic(weight, count, rng), (chains, draws)
     lp = target[chosen].reshape(shape)
-    return Draws(y[chosen].reshape(*shape, -1), {"lp": lp}, k, allowed_k(pool), min(effective, float(count)))
+    return Draws(y[chosen].reshape(*shape, -1), {"lp": lp}, k, allowed_k(pool), y, target, weight, chosen)
 
 
 def spread_out(
@@ -154,6 +160,31 @@ def _systematic(weight: Vector, count: int, rng: np.random.Generator) -> NDArray
     """``count`` places in proportion to weights, in a random order: each the whole or next number of its expected times."""
     at = np.searchsorted(np.cumsum(weight), (np.arange(count) + rng.random()) / count)
     return np.asarray(rng.permutation(np.minimum(at, len(weight) - 1)))
+
+
+def worth(numbers: Vector, weight: Vector, count: int) -> Vector:
+    """How many independent draws the mean of ``count`` draws is worth that were drawn again by weights, ``(P,)``; ``count`` at most.
+
+    ``sum w (x - m)^2 / sum (w^2 + f (1 - f) / count^2) (x - m)^2``: the variance of a self-normalised estimate is that of
+    large weights far from the mean (Owen 2013, section 9.2), which ``1 / sum w^2`` does not see; ``f``, what ``count w``
+    leaves beyond a whole number, is whether a draw comes once more.
+
+    Args:
+        numbers: ``(S, P)`` of all draws.
+        weight: ``(S,)`` of sum one.
+        count: how many were drawn again.
+
+    Example:
+        >>> x = np.linspace(-1, 1, 100)[:, None]
+        >>> level = np.full(100, 0.01)
+        >>> worth(x, level, 100).round().tolist(), worth(x, level, 50).round().tolist()
+        ([100.0], [50.0])
+    """
+    away = (numbers - weight @ numbers) ** 2
+    part = (count * weight) % 1.0
+    error = (weight**2 + part * (1 - part) / count**2) @ away
+    spread = weight @ away
+    return np.minimum(np.divide(spread, error, out=np.full(len(spread), float(count)), where=error > 0), count)
 
 
 def allowed_k(draws: int) -> float:

@@ -111,9 +111,11 @@ def _result(
     density: LogPosterior, found: Draws, method: str, draws: int, rng: np.random.Generator, settings: dict[str, object]
 ) -> PosteriorSample:
     size = density.size
-    vectors = density.vectors(found.y.reshape(-1, size))
-    lp = np.asarray(found.stats["lp"], dtype=np.float64).ravel()
-    vectors = one_name_each(density.model, density.items, vectors, lp)
+    drawn, lp = (found.y, found.stats["lp"]) if found.pool is None else (found.pool, found.pool_lp)
+    vectors = density.vectors(drawn.reshape(-1, size))
+    vectors = one_name_each(density.model, density.items, vectors, np.asarray(lp, dtype=np.float64).ravel())
+    pool = None if found.pool is None else vectors
+    vectors = vectors if found.chosen is None else vectors[found.chosen]
     return PosteriorSample(
         model=density.model,
         items=density.items,
@@ -125,5 +127,6 @@ def _result(
         pareto_k=found.pareto_k,
         density=density,
         draws=found,
+        pool_vectors=pool,
         settings={**settings, **versions()},
     )

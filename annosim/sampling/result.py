@@ -19,7 +19,7 @@ from annosim.populations.base import Population
 from annosim.results import Result
 from annosim.sampling.density import LogPosterior
 from annosim.sampling.extra import library
-from annosim.sampling.methods import Draws
+from annosim.sampling.methods import Draws, worth
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,6 +51,7 @@ class PosteriorSample(Result):
         prior_vectors: ``(S, P)`` draws from the prior.
         stats: ``(chains, draws)`` arrays by name, of the sampler.
         pareto_k: of the normal approximation's importance weights; NaN of NUTS.
+        pool_vectors: ``(S, P)`` of all draws from the approximation; ``None`` of NUTS.
 
     Example:
         >>> import annosim as an
@@ -70,6 +71,7 @@ class PosteriorSample(Result):
     pareto_k: float
     density: LogPosterior
     draws: Draws
+    pool_vectors: Vector | None = None
 
     # ---- numbers ---------------------------------------------------------------------------------------------------
 
@@ -108,17 +110,24 @@ class PosteriorSample(Result):
 
     @cached_property
     def ess(self) -> Vector:
-        """Bulk effective sample size of every number, ``(P,)``; of weighted draws what the weights leave."""
+        """Bulk effective sample size of every number, ``(P,)``; of weighted draws what the weights leave of its mean."""
         if self.method == "laplace":
-            return np.full(len(self.names), self.draws.effective)
+            return self._worth(self.pool_vectors)
         return self._by_number("ess", method="bulk")
 
     @cached_property
     def ess_tail(self) -> Vector:
         """Tail effective sample size of every number, ``(P,)``."""
         if self.method == "laplace":
-            return self.ess
+            pool, ends = self.pool_vectors, np.quantile(self.flat, [0.05, 0.95], axis=0)
+            assert pool is not None
+            return np.min([self._worth((pool <= end).astype(np.float64)) for end in ends], axis=0)
         return self._by_number("ess", method="tail", prob=(0.05, 0.95))
+
+    def _worth(self, numbers: Vector | None) -> Vector:
+        """Of weighted draws, by numbers ``(S, P)`` of all of them."""
+        assert numbers is not None and self.draws.weight is not None
+        return worth(numbers, self.draws.weight, len(self.flat))
 
     def _by_number(self, name: str, method: str, **more: tuple[float, float]) -> Vector:
         function = getattr(library("arviz_stats.base").array_stats, name)
@@ -267,7 +276,7 @@ class PosteriorSample(Result):
         lines += [("problem", text) for text in self.problems]
         if self.method == "laplace":
             lines.append(("Pareto k", f"{self.pareto_k:.2f}"))
-            lines.append(("effective draws", f"{self.ess.min():.0f}"))
+            lines.append(("effective draws", f"{np.minimum(self.ess, self.ess_tail).min():.0f} at least"))
         else:
             lines.append(("R-hat", f"{np.nanmax(self.rhat):.4f} at most"))
             lines.append(("effective draws", f"{np.minimum(self.ess, self.ess_tail).min():.0f} at least"))

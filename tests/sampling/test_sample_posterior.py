@@ -12,13 +12,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import dblquad, quad
+from scipy.special import polygamma
 
 import annosim as an
 from annosim.errors import ArgumentError, MissingDependencyError
 from annosim.learning.priors import Dirichlet, Gaussian, Hierarchical, Ridge
 from annosim.learning.problem import Problem
 from annosim.sampling import LogPosterior
-from annosim.sampling.methods import mode
+from annosim.sampling.methods import laplace, mode, worth
 
 for name in ("nutpie", "arviz_stats", "xarray"):
     pytest.importorskip(name, reason="the extra bayes")
@@ -181,6 +182,18 @@ def test_weights_correct_the_normal_approximation(wins, sd):
     mean, spread = first / total, (second / total - (first / total) ** 2) ** 0.5
     y = found.flat[:, 0] * 2**0.5
     assert found.trusted and abs(y.mean() - mean) < 6 * spread / found.ess.min() ** 0.5
+
+
+def test_weighted_draws_are_worth_what_their_means_vary_by():
+    """The logarithm of a Gamma(2) variable, with a long left tail: the mean of 1,000 draws over 100 seeds."""
+
+    def density(y):
+        return 2 * y[0] - exp(y[0]), np.array([2 - exp(y[0])])
+
+    found = [laplace(density, np.array([0.5]), 250, 4, seed) for seed in range(100)]
+    told = np.mean([worth(one.pool, one.weight, 1000)[0] for one in found])
+    seen = polygamma(1, 2) / np.var([one.y.mean() for one in found])
+    assert 0.6 < told / seen < 1.7  # 1 / sum w^2 says 790 of 350
 
 
 def test_large_samples_agree_with_fit():
