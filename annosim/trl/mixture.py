@@ -278,7 +278,7 @@ class MixtureTraining:
             return loss
         return loss, Outputs(each.T)
 
-    def get_eval_dataloader(self, eval_dataset: Any = None) -> object:
+    def get_eval_dataloader(self, eval_dataset: object = None) -> object:
         """The trainer's, of rows with their margins and soft labels."""
         parent: Any = super()
         known = eval_dataset is None or isinstance(eval_dataset, str)
