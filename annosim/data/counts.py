@@ -172,16 +172,26 @@ def combine(fields: Iterable[np.ndarray]) -> np.ndarray:
         span = int(field.max()) - low + 1
         if span == 1 and code is not None:
             continue
-        digit = field.astype(np.int64) - low
         if code is None:
-            code, size = digit, span
+            code, size = _digits(field, low, span), span
             continue
         if size * span >= _LIMIT:
             code, size = _dense(code, size)
-        code, size = code * span + digit, size * span
+        code = code.astype(np.int32 if size * span < 1 << 31 else np.int64, copy=False)
+        code *= span
+        code += _digits(field, low, span)
+        size *= span
     if code is None:
         raise DataError("counts: rows without fields")
     return _dense(code, size)[0]
+
+
+def _digits(field: np.ndarray, low: int, span: int) -> np.ndarray:
+    """``field - low`` in a new array, of four bytes a number where that is exact."""
+    narrow = span < 1 << 31 and np.can_cast(field.dtype, np.int32, "safe")
+    digits = field.astype(np.int32 if narrow else np.int64)
+    np.subtract(digits, low, out=digits)
+    return digits.astype(np.int32 if span < 1 << 31 else np.int64, copy=False)
 
 
 def _dense(code: np.ndarray, size: int) -> tuple[np.ndarray, int]:

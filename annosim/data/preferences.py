@@ -159,7 +159,7 @@ class PreferenceData(AnswerTable):
 
     def for_learner(self) -> PreferenceData:
         """The same data without the hidden truth."""
-        return replace(self, truth={})
+        return self._from_validated(**{one.name: getattr(self, one.name) for one in fields(self)} | {"truth": {}})
 
     def design(self) -> Design:
         """What was asked, as a design: ``an.plan(fit, data.design())`` says what more of the same would tell.

@@ -33,7 +33,7 @@ def as_array(name: str, value: ArrayLike, dtype: DTypeLike) -> np.ndarray:
     kind = raw.dtype.kind
     if kind == "f" and np.issubdtype(dtype, np.integer) and not bool((raw == out).all()):
         raise DataError(f"{name}: needs whole numbers, found NaN or fractions")
-    if kind in "iu" and raw.size and not bool((raw == out).all()):
+    if kind in "iu" and not np.can_cast(raw.dtype, dtype, "safe") and not bool((raw == out).all()):
         raise DataError(f"{name}: values do not fit {np.dtype(dtype).name}")
     if kind not in "biuf" and raw.size:
         raise DataError(f"{name}: holds {raw.dtype}, not numbers; encode names as ids first")
@@ -78,17 +78,19 @@ def check_values(data: AnswerTable) -> None:
     """Values of all columns, and that answers, ties and menus agree."""
     k = data.menu.shape[-1]
     n = data.items.n
-    refuse((data.menu < -1) | (data.menu >= n), "menu", f"item ids are 0..{n - 1}, -1 pads")
+    refuse_outside(data.menu, -1, n, "menu", f"item ids are 0..{n - 1}, -1 pads")
     top = int(data.feedback.grades or 0) if data.feedback.kind == "rating" else k
-    refuse((data.answer < -1) | (data.answer >= top), "answer", f"values are 0..{top - 1}, -1 for a skip or pad")
+    refuse_outside(data.answer, -1, top, "answer", f"values are 0..{top - 1}, -1 for a skip or pad")
     if not isinstance(data.menu, torch.Tensor):
-        refuse(np.asarray((data.menu < 0).all(-1)), "menu", "an empty menu asks nothing; drop the row")
+        padded = bool(data.menu.min() < 0)
+        if padded:
+            refuse(np.asarray((data.menu < 0).all(-1)), "menu", "an empty menu asks nothing; drop the row")
         _check_prompts(data)
-        _check_answers(data)
+        _check_answers(data, padded)
     for name in ("annotator", "prompt", "order"):
         value = getattr(data, name)
         if value is not None:
-            refuse(value < 0, name, f"{name} numbers start at 0")
+            refuse_outside(value, 0, None, name, f"{name} numbers start at 0")
     _check_weight(data)
     for name in ("annotator", "prompt"):
         _check_names(data, name)
@@ -104,14 +106,14 @@ def _check_prompts(data: AnswerTable) -> None:
     refuse((of != first) & (data.menu >= 0), "menu", "the items of a menu must belong to one prompt (items.prompts)")
 
 
-def _check_answers(data: AnswerTable) -> None:
+def _check_answers(data: AnswerTable, padded: bool) -> None:
     kind = data.feedback.kind
     answer = data.answer[..., None] if data.answer.ndim == data.menu.ndim - 1 else data.answer
     tied = data.tied
     if kind == "rating":
         refuse((answer >= 0) & (data.menu < 0), "answer", "grades an empty place (-1) of its menu")
     else:
-        if bool((data.menu < 0).any()):
+        if padded:
             shown = np.take_along_axis(data.menu, np.maximum(answer, 0).astype(np.int64), -1)
             refuse((answer >= 0) & (shown < 0), "answer", "points at an empty place (-1) of its menu")
         if answer.shape[-1] > 1:
@@ -178,6 +180,13 @@ def _check_names(data: AnswerTable, name: str) -> None:
         seen: set[str] = set()
         twice = next(str(v) for v in names if str(v) in seen or seen.add(str(v)))  # type: ignore[func-returns-value]
         raise DataError(f"{name}_names: {twice[:60]!r} appears twice; make names unique")
+
+
+def refuse_outside(values: np.ndarray, low: int, top: int | None, name: str, remedy: str) -> None:
+    """Raise for the first value outside ``low <= value < top``; where there is none, no table of flags is made."""
+    if isinstance(values, np.ndarray) and values.size and values.min() >= low and (top is None or values.max() < top):
+        return
+    refuse((values < low) if top is None else (values < low) | (values >= top), name, remedy)
 
 
 def refuse(bad: np.ndarray, name: str, remedy: str) -> None:

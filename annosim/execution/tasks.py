@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 from annosim.errors import ClusterError
 from annosim.execution.executor import Executor
 
-__all__ = ["Died", "Packed", "Submitted", "iter_tasks", "run_tasks"]
+__all__ = ["Died", "Packed", "Submitted", "iter_tasks", "run_in_order", "run_tasks"]
 
 Common = TypeVar("Common")
 Task = TypeVar("Task")
@@ -205,13 +205,31 @@ def run_tasks(
         >>> run_tasks(pow, 2, [3, 5, 7], Threads(2))
         [8, 32, 128]
     """
-    numbered = dict(enumerate(tasks))
-    found: dict[int, Result] = {}
-    for (number, _), result in iter_tasks(partial(_numbered, function), common, numbered.items(), executor):
+    return list(run_in_order(function, common, tasks, executor))
+
+
+def run_in_order(
+    function: Callable[[Common, Task], Result], common: Common | Packed, tasks: Iterable[Task], executor: Executor
+) -> Generator[Result]:
+    """``function(common, task)`` of every task, in the order of the tasks, each as soon as it and all before it are there.
+
+    Raises:
+        ClusterError: a task killed its worker again and again.
+
+    Example:
+        >>> from annosim.execution.executor import Threads
+        >>> list(run_in_order(pow, 2, [3, 5, 7], Threads(2)))
+        [8, 32, 128]
+    """
+    waiting: dict[int, Result] = {}
+    due = 0
+    for (number, _), result in iter_tasks(partial(_numbered, function), common, enumerate(tasks), executor):
         if isinstance(result, Died):
             raise ClusterError(f"task {number}: {result.message}; give the workers more memory, or run it by itself")
-        found[number] = result
-    return [found[number] for number in numbered]
+        waiting[number] = result
+        while due in waiting:
+            yield waiting.pop(due)
+            due += 1
 
 
 def _numbered(function: Callable[[Common, Task], Result], common: Common, task: tuple[int, Task]) -> Result:

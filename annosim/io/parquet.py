@@ -178,7 +178,11 @@ def _answers(path: Path_, table: pa.Table, metadata: FileMetadata, lead: tuple[i
 
 def _stacked(path: Path_, table: pa.Table, stem: str, width: int) -> np.ndarray:
     columns = [_numpy(path, table, f"{stem}_{j}") for j in range(width)]
-    return np.stack(columns, 1) if columns else np.zeros((table.num_rows, 0), dtype=bool)
+    if not columns:
+        return np.zeros((table.num_rows, 0), dtype=bool)
+    # ids of two bytes become those of the data in the same pass
+    narrow = stem == "item" and all(np.can_cast(column.dtype, np.int32, "safe") for column in columns)
+    return np.stack(columns, 1, dtype=np.int32 if narrow else None)
 
 
 def _shaped(path: Path_, table: pa.Table, name: str, shape: list[int]) -> np.ndarray:

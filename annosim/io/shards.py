@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -28,7 +29,7 @@ from annosim.data.writers.parquet import METADATA_KEY, items_table, rows_table, 
 from annosim.errors import ArgumentError, DataError, FileReadError, TooLargeError
 from annosim.execution.current import engine
 from annosim.execution.executor import Threads
-from annosim.execution.tasks import run_tasks
+from annosim.execution.tasks import run_in_order, run_tasks
 from annosim.feedback import Feedback
 from annosim.files import atomic_path, atomic_text, one_line
 from annosim.io.arrow import open_parquet, read_rows, reason
@@ -39,8 +40,8 @@ from annosim.places import Folder, is_url
 __all__ = ["ShardWriter", "Shards", "open_shards", "read_parquet"]
 
 _MANIFEST = "shards.json"
-#: Shards whose counts are merged at a time.
-_MERGED = 16
+#: Shards whose counts are merged at a time, and the rows of them that are held until then.
+_MERGED, _MERGED_ROWS = 16, 1 << 22
 
 
 class _Shard(BaseModel):
@@ -180,12 +181,17 @@ class Shards:
 
     def __getitem__(self, shard: int) -> PreferenceData:
         """One shard as data (hidden truth of its own annotators beside it)."""
+        return self._read(shard, read_truth(self.files[shard]))
+
+    def for_learner(self, shard: int) -> PreferenceData:
+        """One shard without its hidden truth, which is not read."""
+        return self._read(shard, {})
+
+    def _read(self, shard: int, truth: dict[str, np.ndarray]) -> PreferenceData:
         path, metadata = self.files[shard], self._metadata[shard]
-        if metadata.items is not None and self._items is None:
-            return read_file(path)
         with open_parquet(path) as file:
             rows = read_rows(path, file)
-        return read_data(path, rows, metadata, items=self._items, truth=read_truth(path))
+        return read_data(path, rows, metadata, items=self._items, truth=truth)
 
     def __iter__(self) -> Iterator[PreferenceData]:
         return (self[i] for i in range(len(self)))
@@ -210,7 +216,7 @@ class Shards:
             raise ArgumentError(f"take: row numbers are 0..{self.rows - 1}, at least one")
         shard = np.searchsorted(self._edges, rows, side="right") - 1
         order = np.argsort(shard, kind="stable")
-        parts = [self[s].for_learner().take(rows[shard == s] - self._edges[s]) for s in np.unique(shard)]
+        parts = [self.for_learner(s).take(rows[shard == s] - self._edges[s]) for s in np.unique(shard)]
         back = np.empty_like(order)
         back[order] = np.arange(len(order))
         return concat(parts).take(back)
@@ -243,20 +249,23 @@ class Shards:
             if limit is not None and self.rows > limit:
                 self.require_whole_annotators()
             return self.load().counts(by, ordered, columns)
-        total: PreferenceData | None = None
-        with engine(lambda: Threads(min(threads.count(), len(self)))) as executor:
-            common = (self, by, ordered, tuple(columns))
-            for start in range(0, len(self), _MERGED):  # merged in the order of the shards, whoever counted them
-                numbers = range(start, min(start + _MERGED, len(self)))
-                parts = run_tasks(_count, common, numbers, executor)
-                parts = parts if total is None else [total, *parts]
-                total = concat(parts, annotators="new").counts("annotator", ordered, columns)
-                if limit is not None and total.rows > limit:
+        total: list[PreferenceData] = []  # one, once there is any
+        parts: list[PreferenceData] = []
+        common, numbers = (self, by, ordered, tuple(columns)), range(len(self))
+        with (
+            engine(lambda: Threads(min(threads.count(), len(self)))) as executor,
+            closing(run_in_order(_count, common, numbers, executor)) as counted,
+        ):
+            for number, part in enumerate(counted):
+                parts.append(part)
+                if len(parts) < _MERGED and sum(one.rows for one in parts) < _MERGED_ROWS and number < numbers[-1]:
+                    continue
+                total, parts = [concat([*total, *parts], annotators="new").counts("annotator", ordered, columns)], []
+                if limit is not None and total[0].rows > limit:
                     raise TooLargeError(
-                        f"counts: more than {limit:.3g} distinct answers in the first {numbers[-1] + 1} of {len(self)} shards"
+                        f"counts: more than {limit:.3g} distinct answers in the first {number + 1} of {len(self)} shards"
                     )
-        assert total is not None  # there is a shard
-        return total
+        return total[0]
 
     @cached_property
     def _spans(self) -> list[tuple[int, int] | None]:
@@ -295,7 +304,7 @@ class Shards:
 def _count(common: tuple[Shards, str, bool, tuple[str, ...]], number: int) -> PreferenceData:
     """On a worker: the distinct answers of one shard."""
     shards, by, ordered, columns = common
-    return shards[number].for_learner().counts(by, ordered, columns)
+    return shards.for_learner(number).counts(by, ordered, columns)
 
 
 def _span(shards: Shards, number: int) -> tuple[int, int] | None:

@@ -78,7 +78,7 @@ class PassOverShards:
         found = self._kept.get(number)
         if found is not None:
             return found[1]
-        made = self.prepare(self.shards[number].for_learner())
+        made = self.prepare(self.shards.for_learner(number))
         size = self.shards.bytes_in_memory(number)
         if size + sum(bytes_ for bytes_, _ in self._kept.copy().values()) <= KEPT_BYTES:
             self._kept[number] = (size, made)
