@@ -69,6 +69,12 @@ def gpt2(hf):
 
 
 @pytest.fixture(scope="session")
+def still():
+    """Settings of a configuration of TRL: on the CPU, nothing dropped out, written or shown."""
+    return dict(SETTINGS)
+
+
+@pytest.fixture(scope="session")
 def records():
     """Four pairs each; the first half of six annotators chooses the one, the second half the other."""
     made = []

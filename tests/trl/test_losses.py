@@ -20,46 +20,6 @@ from annosim.utilities.language_models import LogPolicy, SequenceReward
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
 
-WORDS = ["<pad>", "<eos>", "<unk>", *"abcdefgh"]
-SETTINGS = {
-    "report_to": [],
-    "use_cpu": True,
-    "bf16": False,
-    "gradient_checkpointing": False,
-    "save_strategy": "no",
-    "logging_strategy": "no",
-    "disable_tqdm": True,
-    "disable_dropout": True,
-    "dataloader_pin_memory": False,
-}
-
-
-@pytest.fixture(scope="module")
-def peers():
-    names = ("datasets", "trl", "tokenizers", "transformers")
-    return SimpleNamespace(**{name: pytest.importorskip(name, reason="pip install annosim[hf]") for name in names})
-
-
-@pytest.fixture(scope="module")
-def tokenizer(peers):
-    vocabulary = {word: i for i, word in enumerate(WORDS)}
-    inner = peers.tokenizers.Tokenizer(peers.tokenizers.models.WordLevel(vocabulary, unk_token="<unk>"))
-    split = peers.tokenizers.pre_tokenizers
-    inner.pre_tokenizer = split.Sequence([split.WhitespaceSplit(), split.Split("<eos>", "isolated")])
-    names = {"pad_token": "<pad>", "eos_token": "<eos>", "unk_token": "<unk>"}
-    return peers.transformers.PreTrainedTokenizerFast(tokenizer_object=inner, **names)
-
-
-def gpt2(peers, seed, labels=0):
-    shape = {"vocab_size": len(WORDS), "n_positions": 32, "n_embd": 16, "n_layer": 2, "n_head": 2}
-    still = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0, "initializer_range": 0.3}
-    ends = {"bos_token_id": 1, "eos_token_id": 1, "pad_token_id": 0, "num_labels": max(labels, 1)}
-    config = peers.transformers.GPT2Config(**shape, **still, **ends)
-    kind = "GPT2ForSequenceClassification" if labels else "GPT2LMHeadModel"
-    with torch.random.fork_rng():
-        torch.random.default_generator.manual_seed(seed)
-        return getattr(peers.transformers, kind)(config)
-
 
 def pairs():
     """Five pairs under two prompts, some of them answered for the second displayed; with ids and weights."""
@@ -76,13 +36,17 @@ def pairs():
     )
 
 
-def dpo_trainer(peers, tokenizer, folder, loss, beta, smoothing=0.0, **changes):
-    settings = {**SETTINGS, "per_device_train_batch_size": 5, "max_steps": 3, "learning_rate": 1e-2, **changes}
-    options = peers.trl.DPOConfig(str(folder), beta=beta, loss_type=[loss], label_smoothing=smoothing, **settings)
-    model, reference = gpt2(peers, 0), gpt2(peers, 1)
-    rows = pairs().to_trl()
-    trainer = peers.trl.DPOTrainer(model, reference, options, train_dataset=rows, processing_class=tokenizer)
-    return trainer, model, reference
+@pytest.fixture(scope="module")
+def dpo_trainer(hf, gpt2, tokenizer, still):
+    def make(folder, loss, beta, smoothing=0.0, **changes):
+        settings = {**still, "per_device_train_batch_size": 5, "max_steps": 3, "learning_rate": 1e-2, **changes}
+        options = hf.trl.DPOConfig(str(folder), beta=beta, loss_type=[loss], label_smoothing=smoothing, **settings)
+        model, reference = gpt2(0), gpt2(1)
+        rows = pairs().to_trl()
+        trainer = hf.trl.DPOTrainer(model, reference, options, train_dataset=rows, processing_class=tokenizer)
+        return trainer, model, reference
+
+    return make
 
 
 def our_loss(model, reference, tokenizer, objective, beta, per_token=False):
@@ -108,18 +72,18 @@ LOSSES = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", LOSSES)
-def test_losses_equal_those_of_trl_on_the_same_weights_and_batch(name, peers, tokenizer, tmp_path):
+def test_losses_equal_those_of_trl_on_the_same_weights_and_batch(name, dpo_trainer, tokenizer, tmp_path):
     objective, beta, per_token = LOSSES[name]
-    trainer, model, reference = dpo_trainer(peers, tokenizer, tmp_path, name, beta)
+    trainer, model, reference = dpo_trainer(tmp_path, name, beta)
     ours = our_loss(model, reference, tokenizer, objective, 1.0 if name == "ipo" else beta, per_token)
     assert ours == pytest.approx(their_loss(trainer, model), abs=1e-5)
 
 
 @pytest.mark.slow
-def test_label_smoothing_is_conservative_dpo_as_in_trl(peers, tokenizer, tmp_path):
+def test_label_smoothing_is_conservative_dpo_as_in_trl(dpo_trainer, tokenizer, tmp_path):
     """Equal to TRL's aot pair by pair, to the published formula, and to TRL's robust loss where that is its mix."""
     e, beta = 0.2, 0.3
-    trainer, model, reference = dpo_trainer(peers, tokenizer, tmp_path, "aot", beta, e, per_device_train_batch_size=1)
+    trainer, model, reference = dpo_trainer(tmp_path, "aot", beta, e, per_device_train_batch_size=1)
     theirs = [float(trainer.compute_loss(model, batch).detach()) for batch in trainer.get_train_dataloader()]
     assert len(theirs) == 5
     ours = our_loss(model, reference, tokenizer, an.objectives.NLL(label_smoothing=e), beta)
@@ -134,13 +98,13 @@ def test_label_smoothing_is_conservative_dpo_as_in_trl(peers, tokenizer, tmp_pat
     agree, differ = (-torch.nn.functional.logsigmoid(s * h).mean() for s in (1, -1))
     assert ours == pytest.approx(float((1 - e) * agree + e * differ), abs=1e-6)
 
-    robust, *_ = dpo_trainer(peers, tokenizer, tmp_path, "robust", beta, e)
+    robust, *_ = dpo_trainer(tmp_path, "robust", beta, e)
     mix = float(((1 - e) * agree - e * differ) / (1 - 2 * e))
     assert mix == pytest.approx(their_loss(robust, model), abs=1e-5)
 
 
-def test_our_records_feed_trls_dpo_and_its_policy_comes_back(peers, tokenizer, tmp_path):
-    trainer, model, reference = dpo_trainer(peers, tokenizer, tmp_path, "sigmoid", 0.3)
+def test_our_records_feed_trls_dpo_and_its_policy_comes_back(dpo_trainer, tokenizer, tmp_path):
+    trainer, model, reference = dpo_trainer(tmp_path, "sigmoid", 0.3)
     data = an.io.tokenize(pairs(), tokenizer)
     before = our_loss(model, reference, tokenizer, an.objectives.NLL(), 0.3)
     trainer.train()
@@ -160,13 +124,13 @@ def test_our_records_feed_trls_dpo_and_its_policy_comes_back(peers, tokenizer, t
 
 
 @pytest.fixture(scope="module")
-def touched(peers, tokenizer, tmp_path_factory):
+def touched(gpt2, dpo_trainer, tokenizer, tmp_path_factory):
     """A model as DPOTrainer leaves it, with a forward of its own; a model of the same weights; and the reference."""
-    trainer, model, reference = dpo_trainer(peers, tokenizer, tmp_path_factory.mktemp("touched"), "sigmoid", 0.3)
+    trainer, model, reference = dpo_trainer(tmp_path_factory.mktemp("touched"), "sigmoid", 0.3)
     trainer.train()
     model.zero_grad(set_to_none=True)
     assert "forward" in model.__dict__
-    plain = gpt2(peers, 0)
+    plain = gpt2(0)
     plain.load_state_dict(model.state_dict())
     data = an.io.tokenize(pairs(), tokenizer)
     data = data.with_(answer=1 - np.asarray(data.answer))  # the opposite of what it has learned: much to learn
@@ -195,7 +159,6 @@ def test_a_model_that_trl_touched_is_refitted_as_an_untouched_one(population, to
     for base in (touched.model, touched.plain):
         fit = an.fit(population(base, touched.reference), touched.data, solver=an.Adam(steps=15, lr=2e-2))
         losses.append(fit.training.log.losses()[:, 0])
-    print(losses)
     assert losses[1][-1] < losses[1][0] - 0.02
     assert torch.allclose(losses[0], losses[1], atol=1e-6)
     assert all(torch.equal(value, before[name]) for name, value in touched.model.state_dict().items())
@@ -226,12 +189,12 @@ def test_copies_of_a_model_that_trl_touched_have_numbers_of_their_own(touched):
             touched.model.load_state_dict(touched.plain.state_dict())
 
 
-def test_our_records_feed_trls_reward_trainer_and_its_reward_comes_back(peers, tokenizer, tmp_path):
-    model = gpt2(peers, 0, labels=1)
-    options = peers.trl.RewardConfig(
-        str(tmp_path), per_device_train_batch_size=5, max_steps=5, learning_rate=1e-2, **SETTINGS
+def test_our_records_feed_trls_reward_trainer_and_its_reward_comes_back(hf, gpt2, still, tokenizer, tmp_path):
+    model = gpt2(0, labels=1)
+    options = hf.trl.RewardConfig(
+        str(tmp_path), per_device_train_batch_size=5, max_steps=5, learning_rate=1e-2, **still
     )
-    trainer = peers.trl.RewardTrainer(model, options, train_dataset=pairs().to_trl(), processing_class=tokenizer)
+    trainer = hf.trl.RewardTrainer(model, options, train_dataset=pairs().to_trl(), processing_class=tokenizer)
     data = an.io.tokenize(pairs(), tokenizer).with_(annotator=None)
     objective = an.objectives.NLL()
 
@@ -250,8 +213,8 @@ def test_our_records_feed_trls_reward_trainer_and_its_reward_comes_back(peers, t
     assert float(found.kl) >= 0
 
 
-def test_our_tokens_are_those_of_trl(peers, tokenizer, tmp_path):
-    trainer, *_ = dpo_trainer(peers, tokenizer, tmp_path, "sigmoid", 0.3)
+def test_our_tokens_are_those_of_trl(dpo_trainer, tokenizer, tmp_path):
+    trainer, *_ = dpo_trainer(tmp_path, "sigmoid", 0.3)
     data = an.io.tokenize(pairs(), tokenizer)
     rows = list(trainer.train_dataset)
     for row, menu, answer in zip(rows, np.asarray(data.menu), np.asarray(data.answer).ravel(), strict=True):
