@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from annosim.bench.measure import Benchmark, Implementation, Options, machine
 from annosim.data.preferences import PreferenceData
 from annosim.designs.design import Design
+from annosim.extras import library
 from annosim.items import Items
 from annosim.learning.priors import Gaussian, Hierarchical
 from annosim.parameters import free
@@ -24,7 +25,6 @@ from annosim.populations.annotator import Annotator
 from annosim.rules.luce import Luce
 from annosim.rules.scale import Scaled
 from annosim.sampling.blocks import PriorLike
-from annosim.sampling.extra import library
 from annosim.sampling.posterior import sample_posterior
 from annosim.sampling.result import PosteriorSample
 from annosim.simulation.draws import simulate
@@ -78,7 +78,7 @@ def _after(first: object, run: Callable[[], object]) -> Callable[[], object]:
 
 def _least(draws: Vector) -> float:
     """Effective draws, in the bulk and in the tails, of the number that mixes worst; ``(chains, draws, P)``."""
-    stats = library("arviz_stats.base").array_stats
+    stats = library("arviz_stats.base", "bayes").array_stats
     at = {"chain_axis": 1, "draw_axis": 2}
     numbers = np.moveaxis(draws, -1, 0)
     bulk = stats.ess(numbers, **at, method="bulk")

@@ -21,20 +21,11 @@ from typing import Any, TypeVar, get_args
 
 import numpy as np
 
-from annosim.errors import ArgumentError, MissingDependencyError
-
-try:
-    import hypothesis
-    from hypothesis import strategies as hs
-    from hypothesis.vendor import pretty
-except ImportError as error:  # pragma: no cover - depends on the installation
-    raise MissingDependencyError(
-        "annosim.checks.strategies needs hypothesis; install it with: pip install 'annosim[checks]'"
-    ) from error
-
 from annosim.checks.shrinking import as_code, items_as_code
 from annosim.data.preferences import PreferenceData
 from annosim.designs.design import Design
+from annosim.errors import ArgumentError
+from annosim.extras import needed
 from annosim.feedback import KINDS, Feedback
 from annosim.items import Items
 from annosim.parameters import free
@@ -65,6 +56,11 @@ from annosim.rules.ties import Davidson, JustNoticeable, RaoKupper
 from annosim.utilities.base import Utility
 from annosim.utilities.linear import Linear
 from annosim.utilities.tabular import Tabular
+
+with needed("checks"):
+    import hypothesis
+    from hypothesis import strategies as hs
+    from hypothesis.vendor import pretty
 
 T = TypeVar("T")
 

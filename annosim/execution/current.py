@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from annosim.errors import ArgumentError, ClusterError
-from annosim.execution.dask_engine import PATIENCE, DaskEngine, distributed_or_refuse
+from annosim.execution.dask_engine import PATIENCE, DaskEngine
 from annosim.execution.executor import Executor, LocalProcesses
+from annosim.extras import library
 from annosim.workers import dask_workers
 
 __all__ = ["active", "cluster", "engine", "local_cluster"]
@@ -105,7 +106,7 @@ def _opened(where: object) -> Executor:
         return LocalProcesses(_number("processes", str(where)))
     if isinstance(where, str | os.PathLike):
         return _named(os.fspath(where))
-    distributed = distributed_or_refuse()
+    distributed = library("distributed", "dask")
     if isinstance(where, distributed.Client):
         return DaskEngine(where)
     if hasattr(where, "scheduler_address"):
@@ -121,7 +122,6 @@ def _named(text: str) -> Executor:
         return LocalProcesses(_number(scheme, rest))
     if scheme == "local" and colon:
         workers = _number(scheme, rest)
-        distributed_or_refuse()
         return local_cluster(workers)
     if scheme in ("tcp", "tls", "ws", "wss", "ucx") and rest.startswith("//"):
         return _connected(text)
@@ -175,7 +175,7 @@ def _address_in(path: Path) -> str:
 
 def _connected(where: object, timeout: float = PATIENCE, security: dict[str, Any] | None = None) -> DaskEngine:
     """A client of our own, closed with the block."""
-    distributed = distributed_or_refuse()
+    distributed = library("distributed", "dask")
     try:
         keys = None if security is None else distributed.security.Security(require_encryption=True, **security)
         client = distributed.Client(where, timeout=timeout, set_as_default=False, security=keys)
@@ -189,7 +189,7 @@ def _connected(where: object, timeout: float = PATIENCE, security: dict[str, Any
 
 def local_cluster(workers: int) -> DaskEngine:
     """A Dask cluster of processes on this machine; close it."""
-    distributed = distributed_or_refuse()
+    distributed = library("distributed", "dask")
     made: Any = dask_workers(workers, FAILURES)
     client = distributed.Client(made, set_as_default=False)
 

@@ -9,14 +9,15 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from annosim.errors import ClusterError, MissingDependencyError
+from annosim.errors import ClusterError
+from annosim.extras import library
 from annosim.places import Folder
 from annosim.results import fingerprint
 
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["DaskEngine", "distributed_or_refuse"]
+__all__ = ["DaskEngine"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -27,19 +28,6 @@ PATIENCE = 10.0
 _LOOK = 1.0
 #: seconds after which a run without any worker gives up
 WITHOUT_WORKERS = 60.0
-
-
-def distributed_or_refuse() -> Any:
-    """The library.
-
-    Raises:
-        MissingDependencyError: it is not installed; the extra is named.
-    """
-    try:
-        import distributed
-    except ImportError:
-        raise MissingDependencyError("--cluster needs Dask; pip install 'annosim[dask]'") from None
-    return distributed
 
 
 class DaskEngine:
@@ -54,13 +42,14 @@ class DaskEngine:
         close: called at the end; for what was started for this run.
 
     Raises:
+        MissingDependencyError: Dask is not installed.
         ClusterError: no worker, or one that would compute something else (another version of annosim, torch or numpy).
     """
 
     same_process = same_files = False
 
     def __init__(self, client: Client, close: Callable[[], None] = lambda: None):
-        distributed = distributed_or_refuse()
+        distributed = library("distributed", "dask")
         self.client, self._close = client, close
         self.worker_death: type[BaseException] = distributed.KilledWorker
         self.repeated = 0

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import socket
-from importlib.util import find_spec
 from pathlib import Path
 from threading import Thread
 
 from annosim.errors import ArgumentError
+from annosim.extras import library
 
 __all__ = ["HOST", "serve"]
 
@@ -24,10 +24,11 @@ def serve(port: int, show: bool = True) -> None:
         show: open it in the default browser.
 
     Raises:
-        ArgumentError: the extra is not installed, or the port cannot be used.
+        MissingDependencyError: the extra is not installed.
+        ArgumentError: the port cannot be used.
     """
-    if find_spec("marimo") is None or find_spec("uvicorn") is None:
-        raise ArgumentError("annosim explore needs marimo; pip install 'annosim[explore]'")
+    for name in ("marimo", "uvicorn"):
+        library(name, "explore")
     with _listening(port) as bound:
         _run(bound, show)
 

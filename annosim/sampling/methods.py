@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from annosim.errors import ArgumentError
-from annosim.sampling.extra import library
+from annosim.extras import library
 
 __all__ = ["FREEDOM", "Draws", "allowed_k", "laplace", "nuts", "smoothed", "spread_out", "worth"]
 
@@ -209,7 +209,7 @@ def smoothed(log_ratio: Vector) -> tuple[Vector, float]:
         >>> 0.4 < smoothed(-0.5 * np.log(u))[1] < 0.6, smoothed(0.5 * np.log(u))[1] < 0
         (True, True)
     """
-    stats = library("arviz_stats.base").array_stats
+    stats = library("arviz_stats.base", "bayes").array_stats
     raw = log_ratio - np.logaddexp.reduce(log_ratio)
     if len(log_ratio) < FEWEST:
         return raw, math.nan
@@ -226,8 +226,8 @@ def smoothed(log_ratio: Vector) -> tuple[Vector, float]:
 
 def nuts(density: Density, start: Vector, draws: int, tune: int, chains: int, seed: int, cores: int) -> Draws:
     """The No-U-Turn sampler (Hoffman and Gelman 2014) of nutpie; chains begin around the mode."""
-    nutpie, pyfunc = library("nutpie"), library("nutpie.compiled_pyfunc")
-    pyarrow = library("pyarrow")
+    nutpie, pyfunc = library("nutpie", "bayes"), library("nutpie.compiled_pyfunc", "bayes")
+    pyarrow = library("pyarrow", "bayes")
     try:
         where, _, root = mode(density, start)
     except ArgumentError:

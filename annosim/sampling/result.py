@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from scipy.linalg import eigh
 
 from annosim.errors import ArgumentError
+from annosim.extras import library
 from annosim.items import Items
 from annosim.populations.base import Population
 from annosim.results import Result
 from annosim.sampling.density import LogPosterior
-from annosim.sampling.extra import library
 from annosim.sampling.methods import Draws, worth
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class PosteriorSample(Result):
         return worth(numbers, self.draws.weight, len(self.flat))
 
     def _by_number(self, name: str, method: str, **more: tuple[float, float]) -> Vector:
-        function = getattr(library("arviz_stats.base").array_stats, name)
+        function = getattr(library("arviz_stats.base", "bayes").array_stats, name)
         ary = np.moveaxis(self.vectors, -1, 0)
         return np.asarray(function(ary, chain_axis=1, draw_axis=2, method=method, **more), dtype=np.float64)
 
@@ -244,7 +244,7 @@ class PosteriorSample(Result):
 
     def to_datatree(self) -> xr.DataTree:
         """The draws in the schema of ArviZ: groups ``posterior``, ``sample_stats``, ``prior``; an xarray DataTree."""
-        xarray = library("xarray")
+        xarray = library("xarray", "bayes")
         groups = {
             "posterior": xarray.Dataset(self._variables(self.vectors)),
             "prior": xarray.Dataset(self._variables(self.prior_vectors[None])),

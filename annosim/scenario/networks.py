@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from annosim.errors import ArgumentError, FileReadError, ScenarioError
+from annosim.extras import library
 from annosim.random import child_seed
 from annosim.scenario.tables import build
 from annosim.utilities.adapters import frozen_copy, with_adapters
@@ -67,7 +68,7 @@ class Checkpoint:
         return build({"adapters": _adapters}, {"kind": "adapters", "seed": own, **spec}, "adapters", trunk)
 
     def _load(self, outputs: int | None, seed: int) -> nn.Module:
-        transformers = _transformers()
+        transformers = library("transformers", "hf")
         where = located(self.name, self.folder)
         kind = "AutoModelForCausalLM" if outputs is None else "AutoModelForSequenceClassification"
         more = {} if outputs is None else {"num_labels": outputs}
@@ -104,19 +105,12 @@ def load_tokenizer(name: str, folder: Path) -> Any:
 
     Raises:
         FileReadError: it cannot be loaded.
+        MissingDependencyError: transformers is not installed.
     """
     try:
-        return _transformers().AutoTokenizer.from_pretrained(located(name, folder))
+        return library("transformers", "hf").AutoTokenizer.from_pretrained(located(name, folder))
     except (OSError, ValueError, ImportError) as error:
         raise FileReadError(f"tokenizer {name!r} cannot be loaded ({_line(error)})") from None
-
-
-def _transformers() -> Any:
-    try:
-        import transformers
-    except ImportError:
-        raise ArgumentError("models by path or name need transformers: pip install annosim[hf]") from None
-    return transformers
 
 
 def _line(error: Exception) -> str:

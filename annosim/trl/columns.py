@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from annosim.errors import ArgumentError, DataError
-from annosim.trl.extra import library
+from annosim.extras import library
 
 __all__ = ["Columns", "row_losses"]
 
@@ -45,7 +45,7 @@ class Columns:
             ArgumentError: a stream, or no such column.
             DataError: a value that is missing or out of range; the row is named.
         """
-        if not isinstance(dataset, library("datasets").Dataset):
+        if not isinstance(dataset, library("datasets", "hf").Dataset):
             raise ArgumentError(
                 f"{who}(train_dataset={type(dataset).__name__}): the E-step reads all rows; give a datasets.Dataset"
             )
@@ -81,7 +81,7 @@ class Columns:
             there = getattr(dataset, "column_names", None) or ()
             if column is None or name in there or (column not in there and column == self.evaluated_without):
                 continue
-            if column not in there or not isinstance(dataset, library("datasets").Dataset):
+            if column not in there or not isinstance(dataset, library("datasets", "hf").Dataset):
                 raise ArgumentError(
                     f"eval_dataset: needs the column {column!r} that the loss reads, in a datasets.Dataset; add it"
                 )

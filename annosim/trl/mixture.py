@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from annosim.errors import ArgumentError, DataError, TrainingError
+from annosim.extras import library
 from annosim.learning.saving import save_object
 from annosim.learning.solvers.settings import EM
 from annosim.learning.training.warm_starts import first_responsibilities
@@ -28,7 +29,7 @@ from annosim.populations.annotator import Annotator
 from annosim.populations.mixture import Mixture
 from annosim.rules.base import Rule
 from annosim.trl.columns import CODE, MARGIN, SOFT, Columns, row_losses
-from annosim.trl.extra import library, with_parent
+from annosim.trl.parents import with_parent
 from annosim.trl.types import PeftTypes, Types
 from annosim.utilities.adapters import copied
 from annosim.utilities.language_models import LogPolicy, SequenceReward
@@ -76,7 +77,7 @@ class MixtureTraining:
         **keywords: object,
     ) -> None:
         who = type(self).__name__
-        trainer: Any = getattr(library("trl"), self.engine)
+        trainer: Any = getattr(library("trl", "hf"), self.engine)
         bound = inspect.signature(trainer.__init__).bind(self, model, *arguments, **keywords).arguments
         given: dict[str, Any] = {name: value for name, value in bound.items() if name != "self"}
         if isinstance(types, bool) or not isinstance(types, int) or types < 1:
@@ -135,7 +136,7 @@ class MixtureTraining:
     def _adopt(self, count: int, adapters: int | None) -> None:
         """Put the types in the place of the trainer's one model."""
         trainer: Any = self
-        distributed = library("accelerate").DistributedType
+        distributed = library("accelerate", "hf").DistributedType
         if trainer.accelerator.distributed_type in (distributed.FSDP, distributed.DEEPSPEED):
             raise ArgumentError(
                 f"{type(self).__name__}: every process holds all types (DDP); FSDP and DeepSpeed do not fit"

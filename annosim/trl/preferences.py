@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from annosim.errors import ArgumentError
+from annosim.extras import library
 from annosim.rules.base import Rule
 from annosim.rules.luce import PBDE
-from annosim.trl.extra import library
 from annosim.trl.mixture import MixtureTraining, is_peft
 from annosim.utilities.adapters import copied
 from annosim.utilities.language_models import LogPolicy
@@ -83,7 +83,7 @@ class PreferenceMixtureTrainer(MixtureTraining):
                     "(uncertain labels: soft_labels='column')"
                 )
         if given.get("ref_model") is None:
-            trl: Any = library("trl")
+            trl: Any = library("trl", "hf")
             args = trl.DPOConfig(f"{who}-output") if args is None else copy.copy(args)
             args.precompute_ref_log_probs = True  # one reference for all types; what would be its copy, moves
             given["args"] = args
@@ -91,7 +91,7 @@ class PreferenceMixtureTrainer(MixtureTraining):
                 given[name] = _on_disk(given.get(name), os.path.join(args.output_dir, f"{name}.rows"))
 
     def _prepare_copy(self, model: nn.Module) -> None:
-        library("trl.trainer.utils").add_fused_lm_head(model)
+        library("trl.trainer.utils", "hf").add_fused_lm_head(model)
 
     def _asked(self, inputs: dict[str, Any]) -> dict[str, Any]:
         labels = inputs["input_ids"].masked_fill(inputs["completion_mask"] == 0, -100)
@@ -129,8 +129,8 @@ class PreferenceMixtureTrainer(MixtureTraining):
 def _on_disk(rows: Any, folder: str) -> Any:
     """Rows that several processes may read the reference's log-probabilities of: TRL hands them over in a file beside
     the rows, and rows in memory have a folder of their own in each process."""
-    state = library("accelerate").PartialState()
-    datasets = library("datasets")
+    state = library("accelerate", "hf").PartialState()
+    datasets = library("datasets", "hf")
     if state.num_processes == 1 or not isinstance(rows, datasets.Dataset) or rows.cache_files:
         return rows
     if state.is_main_process:

@@ -141,6 +141,21 @@ def test_precision_is_that_of_the_launcher(launched):
         processes_for(an.Adam(precision="float32"), None)
 
 
+@pytest.mark.parametrize(
+    ("variable", "name"), [("ACCELERATE_USE_FSDP", "FSDP"), ("ACCELERATE_USE_DEEPSPEED", "DeepSpeed")]
+)
+def test_a_model_in_parts_is_refused_by_name(launched, variable, name):
+    launched.setenv(variable, "true")
+    with pytest.raises(ArgumentError, match=f"holds the whole model .* configured for {name}; launch with --multi_gpu"):
+        processes_for(an.Adam(), None)
+
+
+def test_a_launcher_that_started_one_process_where_several_were_asked_for_is_spoken_of(launched):
+    launched.setenv("MASTER_PORT", "29500")  # what accelerate launch --cpu --num_processes 2 leaves behind
+    with pytest.warns(UserWarning, match="--cpu starts one process"):
+        assert processes_for(an.Adam(), None).count == 1
+
+
 def test_a_device_of_another_kind_is_refused(launched):
     with pytest.raises(DeviceError, match="accelerate placed this process on cpu"):
         processes_for(an.Adam(), "cuda").place("cuda", torch.nn.Linear(1, 1))

@@ -10,13 +10,14 @@ stay one file, written by the first process, so that a run resumes under another
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import nn
 
-from annosim.errors import ArgumentError, DeviceError, MissingDependencyError
+from annosim.errors import ArgumentError, DeviceError, MissingDependencyError, warn
+from annosim.extras import library
 from annosim.learning.solvers.settings import TrainingSolver
 from annosim.learning.training.batches import Rows
 from annosim.learning.training.losses import backward
@@ -25,6 +26,13 @@ from annosim.learning.training.placement import training_device
 __all__ = ["Alone", "Launched", "Share", "processes_for", "started_by_launcher"]
 
 T = TypeVar("T")
+
+#: variables by which ``accelerate launch`` says that no process is to hold the whole model
+_SHARDED = {
+    "ACCELERATE_USE_FSDP": "FSDP",
+    "ACCELERATE_USE_DEEPSPEED": "DeepSpeed",
+    "ACCELERATE_USE_MEGATRON_LM": "Megatron-LM",
+}
 
 
 class Share(NamedTuple):
@@ -56,19 +64,33 @@ def processes_for(solver: TrainingSolver, device: object) -> Alone:
 
     Raises:
         MissingDependencyError: a launcher started several, and ``accelerate`` is not installed.
-        ArgumentError: it was configured for something that this loop does not do.
+        ArgumentError: ``accelerate`` was configured for something that this loop does not do.
     """
     if not started_by_launcher():
         return Alone(solver)
+    _refuse_sharding({name for variable, name in _SHARDED.items() if os.environ.get(variable, "").lower() == "true"})
     try:
-        import accelerate
-    except ImportError:
+        accelerate = library("accelerate", "hf")
+    except MissingDependencyError:
         if int(os.environ.get("WORLD_SIZE", "1")) == 1:
             return Alone(solver)
-        raise MissingDependencyError(
-            "training on several processes needs accelerate; pip install 'annosim[hf]'"
-        ) from None
-    return Launched(solver, device, accelerate)
+        raise
+    made = Launched(solver, device, accelerate)
+    if made.count == 1 and "MASTER_PORT" in os.environ and "LOCAL_RANK" not in os.environ:
+        warn(
+            "accelerate launch --cpu starts one process, whatever --num_processes says; write --multi_gpu in its place "
+            "(also on CPUs), or torchrun"
+        )
+    return made
+
+
+def _refuse_sharding(configured: Collection[str]) -> None:
+    """Refuse a model in parts. On CPUs ``accelerate`` would leave such a setting aside without a word."""
+    for name in configured:
+        raise ArgumentError(
+            f"fit: every process holds the whole model (DDP), and accelerate is configured for {name}; launch with "
+            "--multi_gpu, and train adapters where a model is large"
+        )
 
 
 class Alone:
@@ -164,11 +186,7 @@ class Launched(Alone):
 
     def _check(self, kinds: Any) -> None:
         kind, precision = self.accelerator.distributed_type, self.accelerator.mixed_precision
-        if kind in (kinds.FSDP, kinds.DEEPSPEED, kinds.MEGATRON_LM):
-            raise ArgumentError(
-                f"fit: every process holds the whole model (DDP), and accelerate is configured for {kind.value}; "
-                "configure MULTI_GPU, or train by an.trl.PreferenceMixtureTrainer"
-            )
+        _refuse_sharding({kind.value} if kind in (kinds.FSDP, kinds.DEEPSPEED, kinds.MEGATRON_LM) else ())
         if precision not in ("no", "bf16") or (precision == "bf16" and self.solver.precision == "float32"):
             raise ArgumentError(
                 f"fit: precision={self.solver.precision!r}, and accelerate is configured for {precision}; "
