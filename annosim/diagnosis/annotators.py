@@ -15,7 +15,7 @@ from scipy.stats import norm
 from annosim.data.counts import combine
 from annosim.diagnosis.case import Case, listed, percent, plural
 from annosim.diagnosis.finding import Finding, Status, holm, not_asked
-from annosim.diagnosis.implied import Floats, Ints
+from annosim.diagnosis.implied import Floats, Ints, first_of
 
 __all__ = ["against_others", "copies", "one_sided", "unreliable"]
 
@@ -205,7 +205,7 @@ def _computed_slopes(case: Case) -> Slopes | Finding:
         )
     c = found.core.one_each
     gap = found.score[c.first] - found.score[c.second]
-    ids, who = np.unique(c.who, return_inverse=True)
+    ids, who = c.people
     many = np.bincount(who)
     if len(ids) < 4:
         return not_asked(
@@ -215,22 +215,25 @@ def _computed_slopes(case: Case) -> Slopes | Finding:
     information = np.bincount(who, p * (1 - p) * gap**2)
     slope = 1.0 + np.bincount(who, (c.won - p) * gap) / np.maximum(information, 1e-12)
     error = 1.0 / np.sqrt(np.maximum(information, 1e-12))
-    low = _lower_tail(who, gap, c.won - p, p)
-    against = _lower_tail(who, gap, c.won - 0.5, np.full(len(gap), 0.5))
+    pair = combine([c.first, c.second])
+    at = first_of(pair)
+    low = _lower_tail(who, pair, gap[at], p[at], np.bincount(who, gap * (c.won - p)))
+    half = np.full(len(at), 0.5)
+    against = _lower_tail(who, pair, gap[at], half, np.bincount(who, gap * (c.won - 0.5)))
     return ids, many, slope, error, low, against
 
 
-def _lower_tail(who: Ints, gap: Floats, residual: Floats, p: Floats) -> Floats:
+def _lower_tail(who: Ints, pair: Ints, gap: Floats, p: Floats, observed: Floats) -> Floats:
     r"""Chernoff's bound of P(sum gap (Y - p) <= observed) of each annotator, Y in [0, 1] with means p.
 
-    ``min_t exp(sum log((1 - p) e^{t p g} + p e^{-t (1 - p) g}) + t x)`` over a grid of t: every t is a bound.
+    ``min_t exp(sum log((1 - p) e^{t p g} + p e^{-t (1 - p) g}) + t x)`` over a grid of t: every t is a bound. ``gap``
+    and ``p`` are those of the distinct pairs, of which there are far fewer than answers.
     """
-    observed = np.bincount(who, gap * residual)
     best = np.zeros(len(observed))
     for t in np.geomspace(0.05, 8.0, 18):
         a = t * gap
         step = np.logaddexp(np.log1p(-p) + p * a, np.log(p) - (1.0 - p) * a)
-        best = np.minimum(best, np.bincount(who, step) + t * observed)
+        best = np.minimum(best, np.bincount(who, step[pair]) + t * observed)
     return np.exp(best)
 
 
@@ -255,7 +258,7 @@ def copies(case: Case) -> Finding:
     adjusted = holm(p)
     flagged = np.flatnonzero(adjusted <= LEVEL)
     flagged = flagged[np.argsort(p[flagged], kind="stable")]
-    ids = np.unique(pairs.who)
+    ids = pairs.people[0]
     rows = tuple(
         (
             case.who(ids[left[i]]),
@@ -287,7 +290,7 @@ def _agreements(case: Case) -> tuple[np.ndarray, ...]:
     """Of pairs of annotators: questions shared, agreements, their mean and variance if answers are independent."""
     pairs = case.pairs.one_each
     none = (np.zeros(0),) * 6
-    who = np.unique(pairs.who, return_inverse=True)[1]
+    who = pairs.people[1]
     decided = np.flatnonzero(pairs.low_won != 0.5)
     who, question, low = who[decided], pairs.question[decided], pairs.low_won[decided]
     if not len(who):

@@ -84,7 +84,8 @@ class Case:
     @cached_property
     def num_annotators(self) -> int:
         """How many annotators answered."""
-        return self.data.rows if self.data.annotator is None else len(np.unique(self.data.annotator))
+        ids = self.data.annotator
+        return self.data.rows if ids is None else int(np.count_nonzero(np.bincount(np.asarray(ids))))
 
     @cached_property
     def displayed(self) -> str:
@@ -120,11 +121,12 @@ class Case:
             return data
         ids = np.asarray(data.annotator_ids)
         draw = uniform53(child_seed(self.seed, "diagnosis/part"), "bootstrap", np.arange(data.num_annotators), 0)
-        order = np.argsort(draw[np.unique(ids)])
-        people = np.unique(ids)[order]
-        count = np.bincount(ids, minlength=data.num_annotators)[people]
-        keep = people[: max(2, int(np.searchsorted(np.cumsum(count), most)))]
-        return data.take(np.isin(ids, keep))
+        size = np.bincount(ids, minlength=data.num_annotators)
+        people = np.flatnonzero(size)
+        people = people[np.argsort(draw[people])]
+        keep = np.zeros(data.num_annotators, dtype=bool)
+        keep[people[: max(2, int(np.searchsorted(np.cumsum(size[people]), most)))]] = True
+        return data.take(keep[ids])
 
 
 def number(value: float) -> str:

@@ -98,9 +98,20 @@ class Implied:
         return np.where(self.first < self.second, self.won, 1.0 - self.won)
 
     @cached_property
+    def people(self) -> tuple[Ints, Ints]:
+        """Ids of the annotators who answered, ascending, and the place of each entry's among them, ``(C,)``."""
+        code = combine([self.who]) if len(self) else np.zeros(0, dtype=np.int64)
+        return self.who[first_of(code)], code
+
+    @cached_property
+    def answers(self) -> Ints:
+        """``(C,)`` number of each entry's answer, from 0 without gaps."""
+        return np.arange(len(self)) if self.single else combine([self.answer])
+
+    @cached_property
     def annotators(self) -> int:
         """How many annotators answered."""
-        return len(np.unique(self.who))
+        return len(self.people[0])
 
 
 def first_of(group: Ints) -> Ints:

@@ -198,7 +198,7 @@ def units(c: Implied) -> tuple[Ints, int, str]:
     named = c.named and c.annotators >= FEW_ANNOTATORS
     if not named and c.single:
         return np.arange(len(c)), len(c), f"{len(c):,} answers"
-    unit = combine([c.who if named else c.answer]) if len(c) else np.zeros(0, dtype=np.int64)
+    unit = c.people[1] if named else c.answers
     count = int(unit.max()) + 1 if len(unit) else 0
     return unit, count, f"{count:,} {'annotators' if named else 'answers'}"
 

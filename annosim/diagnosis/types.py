@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,13 +11,14 @@ from annosim.data.counts import combine
 from annosim.data.preferences import PreferenceData
 from annosim.diagnosis.case import Case, number, plural
 from annosim.diagnosis.finding import Finding, not_asked, tail
-from annosim.diagnosis.implied import Floats, Ints
+from annosim.diagnosis.implied import Floats, Ints, first_of
 from annosim.diagnosis.strengths import Strengths
 from annosim.errors import AnnosimError
 from annosim.identifiability.identification import identify
 from annosim.learning.number_of_types import TypesChoice, choose_types
 from annosim.learning.priors import Gaussian
 from annosim.populations.annotator import Annotator
+from annosim.populations.base import Population
 from annosim.populations.mixture import Mixture
 from annosim.random import CounterRNG, child_seed
 from annosim.rules.luce import Luce
@@ -24,8 +26,12 @@ from annosim.utilities.tabular import Tabular
 
 __all__ = ["number_of_types", "one_type"]
 
-#: rows of which types are counted, and items up to which their twin is looked for
-MOST, FEW_ITEMS = 20_000, 8
+#: rows of which types are counted
+MOST = 20_000
+#: items up to which a twin of the types is searched everywhere; above, near them alone
+SEARCHED = 30
+#: items up to which two supposed types are asked about, where one is enough
+ASKED = 60
 
 
 def one_type(case: Case) -> Finding:
@@ -50,7 +56,8 @@ def one_type(case: Case) -> Finding:
             "No items have strengths that annotators could differ about.",
             "Collect answers that connect the items.",
         )
-    scale = float(_scale(found).sum())
+    by_annotator = _scale(found)
+    scale = float(by_annotator.sum())
     if scale <= 1e-9:
         return not_asked(
             name,
@@ -62,7 +69,7 @@ def one_type(case: Case) -> Finding:
     spread = float(draws.std(ddof=1))
     p = tail(observed, draws)
     tau = np.sqrt(max(observed / scale, 0.0))
-    error = max(_error(found, observed / scale), spread / scale)
+    error = max(_error(found, observed / scale, by_annotator), spread / scale)
     low, high = _interval(observed / scale, error, p < 0.05)
     seen = np.sqrt(2.487 * spread / scale)
     size = f"{number(tau)} logits (95 % interval {number(low)} to {number(high)})"
@@ -81,74 +88,87 @@ def _interval(square: float, error: float, positive: bool) -> tuple[float, float
     return tuple(float(np.sqrt(max(square + k * 1.96 * error, 0.0))) for k in (-1, 1))  # type: ignore[return-value]
 
 
-def _entries(found: Strengths) -> tuple[Ints, Ints, Ints, Floats]:
-    """Score entries: annotator, answer, item, value; annotators renumbered."""
+@dataclass(frozen=True, eq=False)
+class _Entries:
+    """What each answer says of each item: its residual score; annotators and answers numbered from 0.
+
+    Attributes:
+        who, item, value: annotator, item and score, an entry for each item of each answer.
+        answer: number of the answer.
+        places, owner: number of each entry's (annotator, item), and the annotator of each of these.
+        weight: ``(people,)`` of the annotators.
+    """
+
+    who: Ints
+    item: Ints
+    value: Floats
+    answer: Ints
+    places: Ints
+    owner: Ints
+    weight: Floats
+
+
+def _entries(found: Strengths) -> _Entries:
     c = found.core
-    who = np.unique(c.who, return_inverse=True)[1]
-    answer = np.unique(c.answer, return_inverse=True)[1]
-    return np.r_[who, who], np.r_[answer, answer], np.r_[c.first, c.second], np.r_[found.residual, -found.residual]
+    who = c.people[1]
+    weight = np.ones(c.annotators)
+    weight[who] = c.weight
+    who, item = np.r_[who, who], np.r_[c.first, c.second]
+    value, answer = np.r_[found.residual, -found.residual], np.r_[c.answers, c.answers]
+    if not c.single:  # the scores of an answer about one item are one entry
+        cell = combine([answer, item])
+        at = first_of(cell)
+        who, item, value, answer = who[at], item[at], np.bincount(cell, value), answer[at]
+    places = combine([who, item])
+    return _Entries(who, item, value, answer, places, who[first_of(places)], weight)
 
 
 def _dependence(found: Strengths, seed: int) -> tuple[float, np.ndarray]:
     """Q, and Q under random signs of the answers."""
-    who, answer, item, value = _entries(found)
-    cell = combine([answer, item])
-    entry = np.bincount(cell, value)
-    first = np.unique(cell, return_index=True)[1]
-    weight = np.r_[found.core.weight, found.core.weight][first]
-    owner, row, item = who[first], answer[first], item[first]
-    place = combine([owner, item])
-    of_place = np.zeros(int(place.max()) + 1)
-    of_place[place] = weight
-    own = float((weight * entry**2).sum())
-    many = 399 if len(entry) <= 100_000 else 199 if len(entry) <= 400_000 else 39
+    e = _entries(found)
+    of_place = e.weight[e.owner]
+    own = float((e.weight[e.who] * e.value**2).sum())
+    many = 399 if len(e.value) <= 100_000 else 199 if len(e.value) <= 400_000 else 39
 
     def statistic(values: np.ndarray) -> float:
-        return float((of_place * np.bincount(place, values) ** 2).sum()) - own
+        return float((of_place * np.bincount(e.places, values) ** 2).sum()) - own
 
-    rows = int(row.max()) + 1
+    rows = int(e.answer.max()) + 1
     draws = np.empty(many)
     for k in range(many):
         u = CounterRNG(child_seed(seed, f"diagnosis/signs/{k}"), np.arange(rows)).uniform("bootstrap", 1)[:, 0]
-        draws[k] = statistic(entry * np.where(u < 0.5, -1.0, 1.0)[row])
-    return statistic(entry), draws
+        draws[k] = statistic(e.value * np.where(u < 0.5, -1.0, 1.0)[e.answer])
+    return statistic(e.value), draws
 
 
-def _error(found: Strengths, square: float) -> float:
+def _error(found: Strengths, square: float, scale: Floats) -> float:
     """Standard error of tau^2 = sum_a Q_a / sum_a M_a, annotators as units (a ratio of sums, linearised)."""
-    who, answer, item, value = _entries(found)
-    own = np.bincount(combine([who, item]), value) ** 2
-    owner = who[np.unique(combine([who, item]), return_index=True)[1]]
-    each = np.bincount(combine([answer, item]), value) ** 2
-    giver = who[np.unique(combine([answer, item]), return_index=True)[1]]
-    scale = _scale(found)
-    weight = np.zeros(len(scale))
-    weight[who] = np.r_[found.core.weight, found.core.weight]
-    q = weight * (np.bincount(owner, own) - np.bincount(giver, each))
-    copies = np.maximum(weight, 1e-12)  # an annotator of weight w is w people
+    e = _entries(found)
+    people = len(e.weight)
+    own = np.bincount(e.owner, np.bincount(e.places, e.value) ** 2, people)
+    q = e.weight * (own - np.bincount(e.who, e.value**2, people))
+    copies = np.maximum(e.weight, 1e-12)  # an annotator of weight w is w people
     return float(np.sqrt(((q - square * scale) ** 2 / copies).sum()) / scale.sum())
 
 
-def _scale(found: Strengths) -> np.ndarray:
+def _scale(found: Strengths) -> Floats:
     """M of each annotator: the sum over pairs of their answers of the product of the information matrices."""
     c, v = found.core, found.variance
-    who = np.unique(c.who, return_inverse=True)[1]
-    answer = np.unique(c.answer, return_inverse=True)[1]
+    who, people = c.people[1], c.annotators
     low, high = np.minimum(c.first, c.second), np.maximum(c.first, c.second)
-    people = int(who.max()) + 1
     weight = np.ones(people)
     weight[who] = c.weight
 
     def squared(block: np.ndarray) -> np.ndarray:
         """By annotator, the sum over blocks of the squared Frobenius norm of their Laplacian."""
         pair = combine([block, low, high])
-        first = np.unique(pair, return_index=True)[1]
-        off = np.bincount(who[first], 2.0 * np.bincount(pair, v) ** 2, people)
+        off = np.bincount(who[first_of(pair)], 2.0 * np.bincount(pair, v) ** 2, people)
         item = combine([np.r_[block, block], np.r_[c.first, c.second]])
-        first = np.unique(item, return_index=True)[1]
-        return off + np.bincount(np.r_[who, who][first], np.bincount(item, np.r_[v, v]) ** 2, people)
+        owner = np.r_[who, who][first_of(item)]
+        return off + np.bincount(owner, np.bincount(item, np.r_[v, v]) ** 2, people)
 
-    return weight * (squared(who) - squared(answer))
+    alone = np.bincount(who, 4.0 * v**2, people) if c.single else squared(c.answers)
+    return np.asarray(weight * (squared(who) - alone), dtype=np.float64)
 
 
 def _untied(data: PreferenceData) -> PreferenceData:
@@ -160,26 +180,70 @@ def _untied(data: PreferenceData) -> PreferenceData:
 
 
 def _identified(chosen: TypesChoice, data: PreferenceData, seed: int) -> str:
-    """Whether these questions could tell such types apart at all, in words; where the items are few enough to ask."""
-    if chosen.best < 2 or data.items.n > FEW_ITEMS or data.menu_size > 3:
-        return ""
+    """Whether these questions could tell the counted types apart at all, in words; ``""`` for one type."""
+    return "" if chosen.best < 2 else " " + told_apart(chosen.fit.population, data, seed)
+
+
+def told_apart(population: Population, data: PreferenceData, seed: int) -> str:
+    """What ``an.identify`` says of types and the questions of the data, in words.
+
+    Up to ``SEARCHED`` items a twin is searched everywhere; above, near the types alone (the rank of the law).
+
+    Example:
+        >>> import annosim as an
+        >>> two = an.Mixture([an.Annotator(an.Tabular([0.0, s]), an.Luce()) for s in (1.0, -1.0)], [0.6, 0.4])
+        >>> votes = an.simulate(two, an.Design(an.Items(n=2), annotators=50, questions=2), seed=0)
+        >>> told_apart(two, votes, 0)[:47]
+        'These questions cannot tell such types apart: a'
+    """
+    n, types = data.items.n, len(population.components())
+    if data.feedback.kind != "choice" and data.menu_size > 4:
+        return (
+            f"Whether rankings of {data.menu_size} tell such types apart was not computed (too many answers to list); "
+            "an.identify with a design of shorter rankings, of which these are more, says it."
+        )
+    starts = 2 if n <= SEARCHED else 0
     try:
-        found = identify(chosen.fit.population, data, starts=2, seed=seed, jobs=1)
-    except AnnosimError:
-        return ""
+        found = identify(population, data, starts=starts, seed=seed, jobs=1)
+    except AnnosimError as error:
+        return f"Whether these questions tell such types apart is open: {str(error).split('. Remedies')[0]}."
+    rank = f"rank {found.rank} of {found.num_parameters}"
     if found.twin is not None:
         return (
-            f" But another population of {chosen.best} types, a twin, gives the same answers to these questions: {found.twin!r}"[
-                :300
-            ]
-            + "."
+            f"These questions cannot tell such types apart: another population of {types} types, a twin, gives the same "
+            f"answers to them ({rank}); it is {' '.join(repr(found.twin).split())[:200]}."
         )
-    said = {"identified": "can", "locally_identified": "can", "not_identified": "cannot"}.get(found.verdict)
-    return (
-        f" These questions {said} tell such types apart (an.identify: {found.verdict.replace('_', ' ')})."
-        if said
-        else ""
-    )
+    if found.verdict in ("identified", "locally_identified"):
+        where = "" if found.verdict == "identified" else f", near these types: {rank}"
+        sought = "no twin was found" if starts else f"no twin was searched elsewhere, among {n} items"
+        return f"These questions can tell such types apart (an.identify{where}; {sought})."
+    cannot = "cannot tell such types apart" if found.verdict == "not_identified" else "hardly tell such types apart"
+    return f"These questions {cannot} (an.identify: {found.verdict.replace('_', ' ')}, {rank})."
+
+
+def _two_types(case: Case) -> str:
+    """Could two types that differ by about a logit be told, where the data show no difference: in words."""
+    found, n = case.strengths, case.data.items.n
+    if found is None or not case.named or case.data.feedback.kind == "rating" or case.data.menu_size > 12:
+        return ""
+    if n > ASKED:
+        return f" Whether two types could be told is computed for up to {ASKED} items: an.identify(types, data)."
+    data = _untied(case.part(MOST))
+    middle = np.nan_to_num(found.score)
+    shift = np.array([(-1.0) ** i * (0.5 + 0.5 * ((7 * i) % 11) / 11.0) for i in range(n)])
+    shift -= shift.mean()
+    two = Mixture([Annotator(Tabular((middle + s * shift).tolist()), Luce()) for s in (0.7, -0.5)], [0.45, 0.55])
+    return f" Two types about a logit apart: {lowered(told_apart(two, data, case.seed))}"
+
+
+def lowered(sentence: str) -> str:
+    """A sentence that continues another one.
+
+    Example:
+        >>> lowered("These questions can.")
+        'these questions can.'
+    """
+    return sentence[:1].lower() + sentence[1:]
 
 
 def number_of_types(case: Case, differ: bool) -> Finding:
@@ -188,7 +252,7 @@ def number_of_types(case: Case, differ: bool) -> Finding:
     if not differ:
         return not_asked(
             name,
-            "One type was not rejected, or could not be asked about, so that types are not counted.",
+            f"One type was not rejected, or could not be asked about, so that types are not counted.{_two_types(case)}",
             "See 'one type'.",
         )
     data = case.part(MOST)
@@ -228,7 +292,7 @@ def number_of_types(case: Case, differ: bool) -> Finding:
     sentence = f"By BIC, {plural(chosen.best, 'type')} of annotators" + (
         f", with shares of {shown}.{verdict}" if chosen.best > 1 else ": tastes differ, but not as a few types would."
     )
-    change = "an.identify(fit) says whether the types have a twin; annotators held out (an.choose_types(by='held_out')) are a second opinion."
+    change = "Annotators held out (an.choose_types(by='held_out')) are a second opinion; more answers of each annotator tell types apart better."
     return Finding(
         name,
         sentence,

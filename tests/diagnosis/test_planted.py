@@ -20,6 +20,7 @@ from annosim.diagnosis.finding import holm
 from annosim.diagnosis.implied import implied
 from annosim.diagnosis.misfit import goodness
 from annosim.diagnosis.strengths import strengths
+from annosim.diagnosis.types import told_apart
 
 ITEMS = an.Items(names=list("abcdef"))
 HONEST = an.Annotator(an.Tabular([1.5, 0.9, 0.3, -0.3, -0.9, -1.5]), an.Luce())
@@ -82,6 +83,17 @@ def test_two_types_are_found_and_counted():
     found = an.diagnose(votes(an.Mixture([HONEST, other], [0.6, 0.4]), annotators=80, questions=30))
     assert found["one type"].status == "alarm" and found["one type"].low > 0.3
     assert found["types"].value == 2
+
+
+def test_two_types_of_many_items_are_told_apart_where_the_questions_can():
+    """Twelve items: eleven pairs of neighbours, one answer each, are eleven shares for 23 numbers; all pairs suffice."""
+    rng = np.random.default_rng(0)
+    two = an.Mixture([an.Annotator(an.Tabular(rng.normal(size=12).tolist()), an.Luce()) for _ in range(2)], [0.6, 0.4])
+    neighbours = an.Design(an.Items(n=12), menus=[[i, i + 1] for i in range(11)], annotators=150)
+    everything = an.Design(an.Items(n=12), annotators=150, questions=8)
+    poor, rich = (told_apart(two, an.simulate(two, design, seed=1), 0) for design in (neighbours, everything))
+    assert "cannot tell" in poor and "twin" in poor and "rank 11 of 23" in poor
+    assert "can tell" in rich and "rank 23 of 23" in rich
 
 
 def test_one_type_is_estimated_as_the_spread_of_tastes():
@@ -173,8 +185,8 @@ def test_bounds_hold_against_the_binomial_law():
 
     for n, x in ((10, 2), (30, 9), (80, 40)):
         won = np.r_[np.ones(x), np.zeros(n - x)]
-        gap, p = np.ones(n), np.full(n, 0.7)
-        bound = _lower_tail(np.zeros(n, int), gap, won - p, p)[0]
+        nobody, observed = np.zeros(n, int), np.array([float((won - 0.7).sum())])
+        bound = _lower_tail(nobody, nobody, np.ones(1), np.full(1, 0.7), observed)[0]
         assert binom.cdf(x, n, 0.7) <= bound <= 30 * binom.cdf(x, n, 0.7)
 
 
