@@ -252,7 +252,7 @@ class Law(Result):
 
         Args:
             marginal: one question per outcome instead of the block, with its expected count as weight; the same
-                objective for a model with a single type, and far smaller.
+                objective for a model whose answers are independent and do not depend on their place, and far smaller.
 
         Outcomes of probability zero are left out.
         """

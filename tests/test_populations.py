@@ -45,6 +45,7 @@ def continuous():
         "gamma": an.RandomCoefficients(gamma, rule=rule),
         "uniform": an.RandomCoefficients(td.Uniform(-torch.ones(2), torch.ones(2)), rule=rule, quadrature="sobol"),
         "low_rank": an.populations.LowRank([0.0, 0.5, -0.2], [[1.0], [-0.5], [0.3]], rule),
+        "judge panels": an.populations.JudgePanels([0.0, 0.5, -0.2], [1.0, 0.3, 0.0], rule, points=8),
         "dirichlet": an.populations.DirichletTastes(features, [0.6, 1.5], rule),
         "probit": an.RandomCoefficients([1.0, -0.5], [0.8, 1.5], an.Thurstone()),
         "habit": an.RandomCoefficients([1.0, -0.5], [0.8, 1.5], an.Lapse(rule, 0.1)),
@@ -293,6 +294,39 @@ def test_hidden_tastes_are_those_that_answered():
     assert (data.answer == shown.argmax(1)).all()
 
 
+def test_votes_of_a_panel_are_worth_what_the_law_of_its_repeats_says():
+    """The variance of the share of five judges, by the law of all their answers: that of as many votes as they are worth."""
+    panels, items = an.populations.JudgePanels([0.0, 0.7], 1.5, an.Luce()), an.Items(n=2)
+    law = an.law(panels, an.Design(items, menus=[[0, 1]] * 5, questions="all"))
+    share = np.array([bin(block).count("1") for block in range(32)]) / 5
+    p = law.probabilities
+    centre = p @ share
+    assert p @ (share - centre) ** 2 == pytest.approx(
+        centre * (1 - centre) / panels.effective_votes(items, [0, 1], 5), rel=1e-9
+    )
+    assert panels.correlation(items, [0, 1]) == pytest.approx(panels.correlation(items, [1, 0]), rel=1e-12)
+    certain = an.populations.JudgePanels([0.0, 0.3], 3.0, an.Luce(1e-3))
+    assert certain.effective_votes(items, [0, 1], 100) == pytest.approx(1.0, rel=1e-3)
+
+
+def test_only_repeated_questions_tell_a_panels_spread():
+    items = an.Items(n=3)
+    panels = an.populations.JudgePanels([0.0, 0.5, -0.4], an.free(1.0), an.Luce(), points=8)
+    once = an.identify(panels, an.Design(items, menus=[[0, 1], [1, 2]]), starts=2)
+    twice = an.identify(panels, an.Design(items, menus=[[0, 1], [0, 1], [1, 2], [1, 2]], questions="all"), starts=2)
+    assert (once.rank, once.num_parameters, once.verdict) == (2, 3, "not_identified")
+    assert (twice.rank, twice.verdict) == (3, "locally_identified")
+
+
+def test_a_panels_numbers_are_found_again():
+    """From the law itself, to which a fit converges."""
+    truth = an.populations.JudgePanels([-0.5, 0.5], an.free(1.5), an.Luce(), points=24)
+    found = an.project(truth.like(seed=1), truth, an.Design(an.Items(n=2), menus=[[0, 1]] * 4, questions="all"))
+    assert float(found.population.spread.detach()) == pytest.approx(1.5, abs=1e-3)
+    gap = found.population.mean.detach()
+    assert float(gap[1] - gap[0]) == pytest.approx(1.0, abs=1e-3)
+
+
 def test_redraw_keeps_structure():
     people = continuous()["mixture"]
     other = people.like(seed=4)
@@ -309,6 +343,12 @@ BAD = [
     (lambda: an.RandomCoefficients(td.Normal(0.0, 1.0), rule=an.Luce()), "vector"),
     (lambda: an.law(an.RandomCoefficients([1.0], [1.0], an.Luce()), PAIRS), "features"),
     (lambda: an.populations.LowRank([0.0, 0.0], [[1.0]], an.Luce()), "loadings"),
+    (lambda: an.populations.JudgePanels([0.0, 0.0], [1.0, 1.0, 1.0], an.Luce()), "spread"),
+    (lambda: an.populations.JudgePanels([0.0, 0.0], -1.0, an.Luce()), "spread"),
+    (lambda: an.populations.JudgePanels(0, 1.0, an.Luce()), "mean"),
+    (lambda: an.populations.JudgePanels(2, 1.0, an.Luce()).correlation(an.Items(n=2), [0]), "two or more items"),
+    (lambda: an.populations.JudgePanels(2, 1.0, an.Luce()).correlation(an.Items(n=3), [0, 1]), "2 items"),
+    (lambda: an.populations.JudgePanels(2, 1.0, an.Luce()).effective_votes(an.Items(n=2), [0, 1], 0), "count"),
     (lambda: an.populations.DirichletTastes([an.Tabular(2)], 1.0, an.Luce()), "two"),
     (lambda: an.populations.DirichletTastes([an.Tabular(2)] * 2, -1.0, an.Luce()), "concentration"),
     (lambda: an.populations.Contaminated(an.Annotator(an.Tabular(2), an.Luce()), 1.5), "share"),

@@ -157,6 +157,7 @@ def small(**tables):
     "utility",
     [
         {"kind": "low_rank", "loadings": [[1.0], [0.0], [-1.0]]},
+        {"kind": "judge_panels", "mean": [0.0, 0.5, 1.0], "spread": 0.5},
         {"kind": "dirichlet", "prototypes": [{"kind": "tabular", "values": [0, 1, 2]}] * 2, "concentration": 0.5},
     ],
     ids=lambda u: u["kind"],

@@ -237,6 +237,7 @@ CASES: dict[str, tuple[str, Make, an.Design]] = {
         lambda c: c("LowRank")([0.4, -0.3, -0.1], [[1.0], [0.0], [-1.0]], an.Luce(), points=8),
         PAIRS,
     ),
+    "judge_panels": ("JudgePanels", lambda c: c("JudgePanels")([0.4, -0.3, -0.1], 1.0, an.Luce(), points=6), PAIRS),
     "dirichlet": (
         "DirichletTastes",
         lambda c: c("DirichletTastes")(

@@ -16,6 +16,8 @@ from annosim.coordinates.identifiable import free_table
 from annosim.items import Items
 from annosim.populations.annotator import Annotator
 from annosim.populations.base import Population
+from annosim.populations.judge_panels import JudgePanels
+from annosim.populations.low_rank import LowRank
 from annosim.populations.mixture import Mixture
 from annosim.rules.base import Rule
 from annosim.rules.ratings import OrderedLogit
@@ -52,8 +54,8 @@ def cut_name(one: Annotator, prefix: str = "") -> str | None:
 def canonical(population: Population, items: Items, vector: torch.Tensor | None = None) -> torch.Tensor:
     """The free parameters normalised as they are reported, as one vector, differentiable in ``vector`` (default: as it is).
 
-    Tables are centred in each prompt (under a PBDE along the null direction 1/f), weights sum to one, and a table
-    inside a normalised density becomes the log density itself. Of ratings the cuts fix the location: tables stay as
+    Tables are centred in each prompt (under a PBDE along the null direction 1/f), also those of people whose tastes differ
+    item by item; weights sum to one, and a table inside a normalised density becomes the log density itself. Of ratings the cuts fix the location: tables stay as
     they are, and where the cuts are free they move with the table, which is centred over all items.
     """
     values = population.unflatten(population.vector() if vector is None else vector)
@@ -62,14 +64,21 @@ def canonical(population: Population, items: Items, vector: torch.Tensor | None 
         name = prefix + ("utility.energy.values" if isinstance(one.utility, LogDensity) else "utility.values")
         if name not in values or free_table(one) is None:
             continue
-        if not one.rule.absolute or isinstance(one.utility, LogDensity):
-            values[name] = _canonical_table(one, values[name], items)
+        if isinstance(one.utility, LogDensity):
+            values[name] = normalise(values[name], items)
+        elif not one.rule.absolute:
+            values[name] = _centred_table(one.rule, values[name], items)
         elif (cuts := cut_name(one, prefix)) in values:
             zero, mean = torch.zeros(items.n, dtype=torch.float64), values[name].mean()
             with torch.no_grad():
                 slope = (one.rule.index(zero + 1, items) - one.rule.index(zero, items)).double()
             if bool((slope == slope[0]).all()):
                 values[name], values[cuts] = values[name] - mean, values[cuts] - mean * slope[0]
+    for name, rule in _tables_of_tastes(population):
+        if name in values:
+            values[name] = _centred_table(rule, values[name], items)
+            if values[name].ndim == 2:
+                values[name] = _turned(values[name])
     for name, value in values.items():
         if population.constraint_of(name) == "simplex":
             values[name] = value / value.sum()
@@ -78,16 +87,42 @@ def canonical(population: Population, items: Items, vector: torch.Tensor | None 
     return torch.cat([value.reshape(-1) for value in values.values()])
 
 
-def _canonical_table(one: Annotator, value: torch.Tensor, items: Items) -> torch.Tensor:
-    if isinstance(one.utility, LogDensity):
-        return normalise(value, items)
+def _centred_table(rule: Rule, value: torch.Tensor, items: Items) -> torch.Tensor:
+    """A table ``(n, ...)`` whose columns sum to zero in each prompt, moved along what the rule does not see."""
     zero, unit = torch.zeros(items.n, dtype=torch.float64), torch.ones(items.n, dtype=torch.float64)
     with torch.no_grad():
-        null = unit / (one.rule.index(unit, items) - one.rule.index(zero, items))
+        null = unit / (rule.index(unit, items) - rule.index(zero, items))
     _, code = items.prompts.unique(return_inverse=True)
-    blank = torch.zeros(items.num_prompts, dtype=torch.float64)
-    shift = blank.index_add(0, code, value) / blank.index_add(0, code, null)
+    null = null.reshape(-1, *[1] * (value.ndim - 1))
+    blank = torch.zeros(items.num_prompts, *value.shape[1:], dtype=torch.float64)
+    shift = blank.index_add(0, code, value) / torch.zeros_like(blank).index_add(0, code, null.expand_as(value))
     return value - shift[code] * null
+
+
+def _turned(loadings: torch.Tensor) -> torch.Tensor:
+    """Loadings ``(n, rank)`` turned and mirrored to a lower triangle with a positive diagonal (as of a Cholesky factor).
+
+    The coordinates of a taste are normal in all directions alike, so that no answer tells a rotation. Loadings without
+    such a form (the first items have fewer directions than there are columns) stay as they are.
+    """
+    if loadings.shape[1] > loadings.shape[0]:
+        return loadings
+    with torch.no_grad():
+        edge = torch.linalg.qr(loadings.mT)[1].diagonal().abs()
+    if float(edge.min()) <= 1e-6 * float(loadings.detach().abs().max()):
+        return loadings
+    lower = torch.linalg.qr(loadings.mT)[1].mT
+    return lower * lower.diagonal().sign()
+
+
+def _tables_of_tastes(population: Population) -> Iterator[tuple[str, Rule]]:
+    """Names of numbers per item in populations of random tastes whose level no answer tells, and the rule they are under."""
+    for name, one in population.named_modules():
+        prefix = name + "." if name else ""
+        if isinstance(one, LowRank | JudgePanels) and not one.rule.absolute:
+            yield prefix + "mean", one.rule
+            if isinstance(one, LowRank):
+                yield prefix + "loadings", one.rule
 
 
 def _annotators(population: Population) -> Iterator[tuple[str, Annotator]]:
@@ -101,18 +136,22 @@ def conventions(population: Population, items: Items) -> tuple[str, ...]:
     """In words, the convention that normalises each direction of this model which no answer can tell."""
     out = []
     tables = [one for _, one in _annotators(population) if free_table(one) is not None]
-    where = "" if not tables or items.num_prompts == 1 else f" in each of {items.num_prompts} prompts"
+    where = "" if items.num_prompts == 1 else f" in each of {items.num_prompts} prompts"
     if any(isinstance(one.utility, LogDensity) for one in tables):
         out.append(f"log densities are normalised{where}")
     plain = [one for one in tables if not isinstance(one.utility, LogDensity)]
-    if any(not one.rule.absolute for one in plain):
+    free = population.free_parameters()
+    tastes = [name for name, _ in _tables_of_tastes(population) if name in free]
+    if any(not one.rule.absolute for one in plain) or tastes:
         out.append(f"utilities sum to zero{where}")
     if any(one.rule.absolute and cut_name(one) for one in plain):
         out.append("utilities under ratings with free cuts sum to zero over all items")
-    centred_numbers = [n for n in population.free_parameters() if population.constraint_of(n) == "centred"]
+    centred_numbers = [n for n in free if population.constraint_of(n) == "centred"]
     if centred_numbers:
         kinds = sorted({name.split(".")[-1] for name in centred_numbers})
         out.append(f"{', '.join(kinds)} sum to zero along the last axis")
+    if any(name.endswith("loadings") for name in tastes):
+        out.append("loadings are a lower triangle with a positive diagonal")
     if isinstance(population, Mixture):
         out.append("weights sum to one; types are named in order of falling weight")
     return tuple(out)

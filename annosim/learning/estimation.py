@@ -83,8 +83,8 @@ class Estimate:
             starts=self.starts,
             trace=np.array(best.trace),
             divergence=(
-                divergence_from(problem.law, log_likelihood, likelihood.independent_answers)
-                if problem.law is not None
+                divergence_from(problem.law, problem.truth, log_likelihood)
+                if problem.law is not None and problem.truth is not None
                 else None
             ),
             problem=problem,

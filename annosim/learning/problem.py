@@ -23,6 +23,7 @@ from annosim.learning.objectives import NLL, ForwardKL, Objective
 from annosim.learning.priors import Prior
 from annosim.learning.solvers.settings import Newton, Solver, solver_named
 from annosim.parameters import behaves_as
+from annosim.populations.annotator import single_answers_say_all
 from annosim.populations.base import Population
 
 if TYPE_CHECKING:  # pyarrow takes a while to import
@@ -114,7 +115,7 @@ class Problem:
                 raise ArgumentError(
                     "this fit was made from shards that are not in memory; fit shards.load() for what reads rows"
                 )
-            made = self.law.as_data(marginal=len(self.model.components()) == 1)
+            made = self.law.as_data(marginal=single_answers_say_all(self.model))
             object.__setattr__(self, "_data", made)
         return self._data  # type: ignore[return-value]
 

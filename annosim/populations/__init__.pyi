@@ -8,6 +8,8 @@ from .random_tastes import RandomTastes as RandomTastes
 from .contaminated import Contaminated as Contaminated
 from .gated import Gated as Gated
 from .hierarchical import Hierarchy as Hierarchy
+from .judge_panels import JudgePanels as JudgePanels
+from .judge_panels import effective_votes as effective_votes
 
 __all__ = [
     "Annotator",
@@ -15,9 +17,11 @@ __all__ = [
     "DirichletTastes",
     "Gated",
     "Hierarchy",
+    "JudgePanels",
     "LowRank",
     "Mixture",
     "Population",
     "RandomCoefficients",
     "RandomTastes",
+    "effective_votes",
 ]

@@ -13,7 +13,7 @@ from annosim.random import CounterRNG
 from annosim.rules.base import Rule
 from annosim.utilities.base import Density, Utility, as_vector
 
-__all__ = ["Annotator", "check_utilities"]
+__all__ = ["Annotator", "answers_are_independent", "check_utilities", "single_answers_say_all"]
 
 
 class Annotator(Component):
@@ -95,3 +95,28 @@ def check_utilities(population: Population, items: Items) -> None:
                 f"types[{number}].utility: {type(component.utility).__name__} is {float(values[item])} at item {item} "
                 f"({items.names[item]!r}); make it finite on every item"
             )
+
+
+def answers_are_independent(population: Population) -> bool:
+    """Whether nothing hidden is shared by an annotator's answers: neither a type, nor tastes, nor a memory.
+
+    Example:
+        >>> import annosim as an
+        >>> one = an.Annotator(an.Tabular(2), an.Luce())
+        >>> [answers_are_independent(p) for p in (one, an.Mixture([one, one]), an.RandomCoefficients([0.0], 1.0, an.Luce()))]
+        [True, False, False]
+    """
+    components = population.components()
+    return len(components) == 1 and isinstance(components[0], Annotator) and not components[0].rule.memory
+
+
+def single_answers_say_all(population: Population) -> bool:
+    """Whether the law of single answers is the law of whole blocks: independent answers that do not depend on their place.
+
+    Example:
+        >>> import annosim as an
+        >>> one, tired = (an.Annotator(an.Tabular(2), rule) for rule in (an.Luce(), an.rules.Fatigue(an.Luce())))
+        >>> single_answers_say_all(one), single_answers_say_all(tired)
+        (True, False)
+    """
+    return answers_are_independent(population) and not any(one.rule.sequential for one in population.components())

@@ -118,6 +118,7 @@ _ALL = [
         ("DirichletTastes", "populations.dirichlet:DirichletTastes", "everyone blends K prototype rewards"),
         ("Gated", "populations.gated:Gated", "types whose probabilities depend on covariates (softmax gating)"),
         ("Hierarchy", "populations.hierarchical:Hierarchy", "annotators within groups"),
+        ("JudgePanels", "populations.judge_panels:JudgePanels", "panels of judges who err together"),
         ("Contaminated", "populations.contaminated:Contaminated", "a share of spammers"),
     ),
     *_entries(
@@ -143,6 +144,11 @@ _ALL = [
             "low_rank",
             "populations.low_rank:LowRank",
             "mean utilities plus loadings times each annotator's own coordinates",
+        ),
+        (
+            "judge_panels",
+            "populations.judge_panels:JudgePanels",
+            "mean utilities plus what the judges of one panel (an annotator) share",
         ),
         (
             "dirichlet",

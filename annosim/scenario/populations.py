@@ -17,6 +17,7 @@ from annosim.populations.contaminated import Contaminated
 from annosim.populations.dirichlet import DirichletTastes
 from annosim.populations.gated import Gated
 from annosim.populations.hierarchical import Hierarchy
+from annosim.populations.judge_panels import JudgePanels
 from annosim.populations.low_rank import LowRank
 from annosim.populations.mixture import Mixture
 from annosim.populations.random_coefficients import RandomCoefficients
@@ -206,6 +207,10 @@ def _low_rank(rule: Rule, loadings: list[list[float]], mean: list[float] | None 
     return LowRank(np.zeros(len(np.atleast_1d(loadings))) if mean is None else mean, loadings, rule, **more)
 
 
+def _judge_panels(rule: Rule, mean: Any, spread: Any, **more: Any) -> JudgePanels:
+    return JudgePanels(mean, spread, rule, **more)
+
+
 def _dirichlet(rule: Rule, prototypes: list[Spec], concentration: Any = 1.0, **more: Any) -> DirichletTastes:
     return DirichletTastes(_build_all(prototypes, "prototypes"), concentration, rule, **more)
 
@@ -247,6 +252,7 @@ UTILITIES: dict[str, Callable[..., Any]] = {
 }
 TASTES: dict[str, Callable[..., Any]] = {
     "random_linear": _random_linear,
+    "judge_panels": _judge_panels,
     "low_rank": _low_rank,
     "dirichlet": _dirichlet,
     "hierarchy": _hierarchy,

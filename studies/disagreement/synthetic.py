@@ -53,11 +53,6 @@ JUDGES = {
 TOGETHER = 0.5
 
 
-def effective_votes(count: int, correlation: float = TOGETHER) -> float:
-    """How many independent judgements are worth as much as ``count`` correlated ones."""
-    return count / (1 + (count - 1) * correlation)
-
-
 def _believed(people: an.Mixture, kind: str, items: an.Items) -> np.ndarray:
     """``P(row > column)`` in the eyes of a judge, ``(n, n)``."""
     if kind == "one persona":

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import annosim as an
+from annosim.coordinates.normalisation import canonical
 
 ITEMS = an.Items(names=["a", "b", "c"])
 FEATURES = np.array([[0.0, 1.0], [1.0, 0.5], [2.0, -1.0], [0.5, 2.0]])
@@ -89,11 +90,20 @@ def test_means_of_low_rank_tastes():
 
 
 @pytest.mark.parametrize("rank", [1, 2])
-def test_the_rotation_of_low_rank_tastes_and_their_level_are_not_told(rank):
-    start = np.array([[0.5, 0.1], [0.0, 0.2], [-0.5, 0.3]])[:, :rank]
-    said, fit = told(an.populations.LowRank([0.0, 0.0, 0.0], start, LUCE, points=8), PLAIN)
-    assert "do not tell" in said and "loadings[0,0]" in said
-    assert bool(torch.isinf(fit.standard_errors()["loadings"]).all())
+def test_the_rotation_of_low_rank_tastes_and_their_level_are_fixed_by_convention(rank):
+    """Nothing but conventions separates a population from its turned, mirrored, lifted twin: what is reported is one."""
+    start = np.array([[0.5, 0.1], [0.0, 0.4], [-0.5, 0.3]])[:, :rank]
+    turn = np.array([[0.6, -0.8], [0.8, 0.6]])[:rank, :rank] if rank == 2 else np.array([[-1.0]])
+    one = an.populations.LowRank([0.1, 0.0, 0.4], start, LUCE, points=8)
+    twin = an.populations.LowRank([2.1, 2.0, 2.4], start @ turn + [3.0, -1.0][:rank], LUCE, points=8)
+    assert canonical(twin, ITEMS).numpy() == pytest.approx(canonical(one, ITEMS).numpy(), abs=1e-12)
+    said, fit = told(one, PLAIN)
+    assert "do not tell" not in said
+    assert bool(torch.isfinite(fit.standard_errors()["mean"]).all())
+    loadings = fit.summary().estimate[3:].to_numpy().reshape(3, rank)
+    assert loadings.sum(0) == pytest.approx(0.0, abs=1e-9) or rank == 2
+    assert loadings[0, 0] > 0 and (rank == 1 or loadings[0, 1] == pytest.approx(0.0, abs=1e-9))
+    assert fit.normalisation == ("utilities sum to zero", "loadings are a lower triangle with a positive diagonal")
 
 
 @pytest.mark.parametrize("start", [1.0, [1.0, 1.0]], ids=["one number", "one each"])

@@ -102,6 +102,38 @@ def test_a_mixture_is_projected_onto_itself_and_onto_fewer_types():
     assert torch.allclose(many.population.vector(), one.population.vector(), atol=0.05)
 
 
+TWO = an.Items(features=[[0.0, 0.3], [1.0, -0.2]])
+TABLE = an.Tabular([0.0, 1.0])
+SHARED = {
+    "types": an.Mixture([an.Annotator(an.Tabular([0.0, s]), an.Luce()) for s in (2.0, -1.0)], [0.6, 0.4]),
+    "spammers": an.populations.Contaminated(an.Annotator(TABLE, an.Luce()), 0.3),
+    "random coefficients": an.RandomCoefficients([0.5, 0.2], [1.5, 1.0], an.Luce(), points=8),
+    "hidden directions": an.populations.LowRank([0.0, 0.5], [[1.0], [-0.5]], an.Luce(), points=16),
+    "panels": an.populations.JudgePanels([0.0, 1.0], an.free(1.5), an.Luce(), points=12),
+    "a memory": an.Annotator(TABLE, an.rules.Carryover(an.Luce(), an.free(0.8))),
+    "fatigue": an.Annotator(TABLE, an.rules.Fatigue(an.Luce(), an.free(0.5))),
+    "a drift": an.Annotator(TABLE, an.rules.Drift(an.Luce(), an.free(0.5), [0.0, 1.0])),
+}
+
+
+@pytest.mark.parametrize("loads", [[3], [1, 3, 3, 2]], ids=["equal loads", "unequal loads"])
+@pytest.mark.filterwarnings("ignore:fit")  # where another family's projection lies at infinity
+@pytest.mark.parametrize("name", SHARED)
+def test_what_an_annotators_answers_share_is_projected(name, loads):
+    """The law of whole blocks: a population is its own projection, and its distance is that of the two laws."""
+    truth = SHARED[name]
+    design = an.Design(TWO, menus=[[0, 1]] * 3, questions=3, annotators=len(loads), loads=loads)
+    own = an.project(truth.like(seed=1), truth, design)
+    assert abs(own.divergence) < 1e-10
+    other = SHARED["types"] if name == "spammers" else SHARED["spammers"]
+    away = an.project(truth.like(seed=1), other, design)
+    expected = 0.0
+    for load, share in design.load_shares.items():
+        p, q = (an.law(who, design.of_load(load)).probabilities for who in (other, away.population))
+        expected += share * float((p * np.log(p / q)).sum())
+    assert away.divergence == pytest.approx(expected, abs=1e-10)
+
+
 def test_rules_with_ties_are_projected():
     truth = an.Annotator(an.Tabular([0.0, 1.0, 2.0]), an.Davidson(delta=0.7))
     model = an.Annotator(an.Tabular(3), an.Davidson(delta=an.free(1.0)))

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from annosim.populations import effective_votes
 from annosim.study import MissingDataError, Preset, data_path, load_study, run_study
 
 STUDY = load_study(Path(__file__).parents[2] / "studies" / "disagreement")
@@ -109,10 +110,10 @@ def test_judges_of_a_kind_say_what_they_should():
     p = synthetic.share_of_judges(rng, people, "faithful", data, 0)
     sharp = synthetic.share_of_judges(rng, people, "over-confident", data, 0)
     assert (abs(sharp - 0.5) >= abs(p - 0.5) - 1e-12).all()
-    assert synthetic.effective_votes(10) == pytest.approx(10 / 5.5) and synthetic.effective_votes(1) == 1
+    assert effective_votes(10, synthetic.TOGETHER) == pytest.approx(10 / 5.5)
     drawn = np.stack([synthetic.share_of_judges(rng, people, "correlated panel", data, 10) for _ in range(400)])
     # the variance of a panel's share is that of so many independent votes; 400 draws, five standard errors
-    ratio = (drawn.var(0) / (p * (1 - p))).mean() * synthetic.effective_votes(10)
+    ratio = (drawn.var(0) / (p * (1 - p))).mean() * effective_votes(10, synthetic.TOGETHER)
     assert abs(ratio - 1) < 5 * np.sqrt(2 / 400 / 40)
     persona = synthetic.share_of_judges(rng, people, "one persona", data, 0)
     assert np.abs(persona - p).max() > 0.2

@@ -26,6 +26,7 @@ from annosim.items import Items
 from annosim.learning.priors import Prior
 from annosim.parameters import Unconstrained
 from annosim.populations.base import Population
+from annosim.populations.judge_panels import JudgePanels
 from annosim.populations.low_rank import LowRank
 from annosim.populations.random_coefficients import RandomCoefficients
 from annosim.utilities.linear import Linear
@@ -299,7 +300,7 @@ class _Rays:
                 continue
             owner, _, last = name.rpartition(".")
             part = self.population.get_submodule(owner)
-            if isinstance(part, Tabular | LowRank) and last in ("values", "mean"):
+            if isinstance(part, Tabular | LowRank | JudgePanels) and last in ("values", "mean"):
                 yield from self._gaps(where)
             elif isinstance(part, LowRank):
                 yield self._part(where)

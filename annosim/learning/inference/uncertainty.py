@@ -36,6 +36,8 @@ __all__ = ["FEW_ANNOTATORS", "bootstrap", "covariance", "default_kind", "summary
 KINDS = ("hessian", "sandwich", "cluster")
 #: fewer annotators say too little of how annotators differ: errors with annotators as units are not the default then
 FEW_ANNOTATORS = 8
+#: a normalised number that moves by more along a direction of which the data say nothing is not told
+TOLD = 1e-6
 
 
 def default_kind(fit: Fit) -> str:
@@ -61,17 +63,21 @@ def covariance(fit: Fit, kind: str = "hessian") -> torch.Tensor:
             f"standard errors: the estimate under {what} is not the likelihood's, whose curvature says nothing of it; "
             "use fit.bootstrap(), whose rows are refits"
         )
-    bread, flat = generalised_inverse(fit.likelihood.information(fit.population))
+    information = fit.likelihood.information(fit.population)
+    g = normalisation_jacobian(fit)
+    bread, flat = generalised_inverse(information)
+    if np.abs(g @ flat).max(initial=0.0) > TOLD:
+        # what conventions fix is as good as flat only to the accuracy of a quadrature: it may not stain what is told
+        bread, flat = generalised_inverse(_seen(information, g))
     if kind != "hessian":
         bread = bread @ meat(fit, kind) @ bread
-    g = normalisation_jacobian(fit)
     out = torch.as_tensor(g @ bread @ g.T)
     out = 0.5 * (out + out.T)
     unknown = (
-        np.abs(g @ flat).max(1, initial=0.0) > 1e-6
+        np.abs(g @ flat).max(1, initial=0.0) > TOLD
     )  # moved by what the data say nothing of, and not by convention
     out.diagonal()[torch.as_tensor(unknown)] = torch.inf
-    away = np.abs(g[:, list(fit.problem.infinite)]).max(1, initial=0.0) > 1e-6  # with those that run to infinity
+    away = np.abs(g[:, list(fit.problem.infinite)]).max(1, initial=0.0) > TOLD  # with those that run to infinity
     out.diagonal()[torch.as_tensor(away)] = torch.inf
     return out
 
@@ -83,6 +89,14 @@ def normalisation_jacobian(fit: Fit) -> np.ndarray:
     one = affine_index(population, items)
     null = feature_null_space(one.design_matrix(items), items) if one is not None and one.kind == "linear" else None
     return g if null is None else g - null @ (null.T @ g)
+
+
+def _seen(information: np.ndarray, g: np.ndarray) -> np.ndarray:
+    """The information without the directions that the normalising map ``g`` takes to nothing."""
+    _, size, rows = np.linalg.svd(g)
+    rows = rows[: len(size)][size > TOLD * size.max(initial=0.0)]
+    projection = rows.T @ rows
+    return projection @ information @ projection
 
 
 def generalised_inverse(information: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -28,7 +28,7 @@ from annosim.learning.solvers.maximise import Optimum, maximise
 from annosim.learning.solvers.settings import LBFGS
 from annosim.learning.structure import has_network
 from annosim.parameters import Unconstrained
-from annosim.populations.annotator import Annotator
+from annosim.populations.annotator import answers_are_independent
 from annosim.populations.base import Population
 
 __all__ = ["DifferentiatedLikelihood"]
@@ -60,7 +60,7 @@ class DifferentiatedLikelihood(Likelihood):
         self.blocks = Blocks(problem.data, named=not problem.is_projection)
         self.coordinates = Unconstrained(problem.model)
         self.prior = None if problem.prior is None else LogPrior(problem.prior, problem.model, problem.items)
-        self.independent_answers = _answers_are_independent(problem.model)  # type: ignore[misc]
+        self.independent_answers = answers_are_independent(problem.model)  # type: ignore[misc]
 
     @property
     def why(self) -> str:  # type: ignore[override]
@@ -215,12 +215,6 @@ class DifferentiatedLikelihood(Likelihood):
         if self.prior is not None:
             out.append(f"prior {prior} on {self.prior}: the estimate is a posterior mode")
         return out
-
-
-def _answers_are_independent(model: Population) -> bool:
-    """Whether nothing hidden is shared by an annotator's answers: neither a type, nor tastes, nor a memory."""
-    components = model.components()
-    return len(components) == 1 and isinstance(components[0], Annotator) and not components[0].rule.memory
 
 
 def _row_log_likelihood(population: Population, blocks: Blocks) -> torch.Tensor:

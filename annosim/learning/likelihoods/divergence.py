@@ -5,19 +5,21 @@ from __future__ import annotations
 import torch
 
 from annosim.laws import Law
+from annosim.populations.annotator import single_answers_say_all
+from annosim.populations.base import Population
 
 __all__ = ["divergence_from"]
 
 
-def divergence_from(law: Law, log_likelihood: float, one_type: bool) -> float:
+def divergence_from(law: Law, truth: Population, log_likelihood: float) -> float:
     """Cross-entropy, which is minus the expected log-likelihood, less the entropy of the truth.
 
     Args:
         law: the truth's.
+        truth: the truth.
         log_likelihood: expected, per block, of the model.
-        one_type: the model's answers are independent, so that single questions say all of them.
     """
-    if one_type and not (law.questions > 1 and len(law.weight) > 1):
+    if law.questions == 1 or single_answers_say_all(truth):
         return _entropy_of_questions(law) - log_likelihood
     p = torch.as_tensor(law.probabilities)
     blocks = torch.as_tensor(law.outcomes, dtype=torch.long)[p > 0]
