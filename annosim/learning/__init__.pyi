@@ -6,6 +6,7 @@ from .fitting import fit_replicates as fit_replicates
 from .fitting import solvers_for as solvers_for
 from .item_spread import ItemSpread as ItemSpread
 from .item_spread import estimate_spread as estimate_spread
+from .inference.judgements import with_judgements as with_judgements
 from .inference.prediction_powered import PredictionPowered as PredictionPowered
 from .inference.prediction_powered import prediction_powered as prediction_powered
 from .number_of_types import TypesChoice as TypesChoice
@@ -52,4 +53,5 @@ __all__ = [
     "priors",
     "project",
     "solvers_for",
+    "with_judgements",
 ]

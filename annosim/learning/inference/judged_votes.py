@@ -18,7 +18,7 @@ from annosim.errors import ArgumentError, DataError, NotIdentifiedError
 from annosim.items import Items
 from annosim.learning.existence.connectivity import answers_graph, connectivity, preference_levels, require_connected
 
-__all__ = ["JudgedVotes", "judged_votes", "split_judges"]
+__all__ = ["JudgedVotes", "judge_names", "judged_votes", "question_keys", "rows_of_pairs", "split_judges"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -121,9 +121,9 @@ def judged_votes(people: PreferenceData, judges: PreferenceData, question: str |
     require_connected(connectivity(graph, people.items, seen), people.items, "people's votes alone")
     place = {name: i for i, name in enumerate(people.items.names)}
     own = np.array([place.get(name, -1) for name in judges.items.names])
-    votes = _rows(people, np.arange(people.items.n), _keys("votes", people, question, judges))
-    answers = _rows(judges, own, _keys("judges", judges, question, people))
-    answers["judge"] = _judge_names(judges)[answers["row"].to_numpy()]
+    votes = rows_of_pairs(people, np.arange(people.items.n), question_keys("votes", people, question, judges))
+    answers = rows_of_pairs(judges, own, question_keys("judges", judges, question, people))
+    answers["judge"] = judge_names(judges)[answers["row"].to_numpy()]
     names = tuple(sorted(set(answers["judge"])))
     known = answers[(answers["a"] >= 0) & np.isin(_code(answers, people), _code(votes, people))]
     if not names:
@@ -180,7 +180,7 @@ def _check_pairs(what: str, data: PreferenceData) -> None:
         )
 
 
-def _keys(what: str, data: PreferenceData, question: str | None, other: PreferenceData) -> NDArray[np.object_]:
+def question_keys(what: str, data: PreferenceData, question: str | None, other: PreferenceData) -> NDArray[np.object_]:
     """What a question is about, as text, ``(rows,)``."""
     if question is not None:
         if question not in data.columns:
@@ -212,7 +212,7 @@ def _numbers_of_questions(what: str, column: str, value: NDArray[np.generic]) ->
     return text.str.replace(r"^(-?\d+)\.0$", r"\1", regex=True).to_numpy(dtype=object)
 
 
-def _rows(data: PreferenceData, place: Ints, key: NDArray[np.object_]) -> pd.DataFrame:
+def rows_of_pairs(data: PreferenceData, place: Ints, key: NDArray[np.object_]) -> pd.DataFrame:
     """Answers, the pair in the order of the items' numbers; skips, rows without weight and an item against itself go."""
     shown, level = np.asarray(data.menu), preference_levels(data)
     menu = place[shown]
@@ -227,6 +227,7 @@ def _rows(data: PreferenceData, place: Ints, key: NDArray[np.object_]) -> pd.Dat
             "b": menu.max(1),
             "y": np.where(turned, 1.0 - left, left),
             "left": left,
+            "turned": turned,
             "weight": weight,
             "annotator": np.asarray(data.annotator_ids, dtype=np.int64),
         }
@@ -234,7 +235,7 @@ def _rows(data: PreferenceData, place: Ints, key: NDArray[np.object_]) -> pd.Dat
     return frame[~np.asarray(data.skipped) & (weight > 0) & (shown[:, 0] != shown[:, 1])].copy()
 
 
-def _judge_names(judges: PreferenceData) -> NDArray[np.object_]:
+def judge_names(judges: PreferenceData) -> NDArray[np.object_]:
     """``(rows,)`` the judge of each row; without annotators there is one."""
     ids = np.asarray(judges.annotator_ids)
     if judges.annotator_names is not None:
