@@ -24,7 +24,7 @@ from annosim.errors import AnnosimError
 __all__ = ["GROUPS", "build", "main"]
 
 #: Modules of this package that register commands, in the order in which ``--help`` lists them.
-GROUPS = ("simulate", "study", "read", "diagnose", "fit", "identify", "check", "plan", "explore", "bench")
+GROUPS = ("simulate", "study", "read", "diagnose", "fit", "identify", "check", "plan", "iterate", "explore", "bench")
 
 #: Exit codes that every command shares; a command's own are in its ``--help``.
 BAD_INPUT, INTERRUPTED = 2, 130

@@ -17,6 +17,7 @@ from annosim.places import is_url
 from annosim.populations.base import Population
 from annosim.scenario.designs import AmongTable, CostTable, DesignTable, GridTable, PlanTable
 from annosim.scenario.items import AnyItems, CsvItems, GridItems, InlineItems, NormalItems
+from annosim.scenario.iteration import IterateTable
 from annosim.scenario.networks import names_in
 from annosim.scenario.populations import GateTable, PopulationTable, SpammersTable, TypeTable
 from annosim.scenario.tables import Table, at_key, hint, shorten
@@ -53,6 +54,7 @@ class ScenarioTable(Table):
     data: DataTable | None = Field(None, description="the answers that `annosim fit` reads")
     plan: PlanTable | None = Field(None, description="what `annosim plan` compares and prices")
     fit: FitTable | None = Field(None, description="how `annosim fit` fits")
+    iterate: IterateTable | None = Field(None, description="the rounds that `annosim iterate` runs")
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class Scenario:
         compare: the designs that ``[plan]`` compares (the scenario's own when it lists none).
         among: the family in which ``[plan]`` judges them (``an.types(K)`` or ``an.any_tastes(grid)``), or ``None``.
         fit: the ``[fit]`` table, keywords of ``an.fit``, or ``None``.
+        iterate: the ``[iterate]`` table, or ``None``.
         model_table: the ``[model]`` table itself, which :meth:`model_on` builds on other items.
     """
 
@@ -82,6 +85,7 @@ class Scenario:
     compare: list[Design] = field(default_factory=list)
     among: Types | AnyTastes | None = None
     fit: FitTable | None = None
+    iterate: IterateTable | None = None
     model_table: PopulationTable | None = None
 
     @property
@@ -185,10 +189,13 @@ def _build(table: ScenarioTable, path: Path) -> Scenario:
         data=_located(table.data, path.parent),
         plan=table.plan,
         fit=table.fit,
+        iterate=table.iterate,
         model_table=table.model,
     )
     if items is None:
         return head
+    if table.iterate is not None:
+        table.iterate.build_start(items, "iterate")
     plan = table.plan
     return replace(
         head,
@@ -268,6 +275,7 @@ def _allowed_keys(location: tuple[int | str, ...]) -> list[str]:
         "spammers": SpammersTable,
         "gate": GateTable,
         "fit": FitTable,
+        "iterate": IterateTable,
     }
     for part in reversed(location):
         if part in tables:
