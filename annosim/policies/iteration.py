@@ -50,6 +50,7 @@ class Iteration(Result):
         mass: ``(rounds + 1, n)``, their probability of each item within its prompt.
         rewards: ``(rounds, n)``, what was learned in each round, centred over all items.
         kl: ``(rounds + 1,)``, divergence of each policy from the start in nats, mean over prompts.
+        names: of the items.
 
     Example:
         >>> import annosim as an
@@ -64,9 +65,10 @@ class Iteration(Result):
     mass: NDArray[np.float64]
     rewards: NDArray[np.float64]
     kl: NDArray[np.float64]
+    names: tuple[str, ...]
 
     def _lines(self) -> list[tuple[str, object]]:
-        return [("rounds", len(self.rewards)), ("items", self.mass.shape[1]), ("KL to the start", self.kl)]
+        return [("rounds", len(self.rewards)), ("items", self.mass.shape[1]), ("KL to the start", self.kl.round(4))]
 
     def to_frame(self) -> pd.DataFrame:
         """One row per round and item: ``round, item, mass, reward`` (of the round that made the policy)."""
@@ -83,7 +85,7 @@ class Iteration(Result):
 
         axes = plotting.figure()[1][0, 0] if axes is None else axes
         for index, item in enumerate(np.argsort(-self.mass.max(0), kind="stable")[:12]):
-            plotting.line(axes, np.arange(len(self.mass)), self.mass[:, item], f"item {item}", index)
+            plotting.line(axes, np.arange(len(self.mass)), self.mass[:, item], self.names[item], index)
         plotting.label(axes, "round", "mass of the policy")
         return plotting.legend(axes, outside=True)
 
@@ -161,6 +163,7 @@ def iterate(
         np.stack([p.mass(items).detach().numpy() for p in policies]),
         np.stack(rewards),
         np.array([kl_divergence(p, start, items) for p in policies]),
+        names=tuple(f"item {name}" if name.isdigit() else name for name in items.names),
         settings={
             "reference": reference,
             "answers": answers,
