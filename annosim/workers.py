@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import multiprocessing
 import os
 import threading
@@ -42,7 +43,7 @@ def pool(workers: int) -> Executor:
         max_workers=workers,
         timeout=300,
         env=dict.fromkeys(_THREADS, "1"),
-        initializer=_end_with,
+        initializer=_begin,
         initargs=_lifeline(os.getpid()),
     )
     return made
@@ -94,8 +95,12 @@ def _lifeline(process: int) -> tuple[Connection, int]:
 _held: list[Connection] = []
 
 
-def _end_with(lifeline: Connection, parent: int) -> None:
+def _begin(lifeline: Connection, parent: int) -> None:
     """In a worker: wait beside the work for the end of the parent, however it comes about."""
+    from joblib.externals.loky import process_executor
+
+    # libraries and prepared shards that a worker keeps are no leak, for which loky would end it and begin another
+    process_executor._MAX_MEMORY_LEAK_SIZE = math.inf
     threading.Thread(target=_wait_for_the_end, args=(lifeline, parent), daemon=True).start()
 
 

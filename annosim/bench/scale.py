@@ -1,8 +1,9 @@
 """Rows a second and peak memory on one and two workers: simulating to shards, and fitting them without holding them.
 
-``--size 1`` is a million rows, ``--size 1000`` a billion (``--rounds 1``: the first run of each is not counted, so the
-work is done twice). What one and two workers do is the same work, so their ratio is the speed-up; what is lost is the
-processor that both share with the scheduler, and the time that one task takes on its way (the last table).
+``--size 1`` is a million rows, ``--size 1000`` a billion (``--rounds 1`` does). What one and two workers do is the same
+work, so their ratio is the speed-up; what is lost is the processor that both share with the scheduler, and the time that
+one task takes on its way (the last table). Core-seconds are those of the workers and of this process together: on a busy
+machine they tell what the work costs, and the wall how long one waits for it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import functools
 import logging
 import resource
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -26,35 +28,51 @@ __all__ = ["benchmarks"]
 
 WORKERS = (2, 1)
 TASKS = 500
+#: units of the runs that are not counted
+_WARM = 100_000
 
 
 def benchmarks(options: Options) -> list[Benchmark]:
     """Simulation, a fit from counts, a fit by passes over shards, and tasks that do nothing."""
     rows = max(64, round(1e6 * options.size))
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # also while the clusters end
     stack = ExitStack()
-    atexit.register(stack.close)
+    atexit.register(_close, stack)
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="annosim-scale-")))
     engines = {n: _Engine(n, stack) for n in WORKERS}
-    panels = functools.cache(lambda: _simulated(folder / "panels", rows, panel=True))
-    pairs = functools.cache(lambda: _simulated(folder / "pairs", rows, panel=False))
 
-    def simulate() -> None:
+    @functools.cache
+    def shards(rows: int, panel: bool) -> Shards:
+        return _simulated(folder / f"{rows}-{panel}", rows, panel)
+
+    def simulate(rows: int) -> None:
         with tempfile.TemporaryDirectory(dir=folder) as out:
             _simulated(f"file://{out}/votes", rows, panel=False)
 
     return [
         _on_each(f"{rows:.3g} pairs of 20 items to shards", "rows", simulate, rows, engines),
-        _on_each(f"Bradley-Terry of {rows:.3g} pairs in shards", "rows", lambda: _fit_pairs(pairs()), rows, engines),
+        _on_each(
+            f"Bradley-Terry of {rows:.3g} pairs in shards",
+            "rows",
+            lambda rows: _fit_pairs(shards(rows, False)),
+            rows,
+            engines,
+            lambda: shards(rows, False),
+        ),
         _on_each(
             f"one evaluation of two latent classes, {rows:.3g} answers in shards",
             "rows",
-            lambda: _pass_over(panels()),
+            lambda rows: _pass_over(shards(rows, True)),
             rows,
             engines,
+            lambda: shards(rows, True),
         ),
         _on_each("tasks that do nothing", "tasks", _nothing, TASKS, engines),
     ]
+
+
+def _close(stack: ExitStack) -> None:
+    logging.disable(logging.CRITICAL)  # clusters speak while they end, whatever level their loggers had
+    stack.close()
 
 
 class _Engine:
@@ -81,14 +99,36 @@ class _Engine:
         """Largest resident memory of a worker, all workers together."""
         return float(sum(self.engine.client.run(_peak).values()))
 
+    def processor(self) -> float:
+        """Processor time of the workers and of this process, in which the scheduler runs."""
+        return time.process_time() + float(sum(self.engine.client.run(time.process_time).values()))
+
 
 def _peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def _on_each(title: str, unit: str, work: Callable[[], object], units: float, engines: dict[int, _Engine]) -> Benchmark:
+def _on_each(
+    title: str,
+    unit: str,
+    work: Callable[[int], object],
+    units: int,
+    engines: dict[int, _Engine],
+    prepare: Callable[[], object] = lambda: None,
+) -> Benchmark:
+    def warm_up() -> None:
+        prepare()
+        work(min(units, _WARM))
+
     made = [
-        Implementation(f"{n} worker{'s' if n > 1 else ''}", functools.partial(one.run, work), units, peak=one.peak)
+        Implementation(
+            f"{n} worker{'s' if n > 1 else ''}",
+            functools.partial(one.run, functools.partial(work, units)),
+            units,
+            peak=one.peak,
+            processor=one.processor,
+            warm_up=functools.partial(one.run, warm_up),
+        )
         for n, one in engines.items()
     ]
     return Benchmark(title, unit, made)
@@ -101,7 +141,9 @@ def _simulated(out: Path | str, rows: int, panel: bool) -> Shards:
     items, questions = an.Items.normal(20, 2, seed=0), 10 if panel else 1
     types = [an.Annotator(an.Linear([w, 0.5]), an.Luce()) for w in (1.5, -1.0)]
     people: an.Population = an.Mixture(types, weights=[0.6, 0.4]) if panel else types[0]
-    return an.simulate(people, an.Design(items, annotators=-(-rows // questions), questions=questions), seed=0, out=out)
+    design = an.Design(items, annotators=-(-rows // questions), questions=questions)
+    each = _WARM // 16 if rows <= _WARM else None  # of the runs that are not counted every worker gets a share
+    return an.simulate(people, design, seed=0, out=out, shard_rows=each)
 
 
 def _fit_pairs(shards: Shards) -> None:
@@ -121,10 +163,10 @@ def _pass_over(shards: Shards) -> None:
     likelihood.evaluate(likelihood.start(model))
 
 
-def _nothing() -> None:
+def _nothing(tasks: int) -> None:
     from annosim.execution.current import active
     from annosim.execution.tasks import run_tasks
 
     executor = active()
     assert executor is not None
-    run_tasks(max, 0, range(TASKS), executor)
+    run_tasks(max, 0, range(tasks), executor)

@@ -53,12 +53,27 @@ STUDY = Study("outside", "t", "p", {"quick": Preset(0.1), "bad": Preset(0.1, {"b
 '''
 
 
+#: what a worker imports sooner or later, most of it torch: seconds for each of the dozen that these tests kill
+IMPORTED = [
+    "distributed",
+    "annosim.study",
+    "annosim.learning.fitting",
+    "annosim.simulation.streaming",
+    "annosim.checks",
+]
+
+
 @pytest.fixture(scope="module")
 def client():
-    """A client of three worker processes, which know nothing of this test's folders."""
-    distributed = pytest.importorskip("distributed")
-    with dask_workers(3, FAILURES) as cluster, distributed.Client(cluster, set_as_default=False) as client:
-        yield client
+    """A client of three worker processes, which know nothing of this test's folders.
+
+    Workers, also those that stand in for killed ones, are forked from a process that has imported the library.
+    """
+    distributed, dask = pytest.importorskip("distributed"), pytest.importorskip("dask")
+    with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}):
+        distributed.utils.get_mp_context().set_forkserver_preload(IMPORTED)  # in the place of its own list
+        with dask_workers(3, FAILURES) as cluster, distributed.Client(cluster, set_as_default=False) as client:
+            yield client
 
 
 @pytest.fixture
@@ -130,21 +145,19 @@ def test_a_bootstrap_has_the_same_bits_anywhere(name, client, fitted):
     assert here.tobytes() == there.tobytes()
 
 
-@pytest.mark.parametrize("name", ENGINES)
-def test_a_fit_by_passes_over_shards_has_the_same_bits_anywhere(name, client, tmp_path, monkeypatch):
+def test_a_fit_by_passes_over_shards_has_the_same_bits_on_a_cluster(client, tmp_path, monkeypatch):
     monkeypatch.setattr(sharded, "MOST_ANSWERS", 1)
     two = an.Mixture([an.Annotator(an.Linear([s, 0.5]), an.Luce()) for s in (1.5, -1.0)], weights=[0.6, 0.4])
     design = an.Design(an.Items.normal(5, 2, seed=0), annotators=600, questions=4)
     shards = an.simulate(two, design, seed=1, out=tmp_path / "votes", shard_rows=512)
     here = an.fit(two.like(seed=2), shards)
-    with engine(name, client):
+    with an.cluster(client):
         there = an.fit(two.like(seed=2), shards)
     assert there.solver == "em-newton over shards"
     assert here.population.vector().numpy().tobytes() == there.population.vector().numpy().tobytes()
 
 
-@pytest.mark.parametrize("name", ENGINES)
-def test_replicates_starts_and_checks_are_the_same_anywhere(name, client):
+def test_replicates_starts_and_checks_are_the_same_on_a_cluster(client):
     two = an.Mixture([an.Annotator(an.Tabular([0.0, s, 2 * s]), an.Luce()) for s in (1.0, -1.0)])
     design = an.Design(an.Items(n=3), annotators=100, questions=6)
     data, many = an.simulate(two, design, seed=1), an.simulate(two, design, seed=1, replicates=3)
@@ -157,7 +170,7 @@ def test_replicates_starts_and_checks_are_the_same_anywhere(name, client):
         return found.starts, found.population.vector().tolist(), fits.vectors.tolist(), [r.status for r in report]
 
     here = answers()
-    with engine(name, client):
+    with an.cluster(client):
         assert answers() == here
 
 
@@ -271,7 +284,7 @@ def squared(wait, number):
 
 def test_threads_and_this_process_are_engines_too():
     assert run_tasks(squared, 0.0, range(5), ThisProcess()) == [0, 1, 4, 9, 16]
-    with an.cluster(2) as processes:
+    with an.cluster(4) as processes:  # those that are there already
         assert run_tasks(squared, 0.0, range(5), processes) == [0, 1, 4, 9, 16]
 
 
