@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from annosim.bench.measure import Benchmark, Implementation, Options
+from annosim.extras import library
 
 if TYPE_CHECKING:
     from annosim.io.shards import Shards
@@ -29,12 +30,13 @@ __all__ = ["benchmarks"]
 WORKERS = (2, 1)
 TASKS = 500
 #: units of the runs that are not counted
-_WARM = 100_000
+_WARM = 1_000_000
 
 
 def benchmarks(options: Options) -> list[Benchmark]:
     """Simulation, a fit from counts, a fit by passes over shards, and tasks that do nothing."""
     rows = max(64, round(1e6 * options.size))
+    library("distributed", "dask")  # first, since it ends its clusters, aloud, before what was registered earlier
     stack = ExitStack()
     atexit.register(_close, stack)
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="annosim-scale-")))
@@ -142,7 +144,7 @@ def _simulated(out: Path | str, rows: int, panel: bool) -> Shards:
     types = [an.Annotator(an.Linear([w, 0.5]), an.Luce()) for w in (1.5, -1.0)]
     people: an.Population = an.Mixture(types, weights=[0.6, 0.4]) if panel else types[0]
     design = an.Design(items, annotators=-(-rows // questions), questions=questions)
-    each = _WARM // 16 if rows <= _WARM else None  # of the runs that are not counted every worker gets a share
+    each = _WARM // 8 if rows <= _WARM else None  # of the runs that are not counted every worker gets a share
     return an.simulate(people, design, seed=0, out=out, shard_rows=each)
 
 
