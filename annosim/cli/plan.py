@@ -42,7 +42,8 @@ def _plan(
     if table is None:
         raise ScenarioError(f"{scenario}: no [plan] table; add one with precision, target, compare and cost")
     try:
-        target_function(table.target)
+        if table.target is not None:
+            target_function(table.target)
     except ArgumentError as error:
         raise ScenarioError(f"{scenario}: plan.target: {error}") from None
     cost = Cost(table.cost.annotator, table.cost.answer)

@@ -195,10 +195,10 @@ def _digits(field: np.ndarray, low: int, span: int) -> np.ndarray:
 
 
 def _dense(code: np.ndarray, size: int) -> tuple[np.ndarray, int]:
-    if size <= max(1 << 20, 4 * len(code)):  # a table is faster than a sort
+    if size <= min(max(1 << 20, 8 * len(code)), 1 << 30):  # a table is faster than a sort
         seen = np.zeros(size, dtype=bool)
         seen[code] = True
-        number = np.cumsum(seen) - 1
-        return number[code], int(number[-1]) + 1
+        number = np.cumsum(seen, dtype=np.int32)
+        return number[code].astype(np.int64) - 1, int(number[-1])
     distinct, inverse = np.unique(code, return_inverse=True)
     return inverse, len(distinct)

@@ -113,7 +113,7 @@ def estimate_spread(model: Population, data: PreferenceData) -> ItemSpread:
         data: the answers, without replicates.
 
     Raises:
-        ArgumentError: another model, more than 2,000 items, replicates, or ratings.
+        ArgumentError: another model, more than 2,000 items, replicates, ratings, or a free tie parameter without a tie.
 
     Example:
         >>> import annosim as an
@@ -166,6 +166,12 @@ def _checked(model: Population, data: PreferenceData) -> Annotator:
         one = one.for_annotators(data.annotator_names)
     check_model("estimate_spread", one, data.items, None)
     check_answers(one, data)
+    *_, innermost = one.rule.layers()
+    if innermost.ties and innermost.num_free() and not data.has_ties:
+        raise ArgumentError(
+            "estimate_spread: no answer is tied, so that the rule's tie parameter has no finite estimate; use a rule "
+            "without ties, an.Luce()"
+        )
     slope = one.rule.affine(data.items)
     if slope is None or not bool((slope[0] == slope[0][0]).all()):
         raise ArgumentError("estimate_spread: the rule does not scale all utilities alike; give one that does")

@@ -61,7 +61,7 @@ def plan(
     population: Population | Fit | PredictionPowered,
     designs: Designs,
     *,
-    target: str | Target = "weights",
+    target: str | Target | None = None,
     precision: float = 0.05,
     cost: Cost | None = None,
     among: Types | AnyTastes | None = None,
@@ -86,8 +86,9 @@ def plan(
             design changes how people answer (ties allowed, say). Entries that are :class:`annosim.planning.Sequential` are
             interviews: their rows say how many questions each annotator is asked until their own target is decided
             (``target`` and ``precision`` are then those of the entries).
-        target: ``"weights"``, ``"utilities"``, another name of ``annosim.identifiability.functionals.FUNCTIONALS``, or a
-            function of the population (:func:`annosim.identifiability.mean_gap`, :func:`annosim.planning.policy_value`, your own).
+        target: a name of ``annosim.identifiability.functionals.FUNCTIONALS``, or a function of the population
+            (:func:`annosim.identifiability.mean_gap`, :func:`annosim.planning.policy_value`, your own). By default
+            ``"weights"`` where there are several types, ``"utilities"`` of one annotator, else ``"mean utility"``.
         precision: half-width of the interval, in the target's unit.
         cost: prices.
         among: what else is possible. ``None``: the population's own family. ``an.types(K)``: populations of K types; a
@@ -124,8 +125,8 @@ def plan(
         return plan_interviews(population, interviews, cost, seed)
     named = _named(designs)
     _check(precision, cost, among, starts=starts, draws=draws, jobs=jobs)
-    name, function = target_function(target)
     centre, others = _draws(population, draws, seed)
+    name, function = target_function(default_target(centre) if target is None else target)
     request = _Request(function, float(precision), cost, among, starts, seed, jobs)
     rows = []
     for label, (own, design) in named.items():
@@ -134,6 +135,19 @@ def plan(
     settings = {"starts": starts, "seed": seed, "draws": len(others), "among": str(among or "its own family")}
     value = evaluate(function, rows[0].population, rows[0].design.items).numpy()
     return Plan(tuple(rows), name, value, request.precision, cost, function, settings={**settings, **versions()})
+
+
+def default_target(population: Population) -> str:
+    """What a plan is for where nobody says it: the weights of types; the utilities of one type, their mean where tastes vary.
+
+    Example:
+        >>> import annosim as an
+        >>> default_target(an.Annotator(an.Tabular(3), an.Luce()))
+        'utilities'
+    """
+    if population.component_weights().numel() > 1:
+        return "weights"
+    return "utilities" if isinstance(population, Annotator) else "mean utility"
 
 
 def _check(precision: object, cost: object, among: object, **counts: int | None) -> None:

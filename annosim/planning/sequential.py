@@ -88,7 +88,7 @@ class Sequential:
         count = self.design.annotators if annotators is None else int(annotators)
         menus = self.design.enumerate()
         prior = annotator_posterior(population, items=self.design.items)
-        tables, weight, _ = prior.tables(0, menus.menu, self.design.feedback)
+        tables, weight, _ = prior.tables(0, menus.menu, self.design.feedback, menus.covariates)
         labels, groups = target_labels(prior, 0, self.target)
         assert labels is not None  # utilities were refused
         averaged = self.target == "type"

@@ -12,12 +12,11 @@ from annosim.annotators import PerAnnotator
 from annosim.errors import ArgumentError
 from annosim.feedback import Feedback
 from annosim.learning.arguments import check_level
-from annosim.learning.posterior.annotators import Menus, answer_space, as_design
+from annosim.learning.posterior.asked import Menus, Shown, answer_space, as_design, asked_of, asked_view
 from annosim.learning.posterior.information import entropy, expected_information
 from annosim.learning.posterior.questions import NextQuestion, menu_words
 from annosim.populations.base import Population, gather
 from annosim.results import versions
-from annosim.rules.base import View
 from annosim.sampling.evidence import log_evidence, mean_index, possible_best
 from annosim.sampling.result import PosteriorSample, check_draws
 
@@ -72,10 +71,10 @@ def next_vote(
     check_level(alpha, "next_vote(alpha=", "an error between 0 and 1")
     check_draws("next_vote", draws=draws)
     design = as_design("next_vote", candidates, posterior.items, posterior.density.problem.data.feedback)
-    menus = design.enumerate().menu if design.menus is None else torch.as_tensor(design.menus)
+    menus, shown = asked_of("next_vote", design, posterior.density.problem.population)
     people, names = posterior.populations(draws), _annotators(posterior)
     labels = None if target == "parameters" else _best_items(posterior, people)
-    gains = _gains(posterior, people, menus, design.feedback, labels, len(names))
+    gains = _gains(posterior, people, menus, shown, design.feedback, labels, len(names))
     b, m = np.unravel_index(int(gains.argmax()), gains.shape)
     open_nats = float("nan") if labels is None else float(entropy(torch.bincount(labels).double() / len(labels)))
     left, decided, note = _decision(posterior, target, alpha)
@@ -105,6 +104,7 @@ def _gains(
     posterior: PosteriorSample,
     people: list[Population],
     menus: torch.Tensor,
+    shown: Shown,
     feedback: Feedback,
     labels: torch.Tensor | None,
     annotators: int,
@@ -113,7 +113,7 @@ def _gains(
     weight = torch.full((len(people),), 1 / len(people), dtype=torch.float64)
     rows = []
     for who in range(annotators):
-        tables = torch.stack([_table(one, posterior, menus, feedback, who) for one in people])
+        tables = torch.stack([_table(one, posterior, menus, shown, feedback, who) for one in people])
         rows.append(expected_information(tables, weight, labels).numpy())
     return np.stack(rows)
 
@@ -149,13 +149,12 @@ def _annotators(posterior: PosteriorSample) -> tuple[str, ...]:
 
 
 def _table(
-    population: Population, posterior: PosteriorSample, menus: torch.Tensor, feedback: Feedback, who: int
+    population: Population, posterior: PosteriorSample, menus: torch.Tensor, shown: Shown, feedback: Feedback, who: int
 ) -> torch.Tensor:
     """Probabilities of the answers by one annotator under one draw, hidden types averaged, ``(M, A)``."""
     rows, items = len(menus), posterior.items
     space = answer_space(population, items, menus, feedback)
-    none_yet = torch.full((rows, feedback.width(menus.shape[-1])), -1)
-    view = View(items, menus, feedback, torch.zeros(rows, dtype=torch.long), none_yet, torch.full((rows,), who))
+    view = asked_view(items, menus, feedback, who, shown)
     total = torch.zeros(rows, len(space), dtype=torch.float64)
     with torch.no_grad():
         for rule, index, weight, _ in population.indexed(items):

@@ -144,7 +144,12 @@ class PlanTable(Table):
     """What ``annosim plan`` prices."""
 
     precision: float = Field(0.05, gt=0, description="half-width of a 95 % interval that is wanted")
-    target: str = Field("weights", description="what is to be known: " + ", ".join(FUNCTIONALS))
+    target: str | None = Field(
+        None,
+        description="what is to be known: "
+        + ", ".join(FUNCTIONALS)
+        + "; by default the weights of types, the utilities of one annotator",
+    )
     among: AmongTable | None = Field(None, description="what else is possible; the population's own family by default")
     compare: list[dict[str, object]] = Field(
         default_factory=list, description="designs, each as changes of the table design; that design itself by default"

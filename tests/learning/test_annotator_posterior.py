@@ -319,3 +319,24 @@ def test_the_stopping_rule_is_valid_under_looking():
         assert binomtest(int(out.sum()), runs, alpha, alternative="greater").pvalue > ALPHA
     fit_like = annotator_posterior(people, items=items)
     assert an.learning.next_question(fit_like, menus.tolist(), alpha=alpha).candidates_left == ((0, 1),)
+
+
+def test_questions_show_their_covariates_when_they_are_predicted_and_planned():
+    """``s = u + b x``: the probability by the closed form, and a question without the covariate is refused."""
+    people = an.Annotator(an.Tabular([0.0, 0.5]), an.rules.Covariates(an.Luce(), {"length": 0.4}))
+    items = an.Items(n=2)
+    known = annotator_posterior(people, items=items)
+    shown = an.Design(items, menus=[[0, 1], [0, 1]], covariates={"length": [[2.0, 0.0], [0.0, 1.0]]})
+    expected = [1 / (1 + np.exp(-gap)) for gap in (0.8 - 0.5, -0.4 - 0.5)]
+    np.testing.assert_allclose(known.predict(shown).probabilities[0, :, 0], expected, rtol=1e-12)
+    for verb in (known.predict, lambda menus: an.learning.next_question(known, menus, "policy")):
+        with pytest.raises(an.errors.ArgumentError, match="reads 'length' of each question"):
+            verb([[0, 1]])
+
+
+def test_the_next_question_is_the_one_whose_covariate_does_not_hide_the_answer():
+    kinds = [an.Annotator(an.Tabular([0.0, s]), an.rules.Covariates(an.Luce(), {"length": 1.0})) for s in (1.0, -1.0)]
+    items = an.Items(n=2)
+    shown = an.Design(items, menus=[[0, 1], [0, 1]], covariates={"length": [[9.0, 0.0], [0.0, 0.0]]})
+    ask = an.learning.next_question(annotator_posterior(an.Mixture(kinds), items=items), shown)
+    assert ask.gains[0, 1] > 100 * ask.gains[0, 0] and ask.gain == ask.gains[0, 1]

@@ -90,8 +90,12 @@ def test_items_that_are_alike_have_no_spread_and_others_shrink():
     np.testing.assert_allclose(found.utilities, shrunken.population.utility.values.detach().numpy(), atol=1e-6)
     plain = an.fit(an.Annotator(an.Tabular(8), an.Luce()), data).population.utility.values.detach().numpy()
     assert np.abs(found.utilities).sum() < np.abs(plain).sum()
-    ties = an.learning.estimate_spread(an.Annotator(an.Tabular(8), an.Davidson(an.free(0.5))), data.ties("half"))
-    assert ties.low <= ties.sd <= ties.high
+    davidson = an.Annotator(an.Tabular(8), an.Davidson(an.free(0.5)))
+    with pytest.raises(ArgumentError, match="no answer is tied"):
+        an.learning.estimate_spread(davidson, data)
+    tied = an.Annotator(an.Tabular(np.linspace(-1, 1, 8)), an.Davidson(0.5))
+    ties = an.learning.estimate_spread(davidson, an.simulate(tied, an.Design(an.Items(n=8), annotators=160), seed=1))
+    assert ties.low < ties.sd < ties.high < 2.0
 
 
 @pytest.mark.parametrize(

@@ -218,3 +218,12 @@ def test_data_stand_for_the_design_that_they_answer():
     for entry in (data, [data], {"more of the same": data}, [(people, data)]):
         row = an.plan(people, entry, target="utilities", precision=0.1).rows[0]
         assert row.annotators == an.plan(people, design, target="utilities", precision=0.1).rows[0].annotators
+
+
+def test_what_is_planned_for_where_nobody_says_it():
+    one = an.Annotator(an.Tabular([0.0, 0.5, 1.0]), an.Luce())
+    pairs = an.Design(an.Items(n=3))
+    assert an.plan(one, pairs, precision=0.5).target == "utilities"
+    assert an.plan(an.Mixture([one, one]), pairs, starts=0).target == "weights"
+    random = an.RandomCoefficients(an.free([0.5]), an.free([0.5]), an.Luce())
+    assert an.plan(random, an.Design(an.Items.normal(3, 1, seed=0)), starts=0).target == "mean utility"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -15,11 +15,11 @@ from annosim.annotators import PerAnnotator
 from annosim.arrays import Numbers
 from annosim.coordinates import centred
 from annosim.data.preferences import PreferenceData
-from annosim.designs.design import Design
 from annosim.errors import ArgumentError
 from annosim.feedback import AnswerSpace, Feedback
 from annosim.items import Items
 from annosim.learning.likelihoods.reference import Blocks, check_answers
+from annosim.learning.posterior.asked import Menus, Shown, answer_space, as_design, asked_of, asked_view
 from annosim.learning.posterior.nodes import ComponentNodes, component_nodes
 from annosim.learning.posterior.prediction import Prediction
 from annosim.learning.structure import free_table
@@ -27,7 +27,6 @@ from annosim.populations.annotator import Annotator
 from annosim.populations.base import Component, Population, gather
 from annosim.populations.gated import Gated
 from annosim.results import Result, versions
-from annosim.rules.base import View
 from annosim.simulation.draws import to_cpu
 from annosim.utilities.linear import Linear
 from annosim.utilities.tabular import Tabular
@@ -35,11 +34,9 @@ from annosim.utilities.tabular import Tabular
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["AnnotatorPosterior", "Menus", "annotator_posterior", "as_design"]
+__all__ = ["AnnotatorPosterior", "annotator_posterior"]
 
 Vector = NDArray[np.float64]
-#: What can be asked: a design (all its menus), or a list of menus ``(M, k)`` of item ids.
-Menus = Design | Numbers | Sequence[Sequence[int]]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -171,39 +168,44 @@ class AnnotatorPosterior(Result):
         As the first question of a new session: without a previous answer.
 
         Args:
-            menus: a design, whose menus and feedback are taken, or ``(M, k)`` item ids (-1 pads), asked as in the data.
+            menus: a design, whose menus, covariates and feedback are taken, or ``(M, k)`` item ids (-1 pads), asked as
+                in the data.
 
         Raises:
-            ArgumentError: menus that are none.
+            ArgumentError: menus that are none, or without a covariate that a rule reads.
             AnswerKindError: a rule does not define the feedback.
         """
-        design = as_design("predict", menus, self.items, self.feedback)
-        asked = design.enumerate().menu if design.menus is None else torch.as_tensor(design.menus)
+        asked, shown, feedback = self.questions("predict", menus)
         mean, square = [], []
         for b in range(len(self.annotators)):
-            table, weight, space = self.tables(b, asked, design.feedback)
+            table, weight, space = self.tables(b, asked, feedback, shown)
             mean.append(torch.einsum("s,sma->ma", weight, table))
             square.append(torch.einsum("s,sma->ma", weight, table.square()))
         p = torch.stack(mean)
         sd = (torch.stack(square) - p.square()).clamp_min(0.0).sqrt()
         return Prediction(
-            self.annotators,
-            asked.numpy(),
-            p.numpy(),
-            sd.numpy(),
-            space,
-            self.items,
-            design.feedback,
-            settings=versions(),
+            self.annotators, asked.numpy(), p.numpy(), sd.numpy(), space, self.items, feedback, settings=versions()
         )
 
-    def tables(self, b: int, menus: torch.Tensor, feedback: Feedback) -> tuple[torch.Tensor, torch.Tensor, AnswerSpace]:
+    def questions(self, verb: str, menus: Menus) -> tuple[torch.Tensor, Shown, Feedback]:
+        """What is asked: menus ``(M, k)``, their covariates, each ``(M, k)``, and the kind of answer.
+
+        Raises:
+            ArgumentError: menus that are none, or without a covariate that a rule reads.
+        """
+        design = as_design(verb, menus, self.items, self.feedback)
+        asked, shown = asked_of(verb, design, self.population)
+        return asked, shown, design.feedback
+
+    def tables(
+        self, b: int, menus: torch.Tensor, feedback: Feedback, covariates: Shown | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor, AnswerSpace]:
         """Of one annotator: probabilities of all answers at every node ``(S, M, A)``, the nodes' weights ``(S,)``, the answers."""
         space = answer_space(self.population, self.items, menus, feedback)
         tables, weights = [], []
         for part in self.parts:
             rule = part.component.rule
-            view = _asked(self.items, menus, feedback, b)
+            view = asked_view(self.items, menus, feedback, b, covariates or {})
             with torch.no_grad():
                 scores = gather(part.index(self.items, slice(b, b + 1))[0], menus)
                 tables.append(rule.table(scores, view, space).double().exp())
@@ -352,40 +354,6 @@ def check_same_items(population: Population, own: Items, other: Items) -> None:
                 f"posterior(data=): item {number} is {theirs!r}, and of the fit it is {mine!r}; read the data on the items "
                 "of the fit, in their order"
             )
-
-
-def as_design(verb: str, menus: Menus, items: Items, feedback: Feedback) -> Design:
-    """Questions as a design: of a list of menus, one with this feedback.
-
-    Raises:
-        ArgumentError: neither.
-    """
-    if isinstance(menus, Design):
-        if menus.items.n != items.n or menus.items.names != items.names:
-            raise ArgumentError(f"{verb}(menus=): the design has other items; build it on the items of the fit")
-        return menus
-    try:
-        return Design(items, menus=menus, feedback=feedback)
-    except (TypeError, ValueError) as error:
-        raise ArgumentError(
-            f"{verb}(menus=): give an.Design(items, ...) or a list of menus of item ids, such as [[0, 1], [2, 3]] ({error})"
-        ) from None
-
-
-def answer_space(population: Population, items: Items, menus: torch.Tensor, feedback: Feedback) -> AnswerSpace:
-    """All answers that some rule of the population can give to these menus."""
-    for component in population.components():
-        component.rule.check_kind(feedback)
-    view = View(items, menus, feedback)
-    spaces = [component.rule.space(view) for component in population.components()]
-    return max(spaces, key=lambda space: (space.tied is not None, len(space)))
-
-
-def _asked(items: Items, menus: torch.Tensor, feedback: Feedback, annotator: int) -> View:
-    rows = len(menus)
-    none_yet = torch.full((rows, feedback.width(menus.shape[-1])), -1)
-    who = torch.full((rows,), annotator)
-    return View(items, menus, feedback, torch.zeros(rows, dtype=torch.long), none_yet, who)
 
 
 def _for_these(population: Population, data: PreferenceData, covariates: Numbers | None) -> Population:

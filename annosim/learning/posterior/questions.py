@@ -25,7 +25,8 @@ from annosim.errors import ArgumentError
 from annosim.feedback import Feedback
 from annosim.items import Items
 from annosim.learning.arguments import check_level
-from annosim.learning.posterior.annotators import AnnotatorPosterior, Menus, as_design
+from annosim.learning.posterior.annotators import AnnotatorPosterior
+from annosim.learning.posterior.asked import Menus, Shown
 from annosim.learning.posterior.information import entropy, expected_information
 from annosim.results import Result, versions
 
@@ -145,9 +146,8 @@ def next_question(
         1  no answers yet  0, 2        0.011
     """
     check_level(alpha, "next_question(alpha=", "an error between 0 and 1")
-    design = as_design("next_question", candidates, posterior.items, posterior.feedback)
-    menus = design.enumerate().menu if design.menus is None else torch.as_tensor(design.menus)
-    rows = [_one(posterior, b, menus, design.feedback, target, alpha) for b in range(len(posterior.annotators))]
+    menus, shown, feedback = posterior.questions("next_question", candidates)
+    rows = [_one(posterior, b, menus, shown, feedback, target, alpha) for b in range(len(posterior.annotators))]
     gains = np.stack([gain for gain, _, _ in rows])
     left = tuple(values for _, _, values in rows)
     decided = tuple(values[0] if len(values) == 1 else None for values in left)
@@ -174,10 +174,16 @@ def next_question(
 
 
 def _one(
-    posterior: AnnotatorPosterior, b: int, menus: torch.Tensor, feedback: Feedback, target: QuestionTarget, alpha: float
+    posterior: AnnotatorPosterior,
+    b: int,
+    menus: torch.Tensor,
+    shown: Shown,
+    feedback: Feedback,
+    target: QuestionTarget,
+    alpha: float,
 ) -> tuple[NDArray[np.float64], float, tuple[int, ...]]:
     """Of one annotator: gains ``(M,)``, entropy of the target, and the values of the target that are not excluded."""
-    tables, weight, _ = posterior.tables(b, menus, feedback)
+    tables, weight, _ = posterior.tables(b, menus, feedback, shown)
     labels, count = target_labels(posterior, b, target)
     gains = expected_information(tables, weight, labels)
     if labels is None:
