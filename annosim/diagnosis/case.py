@@ -12,11 +12,17 @@ from annosim.data.preferences import PreferenceData
 from annosim.data.words import words_of
 from annosim.diagnosis.implied import Implied, implied
 from annosim.diagnosis.strengths import Strengths, strengths, units
+from annosim.errors import AnnosimError
 from annosim.learning.existence.connectivity import Connectivity, answers_graph, connectivity
+from annosim.learning.fitting import fit
 from annosim.learning.inference.leaderboard import Leaderboard, ranked
+from annosim.learning.result import Fit
+from annosim.populations.annotator import Annotator
 from annosim.random import child_seed, uniform53
+from annosim.rules.luce import Luce
+from annosim.utilities.linear import Linear
 
-__all__ = ["Case", "listed", "number", "percent", "plural"]
+__all__ = ["Case", "listed", "number", "percent", "plural", "untied"]
 
 #: items that a leaderboard shows
 BOARD = 150
@@ -76,6 +82,17 @@ class Case:
         graph, seen = answers_graph(self.data)
         return connectivity(graph, self.data.items, seen)
 
+    @cached_property
+    def coefficients(self) -> Fit | str:
+        """A conditional logit on the items' features, or why there is none; ``""`` where the items have no features."""
+        features = self.data.items.features
+        if features is None or self.data.feedback.kind == "rating":
+            return ""
+        try:
+            return fit(Annotator(Linear(int(features.shape[1])), Luce()), untied(self.data))
+        except AnnosimError as error:
+            return str(error).split(". Remedies")[0].removeprefix("fit: ")
+
     @property
     def named(self) -> bool:
         """Whether the data say who answered, and more than one did."""
@@ -127,6 +144,14 @@ class Case:
         keep = np.zeros(data.num_annotators, dtype=bool)
         keep[people[: max(2, int(np.searchsorted(np.cumsum(size[people]), most)))]] = True
         return data.take(keep[ids])
+
+
+def untied(data: PreferenceData) -> PreferenceData:
+    """Answers that a table under Luce's rule can give: no skips, choices without ties, tied rankings as halves."""
+    keep = ~np.asarray(data.skipped)
+    if data.has_ties and data.feedback.kind == "choice":
+        keep &= ~np.asarray(data.tied).any(1)
+    return data.take(keep).ties("half").compact() if keep.any() else data
 
 
 def number(value: float) -> str:

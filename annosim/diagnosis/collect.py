@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.special import ndtri
 
 from annosim.diagnosis.case import Case, number, percent, plural
 from annosim.diagnosis.finding import Finding, not_asked
 from annosim.diagnosis.implied import Floats
 from annosim.diagnosis.strengths import Strengths, units
+from annosim.learning.result import Fit
+from annosim.planning.precision import needed, votes_to_detect
 
-__all__ = ["detection", "more_votes", "votes_to_detect"]
+__all__ = ["detection", "more_votes"]
 
 SHOWN = 6
 #: answers of one annotator that count as fewer than this share of those of new ones: ask new people
@@ -24,6 +25,8 @@ def more_votes(case: Case) -> Finding:
     name = "collect"
     found = case.strengths
     covariance = None if found is None else found.covariance()
+    if found is None and isinstance(case.coefficients, Fit):
+        return _of_coefficients(case, case.coefficients)
     if found is None or covariance is None:
         why = (
             "No items have strengths yet."
@@ -38,7 +41,7 @@ def more_votes(case: Case) -> Finding:
     total = float(found.core.weight.sum())
     effect = _design_effect(found, covariance)
     goal = case.precision if case.precision is not None else _round(worst / 2.0)
-    more = max(0.0, math.ceil(total * (worst / goal) ** 2 - total))
+    more = max(0.0, needed(worst, total, goal) - total)
     pairs = _best_pairs(case, found, covariance)
     who = _whom(found, effect)
     sentence = (
@@ -60,6 +63,22 @@ def more_votes(case: Case) -> Finding:
         head=("ask", "against", "share of the squared errors that one answer removes"),
         rows=tuple(pairs),
     )
+
+
+def _of_coefficients(case: Case, fitted: Fit) -> Finding:
+    """The same of a conditional logit's coefficients."""
+    errors = 1.96 * np.sqrt(np.maximum(np.diagonal(fitted.covariance()), 0.0))
+    worst, total = float(errors.max()), float(case.data.row_weight.sum())
+    goal = case.precision if case.precision is not None else _round(worst / 2.0)
+    more = max(0.0, needed(worst, total, goal) - total)
+    sentence = (
+        f"Coefficients are known to within {worst:.2g} at worst (half-width of a 95 % interval); {worst_words(goal)} takes "
+        f"{number(more)} more answers asked as these were."
+    )
+    change = (
+        "Alternatives whose features differ more, and that are nearly as good, tell more: an.plan compares designs."
+    )
+    return Finding("collect", sentence, worst, test="inverse information", change=change, status="notice")
 
 
 def worst_words(goal: float) -> str:
@@ -118,18 +137,6 @@ def _best_pairs(case: Case, found: Strengths, covariance: Floats) -> list[tuple[
         if gain[a, b] > 0:
             out.append((case.item(members[a]), case.item(members[b]), float(gain[a, b])))
     return out
-
-
-def votes_to_detect(margin: float, power: float, level: float = 0.05) -> int:
-    """Votes on one pair that show a share of ``1/2 + margin`` against one half (two-sided normal test).
-
-    Example:
-        >>> votes_to_detect(0.05, 0.8)
-        783
-    """
-    p = 0.5 + margin
-    root = float(ndtri(1.0 - level / 2.0)) * 0.5 + float(ndtri(power)) * math.sqrt(p * (1.0 - p))
-    return math.ceil((root / margin) ** 2)
 
 
 def detection(case: Case) -> Finding:

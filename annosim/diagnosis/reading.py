@@ -6,11 +6,14 @@ import numpy as np
 
 from annosim.diagnosis.case import Case, listed, number, percent, plural
 from annosim.diagnosis.finding import Finding, not_asked
+from annosim.learning.result import Fit
 
 __all__ = ["existence", "overlap", "read"]
 
 #: pairs that are named
 SHOWN = 6
+#: standard errors to either end of a 95 % interval
+Z = 1.959963984540054
 
 
 def read(case: Case) -> Finding:
@@ -96,6 +99,8 @@ def existence(case: Case) -> Finding:
         words = "one prompt" if parts == 1 else f"each of {parts} groups"
         sentence = f"Every item has a finite maximum-likelihood strength: wins connect all items of {words} both ways."
         return Finding("existence", sentence, value=1.0, test=test, change="Nothing: more answers keep it so.")
+    if isinstance(case.coefficients, Fit):
+        return _by_features(case, case.coefficients)
     groups = [*([i] for i in found.unseen), *found.separate, *found.undefeated, *found.winless]
     reasons = [
         (found.unseen and f"{plural(len(found.unseen), 'item')} never compared"),
@@ -114,11 +119,39 @@ def existence(case: Case) -> Finding:
     change = (
         f"Ask more, for example {asked}: until each has won and lost. " if asked else ""
     ) + "Or pass prior=an.priors.Dirichlet(1) or an.priors.Gaussian(sd), or drop these items."
+    if case.coefficients:
+        sentence += f" Nor is there a conditional logit on their features: {case.coefficients}."
     if data.items.texts is not None and np.median(np.bincount(data.menu[data.menu >= 0], minlength=data.items.n)) <= 1:
         sentence += " Most texts were compared once: such a file trains a reward model, it ranks no texts."
         change += " Or fit a utility that reads texts: an.SequenceReward, an.LogPolicy."
     return Finding(
         "existence", sentence, 0.0, test=test, change=change, status="alarm", head=("ask", "against"), rows=tuple(pairs)
+    )
+
+
+def _by_features(case: Case, fitted: Fit) -> Finding:
+    """Items without strengths of their own, whose features have coefficients."""
+    values = fitted.population.utility.weights.detach().numpy()
+    errors = np.sqrt(np.maximum(np.diagonal(fitted.covariance()), 0.0))
+    given = case.data.settings.get("features")
+    names = given if isinstance(given, list) and len(given) == len(values) else range(len(values))
+    rows = tuple(
+        (str(k), float(v), float(v - Z * e), float(v + Z * e)) for k, v, e in zip(names, values, errors, strict=True)
+    )
+    missing = _outside(case)
+    sentence = (
+        f"A conditional logit on the {plural(len(values), 'feature')} of the alternatives has a finite estimate; {len(missing)} of "
+        f"{plural(case.data.items.n, 'alternative')} as they are described have no strength of their own."
+    )
+    return Finding(
+        "existence",
+        sentence,
+        1.0,
+        test="linear separation of the choices by their features (Albert and Anderson 1984)",
+        change="Strengths of alternatives need alternatives that come again: give features only where they are meant.",
+        status="notice",
+        head=("feature", "coefficient", "low", "high"),
+        rows=rows,
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from annosim.data.counts import combine
 from annosim.data.preferences import PreferenceData
-from annosim.diagnosis.case import Case, number, plural
+from annosim.diagnosis.case import Case, number, plural, untied
 from annosim.diagnosis.finding import Finding, not_asked, tail
 from annosim.diagnosis.implied import Floats, Ints, first_of
 from annosim.diagnosis.strengths import Strengths
@@ -171,14 +171,6 @@ def _scale(found: Strengths) -> Floats:
     return np.asarray(weight * (squared(who) - alone), dtype=np.float64)
 
 
-def _untied(data: PreferenceData) -> PreferenceData:
-    """Answers that a table under Luce's rule can give: no skips, choices without ties, tied rankings as halves."""
-    keep = ~np.asarray(data.skipped)
-    if data.has_ties and data.feedback.kind == "choice":
-        keep &= ~np.asarray(data.tied).any(1)
-    return data.take(keep).ties("half").compact() if keep.any() else data
-
-
 def _identified(chosen: TypesChoice, data: PreferenceData, seed: int) -> str:
     """Whether these questions could tell the counted types apart at all, in words; ``""`` for one type."""
     return "" if chosen.best < 2 else " " + told_apart(chosen.fit.population, data, seed)
@@ -228,7 +220,7 @@ def _two_types(case: Case) -> str:
         return ""
     if n > ASKED:
         return f" Whether two types could be told is computed for up to {ASKED} items: an.identify(types, data)."
-    data = _untied(case.part(MOST))
+    data = untied(case.part(MOST))
     middle = np.nan_to_num(found.score)
     shift = np.array([(-1.0) ** i * (0.5 + 0.5 * ((7 * i) % 11) / 11.0) for i in range(n)])
     shift -= shift.mean()
@@ -262,7 +254,7 @@ def number_of_types(case: Case, differ: bool) -> Finding:
             "Types are counted for choices and rankings of a few items.",
             "Use an.choose_types with a model of your own.",
         )
-    data = _untied(data)
+    data = untied(data)
     n = data.items.n
     if n > 400:
         return not_asked(

@@ -26,6 +26,7 @@ from annosim.parameters import Unconstrained
 from annosim.planning.cost import Cost, questions_per_annotator
 from annosim.planning.families import among_tastes, among_types
 from annosim.planning.judged import Judged, plan_votes
+from annosim.planning.precision import needed
 from annosim.planning.question_bounds import Bound, Z, variance_per_annotator
 from annosim.planning.result import Plan
 from annosim.planning.row import PlanRow
@@ -296,4 +297,4 @@ def _array(values: torch.Tensor | None) -> NDArray[np.float64] | None:
 
 def _annotators(bound: Bound, precision: float) -> float:
     worst = float(bound.variance.max()) if len(bound.variance) else 0.0
-    return float(max(1, math.ceil(Z**2 * worst / precision**2))) if math.isfinite(worst) else math.inf
+    return needed(Z * math.sqrt(worst), 1.0, precision)

@@ -15,12 +15,12 @@ import annosim as an
 from annosim.diagnosis.annotators import _lower_tail
 from annosim.diagnosis.case import Case
 from annosim.diagnosis.ceiling import ceiling_bounds
-from annosim.diagnosis.collect import votes_to_detect
 from annosim.diagnosis.finding import holm
 from annosim.diagnosis.implied import implied
 from annosim.diagnosis.misfit import goodness
 from annosim.diagnosis.strengths import strengths
 from annosim.diagnosis.types import told_apart
+from annosim.planning.precision import votes_to_detect
 
 ITEMS = an.Items(names=list("abcdef"))
 HONEST = an.Annotator(an.Tabular([1.5, 0.9, 0.3, -0.3, -0.9, -1.5]), an.Luce())
@@ -241,3 +241,20 @@ def test_votes_for_a_precision_are_those_of_plan():
     asked = an.plan(fit.population, design, target="utilities", precision=0.05).rows[0].annotators
     variance = strengths(implied(data)).inverse().diagonal().max()
     assert asked == math.ceil(data.rows * 1.959963984540054**2 * variance / 0.05**2)
+
+
+def test_alternatives_with_features_have_coefficients_where_they_have_no_strengths():
+    """Every alternative is shown once: a conditional logit exists, its precision is that of ``fit``, nothing is wrong."""
+    rng = np.random.default_rng(0)
+    items = an.Items(features=rng.normal(size=(300, 2)))
+    data = an.simulate(
+        an.Annotator(an.Linear([1.0, -0.5]), an.Luce()),
+        an.Design(items, menus=np.arange(300).reshape(-1, 2).tolist(), questions="all", annotators=1),
+        seed=0,
+    )
+    found = an.diagnose(data, precision=0.1)
+    fit = an.fit(an.Annotator(an.Linear(2), an.Luce()), data)
+    half = 1.96 * np.sqrt(np.diagonal(fit.covariance()).max())
+    assert found.exit_code == 0 and "conditional logit" in found["existence"].sentence
+    assert math.isclose(found["collect"].value, half, rel_tol=1e-6)
+    assert f"{math.ceil(150 * (half / 0.1) ** 2) - 150:,} more answers" in found["collect"].sentence
