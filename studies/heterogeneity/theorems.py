@@ -65,7 +65,7 @@ def collision(kinds, n, answers):
     types = [an.Annotator(an.Tabular(np.r_[np.log(e), np.zeros(n - 1)]), an.Luce()) for e in odds]
     design = DESIGNS[answers](n)
     laws = np.stack([an.law(t, design).probabilities for t in types])
-    _, s, vt = np.linalg.svd(laws.T)
+    _, s, vt = np.linalg.svd(laws.T, full_matrices=False)  # many answers, few types
     relation = vt[-1]
     rank = int((s > 1e-12 * s[0]).sum())
     plus, minus = np.flatnonzero(relation > 0), np.flatnonzero(relation < 0)

@@ -41,7 +41,7 @@ def relation(n, kinds, design):
     odds = np.geomspace(0.05, 20.0, 2 * kinds)
     types = [an.Annotator(an.Tabular(np.r_[np.log(e), np.zeros(n - 1)]), an.Luce()) for e in odds]
     laws = np.stack([an.law(t, design).probabilities for t in types])
-    _, s, vt = np.linalg.svd(laws.T)
+    _, s, vt = np.linalg.svd(laws.T, full_matrices=False)
     return types, int((s > 1e-12 * s[0]).sum()), vt[-1]
 
 
