@@ -21,6 +21,8 @@ __all__ = ["Equations", "gauss_newton", "subsample", "refine"]
 SEARCH_MENUS = 400
 #: entries of the small tensor in which two laws are compared during the search
 SEARCH_SIZE = 1500
+#: reverse differentiation up to so many residuals for each number
+REVERSE = 4
 
 
 def subsample(frame: DesignSupport, components: int, free: int, seed: int) -> DesignSupport:
@@ -104,6 +106,19 @@ class Solved:
     norm: torch.Tensor
 
 
+def slope_and_value(
+    residual: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Jacobian ``(N, n)`` and value ``(N,)``: in reverse unless there are many more residuals than numbers.
+
+    Forward differentiation of an operation with a constant asks torch's shape rules in Python, a millisecond each.
+    """
+    value, pull = torch.func.vjp(residual, x)
+    if len(value) > REVERSE * len(x):
+        return torch.func.jacfwd(residual)(x), value
+    return torch.func.vmap(pull)(torch.eye(len(value), dtype=value.dtype))[0], value
+
+
 def gauss_newton(
     residual: Callable[[torch.Tensor], torch.Tensor],
     start: torch.Tensor,
@@ -120,7 +135,7 @@ def gauss_newton(
         tol: norm of the residual at which a start is done.
         enough: called with a point that is done; when it says yes, the other starts stop too.
     """
-    both = torch.func.vmap(torch.func.jacfwd(lambda x: (lambda r: (r, r))(residual(x)), has_aux=True))
+    both = torch.func.vmap(lambda x: slope_and_value(residual, x))
     plain = torch.func.vmap(residual)
     x, n = start.clone(), start.shape[1]
     damping = torch.full((len(x),), 1e-3, dtype=torch.float64)
@@ -165,11 +180,10 @@ def refine(
     weakly determined is then approached to 1e-8 and never reached.
     """
     at, norm = solved.at.clone(), solved.norm.clone()
-    jacobian = torch.func.jacfwd(residual)
     for number in torch.where(torch.isfinite(norm), norm, torch.inf).argsort()[:points].tolist():
         x = start[number]
         for _ in range(8):
-            slope, value = jacobian(x), residual(x)
+            slope, value = slope_and_value(residual, x)
             if not bool(torch.isfinite(slope).all() and torch.isfinite(value).all()):
                 break
             step = torch.linalg.lstsq(slope, value[:, None], rcond=1e-13, driver="gelsd").solution[:, 0]
