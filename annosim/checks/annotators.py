@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +13,7 @@ from annosim.checks.result import CheckReport, CheckResult
 from annosim.checks.statistics import compare_counts
 from annosim.data.preferences import PreferenceData
 from annosim.designs.design import Design
-from annosim.errors import AnnosimError
+from annosim.errors import AnnosimError, ArgumentError
 from annosim.feedback import KINDS, AnswerSpace, Feedback
 from annosim.items import Items
 from annosim.laws import Law, law
@@ -36,6 +36,7 @@ def check_rule(
     rule: Rule,
     *,
     items: Items | None = None,
+    kinds: Collection[str] | None = None,
     draws: int = 20_000,
     seed: int = 0,
     name: str | None = None,
@@ -46,6 +47,7 @@ def check_rule(
     Args:
         rule: a rule, or response biases around one.
         items: three or more items; three without features by default.
+        kinds: ask only about these kinds of feedback, as ``["choice", "ranking"]``; about all by default.
         draws: simulated answers per feedback kind.
         seed: of the draws.
         name: for the report.
@@ -53,6 +55,7 @@ def check_rule(
 
     Raises:
         CheckFailedError: a law does not hold; its ``report`` has all results.
+        ArgumentError: ``kinds`` names none, or one that there is not.
 
     Returns:
         First whether every kind that the rule claims has a law; then one result per law and kind: probabilities sum
@@ -67,8 +70,11 @@ def check_rule(
         True
     """
     items = Items(n=3) if items is None else items
+    asked = tuple(KINDS) if kinds is None else tuple(kind for kind in KINDS if kind in kinds)
+    if not asked or (kinds is not None and len(asked) < len(set(kinds))):
+        raise ArgumentError(f"check_rule(kinds={kinds!r}): give a list of some of {', '.join(KINDS)}")
     person = Annotator(Tabular(np.linspace(-0.8, 1.0, items.n)), rule)
-    return _run(person, items, draws, seed, name or type(rule).__name__).concluded(raise_on_failure)
+    return _run(person, items, asked, draws, seed, name or type(rule).__name__).concluded(raise_on_failure)
 
 
 def check_population(
@@ -100,11 +106,11 @@ def check_population(
         >>> check_population(two, an.Items(n=2), draws=2000).passed
         True
     """
-    return _run(population, items, draws, seed, name or type(population).__name__).concluded(raise_on_failure)
+    return _run(population, items, KINDS, draws, seed, name or type(population).__name__).concluded(raise_on_failure)
 
 
-def _run(population: Population, items: Items, draws: int, seed: int, name: str) -> CheckReport:
-    designs = {kind: design for kind in KINDS if (design := _design(population, items, kind, draws)) is not None}
+def _run(population: Population, items: Items, kinds: Sequence[str], draws: int, seed: int, name: str) -> CheckReport:
+    designs = {kind: design for kind in kinds if (design := _design(population, items, kind, draws)) is not None}
     laws: list[tuple[str, Callable[..., Finding]]] = [
         ("sums_to_one", _sums_to_one),
         ("log_prob_agrees_with_table", _log_prob_agrees),
@@ -113,7 +119,7 @@ def _run(population: Population, items: Items, draws: int, seed: int, name: str)
         ("batches", _batches),
         ("seeds_are_addresses", _addresses),
     ]
-    results = [_defines_something(population, designs)]
+    results = [_defines_something(population, kinds, designs)]
     for kind, design in designs.items():
         for label, run in laws:
             try:
@@ -132,10 +138,10 @@ def _run(population: Population, items: Items, draws: int, seed: int, name: str)
     return CheckReport(estimator=name, results=results, settings={"draws": draws, "seed": seed, **versions()})
 
 
-def _defines_something(population: Population, designs: dict[str, Design]) -> CheckResult:
+def _defines_something(population: Population, kinds: Sequence[str], designs: dict[str, Design]) -> CheckResult:
     """Every kind of answer in a rule's ``kinds`` has a law, and there is one at least."""
-    claimed = {kind for kind in KINDS if all(kind in component.rule.kinds for component in population.components())}
-    lacking = [kind for kind in KINDS if kind in claimed and kind not in designs]
+    claimed = {kind for kind in kinds if all(kind in component.rule.kinds for component in population.components())}
+    lacking = [kind for kind in kinds if kind in claimed and kind not in designs]
     good = bool(designs) and not lacking
     text = f"a law for {', '.join(designs) or 'nothing'}"
     text += f"; none for {', '.join(lacking)}, which its kinds claim" if lacking else ""

@@ -31,6 +31,16 @@ def test_every_registered_rule_and_habit_passes(name):
     assert len(report) > 6
 
 
+def test_a_rule_is_asked_about_some_kinds_only():
+    report = check_rule(an.Luce(), kinds=["ranking"], draws=100)
+    assert {r.name.partition("[")[2] for r in report} == {"", "ranking]"}
+    asked_too_much = check_rule(an.rules.Thumbs(), kinds=["choice", "rating"], draws=100, raise_on_failure=False)
+    assert asked_too_much["defines_its_kinds"].evidence == "a law for rating"
+    for wrong in ([], ["guess"], ["choice", "guess"]):
+        with pytest.raises(an.errors.ArgumentError, match="choice, ranking"):
+            check_rule(an.Luce(), kinds=wrong)
+
+
 def test_a_rule_without_a_law_does_not_pass_by_silence():
     class Nothing(an.Luce):
         kinds = frozenset({"choice"})
