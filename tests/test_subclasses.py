@@ -340,7 +340,7 @@ def test_fit_errors_and_bootstrap(name):
             said[kind] = outcome(lambda kind=kind: fit.standard_errors(kind))
         said["num_parameters"] = outcome(lambda: fit.num_parameters)
         if name not in NETWORKS | SEVERAL_NETWORKS:
-            said["bootstrap"] = outcome(lambda: fit.bootstrap(3, seed=0))
+            said["bootstrap"] = outcome(lambda: fit.bootstrap(2, seed=0))
         return said
 
     both(name, verb)
