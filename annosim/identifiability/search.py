@@ -113,7 +113,7 @@ def slope_and_value(
 
     Forward differentiation of an operation with a constant asks torch's shape rules in Python, a millisecond each.
     """
-    value, pull = torch.func.vjp(residual, x)
+    value, pull = torch.func.vjp(residual, x)[:2]
     if len(value) > REVERSE * len(x):
         return torch.func.jacfwd(residual)(x), value
     return torch.func.vmap(pull)(torch.eye(len(value), dtype=value.dtype))[0], value
