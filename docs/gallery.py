@@ -49,6 +49,22 @@ def cell(text: object) -> str:
     return re.sub(r"([\\`*_{}\[\]<>|$~^])", r"\\\1", " ".join(str(text).split()))
 
 
+def told_by(study: Study) -> str:
+    """What the study says of itself: the docstring of its module."""
+    return (inspect.getdoc(inspect.getmodule(study.cells)) or "").strip()
+
+
+def markdown(text: str) -> str:
+    """Paragraphs of a docstring."""
+    return re.sub(r"([\[\]<>|$~^])", r"\\\1", text.replace("``", "`"))
+
+
+def notes(study: Study, preset: str) -> list[str]:
+    """How the study reads a run of this preset: paragraphs that begin with ``Desk preset, 2026-11-30``."""
+    dated = re.compile(rf"{preset} preset, \d{{4}}-\d\d-\d\d", re.IGNORECASE)
+    return [paragraph for paragraph in told_by(study).split("\n\n") if dated.match(paragraph)]
+
+
 def page(study: Study, run: Path) -> str:
     told = json.loads((run / "run.json").read_text(encoding="utf-8"))
     claims = json.loads((run / "claims.json").read_text(encoding="utf-8"))
@@ -64,6 +80,7 @@ def page(study: Study, run: Path) -> str:
         f"{versions['python']}, torch {versions['torch']}).",
         "",
     ]
+    lines += [line for note in notes(study, told["preset"]) for line in (markdown(note), "")]
     for group, title in GROUPS.items():
         rows = [c for c in claims if c["whose"] == group]
         if not rows:
@@ -82,7 +99,6 @@ def page(study: Study, run: Path) -> str:
 def page_of_not_run(name: str, why: str) -> str:
     """A study of which this version has no run: why, and what the study says of itself and of its last runs."""
     study = load_named(name)
-    told = (inspect.getdoc(inspect.getmodule(study.cells)) or "").strip()
     return "\n".join(
         [
             f"# {study.title}",
@@ -92,7 +108,7 @@ def page_of_not_run(name: str, why: str) -> str:
             f"Not run for this version: {cell(why)}. `annosim study run {name} --preset quick` runs it. What follows is what "
             "the study says of itself, with the dates of its last runs.",
             "",
-            re.sub(r"([\[\]<>|$~^])", r"\\\1", told.replace("``", "`")),
+            markdown(told_by(study)),
             "",
         ]
     )

@@ -116,7 +116,7 @@ def test_the_sample_of_pairs_is_what_trl_writes():
 
 
 #: Studies too long for the machine on which the gallery was made; their pages say so, and what their last runs found.
-NOT_RUN = {"density_estimation_language", "language_models"}
+NOT_RUN = {"density_estimation_language"}
 
 
 def test_every_study_is_in_the_gallery_with_a_date_and_its_key_figure():
