@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from annosim.data.counts import combine
 from annosim.data.preferences import PreferenceData
@@ -13,7 +14,7 @@ from annosim.identifiability.heterogeneity import consistency_test
 from annosim.items import Items
 from annosim.random import child_seed, uniform53
 
-__all__ = ["consistency"]
+__all__ = ["consistency", "paraphrase"]
 
 #: rows of repeated questions above which a seeded part is shuffled
 MOST = 6_000
@@ -58,14 +59,8 @@ def consistency(case: Case) -> Finding:
 def _repeated(case: Case) -> tuple[PreferenceData | None, str]:
     """Rows of the questions that somebody answered twice, a part of them, and what sides and wordings add."""
     data = case.data
-    cluster = data.items.clusters.numpy()[np.asarray(data.menu)]
-    low, high = cluster.min(1), cluster.max(1)
-    fields = [low, high] if data.prompt is None else [low, high, np.asarray(data.prompt)]
-    question = combine(fields)
+    question, usable = _questions(data)
     cell = combine([question, np.asarray(data.annotator_ids)])
-    usable = (low != high) & ~np.asarray(data.skipped)
-    if data.has_ties:
-        usable &= ~np.asarray(data.tied).any(1)
     count = np.bincount(cell, usable)
     twice = np.zeros(int(question.max()) + 1, dtype=bool)
     twice[question[usable & (count[cell] > 1)]] = True
@@ -82,6 +77,56 @@ def _repeated(case: Case) -> tuple[PreferenceData | None, str]:
     if data.prompt is not None:  # the same pair under another prompt is another question
         part = _apart(part, question[rows])
     return part, _sides(case)
+
+
+def _questions(data: PreferenceData) -> tuple[Ints, NDArray[np.bool_]]:
+    """The question of each row, whatever its words, and whether its answer prefers one of two different things."""
+    cluster = data.items.clusters.numpy()[np.asarray(data.menu)]
+    low, high = cluster.min(1), cluster.max(1)
+    usable = (low != high) & ~np.asarray(data.skipped)
+    if data.has_ties:
+        usable &= ~np.asarray(data.tied).any(1)
+    return combine([low, high] if data.prompt is None else [low, high, np.asarray(data.prompt)]), usable
+
+
+def paraphrase(case: Case) -> Finding:
+    """Do other words change answers: people's own answers to a question in the same words, against those in other words.
+
+    Within one annotator's answers to one question, whatever the wording, answers are exchangeable where words do not
+    matter: the test of :func:`consistency_test` with wordings in the place of annotators, and (annotator, question) in the
+    place of questions. It tells paraphrase from chance and from plurality, which act alike in all wordings.
+    """
+    name, data = "paraphrase", case.data
+    mark = "Mark texts that say the same, an.Items(clusters=...), and ask annotators a question in the same and in other words."
+    if len(np.unique(data.items.clusters.numpy())) == data.items.n:
+        return not_asked(
+            name, "No items are marked as the same in other words: paraphrase and chance cannot be told apart.", mark
+        )
+    if not case.named or data.feedback.kind != "choice" or data.menu_size != 2:
+        return not_asked(name, "Wordings are compared in pairs, by annotators who have ids.", mark)
+    question, usable = _questions(data)
+    cell = combine([question, np.asarray(data.annotator_ids)])
+    rows = np.flatnonzero(usable & (np.bincount(cell, usable)[cell] > 1))[:MOST]
+    words = combine(list(np.sort(np.asarray(data.menu), axis=1).T))
+    kept, worded = cell[rows], words[rows]
+    same = combine([kept, worded]) if len(rows) else kept
+    if not len(rows) or not (np.bincount(same) > 1).any() or len(np.unique(same)) == len(np.unique(kept)):
+        why = "Nobody answered a question twice in the same words, and in other words as well: paraphrase and chance cannot be told apart."
+        return not_asked(name, why, mark)
+    again = _apart(data.take(rows), kept).with_(annotator=worded, annotator_names=None, order=None, weight=None)
+    result = consistency_test(again, replicates=DRAWS, seed=case.seed)
+    within, between = float(result.evidence["within"]), float(result.evidence["between"])
+    p = tail(float(result.statistic), np.asarray(result.simulated))
+    said = f"One annotator's answers to one question agree {percent(within)} of the time in the same words, {percent(between)} in other words"
+    return Finding(
+        name,
+        f"{said}: words change answers (paraphrase).",
+        within - between,
+        test=f"shuffling which wording got which answer, within annotator and question ({plural(len(rows), 'answer')})",
+        p_value=p,
+        change="More questions asked twice in each wording.",
+        otherwise=f"{said}: no more than chance explains.",
+    )
 
 
 def _apart(part: PreferenceData, question: Ints) -> PreferenceData:

@@ -16,7 +16,7 @@ from annosim.diagnosis.answers import length, position, ties
 from annosim.diagnosis.case import Case, plural
 from annosim.diagnosis.ceiling import ceiling
 from annosim.diagnosis.collect import detection, more_votes
-from annosim.diagnosis.consistency import consistency
+from annosim.diagnosis.consistency import consistency, paraphrase
 from annosim.diagnosis.finding import Finding, holm
 from annosim.diagnosis.misfit import cycles, goodness
 from annosim.diagnosis.page import page
@@ -44,6 +44,7 @@ QUESTIONS: tuple[Question, ...] = (
     position,
     length,
     consistency,
+    paraphrase,
     one_sided,
     unreliable,
     against_others,

@@ -258,3 +258,14 @@ def test_alternatives_with_features_have_coefficients_where_they_have_no_strengt
     assert found.exit_code == 0 and "conditional logit" in found["existence"].sentence
     assert math.isclose(found["collect"].value, half, rel_tol=1e-6)
     assert f"{math.ceil(150 * (half / 0.1) ** 2) - 150:,} more answers" in found["collect"].sentence
+
+
+@pytest.mark.parametrize(("shift", "alarm"), [(2.5, True), (0.0, False)])
+def test_paraphrase_is_told_from_chance(shift, alarm):
+    """Two wordings of one of two things, each asked four times of everybody; noise is the same in both cases (seeded)."""
+    items = an.Items(n=3, clusters=[0, 0, 1])
+    people = an.Annotator(an.Tabular([shift, -shift, 0.0]), an.Luce())
+    design = an.Design(items, menus=[[0, 2], [1, 2]] * 4, questions="all", annotators=40)
+    found = an.diagnose(an.simulate(people, design, seed=0))["paraphrase"]
+    assert (found.status == "alarm") == alarm and ("words change answers" in found.sentence) == alarm
+    assert found.value == pytest.approx(0.7 if alarm else 0.0, abs=0.15)

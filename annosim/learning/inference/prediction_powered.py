@@ -221,8 +221,8 @@ class PredictionPowered(Result):
                 "item": [self.names[i] for i in kept],
                 "win_rate": both,
                 "standard_error": error,
-                "low": both - z * error,
-                "high": both + z * error,
+                "low": np.clip(both - z * error, 0.0, 1.0),  # a rate; the estimate itself may leave the range
+                "high": np.clip(both + z * error, 0.0, 1.0),
                 "people": rate,
                 "people_error": np.sqrt(moments.covariance(self.parts, np.zeros_like(weights), groups).diagonal()),
             }
