@@ -217,10 +217,15 @@ def _computed_slopes(case: Case) -> Slopes | Finding:
     error = 1.0 / np.sqrt(np.maximum(information, 1e-12))
     pair = combine([c.first, c.second])
     at = first_of(pair)
-    low = _lower_tail(who, pair, gap[at], p[at], np.bincount(who, gap * (c.won - p)))
+    low = _lower_tail(who, pair, gap[at], p[at], _summed(who, gap * (c.won - p)))
     half = np.full(len(at), 0.5)
-    against = _lower_tail(who, pair, gap[at], half, np.bincount(who, gap * (c.won - 0.5)))
+    against = _lower_tail(who, pair, gap[at], half, _summed(who, gap * (c.won - 0.5)))
     return ids, many, slope, error, low, against
+
+
+def _summed(who: Ints, values: Floats) -> Floats:
+    """Sums by annotator."""
+    return np.asarray(np.bincount(who, values), dtype=np.float64)
 
 
 def _lower_tail(who: Ints, pair: Ints, gap: Floats, p: Floats, observed: Floats) -> Floats:

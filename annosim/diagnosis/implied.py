@@ -89,6 +89,8 @@ class Implied:
     @cached_property
     def question(self) -> Ints:
         """``(C,)`` number of the question: the two items, and the context."""
+        if not len(self):
+            return np.zeros(0, dtype=np.int64)
         low, high = np.minimum(self.first, self.second), np.maximum(self.first, self.second)
         return combine([low, high] if self.context is None else [low, high, self.context])
 

@@ -22,7 +22,8 @@ from annosim.learning.inference import leaderboard as leaderboards
 from annosim.learning.inference import profile as profiles
 from annosim.learning.likelihoods.reference import Blocks, joint_log_prob, log_likelihood, total_weight
 from annosim.learning.likelihoods.registry import likelihood_of
-from annosim.learning.posterior.annotators import AnnotatorPosterior, Menus, annotator_posterior, check_same_items
+from annosim.learning.posterior.annotators import AnnotatorPosterior, annotator_posterior, check_same_items
+from annosim.learning.posterior.asked import Menus
 from annosim.learning.posterior.prediction import Prediction
 from annosim.learning.posterior.questions import NextQuestion, QuestionTarget, next_question
 from annosim.learning.saving import save_object

@@ -71,7 +71,7 @@ def next_vote(
     check_level(alpha, "next_vote(alpha=", "an error between 0 and 1")
     check_draws("next_vote", draws=draws)
     design = as_design("next_vote", candidates, posterior.items, posterior.density.problem.data.feedback)
-    menus, shown = asked_of("next_vote", design, posterior.density.problem.population)
+    menus, shown = asked_of("next_vote", design, posterior.density.problem.model)
     people, names = posterior.populations(draws), _annotators(posterior)
     labels = None if target == "parameters" else _best_items(posterior, people)
     gains = _gains(posterior, people, menus, shown, design.feedback, labels, len(names))
