@@ -273,6 +273,6 @@ def test_paraphrase_is_told_from_chance(shift, alarm):
 
 def test_ratings_of_one_item_compare_nothing_and_stop_nothing():
     data = an.PreferenceData(
-        an.Items(n=1), [[0]] * 6, [0, 1] * 3, feedback=an.Feedback("rating", grades=2), annotator=[0, 0, 1, 1, 2, 2]
+        an.Items(n=1), [[0]] * 6, [[0], [1]] * 3, feedback=an.Feedback("rating", grades=2), annotator=[0, 0, 1, 1, 2, 2]
     )
     assert an.diagnose(data)["copies"].status == "not asked"
