@@ -25,7 +25,7 @@ def _columns(found):
     out = {}
     for kind, types, answers, questions in found.settings["designs"]:
         if answers == "pairs":
-            words = f"{types} types" if kind == "plain" else f"{types} types, tastes turn with the prompt"
+            words = f"{types} types" if kind == "plain" else f"{types} types,\ntastes turn with the prompt"
             out.setdefault((kind, types, words), []).append(questions)
     return out
 
@@ -100,7 +100,7 @@ def soft_labels(found):
         value, low, high = (np.array(part).T for part in zip(*map(_parts, rows), strict=True))
         plotting.bars(axes[0, number], KINDS, value, low, high, series=methods)
         value, low, high = _parts([t_interval(judged(found, judge, m, "brier")) for m in methods])
-        plotting.bars(axes[1, number], methods, value, low, high)
+        plotting.bars(axes[1, number], [m.replace(" ", "\n") for m in methods], value, low, high)
         plotting.label(axes[0, number], "", "" if number else "correlation", title)
         plotting.label(axes[1, number], "", "" if number else "Brier score")
     plotting.legend(axes[0, 1], outside=True)
