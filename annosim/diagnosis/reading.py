@@ -185,6 +185,10 @@ def _missing_pairs(case: Case, groups: list[list[int]]) -> list[tuple[str, str]]
 
 
 def _rated(case: Case) -> Finding:
+    if case.data.items.n == 1:
+        sentence = f"There is one item only, {case.item(0)!r}: nothing can be compared with it."
+        change = "Say which column holds the items: annosim read FILE --show."
+        return Finding("existence", sentence, 0.0, test="count", change=change, status="alarm")
     grade, item = np.asarray(case.data.answer).reshape(-1), np.asarray(case.data.menu)[:, 0]
     live = grade >= 0
     seen = np.bincount(item[live], minlength=case.data.items.n)

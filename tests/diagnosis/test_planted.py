@@ -276,3 +276,9 @@ def test_ratings_of_one_item_compare_nothing_and_stop_nothing():
         an.Items(n=1), [[0]] * 6, [[0], [1]] * 3, feedback=an.Feedback("rating", grades=2), annotator=[0, 0, 1, 1, 2, 2]
     )
     assert an.diagnose(data)["copies"].status == "not asked"
+
+
+def test_ratings_of_one_item_say_nothing_of_a_scale():
+    data = an.PreferenceData(an.Items(names=["tea"]), [[0]] * 4, [[0], [1], [0], [1]], feedback=an.Feedback("rating"))
+    found = an.diagnose(data)
+    assert found.exit_code != 0 and "one item only, 'tea'" in repr(found)

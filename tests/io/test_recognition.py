@@ -137,6 +137,10 @@ ASKED = {
     "ask_no_header.csv": ("the first line .1,0. is an answer", ["--format", "choix"]),
     "ask_unsure.csv": ("also holds unsure: a tie or a skip", ["--words", "unsure=tie"]),
     "ask_choices_numbers.tsv": ("which is which", ["--set", "alternatives=1=TRAIN,2=CAR"]),
+    "ask_one_item.csv": (
+        "one item cannot be compared",
+        ["--format", "ratings", "--set", "item=stimulus", "--set", "rating=response"],
+    ),
     "ask_zero_or_one.csv": ("who wins at 1", ["--set", "winner_is=score"]),
 }
 

@@ -211,6 +211,13 @@ def recognise_ratings(seen: Seen) -> Reading | Question | None:
             f"{rating} holds fractions such as {odd}: what is the step of the scale? say step=0.1", ("step",)
         )
     prompt = seen.prompt([item, rating, annotator])
+    if len(words := seen.words(item)) == 1 and len(levels) > 1:
+        shown = next(iter(words))
+        return Question(
+            f"{item} holds {shown[:40]!r} in every row, and one item cannot be compared: which columns hold the item and its "
+            "rating? say item=COLUMN and rating=COLUMN",
+            ("item",),
+        )
     low, high = int(min(levels.values())), int(max(levels.values()))
     said = "".join(f", {n}={c}" for n, c in (("annotator", annotator), ("prompt", prompt)) if c)
     why = f"{rating} rates {item} from {min(low, 1)} to {high}{' in halves' if halves else ''}{said}"
