@@ -204,9 +204,8 @@ class Law(Result):
         if self.table.shape[1] == 1:
             tables = (self.weight[:, None, None] * self.table[:, 0].exp()).sum(1)  # (J, M, A)
             asked = torch.as_tensor(self.reach)
-            if self.fixed_sequence:  # the j-th menu is the j-th question
-                places = torch.arange(len(self.menu))
-                return asked[:, None] * tables[places if len(tables) > 1 else 0 * places, places]
+            if self.fixed_sequence:
+                return self.counts_by_place().sum(0)
             asked = asked if len(tables) > 1 else asked.sum()[None]
             return (asked[:, None, None] * tables).sum(0) * self.menu_probability[:, None]
         counts = torch.zeros(len(self.menu) * len(self.space), dtype=torch.float64)
@@ -216,6 +215,28 @@ class Law(Result):
             code = outcomes[asked, j, 0] * len(self.space) + outcomes[asked, j, 1]
             counts = counts.scatter_add(0, code, p[asked])
         return counts.reshape(len(self.menu), len(self.space))
+
+    def counts_by_place(self) -> torch.Tensor:
+        """How often the question at each place of a block shows each menu and gets each answer, ``(questions, M, A)``.
+
+        Of people without a memory: from the factors, without the outcomes.
+
+        Example:
+            >>> import annosim as an
+            >>> tired = an.Annotator(an.Tabular([0.0, 1.0]), an.rules.Fatigue(an.Luce(), 9.0))
+            >>> law = an.law(tired, an.Design(an.Items(n=2), menus=[[0, 1]] * 2, questions="all"))
+            >>> law.counts_by_place().sum(1).round(decimals=2).tolist()
+            [[0.27, 0.73], [0.5, 0.5]]
+        """
+        if self.table.shape[1] > 1:
+            raise ArgumentError(
+                "Law.counts_by_place: somebody's answers depend on the one before; write out the outcomes"
+            )
+        tables = (self.weight[:, None, None] * self.table[:, 0].exp()).sum(1).expand(self.questions, -1, -1)
+        asked = torch.as_tensor(self.reach)[:, None, None] * tables
+        if self.fixed_sequence:  # the j-th menu is the j-th question
+            return asked * torch.eye(self.questions, len(self.menu), dtype=torch.float64)[:, :, None]
+        return asked * self.menu_probability[:, None]
 
     def to_frame(self) -> pd.DataFrame:
         """One row per outcome: the menus and answers of its questions in words, and its probability.
@@ -247,15 +268,21 @@ class Law(Result):
         shown = [self.design.items.names[i] if i >= 0 else "" for i in self.menu[menu].tolist()]
         return self.design.feedback.in_words(self.space.answer[answer], shown, tied)
 
-    def as_data(self, marginal: bool = False) -> PreferenceData:
+    def as_data(self, marginal: bool = False, by_place: bool = False) -> PreferenceData:
         """The law as weighted data: each outcome an annotator, with its probability as weight.
 
         Args:
+            by_place: one question per outcome, at its place in the block: for a model whose answers are independent, and
+                people without a memory.
             marginal: one question per outcome instead of the block, with its expected count as weight; the same
                 objective for a model whose answers are independent and do not depend on their place, and far smaller.
 
         Outcomes of probability zero are left out.
         """
+        if by_place:
+            p = self.counts_by_place().detach()
+            place, menu, answer = torch.nonzero(p > 0, as_tuple=True)
+            return self._rows(menu[:, None], answer[:, None], p[place, menu, answer]).with_(order=place.numpy())
         if marginal or self.questions == 1:
             p = self.expected_counts().detach().reshape(-1)
             keep = torch.nonzero(p > 0).flatten()

@@ -7,6 +7,7 @@ They are computed from the model, stated in words, and never an error. What is n
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -24,7 +25,16 @@ from annosim.rules.ratings import OrderedLogit
 from annosim.rules.response_biases import ResponseBias
 from annosim.utilities.densities import LogDensity, normalise
 
-__all__ = ["by_weight", "canonical", "conventions", "cut_name", "cuts_of", "interchangeable", "order_by_weight"]
+__all__ = [
+    "by_weight",
+    "canonical",
+    "conventions",
+    "cut_name",
+    "cuts_of",
+    "interchangeable",
+    "order_by_weight",
+    "rotations",
+]
 
 
 def cuts_of(rule: Rule) -> torch.Tensor | None:
@@ -74,11 +84,9 @@ def canonical(population: Population, items: Items, vector: torch.Tensor | None 
                 slope = (one.rule.index(zero + 1, items) - one.rule.index(zero, items)).double()
             if bool((slope == slope[0]).all()):
                 values[name], values[cuts] = values[name] - mean, values[cuts] - mean * slope[0]
-    for name, rule in _tables_of_tastes(population):
+    for name, rule in _tables_of_tastes(population, items):
         if name in values:
             values[name] = _centred_table(rule, values[name], items)
-            if values[name].ndim == 2:
-                values[name] = _turned(values[name])
     for name, value in values.items():
         if population.constraint_of(name) == "simplex":
             values[name] = value / value.sum()
@@ -99,30 +107,44 @@ def _centred_table(rule: Rule, value: torch.Tensor, items: Items) -> torch.Tenso
     return value - shift[code] * null
 
 
-def _turned(loadings: torch.Tensor) -> torch.Tensor:
-    """Loadings ``(n, rank)`` turned and mirrored to a lower triangle with a positive diagonal (as of a Cholesky factor).
+def _tables_of_tastes(population: Population, items: Items) -> Iterator[tuple[str, Rule]]:
+    """Names of numbers per item in populations of random tastes whose level no answer tells, and the rule they are under.
 
-    The coordinates of a taste are normal in all directions alike, so that no answer tells a rotation. Loadings without
-    such a form (the first items have fewer directions than there are columns) stay as they are.
+    Not under a PBDE, whose null direction differs between items: a prior on the numbers would not be the same there.
     """
-    if loadings.shape[1] > loadings.shape[0]:
-        return loadings
-    with torch.no_grad():
-        edge = torch.linalg.qr(loadings.mT)[1].diagonal().abs()
-    if float(edge.min()) <= 1e-6 * float(loadings.detach().abs().max()):
-        return loadings
-    lower = torch.linalg.qr(loadings.mT)[1].mT
-    return lower * lower.diagonal().sign()
-
-
-def _tables_of_tastes(population: Population) -> Iterator[tuple[str, Rule]]:
-    """Names of numbers per item in populations of random tastes whose level no answer tells, and the rule they are under."""
+    zero, unit = torch.zeros(items.n, dtype=torch.float64), torch.ones(items.n, dtype=torch.float64)
     for name, one in population.named_modules():
         prefix = name + "." if name else ""
         if isinstance(one, LowRank | JudgePanels) and not one.rule.absolute:
-            yield prefix + "mean", one.rule
-            if isinstance(one, LowRank):
-                yield prefix + "loadings", one.rule
+            with torch.no_grad():
+                slope = (one.rule.index(unit, items) - one.rule.index(zero, items)).double()
+            if bool((slope == slope[0]).all()):
+                yield prefix + "mean", one.rule
+                if isinstance(one, LowRank):
+                    yield prefix + "loadings", one.rule
+
+
+def rotations(population: Population) -> np.ndarray:
+    """Directions of the free numbers ``(P, T)`` along which loadings turn: tastes are normal in all directions alike.
+
+    Example:
+        >>> import annosim as an
+        >>> people = an.populations.LowRank(an.fixed([0.0, 0.0]), [[1.0, 0.0], [0.0, 2.0]], an.Luce())
+        >>> rotations(people).ravel().tolist()
+        [0.0, -1.0, 2.0, 0.0]
+    """
+    free = population.free_parameters()
+    out = []
+    for name, one in population.named_modules():
+        path = (name + "." if name else "") + "loadings"
+        if isinstance(one, LowRank) and path in free:
+            loadings = one.loadings.detach().double()
+            for i, j in itertools.combinations(range(loadings.shape[1]), 2):
+                turned = torch.zeros_like(loadings)
+                turned[:, j], turned[:, i] = -loadings[:, i], loadings[:, j]
+                parts = [turned if other == path else torch.zeros(value.shape) for other, value in free.items()]
+                out.append(torch.cat([part.reshape(-1).double() for part in parts]).numpy())
+    return np.stack(out, -1) if out else np.zeros((population.num_free(), 0))
 
 
 def _annotators(population: Population) -> Iterator[tuple[str, Annotator]]:
@@ -141,7 +163,7 @@ def conventions(population: Population, items: Items) -> tuple[str, ...]:
         out.append(f"log densities are normalised{where}")
     plain = [one for one in tables if not isinstance(one.utility, LogDensity)]
     free = population.free_parameters()
-    tastes = [name for name, _ in _tables_of_tastes(population) if name in free]
+    tastes = [name for name, _ in _tables_of_tastes(population, items) if name in free]
     if any(not one.rule.absolute for one in plain) or tastes:
         out.append(f"utilities sum to zero{where}")
     if any(one.rule.absolute and cut_name(one) for one in plain):
@@ -150,8 +172,6 @@ def conventions(population: Population, items: Items) -> tuple[str, ...]:
     if centred_numbers:
         kinds = sorted({name.split(".")[-1] for name in centred_numbers})
         out.append(f"{', '.join(kinds)} sum to zero along the last axis")
-    if any(name.endswith("loadings") for name in tastes):
-        out.append("loadings are a lower triangle with a positive diagonal")
     if isinstance(population, Mixture):
         out.append("weights sum to one; types are named in order of falling weight")
     return tuple(out)

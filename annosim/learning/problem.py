@@ -23,7 +23,7 @@ from annosim.learning.objectives import NLL, ForwardKL, Objective
 from annosim.learning.priors import Prior
 from annosim.learning.solvers.settings import Newton, Solver, solver_named
 from annosim.parameters import behaves_as
-from annosim.populations.annotator import single_answers_say_all
+from annosim.populations.annotator import answers_are_independent, single_answers_say_all
 from annosim.populations.base import Population
 
 if TYPE_CHECKING:  # pyarrow takes a while to import
@@ -115,7 +115,9 @@ class Problem:
                 raise ArgumentError(
                     "this fit was made from shards that are not in memory; fit shards.load() for what reads rows"
                 )
-            made = self.law.as_data(marginal=single_answers_say_all(self.model))
+            alone = answers_are_independent(self.model) and self.law.table.shape[1] == 1  # the truth has no memory
+            alike = single_answers_say_all(self.model)
+            made = self.law.as_data(marginal=alike, by_place=alone and not alike)
             object.__setattr__(self, "_data", made)
         return self._data  # type: ignore[return-value]
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
+
 from annosim.designs.design import Design
 from annosim.errors import ArgumentError
 from annosim.laws import law as write_law
@@ -44,7 +48,8 @@ def project(
         prior, solver, starts, seed: as in :func:`annosim.fit`.
 
     Returns:
-        A :class:`~annosim.learning.result.Fit` with ``.divergence`` and without a log-likelihood.
+        A :class:`~annosim.learning.result.Fit` with ``.divergence`` and without a log-likelihood. The divergence is infinite,
+        with a note, where the truth gives ties or skips that the model cannot give.
 
     Raises:
         NoProjectionError: the objective has no declared population optimum for this model and design.
@@ -78,4 +83,30 @@ def project(
     )
     plain = is_nll(objective) and regulariser is None
     method, problem = choose(problem, solver, "project") if plain else projection_for(problem, solver)
-    return finish(problem, method.name, method.solve(problem))
+    return _with_impossible(finish(problem, method.name, method.solve(problem)), problem)
+
+
+def _with_impossible(found: Fit, problem: Problem) -> Fit:
+    """Ties and skips that the model cannot give: no finite divergence, and a note that says how they were read."""
+    law, rules = problem.law, [component.rule for component in problem.model.components()]
+    assert law is not None
+    space = law.space
+    tied = np.zeros(len(space), dtype=bool) if space.tied is None else np.asarray(space.tied).any(1)
+    skipped = np.asarray(space.answer)[:, 0] < 0
+    lost = {
+        "ties (read as half wins)": tied & ~skipped & (not any(rule.ties for rule in rules)),
+        "skips (left out)": skipped & (not any(rule.skips for rule in rules)),
+    }
+    if not any(which.any() for which in lost.values()):
+        return found
+    mass = law.expected_counts().detach().sum(0).numpy()
+    notes = [
+        f"{mass[which].sum() / mass.sum():.3g} of the truth's answers are {what}, which the model cannot give: the divergence "
+        "of the laws is infinite"
+        for what, which in lost.items()
+        if mass[which].sum() > 0
+    ]
+    if not notes:
+        return found
+    divergence = None if found.divergence is None else float("inf")
+    return replace(found, divergence=divergence, notes=(*found.notes, *notes))

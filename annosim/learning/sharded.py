@@ -16,6 +16,7 @@ from annosim.learning.likelihoods.summed import summed_likelihood
 from annosim.learning.problem import Problem, is_nll
 from annosim.learning.result import Fit
 from annosim.learning.solvers.settings import Newton, Solver, solver_named
+from annosim.populations.annotator import single_answers_say_all
 from annosim.populations.base import Population
 
 __all__ = ["reduced", "solve_shards"]
@@ -27,15 +28,14 @@ MOST_ANSWERS = 4_000_000
 def reduced(model: Population, shards: Shards, limit: int | None = None) -> PreferenceData:
     """The shards' distinct answers with their weights, which hold all that the likelihood of the model reads.
 
-    Of one type, answers are counted one by one; of several, whole annotators are.
+    Where single answers say all, they are counted one by one; elsewhere whole annotators are.
 
     Raises:
         TooLargeError: there are more than ``limit``, :data:`MOST_ANSWERS` by default.
     """
-    components = model.components()
-    memory = any(component.rule.memory for component in components)
-    by = "row" if len(components) == 1 and not memory else "annotator"
-    return shards.counts(by, memory, shards.columns, limit=MOST_ANSWERS if limit is None else limit)
+    ordered = any(component.rule.memory or component.rule.sequential for component in model.components())
+    by = "row" if single_answers_say_all(model) else "annotator"
+    return shards.counts(by, ordered, shards.columns, limit=MOST_ANSWERS if limit is None else limit)
 
 
 def solve_shards(problem: Problem, shards: Shards, solver: Solver | str) -> Fit:

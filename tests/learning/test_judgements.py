@@ -35,6 +35,18 @@ def test_a_judge_has_one_voice_in_the_direction_of_what_is_shown():
     assert found.answer.tolist() == VOTES.answer.tolist()
 
 
+def test_counted_judges_weigh_as_many_as_they_are():
+    items = an.Items(n=2)
+    votes = an.PreferenceData(
+        items, [[0, 1], [1, 0]], [0, -1]
+    )  # the second vote is a skip, on a question that was judged
+    panel = an.PreferenceData(items, [[0, 1]] * 4, [0, 0, 0, 1], annotator=[0, 1, 2, 3])
+    for judged in (panel, panel.counts()):
+        assert with_judgements(votes, judged).columns["judged"].tolist() == [0.75, 0.25]
+    alone = an.PreferenceData(items, [[0, 1], [0, 1]], [0, 1], weight=[9.0, 1.0])
+    assert with_judgements(votes, alone).columns["judged"] == pytest.approx([0.9, 0.1])
+
+
 def test_votes_that_nobody_judged():
     few = PANEL.take([0, 2])
     with pytest.raises(an.errors.DataError, match="row 2 and 1 others are on questions that no judge answered"):
@@ -70,6 +82,7 @@ def test_margins_from_judges_are_those_of_their_shares():
         (lambda: with_judgements(VOTES, PANEL, missing="half"), "'raise' or 'drop'"),
         (lambda: with_judgements(VOTES, PANEL, question="id"), "no such column"),
         (lambda: with_judgements(VOTES, "J"), "no annotator names"),
+        (lambda: with_judgements(with_judgements(VOTES, PANEL), PANEL), "have a column of that name"),
         (lambda: with_judgements(VOTES, PANEL.with_(prompt=None)), "judges have no prompts"),
         (
             lambda: with_judgements(VOTES, an.PreferenceData(an.Items(n=3), [[0, 1]], [0], prompt=[0])),

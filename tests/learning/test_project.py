@@ -134,6 +134,34 @@ def test_what_an_annotators_answers_share_is_projected(name, loads):
     assert away.divergence == pytest.approx(expected, abs=1e-10)
 
 
+def test_a_fading_attention_over_many_questions_is_projected_from_its_factors():
+    """Twenty questions have 1e26 outcomes; the divergence is still the one that is enumerated where that is possible."""
+    tired = an.Annotator(an.Tabular([0.0, 1.0, 2.0]), an.rules.Fatigue(an.Luce(), an.free(0.4)))
+    luce = an.Annotator(an.Tabular(3), an.Luce())
+    few, many = (an.Design(an.Items(n=3), questions=q) for q in (3, 20))
+    found = an.project(luce, tired, few)
+    p, q = an.law(tired, few).probabilities, an.law(found.population, few).probabilities
+    assert found.divergence == pytest.approx(float((p * np.log(p / q)).sum()), abs=1e-12)
+    assert an.project(luce, tired, many).divergence > found.divergence > 1e-3
+    own = an.project(tired.like(seed=1), tired, many)
+    assert abs(own.divergence) < 1e-10 and float(own.population.rule.rate.detach()) == pytest.approx(0.4, abs=1e-6)
+
+
+def test_answers_that_the_model_cannot_give_leave_no_finite_divergence():
+    truth = an.Annotator(an.Tabular([0.0, 1.0, 2.0]), an.Davidson(0.7))
+    found = an.project(an.Annotator(an.Tabular(3), an.Luce()), truth, an.Design(an.Items(n=3)))
+    assert found.divergence == np.inf and "ties (read as half wins)" in found.notes[-1]
+    skips = an.Annotator(an.Tabular([0.0, 1.0, 2.0]), an.rules.Skip(an.Luce(), 0.2))
+    found = an.project(an.Annotator(an.Tabular(3), an.Luce()), skips, an.Design(an.Items(n=3)))
+    assert found.divergence == np.inf and "0.2 of the truth's answers are skips" in found.notes[-1]
+
+
+def test_loads_shorter_than_the_list_of_menus():
+    truth = an.Annotator(an.Tabular([0.0, 1.0, 2.0]), an.Luce())
+    design = an.Design(an.Items(n=3), menus=[[0, 1], [1, 2], [0, 2]], questions="all", annotators=2, loads=[1, 2])
+    assert abs(an.project(an.Annotator(an.Tabular(3), an.Luce()), truth, design).divergence) < 1e-12
+
+
 def test_rules_with_ties_are_projected():
     truth = an.Annotator(an.Tabular([0.0, 1.0, 2.0]), an.Davidson(delta=0.7))
     model = an.Annotator(an.Tabular(3), an.Davidson(delta=an.free(1.0)))

@@ -212,8 +212,11 @@ def _numbers_of_questions(what: str, column: str, value: NDArray[np.generic]) ->
     return text.str.replace(r"^(-?\d+)\.0$", r"\1", regex=True).to_numpy(dtype=object)
 
 
-def rows_of_pairs(data: PreferenceData, place: Ints, key: NDArray[np.object_]) -> pd.DataFrame:
-    """Answers, the pair in the order of the items' numbers; skips, rows without weight and an item against itself go."""
+def rows_of_pairs(data: PreferenceData, place: Ints, key: NDArray[np.object_], every: bool = False) -> pd.DataFrame:
+    """Answers, the pair in the order of the items' numbers.
+
+    Unless ``every`` row is asked for, skips, rows without weight and an item against itself go.
+    """
     shown, level = np.asarray(data.menu), preference_levels(data)
     menu = place[shown]
     left = 0.5 * (1.0 + np.sign(level[:, 0] - level[:, 1]))
@@ -232,6 +235,8 @@ def rows_of_pairs(data: PreferenceData, place: Ints, key: NDArray[np.object_]) -
             "annotator": np.asarray(data.annotator_ids, dtype=np.int64),
         }
     )
+    if every:
+        return frame
     return frame[~np.asarray(data.skipped) & (weight > 0) & (shown[:, 0] != shown[:, 1])].copy()
 
 

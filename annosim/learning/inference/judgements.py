@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,8 @@ from annosim.errors import ArgumentError, DataError
 from annosim.learning.inference.judged_votes import judge_names, question_keys, rows_of_pairs, split_judges
 
 __all__ = ["with_judgements"]
+
+Floats: TypeAlias = NDArray[np.float64]
 
 
 def with_judgements(
@@ -27,7 +29,8 @@ def with_judgements(
 
     ``column`` holds the share of the judges who are for the first displayed alternative, as
     :class:`annosim.objectives.Margin` and :class:`annosim.objectives.SoftLabels` read it; ``column: NAME`` that of one judge
-    (nan where it did not answer). A judge counts once for a question, by its mean answer; a tie is one half.
+    (nan where it did not answer). A judge counts once for a question, by its mean answer; a tie is one half. Weights (of counted
+    rows) are as many answers, and as many judges of that answer.
 
     Args:
         votes: choices from pairs.
@@ -40,7 +43,7 @@ def with_judgements(
         The votes, with the columns.
 
     Raises:
-        ArgumentError: no choices from pairs, or no such judge or column.
+        ArgumentError: no choices from pairs, no such judge or column, or votes that have a column of that name.
         DataError: votes on questions that no judge answered.
 
     Example:
@@ -59,18 +62,24 @@ def with_judgements(
             raise ArgumentError(f"with_judgements({what}=): choices from pairs, without replicates")
     place = {name: i for i, name in enumerate(votes.items.names)}
     own = np.array([place.get(name, -1) for name in judges.items.names])
+    if column in votes.columns:
+        raise ArgumentError(f"with_judgements(column={column!r}): the votes have a column of that name; give another")
     answers = rows_of_pairs(judges, own, question_keys("judges", judges, question, votes))
     answers["judge"] = judge_names(judges)[answers["row"].to_numpy()]
-    told = answers[answers["a"] >= 0].groupby(["key", "a", "b", "judge"])["y"].mean().unstack("judge")
-    if told.empty:
-        raise DataError("with_judgements: judges and votes have no item in common; are the names written alike?")
-    asked = rows_of_pairs(votes, np.arange(votes.items.n), question_keys("votes", votes, question, judges))
-    each = told.reindex(pd.MultiIndex.from_frame(asked[["key", "a", "b"]]))
-    share = np.full((votes.rows, each.shape[1]), np.nan)
-    share[asked["row"]] = np.where(asked["turned"].to_numpy()[:, None], 1.0 - each.to_numpy(), each.to_numpy())
-    lost = np.zeros(votes.rows, dtype=bool)
-    lost[asked["row"]] = np.isnan(each.to_numpy()).all(1)
-    found = _with_columns(votes, share, [str(name) for name in told.columns], column)
+    answers = answers[answers["a"] >= 0]
+    if answers.empty:
+        raise DataError(
+            "with_judgements: judges and votes have no item in common (are the names written alike?), or every answer of the "
+            "judges is a skip or weighs nothing"
+        )
+    each, weight = _means(answers)
+    asked = rows_of_pairs(votes, np.arange(votes.items.n), question_keys("votes", votes, question, judges), every=True)
+    places = pd.MultiIndex.from_frame(asked[["key", "a", "b"]])
+    told, weight = each.reindex(places).to_numpy(), weight.reindex(places).to_numpy()
+    share = np.where(asked["turned"].to_numpy()[:, None], 1.0 - told, told)
+    voice = np.where(np.isnan(weight), 0.0, weight)
+    found = _with_columns(votes, share, voice, [str(name) for name in each.columns], column)
+    lost = np.isnan(share).all(1)
     if not lost.any():
         return found
     if missing == "drop":
@@ -81,9 +90,21 @@ def with_judgements(
     )
 
 
-def _with_columns(votes: PreferenceData, share: NDArray[np.float64], names: list[str], column: str) -> PreferenceData:
-    """``share (rows, judges)`` and their mean as columns; nan where nobody answered."""
-    count = (~np.isnan(share)).sum(1)
-    mean = np.divide(np.nansum(share, 1), count, out=np.full(len(share), np.nan), where=count > 0)
+def _means(answers: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Each judge's mean answer to each question, and the voices that it stands for: one, or the mean weight of its rows.
+
+    A row of judges that were counted together (``data.counts()``) weighs as many as they are.
+    """
+    by = ["key", "a", "b", "judge"]
+    rows = answers.assign(total=answers["y"] * answers["weight"]).groupby(by)[["total", "weight"]]
+    summed = rows.sum()
+    voices = answers.groupby(by)["weight"].mean()
+    return (summed["total"] / summed["weight"]).unstack("judge"), voices.unstack("judge")
+
+
+def _with_columns(votes: PreferenceData, share: Floats, voice: Floats, names: list[str], column: str) -> PreferenceData:
+    """``share (rows, judges)`` and its mean by their voices as columns; nan where nobody answered."""
+    total = voice.sum(1)
+    mean = np.divide(np.nansum(share * voice, 1), total, out=np.full(len(share), np.nan), where=total > 0)
     each = {f"{column}: {name}": share[:, k] for k, name in enumerate(names)}
     return votes.with_(columns={**votes.columns, column: mean, **each})

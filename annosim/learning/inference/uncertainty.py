@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from scipy import sparse
+from scipy.linalg import orth
 from scipy.special import ndtri
 
 from annosim.autodiff import reverse_jacobian
-from annosim.coordinates.normalisation import canonical
+from annosim.coordinates.normalisation import canonical, rotations
 from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError
 from annosim.learning.arguments import check_level
@@ -65,10 +66,11 @@ def covariance(fit: Fit, kind: str = "hessian") -> torch.Tensor:
         )
     information = fit.likelihood.information(fit.population)
     g = normalisation_jacobian(fit)
+    turns = rotations(fit.population)
     bread, flat = generalised_inverse(information)
-    if np.abs(g @ flat).max(initial=0.0) > TOLD:
-        # what conventions fix is as good as flat only to the accuracy of a quadrature: it may not stain what is told
-        bread, flat = generalised_inverse(_seen(information, g))
+    if turns.shape[1] or np.abs(g @ flat).max(initial=0.0) > TOLD:
+        # what no answer tells is flat only to the accuracy of a quadrature: it may not stain what is told
+        bread, flat = generalised_inverse(_seen(information, g, turns))
     if kind != "hessian":
         bread = bread @ meat(fit, kind) @ bread
     out = torch.as_tensor(g @ bread @ g.T)
@@ -91,11 +93,12 @@ def normalisation_jacobian(fit: Fit) -> np.ndarray:
     return g if null is None else g - null @ (null.T @ g)
 
 
-def _seen(information: np.ndarray, g: np.ndarray) -> np.ndarray:
-    """The information without the directions that the normalising map ``g`` takes to nothing."""
+def _seen(information: np.ndarray, g: np.ndarray, turns: np.ndarray) -> np.ndarray:
+    """The information without the directions that the normalising map ``g`` takes to nothing, and without rotations."""
     _, size, rows = np.linalg.svd(g)
-    rows = rows[: len(size)][size > TOLD * size.max(initial=0.0)]
-    projection = rows.T @ rows
+    unseen = np.concatenate([rows[int((size > TOLD * size.max(initial=0.0)).sum()) :].T, turns], 1)
+    basis = orth(unseen, rcond=TOLD)
+    projection = np.eye(len(information)) - basis @ basis.T
     return projection @ information @ projection
 
 

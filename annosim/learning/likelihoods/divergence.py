@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from annosim.laws import Law
-from annosim.populations.annotator import single_answers_say_all
+from annosim.populations.annotator import answers_are_independent
 from annosim.populations.base import Population
 
 __all__ = ["divergence_from"]
@@ -19,7 +19,7 @@ def divergence_from(law: Law, truth: Population, log_likelihood: float) -> float
         truth: the truth.
         log_likelihood: expected, per block, of the model.
     """
-    if law.questions == 1 or single_answers_say_all(truth):
+    if law.questions == 1 or answers_are_independent(truth):
         return _entropy_of_questions(law) - log_likelihood
     p = torch.as_tensor(law.probabilities)
     blocks = torch.as_tensor(law.outcomes, dtype=torch.long)[p > 0]
@@ -29,6 +29,6 @@ def divergence_from(law: Law, truth: Population, log_likelihood: float) -> float
 
 def _entropy_of_questions(law: Law) -> float:
     """``sum p log p`` over all questions of a block, menus given: they are drawn alike under both."""
-    counts = law.expected_counts().detach()
-    given = counts / counts.sum(-1, keepdim=True)
+    counts = (law.expected_counts() if len(law.table) == 1 else law.counts_by_place()).detach()
+    given = counts / counts.sum(-1, keepdim=True).clamp_min(1e-300)
     return float(torch.special.xlogy(counts, given).sum())

@@ -366,10 +366,12 @@ def _check_model(model: Population, data: PreferenceData, objective: Objective, 
         check_own_parameters(model, data.items)
     if not model.num_free():
         raise ArgumentError("train: nothing is free in this model; a network's parameters must require gradients")
-    if len(components) > 1 and not objective.likelihood:
+    hidden = len(components) > 1 or not isinstance(components[0], Annotator)
+    if hidden and not objective.likelihood:
+        what = f"a mixture of {len(components)} types" if len(components) > 1 else f"{type(model).__name__}"
         raise ArgumentError(
-            f"{objective!r} has no meaning on a mixture of {len(components)} types: only a likelihood can be averaged over "
-            "hidden types; use objective=NLL(), or fit one annotator"
+            f"{objective!r} has no meaning on {what}: only a likelihood can be averaged over hidden types or tastes; use "
+            "objective=NLL(), or fit one annotator"
         )
     check_gate(model, data)
     for component in components:
