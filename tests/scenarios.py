@@ -166,6 +166,10 @@ BASES: list[dict[str, Any]] = [
     one(
         THREE,
         {"kind": "judge_panels", "mean": [0.0, 0.5, 1.0], "spread": 0.7},
+        design=PAIRS | {"menus": "round_robin", "questions": "all"},
+    ),
+    one(
+        THREE,
         {"kind": "low_rank", "loadings": [[1.0], [0.0], [-1.0]], "mean": [0.0, 0.5, 1.0]},
         design=PAIRS | {"menus": {"kind": "sparse_graph", "pairs": 3, "seed": 1}},
     ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -70,8 +70,9 @@ def check_rule(
         True
     """
     items = Items(n=3) if items is None else items
-    asked = tuple(KINDS) if kinds is None else tuple(kind for kind in KINDS if kind in kinds)
-    if not asked or (kinds is not None and len(asked) < len(set(kinds))):
+    given = list(KINDS) if kinds is None else list(kinds) if isinstance(kinds, Iterable) else [kinds]
+    asked = tuple(kind for kind in KINDS if kind in given)
+    if not asked or any(kind not in KINDS for kind in given):
         raise ArgumentError(f"check_rule(kinds={kinds!r}): give a list of some of {', '.join(KINDS)}")
     person = Annotator(Tabular(np.linspace(-0.8, 1.0, items.n)), rule)
     return _run(person, items, asked, draws, seed, name or type(rule).__name__).concluded(raise_on_failure)

@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
 
 def _iterate(
     scenario: Path = typer.Argument(..., help="A scenario file (TOML)."),
-    rounds: int | None = typer.Option(None, min=1, help="Rounds; the scenario's by default."),
+    rounds: int | None = typer.Option(None, min=1, max=10_000, help="Rounds; the scenario's by default."),
     seed: int | None = typer.Option(None, help="Seed of the answers; the scenario's by default."),
     out: Path | None = typer.Option(None, help="Write the mass and reward of each item after each round, as CSV."),
     html: Path | None = typer.Option(None, help="Write a page with the figure, too."),
@@ -35,7 +35,7 @@ def _iterate(
     assert found.items is not None and found.population is not None
     table = found.iterate or IterateTable()
     if rounds is not None:
-        table = table.model_copy(update={"rounds": rounds})
+        table = IterateTable.model_validate(table.model_dump() | {"rounds": rounds})
     result = table.run(found.population, found.items, check_seed(found.seed if seed is None else seed))
     if out is not None:
         atomic_text(out, result.to_frame().to_csv(index=False))

@@ -89,7 +89,9 @@ class Case:
         if features is None or self.data.feedback.kind == "rating":
             return ""
         try:
-            return fit(Annotator(Linear(int(features.shape[1])), Luce()), untied(self.data))
+            found = fit(Annotator(Linear(int(features.shape[1])), Luce()), untied(self.data))
+            blind = next((note for note in found.notes if "never change a choice" in note or "collinear" in note), None)
+            return found if blind is None else f"the features are collinear within questions ({blind.split(':')[0]})"
         except AnnosimError as error:
             return str(error).split(". Remedies")[0].removeprefix("fit: ")
 
@@ -110,6 +112,8 @@ class Case:
         data, pairs = self.data, self.pairs
         if data.menu_size == 1:
             return "Items are shown one at a time."
+        if data.settings.get("format") in ("long", "choices"):
+            return "Files of choices list the alternatives in an order of their own, and do not say in which they were shown."
         answer = np.asarray(data.answer).reshape(data.rows, -1)[:, 0]
         shown = answer[answer >= 0]
         if len(shown) == 0 or not len(pairs):

@@ -10,6 +10,7 @@ from annosim.diagnosis.case import Case, number, percent, plural
 from annosim.diagnosis.finding import Finding, not_asked
 from annosim.diagnosis.implied import Floats
 from annosim.diagnosis.strengths import Strengths, units
+from annosim.learning.inference.uncertainty import default_kind
 from annosim.learning.result import Fit
 from annosim.planning.precision import needed, votes_to_detect
 
@@ -67,7 +68,8 @@ def more_votes(case: Case) -> Finding:
 
 def _of_coefficients(case: Case, fitted: Fit) -> Finding:
     """The same of a conditional logit's coefficients."""
-    errors = 1.96 * np.sqrt(np.maximum(np.diagonal(fitted.covariance()), 0.0))
+    kind = default_kind(fitted)
+    errors = 1.96 * np.sqrt(np.maximum(np.diagonal(fitted.covariance(kind)), 0.0))
     worst, total = float(errors.max()), float(case.data.row_weight.sum())
     goal = case.precision if case.precision is not None else _round(worst / 2.0)
     more = max(0.0, needed(worst, total, goal) - total)
@@ -78,7 +80,10 @@ def _of_coefficients(case: Case, fitted: Fit) -> Finding:
     change = (
         "Alternatives whose features differ more, and that are nearly as good, tell more: an.plan compares designs."
     )
-    return Finding("collect", sentence, worst, test="inverse information", change=change, status="notice")
+    by = {"hessian": "inverse information", "cluster": "sandwich errors of whole annotators"}.get(
+        kind, f"{kind} errors"
+    )
+    return Finding("collect", sentence, worst, test=by, change=change, status="notice")
 
 
 def worst_words(goal: float) -> str:

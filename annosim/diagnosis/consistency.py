@@ -104,13 +104,18 @@ def paraphrase(case: Case) -> Finding:
         )
     if not case.named or data.feedback.kind != "choice" or data.menu_size != 2:
         return not_asked(name, "Wordings are compared in pairs, by annotators who have ids.", mark)
+    if case.displayed.startswith("The answer"):  # words, or a taste for a side, or winners that are listed first
+        return not_asked(name, case.displayed, "Keep the order of display in the file.")
     question, usable = _questions(data)
-    cell = combine([question, np.asarray(data.annotator_ids)])
+    meaning = np.asarray(data.items.clusters)[np.asarray(data.menu)]
+    # a side may matter: answers are exchanged among questions that show the same meaning on the same side
+    turned = (meaning[:, 0] > meaning[:, 1]).astype(np.int64)
+    cell = combine([question, np.asarray(data.annotator_ids, dtype=np.int64), turned])
     rows = np.flatnonzero(usable & (np.bincount(cell, usable)[cell] > 1))[:MOST]
     words = combine(list(np.sort(np.asarray(data.menu), axis=1).T))
     kept, worded = cell[rows], words[rows]
     same = combine([kept, worded]) if len(rows) else kept
-    if not len(rows) or not (np.bincount(same) > 1).any() or len(np.unique(same)) == len(np.unique(kept)):
+    if not len(rows) or not _both_kinds(kept, same):
         why = "Nobody answered a question twice in the same words, and in other words as well: paraphrase and chance cannot be told apart."
         return not_asked(name, why, mark)
     again = _apart(data.take(rows), kept).with_(annotator=worded, annotator_names=None, order=None, weight=None)
@@ -127,6 +132,13 @@ def paraphrase(case: Case) -> Finding:
         change="More questions asked twice in each wording.",
         otherwise=f"{said}: no more than chance explains.",
     )
+
+
+def _both_kinds(cell: Ints, same: Ints) -> bool:
+    """Whether some cell holds the same words twice, and other words as well."""
+    twice = np.bincount(same)[same] > 1
+    wordings = np.bincount(np.unique(np.stack([cell, same]), axis=1)[0], minlength=int(cell.max()) + 1)
+    return bool((twice & (wordings[cell] > 1)).any())
 
 
 def _apart(part: PreferenceData, question: Ints) -> PreferenceData:

@@ -6,6 +6,7 @@ import numpy as np
 
 from annosim.diagnosis.case import Case, listed, number, percent, plural
 from annosim.diagnosis.finding import Finding, not_asked
+from annosim.learning.inference.uncertainty import default_kind
 from annosim.learning.result import Fit
 
 __all__ = ["existence", "overlap", "read"]
@@ -132,7 +133,7 @@ def existence(case: Case) -> Finding:
 def _by_features(case: Case, fitted: Fit) -> Finding:
     """Items without strengths of their own, whose features have coefficients."""
     values = fitted.population.utility.weights.detach().numpy()
-    errors = np.sqrt(np.maximum(np.diagonal(fitted.covariance()), 0.0))
+    errors = np.sqrt(np.maximum(np.diagonal(fitted.covariance(default_kind(fitted))), 0.0))
     given = case.data.settings.get("features")
     names = given if isinstance(given, list) and len(given) == len(values) else range(len(values))
     rows = tuple(
@@ -141,7 +142,7 @@ def _by_features(case: Case, fitted: Fit) -> Finding:
     missing = _outside(case)
     sentence = (
         f"A conditional logit on the {plural(len(values), 'feature')} of the alternatives has a finite estimate; {len(missing)} of "
-        f"{plural(case.data.items.n, 'alternative')} as they are described have no strength of their own."
+        f"{plural(case.data.items.n, 'alternative')} as they are described have no strength of their own. It has no constants of the alternatives beside the features."
     )
     return Finding(
         "existence",

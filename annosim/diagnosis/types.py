@@ -61,8 +61,8 @@ def one_type(case: Case) -> Finding:
     if scale <= 1e-9:
         return not_asked(
             name,
-            "No annotator gave two answers about a common item: single answers show averages alone, and a mixture of "
-            "types has a twin of one type with the same answers.",
+            "No annotator gave two answers about a common item, and this test compares what one annotator said at different "
+            "times. Single answers from pairs show averages alone; rankings may tell types apart (see 'types').",
             "Ask every annotator two questions or more that share an item.",
         )
     observed, draws = _dependence(found, case.seed)

@@ -146,9 +146,19 @@ def default_target(population: Population) -> str:
         >>> default_target(an.Annotator(an.Tabular(3), an.Luce()))
         'utilities'
     """
-    if population.component_weights().numel() > 1:
+    if population.component_weights().numel() > 1 and _weights_are_free(population):
         return "weights"
     return "utilities" if isinstance(population, Annotator) else "mean utility"
+
+
+def _weights_are_free(population: Population) -> bool:
+    """Whether the shares of the types move with some free number."""
+    if not population.num_free():
+        return False
+    slope = torch.func.jacrev(lambda v: population.functional_call(v, lambda p: p.component_weights()))(
+        population.vector()
+    )
+    return bool((slope.abs() > 1e-12).any())
 
 
 def _check(precision: object, cost: object, among: object, **counts: int | None) -> None:

@@ -7,8 +7,8 @@ from typing import Unpack
 import numpy as np
 import torch
 
-from annosim.arrays import Numbers, as_numpy
-from annosim.constraints import check_whole_number
+from annosim.arrays import Numbers
+from annosim.constraints import check_whole_number, check_whole_numbers
 from annosim.errors import ArgumentError
 from annosim.feedback import Feedback
 from annosim.items import Items
@@ -87,7 +87,7 @@ class JudgePanels(RandomTastes):
             >>> round(JudgePanels([0.0, 1.0], 1.0, an.Luce()).correlation(an.Items(n=2), [0, 1]), 3)
             0.259
         """
-        shown = torch.as_tensor(as_numpy(menu)).reshape(1, -1)
+        shown = torch.as_tensor(check_whole_numbers("JudgePanels.correlation(menu=)", menu)).reshape(1, -1)
         if shown.shape[1] < 2 or bool((shown < 0).any()) or bool((shown >= items.n).any()):
             raise ArgumentError(f"JudgePanels.correlation(menu={menu!r}): two or more items from 0 to {items.n - 1}")
         with torch.no_grad():
@@ -118,11 +118,13 @@ def effective_votes(count: int, correlation: float) -> float:
     """How many independent votes ``count`` equally correlated ones are worth (Kish's design effect).
 
     Raises:
-        ArgumentError: no vote.
+        ArgumentError: no vote, or no correlation of so many votes.
 
     Example:
         >>> round(effective_votes(10, 0.5), 2)
         1.82
     """
     count = check_whole_number("effective_votes(count=)", count)
+    if not -1 / max(count - 1, 1) < correlation <= 1:
+        raise ArgumentError(f"effective_votes(correlation={correlation}): above -1/(count - 1), at most 1")
     return count / (1 + (count - 1) * correlation)

@@ -36,7 +36,7 @@ def test_a_rule_is_asked_about_some_kinds_only():
     assert {r.name.partition("[")[2] for r in report} == {"", "ranking]"}
     asked_too_much = check_rule(an.rules.Thumbs(), kinds=["choice", "rating"], draws=100, raise_on_failure=False)
     assert asked_too_much["defines_its_kinds"].evidence == "a law for rating"
-    for wrong in ([], ["guess"], ["choice", "guess"]):
+    for wrong in ([], ["guess"], ["choice", "guess"], 3, ["choice", ["ranking"]]):
         with pytest.raises(an.errors.ArgumentError, match="choice, ranking"):
             check_rule(an.Luce(), kinds=wrong)
 

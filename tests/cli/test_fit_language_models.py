@@ -175,7 +175,7 @@ def test_what_cannot_be_written_is_refused_before_training(option, place, fit, m
     assert code == 2 and len(error) == 1 and f"{place} cannot be written" in error[0]
 
 
-def test_a_network_without_forward_derivatives_is_refused_in_one_line(fit, folder, capsys):
+def test_a_network_without_forward_derivatives_is_judged_by_reverse_ones(fit, folder, capsys):
     (folder / "sim.toml").write_text(
         "items = { kind = 'inline', tokens = [[2, 3, 4], [2, 5, 6], [2, 7, 8]], prompt_length = [1, 1, 1] }\n"
         + POLICY.replace("model.types", "population.types") % ""
@@ -184,6 +184,5 @@ def test_a_network_without_forward_derivatives_is_refused_in_one_line(fit, folde
     )
     assert cli.main(["simulate", "sim.toml"]) == 0
     capsys.readouterr()
-    assert cli.main(["identify", "sim.toml"]) == 2
-    error = capsys.readouterr().err
-    assert "no forward derivative" in error and error.splitlines()[-1].startswith("annosim:")
+    assert cli.main(["identify", "sim.toml", "--starts", "0"]) in (0, 3, 4)
+    assert "rank of the law" in capsys.readouterr().out

@@ -282,3 +282,31 @@ def test_ratings_of_one_item_say_nothing_of_a_scale():
     data = an.PreferenceData(an.Items(names=["tea"]), [[0]] * 4, [[0], [1], [0], [1]], feedback=an.Feedback("rating"))
     found = an.diagnose(data)
     assert found.exit_code != 0 and "one item only, 'tea'" in repr(found)
+
+
+def test_coefficients_of_collinear_features_are_not_called_known():
+    blind = an.PreferenceData(an.Items(features=[[1.0, 1.0]] * 4), [[0, 1], [2, 3]] * 5, [0, 0] * 5)
+    found = an.diagnose(blind)
+    assert found.exit_code == 3 and "never change a choice" in repr(found) and "are known to within" not in repr(found)
+
+
+def test_errors_of_coefficients_are_of_whole_annotators():
+    """Alternatives that never come again, of people whose tastes differ: inverse information alone would be far too short."""
+    rng = np.random.default_rng(0)
+    x, who = rng.normal(size=(240, 3)), np.repeat(np.arange(12), 20)
+    taste = rng.normal(1.0, 1.5, 12)
+    answer = (taste[who][:, None] * x + rng.gumbel(size=x.shape)).argmax(1)
+    data = an.PreferenceData(an.Items(features=x.reshape(-1, 1)), np.arange(720).reshape(-1, 3), answer, annotator=who)
+    said = repr(an.diagnose(data))
+    fitted = an.fit(an.Annotator(an.Linear(1), an.Luce()), data)
+    half = 1.96 * float(fitted.standard_errors("cluster")["utility.weights"][0])
+    assert f"Coefficients are known to within {half:.2g} at worst" in said
+    assert half > 2 * 1.96 * float(fitted.standard_errors("hessian")["utility.weights"][0])
+
+
+def test_a_taste_for_a_side_is_no_paraphrase():
+    items = an.Items(n=4, clusters=[0, 0, 1, 1])
+    left = an.PreferenceData(
+        items, [[0, 2], [0, 2], [3, 1], [3, 1]] * 20, [0] * 80, annotator=np.repeat(np.arange(20), 4)
+    )
+    assert "words change answers" not in repr(an.diagnose(left))

@@ -97,3 +97,19 @@ def test_margins_from_judges_are_those_of_their_shares():
 def test_bad_input_is_named(call, says):
     with pytest.raises(AnnosimError, match=says):
         call()
+
+
+def test_a_loss_that_is_no_likelihood_is_refused_for_hidden_tastes():
+    people = an.populations.LowRank(3, [[1.0], [0.0], [-1.0]], an.Luce(), points=4)
+    data = an.simulate(people, an.Design(an.Items(n=3), annotators=20), seed=0)
+    with pytest.raises(an.errors.ArgumentError, match="has no meaning on LowRank"):
+        an.fit(people, data, objective=an.objectives.IPO())
+
+
+def test_questions_about_items_with_other_features_are_refused():
+    items, other = an.Items(features=[[0.0], [1.0], [2.0]]), an.Items(features=[[0.0], [100.0], [2.0]])
+    data = an.PreferenceData(items, [[0, 1], [1, 2], [2, 0]] * 4, [0, 0, 1] * 3 + [1, 1, 0])
+    fit = an.fit(an.Annotator(an.Linear(1), an.Luce()), data)
+    assert fit.predict(an.Design(items, menus=[[0, 1]])).probabilities.shape[-1] == 2
+    with pytest.raises(an.errors.ArgumentError, match="other features or prompts"):
+        fit.predict(an.Design(other, menus=[[0, 1]]))

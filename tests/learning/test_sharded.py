@@ -54,6 +54,27 @@ def test_shards_give_the_fit_of_all_rows(case, most, monkeypatch):
             found.standard_errors("cluster")
 
 
+SHARED = {
+    "tastes": an.populations.LowRank(
+        [0.0, 0.5, 1.0, -0.5, 0.3], an.fixed([[1.0], [0.0], [-1.0], [0.5], [0.0]]), an.Luce()
+    ),
+    "fatigue": an.Annotator(an.Tabular([0.0, 0.5, 1.0, -0.5, 0.3]), an.rules.Fatigue(an.Luce(), an.free(0.4))),
+    "memory": an.Annotator(an.Tabular([0.0, 0.5, 1.0, -0.5, 0.3]), an.rules.Carryover(an.Luce(), an.free(0.8))),
+}
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_shards_keep_what_an_annotators_answers_share(name, tmp_path):
+    people = SHARED[name]
+    shards = an.simulate(
+        people, an.Design(ITEMS, annotators=200, questions=4), seed=1, out=tmp_path / "v", shard_rows=256
+    )
+    model = people.like(seed=2)
+    whole, found = an.fit(model, shards.load()), an.fit(model, shards)
+    assert found.log_likelihood == pytest.approx(whole.log_likelihood, rel=1e-9)
+    assert np.allclose(found.population.vector().detach(), whole.population.vector().detach(), atol=1e-5)
+
+
 def test_what_passes_cannot_do_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr(sharded, "MOST_ANSWERS", 1)
     shards = an.simulate(TWO, an.Design(ITEMS, annotators=600), seed=1, out=tmp_path / "votes", shard_rows=256)

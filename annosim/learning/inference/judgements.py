@@ -75,9 +75,9 @@ def with_judgements(
     each, weight = _means(answers)
     asked = rows_of_pairs(votes, np.arange(votes.items.n), question_keys("votes", votes, question, judges), every=True)
     places = pd.MultiIndex.from_frame(asked[["key", "a", "b"]])
-    told, weight = each.reindex(places).to_numpy(), weight.reindex(places).to_numpy()
+    told, many = each.reindex(places).to_numpy(), weight.reindex(places).to_numpy()
     share = np.where(asked["turned"].to_numpy()[:, None], 1.0 - told, told)
-    voice = np.where(np.isnan(weight), 0.0, weight)
+    voice = np.where(np.isnan(many), 0.0, many)
     found = _with_columns(votes, share, voice, [str(name) for name in each.columns], column)
     lost = np.isnan(share).all(1)
     if not lost.any():

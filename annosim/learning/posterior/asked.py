@@ -32,6 +32,11 @@ def as_design(verb: str, menus: Menus, items: Items, feedback: Feedback) -> Desi
     if isinstance(menus, Design):
         if menus.items.n != items.n or menus.items.names != items.names:
             raise ArgumentError(f"{verb}(menus=): the design has other items; build it on the items of the fit")
+        if not _alike(menus.items, items):
+            raise ArgumentError(
+                f"{verb}(menus=): the design's items have the names of the fit's, and other features or prompts; build it on "
+                "the items of the fit"
+            )
         return menus
     try:
         return Design(items, menus=menus, feedback=feedback)
@@ -39,6 +44,13 @@ def as_design(verb: str, menus: Menus, items: Items, feedback: Feedback) -> Desi
         raise ArgumentError(
             f"{verb}(menus=): give an.Design(items, ...) or a list of menus of item ids, such as [[0, 1], [2, 3]] ({error})"
         ) from None
+
+
+def _alike(one: Items, other: Items) -> bool:
+    """Whether items have the same features and prompts."""
+    if not torch.equal(one.prompts, other.prompts) or (one.features is None) != (other.features is None):
+        return False
+    return one.features is None or other.features is None or torch.equal(one.features, other.features)
 
 
 def asked_of(verb: str, design: Design, population: Population) -> tuple[torch.Tensor, Shown]:

@@ -368,9 +368,9 @@ def _check_model(model: Population, data: PreferenceData, objective: Objective, 
         raise ArgumentError("train: nothing is free in this model; a network's parameters must require gradients")
     hidden = len(components) > 1 or not isinstance(components[0], Annotator)
     if hidden and not objective.likelihood:
-        what = f"a mixture of {len(components)} types" if len(components) > 1 else f"{type(model).__name__}"
+        whom = f"a mixture of {len(components)} types" if len(components) > 1 else type(model).__name__
         raise ArgumentError(
-            f"{objective!r} has no meaning on {what}: only a likelihood can be averaged over hidden types or tastes; use "
+            f"{objective!r} has no meaning on {whom}: only a likelihood can be averaged over hidden types or tastes; use "
             "objective=NLL(), or fit one annotator"
         )
     check_gate(model, data)
