@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
+from scipy.linalg import orthogonal_procrustes
 
 from annosim.coordinates.identifiable import free_table
 from annosim.items import Items
@@ -34,6 +35,7 @@ __all__ = [
     "interchangeable",
     "order_by_weight",
     "rotations",
+    "turned_to",
 ]
 
 
@@ -130,7 +132,7 @@ def rotations(population: Population) -> np.ndarray:
     Example:
         >>> import annosim as an
         >>> people = an.populations.LowRank(an.fixed([0.0, 0.0]), [[1.0, 0.0], [0.0, 2.0]], an.Luce())
-        >>> rotations(people).ravel().tolist()
+        >>> (rotations(people) + 0.0).ravel().tolist()
         [0.0, -1.0, 2.0, 0.0]
     """
     free = population.free_parameters()
@@ -145,6 +147,25 @@ def rotations(population: Population) -> np.ndarray:
                 parts = [turned if other == path else torch.zeros(value.shape) for other, value in free.items()]
                 out.append(torch.cat([part.reshape(-1).double() for part in parts]).numpy())
     return np.stack(out, -1) if out else np.zeros((population.num_free(), 0))
+
+
+def turned_to(population: Population, other: Population) -> Population:
+    """The same law, with loadings turned as near to the other's as they come: replicates of one estimate are comparable.
+
+    Example:
+        >>> import annosim as an
+        >>> one, mirrored = (an.populations.LowRank(2, [[s], [-s]], an.Luce()) for s in (1.0, -0.9))
+        >>> turned_to(mirrored, one).loadings.ravel().tolist()
+        [0.9, -0.9]
+    """
+    turned = {}
+    with torch.no_grad():
+        for (name, one), (_, own) in zip(population.named_modules(), other.named_modules(), strict=True):
+            path = (name + "." if name else "") + "loadings"
+            if isinstance(one, LowRank) and isinstance(own, LowRank) and path in population.free_parameters():
+                turn = orthogonal_procrustes(one.loadings.double().numpy(), own.loadings.double().numpy())[0]
+                turned[path] = one.loadings @ torch.as_tensor(turn, dtype=one.loadings.dtype)
+    return population.with_parameters({**population.free_parameters(), **turned}) if turned else population
 
 
 def _annotators(population: Population) -> Iterator[tuple[str, Annotator]]:

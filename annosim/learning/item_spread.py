@@ -12,7 +12,7 @@ from scipy.optimize import brentq, minimize_scalar
 from scipy.stats import chi2
 
 from annosim.data.preferences import PreferenceData
-from annosim.errors import ArgumentError
+from annosim.errors import ArgumentError, NotIdentifiedError
 from annosim.learning.arguments import check_model, models_of
 from annosim.learning.likelihoods.base import Likelihood
 from annosim.learning.likelihoods.luce import LuceTable, prompt_indicators
@@ -114,6 +114,7 @@ def estimate_spread(model: Population, data: PreferenceData) -> ItemSpread:
 
     Raises:
         ArgumentError: another model, more than 2,000 items, replicates, ratings, or a free tie parameter without a tie.
+        NotIdentifiedError: the rule's own numbers have no finite estimate beside the spread.
 
     Example:
         >>> import annosim as an
@@ -124,6 +125,16 @@ def estimate_spread(model: Population, data: PreferenceData) -> ItemSpread:
         (True, True)
     """
     one = _checked(model, data)
+    try:
+        return _estimated(one, data)
+    except ValueError as error:  # of the search for the ends: the likelihood is level or infinite there
+        raise NotIdentifiedError(
+            "estimate_spread: the marginal likelihood has no maximum in the spread and the rule's own numbers together "
+            f"({error}); fix the rule's numbers, or collect answers that speak against their limits"
+        ) from None
+
+
+def _estimated(one: Annotator, data: PreferenceData) -> ItemSpread:
     marginal = _Marginal(likelihood_of(Problem(one, data)), one, data)
     grid = np.linspace(SMALLEST, LARGEST, 18)
     values = [marginal(z) for z in grid]
@@ -132,7 +143,7 @@ def estimate_spread(model: Population, data: PreferenceData) -> ItemSpread:
     ends = grid[max(at - 1, 0)], grid[min(at + 1, len(grid) - 1)]
     best = minimize_scalar(lambda z: -marginal(z), bounds=ends, method="bounded", options={"xatol": 1e-7}).x
     top = marginal(best)
-    if not top > zero:
+    if not top > zero + 1e-9 * max(abs(zero), 1.0):  # a gain that is rounding
         best, top = -np.inf, zero
     mode, errors = marginal.mode(best)
     gain = max(2.0 * (top - zero), 0.0)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annosim.analysis.divergences import kl_divergence
+from annosim.constraints import check_number, check_whole_number
 from annosim.data.joining import concat
 from annosim.data.preferences import PreferenceData
 from annosim.designs.design import Design
@@ -129,7 +130,7 @@ def iterate(
         seed: of the answers; round ``t`` has its own.
 
     Raises:
-        ArgumentError: rounds below 1, a beta that is not positive, or mixing outside [0, 1].
+        ArgumentError: rounds or answers below 1, a beta that is not positive, or mixing outside [0, 1].
         NotIdentifiedError: answers without a finite estimate and no prior.
 
     Example:
@@ -142,7 +143,11 @@ def iterate(
         >>> iterate(one, policy, items, 2, reference="fixed").mass[2].round(4).tolist()
         [0.2119, 0.2119, 0.5761]
     """
-    if rounds < 1 or not beta > 0 or not 0 <= mixing <= 1 or reference not in ("moving", "fixed"):
+    rounds = check_whole_number("iterate(rounds=)", rounds)
+    beta, mixing = check_number("iterate(beta=)", beta, "real"), check_number("iterate(mixing=)", mixing, "real")
+    if answers is not None:
+        answers = check_whole_number("iterate(answers=)", answers)
+    if not beta > 0 or not 0 <= mixing <= 1 or reference not in ("moving", "fixed"):
         raise ArgumentError(
             f"iterate(rounds={rounds}, beta={beta}, mixing={mixing}, reference={reference!r}): rounds of at least 1, a positive "
             "beta, mixing between 0 and 1, reference 'moving' or 'fixed'"

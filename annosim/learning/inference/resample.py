@@ -13,7 +13,7 @@ import torch
 
 from annosim.compiled import threads
 from annosim.coordinates import best_naming, renamed
-from annosim.coordinates.normalisation import canonical
+from annosim.coordinates.normalisation import canonical, turned_to
 from annosim.errors import NotIdentifiedError
 from annosim.execution.current import engine
 from annosim.execution.executor import ThisProcess, Threads
@@ -150,7 +150,7 @@ def _normalised(fit: Fit, values: dict[str, torch.Tensor]) -> torch.Tensor:
     if isinstance(population, Mixture):
         population = renamed(population, best_naming(population, fit.population, fit.problem.items))
     with torch.no_grad():
-        return canonical(population, fit.problem.items).detach()
+        return canonical(turned_to(population, fit.population), fit.problem.items).detach()
 
 
 def _stacked(fit: Fit, weights: np.ndarray) -> np.ndarray:

@@ -386,6 +386,10 @@ def _with_covariates(
 
 
 def _of_nobody(population: Population, covariates: Numbers | None) -> Population:
+    if covariates is None and isinstance(population, Gated):
+        raise ArgumentError(
+            "posterior: the shares of the types depend on the annotator's covariates; say whose: covariates=[[...]]"
+        )
     return population if covariates is None else _with_covariates(population, covariates, 1, None)
 
 
