@@ -35,7 +35,7 @@ def one_sided(case: Case) -> Finding:
     """Who answers by the place of display?"""
     name = "one side"
     if not case.named:
-        return _nameless(name)
+        return _nameless(case, name)
     if case.displayed:
         return not_asked(name, case.displayed, "Keep the order of display, and draw it at random.")
     first, share, who, expected = _first_places(case)
@@ -195,7 +195,7 @@ def _slopes(case: Case) -> Slopes | Finding:
 def _computed_slopes(case: Case) -> Slopes | Finding:
     """Of each annotator: id, answers, slope on the strengths' differences and its error, and bounds of two tails."""
     if not case.named:
-        return _nameless("")
+        return _nameless(case, "")
     found = case.strengths
     if found is None or len(found.core.one_each) < 10:
         return not_asked(
@@ -246,7 +246,7 @@ def copies(case: Case) -> Finding:
     """Which two annotators agree more than two people of one taste would?"""
     name = "copies"
     if not case.named:
-        return _nameless(name)
+        return _nameless(case, name)
     pairs = case.pairs.one_each
     shared, agree, expected, variance, left, right = _agreements(case)
     if not len(left):
@@ -346,9 +346,9 @@ def _question_probability(case: Case, question: Ints, low: Floats) -> Floats:
     return ((wins + 1.0) / (count + 2.0))[question]
 
 
-def _nameless(name: str) -> Finding:
-    why = "Nobody knows who answered, so that no annotator can be held against the others."
-    return not_asked(name, why, "Keep an annotator's id with every answer.")
+def _nameless(case: Case, name: str) -> Finding:
+    why, change = case.alone
+    return not_asked(name, f"{why}, so that no annotator can be held against the others.", change)
 
 
 def _named(found: Finding, name: str) -> Finding:

@@ -100,6 +100,13 @@ class Case:
         """Whether the data say who answered, and more than one did."""
         return self.data.annotator is not None and self.num_annotators > 1
 
+    @property
+    def alone(self) -> tuple[str, str]:
+        """Why people cannot be told apart where they are not :attr:`named`, and what would change it."""
+        if self.data.annotator is None:
+            return "Nobody knows who answered", "Keep an annotator's id with every answer."
+        return "One annotator gave all answers", "Ask several annotators."
+
     @cached_property
     def num_annotators(self) -> int:
         """How many annotators answered."""

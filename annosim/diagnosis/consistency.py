@@ -25,9 +25,7 @@ def consistency(case: Case) -> Finding:
     """Chance, plurality or paraphrase: which of them these repeats can tell, and what they say."""
     if not case.named:
         return not_asked(
-            "consistency",
-            "Nobody knows who answered, so that chance and different people cannot be told apart.",
-            "Keep an annotator's id with every answer.",
+            "consistency", f"{case.alone[0]}, so that chance and different people cannot be told apart.", case.alone[1]
         )
     if case.data.feedback.kind != "choice" or case.data.menu_size != 2:
         return not_asked(
@@ -102,7 +100,7 @@ def paraphrase(case: Case) -> Finding:
         return not_asked(
             name, "No items are marked as the same in other words: paraphrase and chance cannot be told apart.", mark
         )
-    if not case.named or data.feedback.kind != "choice" or data.menu_size != 2:
+    if data.annotator is None or data.feedback.kind != "choice" or data.menu_size != 2:
         return not_asked(name, "Wordings are compared in pairs, by annotators who have ids.", mark)
     if case.displayed.startswith("The answer"):  # words, or a taste for a side, or winners that are listed first
         return not_asked(name, case.displayed, "Keep the order of display in the file.")

@@ -44,11 +44,7 @@ def one_type(case: Case) -> Finding:
     """
     name = "one type"
     if not case.named:
-        return not_asked(
-            name,
-            "Nobody knows who answered, so that types of annotators cannot be told.",
-            "Keep an annotator's id with every answer.",
-        )
+        return not_asked(name, f"{case.alone[0]}, so that types of annotators cannot be told.", case.alone[1])
     found = case.strengths
     if found is None:
         return not_asked(

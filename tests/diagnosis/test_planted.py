@@ -310,3 +310,10 @@ def test_a_taste_for_a_side_is_no_paraphrase():
         items, [[0, 2], [0, 2], [3, 1], [3, 1]] * 20, [0] * 80, annotator=np.repeat(np.arange(20), 4)
     )
     assert "words change answers" not in repr(an.diagnose(left))
+
+
+def test_one_annotator_with_an_id_is_not_called_nobody():
+    data = an.PreferenceData(an.Items(n=3), [[0, 1], [1, 2], [2, 0]] * 10, [0, 0, 1] * 10, annotator=[0] * 30)
+    said = repr(an.diagnose(data))
+    assert "One annotator gave all answers" in said and "Nobody knows" not in said
+    assert "Nobody knows who answered" in repr(an.diagnose(data.with_(annotator=None)))
