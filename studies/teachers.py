@@ -298,10 +298,16 @@ def finding(found, claims):
     best = max(objectives(), key=lambda o: column(found, "spearman", "mistake", o, few).mean())
     verdict = {claim.id: claim.verdict for claim in claims}.get(f"T7.{best.split()[0]}")
     sure = best == "likelihood" or verdict == "supported"
+    said = {"skip": "who skip", "equal": "who call pairs equal"}
+    judged = {claim.id: claim.verdict for claim in claims}
+    mild = {t: f"{said[t]} ({cost[t]:+.3f} of rank correlation lost)" for t in said}
+    harmless = [mild[t] for t in mild if judged.get(f"T2.{t}") != "contradicted"]
+    costly = [mild[t] for t in mild if judged.get(f"T2.{t}") == "contradicted"]
+    first = f"Learning is unhurt by teachers {' or '.join(harmless)}, and hurt" if harmless else "Learning is hurt"
+    also = f" and by teachers {' or '.join(costly)}" if costly else ""
     return (
-        f"Learning is unhurt by teachers who skip ({cost['skip']:+.3f} of rank correlation lost) or call pairs equal "
-        f"({cost['equal']:+.3f}), and hurt with {few} pairs by ten mistakes in a hundred ({cost['mistake']:.3f}), logistic noise "
-        f"({cost['stochastic']:.3f}) and myopia ({cost['myopic']:.3f}). With {many} pairs mistakes are cured ({cured:.3f}), myopia "
+        f"{first} with {few} pairs by ten mistakes in a hundred ({cost['mistake']:.3f}), logistic noise "
+        f"({cost['stochastic']:.3f}), myopia ({cost['myopic']:.3f}){also}. With {many} pairs mistakes are cured ({cured:.3f}), myopia "
         f"is not ({stays:.3f}), because it points elsewhere. Under mistakes the best of four objectives is "
         f"{best}{'' if sure else ' (not beyond chance)'}; for a perfect teacher the likelihood has no maximum at all."
     )
