@@ -10,7 +10,7 @@ from annosim.diagnosis.case import Case, number, percent, plural
 from annosim.diagnosis.finding import Finding, not_asked
 from annosim.diagnosis.implied import Floats
 from annosim.diagnosis.strengths import Strengths, units
-from annosim.learning.inference.uncertainty import default_kind
+from annosim.learning.inference.uncertainty import FEW_ANNOTATORS, default_kind
 from annosim.learning.result import Fit
 from annosim.planning.precision import needed, votes_to_detect
 
@@ -113,6 +113,8 @@ def _whom(found: Strengths, effect: float) -> str:
     if not c.named:
         return "with an annotator's id"
     each = len(c) / max(c.annotators, 1)
+    if c.annotators < FEW_ANNOTATORS and each > 1.5:
+        return f"of new annotators: how much the answers of one are alike is not known from {plural(c.annotators, 'annotator')}"
     share = (
         f"{number(each)} answers of one annotator tell as much as {number(each / max(effect, 1.0))} independent ones"
     )

@@ -317,3 +317,11 @@ def test_one_annotator_with_an_id_is_not_called_nobody():
     said = repr(an.diagnose(data))
     assert "One annotator gave all answers" in said and "Nobody knows" not in said
     assert "Nobody knows who answered" in repr(an.diagnose(data.with_(annotator=None)))
+
+
+def test_a_few_annotators_do_not_tell_how_alike_their_answers_are():
+    data = an.PreferenceData(
+        an.Items(n=3), [[0, 1], [1, 2], [2, 0]] * 20, [0, 0, 1, 1, 0, 0] * 10, annotator=[0, 1, 2] * 20
+    )
+    said = " ".join(repr(an.diagnose(data)).split())
+    assert "is not known from 3 annotators" in said and "independent ones" not in said

@@ -12,6 +12,7 @@ import torch
 
 import annosim as an
 from annosim.coordinates.normalisation import canonical
+from annosim.learning.inference.resample import _normalised
 
 ITEMS = an.Items(names=["a", "b", "c"])
 FEATURES = np.array([[0.0, 1.0], [1.0, 0.5], [2.0, -1.0], [0.5, 2.0]])
@@ -203,3 +204,13 @@ def test_and_of_tastes(size):
 )
 def test_where_rounding_hides_a_direction_it_is_named(model, size):
     assert "nearly collinear: along [1, -1]" in told(model(), nearly(size))[0]
+
+
+def test_replicates_of_hidden_directions_point_where_the_estimate_does():
+    """The first item hardly differs between people: the sign of a replicate's loadings may not hang on it."""
+    people = an.populations.LowRank([0.0] * 3, [[0.05], [1.5], [-1.5]], LUCE, points=8)
+    data = an.simulate(people, an.Design(an.Items(n=3), annotators=100, questions=6), seed=0)
+    fit = an.fit(people, data)
+    found = {name: value.detach() for name, value in fit.population.free_parameters().items()}
+    mirrored = _normalised(fit, found | {"loadings": -found["loadings"]})  # the same law
+    assert mirrored.numpy() == pytest.approx(_normalised(fit, found).numpy(), abs=1e-12)
