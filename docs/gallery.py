@@ -18,7 +18,6 @@ from pathlib import Path
 from PIL import Image
 
 from annosim.files import atomic_text
-from annosim.reporting.numbers import format_interval
 from annosim.study import Study, load_named
 from annosim.study.attribution import GROUPS
 
@@ -88,9 +87,8 @@ def page(study: Study, run: Path) -> str:
         counts = ", ".join(f"{n} {v}" for v, n in told["claims"][group].items() if n)
         lines += [f"## {title} ({counts})", "", "| | claim | expected | found | verdict |", "|---|---|---|---|---|"]
         for c in rows:
-            number = [float("nan") if c[k] is None else float(c[k]) for k in ("value", "low", "high")]
             verdict = f"{{bdg-{BADGES[c['verdict']]}}}`{c['verdict']}`"
-            shown = format_interval(*number) if number[0] == number[0] else cell(c["reason"])
+            shown = cell(c["found"] if c["value"] is not None else c["reason"])
             lines.append(f"| {c['id']} | {cell(c['statement'])} | {cell(c['expected'])} | {shown} | {verdict} |")
         lines.append("")
     return "\n".join(lines)

@@ -128,7 +128,7 @@ def _print_claims(done: StudyRun) -> None:
     told(finding_of(done) + "\n")
     for c in done.claims:
         if c.verdict == "contradicted":
-            told(f"contradicted ({c.whose.group}), {c.id}: {c.statement}; expected {c.expected}, found {_found(c)}")
+            told(f"contradicted ({c.whose.group}), {c.id}: {c.statement}; expected {c.expected}, found {c.found}")
     console.print(_table_of(done.claims))
     for c in done.claims:
         if c.verdict == "inconclusive" and math.isnan(c.value) and c.reason:  # nothing was found to judge
@@ -144,12 +144,6 @@ def _print_claims(done: StudyRun) -> None:
     typer.echo(f"report: {done.out / 'report.html'}")
 
 
-def _found(claim: Claim) -> str:
-    from annosim.reporting.numbers import format_interval
-
-    return format_interval(claim.value, claim.low, claim.high)
-
-
 def _table_of(claims: Sequence[Claim]) -> Table:
     """A line a claim, by whose they are; what does not fit is cut."""
     from rich.table import Table
@@ -163,7 +157,7 @@ def _table_of(claims: Sequence[Claim]) -> Table:
     table.add_column("statement", no_wrap=True, overflow="ellipsis", ratio=1)
     for c in sorted(claims, key=lambda c: list(GROUPS).index(c.whose.group)):
         verdict = f"[{colours[c.verdict]}]{c.verdict}[/]"
-        table.add_row(c.whose.group, verdict, c.id, shorten(_found(c), 26, placeholder="…"), c.statement)
+        table.add_row(c.whose.group, verdict, c.id, shorten(c.found, 26, placeholder="…"), c.statement)
     return table
 
 

@@ -12,6 +12,7 @@ from .claims import equal as equal
 from .claims import every as every
 from .claims import increasing as increasing
 from .claims import inside as inside
+from .claims import provided as provided
 from .claims import true as true
 from .datapath import MissingDataError as MissingDataError
 from .datapath import data_path as data_path
@@ -63,6 +64,7 @@ __all__ = [
     "load_named",
     "load_study",
     "paper_says",
+    "provided",
     "run_study",
     "t_interval",
     "true",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
@@ -16,6 +16,9 @@ from numpy.typing import ArrayLike
 
 from annosim.errors import ArgumentError
 from annosim.study.values import Value
+
+#: Coverage of an interval unless something else is asked for.
+LEVEL = 0.95
 
 __all__ = ["Estimate", "binomial_interval", "bootstrap_interval", "difference", "exact", "t_interval"]
 
@@ -29,6 +32,7 @@ class Estimate:
         low, high: ends of the interval; infinite where nothing is known on that side.
         method: how the interval was made, in words.
         n: number of replicates (or trials) behind it; 0 for an exact value.
+        again: makes the same estimate at another level, for intervals that are read together (:meth:`at`).
 
     Example:
         >>> Estimate(0.5, 0.4, 0.6, "by hand")
@@ -40,6 +44,7 @@ class Estimate:
     high: float
     method: str = "given"
     n: int = 0
+    again: Callable[[float], Estimate] | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.low > self.high:
@@ -50,8 +55,45 @@ class Estimate:
         """False when the value or an end of the interval is not a number."""
         return not any(math.isnan(x) for x in (self.value, self.low, self.high))
 
+    @property
+    def certain(self) -> bool:
+        """Whether the interval is a point: a number without sampling error."""
+        return self.low == self.high
+
+    def at(self, level: float) -> Estimate:
+        """The same estimate with an interval of this coverage, and never narrower than it is.
+
+        It is made anew by the method that made it. An interval that was given by hand is taken for a normal one of 95 %
+        and stretched about its value, each side by itself.
+
+        Raises:
+            ArgumentError: a level outside (0, 1).
+
+        Example:
+            >>> wide = t_interval([1.0, 2.0, 3.0]).at(0.99)
+            >>> round(wide.low, 3), wide.method
+            (-3.73, 't, 99 %')
+            >>> round(Estimate(0.0, -1.96, 0.98).at(0.99).low, 3)
+            -2.576
+        """
+        _check_level(level)
+        if self.certain or not self.known:
+            return self
+        if self.again is not None:
+            wide = self.again(level)
+            return wide if wide.low <= self.low and self.high <= wide.high else self
+        from scipy.stats import norm
+
+        factor = float(norm.ppf(0.5 + level / 2) / norm.ppf(0.5 + LEVEL / 2))
+        if factor <= 1:
+            return self
+        low, high = (
+            end if math.isinf(end) else self.value + factor * (end - self.value) for end in (self.low, self.high)
+        )
+        return Estimate(self.value, low, high, f"{self.method}, at {100 * level:.6g} %", self.n)
+
     def __neg__(self) -> Estimate:
-        return Estimate(-self.value, -self.high, -self.low, self.method, self.n)
+        return Estimate(-self.value, -self.high, -self.low, self.method, self.n, lambda level: -self.at(level))
 
 
 #: What can be judged: an estimate, or a number that a cell returned.
@@ -75,7 +117,7 @@ def exact(value: object) -> Estimate:
     return Estimate(number, number, number, "exact", 0)
 
 
-def t_interval(values: ArrayLike, level: float = 0.95) -> Estimate:
+def t_interval(values: ArrayLike, level: float = LEVEL) -> Estimate:
     """Mean of replicates with Student's interval ``mean -+ t(n-1) s / sqrt(n)``.
 
     Args:
@@ -97,13 +139,14 @@ def t_interval(values: ArrayLike, level: float = 0.95) -> Estimate:
     if len(x) == 1:
         return Estimate(mean, -math.inf, math.inf, "one replicate: no interval", 1)
     half = float(t.ppf(0.5 + level / 2, len(x) - 1) * x.std(ddof=1) / math.sqrt(len(x)))
-    return Estimate(mean, mean - half, mean + half, f"t, {100 * level:.6g} %", len(x))
+    made = f"t, {100 * level:.6g} %"
+    return Estimate(mean, mean - half, mean + half, made, len(x), lambda other: t_interval(x, other))
 
 
 def bootstrap_interval(
     values: ArrayLike,
     statistic: Callable[..., ArrayLike] = np.mean,
-    level: float = 0.95,
+    level: float = LEVEL,
     draws: int = 4000,
     seed: int = 0,
 ) -> Estimate:
@@ -147,10 +190,12 @@ def bootstrap_interval(
         if math.isfinite(found.low) and math.isfinite(found.high):
             break
     low, high = min(float(found.low), value), max(float(found.high), value)
-    return Estimate(value, low, high, f"bootstrap {method}, {100 * level:.6g} %", len(x))
+    made = f"bootstrap {method}, {100 * level:.6g} %"
+    again = lambda other: bootstrap_interval(x, statistic, other, draws, seed)  # noqa: E731
+    return Estimate(value, low, high, made, len(x), again)
 
 
-def binomial_interval(successes: int, trials: int, level: float = 0.95) -> Estimate:
+def binomial_interval(successes: int, trials: int, level: float = LEVEL) -> Estimate:
     """A share with the exact Clopper-Pearson interval: its coverage is never below ``level``.
 
     Raises:
@@ -171,10 +216,12 @@ def binomial_interval(successes: int, trials: int, level: float = 0.95) -> Estim
     tail = (1 - level) / 2
     low = 0.0 if successes == 0 else float(beta.ppf(tail, successes, trials - successes + 1))
     high = 1.0 if successes == trials else float(beta.isf(tail, successes + 1, trials - successes))
-    return Estimate(successes / trials, low, high, f"exact binomial, {100 * level:.6g} %", int(trials))
+    made = f"exact binomial, {100 * level:.6g} %"
+    again = lambda other: binomial_interval(successes, trials, other)  # noqa: E731
+    return Estimate(successes / trials, low, high, made, int(trials), again)
 
 
-def difference(first: ArrayLike, second: ArrayLike, paired: bool = True, level: float = 0.95) -> Estimate:
+def difference(first: ArrayLike, second: ArrayLike, paired: bool = True, level: float = LEVEL) -> Estimate:
     """Mean of ``first - second`` with a t interval: paired (same replicates), or Welch's for two independent samples.
 
     Args:
@@ -205,7 +252,9 @@ def difference(first: ArrayLike, second: ArrayLike, paired: bool = True, level: 
         return Estimate(value, value, value, "Welch t, constant samples", len(a) + len(b))
     freedom = (va + vb) ** 2 / (va**2 / (len(a) - 1) + vb**2 / (len(b) - 1))
     half = float(t.ppf(0.5 + level / 2, freedom)) * math.sqrt(va + vb)
-    return Estimate(value, value - half, value + half, f"Welch t, {100 * level:.6g} %", len(a) + len(b))
+    made = f"Welch t, {100 * level:.6g} %"
+    again = lambda other: difference(a, b, False, other)  # noqa: E731
+    return Estimate(value, value - half, value + half, made, len(a) + len(b), again)
 
 
 def _check_level(level: float) -> None:

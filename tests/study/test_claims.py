@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binom
 
 from annosim.errors import ArgumentError, StudyError
 from annosim.study import (
@@ -21,6 +23,8 @@ from annosim.study import (
     every,
     increasing,
     inside,
+    provided,
+    t_interval,
     true,
 )
 
@@ -91,11 +95,86 @@ def test_exact_numbers_are_in_order_or_not(values):
 
 
 @given(st.lists(estimates(), min_size=1, max_size=5), finite)
-def test_every_is_a_conjunction(many, bound):
+def test_every_is_a_conjunction_that_corrects_for_its_occasions_to_be_wrong(many, bound):
     parts = [at_most(e, bound) for e in many]
-    verdict, verdicts = every(parts).verdict, {p.verdict for p in parts}
-    assert (verdict == "supported") == (verdicts == {"supported"})
-    assert (verdict == "contradicted") == ("contradicted" in verdicts)
+    verdict = every(parts).verdict
+    assert (verdict == "supported") == all(p.verdict == "supported" for p in parts)
+    drawn = sum(e.low < e.high for e in many)
+    wide = [at_most(e.at(1 - 0.05 / max(drawn, 1)), bound).verdict for e in many]
+    assert (verdict == "contradicted") == ("contradicted" in wide)
+
+
+@given(st.lists(estimates(), min_size=2, max_size=5), finite)
+def test_a_conjunction_of_conjunctions_is_one(many, bound):
+    parts = [at_least(e, bound) for e in many]
+    flat, nested = every(parts), every([every(parts[:1]), every(parts[1:])])
+    assert (flat.verdict, flat.value, flat.low) == (nested.verdict, nested.value, nested.low)
+
+
+def _draws(means, worlds, seed):
+    return np.random.Generator(np.random.Philox(seed)).normal(means, 1.0, size=(worlds, 6, len(means)))
+
+
+def test_a_true_claim_about_several_is_contradicted_in_at_most_five_of_a_hundred():
+    """False alarm 1e-9: an exact binomial quantile. Each of five parts holds with nothing to spare."""
+    worlds, parts = 1500, 5
+    judged = [[at_least(t_interval(x), 0.0) for x in sample.T] for sample in _draws([0.0] * parts, worlds, seed=11)]
+    most = binom.isf(1e-9, worlds, 0.05)
+    assert sum(every(one).verdict == "contradicted" for one in judged) <= most
+    assert sum(any(j.verdict == "contradicted" for j in one) for one in judged) > most  # what the correction is for
+
+
+def test_a_true_order_of_several_is_contradicted_in_at_most_five_of_a_hundred():
+    """False alarm 1e-9. Five equal means: no step is strictly upwards, and none downwards."""
+    worlds = 1500
+    judged = [increasing([t_interval(x) for x in sample.T]).verdict for sample in _draws([0.0] * 5, worlds, seed=12)]
+    assert judged.count("contradicted") <= binom.isf(1e-9, worlds, 0.05)
+
+
+def test_a_claim_with_one_false_part_is_supported_in_at_most_five_of_a_hundred():
+    """False alarm 1e-9: support needs no correction, because the false part itself must be supported."""
+    worlds = 1500
+    judged = [
+        every([at_least(t_interval(x), 0.0) for x in sample.T]).verdict
+        for sample in _draws([-1e-9, 3.0, 9.0, 9.0], worlds, seed=13)
+    ]
+    assert 0 < judged.count("supported") <= binom.isf(1e-9, worlds, 0.05)
+
+
+def test_a_number_without_error_is_no_occasion_to_be_wrong():
+    drawn, exact_ones = Estimate(0.5, 0.1, 0.95), [at_most(1.0, 2.0)] * 20
+    assert every([at_least(drawn, 1.0), *exact_ones]).verdict == "contradicted"
+    assert every([at_least(drawn, 1.0), *[at_most(Estimate(1.0, 0.9, 1.1), 2.0)] * 20]).verdict == "inconclusive"
+    assert every([at_most(3.0, 2.0), *exact_ones]).verdict == "contradicted"
+
+
+def test_what_is_found_names_every_number_that_is_compared():
+    drawn = Estimate(2.0, 1.5, 2.5)
+    assert (
+        every([equal(2.228, 2.2, 0.05), equal(4.372, 4.4, 0.05)]).found
+        == "2.228 (2.2 within 0.05); 4.372 (4.4 within 0.05)"
+    )
+    assert every([at_least(drawn, 1), at_least(3.0, 1)], labels=["a", "b"]).found == "a: 2 [1.5, 2.5]; b: 3"
+    assert every([at_least(float(k), 1) for k in range(1, 31)]).found == "30 numbers from 1 to 30"
+    assert every([true(True, "one"), true(False, "two")]).found == "1 of 2 hold"
+    assert increasing([13.66, 30.74, 60.0], ["1", "1/2", "1/4"]).found == "1 13.66, 1/2 30.74, 1/4 60"
+    assert increasing([drawn, 5.0]).found == "2 [1.5, 2.5], 5"
+    claim = Statement("C", "text", "source", lambda outcome: increasing([1.0, 3.0]), whose=CONTROL).decide(None)
+    assert claim.as_json()["found"] == claim.found == "1, 3"
+    one = Statement("C", "text", "source", lambda outcome: at_least(drawn, 1), whose=CONTROL).decide(None)
+    assert one.found == "2 [1.5, 2.5]"
+
+
+@given(estimates(), finite, finite)
+def test_a_claim_whose_condition_fails_is_not_judged_and_says_which(estimate, bound, other):
+    condition, judged = at_least(estimate, other), at_most(estimate, bound)
+    found = provided(condition, judged, "something learned")
+    if condition.verdict == "supported":
+        assert found is judged
+    else:
+        assert found.verdict == "not judged" and "something learned" in found.reason
+        assert (found.value, found.low, found.high) == (judged.value, judged.low, judged.high)
+        assert every([found, at_most(1, 2)]).verdict == "not judged"
 
 
 @given(st.sampled_from(["value", "low", "high"]), finite)
@@ -128,6 +207,8 @@ def test_a_fact_is_supported_or_contradicted():
         lambda: inside(1.0, 2.0, 1.0),
         lambda: every([]),
         lambda: increasing([1.0]),
+        lambda: increasing([1.0, 2.0], ["one"]),
+        lambda: every([at_most(1, 2)], labels=["one", "two"]),
     ],
 )
 def test_a_claim_that_means_nothing_is_refused(call):

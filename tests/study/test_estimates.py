@@ -112,3 +112,29 @@ def test_bad_input_is_told_in_one_line(call, message):
 
 def test_a_missing_value_is_not_known():
     assert not t_interval([1.0, math.nan]).known
+
+
+SAMPLE = np.random.Generator(np.random.Philox(9)).normal(1.0, 2.0, 12)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda level: t_interval(SAMPLE, level),
+        lambda level: binomial_interval(3, 12, level),
+        lambda level: bootstrap_interval(SAMPLE, level=level, draws=400),
+        lambda level: difference(SAMPLE, SAMPLE[::-1] * 2, level=level),
+        lambda level: difference(SAMPLE, SAMPLE[:5], paired=False, level=level),
+    ],
+)
+def test_an_estimate_is_made_anew_at_another_level_by_its_own_method(make):
+    assert make(0.95).at(0.99) == make(0.99) and make(0.99).at(0.95) == make(0.99)  # wider, never narrower
+    assert (-make(0.95)).at(0.99) == -make(0.99)
+    with pytest.raises(ArgumentError):
+        make(0.95).at(1.0)
+
+
+def test_an_interval_given_by_hand_is_stretched_as_a_normal_one():
+    wide = Estimate(1.0, 1.0 - 1.959964, math.inf).at(0.99)
+    assert wide.low == pytest.approx(1.0 - 2.575829, abs=1e-6) and wide.high == math.inf
+    assert exact(2.0).at(0.999) == exact(2.0)
