@@ -7,9 +7,16 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from importlib.util import find_spec
+from typing import Any
 
 import pytest
 from hypothesis import settings
+
+#: scripts that type checkers read and .ci/wheel runs: to look for examples there would run them in every process
+collect_ignore = ["typing"]
+#: libraries that tests of a mark need, and the extra that brings them; to be collected they need none, for to import some
+#: of them takes every process seconds
+EXTRAS = {"cluster": ("dask", ("dask", "distributed")), "bayes": ("bayes", ("nutpie", "arviz_stats", "xarray"))}
 
 settings.register_profile("ci", derandomize=True, deadline=None)
 settings.load_profile("ci")
@@ -33,11 +40,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     reason = _no_browser() if browser else None
     for item in browser if reason else []:
         item.add_marker(pytest.mark.skip(reason=reason))
-    missing = [name for name in ("dask", "distributed") if find_spec(name) is None]
-    if missing:
-        for item in items:
-            if item.get_closest_marker("cluster"):
-                item.add_marker(pytest.mark.skip(reason=f"needs {missing[0]}; pip install 'annosim[dask]'"))
+    for mark, (extra, names) in EXTRAS.items():
+        missing = [name for name in names if find_spec(name) is None]
+        for item in items if missing else []:
+            if item.get_closest_marker(mark):
+                item.add_marker(pytest.mark.skip(reason=f"needs {missing[0]}; pip install 'annosim[{extra}]'"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Each process takes a run of neighbours, and at the end from whoever has more left: what tests of one room share
+    (imports, compiled kernels, fixtures of modules) is then made once, not in every process."""
+    if config.getoption("dist") != "load":  # another order was asked for
+        return None
+    from xdist.scheduler import WorkStealingScheduling
+
+    return WorkStealingScheduling(config, log)
 
 
 def _no_browser() -> str | None:

@@ -14,8 +14,7 @@ from annosim.errors import ArgumentError, CheckError
 from annosim.learning.problem import Problem
 from annosim.sampling import LogPosterior
 
-for name in ("nutpie", "arviz_stats", "xarray"):
-    pytest.importorskip(name, reason="the extra bayes")
+pytestmark = pytest.mark.bayes
 
 #: answers to the menu of all three items, by four people; shares of the choices are then Dirichlet
 ITEMS = an.Items(n=3)

@@ -5,8 +5,7 @@ import pytest
 
 from annosim.cli import main
 
-for name in ("nutpie", "arviz_stats", "xarray"):
-    pytest.importorskip(name, reason="the extra bayes")
+pytestmark = pytest.mark.bayes
 
 
 @pytest.fixture

@@ -11,8 +11,7 @@ from annosim.learning.priors import Dirichlet, Gaussian
 from annosim.sampling.evidence import Evidence, _highest, log_evidence, possible_best
 from annosim.sampling.methods import smoothed
 
-for name in ("nutpie", "arviz_stats", "xarray"):
-    pytest.importorskip(name, reason="the extra bayes")
+pytestmark = pytest.mark.bayes
 
 
 def choices(*counts):

@@ -21,8 +21,7 @@ from annosim.learning.problem import Problem
 from annosim.sampling import LogPosterior
 from annosim.sampling.methods import laplace, mode, worth
 
-for name in ("nutpie", "arviz_stats", "xarray"):
-    pytest.importorskip(name, reason="the extra bayes")
+pytestmark = pytest.mark.bayes
 
 
 def choices(*counts):
