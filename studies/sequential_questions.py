@@ -121,33 +121,46 @@ def _error(found, kind, target, choose):
     return binomial_interval(int(wrong), int(people))
 
 
+#: what is asked of whom, in words
+WORDS = {
+    ("types", "type"): ("the type of people of three types", "three types of people:\nwhich one?"),
+    ("types", "policy"): ("the best item of people of three types", "three types of people:\nwhich item is best?"),
+    ("tastes", "policy"): ("the best item of people who all differ", "people who all differ:\nwhich item is best?"),
+}
+
+
 def questions_until_decided(found):
-    """Mean number of questions until the target is decided: each line a population, asked at random and asked in turn."""
+    """Mean number of questions until one is sure: each line a population of people, asked at random and asked in turn."""
     kinds = KINDS if found.settings["tastes"] else KINDS[:2]
-    fig, axes = plotting.figure(1, len(kinds), width=4.2 * len(kinds), height=3.6)
+    fig, axes = plotting.figure(1, len(kinds), width=4.4 * len(kinds), height=4.0, sharey=True)
     for number, (kind, target) in enumerate(kinds):
         pairs = [column(found, "questions", kind, target, choose) for choose in ("random", "best")]
         for row in np.stack(pairs, -1):
             axes[0, number].plot([0, 1], row, "-o", color=plotting.colour(number), alpha=0.6)
-        axes[0, number].set(xticks=[0, 1], xticklabels=["random", "chosen"], yscale="log", xlim=(-0.3, 1.3))
-        plotting.label(axes[0, number], "", "questions each", title=f"{kind}: {target}")
+        axes[0, number].set(xticks=[0, 1], xticklabels=["at random", "chosen"], yscale="log", xlim=(-0.3, 1.3))
+        plotting.label(axes[0, number], "", "" if number else "questions a person", title=WORDS[kind, target][1])
     return fig
 
 
 def finding(found, claims):
-    """How many questions are saved, where least, and whether looking after every answer costs anything."""
+    """How many questions are saved, where least, and whether looking after every answer costs anything, in the words of the
+    verdicts."""
+    verdict = {claim.id: claim.verdict for claim in claims}
     kinds = KINDS if found.settings["tastes"] else KINDS[:2]
-    share = {(kind, target): share_needed(found, kind, target).value for kind, target in kinds}
-    (most, least), wrong = (
-        (min(share, key=share.get), max(share, key=share.get)),
-        max(_error(found, *one, choose).value for one in kinds for choose in ("random", "best")),
-    )
-    what = {"type": "the type", "policy": "the best item"}
+    share = {one: share_needed(found, *one) for one in kinds}
+    most, least = (pick(kinds, key=lambda one: share[one].value) for pick in (min, max))
+    wrong = max(_error(found, *one, choose).value for one in kinds for choose in ("random", "best"))
+    safe = all(verdict[f"Q2.{kind}.{target}.{c}"] == "supported" for kind, target in kinds for c in ("random", "best"))
+
+    def needed(one):
+        e = share[one]
+        sure = "" if verdict[f"Q1.{one[0]}.{one[1]}"] == "supported" else ", not surely two thirds or fewer"
+        return f"{WORDS[one][0]} in {e.value:.0%} [{e.low:.0%}, {e.high:.0%}{sure}]"
+
+    rule = "the rule is safe, and asks more than it would have to" if safe else "the rule is not shown to be safe"
     return (
-        f"Questions chosen one after another decide {what[most[1]]} of people with {most[0]} with {share[most]:.0%} of the questions "
-        f"that are needed at random; {what[least[1]]} of people with {least[0]}, where they help least, with {share[least]:.0%}. "
-        f"Stopping as soon as one is sure errs in {wrong:.1%} at most ({ALPHA:.0%} is allowed): the rule is safe, and asks more "
-        "than it would have to."
+        f"Questions chosen one after another save the most for {needed(most)} of the questions that are needed at random, and the "
+        f"least for {needed(least)}. Stopping as soon as one is sure errs in {wrong:.1%} at most ({ALPHA:.0%} is allowed): {rule}."
     )
 
 
