@@ -39,17 +39,28 @@ def test_skips_are_dropped_and_equals_are_halved():
 
 
 def test_a_tiny_run(tmp_path):
-    settings = {"pairs": [100, 300], "replicates": 2}
+    settings = {"pairs": [100, 300], "replicates": 2, "replicates_of_few": 3}
     run = run_study(dataclasses.replace(STUDY, presets={"tiny": Preset(0.1, settings)}), "tiny", out=tmp_path, jobs=1)
     assert not run.failed
     told = {c.id: c.verdict for c in run.claims}
     assert told["T6"] == "supported"
     perfect = next(c for c in run.claims if c.id == "T0")
     assert perfect.value == 0 and perfect.verdict == "inconclusive"  # none of two data sets: too few to say "most"
-    for verdict in ("supported", "inconclusive"):  # an objective whose lead is chance is not crowned
-        text = study.finding(run.outcome, [dataclasses.replace(c, verdict=verdict) for c in run.claims])
-        crowned = text.split("objectives is ")[1].startswith("likelihood")
-        assert ("not beyond chance" in text) == (verdict == "inconclusive" and not crowned)
+    assert len(study.column(run.outcome, "spearman", "oracle", "SLiC", 100)) == 3
+
+    def said(**verdicts):
+        told = [
+            dataclasses.replace(c, verdict=verdicts.get(c.id.replace(".", "_"), "inconclusive")) for c in run.claims
+        ]
+        return study.finding(run.outcome, told)
+
+    # words follow verdicts: an objective whose lead is chance is not praised, a cost that is not decided is no cost
+    assert "not told apart from the likelihood" in said() and "better than the likelihood: SLiC" in said(
+        T7_SLiC="supported"
+    )
+    assert "not surely cured" in said() and "mistakes are cured" in said(T4="supported")
+    assert "hurt by teachers who skip" in said(T2_skip="contradicted").replace("unhurt", "-")
+    assert "unhurt by teachers who skip" in said(T2_skip="supported")
 
 
 def test_every_preset_can_be_planned_and_its_claims_stated():
