@@ -14,6 +14,7 @@ from .claims import increasing as increasing
 from .claims import inside as inside
 from .claims import provided as provided
 from .claims import true as true
+from .claims import worded as worded
 from .datapath import MissingDataError as MissingDataError
 from .datapath import data_path as data_path
 from .datapath import data_root as data_root
@@ -68,4 +69,5 @@ __all__ = [
     "run_study",
     "t_interval",
     "true",
+    "worded",
 ]

@@ -47,6 +47,7 @@ __all__ = [
     "inside",
     "provided",
     "true",
+    "worded",
 ]
 
 Verdict = Literal["supported", "contradicted", "inconclusive", "not judged"]
@@ -257,7 +258,8 @@ def equal(estimate: Measured, target: float, within: float) -> Judgement:
     """
     if not within >= 0:
         raise ArgumentError(f"equal: within={within}; a tolerance is zero or positive")
-    return inside(estimate, target - within, target + within, f"{target:g} within {within:g}")
+    expected = f"{target:g} within {within:g}" if within else f"exactly {target:g}"
+    return inside(estimate, target - within, target + within, expected)
 
 
 def at_least(estimate: Measured, bound: float) -> Judgement:
@@ -416,7 +418,8 @@ def _told(judgements: Sequence[Judgement], labels: Sequence[str]) -> str:
     words = []
     if facts:
         true_ones = sum(j.found == "yes" for j in facts)
-        words.append(facts[0].found if len(facts) == len(judgements) == 1 else f"{true_ones} of {len(facts)} hold")
+        one = f"{facts[0].found} ({facts[0].expected})" if len(judgements) > 1 else facts[0].found
+        words.append(one if len(facts) == 1 else f"{true_ones} of {len(facts)} hold")
     for about, group in groups.items():
         several = f" ({about})" if len(groups) > 1 else ""
         words.append(_range(group) + several)
@@ -450,6 +453,40 @@ def provided(condition: Judgement, judged: Judgement, name: str) -> Judgement:
         return judged
     reason = f"not judged: it rests on {name}, {condition.verdict}: {condition}"
     return replace(judged, verdict="not judged", reason=reason, risks=0, again=None)
+
+
+def worded(
+    claims: Sequence[Claim], ids: str | Sequence[str], supported: str, contradicted: str, open_: str = ""
+) -> str:
+    """The words that the verdicts allow, for a finding that cannot say anything else than its claims.
+
+    Args:
+        claims: those of the run, as a study's ``finding`` gets them.
+        ids: one claim or several; they count as supported when all are, and as contradicted when any is.
+        supported, contradicted: what to say then.
+        open_: what to say when neither; by default that it is not decided.
+
+    Raises:
+        StudyError: no such claim.
+
+    Example:
+        >>> from annosim.study import CONTROL
+        >>> here = Claim("C1", "it converges", "theorem 2", "at most 3", 2.0, 1.0, 2.5, "supported", whose=CONTROL)
+        >>> worded([here], "C1", "It converges.", "It does not converge.")
+        'It converges.'
+    """
+    wanted = [ids] if isinstance(ids, str) else list(ids)
+    verdicts = {claim.id: claim.verdict for claim in claims}
+    lacking = [name for name in wanted if name not in verdicts]
+    if lacking or not wanted:
+        raise StudyError(f"worded: no claim {', '.join(lacking) or 'is named'}; there are: {', '.join(verdicts)}")
+    found = {verdicts[name] for name in wanted}
+    if found == {"supported"}:
+        return supported
+    if "contradicted" in found:
+        return contradicted
+    undecided = ", ".join(f"{name} {verdicts[name]}" for name in wanted if verdicts[name] != "supported")
+    return open_ or f"({undecided})"
 
 
 def _how(found: Estimate) -> str:

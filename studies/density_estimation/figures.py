@@ -8,6 +8,7 @@ from scipy.ndimage import binary_opening
 from annosim import plotting
 
 from . import world
+from .claims import near
 
 
 def _panel(axes, found, experiment, value, title):
@@ -227,9 +228,10 @@ def heat_maps(found):
 
 
 def online_rounds(found):
-    """E14. Online DPO of two annotators, exact: every round draws pairs from the policy that the last one left. Left: mass near
-    the annotator with 40 % of the answers, by round (thin: from 8,192 fresh pairs a round). Right: the policies with a moving
-    reference."""
+    """E14. Online DPO of two annotators, exact: every round draws pairs from the policy that the last one left. Left, by round:
+    mass left of zero, where the annotator with 40 % of the answers has all of theirs (solid; thin: from 8,192 fresh pairs a
+    round), and mass within three standard deviations of that annotator's peak (dashed; grey: the .4 that would be due; round 0
+    is pi0). Right: the policies with a moving reference."""
     fig, axes = plotting.figure(1, 2, width=13, height=4.6)
     cases = (
         ("fixed", 0.0, "reference fixed"),
@@ -239,13 +241,16 @@ def online_rounds(found):
     for index, (reference, mixing, name) in enumerate(cases):
         left = found.get("online", "left", reference=reference, mixing=mixing)
         plotting.line(axes[0, 0], np.arange(len(left)), left, name, index, markers=True)
+        axes[0, 0].plot(
+            np.arange(len(left)), near(found, reference, mixing), color=plotting.colour(index), linestyle="--"
+        )
         for row in found.rows("online_finite", reference=reference) if not mixing else ():
             axes[0, 0].plot(
                 np.arange(len(row["left"])), row["left"], color=plotting.colour(index), linewidth=0.8, alpha=0.6
             )
     axes[0, 0].axhline(0.4, color="0.6", zorder=0)
     axes[0, 0].set_ylim(0, 0.55)
-    plotting.label(axes[0, 0], "round", "mass left of zero", "the minority's share")
+    plotting.label(axes[0, 0], "round", "mass", "left of zero (solid), near the annotator (dashed)")
     plotting.legend(axes[0, 0], loc="lower left")
     cell = found.rows("online", reference="moving", mixing=0.0)[0]
     for index, number in enumerate((1, 3, 6, 12)):

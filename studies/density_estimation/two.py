@@ -137,7 +137,8 @@ AGREES = 0.05
 #: chosen before the seeds of these cells were drawn.
 TOLD_APART = 0.25
 #: What the paper's own figure shows, read off: total variation of its narrow component (peak .99 where 1.60 is true),
-#: and of its marginal (at least this much); and how far a replication may be from what was read off.
+#: and of its marginal (at least this much); and by how much a reading may be wrong. A fit nearer to the truth than the
+#: paper's replicates it as well.
 NARROW, MARGINAL, BAND = 0.23, 0.09, 0.10
 
 

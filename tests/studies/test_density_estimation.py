@@ -100,6 +100,49 @@ def test_online_a_minority_dies_out_with_a_moving_reference_and_stays_with_a_fix
     assert moving["last"] < 0.05 and fixed["last"] > 0.35 and fixed["moved"] < 1e-3
 
 
+def test_the_mass_left_of_zero_is_that_of_other_counts_where_the_point_at_zero_counts_half_or_not(study):
+    """.408 to .017 here; .401 to .014 where x < 0 is summed on 201 points."""
+    import sys
+
+    online = sys.modules["annosim_study_density_estimation.online"]
+    found = online.online(201, 12, 1.0, "moving", 0.0)
+    assert found["left"][[1, 12]] == pytest.approx([0.4077, 0.0166], abs=2e-4)
+    mass = found["density"] * online.world.grid(201).weights.numpy()
+    assert mass[:, found["x"] < 0].sum(1)[[1, 12]] == pytest.approx([0.401, 0.014], abs=5e-4)
+
+
+def _made(study, cells):
+    from annosim.study.outcome import Outcome
+    from annosim.study.store import Record
+
+    records = [Record(name, name, i, 0, name, "done", where, rows) for i, (name, where, rows) in enumerate(cells)]
+    return Outcome(records, study.presets["quick"].settings, "quick")
+
+
+def test_the_mass_near_an_annotator_is_not_that_left_of_zero(study):
+    import sys
+
+    rooms = sys.modules["annosim_study_density_estimation"]
+    cells = []
+    for reference in ("moving", "fixed"):
+        where = {"reference": reference, "mixing": 0.0}
+        cells.append(("online", where, [rooms.online.online(101, 12, 1.0, reference, 0.0)]))
+    found = _made(study, cells)
+    moving, fixed = (rooms.judged.near(found, reference) for reference in ("moving", "fixed"))
+    assert moving[0] == fixed[0] == pytest.approx(0.1104, abs=5e-4)  # pi0: (Phi(-.35) - Phi(-.65)) / .9545
+    assert moving[-1] < 0.003 and fixed[-1] == pytest.approx(0.1265, abs=0.002)
+    verdicts = {c.id: c.decide(found).verdict for c in rooms.judged.online_claims()}
+    assert all(verdicts[f"E14-{name}"] == "supported" for name in ("moving", "near", "fixed", "unserved"))
+
+
+@pytest.mark.parametrize(("narrow", "verdict"), [(0.02, "supported"), (0.3, "supported"), (0.5, "contradicted")])
+def test_a_fit_nearer_to_the_truth_than_the_papers_replicates_it(study, narrow, verdict):
+    rows = [{"tv_left": narrow + 1e-3 * k, "tv_marginal": narrow / 3, "weight_left": 0.4} for k in range(4)]
+    found = _made(study, [("two_models_network", {}, rows)])
+    claims = {c.id: c for c in study.statements("quick")}
+    assert claims["E8-band-narrow"].decide(found).verdict == verdict
+
+
 def test_two_fitted_types_have_the_plateaus_and_one_reward_has_not(study):
     import sys
 

@@ -26,6 +26,7 @@ from annosim.study import (
     provided,
     t_interval,
     true,
+    worded,
 )
 
 VERDICTS = {"supported", "contradicted", "inconclusive", "not judged"}
@@ -251,6 +252,22 @@ OPEN = Estimate(0.5, 0.0, 2.0)
 def test_what_a_small_preset_leaves_open_is_not_judged_and_what_fails_is_inconclusive(judge, small, large):
     one = Statement("C", "text", "source", judge, whose=CONTROL)
     assert [one.decide(Outcome([]), decisive=d).verdict for d in (False, True)] == [small, large]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"), [((1, 1), "yes"), ((1, 9), "no"), ((9, 9), "no"), ((1, OPEN), "(b inconclusive)")]
+)
+def test_a_finding_says_what_the_verdicts_allow(values, expected):
+    judges = zip("ab", values, strict=True)
+    claims = [
+        Statement(name, "text", "source", lambda o, v=value: at_most(v, 1), whose=CONTROL).decide(None)
+        for name, value in judges
+    ]
+    assert worded(claims, ["a", "b"], "yes", "no") == expected
+    assert worded(claims, "a", "yes", "no", "open") == ("yes" if values[0] == 1 else "no")
+    for names in ([], ["a", "c"]):
+        with pytest.raises(StudyError, match="there are: a, b"):
+            worded(claims, names, "yes", "no")
 
 
 def test_a_claim_without_an_owner_cannot_be_written_down():
