@@ -13,6 +13,7 @@ from annosim.diagnosis.case import Case, number, plural, untied
 from annosim.diagnosis.finding import Finding, not_asked, tail
 from annosim.diagnosis.implied import Floats, Ints, first_of
 from annosim.diagnosis.strengths import Strengths
+from annosim.diagnosis.tastes import DRAWS, LARGEST, TasteSpread, taste_spread
 from annosim.errors import AnnosimError
 from annosim.identifiability.identification import identify
 from annosim.learning.number_of_types import TypesChoice, choose_types
@@ -39,49 +40,67 @@ def one_type(case: Case) -> Finding:
 
     ``Q = sum_a (|sum_r s_r|^2 - sum_r |s_r|^2)`` with ``s_r`` the residual score of an answer (Rao's score statistic
     against random coefficients, as in ``heterogeneity_test``); the signs of whole answers are flipped for its null
-    distribution, under which answers are independent whatever their variance. ``E Q = tau^2 M``, where tau is the
-    standard deviation of tastes, in logits, and M is a sum over pairs of answers of one annotator.
+    distribution, under which answers are independent whatever their variance. How much tastes differ is
+    :func:`~annosim.diagnosis.tastes.taste_spread`. Ties are left out: given a winner, answers are Bradley-Terry ones under
+    Davidson's rule, too.
     """
     name = "one type"
     if not case.named:
         return not_asked(name, f"{case.alone[0]}, so that types of annotators cannot be told.", case.alone[1])
-    found = case.strengths
+    found = case.decided
     if found is None:
         return not_asked(
             name,
             "No items have strengths that annotators could differ about.",
             "Collect answers that connect the items.",
         )
-    by_annotator = _scale(found)
-    scale = float(by_annotator.sum())
-    if scale <= 1e-9:
+    entries = _entries(found)
+    spread = taste_spread(case) if int(np.bincount(entries.places).max()) > 1 else None
+    if spread is None:
         return not_asked(
             name,
             "No annotator gave two answers about a common item, and this test compares what one annotator said at different "
             "times. Single answers from pairs show averages alone; rankings may tell types apart (see 'types').",
             "Ask every annotator two questions or more that share an item.",
         )
-    observed, draws = _dependence(found, case.seed)
-    spread = float(draws.std(ddof=1))
+    observed, draws = _dependence(entries, case.seed)
     p = tail(observed, draws)
-    tau = np.sqrt(max(observed / scale, 0.0))
-    error = max(_error(found, observed / scale, by_annotator), spread / scale)
-    low, high = _interval(observed / scale, error, p < 0.05)
-    seen = np.sqrt(2.487 * spread / scale)
-    size = f"{number(tau)} logits (95 % interval {number(low)} to {number(high)})"
-    differ = f"Tastes differ between annotators by a standard deviation of about {size}."
-    alike = f"One type of annotators is enough for these answers: the standard deviation of their tastes is {size}."
-    change = f"These data would show a standard deviation of {number(seen)} logits four times of five; more answers per annotator show less."
-    test = f"score test against random tastes, {len(draws)} random signs"
-    return Finding(name, differ, float(tau), float(low), float(high), test, p, change=change, otherwise=alike)
+    size, value = _size(spread)
+    differ = f"Tastes differ between annotators: the standard deviation of an item's utility is {size}."
+    alike = f"One type of annotators is not rejected: the standard deviation of an item's utility between annotators is {size}."
+    if spread.low > 0.0:
+        alike += (
+            " The interval, which stands alone, leaves out 0; among all tests of this page that is not rare enough."
+        )
+    whom = "" if spread.whole else f" of {plural(spread.annotators, 'annotator')} drawn at random"
+    test = (
+        f"score test against random tastes, {len(draws)} random signs; the interval inverts it for normal tastes, by "
+        f"{DRAWS} simulations of the questions{whom} at each standard deviation"
+    )
+    return Finding(name, differ, value, spread.low, spread.high, test, p, change=_shown(spread), otherwise=alike)
 
 
-def _interval(square: float, error: float, positive: bool) -> tuple[float, float]:
-    """Of tau: on the scale of log tau^2 where it is known to be positive, else of tau^2, cut at zero."""
-    if positive:
-        reach = np.exp(1.96 * error / square)
-        return float(np.sqrt(square / reach)), float(np.sqrt(square * reach))
-    return tuple(float(np.sqrt(max(square + k * 1.96 * error, 0.0))) for k in (-1, 1))  # type: ignore[return-value]
+def _size(spread: TasteSpread) -> tuple[str, float]:
+    """The standard deviation with its interval in words, and its number."""
+    if not np.isfinite(spread.value):
+        return (
+            f"above {number(spread.low)} logits (lower end of a 95 % interval; no upper end below {number(LARGEST)})",
+            spread.low,
+        )
+    span = (
+        f"{number(spread.low)} to {number(spread.high)}" if np.isfinite(spread.high) else f"above {number(spread.low)}"
+    )
+    return f"{number(spread.value)} logits (95 % interval {span})", spread.value
+
+
+def _shown(spread: TasteSpread) -> str:
+    """What these data could show at all, and what would let them show more."""
+    able = (
+        f"These data would show a standard deviation of {number(spread.seen)} logits four times of five, in a test of this alone at 5 %"
+        if np.isfinite(spread.seen)
+        else f"These data would show no standard deviation up to {number(LARGEST)} logits four times of five"
+    )
+    return f"{able}; more answers of each annotator about the same items show smaller ones."
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,9 +138,8 @@ def _entries(found: Strengths) -> _Entries:
     return _Entries(who, item, value, answer, places, who[first_of(places)], weight)
 
 
-def _dependence(found: Strengths, seed: int) -> tuple[float, np.ndarray]:
+def _dependence(e: _Entries, seed: int) -> tuple[float, np.ndarray]:
     """Q, and Q under random signs of the answers."""
-    e = _entries(found)
     of_place = e.weight[e.owner]
     own = float((e.weight[e.who] * e.value**2).sum())
     many = 399 if len(e.value) <= 100_000 else 199 if len(e.value) <= 400_000 else 39
@@ -135,36 +153,6 @@ def _dependence(found: Strengths, seed: int) -> tuple[float, np.ndarray]:
         u = CounterRNG(child_seed(seed, f"diagnosis/signs/{k}"), np.arange(rows)).uniform("bootstrap", 1)[:, 0]
         draws[k] = statistic(e.value * np.where(u < 0.5, -1.0, 1.0)[e.answer])
     return statistic(e.value), draws
-
-
-def _error(found: Strengths, square: float, scale: Floats) -> float:
-    """Standard error of tau^2 = sum_a Q_a / sum_a M_a, annotators as units (a ratio of sums, linearised)."""
-    e = _entries(found)
-    people = len(e.weight)
-    own = np.bincount(e.owner, np.bincount(e.places, e.value) ** 2, people)
-    q = e.weight * (own - np.bincount(e.who, e.value**2, people))
-    copies = np.maximum(e.weight, 1e-12)  # an annotator of weight w is w people
-    return float(np.sqrt(((q - square * scale) ** 2 / copies).sum()) / scale.sum())
-
-
-def _scale(found: Strengths) -> Floats:
-    """M of each annotator: the sum over pairs of their answers of the product of the information matrices."""
-    c, v = found.core, found.variance
-    who, people = c.people[1], c.annotators
-    low, high = np.minimum(c.first, c.second), np.maximum(c.first, c.second)
-    weight = np.ones(people)
-    weight[who] = c.weight
-
-    def squared(block: np.ndarray) -> np.ndarray:
-        """By annotator, the sum over blocks of the squared Frobenius norm of their Laplacian."""
-        pair = combine([block, low, high])
-        off = np.bincount(who[first_of(pair)], 2.0 * np.bincount(pair, v) ** 2, people)
-        item = combine([np.r_[block, block], np.r_[c.first, c.second]])
-        owner = np.r_[who, who][first_of(item)]
-        return off + np.bincount(owner, np.bincount(item, np.r_[v, v]) ** 2, people)
-
-    alone = np.bincount(who, 4.0 * v**2, people) if c.single else squared(c.answers)
-    return np.asarray(weight * (squared(who) - alone), dtype=np.float64)
 
 
 def _identified(chosen: TypesChoice, data: PreferenceData, seed: int) -> str:
