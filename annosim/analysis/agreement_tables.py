@@ -170,13 +170,15 @@ def _first(annotator: Ints, question: Ints, category: Ints, offered: Ints, size:
     """One row for each annotator and question, the first; its categories become entries (-1 is none)."""
     kept, number = _kept(annotator, question)
     leads = np.unique(number, return_index=True)[1]
-    row, part = np.nonzero(category[kept] >= 0)
+    there = category[kept] >= 0
+    row, part = np.nonzero(there)
+    place = np.cumsum(there, axis=1) - 1  # parts of a question are numbered without the gaps that shorter menus leave
     order = np.lexsort((part, number[row]))
     row, part = row[order], part[order]
     return Answers(
         annotator=annotator[kept][row],
         question=number[row],
-        part=part,
+        part=place[row, part],
         category=category[kept][row, part],
         offered=offered[kept][leads],
         size=size[kept][leads],

@@ -75,13 +75,16 @@ def _screen(found: Diagnosis) -> str:
     import textwrap
 
     from annosim.diagnosis.diagnosis import MARKS
+    from annosim.diagnosis.finding import p_words
 
     width = max(60, min(shutil.get_terminal_size((110, 20)).columns, 130))
     out = [*textwrap.wrap(found.headline, width), ""]
     for one in found.findings:
-        p = f" [p {one.adjusted:.2g}]" if one.adjusted is not None else ""
+        p = f" [p {p_words(one.adjusted)}]" if one.adjusted is not None else ""
         head = f"{MARKS[one.status]} {one.question:<12} "
-        out += textwrap.wrap(one.sentence + p, width, initial_indent=head, subsequent_indent=" " * len(head))
+        said = (one.sentence + p).replace(" %", "\u00a0%")  # a number keeps its sign on its line
+        lines = textwrap.wrap(said, width, initial_indent=head, subsequent_indent=" " * len(head))
+        out += [line.replace("\u00a0", " ") for line in lines]
     out += ["", "!! an alarm, .. worth reading, -- could not be asked; p after Holm's adjustment for all tests"]
     missing = [one for one in found.findings if one.status == "not asked" and one.change and one.question != "types"]
     if missing:

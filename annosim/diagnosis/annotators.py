@@ -182,7 +182,8 @@ def _report(case: Case, name: str, table: Slopes, p: Floats, flagged: Ints) -> F
     enough = int((1.96 * error < 0.5).sum())
     change = f"The slope is known to within .5 for {enough} of {len(ids)} annotators; the others need more answers."
     p_value = max(float(adjusted.min()), LEVEL * 1.0001)
-    return _counted(name, f"{none} ({len(ids)} annotators).", (), 0, test, p_value, change, head)
+    said = f"{none} ({len(ids)} annotators, of whom {enough} answered enough to tell)."
+    return _counted(name, said, (), 0, test, p_value, change, head)
 
 
 def _slopes(case: Case) -> Slopes | Finding:
@@ -207,6 +208,12 @@ def _computed_slopes(case: Case) -> Slopes | Finding:
     gap = found.score[c.first] - found.score[c.second]
     ids, who = c.people
     many = np.bincount(who)
+    if not float((gap**2).sum()) > 1e-12:
+        return not_asked(
+            "",
+            "All items are equally strong, so that nobody's answers could depend on their strengths.",
+            "Ask about items that differ.",
+        )
     if len(ids) < 4:
         return not_asked(
             "", f"{plural(len(ids), 'annotator')}: too few to hold one against the others.", "Ask more people."

@@ -7,7 +7,7 @@ from scipy.stats import norm
 
 from annosim.data.counts import combine
 from annosim.diagnosis.case import Case, percent, plural
-from annosim.diagnosis.finding import Finding, not_asked
+from annosim.diagnosis.finding import COUNTED, Finding, not_asked
 from annosim.diagnosis.implied import Floats
 from annosim.diagnosis.strengths import units
 from annosim.random import child_seed, uniform53
@@ -20,10 +20,15 @@ def ties(case: Case) -> Finding:
     pairs = case.pairs
     if case.data.tied is None and case.data.feedback.kind != "rating":
         return Finding(
-            "ties", "No answer is a tie.", value=0.0, test="count", change="Allow ties, if people may be indifferent."
+            "ties",
+            "No answer is a tie.",
+            value=0.0,
+            test="count",
+            change="Allow ties, if people may be indifferent.",
+            errs=COUNTED,
         )
     if not len(pairs):
-        return not_asked("ties", "No two items are compared in any answer.")
+        return not_asked("ties", "No two items are compared in any answer.", "Ask about two items at a time.")
     tied = (pairs.won == 0.5).astype(float)
     value, error = _mean(case, tied)
     low, high = max(0.0, value - 1.96 * error), min(1.0, value + 1.96 * error)
@@ -42,7 +47,7 @@ def ties(case: Case) -> Finding:
         low,
         high,
         test=f"mean over {units(pairs)[2]}",
-        change=rule + "." if fine else "",
+        change=rule + "." if fine else "Nothing: ties were allowed, and nobody needed them.",
         status="notice" if fine else "fine",
     )
 
@@ -80,19 +85,23 @@ def _plain_position(case: Case) -> Finding:
     """Share of answers for the first place, where no strengths exist: right if sides were drawn at random."""
     pairs = case.pairs
     if not len(pairs):
-        return not_asked("position", "No two items are compared in any answer.")
+        return not_asked("position", "No two items are compared in any answer.", "Ask about two items at a time.")
     value, error = _mean(case, pairs.won)
-    if error <= 0.0:
-        return not_asked("position", "The same side wins every time.", "Show every pair in both orders.")
+    if len(pairs) < 2 or value in (0.0, 1.0):
+        why = "One answer shows no effect of the position." if len(pairs) < 2 else "The same side wins every time."
+        return not_asked("position", why, "Show every pair in both orders, several times.")
+    by = units(pairs)[2]
+    if error <= 0.0:  # every annotator has the same share: answers are the units
+        error, by = np.sqrt(value * (1.0 - value) / len(pairs)), f"{len(pairs):,} answers"
     sentence = f"The item shown first wins {percent(value)} of its comparisons (half, if sides were drawn at random)."
     p = 2.0 * float(norm.sf(abs(value - 0.5) / error))
     return Finding(
         "position",
         sentence,
         value,
-        value - 1.96 * error,
-        value + 1.96 * error,
-        f"sign test, units {units(pairs)[2]}",
+        max(0.0, value - 1.96 * error),
+        min(1.0, value + 1.96 * error),
+        f"sign test, units {by}",
         p,
         change="Draw the sides at random; then this is an effect of the position.",
     )
@@ -111,7 +120,9 @@ def length(case: Case) -> Finding:
     gap = size[pairs.first] - size[pairs.second]
     differ = gap != 0.0
     if not differ.any():
-        return not_asked("length", "All texts that are compared are equally long.")
+        return not_asked(
+            "length", "All texts that are compared are equally long.", "Answers that compare texts of different length."
+        )
     longer = np.where(gap > 0, pairs.won, 1.0 - pairs.won)[differ]
     value = float((pairs.weight[differ] * longer).sum() / pairs.weight[differ].sum())
     p, groups = _permuted(case, size)

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from annosim.data.counts import combine, expand
 from annosim.data.preferences import PreferenceData
 from annosim.data.words import words_of
 from annosim.diagnosis.implied import Implied, implied
@@ -22,7 +23,7 @@ from annosim.random import child_seed, uniform53
 from annosim.rules.luce import Luce
 from annosim.utilities.linear import Linear
 
-__all__ = ["Case", "listed", "number", "percent", "plural", "untied"]
+__all__ = ["Case", "listed", "number", "people_of", "percent", "plural", "times", "untied"]
 
 #: items that a leaderboard shows
 BOARD = 150
@@ -37,6 +38,7 @@ class Case:
         seed: of everything drawn.
         precision: half-width of a 95 % interval of a strength that is asked for, or ``None``.
         detect: margin over one half that is to be detected, or ``None``; ``power``: how surely.
+        silent: rows of weight 0, which were left out.
         memo: what several questions share.
     """
 
@@ -45,6 +47,7 @@ class Case:
     precision: float | None = None
     detect: float | None = None
     power: float = 0.8
+    silent: int = 0
     memo: dict[str, object] = field(default_factory=dict, repr=False)
 
     @cached_property
@@ -54,8 +57,34 @@ class Case:
 
     @cached_property
     def strengths(self) -> Strengths | None:
-        """Bradley-Terry strengths of what is strongly connected."""
-        return strengths(self.pairs)
+        """Bradley-Terry strengths of what is strongly connected; none where every answer is a tie."""
+        return None if self.all_tied else strengths(self.pairs)
+
+    @cached_property
+    def all_tied(self) -> bool:
+        """Whether there are comparisons, and all of them are ties."""
+        return len(self.pairs) > 0 and bool((self.pairs.won == 0.5).all())
+
+    @cached_property
+    def copied(self) -> int:
+        """How often every row stands in the file, the same in all that it says: 1 where no such number is above one.
+
+        Only whole files that were joined or exported several times are seen: 20 different answers of annotators with ids.
+        """
+        data = self.data
+        if data.annotator is None or data.rows < 40 or data.weight is not None:
+            return 1
+        fields = [data.annotator, *np.asarray(data.menu).T, *np.asarray(data.answer).reshape(data.rows, -1).T]
+        fields += [] if data.tied is None else [*np.asarray(data.tied).T]
+        fields += [] if data.prompt is None else [data.prompt]
+        if np.gcd.reduce(np.bincount(combine(fields))) < 2:
+            return 1
+        for values in data.columns.values():
+            flat = np.asarray(values)
+            if flat.ndim == 1:
+                fields.append(np.unique(flat.astype(str), return_inverse=True)[1])
+        count = np.bincount(combine(fields))
+        return int(np.gcd.reduce(count)) if len(count) >= 20 else 1
 
     @cached_property
     def decided(self) -> Strengths | None:
@@ -126,7 +155,7 @@ class Case:
         if len(shown) == 0 or not len(pairs):
             return "No two items are compared in any answer."
         if len(shown) > 1 and bool((shown == shown[0]).all()):
-            return "The answer always stands at the same place, so that the file does not say which side was shown."
+            return "The answer always stands at the same place: the file lists the winner first, or everybody takes that side whatever it shows."
         if float(abs((pairs.first < pairs.second).mean() - 0.5)) > 0.48 and len(pairs) > 20:
             return "The items stand in one fixed order in all questions: that of a list, or one whose effect cannot be told."
         return ""
@@ -157,12 +186,49 @@ class Case:
         return data.take(keep[ids])
 
 
+def people_of(data: PreferenceData, most: int, seed: int) -> PreferenceData:
+    """The same answers with every person alone: one of a whole weight w is w people, other weights are left out.
+
+    Of a table of counts that stands for more than ``most`` answers about as many are drawn: people, by their weights.
+
+    Example:
+        >>> import annosim as an
+        >>> counts = an.PreferenceData(an.Items(n=2), [[0, 1]] * 2, [0, 1], annotator=[0, 1], weight=[2.0, 1.0])
+        >>> people_of(counts, 100, 0).answer.tolist()
+        [0, 0, 1]
+    """
+    weight = np.asarray(data.annotator_weight)
+    if data.weight is None:
+        return data
+    if (weight != np.round(weight)).any():
+        return data.with_(weight=None)
+    if data.row_weight.sum() <= most:
+        return expand(data)
+    ids = np.asarray(data.annotator_ids)
+    size = np.bincount(ids, minlength=len(weight))
+    live = np.where(size > 0, weight, 0.0)
+    people = max(2, int(most * live.sum() / float((live * size).sum())))
+    generator = np.random.Generator(np.random.Philox(child_seed(seed, "diagnosis/people")))
+    drawn = np.minimum(generator.multinomial(people, live / live.sum()), weight)[ids]
+    return expand(data.take(drawn > 0).with_(weight=drawn[drawn > 0].astype(float)))
+
+
 def untied(data: PreferenceData) -> PreferenceData:
     """Answers that a table under Luce's rule can give: no skips, choices without ties, tied rankings as halves."""
     keep = ~np.asarray(data.skipped)
     if data.has_ties and data.feedback.kind == "choice":
         keep &= ~np.asarray(data.tied).any(1)
     return data.take(keep).ties("half").compact() if keep.any() else data
+
+
+def times(count: float) -> str:
+    """How often.
+
+    Example:
+        >>> times(1), times(2), times(26.7)
+        ('once', 'twice', '26.7 times')
+    """
+    return {1.0: "once", 2.0: "twice"}.get(float(count), f"{number(count)} times")
 
 
 def number(value: float) -> str:

@@ -32,22 +32,33 @@ def ceiling(case: Case) -> Finding:
             "the best accuracy that any model could reach cannot be told.",
             "Ask at least a hundred questions twice, of different annotators.",
         )
-    agree, error, product, product_error, count = found
+    agree, error, product, product_error, count, people = found
     m = 3 if (pairs.won == 0.5).any() else 2
     low, high = ceiling_bounds(agree, m)
-    bottom, top = ceiling_bounds(agree - 1.96 * error, m)[0], ceiling_bounds(agree + 1.96 * error, m)[1]
-    best, best_low, best_high = (
-        float(np.sqrt(np.clip(v, 0.0, 1.0)))
-        for v in (product, product - 1.96 * product_error, product + 1.96 * product_error)
+    ends = agree - 1.96 * error, agree + 1.96 * error
+    if agree > 1.0 - 1e-12:  # nobody disagreed: the interval of Clopper and Pearson (1934) for people
+        ends = 0.025 ** (1.0 / people), 1.0
+    bottom, top = ceiling_bounds(ends[0], m)[0], ceiling_bounds(ends[1], m)[1]
+    products = product, product - 1.96 * product_error, product + 1.96 * product_error
+    if product > 1.0 - 1e-12:
+        products = product, 2.0 * ends[0] - 1.0, 1.0
+    best, best_low, best_high = (float(np.sqrt(np.clip(v, 0.0, 1.0))) for v in products)
+    known = np.isfinite(product)
+    with_answer = (
+        f"its correlation with an answer is at most {best:.2f} ({best_low:.2f} to {best_high:.2f})"
+        if known
+        else "answers that are all one have no correlation"
     )
     sentence = (
-        f"No model that sees only the question can predict a comparison better than {percent(high)} of the time, and the best "
-        f"reaches at least {percent(low)} (95 % interval of both ends {percent(bottom)} to {percent(top)}); its correlation with an "
-        f"answer is at most {best:.2f} ({best_low:.2f} to {best_high:.2f})."
+        f"A model that sees only the question, not its sides, predicts at most {percent(high)} of the comparisons, and the best "
+        f"one at least {percent(low)} (95 % interval of both ends {percent(bottom)} to {percent(top)}); "
+        f"{with_answer}."
     )
     change = "More annotators per question narrow the interval; a model that knows the annotator may pass it."
     test = f"agreement of two annotators on one question ({plural(count, 'pair')} of answers), jackknife over annotators and questions"
-    rows = (("best accuracy", low, high, bottom, top), ("best correlation", best, best, best_low, best_high))
+    rows: tuple[tuple[object, ...], ...] = (("best accuracy", low, high, bottom, top),)
+    if known:
+        rows += (("best correlation", best, best, best_low, best_high),)
     return Finding(
         name,
         sentence,
@@ -73,10 +84,11 @@ def ceiling_bounds(agreement: float, answers: int) -> tuple[float, float]:
     return a, (1.0 + float(np.sqrt((answers - 1) * (answers * a - 1.0)))) / answers
 
 
-def _agreement(pairs: Implied) -> tuple[float, float, float, float, int] | None:
-    """Share of agreeing pairs of answers by two people, the correlation of two answers, and their errors.
+def _agreement(pairs: Implied) -> tuple[float, float, float, float, int, float] | None:
+    """Share of agreeing pairs of answers by two people, the correlation of two answers, their errors, and the counts.
 
-    An annotator of weight w is w people who answer alike.
+    An annotator of weight w is w people who answer alike. The errors hold the part of second order, ``v / count`` with v
+    the variance of a pair, which is all that there is where every answer is a coin's.
     """
     sign = 2.0 * pairs.low_won - 1.0
     cell, first = pairs.crossed
@@ -91,9 +103,13 @@ def _agreement(pairs: Implied) -> tuple[float, float, float, float, int] | None:
     same = [_pair_sums(*where, (sign == v).astype(float)) for v in (-1.0, 0.0, 1.0) if (sign == v).any()]
     agree = np.sum([part[0] for part in same], axis=0), np.sum([part[1] for part in same], axis=0)
     value, error = _ratio(agree, total, people)
-    square = max(float((pairs.weight * sign**2).sum() / pairs.weight.sum()), 1e-12)
+    square = float((pairs.weight * sign**2).sum() / pairs.weight.sum())
     product, product_error = _ratio(_pair_sums(*where, sign), total, people)
-    return value, error, product / square, product_error / square, round(count)
+    error = float(np.hypot(error, np.sqrt(max(value * (1.0 - value), 0.0) / count)))
+    product_error = float(np.hypot(product_error, np.sqrt(max(square**2 - product**2, 0.0) / count)))
+    if square < 1e-12:
+        return value, error, np.nan, np.nan, round(count), float(people.sum())
+    return value, error, product / square, product_error / square, round(count), float(people.sum())
 
 
 def _pair_sums(cell: Ints, asked: Ints, owner: Ints, people: Floats, value: Floats) -> tuple[Floats, Floats]:

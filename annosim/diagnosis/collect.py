@@ -17,6 +17,8 @@ from annosim.planning.precision import needed, votes_to_detect
 __all__ = ["detection", "more_votes"]
 
 SHOWN = 6
+#: error rate of intervals of strengths
+NOMINAL = "an interval of this width leaves out a strength in 5 % of data sets (nominal)"
 #: answers of one annotator that count as fewer than this share of those of new ones: ask new people
 CROWDED = 1.3
 
@@ -29,14 +31,11 @@ def more_votes(case: Case) -> Finding:
     if found is None and isinstance(case.coefficients, Fit):
         return _of_coefficients(case, case.coefficients)
     if found is None or covariance is None:
-        why = (
-            "No items have strengths yet."
-            if found is None
-            else f"{plural(len(found.members), 'item')}: too many for a table of errors."
-        )
-        return not_asked(
-            name, why, "First ask the pairs under 'existence'." if found is None else "Use an.plan with a design."
-        )
+        if found is not None:
+            why = f"{plural(len(found.members), 'item')}: too many for a table of errors."
+            return not_asked(name, why, "Use an.plan with a design.")
+        why = "Every comparison is a tie: no item is better." if case.all_tied else "No items have strengths yet."
+        return not_asked(name, why, "First ask the pairs under 'existence'.")
     errors = 1.96 * np.sqrt(np.maximum(covariance.diagonal(), 0.0))
     worst, typical = float(errors.max()), float(np.median(errors))
     total = float(found.core.weight.sum())
@@ -46,12 +45,13 @@ def more_votes(case: Case) -> Finding:
     pairs = _best_pairs(case, found, covariance)
     who = _whom(found, effect)
     sentence = (
-        f"Strengths are known to within {worst:.2g} logits at worst and {typical:.2g} typically (half-width of a 95 % interval); "
+        f"Strengths{_of(case, found)} are known to within {worst:.2g} logits at worst and {typical:.2g} typically (half-width of a 95 % interval); "
         f"{worst_words(goal)} takes {number(more)} more comparisons asked as these were, {who}."
     )
     asked = "; ".join(f"{a!r} against {b!r}" for a, b, _ in pairs[:3])
-    change = f"Comparisons that reduce the errors most: {asked}." if asked else ""
-    test = f"sandwich errors of {units(found.core)[2]}; design effect {effect:.2f}"
+    change = f"Comparisons that reduce the errors most: {asked}." if asked else "More answers of the same kind."
+    by = f"sandwich errors of {units(found.core)[2]}" if found.sandwich else "inverse information: units are too few"
+    test = f"{by}; design effect {effect:.2f}"
     return Finding(
         name,
         sentence,
@@ -61,6 +61,7 @@ def more_votes(case: Case) -> Finding:
         test,
         change=change,
         status="notice",
+        errs=NOMINAL,
         head=("ask", "against", "share of the squared errors that one answer removes"),
         rows=tuple(pairs),
     )
@@ -83,7 +84,15 @@ def _of_coefficients(case: Case, fitted: Fit) -> Finding:
     by = {"hessian": "inverse information", "cluster": "sandwich errors of whole annotators"}.get(
         kind, f"{kind} errors"
     )
-    return Finding("collect", sentence, worst, test=by, change=change, status="notice")
+    return Finding("collect", sentence, worst, test=by, change=change, status="notice", errs=NOMINAL)
+
+
+def _of(case: Case, found: Strengths) -> str:
+    """Which items are meant, where some have no strength."""
+    n, known = case.data.items.n, len(found.members)
+    graded = case.data.feedback.kind == "rating" and case.data.menu_size == 1
+    how = ", from two grades of one annotator at a time," if graded else ""
+    return how if known == n else f"{how} of the {known:,} items (of {n:,}) that have one"
 
 
 def worst_words(goal: float) -> str:
@@ -113,12 +122,14 @@ def _whom(found: Strengths, effect: float) -> str:
     if not c.named:
         return "with an annotator's id"
     each = len(c) / max(c.annotators, 1)
-    if c.annotators < FEW_ANNOTATORS and each > 1.5:
+    if c.annotators < FEW_ANNOTATORS and each >= 1.5:
         return f"of new annotators: how much the answers of one are alike is not known from {plural(c.annotators, 'annotator')}"
+    if each < 1.5:
+        return "of new annotators"
     share = (
         f"{number(each)} answers of one annotator tell as much as {number(each / max(effect, 1.0))} independent ones"
     )
-    if effect > CROWDED and each > 1.5:
+    if effect > CROWDED:
         return f"of new annotators: {share}"
     return f"of new annotators or of the same ones: {share}"
 
@@ -151,7 +162,7 @@ def detection(case: Case) -> Finding:
     name = "margin"
     pairs = case.pairs
     if not len(pairs):
-        return not_asked(name, "No two items are compared in any answer.")
+        return not_asked(name, "No two items are compared in any answer.", "Ask about two items at a time.")
     margin = case.detect if case.detect is not None else 0.05
     found = case.strengths
     covariance = None if found is None else found.covariance()
@@ -164,6 +175,20 @@ def detection(case: Case) -> Finding:
         f"{plural(need, 'vote')}; {enough:,} of {len(count):,} questions have so many (median {number(float(np.median(count)))})."
     )
     missing = float(np.maximum(need - count, 0.0).sum())
-    change = f"{number(missing)} more votes bring all questions there; strengths, which pool pairs, need fewer."
+    change = (
+        f"{number(missing)} more votes bring all questions there; strengths, which pool pairs, need fewer."
+        if missing
+        else "Nothing: all questions have so many. Smaller margins take more, by the square."
+    )
     test = f"two-sided test of one half at 5 %, times the design effect {effect:.2f}"
-    return Finding(name, sentence, float(need), None, None, test, change=change, status="notice")
+    return Finding(
+        name,
+        sentence,
+        float(need),
+        None,
+        None,
+        test,
+        change=change,
+        status="notice",
+        errs=f"the test rejects a half in 5 % of data sets, and misses the margin in {percent(1.0 - case.power)}",
+    )

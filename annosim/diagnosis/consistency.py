@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from annosim.data.counts import combine
 from annosim.data.preferences import PreferenceData
-from annosim.diagnosis.case import Case, percent, plural
-from annosim.diagnosis.finding import Finding, not_asked, tail
+from annosim.diagnosis.case import Case, people_of, percent, plural, times
+from annosim.diagnosis.finding import COUNTED, Finding, not_asked, tail
 from annosim.diagnosis.implied import Implied, Ints
 from annosim.identifiability.heterogeneity import consistency_test
 from annosim.items import Items
@@ -18,6 +18,8 @@ __all__ = ["consistency", "paraphrase"]
 
 #: rows of repeated questions above which a seeded part is shuffled
 MOST = 6_000
+#: probability under chance below which agreement with oneself is called small
+RARE = 1e-3
 DRAWS = 399
 
 
@@ -31,11 +33,18 @@ def consistency(case: Case) -> Finding:
         return not_asked(
             "consistency", "Repeats are compared for pairs; these answers are of another kind.", "Ask some pairs twice."
         )
-    again, words = _repeated(case)
-    if again is None:
+    if case.copied > 1:
         return not_asked(
             "consistency",
-            "No annotator answered the same question twice: chance and plurality within a question cannot be told apart.",
+            f"Every row stands {times(case.copied)} in the file: these repeats are copies of rows, not answers that were given again.",
+            "Keep one of each row, and diagnose again.",
+        )
+    again, words = _repeated(case)
+    if again is None:
+        won = " with a winner (ties are left out)" if case.data.has_ties else ""
+        return not_asked(
+            "consistency",
+            f"No annotator answered the same question twice{won}: chance and plurality within a question cannot be told apart.",
             "Ask each annotator a few of their questions again, with the sides swapped.",
         )
     result = consistency_test(again, replicates=DRAWS, seed=case.seed)
@@ -44,10 +53,19 @@ def consistency(case: Case) -> Finding:
     test = f"shuffling who gave which answer, within questions ({plural(result.evidence['repeated'], 'pair')} of own answers)"
     if not np.isfinite(between):
         sentence = f"Asked again, annotators give the same answer {percent(within)} of the time; nobody else answered these questions."
-        return Finding("consistency", sentence, within, test=test, change="Ask several annotators the same questions.")
+        return Finding(
+            "consistency",
+            sentence,
+            within,
+            test="count",
+            change="Ask several annotators the same questions.",
+            errs=COUNTED,
+        )
     said = f"Asked again, annotators give the same answer {percent(within)} of the time, against {percent(between)} of two annotators"
     more = f"{said}: more than with others, as where people differ (plurality).{words}"
     chance = f"{said}: no more than chance explains.{words}"
+    if within < min(between, 0.5) and tail(-float(result.statistic), -np.asarray(result.simulated)) < RARE:
+        chance = f"{said}: less than chance would give, as where people take one side whatever it shows, or take turns.{words}"
     change = (
         "More repeats; with the sides swapped they show effects of the position, in other words those of paraphrase."
     )
@@ -56,7 +74,7 @@ def consistency(case: Case) -> Finding:
 
 def _repeated(case: Case) -> tuple[PreferenceData | None, str]:
     """Rows of the questions that somebody answered twice, a part of them, and what sides and wordings add."""
-    data = case.data
+    data = people_of(case.data, MOST, case.seed)
     question, usable = _questions(data)
     cell = combine([question, np.asarray(data.annotator_ids)])
     count = np.bincount(cell, usable)
@@ -94,7 +112,7 @@ def paraphrase(case: Case) -> Finding:
     matter: the test of :func:`consistency_test` with wordings in the place of annotators, and (annotator, question) in the
     place of questions. It tells paraphrase from chance and from plurality, which act alike in all wordings.
     """
-    name, data = "paraphrase", case.data
+    name, data = "paraphrase", people_of(case.data, MOST, case.seed)
     mark = "Mark texts that say the same, an.Items(clusters=...), and ask annotators a question in the same and in other words."
     if len(np.unique(data.items.clusters.numpy())) == data.items.n:
         return not_asked(
@@ -154,6 +172,8 @@ def _sides(case: Case) -> str:
     """Agreement with oneself where the sides were swapped, and where they were not."""
     pairs: Implied = case.pairs
     pairs = pairs.take(pairs.won != 0.5)
+    if not len(pairs):
+        return ""
     cell = combine([pairs.question, pairs.who])
     out = []
     flipped = (pairs.first > pairs.second).astype(float)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+import numpy as np
+
 from annosim.data.preferences import PreferenceData
 from annosim.diagnosis.agreement import agree
 from annosim.diagnosis.annotators import against_others, copies, one_sided, unreliable
@@ -108,7 +110,9 @@ class Diagnosis(Result):
         """The finding in a sentence or two."""
         if not self.alarms:
             asked = sum(found.p_value is not None for found in self.findings)
-            return f"Nothing wrong was found: the estimate exists, and none of {plural(asked, 'test')} rejects. {self['collect'].sentence}"
+            tests = f"none of {plural(asked, 'test')} rejects" if asked > 1 else "the one test does not reject"
+            tests = tests if asked else "nothing could be tested"
+            return f"Nothing wrong was found: the estimate exists, and {tests}. {self['collect'].sentence}"
         return " ".join(found.sentence for found in self.alarms)
 
     def to_frame(self) -> pd.DataFrame:
@@ -193,11 +197,12 @@ def diagnose(
         'Every item has a finite maximum-likelihood strength: wins connect all items of one prompt both ways.'
     """
     _check(data, precision=precision, detect=detect, power=power)
-    case = Case(data, seed, precision, detect, power)
+    live = np.asarray(data.row_weight) > 0
+    case = Case(data if live.all() else data.take(live), seed, precision, detect, power, int((~live).sum()))
     findings = [question(case) for question in QUESTIONS]
     findings = _adjusted(findings)
     at = next(i for i, found in enumerate(findings) if found.question == "one type")
-    findings.insert(at + 1, number_of_types(case, findings[at].status == "alarm"))
+    findings.insert(at + 1, number_of_types(case, findings[at]))
     source = str(data.settings.get("source", "") or "")
     return Diagnosis(tuple(findings), source, case.board, settings={"seed": seed, "level": LEVEL, **versions()})
 
@@ -216,6 +221,10 @@ def _check(data: object, precision: float | None, detect: float | None, power: f
         raise ArgumentError(f"diagnose({type(data).__name__}): give an.PreferenceData; an.io.read(FILE) reads one")
     if data.replicates is not None:
         raise ArgumentError("diagnose: the data have replicates; pass one of them, data[r]")
+    if not (np.asarray(data.row_weight) > 0).any():
+        raise ArgumentError(
+            "diagnose: every weight is 0, so that nobody answered; give answers a weight above 0, or none"
+        )
     if precision is not None and not 0.0 < precision < float("inf"):
         raise ArgumentError(f"diagnose(precision={precision!r}): a half-width in logits, above 0")
     if detect is not None and not 0.0 < detect < 0.5:

@@ -11,7 +11,32 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm, pearson3
 
-__all__ = ["Finding", "Status", "holm", "not_asked", "tail"]
+__all__ = ["COUNTED", "Finding", "Status", "holm", "not_asked", "p_words", "tail"]
+
+#: error rate of what is counted, and of a fact about the answers that are there
+COUNTED = "none: it is a fact about these answers, and not about other ones"
+#: what each question rests on where it can be asked
+TESTS = {
+    "overlap": "counts",
+    "ties": "mean over annotators",
+    "position": "score test of a position effect beside strengths",
+    "length": "permutation of the lengths within prompts",
+    "consistency": "shuffling who gave which answer, within questions",
+    "paraphrase": "shuffling which wording got which answer, within annotator and question",
+    "one side": "binomial bound for each annotator, Holm over annotators",
+    "spammers": "Chernoff bound for each annotator, Holm over annotators",
+    "adversaries": "Chernoff bound for each annotator, Holm over annotators",
+    "copies": "agreement of two annotators against that of all, Holm over pairs",
+    "agreement": "Krippendorff's alpha, bootstrap over annotators",
+    "one type": "score test against random tastes",
+    "types": "Bayesian information criterion of 1, 2 and 3 types",
+    "fit": "Pearson's statistic over pairs of items",
+    "cycles": "the weakest of three sign tests, Bonferroni over cycles",
+    "ceiling": "agreement of two annotators on one question",
+    "ranking": "all differences of strengths at once",
+    "collect": "standard errors of the strengths",
+    "margin": "two-sided test of one half",
+}
 
 #: what a tail fitted to draws can claim at most
 SMALLEST = 1e-6
@@ -29,7 +54,8 @@ class Finding:
         sentence: the finding in words, with its number.
         otherwise: the sentence where the test does not reject among all tests of the page; ``""``: the same.
         value, low, high: the number and the ends of its 95 % interval; ``None`` where there is none.
-        test: what the number or the p-value rests on.
+        test: what the number or the p-value rests on; of a question that is not asked, what would be done.
+        errs: how often the statement is wrong by chance, where :attr:`error_rate` does not follow from the rest.
         p_value: of the test alone; ``None`` where nothing was tested.
         adjusted: p-value after Holm's adjustment for all tests of the page.
         change: what would change the finding, or make the question possible.
@@ -55,6 +81,7 @@ class Finding:
     change: str = ""
     status: Status = "fine"
     otherwise: str = field(default="", repr=False)
+    errs: str = field(default="", repr=False)
     head: tuple[str, ...] = ()
     rows: tuple[tuple[object, ...], ...] = field(default=(), repr=False)
 
@@ -64,11 +91,25 @@ class Finding:
             return replace(self, adjusted=adjusted, status="alarm", otherwise="")
         return replace(self, adjusted=adjusted, sentence=self.otherwise or self.sentence, otherwise="")
 
+    @property
+    def error_rate(self) -> str:
+        """How often the statement is wrong by chance, in words."""
+        if self.status == "not asked":
+            return "none: nothing is claimed"
+        if self.errs:
+            return self.errs
+        if self.p_value is not None:
+            return "where nothing is wrong, some test of the page says so on 5 % of pages at most (Holm over all its tests)"
+        ends = [end for end in (self.low, self.high) if end is not None and math.isfinite(end)]
+        return "the interval leaves out the truth in 5 % of data sets (nominal)" if ends else ""
+
     def to_dict(self) -> dict[str, object]:
         """Plain values, as JSON writes them; numbers that are not finite become ``None``."""
         out = {
-            name: getattr(self, name) for name in self.__dataclass_fields__ if name not in ("head", "rows", "otherwise")
-        }
+            name: getattr(self, name)
+            for name in self.__dataclass_fields__
+            if name not in ("head", "rows", "otherwise", "errs")
+        } | {"error_rate": self.error_rate}
         table = [dict(zip(self.head, map(plain, row), strict=True)) for row in self.rows]
         return {name: plain(value) for name, value in out.items()} | {"evidence": table}
 
@@ -79,14 +120,25 @@ def plain(value: object) -> object:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def not_asked(question: str, why: str, change: str = "") -> Finding:
+def not_asked(question: str, why: str, change: str) -> Finding:
     """A question that these data cannot answer, and what would make it possible.
 
     Example:
-        >>> not_asked("position", "nobody knows which side was shown").status
-        'not asked'
+        >>> not_asked("position", "Nobody knows which side was shown.", "Keep the order of display.").test
+        'not run: score test of a position effect beside strengths'
     """
-    return Finding(question, why, change=change, status="not asked")
+    test = f"not run: {TESTS[question]}" if question in TESTS else ""
+    return Finding(question, why, test=test, change=change, status="not asked")
+
+
+def p_words(p: float) -> str:
+    """A p-value of two digits; what lies below all that tests of a page can tell is said to lie there.
+
+    Example:
+        >>> p_words(0.0234), p_words(1e-30)
+        ('0.023', '< 1e-06')
+    """
+    return f"< {SMALLEST:.0e}" if p < SMALLEST else f"{p:.2g}"
 
 
 def holm(p_values: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:

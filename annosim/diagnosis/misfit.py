@@ -7,7 +7,7 @@ from scipy import sparse
 from scipy.stats import pearson3
 
 from annosim.data.counts import combine
-from annosim.diagnosis.case import Case, percent, plural
+from annosim.diagnosis.case import Case, number, percent, plural
 from annosim.diagnosis.finding import Finding, not_asked, tail
 from annosim.diagnosis.implied import Floats, Implied, Ints, crossed, first_of
 from annosim.diagnosis.strengths import Strengths, units
@@ -59,8 +59,10 @@ def goodness(case: Case) -> Finding:
         (case.item(low[i]), case.item(high[i]), float(n[i]), float(probability[i] + e[i] / n[i]), float(probability[i]))
         for i in worst
     )
-    error = f"the shares of {plural(len(e), 'pair')}: their squared errors are {ratio:.2f} times what chance gives."
-    test = f"Pearson's statistic {observed:.4g} on {free:,} degrees of freedom, dispersion {dispersion:.2f} of {units(found.core)[2]}"
+    error = (
+        f"the shares won in {plural(len(e), 'pair')}: their squared errors are {number(ratio)} times what chance gives."
+    )
+    test = f"Pearson's statistic {observed:.4g} on {plural(free, 'degree')} of freedom, dispersion {dispersion:.2f} of {units(found.core)[2]}"
     change = "Look at the pairs below; features of the items, types of annotators or an.rules.Cyclic may explain them."
     head = ("item", "against", "answers", "share won", "expected")
     return Finding(
@@ -72,7 +74,7 @@ def goodness(case: Case) -> Finding:
         change=change,
         head=head,
         rows=rows,
-        otherwise=f"One strength per item describes {error}",
+        otherwise=f"One strength per item is not rejected by {error}",
     )
 
 
@@ -140,6 +142,8 @@ def cycles(case: Case) -> Finding:
     name = "cycles"
     pairs = case.pairs
     table = None if not len(pairs) else _signs(pairs)
+    if case.all_tied:
+        return not_asked(name, "Every comparison is a tie.", "Answers that prefer one of two items.")
     if table is None:
         return not_asked(
             name, "No three items were all compared with each other.", "Ask about all pairs of some three items."
@@ -153,7 +157,7 @@ def cycles(case: Case) -> Finding:
     p = min(1.0, count * float(np.exp(-(max(strength, 0.0) ** 2) / 2.0)))
     a, b, c = triple
     loop = f"{case.item(members[a])!r} over {case.item(members[b])!r} ({percent(share[a, b])}), over {case.item(members[c])!r} ({percent(share[b, c])}), over the first ({percent(share[c, a])})"
-    none = f"No cycle among {plural(count, 'triple')} of items that chance would not explain"
+    none = f"No cycle among {plural(count // 2, 'triple')} of items that chance would not explain"
     none += f"; the strongest is {loop}." if strength > 0 else "."
     test = f"the weakest of three sign tests, bound exp(-z^2/2) for whole annotators, Bonferroni over {plural(count, 'cycle')}"
     change = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from annosim.diagnosis.finding import Finding
+from annosim.diagnosis.finding import Finding, p_words
 from annosim.reporting import FigureEntry, HtmlTable, render
 from annosim.reporting.numbers import format_interval
 
@@ -42,7 +42,7 @@ class Entry:
     @property
     def p(self) -> str:
         """The adjusted p-value."""
-        return "–" if self.found.adjusted is None else f"{self.found.adjusted:.2g}"
+        return "–" if self.found.adjusted is None else p_words(self.found.adjusted)
 
     @property
     def table(self) -> HtmlTable | None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from annosim.diagnosis.case import Case, listed, number, percent, plural
-from annosim.diagnosis.finding import Finding, not_asked
+from annosim.diagnosis.case import Case, listed, number, percent, plural, times
+from annosim.diagnosis.finding import COUNTED, Finding, Status, not_asked
+from annosim.feedback import Feedback
+from annosim.learning.existence.ratings import rating_constraints
+from annosim.learning.existence.separation import separating_direction
 from annosim.learning.inference.uncertainty import default_kind
 from annosim.learning.result import Fit
 
@@ -15,6 +18,8 @@ __all__ = ["existence", "overlap", "read"]
 SHOWN = 6
 #: standard errors to either end of a 95 % interval
 Z = 1.959963984540054
+#: items whose grades are searched for a separation by a linear program
+LARGEST_PROGRAM = 2_000
 
 
 def read(case: Case) -> Finding:
@@ -30,6 +35,8 @@ def read(case: Case) -> Finding:
     parts = [f"{plural(data.rows, 'row')} ({what}) about {plural(data.items.n, 'item')}"]
     if data.weight is not None and total != data.rows:
         parts.append(f"which stand for {number(total)} answers by their weights")
+    if case.named and data.weight is not None and total != data.rows:
+        parts.append("a weight of w counts as w people in every test and error")
     people = plural(case.num_annotators, "annotator") if data.annotator is not None else "no annotator ids"
     prompts = data.items.num_prompts if data.prompt is None else len(np.unique(data.prompt))
     parts += [people, plural(prompts, "prompt") if prompts > 1 else "one prompt"]
@@ -39,10 +46,20 @@ def read(case: Case) -> Finding:
         sentence += f" {number(skipped)} answers ({percent(skipped / total)}) are skips and say nothing."
     if alike:
         sentence += f" {len(alike)} groups of names differ only by case or spaces: {listed(alike, 2)}."
-    change = "Merge spellings of one item before anything else." if alike else ""
-    return Finding(
-        "read", sentence, value=float(data.rows), test="count", change=change, status="notice" if alike else "fine"
-    )
+    if case.silent:
+        sentence += f" {plural(case.silent, 'row')} of weight 0 {'is' if case.silent == 1 else 'are'} left out."
+    if data.weight is not None and (np.asarray(data.weight) != np.round(data.weight)).any():
+        sentence += " Weights are not whole numbers, so that they count no people: what is said of single people leaves them out."
+    change = "See how each column is read, and change it: annosim read FILE --show."
+    if case.copied > 1:
+        sentence += f" Every row stands there {times(case.copied)}, the same in all that it says: the file looks joined or exported twice."
+        change = (
+            f"Keep one of each row: every error below is too small by the root of {case.copied} if these are copies."
+        )
+    if alike:
+        change = "Merge spellings of one item before anything else."
+    status: Status = "alarm" if case.copied > 1 else "notice" if alike else "fine"
+    return Finding("read", sentence, float(data.rows), test="count", change=change, status=status, errs=COUNTED)
 
 
 def _alike(names: tuple[str, ...]) -> list[str]:
@@ -64,8 +81,8 @@ def overlap(case: Case) -> Finding:
     answered = int(question.max()) + 1
     rows.append(("answers to a question", *_spread(np.bincount(question, pairs.weight))))
     sentence = (
-        f"{plural(answered, 'question')}, answered {number(pairs.weight.sum() / answered)} times each on average; "
-        f"the items were compared {number(np.median(per_item[per_item > 0]))} times (median)"
+        f"{plural(answered, 'question')}, answered {times(pairs.weight.sum() / answered)} each on average; "
+        f"the items were compared {times(np.median(per_item[per_item > 0]))} (median)"
     )
     if case.named:
         cell, first = pairs.crossed
@@ -82,7 +99,20 @@ def overlap(case: Case) -> Finding:
             f"{percent(again)} of their questions more than once"
         )
     head = ("per", "smallest", "median", "largest")
-    return Finding("overlap", sentence + ".", value=float(answered), test="count", head=head, rows=tuple(rows))
+    change = (
+        "Questions asked of several people show how far they agree, and questions asked again of one show chance: an.Design says "
+        "who is asked what."
+    )
+    return Finding(
+        "overlap",
+        sentence + ".",
+        value=float(answered),
+        test="count",
+        change=change,
+        errs=COUNTED,
+        head=head,
+        rows=tuple(rows),
+    )
 
 
 def _spread(values: np.ndarray) -> tuple[float, float, float]:
@@ -95,24 +125,29 @@ def existence(case: Case) -> Finding:
     if data.feedback.kind == "rating" and data.menu_size == 1:
         return _rated(case)
     test = "strong connection of the graph 'was preferred to' (Ford 1957; Hunter 2004)"
+    if case.all_tied:
+        return _tied(case)
     if found.exists:
         parts = len(np.unique(found.strong[np.flatnonzero(np.bincount(found.strong)[found.strong] > 0)]))
         words = "one prompt" if parts == 1 else f"each of {parts} groups"
         sentence = f"Every item has a finite maximum-likelihood strength: wins connect all items of {words} both ways."
-        return Finding("existence", sentence, value=1.0, test=test, change="Nothing: more answers keep it so.")
+        return Finding(
+            "existence", sentence, value=1.0, test=test, change="Nothing: more answers keep it so.", errs=COUNTED
+        )
     if isinstance(case.coefficients, Fit):
         return _by_features(case, case.coefficients)
     groups = [*([i] for i in found.unseen), *found.separate, *found.undefeated, *found.winless]
     reasons = [
         (found.unseen and f"{plural(len(found.unseen), 'item')} never compared"),
-        (found.separate and f"{plural(len(found.separate), 'group')} never compared with the rest of their prompt"),
-        (found.undefeated and f"{plural(len(found.undefeated), 'group')} never lost to the others"),
-        (found.winless and f"{plural(len(found.winless), 'group')} never won against the others"),
+        (found.separate and f"{_groups(found.separate)} never compared with the rest of their prompt"),
+        (found.undefeated and f"{_groups(found.undefeated)} never lost to the others"),
+        (found.winless and f"{_groups(found.winless)} never won against the others"),
     ]
     missing = _outside(case)
     pairs = _missing_pairs(case, groups)
+    apart = found.separate and not (found.unseen or found.undefeated or found.winless)
     sentence = (
-        f"No maximum-likelihood strengths for {plural(len(missing), 'item')} of {data.items.n}: "
+        f"No {'common scale of' if apart else 'maximum-likelihood'} strengths for {plural(len(missing), 'item')} of {data.items.n}: "
         + "; ".join(str(reason) for reason in reasons if reason)
         + f" ({listed((repr(case.item(i)) for i in missing), 3)})."
     )
@@ -126,8 +161,31 @@ def existence(case: Case) -> Finding:
         sentence += " Most texts were compared once: such a file trains a reward model, it ranks no texts."
         change += " Or fit a utility that reads texts: an.SequenceReward, an.LogPolicy."
     return Finding(
-        "existence", sentence, 0.0, test=test, change=change, status="alarm", head=("ask", "against"), rows=tuple(pairs)
+        "existence",
+        sentence,
+        0.0,
+        test=test,
+        change=change,
+        status="alarm",
+        errs=COUNTED,
+        head=("ask", "against"),
+        rows=tuple(pairs),
     )
+
+
+def _groups(groups: list[list[int]]) -> str:
+    """How many groups of items, or items where all groups are single ones."""
+    return plural(len(groups), "item" if all(len(group) == 1 for group in groups) else "group")
+
+
+def _tied(case: Case) -> Finding:
+    """Every answer is a tie: strengths are all equal at any rate of ties, whose own number runs to infinity."""
+    sentence = (
+        f"Every one of {plural(len(case.pairs), 'comparison')} is a tie: all strengths are equal, and a model of ties has no finite "
+        "estimate (ties become certain)."
+    )
+    change = "Ask without the answer 'tie', or about items that differ more; fit an.Davidson with delta fixed."
+    return Finding("existence", sentence, 0.0, test="count", change=change, status="alarm", errs=COUNTED)
 
 
 def _by_features(case: Case, fitted: Fit) -> Finding:
@@ -151,6 +209,7 @@ def _by_features(case: Case, fitted: Fit) -> Finding:
         test="linear separation of the choices by their features (Albert and Anderson 1984)",
         change="Strengths of alternatives need alternatives that come again: give features only where they are meant.",
         status="notice",
+        errs=COUNTED,
         head=("feature", "coefficient", "low", "high"),
         rows=rows,
     )
@@ -186,29 +245,42 @@ def _missing_pairs(case: Case, groups: list[list[int]]) -> list[tuple[str, str]]
 
 
 def _rated(case: Case) -> Finding:
+    """Positions of items on a scale of the grades that were given, whose cuts are free."""
+    test = "linear separation of the grades (Albert and Anderson 1984)"
+
+    def alarm(sentence: str, change: str) -> Finding:
+        return Finding("existence", sentence, 0.0, test=test, change=change, status="alarm", errs=COUNTED)
+
     if case.data.items.n == 1:
-        sentence = f"There is one item only, {case.item(0)!r}: nothing can be compared with it."
-        change = "Say which column holds the items: annosim read FILE --show."
-        return Finding("existence", sentence, 0.0, test="count", change=change, status="alarm")
+        return alarm(
+            f"There is one item only, {case.item(0)!r}: nothing can be compared with it.",
+            "Say which column holds the items: annosim read FILE --show.",
+        )
     grade, item = np.asarray(case.data.answer).reshape(-1), np.asarray(case.data.menu)[:, 0]
     live = grade >= 0
-    seen = np.bincount(item[live], minlength=case.data.items.n)
-    none = np.flatnonzero(seen == 0)
-    ends = (
-        [i for i in np.flatnonzero(seen) if len(set(grade[live & (item == i)][:2000].tolist())) == 1]
-        if case.data.items.n <= 5000
-        else []
-    )
-    edge = [i for i in ends if grade[live & (item == i)][0] in (0, (case.data.feedback.grades or 2) - 1)]
-    if not len(none) and not edge:
-        return Finding("existence", "Every item was graded, and none always at an end of the scale.", 1.0, test="count")
-    reasons = [
-        len(none) and f"{plural(len(none), 'item')} never graded",
-        len(edge) and f"{plural(len(edge), 'item')} always given the lowest or the highest grade",
-    ]
-    sentence = (
-        f"{', '.join(str(reason) for reason in reasons if reason)}: no finite position on the scale "
-        f"({listed((repr(case.item(i)) for i in [*none, *edge]), 3)})."
-    )
-    change = "Ask more about them, or pass prior=an.priors.Gaussian(sd)."
-    return Finding("existence", sentence, 0.0, test="grades at an end of the scale", change=change, status="alarm")
+    used, code = np.unique(grade[live], return_inverse=True)
+    more = "Ask more about them, or pass prior=an.priors.Gaussian(sd)."
+    if len(used) < 2:
+        what = "No item was graded" if not len(used) else f"All {plural(len(code), 'grade')} are one"
+        return alarm(f"{what}: no item has a position on the scale.", "Ask about items that differ, on a finer scale.")
+    n, top = case.data.items.n, len(used) - 1
+    given = np.bincount(item[live].astype(np.int64) * (top + 1) + code.reshape(-1), minlength=n * (top + 1))
+    given = given.reshape(n, top + 1)
+    total = given.sum(1)
+    none = np.flatnonzero(total == 0)
+    edge = np.flatnonzero((total > 0) & ((given[:, 0] == total) | (given[:, -1] == total)))
+    if len(none) or len(edge):
+        reasons = [
+            len(none) and f"{plural(len(none), 'item')} never graded",
+            len(edge) and f"{plural(len(edge), 'item')} always given the lowest or the highest grade that occurs",
+        ]
+        names = listed((repr(case.item(i)) for i in [*none, *edge]), 3)
+        said = ", ".join(str(reason) for reason in reasons if reason)
+        return alarm(f"{said}: no finite position on the scale ({names}).", more)
+    if n <= LARGEST_PROGRAM:
+        data = case.data.take(live)
+        data = data.with_(answer=code.reshape(-1, 1), feedback=Feedback("rating", grades=top + 1))
+        if separating_direction(rating_constraints(data, top, True)[0]) is not None:
+            return alarm("The grades separate the items: some positions have no finite estimate.", more)
+    sentence = f"Every item has a finite position on the scale of the {top + 1} grades that occur."
+    return Finding("existence", sentence, 1.0, test=test, change="Nothing: more answers keep it so.", errs=COUNTED)

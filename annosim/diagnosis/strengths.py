@@ -134,7 +134,13 @@ class Strengths:
             robust = bread @ self._meat(members) @ bread
             few = units(self.core)[1] < FEW_ANNOTATORS or float(robust.diagonal().min()) <= 0.0
             self._cache["covariance"] = bread if few else robust
+            self._cache["sandwich"] = not few
         return np.asarray(self._cache["covariance"])
+
+    @property
+    def sandwich(self) -> bool:
+        """Whether :meth:`covariance` is a sandwich, with annotators or answers as units."""
+        return self.covariance() is not None and bool(self._cache["sandwich"])
 
     def _meat(self, members: Ints) -> Floats:
         """Sum over units of the squared scores of the strengths."""

@@ -28,9 +28,9 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from scipy.stats import norm, pearson3
 
-from annosim.data.counts import combine, expand
+from annosim.data.counts import combine
 from annosim.data.preferences import PreferenceData
-from annosim.diagnosis.case import Case
+from annosim.diagnosis.case import Case, people_of
 from annosim.diagnosis.implied import Floats, Ints, first_of, implied
 from annosim.diagnosis.strengths import Strengths, strengths
 from annosim.learning.existence.connectivity import preference_levels
@@ -66,7 +66,7 @@ class TasteSpread:
 
     Example:
         >>> import annosim as an
-        >>> from annosim.diagnosis.case import Case
+        >>> from annosim.diagnosis.case import Case, people_of
         >>> people = an.Annotator(an.Tabular([0.0, 0.5, 1.0]), an.Luce())
         >>> votes = an.simulate(people, an.Design(an.Items(n=3), annotators=40, questions=10), seed=0)
         >>> found = taste_spread(Case(votes))
@@ -99,7 +99,7 @@ def taste_spread(case: Case) -> TasteSpread | None:
         high=_where(law.bound, norm.isf(SIDE)),
         seen=_where(law.power, norm.ppf(0.8)),
         annotators=asked.annotators,
-        whole=bool(whole),
+        whole=whole,
     )
 
 
@@ -118,37 +118,21 @@ def _where(z: Callable[[int], float], level: float) -> float:
 
 
 def _people(case: Case) -> tuple[PreferenceData, bool]:
-    """The answers of all annotators, or of some that are drawn; one of a whole weight w is w people."""
-    data = case.data
-    k = data.menu_size
+    """The answers of all annotators, or of some that are drawn."""
+    data, k = case.data, case.data.menu_size
     most = max(MOST // max(1, k * (k - 1) // 2), 200)
-    weight = np.asarray(data.annotator_weight)
-    counts = data.weight is not None and bool((weight == np.round(weight)).all())
-    many = np.bincount(data.annotator_ids, minlength=len(weight))
-    several = many[np.asarray(data.annotator_ids)] > 1
+    several = (np.bincount(data.annotator_ids) > 1)[np.asarray(data.annotator_ids)]
     if data.row_weight.sum() > most and several.any():  # single answers do not depend on another one
         data = data.take(several)
-    if counts and data.row_weight.sum() > most:
-        data = _drawn(data, weight, most, case.seed)
-    data = expand(data) if counts else data
-    if data.rows <= most:
-        return data, data.row_weight.sum() == case.data.row_weight.sum()
-    data = Case(data, case.seed).part(most)
+    data = people_of(data, most, case.seed)
+    if data.rows > most:
+        data = Case(data, case.seed).part(most)
     if data.rows > 2 * most:  # few people who answered a great deal: some of the answers of each
         u = uniform53(child_seed(case.seed, "diagnosis/tastes/rows"), "bootstrap", np.arange(data.rows), 0)
         data = data.take(np.sort(np.argsort(u)[: 2 * most]))
-    return data, False
-
-
-def _drawn(data: PreferenceData, weight: Floats, most: int, seed: int) -> PreferenceData:
-    """Of a table of counts, about as many answers: people drawn by how many each row of the table is."""
-    ids = np.asarray(data.annotator_ids)
-    size = np.bincount(ids, minlength=len(weight))
-    people = max(2, int(most * weight.sum() / max(float((weight * size).sum()), 1.0)))
-    generator = np.random.Generator(np.random.Philox(child_seed(seed, "diagnosis/tastes/people")))
-    live = np.where(size > 0, weight, 0.0)
-    times = np.minimum(generator.multinomial(people, live / live.sum()), weight)[ids]
-    return data.take(times > 0).with_(weight=times[times > 0].astype(float))
+    counts = np.asarray(case.data.row_weight)
+    total = counts.sum() if (counts == np.round(counts)).all() else case.data.rows
+    return data, data.rows == total
 
 
 @dataclass(frozen=True, eq=False)

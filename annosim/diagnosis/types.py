@@ -51,8 +51,10 @@ def one_type(case: Case) -> Finding:
     if found is None:
         return not_asked(
             name,
-            "No items have strengths that annotators could differ about.",
-            "Collect answers that connect the items.",
+            "Every comparison is a tie, so that annotators differ about nothing."
+            if case.all_tied
+            else "No items have strengths that annotators could differ about.",
+            "Collect answers that prefer one of two items, and connect the items.",
         )
     entries = _entries(found)
     spread = taste_spread(case) if int(np.bincount(entries.places).max()) > 1 else None
@@ -222,15 +224,12 @@ def lowered(sentence: str) -> str:
     return sentence[:1].lower() + sentence[1:]
 
 
-def number_of_types(case: Case, differ: bool) -> Finding:
-    """How many types, by the Bayesian information criterion; asked only where one is not enough."""
+def number_of_types(case: Case, one: Finding) -> Finding:
+    """How many types, by the Bayesian information criterion; asked only where one is not enough (``one`` says that)."""
     name = "types"
-    if not differ:
-        return not_asked(
-            name,
-            f"One type was not rejected, or could not be asked about, so that types are not counted.{_two_types(case)}",
-            "See 'one type'.",
-        )
+    if one.status != "alarm":
+        why = "One type could not be asked about" if one.status == "not asked" else "One type was not rejected"
+        return not_asked(name, f"{why}, so that types are not counted.{_two_types(case)}", "See 'one type'.")
     data = case.part(MOST)
     if data.feedback.kind == "rating" or data.menu_size > 12:
         return not_asked(
@@ -278,6 +277,7 @@ def number_of_types(case: Case, differ: bool) -> Finding:
         "BIC of 1, 2 and 3 types of tables, prior Gaussian(2)",
         change=change,
         status="notice",
+        errs="not known: a criterion is no test; 'one type' is",
         head=("types", "log-likelihood", "BIC"),
         rows=rows,
     )

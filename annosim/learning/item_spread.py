@@ -14,6 +14,7 @@ from scipy.stats import chi2
 from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError, NotIdentifiedError
 from annosim.learning.arguments import check_model, models_of
+from annosim.learning.fitting import fit
 from annosim.learning.likelihoods.base import Likelihood
 from annosim.learning.likelihoods.luce import LuceTable, prompt_indicators
 from annosim.learning.likelihoods.reference import check_answers
@@ -24,9 +25,11 @@ from annosim.learning.problem import Problem
 from annosim.learning.solvers.functions import Function
 from annosim.learning.solvers.maximise import maximise
 from annosim.learning.structure import free_table
+from annosim.parameters import fixed
 from annosim.populations.annotator import Annotator
 from annosim.populations.base import Population
 from annosim.results import Result, versions
+from annosim.utilities.tabular import Tabular
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -113,8 +116,10 @@ def estimate_spread(model: Population, data: PreferenceData) -> ItemSpread:
         data: the answers, without replicates.
 
     Raises:
-        ArgumentError: another model, more than 2,000 items, replicates, ratings, or a free tie parameter without a tie.
-        NotIdentifiedError: the rule's own numbers have no finite estimate beside the spread.
+        ArgumentError: another model, more than 2,000 items or less than two of a prompt, replicates, ratings, weights that
+            are all 0, or a free tie parameter without a tie.
+        NotIdentifiedError: the rule's own numbers have no finite estimate beside the spread: every answer is for one side, or
+            a covariate separates the answers.
 
     Example:
         >>> import annosim as an
@@ -125,6 +130,7 @@ def estimate_spread(model: Population, data: PreferenceData) -> ItemSpread:
         (True, True)
     """
     one = _checked(model, data)
+    _check_own_numbers(one, data)
     try:
         return _estimated(one, data)
     except ValueError as error:  # of the search for the ends: the likelihood is level or infinite there
@@ -160,6 +166,19 @@ def _estimated(one: Annotator, data: PreferenceData) -> ItemSpread:
     )
 
 
+def _check_own_numbers(one: Annotator, data: PreferenceData) -> None:
+    """Raise where the rule's own numbers run to infinity beside utilities that do not: as among items all alike."""
+    if not one.rule.num_free():
+        return
+    try:
+        fit(Annotator(Tabular(fixed(np.zeros(data.items.n))), one.rule), data)
+    except NotIdentifiedError as error:
+        said = str(error).removeprefix("fit: ").split(". Remedies")[0].split("; collect answers")[0]
+        raise NotIdentifiedError(
+            f"estimate_spread: {said}. Remedies: give the rule's number as a number, or collect answers that speak against it."
+        ) from None
+
+
 def _checked(model: Population, data: PreferenceData) -> Annotator:
     if not isinstance(data, PreferenceData) or data.replicates is not None:
         raise ArgumentError("estimate_spread(data=): an.PreferenceData of one replicate, data[r]")
@@ -172,6 +191,14 @@ def _checked(model: Population, data: PreferenceData) -> Annotator:
     if data.items.n > MOST_ITEMS:
         raise ArgumentError(
             f"estimate_spread: {data.items.n} items, at most {MOST_ITEMS}; sample the posterior instead"
+        )
+    if int(np.bincount(data.items.prompts.numpy()).max()) < 2:
+        raise ArgumentError(
+            "estimate_spread: no prompt has two items, so that none differ; give items that are compared"
+        )
+    if not (np.asarray(data.row_weight) > 0).any():
+        raise ArgumentError(
+            "estimate_spread: every weight is 0, so that nobody answered; give answers a weight above 0"
         )
     if data.annotator_names is not None:
         one = one.for_annotators(data.annotator_names)

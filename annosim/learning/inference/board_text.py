@@ -44,6 +44,12 @@ def finding(board: Leaderboard) -> str:
     top = board.groups[0]
     if len(top) == 1:
         return f"{top[0]} is first, and surely so: it is separated from every other item."
+    best = max(board.estimate)
+    equal = [name for name, value in zip(board.names, board.estimate, strict=True) if best - value < 1e-6]
+    if len(equal) > 1:
+        more = f" and {len(equal) - 6} more" if len(equal) > 6 else ""
+        said = "All items are" if len(equal) == len(board.names) else f"{', '.join(equal[:6])}{more} are"
+        return f"{said} estimated equal{'' if len(equal) == len(board.names) else ', and lead'}: nobody is first."
     names = ", ".join(top[1:6]) + (f" and {len(top) - 6} more" if len(top) > 6 else "")
     return f"{top[0]} leads, but is not separated from {names}."
 

@@ -14,7 +14,7 @@ import torch
 from annosim.compiled import threads
 from annosim.coordinates import best_naming, renamed
 from annosim.coordinates.normalisation import canonical, turned_to
-from annosim.errors import NotIdentifiedError
+from annosim.errors import ArgumentError, NotIdentifiedError
 from annosim.execution.current import engine
 from annosim.execution.executor import ThisProcess, Threads
 from annosim.execution.tasks import run_tasks
@@ -22,7 +22,7 @@ from annosim.learning.likelihoods.luce import LuceTable
 from annosim.learning.problem import choose, is_nll
 from annosim.learning.solvers.stacked import maximise_tables
 from annosim.populations.mixture import Mixture
-from annosim.random import CounterRNG, uniform53
+from annosim.random import CounterRNG, child_seed, uniform53
 
 if TYPE_CHECKING:
     from annosim.learning.result import Fit
@@ -31,16 +31,28 @@ __all__ = ["multinomial_weights", "refits"]
 
 #: draws of annotators that are made in one array
 DRAWS_AT_ONCE = 1 << 15
+#: people above which counts are drawn as such, and not person by person; and the most that a replicate can draw
+MANY_PEOPLE, MOST_PEOPLE = 1 << 24, 1 << 62
 
 
 def multinomial_weights(weight: np.ndarray, replicates: int | Sequence[int], seed: int) -> np.ndarray:
     """How often each annotator is drawn, ``(replicates, B)``; each row sums to (the rounded) ``sum weight``.
 
     With weights that count annotators, as many annotators are drawn as there are, each with probability proportional to
-    its weight. Row r depends on the seed and r alone.
+    its weight. Row r depends on the seed and r alone. The cost is that of the people up to :data:`MANY_PEOPLE`, and of
+    the annotators above.
+
+    Raises:
+        ArgumentError: weights that sum to more than :data:`MOST_PEOPLE`.
+
+    Example:
+        >>> multinomial_weights(np.array([3e9, 1e9]), 1, seed=0).sum()
+        np.float64(4000000000.0)
     """
     numbers = np.arange(replicates) if isinstance(replicates, int) else np.asarray(replicates, dtype=np.int64)
     people, total = len(weight), int(round(float(weight.sum())))
+    if total > MANY_PEOPLE:
+        return _drawn_counts(weight, total, numbers, seed)
     cdf = np.cumsum(weight) / weight.sum()
     out = np.empty((len(numbers), people))
     step = max(DRAWS_AT_ONCE // max(total, 1), 1)
@@ -50,6 +62,21 @@ def multinomial_weights(weight: np.ndarray, replicates: int | Sequence[int], see
         code = np.arange(len(some))[:, None] * people + at
         out[i : i + step] = np.bincount(code.ravel(), minlength=len(some) * people).reshape(len(some), people)
     return out
+
+
+def _drawn_counts(weight: np.ndarray, total: int, numbers: np.ndarray, seed: int) -> np.ndarray:
+    if total > MOST_PEOPLE:
+        raise ArgumentError(
+            f"a bootstrap of weights that sum to {total:.3g}: at most {MOST_PEOPLE:.3g} people; divide the weights"
+        )
+    share = weight / weight.sum()
+    return np.array(
+        [
+            np.random.Generator(np.random.Philox(child_seed(seed, f"bootstrap/{number}"))).multinomial(total, share)
+            for number in numbers.tolist()
+        ],
+        dtype=float,
+    )
 
 
 def _draws(seed: int, total: int, replicates: np.ndarray) -> np.ndarray:
