@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -20,6 +21,23 @@ EXTRAS = {"cluster": ("dask", ("dask", "distributed")), "bayes": ("bayes", ("nut
 
 settings.register_profile("ci", derandomize=True, deadline=None)
 settings.load_profile("ci")
+
+
+#: Python's own are 700, 10 and 10. A million objects of imports and collected tests stay to the end, and to look for garbage
+#: among them takes a tenth of the processor time: none is looked for until all are there, and then not among them.
+COLLECT = (10_000, 20, 20)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Iterator[None]:
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*COLLECT)
+        gc.enable()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
