@@ -42,6 +42,12 @@ def test_scripts_are_valid_and_can_be_run():
         subprocess.run([shutil.which("bash"), "-n", str(script)], check=True)
 
 
+def test_a_study_is_run_by_the_process_that_begins_it_first(tmp_path):
+    begin = runpy.run_path(str(ROOT / ".ci" / "studies.py"))["begin"]
+    asked = [("a", True), ("b", True), ("a", False), ("c", True), ("b", False)]
+    assert [begin(name, tmp_path / "begun") for name, _ in asked] == [first for _, first in asked]
+
+
 @pytest.mark.parametrize(("shown", "cells"), [({}, [1]), ({"image/png": "iVBORw0KGgo="}, [])])
 def test_a_notebook_that_names_a_figure_and_shows_none_is_found(shown, cells, tmp_path):
     from annosim import plotting
