@@ -4,6 +4,10 @@ Step by step it is that maximiser with the likelihood's EM step: the first steps
 information is safely positive definite. It exists because a study of replicates spends more time in Python between two
 passes over a few thousand answers than in the passes, and because threads then share nothing; a test holds it to the
 other. The constants are that module's.
+
+The first call waits for the compiler, so the kernels are written for it too: numba compiles one anew for every constant
+that it is called with, and assignments to slices bring numpy's messages about shapes along. Written with constants and
+slices they took twice as long to compile.
 """
 
 from __future__ import annotations
@@ -22,7 +26,9 @@ from annosim.learning.solvers.maximise import FEW_TRIES, MANY_TRIES, SAFE_CONDIT
 
 __all__ = ["STOPPED_BY", "ascend"]
 
-_FEW, _MANY, _SHORTER, _SUFFICIENT = FEW_TRIES, MANY_TRIES, SHORTER, SUFFICIENT
+_SHORTER, _SUFFICIENT = SHORTER, SUFFICIENT
+#: of Newton's step and of EM's; entries of an array are numbers to numba, and no constants
+_TRIES = np.array([FEW_TRIES, MANY_TRIES])
 _CONDITION, _ROUNDING = SAFE_CONDITION, Maximand.rounding
 #: words for the status that :func:`ascend` returns
 STOPPED_BY = ("gradient", "iterations", "rounding")
@@ -68,10 +74,16 @@ def solve_positive(matrix, right):
         unit = np.zeros(n)
         unit[e] = 1.0
         _substitute(lower, unit)
-        inverse_norm = max(inverse_norm, np.abs(unit).sum())
-    x = right * scale
+        total = 0.0
+        for i in range(n):
+            total += abs(unit[i])
+        inverse_norm = max(inverse_norm, total)
+    for i in range(n):
+        x[i] = right[i] * scale[i]
     _substitute(lower, x)
-    return x * scale, norm * inverse_norm
+    for i in range(n):
+        x[i] *= scale[i]
+    return x, norm * inverse_norm
 
 
 @njit(cache=True, nogil=True)
@@ -93,10 +105,16 @@ def _log_share(theta, base, fixed, weights_free):
     """Logs of the shares ``(K,)``: of the log-ratios with the last type at zero, or the fixed ones."""
     if not weights_free:
         return fixed
-    ratio = np.zeros(len(fixed))
-    ratio[:-1] = theta[base:]
-    top = ratio.max()
-    return ratio - top - np.log(np.exp(ratio - top).sum())
+    types = len(fixed)
+    ratio, top, total = np.zeros(types), 0.0, 0.0
+    for t in range(types - 1):
+        ratio[t] = theta[base + t]
+        top = max(top, ratio[t])
+    for t in range(types):
+        total += np.exp(ratio[t] - top)
+    for t in range(types):
+        ratio[t] = ratio[t] - top - np.log(total)
+    return ratio
 
 
 @njit(cache=True, nogil=True)
@@ -124,7 +142,9 @@ def _em_step(theta, gradient, blocks, mass, known, weights_free):
     move = np.zeros(len(theta))
     for t in range(types):
         if not known[t]:
-            move[t * d : (t + 1) * d] = _ridged(blocks[t], gradient[t * d : (t + 1) * d])
+            step = _ridged(blocks[t], gradient[t * d : (t + 1) * d])
+            for p in range(d):
+                move[t * d + p] = step[p]
     if weights_free:
         last = np.log(max(mass[types - 1], 1e-300))
         for t in range(types - 1):
@@ -135,14 +155,30 @@ def _em_step(theta, gradient, blocks, mass, known, weights_free):
 @njit(cache=True, nogil=True)
 def _ridged(information, gradient):
     """The solution where the information is safely positive definite; else of one with a growing ridge."""
-    x, condition = solve_positive(information, gradient)
-    lift = 1e-8 * max(np.trace(information) / len(gradient), 1e-12)
+    n, trace, lifted, ridge = len(gradient), 0.0, information.copy(), 0.0
+    for i in range(n):
+        trace += information[i, i]
+    lift = 1e-8 * max(trace / n, 1e-12)
     for _ in range(_RIDGES):
+        x, condition = solve_positive(lifted, gradient)
         if condition < _CONDITION:
             return x
-        x, condition = solve_positive(information + lift * np.eye(len(gradient)), gradient)
-        lift *= 100.0
-    return np.zeros(len(gradient))
+        ridge = lift if ridge == 0.0 else 100.0 * ridge
+        for i in range(n):
+            lifted[i, i] = information[i, i] + ridge
+    return np.zeros(n)
+
+
+@njit(cache=True, nogil=True)
+def _free_part(information, gradient, free):
+    """Rows and columns of what is free."""
+    n = len(free)
+    inner, slope = np.empty((n, n)), np.empty(n)
+    for i in range(n):
+        slope[i] = gradient[free[i]]
+        for j in range(n):
+            inner[i, j] = information[free[i], free[j]]
+    return inner, slope
 
 
 @njit(cache=True, nogil=True)
@@ -216,30 +252,34 @@ def ascend(
         taken, at_rounding = False, False
         if newton and (done or iteration >= em_iterations):
             if not full:
+                now = _at(theta, data, fixed, weights_free, not full)  # True, but no constant
                 full = True
-                now = _at(theta, data, fixed, weights_free, full)
-            part, condition = solve_positive(now[3][free][:, free], now[1][free])
+            part, condition = solve_positive(*_free_part(now[3], now[1], free))
             if condition < _CONDITION:
                 move = np.zeros(len(theta))
-                move[free] = part
+                for j in range(len(free)):
+                    move[free[j]] = part[j]
                 taken, theta, now, worst = _accepted(
-                    theta, now, worst, move, _FEW, free, scale, longest, data, fixed, weights_free, full
+                    theta, now, worst, move, _TRIES[0], free, scale, longest, data, fixed, weights_free, full
                 )
-                rise = abs((now[1] * move).sum()) if not taken else 0.0
-                at_rounding = not taken and rise <= _ROUNDING * (1.0 + abs(now[0]))
+                if not taken:
+                    rise = 0.0
+                    for j in range(len(theta)):
+                        rise += now[1][j] * move[j]
+                    at_rounding = abs(rise) <= _ROUNDING * (1.0 + abs(now[0]))
             steps += taken
         if not taken and not done and not at_rounding:
             move = _em_step(theta, now[1], now[2], now[4], known, weights_free)
             full = newton and iteration + 1 >= em_iterations
             taken, theta, now, worst = _accepted(
-                theta, now, worst, move, _MANY, free, scale, longest, data, fixed, weights_free, full
+                theta, now, worst, move, _TRIES[1], free, scale, longest, data, fixed, weights_free, full
             )
         if not taken:
             status = _GRADIENT if done else _AT_ROUNDING
             break
         iteration += 1
     if not full:
-        now = _at(theta, data, fixed, weights_free, True)
+        now = _at(theta, data, fixed, weights_free, not full)
     return theta, now, status, iteration, steps, condition
 
 
