@@ -8,11 +8,13 @@ import pandas as pd
 from annosim.study import Cell, Preset, Study, t_interval
 
 from . import exact, fair, pipeline
-from .claims import aggregate, exact_statements, gain, pipeline_statements
+from .claims import aggregate, exact_statements, gain, over_path, pipeline_statements, types_over_path
+from .fair import SET_UP
 from .figures import FIGURES
 
-#: both beat their 85 % quantile, best of 64 with two independent rewards
-SHARES = {"raw sum": 0.574, "lsc sum": 0.679, "minimum": 0.763}
+#: probability that both beat their 85 % quantile, best of 64 with two independent N(0, 1) rewards: of ``64 F(s)^63``
+#: integrated over the good pairs, where F is the law of the score s of one response
+SHARES = {"raw sum": 0.57641, "lsc sum": 0.67983, "minimum": 1 - (1 - 0.15**2) ** 64}
 
 
 def cells(prompts, responses, pairs, few_pairs, replicates, kls, ks, draws, worlds, steps, members, gradients):
@@ -58,26 +60,41 @@ def claims(kls, ks, steps):
 
 
 def finding(found, claims):
-    """When LSC works, when not, and by how much."""
+    """When LSC works, when not, and by how much, in the words of the verdicts."""
+    verdict = {claim.id: claim.verdict for claim in claims}
     kls = found.settings["kls"]
-    kl, few, many = (1.0 if 1.0 in kls else kls[0]), min(kls), max(kls)
-    single = gain(found, "shortcut", "helpful, LSC", "helpful, raw", "beat_helpful", kl)
-    hacked = gain(found, "shortcut", "helpful, LSC", "helpful, raw", "shortcut", kl)
-    both = {
-        (w, k): gain(found, w, "LSC sum", "raw sum", "both_good", k).value for w in ("shortcut", "clean") for k in kls
-    }
-    log_good = [gain(found, "clean", "LSC sum", "raw sum", "log_good", k).value for k in kls]
-    price = gain(found, "clean", "helpful, LSC", "helpful, raw", "utility_helpful", kl).value
-    fair_at = [t_interval(aggregate(found, "worst", way, many)).value for way in ("LSC sum", "mean utility")]
+    few, many = min(kls), max(kls)
+
+    def points(world, better, worse, name):
+        """The mean over the path in points, and its two ends."""
+        mean = over_path(found, world, better, worse, name, kls).value
+        ends = (gain(found, world, better, worse, name, kl).value for kl in (few, many))
+        return f"{100 * mean:+.1f} points ({', '.join(f'{100 * e:+.1f} at KL {k:g}' for e, k in zip(ends, (few, many), strict=True))})"
+
+    def word(id, yes="is ahead", no="is behind"):
+        return {"supported": yes, "contradicted": no}.get(verdict[id], "is not told apart from it")
+
+    single = ("helpful, LSC", "helpful, raw")
+    sums = ("LSC sum", "raw sum", "both_good")
+    log_good = [gain(found, "clean", "LSC sum", "raw sum", "log_good", kl).value for kl in kls]
+    price = gain(found, "clean", *single, "utility_helpful", kls[len(kls) // 2]).value
+    worst = [t_interval(aggregate(found, "worst", way, many)).value for way in ("LSC sum", "mean utility", "minimum")]
+    leads = "leads at every KL" if verdict["P2.log_good.clean"] == "supported" else "does not lead at every KL"
+    crossed = all(verdict.get(f"P2.crossover.{end}") == "supported" for end in ("low", "high"))
+    crossover = ": it costs at a small KL and pays at a large one" if crossed else ""
+    more = {"supported": "finds more good responses than", "contradicted": "finds fewer good responses than"}
+    types = [more.get(verdict[id], "is not told apart from that") for id in ("E.worst", "E.minimum")]
     return (
-        f"Where reward models carry a shortcut and prompts differ, LSC works: at KL {kl:g} it beats the 85 % quantile "
-        f"{100 * single.value:.0f} points more often than the raw reward, gives the shortcut {-100 * hacked.value:.1f} points "
-        f"less mass, and its sum makes {100 * both['shortcut', kl]:.1f} points more responses good in both rewards. Without "
-        f"shortcut it loses to the raw sum at KL {few:g} ({100 * both['clean', few]:+.1f} points) and wins at KL {many:g} "
-        f"({100 * both['clean', many]:+.1f}); in the quantity of its own theory, E log P(good in every property), it wins at every "
-        f"KL (by {min(log_good):.2f} to {max(log_good):.2f} nats). Its price is {-price:.2f} logits of mean utility. Over hidden "
-        f"types instead of properties it is fair: at KL {many:g} the worst-served type finds {fair_at[0]:.0%} of responses good, against "
-        f"{fair_at[1]:.0%} under the mean utility."
+        f"Where reward models carry a shortcut and prompts differ, LSC {word('P1.helpful.shortcut')}, on average over equal KL of "
+        f"{few:g} to {many:g}: it beats the 85 % quantile of the helpful reward by {points('shortcut', *single, 'beat_helpful')} "
+        f"against the raw reward, with {points('shortcut', *single, 'shortcut')} of mass on the shortcut; its sum of two rewards "
+        f"{word('P2.raw_sum.shortcut')} in responses good in both, {points('shortcut', *sums)}. In a world without a shortcut "
+        f"and with equal prompts the LSC sum {word('P2.raw_sum.clean')}, {points('clean', *sums)}{crossover}. In the quantity of its "
+        f"own theory, E log P(good in every property), it {leads} there ({min(log_good):+.2f} to {max(log_good):+.2f} nats); its "
+        f"price is {-price:.2f} logits of mean utility at KL {kls[len(kls) // 2]:g}. Over three hidden types ({SET_UP}) its "
+        f"worst-served type {types[0]} under the mean utility ({worst[0]:.0%} against {worst[1]:.0%} at KL {many:g}; over the path "
+        f"{100 * types_over_path(found, 'worst', 'LSC sum', 'mean utility', kls).value:+.1f} points), and {types[1]} under the minimum "
+        f"over types ({worst[2]:.0%})."
     )
 
 

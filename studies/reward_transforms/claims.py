@@ -21,6 +21,8 @@ from annosim.study import (
     t_interval,
 )
 
+from .fair import SET_UP
+
 SOURCE = "Wang et al. 2402.00742"
 ABSTRACT = paper_says("abstract")
 
@@ -109,22 +111,16 @@ def exact_statements(shares):
         whose=CONTROL,
     )
     for name, value in shares.items():
+        closed = ": 1 - (1 - .15^2)^64" if name == "minimum" else ""
         yield Statement(
             f"S6.{name.replace(' ', '_')}",
-            f"best of 64 with two independent rewards by {name}: both beat their 85 % "
-            f"quantile with probability {value}",
+            f"best of 64 with two independent rewards by {name.replace('lsc', 'LSC')}: both beat their 85 % quantile with probability "
+            f"{value:.4f} (the integral{closed})",
             "this study's derivation",
-            lambda f, n=name, v=value: equal(_both(f, n), v, 0.006),
+            lambda f, n=name, v=value: equal(_both(f, n), v, 0.004),
             whose=STUDY_ADDS,
             figure="exact_worlds",
         )
-    yield Statement(
-        "S6.minimum.closed",
-        "the minimum finds a response that is good in both whenever there is one: 1 - (1 - .15^2)^64 = .7669",
-        "this study, closed form",
-        lambda f: equal(_both(f, "minimum"), 1 - (1 - 0.15**2) ** 64, 0.005),
-        whose=CONTROL,
-    )
     yield Statement(
         "S8",
         "as gamma falls all monotone transforms of one reward concentrate on its argmax (mass outside at gamma 1e-5)",
@@ -193,15 +189,11 @@ def exact_statements(shares):
 
 def pipeline_statements(kls, ks, policy_gradient_steps):
     """The paper's claims, restated for the pipeline; where they fail, they fail here."""
-    parts = {"low": [k for k in kls if k < 1], "high": [k for k in kls if k >= 1]}
-    words = {"low": f"at equal KL of {_list(parts['low'])}", "high": f"at equal KL of {_list(parts['high'])}"}
-    yield from _single(parts, words)
-    yield from _combined(parts, words)
+    yield from _single(kls)
+    yield from _combined(kls)
     yield from _in_its_own_terms(kls)
-    yield from _over_types([k for k in kls if k >= 1])
-    yield from _uniformity(kls)
-    for part in ("high", "low"):
-        yield from _hacking(parts[part], part, words[part])
+    yield from _over_types(kls)
+    yield from _hacking_and_uniformity(kls)
     yield Statement(
         "P5",
         "the reference value matters: the quantile beaten by q85, mean and canned references differs at KL 1",
@@ -233,7 +225,8 @@ def pipeline_statements(kls, ks, policy_gradient_steps):
         "Gibbs optimum",
         "this study",
         lambda f: every(
-            [at_most(t_interval(column(f, "softmax_gradient", "gap", {"reward": r})), 0.02) for r in ("raw", "LSC")]
+            [at_most(t_interval(column(f, "softmax_gradient", "gap", {"reward": r})), 0.02) for r in ("raw", "LSC")],
+            labels=("raw", "LSC"),
         ),
         whose=CONTROL,
         figure="policy_gradient",
@@ -291,85 +284,101 @@ def _list(values):
     return ", ".join(f"{v:g}" for v in values)
 
 
+def _at(kls):
+    return [f"KL {kl:g}" for kl in kls]
+
+
 def _always(world, better, worse, name, kls, sign):
     """A judge: the difference of two schemes has this sign at each of these KLs."""
     bound = at_least if sign > 0 else at_most
-    return lambda f: every([bound(gain(f, world, better, worse, name, kl), 0.0) for kl in kls])
+    return lambda f: every([bound(gain(f, world, better, worse, name, kl), 0.0) for kl in kls], labels=_at(kls))
 
 
-def _single(parts, words):
-    """One reward: above the 85 % quantile more often at a large KL; at a small one it is not what LSC spends KL on."""
-    for one in ("helpful", "harmless"):
-        pair, name = (f"{one}, LSC", f"{one}, raw"), f"beat_{one}"
-        yield Statement(
-            f"P1.{one}.shortcut",
-            f"{one} reward: LSC beats the 85 % quantile more often than raw {words['high']} (shortcut, unequal prompts)",
-            f"{SOURCE}, abstract",
-            _always("shortcut", *pair, name, parts["high"], 1),
-            whose=ABSTRACT,
-            figure="win_rate_against_kl",
-        )
-        yield Statement(
-            f"P1.{one}.shortcut.low",
-            f"{one} reward: {words['low']} neither is five points ahead (shortcut, unequal prompts)",
-            "this study",
-            lambda f, p=pair, n=name: every([equal(gain(f, "shortcut", *p, n, kl), 0.0, 0.05) for kl in parts["low"]]),
-            whose=STUDY_ADDS,
-            figure="win_rate_against_kl",
-        )
-        yield Statement(
-            f"P1.{one}.clean",
-            f"{one} reward, no shortcut, equal prompts: LSC beats the quantile less often {words['low']}",
-            "this study",
-            _always("clean", *pair, name, parts["low"], -1),
-            whose=STUDY_ADDS,
-        )
+#: the two worlds, and how a statement names them
+PLACES = {"shortcut": "shortcut, unequal prompts", "clean": "no shortcut, equal prompts"}
 
 
-def _combined(parts, words):
-    """Two rewards: the raw sum is the paper's comparison, weighted sums and the minimum are baselines."""
-    for other in ("raw sum", "weighted sum 3:1", "weighted sum 1:3"):
-        yield Statement(
-            f"P2.{other.replace(' ', '_').replace(':', '')}.shortcut",
-            f"two rewards: LSC sum gives more responses good in both than the {other} {words['high']} (shortcut, unequal prompts)",
-            f"{SOURCE}, abstract" if other == "raw sum" else "this study",
-            _always("shortcut", "LSC sum", other, "both_good", parts["high"], 1),
-            whose=ABSTRACT if other == "raw sum" else BASELINE,
-            figure="good_in_both_against_kl",
-        )
+def _path(id, text, world, better, worse, name, kls, sign, *, source, whose, figure):
+    """One comparison under one rule: on average over the whole path of KL, whose the claim is, and at each KL of it, which
+    this study asks. Where a method wins and where it loses is then in the numbers, not in the choice of a KL."""
+    bound = at_least if sign > 0 else at_most
     yield Statement(
-        "P2.raw_sum.shortcut.low",
-        f"two rewards: {words['low']} neither sum is three points ahead (shortcut, unequal prompts)",
+        id,
+        f"{text}, on average over equal KL of {_list(kls)} ({PLACES[world]})",
+        source,
+        lambda f: bound(over_path(f, world, better, worse, name, kls), 0.0),
+        whose=whose,
+        figure=figure,
+    )
+    yield Statement(
+        f"{id}.each",
+        f"{text}, at each of these KLs ({PLACES[world]})",
         "this study",
-        lambda f: every(
-            [equal(gain(f, "shortcut", "LSC sum", "raw sum", "both_good", kl), 0.0, 0.03) for kl in parts["low"]]
-        ),
-        whose=STUDY_ADDS,
-        figure="good_in_both_against_kl",
+        _always(world, better, worse, name, kls, sign),
+        whose=BASELINE if whose is BASELINE else STUDY_ADDS,
+        figure=figure,
     )
-    yield Statement(
-        "P2.minimum.clean",
-        "two rewards, no shortcut: the minimum of the two makes more responses good in both than the LSC sum at every equal KL",
-        "this study: the paper makes no claim on the minimum",
-        _always("clean", "LSC sum", "minimum", "both_good", parts["low"] + parts["high"], -1),
-        whose=BASELINE,
-        figure="good_in_both_against_kl",
+
+
+def over_path(found, world, better, worse, name, kls):
+    """Paired difference of two schemes, averaged over the path of KL before replicates are compared."""
+    path = lambda scheme: np.mean(  # noqa: E731
+        [column(found, "frontier", name, {"scheme": scheme, "at": kl}, world=world) for kl in kls], axis=0
     )
-    yield Statement(
-        "P2.minimum.shortcut",
-        f"with a shortcut the two are within six points of each other {words['high']}",
-        "this study: the paper makes no claim on the minimum",
-        lambda f: every(
-            [equal(gain(f, "shortcut", "LSC sum", "minimum", "both_good", kl), 0.0, 0.06) for kl in parts["high"]]
-        ),
-        whose=BASELINE,
-        figure="good_in_both_against_kl",
-    )
+    return difference(path(better), path(worse))
+
+
+def _whose(world):
+    """The paper claims what its reasons (underfitting, hacking) are there for; a world without them is this study's."""
+    return (f"{SOURCE}, abstract", ABSTRACT) if world == "shortcut" else ("this study", STUDY_ADDS)
+
+
+def _single(kls):
+    """One reward: above the 85 % quantile more often?"""
+    for world in PLACES:
+        source, whose = _whose(world)
+        for one in ("helpful", "harmless"):
+            yield from _path(
+                f"P1.{one}.{world}",
+                f"{one} reward: LSC beats the 85 % quantile more often than raw",
+                *(world, f"{one}, LSC", f"{one}, raw", f"beat_{one}", kls, 1),
+                source=source,
+                whose=whose,
+                figure="win_rate_against_kl",
+            )
+
+
+def _combined(kls):
+    """Two rewards: the raw sum is the paper's comparison, weighted sums and the minimum are baselines."""
+    figure = "good_in_both_against_kl"
+    text = "two rewards: LSC sum gives more responses good in both than the"
+    for world in PLACES:
+        source, whose = _whose(world)
+        yield from _path(
+            f"P2.raw_sum.{world}",
+            f"{text} raw sum",
+            *(world, "LSC sum", "raw sum", "both_good", kls, 1),
+            source=source,
+            whose=whose,
+            figure=figure,
+        )
+    for other, sign in (("weighted sum 3:1", 1), ("weighted sum 1:3", 1), ("minimum", -1)):
+        world = "shortcut" if sign > 0 else "clean"
+        yield from _path(
+            f"P2.{other.replace(' ', '_').replace(':', '')}.{world}",
+            f"{text} {other}"
+            if sign > 0
+            else "two rewards: the minimum of the two gives more responses good in both than the LSC sum",
+            *(world, "LSC sum", other, "both_good", kls, sign),
+            source="this study: the paper makes no claim on it",
+            whose=BASELINE,
+            figure=figure,
+        )
 
 
 def _in_its_own_terms(kls):
     """The sum of LSC rewards against the raw sum: the quantity of the theory, the crossover, and the price."""
-    for world, place in (("shortcut", "shortcut, unequal prompts"), ("clean", "no shortcut, equal prompts")):
+    for world, place in PLACES.items():
         yield Statement(
             f"P2.log_good.{world}",
             f"two rewards: E log P(good in every property) is higher under the LSC sum than under the raw sum at every equal "
@@ -414,27 +423,48 @@ def aggregate(found, name, way, at):
     return np.array([r[name] for r in rows if r["way"] == way and r["at"] == at], dtype=float)
 
 
+def types_over_path(found, name, first, second, kls):
+    """Paired difference of two policies over hidden types, averaged over the path of KL before worlds are compared."""
+    path = lambda way: np.mean([aggregate(found, name, way, kl) for kl in kls], axis=0)  # noqa: E731
+    return difference(path(first), path(second))
+
+
 def _over_types(kls):
     """E: the conjunction over hidden types."""
-    worse = lambda f, other, at: difference(aggregate(f, "worst", "LSC sum", at), aggregate(f, "worst", other, at))  # noqa: E731
-    yield Statement(
-        "E.worst",
-        "over hidden types of which one cares more than the others: the worst-served type finds more responses good under the "
-        f"LSC sum than under the mean utility at equal KL of {_list(kls)}",
-        "this study",
-        lambda f: every([at_least(worse(f, "mean utility", at), 0.0) for at in kls]),
-        whose=STUDY_ADDS,
-        figure="over_hidden_types",
-    )
-    yield Statement(
-        "E.minimum",
-        f"at KL {max(kls):g} also more than under the minimum over types, which asks for the least satisfied type and so for "
-        "the loudest",
-        "this study",
-        lambda f: at_least(worse(f, "minimum", max(kls)), 0.0),
-        whose=BASELINE,
-        figure="over_hidden_types",
-    )
+    who = f"over three hidden types ({SET_UP})"
+    for other, whose, source, words in (
+        ("mean utility", STUDY_ADDS, "this study", "than under the mean utility"),
+        (
+            "minimum",
+            BASELINE,
+            "this study",
+            "than under the minimum over types, which asks for the least satisfied type and so for the loudest",
+        ),
+    ):
+        tag = "worst" if other == "mean utility" else "minimum"
+        text = f"{who}: the worst-served type finds more responses good under the LSC sum {words}"
+        yield Statement(
+            f"E.{tag}",
+            f"{text}, on average over equal KL of {_list(kls)}",
+            source,
+            lambda f, o=other: at_least(types_over_path(f, "worst", "LSC sum", o, kls), 0.0),
+            whose=whose,
+            figure="over_hidden_types",
+        )
+        yield Statement(
+            f"E.{tag}.each",
+            f"{text}, at each of these KLs",
+            source,
+            lambda f, o=other: every(
+                [
+                    at_least(difference(aggregate(f, "worst", "LSC sum", kl), aggregate(f, "worst", o, kl)), 0.0)
+                    for kl in kls
+                ],
+                labels=_at(kls),
+            ),
+            whose=whose,
+            figure="over_hidden_types",
+        )
     yield Statement(
         "E.price",
         "the price: a lower mean utility at every equal KL",
@@ -443,48 +473,29 @@ def _over_types(kls):
             [
                 at_most(difference(*(aggregate(f, "utility", way, at) for way in ("LSC sum", "mean utility"))), 0.0)
                 for at in kls
-            ]
+            ],
+            labels=_at(kls),
         ),
         whose=CONTROL,
     )
 
 
-def _hacking(kls, tag, words):
+def _hacking_and_uniformity(kls):
+    """Less mass on the shortcut, and fewer prompts left behind: win rates that differ less between prompts."""
     for one in ("helpful", "harmless"):
         pair = (f"{one}, LSC", f"{one}, raw")
-        text = f"{one} reward: LSC puts less mass on the shortcut than raw {words}"
-        judge = _always("shortcut", *pair, "shortcut", kls, -1)
-        yield Statement(
-            f"P3.{one}.{tag}",
-            text,
-            f"{SOURCE}, abstract (reward hacking)",
-            judge,
-            whose=paper_says("abstract"),
-            figure="shortcut_and_spread",
-        )
-
-
-def _uniformity(kls):
-    """Underfitting is some prompts left behind: win rates differ between prompts, on average along the path of KL."""
-    for one in ("helpful", "harmless"):
-        yield Statement(
-            f"P4.{one}",
-            f"{one} reward: LSC's win rates differ less between prompts (standard deviation) than raw's, on average over equal KL "
-            f"of {_list(kls)}",
-            f"{SOURCE}, abstract (underfitting)",
-            lambda f, o=one: at_most(_over_path(f, f"spread_{o}", o, kls), 0.0),
-            whose=ABSTRACT,
-            figure="shortcut_and_spread",
-        )
-
-
-def _over_path(found, name, one, kls):
-    """Difference of LSC and raw, averaged over the path of KL before replicates are compared."""
-    path = lambda scheme: np.mean(  # noqa: E731
-        [column(found, "frontier", name, {"scheme": f"{one}, {scheme}", "at": kl}, world="shortcut") for kl in kls],
-        axis=0,
-    )
-    return difference(path("LSC"), path("raw"))
+        for id, text, name, reason in (
+            ("P3", "LSC puts less mass on the shortcut than raw", "shortcut", "reward hacking"),
+            ("P4", "LSC's win rates differ less between prompts (s.d.) than raw's", f"spread_{one}", "underfitting"),
+        ):
+            yield from _path(
+                f"{id}.{one}",
+                f"{one} reward: {text}",
+                *("shortcut", *pair, name, kls, -1),
+                source=f"{SOURCE}, abstract ({reason})",
+                whose=ABSTRACT,
+                figure="shortcut_and_spread",
+            )
 
 
 def _rows(found, gamma):

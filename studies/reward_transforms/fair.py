@@ -12,12 +12,21 @@ CARES = (3.0, 1.0, 1.0)
 #: correlation of the loudest type's utility with the others'
 AGAINST = -0.3
 LEVEL = 0.85
+#: the world in words, beside every number of it: the share of good responses depends on all of this
+SET_UP = (
+    "true utilities of s.d. 3, 1 and 1 logits, the first correlated -.3 with the others; 20 prompts of 64 responses, good: above "
+    "the type's own 85 % quantile"
+)
 
 
 def aggregate_types(seed: int, prompts: int, responses: int, kls: list[float]) -> list[dict]:
     """Gibbs policies of the mean utility, of the minimum over types (each less its 85 % quantile) and of the LSC sum, at
     equal KL: how often a response is good (above its type's own 85 % quantile) for the worst-served type and on
-    average, and for all at once."""
+    average, and for all at once.
+
+    The worst-served type is that of each world, so that few prompts make it worse than its expectation; and with 64
+    responses a prompt often has none that is good for all three (.15^3 x 64 = .2 of them where tastes are independent):
+    the more responses, the better for the conjunction."""
     draw = np.random.default_rng(seed)
     n = prompts * responses
     cover = np.linalg.cholesky(np.array([[1, AGAINST, AGAINST], [AGAINST, 1, 0], [AGAINST, 0, 1]]))

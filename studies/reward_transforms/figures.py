@@ -7,7 +7,7 @@ import numpy as np
 from annosim import plotting
 from annosim.study import t_interval
 
-from .claims import aggregate, column
+from .claims import PLACES, aggregate, column, gain
 
 NATS = "KL to the reference (nats per prompt)"
 
@@ -18,6 +18,46 @@ def _curve(found, group, world, scheme, name, key="at"):
     xs = sorted({r[key] for r in rows})
     found_at = [t_interval(column(found, group, name, {"scheme": scheme, key: x}, world=world)) for x in xs]
     return np.array(xs), *(np.array([getattr(e, part) for e in found_at]) for part in ("value", "low", "high"))
+
+
+def _change(found, world, better, worse, name, kls):
+    """Paired difference at each KL in points, with its interval."""
+    at = [gain(found, world, better, worse, name, kl) for kl in kls]
+    return [[100 * getattr(e, part) for e in at] for part in ("value", "low", "high")]
+
+
+def where_lsc_works(found):
+    """LSC less its raw counterpart at equal KL, in percentage points, above zero: LSC is ahead. Left: one reward, responses above
+    the 85 % quantile, where reward models carry a shortcut. Middle: the sum of two rewards, responses good in both, with and
+    without a shortcut. Right: share of good responses of the worst-served of three hidden types, by what is maximised. 95 %
+    intervals over replicates."""
+    fig, axes = plotting.figure(1, 3, width=16.0, height=5.0)
+    kls = found.settings["kls"]
+    for index, one in enumerate(("helpful", "harmless")):
+        value, *ends = _change(found, "shortcut", f"{one}, LSC", f"{one}, raw", f"beat_{one}", kls)
+        plotting.line(axes[0, 0], kls, value, one, index, *ends, markers=True)
+    for index, (world, words) in enumerate(PLACES.items()):
+        value, *ends = _change(found, world, "LSC sum", "raw sum", "both_good", kls)
+        plotting.line(axes[0, 1], kls, value, words, index, *ends, markers=True)
+    _types(axes[0, 2], found, "worst")
+    for axis in axes[0, :2]:
+        axis.axhline(0.0, color="#555555", linewidth=1.2)
+    plotting.label(axes[0, 0], NATS, "LSC less raw (points)", "one reward: beats the 85 % quantile")
+    plotting.label(axes[0, 1], NATS, "LSC sum less raw sum (points)", "two rewards: good in both")
+    plotting.label(axes[0, 2], NATS, "share of good responses", "the worst-served of three types")
+    axes[0, 2].set_ylim(bottom=0)
+    for axis in axes[0]:
+        plotting.legend(axis, loc="upper left")
+    return fig
+
+
+def _types(axis, found, name):
+    """One column of the policies over hidden types against KL."""
+    kls = found.settings["kls"]
+    for index, way in enumerate(("LSC sum", "mean utility", "minimum")):
+        estimates = [t_interval(aggregate(found, name, way, kl)) for kl in kls]
+        parts = [[getattr(e, part) for e in estimates] for part in ("value", "low", "high")]
+        plotting.line(axis, kls, parts[0], way, index, *parts[1:], markers=True)
 
 
 def win_rate_against_kl(found):
@@ -39,9 +79,8 @@ def good_in_both_against_kl(found):
     """Two rewards: probability that a response is good in both, in a world with a shortcut and unequal prompts, and in a
     clean one, where the LSC sum loses at a small KL and wins at a large one; bands: 95 % intervals."""
     fig, axes = plotting.figure(1, 2, width=12.6, height=4.6, sharey=True)
-    titles = {"shortcut": "shortcut, unequal prompts", "clean": "no shortcut, equal prompts"}
     schemes = ("LSC sum", "raw sum", "minimum", "weighted sum 3:1", "weighted sum 1:3")
-    for axis, (world, title) in zip(axes[0], titles.items(), strict=True):
+    for axis, (world, title) in zip(axes[0], PLACES.items(), strict=True):
         for index, scheme in enumerate(schemes):
             x, y, low, high = _curve(found, "frontier", world, scheme, "both_good")
             plotting.line(axis, x, y, scheme, index, low, high, markers=True)
@@ -54,8 +93,7 @@ def log_good_against_kl(found):
     """The quantity of the paper's own theory, E log P(good in every property), against the KL it costs: there the LSC sum
     wins at every KL, also where it makes fewer responses good in both."""
     fig, axes = plotting.figure(1, 2, width=12.6, height=4.6, sharey=True)
-    titles = {"shortcut": "shortcut, unequal prompts", "clean": "no shortcut, equal prompts"}
-    for axis, (world, title) in zip(axes[0], titles.items(), strict=True):
+    for axis, (world, title) in zip(axes[0], PLACES.items(), strict=True):
         for index, scheme in enumerate(("LSC sum", "raw sum", "minimum")):
             x, y, low, high = _curve(found, "frontier", world, scheme, "log_good")
             plotting.line(axis, x, y, scheme, index, low, high, markers=True)
@@ -69,14 +107,10 @@ def over_hidden_types(found):
     (above the type's own 85 % quantile) for the worst-served type (left) and on average over types (right), by what is
     maximised; 95 % intervals over worlds."""
     fig, axes = plotting.figure(1, 2, width=12.6, height=4.6, sharey=True)
-    kls = found.settings["kls"]
     for axis, name, words in zip(
         axes[0], ("worst", "average"), ("the worst-served type", "average over types"), strict=True
     ):
-        for index, way in enumerate(("LSC sum", "mean utility", "minimum")):
-            estimates = [t_interval(aggregate(found, name, way, kl)) for kl in kls]
-            parts = [[getattr(e, part) for e in estimates] for part in ("value", "low", "high")]
-            plotting.line(axis, kls, parts[0], way, index, *parts[1:], markers=True)
+        _types(axis, found, name)
         plotting.label(axis, NATS, "share of good responses" if name == "worst" else "", words)
     axes[0, 0].set_ylim(bottom=0)
     plotting.legend(axes[0, 1], outside=True)
@@ -192,6 +226,7 @@ def policy_gradient(found):
 
 
 FIGURES = [
+    where_lsc_works,
     win_rate_against_kl,
     good_in_both_against_kl,
     log_good_against_kl,

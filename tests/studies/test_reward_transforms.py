@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import binom
+from scipy.interpolate import CubicSpline
+from scipy.stats import binom, norm
 
 from annosim.study import Preset, load_study, run_study
 
@@ -30,6 +31,32 @@ def test_underfitting_at_matched_kl():
     assert raw["beaten"] == pytest.approx(0.517, abs=1e-3)
     assert lsc["beaten"] == pytest.approx(0.652, abs=2e-3)
     assert raw["spent"].mean() == pytest.approx(1.0) and lsc["spent"].mean() == pytest.approx(1.0)
+
+
+def test_targets_of_best_of_64_are_the_integrals():
+    """Laws of the scores by quadrature, integrated over the pairs that are good in both."""
+    shares = sys.modules["annosim_study_reward_transforms"].SHARES
+    z, k = exact.Z85, 64
+    x = np.linspace(-9, 9, 4001)
+
+    def law_of_lsc(u):
+        rest = np.expm1(-u[:, None] - np.logaddexp(0, z - x))  # e^(z - y) of the y that reaches the score u with x
+        y = np.where(rest > 0, z - np.log(np.where(rest > 0, rest, 1)), np.inf)
+        return np.trapezoid(norm.pdf(x) * norm.cdf(y), x, axis=1)
+
+    nodes, weights = np.polynomial.legendre.leggauss(200)
+    good = z + (9 - z) * (nodes + 1) / 2
+    a, b = np.meshgrid(good, good)
+    mass = np.multiply.outer(*[weights * (9 - z) / 2 * norm.pdf(good)] * 2)
+    u = -np.logaddexp(0, z - a) - np.logaddexp(0, z - b)
+    at = np.linspace(u.min(), u.max(), 400)
+    laws = {
+        "raw sum": norm.cdf((a + b) / np.sqrt(2)),
+        "lsc sum": CubicSpline(at, law_of_lsc(at))(u),
+        "minimum": 1 - norm.sf(np.minimum(a, b)) ** 2,
+    }
+    for name, law in laws.items():
+        assert k * (mass * law ** (k - 1)).sum() == pytest.approx(shares[name], abs=6e-5)
 
 
 def test_best_of_k_knows_only_the_order():
@@ -72,6 +99,14 @@ def test_a_tiny_run_finishes_every_cell_and_decides_every_claim(tmp_path):
     assert all("match" not in claim.reason for claim in run.claims)  # no judge asked for a cell that is not there
     exact_ones = [c for c in run.claims if c.id.startswith(("S1", "S2", "S3", "S5", "S8", "BoN", "LSC", "AND"))]
     assert len(exact_ones) >= 15 and all(c.verdict == "supported" for c in exact_ones)
+    text = STUDY.finding(run.outcome, run.claims)
+    for claim, words in (
+        ("supported", "LSC is ahead"),
+        ("contradicted", "LSC is behind"),
+        ("not judged", "LSC is not told"),
+    ):
+        told = [dataclasses.replace(c, verdict=claim) if c.id == "P1.helpful.shortcut" else c for c in run.claims]
+        assert words in STUDY.finding(run.outcome, told) and "points" in text
 
 
 def test_every_preset_can_be_planned_and_its_claims_stated():
