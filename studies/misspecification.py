@@ -32,6 +32,7 @@ from annosim.study import (
     Study,
     at_least,
     at_most,
+    binomial_interval,
     equal,
     every,
     inside,
@@ -291,9 +292,10 @@ def claims():
     )
     yield Statement(
         "two-types-finite",
-        "and come near it from 2^15 pairs: where the search from random starts ends, at a maximum or without one",
+        "and come near it from 2^15 pairs in most data sets: the search from random starts ends within .1, at a maximum or without "
+        "one (share of the data sets)",
         "this study",
-        lambda found: at_most(_mean(_values(found, "annotator mixture", "two types", "finite")), 0.1),
+        lambda found: at_least(_near(found), 0.5),
         whose=STUDY_ADDS,
         figure="matrix_finite",
     )
@@ -363,6 +365,12 @@ def claims():
         ),
         whose=CONTROL,
     )
+
+
+def _near(found):
+    """How often the search for two types ends within .1; a mean would mix searches that arrive with those that do not."""
+    far = _values(found, "annotator mixture", "two types", "finite")
+    return binomial_interval(int(np.sum(np.array(far) <= 0.1)), len(far))
 
 
 def _mean(values):
@@ -484,12 +492,13 @@ def _of_two(found, verdict):
         types = f"the search for two types found no maximum from infinite data (it ended at {two:.2f}), so nothing is said of them"
     else:
         types = f"two types do not find them either ({two:.2f} from infinite data)"
-    ends = _mean(_values(found, who, "two types", "finite"))
-    if not np.isfinite(ends.low):
-        return f"{single}; {types}."
-    return (
-        f"{single}; {types}, and the search from 2^15 pairs ends at {ends.value:.2f} [{ends.low:.2f}, {ends.high:.2f}]."
-    )
+    ends = np.array(_values(found, who, "two types", "finite"))
+    near = ends[ends <= 0.1]
+    often = "" if verdict["two-types-finite"] == "supported" else ", which does not decide how often it does"
+    arrives = f"the search from 2^15 pairs comes within .1 in {len(near)} of {len(ends)} data sets{often}"
+    if len(near) < len(ends):
+        arrives += f" and ends {ends.max():.2f} away at worst"
+    return f"{single}; {types}; {arrives}."
 
 
 def table(found):
