@@ -10,6 +10,7 @@ from annosim.study import Cell, Preset, Study, t_interval
 from . import formulas, paraphrases, real_votes, synthetic, two_kinds
 from .claims import (
     cell,
+    debate_gain,
     formula_statements,
     gain,
     judge_statements,
@@ -47,7 +48,8 @@ def cells(
         yield Cell(formulas.one_pair, {"p": p, "m": round(abs(2 * p - 1), 10)})
     world = {"votes": votes, "prompts": prompts, "responses": responses, "votes_held_out": 4}
     common = {"replicates": replicates, "seed_name": "world"}
-    yield Cell(synthetic.single_votes, world, **common)
+    # the gaps to the ceiling differ by less than one of them varies from world to world: they need more worlds
+    yield Cell(synthetic.single_votes, world, replicates=4 * replicates, seed_name="world")
     for judge in synthetic.JUDGES:
         for count in judges if judge in ("faithful", "biased by style") else [10]:
             yield Cell(synthetic.margins, {**world, "judge": judge, "judges": count, "alpha": alpha}, **common)
@@ -85,26 +87,71 @@ def claims(shares, models):
 
 
 def finding(found, claims):
-    """When margins and soft labels help, when they hurt, and by how much."""
-    share = {k: t_interval(cell(found, "pearson_share", k)).value for k in ("agreed", "plural", "paraphrase")}
-    ceiling = {k: t_interval(cell(found, "ceiling_share", k)).value for k in ("plural", "paraphrase")}
-    brier = {m: gain(found, m, "brier", "all").value for m in ("soft label", "M1 unsigned", "M2 signed", "M3 inside")}
-    persona = {m: gain(found, m, "pearson", "plural", "one persona").value for m in ("soft label", "M1 unsigned")}
-    best = min((m for m in brier if m != "soft label"), key=brier.get)
-    try:
-        change = real_gain(found, "soft label", "brier", "linear")
-        real = f"{change.value:+.4f} [{change.low:+.4f}, {change.high:+.4f}]"
-    except StudyError:  # the real votes are not on this machine
-        real = "not known here"
-    return (
-        f"A reward model of single votes correlates {share['agreed']:.2f} with held-out votes where people agree, and only "
-        f"{share['plural']:.2f} and {share['paraphrase']:.2f} where tastes differ or responses are paraphrases; the truth itself "
-        f"reaches {ceiling['plural']:.2f} and {ceiling['paraphrase']:.2f} there. Judgements help when the judges are like the "
-        f"people: after one temperature, ten a pair change the Brier score by {1000 * brier['soft label']:+.1f}e-3 as soft labels "
-        f"and by {1000 * brier[best]:+.1f}e-3 as the best margin ({best}). They hurt when all judges are one persona: soft "
-        f"labels lose {-persona['soft label']:.2f} of correlation in plural prompts, unsigned margins "
-        f"{abs(persona['M1 unsigned']):.2f}. Real votes, soft labels from the other annotators: {real}."
+    """When margins and soft labels help, when they hurt, and by how much, in the words of the verdicts."""
+    verdict = {claim.id: claim.verdict for claim in claims}
+    kinds = ("agreed", "plural", "paraphrase")
+    reached, ceiling = (
+        {k: t_interval(cell(found, name, k)).value for k in kinds} for name in ("pearson_share", "ceiling_share")
     )
+    part = {k: reached[k] / ceiling[k] for k in kinds}
+    falls = {k: _TOLD[verdict[f"A3.{k}"]] for k in kinds[1:]}
+    return (
+        f"A reward model of single votes correlates {reached['agreed']:.2f} with held-out votes where people agree, "
+        f"{reached['plural']:.2f} where tastes differ and {reached['paraphrase']:.2f} where responses are paraphrases. Most of that is "
+        f"the votes' own noise: the truth itself reaches {ceiling['plural']:.2f} and {ceiling['paraphrase']:.2f}. Of this ceiling the "
+        f"model has {part['plural']:.0%} ({falls['plural']}) and {part['paraphrase']:.0%} ({falls['paraphrase']}), against "
+        f"{part['agreed']:.0%} where people agree. {_judges(found, verdict)} {_real(found, verdict)}"
+    )
+
+
+#: a verdict in words, of a share that is said to be smaller
+_TOLD = {
+    "supported": "less",
+    "contradicted": "not less",
+    "inconclusive": "not told apart",
+    "not judged": "not told apart here",
+}
+
+
+def _judges(found, verdict):
+    """Faithful judges, and one persona."""
+    said = {"supported": [], "contradicted": [], "open": []}
+    for method in ("soft label", "majority", "M2 signed", "M1 unsigned", "M3 inside"):
+        change = f"{method} {1000 * gain(found, method, 'brier', 'all').value:+.1f}e-3"
+        said.get(verdict[f"M.brier.{method}"], said["open"]).append(change)
+    words = {
+        "supported": "lower the Brier score in every kind of hard prompts",
+        "contradicted": "do not",
+        "open": "not decided",
+    }
+    parts = [f"{words[key]}: {', '.join(methods)}" for key, methods in said.items() if methods]
+    lost = {m: gain(found, m, "pearson", "plural", "one persona").value for m in ("soft label", "M1 unsigned")}
+    hurt = "cost" if verdict["J.persona.soft"] == "supported" else "change by"
+    nothing = "nothing" if verdict["J.persona.unsigned"] == "supported" else "something"
+    return (
+        f"Ten judgements a pair by judges who are like the people (change over all prompts, after one temperature) "
+        f"{'; '.join(parts)}. Judges who are all one of the six types {hurt} soft labels {abs(lost['soft label']):.2f} of correlation in "
+        f"plural prompts and unsigned margins {nothing} ({lost['M1 unsigned']:+.2f})."
+    )
+
+
+def _real(found, verdict):
+    """Soft labels on the real votes: new arguments, and debates left out."""
+    words = {"supported": "lower", "contradicted": "raise"}
+    parts = []
+    for where, id, change in (
+        ("on new arguments", "linear", lambda: real_gain(found, "soft label", "brier", "linear")),
+        ("on debates left out", "debate", lambda: debate_gain(found, "soft label", "brier")),
+    ):
+        try:
+            e = change()
+        except StudyError:  # the votes are not on this machine, or the preset leaves no debate out
+            continue
+        told = words.get(verdict[f"R.{id}.brier.soft label"], "do not surely change")
+        parts.append(f"{told} the Brier score {where} ({e.value:+.4f} [{e.low:+.4f}, {e.high:+.4f}])")
+    if not parts:
+        return "The real votes are not on this machine."
+    return f"With real votes soft labels from the other annotators {' and '.join(parts)}."
 
 
 def two_by_two(found):

@@ -129,8 +129,8 @@ def formula_statements():
         "F.inflates",
         "M1 inflates |d| and M3 shrinks it at every p but 1/2",
         HERE,
-        lambda f: every([_wider(f, "M1 unsigned", 1), _wider(f, "M3 inside", -1)]),
-        whose=STUDY_ADDS,
+        lambda f: every([_wider(f, "M1 unsigned", 1), _wider(f, "M3 inside", -1)], labels=("M1", "M3")),
+        whose=CONTROL,
         figure="closed_forms",
     )
 
@@ -142,32 +142,46 @@ def _wider(found, name, sign):
     return at_least(min(steps), 1e-6)
 
 
+def share_of_ceiling(found, kind):
+    """How much of the noise ceiling the reward model's correlation reaches in one kind of prompts, less the same where
+    people agree."""
+    return ratio_gap(*[(cell(found, "pearson_share", k), cell(found, "ceiling_share", k)) for k in (kind, "agreed")])
+
+
+def ratio_gap(first, second):
+    """Difference of two ratios of means, each of a pair of samples over the same replicates, with the t interval of its
+    linearised replicates (delta method)."""
+    ratio = [reached.mean() / ceiling.mean() for reached, ceiling in (first, second)]
+    moved = [(a - r * b) / b.mean() for (a, b), r in zip((first, second), ratio, strict=True)]
+    return t_interval(ratio[0] - ratio[1] + moved[0] - moved[1])
+
+
 def table_statements():
-    """The 2 x 2."""
+    """The 2 x 2. Low correlation is built into a cell where people hardly differ from coins, so that what is judged is how
+    far the model stays below what the truth itself reaches there."""
     for kind in HARD:
+        whose = STUDY_ADDS if kind == "both" else ABSTRACT
         yield Statement(
             f"A1.{kind}",
-            f"a reward model of single votes correlates less with the aggregate preference where "
-            f"responses "
-            f"are {kind} than where people agree (Pearson, share of 4 held-out votes)",
-            f"{SOURCE}, abstract",
-            lambda f, k=kind: at_least(_lost(f, k), 0.2),
-            whose=STUDY_ADDS if kind == "both" else ABSTRACT,
-            figure="correlation_by_cell",
-        )
-        yield Statement(
-            f"A2.{kind}",
-            f"... weakly: below .3 ({kind})",
-            f"{SOURCE}, abstract",
-            lambda f, k=kind: at_most(t_interval(cell(f, "pearson_share", k)), 0.3),
-            whose=STUDY_ADDS if kind == "both" else ABSTRACT,
+            f"as the cells were made, a reward model of single votes correlates less with the share of 4 held-out votes where "
+            f"responses are {kind} than where people agree",
+            "this study",
+            lambda f, k=kind: at_least(_lost(f, k), 0.0),
+            whose=CONTROL,
             figure="correlation_by_cell",
         )
         yield Statement(
             f"A3.{kind}",
-            f"... and this is more than restriction of range: its gap to the noise ceiling is "
-            f"larger than "
-            f"where people agree ({kind})",
+            f"reward models of single votes correlate weakly where responses are {kind}, beyond the votes' own noise: they reach a "
+            "smaller share of the noise ceiling than where people agree (difference of the shares)",
+            f"{SOURCE}, abstract: weakly; the comparison with the ceiling is this study's",
+            lambda f, k=kind: at_most(share_of_ceiling(f, k), 0.0),
+            whose=whose,
+            figure="correlation_by_cell",
+        )
+        yield Statement(
+            f"A3.{kind}.points",
+            f"and in points of correlation, of which there are fewer to lose, the gap to the ceiling is larger, too ({kind})",
             "this study",
             lambda f, k=kind: at_least(difference(gap(f, k), gap(f, "agreed")), 0.0),
             whose=STUDY_ADDS,
@@ -200,7 +214,7 @@ def margin_statements():
             f"true preference "
             "in all three hard cells",
             _source(method),
-            lambda f, m=method: every([at_least(gain(f, m, "pearson", k), 0.0) for k in HARD]),
+            lambda f, m=method: every([at_least(gain(f, m, "pearson", k), 0.0) for k in HARD], labels=HARD),
             whose=_whose(method),
             figure="what_margins_change",
         )
@@ -208,7 +222,7 @@ def margin_statements():
             f"M.brier.{method}",
             f"{method} lowers the Brier score in all three hard cells (after one temperature fitted on held-out votes)",
             _source(method),
-            lambda f, m=method: every([at_most(gain(f, m, "brier", k), 0.0) for k in HARD]),
+            lambda f, m=method: every([at_most(gain(f, m, "brier", k), 0.0) for k in HARD], labels=HARD),
             whose=_whose(method),
             figure="what_margins_change",
         )
@@ -224,7 +238,7 @@ def margin_statements():
         "M.best",
         "soft labels beat every margin in Brier score over all prompts (10 faithful judgements)",
         "this study",
-        lambda f: every([at_most(_between(f, "soft label", m), 0.0) for m in METHODS[:3]]),
+        lambda f: every([at_most(_between(f, "soft label", m), 0.0) for m in METHODS[:3]], labels=METHODS[:3]),
         whose=BASELINE,
         figure="size_and_bias_of_judges",
     )
@@ -235,9 +249,10 @@ def judge_statements():
     change = lambda f, method, judge, kind="plural", name="pearson": gain(f, method, name, kind, judge)  # noqa: E731
     yield Statement(
         "J.persona.soft",
-        "judges who are one persona: soft labels lose correlation where tastes differ",
+        "judges who are one persona (ten judgements a pair, all by one of the six types): soft labels lose correlation where "
+        "tastes differ",
         "this study",
-        lambda f: at_most(change(f, "soft label", "one persona"), -0.1),
+        lambda f: at_most(change(f, "soft label", "one persona"), 0.0),
         whose=BASELINE,
         figure="kinds_of_judges",
     )
@@ -275,7 +290,8 @@ def judge_statements():
             [
                 at_least(_apart(f, ("correlated panel", 10), ("faithful", 3)), 0.0),
                 at_most(_apart(f, ("correlated panel", 10), ("faithful", 1)), 0.0),
-            ]
+            ],
+            labels=("panel less three", "panel less one"),
         ),
         whose=BASELINE,
         figure="kinds_of_judges",
@@ -314,7 +330,7 @@ def paraphrase_statements(shares):
             + [at_most(v, 1e-6) for v in f.values(group, "rewards_apart")],
             "laws within 1e-12, rewards within 1e-6",
         ),
-        whose=STUDY_ADDS,
+        whose=CONTROL,
         figure="paraphrase_twins",
     )
     yield Statement(
@@ -329,7 +345,7 @@ def paraphrase_statements(shares):
                 for v in f.values(group, c, share=s)
             ]
         ),
-        whose=STUDY_ADDS,
+        whose=CONTROL,
         figure="paraphrase_twins",
     )
     yield Statement(
@@ -342,6 +358,7 @@ def paraphrase_statements(shares):
                 at_least(t_interval(f.values(group, "cost_two_minds", share=max(shares))), 0.1),
             ],
             "at most 1e-6 nats against at least .1",
+            ("cannot tell", "of two minds"),
         ),
         whose=STUDY_ADDS,
         figure="paraphrase_twins",
@@ -364,7 +381,10 @@ def paraphrase_statements(shares):
         "P.repeat",
         "two answers by the same rater separate the two, the sooner the more paraphrases are asked (annotators for odds of 20)",
         "this study",
-        lambda f: increasing([f.estimate(group, "annotators_needed", share=s) for s in sorted(some, reverse=True)]),
+        lambda f: increasing(
+            [f.estimate(group, "annotators_needed", share=s) for s in sorted(some, reverse=True)],
+            [f"share {s:g}" for s in sorted(some, reverse=True)],
+        ),
         whose=STUDY_ADDS,
         figure="paraphrase_twins",
     )
@@ -394,7 +414,7 @@ def kind_statements():
             f"one answer each: two opposite camps and people who cannot tell have the same law ({words})",
             "this study",
             lambda f, g=group: at_most(far(f, g, 1), 1e-12),
-            whose=STUDY_ADDS,
+            whose=CONTROL,
             figure="repeated_answers",
         )
         yield Statement(
@@ -410,7 +430,7 @@ def kind_statements():
             f"identify says so: not identified from one answer each, identified locally from two ({words})",
             "this study",
             lambda f, g=group: true(_verdicts(f, g), "not_identified, then locally_identified"),
-            whose=STUDY_ADDS,
+            whose=CONTROL,
         )
     who = lambda f, people, name, swap: t_interval(  # noqa: E731
         column(f, "repeated_answers", name, {"people": people}, swap=swap)
@@ -420,7 +440,7 @@ def kind_statements():
         "asked again with sides swapped, people of strong tastes agree with themselves",
         "this study",
         lambda f: at_least(who(f, "plural", "within", True), 0.9),
-        whose=STUDY_ADDS,
+        whose=CONTROL,
         figure="repeated_answers",
     )
     for people, words in (("paraphrases", "see paraphrases"), ("below the j.n.d.", "see no difference")):
@@ -429,7 +449,7 @@ def kind_statements():
             f"and people who {words} do so at chance",
             "this study",
             lambda f, p=people: equal(who(f, p, "within", True), 0.5, 0.02),
-            whose=STUDY_ADDS,
+            whose=CONTROL,
             figure="repeated_answers",
         )
     yield Statement(
@@ -437,7 +457,7 @@ def kind_statements():
         "without swapping sides a position bias looks like taste",
         "this study",
         lambda f: at_least(who(f, "position bias", "within", False), 0.7),
-        whose=STUDY_ADDS,
+        whose=CONTROL,
         figure="repeated_answers",
     )
     yield Statement(
@@ -445,7 +465,7 @@ def kind_statements():
         "swapping unmasks it",
         "this study",
         lambda f: equal(who(f, "position bias", "within", True), 0.5, 0.02),
-        whose=STUDY_ADDS,
+        whose=CONTROL,
         figure="repeated_answers",
     )
     yield Statement(
@@ -464,7 +484,8 @@ def _verdicts(found, group):
 
 
 def real_statements(models):
-    """The votes of UKPConvArg1."""
+    """The votes of UKPConvArg1. Methods are compared with the linear model, whose fit is exact; a network's scores vary with its
+    training by more than methods differ, so that the figure shows them and no claim is made."""
     for kind in models:
         yield Statement(
             f"R0.{kind}",
@@ -473,34 +494,27 @@ def real_statements(models):
             "than one more vote does (Pearson)",
             "this study",
             lambda f, k=kind: at_least(_over_one_vote(f, k), 0.0),
-            whose=CONTROL,
+            whose=STUDY_ADDS,
             figure="real_votes",
         )
-        for method in METHODS[:5]:
-            yield Statement(
-                f"R.{kind}.{method}",
-                f"{kind} model, new arguments of the same debates: {method} from the other annotators changes next to nothing",
-                "this study",
-                lambda f, k=kind, m=method: every(
-                    [equal(real_gain(f, m, "pearson", k), 0.0, 0.02), equal(real_gain(f, m, "brier", k), 0.0, 0.002)],
-                    "correlation by less than .02, Brier score by less than .002",
-                ),
-                whose=BASELINE if _whose(method) is BASELINE else STUDY_ADDS,
-                figure="real_votes",
-            )
-    for method in ("M1 unsigned", "M2 signed", "M3 inside", "soft label"):
-        for name, words, judge in (
-            ("pearson", "raises the correlation", at_least),
-            ("brier", "lowers the Brier score", at_most),
-        ):
-            yield Statement(
-                f"R.debate.{name}.{method}",
-                f"one debate left out of 32, linear model: {method} from the other annotators {words} on it",
-                _source(method),
-                lambda f, m=method, n=name, j=judge: j(debate_gain(f, m, n), 0.0),
-                whose=_whose(method),
-                figure="other_debates",
-            )
+    places = (
+        ("linear", "new arguments of the same debates", lambda f, m, n: real_gain(f, m, n, "linear"), "real_votes"),
+        ("debate", "one debate left out of 32", debate_gain, "other_debates"),
+    )
+    for place, where, change, figure in places:
+        for method in ("M1 unsigned", "M2 signed", "M3 inside", "soft label"):
+            for name, words, judge in (
+                ("pearson", "raises the correlation", at_least),
+                ("brier", "lowers the Brier score", at_most),
+            ):
+                yield Statement(
+                    f"R.{place}.{name}.{method}",
+                    f"{where}, linear model: {method} from the other annotators {words}",
+                    _source(method),
+                    lambda f, m=method, n=name, j=judge, c=change: j(c(f, m, n), 0.0),
+                    whose=_whose(method),
+                    figure=figure,
+                )
     for method in ("M2 signed, judged by a model", "M3 inside, judged by a model"):
         yield Statement(
             f"R.model.{method.split(',')[0]}",

@@ -17,19 +17,48 @@ def _parts(estimates):
     return [[getattr(e, part) for e in estimates] for part in ("value", "low", "high")]
 
 
-def correlation_by_cell(found):
-    """Correlation with the share of four held-out votes in each kind of prompts: reward model of single votes, the same
-    with infinite data, and the noise ceiling (the true preference itself); 95 % intervals over replicates."""
-    fig, axes = plotting.figure(width=8.4, height=4.6)
-    series = {
+def when_judges_help(found):
+    """Left: correlation with four held-out votes, of a reward model of single votes and of the truth itself (the noise
+    ceiling). Middle: ten judgements a pair by judges who are like the people, change of the Brier score in each kind of hard
+    prompts (left of zero is better). Right: the same by judges of other kinds, change of the correlation where tastes differ
+    (right of zero is better). 95 % intervals over replicates."""
+    fig, axes = plotting.figure(1, 3, width=19.0, height=5.4, width_ratios=[0.9, 1, 1])
+    _by_cell(axes[0, 0], found, ("single votes", "noise ceiling"))
+    axes[0, 0].set_title("what single votes teach")
+    methods = ("soft label", "M1 unsigned", "M2 signed", "M3 inside")
+    for index, kind in enumerate(("plural", "paraphrase", "both")):
+        estimates = _parts([gain(found, m, "brier", kind) for m in methods])
+        plotting.intervals(axes[0, 1], methods, *estimates, index, zero=0.0, offset=0.2 * (index - 1), label=kind)
+    plotting.label(axes[0, 1], "change in Brier score", "", "judges like the people")
+    for index, method in enumerate(methods):
+        estimates = _parts([gain(found, method, "pearson", "plural", judge) for judge in JUDGES])
+        offset = 0.18 * (index - 1.5)
+        plotting.intervals(axes[0, 2], list(JUDGES), *estimates, index, zero=0.0, offset=offset, label=method)
+    plotting.label(axes[0, 2], "change in correlation, plural prompts", "", "kinds of judges")
+    for axis in axes[0, 1:]:
+        axis.locator_params(axis="x", nbins=5)
+        plotting.legend(axis, loc="best")
+    return fig
+
+
+def _by_cell(axis, found, series):
+    """Bars of the correlation with held-out votes in each kind of prompts."""
+    values = {
         "single votes": [cell(found, "pearson_share", k) for k in CELLS],
         "infinite data": [cell(found, "pearson_share", k, "infinite data") for k in CELLS],
         "noise ceiling": [cell(found, "ceiling_share", k) for k in CELLS],
     }
-    table = [_parts([t_interval(v) for v in values]) for values in series.values()]
-    plotting.bars(axes[0, 0], list(LABELS.values()), *(np.array([t[i] for t in table]) for i in range(3)), list(series))
-    plotting.label(axes[0, 0], "responses", "correlation (Pearson)")
-    plotting.legend(axes[0, 0], loc="upper right")
+    table = [_parts([t_interval(v) for v in values[name]]) for name in series]
+    plotting.bars(axis, list(LABELS.values()), *(np.array([t[i] for t in table]) for i in range(3)), list(series))
+    plotting.label(axis, "responses", "correlation (Pearson)")
+    plotting.legend(axis, loc="upper right")
+
+
+def correlation_by_cell(found):
+    """Correlation with the share of four held-out votes in each kind of prompts: reward model of single votes, the same
+    with infinite data, and the noise ceiling (the true preference itself); 95 % intervals over replicates."""
+    fig, axes = plotting.figure(width=8.4, height=4.6)
+    _by_cell(axes[0, 0], found, ("single votes", "infinite data", "noise ceiling"))
     return fig
 
 
@@ -175,6 +204,7 @@ def closed_forms(found):
 
 
 FIGURES = [
+    when_judges_help,
     correlation_by_cell,
     what_margins_change,
     kinds_of_judges,

@@ -89,6 +89,23 @@ def test_intervals_over_splits_are_wider_than_over_independent_replicates():
     assert claims.split_interval(values[:1], 0.25).high == np.inf
 
 
+def test_a_gap_of_ratios_has_the_error_that_the_jackknife_gives_it():
+    claims = sys.modules["annosim_study_disagreement.claims"]
+    rng = np.random.default_rng(0)
+    ceiling = 0.3 + 0.1 * rng.normal(size=(2, 200))
+    reached = np.array([[0.8], [0.9]]) * ceiling + 0.05 * rng.normal(size=(2, 200))
+
+    def gap(keep):
+        ratio = reached[:, keep].mean(1) / ceiling[:, keep].mean(1)
+        return ratio[0] - ratio[1]
+
+    found = claims.ratio_gap(*zip(reached, ceiling, strict=True))
+    left_out = np.array([gap(np.arange(200) != i) for i in range(200)])
+    error = np.sqrt(199 * left_out.var())
+    assert found.value == pytest.approx(gap(np.arange(200)))
+    assert found.high - found.value == pytest.approx(1.972 * error, rel=0.02)  # t, 199 degrees of freedom
+
+
 def test_every_preset_can_be_planned_and_its_claims_stated():
     for preset in STUDY.presets:
         assert STUDY.plan(preset) and STUDY.statements(preset)
