@@ -228,11 +228,11 @@ def heat_maps(found):
 
 
 def online_rounds(found):
-    """E14. Online DPO of two annotators, exact: every round draws pairs from the policy that the last one left. Left, by round:
-    mass left of zero, where the annotator with 40 % of the answers has all of theirs (solid; thin: from 8,192 fresh pairs a
-    round), and mass within three standard deviations of that annotator's peak (dashed; grey: the .4 that would be due; round 0
-    is pi0). Right: the policies with a moving reference."""
-    fig, axes = plotting.figure(1, 2, width=13, height=4.6)
+    """E14. Online DPO of two annotators, exact: every round draws pairs from the policy that the last one left; round 0 is pi0.
+    Left: mass left of zero, where the annotator with 40 % of the answers has all of theirs (thin: from 8,192 fresh pairs a
+    round). Middle: mass within three standard deviations of that annotator's peak. Grey: the .4 that would be due. Right: the
+    policies with a moving reference."""
+    fig, axes = plotting.figure(1, 3, width=18.5, height=4.6)
     cases = (
         ("fixed", 0.0, "reference fixed"),
         ("moving", 0.0, "reference moving"),
@@ -240,23 +240,23 @@ def online_rounds(found):
     )
     for index, (reference, mixing, name) in enumerate(cases):
         left = found.get("online", "left", reference=reference, mixing=mixing)
-        plotting.line(axes[0, 0], np.arange(len(left)), left, name, index, markers=True)
-        axes[0, 0].plot(
-            np.arange(len(left)), near(found, reference, mixing), color=plotting.colour(index), linestyle="--"
-        )
+        rounds = np.arange(len(left))
+        plotting.line(axes[0, 0], rounds, left, name, index, markers=True)
+        plotting.line(axes[0, 1], rounds, near(found, reference, mixing), name, index, markers=True)
         for row in found.rows("online_finite", reference=reference) if not mixing else ():
             axes[0, 0].plot(
                 np.arange(len(row["left"])), row["left"], color=plotting.colour(index), linewidth=0.8, alpha=0.6
             )
-    axes[0, 0].axhline(0.4, color="0.6", zorder=0)
-    axes[0, 0].set_ylim(0, 0.55)
-    plotting.label(axes[0, 0], "round", "mass", "left of zero (solid), near the annotator (dashed)")
-    plotting.legend(axes[0, 0], loc="lower left")
+    for axis, words in ((axes[0, 0], "left of zero"), (axes[0, 1], "near the narrow annotator")):
+        axis.axhline(0.4, color="0.6", zorder=0)
+        axis.set_ylim(0, 0.55)
+        plotting.label(axis, "round", "mass", words)
+    plotting.legend(axes[0, 1], loc="upper right")
     cell = found.rows("online", reference="moving", mixing=0.0)[0]
     for index, number in enumerate((1, 3, 6, 12)):
-        plotting.density(axes[0, 1], cell["x"], cell["density"][number], f"round {number}", index)
-    axes[0, 1].set_ylim(0, 1.08 * float(np.max(cell["density"])))
-    axes[0, 1].set_xlim(-6, 6)
-    plotting.label(axes[0, 1], "x", "density", "policies, reference moving")
-    plotting.legend(axes[0, 1])
+        plotting.density(axes[0, 2], cell["x"], cell["density"][number], f"round {number}", index)
+    axes[0, 2].set_ylim(0, 1.08 * float(np.max(cell["density"])))
+    axes[0, 2].set_xlim(-6, 6)
+    plotting.label(axes[0, 2], "x", "density", "policies, reference moving")
+    plotting.legend(axes[0, 2])
     return fig

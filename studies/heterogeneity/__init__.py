@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pandas as pd
 
-from annosim.study import Cell, Preset, Study, t_interval
+from annosim.study import Cell, Preset, Study, t_interval, worded
 
 from . import bounds, em, price, real, regret, theorems, twins
 from .claims import table_statements, theorem_statements, twin_statements
-from .claims_em import WORDS, at, em_statements, real_statements, regret_statements, share
-from .claims_price import mean_of, price_statements
+from .claims_em import WORDS, at, em_statements, real_statements, regret_statements, share, spared
+from .claims_price import cost, mean_of, price_statements
 from .figures import FIGURES
 
 #: (kinds, items, answers, uniform weights, how many times as many populations)
@@ -36,6 +36,7 @@ def cells(
     laws,
     sources,
     bootstrap,
+    twins_drawn,
     most_types,
     folds,
     sets,
@@ -67,7 +68,7 @@ def cells(
     yield from theorem_cells(populations, starts)
     yield from price_cells(sets, direction)
     yield from em_cells(worlds, em_grid, laws)
-    yield from real_cells(sources, bootstrap, most_types, folds)
+    yield from real_cells(sources, bootstrap, twins_drawn, most_types, folds)
 
 
 def em_cells(worlds, em_grid, laws):
@@ -121,7 +122,7 @@ def price_cells(sets, direction):
         yield Cell(price.similar_types, {"types": types, "prompts": 3}, replicates=sets)
 
 
-def real_cells(sources, bootstrap, most_types, folds):
+def real_cells(sources, bootstrap, twins_drawn, most_types, folds):
     """One type or two, one-type twins, and the number of types; the score test needs two answers of an annotator."""
     for source in sources:
         where, votes = at(source), source["file"] in (real.UKP, real.LLMFAO)
@@ -129,7 +130,7 @@ def real_cells(sources, bootstrap, most_types, folds):
             if method in source["tests"]:
                 yield Cell(real.one_or_two, {**where, "method": method, "replicates": replicates}, skip=real.missing)
         if votes:
-            yield Cell(real.one_type_twin, {**where, "twins": 39}, skip=real.missing)
+            yield Cell(real.one_type_twin, {**where, "twins": twins_drawn}, skip=real.missing)
         if "likelihood_ratio" in source["tests"]:
             yield Cell(real.by_types, {**where, "most": most_types, "folds": folds}, skip=real.missing)
 
@@ -177,21 +178,72 @@ def claims(worlds, em_grid, sources, direction):
 
 
 def finding(found, judged):
-    """When types are told apart, when not, by how much, and what it costs."""
+    """When types are told apart, when not, by how much, and what it costs, in the words that the verdicts allow."""
     many = max(found.settings["worlds"]["linear"][0])
-    one, three, two = (share(found, "linear", a, q, many) for a, q in WORDS)
+    one, three, two = (share(found, "linear", a, q, many).value for a, q in WORDS)
     needed = {way: mean_of(found, "answers_needed", "annotators", way=way, set=0).value for way in price.WAYS}
-    cost = [mean_of(found, "fairness_of_twins", "ratio", of="unequal antipodes", truth=t, set=0).value for t in (0, 1)]
-    nothing = mean_of(found, "fairness_of_twins", "ratio", of="indifferent", truth=0, set=0).value
-    return (
-        f"Pairs fail where every annotator answers one: antipodal types and people without preferences have one law, and with "
-        f"{many} annotators EM misses the two worlds by {one.value:.2f} of their distance (one half is guessing). One "
-        f"best-of-three answer each works ({three.value:.2f}), and so do two pairs by the same annotator ({two.value:.2f}). Best "
-        f"of three is the weakest way out: {needed['best of three']:.0f} annotators for odds of 20 to 1, against "
-        f"{needed['two pairs']:.0f} with two pairs, {needed['ranking of three']:.0f} with a ranking and "
-        f"{needed['three pairs']:.0f} with three pairs. Who ends in the wrong one of two such worlds and makes its policy fair "
-        f"gives the worst-off type {cost[0]:.1f} or {cost[1]:.1f} times the regret (unequal antipodes); in the paper's own "
-        f"witness {nothing:.2f} times."
+    fair = [cost(found, truth).value for truth in (0, 1)]
+    nothing, nats = cost(found, 0, "indifferent").value, cost(found, 1, "indifferent", "twin_world").value
+    people = max(found.settings["em_grid"]["linear"][1])
+    gain = spared(found, "linear", people, "pooled DPO").value
+    ways = ", ".join(
+        f"{n:.0f} for {'a ' * way.startswith('ranking')}{way}" for way, n in needed.items() if way != "best of three"
+    )
+    return " ".join(
+        [
+            worded(
+                judged,
+                ["T1.witnesses", "EM.linear.pairs"],
+                "Pairs fail where every annotator answers one: antipodal types and people without preferences have one law, and with "
+                f"{many} annotators EM misses the two worlds by {one:.2f} of their distance (one half is the best any method can do).",
+                f"One pair from each of {many} annotators: EM misses the two worlds by {one:.2f} of their distance, which equal laws "
+                "forbid: something is wrong.",
+                f"With one pair from each of {many} annotators EM misses the two worlds by {one:.2f} of their distance.",
+            ),
+            worded(
+                judged,
+                "EM.linear.three",
+                f"One best-of-three answer each tells them apart ({three:.2f}),",
+                f"One best-of-three answer each does not tell them apart ({three:.2f}),",
+                f"One best-of-three answer each leaves it open ({three:.2f}),",
+            ),
+            worded(
+                judged,
+                "EM.linear.two_pairs",
+                f"two pairs by the same annotator do as well ({two:.2f}).",
+                f"two pairs by the same annotator do not ({two:.2f}).",
+                f"two pairs by the same annotator leave it open ({two:.2f}).",
+            ),
+            worded(
+                judged,
+                "B.weakest",
+                f"Best of three is the weakest way out: {needed['best of three']:.0f} annotators for odds of 20 to 1 that the "
+                f"antipodes are right, against {ways}.",
+                f"Best of three is not always the weakest way out: {needed['best of three']:.0f} annotators for odds of 20 to 1, "
+                f"against {ways}.",
+            ),
+            worded(
+                judged,
+                "A.cost",
+                "Who ends in the wrong one of two such worlds and makes its policy fair gives the worst-off type "
+                f"{fair[0]:.1f} or {fair[1]:.1f} times the regret (unequal antipodes);",
+                f"Ending in the wrong one of two such worlds costs a fair policy little ({fair[0]:.1f} or {fair[1]:.1f} times the "
+                "regret; unequal antipodes);",
+            ),
+            worded(
+                judged,
+                "A.witness",
+                f"between equal antipodes and nobody hardly anything is at stake ({nothing:.2f} times, or {nats:.0e} nats against "
+                "none; means over sets of responses).",
+                f"between equal antipodes and nobody something is at stake as well ({nothing:.2f} times, or {nats:.0e} nats).",
+            ),
+            worded(
+                judged,
+                "min-max-regret.linear.pooled DPO",
+                f"Where types are told apart, the min-max policy spares the worst-off type {gain:.2f} nats against one DPO.",
+                f"Where types are told apart, the min-max policy spares the worst-off type nothing against one DPO ({gain:.2f} nats).",
+            ),
+        ]
     )
 
 
@@ -305,7 +357,8 @@ def real_tests(found):
 
 
 def real_twins(found):
-    """Agreement between annotators and tie rate of real votes, and of 39 simulations of the one-type fit."""
+    """Agreement between annotators and tie rate of real votes, and of simulations of the one-type fit: mean, range, and
+    how many are as far from the mean as the real votes."""
     rows = found.finished("one_type_twin")
     names = [
         "file",
@@ -314,8 +367,11 @@ def real_twins(found):
         "twin_agreement",
         "twin_agreement_low",
         "twin_agreement_high",
+        "agreement_as_far",
         "ties",
         "twin_ties",
+        "ties_as_far",
+        "twins",
     ]
     return pd.DataFrame(rows, columns=names)
 
@@ -365,6 +421,7 @@ _QUICK = {
     "sets": 12,
     "direction": {"answers": [300, 30_000], "replicates": 6},
     "bootstrap": {SCORE: 19, RATIO: 19},
+    "twins_drawn": 199,
     "most_types": 3,
     "folds": 2,
     "sources": [
@@ -393,6 +450,7 @@ _PAPER = _QUICK | {
     "sets": 40,
     "direction": {"answers": [300, 1000, 3000, 10_000, 30_000, 100_000], "replicates": 30},
     "bootstrap": {SCORE: 199, RATIO: 199},
+    "twins_drawn": 1999,
     "most_types": 5,
     "folds": 5,
     "sources": [

@@ -98,24 +98,34 @@ def one_or_two(file, topic, items, people, method, replicates, seed, data):
 
 
 def one_type_twin(file, topic, items, people, twins, seed, data):
-    """Whether votes simulated from the one-type fit reproduce the agreement between annotators and the tie rate."""
+    """Whether votes simulated from the one-type fit reproduce the agreement between annotators and the tie rate: how many
+    simulated data sets are as far from their mean as the real one."""
     found = answers(file, topic, items, people, data)
     fit = an.fit(one_type(found), found, prior=PRIOR)
     made = [simulate_like(fit.population, found, seed=seed + number) for number in range(twins)]
     agreed = np.array([agreement(one, replicates=0).between for one in made])
     ties = np.array([float(np.asarray(one.tied).any(-1).mean()) for one in made])
+    agreed_here = agreement(found, replicates=0).between
+    ties_here = float(np.asarray(found.tied).any(-1).mean())
     return {
-        "agreement": agreement(found, replicates=0).between,
+        "agreement": agreed_here,
+        "agreement_as_far": as_far(agreed, agreed_here),
+        "ties_as_far": as_far(ties, ties_here),
         "twin_agreement": float(agreed.mean()),
         "twin_agreement_low": float(agreed.min()),
         "twin_agreement_high": float(agreed.max()),
-        "ties": float(np.asarray(found.tied).any(-1).mean()),
+        "ties": ties_here,
         "twin_ties": float(ties.mean()),
         "twin_ties_low": float(ties.min()),
         "twin_ties_high": float(ties.max()),
         "twins": twins,
         **size(found),
     }
+
+
+def as_far(simulated, observed):
+    """How many simulated numbers are at least as far from their mean as the observed one."""
+    return int((np.abs(simulated - simulated.mean()) >= abs(observed - simulated.mean()) - 1e-12).sum())
 
 
 def by_types(file, topic, items, people, most, folds, seed, data):

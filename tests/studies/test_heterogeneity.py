@@ -147,6 +147,53 @@ def test_what_a_twin_costs_a_fair_policy_and_what_ends_the_ambiguity(rooms):
     assert {way: round(n) for way, n in needed.items()} == expected
 
 
+def test_it_takes_nearly_as_many_annotators_to_tell_when_nobody_prefers_anything(rooms):
+    """The divergence has a direction: KL(antipodes || nobody) is what the study reports, the other is a few percent off."""
+    antipodes, nobody = rooms.twins.pair_of_worlds("indifferent", 1.0)
+    found = {}
+    for way, design in price(rooms).WAYS.items():
+        asked = an.Design(rooms.twins.PLANE, **design)
+        both = (antipodes, nobody), (nobody, antipodes)
+        found[way] = [
+            float(np.log(20.0) / an.analysis.law_divergence(*pair, asked, max_outcomes=price(rooms).ENUMERATED).kl)
+            for pair in both
+        ]
+    expected = [(436.19, 435.04), (133.05, 126.73), (104.88, 98.78), (48.92, 49.96)]
+    assert np.allclose([found[way] for way in price(rooms).WAYS], expected, atol=0.01)
+    claimed = sys.modules[f"{rooms.__name__}.claims_price"].NEEDED
+    assert [found[way][0] for way in claimed] == pytest.approx(list(claimed.values()), abs=0.1)
+
+
+def test_gains_of_opposite_tastes_start_small_and_are_steep(rooms):
+    """What the docstring of ``similar_types`` says of b and -b: the numbers of another set-up, by the library's own solver."""
+    for scale, expected in ((1.5, [0.052, 0.325, 0.510]), (2.0, [0.094, 0.521, 0.798])):
+        one = rooms.twins.PLANE.features @ torch.tensor([1.0, 0.3], dtype=torch.float64) * scale
+        gains = []
+        for types in (2, 3, 4):
+            own = [rooms.regret.gibbs(u, rooms.twins.PLANE) for u in [one] * (types - 1) + [-one]]
+            ways = an.policies.linear_pool(own), an.policies.min_max_kl_regret(own, rooms.twins.PLANE, beta=1.0)
+            worst = [max(an.analysis.kl_divergence(p, q, rooms.twins.PLANE) for q in own) for p in ways]
+            gains.append(worst[0] - worst[1])
+        assert gains == pytest.approx(expected, abs=2e-3)
+
+
+@pytest.mark.parametrize(("observed", "count"), [(0.0, 5), (2.0, 2), (-2.0, 2), (2.1, 0)])
+def test_simulated_data_sets_are_counted_by_their_distance_from_the_mean(rooms, observed, count):
+    assert rooms.real.as_far(np.array([-2.0, -1.0, 0.0, 1.0, 2.0]), observed) == count
+
+
+@pytest.mark.parametrize(
+    ("far", "twins", "verdict"),
+    [(20, 39, "supported"), (2, 39, "inconclusive"), (3, 399, "contradicted"), (0, 39, "inconclusive")],
+)
+def test_the_edge_of_a_few_simulations_decides_nothing(study, far, twins, verdict):
+    row = {"ties_as_far": far, "agreement_as_far": far, "twins": twins}
+    which = {"file": "ukp_convincing_arguments/votes.csv.gz", "topic": 0, "items": 0, "people": 0}
+    found = Outcome([Record("one_type_twin", "one_type_twin", 0, 0, "a", "done", which, [row])])
+    claims = {c.id: c.decide(found) for c in study.statements("paper")}
+    assert claims["real.ukp.0.ties"].verdict == claims["real.ukp.0.agreement"].verdict == verdict
+
+
 def test_the_sign_loss_finds_the_mean_taste_and_the_likelihood_does_not(rooms):
     rows = {r["loss"]: r for r in price(rooms).mean_direction(30, [], seed=1)}
     assert rows["sign loss"]["angle"] < 1 and rows["sign loss"]["wrong"] == 0
@@ -196,6 +243,52 @@ def test_figures_and_tables_of_em_read_what_the_cells_write(study, rooms, preset
         assert len(make(found)) and not make(found).isna().any().any()
     claims = [c.decide(found) for c in study.statements(preset) if c.id.startswith(("EM.linear", "min-max-"))]
     assert len(claims) >= 10 and all(c.value == 0.5 or c.value == 0 for c in claims)
+
+
+@pytest.fixture(scope="module")
+def exact_records(study):
+    """The exact cells that the finding reads, on few sets of responses."""
+    records = []
+    for c in study.plan("quick"):
+        if c.group in ("fairness_of_twins", "answers_needed", "witness"):
+            few = {**c.parameters, "sets": 5, "seed": 0} if "sets" in c.parameters else c.parameters
+            found = c.function(**few)
+            rows = found if isinstance(found, list) else [found]
+            records.append(Record(c.title, c.group, 0, 0, c.title, "done", dict(c.parameters), rows))
+    return records
+
+
+@pytest.mark.parametrize(
+    ("pairs", "three", "words"),
+    [
+        (
+            [0.9, 0.91],
+            [0.22, 0.23],
+            ("Pairs fail", "(one half is the best any method can do)", "tells them apart (0.2"),
+        ),
+        ([0.9, 0.91], [0.72, 0.73], ("Pairs fail", "does not tell them apart (0.7")),
+        ([0.2, 0.21], [0.2, 0.9], ("equal laws forbid", "leaves it open (0.55)")),
+    ],
+)
+def test_the_finding_says_what_the_verdicts_say(study, rooms, exact_records, pairs, three, words):
+    """Exact cells as they are, and EM's errors made up: the sentence follows the verdicts, whatever they are."""
+    errors = {("pairs", 1): pairs, ("best of three", 1): three, ("pairs", 2): [0.1, 0.12]}
+    records = list(exact_records)
+    for c in study.plan("quick"):
+        if c.group == "twin_worlds":
+            rows = [[{"share": e}] for e in errors[c.parameters["answers"], c.parameters["questions"]]]
+        elif c.group == "em_dpo":
+            other = {m: 0.5 + 0.1 * k for k, m in enumerate(rooms.regret.SINGLE[::-1])}
+            rows = [[{"method": m, "worst_regret": r * x} for m, r in other.items()] for x in (1.0, 1.1)]
+        else:
+            continue
+        parameters = dict(c.parameters)
+        records += [Record(c.title, c.group, r, r, f"{c.title}{r}", "done", parameters, x) for r, x in enumerate(rows)]
+    found = Outcome(records, study.presets["quick"].settings, "quick")
+    said = study.finding(found, [c.decide(found, False) for c in study.statements("quick")])
+    for word in (*words, "Best of three is the weakest way out: 436", "times the regret (unequal antipodes)"):
+        assert word in said, said
+    assert "spares the worst-off type 0.5" in said
 
 
 def test_a_tiny_run_judges_what_it_can(study, rooms, tmp_path):
