@@ -207,9 +207,10 @@ def claims(files, peers):
     )
     yield Statement(
         "debates-without-ties",
-        "the tied votes may as well be left out: every debate keeps its estimate",
+        "ties are not to be left out: without them some debate has an item that never lost or never won, and no estimate "
+        "(number of such debates)",
         "this study",
-        lambda found: at_least(exact(sum(found.all("debates", "exists_decisive"))), 32),
+        lambda found: at_least(exact(len(_only_with_ties(found))), 1),
         whose=STUDY_ADDS,
         figure="ties_and_agreement",
     )
@@ -234,7 +235,10 @@ def claims(files, peers):
             f"{package}-wrong",
             f"{package} returns wrong or made-up numbers in the cases listed, and does not raise",
             "cross-check on the same answers",
-            lambda found, p=package: every([_wrong(r) for r in _rows(found, p, wrong=True)]),
+            lambda found, p=package: every(
+                [_wrong(r) for r in _rows(found, p, wrong=True)],
+                labels=[f"{r['call'].partition('(')[0]}, {r['on']}" for r in _rows(found, p, wrong=True)],
+            ),
             whose=STUDY_ADDS,
         )
     yield Statement(
@@ -244,6 +248,17 @@ def claims(files, peers):
         lambda found: true(all(found.all("no_estimate", "refused")), "both refused"),
         whose=CONTROL,
     )
+
+
+def _only_with_ties(found):
+    """Names of the debates whose estimate exists only because ties count."""
+    return [r["debate"] for r in found.rows("debates") if r["exists"] and not r["exists_decisive"]]
+
+
+def _careless(found):
+    """Share of workers whose votes say nothing of the models."""
+    share, error = (found.get("reliability", name) for name in ("share", "error"))
+    return Estimate(1 - share, 1 - share - 1.96 * error, 1 - share + 1.96 * error, method="Wald")
 
 
 def _better_than_one(found):
@@ -264,31 +279,71 @@ def _wrong(row):
     return at_least(row["difference"], 100 * EXACT)
 
 
-def held_out(found):
-    """Log-likelihood of a held-out person of the sushi rankings, for each number of Plackett-Luce types."""
+def what_the_answers_show(found):
+    """Four findings. llmfao, workers by the posterior probability that their votes follow the models (dashed: the estimated
+    share of the others, from the right). llmfao, shift towards the answer on the left under two rules with ties, 95 % Wald
+    intervals clustered by worker. Sushi, what more types gain on one for a held-out person, relative to the best number; 95 %
+    intervals with people as units. UKPConvArg1, agreement beyond chance against the share of ties."""
+    fig, axes = plotting.figure(2, 2, width=13.0, height=9.0)
+    _workers(axes[0, 0], found)
+    rules = ("Davidson, position", "Rao-Kupper, position")
+    shifts = [_interval(found, rule) for rule in rules]
+    names = [rule.removesuffix(", position") for rule in rules]
+    plotting.intervals(
+        axes[0, 1], names, *([getattr(e, k) for e in shifts] for k in ("value", "low", "high")), zero=0.0
+    )
+    plotting.label(axes[0, 1], "shift towards the left answer (logits)", "", "llmfao: position")
+    _held_out(axes[1, 0], found)
+    _agreement(axes[1, 1], found)
+    return fig
+
+
+def _held_out(axis, found):
     frame = found.frame("hidden_types")
+    types, below = frame["types"].to_numpy(), frame["held_out"].to_numpy() - frame["held_out"].max()
+    half = 1.96 * frame["held_out_error"].to_numpy()
+    plotting.line(axis, types, below, "", 0, below - half, below + half, markers=True)
+    axis.set_xticks(types)
+    plotting.label(axis, "hidden types", "nats per held-out person, less the best", "sushi: Plackett-Luce types")
+
+
+def _agreement(axis, found):
+    frame = found.frame("debates")
+    axis.scatter(frame["tied"], frame["alpha"], color=plotting.colour(0))
+    plotting.label(axis, "share of ties", "Krippendorff's alpha", "UKPConvArg1: 32 debates")
+
+
+def _workers(axis, found):
+    posterior = np.sort(found.finished("reliability")[0]["posterior"])
+    plotting.line(axis, np.arange(1, len(posterior) + 1), posterior, "", 0)
+    axis.axvline(_careless(found).value * len(posterior), color="#555555", linewidth=1.2, linestyle="--")
+    plotting.label(
+        axis,
+        f"{len(posterior)} workers, sorted",
+        "probability that votes follow the models",
+        "llmfao: two kinds of workers",
+    )
+
+
+def held_out(found):
+    """Log-likelihood of a held-out person of the sushi rankings, for each number of Plackett-Luce types, less that of the best
+    number; 95 % intervals with people as units."""
     fig, axes = plotting.figure()
-    plotting.line(axes[0, 0], frame["types"].to_numpy(), frame["held_out"].to_numpy(), "sushi", 0)
-    axes[0, 0].set_xticks(frame["types"].to_numpy())
-    plotting.label(axes[0, 0], "hidden types", "held-out log-likelihood per person")
+    _held_out(axes[0, 0], found)
     return fig
 
 
 def ties_and_agreement(found):
     """The 32 debates: chance-corrected agreement against the share of ties."""
-    frame = found.frame("debates")
     fig, axes = plotting.figure()
-    axes[0, 0].scatter(frame["tied"], frame["alpha"], color=plotting.colour(0))
-    plotting.label(axes[0, 0], "share of ties", "Krippendorff's alpha", "32 debates")
+    _agreement(axes[0, 0], found)
     return fig
 
 
 def workers(found):
-    """Posterior probability that a worker of llmfao looks at the answers, sorted."""
+    """Posterior probability that a worker of llmfao looks at the answers, sorted; dashed: the estimated share of the others."""
     fig, axes = plotting.figure()
-    posterior = np.sort(found.finished("reliability")[0]["posterior"])
-    plotting.line(axes[0, 0], np.arange(1, len(posterior) + 1), posterior, "worker", 0)
-    plotting.label(axes[0, 0], "workers, sorted", "probability of the informative type")
+    _workers(axes[0, 0], found)
     return fig
 
 
@@ -332,19 +387,27 @@ def _settings(**changes):
 
 
 def finding(found, judged):
-    """Where an estimate exists, where not, and what the answers show."""
+    """Where an estimate exists, where not, and what the answers show, in the words of the verdicts."""
+    verdict = {claim.id: claim.verdict for claim in judged}
     files = found.frame("exists")
     without = ", ".join(files.loc[~files["exists"].astype(bool), "file"]) or "none"
-    shift, types = _interval(found, "Davidson, position"), found.rows("hidden_types")
+    shift, types, alone = _interval(found, "Davidson, position"), found.rows("hidden_types"), _careless(found)
     best, gain = max(types, key=lambda r: r["held_out"]), _better_than_one(found)
-    alpha = found.frame("debates")["alpha"]
-    careless = 1 - found.get("reliability", "share")
+    alpha, only = found.frame("debates")["alpha"], _only_with_ties(found)
+    favour = (
+        "favour the left answer"
+        if verdict["left"] == "supported"
+        else "do not surely favour the left answer: it is ahead"
+    )
+    kinds = "" if verdict["careless"] == "supported" else " (no better a description than one kind of workers)"
+    better = "better" if verdict["sushi-types"] == "supported" else "better (not beyond chance)"
     return (
         f"The maximum-likelihood estimate exists for {int(files['exists'].sum())} of {len(files)} files and not for {without}, "
-        f"where an item is undefeated or never compared; annosim names it instead of returning numbers. Voters of llmfao favour the "
-        f"left answer by {shift.value:.2f} logits [{shift.low:.2f}, {shift.high:.2f}], and {careless:.0%} vote as if all models were alike. "
-        f"{best['types']} types of sushi eaters predict a held-out person {gain.value:.2f} nats better than one "
-        f"[{gain.low:.2f}, {gain.high:.2f}]. In 32 debates agreement beyond chance is {alpha.min():.2f} to {alpha.max():.2f}."
+        f"where an item is undefeated or never compared; annosim names it instead of returning numbers. Voters of llmfao {favour} by "
+        f"{shift.value:.2f} logits [{shift.low:.2f}, {shift.high:.2f}], and {alone.value:.0%} [{alone.low:.0%}, {alone.high:.0%}] vote as "
+        f"if all models were alike{kinds}. {best['types']} types of sushi eaters, of up to {len(types)} tried, predict a held-out person "
+        f"{gain.value:.2f} nats {better} than one [{gain.low:.2f}, {gain.high:.2f}]. In 32 debates agreement beyond chance is "
+        f"{alpha.min():.2f} to {alpha.max():.2f}, and {len(only) or 'none'} of them {'has' if len(only) == 1 else 'have'} an estimate only because ties count."
     )
 
 
@@ -362,7 +425,7 @@ STUDY = Study(
     cells=cells,
     claims=claims,
     finding=finding,
-    figures=[workers, held_out, ties_and_agreement],
+    figures=[what_the_answers_show, workers, held_out, ties_and_agreement],
     tables=[files_table, debates_table, rules_table, types_table, peers_table],
     data=FILES,
 )
