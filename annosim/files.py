@@ -5,6 +5,7 @@ Every file that annosim writes is written here, by :func:`atomic_path` or what i
 
 from __future__ import annotations
 
+import codecs
 import errno
 import gzip
 import os
@@ -29,6 +30,10 @@ __all__ = [
     "regular_target",
     "unpacked",
 ]
+
+
+#: Byte-order marks of UTF-16, as Excel's "Unicode text" and PowerShell write them.
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:
@@ -93,25 +98,27 @@ def shown(path: str | os.PathLike[str]) -> str:
 
 
 def read_text(path: str | os.PathLike[str]) -> str:
-    """The file as text (UTF-8; a byte-order mark is dropped).
+    """The file as text, as :func:`decode` reads it; a byte-order mark is dropped.
 
     Raises:
-        FileReadError: missing, unreadable, empty, or not UTF-8 (the line is named).
+        FileReadError: missing, unreadable, empty, or not text (the line is named).
     """
     return decode(path, read_bytes(path))
 
 
 def decode(path: str | os.PathLike[str], raw: bytes) -> str:
-    """Bytes of a file as text.
+    """Bytes of a file as text: UTF-8, or UTF-16 where a byte-order mark says so.
 
     Raises:
-        FileReadError: not UTF-8 (the line is named).
+        FileReadError: neither (the line is named).
     """
+    encoding = "utf-16" if raw[:2] in _UTF16 else "utf-8-sig"
     try:
-        return raw.decode("utf-8-sig")
+        return raw.decode(encoding)
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
-        raise FileReadError(f"{path}: line {line} is not UTF-8 text; save the file as UTF-8") from None
+        kind = "UTF-16" if encoding == "utf-16" else "UTF-8"
+        raise FileReadError(f"{path}: line {line} is not {kind} text; save the file as UTF-8") from None
 
 
 @contextmanager

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-__all__ = ["MARKS", "OUTCOMES", "Sides", "pairs_of_names", "tokens"]
+__all__ = ["MARKS", "OUTCOMES", "Sides", "pairs_of_names", "tokens", "unaccented"]
 
 #: What stands for the two sides in the names of columns.
 MARKS = (
@@ -22,6 +23,11 @@ MARKS = (
     ("l", "r"),
     ("red", "blue"),
     ("white", "black"),
+    ("links", "rechts"),
+    ("gauche", "droite"),
+    ("izquierda", "derecha"),
+    ("sinistra", "destra"),
+    ("esquerda", "direita"),
 )
 
 #: What stands for the alternative that was chosen, and for the other, wherever they were shown.
@@ -47,6 +53,14 @@ class Sides:
     marks: tuple[str, str]
 
 
+def unaccented(name: str) -> str:
+    """A name without case, accents and spaces around it: ``"Évaluateur "`` is ``"evaluateur"``."""
+    text = name.strip().casefold()
+    if text.isascii():
+        return text
+    return "".join(mark for mark in unicodedata.normalize("NFKD", text) if not unicodedata.combining(mark))
+
+
 def tokens(name: str) -> tuple[str, ...]:
     """The words of a column's name: ``"scoreA"``, ``"score_a"`` and ``"Score.A"`` are ``("score", "a")``.
 
@@ -54,7 +68,7 @@ def tokens(name: str) -> tuple[str, ...]:
         >>> tokens("scoreA"), tokens("player 1"), tokens("item1")
         (('score', 'a'), ('player', '1'), ('item', '1'))
     """
-    return tuple(part for part in _BREAK.split(_CAMEL.sub("_", name.strip()).casefold()) if part)
+    return tuple(part for part in _BREAK.split(unaccented(_CAMEL.sub("_", name))) if part)
 
 
 def pairs_of_names(names: Iterable[str], marks: Sequence[tuple[str, str]] = MARKS) -> list[Sides]:

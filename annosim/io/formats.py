@@ -25,6 +25,8 @@ from annosim.io.layouts import (
     judged,
     label_studio,
     matrices,
+    one_hot,
+    orders,
     potato,
     questionnaires,
     ranks,
@@ -81,6 +83,12 @@ FORMATS: Mapping[str, Format] = {
             tallies.read_tallies,
             "a row per pair: how often each side won, or a flag for each outcome",
             recognise=tallies.recognise_tallies,
+        ),
+        Format(
+            "one-hot",
+            one_hot.read_one_hot,
+            "a row per vote with a flag for each outcome: Answer.choice.left, .right, .tie",
+            recognise=one_hot.recognise_one_hot,
         ),
         Format(
             "scores",
@@ -153,6 +161,18 @@ FORMATS: Mapping[str, Format] = {
             judged.read_mt_bench,
             "MT-Bench pairwise judgments: both orders in a row",
             recognise=judged.recognise_mt_bench,
+        ),
+        Format(
+            "orders",
+            orders.read_orders,
+            "a row per pair with a judge's verdicts in both orders: verdict_ab, verdict_ba",
+            recognise=orders.recognise_orders,
+        ),
+        Format(
+            "lm-eval",
+            judged.read_lm_eval,
+            "lm-evaluation-harness samples of preference pairs: doc.chosen, doc.rejected, acc",
+            recognise=judged.recognise_lm_eval,
         ),
         Format(
             "alpaca-eval",
@@ -290,6 +310,8 @@ def recognise(source: Source, options: Mapping[str, object] | None = None) -> Re
     table = read_table(source, separator if isinstance(separator, str) else None)
     try:
         return _by_columns(Seen(table), given)
+    except _ExporterAsks:
+        raise
     except LayoutError:
         nested = flattened(table)
         if nested is None:
@@ -390,6 +412,10 @@ def _by_name(source: Source) -> tuple[Format, str] | None:
     return None
 
 
+class _ExporterAsks(LayoutError):
+    """A layout is known for certain and leaves something open: no other way to read the file is tried."""
+
+
 #: Layouts that look at what stands in the columns, which takes longer than looking for an exporter's names.
 _GENERAL = "pairs beats tallies scores judges ranks places rank-rows ratings likert long choices responses".split()
 
@@ -408,14 +434,30 @@ def _by_columns(seen: Seen, given: Mapping[str, object]) -> Recognised:
     if len(answered) == 1 and (len(found) == 1 or isinstance(answered[0][1], Reading)):
         entry, answer = answered[0]
         why = answer.why if isinstance(answer, Reading) else "as the options say"
-        return Recognised(entry, why, _merged(answer.options, given), seen.table)
+        options = _merged(answer.options, given)
+        why = "; ".join([why, *_people_left(entry, seen, options), *seen.table.notes])
+        return Recognised(entry, why, options, seen.table)
     if not found:
         raise LayoutError(unknown_layout(seen))
     if len(found) == 1:
         entry, answer = found[0]
-        raise LayoutError(f"{seen.table.name}: {entry.name}, but {_said(answer)}"[:LONGEST])
-    ways = "; or ".join(f"--format {entry.name} ({cut(_said(answer), 60)})" for entry, answer in found)
-    raise LayoutError(f"{seen.table.name}: it can be read in {len(found)} ways; say which: {ways}"[:LONGEST])
+        kind = _ExporterAsks if strongest == EXPORTER else LayoutError
+        raise kind(f"{seen.table.name}: {entry.name}, but {_said(answer)}"[:LONGEST])
+    head = f"{cut(seen.table.name, 60)}: it can be read in {len(found)} ways; say which: "
+    room = (LONGEST - len(head)) // len(found) - 30
+    ways = "; or ".join(f"--format {entry.name} ({_short(_said(answer), room)})" for entry, answer in found)
+    raise LayoutError((head + ways)[:LONGEST])
+
+
+def _people_left(entry: Format, seen: Seen, options: Mapping[str, object]) -> list[str]:
+    """That a column looks like names of annotators and is not used, where that is so."""
+    if "annotator" not in entry.options or options.get("annotator") is not None:
+        return []
+    used: list[str | None] = []
+    for value in options.values():
+        used += [value] if isinstance(value, str) else list(value) if isinstance(value, list | dict) else []
+    column = seen.people(used)
+    return [] if column is None else [f"{column} looks like who answered and is not used (annotator={column})"]
 
 
 def _candidates(given: Mapping[str, object]) -> list[Format]:
@@ -435,6 +477,14 @@ def _merged(found: Mapping[str, object], given: Mapping[str, object]) -> dict[st
     if isinstance(known, Mapping) and said is not None:
         out["words"] = {**known, **(mapping_of("words", said) if isinstance(said, str) else dict(said))}  # type: ignore[call-overload]
     return out
+
+
+def _short(text: str, room: int) -> str:
+    """A text cut to its room; of a question what to say is kept."""
+    if len(text) <= room:
+        return text
+    asked, mark, say = text.rpartition(" say ")
+    return f"{cut(asked, room - len(say) - 5)} say {say}" if mark and room - len(say) > 20 else cut(text, room)
 
 
 def _said(answer: Reading | Question) -> str:

@@ -9,10 +9,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from annosim.data.sides import tokens
+from annosim.data.sides import tokens as words_of
+from annosim.data.sides import unaccented
+from annosim.io.foreign import ENGLISH
 from annosim.io.tables import Table, cell_text
 
-__all__ = ["BLANKS", "Seen", "plain", "tokens"]
+__all__ = ["BLANKS", "HOLDERS", "METADATA", "Seen", "plain", "tokens"]
 
 #: Cells that say nothing, as exporters write them.
 BLANKS = frozenset(["", "na", "n/a", "nan", "none", "null", "<na>", "-", "."])
@@ -22,17 +24,42 @@ ANNOTATORS = (
     "annotator annotator_id annotator_name worker worker_id workerid user user_id username judge judge_id rater rater_id "
     "labeler labeller labeler_id participant participant_id respondent respondent_id subject subject_id voter voter_id "
     "person person_id evaluator evaluator_id assessor expert coder reviewer individual panelist consumer completed_by "
-    "who personid panel resp respondentid"
+    "who personid panel resp respondentid resp_id subj subj_id subject_nr participant_private_id participant_public_id "
+    "participant_code participant_label prolific_pid prolific_id workerid turk_id assessor_id coder_id reviewer_id "
+    "evaluator_name rater_name judge_name judge_model annotator_model email e_mail email_address username user_name response_id"
 ).split()
+#: Words in names of columns that speak of people who answer.
+_PEOPLE = frozenset(
+    "annotator worker user judge rater labeler labeller participant respondent subject voter person evaluator assessor "
+    "coder reviewer panelist email prolific turker".split()
+)
 PROMPTS = "prompt prompt_id question question_id instruction query context task task_id topic".split()
 COUNTS = "count counts n freq frequency times num_votes n_votes".split()
+
+#: Columns, plainly written, that platforms of surveys and crowds add: no answer stands in them.
+METADATA = frozenset(
+    "start_date end_date status ip_address ipaddress progress duration duration_in_seconds finished recorded_date recipient_last_name "
+    "recipient_first_name recipient_email external_reference external_data_reference location_latitude location_longitude "
+    "distribution_channel user_language timestamp time_stamp submit_time accept_time work_time_in_seconds hitid "
+    "hittype_id hittypeid hit_id assignment_id assignment_status lifetime_approval_rate last30_days_approval_rate "
+    "last_30_days_approval_rate last_7_days_approval_rate last7_days_approval_rate reward max_assignments approval_time rejection_time requester_feedback approve reject "
+    "time_elapsed rt trial_index internal_node_id trial_type collector_id start_time end_time completion_time last_modified "
+    "time_taken age submitted_at created_at updated_at started_at entry_date last_page seed start_language".split()
+)
+#: What holds the columns of a file that names them ``player.choice``, ``Answer.choice``, ``data.winner``.
+HOLDERS = frozenset("player participant answer input data trial row fields metadata group".split())
 
 _BREAK = re.compile(r"[^0-9a-z]+")
 
 
 def plain(name: str) -> str:
-    """A column's name without case, spaces and marks: ``"Worker ID"`` is ``"worker_id"``."""
-    return "_".join(part for part in _BREAK.split(name.strip().casefold()) if part)
+    """A name in English words without case, spaces and marks: ``"Worker ID"`` is ``"worker_id"``."""
+    return "_".join(ENGLISH.get(part, part) for part in _BREAK.split(unaccented(name)) if part)
+
+
+def tokens(name: str) -> tuple[str, ...]:
+    """The words of a name in English: ``"Rang 1"`` and ``"rank1"`` are ``("rank", "1")``."""
+    return tuple(ENGLISH.get(part, part) for part in words_of(name))
 
 
 class Seen:
@@ -61,7 +88,15 @@ class Seen:
             out.setdefault(plain(name), name)
         for name in self.columns:
             out.setdefault("_".join(tokens(name)), name)  # userId is user_id
+        for name in self.columns:
+            holder, dot, rest = name.partition(".")
+            if dot and plain(holder) in HOLDERS:
+                out.setdefault("_".join(tokens(rest)), name)
         return out
+
+    def is_metadata(self, column: str) -> bool:
+        """Whether a platform wrote the column, and nobody who answered."""
+        return not METADATA.isdisjoint(("_".join(tokens(column)), plain(column)))
 
     def column(self, *names: str) -> str | None:
         """The column with the first of these plain names that there is."""
@@ -133,8 +168,21 @@ class Seen:
     # ---- who, what and how often ----
 
     def annotator(self, but: Iterable[str | None] = ()) -> str | None:
-        """The column that says who answered."""
-        return self.named(ANNOTATORS, but)
+        """The column that says who answered; in Inspect's logs the model that was asked is the judge."""
+        found = self.named(ANNOTATORS, but)
+        return self.named(["model"], but) if found is None and self.has("epoch", "model", "target") else found
+
+    def people(self, but: Iterable[str | None] = ()) -> str | None:
+        """A column that looks like names of those who answer and come again, for whom no other name is known."""
+        taken, rows = set(but), len(self.table)
+        for name in self.columns:
+            parts = tokens(name)
+            if name in taken or not _PEOPLE & set(parts) or self.is_metadata(name) or self.kind(name) == "record":
+                continue
+            if parts[-1] in ("id", "name", "code", "label", "pid", "email", "address") or parts[-1] in _PEOPLE:
+                if 1 < len(self.words(name)) < rows or 1 < rows == len(self.words(name)) and parts[-1] == "id":
+                    return name
+        return None
 
     def prompt(self, but: Iterable[str | None] = ()) -> str | None:
         """The column with the question."""

@@ -16,9 +16,8 @@ import pandas as pd
 import pyarrow as pa
 
 from annosim.errors import ArgumentError, FileReadError
-from annosim.files import decode
 from annosim.io.arrow import open_parquet, read_rows
-from annosim.io.delimited import line_numbers, read_delimited
+from annosim.io.delimited import read_delimited
 from annosim.io.row_errors import RowErrors
 from annosim.io.tables import Table
 from annosim.places import read_bytes, read_text
@@ -99,9 +98,9 @@ def _read_file(path: str | os.PathLike[str], sep: str | None) -> Table:
         return _read_inspect(path)
     if suffix == ".json":
         return _read_json(path, read_text(path))
-    cells, used = read_delimited(path, "\t" if sep is None and suffix == ".tsv" else sep)
-    columns = dict(zip(cells.column_names, cells.columns, strict=True))
-    return Table(str(path), columns, lambda: line_numbers(decode(path, read_bytes(path)), used, cells.num_rows))
+    found = read_delimited(path, "\t" if sep is None and suffix == ".tsv" else sep)
+    columns = dict(zip(found.cells.column_names, found.cells.columns, strict=True))
+    return Table(str(path), columns, found.lines, found.notes)
 
 
 def _read_inspect(path: str | os.PathLike[str]) -> Table:
@@ -222,14 +221,39 @@ def flattened(table: Table) -> Table | None:
         ['model_a', 'acc']
     """
     columns = {name: table.values(name, name) for name in table.columns}
+    texts = {name: found for name, cells in columns.items() if (found := _parsed(cells)) is not None}
+    columns |= texts
     if not any(isinstance(cell, dict) for cells in columns.values() for cell in cells[:50]):
         return None
     records = [dict(_leaves({name: cells[row] for name, cells in columns.items()})) for row in range(len(table))]
     paths = list(dict.fromkeys(path for record in records for path in record))[:500]
     last = [path[-1] for path in paths]
     name_of = {path: path[-1] if last.count(path[-1]) == 1 else ".".join(path) for path in paths}
+    name_of |= {
+        path: ".".join((path[0].partition(".")[0], *path[1:])) for path in paths if path[0] in texts and path[1:]
+    }
     rows = [{name_of[path]: value for path, value in record.items() if path in name_of} for record in records]
-    return table_of_records(table.name, rows, [table.line(row) for row in range(len(table))])
+    flat = table_of_records(table.name, rows, [table.line(row) for row in range(len(table))])
+    flat.notes = table.notes
+    return flat
+
+
+def _parsed(cells: np.ndarray) -> np.ndarray | None:
+    """Cells as records where all are JSON texts of one each (Mechanical Turk's taskAnswers); ``None`` for other cells."""
+    out = np.empty(len(cells), dtype=object)
+    for row, cell in enumerate(cells):
+        if not isinstance(cell, str) or cell.lstrip()[:1] not in ("{", "["):
+            if cell not in (None, ""):
+                return None
+            continue
+        try:
+            found = json.loads(cell)
+        except (ValueError, RecursionError):
+            return None
+        out[row] = found[0] if isinstance(found, list) and len(found) == 1 else found
+        if not isinstance(out[row], dict):
+            return None
+    return out if any(isinstance(cell, dict) for cell in out) else None
 
 
 def _leaves(record: Mapping[str, object], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], object]]:

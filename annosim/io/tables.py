@@ -34,6 +34,7 @@ class Table:
     Attributes:
         name: what messages call the source.
         errors: gathers malformed rows.
+        notes: what was unusual about the file, in words.
     """
 
     def __init__(
@@ -41,8 +42,9 @@ class Table:
         name: str,
         columns: Mapping[str, pa.ChunkedArray | NDArray[np.object_]],
         lines: Callable[[], Sequence[int]],
+        notes: Sequence[str] = (),
     ):
-        self.name, self._columns, self._lines_of = name, columns, lines
+        self.name, self._columns, self._lines_of, self.notes = name, columns, lines, tuple(notes)
         self._lines: Sequence[int] | None = None
         self._texts: dict[str, Coded] = {}
         self.errors = RowErrors(name, self.line)
@@ -51,6 +53,10 @@ class Table:
     def columns(self) -> list[str]:
         """Names of the columns."""
         return list(self._columns)
+
+    def with_column(self, column: str, values: NDArray[np.object_]) -> Table:
+        """The same rows with one more column."""
+        return Table(self.name, {**self._columns, column: values}, self._lines_of, self.notes)
 
     def __len__(self) -> int:
         return len(next(iter(self._columns.values())))

@@ -18,7 +18,7 @@ import pytest
 import annosim as an
 from annosim.cli import main
 from annosim.data.words import answers_in_words
-from annosim.errors import ArgumentError, FileReadError, LayoutError
+from annosim.errors import ArgumentError, FileReadError, LayoutError, RowsError
 
 FILES = Path(__file__).parent / "layouts"
 
@@ -37,6 +37,44 @@ READ = {
     "arrows.csv": ("pairs", ["x>y", "x<y", "y=x"]),
     "ballots.csv": ("places", ["v1: A>B>C", "v2: B", "v3: A>C"]),
     "best_worst.csv": ("best-worst", ["a>...>c", "d>...>b"]),
+    "best_worst_places.csv": ("best-worst", ["r0: b>...>e", "r0: b>...>e", "r1: c>...>d"]),
+    "both_orders.csv": ("orders", ["x>y", "y<x", "y<z", "z>y", "x>z", "z>x"]),
+    "both_orders_names.csv": ("orders", ["x>y", "y<x", "y<z", "z<y", "z=x", "x<z"]),
+    "excel_commas.csv": ("ratings", ["1: Tee=7", "1: Milch=4", "2: Tee=3"]),
+    "excel_separator.csv": ("pairs", ["p0: Tee<Milch", "p1: Milch=Reis"]),
+    "gorilla.csv": ("pairs", ["5000: tea<milk", "5001: milk>rice", "5000: tea<rice"]),
+    "google_forms_questions.csv": (
+        "questionnaire",
+        [
+            "a@b.c: gpt-4<claude",
+            "a@b.c: claude>llama",
+            "a@b.c: llama<gpt-4",
+            "d@b.c: gpt-4>claude",
+            "d@b.c: claude>llama",
+            "d@b.c: llama<gpt-4",
+        ],
+    ),
+    "latin_1.csv": ("pairs", ["Café>Tee", "Müsli<Café"]),
+    "likert_words.csv": ("likert", ["R_0: tea=4 milk=2 rice=1", "R_1: tea=3 milk=4", "R_2: tea=1 milk=3 rice=0"]),
+    "lm_eval_rejected.jsonl": ("lm-eval", ["a>b", "a<b", "b>a", "b<a"]),
+    "mechanical_turk_json.csv": ("one-hot", ["W0: tea<milk", "W1: milk>rice"]),
+    "mechanical_turk_radio.csv": (
+        "one-hot",
+        ["W0: tea<milk", "W1: milk>rice", "W0: tea=rice", "W1: rice<tea", "W1: rice>milk", "W2: rice?milk"],
+    ),
+    "mechanical_turk_radio_texts.csv": ("one-hot", ["w1: aaa<bbb", "w2: bbb>ccc"]),
+    "mt_bench_unparsed.jsonl": ("ratings", [f"gpt-4, single-v1: {vote}" for vote in ("x=6", "y", "y=7", "x=2", "z=4")]),
+    "otree.csv": ("pairs", ["c0: tea<milk", "c0: tea>rice", "c1: rice>milk"]),
+    "places_rang.csv": ("places", ["0: rice>tea>milk", "1: tea>rice>milk"]),
+    "points.csv": ("ranks", ["u: milk>rice>tea", "v: tea>milk>rice"]),
+    "qualtrics_pairs.csv": (
+        "questionnaire",
+        ["R_0: milk<tea", "R_0: rice<tea", "R_0: milk<rice", "R_1: milk>tea", "R_1: rice>tea", "R_1: milk>rice"],
+    ),
+    "qualtrics_ranks.csv": ("ranks", ["R_0: tea>rice>milk", "R_1: milk>tea>rice"]),
+    "ratings_words.csv": ("ratings", ["u: tea=4", "u: milk=0", "v: tea=2"]),
+    "survey_monkey.csv": ("ranks", ["11: tea>rice>milk", "12: milk>tea>rice"]),
+    "utf_16.txt": ("pairs", ["tea<müsli"]),
     "booleans.csv": ("pairs", ["x>y", "y<x"]),
     "chess.tsv": ("pairs", ["Carlsen>Nepo", "Nepo=Carlsen", "Carlsen<Ding"]),
     "choices_long.csv": ("long", ["bus #1>car #1", "bus #2<car #2"]),
@@ -47,22 +85,22 @@ READ = {
     "choix_rankings.json": ("choix", ["2>0>1", "1>2"]),
     "fluency.csv": ("ratings", ["r1: s1=2", "r1: s2=4", "r2: s1=3"]),
     "football.csv": ("pairs", ["A>B", "B=C", "C<A"]),
-    "google_forms.csv": ("questionnaire", ["0: Tea>Milk", "0: Milk>Rice", "1: Tea<Milk"]),
+    "google_forms.csv": ("questionnaire", ["a@b.c: Tea>Milk", "a@b.c: Milk>Rice", "d@b.c: Tea<Milk"]),
     "half_stars.csv": ("ratings", ["1: 31=3", "1: 1029=4", "2: 31=6"]),
     "helpsteer.jsonl": ("helpsteer", ["a=3", "b=0"]),
     "helpsteer2_preference.jsonl": ("responses", ["a>b", "c<b"]),
     "helpsteer3.jsonl": ("responses", ["a=b"]),
     "hh.jsonl": ("trl", [" yes> no"]),
     "human_label.csv": ("pairs", ["g>c", "g=c"]),
-    "inspect.json": ("pairs", ["x>y", "y<x"]),
-    "inspect_answer.json": ("pairs", ["x<y", "x=y"]),
+    "inspect.json": ("pairs", ["openai/gpt: x>y", "openai/gpt: y<x"]),
+    "inspect_answer.json": ("pairs", ["openai/gpt: x<y", "openai/gpt: x=y"]),
     "judges_in_columns.csv": ("judges", ["ann: tea>milk", "bob: tea<milk", "ann: rice=tea"]),
     "label_studio.json": ("label-studio", ["a@b: tea>milk"]),
     "label_studio_min.csv": ("responses", ["7: aaa>bbb", "7: ccc<ddd"]),
     "label_studio_ranker.json": ("label-studio", ["7: z>x>y"]),
     "likert.csv": ("likert", ["1: tea=4 milk=3 rice=2", "2: tea=1 rice=0"]),
     "lm_eval.jsonl": ("pairs", ["x>y", "x<y"]),
-    "lm_eval_chosen.jsonl": ("trl", ["a>b"]),
+    "lm_eval_chosen.jsonl": ("lm-eval", ["a>b"]),
     "matrix_dashes.csv": ("matrix", ["A>B x3", "A>C", "B>A x2", "C>A", "C>B"]),
     "mechanical_turk.csv": ("pairs", ["w1: a>b", "w2: a<b"]),
     "mt_bench_human.jsonl": ("arena", ["author_0: x>y"]),
@@ -131,6 +169,21 @@ READ = {
 
 #: What is asked of files that may be read in more than one way, and an option that answers.
 ASKED = {
+    "ask_all_pairs.csv": ("does -1 in V12 mean that 1 wins", ["--words", "-1=left,1=right,0=tie"]),
+    "ask_apollo.csv": ("car, bus have columns: which is which", ["--set", "alternatives=1=car,2=bus"]),
+    "ask_best_worst_numbers.csv": ("names of items, or the places", ["--set", "places=true"]),
+    "ask_both_orders.csv": ("the side where it was displayed, or the item", ["--set", "verdict_is=side"]),
+    "ask_grades_of_pairs.csv": ("who wins at 3", ["--words", "3=left,4=tie,7=right"]),
+    "ask_jspsych.csv": ("who wins at 1. say winner_is=score .* or winner_is=index", ["--set", "winner_is=index"]),
+    "ask_lm_eval.jsonl": ("no acc of 0 or 1", ["--set", "labels=true"]),
+    "ask_lower.csv": ("does the lower of time_a and time_b win", ["--set", "low_wins=true"]),
+    "ask_marks.csv": ("best when low", ["--set", "step=0.1", "--set", "low_is_best=false"]),
+    "ask_missing.csv": ("99: a grade, or no answer", ["--words", "99=skip"]),
+    "ask_points.csv": ("sum to 100 in every row", ["--set", "high=true"]),
+    "ask_qualtrics_alone.csv": (
+        "Q2 holds only tea: what was it compared with",
+        ["--set", "pairs=Q1=tea:milk,Q2=tea:rice,Q3=milk:rice"],
+    ),
     "ask_chosen_rejected.csv": ("items, or texts", ["--format", "beats"]),
     "ask_choices_alt.csv": ("which is which", ["--set", "alternatives=1=alt1,2=alt2"]),
     "ask_strength.csv": ("who wins below 0", ["--words", "-2=left,1=right,0=tie"]),
@@ -143,6 +196,92 @@ ASKED = {
     ),
     "ask_zero_or_one.csv": ("who wins at 1", ["--set", "winner_is=score"]),
 }
+
+
+#: Tables that look like a layout and are none, with what must not be done to them.
+NEAR_MISSES = {
+    "two flags may both be set": (
+        [
+            {"left": "x", "right": "y", "good.left": True, "good.right": True},
+            {"left": "y", "right": "z", "good.left": False, "good.right": True},
+            {"left": "z", "right": "x", "good.left": False, "good.right": False},
+        ],
+        ("one-hot", "judges", "pairs"),
+    ),
+    "places beyond the items": (
+        [
+            {"item1": "a", "item2": "b", "item3": "c", "best": "1", "worst": "4"},
+            dict(item1="b", item2="c", item3="a", best="2", worst="3"),
+        ],
+        ("best-worst",),
+    ),
+    "three items in the question": (
+        [{"Which is best, tea, milk or rice?": word} for word in ("tea", "milk", "rice")],
+        ("questionnaire",),
+    ),
+    "yes or no": ([{"Is it good, yes or no?": word, "q2": 1} for word in ("yes", "no")], ("questionnaire",)),
+    "answers in words are no items": (
+        [{"Q1": "Agree", "Q2": "Disagree"}, {"Q1": "Neutral", "Q2": "Agree"}, {"Q1": "Agree", "Q2": "Neutral"}],
+        ("questionnaire",),
+    ),
+    "words of two scales": ([{"tea": "good", "milk": "never"}, {"tea": "bad", "milk": "always"}], ("likert",)),
+    "numbers that sum to nothing": ([{"x": 3, "y": 40, "z": 12}, {"x": 30, "y": 4, "z": 99}], ("ranks",)),
+    "not all pairs": ([{"V12": 1, "V13": -1, "V14": 1}, {"V12": -1, "V13": 1, "V14": 1}], ("questionnaire",)),
+    "a document without both texts": (
+        [{"doc_id": 0, "doc": {"chosen": "a"}, "acc": 1.0}, {"doc_id": 1, "doc": {"chosen": "b"}, "acc": 0.0}],
+        ("lm-eval", "trl"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NEAR_MISSES)
+def test_what_only_looks_like_a_layout_is_not_taken_for_it(name):
+    rows, formats = NEAR_MISSES[name]
+    try:
+        found = an.io.read(rows).settings["format"]
+    except LayoutError as error:
+        found = str(error).partition(", but ")[0].rpartition(" ")[2]
+    assert found not in formats
+
+
+def test_a_scale_with_minus_one_and_zero_is_a_scale():
+    """-1 is no answer where a judge could not be parsed, and a grade where 0 stands beside it."""
+    rows = [{"user": "u", "item": name, "rating": grade} for name, grade in (("x", -1), ("y", 0), ("z", 1), ("x", 2))]
+    assert answers_in_words(an.io.read(rows)) == ["u: x=0", "u: y=1", "u: z=2", "u: x=3"]
+
+
+def test_what_is_unusual_about_a_file_is_said():
+    said = {
+        "utf_16.txt": "the text is UTF-16",
+        "latin_1.csv": "the text is Latin-1",
+        "excel_commas.csv": "decimal commas in Bewertung",
+        "qualtrics_ranks.csv": "rows of questions under the header are left out",
+        "mt_bench_unparsed.jsonl": "1 rows with -1 are no ratings",
+        "points.csv": "the most is best",
+    }
+    for name, words in said.items():
+        assert words in an.io.read(FILES / name).settings["recognised"]
+    rows = [{"left": "x", "right": "y", "winner": "left", "crowd_worker_code": who} for who in "uvu"]
+    assert "crowd_worker_code looks like who answered and is not used" in an.io.read(rows).settings["recognised"]
+
+
+def test_a_damaged_file_is_not_taken_for_latin_1(tmp_path):
+    rows = "left,right,winner\nmüsli,tea,left\ncafé,tea,left\n".encode()
+    for raw, line in ((rows.replace(b"\xc3\xa9", b"\xc3"), 3), (b"left,right,winner\na\x00\xe9,b,left\n", 2)):
+        (tmp_path / "v.csv").write_bytes(raw)
+        with pytest.raises(FileReadError, match=f"line {line} is not UTF-8 text"):
+            an.io.read(tmp_path / "v.csv")
+
+
+def test_lines_are_counted_in_the_file_as_it_is(tmp_path):
+    """What stands above the rows (Excel's separator, Qualtrics' questions) is counted."""
+    (tmp_path / "e.csv").write_text("sep=;\nleft;right;winner\na;b;left\na;;left\n")
+    (tmp_path / "q.csv").write_text(
+        'left,right,winner\nLeft,Right,Winner\n"{""ImportId"": ""1""}",b,c\na,b,left\na,,left\n'
+    )
+    for name, line in (("e.csv", 4), ("q.csv", 5)):
+        with pytest.raises(RowsError, match=f"line {line}: right is empty"):
+            an.io.read(tmp_path / name, "pairs")
 
 
 @pytest.mark.parametrize("name", READ)

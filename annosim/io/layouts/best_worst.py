@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from annosim.data.preferences import PreferenceData
-from annosim.io.format import EXPORTER, Reading
+from annosim.io.format import EXPORTER, Question, Reading
 from annosim.io.layouts.winners import people_and_counts
 from annosim.io.pairs import warn_similar
-from annosim.io.seen import Seen, blank, tokens
+from annosim.io.seen import Seen, blank, plain, tokens
 from annosim.io.sources import Source, read_table, source_name
 from annosim.io.tables import factorize
 from annosim.items import Items
@@ -28,6 +28,7 @@ def read_best_worst(
     worst: str = "worst",
     annotator: str | None = None,
     prompt: str | None = None,
+    places: bool = False,
 ) -> PreferenceData:
     """Read a row per question with a column for each item shown, and columns with the best and the worst of them.
 
@@ -36,6 +37,7 @@ def read_best_worst(
         items: the columns with what was shown, in display order; an empty cell is an empty place.
         best, worst: columns with the names of the best and the worst.
         annotator, prompt: columns with who answered, and with the question.
+        places: ``best`` and ``worst`` hold where the item stood (1 is the first of ``items``), or the column's name.
 
     Raises:
         RowsError: a best or worst that was not shown, the same item as both, or an item shown twice.
@@ -56,7 +58,10 @@ def read_best_worst(
     menu, text = np.take_along_axis(menu, order, 1), np.take_along_axis(text, order, 1)
     twice = np.array([len({i for i in row if i >= 0}) < (row >= 0).sum() for row in menu])
     table.errors.add_where(twice, lambda r: "an item is shown twice")
-    answer = np.stack([_places(table.coded(name, name).text(), text) for name in (best, worst)], 1)
+    said = [table.coded(name, name).text() for name in (best, worst)]
+    if places:
+        said = [_named(one, cells, items) for one in said]
+    answer = np.stack([_places(one, text) for one in said], 1)
     table.errors.add_where((answer < 0).any(1), lambda r: f"{best} or {worst} was not shown")
     table.errors.add_where((answer[:, 0] == answer[:, 1]) & (answer[:, 0] >= 0), lambda r: f"{best} is {worst}, too")
     people = None if annotator is None else table.coded(annotator, "annotator")
@@ -83,7 +88,20 @@ def _places(said: np.ndarray, shown: np.ndarray) -> np.ndarray:
     return np.where(same.any(1), same.argmax(1), -1)
 
 
-def recognise_best_worst(seen: Seen) -> Reading | None:
+def _named(said: np.ndarray, shown: np.ndarray, columns: Sequence[str]) -> np.ndarray:
+    """The names of what stood at these places, ``""`` where there is no such place."""
+    place = {word: i for i, name in enumerate(columns) for word in _words_of_place(i, name)}
+    at = np.array([place.get(plain(str(word)), -1) for word in said])
+    found = np.array([shown[row, i] if i >= 0 else "" for row, i in enumerate(at)], dtype=object)
+    return np.where(found == None, "", found)  # noqa: E711  (elementwise)
+
+
+def _words_of_place(place: int, column: str) -> tuple[str, ...]:
+    """How a cell may call the item in a column: its number, its letter, the column's name."""
+    return str(place + 1), f"{place + 1}_0", plain(column), "_".join(tokens(column)), "abcdefghij"[place : place + 1]
+
+
+def recognise_best_worst(seen: Seen) -> Reading | Question | None:
     """Three or more columns that differ in a number, and names of them as best and worst."""
     best, worst = seen.column(*_BEST), seen.column(*_WORST)
     if best is None or worst is None:
@@ -95,9 +113,36 @@ def recognise_best_worst(seen: Seen) -> Reading | None:
             numbered.setdefault(parts[:-1], []).append(name)
     for items in numbered.values():
         shown = {word for name in items for word in seen.words(name)}
-        if len(items) > 2 and {*seen.words(best), *seen.words(worst)} <= shown:
-            options, more = people_and_counts(seen, {*items, best, worst})
-            kept = {name: column for name, column in options.items() if name in ("annotator", "prompt")}
-            why = f"{', '.join(items[:4])} are shown, {best} and {worst} name two of them{more}"
-            return Reading(why, {"items": items, "best": best, "worst": worst, **kept}, EXPORTER)
+        said = {*seen.words(best), *seen.words(worst)}
+        by_name = said <= shown
+        by_place = {plain(word) for word in said} <= {
+            w for i, name in enumerate(items) for w in _words_of_place(i, name)
+        }
+        if len(items) < 3 or not (by_name or by_place):
+            continue
+        options, more = people_and_counts(seen, {*items, best, worst})
+        kept = {name: column for name, column in options.items() if name in ("annotator", "prompt")}
+        found = {"items": items, "best": best, "worst": worst, **kept}
+        if by_name and by_place and _all_shown(seen, best, worst, items):
+            return Question(
+                f"{best} and {worst} hold {_shown(said)}: names of items, or the places where they stood? say places=false "
+                "(names) or places=true",
+                ("places",),
+                found,
+                EXPORTER,
+            )
+        by_name = by_name and (not by_place or _all_shown(seen, best, worst, items))
+        what = "name two of them" if by_name else "say where two of them stood"
+        why = f"{', '.join(items[:4])} are shown, {best} and {worst} {what}{more}"
+        return Reading(why, {**found, "places": not by_name}, EXPORTER)
     return None
+
+
+def _all_shown(seen: Seen, best: str, worst: str, items: Sequence[str]) -> bool:
+    """Whether best and worst are among the names that are shown, in every row."""
+    cells = np.stack([seen.table.texts(name, name).text() for name in items], 1)
+    return all(bool((cells == seen.table.texts(name, name).text()[:, None]).any(1).all()) for name in (best, worst))
+
+
+def _shown(words: set[str]) -> str:
+    return ", ".join(sorted(words)[:4])

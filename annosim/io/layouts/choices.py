@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -220,7 +221,8 @@ def recognise_choices(seen: Seen) -> Reading | Question | None:
     words = seen.words(choice)
     if not 2 <= len(words) <= 50:
         return None
-    found = attributes([name for name in seen.columns if name != choice], words)
+    numbers = [name for name in seen.columns if name != choice and seen.kind(name) in ("number", "empty")]
+    found = attributes(numbers, words)
     shared = set.intersection(*(set(one) for one in found.values()))
     annotator = seen.annotator([choice]) or seen.column("id")
     who = "" if annotator is None else f", annotator={annotator}"
@@ -230,11 +232,12 @@ def recognise_choices(seen: Seen) -> Reading | Question | None:
         what = ", ".join(sorted(shared - _AVAILABLE)) or "nothing else"
         return Reading(f"{choice} names one of {', '.join(names)}, which have columns of {what}{who}", options)
     groups = _groups(seen, choice)
-    if seen.kind(choice) == "number" and len(groups) >= len(words):
-        shown = ", ".join(groups[:4])
+    if seen.kind(choice) == "number" and len(groups) >= max(len(words) - 1, 2):  # 0 may stand for no answer
+        shown = ", ".join(groups[:5])
+        asked = ",".join(f"{word}=NAME" for word in sorted(words)[:6])
         return Question(
-            f"{choice} holds numbers, and {shown} have columns: which is which? say alternatives="
-            + ",".join(f"{word}={name}" for word, name in zip(sorted(words), groups, strict=False)),
+            f"{choice} holds {', '.join(sorted(words)[:6])}, and {shown} have columns: which is which? the code book says; "
+            f"say alternatives={asked}",
             ("alternatives",),
             {"choice": choice, "annotator": annotator},
         )
@@ -259,16 +262,40 @@ def _all_alternatives(seen: Seen, words: Sequence[str], shared: set[str]) -> lis
     return out
 
 
+#: What is said of alternatives, in the names of columns.
+_ATTRIBUTES = frozenset(
+    "time tt co cost price fare he headway wait waiting access egress walk transfers comfort distance dist catch speed size "
+    "quality brand income seats invt invc ttme gc wifi food service duration toll fuel co2 emissions".split()
+)
+
+
 def _groups(seen: Seen, choice: str) -> list[str]:
-    """First parts of names such as ``TRAIN_TT`` that several columns share, where the rests agree."""
-    rests: dict[str, set[str]] = {}
-    for name in seen.columns:
-        head, mark, rest = name.partition("_")
-        if mark and name != choice and seen.kind(name) == "number":
-            rests.setdefault(head, set()).add(rest)
-    common = (
-        {rest for rest in set().union(*rests.values()) if sum(rest in one for one in rests.values()) > 1}
-        if rests
-        else set()
-    )
-    return [head for head, one in rests.items() if len(one & common) >= 1]
+    """The alternatives in names such as ``TRAIN_TT`` or ``time_car``: those of availability, else those that share parts.
+
+    Which part is the alternative is told by columns of availability, else by the words for attributes, else the first is.
+    """
+    names = [name for name in seen.columns if name != choice and seen.kind(name) == "number"]
+    halves = {name: half for name in names if (half := _half(name)) is not None}
+    for place in (0, 1):
+        there = [half[place] for half in halves.values() if half[1 - place].casefold() in _AVAILABLE]
+        if len(there) > 1:
+            return there
+    first, last = (_shared(halves.values(), place) for place in (0, 1))
+    attributes_first = sum(word.casefold() in _ATTRIBUTES for word in first)
+    attributes_last = sum(word.casefold() in _ATTRIBUTES for word in last)
+    return last if attributes_first > attributes_last else first
+
+
+def _half(name: str) -> tuple[str, str] | None:
+    """A name in two parts, at its first mark: ``TRAIN_TT`` is ``("TRAIN", "TT")``."""
+    found = re.match(r"^([^_.]+)[_.](.+)$", name)
+    return None if found is None else (found[1], found[2])
+
+
+def _shared(halves: Iterable[tuple[str, str]], place: int) -> list[str]:
+    """The parts in one place that go with a part that goes with others, too."""
+    partners: dict[str, set[str]] = {}
+    for half in halves:
+        partners.setdefault(half[place], set()).add(half[1 - place])
+    every = [partner for one in partners.values() for partner in one]
+    return [part for part, one in partners.items() if any(every.count(partner) > 1 for partner in one)]

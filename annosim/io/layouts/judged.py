@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
+import numpy as np
+
 from annosim.data.preferences import PreferenceData
-from annosim.io.format import EXPORTER, Reading
+from annosim.io.format import EXPORTER, Question, Reading
 from annosim.io.layouts.votes import Votes, strings
 from annosim.io.seen import Seen, as_number
 from annosim.io.sources import Source, read_table
@@ -13,9 +16,11 @@ from annosim.io.sources import Source, read_table
 __all__ = [
     "read_alpaca_eval",
     "read_arena_hard",
+    "read_lm_eval",
     "read_mt_bench",
     "recognise_alpaca_eval",
     "recognise_arena_hard",
+    "recognise_lm_eval",
     "recognise_mt_bench",
 ]
 
@@ -176,3 +181,73 @@ def recognise_arena_hard(seen: Seen) -> Reading | None:
     head = seen.table.head("games", 1)[0]
     scored = isinstance(head, list) and head and isinstance(head[0], Mapping) and "score" in head[0]
     return Reading("Arena-Hard: games with scores such as A>>B, the baseline first", {}, EXPORTER) if scored else None
+
+
+_ACCURACIES = ("acc", "accuracy", "exact_match", "correct")
+
+
+def read_lm_eval(source: Source, judge: str | None = None, labels: bool = False) -> PreferenceData:
+    """Read samples of lm-evaluation-harness whose ``doc`` holds ``chosen`` and ``rejected``, as in RewardBench.
+
+    The model that was evaluated is the judge: it voted for ``chosen`` where ``acc`` is 1, for ``rejected`` where it is 0,
+    and 0.5 is a tie. ``target`` 1 says that ``rejected`` was shown first.
+
+    Args:
+        source: the file.
+        judge: the model's name, which the samples do not say.
+        labels: read the data set's own labels instead: ``chosen`` wins.
+
+    Returns:
+        Pairs of (prompt, response).
+
+    Raises:
+        RowsError: samples without texts or with another accuracy.
+
+    Example:
+        >>> row = {"doc_id": 0, "doc": {"prompt": "q", "chosen": "a", "rejected": "b"}, "target": "0", "acc": 0.0}
+        >>> read_lm_eval([row]).answer.tolist()
+        [1]
+    """
+    table = read_table(source)
+    docs = table.values("doc", "doc")
+    key = next((name for name in _ACCURACIES if name in table), "acc")
+    accuracy = np.ones(len(table)) if labels else table.numbers(key, key)
+    target = table.texts("target", "target").text() if "target" in table else np.full(len(table), "0")
+    votes = Votes(table, "lm-eval")
+    for row, doc in enumerate(docs):
+        texts = [doc.get(name) for name in ("chosen", "rejected")] if isinstance(doc, Mapping) else [None, None]
+        if not all(texts) or accuracy[row] not in (0.0, 0.5, 1.0):
+            table.errors.add(row, f"no chosen and rejected in doc, or {key} {accuracy[row]:g} is not 0, 0.5 or 1")
+            continue
+        winner = {1.0: "left", 0.0: "right", 0.5: "tie"}[float(accuracy[row])]
+        if str(target[row]) == "1":
+            texts, winner = texts[::-1], {"left": "right", "right": "left"}.get(winner, winner)
+        prompt = next((doc[name] for name in ("prompt", "question", "instruction", "query") if doc.get(name)), "")
+        others: dict[str, object] = {} if judge is None else {"annotator": judge}
+        left, right = map(_text, texts)
+        votes.add(row, left, right, winner, prompt=_text(prompt), **others)
+    return votes.data(source, texts=True)
+
+
+def _text(cell: object) -> str:
+    return cell if isinstance(cell, str) else json.dumps(cell, ensure_ascii=False, default=str)
+
+
+def recognise_lm_eval(seen: Seen) -> Reading | Question | None:
+    """``doc_id`` and a ``doc`` with ``chosen`` and ``rejected``: the accuracy says for which of them the model voted."""
+    if not seen.has("doc_id") or "doc" not in seen.table or seen.kind("doc") != "record":
+        return None
+    head = seen.table.head("doc", 1)[0]
+    if not isinstance(head, Mapping) or not {"chosen", "rejected"} <= head.keys():
+        return None
+    key = next((name for name in _ACCURACIES if name in seen.table), None)
+    levels = {} if key is None else seen.levels(key) or {}
+    if key is None or not set(levels.values()) <= {0.0, 0.5, 1.0}:
+        return Question(
+            "the samples of lm-eval hold chosen and rejected of the data set and no acc of 0 or 1 that says for which the "
+            "model voted; say labels=true to read the data set's own labels",
+            ("labels",),
+            strength=EXPORTER,
+        )
+    why = f"lm-eval samples: the model voted for doc.chosen where {key} is 1, for doc.rejected where it is 0"
+    return Reading(why, strength=EXPORTER)

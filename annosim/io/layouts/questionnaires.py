@@ -10,16 +10,30 @@ import numpy as np
 from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError
 from annosim.io.format import EXPORTER, Question, Reading
-from annosim.io.layouts.sides import TEXTS, sides_of
-from annosim.io.layouts.words import Meaning, meaning_of_words
+from annosim.io.layouts.grades import grades_of_words
+from annosim.io.layouts.one_hot import is_flag
+from annosim.io.layouts.sides import TEXTS, Sides, sides_of
+from annosim.io.layouts.words import Meaning, meaning_of_words, side_of_word
 from annosim.io.pairs import name_items, pair_data, read_winner
-from annosim.io.seen import Seen, blank, plain
+from annosim.io.seen import Seen, as_number, blank, plain, tokens
 from annosim.io.sources import Source, read_table, source_name, table_of_records
-from annosim.io.tables import Coded
+from annosim.io.tables import Coded, Table
 
 __all__ = ["read_judges", "read_questionnaire", "recognise_judges", "recognise_questionnaire"]
 
-_VERSUS = re.compile(r"^(?:q\d*[ ._:-]+)?(.+?)(?:[ ._-]+(?:vs?|versus|or)\.?[ ._-]+|\s*[:|>/]\s*)(.+?)$", re.IGNORECASE)
+#: Between the two items in the name of a column: words first, then marks.
+_BETWEEN = (re.compile(r"[ ._-]+(?:vs?|versus|or|oder|ou)\.?[ ._-]+", re.IGNORECASE), re.compile(r"\s*[:|>/]\s*"))
+_NUMBER = re.compile(r"^(?:q\d*[ ._:-]+)", re.IGNORECASE)
+#: What stands before the first item where the column is called as the question was put.
+_ASKED = re.compile(
+    r"^(?:which|what|who|do|would|should|please|is|are|welche[rs]?|was|quel(?:le)?)\b"
+    r"(?:.*[,:;?]|.*\b(?:prefer|better|like|choose|best|more|rather|favou?r|pick|select|besser|lieber|meilleure?)\b)\s*",
+    re.IGNORECASE,
+)
+#: Answers that are no items, whatever the question.
+_NO_ITEMS = frozenset(
+    "yes no true false agree disagree left right a b 1 2 first second good bad male female none other".split()
+)
 _JUDGES = frozenset("rater judge annotator coder expert reviewer annot evaluator vote voter human label winner".split())
 
 
@@ -87,7 +101,7 @@ def read_judges(
 
 def read_questionnaire(
     source: Source,
-    pairs: Mapping[str, str] | None = None,
+    pairs: Mapping[str, str | Sequence[str]] | None = None,
     annotator: str | None = None,
     words: Mapping[str, str] | None = None,
 ) -> PreferenceData:
@@ -95,8 +109,9 @@ def read_questionnaire(
 
     Args:
         source: a file or a table in memory.
-        pairs: the columns with the two items of each, as ``{"V1": "tea:milk"}``; by default the columns that are called
-            ``A vs B``, ``A:B`` or the like. An empty cell was not asked.
+        pairs: the columns with the two items of each, as ``{"V1": "tea:milk"}`` or ``{"V1": ["tea", "milk"]}``; by default
+            the columns that are called ``A vs B``, ``A:B``, ``Which is better, A or B?`` or the like. An empty cell was
+            not asked.
         annotator: column with who answered; by default every row is somebody.
         words: what a cell says (``left`` is the item named first); names of the items are understood.
 
@@ -109,7 +124,8 @@ def read_questionnaire(
         [1, 0]
     """
     table = read_table(source)
-    named = {column: tuple(text.split(":", 1)) for column, text in (pairs or {}).items()} or _pairs(table.columns)
+    given = {name: text.split(":", 1) if isinstance(text, str) else text for name, text in (pairs or {}).items()}
+    named = {name: tuple(two) for name, two in given.items()} or _pairs(table)
     if not named or any(len(sides) != 2 for sides in named.values()):
         raise ArgumentError(f"{table.name}: no column such as 'A vs B'; say pairs=COLUMN=A:B,...")
     people = None if annotator is None else table.coded(annotator, "annotator").text()
@@ -154,14 +170,37 @@ def _said(cell: str, one: str, two: str) -> str | None:
     return "tie" if word in ("tie", "draw", "equal", "no_preference", "both", "same", "undecided") else None
 
 
-def _pairs(columns: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """The columns that are called after two items."""
-    inside = {name: re.search(r"\[(.+)\]\s*$", name) for name in columns}  # Google Forms: Question [A vs B]
+def _pairs(table: Table) -> dict[str, tuple[str, ...]]:
+    """The columns that are called after two items, with these."""
+    inside = {name: re.search(r"\[(.+)\]\s*$", name) for name in table.columns}  # Google Forms: Question [A vs B]
     texts = {name: match[1] if match else name for name, match in inside.items()}
-    found = {
-        name: match for name, text in texts.items() if ":::" not in text and (match := _VERSUS.match(text.strip()))
-    }
-    return {name: (match[1].strip(), match[2].strip()) for name, match in found.items() if match[1] != match[2]}
+    halves = {name: found for name, text in texts.items() if ":::" not in text and (found := _halves(text.strip()))}
+    said = {str(cell) for name in halves for cell in table.texts(name, name).names if cell is not None}
+    out: dict[str, tuple[str, ...]] = {}
+    for name, found in halves.items():
+        one, two = next((two for two in (_named(*half, said) for half in found) if all(two)), ("", ""))
+        if one and two and one != two and not {plain(one), plain(two)} <= _NO_ITEMS:
+            out[name] = (one, two)
+    return out
+
+
+def _halves(text: str) -> list[tuple[str, str]]:
+    """Every way to cut a name in two, the most likely first."""
+    text = _NUMBER.sub("", text)
+    for between in _BETWEEN:
+        cuts = list(between.finditer(text))
+        if cuts and cuts[0].start() > 0 and cuts[-1].end() < len(text):
+            return [(text[: cut.start()], text[cut.end() :]) for cut in reversed(cuts)]
+    return []
+
+
+def _named(before: str, after: str, said: set[str]) -> tuple[str, str]:
+    """The two items in the halves of a question: names that somebody answered, else what is left without the question."""
+    left = [word for word in said if before == word or re.search(rf"\W{re.escape(word)}$", before)]
+    right = [word for word in said if re.match(rf"{re.escape(word)}(?:\W*$|\W+\()", after)]
+    one = max(left, key=len, default="") or _ASKED.sub("", before)
+    two = max(right, key=len, default="") or re.sub(r"\s*[?.!]+$", "", after)
+    return one.strip(" \"'"), two.strip(" \"'")
 
 
 # ---- recognition ---------------------------------------------------------------------------------------------------
@@ -169,8 +208,10 @@ def _pairs(columns: Sequence[str]) -> dict[str, tuple[str, ...]]:
 
 def recognise_questionnaire(seen: Seen) -> Reading | Question | None:
     """Columns that are called after two items, and answers in them."""
-    named = _pairs(seen.columns)
-    if not named or any(seen.kind(name) not in ("text", "number", "empty") for name in named):
+    named = _pairs(seen.table)
+    if not named:
+        return _by_numbers(seen) or _by_answers(seen)
+    if any(seen.kind(name) not in ("text", "number", "empty") for name in named):
         return None
     cells: list[str] = []
     for name in named:
@@ -182,6 +223,8 @@ def recognise_questionnaire(seen: Seen) -> Reading | Question | None:
     words = {cell for cell in cells if all(_said(cell, *named[n]) is None for n in named if cell in seen.words(n))}
     if not words:
         return Reading(why, options, EXPORTER)
+    if any(word in name for word in words for name in named if len(word) > 2):  # a third item
+        return None
     if words <= {"1", "2", "0", "1.0", "2.0", "0.0"} and words & {"2", "2.0"}:
         known = {"1": "left", "2": "right", "0": "tie", "1.0": "left", "2.0": "right", "0.0": "tie"}
         if not words & {"0", "0.0"}:
@@ -199,6 +242,63 @@ def recognise_questionnaire(seen: Seen) -> Reading | Question | None:
     return None
 
 
+def _by_numbers(seen: Seen) -> Question | None:
+    """All pairs of items 1, 2, ..., each in a column that is called after its numbers: ``V12, V13, V23`` (prefmod)."""
+    found = {
+        name: match for name in seen.columns if (match := re.fullmatch(r"\D*(\d)[._-]?(\d)|\D*(\d+)[._-](\d+)", name))
+    }
+    two = {name: tuple(int(part) for part in match.groups() if part) for name, match in found.items()}
+    top = max((max(pair) for pair in two.values()), default=0)
+    every = {(i, j) for i in range(1, top + 1) for j in range(i + 1, top + 1)}
+    levels = {word for name in two for word in seen.words(name)}
+    if len(two) < 3 or {tuple(sorted(pair)) for pair in two.values()} != every or len(two) != len(every):
+        return None
+    if len(levels) not in (2, 3) or any(as_number(word) is None for word in levels):
+        return None
+    low, *middle, high = sorted(levels, key=float)
+    said = f"{low}=left,{high}=right" + (f",{middle[0]}=tie" if middle else "")
+    first, second = two[next(iter(two))]
+    return Question(
+        f"{', '.join(list(two)[:3])}, ... are all pairs of {top} items: does {low} in {next(iter(two))} mean that {first} wins, "
+        f"or {second}? say words={said} (or the other way round)",
+        ("words",),
+        {"annotator": seen.annotator(two), "pairs": {name: [str(i) for i in pair] for name, pair in two.items()}},
+    )
+
+
+def _by_answers(seen: Seen) -> Reading | Question | None:
+    """Columns ``Q1, Q2, ...`` that hold the names of two items each, other ones in other columns."""
+    columns = [n for n in seen.columns if not seen.is_metadata(n) and len(tokens(n)) > 1 and tokens(n)[-1].isdigit()]
+    stems = {tokens(name)[:-1] for name in columns}
+    if sides_of(seen) is not None or sides_of(seen, TEXTS) is not None:
+        return None
+    if len(columns) < 2 or len(stems) != 1 or any(seen.kind(name) != "text" for name in columns):
+        return None
+    ties = {word for name in columns for word in seen.words(name) if side_of_word(word, _NO_SIDES) in ("tie", "skip")}
+    words = {name: sorted(set(seen.words(name)) - ties) for name in columns}
+    pairs = {name: two for name, two in words.items() if len(two) == 2}
+    items = {item for two in words.values() for item in two}
+    if len(items) < 3 or len({tuple(two) for two in pairs.values()}) < 2 or any(len(two) > 2 for two in words.values()):
+        return None
+    if grades_of_words(items) is not None or {plain(item) for item in items} & _NO_ITEMS:
+        return None
+    annotator = seen.annotator(columns)
+    alone = next((name for name, two in words.items() if len(two) < 2), None)
+    if alone is not None:
+        held = words[alone][0] if words[alone] else "nothing"
+        return Question(
+            f"{alone} holds only {held}: what was it compared with? say pairs={alone}=ITEM:ITEM,... for every question",
+            ("pairs",),
+            {"annotator": annotator},
+        )
+    who = "" if annotator is None else f", annotator={annotator}"
+    why = f"each of {', '.join(columns[:3])}, ... holds the names of two items (who was shown first is not known)"
+    return Reading(f"{why}{who}", {"pairs": pairs, "annotator": annotator})
+
+
+_NO_SIDES = Sides("", "", "", ("", ""))
+
+
 def recognise_judges(seen: Seen) -> Reading | Question | None:
     """Two sides, and several columns whose words say who won."""
     sides = sides_of(seen) or sides_of(seen, TEXTS)
@@ -207,6 +307,8 @@ def recognise_judges(seen: Seen) -> Reading | Question | None:
     found: dict[str, Meaning] = {}
     for name in seen.columns:
         if name not in (sides.left, sides.right) and seen.kind(name) == "text" and plain(name) not in _EXPECTED:
+            if is_flag(seen, name):  # true where one side is better: an outcome, and nobody's name
+                continue
             meaning = meaning_of_words(seen, name, sides)
             if isinstance(meaning, Meaning) and meaning.winner_is in ("side", "item"):
                 found[name] = meaning

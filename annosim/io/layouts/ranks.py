@@ -43,6 +43,7 @@ def read_ranks(
     annotator: str | None = None,
     prompt: str | None = None,
     count: str | None = None,
+    high: bool = False,
 ) -> PreferenceData:
     """Read a row per ranking with a column of ranks for each item: 1 is best, equal ranks tie, empty is not shown.
 
@@ -50,6 +51,7 @@ def read_ranks(
         source: a file or a table in memory.
         items: the columns of ranks; by default all others. A stem that they share (``rank_``) is no part of the names.
         annotator, prompt, count: columns with who ranked, with the question, and with how often.
+        high: the highest number is best, as points and votes are.
 
     Raises:
         RowsError: ranks that are not numbers, or rows that rank fewer than two items.
@@ -68,9 +70,8 @@ def read_ranks(
     table.errors.add_where(shown.sum(1) < 2, lambda r: "fewer than two items are ranked")
     table.errors.raise_if_any("write ranks 1, 2, ...; leave cells of items that were not shown empty")
     ids = np.broadcast_to(np.arange(len(columns)), ranks.shape)
-    return ranked(
-        table, source, "ranks", Items(names=without_stem(columns)), ids, np.where(shown, ranks, np.nan), used, columns
-    )
+    ranks = np.where(shown, -ranks if high else ranks, np.nan)
+    return ranked(table, source, "ranks", Items(names=without_stem(columns)), ids, ranks, used, columns)
 
 
 def read_places(
@@ -275,13 +276,22 @@ def without_stem(columns: Sequence[str]) -> list[str]:
         (['tea', 'milk'], ['tea', 'milk'], ['a1', 'a2'])
     """
     for pattern in (
-        r"^(?:rank(?:ing)?|rating|score|r|likert|q)[ ._:-]+(.+)$",
-        r"^(.+?)[ ._:-]+(?:rank(?:ing)?|rating|score)$",
+        r"^(?:rank(?:ing)?|rating|score|points|votes|r|likert|q)[ ._:-]+(.+)$",
+        r"^(.+?)[ ._:-]+(?:rank(?:ing)?|rating|score|points|votes)$",
+        *_of_question(columns),
     ):
         found = [re.match(pattern, name.strip(), re.IGNORECASE) for name in columns]
         if all(found):
             return [match[1] for match in found if match is not None]
     return [name.strip() for name in columns]
+
+
+def _of_question(columns: Sequence[str]) -> list[str]:
+    """The pattern of names that are one question with an item each: ``Please rank - tea``, ``Rate these [tea]``."""
+    first = columns[0].strip()
+    ends = [match.end() for match in re.finditer(r" - |: |\[", first)]
+    found = [first[:end] for end in ends if all(name.strip().startswith(first[:end]) for name in columns)]
+    return [rf"^{re.escape(found[-1])}\s*(.+?)\s*\]?$"] if found and len(columns) > 1 else []
 
 
 # ---- recognition ---------------------------------------------------------------------------------------------------
@@ -293,8 +303,9 @@ def rank_columns(seen: Seen) -> list[str]:
     if len(named) > 1 and all(seen.kind(name) == "number" for name in named):
         return named
     skip = {seen.annotator(), seen.prompt(), seen.count(), *(seen.plain.get(n) for n in ("id", "row", "index", ""))}
-    columns = [name for name in seen.columns if name not in skip and seen.is_graded(name)]
-    if not 3 <= len(columns) <= 200 or len(columns) < len(seen.columns) - 6 or len(seen.table) < 2:
+    answers = [name for name in seen.columns if not seen.is_metadata(name)]
+    columns = [name for name in answers if name not in skip and seen.is_graded(name)]
+    if not 3 <= len(columns) <= 200 or len(columns) < len(answers) - 6 or len(seen.table) < 2:
         return []
     values = np.stack([seen.numbers(name) for name in columns], 1)
     return columns if np.mean(_are_ranks(values)) > 0.9 else []
@@ -319,7 +330,7 @@ def recognise_ranks(seen: Seen) -> Reading | Question | None:
     """A column of ranks for each item."""
     columns = rank_columns(seen)
     if not columns:
-        return None
+        return _points(seen)
     options, more = people_and_counts(seen, set(columns))
     kept = {name: options[name] for name in ("annotator", "prompt", "count") if name in options}
     if all(as_number(name) is not None or tokens(name)[-1].isdigit() and tokens(name)[0] == "rank" for name in columns):
@@ -329,8 +340,36 @@ def recognise_ranks(seen: Seen) -> Reading | Question | None:
             asks=(),
         )
     names = without_stem(columns)
+    if all(_POINTS & set(tokens(name)) and not {"rank", "ranking"} & set(tokens(name)) for name in columns):
+        why = f"the points of {', '.join(names[:4])}{', ...' if len(names) > 4 else ''}, the most is best{more}"
+        return Reading(why, kept | {"items": columns, "high": True})
     return Reading(
         f"the ranks of {', '.join(names[:4])}{', ...' if len(names) > 4 else ''}, 1 is best{more}",
+        kept | {"items": columns},
+    )
+
+
+#: Words for numbers of which more is better.
+_POINTS = frozenset("points point pts score scores borda votes".split())
+
+
+def _points(seen: Seen) -> Reading | Question | None:
+    """Points that every row shares out among the items (a constant sum): a question, as they say more than an order."""
+    skip = {seen.annotator(), seen.prompt(), seen.count(), *(seen.plain.get(n) for n in ("id", "row", "index", ""))}
+    answers = [name for name in seen.columns if name not in skip and not seen.is_metadata(name)]
+    columns = [name for name in answers if seen.kind(name) == "number"]
+    if not 3 <= len(columns) <= 200 or len(columns) < len(answers) or len(seen.table) < 2:
+        return None
+    values = np.nan_to_num(np.stack([seen.numbers(name) for name in columns], 1))
+    total = values.sum(1)
+    if (values < 0).any() or not 10 <= total[0] <= 1000 or not np.allclose(total, total[0]):
+        return None
+    options, _ = people_and_counts(seen, set(columns))
+    kept = {name: options[name] for name in ("annotator", "prompt") if name in options}
+    return Question(
+        f"{', '.join(columns[:3])}{', ...' if len(columns) > 3 else ''} sum to {total[0]:g} in every row, as points that "
+        "are shared out do: read them as a ranking, the most points first? say high=true",
+        ("high",),
         kept | {"items": columns},
     )
 

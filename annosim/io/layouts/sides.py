@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from annosim.data.sides import Sides, pairs_of_names
-from annosim.io.seen import Seen
+from annosim.io.seen import HOLDERS, Seen
 
 __all__ = ["MEASURES", "NAMES", "SCORES", "TEXTS", "WINS", "Sides", "measured", "pairs_of_columns", "sides_of"]
 
@@ -37,9 +37,19 @@ def sides_of(seen: Seen, stems: list[str] | None = None) -> Sides | None:
         (rank, pair)
         for pair in found
         for rank, stem in enumerate(wanted)
-        if pair.stem == stem or (stem and pair.stem in (f"{stem}_name", f"{stem}_id", f"{stem}s", f"id_{stem}"))
+        if _is_stem(pair.stem, stem) or _is_stem(_held(pair.stem), stem)
     ]
     return min(best, key=lambda one: one[0], default=(0, None))[1]
+
+
+def _is_stem(said: str, stem: str) -> bool:
+    return said == stem or bool(stem and said in (f"{stem}_name", f"{stem}_id", f"{stem}s", f"id_{stem}"))
+
+
+def _held(stem: str) -> str:
+    """A stem without what holds the columns: ``player.option_a`` of oTree is an option."""
+    holder, mark, rest = stem.partition("_")
+    return rest if mark and holder in HOLDERS else stem
 
 
 def _is_named(seen: Seen, pair: Sides) -> bool:

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from annosim.data.preferences import PreferenceData
 from annosim.io.format import Question, Reading
-from annosim.io.layouts.sides import SCORES, WINS, measured, sides_of
-from annosim.io.layouts.winners import people_and_counts
+from annosim.io.layouts.sides import SCORES, WINS, Sides, measured, sides_of
+from annosim.io.layouts.winners import people_and_counts, winner_of
 from annosim.io.pairs import name_items, pair_data, read_counts, repeated
 from annosim.io.seen import Seen, tokens
 from annosim.io.sources import Source, read_table, source_name
@@ -118,6 +118,7 @@ def read_scores(
     prompt: str | None = None,
     count: str | None = None,
     merge: bool = False,
+    low_wins: bool = False,
 ) -> PreferenceData:
     """Read a row per comparison with a score of each side: the higher one wins, equal ones tie.
 
@@ -127,6 +128,7 @@ def read_scores(
         left_score, right_score: columns with the scores, which are kept in ``data.columns``.
         annotator, prompt, count: columns with who judged, with the question, and with how often.
         merge: as in :func:`annosim.io.read_csv`.
+        low_wins: the lower score wins, as of times and strokes.
 
     Raises:
         FileReadError, RowsError: as :func:`annosim.io.read_csv`.
@@ -137,6 +139,7 @@ def read_scores(
     """
     table = read_table(source)
     one, two = (table.numbers(name, name) for name in (left_score, right_score))
+    one, two = (-one, -two) if low_wins else (one, two)
     outcome = np.select([one > two, one < two], [0, 1], 2)
     return _built(table, source, (left, right), outcome, annotator, prompt, count, [], "scores", merge)
 
@@ -233,13 +236,15 @@ def recognise_tallies(seen: Seen) -> Reading | Question | None:
     return Reading(why, {**where, **kept})
 
 
-def recognise_scores(seen: Seen) -> Reading | None:
-    """Two names, and a score of each."""
+def recognise_scores(seen: Seen) -> Reading | Question | None:
+    """Two names, and a score of each; a question where the two are measured in what may be better low."""
     sides = sides_of(seen)
     found = None if sides is None else measured(seen, sides, SCORES)
-    if sides is None or found is None or any(seen.kind(name) != "number" for name in found):
+    if sides is None or seen.column("winner", "label", "preference") is not None:
         return None
-    if seen.column("winner", "label", "preference") is not None:
+    if found is None:
+        return _measures(seen, sides)
+    if any(seen.kind(name) != "number" for name in found):
         return None
     options, more = people_and_counts(seen, {sides.left, sides.right, *found})
     options.pop("weight", None)
@@ -247,6 +252,27 @@ def recognise_scores(seen: Seen) -> Reading | None:
     return Reading(
         f"{sides.left} and {sides.right} are the sides, the higher of {found[0]} and {found[1]} wins{more}",
         options | where,
+    )
+
+
+#: Measures that are better low in some contests and high in others.
+_CONTESTS = "time times seconds strokes rank place position finish distance cost price points_against error errors loss value".split()
+
+
+def _measures(seen: Seen, sides: Sides) -> Question | None:
+    """The only measure of both sides, where nothing else says who won."""
+    if winner_of(seen, sides) is not None or measured(seen, sides, WINS) is not None:
+        return None
+    found = measured(seen, sides, _CONTESTS)
+    if found is None or any(seen.kind(name) != "number" for name in found):
+        return None
+    options, _ = people_and_counts(seen, {sides.left, sides.right, *found})
+    kept = {name: column for name, column in options.items() if name != "weight"}
+    where = {"left": sides.left, "right": sides.right, "left_score": found[0], "right_score": found[1]}
+    return Question(
+        f"does the lower of {found[0]} and {found[1]} win? say low_wins=true, or low_wins=false where the higher wins",
+        ("low_wins",),
+        {**kept, **where},
     )
 
 

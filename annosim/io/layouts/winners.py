@@ -17,7 +17,7 @@ __all__ = ["WINNERS", "people_and_counts", "recognise_pairs", "winner_of"]
 WINNERS = (
     "winner label preference preferred choice chosen answer outcome result results vote judgment judgement verdict better "
     "selected selection pref y win won winner_id better_response_id decision score p prob probability labels wins "
-    "winner_name preferred_response overall_preference ftr response selected value filtered_resps resp human_label answer_choice pw pairwise"
+    "winner_name preferred_response overall_preference ftr response selected value filtered_resps resp human_label answer_choice pw pairwise rating strength preference_strength slider"
 ).split()
 
 

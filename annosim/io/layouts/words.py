@@ -180,14 +180,34 @@ def _by_number(seen: Seen, column: str, sides: Sides) -> Meaning | Question | No
         return _of_signs(column, token, levels)
     if min(values) >= 0 and max(values) <= 1:
         return _of_scores(column, token, levels)
-    if min(values) < 0 < max(values) and len(levels) <= 21 and all(value == round(value) for value in values):
-        low, high = min(levels, key=levels.__getitem__), max(levels, key=levels.__getitem__)
+    whole = all(value == round(value) for value in levels.values())
+    if min(values) < 0 < max(values) and len(levels) <= 21 and whole:
         return Question(
-            f"{column} holds {_shown(list(levels))}: who wins below 0? say the side of every number, "
-            f"words={low}=left,{high}=right,... (or right, left)",
+            f"{column} holds {_shown(_ordered(levels))}: who wins below 0? {_sides_of_levels(levels, 0.0)}", ("words",)
+        )
+    if len(levels) > 2 and min(values) >= 0 and 3 <= max(values) <= 11 and whole and _GRADED & set(parts):
+        middle = (max(values) + (0.0 if 0.0 in values else 1.0)) / 2
+        return Question(
+            f"{column} holds {_shown(_ordered(levels))}: who wins at {min(values):g}? {_sides_of_levels(levels, middle)}",
             ("words",),
         )
     return None
+
+
+#: Words for a preference in grades: 1 is strongly one side, the last number strongly the other.
+_GRADED = frozenset("rating strength preference pref likert scale label answer response choice score slider".split())
+
+
+def _ordered(levels: dict[str, float]) -> list[str]:
+    return sorted(levels, key=levels.__getitem__)
+
+
+def _sides_of_levels(levels: dict[str, float], middle: float) -> str:
+    """How to say that low numbers are the left side."""
+    side = {-1: "left", 0: "tie", 1: "right"}
+    said = [f"{word}={side[(levels[word] > middle) - (levels[word] < middle)]}" for word in _ordered(levels)]
+    shown = ",".join(said if len(said) <= 9 else [*said[:2], "...", said[-1]])
+    return f"say words={shown} (or the other way round)"
 
 
 def _of_flags(column: str, token: str | None, words: Sequence[str], truth: dict[str, str]) -> Meaning | Question:
