@@ -52,6 +52,66 @@ def test_the_study_runs_from_the_grammar_to_claims_and_figures(study, tmp_path):
     assert all(abs(r["kl"] - 0.1) < 1e-6 for r in run.outcome.rows("combined_rewards") if r["by"] == "tilt")
     assert {path.stem for path in (tmp_path / "figures").glob("*.png")} == {f.__name__ for f in study.figures}
     assert all(c.verdict != "inconclusive" or "one replicate" in c.reason for c in run.claims)
+    said = study.finding(run.outcome, run.claims)
+    assert "Combined rewards are not judged" in said and "EM-DPO beats one DPO is not decided" in said
+
+
+def _found(study, slope, correlation):
+    """Made-up rows of L2 and L3: LSC a point worse than the raw sum, margins worse than none, in five replicates."""
+    from annosim.study.outcome import Outcome
+    from annosim.study.store import Record
+
+    records, settings = [], study.presets["desk"].settings
+    for r in range(5):
+        off = 1e-3 * r
+        for world in ("shortcut", "clean"):
+            rows = [
+                {
+                    "scheme": scheme,
+                    "by": by,
+                    "at": float(at),
+                    **dict.fromkeys(("slope_helpful", "slope_polite"), slope + off),
+                    **dict.fromkeys(
+                        ("both_good", "beat_helpful", "log_good", "flattery"),
+                        0.3 - 0.01 * (1 + off) * ("LSC" in scheme),
+                    ),
+                }
+                for scheme in ("raw sum", "LSC sum", "helpful, raw", "helpful, LSC")
+                for by, places in (("tilt", settings["kls"]), ("best of n", settings["ks"]))
+                for at in places
+            ]
+            records.append(Record(world, "combined_rewards", r, r, f"{world}{r}", "done", {"world": world}, rows))
+        for judge in ("faithful", "persona"):
+            rows = [
+                {
+                    "method": method,
+                    "prompts_are": kind,
+                    "pearson": correlation + off + 0.1 * (method == "none") + 0.3 * (kind == "agreed"),
+                    "brier": 0.02 + off,
+                }
+                for method in ("none", "M1 unsigned", "M2 signed", "soft label", "majority")
+                for kind in ("agreed", "plural", "paraphrase", "all")
+            ]
+            records.append(Record(judge, "soft_labels", r, r, f"{judge}{r}", "done", {"judge": judge}, rows))
+    return Outcome(records, settings, "desk")
+
+
+@pytest.mark.parametrize(
+    ("slope", "correlation", "lsc", "margins"),
+    [
+        (1.0, 0.5, "contradicted", "contradicted"),
+        (0.6, 0.5, "not judged", "contradicted"),
+        (1.0, 0.0, "contradicted", "not judged"),
+    ],
+)
+def test_claims_that_rest_on_a_control_are_judged_only_where_it_holds(study, slope, correlation, lsc, margins):
+    found = _found(study, slope, correlation)
+    claims = {c.id: c.decide(found) for c in study.statements("desk") if c.id[:2] in ("L2", "L3")}
+    assert {claims[f"L2.{name}"].verdict for name in ("single", "sum.shortcut", "sum.clean", "log-good")} == {lsc}
+    assert {claims[f"L3.pearson.{name}"].verdict for name in ("M1", "M2")} == {margins}
+    if lsc == "not judged":
+        assert "L2.calibrated, contradicted: helpful: 0.602" in claims["L2.sum.shortcut"].reason
+    assert claims["L2.sum.clean"].whose.group == "study" and claims["L2.sum.shortcut"].whose.group == "paper"
 
 
 def test_the_grammar_says_288_answers_to_every_prompt_and_holds_other_prompts_out(language):
