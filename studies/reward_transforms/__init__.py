@@ -71,8 +71,10 @@ def finding(found, claims):
         ends = (gain(found, world, better, worse, name, kl).value for kl in (few, many))
         return f"{100 * mean:+.1f} points ({', '.join(f'{100 * e:+.1f} at KL {k:g}' for e, k in zip(ends, (few, many), strict=True))})"
 
-    def word(id, yes="is ahead", no="is behind"):
-        return {"supported": yes, "contradicted": no}.get(verdict[id], "is not told apart from it")
+    def word(id):
+        return {"supported": "is ahead", "contradicted": "is behind"}.get(
+            verdict[id], "is neither ahead nor behind for sure"
+        )
 
     single = ("helpful, LSC", "helpful, raw")
     sums = ("LSC sum", "raw sum", "both_good")
@@ -82,6 +84,7 @@ def finding(found, claims):
     leads = "leads at every KL" if verdict["P2.log_good.clean"] == "supported" else "does not lead at every KL"
     crossed = all(verdict.get(f"P2.crossover.{end}") == "supported" for end in ("low", "high"))
     crossover = ": it costs at a small KL and pays at a large one" if crossed else ""
+    path_of_types, at_few = (types_over_path(found, "worst", "LSC sum", "mean utility", at) for at in (kls, [few]))
     more = {"supported": "finds more good responses than", "contradicted": "finds fewer good responses than"}
     types = [more.get(verdict[id], "is not told apart from that") for id in ("E.worst", "E.minimum")]
     return (
@@ -93,8 +96,8 @@ def finding(found, claims):
         f"own theory, E log P(good in every property), it {leads} there ({min(log_good):+.2f} to {max(log_good):+.2f} nats); its "
         f"price is {-price:.2f} logits of mean utility at KL {kls[len(kls) // 2]:g}. Over three hidden types ({SET_UP}) its "
         f"worst-served type {types[0]} under the mean utility ({worst[0]:.0%} against {worst[1]:.0%} at KL {many:g}; over the path "
-        f"{100 * types_over_path(found, 'worst', 'LSC sum', 'mean utility', kls).value:+.1f} points), and {types[1]} under the minimum "
-        f"over types ({worst[2]:.0%})."
+        f"{100 * path_of_types.value:+.1f} points, at KL {few:g} {100 * at_few.value:+.1f}), and {types[1]} under the minimum over types "
+        f"({worst[2]:.0%})."
     )
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
+from annosim.reporting.numbers import format_interval
 from annosim.study import (
     BASELINE,
     CONTROL,
@@ -299,25 +301,27 @@ PLACES = {"shortcut": "shortcut, unequal prompts", "clean": "no shortcut, equal 
 
 
 def _path(id, text, world, better, worse, name, kls, sign, *, source, whose, figure):
-    """One comparison under one rule: on average over the whole path of KL, whose the claim is, and at each KL of it, which
-    this study asks. Where a method wins and where it loses is then in the numbers, not in the choice of a KL."""
+    """One comparison under one rule: on average over the whole path of KL. What was found is printed for each KL of it, so
+    that where a method wins and where it loses is in the numbers, not in the choice of a KL."""
     bound = at_least if sign > 0 else at_most
-    yield Statement(
+    return Statement(
         id,
         f"{text}, on average over equal KL of {_list(kls)} ({PLACES[world]})",
         source,
-        lambda f: bound(over_path(f, world, better, worse, name, kls), 0.0),
+        lambda f: _and_at_each(
+            bound(over_path(f, world, better, worse, name, kls), 0.0),
+            kls,
+            [gain(f, world, better, worse, name, kl) for kl in kls],
+        ),
         whose=whose,
         figure=figure,
     )
-    yield Statement(
-        f"{id}.each",
-        f"{text}, at each of these KLs ({PLACES[world]})",
-        "this study",
-        _always(world, better, worse, name, kls, sign),
-        whose=BASELINE if whose is BASELINE else STUDY_ADDS,
-        figure=figure,
-    )
+
+
+def _and_at_each(judged, kls, found):
+    """The judgement of a mean over the path, with what was found at each KL of it."""
+    numbers = [f"{at}: {format_interval(e.value, e.low, e.high)}" for at, e in zip(_at(kls), found, strict=True)]
+    return replace(judged, found="; ".join([f"mean {judged}", *numbers]))
 
 
 def over_path(found, world, better, worse, name, kls):
@@ -338,7 +342,7 @@ def _single(kls):
     for world in PLACES:
         source, whose = _whose(world)
         for one in ("helpful", "harmless"):
-            yield from _path(
+            yield _path(
                 f"P1.{one}.{world}",
                 f"{one} reward: LSC beats the 85 % quantile more often than raw",
                 *(world, f"{one}, LSC", f"{one}, raw", f"beat_{one}", kls, 1),
@@ -354,7 +358,7 @@ def _combined(kls):
     text = "two rewards: LSC sum gives more responses good in both than the"
     for world in PLACES:
         source, whose = _whose(world)
-        yield from _path(
+        yield _path(
             f"P2.raw_sum.{world}",
             f"{text} raw sum",
             *(world, "LSC sum", "raw sum", "both_good", kls, 1),
@@ -364,7 +368,7 @@ def _combined(kls):
         )
     for other, sign in (("weighted sum 3:1", 1), ("weighted sum 1:3", 1), ("minimum", -1)):
         world = "shortcut" if sign > 0 else "clean"
-        yield from _path(
+        yield _path(
             f"P2.{other.replace(' ', '_').replace(':', '')}.{world}",
             f"{text} {other}"
             if sign > 0
@@ -441,26 +445,15 @@ def _over_types(kls):
             "than under the minimum over types, which asks for the least satisfied type and so for the loudest",
         ),
     ):
-        tag = "worst" if other == "mean utility" else "minimum"
-        text = f"{who}: the worst-served type finds more responses good under the LSC sum {words}"
         yield Statement(
-            f"E.{tag}",
-            f"{text}, on average over equal KL of {_list(kls)}",
+            "E.worst" if other == "mean utility" else "E.minimum",
+            f"{who}: the worst-served type finds more responses good under the LSC sum {words}, on average over equal KL of "
+            f"{_list(kls)}",
             source,
-            lambda f, o=other: at_least(types_over_path(f, "worst", "LSC sum", o, kls), 0.0),
-            whose=whose,
-            figure="over_hidden_types",
-        )
-        yield Statement(
-            f"E.{tag}.each",
-            f"{text}, at each of these KLs",
-            source,
-            lambda f, o=other: every(
-                [
-                    at_least(difference(aggregate(f, "worst", "LSC sum", kl), aggregate(f, "worst", o, kl)), 0.0)
-                    for kl in kls
-                ],
-                labels=_at(kls),
+            lambda f, o=other: _and_at_each(
+                at_least(types_over_path(f, "worst", "LSC sum", o, kls), 0.0),
+                kls,
+                [difference(aggregate(f, "worst", "LSC sum", kl), aggregate(f, "worst", o, kl)) for kl in kls],
             ),
             whose=whose,
             figure="over_hidden_types",
@@ -488,7 +481,7 @@ def _hacking_and_uniformity(kls):
             ("P3", "LSC puts less mass on the shortcut than raw", "shortcut", "reward hacking"),
             ("P4", "LSC's win rates differ less between prompts (s.d.) than raw's", f"spread_{one}", "underfitting"),
         ):
-            yield from _path(
+            yield _path(
                 f"{id}.{one}",
                 f"{one} reward: {text}",
                 *("shortcut", *pair, name, kls, -1),

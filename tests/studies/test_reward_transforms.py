@@ -103,7 +103,7 @@ def test_a_tiny_run_finishes_every_cell_and_decides_every_claim(tmp_path):
     for claim, words in (
         ("supported", "LSC is ahead"),
         ("contradicted", "LSC is behind"),
-        ("not judged", "LSC is not told"),
+        ("not judged", "LSC is neither"),
     ):
         told = [dataclasses.replace(c, verdict=claim) if c.id == "P1.helpful.shortcut" else c for c in run.claims]
         assert words in STUDY.finding(run.outcome, told) and "points" in text
