@@ -49,6 +49,22 @@ def test_a_tiny_run(tmp_path):
     assert not run.failed
     told = {c.id: c.verdict for c in run.claims}
     assert told["H1"] == told["H2"] == told["E1"] == told["E1.mean"] == "supported"
+    said = STUDY.finding(run.outcome, run.claims)
+    assert ("practically as good" in said) == (told["E4"] == "supported")
+    assert ("in only" in said) == (told["H3"] == "supported") and "always learns the Borda order" in said
+    counts = next(c.found for c in run.claims if c.id == "H1")
+    assert counts == "2 types, 8 worlds: yes; 5 types, 8 worlds: yes; 10 types, 8 worlds: yes"
+
+
+@pytest.mark.parametrize(("same", "verdict"), [(1000, "supported"), (1400, "contradicted"), (1210, "inconclusive")])
+def test_rare_agreement_is_claimed_with_a_bar_that_can_be_missed(same, verdict):
+    """Of 2400 worlds; the bar is one half."""
+    from annosim.study.outcome import Outcome
+    from annosim.study.store import Record
+
+    row = {"mean_utility": same, "worlds": 2400}
+    found = Outcome([Record("orders", "orders", 0, 0, "a", "done", {"types": 5}, [row])])
+    assert {c.id: c for c in STUDY.statements("paper")}["H3"].decide(found).verdict == verdict
 
 
 def test_every_preset_can_be_planned_and_its_claims_stated():
