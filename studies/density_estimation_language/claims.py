@@ -14,6 +14,7 @@ from annosim.study import (
     paper_says,
     t_interval,
     true,
+    worded,
 )
 
 from . import surrogate
@@ -41,6 +42,7 @@ def _valley(found, bins):
     return every(
         [at_most(*_share(count, bins, side)) for count in counts for side in (0, 2)],
         "in every replicate fewer sentences per length in the middle bin than in either other",
+        [f"replicate {r}, against {side}" for r in range(len(counts)) for side in ("shorter", "longer")],
     )
 
 
@@ -49,7 +51,9 @@ def _no_valley(found, bins):
     sides = [[_share(count, bins, side) for side in (0, 2)] for count in found.all("adapt", "count", kind="annotators")]
     best = [max(pair, key=lambda one: one[0].value - one[1]) for pair in sides]
     return every(
-        [at_least(*one) for one in best], "in every replicate the middle bin is at least as dense as one of the others"
+        [at_least(*one) for one in best],
+        "in every replicate the middle bin is at least as dense as one of the others",
+        [f"replicate {r}" for r in range(len(best))],
     )
 
 
@@ -60,6 +64,7 @@ def _two_samples(found, bins):
     return every(
         [at_most(binomial_interval(one, one + two), 0.5) for one, two in middle],
         "in every replicate less than half of both models' middle sentences",
+        [f"replicate {r}" for r in range(len(middle))],
     )
 
 
@@ -103,6 +108,7 @@ def _surrogate():
                         for v in surrogate.DESIGNS[d]
                     ],
                     _SHAPES[k, d],
+                    [f"{d} {v:g}" for v in surrogate.DESIGNS[d]],
                 ),
                 whose=STUDY_ADDS,
                 figure="what_decides",
@@ -112,9 +118,9 @@ def _surrogate():
         "lengths only: there are annotators for whom the surrogate has the shape of the paper's figure: two modes of the "
         "density mixture, one of the annotator mixture, and that one within three tokens of the short annotator's own "
         "(read off: 14 to 17 against 16 to 17)",
-        f"{PAPER}, figure of lengths, read off; exact surrogate of this study",
+        f"exact surrogate of this study, against the figure of lengths of {PAPER}, read off",
         lambda found: true(any(_as_drawn(found, d, v) for d, v in _kinds()), "for at least one design and parameter"),
-        whose=paper_says("abstract and a figure, read off"),
+        whose=STUDY_ADDS,
         figure="lengths",
     )
     for design in ("cut", "soft"):
@@ -159,6 +165,7 @@ def claims(bins):
         lambda found: every(
             [at_least(_preference(found, name, False, *pair), 0.5) for name in NAMES for pair in CLASSES],
             "all above 0.5",
+            [f"{name}: {' over '.join(pair)}" for name in NAMES for pair in CLASSES],
         ),
         whose=paper_says("abstract and a figure, read off"),
         figure="preferred",
@@ -173,6 +180,7 @@ def claims(bins):
                 at_most(_preference(found, "long", True, "short", "long"), 0.4),
             ],
             "short annotator above 0.6, long annotator below 0.4",
+            ["short", "long"],
         ),
         whose=paper_says("abstract and a figure, read off"),
         figure="preferred",
@@ -211,19 +219,58 @@ def _preference(found, *asked):
 
 
 def finding(found, judged):
-    """When the two mixtures part, when not, and by how much."""
-    has = [f"{d} {v:g}" for d, v in _kinds() if _as_drawn(found, d, v)]
-    verdict = {c.id: c.verdict for c in judged}
+    """When the two mixtures part, when not, and by how much, in the words that the verdicts allow."""
+    has = ", ".join(f"{d} {v:g}" for d, v in _kinds() if _as_drawn(found, d, v))
     bins = found.settings["bins"]
     share = {}
     for kind in ("density", "annotators"):
         counts = sum(found.all("adapt", "count", kind=kind))
-        share[kind] = _bin(counts, bins[1])[0] / counts.sum()
-    middle = f"{bins[1][0]} to {bins[1][1]}"
-    return (
-        f"Transformers adapted to one annotator whose density is half short, half long say {share['density']:.0%} sentences of "
-        f"{middle} tokens, adapted to answers of two annotators {share['annotators']:.0%} (valley of the first: "
-        f"{verdict['E13-density']}; none of the second: {verdict['E13-annotators']}). On lengths alone, exactly, the shape of "
-        f"the paper's figure is there when the annotators overlap (designs {', '.join(has) or 'none'}) and fails when they "
-        f"hardly do: the fewer lengths both judge, the further the single mode falls below the short annotator's own."
+        share[kind] = f"{_bin(counts, bins[1])[0] / counts.sum():.0%}"
+    middle = f"{bins[1][0]} to {bins[1][1]} tokens"
+    first, second = f"{share['density']} sentences of {middle}", share["annotators"]
+    return " ".join(
+        [
+            worded(
+                judged,
+                "E13-two-samples",
+                f"Transformers adapted to one annotator whose density is half short, half long say fewer sentences between ({first}) "
+                f"than those adapted to answers of two annotators ({second}).",
+                f"Transformers adapted to one annotator whose density is half short, half long do not say fewer sentences between "
+                f"({first}) than those adapted to answers of two annotators ({second}).",
+                f"Whether transformers adapted to one annotator whose density is half short, half long say fewer sentences between "
+                f"({first}) than those adapted to answers of two annotators ({second}) is not decided.",
+            ),
+            worded(
+                judged,
+                "E13-density",
+                "The first have a valley between two sorts of length,",
+                "The first have no valley between two sorts of length,",
+                "Whether the first have a valley between two sorts of length is not decided in every replicate;",
+            ),
+            worded(
+                judged,
+                "E13-annotators",
+                "the second have none.",
+                "and the second have one.",
+                "nor whether the second have none."
+                if _open(judged, "E13-density")
+                else "for the second it is not decided.",
+            ),
+            worded(
+                judged,
+                "E12-exact-figure",
+                f"On lengths alone, exactly, the shape of the paper's figure is there when the annotators overlap (designs {has});",
+                "On lengths alone, exactly, the shape of the paper's figure is nowhere;",
+            ),
+            worded(
+                judged,
+                ["E12-exact-overlap-cut", "E12-exact-overlap-soft"],
+                "the fewer lengths both judge, the further the highest mode falls below the short annotator's own.",
+                "how far the highest mode falls below the short annotator's own does not grow as the annotators overlap less.",
+            ),
+        ]
     )
+
+
+def _open(claims, name):
+    return next(c.verdict for c in claims if c.id == name) not in ("supported", "contradicted")

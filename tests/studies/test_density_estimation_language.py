@@ -95,6 +95,13 @@ def test_the_study_runs_from_the_corpus_to_adapted_lengths_in_every_replicate(st
         "preferred.png",
     }
     verdicts = {c.id: c for c in run.claims}
+    said = study.finding(found, run.claims)
+    assert ("is not decided." in said) == (verdicts["E13-two-samples"].verdict not in ("supported", "contradicted"))
+    assert "the shape of the paper's figure is there" in said
+    assert (
+        verdicts["E13-two-samples"].found.startswith("replicate 0: ")
+        and "replicate 1: " in verdicts["E13-two-samples"].found
+    )
     for name in ("E11-normalised", "E13-density", "E13-annotators", "E13-two-samples"):
         assert "parts supported" in verdicts[name].reason
 
