@@ -73,12 +73,19 @@ def _counts(answers: PreferenceData) -> list[str]:
     """What the answers are, in numbers."""
     import numpy as np
 
+    from annosim.io.formats import FORMATS
+
     skipped = np.asarray(answers.skipped)
     tied = np.zeros(answers.rows, dtype=bool) if answers.tied is None else np.asarray(answers.tied).any(-1)
     shown = np.bincount(np.asarray(answers.menu)[np.asarray(answers.menu) >= 0], minlength=answers.items.n)
     lines = [f"answers: {answers.rows}, ties {int(tied.sum())}, skips {int(skipped.sum())}"]
     if answers.weight is not None:
         lines.append(f"weights: {answers.row_weight.sum():.10g} in total")
+    if answers.feedback.kind == "rating" and "lowest" in answers.settings:
+        known = FORMATS.get(str(answers.settings.get("format")))
+        settable = known is not None and "lowest" in known.options
+        how = " (as found; --set lowest=N --set grades=N where the scale is another)" if settable else ""
+        lines.append(f"grades: {answers.feedback.grades}, of which {answers.settings['lowest']} is the lowest{how}")
     who = "each answer is its own" if answers.annotator is None else str(answers.num_annotators)
     lines.append(f"annotators: {who}; items: {answers.items.n}, shown {shown.min()} to {shown.max()} times")
     return lines

@@ -63,10 +63,12 @@ def read_csv(
             ``"column"`` (the name of the winning side's column, or such a word), ``"index"`` (``0`` left, ``1`` right),
             ``"score"`` (``1`` left, ``0`` right). Numbers of the last two may lie between: 0.5 is a tie where there are
             no others, and where there are each is a probability: its row becomes two, with the shares as weights
-            (``columns["voter"]`` and ``columns["vote"]`` are the annotator and the row that they come from).
+            (``columns["voter"]`` and ``columns["vote"]`` are the annotator and the row that they come from, and the
+            annotators' column stays a column: a weight belongs to an annotator, so that such rows have none).
         items: an item set whose names the file uses; by default the names in order of first appearance.
         sep: the separator; by default a tab in ``.tsv`` files, else what the header uses.
-        count: column with how often the vote was given (a frequency): its row stands for as many votes.
+        count: column with how often the vote was given (a frequency): its row stands for as many votes. Fractions are
+            frequency weights; votes of annotators are given a whole number of times.
         merge: names that differ only by spaces, case or the format of a number are one item; by default a warning
             names them.
 
@@ -98,14 +100,14 @@ def read_csv(
     context = None if prompt is None else table.coded(prompt, "prompt")
     weights = None if weight is None else table.numbers(weight, "weight")
     place = None if order is None else read_order(table, order, people)
-    times = None if count is None else read_counts(table, count)
+    times = None if count is None else read_counts(table, count, whole=people is not None or weights is not None)
     check_weights(table, people, weights, weight)
     table.errors.raise_if_any(_REMEDY)
     columns = table.others([left, right, winner, annotator, prompt, weight, order, count])
     settings = {"source": source_name(source), "format": "pairs"}
     data = pair_data(menu, outcome, items, people, context, weights, place, columns, settings)
     data = data if times is None or share is not None else repeated(data, times)
-    return data if share is None else shared(data, share, times)
+    return data if share is None else shared(data, share, times, annotator)
 
 
 def read_scores(
@@ -131,22 +133,31 @@ def read_scores(
     return np.where(tie, 0, outcome)[answers.codes], share[answers.codes]
 
 
-def shared(data: PreferenceData, share: NDArray[np.float64], times: NDArray[np.int64] | None = None) -> PreferenceData:
-    """Each row as two whose weights are the shares of its sides (``share`` of the left one; NaN: one row as it is)."""
+def shared(
+    data: PreferenceData,
+    share: NDArray[np.float64],
+    times: NDArray[np.float64] | None = None,
+    annotator: str | None = None,
+) -> PreferenceData:
+    """Each row as two whose weights are the shares of its sides (``share`` of the left one; NaN: one row as it is).
+
+    A weight belongs to an annotator, so that these rows have none; who answered is the column of that name.
+    """
     source = np.repeat(np.arange(data.rows), 2)
     whole = np.isnan(share)
     weight = np.stack([np.where(whole, 1.0, share), np.where(whole, 0.0, 1.0 - share)], 1).ravel()
     weight *= data.row_weight[source] * (1.0 if times is None else times[source])
     answer = np.where(whole[source], data.answer[source], np.tile([0, 1], data.rows))
     kept = np.flatnonzero(weight > 0)
-    out = data.take(source[kept])
+    out, voter = data.take(source[kept]), data.annotator_ids[source[kept]]
+    named = {} if annotator is None or data.annotator_names is None else {annotator: data.annotator_names[voter]}
     return out.with_(
         answer=answer[kept],
         weight=weight[kept],
         annotator=None,
         annotator_names=None,
         order=None,
-        columns={**out.columns, "voter": data.annotator_ids[source[kept]], "vote": source[kept]},
+        columns={**out.columns, **named, "voter": voter, "vote": source[kept]},
     )
 
 
@@ -294,20 +305,33 @@ def read_order(table: Table, column: str, people: Coded | None) -> NDArray[np.fl
     return place
 
 
-def read_counts(table: Table, column: str) -> NDArray[np.int64]:
-    """How often each row was given: whole numbers that are not negative."""
-    times = table.numbers(column, "count", whole=True)
+def read_counts(table: Table, column: str, whole: bool = False) -> NDArray[np.float64]:
+    """How often each row was given, ``(rows,)``: numbers that are not negative.
+
+    Fractions are frequency weights; rows that are repeated (``whole``, as those of an annotator are) are whole numbers.
+    """
+    times = table.numbers(column, "count")
     table.errors.add_where(times < 0, lambda r: f"{column} {times[r]:g} is negative")
-    if times.sum() > _MAX_ROWS:
-        raise TooLargeError(f"{table.name}: {column} counts {times.sum():.3g} votes (limit {_MAX_ROWS}); use weights")
-    return times.astype(np.int64)
+    if whole:
+        table.errors.add_where(
+            times != np.round(times),
+            lambda r: (
+                f"{column} {times[r]:g} is not a whole number, and an annotator answers a whole number of times; "
+                "leave the annotators out to read it as a weight"
+            ),
+        )
+        if times.sum() > _MAX_ROWS:
+            raise TooLargeError(
+                f"{table.name}: {column} counts {times.sum():.3g} votes (limit {_MAX_ROWS}); use weights"
+            )
+    return times
 
 
-def repeated(data: PreferenceData, times: NDArray[np.int64]) -> PreferenceData:
-    """Each row as often as it was given; without annotators its count becomes the weight of its row."""
+def repeated(data: PreferenceData, times: NDArray[np.float64]) -> PreferenceData:
+    """Each row as often as it was given; without annotators its count, whole or not, becomes the weight of its row."""
     if data.annotator is None and data.weight is None:
-        return data.with_(weight=times.astype(np.float64))
-    return data.take(np.repeat(np.arange(data.rows), times)).with_(order=None)
+        return data.with_(weight=times)
+    return data.take(np.repeat(np.arange(data.rows), times.astype(np.int64))).with_(order=None)
 
 
 def pair_data(

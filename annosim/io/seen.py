@@ -189,10 +189,14 @@ class Seen:
         return self.named(PROMPTS, but)
 
     def count(self, but: Iterable[str | None] = ()) -> str | None:
-        """The column with how often a row was seen: whole numbers that are not negative."""
+        """The column with how often a row was seen: numbers that are not negative."""
         found = self.named(COUNTS, but)
         levels = None if found is None else self.levels(found)
-        return found if levels and all(v >= 0 and v == int(v) for v in levels.values()) else None
+        return found if levels and all(v >= 0 for v in levels.values()) else None
+
+    def has_fractions(self, column: str) -> bool:
+        """Whether a column of numbers holds some that are not whole."""
+        return any(v != round(v) for v in (self.levels(column) or {}).values())
 
     def weight(self, but: Iterable[str | None] = ()) -> str | None:
         """The column of weights."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from annosim.io.seen import Seen
 
 __all__ = ["LONGEST", "column_lines", "cut", "unknown_layout"]
 
+#: Items of a line, with spaces between.
+_LISTED = re.compile(r"\s*\d+(\s+\d+)+\s*$")
 #: Characters of a message.
 LONGEST = 300
 
@@ -52,15 +56,30 @@ def _fields(seen: Seen, name: str) -> list[str]:
 
 def _without_header(seen: Seen) -> str | None:
     """Whether the names of the columns are what stands in them: the first line is an answer."""
-    if not seen.lacks_header:
+    columns = seen.columns
+    first = cut(",".join(columns), 40)
+    if len(columns) == 1 and all(_LISTED.match(text) for text in (columns[0], *seen.words(columns[0]))):
+        return (
+            f"the first line ({first}) and the others are numbers with spaces between: are they items, the winner first? say "
+            "format=choix (set kind=rankings for whole orders)"
+        )
+    if not (seen.lacks_header or _stands_below(seen)):
         return None
-    first = cut(",".join(seen.columns), 40)
-    numbers = len(seen.columns) == 2 and all(seen.kind(name) == "number" for name in seen.columns)
-    how = "; or say format=choix where each line is winner,loser" if numbers else ""
-    return (
-        f"the first line ({first}) is an answer like the others, not names of columns; "
-        f"write names above it, such as left,right,winner{how}"
-    )
+    head = f"the first line ({first}) is an answer like the others, not names of columns"
+    if len(columns) != 2:
+        return f"{head}; write names above it, such as left,right,winner"
+    numbers = all(seen.kind(name) == "number" for name in columns)
+    how = " (of item numbers, say format=choix as well)" if numbers else ""
+    return f"{head}: does each line name the winner first? then write winner,loser above it{how}"
+
+
+def _stands_below(seen: Seen) -> bool:
+    """Whether what names a column of text stands in some row below: items and sides come again, names of columns do not."""
+    texts = [name for name in seen.columns if seen.kind(name) in ("text", "number")]
+    if not 2 <= len(seen.columns) <= 4 or len(texts) < len(seen.columns):
+        return False
+    words = {word for name in texts for word in seen.words(name)}
+    return any(name in words for name in texts)
 
 
 def _without_comparisons(seen: Seen) -> str | None:

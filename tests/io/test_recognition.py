@@ -33,6 +33,9 @@ READ = {
     "argilla_2.jsonl": ("argilla", ["u: 4>5"]),
     "argilla_choice.json": ("argilla", ["u: b>a,c", "v: a>b,c"]),
     "argilla_ranking.json": ("argilla", ["u: c>a>b"]),
+    "argilla_records.json": ("argilla", ["u: b>a=c"]),
+    "argilla_records_choice.jsonl": ("argilla", ["u: a<b"]),
+    "argilla_records_ratings.jsonl": ("argilla", ["u: a=4 b=2", "v: a=0 b=2"]),
     "argilla_ratings.json": ("argilla", ["u: a=3 b=1", "v: a=0"]),
     "arrows.csv": ("pairs", ["x>y", "x<y", "y=x"]),
     "ballots.csv": ("places", ["v1: A>B>C", "v2: B", "v3: A>C"]),
@@ -160,6 +163,9 @@ READ = {
     "weight_that_counts.csv": ("pairs", ["j1: A>B", "j1: A>B", "j1: A>B", "j1: B>A", "j2: A<B"]),
     "win_matrix.csv": ("matrix", ["tea>milk x3", "tea>rice", "milk>tea x2", "milk>rice x4", "rice>milk"]),
     "winner_by_name.csv": ("pairs", ["tea>milk", "milk=tea"]),
+    "winner_loser_fractions.csv": ("beats", ["tea>milk x2.5", "milk>tea", "mate>tea x0.5", "tea>mate x3"]),
+    "pairs_fractions.csv": ("pairs", ["tea>milk x2.5", "milk>tea"]),
+    "wins_of_fractions.csv": ("tallies", ["tea>milk x2.5", "tea<milk", "milk>mate", "milk<mate x0.5"]),
     "winner_loser_count.csv": ("beats", ["tea>milk x3", "milk>tea"]),
     "wins_and_ties.csv": ("tallies", ["A>B x7", "A<B x3", "A=B"]),
     "wins_n_tie.csv": ("tallies", ["a>b x3", "a<b x4", "a=b"]),
@@ -292,6 +298,43 @@ def test_a_file_is_read_without_an_option(name):
     assert data.settings["recognised"]
 
 
+#: What is asked of files whose first line is an answer.
+NAMELESS = {
+    "ask_no_header_names.csv": "the first line .tea,milk.*does each line name the winner first. then write winner,loser",
+    "ask_spaces.txt": "numbers with spaces between.*say format=choix",
+}
+
+
+@pytest.mark.parametrize(("name", "question"), NAMELESS.items())
+def test_lines_without_names_are_asked_for_them(name, question):
+    with pytest.raises(LayoutError, match=question) as caught:
+        an.io.read(FILES / name)
+    assert len(str(caught.value)) <= 300
+
+
+def test_lines_of_numbers_are_read_as_choix():
+    assert answers_in_words(an.io.read(FILES / "ask_spaces.txt", format="choix")) == ["0>1", "1>2", "2>0"]
+
+
+def test_fractions_of_votes_are_said_and_those_of_annotators_are_refused():
+    data = an.io.read(FILES / "winner_loser_fractions.csv")
+    assert "count=count (fractions: frequency weights)" in data.settings["recognised"]
+    rows = [{"winner": "tea", "loser": "milk", "judge": "u", "count": 2.5}]
+    with pytest.raises(RowsError, match=r"count 2\.5 is not a whole number.*leave the annotators out"):
+        an.io.read(rows)
+
+
+def test_a_judge_of_shares_stays_a_column():
+    data = an.io.read(FILES / "alpaca_eval_weighted.json")
+    assert data.columns["annotator"].tolist() == ["weighted"] * 3
+    assert data.weight.tolist() == pytest.approx([0.07, 0.93, 1.0])
+
+
+def test_the_scale_of_grades_is_said(capsys):
+    assert main(["read", str(FILES / "ratings.csv"), "--show"]) == 0
+    assert "is the lowest (as found; --set lowest=N" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("name", ASKED)
 def test_a_file_that_may_mean_two_things_is_a_question(name, capsys):
     question, option = ASKED[name]
@@ -413,4 +456,4 @@ def test_public_tables_that_are_no_answers_are_not_guessed():
 
 
 def test_every_file_here_is_expected():
-    assert {path.name for path in FILES.iterdir()} == {*READ, *ASKED, "ask_unknown.csv"}
+    assert {path.name for path in FILES.iterdir()} == {*READ, *ASKED, *NAMELESS, "ask_unknown.csv"}

@@ -15,7 +15,7 @@ from annosim.io.layouts.sides import Sides
 from annosim.io.layouts.votes import Votes, strings
 from annosim.io.layouts.words import side_of_word
 from annosim.io.seen import PROMPTS, Seen
-from annosim.io.sources import Source, read_table
+from annosim.io.sources import Source, read_table, table_of_records
 from annosim.io.tables import Table
 
 __all__ = ["read_argilla", "recognise_argilla"]
@@ -27,8 +27,9 @@ _MARK = re.compile(r"(?i)[_-]?(\d+|(?<=[_-])[a-z])$")
 def read_argilla(source: Source, question: str | None = None) -> PreferenceData:
     """Read Argilla's export of a ranking, a label or ratings of responses.
 
-    Both releases are read: a field ``NAME.responses`` with ``NAME.responses.users``, and a field ``NAME`` that lists
-    ``{"user_id", "value", "status"}``. Only submitted answers count. A value names response fields (the best first, or with
+    All releases are read: records of 1.x as its API gives them (``fields``, and ``responses`` that list
+    ``{"user_id", "values": {NAME: {"value"}}, "status"}``), its flat export (a field ``NAME`` that lists
+    ``{"user_id", "value", "status"}``), and that of 2.x (``NAME.responses`` with ``NAME.responses.users``). Only submitted answers count. A value names response fields (the best first, or with
     ranks), says a side, or is a number (a rating question for each response: ``rating-1, rating-2``).
 
     Args:
@@ -48,6 +49,7 @@ def read_argilla(source: Source, question: str | None = None) -> PreferenceData:
         ('4', '5')
     """
     table = read_table(source)
+    table = _flat_records(table) if _is_release_1(Seen(table)) else table
     questions = _questions(Seen(table))
     fields = _fields(table)
     name = question or _asked(table, questions, fields)
@@ -232,8 +234,51 @@ def _ranks(value: object, fields: Sequence[str]) -> dict[str, float]:
     return out
 
 
+def _is_release_1(seen: Seen) -> bool:
+    """Whether these are records of Argilla 1.x: ``fields`` beside ``responses`` with ``values``."""
+    if not seen.has("fields", "responses"):
+        return False
+    fields = next((cell for cell in seen.table.head("fields", 50) if cell), None)
+    given = next((cell for cell in seen.table.head("responses", 50) if isinstance(cell, list) and cell), None)
+    first = given[0] if given else None
+    return isinstance(fields, Mapping) and isinstance(first, Mapping) and "values" in first
+
+
+def _flat_records(table: Table) -> Table:
+    """Records of Argilla 1.x in its flat layout: a column for each field, and one for the answers to each question."""
+    records = []
+    cells = zip(table.values("fields", "fields"), table.values("responses", "responses"), strict=True)
+    names: dict[str, None] = {}
+    for row, (fields, responses) in enumerate(cells):
+        if not isinstance(fields, Mapping):
+            table.errors.add(row, "fields is no record of the texts that were shown")
+            fields = {}
+        record: dict[str, object] = {str(name): value for name, value in fields.items()}
+        for one in responses if isinstance(responses, list) else []:
+            values = one.get("values") if isinstance(one, Mapping) else None
+            for name, answer in (values if isinstance(values, Mapping) else {}).items():
+                value = answer.get("value") if isinstance(answer, Mapping) else answer
+                said = {
+                    "user_id": one.get("user_id"),
+                    "value": value,
+                    "status": str(one.get("status", "submitted")).rsplit(".", 1)[-1],
+                }
+                names[str(name)] = None
+                listed = record.setdefault(str(name), [])
+                if isinstance(listed, list):
+                    listed.append(said)
+        records.append(record)
+    table.errors.raise_if_any("give every record its fields")
+    for record in records:
+        for name in names:
+            record.setdefault(name, [])
+    return table_of_records(table.name, records, [table.line(row) for row in range(len(table))])
+
+
 def recognise_argilla(seen: Seen) -> Reading | None:
     """Answers with users and values beside fields of responses."""
+    if _is_release_1(seen):
+        seen = Seen(_flat_records(seen.table))
     questions = _questions(seen)
     if not questions:
         return None

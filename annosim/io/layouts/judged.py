@@ -122,7 +122,8 @@ def recognise_alpaca_eval(seen: Seen) -> Reading | None:
     if not all(name in seen.table for name in ("generator_1", "generator_2", "preference")):
         return None
     levels = seen.levels("preference") or {}
-    soft = ", between them a share of either" if any(value != round(value) for value in levels.values()) else ""
+    between = any(value != round(value) for value in levels.values())
+    soft = ", between them a share of either as weights (the judge stays a column)" if between else ""
     return Reading(f"AlpacaEval: preference is 1 for generator_1, 2 for generator_2{soft}", {}, EXPORTER)
 
 

@@ -213,7 +213,7 @@ def ranked(
     annotator, prompt, count = used
     people = None if annotator is None else table.coded(annotator, "annotator")
     context = None if prompt is None else table.coded(prompt, "prompt")
-    times = None if count is None else read_counts(table, count)
+    times = None if count is None else read_counts(table, count, whole=annotator is not None)
     table.errors.raise_if_any("fix these rows")
     if ranks.size > _MAX_CELLS:
         raise TooLargeError(f"{table.name}: {ranks.shape[0]} rankings of {ranks.shape[1]} items are too many to hold")

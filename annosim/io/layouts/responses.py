@@ -78,7 +78,7 @@ def read_responses(
     columns = table.others([left, right, None if scores else winner, prompt or None, annotator])
     settings = {"source": source_name(source), "format": "responses"}
     data = pair_data(ids, outcome, items, people, prompts, columns=columns, settings=settings)
-    return data if share is None else shared(data, share)
+    return data if share is None else shared(data, share, annotator=annotator)
 
 
 def as_texts(table: Table, column: str, blank: bool = False) -> NDArray[np.object_]:

@@ -38,7 +38,7 @@ def read_beats(
         source: a file or a table in memory.
         winner, loser: the columns. The winner is displayed first: such files do not say what stood where.
         annotator, prompt: columns with who voted and with the question.
-        count: column with how often the row was seen.
+        count: column with how often the row was seen; fractions are frequency weights where nobody is named.
         tie: column that is true where the row is a tie.
         merge: as in :func:`annosim.io.read_csv`.
 
@@ -70,7 +70,7 @@ def read_tallies(
     Args:
         source: a file or a table in memory.
         left, right: columns with the names of the items.
-        left_wins, right_wins, ties: columns with how often. A flag for each outcome is the case of one vote a row.
+        left_wins, right_wins, ties: columns with how often (fractions are weights where nobody is named). A flag for each outcome is the case of one vote a row.
         annotator, prompt: columns with who voted and with the question.
         merge: as in :func:`annosim.io.read_csv`.
 
@@ -88,11 +88,11 @@ def read_tallies(
     """
     table = read_table(source)
     columns = [name for name in (left_wins, right_wins, ties) if name is not None]
-    times = np.stack([_counts(table, name) for name in columns], 1)
+    times = np.stack([_counts(table, name, whole=annotator is not None) for name in columns], 1)
     menu, items = name_items(table, [table.coded(left, "left"), table.coded(right, "right")], None, merge)
     people, context = _people(table, annotator, prompt)
     table.errors.add_where(times.sum(1) == 0, lambda r: f"no votes in {', '.join(columns)}")
-    table.errors.raise_if_any("give every pair whole numbers of votes; remove pairs without votes")
+    table.errors.raise_if_any("give every pair numbers of votes; remove pairs without votes")
     row, outcome = np.nonzero(times)
     others = table.others([left, right, *columns, annotator, prompt])
     data = pair_data(
@@ -158,7 +158,7 @@ def _built(
 ) -> PreferenceData:
     menu, items = name_items(table, [table.coded(side, side) for side in sides], None, merge)
     people, context = _people(table, annotator, prompt)
-    times = None if count is None else read_counts(table, count)
+    times = None if count is None else read_counts(table, count, whole=people is not None)
     table.errors.raise_if_any("fix these rows")
     columns = table.others([*sides, annotator, prompt, count, *used])
     settings = {"source": source_name(source), "format": name}
@@ -181,13 +181,13 @@ def _flags(table: Table, column: str) -> NDArray[np.int64]:
     return np.maximum(found, 0)
 
 
-def _counts(table: Table, column: str) -> NDArray[np.int64]:
-    """Whole numbers of votes, or flags; an empty cell is none."""
+def _counts(table: Table, column: str, whole: bool) -> NDArray[np.float64]:
+    """Numbers of votes, or flags; an empty cell is none."""
     texts = table.texts(column, column)
     words = {str(name).strip().casefold() for name in texts.names}
     if words <= {"true", "false", ""}:
-        return _flags(table, column)
-    return read_counts(table, column)
+        return _flags(table, column).astype(np.float64)
+    return read_counts(table, column, whole)
 
 
 # ---- recognition ---------------------------------------------------------------------------------------------------
@@ -216,7 +216,7 @@ def _are_texts(seen: Seen, winner: str, loser: str) -> bool:
 
 def _are_counts(seen: Seen, column: str) -> bool:
     levels = seen.levels(column)
-    return levels is not None and all(value == round(value) and value >= 0 for value in levels.values())
+    return levels is not None and all(value >= 0 for value in levels.values())
 
 
 def recognise_tallies(seen: Seen) -> Reading | Question | None:
@@ -232,6 +232,8 @@ def recognise_tallies(seen: Seen) -> Reading | Question | None:
     where = {"left": sides.left, "right": sides.right, "left_wins": found[0], "right_wins": found[1], "ties": tie}
     ties = "" if tie is None else f", {tie} how often neither did"
     said = "".join(f", {name}={column}" for name, column in kept.items())
+    shares = any(seen.has_fractions(name) for name in (*found, *([tie] if tie else [])))
+    said += " (fractions: frequency weights)" if shares else ""
     why = f"{sides.left} and {sides.right} are the sides, {found[0]} and {found[1]} how often each won{ties}{said}"
     return Reading(why, {**where, **kept})
 

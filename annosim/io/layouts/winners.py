@@ -88,7 +88,8 @@ def people_and_counts(seen: Seen, used: set[str]) -> tuple[dict[str, object], st
         if name == "weight" and isinstance(who, str) and "count" not in options and _differs_within(seen, column, who):
             name = "count"  # a weight belongs to an annotator; whole numbers that differ within one say how often
         options[name] = column
-        said.append(f"{name}={column}")
+        share = name == "count" and seen.has_fractions(column)
+        said.append(f"{name}={column}" + (" (fractions: frequency weights)" if share else ""))
         used = {*used, column}
     return options, "".join(f", {text}" for text in said)
 
