@@ -10,8 +10,9 @@ import numpy as np
 
 if TYPE_CHECKING:
     from annosim.data.preferences import PreferenceData
+    from annosim.items import Items
 
-__all__ = ["answers_in_words", "words_of"]
+__all__ = ["answers_in_words", "called", "words_of"]
 
 
 def answers_in_words(data: PreferenceData) -> list[str]:
@@ -28,6 +29,20 @@ def answers_in_words(data: PreferenceData) -> list[str]:
     """
     names = data.items.names if data.items.texts is None else [words_of(text)[:20] for text in data.items.texts]
     return [_who(data, row) + _answer(data, row, names) + _weight(data, row) for row in range(data.rows)]
+
+
+def called(items: Items, number: int) -> str:
+    """What an item is called; of texts that have only numbers, how they begin.
+
+    Example:
+        >>> import annosim as an
+        >>> called(an.Items(names=["tea", "milk"]), 1), called(an.Items(texts=["Four.", "Five."]), 0)
+        ('milk', 'Four.')
+    """
+    name = str(items.names[number])
+    if items.texts is None or name != str(number):
+        return name
+    return " ".join(words_of(items.texts[number]).split())[:40] or name
 
 
 def words_of(text: str) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from annosim.data.counts import combine, expand
 from annosim.data.preferences import PreferenceData
-from annosim.data.words import words_of
+from annosim.data.words import called
 from annosim.diagnosis.implied import Implied, implied
 from annosim.diagnosis.strengths import Strengths, strengths, units
 from annosim.errors import AnnosimError
@@ -167,9 +167,7 @@ class Case:
 
     def item(self, number: int) -> str:
         """What an item is called; of texts that have only numbers, how they begin."""
-        items, at = self.data.items, int(number)
-        name = str(items.names[at])
-        return " ".join(words_of(items.texts[at]).split())[:40] if items.texts and name == str(at) else name[:40]
+        return called(self.data.items, int(number))[:40]
 
     def part(self, most: int) -> PreferenceData:
         """At most about ``most`` rows of whole annotators, a seeded part."""

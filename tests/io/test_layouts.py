@@ -118,7 +118,8 @@ def test_texts_that_were_compared_once_are_said_to_train_a_reward_model(tmp_path
     rows = [{"prompt": f"q{i}", "chosen": f"yes {i}", "rejected": f"no {i}"} for i in range(6)]
     path = put(tmp_path, "p.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
     assert main(["fit", str(path)]) == 3
-    assert "Most texts here were shown once" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "Most texts here were shown once" in said and "never lost to the others: 'yes 0'; 'yes 1'" in said
     found = an.diagnose(an.io.read(path))["existence"]
     assert "trains a reward model" in found.sentence and "'yes 0', 'no 0'" in found.sentence
     thumbs = an.io.read([{"prompt": "q", "completion": "yes", "label": True}])

@@ -14,6 +14,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
+from annosim.data.words import called
 from annosim.errors import NotIdentifiedError
 from annosim.items import Items
 
@@ -73,7 +74,7 @@ class Connectivity:
         for group in ([[i] for i in self.unseen] + self.separate + self.undefeated + self.winless)[:1]:
             outside = np.flatnonzero((prompts == prompts[group[0]]) & ~np.isin(np.arange(items.n), group))
             if len(outside):
-                return f"{items.names[group[0]]!r} against {items.names[int(outside[0])]!r}"
+                return f"{called(items, group[0])!r} against {called(items, int(outside[0]))!r}"
         return ""
 
     @property
@@ -196,5 +197,5 @@ def preference_levels(data: Any) -> np.ndarray:
 
 
 def _names(items: Items, ids: list[int]) -> str:
-    shown = ", ".join(repr(items.names[i]) for i in ids[:5])
+    shown = ", ".join(repr(called(items, i)) for i in ids[:5])
     return shown + (f" and {len(ids) - 5} more" if len(ids) > 5 else "")

@@ -12,6 +12,7 @@ import numpy as np
 
 from annosim.coordinates.normalisation import cut_name, cuts_of
 from annosim.data.preferences import PreferenceData
+from annosim.data.words import called
 from annosim.errors import AnswerKindError, NotIdentifiedError
 from annosim.items import Items
 from annosim.learning.existence.separation import separating_direction
@@ -98,7 +99,7 @@ def _faults(given: np.ndarray, items: Items, free: bool) -> tuple[list[str], lis
     ):
         ids = np.flatnonzero(found).tolist()
         if ids:
-            shown = ", ".join(repr(items.names[i]) for i in ids[:5])
+            shown = ", ".join(repr(called(items, i)) for i in ids[:5])
             faults.append(f"{text}: {shown}" + (f" and {len(ids) - 5} more" if len(ids) > 5 else ""))
             at += ids
     unused = np.flatnonzero(given.sum(0) == 0).tolist()
