@@ -329,7 +329,7 @@ def _in_order(found: Sequence[Estimate], labels: Sequence[str]) -> Judgement:
         verdict = "contradicted"
     value, low, high = min(steps)
     names = [f"{label} " for label in labels] or [""] * len(found)
-    numbers = [f"{n}{format_interval(e.value, e.low, e.high)}" for n, e in zip(names, found, strict=True)]
+    numbers = [f"{n}{e}" for n, e in zip(names, found, strict=True)]
     return Judgement(expected, value, low, high, verdict, f"smallest step; {_how(found[0])}", found=", ".join(numbers))
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from annosim.errors import ArgumentError
+from annosim.reporting.numbers import format_interval
 from annosim.study.values import Value
 
 #: Coverage of an interval unless something else is asked for.
@@ -37,6 +38,8 @@ class Estimate:
     Example:
         >>> Estimate(0.5, 0.4, 0.6, "by hand")
         Estimate(value=0.5, low=0.4, high=0.6, method='by hand', n=0)
+        >>> print(Estimate(0.5, 0.4, 0.6))
+        0.5 [0.4, 0.6]
     """
 
     value: float
@@ -91,6 +94,9 @@ class Estimate:
             end if math.isinf(end) else self.value + factor * (end - self.value) for end in (self.low, self.high)
         )
         return Estimate(self.value, low, high, f"{self.method}, at {100 * level:.6g} %", self.n)
+
+    def __str__(self) -> str:
+        return format_interval(self.value, self.low, self.high)
 
     def __neg__(self) -> Estimate:
         return Estimate(-self.value, -self.high, -self.low, self.method, self.n, lambda level: -self.at(level))

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from annosim.reporting.numbers import format_interval
 from annosim.study import (
     BASELINE,
     CONTROL,
@@ -320,7 +319,7 @@ def _path(id, text, world, better, worse, name, kls, sign, *, source, whose, fig
 
 def _and_at_each(judged, kls, found):
     """The judgement of a mean over the path, with what was found at each KL of it."""
-    numbers = [f"{at}: {format_interval(e.value, e.low, e.high)}" for at, e in zip(_at(kls), found, strict=True)]
+    numbers = [f"{at}: {e}" for at, e in zip(_at(kls), found, strict=True)]
     return replace(judged, found="; ".join([f"mean {judged}", *numbers]))
 
 
