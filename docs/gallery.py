@@ -1,6 +1,6 @@
 """The gallery of studies, from finished runs: ``python docs/gallery.py RUN...`` (folders that ``annosim study run`` wrote).
 
-Writes a page and the key figure of each run into ``docs/gallery/studies``, with the date of the run. Both are kept in the
+Writes a page and the figures of each run into ``docs/gallery/studies``, with the date of the run. Both are kept in the
 repository, so that the site builds in a minute and without data; make them anew when a study changes. A study too long
 for the machine at hand gets a page that says so: ``python docs/gallery.py --not-run NAME "WHY"``.
 """
@@ -14,6 +14,7 @@ import re
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -22,8 +23,8 @@ from annosim.study import Study, load_named
 from annosim.study.attribution import GROUPS
 
 STUDIES = Path(__file__).parent / "gallery" / "studies"
-#: Widest key figure in pixels; twice the width at which it is shown.
-WIDTH = 1600
+#: Widest figure in pixels, twice the width at which it is shown, and the number of its colours.
+WIDTH, COLOURS = 1600, 128
 
 
 def finding(run: Path) -> str:
@@ -32,15 +33,30 @@ def finding(run: Path) -> str:
     return html.unescape(re.sub(r"<[^>]+>", "", found[1])).strip() if found else ""
 
 
-def key_figure(study: Study, run: Path) -> str:
-    """Copies the first figure, no larger than needed; its file name, or nothing where the preset has none."""
-    names = [figure.__name__ for figure in study.figures if (run / "figures" / f"{figure.__name__}.png").is_file()]
-    if not names:
-        return ""
-    picture = Image.open(run / "figures" / f"{names[0]}.png").convert("RGB")
-    picture.thumbnail((WIDTH, 4 * WIDTH))
-    picture.quantize(256, method=Image.Quantize.MEDIANCUT).save(STUDIES / f"{study.name}.png", optimize=True)
-    return f"{study.name}.png"
+def figures(study: Study, run: Path) -> dict[str, list[str]]:
+    """Lines that show each figure of the run with its caption, by name; the pictures are copied no larger than needed."""
+    for old in (*STUDIES.glob(f"{study.name}.png"), *STUDIES.glob(f"{study.name}-*.png")):
+        old.unlink()
+    shown: dict[str, list[str]] = {}
+    for make in study.figures:
+        name, source = make.__name__, run / "figures" / f"{make.__name__}.png"
+        if not source.is_file():
+            continue
+        caption = " ".join((inspect.getdoc(make) or name).split("\n\n")[0].split())
+        file = f"{study.name}-{name}.png" if shown else f"{study.name}.png"
+        picture = Image.open(source).convert("RGB")
+        picture.thumbnail((WIDTH, 4 * WIDTH))
+        picture.quantize(COLOURS, method=Image.Quantize.MEDIANCUT).save(STUDIES / file, optimize=True)
+        shown[name] = [
+            f"```{{image}} {file}",
+            f":alt: {caption}",
+            f":class: {'study-figure' if shown else 'key-figure'}",
+            "```",
+            "",
+            f"*{cell(caption)}*",
+            "",
+        ]
+    return shown
 
 
 def cell(text: object) -> str:
@@ -68,10 +84,11 @@ def page(study: Study, run: Path) -> str:
     told = json.loads((run / "run.json").read_text(encoding="utf-8"))
     claims = json.loads((run / "claims.json").read_text(encoding="utf-8"))
     date = datetime.fromtimestamp((run / "run.json").stat().st_mtime, UTC).date()
-    picture = key_figure(study, run)
+    pictures = figures(study, run)
     lines = [f"# {study.title}", "", f"*{cell(study.paper)}*", "", cell(finding(run)), ""]
-    if picture:
-        lines += [f"```{{image}} {picture}", f":alt: The key figure of {study.name}", ":class: key-figure", "```", ""]
+    drawn = {*pictures}
+    for key in [*pictures][:1]:
+        lines += pictures.pop(key)
     versions = told["versions"]
     lines += [
         f"Run on {date} with `annosim study run {study.name} --preset {told['preset']}`: {told['cells']} cells, "
@@ -85,13 +102,23 @@ def page(study: Study, run: Path) -> str:
         if not rows:
             continue
         counts = ", ".join(f"{n} {v}" for v, n in told["claims"][group].items() if n)
-        lines += [f"## {title} ({counts})", "", "| | claim | expected | found | verdict |", "|---|---|---|---|---|"]
-        for c in rows:
-            verdict = f"{{bdg-{BADGES[c['verdict']]}}}`{c['verdict']}`"
-            shown = cell(c["found"] if c["value"] is not None else c["reason"])
-            lines.append(f"| {c['id']} | {cell(c['statement'])} | {cell(c['expected'])} | {shown} | {verdict} |")
-        lines.append("")
+        lines += [f"## {title} ({counts})", ""]
+        for name in dict.fromkeys([*(c["figure"] for c in rows if c["figure"] in drawn), ""]):
+            part = [c for c in rows if (c["figure"] if c["figure"] in drawn else "") == name]
+            if part:
+                lines += [*pictures.pop(name, []), *table_of_claims(part), ""]
+    if pictures:
+        lines += ["## More figures", "", *(line for shown in pictures.values() for line in shown)]
     return "\n".join(lines)
+
+
+def table_of_claims(claims: list[dict[str, Any]]) -> list[str]:
+    lines = ["| | claim | expected | found | verdict |", "|---|---|---|---|---|"]
+    for c in claims:
+        verdict = f"{{bdg-{BADGES[c['verdict']]}}}`{c['verdict']}`"
+        shown = cell(c["found"] if c["value"] is not None else c["reason"])
+        lines.append(f"| {c['id']} | {cell(c['statement'])} | {cell(c['expected'])} | {shown} | {verdict} |")
+    return lines
 
 
 def page_of_not_run(name: str, why: str) -> str:

@@ -117,9 +117,23 @@ class Problem:
                 )
             alone = answers_are_independent(self.model) and self.law.table.shape[1] == 1  # the truth has no memory
             alike = single_answers_say_all(self.model)
-            made = self.law.as_data(marginal=alike, by_place=alone and not alike)
+            made = self.written_law(marginal=alike, by_place=alone and not alike)
             object.__setattr__(self, "_data", made)
         return self._data  # type: ignore[return-value]
+
+    def written_law(self, marginal: bool = False, by_place: bool = False) -> PreferenceData:
+        """The law as weighted answers that the model can give: without ties of its own it reads them as half wins, and
+        without skips it leaves them out.
+
+        Raises:
+            ArgumentError: no law.
+        """
+        if self.law is None:
+            raise ArgumentError("written_law: a fit to data has no law")
+        data, rules = self.law.as_data(marginal, by_place), [one.rule for one in self.model.components()]
+        if not all(rule.skips for rule in rules):
+            data = data.take(~data.skipped)
+        return data if all(rule.ties for rule in rules) or not data.has_ties else data.ties("half")
 
     def with_data(self, data: PreferenceData) -> Problem:
         """The same problem on other answers."""

@@ -19,7 +19,6 @@ from annosim.items import Items
 from annosim.laws import law
 from annosim.learning.fitting import fit
 from annosim.learning.priors import Gaussian
-from annosim.learning.projection import project
 from annosim.parameters import fixed
 from annosim.policies.pools import linear_pool
 from annosim.policies.tilts import gibbs
@@ -52,6 +51,7 @@ class Iteration(Result):
         rewards: ``(rounds, n)``, what was learned in each round, centred over all items.
         kl: ``(rounds + 1,)``, divergence of each policy from the start in nats, mean over prompts.
         names: of the items.
+        notes: what one Luce reward cannot say of the answers, and how it was read.
 
     Example:
         >>> import annosim as an
@@ -67,9 +67,11 @@ class Iteration(Result):
     rewards: NDArray[np.float64]
     kl: NDArray[np.float64]
     names: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     def _lines(self) -> list[tuple[str, object]]:
-        return [("rounds", len(self.rewards)), ("items", self.mass.shape[1]), ("KL to the start", self.kl.round(4))]
+        lines = [("rounds", len(self.rewards)), ("items", self.mass.shape[1]), ("KL to the start", self.kl.round(4))]
+        return lines + [("note", text) for text in self.notes]
 
     def to_frame(self) -> pd.DataFrame:
         """One row per round and item: ``round, item, mass, reward`` (of the round that made the policy)."""
@@ -114,6 +116,9 @@ def iterate(
     With ``lambda reference, reward: an.policies.best_of_n(reference, reward, 4)`` it is iterated best-of-n; where ``people`` are
     themselves the source of the next round's policy it is a self-consuming loop (Ferbach et al. 2407.09499).
 
+    A Luce reward has no ties and no skips: from finitely and infinitely many answers alike, ties are learned from as half wins
+    and skips are left out, and the result's ``notes`` say how many there were.
+
     Args:
         people: who answers.
         start: the first policy, a density over the items.
@@ -156,11 +161,16 @@ def iterate(
     start = _plain(start, items)
     policies, rewards = [start], []
     kept: list[PreferenceData] = []
+    read: list[tuple[float, ...]] = []
     for number in range(rounds):
         policy = policies[-1]
         asked = linear_pool([policy, start], [1 - mixing, mixing]) if mixing else policy
         design = Design(items, proposal=asked, menu_size=menu_size, annotators=answers or 1)
-        reward = _learn(people, design, kept if keep else None, answers, prior, seed + number)
+        data = law(people, design).as_data(marginal=True) if answers is None else _asked(people, design, seed + number)
+        tied = np.zeros(data.rows, dtype=bool) if data.tied is None else data.tied.any(axis=-1, keepdims=False)
+        read.append(tuple(part / whole for part, whole in (data.share_of(tied), data.share_of(data.skipped))))
+        kept = [*(kept if keep else []), data.take(~data.skipped).ties("half")]
+        reward = _learned(design.items, concat(kept, annotators="new"), prior)
         rewards.append(reward - reward.mean())
         policies.append(_plain(step(policy if reference == "moving" else start, Tabular(fixed(reward))), items))
     return Iteration(
@@ -169,6 +179,7 @@ def iterate(
         np.stack(rewards),
         np.array([kl_divergence(p, start, items) for p in policies]),
         names=tuple(f"item {name}" if name.isdigit() else name for name in items.names),
+        notes=_notes(read),
         settings={
             "reference": reference,
             "answers": answers,
@@ -180,31 +191,23 @@ def iterate(
     )
 
 
-def _learn(
-    people: Population,
-    design: Design,
-    kept: list[PreferenceData] | None,
-    answers: int | None,
-    prior: Gaussian | None,
-    seed: int,
-) -> NDArray[np.float64]:
-    """The reward of one round ``(n,)``; ``kept`` grows by the round's answers."""
-    model = Annotator(Tabular(design.items.n), Luce())
-    if answers is None and kept is None:
-        return _values(project(model, people, design, prior=prior).population)
-    if answers is None:
-        data = law(people, design).as_data(marginal=True)
-    else:
-        data = simulate(people, design, seed=seed).for_learner()
-    if kept is not None:
-        kept.append(data)
-        data = concat(kept, annotators="new")
-    return _values(fit(model, data, prior=prior).population)
+def _asked(people: Population, design: Design, seed: int) -> PreferenceData:
+    return simulate(people, design, seed=seed).for_learner()
 
 
-def _values(population: Population) -> NDArray[np.float64]:
-    (one,) = population.components()
+def _learned(items: Items, data: PreferenceData, prior: Gaussian | None) -> NDArray[np.float64]:
+    """The Luce reward ``(n,)`` of the answers."""
+    (one,) = fit(Annotator(Tabular(items.n), Luce()), data, prior=prior).population.components()
     return np.asarray(one.utility.values.detach(), dtype=np.float64)
+
+
+def _notes(read: list[tuple[float, ...]]) -> tuple[str, ...]:
+    """From the shares of ties and skips in each round."""
+    words = ("ties, read as half wins", "skips, left out")
+    most = np.max(read, axis=0)
+    return tuple(
+        f"up to {share:.3g} of a round's answers were {what}" for share, what in zip(most, words, strict=True) if share
+    )
 
 
 def _plain(policy: LogDensity, items: Items) -> LogDensity:

@@ -156,6 +156,32 @@ def test_answers_that_the_model_cannot_give_leave_no_finite_divergence():
     assert found.divergence == np.inf and "0.2 of the truth's answers are skips" in found.notes[-1]
 
 
+@pytest.mark.parametrize("feedback", ["choice", "ranking"])
+@pytest.mark.parametrize("types", [1, 2])
+def test_skips_are_left_out_and_ties_are_half_wins_whatever_is_shown_first(types, feedback):
+    """As a fit to the same answers reads them; the menus are shown in one order only, so that a tie is not even by itself."""
+    models = [an.Annotator(an.Tabular(3), an.Luce()) for _ in range(types)]
+    model = an.Mixture(models) if types > 1 else models[0]
+    design = an.Design(an.Items(n=3), menus=[[0, 1], [1, 2], [2, 0]], questions=2, annotators=1, feedback=feedback)
+    ones = [
+        an.Annotator(an.Tabular(u), an.rules.Skip(an.Davidson(0.5), 0.2)) for u in ([0.0, 1.0, 2.0], [1.0, 0.0, -1.0])
+    ]
+    truth = an.Mixture(ones, [0.4, 0.6])
+    data = an.law(truth, design).as_data()
+    read = an.fit(model, data.take(~data.skipped).ties("half"), starts=3)
+    found = an.project(model, truth, design, starts=3)
+    for one, other in zip(found.population.components(), read.population.components(), strict=True):
+        mine, its = (c.utility(design.items).detach().numpy() for c in (one, other))
+        np.testing.assert_allclose(mine - mine.mean(), its - its.mean(), atol=1e-5)
+
+
+def test_who_only_skips_at_random_is_learned_as_if_everybody_answered():
+    plain, design = an.Annotator(an.Tabular([0.0, 1.0, 2.0]), an.Luce()), an.Design(an.Items(n=3), annotators=1)
+    skipping = an.Annotator(plain.utility, an.rules.Skip(an.Luce(), 0.2))
+    values = an.project(an.Annotator(an.Tabular(3), an.Luce()), skipping, design).population.utility.values.detach()
+    np.testing.assert_allclose(values - values.mean(), [-1.0, 0.0, 1.0], atol=1e-8)
+
+
 def test_loads_shorter_than_the_list_of_menus():
     truth = an.Annotator(an.Tabular([0.0, 1.0, 2.0]), an.Luce())
     design = an.Design(an.Items(n=3), menus=[[0, 1], [1, 2], [0, 2]], questions="all", annotators=2, loads=[1, 2])

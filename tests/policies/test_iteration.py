@@ -104,3 +104,22 @@ def test_the_result_is_a_table_and_a_figure():
 def test_what_means_nothing_is_refused(how):
     with pytest.raises(ArgumentError, match="iterate"):
         an.iterate(ONE, START, ITEMS, **how)
+
+
+def test_ties_and_skips_are_read_alike_from_the_law_and_from_answers_and_said():
+    skipping = an.Annotator(an.Tabular([0.0, 0.0, 1.0]), an.rules.Skip(an.Davidson(0.5), 0.2))
+    exact, kept = (an.iterate(skipping, EVEN, an.Items(n=3), 1, keep=keep) for keep in (False, True))
+    np.testing.assert_allclose(exact.mass, kept.mass, atol=1e-12)
+    halves = an.project(
+        an.Annotator(an.Tabular(3), an.Luce()), skipping, an.Design(an.Items(n=3), proposal=EVEN, annotators=1)
+    )
+    expected = halves.population.utility.values.detach().numpy()
+    np.testing.assert_allclose(exact.rewards[0], expected - expected.mean(), atol=1e-8)
+    drawn = an.iterate(skipping, EVEN, an.Items(n=3), 1, answers=20_000, seed=3)
+    # five standard errors of a reward are .06 or less at this size
+    np.testing.assert_allclose(drawn.rewards, exact.rewards, atol=0.12)
+    for found in (exact, kept, drawn):
+        ties, skips = found.notes
+        assert "ties, read as half wins" in ties and "skips, left out" in skips
+        assert float(skips.split()[2]) == pytest.approx(0.2, abs=0.02)
+    assert not an.iterate(ONE, START, ITEMS, 1).notes

@@ -101,7 +101,7 @@ class OneType(Likelihood):
     def scores(self, population: Population, by_answer: bool = False) -> tuple[sparse.csr_matrix, Vector]:
         """Sparse; of a projection onto one type the units are whole blocks and not single questions."""
         law = self.problem.law
-        data = law.as_data() if law is not None and law.questions > 1 else self.problem.data
+        data = self.problem.written_law() if law is not None and law.questions > 1 else self.problem.data
         component = affine_index(population, self.items)
         jacobian = sparse.csr_matrix(component.index_jacobian(self.items))  # type: ignore[union-attr]
         rows = row_scores(orders_from_data(data), self._index(population)) @ jacobian
