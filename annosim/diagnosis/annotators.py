@@ -121,13 +121,14 @@ def _divergence(share: Floats, mean: Floats) -> Floats:
 
 
 def unreliable(case: Case) -> Finding:
-    """Whose answers depend less on the items than everybody's do: spammers are the extreme."""
+    """Whose answers depend less on the items than everybody's do: spammers are the extreme. Who goes against is no spammer."""
     name = "spammers"
     table = _slopes(case)
     if isinstance(table, Finding):
         return _named(table, name)
-    adjusted = holm(table[4])
-    return _report(case, name, table, table[4], np.flatnonzero((adjusted <= LEVEL) & (table[2] < 0.5)))
+    slope, error = table[2:4]
+    against = (holm(table[5]) <= LEVEL) | (slope + 1.96 * error < 0)
+    return _report(case, name, table, table[4], np.flatnonzero((holm(table[4]) <= LEVEL) & (slope < 0.5) & ~against))
 
 
 def against_others(case: Case) -> Finding:
@@ -144,7 +145,8 @@ WORDS = {
     "spammers": (
         ("answers much more at random than the others", "answer much more at random than the others"),
         "Nobody answers at random where the others do not",
-        "Leave them out and diagnose again, or fit an.rules.Reliability(an.Luce(), skill=an.free(...)).",
+        "Look at their answers first: where 'types' finds several tastes, a minority looks like this, too. Then leave them "
+        "out and diagnose again, or fit an.rules.Reliability(an.Luce(), skill=an.free(...)).",
         "Chernoff bound on the answers' dependence on the strengths, slope 1 against less, Holm over annotators",
     ),
     "adversaries": (

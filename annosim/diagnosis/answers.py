@@ -33,7 +33,7 @@ def ties(case: Case) -> Finding:
     value, error = _mean(case, tied)
     low, high = max(0.0, value - 1.96 * error), min(1.0, value + 1.96 * error)
     if error == 0.0:  # all of them, or none: the interval of Clopper and Pearson (1934)
-        edge = 0.025 ** (1.0 / units(pairs)[1])
+        edge = 0.025 ** (1.0 / max(units(pairs).many, 1.0))
         low, high = (edge, 1.0) if value > 0.5 else (0.0, 1.0 - edge)
     sentence = f"{percent(value)} of the comparisons are ties (95 % interval {percent(low)} to {percent(high)})"
     if value == 1.0:
@@ -46,7 +46,7 @@ def ties(case: Case) -> Finding:
         value,
         low,
         high,
-        test=f"mean over {units(pairs)[2]}",
+        test=f"mean over {units(pairs).words}",
         change=rule + "." if fine else "Nothing: ties were allowed, and nobody needed them.",
         status="notice" if fine else "fine",
     )
@@ -55,12 +55,9 @@ def ties(case: Case) -> Finding:
 def _mean(case: Case, values: Floats) -> tuple[float, float]:
     """Weighted mean of the comparisons, and its standard error over annotators."""
     pairs = case.pairs
-    unit, count, _ = units(pairs)
+    unit = units(pairs)
     mean = float((pairs.weight * values).sum() / pairs.weight.sum())
-    total = np.bincount(unit, values - mean, count)
-    weight = np.zeros(count)
-    weight[unit] = pairs.weight
-    return mean, float(np.sqrt((weight * total**2).sum()) / pairs.weight.sum())
+    return mean, float(np.sqrt((unit.weight * unit.sums(values - mean) ** 2).sum()) / pairs.weight.sum())
 
 
 def position(case: Case) -> Finding:
@@ -90,7 +87,7 @@ def _plain_position(case: Case) -> Finding:
     if len(pairs) < 2 or value in (0.0, 1.0):
         why = "One answer shows no effect of the position." if len(pairs) < 2 else "The same side wins every time."
         return not_asked("position", why, "Show every pair in both orders, several times.")
-    by = units(pairs)[2]
+    by = units(pairs).words
     if error <= 0.0:  # every annotator has the same share: answers are the units
         error, by = np.sqrt(value * (1.0 - value) / len(pairs)), f"{len(pairs):,} answers"
     sentence = f"The item shown first wins {percent(value)} of its comparisons (half, if sides were drawn at random)."

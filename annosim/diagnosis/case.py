@@ -99,10 +99,8 @@ class Case:
         covariance = None if found is None or items.num_prompts > 1 else found.covariance(BOARD)
         if found is None or covariance is None or len(found.members) < items.n or len(np.unique(found.component)) > 1:
             return None
-        kind = "cluster" if units(found.core)[2].endswith("annotators") else "sandwich"
-        people = (
-            float(np.bincount(found.core.who, found.core.weight).astype(bool).sum()) if kind == "cluster" else np.inf
-        )
+        unit = units(found.core)
+        kind, people = ("cluster", unit.many) if unit.annotators else ("sandwich", np.inf)
         return ranked(items.names, found.score, covariance, kind, draws=4000, seed=self.seed, clusters=people)
 
     @cached_property
@@ -156,7 +154,8 @@ class Case:
             return "No two items are compared in any answer."
         if len(shown) > 1 and bool((shown == shown[0]).all()):
             return "The answer always stands at the same place: the file lists the winner first, or everybody takes that side whatever it shows."
-        if float(abs((pairs.first < pairs.second).mean() - 0.5)) > 0.48 and len(pairs) > 20:
+        early = float((pairs.weight * (pairs.first < pairs.second)).sum() / max(pairs.weight.sum(), 1e-300))
+        if abs(early - 0.5) > 0.48 and pairs.weight.sum() > 20:
             return "The items stand in one fixed order in all questions: that of a list, or one whose effect cannot be told."
         return ""
 

@@ -19,8 +19,6 @@ __all__ = ["detection", "more_votes"]
 SHOWN = 6
 #: error rate of intervals of strengths
 NOMINAL = "an interval of this width leaves out a strength in 5 % of data sets (nominal)"
-#: answers of one annotator that count as fewer than this share of those of new ones: ask new people
-CROWDED = 1.3
 
 
 def more_votes(case: Case) -> Finding:
@@ -44,13 +42,17 @@ def more_votes(case: Case) -> Finding:
     more = max(0.0, needed(worst, total, goal) - total)
     pairs = _best_pairs(case, found, covariance)
     who = _whom(found, effect)
+    graded = case.data.feedback.kind == "rating"
+    whole = graded or (len(found.members) == case.data.items.n and case.connectivity.exists)
     sentence = (
         f"Strengths{_of(case, found)} are known to within {worst:.2g} logits at worst and {typical:.2g} typically (half-width of a 95 % interval); "
         f"{worst_words(goal)} takes {number(more)} more comparisons asked as these were, {who}."
     )
+    if not whole:
+        sentence += " No number of them is known to give the other items a strength, or to join the groups: first ask the pairs under 'existence'."
     asked = "; ".join(f"{a!r} against {b!r}" for a, b, _ in pairs[:3])
     change = f"Comparisons that reduce the errors most: {asked}." if asked else "More answers of the same kind."
-    by = f"sandwich errors of {units(found.core)[2]}" if found.sandwich else "inverse information: units are too few"
+    by = f"sandwich errors of {units(found.core).words}" if found.sandwich else "inverse information: units are too few"
     test = f"{by}; design effect {effect:.2f}"
     return Finding(
         name,
@@ -92,7 +94,9 @@ def _of(case: Case, found: Strengths) -> str:
     n, known = case.data.items.n, len(found.members)
     graded = case.data.feedback.kind == "rating" and case.data.menu_size == 1
     how = ", from two grades of one annotator at a time," if graded else ""
-    return how if known == n else f"{how} of the {known:,} items (of {n:,}) that have one"
+    if known < n:
+        return f"{how} of the {known:,} items (of {n:,}) that have one"
+    return how if graded or case.connectivity.exists else f"{how} within each connected group"
 
 
 def worst_words(goal: float) -> str:
@@ -121,17 +125,16 @@ def _whom(found: Strengths, effect: float) -> str:
     c = found.core
     if not c.named:
         return "with an annotator's id"
-    each = len(c) / max(c.annotators, 1)
-    if c.annotators < FEW_ANNOTATORS and each >= 1.5:
-        return f"of new annotators: how much the answers of one are alike is not known from {plural(c.annotators, 'annotator')}"
+    people = c.people_by_weight
+    each = float(c.weight.sum()) / max(people, 1.0)
+    if people < FEW_ANNOTATORS and each >= 1.5:
+        return f"of new annotators: how much the answers of one are alike is not known from {plural(round(people), 'annotator')}"
     if each < 1.5:
         return "of new annotators"
     share = (
         f"{number(each)} answers of one annotator tell as much as {number(each / max(effect, 1.0))} independent ones"
     )
-    if effect > CROWDED:
-        return f"of new annotators: {share}"
-    return f"of new annotators or of the same ones: {share}"
+    return f"of new annotators: {share}"
 
 
 def _best_pairs(case: Case, found: Strengths, covariance: Floats) -> list[tuple[str, str, float]]:

@@ -115,6 +115,11 @@ class Implied:
         """How many annotators answered."""
         return len(self.people[0])
 
+    @cached_property
+    def people_by_weight(self) -> float:
+        """How many annotators answered, one of weight w counted as w who answer alike."""
+        return float(self.weight[first_of(self.people[1])].sum()) if len(self) else 0.0
+
 
 def first_of(group: Ints) -> Ints:
     """The first entry of each group, groups numbered from 0 without gaps."""

@@ -62,7 +62,7 @@ def goodness(case: Case) -> Finding:
     error = (
         f"the shares won in {plural(len(e), 'pair')}: their squared errors are {number(ratio)} times what chance gives."
     )
-    test = f"Pearson's statistic {observed:.4g} on {plural(free, 'degree')} of freedom, dispersion {dispersion:.2f} of {units(found.core)[2]}"
+    test = f"Pearson's statistic {observed:.4g} on {plural(free, 'degree')} of freedom, dispersion {dispersion:.2f} of {units(found.core).words}"
     change = "Look at the pairs below; features of the items, types of annotators or an.rules.Cyclic may explain them."
     head = ("item", "against", "answers", "share won", "expected")
     return Finding(
@@ -98,12 +98,12 @@ def _cells(found: Strengths) -> tuple[Ints, Floats, Floats, Floats, Ints, Ints]:
 def _dispersion(found: Strengths, pair: Ints, v: Floats, fitted: int) -> float:
     """Variance of whole annotators' residual sums within pairs, over the binomial one."""
     c = found.core
-    unit, count, _ = units(c)
+    unit = units(c)
     residual = np.where(c.first < c.second, found.residual, -found.residual)
-    cell, first = crossed(unit, pair, count)
+    cell, first = crossed(unit.of, pair, len(unit))
     total = np.bincount(cell, residual)
     within = c.weight[first] * (total**2)
-    freedom = max(1.0 - fitted / max(len(first), 1), 0.1)
+    freedom = max(1.0 - fitted / max(float(c.weight[first].sum()), 1.0), 0.1)
     return max(float(within.sum()) / float(v.sum()) / freedom, 1e-3)
 
 
@@ -179,8 +179,8 @@ def _signs(pairs: Implied) -> tuple[Floats, Floats, Ints] | None:
         return None
     low, high = np.minimum(c.first, c.second), np.maximum(c.first, c.second)
     place = np.searchsorted(members, low) * len(members) + np.searchsorted(members, high)
-    unit, many, _ = units(c)
-    cell, first = crossed(unit, place, many)
+    unit = units(c)
+    cell, first = crossed(unit.of, place, len(unit))
     total = np.bincount(cell, c.low_won - 0.5)
     size = len(members)
     sums = np.bincount(place[first], c.weight[first] * total, size * size)

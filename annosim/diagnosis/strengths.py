@@ -27,7 +27,7 @@ from annosim.populations.annotator import Annotator
 from annosim.rules.luce import Luce
 from annosim.utilities.tabular import Tabular
 
-__all__ = ["Effect", "Strengths", "strengths", "units"]
+__all__ = ["Effect", "Strengths", "Units", "strengths", "units"]
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ class Strengths:
             bread = self.inverse(most)
             assert bread is not None
             robust = bread @ self._meat(members) @ bread
-            few = units(self.core)[1] < FEW_ANNOTATORS or float(robust.diagonal().min()) <= 0.0
+            few = units(self.core).many < FEW_ANNOTATORS or float(robust.diagonal().min()) <= 0.0
             self._cache["covariance"] = bread if few else robust
             self._cache["sandwich"] = not few
         return np.asarray(self._cache["covariance"])
@@ -145,16 +145,14 @@ class Strengths:
     def _meat(self, members: Ints) -> Floats:
         """Sum over units of the squared scores of the strengths."""
         c = self.core
-        unit, count, _ = units(c)
-        if count == len(c):
+        unit = units(c)
+        if len(unit) == len(c):
             return laplacian(c, c.weight * self.residual**2, len(self.score))[members][:, members].toarray()
-        row = np.r_[unit, unit]
+        row = np.r_[unit.of, unit.of]
         column = np.searchsorted(members, np.r_[c.first, c.second])
         entries = np.r_[self.residual, -self.residual]
-        matrix = sparse.coo_matrix((entries, (row, column)), shape=(count, len(members))).tocsr()
-        weight = np.zeros(count)
-        weight[unit] = c.weight
-        return np.asarray((matrix.T @ matrix.multiply(weight[:, None])).todense())
+        matrix = sparse.coo_matrix((entries, (row, column)), shape=(len(unit), len(members))).tocsr()
+        return np.asarray((matrix.T @ matrix.multiply(unit.weight[:, None])).todense())
 
     def inverse(self, most: int = 1500) -> Floats | None:
         """Pseudo-inverse of the information on :attr:`members`, ``None`` above ``most`` items."""
@@ -177,19 +175,16 @@ class Strengths:
         information = float((c.weight * v * own**2).sum())
         if not information > 1e-9 * max(float((c.weight * v * z**2).sum()), 1e-300):
             return None
-        unit, count, words = units(c)
-        total = np.bincount(unit, self.residual * own, count)
-        weight = np.zeros(count)
-        weight[unit] = c.weight
+        unit = units(c)
+        total, weight, many = unit.sums(self.residual * own), unit.weight, unit.many
         spread = float((weight * total**2).sum())
-        many = float(weight.sum())
         if spread <= 0.0 or many < 2.0:
             return None
         score = float((weight * total).sum())
         value, error = score / information, np.sqrt(spread) / information
         reach = float(student.ppf(0.975, many - 1.0)) * error
         p = 2.0 * float(student.sf(abs(score) / np.sqrt(spread), many - 1.0))
-        return Effect(value, value - reach, value + reach, p, words)
+        return Effect(value, value - reach, value + reach, p, unit.words)
 
 
 def laplacian(c: Implied, v: Floats, n: int) -> sparse.csc_matrix:
@@ -199,14 +194,45 @@ def laplacian(c: Implied, v: Floats, n: int) -> sparse.csc_matrix:
     return (sparse.diags(np.asarray(off.sum(1)).ravel()) - off).tocsc()
 
 
-def units(c: Implied) -> tuple[Ints, int, str]:
-    """The unit of each comparison, how many there are, and what they are: annotators, or answers where those are few."""
-    named = c.named and c.annotators >= FEW_ANNOTATORS
-    if not named and c.single:
-        return np.arange(len(c)), len(c), f"{len(c):,} answers"
-    unit = c.people[1] if named else c.answers
-    count = int(unit.max()) + 1 if len(unit) else 0
-    return unit, count, f"{count:,} {'annotators' if named else 'answers'}"
+@dataclass(frozen=True, eq=False)
+class Units:
+    """What is independent of each other: whole annotators, or whole answers. One of weight w stands for w of them.
+
+    Attributes:
+        of: ``(C,)`` the unit of each comparison.
+        weight: ``(U,)`` of each unit.
+        annotators: whether they are annotators.
+    """
+
+    of: Ints
+    weight: Floats
+    annotators: bool
+
+    def __len__(self) -> int:
+        return len(self.weight)
+
+    @property
+    def many(self) -> float:
+        """How many there are, by their weights."""
+        return float(self.weight.sum())
+
+    @property
+    def words(self) -> str:
+        """How many of what."""
+        return f"{self.many:,.0f} {'annotators' if self.annotators else 'answers'}"
+
+    def sums(self, values: Floats) -> Floats:
+        """``(U,)`` sums of the comparisons' values."""
+        return np.asarray(np.bincount(self.of, values, len(self)), dtype=np.float64)
+
+
+def units(c: Implied) -> Units:
+    """Annotators, or answers where those are few or unknown."""
+    named = c.named and c.people_by_weight >= FEW_ANNOTATORS
+    of = c.people[1] if named else c.answers
+    weight = np.zeros(int(of.max()) + 1 if len(of) else 0)
+    weight[of] = c.weight
+    return Units(of, weight, named)
 
 
 def strengths(c: Implied) -> Strengths | None:

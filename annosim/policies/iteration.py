@@ -167,7 +167,11 @@ def iterate(
         asked = linear_pool([policy, start], [1 - mixing, mixing]) if mixing else policy
         design = Design(items, proposal=asked, menu_size=menu_size, annotators=answers or 1)
         data = law(people, design).as_data(marginal=True) if answers is None else _asked(people, design, seed + number)
-        tied = np.zeros(data.rows, dtype=bool) if data.tied is None else data.tied.any(axis=-1, keepdims=False)
+        tied = (
+            np.zeros(data.rows, dtype=bool)
+            if data.tied is None
+            else np.logical_or.reduce(np.asarray(data.tied), axis=-1)
+        )
         read.append(tuple(part / whole for part, whole in (data.share_of(tied), data.share_of(data.skipped))))
         kept = [*(kept if keep else []), data.take(~data.skipped).ties("half")]
         reward = _learned(design.items, concat(kept, annotators="new"), prior)
