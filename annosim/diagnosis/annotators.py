@@ -23,6 +23,8 @@ __all__ = ["against_others", "copies", "one_sided", "unreliable"]
 Slopes: TypeAlias = tuple[Ints, Ints, Floats, Floats, Floats, Floats]
 
 LEVEL = 0.05
+#: largest slope of an annotator on the strengths' differences
+STEEPEST = 8.0
 #: flagged annotators that the table lists
 SHOWN = 12
 #: annotators of a question above which it is left out of the search for copies, and pairs of them in all
@@ -178,7 +180,7 @@ def _report(case: Case, name: str, table: Slopes, p: Floats, flagged: Ints) -> F
     )
     head = ("annotator", "answers", "slope (1: as the others, 0: a coin)", "low", "high", "p (Holm)")
     if len(flagged):
-        shown = listed((f"{row[0]} (slope {row[2]:.2g} over {row[1]} answers)" for row in rows), 3)
+        shown = listed((f"{row[0]} (slope {round(row[2], 2) + 0.0:g} over {row[1]} answers)" for row in rows), 3)
         sentence = f"{len(flagged)} of {len(ids)} annotators {found[len(flagged) > 1]}: {shown}."
         return _counted(name, sentence, rows, len(flagged), test, float(adjusted[flagged].min()), remedy, head)
     enough = int((1.96 * error < 0.5).sum())
@@ -221,15 +223,30 @@ def _computed_slopes(case: Case) -> Slopes | Finding:
             "", f"{plural(len(ids), 'annotator')}: too few to hold one against the others.", "Ask more people."
         )
     p = 1.0 / (1.0 + np.exp(-gap))
-    information = np.bincount(who, p * (1 - p) * gap**2)
-    slope = 1.0 + np.bincount(who, (c.won - p) * gap) / np.maximum(information, 1e-12)
-    error = 1.0 / np.sqrt(np.maximum(information, 1e-12))
+    slope, error = _maximum_slopes(who, gap, c.won)
     pair = combine([c.first, c.second])
     at = first_of(pair)
     low = _lower_tail(who, pair, gap[at], p[at], _summed(who, gap * (c.won - p)))
     half = np.full(len(at), 0.5)
     against = _lower_tail(who, pair, gap[at], half, _summed(who, gap * (c.won - 0.5)))
     return ids, many, slope, error, low, against
+
+
+def _maximum_slopes(who: Ints, gap: Floats, won: Floats) -> tuple[Floats, Floats]:
+    """Of each annotator: b that maximises the likelihood of ``P(first) = 1 / (1 + exp(-b gap))``, and its standard error.
+
+    By Newton's method, at most :data:`STEEPEST` either way: who never answers against the strengths, or never with them,
+    has no maximum.
+    """
+    slope = np.zeros(int(who.max()) + 1)
+    for _ in range(30):
+        q = 1.0 / (1.0 + np.exp(-slope[who] * gap))
+        information = np.maximum(_summed(who, q * (1.0 - q) * gap**2), 1e-12)
+        step = np.clip(_summed(who, gap * (won - q)) / information, -1.0, 1.0)
+        before, slope = slope, np.clip(slope + step, -STEEPEST, STEEPEST)
+        if float(np.abs(slope - before).max()) < 1e-4:
+            break
+    return slope, 1.0 / np.sqrt(information)
 
 
 def _summed(who: Ints, values: Floats) -> Floats:

@@ -65,8 +65,10 @@ def names(found):
 
 def test_planted_annotators_are_named_and_nobody_else(planted):
     assert names(planted["one side"]) == ["0"]
-    assert set(names(planted["spammers"])) == {"0", "1", "2"}
+    assert set(names(planted["spammers"])) == {"0", "1"}
+    assert all(low < 0 < high and slope < 0.5 for _, _, slope, low, high, _ in planted["spammers"].rows)  # a coin: 0
     assert names(planted["adversaries"]) == ["2"]
+    assert planted["adversaries"].rows[0][2] < -1.0  # sharper than the others: it never errs
     assert {frozenset(row[:2]) for row in planted["copies"].rows} == {frozenset(("3", "4"))}
     assert planted.exit_code == 4
 
