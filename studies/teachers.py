@@ -92,6 +92,7 @@ def learn(seed, teacher, pairs):
     data = an.simulate(people, an.Design(train, annotators=pairs), seed=seed)
     kept = prepared(data)
     returns = test.features.numpy() @ truth
+    best = tilted(returns, returns, test)
     model = an.Annotator(an.Linear(DIM), an.Luce())
     exists = True
     try:
@@ -102,7 +103,7 @@ def learn(seed, teacher, pairs):
     for name, (objective, prior) in objectives().items():
         found = fitted(model, kept, objective, prior)
         w = found.population.utility.weights.detach().numpy()
-        rows.append({"objective": name, "exists": float(exists), "used": len(kept), **judge(w, truth, test, returns)})
+        rows.append({"objective": name, "exists": float(exists), "used": len(kept), **judge(w, truth, test, returns, best)})
     return rows
 
 
@@ -116,19 +117,21 @@ def fitted(model, data, objective, prior):
     return found
 
 
-def judge(w, truth, test, returns):
-    """Rank correlation with the return, angle to the truth, and the return lost by best of 400 and by a tilt at KL
-    1."""
-    score = test.features.numpy() @ w
+def tilted(score, returns, test):
+    """The mean return where all episodes are tilted by a score to a KL of 1."""
     pi0 = an.policies.ItemDensity(np.ones(test.n))
-    tilts = [
-        an.policies.gibbs_at_kl(pi0, an.Tabular(s), 1.0, test).mass(test).numpy() @ returns for s in (returns, score)
-    ]
+    return an.policies.gibbs_at_kl(pi0, an.Tabular(score), 1.0, test).mass(test).numpy() @ returns
+
+
+def judge(w, truth, test, returns, best):
+    """Rank correlation with the return, angle to the truth, and the return lost by best of 400 and by a tilt at KL
+    1 (``best`` is that of the returns themselves)."""
+    score = test.features.numpy() @ w
     return {
         "spearman": spearmanr(score, returns).statistic,
         "cosine": float(w @ truth / np.linalg.norm(w) / np.linalg.norm(truth)),
         "regret": float(returns.max() - returns[score.argmax()]),
-        "tilt_regret": float(tilts[0] - tilts[1]),
+        "tilt_regret": float(best - tilted(score, returns, test)),
         "length": float(np.linalg.norm(w)),
     }
 
