@@ -272,7 +272,15 @@ class Items:
 
     def members(self, prompt: int) -> torch.Tensor:
         """Item ids of one prompt, ascending."""
-        return torch.nonzero(self.prompts == prompt).flatten()
+        there = self._members.get(int(prompt))
+        return torch.empty(0, dtype=torch.long, device=self.prompts.device) if there is None else there
+
+    @cached_property
+    def _members(self) -> dict[int, torch.Tensor]:
+        """All prompts' items: policies and win rates ask for one after the other, again and again."""
+        prompts, count = self.prompts.unique(return_counts=True)
+        order = self.prompts.argsort(stable=True)
+        return dict(zip(prompts.tolist(), order.split(count.tolist()), strict=True))
 
     def __len__(self) -> int:
         return self.n

@@ -103,7 +103,9 @@ def learn(seed, teacher, pairs):
     for name, (objective, prior) in objectives().items():
         found = fitted(model, kept, objective, prior)
         w = found.population.utility.weights.detach().numpy()
-        rows.append({"objective": name, "exists": float(exists), "used": len(kept), **judge(w, truth, test, returns, best)})
+        rows.append(
+            {"objective": name, "exists": float(exists), "used": len(kept), **judge(w, truth, test, returns, best)}
+        )
     return rows
 
 

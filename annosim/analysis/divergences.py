@@ -96,9 +96,8 @@ def relative_entropy_terms(log_p: torch.Tensor, log_q: torch.Tensor) -> torch.Te
 
 def prompt_sums(values: torch.Tensor, items: Items) -> torch.Tensor:
     """Sums of ``(..., n)`` values within each prompt, ``(..., prompts)``, prompts in ascending order of id."""
-    _, code = items.prompts.unique(return_inverse=True)
     out = torch.zeros(*values.shape[:-1], items.num_prompts, dtype=values.dtype)
-    return out.scatter_add(-1, code.expand(values.shape), values)
+    return out.scatter_add(-1, items.prompt_code.expand(values.shape), values)
 
 
 def _over_prompts(parts: torch.Tensor, items: Items, per_prompt: bool) -> float | torch.Tensor:

@@ -220,7 +220,7 @@ def score_policy(
     """
     u = _utilities(truth, items)
     gained = expected_utility(policy, u, items)
-    _, code = items.prompts.unique(return_inverse=True)
+    code = items.prompt_code
     top = torch.full((len(u), items.num_prompts), -torch.inf, dtype=torch.float64)
     best = top.scatter_reduce(1, code.expand(u.shape), u, "amax").mean(1).numpy()
     regret = best - gained

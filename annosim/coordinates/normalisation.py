@@ -102,7 +102,7 @@ def _centred_table(rule: Rule, value: torch.Tensor, items: Items) -> torch.Tenso
     zero, unit = torch.zeros(items.n, dtype=torch.float64), torch.ones(items.n, dtype=torch.float64)
     with torch.no_grad():
         null = unit / (rule.index(unit, items) - rule.index(zero, items))
-    _, code = items.prompts.unique(return_inverse=True)
+    code = items.prompt_code
     null = null.reshape(-1, *[1] * (value.ndim - 1))
     blank = torch.zeros(items.num_prompts, *value.shape[1:], dtype=torch.float64)
     shift = blank.index_add(0, code, value) / torch.zeros_like(blank).index_add(0, code, null.expand_as(value))

@@ -177,7 +177,7 @@ def _moved(w: np.ndarray, move: np.ndarray) -> np.ndarray:
 
 
 def _pool_per_prompt(logs: np.ndarray, weights: np.ndarray, items: Items) -> LogDensity:
-    _, code = items.prompts.unique(return_inverse=True)
+    code = items.prompt_code
     total = np.zeros(items.n)
     for k in range(len(logs)):
         w = weights[code.numpy(), k]

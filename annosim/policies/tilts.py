@@ -138,7 +138,7 @@ class _Tilt(Utility):
         if self.gamma > 0:
             return log_reference + u / self.gamma
         inside = torch.where(torch.isneginf(log_reference), -torch.inf, u)
-        _, code = items.prompts.unique(return_inverse=True)
+        code = items.prompt_code
         top = torch.full((items.num_prompts,), -torch.inf, dtype=torch.float64).scatter_reduce(0, code, inside, "amax")
         return torch.where(inside == top[code], log_reference, -torch.inf)
 
@@ -193,7 +193,7 @@ def log_partition(reference: DensityLike, utility: Utility, gamma: float, items:
     if not gamma > 0:
         raise ArgumentError(f"log_partition(gamma={gamma}): a number above 0")
     total = log_density(reference, items) + items.log_weights + values_of(utility, items) / gamma
-    log_z = segment_logsumexp(total, items.prompts)
+    log_z = segment_logsumexp(total, items.prompt_code, items.num_prompts)
     count = prompt_sums(torch.ones(items.n, dtype=torch.float64), items)
     return prompt_sums(log_z, items) / count
 
@@ -226,7 +226,7 @@ def gibbs_at_kl(
 
     def excess(log_gamma: float) -> float:
         scaled = u * np.exp(-log_gamma)
-        log_pi = log_mass + scaled - segment_logsumexp(log_mass + scaled, items.prompts)
+        log_pi = log_mass + scaled - segment_logsumexp(log_mass + scaled, items.prompt_code, items.num_prompts)
         gap = torch.where(torch.isneginf(log_mass), 0.0, log_pi - log_mass)
         return float(prompt_sums(log_pi.exp() * gap, items).mean()) - kl
 

@@ -135,7 +135,10 @@ class Population(Model):
         out = []
         for number, (component, weight) in enumerate(self.weighted_components()):
             index, share = component.nodes(items)
-            out.append(IndexedComponent(component.rule, index, weight.to(share.device) * share, number))
+            weight = weight.to(share.device)
+            # one node has probability one; forward derivatives of a product with a constant cost thirty of a sine's
+            weight = weight[None] if len(share) == 1 else weight * share
+            out.append(IndexedComponent(component.rule, index, weight, number))
         return out
 
     def weighted_components(self) -> Iterator[tuple[Component, torch.Tensor]]:

@@ -110,4 +110,4 @@ class Gated(PerAnnotator, Population):
         share = self._gates(self.covariates).mean(0)
         for k, one in enumerate(populations_of(self.types)):
             for component, inner in one.weighted_components():
-                yield component, share[k] * inner
+                yield component, share[k] if component is one else share[k] * inner  # alone it has probability one

@@ -50,7 +50,7 @@ class Mixture(Population):
         share = self.weights / self.weights.sum()
         for weight, one in zip(share, populations_of(self.types), strict=True):
             for component, inner in one.weighted_components():
-                yield component, weight * inner
+                yield component, weight if component is one else weight * inner  # alone it has probability one
 
     def annotator_weights(self, annotators: Numbers) -> torch.Tensor | None:
         """Per-annotator probabilities when some type has them, else ``None``."""

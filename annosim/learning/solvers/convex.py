@@ -75,8 +75,7 @@ class Affine:
         """Tabular: ``1/f`` within each prompt changes no preference logit."""
         if self.basis is not None:
             return None
-        _, code = self.items.prompts.unique(return_inverse=True)
-        return torch.nn.functional.one_hot(code).double() / self.f[:, None]
+        return torch.nn.functional.one_hot(self.items.prompt_code).double() / self.f[:, None]
 
     def population(self, theta: torch.Tensor) -> Population:
         """The annotator at ``theta``, in the stated normalisation (normalised density, or centred)."""
@@ -280,7 +279,7 @@ def _forward_kl(affine: Affine, theta: torch.Tensor, regulariser: ForwardKL):
     log_ref = as_log_density(regulariser.reference, items)
     mass = (log_ref + items.log_weights).exp()
     total = u + items.log_weights
-    log_z = segment_logsumexp(total, items.prompts)
+    log_z = segment_logsumexp(total, items.prompt_code, items.num_prompts)
     p = (total - log_z).exp()
     scale = regulariser.weight / items.num_prompts
     value = scale * float((mass * torch.where(mass > 0, log_ref - (u - log_z), 0.0)).sum())

@@ -232,7 +232,7 @@ def _bound_of_table(affine: Affine, graph: PairGraph, flow: torch.Tensor, delta:
     if not bool((slopes > 0).all()):
         return -np.inf
     u = (slopes * affine.f).log()
-    u = u - segment_logsumexp(u, items.prompts) - items.log_weights
+    u = u - segment_logsumexp(u, items.prompt_code, items.num_prompts) - items.log_weights
     return (
         delta * float(flow.sum()) + graph.itself * delta + penalty_of(affine, u, penalty)[0] - _product(affine, pull, u)
     )
