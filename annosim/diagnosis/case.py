@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from annosim.data.counts import combine, expand
 from annosim.data.preferences import PreferenceData
@@ -14,6 +15,7 @@ from annosim.data.words import called
 from annosim.diagnosis.implied import Implied, implied
 from annosim.diagnosis.strengths import Strengths, strengths, units
 from annosim.errors import AnnosimError
+from annosim.items import Items
 from annosim.learning.existence.connectivity import Connectivity, answers_graph, connectivity
 from annosim.learning.fitting import fit
 from annosim.learning.inference.leaderboard import Leaderboard, ranked
@@ -27,6 +29,8 @@ __all__ = ["Case", "listed", "number", "people_of", "percent", "plural", "times"
 
 #: items that a leaderboard shows
 BOARD = 150
+#: alternatives that may have constants
+CONSTANTS = 60
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,16 +115,62 @@ class Case:
 
     @cached_property
     def coefficients(self) -> Fit | str:
-        """A conditional logit on the items' features, or why there is none; ``""`` where the items have no features."""
+        """A conditional logit on the items' features, or why there is none; ``""`` where the items have no features.
+
+        Constants of the alternatives stand behind the features where :attr:`constants` names them.
+        """
         features = self.data.items.features
         if features is None or self.data.feedback.kind == "rating":
             return ""
+        matrix = self.data.items.feature_matrix.double().numpy()
+        plain = self._conditional(matrix)
+        alternatives = self._alternatives
+        if isinstance(plain, str) or alternatives is None:
+            return plain
+        names, code = alternatives
+        full = self._conditional(np.concatenate([matrix, np.eye(len(names))[code][:, 1:]], axis=1))
+        if isinstance(full, str):
+            self.memo["no constants"] = full
+            return plain
+        self.memo["constants"] = names
+        return full
+
+    @property
+    def constants(self) -> tuple[str, ...]:
+        """Alternatives whose constants the conditional logit has; the first one's is 0."""
+        found = self.memo.get("constants", ())
+        return found if isinstance(self.coefficients, Fit) and isinstance(found, tuple) else ()
+
+    @property
+    def no_constants(self) -> str:
+        """Why the conditional logit has no constants, though alternatives come again; ``""`` where it has, or they do not."""
+        return str(self.memo.get("no constants", "")) if isinstance(self.coefficients, Fit) else ""
+
+    @cached_property
+    def _alternatives(self) -> tuple[tuple[str, ...], NDArray[np.int64]] | None:
+        """The alternatives behind the items, the one shown most often (and first) first, and that of each item; ``None`` if none come again."""
+        items = self.data.items
+        given = items.columns.get("alternative")
+        if given is None:
+            return None
+        names, at, code = np.unique(np.asarray(given).astype(str), return_index=True, return_inverse=True)
+        code = code.reshape(-1)
+        menu = np.asarray(self.data.menu)
+        shown = np.bincount(code[menu[menu >= 0]], minlength=len(names))
+        if not 2 <= len(names) <= CONSTANTS or len(names) == items.n or int(np.median(shown)) < 2:
+            return None
+        order = np.lexsort((at, -shown))
+        return tuple(names[order].tolist()), np.argsort(order)[code]
+
+    def _conditional(self, features: NDArray[np.float64]) -> Fit | str:
+        """The fit, or why there is none."""
+        data = self.data.with_(items=Items(features=features, prompts=self.data.items.prompts))
         try:
-            found = fit(Annotator(Linear(int(features.shape[1])), Luce()), untied(self.data))
-            blind = next((note for note in found.notes if "never change a choice" in note or "collinear" in note), None)
-            return found if blind is None else f"the features are collinear within questions ({blind.split(':')[0]})"
+            found = fit(Annotator(Linear(features.shape[1]), Luce()), untied(data))
         except AnnosimError as error:
             return str(error).split(". Remedies")[0].removeprefix("fit: ")
+        blind = next((note for note in found.notes if "never change a choice" in note or "collinear" in note), None)
+        return found if blind is None else f"the features are collinear within questions ({blind.split(':')[0]})"
 
     @property
     def named(self) -> bool:
