@@ -92,6 +92,8 @@ def read_delimited(path: str | os.PathLike[str], sep: str | None) -> Delimited:
     notes = [] if layout.encoding == "utf-8-sig" else [f"the text is {_ENCODINGS[layout.encoding]}"]
     cells, dropped = _without_questions(cells)
     notes += ["the rows of questions under the header are left out"] if dropped or layout.header_lines > 1 else []
+    cells, shares = _without_percent(cells)
+    notes += [f"percentages in {', '.join(shares[:3])}"] if shares else []
     cells, commas = _with_points(cells, layout.sep)
     notes += [f"decimal commas in {', '.join(commas[:3])}"] if commas else []
     first = layout.header_lines + dropped
@@ -115,18 +117,12 @@ def _layout(path: str | os.PathLike[str], raw: bytes, sep: str | None) -> _Layou
     else:
         text = (start if whole else start[: start.rfind(b"\n") + 1] or raw).decode(encoding)
     try:
-        first = next(line for line in text.splitlines() if line.strip())
-        directive = _DIRECTIVE.fullmatch(first)
-        if sep is None and directive:
-            sep = directive[1]
-        if sep is None:
-            sep = next((mark for mark in (",", "\t", ";") if mark in first), ",")
+        before, sep = _above(text, sep)
         found = _records(text, sep)
         header = next(cells for _, cells in found)
         second = next((cells for _, cells in found), [])
     except (csv.Error, StopIteration) as error:
         raise FileReadError(f"{path}: not a delimited text file ({error})") from None
-    before = 1 if directive else 0
     joined = _joined(header, second)
     if joined is not None:
         return _Layout(joined, sep, encoding, before, 2)
@@ -134,6 +130,29 @@ def _layout(path: str | os.PathLike[str], raw: bytes, sep: str | None) -> _Layou
     if twice:
         raise FileReadError(f"{path}: the header repeats {sorted(twice)[0][:60]!r}; give every column its own name")
     return _Layout(header, sep, encoding, before)
+
+
+#: Separators, the likeliest first.
+_MARKS = (",", "\t", ";", "|")
+
+
+def _above(text: str, sep: str | None) -> tuple[int, str]:
+    """How many lines stand above the header, and the separator: Excel's ``sep=;``, and comments that begin with ``#``.
+
+    A first line that begins with ``#`` is the header where the next one has no more cells.
+    """
+    before, lines = 0, [line for line in text[: 1 << 16].splitlines()]
+    first = next(line for line in lines if line.strip())
+    directive = _DIRECTIVE.fullmatch(first)
+    if directive:
+        return lines.index(first) + 1, sep or directive[1]
+    count = next((i for i, line in enumerate(lines) if not line.startswith("#")), 0)
+    if 0 < count < len(lines):
+        marks = [sep] if sep else _MARKS
+        cells = max(lines[count].count(mark) for mark in marks)
+        if cells and all(max(line.count(mark) for mark in marks) < cells for line in lines[:count]):
+            before, first = count, lines[count]
+    return before, sep or next((mark for mark in _MARKS if mark in first), ",")
 
 
 def _encoding(path: str | os.PathLike[str], raw: bytes) -> str:
@@ -197,6 +216,21 @@ def _without_questions(cells: pa.Table) -> tuple[pa.Table, int]:
     return cells.slice(2).rename_columns(names if len(set(names)) == len(names) else cells.column_names), 2
 
 
+def _without_percent(cells: pa.Table) -> tuple[pa.Table, list[str]]:
+    """The table with percentages as shares, and the columns that held them: ``70%`` is 0.7."""
+    found = []
+    for place, name in enumerate(cells.column_names):
+        column = cells.column(place)
+        if not pa.types.is_string(column.type) or not pc.any(pc.ends_with(column.slice(0, 100), "%")).as_py():
+            continue
+        if pc.all(pc.match_substring_regex(column, r"^\s*\d+([.,]\d+)?\s*%$|^\s*$")).as_py():
+            texts = [text.strip().rstrip("%").strip().replace(",", ".") for text in column.to_pylist()]
+            shares = [f"{float(text) / 100:.12g}" if text else "" for text in texts]
+            cells = cells.set_column(place, name, pa.chunked_array([pa.array(shares, pa.string())]))
+            found.append(name)
+    return cells, found
+
+
 def _with_points(cells: pa.Table, sep: str) -> tuple[pa.Table, list[str]]:
     """The table with decimal points, and the columns that had commas: numbers in a file that is not separated by them."""
     if sep == ",":
@@ -253,12 +287,11 @@ def _parse(source: str | pa.BufferReader, layout: _Layout, coded: set[str]) -> p
 
 
 def _records(text: str, sep: str) -> Iterator[tuple[int, list[str]]]:
-    """``(first line, cells)`` of every record that is not blank, after Excel's line ``sep=;``."""
-    first, mark, rest = text.partition("\n")
-    start = 1
-    if mark and _DIRECTIVE.fullmatch(first):
-        text, start = rest, 2
-    shift = start - 1
+    """``(first line, cells)`` of every record that is not blank, after the lines above the header."""
+    shift = _above(text, sep)[0]
+    for _ in range(shift):
+        text = text.partition("\n")[2]
+    start = shift + 1
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=sep)
     for cells in reader:
         if cells:

@@ -20,10 +20,12 @@ from annosim.io.format import EXPORTER, Format, Question, Reading, mapping_of
 from annosim.io.frames import read_frame, recognise_frame
 from annosim.io.layouts import (
     argilla,
+    ballots,
     best_worst,
     choices,
     judged,
     label_studio,
+    listed,
     matrices,
     one_hot,
     orders,
@@ -127,6 +129,12 @@ FORMATS: Mapping[str, Format] = {
             recognise=ranks.recognise_places,
         ),
         Format(
+            "ballots",
+            ballots.read_ballots,
+            "a row per ranking, all of it in one cell: tea > milk > rice",
+            recognise=ballots.recognise_ballots,
+        ),
+        Format(
             "rank-rows",
             ranks.read_rank_rows,
             "a row per ranked item: ballot, item, rank",
@@ -224,6 +232,18 @@ FORMATS: Mapping[str, Format] = {
             recognise=releases.recognise_nectar,
         ),
         Format(
+            "listed",
+            listed.read_listed,
+            "a row per prompt with a list of responses, each with its rank or score",
+            recognise=listed.recognise_listed,
+        ),
+        Format(
+            "prodigy",
+            listed.read_prodigy,
+            "Prodigy's choices: options and the accepted one",
+            recognise=listed.recognise_prodigy,
+        ),
+        Format(
             "prism",
             releases.read_prism,
             "PRISM utterances or conversations: the chosen response of each first turn",
@@ -308,15 +328,13 @@ def recognise(source: Source, options: Mapping[str, object] | None = None) -> Re
         return Recognised(by_name[0], by_name[1], {**kind, **given}, source)
     separator = given.get("sep")
     table = read_table(source, separator if isinstance(separator, str) else None)
-    try:
-        return _by_columns(Seen(table), given)
-    except _ExporterAsks:
-        raise
-    except LayoutError:
-        nested = flattened(table)
-        if nested is None:
-            raise
-        return _by_columns(Seen(nested), given)
+    found = _by_columns(Seen(table), given)
+    nested = None if isinstance(found, Recognised) or found.is_certain else flattened(table)
+    if nested is not None:
+        found = _by_columns(Seen(nested), given)
+    if isinstance(found, _Open):
+        raise LayoutError(found.text)
+    return found
 
 
 def read(
@@ -412,15 +430,21 @@ def _by_name(source: Source) -> tuple[Format, str] | None:
     return None
 
 
-class _ExporterAsks(LayoutError):
-    """A layout is known for certain and leaves something open: no other way to read the file is tried."""
+@dataclass(frozen=True)
+class _Open:
+    """What stands in the way of a reading; ``is_certain`` where the layout is known, and no other way is tried."""
+
+    text: str
+    is_certain: bool = False
 
 
 #: Layouts that look at what stands in the columns, which takes longer than looking for an exporter's names.
-_GENERAL = "pairs beats tallies scores judges ranks places rank-rows ratings likert long choices responses".split()
+_GENERAL = (
+    "pairs beats tallies scores judges ranks places ballots rank-rows ratings likert long choices responses".split()
+)
 
 
-def _by_columns(seen: Seen, given: Mapping[str, object]) -> Recognised:
+def _by_columns(seen: Seen, given: Mapping[str, object]) -> Recognised | _Open:
     """The format whose recogniser knows the columns; one of an exporter before one of a general layout."""
     candidates = _candidates(given)
     exporters = [entry for entry in candidates if entry.name not in _GENERAL]
@@ -438,20 +462,20 @@ def _by_columns(seen: Seen, given: Mapping[str, object]) -> Recognised:
         why = "; ".join([why, *_people_left(entry, seen, options), *seen.table.notes])
         return Recognised(entry, why, options, seen.table)
     if not found:
-        raise LayoutError(unknown_layout(seen))
+        return _Open(unknown_layout(seen))
     if len(found) == 1:
         entry, answer = found[0]
-        kind = _ExporterAsks if strongest == EXPORTER else LayoutError
-        raise kind(f"{seen.table.name}: {entry.name}, but {_said(answer)}"[:LONGEST])
+        return _Open(f"{seen.table.name}: {entry.name}, but {_said(answer)}"[:LONGEST], strongest == EXPORTER)
     head = f"{cut(seen.table.name, 60)}: it can be read in {len(found)} ways; say which: "
     room = (LONGEST - len(head)) // len(found) - 30
     ways = "; or ".join(f"--format {entry.name} ({_short(_said(answer), room)})" for entry, answer in found)
-    raise LayoutError((head + ways)[:LONGEST])
+    return _Open((head + ways)[:LONGEST])
 
 
 def _people_left(entry: Format, seen: Seen, options: Mapping[str, object]) -> list[str]:
     """That a column looks like names of annotators and is not used, where that is so."""
-    if "annotator" not in entry.options or options.get("annotator") is not None:
+    usual = inspect.signature(entry.reader).parameters.get("annotator")
+    if usual is None or options.get("annotator") is not None or usual.default in seen.table:
         return []
     used: list[str | None] = []
     for value in options.values():

@@ -44,6 +44,7 @@ def read_csv(
     sep: str | None = None,
     count: str | None = None,
     merge: bool = False,
+    swapped: str | None = None,
 ) -> PreferenceData:
     """Read pairwise votes, one per row.
 
@@ -71,6 +72,8 @@ def read_csv(
             frequency weights; votes of annotators are given a whole number of times.
         merge: names that differ only by spaces, case or the format of a number are one item; by default a warning
             names them.
+        swapped: column that is true where ``right`` was displayed on the left; there ``winner`` says which side won as it was
+            displayed. ``"none"`` is no column.
 
     Returns:
         :class:`PreferenceData` of pairs. All further columns are kept in ``data.columns``.
@@ -90,6 +93,9 @@ def read_csv(
     table = read_table(source, sep)
     menu, items = name_items(table, [table.coded(left, "left"), table.coded(right, "right")], items, merge)
     share = None
+    swapped = None if swapped == "none" else swapped
+    if swapped is not None:
+        menu = np.where(read_flags(table, swapped)[:, None], menu[:, ::-1], menu)
     if winner_is in ("score", "index"):
         outcome, share = read_scores(table, winner, winner_is, words)
     else:
@@ -103,11 +109,21 @@ def read_csv(
     times = None if count is None else read_counts(table, count, whole=people is not None or weights is not None)
     check_weights(table, people, weights, weight)
     table.errors.raise_if_any(_REMEDY)
-    columns = table.others([left, right, winner, annotator, prompt, weight, order, count])
+    columns = table.others([left, right, winner, annotator, prompt, weight, order, count, swapped])
     settings = {"source": source_name(source), "format": "pairs"}
     data = pair_data(menu, outcome, items, people, context, weights, place, columns, settings)
     data = data if times is None or share is not None else repeated(data, times)
     return data if share is None else shared(data, share, times, annotator)
+
+
+def read_flags(table: Table, column: str) -> NDArray[np.bool_]:
+    """Where a cell is true; an empty one is false."""
+    texts = table.coded(column, column, blank=True)
+    known = dict.fromkeys(["true", "1", "1.0", "yes", "tie", "draw"], 1)
+    known |= dict.fromkeys(["false", "0", "0.0", "no", ""], 0)
+    found = np.array([known.get(str(name).strip().casefold(), -1) for name in texts.names])[texts.codes]
+    table.errors.add_where(found < 0, lambda r: f"{column} {texts.names[texts.codes[r]][:40]!r} is not true or false")
+    return found > 0
 
 
 def read_scores(

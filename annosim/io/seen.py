@@ -24,7 +24,7 @@ ANNOTATORS = (
     "annotator annotator_id annotator_name worker worker_id workerid user user_id username judge judge_id rater rater_id "
     "labeler labeller labeler_id participant participant_id respondent respondent_id subject subject_id voter voter_id "
     "person person_id evaluator evaluator_id assessor expert coder reviewer individual panelist consumer completed_by "
-    "who personid panel resp respondentid resp_id subj subj_id subject_nr participant_private_id participant_public_id "
+    "who personid panel resp respondentid resp_id sys_resp_num resp_num respnum caseid subj subj_id subject_nr participant_private_id participant_public_id "
     "participant_code participant_label prolific_pid prolific_id workerid turk_id assessor_id coder_id reviewer_id "
     "evaluator_name rater_name judge_name judge_model annotator_model email e_mail email_address username user_name response_id"
 ).split()
@@ -44,7 +44,7 @@ METADATA = frozenset(
     "hittype_id hittypeid hit_id assignment_id assignment_status lifetime_approval_rate last30_days_approval_rate "
     "last_30_days_approval_rate last_7_days_approval_rate last7_days_approval_rate reward max_assignments approval_time rejection_time requester_feedback approve reject "
     "time_elapsed rt trial_index internal_node_id trial_type collector_id start_time end_time completion_time last_modified "
-    "time_taken age submitted_at created_at updated_at started_at entry_date last_page seed start_language".split()
+    "lastpage startlanguage submitdate startdate datestamp ipaddr refurl time_taken age submitted_at created_at updated_at started_at entry_date last_page seed start_language".split()
 )
 #: What holds the columns of a file that names them ``player.choice``, ``Answer.choice``, ``data.winner``.
 HOLDERS = frozenset("player participant answer input data trial row fields metadata group".split())

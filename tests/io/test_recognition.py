@@ -78,6 +78,25 @@ READ = {
     "ratings_words.csv": ("ratings", ["u: tea=4", "u: milk=0", "v: tea=2"]),
     "survey_monkey.csv": ("ranks", ["11: tea>rice>milk", "12: milk>tea>rice"]),
     "utf_16.txt": ("pairs", ["tea<müsli"]),
+    "chosen_model.csv": ("beats", ["gpt: x>y", "gpt: z>y", "gpt: x>z"]),
+    "comments.csv": ("pairs", ["tea>milk", "milk<rice"]),
+    "gold_beside_labels.csv": ("pairs", ["u: x<y", "v: y>z"]),
+    "likert_french.csv": ("likert", ["1: thé=4 lait=2", "2: thé=3 lait=0", "3: thé=2 lait=1"]),
+    "lime_survey.csv": ("places", ["tea>milk>rice", "milk>tea>rice"]),
+    "loser_named.csv": ("pairs", ["u: tea>milk", "v: milk<rice"]),
+    "percent.csv": ("pairs", ["tea>milk x3", "tea<milk", "milk>rice", "milk<rice"]),
+    "pipes.csv": ("pairs", ["tea>milk", "milk<rice"]),
+    "prodigy.jsonl": ("prodigy", ["d-1: a0<b0", "d-1: a1>b1"]),
+    "ranking_as_a_list.csv": ("ballots", ["tea>milk>rice", "milk>rice>tea"]),
+    "ranking_in_a_cell.csv": ("ballots", ["v1: tea>milk=rice", "v2: milk>tea", "v3: rice>tea>milk"]),
+    "ranks_99.csv": ("ranks", ["tea>milk>rice", "soup>rice>milk>tea", "milk>tea>soup>rice"]),
+    "replies.jsonl": ("listed", ["b0>a0>c0", "b1>a1>c1"]),
+    "responses_with_scores.jsonl": ("listed", ["b>a"]),
+    "rows_of_points.csv": ("rank-rows", ["x>y", "z>y"]),
+    "rows_of_sides.csv": ("long", ["x>y", "y<z"]),
+    "sawtooth.csv": ("long", ["100: 1 #1<2 #1", "100: 1 #2>2 #2", "101: 1 #3<2 #3"]),
+    "tennis.csv": ("beats", ["x>y", "z>y"]),
+    "wins_of_ordered_pairs.csv": ("beats", ["tea>milk x3", "milk>tea", "tea>rice x0", "rice>tea x2"]),
     "booleans.csv": ("pairs", ["x>y", "y<x"]),
     "chess.tsv": ("pairs", ["Carlsen>Nepo", "Nepo=Carlsen", "Carlsen<Ding"]),
     "choices_long.csv": ("long", ["bus #1>car #1", "bus #2<car #2"]),
@@ -190,6 +209,10 @@ ASKED = {
         "Q2 holds only tea: what was it compared with",
         ["--set", "pairs=Q1=tea:milk,Q2=tea:rice,Q3=milk:rice"],
     ),
+    "ask_approval.csv": ("whom each row approves of", ["--set", "grades=2"]),
+    "ask_psychotools.csv": ("does 1 in tea:milk mean that tea wins", ["--words", "-1=right,1=left,0=tie"]),
+    "ask_swapped.csv": ("the side where it was displayed, or the item", ["--set", "swapped=swapped"]),
+    "ask_zero_one_two.csv": ("which is a tie", ["--words", "0=left,1=right,2=tie"]),
     "ask_chosen_rejected.csv": ("items, or texts", ["--format", "beats"]),
     "ask_choices_alt.csv": ("which is which", ["--set", "alternatives=1=alt1,2=alt2"]),
     "ask_strength.csv": ("who wins below 0", ["--words", "-2=left,1=right,0=tie"]),
@@ -233,6 +256,27 @@ NEAR_MISSES = {
     "words of two scales": ([{"tea": "good", "milk": "never"}, {"tea": "bad", "milk": "always"}], ("likert",)),
     "numbers that sum to nothing": ([{"x": 3, "y": 40, "z": 12}, {"x": 30, "y": 4, "z": 99}], ("ranks",)),
     "not all pairs": ([{"V12": 1, "V13": -1, "V14": 1}, {"V12": -1, "V13": 1, "V14": 1}], ("questionnaire",)),
+    "several items won": (
+        [{"battle_id": b, "model": m, "won": w} for b, m, w in ((0, "x", 1), (0, "y", 1), (1, "x", 0), (1, "y", 0))],
+        ("long",),
+    ),
+    "one order of each pair": (
+        [{"row": "x", "column": "y", "wins": 3}, {"row": "y", "column": "z", "wins": 2}],
+        ("beats",),
+    ),
+    "lists of several choices": (
+        [{"id": 1, "Which do you drink?": "tea, milk"}, {"id": 2, "Which do you drink?": "milk, rice, tea"}],
+        ("ballots",),
+    ),
+    "answers that are no permutation": (
+        [{"Q1[1]": "tea", "Q1[2]": "tea", "Q1[3]": "milk"}, {"Q1[1]": "milk", "Q1[2]": "tea", "Q1[3]": "rice"}],
+        ("places",),
+    ),
+    "one of several is chosen": (
+        [{"tea": 1, "milk": 0, "rice": 0}, {"tea": 0, "milk": 0, "rice": 1}, {"tea": 0, "milk": 1, "rice": 0}],
+        ("likert",),
+    ),
+    "a header that begins with a mark": ([{"#": 1, "q": 2}], ("pairs",)),
     "a document without both texts": (
         [{"doc_id": 0, "doc": {"chosen": "a"}, "acc": 1.0}, {"doc_id": 1, "doc": {"chosen": "b"}, "acc": 0.0}],
         ("lm-eval", "trl"),
@@ -288,6 +332,43 @@ def test_lines_are_counted_in_the_file_as_it_is(tmp_path):
     for name, line in (("e.csv", 4), ("q.csv", 5)):
         with pytest.raises(RowsError, match=f"line {line}: right is empty"):
             an.io.read(tmp_path / name, "pairs")
+
+
+def test_a_header_may_begin_with_the_mark_of_a_comment(tmp_path):
+    (tmp_path / "v.csv").write_text("#id,left,right,winner\n1,tea,milk,left\n")
+    assert answers_in_words(an.io.read(tmp_path / "v.csv")) == ["tea>milk"]
+
+
+def test_sides_that_were_displayed_the_other_way_round():
+    """With ``swapped=`` the winner is a side as displayed, which is then the order of the question."""
+    rows = [{"left": "x", "right": "y", "swapped": flag, "winner": "left"} for flag in (False, True)]
+    assert answers_in_words(an.io.read(rows, None, {"swapped": "swapped"})) == ["x>y", "y>x"]
+    assert answers_in_words(an.io.read(rows, None, {"swapped": "none"})) == ["x>y", "x>y"]
+
+
+def test_options_that_turn_numbers_round():
+    """Times of which the lower wins, marks of which 1 is best, points shared out, and numbers of all pairs."""
+    read = {
+        ("ask_lower.csv", "low_wins", "true"): ["tea>milk", "milk>rice", "rice<tea"],
+        ("ask_lower.csv", "low_wins", "false"): ["tea<milk", "milk<rice", "rice>tea"],
+        ("ask_points.csv", "high", "true"): ["0: tea>milk>rice", "1: tea>milk>rice", "2: tea>milk>rice"],
+        ("ask_all_pairs.csv", "words", "-1=left,1=right,0=tie"): [
+            "0: 1>2",
+            "0: 1<3",
+            "0: 2<3",
+            "1: 1<2",
+            "1: 1>3",
+            "1: 2=3",
+        ],
+        ("ask_lm_eval.jsonl", "labels", "true"): ["a>b"],
+        ("ask_apollo.csv", "alternatives", "1=car,2=bus"): ["1: car #1<bus #1", "1: car #2<bus #2", "2: car #3>bus #3"],
+        ("ask_missing.csv", "words", "99=skip"): ["u: tea=3", "u: milk=1", "v: tea", "v: milk=2", "w: tea=0"],
+    }
+    for (name, option, value), expected in read.items():
+        assert answers_in_words(an.io.read(FILES / name, None, {option: value})) == expected
+    marks = {"step": "0.1", "low_is_best": "true"}
+    grades = np.asarray(an.io.read(FILES / "ask_marks.csv", None, marks).answer).ravel()
+    assert grades.tolist() == [0, 9, 23]  # 4.8 is the worst of them, 2.5 the best
 
 
 @pytest.mark.parametrize("name", READ)

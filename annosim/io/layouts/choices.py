@@ -19,10 +19,16 @@ __all__ = ["read_choices", "recognise_choices", "recognise_long"]
 
 SITUATIONS = (
     "custom_id chid choice_situation situation situation_id sit case case_id obs obs_id obsid observation choice_id chid_id "
-    "task task_id choice_set set question question_id menu scenario cs individual id group"
+    "task task_id choice_set set question question_id menu scenario cs individual id group battle battle_id match match_id "
+    "game game_id pair pair_id trial trial_id"
 ).split()
-ALTERNATIVES = "alt alts alternative alternative_id mode option brand item items_id alt_name product j".split()
-CHOICES = "choice chosen choose selected y picked decision is_chosen choice_flag choosen".split()
+ALTERNATIVES = (
+    "alt alts alternative alternative_id concept mode option brand item items_id alt_name product j model player team candidate "
+    "system response_id"
+).split()
+CHOICES = (
+    "choice chosen choose selected y picked decision is_chosen choice_flag choosen response won win is_winner winner preferred"
+).split()
 
 
 def recognise_long(seen: Seen) -> Reading | Question | None:

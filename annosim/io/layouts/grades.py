@@ -30,6 +30,10 @@ _SCALES = (
     "dislike_a_lot|strongly_dislike|hate dislike dislike_slightly neutral|neither_like_nor_dislike like_slightly like "
     "like_a_lot|strongly_like|love",
     "very_low low medium|moderate high very_high",
+    "pas_du_tout_d_accord pas_d_accord|plutot_pas_d_accord neutre|ni_d_accord_ni_pas_d_accord d_accord|plutot_d_accord "
+    "tout_a_fait_d_accord",
+    "totalmente_en_desacuerdo|muy_en_desacuerdo en_desacuerdo neutral|ni_de_acuerdo_ni_en_desacuerdo de_acuerdo "
+    "totalmente_de_acuerdo|muy_de_acuerdo",
     "stimme_gar_nicht_zu|stimme_uberhaupt_nicht_zu|trifft_gar_nicht_zu|trifft_uberhaupt_nicht_zu "
     "stimme_nicht_zu|stimme_eher_nicht_zu|trifft_eher_nicht_zu|trifft_nicht_zu neutral|teils_teils|weder_noch "
     "stimme_zu|stimme_eher_zu|trifft_eher_zu|trifft_zu stimme_voll_zu|stimme_voll_und_ganz_zu|trifft_voll_zu|trifft_voll_und_ganz_zu",

@@ -38,7 +38,8 @@ _JUDGES = frozenset("rater judge annotator coder expert reviewer annot evaluator
 
 
 #: Columns with the right answer, not with anybody's.
-_EXPECTED = frozenset("target gold reference expected ground_truth correct answer value".split())
+_EXPECTED = frozenset("target correct answer value".split())
+_RIGHT = frozenset("gold reference expected truth".split())
 
 
 def read_judges(
@@ -231,6 +232,16 @@ def recognise_questionnaire(seen: Seen) -> Reading | Question | None:
             return Reading(
                 f"{why}, 1 for the first and 2 for the second", options | {"words": {w: known[w] for w in words}}
             )
+    levels = sorted(words, key=float) if all(as_number(word) is not None for word in words) else []
+    if len(levels) in (2, 3):
+        said = f"{levels[0]}=right,{levels[-1]}=left" + (f",{levels[1]}=tie" if len(levels) == 3 else "")
+        column, (one, two) = next(iter(named.items()))
+        return Question(
+            f"does {levels[-1]} in {column} mean that {one} wins, or {two}? say words={said} (or the other way round)",
+            ("words",),
+            options,
+            EXPORTER,
+        )
     if len(words) <= 5 and len(cells) <= 5:
         shown = ", ".join(sorted(words))
         return Question(
@@ -307,6 +318,8 @@ def recognise_judges(seen: Seen) -> Reading | Question | None:
     found: dict[str, Meaning] = {}
     for name in seen.columns:
         if name not in (sides.left, sides.right) and seen.kind(name) == "text" and plain(name) not in _EXPECTED:
+            if _RIGHT & set(tokens(name)):
+                continue
             if is_flag(seen, name):  # true where one side is better: an outcome, and nobody's name
                 continue
             meaning = meaning_of_words(seen, name, sides)

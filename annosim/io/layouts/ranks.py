@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annosim.data.preferences import PreferenceData
+from annosim.data.sides import MARKS, OUTCOMES
 from annosim.errors import TooLargeError
 from annosim.feedback import Feedback
 from annosim.io.format import Question, Reading
@@ -34,6 +35,7 @@ _MAX_CELLS = 200_000_000
 _PLACES = "first second third fourth fifth sixth seventh eighth ninth tenth".split()
 _RANKS = "rank ranking position place order rk pos".split()
 _ITEMS = "item alternative candidate option product name brand choice object stimulus model team player".split()
+_CONTESTS = "match match_id game game_id heat heat_id round_id battle_id".split()
 _BALLOTS = "ballot ballot_id ranking_id list_id question question_id task task_id set race race_id id session group contest".split()
 
 
@@ -44,6 +46,7 @@ def read_ranks(
     prompt: str | None = None,
     count: str | None = None,
     high: bool = False,
+    missing: Sequence[str] = (),
 ) -> PreferenceData:
     """Read a row per ranking with a column of ranks for each item: 1 is best, equal ranks tie, empty is not shown.
 
@@ -52,6 +55,7 @@ def read_ranks(
         items: the columns of ranks; by default all others. A stem that they share (``rank_``) is no part of the names.
         annotator, prompt, count: columns with who ranked, with the question, and with how often.
         high: the highest number is best, as points and votes are.
+        missing: cells that say that the item was not ranked, as empty ones do.
 
     Raises:
         RowsError: ranks that are not numbers, or rows that rank fewer than two items.
@@ -64,6 +68,7 @@ def read_ranks(
     used = [annotator, prompt, count]
     columns = list(items) or [name for name in table.columns if name not in used]
     texts = np.stack([table.texts(name, "items").text() for name in columns], 1)
+    texts = np.where(np.isin(texts.astype(str), [str(code) for code in missing]), "", texts)
     shown = np.array([[cell is not None and not blank(cell) for cell in row] for row in texts])
     ranks = np.array([[_number(cell) for cell in row] for row in texts], dtype=np.float64)
     table.errors.add_where((shown & np.isnan(ranks)).any(1), lambda r: f"a rank is no number: {_odd(texts[r])}")
@@ -131,6 +136,7 @@ def read_rank_rows(
     ballot: Sequence[str] = (),
     annotator: str | None = None,
     merge: bool = False,
+    high: bool = False,
 ) -> PreferenceData:
     """Read a row per ranked item: the ballot it belongs to, its name and its rank (1 is best, equal ranks tie).
 
@@ -140,6 +146,7 @@ def read_rank_rows(
         ballot: columns that say together which rows are one ranking; by default the annotator's.
         annotator: column with who ranked.
         merge: as in :func:`annosim.io.read_csv`.
+        high: the highest number is best, as points are.
 
     Raises:
         RowsError: ranks that are not numbers, items that are listed twice, or ballots of one item.
@@ -154,7 +161,7 @@ def read_rank_rows(
     names = table.coded(item, "item")
     if merge:
         names = factorize(merge_names(names.text()))
-    value = table.numbers(rank, "rank")
+    value = -table.numbers(rank, "rank") if high else table.numbers(rank, "rank")
     of = np.zeros(len(table), dtype=np.int64)
     for key in keys:
         part = table.coded(key, "ballot")
@@ -300,7 +307,9 @@ def _of_question(columns: Sequence[str]) -> list[str]:
 def rank_columns(seen: Seen) -> list[str]:
     """The columns that hold ranks: named so, else all numbers that are ranks in (almost) every row."""
     named = [name for name in seen.columns if set(tokens(name)) & {"rank", "ranking"} and len(tokens(name)) > 1]
-    if len(named) > 1 and all(seen.kind(name) == "number" for name in named):
+    of = {frozenset(tokens(name)) - {"rank", "ranking"} for name in named}
+    sides = any({frozenset([one]), frozenset([two])} == of for one, two in (*MARKS, *OUTCOMES))
+    if len(named) > 1 and not sides and all(seen.kind(name) == "number" for name in named):
         return named
     skip = {seen.annotator(), seen.prompt(), seen.count(), *(seen.plain.get(n) for n in ("id", "row", "index", ""))}
     answers = [name for name in seen.columns if not seen.is_metadata(name)]
@@ -308,7 +317,20 @@ def rank_columns(seen: Seen) -> list[str]:
     if not 3 <= len(columns) <= 200 or len(columns) < len(answers) - 6 or len(seen.table) < 2:
         return []
     values = np.stack([seen.numbers(name) for name in columns], 1)
+    values = np.where(np.isin(values, [_code(word) for word in _no_ranks(seen, columns)]), np.nan, values)
     return columns if np.mean(_are_ranks(values)) > 0.9 else []
+
+
+def _no_ranks(seen: Seen, columns: Sequence[str]) -> list[str]:
+    """Numbers that cannot be ranks of so many items: the codes 99, 999, -1, -9 and -99 of no answer."""
+    found = {word for name in columns for word in (seen.levels(name) or {})}
+    return sorted(
+        word for word in found if _code(word) in (-1, -9, -99, -999) or _code(word) in (99, 999) and len(columns) < 99
+    )
+
+
+def _code(word: str) -> float:
+    return _number(word)
 
 
 def _are_ranks(values: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -332,7 +354,7 @@ def recognise_ranks(seen: Seen) -> Reading | Question | None:
     if not columns:
         return _points(seen)
     options, more = people_and_counts(seen, set(columns))
-    kept = {name: options[name] for name in ("annotator", "prompt", "count") if name in options}
+    kept: dict[str, object] = {name: options[name] for name in ("annotator", "prompt", "count") if name in options}
     if all(as_number(name) is not None or tokens(name)[-1].isdigit() and tokens(name)[0] == "rank" for name in columns):
         return Question(
             f"do the columns {columns[0]}, {columns[1]}, ... stand for items whose ranks they hold, or for places that "
@@ -340,6 +362,10 @@ def recognise_ranks(seen: Seen) -> Reading | Question | None:
             asks=(),
         )
     names = without_stem(columns)
+    gone = _no_ranks(seen, columns)
+    if gone:
+        kept["missing"] = gone
+        more += f"; {', '.join(gone)} is no rank: not shown"
     if all(_POINTS & set(tokens(name)) and not {"rank", "ranking"} & set(tokens(name)) for name in columns):
         why = f"the points of {', '.join(names[:4])}{', ...' if len(names) > 4 else ''}, the most is best{more}"
         return Reading(why, kept | {"items": columns, "high": True})
@@ -396,7 +422,7 @@ def place_columns(seen: Seen) -> list[str]:
 
 def recognise_places(seen: Seen) -> Reading | None:
     """A column of items for each place."""
-    columns = place_columns(seen)
+    columns = place_columns(seen) or _permuted(seen)
     if len(columns) < 2 or any(seen.kind(name) != "text" for name in columns):
         return None
     words = [set(seen.words(name)) for name in columns]
@@ -407,21 +433,47 @@ def recognise_places(seen: Seen) -> Reading | None:
     return Reading(f"{', '.join(columns[:4])} hold the items of these places{more}", kept | {"places": columns})
 
 
+def _permuted(seen: Seen) -> list[str]:
+    """Columns that are numbered alike (``Q1[1], Q1[2], Q1[3]``), alone in the table, and hold every item once in each row."""
+    skip = {seen.annotator(), seen.prompt(), *(seen.plain.get(name) for name in ("id", "row", "index", ""))}
+    columns = [name for name in seen.columns if name not in skip and not seen.is_metadata(name)]
+    parts = [tokens(name) for name in columns]
+    if (
+        len(columns) < 3
+        or len({part[:-1] for part in parts}) != 1
+        or any(seen.kind(name) != "text" for name in columns)
+    ):
+        return []
+    if [part[-1] for part in parts] != [str(i + 1) for i in range(len(columns))]:
+        return []
+    cells = np.stack([seen.table.texts(name, name).text() for name in columns], 1)
+    every = {frozenset(row) for row in cells.astype(str).tolist()}
+    return columns if len(every) == 1 and len(next(iter(every))) == len(columns) and len(cells) > 1 else []
+
+
 def recognise_rank_rows(seen: Seen) -> Reading | None:
     """An item, its rank, and the ballot."""
     rank, item = seen.column(*_RANKS), seen.column(*_ITEMS)
+    contest, points = seen.column(*_CONTESTS), seen.column(*_POINTS, "goals")
+    high = rank is None and contest is not None and points is not None
+    rank = points if high else rank
     if rank is None or item is None or seen.kind(rank) != "number" or seen.blanks(rank):
         return None
     annotator = seen.annotator([rank, item])
-    ballots = [seen.plain[name] for name in _BALLOTS if name in seen.plain and seen.plain[name] not in (rank, item)]
+    ballots = [
+        seen.plain[name]
+        for name in (*_BALLOTS, *_CONTESTS)
+        if name in seen.plain and seen.plain[name] not in (rank, item)
+    ]
     items = seen.table.texts(item, item).codes
     choices: list[list[str]] = [[name] for name in ([annotator] if annotator else []) + ballots]
     choices += [[annotator, name] for name in ballots] if annotator else []
     for keys in choices:
         if _is_ballot(seen, keys, items):
             who = "" if annotator is None else f", annotator={annotator}"
-            why = f"{rank} ranks {item} within {' and '.join(keys)}, 1 is best{who}"
-            return Reading(why, {"item": item, "rank": rank, "ballot": keys, "annotator": annotator})
+            best = "the most is best" if high else "1 is best"
+            why = f"{rank} ranks {item} within {' and '.join(keys)}, {best}{who}"
+            return Reading(why, {"item": item, "rank": rank, "ballot": keys, "annotator": annotator, "high": high})
     return None
 
 

@@ -12,6 +12,7 @@ from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError, DataError
 from annosim.feedback import Feedback
 from annosim.io.format import VALUES, Question, Reading
+from annosim.io.layouts.choices import recognise_long
 from annosim.io.layouts.grades import grades_of_words
 from annosim.io.layouts.ranks import rank_columns, without_stem
 from annosim.io.layouts.sides import pairs_of_columns, sides_of
@@ -234,6 +235,8 @@ def recognise_ratings(seen: Seen) -> Reading | Question | None:
     levels = seen.levels(rating)
     if levels is None:
         return None
+    if set(levels.values()) == {0.0, 1.0} and recognise_long(seen) is not None:
+        return None  # one of every question is chosen
     missing, levels = _without_missing(seen, levels)
     if isinstance(missing, Question):
         return replace(missing, options=where)
@@ -306,7 +309,24 @@ def _in_order(words: Mapping[str, str]) -> str:
     return " < ".join(said if len(said) <= 4 else [*said[:2], "...", said[-1]])
 
 
-def recognise_likert(seen: Seen) -> Reading | None:
+def _approvals(seen: Seen, columns: Sequence[str], skip: set[str | None], annotator: str | None) -> Question | None:
+    """Columns of 0 and 1 alone, several of them set in some rows: items that were approved of."""
+    levels = {value for name in columns for value in (seen.levels(name) or {}).values()}
+    if len(columns) < 3 or levels != {0.0, 1.0} or set(seen.columns) - skip - {annotator, *columns}:
+        return None
+    total = np.nansum(np.stack([seen.numbers(name) for name in columns], 1), axis=1)
+    if (total == 1).all():
+        return None
+    return Question(
+        f"{', '.join(columns[:3])}, ... hold 0 and 1: whom each row approves of? say grades=2 to read them as ratings of two "
+        "grades",
+        ("grades",),
+        {"items": list(columns), "annotator": annotator, "lowest": 0},
+        VALUES,
+    )
+
+
+def recognise_likert(seen: Seen) -> Reading | Question | None:
     """Several columns with whole numbers of one small scale, and no other numbers unless their names share a stem."""
     if seen.lacks_header or rank_columns(seen) or pairs_of_columns(seen) and len(seen.columns) < 4:
         return None
@@ -325,6 +345,9 @@ def recognise_likert(seen: Seen) -> Reading | None:
     stemmed = [name for name in columns if tokens(name)[:1] in (("q",), ("rating",), ("likert",), ("score",))]
     columns = stemmed if len(stemmed) > 1 else columns
     others = [n for n in seen.columns if n not in skip | {annotator, *columns} and seen.kind(n) in ("number", "flag")]
+    approved = _approvals(seen, columns, skip, annotator)
+    if approved is not None:
+        return approved
     if len(columns) < 2 or (others and not stemmed) or not _is_one_scale(seen, columns):
         return None
     judged = all(_JUDGES & set(tokens(name)) for name in columns)

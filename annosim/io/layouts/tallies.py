@@ -7,10 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annosim.data.preferences import PreferenceData
+from annosim.data.sides import OUTCOMES, pairs_of_names
 from annosim.io.format import Question, Reading
-from annosim.io.layouts.sides import SCORES, WINS, Sides, measured, sides_of
+from annosim.io.layouts.sides import NAMES, SCORES, WINS, Sides, measured, sides_of
 from annosim.io.layouts.winners import people_and_counts, winner_of
-from annosim.io.pairs import name_items, pair_data, read_counts, repeated
+from annosim.io.pairs import name_items, pair_data, read_counts, read_flags, repeated
 from annosim.io.seen import Seen, tokens
 from annosim.io.sources import Source, read_table, source_name
 from annosim.io.tables import Coded, Table
@@ -19,6 +20,8 @@ __all__ = ["read_beats", "read_scores", "read_tallies", "recognise_beats", "reco
 
 _WINNERS = "winner won preferred better best chosen winner_name winner_id winning_item selected".split()
 _LOSERS = "loser lost rejected worse worst other loser_name loser_id losing_item not_selected unpreferred".split()
+#: Marks of the column of the winner and of the loser: ``chosen_model, rejected_model``.
+_OUTCOMES = (*OUTCOMES, ("winning", "losing"), ("preferred", "rejected"), ("better", "worse"), ("preferred", "other"))
 _TIES = "tie ties tied draw draws drawn winner_tie n_ties n_draws num_ties equal".split()
 
 
@@ -50,7 +53,7 @@ def read_beats(
         [0]
     """
     table = read_table(source)
-    tied = np.zeros(len(table), dtype=np.int64) if tie is None else 2 * _flags(table, tie)
+    tied = np.zeros(len(table), dtype=np.int64) if tie is None else 2 * read_flags(table, tie).astype(np.int64)
     return _built(table, source, (winner, loser), tied, annotator, prompt, count, [tie], "beats", merge)
 
 
@@ -171,22 +174,12 @@ def _people(table: Table, annotator: str | None, prompt: str | None) -> tuple[Co
     return people, None if prompt is None else table.coded(prompt, "prompt")
 
 
-def _flags(table: Table, column: str) -> NDArray[np.int64]:
-    """1 where a cell is true."""
-    texts = table.coded(column, column, blank=True)
-    known = {"true": 1, "1": 1, "1.0": 1, "yes": 1, "tie": 1, "draw": 1}
-    known |= dict.fromkeys(["false", "0", "0.0", "no", ""], 0)
-    found = np.array([known.get(str(name).strip().casefold(), -1) for name in texts.names])[texts.codes]
-    table.errors.add_where(found < 0, lambda r: f"{column} {texts.names[texts.codes[r]][:40]!r} is not true or false")
-    return np.maximum(found, 0)
-
-
 def _counts(table: Table, column: str, whole: bool) -> NDArray[np.float64]:
     """Numbers of votes, or flags; an empty cell is none."""
     texts = table.texts(column, column)
     words = {str(name).strip().casefold() for name in texts.names}
     if words <= {"true", "false", ""}:
-        return _flags(table, column).astype(np.float64)
+        return read_flags(table, column).astype(np.int64).astype(np.float64)
     return read_counts(table, column, whole)
 
 
@@ -196,6 +189,11 @@ def _counts(table: Table, column: str, whole: bool) -> NDArray[np.float64]:
 def recognise_beats(seen: Seen) -> Reading | None:
     """A column for the winner and one for the loser, both with names."""
     winner, loser = seen.column(*_WINNERS), seen.column(*_LOSERS)
+    if winner is None or loser is None:
+        named = [pair for pair in pairs_of_names(seen.columns, _OUTCOMES) if pair.stem in NAMES]
+        winner, loser = (named[0].left, named[0].right) if len(named) == 1 else (None, None)
+    if winner is None or loser is None:
+        return _times_won(seen)
     if winner is None or loser is None or seen.has("chosen", "rejected") and _are_texts(seen, winner, loser):
         return None
     if any(seen.kind(name) not in ("text", "number") or seen.blanks(name) for name in (winner, loser)):
@@ -208,6 +206,22 @@ def recognise_beats(seen: Seen) -> Reading | None:
     return Reading(
         f"{winner} beats {loser} in every row{more}", options | {"winner": winner, "loser": loser, "tie": tie}
     )
+
+
+def _times_won(seen: Seen) -> Reading | None:
+    """How often the first beat the second, with a row for either order: ``row, column, wins``."""
+    wins = seen.column("wins", "n_wins", "num_wins", "win_count", "times_won", "won")
+    if wins is None or not _are_counts(seen, wins) or _is_flag(seen, wins):
+        return None
+    named = [name for name in seen.columns if name != wins and seen.kind(name) == "text" and not seen.is_metadata(name)]
+    if len(named) != 2 or len(seen.columns) > 4:
+        return None
+    one, two = (seen.table.texts(name, name).text() for name in named)
+    pairs = set(zip(one.tolist(), two.tolist(), strict=True))
+    if len(pairs) < len(one) or len(one) < 2 or not all((b, a) in pairs for a, b in pairs):
+        return None
+    why = f"{named[0]} beat {named[1]} as often as {wins} says, with a row for either order"
+    return Reading(why, {"winner": named[0], "loser": named[1], "count": wins})
 
 
 def _are_texts(seen: Seen, winner: str, loser: str) -> bool:

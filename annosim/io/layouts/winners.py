@@ -21,6 +21,10 @@ WINNERS = (
 ).split()
 
 
+#: Names of columns that say whether the sides were displayed the other way round.
+_SWAPPED = "swapped is_swapped swap flipped is_flipped flip reversed is_reversed order_swapped position_swapped".split()
+
+
 def recognise_pairs(seen: Seen) -> Reading | Question | None:
     """Two columns of names and one with the winner."""
     sides = sides_of(seen)
@@ -28,8 +32,17 @@ def recognise_pairs(seen: Seen) -> Reading | Question | None:
     if sides is None or found is None:
         return None
     column, meaning = found
-    options, more = people_and_counts(seen, {sides.left, sides.right, column})
+    swapped = seen.column(*_SWAPPED)
+    options, more = people_and_counts(seen, {sides.left, sides.right, column, swapped or column})
     options |= {"left": sides.left, "right": sides.right, "winner": column}
+    if swapped is not None and isinstance(meaning, Meaning) and meaning.winner_is == "side":
+        first = next(iter(meaning.words))
+        return Question(
+            f"where {swapped} is true, is {first} in {column} the side where it was displayed, or the item of {sides.left} and "
+            f"{sides.right}? say swapped={swapped} (as displayed) or swapped=none (the item)",
+            ("swapped",),
+            {**options, "winner_is": meaning.winner_is, "words": meaning.words},
+        )
     if isinstance(meaning, Question):
         return replace(meaning, options={**options, **meaning.options})
     options |= {"winner_is": meaning.winner_is, "words": meaning.words}
@@ -40,7 +53,7 @@ def winner_of(seen: Seen, sides: Sides) -> tuple[str, Meaning | Question] | None
     """The column that says which side won: by its name, else the only one whose words mean sides."""
     open_: tuple[str, Question] | None = None
     for column in _candidates(seen, sides):
-        meaning = meaning_of_words(seen, column, sides)
+        meaning = _meaning(seen, column, sides)
         if isinstance(meaning, Meaning):
             return column, meaning
         if meaning is not None and open_ is None:
@@ -53,10 +66,26 @@ def _only_one(seen: Seen, sides: Sides) -> tuple[str, Meaning | Question] | None
     found = []
     for column in seen.columns:
         if column not in (sides.left, sides.right) and seen.kind(column) == "text" and len(seen.words(column)) <= 1000:
-            meaning = meaning_of_words(seen, column, sides)
+            meaning = _meaning(seen, column, sides)
             if isinstance(meaning, Meaning):
                 found.append((column, meaning))
     return found[0] if len(found) == 1 else None
+
+
+#: Words of columns that say who lost.
+_LOST = frozenset("worse worst loser lost losing least rejected disliked inferior".split())
+
+
+def _meaning(seen: Seen, column: str, sides: Sides) -> Meaning | Question | None:
+    """What a column's words mean; turned round where it says who lost."""
+    found = meaning_of_words(seen, column, sides)
+    if not _LOST & set(tokens(column)) or not isinstance(found, Meaning):
+        return found
+    if found.winner_is != "side":
+        return None  # the name of the loser: another layout's
+    flip = {"left": "right", "right": "left"}
+    words = {word: flip.get(meaning, meaning) for word, meaning in found.words.items()}
+    return Meaning("side", f"{found.why}, of which each names the loser", words)
 
 
 def _candidates(seen: Seen, sides: Sides) -> list[str]:

@@ -185,6 +185,13 @@ def _by_number(seen: Seen, column: str, sides: Sides) -> Meaning | Question | No
         return Question(
             f"{column} holds {_shown(_ordered(levels))}: who wins below 0? {_sides_of_levels(levels, 0.0)}", ("words",)
         )
+    if values in ({0.0, 1.0, 2.0}, {1.0, 2.0, 3.0}) and not {"rating", "strength"} & set(parts):
+        low, mid, high = _ordered(levels)
+        return Question(
+            f"{column} holds {low}, {mid} and {high}: which is a tie? say words={low}=left,{mid}=right,{high}=tie or "
+            f"words={low}=left,{mid}=tie,{high}=right",
+            ("words",),
+        )
     if len(levels) > 2 and min(values) >= 0 and 3 <= max(values) <= 11 and whole and _GRADED & set(parts):
         middle = (max(values) + (0.0 if 0.0 in values else 1.0)) / 2
         return Question(
