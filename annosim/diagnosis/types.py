@@ -13,7 +13,7 @@ from annosim.diagnosis.case import Case, number, plural, untied
 from annosim.diagnosis.finding import Finding, not_asked, tail
 from annosim.diagnosis.implied import Floats, Ints, first_of
 from annosim.diagnosis.strengths import Strengths
-from annosim.diagnosis.tastes import DRAWS, LARGEST, TasteSpread, taste_spread
+from annosim.diagnosis.tastes import LARGEST, TasteSpread, taste_spread
 from annosim.errors import AnnosimError
 from annosim.identifiability.identification import identify
 from annosim.learning.number_of_types import TypesChoice, choose_types
@@ -77,7 +77,7 @@ def one_type(case: Case) -> Finding:
     whom = "" if spread.whole else f" of {plural(spread.annotators, 'annotator')} drawn at random"
     test = (
         f"score test against random tastes, {len(draws)} random signs; the interval inverts it for normal tastes, by "
-        f"{DRAWS} simulations of the questions{whom} at each standard deviation"
+        f"{spread.draws} simulations of the questions{whom} at each standard deviation"
     )
     return Finding(name, differ, value, spread.low, spread.high, test, p, change=_shown(spread), otherwise=alike)
 
@@ -92,7 +92,8 @@ def _size(spread: TasteSpread) -> tuple[str, float]:
     span = (
         f"{number(spread.low)} to {number(spread.high)}" if np.isfinite(spread.high) else f"above {number(spread.low)}"
     )
-    return f"{number(spread.value)} logits (95 % interval {span})", spread.value
+    part = "" if spread.whole else f", from {plural(spread.annotators, 'annotator')} drawn at random"
+    return f"{number(spread.value)} logits (95 % interval {span}{part})", spread.value
 
 
 def _shown(spread: TasteSpread) -> str:
