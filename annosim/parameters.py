@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -94,6 +95,10 @@ def fixed(value: Numbers) -> Fixed:
         {}
     """
     return Fixed(value)
+
+
+#: of the types of which torch makes a module's tables: an empty one is as good as its copy
+_TABLES = (dict, OrderedDict, set)
 
 
 class Model(nn.Module):
@@ -200,6 +205,16 @@ class Model(nn.Module):
             if p.requires_grad:
                 names += [name if p.ndim == 0 else f"{name}[{','.join(map(str, i))}]" for i in np.ndindex(*p.shape)]
         return names
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
+        """What ``copy.deepcopy`` makes of any module, without asking each of torch's dozen empty tables of hooks how to be
+        copied: models are copied at every start, replicate and twin."""
+        other = type(self).__new__(type(self))
+        memo[id(self)] = other
+        for name, value in self.__dict__.items():
+            empty = type(value) in _TABLES and not value
+            other.__dict__[name] = type(value)() if empty else copy.deepcopy(value, memo)
+        return other
 
     def with_parameters(self, values: Mapping[str, torch.Tensor] | torch.Tensor) -> Self:
         """A copy with the free parameters (some of them, by name, or all as one vector) set to ``values``."""
