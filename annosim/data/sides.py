@@ -23,6 +23,7 @@ MARKS = (
     ("l", "r"),
     ("red", "blue"),
     ("white", "black"),
+    ("top", "bottom"),
     ("links", "rechts"),
     ("gauche", "droite"),
     ("izquierda", "derecha"),

@@ -120,6 +120,8 @@ def recognise_arena(seen: Seen) -> Reading | None:
         why = f"model_a, model_b and the flags {', '.join(_FLAGS)}"
     else:
         return None
-    annotator = seen.column("judge", "user_id", "annotator") or seen.annotator(["model_a", "model_b", "winner"])
+    annotator = seen.column("judge", "judge_hash", "user_id", "annotator") or seen.annotator(
+        ["model_a", "model_b", "winner"]
+    )
     options = {} if annotator is None else {"annotator": annotator}
     return Reading(why + ("" if annotator is None else f", annotator={annotator}"), options, strength=EXPORTER)

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["merge_names", "similar_names"]
+__all__ = ["merge_names", "name_key", "similar_names"]
 
 
-def _key(name: str) -> str:
+def name_key(name: str) -> str:
     """A name without what a spreadsheet changes: spaces around and between words, case, the format of a number."""
     plain = " ".join(name.split()).casefold()
     try:
@@ -28,7 +28,7 @@ def similar_names(names: Iterable[str]) -> list[tuple[str, str]]:
         [('3', '3.0')]
     """
     first: dict[str, str] = {}
-    return [(known, name) for name in names if (known := first.setdefault(_key(name), name)) != name]
+    return [(known, name) for name in names if (known := first.setdefault(name_key(name), name)) != name]
 
 
 def merge_names(names: Iterable[str]) -> NDArray[np.object_]:
@@ -39,4 +39,4 @@ def merge_names(names: Iterable[str]) -> NDArray[np.object_]:
         ['3', 'A', '3', 'A']
     """
     first: dict[str, str] = {}
-    return np.array([first.setdefault(_key(name), name) for name in names], dtype=object)
+    return np.array([first.setdefault(name_key(name), name) for name in names], dtype=object)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from annosim.data.preferences import PreferenceData
 from annosim.data.writers.pairs import OUTCOMES
 from annosim.errors import ArgumentError, TooLargeError
-from annosim.io.names import merge_names, similar_names
+from annosim.io.names import merge_names, name_key, similar_names
 from annosim.io.seen import as_number
 from annosim.io.sources import Source, read_table, source_name
 from annosim.io.tables import Coded, Table, factorize
@@ -195,6 +195,7 @@ def read_winner(
         won = np.array([ids.get(name, -1) for name in answers.names], dtype=np.int64)[answers.codes]
         meaning = np.where(won == menu[:, 1], 1, meaning)
         meaning = np.where(won == menu[:, 0], 0, meaning)
+        meaning = np.where(meaning < 0, _of_similar(answers, menu, items), meaning)
 
     first = answers.codes[int((meaning < 0).argmax())]  # what is accepted is said once
 
@@ -208,6 +209,15 @@ def read_winner(
 
     table.errors.add_where(meaning < 0, describe)
     return np.maximum(meaning, 0)
+
+
+def _of_similar(answers: Coded, menu: NDArray[np.int64], items: Items) -> NDArray[np.int64]:
+    """The side whose name differs from the answer only in case, spaces or number format; -1 where that is none or both."""
+    known: dict[str, int] = {}
+    of_item = np.array([known.setdefault(name_key(name), len(known)) for name in items.names], dtype=np.int64)
+    said = np.array([known.get(name_key(name), -1) if name else -1 for name in answers.names], dtype=np.int64)
+    same = of_item[menu] == said[answers.codes][:, None]
+    return np.select([same.all(1), same[:, 0], same[:, 1]], [-1, 0, 1], -1)
 
 
 def _cut(text: str) -> str:

@@ -47,7 +47,7 @@ METADATA = frozenset(
     "lastpage startlanguage submitdate startdate datestamp ipaddr refurl time_taken age submitted_at created_at updated_at started_at entry_date last_page seed start_language".split()
 )
 #: What holds the columns of a file that names them ``player.choice``, ``Answer.choice``, ``data.winner``.
-HOLDERS = frozenset("player participant answer input data trial row fields metadata group".split())
+HOLDERS = frozenset("player participant answer input data trial row fields metadata group orig original".split())
 
 _BREAK = re.compile(r"[^0-9a-z]+")
 
@@ -92,6 +92,9 @@ class Seen:
             holder, dot, rest = name.partition(".")
             if dot and plain(holder) in HOLDERS:
                 out.setdefault("_".join(tokens(rest)), name)
+            parts = tokens(name)
+            if parts[:1] in (("orig",), ("original",)):
+                out.setdefault("_".join(parts[1:]), name)
         return out
 
     def is_metadata(self, column: str) -> bool:
@@ -179,7 +182,10 @@ class Seen:
             parts = tokens(name)
             if name in taken or not _PEOPLE & set(parts) or self.is_metadata(name) or self.kind(name) == "record":
                 continue
-            if parts[-1] in ("id", "name", "code", "label", "pid", "email", "address") or parts[-1] in _PEOPLE:
+            if (
+                parts[-1] in ("id", "name", "code", "label", "pid", "email", "address", "hash", "uid", "uuid")
+                or parts[-1] in _PEOPLE
+            ):
                 if 1 < len(self.words(name)) < rows or 1 < rows == len(self.words(name)) and parts[-1] == "id":
                     return name
         return None

@@ -132,6 +132,9 @@ def recognise_trl(seen: Seen) -> Reading | Question | None:
     kinds = {seen.kind(name) for name in ("chosen", "rejected")}
     if not kinds <= {"text", "list", "number"}:
         return None
+    results = seen.levels("results") if "results" in seen.table else None
+    if results and set(results.values()) <= {0.0, 0.5, 1.0}:
+        return None  # RewardBench: whose votes are read is asked
     given = "prompt" in seen.table
     if not given and "list" not in kinds and _recur(seen):
         return Question(

@@ -97,6 +97,13 @@ READ = {
     "sawtooth.csv": ("long", ["100: 1 #1<2 #1", "100: 1 #2>2 #2", "101: 1 #3<2 #3"]),
     "tennis.csv": ("beats", ["x>y", "z>y"]),
     "wins_of_ordered_pairs.csv": ("beats", ["tea>milk x3", "milk>tea", "tea>rice x0", "rice>tea x2"]),
+    "arena_judge_hash.csv": ("arena", ["h1: x>y", "h2: y=x"]),
+    "conjoint.csv": ("long", ["4: 1 #1>2 #1", "4: 1 #2<2 #2", "5: 1 #3>2 #3"]),
+    "fastchat_words.csv": ("pairs", ["x<y", "y>z", "z=x", "x=z"]),
+    "original_responses.jsonl": ("responses", ["a<b"]),
+    "races.csv": ("rank-rows", ["30>10", "10>30"]),
+    "top_and_bottom.csv": ("pairs", ["u: tea>milk", "v: milk<rice"]),
+    "winner_in_another_case.csv": ("pairs", ["Tea>Milk", "Milk<Rice", "Rice=Tea"]),
     "booleans.csv": ("pairs", ["x>y", "y<x"]),
     "chess.tsv": ("pairs", ["Carlsen>Nepo", "Nepo=Carlsen", "Carlsen<Ding"]),
     "choices_long.csv": ("long", ["bus #1>car #1", "bus #2<car #2"]),
@@ -213,6 +220,10 @@ ASKED = {
     "ask_psychotools.csv": ("does 1 in tea:milk mean that tea wins", ["--words", "-1=right,1=left,0=tie"]),
     "ask_swapped.csv": ("the side where it was displayed, or the item", ["--set", "swapped=swapped"]),
     "ask_zero_one_two.csv": ("which is a tie", ["--words", "0=left,1=right,2=tie"]),
+    "ask_criteria.csv": ("which one is read", ["--set", "rating=honesty"]),
+    "ask_numbered_judges.json": ("annotator1, annotator2 hold 0, 1, 2", ["--words", "0=tie,1=left,2=right"]),
+    "ask_race_times.csv": ("does the lower time of each runner win", ["--set", "high=false"]),
+    "ask_rewardbench.jsonl": ("or the data set's own labels", ["--set", "labels=false"]),
     "ask_chosen_rejected.csv": ("items, or texts", ["--format", "beats"]),
     "ask_choices_alt.csv": ("which is which", ["--set", "alternatives=1=alt1,2=alt2"]),
     "ask_strength.csv": ("who wins below 0", ["--words", "-2=left,1=right,0=tie"]),
@@ -346,6 +357,14 @@ def test_sides_that_were_displayed_the_other_way_round():
     assert answers_in_words(an.io.read(rows, None, {"swapped": "none"})) == ["x>y", "x>y"]
 
 
+def test_a_winner_in_another_case_is_the_side_that_it_names():
+    rows = [{"left": "Tea", "right": "milk", "winner": word} for word in ("TEA", "Milk ", "milk")]
+    assert answers_in_words(an.io.read(rows, "pairs", {"winner_is": "item"})) == ["Tea>milk", "Tea<milk", "Tea<milk"]
+    both = [{"left": "Tea", "right": "tea", "winner": "TEA"}]
+    with pytest.raises(RowsError, match="'TEA' is unknown"), pytest.warns(UserWarning, match="differ only by"):
+        an.io.read(both, "pairs", {"winner_is": "item"})
+
+
 def test_options_that_turn_numbers_round():
     """Times of which the lower wins, marks of which 1 is best, points shared out, and numbers of all pairs."""
     read = {
@@ -362,6 +381,10 @@ def test_options_that_turn_numbers_round():
         ],
         ("ask_lm_eval.jsonl", "labels", "true"): ["a>b"],
         ("ask_apollo.csv", "alternatives", "1=car,2=bus"): ["1: car #1<bus #1", "1: car #2<bus #2", "2: car #3>bus #3"],
+        ("ask_rewardbench.jsonl", "labels", "false"): ["a0>b0", "a1<b1"],
+        ("ask_rewardbench.jsonl", "labels", "true"): ["a0>b0", "a1>b1"],
+        ("ask_race_times.csv", "high", "false"): ["a>b", "b>a"],
+        ("ask_criteria.csv", "rating", "honesty"): ["u: x=2", "u: y=3", "v: x=1", "v: y=4"],
         ("ask_missing.csv", "words", "99=skip"): ["u: tea=3", "u: milk=1", "v: tea", "v: milk=2", "w: tea=0"],
     }
     for (name, option, value), expected in read.items():

@@ -14,7 +14,7 @@ from annosim.io.layouts.winners import people_and_counts
 from annosim.io.pairs import warn_similar
 from annosim.io.seen import Seen, blank, tokens
 from annosim.io.sources import Source, read_table
-from annosim.io.tables import Table
+from annosim.io.tables import cell_text
 from annosim.items import Items
 
 __all__ = ["read_ballots", "recognise_ballots"]
@@ -81,7 +81,7 @@ def _groups(cell: str, between: str) -> list[list[str]]:
 
 def recognise_ballots(seen: Seen) -> Reading | None:
     """The only column whose cells list the same items in several orders."""
-    found = [(name, mark) for name in seen.columns if (mark := _mark(seen.table, name, seen)) is not None]
+    found = [(name, mark) for name in seen.columns if (mark := _mark(seen, name)) is not None]
     if len(found) != 1:
         return None
     column, mark = found[0]
@@ -93,13 +93,14 @@ def recognise_ballots(seen: Seen) -> Reading | None:
     )
 
 
-def _mark(table: Table, column: str, seen: Seen) -> str | None:
+def _mark(seen: Seen, column: str) -> str | None:
     """What stands between the items of a column of rankings: of all items in each row, in more than one order."""
     if seen.kind(column) not in ("text", "list") or seen.is_metadata(column):
         return None
-    cells = [str(cell) for cell in table.texts(column, column).names if cell is not None and not blank(str(cell))]
+    head = dict.fromkeys(cell_text(cell) for cell in seen.table.head(column, 2000))
+    cells = [cell for cell in head if cell is not None and not blank(cell)]
     for mark in _BETWEEN:
-        rows = [[name for group in _groups(cell, mark) for name in group] for cell in cells[:2000]]
+        rows = [[name for group in _groups(cell, mark) for name in group] for cell in cells]
         longest = max(map(len, rows), default=0)
         items = {name for row in rows for name in row}
         if longest < 3 or any(len(set(row)) < len(row) for row in rows) or len(rows) < 2:

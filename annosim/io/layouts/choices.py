@@ -20,10 +20,10 @@ __all__ = ["read_choices", "recognise_choices", "recognise_long"]
 SITUATIONS = (
     "custom_id chid choice_situation situation situation_id sit case case_id obs obs_id obsid observation choice_id chid_id "
     "task task_id choice_set set question question_id menu scenario cs individual id group battle battle_id match match_id "
-    "game game_id pair pair_id trial trial_id"
+    "contest_no contest contest_id game game_id pair pair_id trial trial_id"
 ).split()
 ALTERNATIVES = (
-    "alt alts alternative alternative_id concept mode option brand item items_id alt_name product j model player team candidate "
+    "alt alts alternative alternative_id concept profile mode option brand item items_id alt_name product j model player team candidate "
     "system response_id"
 ).split()
 CHOICES = (
@@ -34,6 +34,8 @@ CHOICES = (
 def recognise_long(seen: Seen) -> Reading | Question | None:
     """A situation, an alternative and a flag that is true once in every situation."""
     alternative, choice = seen.column(*ALTERNATIVES), seen.column(*CHOICES)
+    if choice is None:  # Chosen_Immigrant of the R package cjoint
+        choice = next((name for name in seen.columns if tokens(name)[:1] in (("chosen",), ("selected",))), None)
     if alternative is None or choice is None or not _is_flag(seen, choice):
         return None
     chosen = _chosen(seen, choice)

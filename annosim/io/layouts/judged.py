@@ -184,14 +184,15 @@ def recognise_arena_hard(seen: Seen) -> Reading | None:
     return Reading("Arena-Hard: games with scores such as A>>B, the baseline first", {}, EXPORTER) if scored else None
 
 
-_ACCURACIES = ("acc", "accuracy", "exact_match", "correct")
+_ACCURACIES = ("acc", "accuracy", "exact_match", "correct", "results")
+_PROMPTS = ("prompt", "question", "instruction", "query")
 
 
 def read_lm_eval(source: Source, judge: str | None = None, labels: bool = False) -> PreferenceData:
-    """Read samples of lm-evaluation-harness whose ``doc`` holds ``chosen`` and ``rejected``, as in RewardBench.
+    """Read samples of lm-evaluation-harness whose ``doc`` holds ``chosen`` and ``rejected``, or RewardBench's results.
 
-    The model that was evaluated is the judge: it voted for ``chosen`` where ``acc`` is 1, for ``rejected`` where it is 0,
-    and 0.5 is a tie. ``target`` 1 says that ``rejected`` was shown first.
+    The model that was evaluated is the judge: it voted for ``chosen`` where ``acc`` (``results``) is 1, for ``rejected``
+    where it is 0, and 0.5 is a tie. ``target`` 1 says that ``rejected`` was shown first.
 
     Args:
         source: the file.
@@ -210,7 +211,12 @@ def read_lm_eval(source: Source, judge: str | None = None, labels: bool = False)
         [1]
     """
     table = read_table(source)
-    docs = table.values("doc", "doc")
+    fields = ("chosen", "rejected", *_PROMPTS)
+    if "doc" in table:
+        docs = table.values("doc", "doc")
+    else:
+        cells = {name: table.values(name, name) for name in fields if name in table}
+        docs = np.array([{name: cells[name][row] for name in cells} for row in range(len(table))], dtype=object)
     key = next((name for name in _ACCURACIES if name in table), "acc")
     accuracy = np.ones(len(table)) if labels else table.numbers(key, key)
     target = table.texts("target", "target").text() if "target" in table else np.full(len(table), "0")
@@ -223,7 +229,7 @@ def read_lm_eval(source: Source, judge: str | None = None, labels: bool = False)
         winner = {1.0: "left", 0.0: "right", 0.5: "tie"}[float(accuracy[row])]
         if str(target[row]) == "1":
             texts, winner = texts[::-1], {"left": "right", "right": "left"}.get(winner, winner)
-        prompt = next((doc[name] for name in ("prompt", "question", "instruction", "query") if doc.get(name)), "")
+        prompt = next((doc[name] for name in _PROMPTS if doc.get(name)), "")
         others: dict[str, object] = {} if judge is None else {"annotator": judge}
         left, right = map(_text, texts)
         votes.add(row, left, right, winner, prompt=_text(prompt), **others)
@@ -236,6 +242,8 @@ def _text(cell: object) -> str:
 
 def recognise_lm_eval(seen: Seen) -> Reading | Question | None:
     """``doc_id`` and a ``doc`` with ``chosen`` and ``rejected``: the accuracy says for which of them the model voted."""
+    if all(name in seen.table for name in ("chosen", "rejected", "results")):
+        return _of_results(seen)
     if not seen.has("doc_id") or "doc" not in seen.table or seen.kind("doc") != "record":
         return None
     head = seen.table.head("doc", 1)[0]
@@ -252,3 +260,16 @@ def recognise_lm_eval(seen: Seen) -> Reading | Question | None:
         )
     why = f"lm-eval samples: the model voted for doc.chosen where {key} is 1, for doc.rejected where it is 0"
     return Reading(why, strength=EXPORTER)
+
+
+def _of_results(seen: Seen) -> Question | None:
+    """RewardBench: whether the model that was tested scored ``chosen`` higher, beside the data set's texts."""
+    levels = seen.levels("results") or {}
+    if not levels or not set(levels.values()) <= {0.0, 0.5, 1.0}:
+        return None
+    return Question(
+        "results holds 0 and 1: read the votes of the model that was tested (1 for chosen), or the data set's own labels? say "
+        "labels=false (the model's votes) or labels=true",
+        ("labels",),
+        strength=EXPORTER,
+    )

@@ -18,7 +18,7 @@ from annosim.io.layouts.words import side_of_word
 from annosim.io.pairs import read_csv
 from annosim.io.seen import Seen, blank, tokens
 from annosim.io.sources import Source, read_table
-from annosim.io.tables import Table
+from annosim.io.tables import Table, cell_text
 
 __all__ = ["is_flag", "read_one_hot", "recognise_one_hot"]
 
@@ -89,6 +89,9 @@ def _flag(text: str) -> bool | None:
 
 def is_flag(seen: Seen, column: str) -> bool:
     """Whether a column holds nothing but true and false, in any of the usual words."""
+    head = (cell_text(cell) for cell in seen.table.head(column, 200))
+    if any(text is None or _flag(text) is None for text in head):
+        return False  # long texts are not looked at as a whole
     return seen.kind(column) in ("text", "number", "flag", "empty") and all(
         _flag(word) is not None for word in seen.words(column)
     )

@@ -310,6 +310,33 @@ def _by_answers(seen: Seen) -> Reading | Question | None:
 _NO_SIDES = Sides("", "", "", ("", ""))
 
 
+def _numbered_judges(seen: Seen, sides: Sides) -> Reading | Question | None:
+    """Columns of judges (``annotator1, annotator2``) that hold the number of the side."""
+    judges = [
+        n for n in seen.columns if _JUDGES & set(tokens(n)) and tokens(n)[-1].isdigit() and seen.kind(n) == "number"
+    ]
+    levels = {value: word for name in judges for word, value in (seen.levels(name) or {}).items()}
+    if len(judges) < 2 or not set(levels) <= {0.0, 1.0, 2.0} or len(levels) < 2:
+        return None
+    options = {
+        "judges": judges,
+        "left": sides.left,
+        "right": sides.right,
+        "prompt": seen.prompt([sides.left, sides.right]),
+    }
+    if set(levels) == {1.0, 2.0}:
+        words = {levels[1.0]: "left", levels[2.0]: "right"}
+        why = f"{sides.left} and {sides.right} are the sides, {', '.join(judges[:4])} are judges (1 or 2, the number of the side)"
+        return Reading(why, {**options, "words": words})
+    shown = sorted(levels.values(), key=float)
+    said = "0=tie,1=left,2=right" if len(levels) == 3 else "0=left,1=right"
+    return Question(
+        f"{', '.join(judges[:3])} hold {', '.join(shown)}: which side is that? say words={said} (or another order)",
+        ("words",),
+        options,
+    )
+
+
 def recognise_judges(seen: Seen) -> Reading | Question | None:
     """Two sides, and several columns whose words say who won."""
     sides = sides_of(seen) or sides_of(seen, TEXTS)
@@ -325,6 +352,8 @@ def recognise_judges(seen: Seen) -> Reading | Question | None:
             meaning = meaning_of_words(seen, name, sides)
             if isinstance(meaning, Meaning) and meaning.winner_is in ("side", "item"):
                 found[name] = meaning
+    if not found and seen.column("winner") is None:
+        return _numbered_judges(seen, sides)
     kinds = {meaning.winner_is for meaning in found.values()}
     if len(found) < 2 or len(kinds) > 1 or seen.column("winner") in found:
         return None

@@ -34,9 +34,12 @@ __all__ = [
 _MAX_CELLS = 200_000_000
 _PLACES = "first second third fourth fifth sixth seventh eighth ninth tenth".split()
 _RANKS = "rank ranking position place order rk pos".split()
-_ITEMS = "item alternative candidate option product name brand choice object stimulus model team player".split()
+_ITEMS = (
+    "item alternative candidate option product name brand choice object stimulus model team player driver driver_id rider runner "
+    "athlete horse contestant country image image_path response completion"
+).split()
 _CONTESTS = "match match_id game game_id heat heat_id round_id battle_id".split()
-_BALLOTS = "ballot ballot_id ranking_id list_id question question_id task task_id set race race_id id session group contest".split()
+_BALLOTS = "ballot ballot_id ranking_id list_id question question_id task task_id set race race_id id session group contest prompt prompt_id".split()
 
 
 def read_ranks(
@@ -451,12 +454,14 @@ def _permuted(seen: Seen) -> list[str]:
     return columns if len(every) == 1 and len(next(iter(every))) == len(columns) and len(cells) > 1 else []
 
 
-def recognise_rank_rows(seen: Seen) -> Reading | None:
+def recognise_rank_rows(seen: Seen) -> Reading | Question | None:
     """An item, its rank, and the ballot."""
     rank, item = seen.column(*_RANKS), seen.column(*_ITEMS)
     contest, points = seen.column(*_CONTESTS), seen.column(*_POINTS, "goals")
     high = rank is None and contest is not None and points is not None
     rank = points if high else rank
+    timed = seen.column("time", "seconds", "finish_time", "lap_time") if rank is None else None
+    rank = timed or rank
     if rank is None or item is None or seen.kind(rank) != "number" or seen.blanks(rank):
         return None
     annotator = seen.annotator([rank, item])
@@ -471,6 +476,13 @@ def recognise_rank_rows(seen: Seen) -> Reading | None:
     for keys in choices:
         if _is_ballot(seen, keys, items):
             who = "" if annotator is None else f", annotator={annotator}"
+            if timed is not None:
+                return Question(
+                    f"does the lower {timed} of each {item} win within {' and '.join(keys)}? say high=false, or high=true where "
+                    "the higher wins",
+                    ("high",),
+                    {"item": item, "rank": rank, "ballot": keys, "annotator": annotator},
+                )
             best = "the most is best" if high else "1 is best"
             why = f"{rank} ranks {item} within {' and '.join(keys)}, {best}{who}"
             return Reading(why, {"item": item, "rank": rank, "ballot": keys, "annotator": annotator, "high": high})

@@ -219,7 +219,14 @@ def recognise_ratings(seen: Seen) -> Reading | Question | None:
             for n in seen.columns
             if n not in (item, annotator) and seen.is_graded(n) and n not in (seen.prompt(), seen.count())
         ]
-        rating = rest[0] if len(rest) == 1 and _is_graded(seen, rest[0]) else None
+        graded = [name for name in rest if _is_graded(seen, name)]
+        rating = rest[0] if len(rest) == 1 and graded else None
+        if len(graded) > 1 and len(seen.words(item)) < len(seen.table) and _is_one_scale(seen, graded):
+            return Question(
+                f"{', '.join(graded[:4])} are grades of each {item}: which one is read? say rating={graded[0]} (or another)",
+                ("rating",),
+                {"item": item, "annotator": annotator, "prompt": seen.prompt([item, annotator])},
+            )
     if item is None or rating is None or rating == item or seen.column("rank"):
         return None
     if any({pair.left, pair.right} & {item, rating} for pair in pairs_of_columns(seen)):

@@ -6,9 +6,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from annosim.io.format import Question
 from annosim.io.layouts.sides import Sides
+from annosim.io.names import name_key
 from annosim.io.seen import Seen, as_number, blank, plain, tokens
+from annosim.io.tables import Coded
 
 __all__ = ["Meaning", "meaning_of_words", "side_of_word"]
 
@@ -20,7 +25,7 @@ _SKIPS = frozenset(["skip", "skipped"])
 _NOUNS = frozenset(
     "model option response assistant answer item output system candidate player team side image text summary completion "
     "the is are was wins win won winner better best preferred prefer chosen selected slightly clearly much significantly "
-    "strongly far choice".split()
+    "strongly far choice vote".split()
 )
 _SIDES = (("left", "right"), ("a", "b"), ("1", "2"), ("first", "second"), ("1st", "2nd"), ("one", "two"), ("l", "r"))
 #: Results of a game, as chess writes them.
@@ -58,7 +63,12 @@ def meaning_of_words(seen: Seen, column: str, sides: Sides) -> Meaning | Questio
     words = [name for name in names if not blank(name)]
     if not words or len(words) > 200_000:
         return None
-    found = _by_item(seen, column, sides, words) or _by_word(column, sides, words) or _by_number(seen, column, sides)
+    found = (
+        _by_item(seen, column, sides, words)
+        or _by_word(column, sides, words)
+        or _by_item(seen, column, sides, words, similar=True)
+        or _by_number(seen, column, sides)
+    )
     if isinstance(found, Meaning) and skips:
         return Meaning(found.winner_is, f"{found.why}; {seen.blanks(column)} empty: skips", {**found.words, **skips})
     return found
@@ -101,6 +111,9 @@ def side_of_word(word: str, sides: Sides) -> str | None:
     if (score := word.strip().replace(" ", "")) in _GAMES:
         return _GAMES[score]
     said = plain(word)
+    said = (
+        said[:-4].rstrip("_") if said.endswith("vote") and len(said) > 4 else said
+    )  # FastChat's leftvote, bothbad_vote
     if said in (plain(sides.left), plain(sides.right)):
         return "left" if said == plain(sides.left) else "right"
     own = _of_marks(said, sides.marks)
@@ -110,7 +123,7 @@ def side_of_word(word: str, sides: Sides) -> str | None:
         return "tie"
     if said in _SKIPS:
         return "skip"
-    core = [part for part in tokens(word) if part not in _NOUNS]
+    core = [part for part in tokens(said) if part not in _NOUNS]
     if len(core) > 1 and core[-1] in sides.marks:
         return None
     rest = "_".join(core)
@@ -128,18 +141,26 @@ def _of_marks(said: str, marks: tuple[str, str]) -> str | None:
     return None
 
 
-def _by_item(seen: Seen, column: str, sides: Sides, words: Sequence[str]) -> Meaning | Question | None:
-    """Names of the items, and words for ties: every row names one of its own two, or is a tie."""
+def _by_item(
+    seen: Seen, column: str, sides: Sides, words: Sequence[str], similar: bool = False
+) -> Meaning | Question | None:
+    """Names of the items, and words for ties: every row names one of its own two, or is a tie.
+
+    ``similar``: names that differ only in case, spaces or number format are the same.
+    """
     answer = seen.table.texts(column, column)
     left, right = (seen.table.texts(name, name) for name in (sides.left, sides.right))
+    key = name_key if similar else str
+    if similar:
+        answer, left, right = (Coded(one.codes, _keys(one.names)) for one in (answer, left, right))
     items = {name for name in (*left.names, *right.names) if name}
-    named = [word for word in words if word in items]
-    if not named:
+    if not any(key(word) in items for word in words):
         return None
-    others = {word: side_of_word(word, sides) for word in words if word not in items}
+    others = {word: side_of_word(word, sides) for word in words if key(word) not in items}
     said, one, two = answer.text(), left.text(), right.text()
     known = {word: meaning for word, meaning in others.items() if meaning in ("tie", "skip")}
-    fits = [a in (b, c) or a in known or a is None or blank(a) for a, b, c in zip(said, one, two, strict=True)]
+    apart = {key(word) for word in known}
+    fits = [a in (b, c) or a in apart or a is None or blank(a) for a, b, c in zip(said, one, two, strict=True)]
     if sum(fits) < 0.9 * len(fits):
         return None
     odd = [word for word in others if word not in known]
@@ -150,6 +171,10 @@ def _by_item(seen: Seen, column: str, sides: Sides, words: Sequence[str]) -> Mea
         )
     more = f", or {_shown(list(known))}" if known else ""
     return Meaning("item", f"{column} holds the winner's name{more}", known)
+
+
+def _keys(names: NDArray[np.object_]) -> NDArray[np.object_]:
+    return np.array([None if name is None else name_key(name) for name in names], dtype=object)
 
 
 def _by_number(seen: Seen, column: str, sides: Sides) -> Meaning | Question | None:
