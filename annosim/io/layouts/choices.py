@@ -26,14 +26,14 @@ ALTERNATIVES = (
     "alt alts alternative alternative_id concept profile mode option brand item items_id alt_name product j model player team candidate "
     "system response_id"
 ).split()
-CHOICES = (
-    "choice chosen choose selected y picked decision is_chosen choice_flag choosen response won win is_winner winner preferred"
-).split()
+CHOICES = "choice chosen choose selected y picked decision is_chosen choice_flag choosen".split()
+#: Columns that are true in the row of what won, where a situation has a row for each alternative.
+FLAGS = "response won win is_winner winner preferred".split()
 
 
 def recognise_long(seen: Seen) -> Reading | Question | None:
     """A situation, an alternative and a flag that is true once in every situation."""
-    alternative, choice = seen.column(*ALTERNATIVES), seen.column(*CHOICES)
+    alternative, choice = seen.column(*ALTERNATIVES), seen.column(*CHOICES, *FLAGS)
     if choice is None:  # Chosen_Immigrant of the R package cjoint
         choice = next((name for name in seen.columns if tokens(name)[:1] in (("chosen",), ("selected",))), None)
     if alternative is None or choice is None or not _is_flag(seen, choice):
