@@ -135,6 +135,15 @@ class Case:
         self.memo["constants"] = names
         return full
 
+    @cached_property
+    def by_features(self) -> bool:
+        """Whether features describe the answers: alternatives without strengths, as a question described them, do not come again."""
+        if self.connectivity.exists or not isinstance(self.coefficients, Fit):
+            return False
+        menu = np.asarray(self.data.menu)
+        shown = np.bincount(menu[menu >= 0], minlength=self.data.items.n)
+        return self.data.settings.get("format") in ("long", "choices") or float(np.median(shown[shown > 0])) < 2.0
+
     @property
     def constants(self) -> tuple[str, ...]:
         """Alternatives whose constants the conditional logit has; the first one's is 0."""

@@ -26,7 +26,7 @@ def more_votes(case: Case) -> Finding:
     name = "collect"
     found = case.strengths
     covariance = None if found is None else found.covariance()
-    if found is None and isinstance(case.coefficients, Fit):
+    if isinstance(case.coefficients, Fit) and (found is None or case.by_features):
         return _of_coefficients(case, case.coefficients)
     if found is None or covariance is None:
         if found is not None:
@@ -166,6 +166,12 @@ def detection(case: Case) -> Finding:
     pairs = case.pairs
     if not len(pairs):
         return not_asked(name, "No two items are compared in any answer.", "Ask about two items at a time.")
+    if case.by_features:
+        return not_asked(
+            name,
+            "Alternatives as a question described them hardly come again, so that no pair of them is voted on.",
+            "Ask about the coefficients: see 'collect'.",
+        )
     margin = case.detect if case.detect is not None else 0.05
     found = case.strengths
     covariance = None if found is None else found.covariance()

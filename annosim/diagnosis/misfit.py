@@ -20,6 +20,11 @@ MANY = 20_000
 DRAWS = 399
 #: items whose triples are searched
 TRIPLES = 150
+#: why alternatives as a question described them have no strengths to judge, and what would give them some
+ONCE = (
+    "Alternatives as a question described them hardly come again: their features describe the answers, not strengths.",
+    "Alternatives that come again with the same features.",
+)
 
 
 def goodness(case: Case) -> Finding:
@@ -30,6 +35,8 @@ def goodness(case: Case) -> Finding:
     """
     name = "fit"
     found = case.decided
+    if case.by_features:
+        return not_asked(name, *ONCE)
     if found is None:
         return not_asked(
             name, "No items have strengths whose fit could be judged.", "Collect answers that connect the items."
@@ -142,6 +149,8 @@ def cycles(case: Case) -> Finding:
     name = "cycles"
     pairs = case.pairs
     table = None if not len(pairs) else _signs(pairs)
+    if case.by_features:
+        return not_asked(name, *ONCE)
     if case.all_tied:
         return not_asked(name, "Every comparison is a tie.", "Answers that prefer one of two items.")
     if table is None:

@@ -136,7 +136,7 @@ def existence(case: Case) -> Finding:
         return Finding(
             "existence", sentence, value=1.0, test=test, change="Nothing: more answers keep it so.", errs=COUNTED
         )
-    if isinstance(case.coefficients, Fit) and _described(case):
+    if case.by_features and isinstance(case.coefficients, Fit):
         return _by_features(case, case.coefficients)
     groups = [*([i] for i in found.unseen), *found.separate, *found.undefeated, *found.winless]
     reasons = [
@@ -191,13 +191,6 @@ def _tied(case: Case) -> Finding:
     )
     change = "Ask without the answer 'tie', or about items that differ more; fit an.Davidson with delta fixed."
     return Finding("existence", sentence, 0.0, test="count", change=change, status="alarm", errs=COUNTED)
-
-
-def _described(case: Case) -> bool:
-    """Whether items are alternatives as a question described them, which do not come again: choices of files of choices."""
-    menu = np.asarray(case.data.menu)
-    shown = np.bincount(menu[menu >= 0], minlength=case.data.items.n)
-    return case.data.settings.get("format") in ("long", "choices") or float(np.median(shown[shown > 0])) < 2.0
 
 
 def _by_features(case: Case, fitted: Fit) -> Finding:

@@ -38,6 +38,8 @@ def test_alternatives_that_come_again_have_constants():
     assert page.exit_code == 0 and set(found) == set(truth) and "that of bus is 0" in page["existence"].sentence
     for name, (value, low, high) in found.items():
         assert abs(value - truth[name]) < 4 * (high - low) / (2 * 1.96)
+    assert page["collect"].sentence.startswith("Coefficients are known") and page["margin"].status == "not asked"
+    assert page["fit"].status == page["cycles"].status == "not asked"
     data = choices([0.0, 1.0, -0.5, 0.5])
     dummies = np.stack([np.asarray(data.items.columns["alternative"]) == name for name in NAMES[1:]], 1)
     items = an.Items(features=np.c_[data.items.features.numpy(), dummies])
