@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from annosim.constraints import Constraint
 from annosim.coordinates.normalisation import canonical
 from annosim.errors import ArgumentError, NotIdentifiedError
 from annosim.learning.existence.attention import check_attention, refuse_named
@@ -37,6 +38,8 @@ Vector = NDArray[np.float64]
 
 #: a dense Hessian is formed up to this many parameters
 NEWTON_PARAMETERS = 400
+#: curvature for each answer's weight, along logs and shares, that is nothing but rounding
+CANCELLED = 1e-13
 #: Newton steps after L-BFGS
 NEWTON_STEPS = 50
 
@@ -125,7 +128,20 @@ class DifferentiatedLikelihood(Likelihood):
         return Evaluation(x, float(value.detach()), gradient.numpy(), self.scale, lambda: self._hessian(x))
 
     def _hessian(self, x: Vector) -> Vector:
-        return -torch.autograd.functional.hessian(self.differentiable, torch.as_tensor(x)).numpy()
+        hessian = -torch.autograd.functional.hessian(self.differentiable, torch.as_tensor(x)).numpy()
+        return self._told(hessian, np.ones(len(x)))
+
+    def _told(self, curvature: Vector, unit: Vector) -> Vector:
+        """The curvature ``(P, P)`` with zeros where it is rounding, of numbers that have no units of the user's.
+
+        Of what no answer tells (shares of types that are alike) the terms of the answers cancel, up to rounding; where
+        that is all there is, no comparison with other entries shows it.
+        """
+        bare = np.zeros(len(unit), dtype=bool)
+        for place, _, constraint in self.coordinates.parts:
+            bare[place] = constraint not in (Constraint.REAL, Constraint.CENTRED, Constraint.INCREASING)
+        size = np.abs(curvature) * unit[:, None] * unit
+        return np.where(bare[:, None] & bare & (size <= CANCELLED * self.total), 0.0, curvature)
 
     def log_prior(self, x: Vector) -> float:
         """On what the prior acts on."""
@@ -143,7 +159,10 @@ class DifferentiatedLikelihood(Likelihood):
                 "fit.bootstrap(), or a tabular or linear model"
             )
         minus = lambda v: -population.functional_call(v, self._penalised)  # noqa: E731
-        return torch.autograd.functional.hessian(minus, population.vector()).numpy()
+        vector = population.vector()
+        return self._told(
+            torch.autograd.functional.hessian(minus, vector).numpy(), np.abs(vector.detach().numpy()).clip(1e-3)
+        )
 
     def scores(self, population: Population, by_answer: bool = False) -> tuple[Vector, Vector]:
         """Forward mode, one parameter at a time: memory stays that of one pass."""
