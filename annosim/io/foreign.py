@@ -31,7 +31,7 @@ _WORDS = {
     "worst": "schlechteste schlechtester schlechtestes pire peor peggiore pior slechtste",
     "model": "modell modele modelo modello",
     "item": "objekt objet objeto oggetto",
-    "rating": "bewertung wertung evaluation evaluacion valutazione avaliacao beoordeling",
+    "rating": "bewertung wertung evaluacion valutazione avaliacao beoordeling",
     "points": "punkte puntos punti pontos punten",
     "count": "anzahl haufigkeit haeufigkeit effectif cantidad aantal",
     "first": "erste erster erstes premier premiere primero primera",

@@ -45,6 +45,7 @@ def read_csv(
     count: str | None = None,
     merge: bool = False,
     swapped: str | None = None,
+    loser: bool = False,
 ) -> PreferenceData:
     """Read pairwise votes, one per row.
 
@@ -74,6 +75,7 @@ def read_csv(
             names them.
         swapped: column that is true where ``right`` was displayed on the left; there ``winner`` says which side won as it was
             displayed. ``"none"`` is no column.
+        loser: the column ``winner`` says who lost.
 
     Returns:
         :class:`PreferenceData` of pairs. All further columns are kept in ``data.columns``.
@@ -102,6 +104,9 @@ def read_csv(
         answers = table.coded(winner, "winner", blank=True)
         outcome = read_winner(table, answers, menu, items, winner_is, words, (left, right), winner)
     table.errors.raise_if_any(_WORDS_REMEDY)
+    if loser:
+        outcome = np.where(outcome < 2, 1 - outcome, outcome)
+        share = None if share is None else 1.0 - share
     people = None if annotator is None else table.coded(annotator, "annotator")
     context = None if prompt is None else table.coded(prompt, "prompt")
     weights = None if weight is None else table.numbers(weight, "weight")

@@ -89,6 +89,13 @@ def _without_comparisons(seen: Seen) -> str | None:
         return f"an lm-evaluation-harness log of one model's answers, in which no two are compared; {how}"
     if seen.has("epoch", "target", "scores") or seen.has("epoch", "target", "input", "output"):
         return f"an Inspect log whose samples name no two sides that are compared; {how}"
+    if seen.column("wins", "won", "elo", "win_rate", "winrate") is not None and seen.column(
+        "model", "name", "item", "player", "team"
+    ):
+        return (
+            "totals of each item, as a leaderboard has them: who was compared with whom is not in them; a row per vote, or per "
+            "pair with the wins of each side (format=tallies), is"
+        )
     task, worker, label = seen.column("task", "task_id"), seen.annotator(), seen.column("label")
     if task is not None and label is not None and worker is not None and len(seen.columns) <= 4:
         shown = cut(", ".join(seen.words(label)[:3]), 40)

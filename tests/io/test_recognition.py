@@ -104,6 +104,14 @@ READ = {
     "races.csv": ("rank-rows", ["30>10", "10>30"]),
     "top_and_bottom.csv": ("pairs", ["u: tea>milk", "v: milk<rice"]),
     "winner_in_another_case.csv": ("pairs", ["Tea>Milk", "Milk<Rice", "Rice=Tea"]),
+    "a_is_worse.csv": ("pairs", ["x<y", "y>z"]),
+    "eliminated.csv": ("pairs", ["u: x>y", "v: y<z", "v: x=z"]),
+    "exclusive_covariates.csv": ("pairs", ["x>y", "y<z", "z>x"]),
+    "first_shown.csv": ("pairs", ["x>y", "y<z"]),
+    "likert_99.csv": ("likert", ["milk=1 rice=4", "tea=2 milk=0 rice=3", "tea=0 milk=4 rice=1"]),
+    "prefer_a.csv": ("pairs", ["x>y", "y<z"]),
+    "wins_and_losses.csv": ("tallies", ["x>y x3", "x<y", "x<z x2", "x=z"]),
+    "wins_of_games.csv": ("tallies", ["x>y x3", "x<y", "y>z x2", "y<z x3"]),
     "booleans.csv": ("pairs", ["x>y", "y<x"]),
     "chess.tsv": ("pairs", ["Carlsen>Nepo", "Nepo=Carlsen", "Carlsen<Ding"]),
     "choices_long.csv": ("long", ["bus #1>car #1", "bus #2<car #2"]),
@@ -224,6 +232,7 @@ ASKED = {
     "ask_numbered_judges.json": ("annotator1, annotator2 hold 0, 1, 2", ["--words", "0=tie,1=left,2=right"]),
     "ask_race_times.csv": ("does the lower time of each runner win", ["--set", "high=false"]),
     "ask_rewardbench.jsonl": ("or the data set's own labels", ["--set", "labels=false"]),
+    "ask_votes_against.csv": ("does the lower of votes_against_a", ["--set", "low_wins=true"]),
     "ask_chosen_rejected.csv": ("items, or texts", ["--format", "beats"]),
     "ask_choices_alt.csv": ("which is which", ["--set", "alternatives=1=alt1,2=alt2"]),
     "ask_strength.csv": ("who wins below 0", ["--words", "-2=left,1=right,0=tie"]),
@@ -460,6 +469,10 @@ def test_an_unknown_layout_says_what_was_seen_and_how_to_map_it(capsys):
 
 
 NO_COMPARISONS = {
+    "totals of each item, as a leaderboard": [
+        {"model": "x", "wins": 10, "losses": 5, "ties": 1},
+        {"model": "y", "wins": 5, "losses": 10, "ties": 1},
+    ],
     "in which no two are compared": [{"doc_id": 0, "doc": {"question": "q"}, "resps": [["a"]], "acc": 1.0}],
     "an Inspect log whose samples name no two sides": [
         {"id": 1, "epoch": 1, "input": "q", "target": "A", "scores": {}}

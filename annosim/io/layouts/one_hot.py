@@ -13,8 +13,8 @@ from annosim.errors import ArgumentError
 from annosim.io.format import EXPORTER, Reading
 from annosim.io.layouts.responses import read_responses
 from annosim.io.layouts.sides import TEXTS, WINS, Sides, measured, sides_of
-from annosim.io.layouts.winners import people_and_counts
-from annosim.io.layouts.words import side_of_word
+from annosim.io.layouts.winners import people_and_counts, winner_of
+from annosim.io.layouts.words import Meaning, side_of_word
 from annosim.io.pairs import read_csv
 from annosim.io.seen import Seen, blank, tokens
 from annosim.io.sources import Source, read_table
@@ -107,6 +107,9 @@ def recognise_one_hot(seen: Seen) -> Reading | None:
     flags = _outcomes(seen, sides)
     if flags is None or (measured(seen, sides, WINS) is not None and len(flags) < 4):
         return None
+    said_otherwise = winner_of(seen, sides)
+    if said_otherwise is not None and said_otherwise[0] not in flags and isinstance(said_otherwise[1], Meaning):
+        return None  # flags of something else, such as which side is longer
     options, more = people_and_counts(seen, {sides.left, sides.right, *flags})
     kept: dict[str, object] = {name: options[name] for name in ("annotator", "prompt") if name in options}
     said = ", ".join(f"{column} ({meaning})" for column, meaning in flags.items())

@@ -13,6 +13,7 @@ from annosim.io.format import EXPORTER, Question, Reading
 from annosim.io.layouts.grades import grades_of_words
 from annosim.io.layouts.one_hot import is_flag
 from annosim.io.layouts.sides import TEXTS, Sides, sides_of
+from annosim.io.layouts.winners import DISPLAYED
 from annosim.io.layouts.words import Meaning, meaning_of_words, side_of_word
 from annosim.io.pairs import name_items, pair_data, read_winner
 from annosim.io.seen import Seen, as_number, blank, plain, tokens
@@ -345,7 +346,7 @@ def recognise_judges(seen: Seen) -> Reading | Question | None:
     found: dict[str, Meaning] = {}
     for name in seen.columns:
         if name not in (sides.left, sides.right) and seen.kind(name) == "text" and plain(name) not in _EXPECTED:
-            if _RIGHT & set(tokens(name)):
+            if (_RIGHT | DISPLAYED) & set(tokens(name)):
                 continue
             if is_flag(seen, name):  # true where one side is better: an outcome, and nobody's name
                 continue

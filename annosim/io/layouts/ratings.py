@@ -31,6 +31,10 @@ _RATINGS = "rating score grade stars likert value ratings response mark label li
 _MARKS = frozenset("note schulnote noten zensur nota cijfer".split())
 #: Numbers that stand for no answer where no grade is near.
 _MISSING = frozenset([-1.0, -9.0, -99.0, -999.0, 9.0, 88.0, 99.0, 999.0])
+#: Words of columns that count.
+_TOTALS = frozenset("wins losses ties draws games matches votes count won lost played".split())
+#: Those that are no grade of a scale of ten or fewer.
+_NO_GRADES = frozenset([-99.0, -999.0, 88.0, 99.0, 999.0])
 _ITEMS = (
     "item item_id model object stimulus stim product movie movie_id movieid image image_id text response_id candidate system "
     "name alternative option doc document summary output completion brand"
@@ -349,23 +353,28 @@ def recognise_likert(seen: Seen) -> Reading | Question | None:
         why = f"{', '.join(without_stem(columns)[:4])}, ... are rated in words: {_in_order(words)}{who}"
         return Reading(why, {"items": columns, "annotator": annotator, "words": words}, VALUES)
     columns = [name for name in seen.columns if name not in skip | {annotator} and _is_graded(seen, name)]
+    codes = sorted({word for name in columns for word, v in (seen.levels(name) or {}).items() if v in _NO_GRADES})
     stemmed = [name for name in columns if tokens(name)[:1] in (("q",), ("rating",), ("likert",), ("score",))]
     columns = stemmed if len(stemmed) > 1 else columns
     others = [n for n in seen.columns if n not in skip | {annotator, *columns} and seen.kind(n) in ("number", "flag")]
     approved = _approvals(seen, columns, skip, annotator)
     if approved is not None:
         return approved
+    if any(_TOTALS & set(tokens(name)) for name in columns):
+        return None  # a leaderboard: totals of each item
     if len(columns) < 2 or (others and not stemmed) or not _is_one_scale(seen, columns):
         return None
+    gone: dict[str, object] = {"words": dict.fromkeys(codes, "skip")} if codes else {}
+    left_out = f"; {' and '.join(codes)}: no grade, read as not shown" if codes else ""
     judged = all(_JUDGES & set(tokens(name)) for name in columns)
     label = next((n for n in seen.columns if n not in columns and len(set(seen.words(n))) == len(seen.table)), None)
     if judged and label is not None:
-        why = f"{', '.join(columns[:3])}, ... rate the {label} of each row"
-        return Reading(why, {"items": columns, "names": label}, VALUES)
+        why = f"{', '.join(columns[:3])}, ... rate the {label} of each row{left_out}"
+        return Reading(why, {"items": columns, "names": label, **gone}, VALUES)
     who = "" if annotator is None else f", annotator={annotator}"
     return Reading(
-        f"{', '.join(without_stem(columns)[:4])}, ... are rated in every row{who}",
-        {"items": columns, "annotator": annotator},
+        f"{', '.join(without_stem(columns)[:4])}, ... are rated in every row{who}{left_out}",
+        {"items": columns, "annotator": annotator, **gone},
         VALUES,
     )
 
@@ -381,12 +390,13 @@ def _worded(seen: Seen, skip: set[str | None]) -> tuple[list[str], dict[str, str
 
 def _is_graded(seen: Seen, name: str) -> bool:
     levels = seen.levels(name) if seen.is_graded(name) else None
-    return levels is not None and all(-10 <= v <= 10 and v == round(v) for v in levels.values())
+    grades = [v for v in (levels or {}).values() if v not in _NO_GRADES]
+    return bool(grades) and all(-10 <= v <= 10 and v == round(v) for v in grades)
 
 
 def _is_one_scale(seen: Seen, columns: Sequence[str]) -> bool:
     """Whether the columns share a scale of at least three grades; few rows cannot show its ends."""
-    levels = [list((seen.levels(name) or {"": 0.0}).values()) for name in columns]
+    levels = [[v for v in (seen.levels(name) or {"": 0.0}).values() if v not in _NO_GRADES] for name in columns]
     every = {value for one in levels for value in one}
     tops, lows = [max(one) for one in levels], [min(one) for one in levels]
     alike = max(tops) - min(tops) <= 2 and max(lows) - min(lows) <= 2

@@ -110,6 +110,8 @@ def recognise_responses(seen: Seen) -> Reading | Question | None:
     options = _around(seen, sides, column)
     if isinstance(meaning, Question):
         return replace(meaning, options={**options, **meaning.options})
+    if meaning.loses:
+        return None
     options |= {"winner_is": meaning.winner_is, "words": meaning.words}
     who = f", annotator={options['annotator']}" if options["annotator"] else ""
     return Reading(f"{sides.left} and {sides.right} are responses{_to(options)}, {meaning.why}{who}", options)

@@ -5,7 +5,18 @@ from __future__ import annotations
 from annosim.data.sides import Sides, pairs_of_names
 from annosim.io.seen import HOLDERS, Seen
 
-__all__ = ["MEASURES", "NAMES", "SCORES", "TEXTS", "WINS", "Sides", "measured", "pairs_of_columns", "sides_of"]
+__all__ = [
+    "AGAINST",
+    "MEASURES",
+    "NAMES",
+    "SCORES",
+    "TEXTS",
+    "WINS",
+    "Sides",
+    "measured",
+    "pairs_of_columns",
+    "sides_of",
+]
 
 #: Stems of columns that name the items, the best first.
 NAMES = (
@@ -21,6 +32,8 @@ MEASURES = (
 ).split()
 #: Stems of columns with how often a side won, and with its score.
 WINS = "wins win winner won votes vote count counts n num_wins n_wins times_chosen".split()
+#: Words of columns that count what speaks against a side.
+AGAINST = frozenset("against losses lost loss dislikes downvotes faults error errors".split())
 SCORES = "score scores goals points rating ratings runs sets result pts grade".split()
 
 
@@ -60,6 +73,8 @@ def measured(seen: Seen, sides: Sides, stems: list[str]) -> tuple[str, str] | No
     """The two columns that measure these sides: ``wins_a, wins_b``, ``winner_model_a, winner_model_b``, ``a_wins``."""
     for pair in pairs_of_columns(seen):
         parts = pair.stem.split("_")
+        if AGAINST & set(parts) and not AGAINST & set(stems):
+            continue
         if (pair.left, pair.right) != (sides.left, sides.right) and any(part in stems for part in parts):
             if not any(part in TEXTS for part in parts):
                 return pair.left, pair.right

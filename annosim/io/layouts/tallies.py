@@ -62,20 +62,23 @@ def read_tallies(
     left: str = "left",
     right: str = "right",
     left_wins: str = "wins_left",
-    right_wins: str = "wins_right",
+    right_wins: str | None = "wins_right",
     ties: str | None = None,
     annotator: str | None = None,
     prompt: str | None = None,
     merge: bool = False,
+    games: str | None = None,
 ) -> PreferenceData:
     """Read a row per pair (and annotator) with how often each side won, and how often neither did.
 
     Args:
         source: a file or a table in memory.
         left, right: columns with the names of the items.
-        left_wins, right_wins, ties: columns with how often (fractions are weights where nobody is named). A flag for each outcome is the case of one vote a row.
+        left_wins, right_wins, ties: columns with how often (fractions are weights where nobody is named). A flag for each
+            outcome is the case of one vote a row.
         annotator, prompt: columns with who voted and with the question.
         merge: as in :func:`annosim.io.read_csv`.
+        games: column with how many votes there were, where no ``right_wins`` says how many the right side won.
 
     Returns:
         A row for each outcome that occurred, in the order left, right, tie; its count is its weight, or, where
@@ -90,8 +93,13 @@ def read_tallies(
         ([0, 1], [3.0, 1.0])
     """
     table = read_table(source)
-    columns = [name for name in (left_wins, right_wins, ties) if name is not None]
+    right_wins = None if games is not None else right_wins
+    columns = [name for name in (left_wins, right_wins or games, ties) if name is not None]
     times = np.stack([_counts(table, name, whole=annotator is not None) for name in columns], 1)
+    if games is not None:
+        times[:, 1] -= times[:, 0] + (times[:, 2] if ties is not None else 0)
+        table.errors.add_where(times[:, 1] < 0, lambda r: f"{left_wins} is more than {games}")
+        table.errors.raise_if_any("give every pair as many votes as it had, or more")
     menu, items = name_items(table, [table.coded(left, "left"), table.coded(right, "right")], None, merge)
     people, context = _people(table, annotator, prompt)
     table.errors.add_where(times.sum(1) == 0, lambda r: f"no votes in {', '.join(columns)}")
@@ -235,8 +243,10 @@ def _are_counts(seen: Seen, column: str) -> bool:
 
 def recognise_tallies(seen: Seen) -> Reading | Question | None:
     """Two names, and how often each won."""
-    sides = sides_of(seen)
+    sides = sides_of(seen) or _opponents(seen)
     found = None if sides is None else measured(seen, sides, WINS)
+    if sides is not None and found is None:
+        return _of_games(seen, sides)
     if sides is None or found is None or not all(_are_counts(seen, name) or _is_flag(seen, name) for name in found):
         return None
     tie = next((name for name in seen.columns if set(tokens(name)) & set(_TIES) and _are_counts(seen, name)), None)
@@ -249,6 +259,39 @@ def recognise_tallies(seen: Seen) -> Reading | Question | None:
     shares = any(seen.has_fractions(name) for name in (*found, *([tie] if tie else [])))
     said += " (fractions: frequency weights)" if shares else ""
     why = f"{sides.left} and {sides.right} are the sides, {found[0]} and {found[1]} how often each won{ties}{said}"
+    return Reading(why, {**where, **kept})
+
+
+def _opponents(seen: Seen) -> Sides | None:
+    """A player and an opponent."""
+    one, two = (
+        seen.column("player", "model", "team", "item", "name", "row", "candidate"),
+        seen.column("opponent", "rival", "column", "baseline"),
+    )
+    return None if one is None or two is None or seen.kind(one) != seen.kind(two) else Sides(one, two, "", ("", ""))
+
+
+def _of_games(seen: Seen, sides: Sides) -> Reading | None:
+    """How often the first side won, and how often it lost or how many games there were."""
+    left_wins = seen.column(
+        "wins", "wins1", "wins_1", "wins_a", "wins_left", "n_wins", "won", "left_wins", "a_wins", "win"
+    )
+    losses = seen.column("losses", "n_losses", "lost", "loss")
+    games = seen.column("games", "n_games", "total", "matches", "n_matches", "trials", "comparisons", "n_comparisons")
+    if left_wins is None or (losses is None and games is None):
+        return None
+    tie = seen.column(*_TIES)
+    used = [name for name in (left_wins, losses or games, tie) if name is not None]
+    if not all(_are_counts(seen, name) for name in used):
+        return None
+    options, _ = people_and_counts(seen, {sides.left, sides.right, *used, *([games] if games else [])})
+    kept: dict[str, object] = {name: options[name] for name in options if name in ("annotator", "prompt")}
+    where = {"left": sides.left, "right": sides.right, "left_wins": left_wins, "ties": tie}
+    where |= {"right_wins": losses} if losses is not None else {"games": games}
+    lost = f"{losses} how often it lost" if losses is not None else f"{games} how many there were"
+    ties = "" if tie is None else f", {tie} how often neither won"
+    said = "".join(f", {name}={column}" for name, column in kept.items())
+    why = f"{sides.left} and {sides.right} are the sides, {left_wins} how often {sides.left} won, {lost}{ties}{said}"
     return Reading(why, {**where, **kept})
 
 
@@ -272,7 +315,7 @@ def recognise_scores(seen: Seen) -> Reading | Question | None:
 
 
 #: Measures that are better low in some contests and high in others.
-_CONTESTS = "time times seconds strokes rank place position finish distance cost price points_against error errors loss value".split()
+_CONTESTS = "time times seconds strokes rank place position finish distance cost price against losses lost dislikes downvotes faults error errors loss value".split()
 
 
 def _measures(seen: Seen, sides: Sides) -> Question | None:

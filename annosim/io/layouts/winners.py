@@ -11,7 +11,7 @@ from annosim.io.layouts.sides import MEASURES, Sides, pairs_of_columns, sides_of
 from annosim.io.layouts.words import Meaning, meaning_of_words
 from annosim.io.seen import Seen, tokens
 
-__all__ = ["WINNERS", "people_and_counts", "recognise_pairs", "winner_of"]
+__all__ = ["DISPLAYED", "WINNERS", "people_and_counts", "recognise_pairs", "winner_of"]
 
 #: Names of columns that say who won, plainly written.
 WINNERS = (
@@ -46,6 +46,7 @@ def recognise_pairs(seen: Seen) -> Reading | Question | None:
     if isinstance(meaning, Question):
         return replace(meaning, options={**options, **meaning.options})
     options |= {"winner_is": meaning.winner_is, "words": meaning.words}
+    options |= {"loser": True} if meaning.loses else {}
     return Reading(f"{sides.left} and {sides.right} are the sides, {meaning.why}{more}", options)
 
 
@@ -65,7 +66,9 @@ def _only_one(seen: Seen, sides: Sides) -> tuple[str, Meaning | Question] | None
     """The only column of text, whatever its name, whose words are sides of these or their names."""
     found = []
     for column in seen.columns:
-        if column not in (sides.left, sides.right) and seen.kind(column) == "text" and len(seen.words(column)) <= 1000:
+        if column in (sides.left, sides.right) or DISPLAYED & set(tokens(column)):
+            continue
+        if seen.kind(column) == "text" and len(seen.words(column)) <= 1000:
             meaning = _meaning(seen, column, sides)
             if isinstance(meaning, Meaning):
                 found.append((column, meaning))
@@ -73,7 +76,11 @@ def _only_one(seen: Seen, sides: Sides) -> tuple[str, Meaning | Question] | None
 
 
 #: Words of columns that say who lost.
-_LOST = frozenset("worse worst loser lost losing least rejected disliked inferior".split())
+_LOST = frozenset(
+    "worse worst loser lost losing loses least rejected disliked eliminated discarded dropped inferior".split()
+)
+#: Words of columns that say what was displayed where, which is nobody's answer.
+DISPLAYED = frozenset("shown displayed presented position side_shown".split())
 
 
 def _meaning(seen: Seen, column: str, sides: Sides) -> Meaning | Question | None:
@@ -81,11 +88,29 @@ def _meaning(seen: Seen, column: str, sides: Sides) -> Meaning | Question | None
     found = meaning_of_words(seen, column, sides)
     if not _LOST & set(tokens(column)) or not isinstance(found, Meaning):
         return found
-    if found.winner_is != "side":
-        return None  # the name of the loser: another layout's
+    empty = found.why.partition(";")[1:]
+    more = "".join(empty)
+    if found.winner_is in ("score", "index"):
+        kind = "index" if found.winner_is == "score" else "score"
+        return Meaning(
+            kind,
+            f"{column} says who lost, 1 being the {'left' if kind == 'index' else 'right'} side{more}",
+            found.words,
+        )
     flip = {"left": "right", "right": "left"}
     words = {word: flip.get(meaning, meaning) for word, meaning in found.words.items()}
-    return Meaning("side", f"{found.why}, of which each names the loser", words)
+    by_name = found.winner_is == "item"
+    return Meaning(
+        found.winner_is,
+        f"{column} holds the {'name of the loser' if by_name else 'side that lost'}{more}",
+        words,
+        by_name,
+    )
+
+
+_MARKED = frozenset(
+    "win wins won winner beats better preferred prefer prefers chose chosen picked p prob diff difference margin".split()
+)
 
 
 def _candidates(seen: Seen, sides: Sides) -> list[str]:
@@ -95,7 +120,7 @@ def _candidates(seen: Seen, sides: Sides) -> list[str]:
     marked = [
         name
         for name in seen.columns
-        if set(tokens(name)) & {"win", "wins", "won", "winner", "beats", "better", "preferred", "p", "prob"}
+        if set(tokens(name)) & {*_MARKED, *_LOST} and not set(tokens(name)) & {"tie", "draw"}
     ]
     flat = ("text", "number", "flag", "list")
     # In the logs of lm-eval and Inspect the judge's verdict, not answer and target, which are what was expected or parsed.

@@ -49,11 +49,13 @@ class Meaning:
         winner_is: as ``read_csv`` takes it.
         words: as ``read_csv`` takes it, or ``None`` where no cell is a word.
         why: what was seen.
+        loses: whether the column says who lost.
     """
 
     winner_is: str
     why: str
     words: dict[str, str] = field(default_factory=dict)
+    loses: bool = False
 
 
 def meaning_of_words(seen: Seen, column: str, sides: Sides) -> Meaning | Question | None:
