@@ -165,6 +165,12 @@ FORMATS: Mapping[str, Format] = {
             recognise=best_worst.recognise_best_worst,
         ),
         Format(
+            "menus",
+            best_worst.read_menus,
+            "a row per question: the items shown and the chosen one",
+            recognise=best_worst.recognise_menus,
+        ),
+        Format(
             "mt-bench",
             judged.read_mt_bench,
             "MT-Bench pairwise judgments: both orders in a row",

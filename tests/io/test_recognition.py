@@ -112,6 +112,8 @@ READ = {
     "prefer_a.csv": ("pairs", ["x>y", "y<z"]),
     "wins_and_losses.csv": ("tallies", ["x>y x3", "x<y", "x<z x2", "x=z"]),
     "wins_of_games.csv": ("tallies", ["x>y x3", "x<y", "y>z x2", "y<z x3"]),
+    "menu_columns.csv": ("menus", ["u: milk>tea,rice", "v: rice>soup,tea"]),
+    "menu_places.csv": ("menus", ["u: milk>tea,rice", "v: rice>soup"]),
     "booleans.csv": ("pairs", ["x>y", "y<x"]),
     "chess.tsv": ("pairs", ["Carlsen>Nepo", "Nepo=Carlsen", "Carlsen<Ding"]),
     "choices_long.csv": ("long", ["bus #1>car #1", "bus #2<car #2"]),
@@ -297,6 +299,20 @@ NEAR_MISSES = {
         ("likert",),
     ),
     "a header that begins with a mark": ([{"#": 1, "q": 2}], ("pairs",)),
+    "a choice that was not shown": (
+        [
+            {"opt_1": "a", "opt_2": "b", "opt_3": "c", "choice": "d"},
+            {"opt_1": "d", "opt_2": "b", "opt_3": "c", "choice": "a"},
+        ],
+        ("menus",),
+    ),
+    "numbers that stand for no place": (
+        [
+            {"opt_1": "a", "opt_2": "b", "opt_3": "c", "choice": 0},
+            {"opt_1": "d", "opt_2": "b", "opt_3": "c", "choice": 4},
+        ],
+        ("menus",),
+    ),
     "a document without both texts": (
         [{"doc_id": 0, "doc": {"chosen": "a"}, "acc": 1.0}, {"doc_id": 1, "doc": {"chosen": "b"}, "acc": 0.0}],
         ("lm-eval", "trl"),
