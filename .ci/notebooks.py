@@ -30,7 +30,9 @@ def main(scratch: str) -> int:
     source, copies = Path("notebooks"), Path(scratch) / "notebooks"
     shutil.copytree(source, copies, dirs_exist_ok=True)
     command = [sys.executable, "-m", "pytest", "-o", "addopts=", "--nbmake", "--nbmake-timeout=900", "--overwrite"]
-    code = subprocess.run([*command, "-n", "2", "-q", str(copies)], env={**os.environ, "PYTEST_ADDOPTS": ""}).returncode
+    code = subprocess.run(
+        [*command, "-n", "2", "--dist", "worksteal", "-q", str(copies)], env={**os.environ, "PYTEST_ADDOPTS": ""}
+    ).returncode
     for notebook in sorted(copies.glob("*.ipynb")):
         for number in blind(notebook):
             print(f"{notebook.name}: cell {number} ends in a figure, and no figure is shown")

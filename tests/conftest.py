@@ -19,12 +19,18 @@ collect_ignore = ["typing"]
 #: of them takes every process seconds
 EXTRAS = {"cluster": ("dask", ("dask", "distributed")), "bayes": ("bayes", ("nutpie", "arviz_stats", "xarray"))}
 
-settings.register_profile("ci", derandomize=True, deadline=None)
+settings.register_profile("ci", derandomize=True, deadline=None, max_examples=50)
+settings.register_profile("full", settings.get_profile("ci"), max_examples=100)  # with --runslow, in .ci/full
 settings.load_profile("ci")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--runslow"):
+        settings.load_profile("full")
+
+
 #: Python's own are 700, 10 and 10. A million objects of imports and collected tests stay to the end, and to look for garbage
-#: among them takes a tenth of the processor time: none is looked for until all are there, and then not among them.
+#: among them took two fifths of the processor time: none is looked for until all are there, and then not among them.
 COLLECT = (10_000, 20, 20)
 
 
