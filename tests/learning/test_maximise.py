@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import annosim as an
 from annosim.learning.solvers.functions import Evaluation, Function, InformationOperator, Maximand
 from annosim.learning.solvers.maximise import maximise
 
@@ -110,3 +111,28 @@ def test_no_step_is_longer_than_allowed_and_the_limit_is_said():
     far = logistic([1e6], [1.0])  # at -5 Newton's step is 150 long
     found = maximise(far, np.array([-5.0]), max_iterations=1)
     assert found.point == pytest.approx([1.0]) and found.stopped_by == "iterations"
+
+
+def test_a_search_that_arrives_at_a_saddle_goes_on_upwards():
+    """The value -(x^2 - 1)^2 - y^2 from x = 0: the gradient vanishes there, and both maxima have x = 1 or -1."""
+
+    def values(p):
+        x, y = p
+        gradient = np.array([-4 * x * (x**2 - 1), -2 * y])
+        return -((x**2 - 1) ** 2) - y**2, gradient, np.diag([12 * x**2 - 4, 2.0])
+
+    found = maximise(Function(values, np.ones(2)), np.array([0.0, 0.7]))
+    assert found.converged and found.value == pytest.approx(0, abs=1e-12)
+    np.testing.assert_allclose(np.abs(found.point), [1, 0], atol=1e-8)
+
+
+def test_hidden_directions_that_begin_without_a_direction_find_one():
+    """Equal loadings are no direction at all: by symmetry the gradient in them is 0, which is not a maximum."""
+    truth = an.populations.LowRank([0.0, 0.5, 1.0, -1.0], [[0.5], [-0.5], [1.0], [-1.0]], an.Luce())
+    data = an.simulate(truth, an.Design(an.Items(n=4), annotators=200, questions=6), seed=0).for_learner()
+    level, drawn = (
+        an.fit(an.populations.LowRank(4, an.free(loadings), an.Luce()), data)
+        for loadings in (np.ones((4, 1)), np.random.default_rng(0).normal(size=(4, 1)))
+    )
+    assert level.log_likelihood == pytest.approx(drawn.log_likelihood, abs=1e-6)
+    assert np.isfinite(level.summary()["standard_error"]).all()

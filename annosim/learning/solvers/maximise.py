@@ -37,6 +37,8 @@ KEEPS = 0.02
 #: products with the curvature in one truncated solve
 MOST_PRODUCTS = 500
 
+#: share of the largest curvature from which a negative one is no rounding, and how many saddles are left
+UPWARDS, MOST_ESCAPES = 1e-7, 5
 RAISED = "the information was not positive definite at some step; its small eigenvalues were raised"
 
 
@@ -117,24 +119,24 @@ def maximise(
     """
     now = function.evaluate(np.array(start, dtype=np.float64))
     steps = _DampedSteps(function) if function.damped else _NewtonSteps(function)
-    trace, iteration, newton_steps, polished = [now.value], 0, 0, not newton
+    trace, iteration, newton_steps, polished, escapes = [now.value], 0, 0, not newton, 0
     while True:
         done = now.scaled_gradient <= tolerance
         # an exact Newton step that lands far below the tolerance was the polish
         settled = polished or (not function.costly_curvature and now.scaled_gradient <= 1e-4 * tolerance)
-        if now.scaled_gradient == 0.0 or (done and settled) or iteration >= max_iterations:
-            stopped = "gradient" if done else "iterations"
-            break
+        ended = now.scaled_gradient == 0.0 or (done and settled) or iteration >= max_iterations
         if newton:
             polished = done
         taken = None
-        if newton and (done or not function.has_em_step or iteration >= em_iterations):
+        if not ended and newton and (done or not function.has_em_step or iteration >= em_iterations):
             taken = steps.step(now, done)
             newton_steps += taken is not None
-        if taken is None and function.has_em_step and not done and not steps.at_rounding:
+        if not ended and taken is None and function.has_em_step and not done and not steps.at_rounding:
             taken = _accepted(function, now, function.em_step(now), MANY_TRIES)
+        if taken is None and done and escapes < MOST_ESCAPES:
+            taken, escapes, polished = steps.above_saddle(now), escapes + 1, False
         if taken is None:
-            stopped = "gradient" if done else "rounding"
+            stopped = "gradient" if done else "iterations" if ended else "rounding"
             break
         steps.keep_or_drop(now, taken, tolerance)
         now, iteration = taken, iteration + 1
@@ -170,6 +172,7 @@ class _NewtonSteps:
         self.function, self.condition, self.at_rounding = function, float("nan"), False
         self.notes: list[str] = []
         self._solve: Solve | None = None
+        self._rising: Vector | None = None
 
     def step(self, now: Evaluation, polishing: bool) -> Evaluation | None:
         """A step that was accepted, or ``None``."""
@@ -199,11 +202,25 @@ class _NewtonSteps:
         limit = SAFE_CONDITION if self.function.has_em_step else LARGEST_CONDITION
         solve: DirectSolve | None
         solve, self.condition = factorise(curvature, self.function.null, limit)
+        self._rising = None
         if solve is None and not self.function.has_em_step:
-            solve, self.condition = _raised(curvature, self.function.null)
+            solve, self.condition, self._rising = _raised(curvature, self.function.null)
             if not self.function.flat_directions and RAISED not in self.notes:
                 self.notes.append(RAISED)
         return solve
+
+    def above_saddle(self, now: Evaluation) -> Evaluation | None:
+        """A higher point, where the gradient vanishes at a saddle: along the direction in which the value curves upwards most
+        (at the last factor). ``None`` where it curves downwards in all."""
+        if self._rising is None:
+            return None
+        found = []
+        for length in (1.0, -1.0, 0.1, -0.1, 0.01, -0.01):
+            trial = self.function.evaluate(now.point + length * self._rising)
+            if np.isfinite(trial.value) and trial.value > now.value + 10 * _rounding(self.function, now):
+                found.append(trial)
+        self._solve = self._rising = None
+        return max(found, key=lambda trial: trial.value, default=None)
 
     def _truncated(self, now: Evaluation, curvature: InformationOperator) -> Solve:
         accuracy = min(0.1, max(now.scaled_gradient**0.5, 1e-6))
@@ -281,23 +298,25 @@ def _scaled(matrix: Vector, null: Vector | None) -> tuple[Vector, Vector]:
     return system, d
 
 
-def _raised(matrix: Vector, null: Vector | None) -> tuple[DirectSolve | None, float]:
-    """Newton's direction with eigenvalues made positive and the small ones raised; condition off the flat ones.
+def _raised(matrix: Vector, null: Vector | None) -> tuple[DirectSolve | None, float, Vector | None]:
+    """Newton's direction with eigenvalues made positive and the small ones raised; condition off the flat ones; and the
+    direction in which the value curves upwards most, where it does.
 
-    ``None`` where the curvature overflowed: tastes that explain every answer have likelihoods without a maximum.
+    No direction where the curvature overflowed: tastes that explain every answer have likelihoods without a maximum.
     """
     system, d = _scaled(matrix, null)
     if not np.isfinite(system).all():
-        return None, float("inf")
+        return None, float("inf"), None
     try:
         values, vectors = np.linalg.eigh(system)
     except LinAlgError:
-        return None, float("inf")
+        return None, float("inf"), None
     top = max(float(np.abs(values).max(initial=0.0)), 1e-300)
     safe = np.maximum(np.abs(values), 1e-12 * top)
     live = values[values > 1e-10 * top]
     condition = top / float(live[0]) if len(live) else float("inf")
-    return (lambda gradient: d * (vectors @ ((vectors.T @ (d * gradient)) / safe))), condition
+    rising = d * vectors[:, 0] if values[0] < -UPWARDS * top else None
+    return (lambda gradient: d * (vectors @ ((vectors.T @ (d * gradient)) / safe))), condition, rising
 
 
 def conjugate_gradients(
