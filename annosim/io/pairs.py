@@ -39,7 +39,7 @@ def read_csv(
     weight: str | None = None,
     order: str | None = None,
     words: Mapping[str, str] | None = None,
-    winner_is: Literal["side", "item", "column", "index", "score"] = "side",
+    winner_is: Literal["side", "item", "column", "index", "score", "difference"] = "side",
     items: Items | None = None,
     sep: str | None = None,
     count: str | None = None,
@@ -63,7 +63,8 @@ def read_csv(
             by default :data:`WORDS`. A word that is not listed is an error, never a tie. ``""`` is an empty cell.
         winner_is: ``"side"`` (a word of ``words``), ``"item"`` (the winning item's name, or a word for tie or skip),
             ``"column"`` (the name of the winning side's column, or such a word), ``"index"`` (``0`` left, ``1`` right),
-            ``"score"`` (``1`` left, ``0`` right). Numbers of the last two may lie between: 0.5 is a tie where there are
+            ``"score"`` (``1`` left, ``0`` right), ``"difference"`` (a number above 0 left, below 0 right, 0 a tie). Numbers
+            of ``"index"`` and ``"score"`` may lie between: 0.5 is a tie where there are
             no others, and where there are each is a probability: its row becomes two, with the shares as weights
             (``columns["voter"]`` and ``columns["vote"]`` are the annotator and the row that they come from, and the
             annotators' column stays a column: a weight belongs to an annotator, so that such rows have none).
@@ -98,7 +99,7 @@ def read_csv(
     swapped = None if swapped == "none" else swapped
     if swapped is not None:
         menu = np.where(read_flags(table, swapped)[:, None], menu[:, ::-1], menu)
-    if winner_is in ("score", "index"):
+    if winner_is in ("score", "index", "difference"):
         outcome, share = read_scores(table, winner, winner_is, words)
     else:
         answers = table.coded(winner, "winner", blank=True)
@@ -139,11 +140,15 @@ def read_scores(
     code = _word_codes(winner_is, words, ("", ""))
     meaning = np.array([code.get(name, -1) if name not in ("0", "1") else -1 for name in answers.names], dtype=np.int64)
     value = np.array([as_number(name) for name in answers.names], dtype=np.float64)
-    left = value if winner_is == "score" else 1.0 - value
+    if winner_is == "difference":
+        value = (np.sign(value) + 1.0) / 2.0
+    left = 1.0 - value if winner_is == "index" else value
     inside = (meaning < 0) & (value >= 0) & (value <= 1)
     table.errors.add_where(
         ~(inside | (meaning >= 0))[answers.codes],
-        lambda r: f"{column} {_cut(answers.names[answers.codes[r]])} is no number from 0 to 1",
+        lambda r: (
+            f"{column} {_cut(answers.names[answers.codes[r]])} is no number{'' if winner_is == 'difference' else ' from 0 to 1'}"
+        ),
     )
     simple = np.isin(left, (0.0, 0.5, 1.0)) | ~inside
     outcome = np.select([inside & (left == 0.5), inside & (left > 0.5), inside], [2, 0, 1], np.maximum(meaning, 0))
@@ -235,8 +240,8 @@ def _word_codes(winner_is: str, words: Mapping[str, str] | None, columns: tuple[
     for word, meaning in words.items():
         if meaning not in OUTCOMES:
             raise ArgumentError(f"words[{word!r}]={meaning!r}: a winner word means one of {', '.join(OUTCOMES)}")
-    if winner_is not in ("side", "item", "column", "index", "score"):
-        raise ArgumentError(f"winner_is={winner_is!r}: one of side, item, column, index, score")
+    if winner_is not in ("side", "item", "column", "index", "score", "difference"):
+        raise ArgumentError(f"winner_is={winner_is!r}: one of side, item, column, index, score, difference")
     if winner_is != "side":
         draws = {word: meaning for word, meaning in words.items() if meaning in ("tie", "skip")}
         sides = {"column": columns, "index": ("0", "1")}.get(winner_is, ())

@@ -230,6 +230,7 @@ ASKED = {
     "ask_psychotools.csv": ("does 1 in tea:milk mean that tea wins", ["--words", "-1=right,1=left,0=tie"]),
     "ask_swapped.csv": ("the side where it was displayed, or the item", ["--set", "swapped=swapped"]),
     "ask_zero_one_two.csv": ("which is a tie", ["--words", "0=left,1=right,2=tie"]),
+    "ask_difference.csv": ("who wins above 0", ["--set", "winner_is=difference"]),
     "ask_criteria.csv": ("which one is read", ["--set", "rating=honesty"]),
     "ask_numbered_judges.json": ("annotator1, annotator2 hold 0, 1, 2", ["--words", "0=tie,1=left,2=right"]),
     "ask_race_times.csv": ("does the lower time of each runner win", ["--set", "high=false"]),
@@ -410,10 +411,13 @@ def test_options_that_turn_numbers_round():
         ("ask_rewardbench.jsonl", "labels", "true"): ["a0>b0", "a1>b1"],
         ("ask_race_times.csv", "high", "false"): ["a>b", "b>a"],
         ("ask_criteria.csv", "rating", "honesty"): ["u: x=2", "u: y=3", "v: x=1", "v: y=4"],
+        ("ask_difference.csv", "winner_is", "difference"): ["tea>milk", "milk<rice", "rice=tea", "tea>rice"],
         ("ask_missing.csv", "words", "99=skip"): ["u: tea=3", "u: milk=1", "v: tea", "v: milk=2", "w: tea=0"],
     }
     for (name, option, value), expected in read.items():
         assert answers_in_words(an.io.read(FILES / name, None, {option: value})) == expected
+    right = an.io.read(FILES / "ask_difference.csv", None, {"winner_is": "difference", "loser": "true"})
+    assert answers_in_words(right) == ["tea<milk", "milk>rice", "rice=tea", "tea<rice"]
     marks = {"step": "0.1", "low_is_best": "true"}
     grades = np.asarray(an.io.read(FILES / "ask_marks.csv", None, marks).answer).ravel()
     assert grades.tolist() == [0, 9, 23]  # 4.8 is the worst of them, 2.5 the best

@@ -32,15 +32,16 @@ def read_responses(
     prompt: str | None = "prompt",
     annotator: str | None = None,
     words: Mapping[str, str] | None = None,
-    winner_is: Literal["side", "item", "index", "score"] = "side",
+    winner_is: Literal["side", "item", "index", "score", "difference"] = "side",
     scores: Sequence[str] = (),
+    loser: bool = False,
 ) -> PreferenceData:
     """Read a row per vote between two responses.
 
     Args:
         source: a file or a table in memory.
         left, right: columns with the responses, texts or lists of messages.
-        winner, words, winner_is: as in :func:`annosim.io.read_csv`.
+        winner, words, winner_is, loser: as in :func:`annosim.io.read_csv`.
         prompt: column with the prompt, a text or a list of messages; ``None`` or ``""`` where there is one for all.
         annotator: column with who voted.
         scores: two columns with the scores of the sides, the higher of which wins, instead of ``winner``.
@@ -67,11 +68,14 @@ def read_responses(
             raise ArgumentError(f"scores={list(scores)!r}: the columns of the two sides' scores")
         one, two = (table.numbers(name, "scores") for name in scores)
         outcome = np.select([one > two, one < two], [0, 1], 2)
-    elif winner_is in ("score", "index"):
+    elif winner_is in ("score", "index", "difference"):
         outcome, share = read_scores(table, winner, winner_is, words)
     else:
         answers = table.coded(winner, "winner", blank=True)
         outcome = read_winner(table, answers, ids, items, winner_is, words, (left, right), winner)
+    if loser:
+        outcome = np.where(outcome < 2, 1 - outcome, outcome)
+        share = None if share is None else 1.0 - share
     same = ids[:, 0] == ids[:, 1]
     table.errors.add_where(same, lambda r: "the two responses are the same")
     table.errors.raise_if_any("fix or remove these rows; words= says what the winner's words mean")
@@ -110,9 +114,7 @@ def recognise_responses(seen: Seen) -> Reading | Question | None:
     options = _around(seen, sides, column)
     if isinstance(meaning, Question):
         return replace(meaning, options={**options, **meaning.options})
-    if meaning.loses:
-        return None
-    options |= {"winner_is": meaning.winner_is, "words": meaning.words}
+    options |= {"winner_is": meaning.winner_is, "words": meaning.words, "loser": meaning.loses}
     who = f", annotator={options['annotator']}" if options["annotator"] else ""
     return Reading(f"{sides.left} and {sides.right} are responses{_to(options)}, {meaning.why}{who}", options)
 

@@ -208,9 +208,15 @@ def _by_number(seen: Seen, column: str, sides: Sides) -> Meaning | Question | No
     if min(values) >= 0 and max(values) <= 1:
         return _of_scores(column, token, levels)
     whole = all(value == round(value) for value in levels.values())
-    if min(values) < 0 < max(values) and len(levels) <= 21 and whole:
+    if min(values) < 0 < max(values) and len(levels) <= 9 and whole:
         return Question(
             f"{column} holds {_shown(_ordered(levels))}: who wins below 0? {_sides_of_levels(levels, 0.0)}", ("words",)
+        )
+    if min(values) < 0 < max(values) and set(parts) & (_GRADED | _SIGNED | {"difference", "delta"}):
+        return Question(
+            f"{column} holds numbers from {min(values):g} to {max(values):g}: who wins above 0? say winner_is=difference (the left "
+            "side), and loser=true as well if it is the right",
+            ("winner_is",),
         )
     if values in ({0.0, 1.0, 2.0}, {1.0, 2.0, 3.0}) and not {"rating", "strength"} & set(parts):
         low, mid, high = _ordered(levels)
