@@ -463,7 +463,7 @@ def _by_columns(seen: Seen, given: Mapping[str, object]) -> Recognised | _Open:
     answered = [one for one in found if isinstance(one[1], Reading) or _is_answered(one[1], given)]
     if len(answered) == 1 and (len(found) == 1 or isinstance(answered[0][1], Reading)):
         entry, answer = answered[0]
-        why = answer.why if isinstance(answer, Reading) else "as the options say"
+        why = answer.why if isinstance(answer, Reading) else f"as the options say{_columns_said(answer.options)}"
         options = _merged(answer.options, given)
         why = "; ".join([why, *_people_left(entry, seen, options), *seen.table.notes])
         return Recognised(entry, why, options, seen.table)
@@ -476,6 +476,13 @@ def _by_columns(seen: Seen, given: Mapping[str, object]) -> Recognised | _Open:
     room = (LONGEST - len(head)) // len(found) - 30
     ways = "; or ".join(f"--format {entry.name} ({_short(_said(answer), room)})" for entry, answer in found)
     return _Open((head + ways)[:LONGEST])
+
+
+def _columns_said(options: Mapping[str, object]) -> str:
+    """The columns that were found beside what was asked."""
+    texts = {name: ",".join(map(str, value)) if isinstance(value, list) else value for name, value in options.items()}
+    said = [f"{name}={text}" for name, text in texts.items() if isinstance(text, str) and text and name != "winner_is"]
+    return f", {cut(', '.join(said), 160)}" if said else ""
 
 
 def _people_left(entry: Format, seen: Seen, options: Mapping[str, object]) -> list[str]:

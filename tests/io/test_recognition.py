@@ -416,6 +416,8 @@ def test_options_that_turn_numbers_round():
     }
     for (name, option, value), expected in read.items():
         assert answers_in_words(an.io.read(FILES / name, None, {option: value})) == expected
+    said = an.io.read(FILES / "ask_race_times.csv", None, {"high": "false"}).settings["recognised"]
+    assert said == "as the options say, item=runner, rank=time, ballot=race"
     right = an.io.read(FILES / "ask_difference.csv", None, {"winner_is": "difference", "loser": "true"})
     assert answers_in_words(right) == ["tea<milk", "milk>rice", "rice=tea", "tea<rice"]
     marks = {"step": "0.1", "low_is_best": "true"}
