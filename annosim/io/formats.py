@@ -398,12 +398,15 @@ def _as_named(entry: Format, source: Source, given: Mapping[str, object]) -> Pre
     if wanted and all(name in table for name in wanted):
         return entry.read(table, given)
     answer = entry.recognise(Seen(table))
+    nested = flattened(table) if answer is None else None
+    if nested is not None and (within := entry.recognise(Seen(nested))) is not None:
+        table, answer = nested, within
     if answer is None or (isinstance(answer, Question) and not _is_answered(answer, given)):
         if answer is None:
             return entry.read(table, given)
         raise LayoutError(f"{table.name}: {answer.text}"[:LONGEST])
-    why = answer.why if isinstance(answer, Reading) else "as the options say"
-    return Recognised(entry, why, _merged(answer.options, given), table).read()
+    why = answer.why if isinstance(answer, Reading) else f"as the options say{_columns_said(answer.options)}"
+    return Recognised(entry, "; ".join([why, *table.notes]), _merged(answer.options, given), table).read()
 
 
 def _by_name(source: Source) -> tuple[Format, str] | None:

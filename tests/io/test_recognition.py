@@ -383,6 +383,16 @@ def test_sides_that_were_displayed_the_other_way_round():
     assert answers_in_words(an.io.read(rows, None, {"swapped": "none"})) == ["x>y", "x>y"]
 
 
+#: Formats that take for granted how their columns are called.
+FIXED = ("pairs", "arena", "trl", "kto", "long", "choix", "wide")
+
+
+@pytest.mark.parametrize("name", [name for name, (format, _) in READ.items() if format not in FIXED])
+def test_a_file_is_read_alike_when_its_format_is_named(name):
+    format, expected = READ[name]
+    assert answers_in_words(an.io.read(FILES / name, format)) == expected
+
+
 def test_a_winner_in_another_case_is_the_side_that_it_names():
     rows = [{"left": "Tea", "right": "milk", "winner": word} for word in ("TEA", "Milk ", "milk")]
     assert answers_in_words(an.io.read(rows, "pairs", {"winner_is": "item"})) == ["Tea>milk", "Tea<milk", "Tea<milk"]
