@@ -114,6 +114,12 @@ READ = {
     "wins_of_games.csv": ("tallies", ["x>y x3", "x<y", "y>z x2", "y<z x3"]),
     "menu_columns.csv": ("menus", ["u: milk>tea,rice", "v: rice>soup,tea"]),
     "menu_places.csv": ("menus", ["u: milk>tea,rice", "v: rice>soup"]),
+    "judges_by_flags.csv": (
+        "judges",
+        ["gpt_a_wins: x>y", "claude_a_wins: x<y", "gpt_a_wins: y<z", "claude_a_wins: y<z"],
+    ),
+    "points_of_both.csv": ("pairs", ["x>y", "y<z", "z=x"]),
+    "spanish.csv": ("pairs", ["p1: te>leche", "p2: leche=arroz"]),
     "booleans.csv": ("pairs", ["x>y", "y<x"]),
     "chess.tsv": ("pairs", ["Carlsen>Nepo", "Nepo=Carlsen", "Carlsen<Ding"]),
     "choices_long.csv": ("long", ["bus #1>car #1", "bus #2<car #2"]),
@@ -313,6 +319,10 @@ NEAR_MISSES = {
             {"opt_1": "d", "opt_2": "b", "opt_3": "c", "choice": 4},
         ],
         ("menus",),
+    ),
+    "a season is no result": (
+        [{"home": "x", "away": "y", "season": "23-24"}, {"home": "y", "away": "z", "season": "24-25"}],
+        ("pairs",),
     ),
     "a document without both texts": (
         [{"doc_id": 0, "doc": {"chosen": "a"}, "acc": 1.0}, {"doc_id": 1, "doc": {"chosen": "b"}, "acc": 0.0}],

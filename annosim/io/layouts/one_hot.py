@@ -20,7 +20,7 @@ from annosim.io.seen import Seen, blank, tokens
 from annosim.io.sources import Source, read_table
 from annosim.io.tables import Table, cell_text
 
-__all__ = ["is_flag", "read_one_hot", "recognise_one_hot"]
+__all__ = ["is_flag", "is_set", "read_one_hot", "recognise_one_hot"]
 
 _SET = frozenset("true 1 1.0 yes y x on checked selected t".split())
 _UNSET = frozenset("false 0 0.0 no n off unchecked f".split())
@@ -57,11 +57,11 @@ def read_one_hot(
     if odd is not None or not flags:
         raise ArgumentError(f"flags={dict(flags)!r:.60}: columns and what they mean: {', '.join(OUTCOMES)}")
     table = read_table(source)
-    is_set = np.stack([_flags(table, column) for column in flags], 1)
-    count = is_set.sum(1)
+    chosen = np.stack([_flags(table, column) for column in flags], 1)
+    count = chosen.sum(1)
     table.errors.add_where(count > 1, lambda r: f"{count[r]} of {', '.join(flags)[:80]} are set")
     table.errors.raise_if_any("set one flag of every row, or none where nobody answered")
-    said = np.array([*flags.values()], dtype=object)[is_set.argmax(1)]
+    said = np.array([*flags.values()], dtype=object)[chosen.argmax(1)]
     voted = table.with_column("outcome of the flags", np.where(count == 0, "skip", said))
     if texts:
         data = read_responses(voted, left, right, "outcome of the flags", prompt, annotator, _ALL)
@@ -85,6 +85,11 @@ def _flags(table: Table, column: str) -> NDArray[np.bool_]:
 def _flag(text: str) -> bool | None:
     word = text.strip().casefold()
     return word in _SET if word in _SET or word in _UNSET or blank(word) else None
+
+
+def is_set(word: str) -> bool:
+    """Whether a word of a flag says that it is set."""
+    return bool(_flag(word))
 
 
 def is_flag(seen: Seen, column: str) -> bool:
@@ -138,6 +143,6 @@ def _outcomes(seen: Seen, sides: Sides) -> dict[str, str] | None:
 
 def _is_exclusive(seen: Seen, columns: list[str]) -> bool:
     """Whether one flag is set in (almost) every row, never two, and both sides win somewhere."""
-    is_set = np.stack([_flags(seen.table, column) for column in columns], 1)
-    count = is_set.sum(1)
-    return bool((count <= 1).all() and (count == 1).mean() > 0.8 and (is_set.any(0)).sum() > 1)
+    chosen = np.stack([_flags(seen.table, column) for column in columns], 1)
+    count = chosen.sum(1)
+    return bool((count <= 1).all() and (count == 1).mean() > 0.8 and chosen.any(0).sum() > 1)

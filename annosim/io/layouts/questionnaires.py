@@ -11,7 +11,7 @@ from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError
 from annosim.io.format import EXPORTER, Question, Reading
 from annosim.io.layouts.grades import grades_of_words
-from annosim.io.layouts.one_hot import is_flag
+from annosim.io.layouts.one_hot import is_flag, is_set
 from annosim.io.layouts.sides import TEXTS, Sides, sides_of
 from annosim.io.layouts.winners import DISPLAYED
 from annosim.io.layouts.words import Meaning, meaning_of_words, side_of_word
@@ -311,6 +311,31 @@ def _by_answers(seen: Seen) -> Reading | Question | None:
 _NO_SIDES = Sides("", "", "", ("", ""))
 
 
+def _flagged_judges(seen: Seen, sides: Sides) -> Reading | None:
+    """A flag of each judge that is set where the same side wins: ``gpt_a_wins, claude_a_wins``."""
+    wins = {"wins", "win", "won", "better", "preferred", "prefers"}
+    flags = [name for name in seen.columns if wins & set(tokens(name)) and is_flag(seen, name)]
+    side = {
+        one for name in flags for one, mark in zip(("left", "right"), sides.marks, strict=True) if mark in tokens(name)
+    }
+    if len(flags) < 2 or len(side) != 1 or any(not set(sides.marks) & set(tokens(name)) for name in flags):
+        return None
+    set_ = side.pop()
+    words = {
+        word: set_ if is_set(word) else {"left": "right", "right": "left"}[set_]
+        for name in flags
+        for word in seen.words(name)
+    }
+    options = {
+        "judges": flags,
+        "left": sides.left,
+        "right": sides.right,
+        "prompt": seen.prompt([sides.left, sides.right]),
+    }
+    why = f"{sides.left} and {sides.right} are the sides, {', '.join(flags[:4])} are judges (set where {set_} wins)"
+    return Reading(why, {**options, "words": words}, EXPORTER)
+
+
 def _numbered_judges(seen: Seen, sides: Sides) -> Reading | Question | None:
     """Columns of judges (``annotator1, annotator2``) that hold the number of the side."""
     judges = [
@@ -343,6 +368,9 @@ def recognise_judges(seen: Seen) -> Reading | Question | None:
     sides = sides_of(seen) or sides_of(seen, TEXTS)
     if sides is None:
         return None
+    flagged = _flagged_judges(seen, sides)
+    if flagged is not None:
+        return flagged
     found: dict[str, Meaning] = {}
     for name in seen.columns:
         if name not in (sides.left, sides.right) and seen.kind(name) == "text" and plain(name) not in _EXPECTED:

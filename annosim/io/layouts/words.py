@@ -31,6 +31,8 @@ _SIDES = (("left", "right"), ("a", "b"), ("1", "2"), ("first", "second"), ("1st"
 #: Results of a game, as chess writes them.
 _GAMES = {"1-0": "left", "0-1": "right", "1/2-1/2": "tie", "\u00bd-\u00bd": "tie", "0.5-0.5": "tie"}
 _ARROW = re.compile(r"\s*([ab])\s*(>>|>|=|<|<<)\s*([ab])\s*", re.IGNORECASE)
+#: The points of both sides: ``2-1``.
+_POINTS = re.compile(r"\s*(\d{1,3})\s*[-:\u2013]\s*(\d{1,3})\s*")
 #: Names of columns whose 1 is a win of the side named first.
 _RESULTS = frozenset("score result outcome y win won wins win_flag".split())
 _PROBABILITIES = frozenset("p prob probability win_prob win_probability win_rate winrate p_win".split())
@@ -78,6 +80,9 @@ def meaning_of_words(seen: Seen, column: str, sides: Sides) -> Meaning | Questio
 
 def _by_word(column: str, sides: Sides, words: Sequence[str]) -> Meaning | Question | None:
     """Words for sides; one that is unknown among them is a question."""
+    if set(tokens(column)) & {"score", "result", "outcome"} and all(_POINTS.fullmatch(word) for word in words):
+        said = {word: _of_points(word) for word in words}
+        return Meaning("side", f"{column} holds the points of both sides, such as {words[0]}", said)
     if len(words) > 60 or all(as_number(word) is not None for word in words):
         return None
     meaning = {word: side_of_word(word, sides) for word in words}
@@ -100,6 +105,14 @@ def _by_word(column: str, sides: Sides, words: Sequence[str]) -> Meaning | Quest
             options={"words": known},
         )
     return Meaning("side", f"{column} holds {_shown(words)}", known)
+
+
+def _of_points(word: str) -> str:
+    """The side with more points."""
+    match = _POINTS.fullmatch(word)
+    assert match is not None
+    one, two = int(match[1]), int(match[2])
+    return "left" if one > two else "right" if two > one else "tie"
 
 
 def side_of_word(word: str, sides: Sides) -> str | None:
