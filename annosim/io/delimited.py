@@ -152,7 +152,19 @@ def _above(text: str, sep: str | None) -> tuple[int, str]:
         cells = max(lines[count].count(mark) for mark in marks)
         if cells and all(max(line.count(mark) for mark in marks) < cells for line in lines[:count]):
             before, first = count, lines[count]
-    return before, sep or next((mark for mark in _MARKS if mark in first), ",")
+    if sep is None:
+        sep = next((mark for mark in _MARKS if mark in first), None) or (
+            " " if _is_spaced(lines[before:][:50]) else ","
+        )
+    return before, sep
+
+
+def _is_spaced(lines: list[str]) -> bool:
+    """Whether single spaces separate three or more names, and as many cells in every line (R's ``write.table``)."""
+    rows = list(csv.reader((line for line in lines if line.strip()), delimiter=" "))
+    width = len(rows[0])
+    named = all(cell and not cell.replace(".", "").isdigit() for cell in rows[0])
+    return len(rows) > 1 and width > 2 and named and all(len(row) == width and all(row) for row in rows)
 
 
 def _encoding(path: str | os.PathLike[str], raw: bytes) -> str:

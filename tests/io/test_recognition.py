@@ -119,6 +119,7 @@ READ = {
         ["gpt_a_wins: x>y", "claude_a_wins: x<y", "gpt_a_wins: y<z", "claude_a_wins: y<z"],
     ),
     "points_of_both.csv": ("pairs", ["x>y", "y<z", "z=x"]),
+    "spaces.txt": ("pairs", ["u: green tea>milk", "v: milk<rice"]),
     "spanish.csv": ("pairs", ["p1: te>leche", "p2: leche=arroz"]),
     "booleans.csv": ("pairs", ["x>y", "y<x"]),
     "chess.tsv": ("pairs", ["Carlsen>Nepo", "Nepo=Carlsen", "Carlsen<Ding"]),
@@ -379,6 +380,12 @@ def test_lines_are_counted_in_the_file_as_it_is(tmp_path):
     for name, line in (("e.csv", 4), ("q.csv", 5)):
         with pytest.raises(RowsError, match=f"line {line}: right is empty"):
             an.io.read(tmp_path / name, "pairs")
+
+
+def test_sentences_are_no_table_that_spaces_separate(tmp_path):
+    (tmp_path / "v.txt").write_text("I like green tea\nmilk is fine\nrice is fine too\n")
+    with pytest.raises(LayoutError, match="no known layout"):
+        an.io.read(tmp_path / "v.txt")
 
 
 def test_a_header_may_begin_with_the_mark_of_a_comment(tmp_path):
