@@ -62,6 +62,7 @@ def swap(path: Path, module: str, old: str, new: str) -> int:
     codes = (compile(source, str(path), "exec") for source in (text, text.replace(old, new)))
     broken = {(code.co_qualname, code.co_firstlineno): after for code, after in changed_functions(*codes) or []}
     count = 0
+    gc.unfreeze()  # what was there before the tests, which tests/conftest.py hides
     for one in gc.get_objects():  # its type, as a dead weak reference raises when it is asked for its class
         if type(one) is FunctionType and one.__code__.co_filename == str(path):
             after = broken.get((one.__code__.co_qualname, one.__code__.co_firstlineno))
