@@ -61,6 +61,12 @@ def test_mixing_keeps_every_item_asked():
     np.testing.assert_allclose(mixed.rewards, np.repeat(once.rewards, 3, axis=0), atol=1e-8)
 
 
+def test_every_round_asks_anew():
+    """From a fixed reference under a step that learns nothing each round draws the same menus; only the answers differ."""
+    found = an.iterate(ONE, START, ITEMS, 2, answers=300, improve=lambda pi, reward: pi, prior=an.priors.Gaussian(3.0))
+    assert np.abs(found.rewards[0] - found.rewards[1]).max() > 0.01
+
+
 def test_kept_answers_are_learned_from_again():
     one, kept = (an.iterate(ONE, START, ITEMS, 3, keep=keep) for keep in (False, True))
     np.testing.assert_allclose(
