@@ -90,10 +90,12 @@ def page(study: Study, run: Path) -> str:
     for key in [*pictures][:1]:
         lines += pictures.pop(key)
     versions = told["versions"]
-    kept = f" ({told['kept']} kept from a run before it)" if told["kept"] else ""
+    time = f"{told['seconds']:.0f} s"
+    if told["kept"]:  # claims were worded anew, or replicates added
+        time = f"{told['kept']} cells kept from a run before it, {time} for the rest"
     lines += [
-        f"Run on {date} with `annosim study run {study.name} --preset {told['preset']}`: {told['cells']} cells{kept}, "
-        f"{told['failed']} failed, {told['seconds']:.0f} s on a machine that others used ({told['machine']}, Python "
+        f"Run on {date} with `annosim study run {study.name} --preset {told['preset']}`: {told['cells']} cells, "
+        f"{told['failed']} failed, {time}, on a machine that others used ({told['machine']}, Python "
         f"{versions['python']}, torch {versions['torch']}).",
         "",
     ]

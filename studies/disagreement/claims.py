@@ -499,7 +499,7 @@ def real_statements(models):
         )
     places = (
         ("linear", "new arguments of the same debates", lambda f, m, n: real_gain(f, m, n, "linear"), "real_votes"),
-        ("debate", "one debate left out of 32", debate_gain, "other_debates"),
+        ("debate", "one debate left out of the 32 that there are", debate_gain, "other_debates"),
     )
     for place, where, change, figure in places:
         for method in ("M1 unsigned", "M2 signed", "M3 inside", "soft label"):
