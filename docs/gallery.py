@@ -92,7 +92,8 @@ def page(study: Study, run: Path) -> str:
     versions = told["versions"]
     time = f"{told['seconds']:.0f} s"
     if told["kept"]:  # claims were worded anew, or replicates added
-        time = f"{told['kept']} cells kept from a run before it, {time} for the rest"
+        rest = f", {time} for the rest" if told["kept"] < told["cells"] else ""
+        time = f"{told['kept']} cells kept from a run before it{rest}"
     lines += [
         f"Run on {date} with `annosim study run {study.name} --preset {told['preset']}`: {told['cells']} cells, "
         f"{told['failed']} failed, {time}, on a machine that others used ({told['machine']}, Python "
