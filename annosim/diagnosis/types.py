@@ -266,7 +266,9 @@ def number_of_types(case: Case, one: Finding) -> Finding:
     shown = " and ".join(f"{100 * share:.0f} %" for share in shares)
     verdict = _identified(chosen, data, case.seed)
     sentence = f"By BIC, {plural(chosen.best, 'type')} of annotators" + (
-        f", with shares of {shown}.{verdict}" if chosen.best > 1 else ": tastes differ, but not as a few types would."
+        f", with shares of {shown} (a description: smooth tastes without groups get types, too).{verdict}"
+        if chosen.best > 1
+        else ": tastes differ, but not as a few types would."
     )
     change = "Annotators held out (an.choose_types(by='held_out')) are a second opinion; more answers of each annotator tell types apart better."
     return Finding(
