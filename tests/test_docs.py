@@ -17,18 +17,9 @@ from annosim.study import find_studies
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(p for p in DOCS.rglob("*.md") if "generated" not in p.parts and "```python" in p.read_text("utf-8"))
-#: Pages that take more than a few seconds, and those that describe measurements.
-SLOW = {
-    "start.md",
-    "em-dpo.md",
-    "how-many-annotators.md",
-    "how-sure.md",
-    "how-sure-am-i.md",
-    "identified.md",
-    "my-votes.md",
-}
 #: Pages whose Python tests/test_readme.py runs.
 ELSEWHERE = {"index.md", "hidden-types.md"}
+#: Pages that describe measurements, which a test does not repeat.
 PROSE = {"mixed_logit.md", "performance.md"}
 
 
@@ -53,7 +44,7 @@ def same(shown: str, printed: str) -> bool:
 @pytest.mark.parametrize(
     "page",
     [
-        pytest.param(page, id=page.stem, marks=[pytest.mark.slow] if page.name in SLOW | ELSEWHERE else [])
+        pytest.param(page, id=page.stem, marks=[pytest.mark.slow] if page.name in ELSEWHERE else [])
         for page in PAGES
         if page.name not in PROSE
     ],
