@@ -131,9 +131,9 @@ class Problem:
         if self.law is None:
             raise ArgumentError("written_law: a fit to data has no law")
         data, rules = self.law.as_data(marginal, by_place), [one.rule for one in self.model.components()]
-        if not all(rule.skips for rule in rules):
+        if not any(rule.skips for rule in rules):
             data = data.take(~data.skipped)
-        return data if all(rule.ties for rule in rules) or not data.has_ties else data.ties("half")
+        return data if any(rule.ties for rule in rules) or not data.has_ties else data.ties("half")
 
     def with_data(self, data: PreferenceData) -> Problem:
         """The same problem on other answers."""

@@ -94,8 +94,8 @@ def _with_impossible(found: Fit, problem: Problem) -> Fit:
     tied = np.zeros(len(space), dtype=bool) if space.tied is None else np.asarray(space.tied).any(1)
     skipped = np.asarray(space.answer)[:, 0] < 0
     lost = {
-        "ties (read as half wins)": tied & ~skipped & (not all(rule.ties for rule in rules)),
-        "skips (left out)": skipped & (not all(rule.skips for rule in rules)),
+        "ties (read as half wins)": tied & ~skipped & (not any(rule.ties for rule in rules)),
+        "skips (left out)": skipped & (not any(rule.skips for rule in rules)),
     }
     if not any(which.any() for which in lost.values()):
         return found

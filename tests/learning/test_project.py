@@ -182,6 +182,24 @@ def test_who_only_skips_at_random_is_learned_as_if_everybody_answered():
     np.testing.assert_allclose(values - values.mean(), [-1.0, 0.0, 1.0], atol=1e-8)
 
 
+@pytest.mark.parametrize("rule", [an.rules.Skip(an.Luce(), 0.3), an.Davidson(0.7)], ids=["skips", "ties"])
+def test_one_type_alone_gives_skips_or_ties(rule):
+    """The other type never does: what nobody of it can say counts for the first, and the truth is its own projection."""
+    first, second = torch.tensor([0.0, 1.0, 2.0]), torch.tensor([1.0, 0.0, -1.0])
+    truth = an.Mixture([an.Annotator(an.Tabular(first), rule), an.Annotator(an.Tabular(second), an.Luce())], [0.4, 0.6])
+    model = an.Mixture([an.Annotator(an.Tabular(3), one) for one in (rule, an.Luce())])
+    design = an.Design(an.Items(n=3), annotators=1, questions=2)
+    found = an.project(model, truth, design, starts=6)
+    assert found.divergence == pytest.approx(0, abs=1e-10) and not found.notes
+    np.testing.assert_allclose(found.population.component_weights().detach(), [0.4, 0.6], atol=1e-6)
+    for component, u in zip(found.population.components(), (first, second), strict=True):
+        value = component.utility(design.items).detach()
+        np.testing.assert_allclose(value - value[0], u - u[0], atol=1e-5)
+    data = an.simulate(truth, design.with_(annotators=2000), seed=1).for_learner()
+    share = an.fit(model, data, starts=4).population.component_weights().detach()
+    np.testing.assert_allclose(share, [0.4, 0.6], atol=0.1)  # more than five standard errors
+
+
 def test_loads_shorter_than_the_list_of_menus():
     truth = an.Annotator(an.Tabular([0.0, 1.0, 2.0]), an.Luce())
     design = an.Design(an.Items(n=3), menus=[[0, 1], [1, 2], [0, 2]], questions="all", annotators=2, loads=[1, 2])

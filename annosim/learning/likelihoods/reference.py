@@ -11,6 +11,7 @@ import torch
 from annosim.data.preferences import PreferenceData
 from annosim.errors import DataError, TiesError
 from annosim.populations.base import Population, gather
+from annosim.rules.answers import answered
 from annosim.rules.base import Answer, Rule, View
 
 __all__ = [
@@ -96,7 +97,7 @@ def check_answers(population: Population, data: PreferenceData) -> None:
     """
     for component in population.components():
         component.rule.check_kind(data.feedback)
-    if data.has_ties and not all(component.rule.ties for component in population.components()):
+    if data.has_ties and not any(component.rule.ties for component in population.components()):
         tied, total = data.share_of(np.logical_or.reduce(np.asarray(data.tied), axis=-1))
         raise TiesError(
             f"{tied / total:.1%} of the answers are tied and the rule has no ties; ask for half wins with data.ties('half'), "
@@ -110,7 +111,7 @@ def check_answers(population: Population, data: PreferenceData) -> None:
             f"an.Davidson(delta=an.free([{starts}]))"
         )
     skipped = np.asarray(data.skipped)
-    if skipped.any() and not all(component.rule.skips for component in population.components()):
+    if skipped.any() and not any(component.rule.skips for component in population.components()):
         raise DataError(
             f"row {int(np.argmax(skipped))} (and {int(skipped.sum()) - 1} more) is a skip and the rule has none; drop "
             "them with data.take(~data.skipped), or fit a rule with skips"
@@ -118,15 +119,33 @@ def check_answers(population: Population, data: PreferenceData) -> None:
 
 
 def row_log_prob(population: Population, blocks: Blocks) -> tuple[torch.Tensor, torch.Tensor]:
-    """Log-probability of every row under every component, ``(C, rows)``, and log-weights ``(C,)``; differentiable."""
+    """Log-probability of every row under every component, ``(C, rows)``, and log-weights ``(C,)``; differentiable.
+
+    A component whose rule has no ties, or no skips, gives none: they have ``-inf`` there.
+    """
     parts, weights = [], []
     for rule, index, weight, _ in population.indexed(blocks.data.items):
         answer, view = as_read_by(rule, blocks)
+        never = _never_given(rule, blocks.answer)
+        if never is not None:
+            answer = answered(answer, view)
         for nodes in index.double().split(max(TOGETHER // max(view.menu.numel(), 1), 1)):
             found = rule.log_prob(gather(nodes, view.menu), answer, view)
+            if never is not None:
+                found = torch.where(never, -torch.inf, found)
             parts.append(found.expand(len(nodes), -1))  # what no utility moves may have no axis of nodes
         weights.append(weight)
     return torch.cat(parts), torch.cat(weights).log()
+
+
+def _never_given(rule: Rule, answer: Answer) -> torch.Tensor | None:
+    """``(rows,)`` ties and skips that the rule cannot give, or ``None`` where there are none."""
+    never = torch.zeros(answer.position.shape[:1], dtype=torch.bool, device=answer.position.device)
+    if answer.tied is not None and not rule.ties:
+        never = never | answer.tied.any(-1)
+    if not rule.skips:
+        never = never | answer.skipped
+    return never if bool(never.any()) else None
 
 
 def as_read_by(rule: Rule, blocks: Blocks) -> tuple[Answer, View]:
