@@ -13,7 +13,7 @@ from annosim.errors import ArgumentError, DataError, TooLargeError
 if TYPE_CHECKING:
     from annosim.data.preferences import PreferenceData
 
-__all__ = ["collapse", "combine", "expand"]
+__all__ = ["collapse", "combine", "distinct_rows", "expand"]
 
 _LIMIT = 1 << 62
 _MAX_ROWS = 100_000_000
@@ -30,10 +30,29 @@ def collapse(
     missing = [name for name in columns if name not in data.columns]
     if missing:
         raise ArgumentError(f"counts(columns=): no column {missing[0]!r}; there are {sorted(data.columns) or 'none'}")
-    code = _row_codes(data, columns)
     if by == "row" or data.annotator is None:
-        return _rows(data, code, columns)
-    return _blocks(data, code, ordered, columns)
+        first, number = distinct_rows(data, columns)
+        weight = np.bincount(number, weights=data.row_weight, minlength=len(first))
+        return _collapsed(data.take(first), None, None, weight, columns)
+    return _blocks(data, _row_codes(data, columns), ordered, columns)
+
+
+def distinct_rows(data: PreferenceData, columns: Sequence[str] = ()) -> tuple[np.ndarray, np.ndarray]:
+    """First row of each distinct one ``(D,)``, in order of appearance, and which of them each row is ``(rows,)``.
+
+    Example:
+        >>> import annosim as an
+        >>> first, which = distinct_rows(an.PreferenceData(an.Items(n=2), [[0, 1]] * 3, answer=[1, 0, 1]))
+        >>> first.tolist(), which.tolist()
+        ([0, 1], [0, 1, 0])
+    """
+    code = _row_codes(data, columns)
+    first = np.empty(int(code.max()) + 1, dtype=np.int64)
+    first[code[::-1]] = np.arange(data.rows)[::-1]
+    order = np.argsort(first, kind="stable")
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    return first[order], place[code]
 
 
 def expand(data: PreferenceData) -> PreferenceData:
@@ -71,14 +90,6 @@ def expand(data: PreferenceData) -> PreferenceData:
         return replace(out, weight=None, annotator_names=None, truth={})
     _, annotator = np.unique(np.stack([out.annotator_ids, copy]), axis=1, return_inverse=True)
     return replace(out, annotator=annotator.reshape(-1).astype(np.int32), weight=None, annotator_names=None, truth={})
-
-
-def _rows(data: PreferenceData, code: np.ndarray, columns: Sequence[str]) -> PreferenceData:
-    first = np.empty(int(code.max()) + 1, dtype=np.int64)
-    first[code[::-1]] = np.arange(data.rows)[::-1]
-    order = np.argsort(first, kind="stable")  # in order of first appearance
-    weight = np.bincount(code, weights=data.row_weight, minlength=len(first))
-    return _collapsed(data.take(first[order]), None, None, weight[order], columns)
 
 
 def _blocks(data: PreferenceData, code: np.ndarray, ordered: bool, columns: Sequence[str]) -> PreferenceData:

@@ -109,7 +109,7 @@ class _Walk:
     def __init__(self, fit: Fit, number: int):
         self.population, self.items = fit.population, fit.problem.items
         self.coordinates = Unconstrained(fit.population)
-        self.blocks = Blocks(fit.problem.data)
+        self.blocks = Blocks(fit.problem.data).counted(fit.population)
         self.number, self.best = number, float(fit.log_likelihood or 0.0)
         self.start = self.coordinates.outside(fit.population.vector())
         self.error = float(fit.covariance().diagonal()[number].clamp_min(0).sqrt())

@@ -61,6 +61,7 @@ class DifferentiatedLikelihood(Likelihood):
         if problem.is_projection:
             refuse_named(problem.model)
         self.blocks = Blocks(problem.data, named=not problem.is_projection)
+        self.counted = self.blocks.counted(problem.model)
         self.coordinates = Unconstrained(problem.model)
         self.prior = None if problem.prior is None else LogPrior(problem.prior, problem.model, problem.items)
         self.independent_answers = answers_are_independent(problem.model)  # type: ignore[misc]
@@ -108,7 +109,7 @@ class DifferentiatedLikelihood(Likelihood):
     # ---- value and derivatives -------------------------------------------------------------------------------------
 
     def _penalised(self, population: Population) -> torch.Tensor:
-        value = (self.blocks.weight * block_log_likelihood(population, self.blocks)).sum()
+        value = (self.counted.weight * block_log_likelihood(population, self.counted)).sum()
         return value if self.prior is None else value + self.prior.value(population)
 
     def differentiable(self, z: torch.Tensor) -> torch.Tensor:
@@ -184,8 +185,8 @@ class DifferentiatedLikelihood(Likelihood):
     def reweighted(self, weights: Vector) -> Self:
         """The same answers under other weights of annotators."""
         other = copy.copy(self)
-        other.blocks = copy.copy(self.blocks)
-        other.blocks.weight = torch.as_tensor(weights, dtype=torch.float64)
+        other.blocks = self.blocks.with_weights(torch.as_tensor(weights, dtype=torch.float64))
+        other.counted = other.blocks.counted(self.problem.model)
         return other
 
     # ---- to maximise it --------------------------------------------------------------------------------------------

@@ -5,11 +5,18 @@ An annotator's answers share one hidden type: ``log P(block) = log sum_c w_c pro
 
 from __future__ import annotations
 
+from copy import copy
+from dataclasses import replace
+from functools import cached_property
+
 import numpy as np
 import torch
 
+from annosim.annotators import PerAnnotator
+from annosim.data.counts import distinct_rows
 from annosim.data.preferences import PreferenceData
 from annosim.errors import DataError, TiesError
+from annosim.populations.annotator import single_answers_say_all
 from annosim.populations.base import Population, gather
 from annosim.rules.answers import answered
 from annosim.rules.base import Answer, Rule, View
@@ -71,6 +78,28 @@ class Blocks:
         """Sum of the weights of all blocks."""
         return float(self.weight.sum())
 
+    def with_weights(self, weight: torch.Tensor) -> Blocks:
+        """The same answers under other weights of the annotators, ``(B,)``."""
+        other = copy(self)
+        other.weight = weight
+        return other
+
+    def counted(self, population: Population) -> Blocks:
+        """The distinct rows, each a block with the weight of all its equals, where the population's likelihood is the same
+        for these and they are at most half as many; else these blocks."""
+        if not (self.named and _reads_rows_alone(population) and self._distinct):
+            return self
+        rows, number = self._distinct
+        return rows.with_weights(torch.bincount(number, self.weight[self.block], len(rows.weight)))
+
+    @cached_property
+    def _distinct(self) -> tuple[Blocks, torch.Tensor] | None:
+        first, number = distinct_rows(self.data)
+        if 2 * len(first) > self.data.rows:
+            return None
+        rows = replace(self.data.take(first), annotator=None, annotator_names=None, order=None, weight=None, truth={})
+        return Blocks(rows, self.block.device), torch.as_tensor(number, device=self.block.device)
+
     def with_memory(self) -> View:
         """The view with each row's previous answer by the same annotator (-1 at the first)."""
         if self._previous is None:
@@ -82,9 +111,16 @@ class Blocks:
             last[torch.as_tensor(first)] = -1
             self._previous = torch.empty_like(last)
             self._previous[torch.as_tensor(by)] = last
-        from dataclasses import replace
-
         return replace(self.view, previous=self._previous)
+
+
+def _reads_rows_alone(population: Population) -> bool:
+    """Whether an answer's probability depends on its row alone, not on who gives it or when. A rule from elsewhere may read
+    anything."""
+    personal = any(isinstance(part, PerAnnotator) and part.is_personal for part in population.modules())
+    rules = [layer for one in population.components() for layer in one.rule.layers()]
+    known = all(type(layer).__module__.startswith("annosim.") for layer in rules)
+    return known and not personal and single_answers_say_all(population)
 
 
 def check_answers(population: Population, data: PreferenceData) -> None:
