@@ -282,6 +282,24 @@ class Items:
         order = self.prompts.argsort(stable=True)
         return dict(zip(prompts.tolist(), order.split(count.tolist()), strict=True))
 
+    @cached_property
+    def members_by_size(self) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Prompts with equally many items together, for what is computed prompt by prompt: their codes ``(P,)`` (see
+        :attr:`prompt_code`) and the ids of their items ``(P, size)``.
+
+        Example:
+            >>> [ids.tolist() for _, ids in Items(n=5, prompts=[7, 7, 8, 9, 9]).members_by_size]
+            [[[2]], [[0, 1], [3, 4]]]
+        """
+        count = torch.bincount(self.prompt_code, minlength=self.num_prompts)
+        order, end = self.prompt_code.argsort(stable=True), count.cumsum(0)
+        groups = []
+        for size in count.unique().tolist():
+            codes = (count == size).nonzero()[:, 0]
+            at = (end[codes] - size)[:, None] + torch.arange(size, device=codes.device)
+            groups.append((codes, order[at]))
+        return groups
+
     def __len__(self) -> int:
         return self.n
 

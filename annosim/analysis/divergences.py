@@ -23,7 +23,16 @@ from annosim.results import Result, versions
 from annosim.utilities.base import Density
 from annosim.utilities.densities import as_log_density, normalise
 
-__all__ = ["LawDivergence", "kl_divergence", "law_divergence", "total_variation"]
+__all__ = [
+    "LawDivergence",
+    "kl_divergence",
+    "law_divergence",
+    "over_prompts",
+    "prompt_quantiles",
+    "prompt_sums",
+    "relative_entropy_terms",
+    "total_variation",
+]
 
 
 #: A density, or its vector of densities with respect to ``items.weights``.
@@ -53,7 +62,7 @@ def total_variation(p: DensityLike, q: DensityLike, items: Items, per_prompt: bo
     """
     log_p, log_q = log_density(p, items), log_density(q, items)
     parts = 0.5 * (log_p.exp() - log_q.exp()).abs() * items.weights
-    return _over_prompts(parts, items, per_prompt)
+    return over_prompts(parts, items, per_prompt)
 
 
 @overload
@@ -78,7 +87,7 @@ def kl_divergence(p: DensityLike, q: DensityLike, items: Items, per_prompt: bool
         0.5108
     """
     log_p, log_q = log_density(p, items), log_density(q, items)
-    return _over_prompts(relative_entropy_terms(log_p, log_q) * items.weights, items, per_prompt)
+    return over_prompts(relative_entropy_terms(log_p, log_q) * items.weights, items, per_prompt)
 
 
 def log_density(value: DensityLike, items: Items) -> torch.Tensor:
@@ -100,7 +109,30 @@ def prompt_sums(values: torch.Tensor, items: Items) -> torch.Tensor:
     return out.scatter_add(-1, items.prompt_code.expand(values.shape), values)
 
 
-def _over_prompts(parts: torch.Tensor, items: Items, per_prompt: bool) -> float | torch.Tensor:
+def prompt_quantiles(values: torch.Tensor, masses: torch.Tensor, level: float, items: Items) -> torch.Tensor:
+    """The smallest value v of each prompt's items with ``P(value <= v) >= level``, ``(prompts,)`` float64.
+
+    Args:
+        values, masses: ``(n,)``; masses add to one in each prompt.
+        level: between 0 and 1.
+        items: prompts in ascending order of id.
+
+    Example:
+        >>> prompt_quantiles(torch.tensor([3.0, 1.0, 2.0, 4.0]), torch.full((4,), 0.25), 0.5, Items(n=4)).tolist()
+        [2.0]
+    """
+    out = torch.empty(items.num_prompts, dtype=torch.float64, device=values.device)
+    for codes, ids in items.members_by_size:
+        ordered, place = values[ids].sort(dim=-1, stable=True)
+        upto = masses[ids].gather(-1, place).cumsum(-1)
+        # rounding in the cumulative sum must not push an exact level to the next response
+        at = torch.searchsorted(upto, level * upto[:, -1:] - 1e-12).clamp_max(ids.shape[1] - 1)
+        out[codes] = ordered.gather(-1, at)[:, 0].double()
+    return out
+
+
+def over_prompts(parts: torch.Tensor, items: Items, per_prompt: bool) -> float | torch.Tensor:
+    """Sums of ``(n,)`` parts within each prompt, or their mean over prompts."""
     sums = prompt_sums(parts, items)
     return sums if per_prompt else float(sums.mean())
 

@@ -10,7 +10,14 @@ import numpy as np
 import torch
 
 from annosim.analysis.borda import borda_scores
-from annosim.analysis.divergences import DensityLike, kl_divergence, log_density, prompt_sums
+from annosim.analysis.divergences import (
+    DensityLike,
+    kl_divergence,
+    log_density,
+    over_prompts,
+    prompt_quantiles,
+    prompt_sums,
+)
 from annosim.arrays import Numbers, as_numpy
 from annosim.errors import ArgumentError
 from annosim.items import Items
@@ -85,15 +92,19 @@ def win_rate(
         0.625
     """
     u = _one(utility, items)
-    ours, theirs = _masses(policy, items).numpy(), _masses(against, items).numpy()
-    out = []
-    for prompt in items.prompts.unique().tolist():
-        ids = items.members(prompt).numpy()
-        _, level = np.unique(u[ids], return_inverse=True)
-        other = np.bincount(level, weights=theirs[ids])
-        below = np.cumsum(other) - other / 2
-        out.append(float(ours[ids] @ below[level]))
-    return torch.tensor(out, dtype=torch.float64) if per_prompt else float(np.mean(out))
+    return over_prompts(_masses(policy, items) * _shares_below(u, _masses(against, items), items), items, per_prompt)
+
+
+def _shares_below(utility: torch.Tensor, masses: torch.Tensor, items: Items) -> torch.Tensor:
+    """Mass of each item's prompt that has a lower utility, and half of what has the same, ``(n,)``."""
+    out = torch.empty(items.n, dtype=torch.float64)
+    for _, ids in items.members_by_size:
+        here = utility[ids]
+        ordered, place = here.sort(-1)
+        upto = torch.nn.functional.pad(masses[ids].gather(-1, place).cumsum(-1), (1, 0))
+        below, with_equals = (torch.searchsorted(ordered, here, right=right) for right in (False, True))
+        out[ids] = (upto.gather(-1, below) + upto.gather(-1, with_equals)) / 2
+    return out
 
 
 @overload
@@ -146,16 +157,9 @@ def win_rate_quantile(
     if not 0 < level < 1:
         raise ArgumentError(f"win_rate_quantile(level={level}): a number between 0 and 1, for example 0.85")
     u = _one(utility, items)
-    ours, theirs = _masses(policy, items).numpy(), _masses(reference, items).numpy()
-    out = []
-    for prompt in items.prompts.unique().tolist():
-        ids = items.members(prompt).numpy()
-        order = ids[np.argsort(u[ids], kind="stable")]
-        upto = np.cumsum(theirs[order])
-        at = min(int(np.searchsorted(upto, level * upto[-1] - 1e-12)), len(ids) - 1)
-        bar = u[order[at]]
-        out.append(float(ours[ids] @ (0.5 * ((u[ids] > bar).astype(float) + (u[ids] >= bar)))))
-    return torch.tensor(out, dtype=torch.float64) if per_prompt else float(np.mean(out))
+    bar = prompt_quantiles(u, _masses(reference, items), level, items)[items.prompt_code]
+    beats = ((u > bar).double() + (u >= bar).double()) / 2
+    return over_prompts(_masses(policy, items) * beats, items, per_prompt)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -240,8 +244,8 @@ def score_policy(
     )
 
 
-def _one(utility: UtilityLike, items: Items) -> np.ndarray:
+def _one(utility: UtilityLike, items: Items) -> torch.Tensor:
     u = _utilities(utility, items)
     if len(u) != 1:
         raise ArgumentError(f"win rate: {len(u)} types; give one utility (a row of the table) at a time")
-    return u[0].numpy()
+    return u[0]

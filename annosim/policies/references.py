@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from annosim.analysis.divergences import log_density, prompt_sums
+from annosim.analysis.divergences import log_density, prompt_quantiles, prompt_sums
 from annosim.arrays import Numbers
 from annosim.constraints import check_whole_numbers
 from annosim.errors import ArgumentError
@@ -82,15 +82,7 @@ class _Quantile:  # classes, not closures, so that utilities can be copied and p
 
     def __call__(self, reward: torch.Tensor, items: Items) -> torch.Tensor:
         mass = (log_density(self.reference, items) + items.log_weights).exp()
-        out = []
-        for prompt in items.prompts.unique().tolist():
-            ids = items.members(prompt)
-            order = reward[ids].argsort()
-            upto = mass[ids][order].cumsum(0)
-            # rounding in the cumulative sum must not push an exact level to the next response
-            at = int(torch.searchsorted(upto, self.level * upto[-1] - 1e-12).clamp_max(len(ids) - 1))
-            out.append(reward[ids[order[at]]])
-        return torch.stack(out).double()
+        return prompt_quantiles(reward, mass, self.level, items)
 
 
 class _Mean:

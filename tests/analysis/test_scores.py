@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import annosim as an
 from annosim.analysis import (
@@ -144,6 +146,29 @@ def test_win_rates():
             win_rate_quantile(pi0, u, items, pi0, level)
         with pytest.raises(ArgumentError, match="level="):
             score_policy(pi0, u, pi0, items, level)
+
+
+@given(sizes=st.lists(st.integers(1, 5), min_size=1, max_size=6), seed=st.integers(0, 10_000))
+def test_win_rates_are_sums_over_pairs_of_responses(sizes, seed):
+    """With equal utilities, responses of no mass, and prompts of several sizes in mixed order."""
+    rng = np.random.default_rng(seed)
+    prompts = rng.permutation(np.repeat(10 + 3 * np.arange(len(sizes)), sizes))
+    items, u = an.Items(n=len(prompts), prompts=prompts), rng.integers(0, 3, len(prompts)).astype(float)
+    ours, theirs = rng.integers(0, 3, (2, len(prompts))).astype(float)
+    for one in np.unique(prompts):
+        for masses in (ours, theirs):
+            masses[prompts == one] += float(not masses[prompts == one].any())
+            masses[prompts == one] /= masses[prompts == one].sum()
+    level = float(rng.choice([0.25, 0.5, 0.85]))
+    rates, beats = [], []
+    for one in np.unique(prompts):
+        at = np.flatnonzero(prompts == one)
+        rates.append(sum(ours[i] * theirs[j] * (0.5 + np.sign(u[i] - u[j]) / 2) for i in at for j in at))
+        bar = min(v for v in u[at] if theirs[at][u[at] <= v].sum() >= level - 1e-12)
+        beats.append(sum(ours[i] * (0.5 + np.sign(u[i] - bar) / 2) for i in at))
+    found = win_rate(ours, u, items, theirs, per_prompt=True), win_rate_quantile(ours, u, items, theirs, level, True)
+    np.testing.assert_allclose(found, [rates, beats], atol=1e-12)
+    assert win_rate(ours, u, items, theirs) == pytest.approx(np.mean(rates), abs=1e-12)
 
 
 def test_policy_scores_of_a_mixture():
