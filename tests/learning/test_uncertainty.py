@@ -215,3 +215,22 @@ def test_criteria_and_intervals_follow_their_definitions(level):
     value = fit.population.utility.values.detach().numpy()
     assert by_item["low"].to_numpy() == pytest.approx(value - z * error)
     assert by_item["high"].to_numpy() == pytest.approx(value + z * error)
+
+
+@pytest.mark.parametrize("name", ["low rank", "panels"])
+def test_numbers_of_items_are_named_whatever_holds_them(name):
+    """Only utilities are ranked: a loading has no first place."""
+    items = an.Items(n=3, names=["a", "b", "c"])
+    data = an.simulate(an.Annotator(an.Tabular([1.0, 0.0, -1.0]), an.Luce()), an.Design(items, annotators=60), seed=0)
+    model = {
+        "low rank": an.populations.LowRank(3, an.fixed([[1.0], [0.0], [-1.0]]), an.Luce()),
+        "panels": an.populations.JudgePanels(3, an.fixed([0.1, 0.2, 0.3]), an.Luce()),
+    }[name]
+    table = an.fit(model, data, prior=an.priors.Gaussian(1.0)).summary()
+    assert table["item"].tolist() == ["a", "b", "c"] and table["rank"].tolist() == [1, 2, 3]
+    free = {"low rank": an.populations.LowRank(3, [[1.0], [0.0], [-1.0]], an.Luce())}.get(name)
+    if free is not None:
+        shown = an.fit(free, data, prior=an.priors.Gaussian(1.0)).summary(sort="parameter")
+        assert (
+            shown["item"].tolist() == ["a", "b", "c"] * 2 and shown["rank"].isna().tolist() == [False] * 3 + [True] * 3
+        )

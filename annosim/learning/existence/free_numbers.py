@@ -20,17 +20,16 @@ from numpy.typing import NDArray
 
 from annosim.autodiff import reverse_jacobian
 from annosim.constraints import Constraint
+from annosim.coordinates.item_tables import utility_tables
 from annosim.coordinates.normalisation import canonical, order_by_weight
 from annosim.errors import NotIdentifiedError
 from annosim.items import Items
 from annosim.learning.priors import Prior
 from annosim.parameters import Unconstrained
 from annosim.populations.base import Population
-from annosim.populations.judge_panels import JudgePanels
 from annosim.populations.low_rank import LowRank
 from annosim.populations.random_coefficients import RandomCoefficients
 from annosim.utilities.linear import Linear
-from annosim.utilities.tabular import Tabular
 
 __all__ = ["Judgement", "Maximum", "judge", "numbers_beside_utilities", "undetermined", "untold"]
 
@@ -294,13 +293,12 @@ class _Rays:
         return sorted(out)
 
     def _utility_rays(self) -> Iterator[torch.Tensor]:
-        beside = set(numbers_beside_utilities(self.population))
+        beside, tables = set(numbers_beside_utilities(self.population)), set(utility_tables(self.population))
         for name, where in self.places.items():
             if name in beside or self.population.constraint_of(name) != Constraint.REAL:
                 continue
-            owner, _, last = name.rpartition(".")
-            part = self.population.get_submodule(owner)
-            if isinstance(part, Tabular | LowRank | JudgePanels) and last in ("values", "mean"):
+            part = self.population.get_submodule(name.rpartition(".")[0])
+            if name in tables:
                 yield from self._gaps(where)
             elif isinstance(part, LowRank):
                 yield self._part(where)

@@ -9,6 +9,7 @@ of how many.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from scipy.linalg import orth
 from scipy.special import ndtri
 
 from annosim.autodiff import reverse_jacobian
+from annosim.coordinates.item_tables import item_tables, utility_tables
 from annosim.coordinates.normalisation import canonical, rotations
 from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError
@@ -30,7 +32,9 @@ from annosim.learning.structure import affine_index
 if TYPE_CHECKING:
     import pandas as pd
 
+    from annosim.items import Items
     from annosim.learning.result import Fit
+    from annosim.populations.base import Population
 
 __all__ = ["FEW_ANNOTATORS", "bootstrap", "covariance", "default_kind", "summary"]
 
@@ -195,7 +199,7 @@ def summary(fit: Fit, kind: str | None = None, level: float = 0.95, sort: str = 
     table = pd.DataFrame(
         {
             "parameter": names,
-            "item": [_item_of(name, items) for name in names],
+            "item": _items_of(names, population, items),
             "estimate": estimate,
             "standard_error": error,
             "low": estimate - z * error,
@@ -203,17 +207,17 @@ def summary(fit: Fit, kind: str | None = None, level: float = 0.95, sort: str = 
         }
     )
     if table["item"].ne("").any():
-        table = _ranked(table, sort)
+        table = _ranked(table, sort, utility_tables(population))
     table.attrs = {"kind": kind, "level": level}
     return table
 
 
-def _ranked(table: pd.DataFrame, sort: str) -> pd.DataFrame:
-    """Ranks of the items within their table (a type's utilities), and the largest first where asked."""
+def _ranked(table: pd.DataFrame, sort: str, utilities: Sequence[str]) -> pd.DataFrame:
+    """Ranks of the items within their table of utilities (a type's, or means), and the largest first where asked."""
     import pandas as pd
 
-    of_item = table["item"].ne("")
     name = table["parameter"].str.rsplit("[", n=1).str[0]
+    of_item = name.isin(utilities) & table["item"].ne("")
     group = pd.factorize(np.where(of_item, name, table["parameter"]))[0]
     rank = table["estimate"].groupby(group).rank(ascending=False, method="first")
     table.insert(0, "rank", rank.where(of_item).astype("Int64"))
@@ -223,8 +227,8 @@ def _ranked(table: pd.DataFrame, sort: str) -> pd.DataFrame:
     return table.iloc[order].reset_index(drop=True)
 
 
-def _item_of(name: str, items: Any) -> str:
-    if "values[" not in name:
-        return ""
-    number = int(name.rsplit("[", 1)[1].rstrip("]"))
-    return items.names[number] if number < items.n else ""
+def _items_of(names: Sequence[str], population: Population, items: Items) -> list[str]:
+    """Whose number each is, by name; nothing where it is not of an item."""
+    tables = set(item_tables(population, items))
+    split = [name.rpartition("[") for name in names]
+    return [items.names[int(index.rstrip("]").split(",")[0])] if table in tables else "" for table, _, index in split]

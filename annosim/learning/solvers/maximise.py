@@ -290,7 +290,8 @@ def _scaled(matrix: Vector, null: Vector | None) -> tuple[Vector, Vector]:
     largest = max(float(diagonal.max(initial=0.0)), 1e-300)
     # a coordinate without curvature has no scale of its own: the root of nothing would multiply rounding by 1e150
     d = 1.0 / np.sqrt(np.where(diagonal > 1e-300 * largest, np.maximum(diagonal, 1e-300), largest))
-    system = matrix * d[:, None] * d[None, :]
+    with np.errstate(over="ignore", invalid="ignore"):  # whoever reads the system looks whether it is finite
+        system = matrix * d[:, None] * d[None, :]
     if null is not None and null.shape[1]:
         flat = null / d[:, None]
         flat /= np.linalg.norm(flat, axis=0)
