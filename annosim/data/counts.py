@@ -13,7 +13,7 @@ from annosim.errors import ArgumentError, DataError, TooLargeError
 if TYPE_CHECKING:
     from annosim.data.preferences import PreferenceData
 
-__all__ = ["collapse", "combine", "distinct_rows", "expand"]
+__all__ = ["block_classes", "collapse", "combine", "distinct_rows", "expand"]
 
 _LIMIT = 1 << 62
 _MAX_ROWS = 100_000_000
@@ -99,7 +99,7 @@ def _blocks(data: PreferenceData, code: np.ndarray, ordered: bool, columns: Sequ
     sorted_owner, sorted_code = owner[by], code[by]
     start = np.r_[0, np.flatnonzero(np.diff(sorted_owner)) + 1]
     length = np.diff(np.r_[start, len(owner)])
-    class_of = _block_classes(sorted_code, start, length)
+    class_of = block_classes(sorted_code, start, length)
     _, first, group = np.unique(class_of, return_index=True, return_inverse=True)
     weight_of = data.annotator_weight[sorted_owner[start]]
     order = np.argsort(first)  # classes in order of their first annotator
@@ -133,7 +133,7 @@ def _collapsed(
     )
 
 
-def _block_classes(code: np.ndarray, start: np.ndarray, length: np.ndarray) -> np.ndarray:
+def block_classes(code: np.ndarray, start: np.ndarray, length: np.ndarray) -> np.ndarray:
     """A class number for each block: equal exactly where length and contents are equal."""
     class_of = np.empty(len(start), dtype=np.int64)
     used = 0

@@ -1,4 +1,4 @@
-"""Equal rows are counted once by the differentiated likelihood, and nothing but its speed depends on it."""
+"""Equal rows, and annotators with equal answers, are counted once, and nothing but speed depends on it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import annosim as an
 from annosim.learning.likelihoods.autodiff import DifferentiatedLikelihood
+from annosim.learning.likelihoods.latent_classes import LatentClasses
 from annosim.learning.likelihoods.reference import Blocks
 from annosim.learning.problem import Problem
 
@@ -89,3 +90,25 @@ def test_few_equal_rows_stay_as_they_are():
     data = _data().take(np.arange(6))
     blocks = Blocks(data)
     assert blocks.counted(an.Annotator(an.Tabular(N), an.Luce())) is blocks
+
+
+@given(seed=st.integers(0, 10_000), questions=st.integers(1, 3))
+def test_types_read_annotators_with_equal_answers_once(seed, questions):
+    """Value and derivatives are those of all annotators, also under other weights; scores stay everybody's own."""
+    rng = np.random.default_rng(seed)
+    types = [an.Annotator(an.Tabular(rng.normal(size=3)), an.Luce()) for _ in range(2)]
+    model, design = an.Mixture(types, [0.4, 0.6]), an.Design(an.Items(n=3), annotators=80, questions=questions)
+    data = an.simulate(model, design, seed=seed)
+    data = data.take(rng.permutation(data.rows))
+    counted, whole = LatentClasses(Problem(model, data)), LatentClasses(Problem(model, data))
+    whole._alike = None
+    assert questions > 1 or counted._alike is not None
+    weights = rng.integers(0, 3, 80).astype(float)
+    for one, other in ((counted, whole), (counted.reweighted(weights), whole.reweighted(weights))):
+        at = one.start(model)
+        found, expected = one.evaluate(at), other.evaluate(at)
+        assert found.value == pytest.approx(expected.value, rel=1e-11)
+        np.testing.assert_allclose(found.gradient, expected.gradient, atol=1e-10 * one.total)
+        np.testing.assert_allclose(found.curvature, expected.curvature, atol=1e-10 * one.total)
+        np.testing.assert_allclose(found.mass, expected.mass, atol=1e-10 * one.total)
+    assert len(counted.scores(model)[0]) == 80

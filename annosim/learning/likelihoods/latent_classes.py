@@ -24,7 +24,7 @@ from annosim.learning.existence.free_numbers import untold
 from annosim.learning.likelihoods.base import Likelihood
 from annosim.learning.likelihoods.luce import is_staged
 from annosim.learning.likelihoods.single_choices import SingleChoices
-from annosim.learning.likelihoods.statistics import unique_orders
+from annosim.learning.likelihoods.statistics import equal_blocks, unique_orders
 from annosim.learning.penalties import LogPrior, MixturePenalty
 from annosim.learning.problem import Problem
 from annosim.learning.solvers.functions import LONGEST_STEP, Evaluation
@@ -174,7 +174,8 @@ class ClassesLikelihood(Likelihood):
         """The same answers under other weights of annotators."""
         other = copy.copy(self)
         other.weights = np.ascontiguousarray(weights, dtype=np.float64)
-        other.__dict__.pop("scale", None)
+        for name in ("scale", "_arrays"):
+            other.__dict__.pop(name, None)
         return other
 
     # ---- existence -------------------------------------------------------------------------------------------------
@@ -406,12 +407,19 @@ class LatentClasses(ClassesLikelihood):
         found = None if self.single is None else self.single(theta, log_share, self.weights)
         return self._general_sums(theta, log_share) if found is None else found
 
-    @property
+    @cached_property
+    def _alike(self) -> tuple[Any, ...] | None:
+        """Codes and starts of annotators with different answers, and which of them everybody is, where they are few."""
+        return equal_blocks(self.code, self.first)
+
+    @cached_property
     def _arrays(self) -> tuple[Any, ...]:
-        """What the compiled sums read of types and answers."""
-        orders = self.orders
-        answers = orders.order, orders.depth, orders.length, self.code, self.first, self.weights
-        return (self.features, self.which, self.offset, *answers)
+        """What the compiled sums read of types and answers: annotators with equal answers are one with their weight."""
+        orders, blocks = self.orders, (self.code, self.first)
+        if self._alike is not None:
+            *blocks, number = self._alike  # type: ignore[assignment]
+        weights = self.weights if self._alike is None else np.bincount(number, self.weights, len(blocks[1]) - 1)
+        return self.features, self.which, self.offset, orders.order, orders.depth, orders.length, *blocks, weights
 
     def _general_sums(self, theta: Vector, log_share: Vector) -> tuple[Any, ...]:
         return kernels.evaluate(theta, self.types, self.d, *self._arrays, log_share, True)

@@ -20,6 +20,7 @@ from scipy import sparse
 
 from annosim.compiled import threads
 from annosim.compiled.lazy import LazyModule
+from annosim.data.counts import block_classes
 from annosim.data.preferences import PreferenceData
 from annosim.laws import Law
 from annosim.learning.solvers.maximise import factorise
@@ -29,6 +30,7 @@ __all__ = [
     "PairTable",
     "PartialRankings",
     "distinct_orders",
+    "equal_blocks",
     "from_data",
     "from_law",
     "orders_from_data",
@@ -39,6 +41,8 @@ kernels = LazyModule("annosim.learning.likelihoods.kernels.luce")
 learning_sparse = LazyModule("annosim.learning.likelihoods.kernels.sparse")
 
 DENSE_ITEMS = 4096
+#: answers of an annotator up to which it is asked whether others gave the same
+LONGEST_COUNTED = 8
 #: differences of scores beyond which exponentials of one common scale would underflow
 SAFE_RANGE = 600.0
 
@@ -377,6 +381,32 @@ def unique_orders(data: PreferenceData) -> tuple[PartialRankings, np.ndarray, np
     orders, code = distinct_orders(orders)
     heavy = np.bincount(code, np.repeat(weight, np.diff(start)), len(orders.order))
     return orders.reweighted(heavy), code, start, weight
+
+
+def equal_blocks(code: np.ndarray, first: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """Blocks of rows without their repetitions: codes, starts, and which of them each block was ``(B,)``.
+
+    ``None`` where less than half of the blocks repeat another, or some are so long that few can.
+
+    Args:
+        code: ``(rows,)`` of each row; its order inside a block does not matter.
+        first: ``(B + 1,)`` first row of each block.
+
+    Example:
+        >>> equal_blocks(np.array([5, 7, 7, 5, 5, 7]), np.array([0, 2, 4, 6]))
+        (array([5, 7]), array([0, 2]), array([0, 0, 0]))
+    """
+    length = np.diff(first)
+    if len(length) < 2 or length.max() > LONGEST_COUNTED:
+        return None
+    code = code[np.lexsort((code, np.repeat(np.arange(len(length)), length)))]
+    number = block_classes(code, first[:-1], length)
+    _, kept, number = np.unique(number, return_index=True, return_inverse=True)
+    if 2 * len(kept) > len(length):
+        return None
+    starts = np.r_[0, np.cumsum(length[kept])].astype(np.int64)
+    rows = np.repeat(first[:-1][kept] - starts[:-1], length[kept]) + np.arange(starts[-1])
+    return code[rows], starts, number
 
 
 def distinct_orders(orders: PartialRankings) -> tuple[PartialRankings, np.ndarray]:
