@@ -21,8 +21,8 @@ def two(rule=None, weights=(0.7, 0.3)):
     return an.Mixture([an.Annotator(an.Linear(b), rule()) for b in ([1.0, 0.2], [-0.5, 0.8])], weights=list(weights))
 
 
-def dense(population, design):
-    """Probabilities of all outcomes and their Jacobian by reverse differentiation of the law itself."""
+def written_out(population, design):
+    """Probabilities of all outcomes as a function of the free numbers, the outcomes, and the menus."""
     menus = design.enumerate()
     codes = torch.as_tensor(an.law(population, design).outcomes, dtype=torch.long)
 
@@ -32,6 +32,12 @@ def dense(population, design):
             lambda p: on_menus(p, design, menus.menu, menus.probability).log_probability(codes[..., 0], codes[..., 1]),
         ).exp()
 
+    return function, codes, menus
+
+
+def dense(population, design):
+    """Probabilities of all outcomes and their Jacobian by reverse differentiation of the law itself."""
+    function, codes, menus = written_out(population, design)
     v = population.vector()
     return function(v).detach(), torch.func.jacrev(function)(v).detach(), codes, menus
 
@@ -135,8 +141,8 @@ def test_information_of_unequal_loads_is_the_mean():
 def test_distance_is_that_of_the_law_written_out():
     a, b = two(), two(weights=(0.6, 0.4))
     for design in DESIGNS:
-        p, _, codes, menus = dense(a, design)
-        q = dense(b, design)[0]
+        function, codes, menus = written_out(a, design)
+        p, q = (function(one.vector()).detach() for one in (a, b))
         share = menus.probability[codes[..., 0]].prod(-1) if design.questions != "all" else torch.ones(len(p)).double()
         expected = float(((p - q).square() / share).sum().sqrt())
         assert abs(an.information.law_distance(a, b, design) - expected) < 1e-13

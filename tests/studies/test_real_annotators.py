@@ -17,6 +17,7 @@ missing = missing_reason(STUDY.data)
 pytestmark = pytest.mark.skipif(missing is not None, reason=str(missing))
 
 
+@pytest.mark.slow  # .ci/run runs the quick preset
 def test_a_small_run_decides_every_claim(tmp_path):
     run = run_study(STUDY, "smoke", out=tmp_path)
     verdicts = {claim.id: claim.verdict for claim in run.claims}
