@@ -17,7 +17,14 @@ from hypothesis import settings
 collect_ignore = ["typing"]
 #: libraries that tests of a mark need, and the extra that brings them; to be collected they need none, for to import some
 #: of them takes every process seconds
-EXTRAS = {"cluster": ("dask", ("dask", "distributed")), "bayes": ("bayes", ("nutpie", "arviz_stats", "xarray"))}
+EXTRAS = {
+    "hf": ("hf", ("transformers",)),
+    "cluster": ("dask", ("dask", "distributed")),
+    "bayes": ("bayes", ("nutpie", "arviz_stats", "xarray")),
+}
+
+#: examples in docstrings that need an extra, by the path of the module or its room
+EXAMPLES = {"annosim/sampling/": "bayes", "annosim/checks/posterior.py": "bayes"}
 
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=50)
 settings.register_profile("full", settings.get_profile("ci"), max_examples=100)  # with --runslow, in .ci/full
@@ -64,6 +71,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     reason = _no_browser() if browser else None
     for item in browser if reason else []:
         item.add_marker(pytest.mark.skip(reason=reason))
+    for item in items:
+        for path, mark in EXAMPLES.items():
+            if item.nodeid.startswith(path):
+                item.add_marker(mark)
     for mark, (extra, names) in EXTRAS.items():
         missing = [name for name in names if find_spec(name) is None]
         for item in items if missing else []:

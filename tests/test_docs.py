@@ -22,6 +22,9 @@ ELSEWHERE = {"index.md", "hidden-types.md"}
 #: Pages that describe measurements, which a test does not repeat.
 PROSE = {"mixed_logit.md", "performance.md"}
 
+#: Extras whose Python a page shows.
+NEEDS = {"how-sure-am-i.md": [pytest.mark.bayes]}
+
 
 def outputs_module():
     spec = importlib.util.spec_from_file_location("outputs", DOCS / "outputs.py")
@@ -44,7 +47,9 @@ def same(shown: str, printed: str) -> bool:
 @pytest.mark.parametrize(
     "page",
     [
-        pytest.param(page, id=page.stem, marks=[pytest.mark.slow] if page.name in ELSEWHERE else [])
+        pytest.param(
+            page, id=page.stem, marks=[*NEEDS.get(page.name, ()), *[pytest.mark.slow] * (page.name in ELSEWHERE)]
+        )
         for page in PAGES
         if page.name not in PROSE
     ],

@@ -86,7 +86,7 @@ def test_what_has_no_path_there_is_refused():
 SCRIPT = """
 import numpy as np, torch, annosim as an
 from annosim.simulation.kernels.triton_pairs import simulate_pairs
-from annosim.simulate import simulate
+from annosim.simulation.draws import simulate
 items = an.Items.normal(30, 3, seed=0)
 for weights in ([[1.0, 2.0, 0.0]], [[1.0, 2.0, 0.0], [0.0, -2.0, 1.0]]):
     people = an.Mixture([an.Annotator(an.Linear(w), an.Luce()) for w in weights])

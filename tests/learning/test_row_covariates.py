@@ -149,7 +149,7 @@ def battles(seed=1, rows=900, n=6):
 
 
 def test_style_control_is_the_logistic_regression_of_statsmodels():
-    import statsmodels.api as sm
+    sm = pytest.importorskip("statsmodels.api")
 
     data = battles()
     fit = an.fit(an.Annotator(an.Tabular(6), an.rules.Covariates(an.Luce(), ["length", "bold"])), data)

@@ -16,6 +16,7 @@ from annosim.annotators import PerAnnotator
 from annosim.data.counts import distinct_rows
 from annosim.data.preferences import PreferenceData
 from annosim.errors import DataError, TiesError
+from annosim.parameters import behaves_as
 from annosim.populations.annotator import single_answers_say_all
 from annosim.populations.base import Population, gather
 from annosim.rules.answers import answered
@@ -116,11 +117,15 @@ class Blocks:
 
 def _reads_rows_alone(population: Population) -> bool:
     """Whether an answer's probability depends on its row alone, not on who gives it or when. A rule from elsewhere may read
-    anything."""
+    anything, unless it does what one of the library's does."""
     personal = any(isinstance(part, PerAnnotator) and part.is_personal for part in population.modules())
     rules = [layer for one in population.components() for layer in one.rule.layers()]
-    known = all(type(layer).__module__.startswith("annosim.") for layer in rules)
-    return known and not personal and single_answers_say_all(population)
+    return not personal and all(map(_is_known, rules)) and single_answers_say_all(population)
+
+
+def _is_known(rule: Rule) -> bool:
+    own = next(kind for kind in type(rule).__mro__ if kind.__module__.startswith("annosim."))
+    return own is not Rule and behaves_as(rule, own)
 
 
 def check_answers(population: Population, data: PreferenceData) -> None:
