@@ -137,7 +137,7 @@ def test_the_law_is_differentiable_in_every_free_number():
     design = an.Design(an.Items(n=3), menu_size=2, questions=2)
     start = people.vector()
     law = lambda v: people.functional_call(v, lambda p: an.law(p, design, differentiable=True).probability_tensor)  # noqa: E731
-    jac = torch.func.jacrev(law)(start)
+    jac = torch.autograd.functional.jacobian(law, start)
     for i, step in itertools.product(range(len(start)), [1e-6]):
         up, down = start.clone(), start.clone()
         up[i] += step
@@ -262,6 +262,6 @@ def test_the_information_of_unequal_loads_is_that_of_the_law(settings):
     """Fisher's matrix is ``sum_x dp(x) dp(x)' / p(x)``, here from the written-out law of all loads."""
     design, start = unequal(**settings), MIXED.vector()
     law = lambda v: MIXED.functional_call(v, lambda p: an.law(p, design, differentiable=True).probability_tensor)  # noqa: E731
-    p, slope = law(start).detach(), torch.func.jacfwd(law)(start)
+    p, slope = law(start).detach(), torch.autograd.functional.jacobian(law, start)
     matrix = an.information.fisher_information(MIXED, design).matrix
     assert torch.allclose(matrix, (slope / p[:, None]).T @ slope, atol=1e-12)
