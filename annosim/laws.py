@@ -343,7 +343,7 @@ def law(
         max_outcomes: limit above which ``.outcomes`` and ``.probabilities`` raise.
         max_menus: limit on distinct ordered menus.
         differentiable: whether the law's tensors (``probability_tensor``, ``table``, ...) keep their gradients in the
-            population's parameters.
+            population's parameters, for ``torch.autograd`` (torch 2.6 cannot take ``torch.func.jacrev`` of a law).
 
     Raises:
         TooLargeError: too many menus or outcomes; the message counts them and names the remedies.
