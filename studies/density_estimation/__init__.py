@@ -7,7 +7,8 @@ instead of 8192 at 1e-4. Everything else, 2^15 pairs and 8192 fresh draws of the
 that of the paper. The replicates of a network are trained as one batch; on a GPU their rows in
 results.parquet also say how busy it was (``gpu_utilisation``, ``gpu_steps_per_second``, ``gpu_peak_memory``).
 
-The paper preset on 2026-11-21 (122 trainings, 149 cells, two cores of an AMD EPYC beside other work: 4,398 s): Total variation of the networks to the exact level, mean of five replicates: E1
+The paper preset on 2026-11-21 (122 trainings, 149 cells, two cores of an AMD EPYC beside other work: 4,398 s),
+and on 2026-12-01 with the same numbers to the digits shown (176 cells, one core shared with other work: 7,200 s): Total variation of the networks to the exact level, mean of five replicates: E1
 .034; E2 .027 (beta 1), .0075 (4), .0087 (16); E3 .027; E4 .029 (alpha 1), .0064 (1/4), .0086 (1/16); E6 .018 (tau
 .1), .0055 (.5), .0034 (1); E7 .011. E5 without the forward KL .018, .027, .051, .087, .140 for margins 0 to 2, which
 a smooth network cannot reach (a staircase), and with it .016, .008, .019, .018, .019. E8 over twelve seeds: shares
