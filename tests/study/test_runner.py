@@ -155,7 +155,7 @@ def test_workers_find_what_one_process_finds(coin, tmp_path):
     two = run_study(load_study(coin), "edge", out=tmp_path / "two", jobs=2)
     drop = ["seconds", "error"]
     pd.testing.assert_frame_equal(one.outcome.table().drop(columns=drop), two.outcome.table().drop(columns=drop))
-    assert one.claims == two.claims
+    assert repr(one.claims) == repr(two.claims)  # a claim without a value has nan, which equals nothing
 
 
 def small(cells, claims=lambda: [], **more):
