@@ -13,6 +13,7 @@ from annosim.learning.likelihoods.autodiff import DifferentiatedLikelihood
 from annosim.learning.likelihoods.latent_classes import LatentClasses
 from annosim.learning.likelihoods.reference import Blocks
 from annosim.learning.problem import Problem
+from annosim.learning.training.losses import _MixtureLoss
 
 N = 4
 
@@ -112,3 +113,19 @@ def test_types_read_annotators_with_equal_answers_once(seed, questions):
         np.testing.assert_allclose(found.curvature, expected.curvature, atol=1e-10 * one.total)
         np.testing.assert_allclose(found.mass, expected.mass, atol=1e-10 * one.total)
     assert len(counted.scores(model)[0]) == 80
+
+
+def test_the_loss_of_a_mixture_is_a_logsumexp_and_its_slopes_are_responsibilities():
+    """Also where a type cannot give an answer; held against automatic differentiation, shares included."""
+    draw = torch.Generator().manual_seed(0)
+    share = torch.randn(3, 5, dtype=torch.float64, generator=draw).log_softmax(0).requires_grad_()
+    each = [(3 * torch.randn(5, dtype=torch.float64, generator=draw)).requires_grad_() for _ in range(3)]
+    with torch.no_grad():
+        each[1][2] = torch.inf
+    weight = torch.rand(5, dtype=torch.float64, generator=draw)
+    values, slopes = [], []
+    for loss in (_MixtureLoss.apply(share, *each), -torch.logsumexp(share - torch.stack(each), 0)):
+        values.append(loss.detach())
+        slopes.append(torch.autograd.grad((weight * loss).sum(), [share, *each]))
+    torch.testing.assert_close(values[0], values[1], rtol=1e-14, atol=0)
+    torch.testing.assert_close(slopes[0], slopes[1], rtol=1e-12, atol=1e-15)

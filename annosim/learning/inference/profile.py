@@ -109,7 +109,8 @@ class _Walk:
     def __init__(self, fit: Fit, number: int):
         self.population, self.items = fit.population, fit.problem.items
         self.coordinates = Unconstrained(fit.population)
-        self.blocks = Blocks(fit.problem.data).counted(fit.population)
+        blocks = Blocks(fit.problem.data)
+        self.total, self.blocks = blocks.total, blocks.counted(fit.population)
         self.number, self.best = number, float(fit.log_likelihood or 0.0)
         self.start = self.coordinates.outside(fit.population.vector())
         self.error = float(fit.covariance().diagonal()[number].clamp_min(0).sqrt())
@@ -188,7 +189,7 @@ class _Held(Maximand):
         normal = self._slope(walk.number_at, start)[1]
         self.normal = normal / normal.norm().clamp_min(1e-300)
         self.null = self.normal.numpy()[:, None]
-        self.scale = np.full(len(start), 1.0 + walk.blocks.total)
+        self.scale = np.full(len(start), 1.0 + walk.total)
 
     def onto(self, z: torch.Tensor) -> torch.Tensor | None:
         """The point moved along the normal to where the number is at its target (Newton's root in one dimension)."""
