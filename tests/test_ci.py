@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 import runpy
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -49,15 +49,30 @@ def test_a_study_is_run_by_the_process_that_begins_it_first(tmp_path):
 
 
 @pytest.mark.parametrize(("shown", "cells"), [({}, [1]), ({"image/png": "iVBORw0KGgo="}, [])])
-def test_a_notebook_that_names_a_figure_and_shows_none_is_found(shown, cells, tmp_path):
+def test_a_notebook_that_names_a_figure_and_shows_none_is_found(shown, cells):
     from annosim import plotting
 
+    nbformat = pytest.importorskip("nbformat")
     code = runpy.run_path(str(ROOT / ".ci" / "notebooks.py"))
-    said = {"data": {"text/plain": [repr(plotting.figure(1, 2)[0])], **shown}}
-    number = {"data": {"text/plain": ["array([1.0])"]}}
-    page = tmp_path / "a.ipynb"
-    page.write_text(json.dumps({"cells": [{"outputs": [number]}, {"outputs": [{"text": "x"}, said]}, {}]}))
+    said = {"data": {"text/plain": repr(plotting.figure(1, 2)[0]), **shown}}
+    number = {"data": {"text/plain": "array([1.0])"}}
+    page = nbformat.from_dict({"cells": [{"outputs": [number]}, {"outputs": [{"text": "x"}, said]}, {}]})
     assert code["blind"](page) == cells
+
+
+def test_a_notebook_whose_cell_fails_is_a_failure_that_names_it(tmp_path):
+    v4 = pytest.importorskip("nbformat.v4")
+    pytest.importorskip("ipykernel")
+    page = v4.new_notebook(cells=[v4.new_code_cell("x = 0"), v4.new_code_cell("1 / x")])
+    (tmp_path / "a.ipynb").write_text(v4.writes(page))
+    (tmp_path / "b.ipynb").write_text(v4.writes(v4.new_notebook(cells=page.cells[:1])))
+    ran = subprocess.run(
+        [sys.executable, ROOT / ".ci" / "notebooks.py", tmp_path / "a.ipynb", tmp_path / "b.ipynb"],
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 1 and "a.ipynb: " in ran.stdout and "ZeroDivisionError" in ran.stdout
+    assert "b.ipynb: " not in ran.stdout
 
 
 def test_every_dependency_of_ci_is_pinned():
