@@ -44,7 +44,7 @@ DENSE_ITEMS = 4096
 #: answers of an annotator up to which it is asked whether others gave the same
 LONGEST_COUNTED = 8
 #: differences of scores beyond which exponentials of one common scale would underflow
-SAFE_RANGE = 600.0
+SAFE_RANGE = 300.0
 
 
 class PairTable:

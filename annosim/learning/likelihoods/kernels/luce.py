@@ -2,8 +2,9 @@
 
 A row is an order of items, best first, of which the first ``depth`` places were chosen one after the other from what
 was left: a choice has depth 1 and its other alternatives in any order, a full ranking depth k - 1. Items beyond
-``length`` are pads. No ``fastmath``: it would remove the checks on NaN. Where scores differ by less than 600 within
-the data, exponentials are taken once per item; otherwise (``safe``) every stage works in logs.
+``length`` are pads. No ``fastmath``: it would remove the checks on NaN. Where scores differ by less than 300 within
+the data, exponentials are taken once per item (their inverses are squared, and 1e308 is the largest number there is);
+otherwise (``safe``) every stage works in logs.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def order_gradient(s, e, order, depth, length, weight, safe, gradient):
             inverse, product = 0.0, 1.0
             for t in range(d):
                 product *= e[order[r, t]] / total[t]
-                if product < 1e-250:
+                if product < 1e-150:
                     value += w * np.log(product)
                     product = 1.0
                 inverse += w / total[t]
@@ -202,47 +203,77 @@ def pair_gradient(s, first, second, wins, losses, gradient, curvature):
 def linear_sums(w, features, offset, order, depth, length, weight, gradient, information):
     """Value, gradient ``(d,)`` and information ``(d, d)`` of a linear index ``s = features @ w + offset``.
 
-    Sums run backwards along each order, so that a full ranking costs one pass; the running maximum keeps every scale.
-    ``gradient`` and ``information`` are added to in place (both triangles); returns the log-likelihood.
+    With ``p`` the probabilities at a stage and ``x`` measured from the order's most probable item, a stage adds
+    ``sum_a p_a x_a x_a' - m m'``, ``m = sum_a p_a x_a``: the first sums over all stages of an alternative, so that a full
+    ranking costs one pass. Rows of both kinds are collected and multiplied by BLAS. Measured so, nothing is lost where
+    one item is nearly sure. ``gradient`` and ``information`` are added to in place; returns the log-likelihood.
     """
-    d = features.shape[1]
-    mean, second = np.empty(d), np.empty((d, d))
-    value = 0.0
+    d, k = features.shape[1], order.shape[1]
+    size = max(256, 2 * k)
+    plus, minus = np.empty((size, d)), np.empty((size, d))
+    score, share, tops, masses, mean = np.empty(k), np.empty(k), np.empty(k), np.empty(k), np.empty(d)
+    value, full, spent = 0.0, 0, 0
     for r in range(order.shape[0]):
         m, stages, weigh = length[r], depth[r], weight[r]
         if weigh == 0.0:
             continue
+        if full + k > size or spent + k > size:
+            information += plus[:full].T @ plus[:full]
+            if spent:
+                information -= minus[:spent].T @ minus[:spent]
+            full, spent = 0, 0
+        best = 0
+        for a in range(m):
+            i = order[r, a]
+            x = offset[i]
+            for p in range(d):
+                x += features[i, p] * w[p]
+            score[a] = x
+            if x > score[best]:
+                best = a
+        centre = order[r, best]
+        pair = m == 2 and stages == 1
         top, mass = -np.inf, 0.0
         mean[:] = 0.0
-        second[:] = 0.0
         for a in range(m - 1, -1, -1):
-            i = order[r, a]
-            score = offset[i]
-            for p in range(d):
-                score += features[i, p] * w[p]
-            if score > top:
-                shrink = np.exp(top - score)
+            if score[a] > top:
+                shrink = np.exp(top - score[a])
                 mass *= shrink
-                for p in range(d):
-                    mean[p] *= shrink
-                    for q in range(p + 1):
-                        second[p, q] *= shrink
-                top = score
-            e = np.exp(score - top)
+                mean *= shrink
+                top = score[a]
+            e = np.exp(score[a] - top)
             mass += e
-            for p in range(d):
-                x = e * features[i, p]
-                mean[p] += x
-                for q in range(p + 1):
-                    second[p, q] += x * features[i, q]
-            if a < stages:
-                value += weigh * (score - top - np.log(mass))
+            share[a], tops[a], masses[a] = e, top, mass
+            if pair:
+                continue
+            if a != best:
+                i = order[r, a]
                 for p in range(d):
-                    mp = mean[p] / mass
-                    gradient[p] += weigh * (features[i, p] - mp)
-                    for q in range(p + 1):
-                        part = weigh * (second[p, q] / mass - mp * mean[q] / mass)
-                        information[p, q] += part
-                        if p != q:
-                            information[q, p] += part
+                    mean[p] += e * (features[i, p] - features[centre, p])
+            if a < stages:
+                scale = np.sqrt(weigh) / mass
+                for p in range(d):
+                    minus[spent, p] = scale * mean[p]
+                spent += 1
+        inverse, top = 0.0, tops[0]
+        for a in range(m):
+            i = order[r, a]
+            if a < stages:
+                value += weigh * (score[a] - tops[a] - np.log(masses[a]))
+                if tops[a] != top:
+                    inverse *= np.exp(tops[a] - top)
+                    top = tops[a]
+                inverse += 1.0 / masses[a]
+            expected = inverse * (share[a] if tops[a] == top else np.exp(score[a] - top))
+            coefficient = weigh * ((1.0 if a < stages else 0.0) - expected)
+            for p in range(d):
+                gradient[p] += coefficient * features[i, p]
+            if a != best:
+                if pair:
+                    expected *= 1.0 - expected
+                scale = np.sqrt(weigh * expected)
+                for p in range(d):
+                    plus[full, p] = scale * (features[i, p] - features[centre, p])
+                full += 1
+    information += plus[:full].T @ plus[:full] - minus[:spent].T @ minus[:spent]
     return value
