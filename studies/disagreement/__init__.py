@@ -28,6 +28,7 @@ def cells(
     votes,
     prompts,
     responses,
+    worlds,
     replicates,
     judges,
     alpha,
@@ -39,6 +40,7 @@ def cells(
     answers,
     twins,
     debates,
+    draws,
     models,
 ):
     """Closed forms; the synthetic 2 x 2 with and without judges; repeated answers; paraphrases; the real votes."""
@@ -49,7 +51,7 @@ def cells(
     world = {"votes": votes, "prompts": prompts, "responses": responses, "votes_held_out": 4}
     common = {"replicates": replicates, "seed_name": "world"}
     # the gaps to the ceiling differ by less than one of them varies from world to world: they need more worlds
-    yield Cell(synthetic.single_votes, world, replicates=4 * replicates, seed_name="world")
+    yield Cell(synthetic.single_votes, world, replicates=worlds, seed_name="world")
     for judge in synthetic.JUDGES:
         for count in judges if judge in ("faithful", "biased by style") else [10]:
             yield Cell(synthetic.margins, {**world, "judge": judge, "judges": count, "alpha": alpha}, **common)
@@ -66,8 +68,10 @@ def cells(
         settings = {"kind": kind, "dim": dim, "alpha": alpha, "steps": steps, "names": names}
         yield Cell(real_votes.held_out_scores, settings, replicates=splits, seed_name="splits", skip=real_votes.no_data)
     for debate in range(debates):
+        # the vote of each pair that is learned from is drawn several times: methods differ by less than by the draw
         settings = {"debate": debate, "dim": dim, "alpha": alpha, "names": ["none", *real_names()]}
-        yield Cell(real_votes.other_debates, settings, seed_name="debates", skip=real_votes.no_data)
+        repeated = {"replicates": draws, "seed_name": "debates"}
+        yield Cell(real_votes.other_debates, settings, **repeated, skip=real_votes.no_data)
 
 
 def real_names():
@@ -188,6 +192,7 @@ _QUICK = {
     "votes": 1200,
     "prompts": 12,
     "responses": 8,
+    "worlds": 40,
     "replicates": 10,
     "judges": [1, 10, 0],
     "alpha": 1.0,
@@ -199,12 +204,14 @@ _QUICK = {
     "answers": 2000,
     "twins": 12,
     "debates": 0,
+    "draws": 0,
     "models": ["linear"],
 }
 _PAPER = _QUICK | {
     "judges": [1, 3, 10, 50, 0],
     "votes": 4000,
     "prompts": 40,
+    "worlds": 1200,
     "replicates": 50,
     "annotators": 4000,
     "splits": 20,
@@ -213,6 +220,7 @@ _PAPER = _QUICK | {
     "shares": [0.1, 0.25, 0.5, 0.75, 0.9],
     "twins": 100,
     "debates": 32,
+    "draws": 12,
     "models": ["linear", "network"],
 }
 

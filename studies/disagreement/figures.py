@@ -143,7 +143,8 @@ def paraphrase_twins(found):
 
 def other_debates(found):
     """UKPConvArg1, one of 32 debates left out at a time, linear model: change against plain Bradley-Terry on the other
-    debates' votes, margins from the other annotators; 95 % intervals over debates."""
+    debates' votes, margins from the other annotators; means over draws of the votes learned from, 95 % intervals over
+    debates."""
     fig, axes = plotting.figure(1, 2, width=12.5, height=4.0, sharey=True)
     methods = METHODS[:5]
     for axis, name, words in zip(axes[0], ("pearson", "brier"), ("correlation", "Brier score"), strict=True):

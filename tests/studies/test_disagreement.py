@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -64,6 +65,7 @@ def test_a_tiny_run_without_the_real_votes(tmp_path):
         "votes": 500,
         "prompts": 4,
         "responses": 6,
+        "worlds": 2,
         "replicates": 2,
         "judges": [10, 0],
         "annotators": 50,
@@ -87,6 +89,28 @@ def test_intervals_over_splits_are_wider_than_over_independent_replicates():
     assert found.value == pytest.approx(naive.value)
     assert (found.high - found.value) == pytest.approx(np.sqrt(2) * (naive.high - naive.value))
     assert claims.split_interval(values[:1], 0.25).high == np.inf
+
+
+def test_draws_of_one_debate_are_averaged_before_debates_are_compared():
+    """Two debates, three draws each: the interval is that of two numbers, not of six."""
+    from annosim.study import t_interval
+
+    change = {0: [0.1, 0.3, 0.2], 1: [0.5, 0.3, 0.4]}
+
+    class Found:
+        settings: ClassVar = {"debates": 2}
+
+        def rows(self, group, debate):
+            assert group == "other_debates"
+            return [
+                {"method": name, "brier": 1.0 + (x if name == "M" else 0.0)}
+                for x in change[debate]
+                for name in ("none", "M")
+            ]
+
+    claims = sys.modules["annosim_study_disagreement.claims"]
+    found, expected = claims.debate_gain(Found(), "M", "brier"), t_interval([0.2, 0.4])
+    assert (found.value, found.low, found.high) == pytest.approx((expected.value, expected.low, expected.high))
 
 
 def test_a_gap_of_ratios_has_the_error_that_the_jackknife_gives_it():
