@@ -8,10 +8,19 @@ parameter vector is the types' weights ``(K, d)``, flattened, then ``K - 1`` log
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 from numba import njit
 
+from annosim.compiled import link_cache
+from annosim.learning.likelihoods.kernels import luce
+from annosim.learning.likelihoods.kernels.luce import linear_sums
+
 __all__ = ["evaluate", "respond"]
+
+#: blocks whose scores are multiplied at a time
+_ROWS = 256
 
 
 @njit(cache=True, nogil=True)
@@ -82,51 +91,6 @@ def _tables(w, features, which, offset, order, depth, length, log_f, score):
 
 
 @njit(cache=True, nogil=True)
-def _curvature(w, features, which, offset, order, depth, length, load, information):
-    """Adds ``sum_c load[c, t] * (minus Hessian of log f)`` to ``information (K, d, d)``."""
-    codes = order.shape[0]
-    types, d = w.shape
-    mean, second = np.empty(d), np.empty((d, d))
-    for t in range(types):
-        x = features[which[t]]
-        for c in range(codes):
-            weigh = load[c, t]
-            if weigh == 0.0:
-                continue
-            m, stages = length[c], depth[c]
-            top, mass = -np.inf, 0.0
-            mean[:] = 0.0
-            second[:] = 0.0
-            for a in range(m - 1, -1, -1):
-                i = order[c, a]
-                total = offset[t, i]
-                for p in range(d):
-                    total += x[i, p] * w[t, p]
-                if total > top:
-                    shrink = np.exp(top - total)
-                    mass *= shrink
-                    for p in range(d):
-                        mean[p] *= shrink
-                        for q in range(p + 1):
-                            second[p, q] *= shrink
-                    top = total
-                e = np.exp(total - top)
-                mass += e
-                for p in range(d):
-                    part = e * x[i, p]
-                    mean[p] += part
-                    for q in range(p + 1):
-                        second[p, q] += part * x[i, q]
-                if a < stages:
-                    for p in range(d):
-                        for q in range(p + 1):
-                            information[t, p, q] += weigh * (second[p, q] / mass - mean[p] * mean[q] / (mass * mass))
-        for p in range(d):
-            for q in range(p):
-                information[t, q, p] = information[t, p, q]
-
-
-@njit(cache=True, nogil=True)
 def respond(log_f, log_share, code, start, out):
     """Responsibilities ``(B, K)`` into ``out`` and log-likelihood of each block, returned ``(B,)``."""
     blocks, types = out.shape
@@ -165,11 +129,11 @@ def evaluate(theta, types, d, features, which, offset, order, depth, length, cod
     codes, blocks, size = order.shape[0], len(weight), types * d + types - 1
     log_f, score = np.empty((codes, types)), np.empty((codes, types, d))
     _tables(w, features, which, offset, order, depth, length, log_f, score)
-    load, mass = np.zeros((codes, types)), np.zeros(types)
+    load, mass = np.zeros((types, codes)), np.zeros(types)
     gradient, outer = np.zeros(size), np.zeros((size, size))
-    own, mean = np.empty((types, d)), np.empty(size)
+    own, mean = np.zeros((types, _ROWS, d)), np.zeros((_ROWS, size))
     r_b = np.empty(types)
-    value, total = 0.0, 0.0
+    value, total, at = 0.0, 0.0, 0
     for b in range(blocks):
         wb = weight[b]
         top = -np.inf
@@ -189,25 +153,45 @@ def evaluate(theta, types, d, features, which, offset, order, depth, length, cod
             share = r_b[t] / norm
             r_b[t] = share
             mass[t] += wb * share
-            for p in range(d):
-                own[t, p] = 0.0
             for r in range(start[b], start[b + 1]):
-                load[code[r], t] += wb * share
-                for p in range(d):
-                    own[t, p] += score[code[r], t, p]
+                load[t, code[r]] += wb * share
+            if not full:
+                continue
             for p in range(d):
-                gradient[t * d + p] += wb * share * own[t, p]
+                own[t, at, p] = 0.0
+            for r in range(start[b], start[b + 1]):
+                for p in range(d):
+                    own[t, at, p] += score[code[r], t, p]
+            root = np.sqrt(wb)
+            rise = np.sqrt(wb * share)
+            for p in range(d):
+                mean[at, t * d + p] = root * share * own[t, at, p]
+                own[t, at, p] *= rise
+            if t < types - 1:
+                mean[at, types * d + t] = root * share
         if full:
-            _outer(outer, own, r_b, log_share, mean, wb, types, d)
+            at += 1
+            if at == _ROWS:
+                _add_spread(outer, own, mean)
+                at = 0
+    if at:
+        _add_spread(outer, own[:, :at], mean[:at])
     for t in range(types - 1):
         gradient[types * d + t] = mass[t] - total * np.exp(log_share[t])
     information = np.zeros((types, d, d))
-    _curvature(w, features, which, offset, order, depth, length, load, information)
     for t in range(types):
+        slope = gradient[t * d : (t + 1) * d]
+        linear_sums(w[t], features[which[t]], offset[t], order, depth, length, load[t], slope, information[t])
         for p in range(d):
             for q in range(d):
                 outer[t * d + p, t * d + q] += information[t, p, q]
     for t in range(types - 1):
+        if full:  # of a share the score is r_t less a constant, which cancels in the spread
+            i = types * d + t
+            for p in range(t * d, (t + 1) * d):
+                outer[p, i] -= gradient[p]
+                outer[i, p] -= gradient[p]
+            outer[i, i] -= mass[t]
         share = np.exp(log_share[t])
         for u in range(types - 1):
             outer[types * d + t, types * d + u] -= total * share * np.exp(log_share[u])
@@ -216,25 +200,14 @@ def evaluate(theta, types, d, features, which, offset, order, depth, length, cod
 
 
 @njit(cache=True, nogil=True)
-def _outer(outer, own, r_b, log_share, mean, wb, types, d):
-    """Takes off ``sum_k r_k v_k v_k' - vbar vbar'``, the spread of the types' scores within one block."""
-    base = types * d
+def _add_spread(outer, own, mean):
+    """Takes off ``sum_k r_k v_k v_k' - vbar vbar'``, the spread of the types' scores within blocks: of the scores of each
+    type's own weights, ``own (K, rows, d)`` times ``sqrt(w r_k)``, and of their means ``(rows, P)`` times ``sqrt(w)``."""
+    types, _, d = own.shape
     for t in range(types):
-        for p in range(d):
-            mean[t * d + p] = r_b[t] * own[t, p]
-        if t < types - 1:
-            mean[base + t] = r_b[t]  # the constant -share cancels in the spread
-    size = base + types - 1
-    for t in range(types):
-        for p in range(d):
-            i = t * d + p
-            for q in range(d):
-                outer[i, t * d + q] -= wb * r_b[t] * own[t, p] * own[t, q]
-            if t < types - 1:
-                outer[i, base + t] -= wb * r_b[t] * own[t, p]
-                outer[base + t, i] -= wb * r_b[t] * own[t, p]
-        if t < types - 1:
-            outer[base + t, base + t] -= wb * r_b[t]
-    for i in range(size):
-        for j in range(size):
-            outer[i, j] += wb * mean[i] * mean[j]
+        rows = np.ascontiguousarray(own[t])
+        outer[t * d : (t + 1) * d, t * d : (t + 1) * d] -= rows.T @ rows
+    outer += mean.T @ mean
+
+
+link_cache.link(luce, of=sys.modules[__name__])

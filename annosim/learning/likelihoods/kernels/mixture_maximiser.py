@@ -18,7 +18,7 @@ import numpy as np
 from numba import njit
 
 from annosim.compiled import link_cache
-from annosim.learning.likelihoods.kernels import mixture
+from annosim.learning.likelihoods.kernels import luce, mixture
 from annosim.learning.likelihoods.kernels.mixture import evaluate
 from annosim.learning.solvers import functions, maximise
 from annosim.learning.solvers.functions import Maximand
@@ -283,4 +283,4 @@ def ascend(
     return theta, now, status, iteration, steps, condition
 
 
-link_cache.link(mixture, functions, maximise, of=sys.modules[__name__])
+link_cache.link(luce, mixture, functions, maximise, of=sys.modules[__name__])
