@@ -88,12 +88,13 @@ class SingleChoices:
     def _assemble(self, value, gradient, blocks, outer, mass, share):
         types, d = self.types, self.d
         base, total = types * d, float(mass.sum())
-        lower = np.tril(blocks, -1)
-        blocks = blocks + lower.transpose(0, 2, 1)
-        outer = outer + np.tril(outer, -1).T
-        information = -outer
+        information = outer
         for t in range(types):
-            information[t * d : (t + 1) * d, t * d : (t + 1) * d] += blocks[t]
+            own, i = slice(t * d, (t + 1) * d), base + t
+            information[own, own] += blocks[t]
+            information[own, i] -= gradient[own]
+            information[i, own] -= gradient[own]
+            information[i, i] -= mass[t]
         gradient[base:] -= total * share
         information[base:, base:] += total * (np.diag(share) - np.outer(share, share))
         return value, gradient[:-1].copy(), blocks, information[:-1, :-1].copy(), mass

@@ -17,10 +17,10 @@ from annosim.compiled import link_cache
 from annosim.learning.likelihoods.kernels import luce
 from annosim.learning.likelihoods.kernels.luce import linear_sums
 
-__all__ = ["evaluate", "respond"]
+__all__ = ["SPREAD_ROWS", "add_spread", "evaluate", "respond"]
 
 #: blocks whose scores are multiplied at a time
-_ROWS = 256
+SPREAD_ROWS = 256
 
 
 @njit(cache=True, nogil=True)
@@ -131,7 +131,7 @@ def evaluate(theta, types, d, features, which, offset, order, depth, length, cod
     _tables(w, features, which, offset, order, depth, length, log_f, score)
     load, mass = np.zeros((types, codes)), np.zeros(types)
     gradient, outer = np.zeros(size), np.zeros((size, size))
-    own, mean = np.zeros((types, _ROWS, d)), np.zeros((_ROWS, size))
+    own, mean = np.zeros((types, SPREAD_ROWS, d)), np.zeros((SPREAD_ROWS, size))
     r_b = np.empty(types)
     value, total, at = 0.0, 0.0, 0
     for b in range(blocks):
@@ -171,11 +171,11 @@ def evaluate(theta, types, d, features, which, offset, order, depth, length, cod
                 mean[at, types * d + t] = root * share
         if full:
             at += 1
-            if at == _ROWS:
-                _add_spread(outer, own, mean)
+            if at == SPREAD_ROWS:
+                add_spread(outer, own, mean)
                 at = 0
     if at:
-        _add_spread(outer, own[:, :at], mean[:at])
+        add_spread(outer, own[:, :at], mean[:at])
     for t in range(types - 1):
         gradient[types * d + t] = mass[t] - total * np.exp(log_share[t])
     information = np.zeros((types, d, d))
@@ -200,9 +200,12 @@ def evaluate(theta, types, d, features, which, offset, order, depth, length, cod
 
 
 @njit(cache=True, nogil=True)
-def _add_spread(outer, own, mean):
-    """Takes off ``sum_k r_k v_k v_k' - vbar vbar'``, the spread of the types' scores within blocks: of the scores of each
-    type's own weights, ``own (K, rows, d)`` times ``sqrt(w r_k)``, and of their means ``(rows, P)`` times ``sqrt(w)``."""
+def add_spread(outer, own, mean):
+    """Takes off ``sum_k r_k v_k v_k' - vbar vbar'``, the spread of the types' scores within blocks, but for the products with the
+    scores of the shares: those are sums over all blocks, the types' gradients and masses.
+
+    ``own (K, rows, d)``: of each type's own weights, times ``sqrt(w r_k)``. ``mean (rows, P)``: the means, times ``sqrt(w)``.
+    """
     types, _, d = own.shape
     for t in range(types):
         rows = np.ascontiguousarray(own[t])
