@@ -136,3 +136,17 @@ def test_hidden_directions_that_begin_without_a_direction_find_one():
     )
     assert level.log_likelihood == pytest.approx(drawn.log_likelihood, abs=1e-6)
     assert np.isfinite(level.summary()["standard_error"]).all()
+
+
+@pytest.mark.parametrize("prior", [None, an.priors.Gaussian(3.0)])  # compiled as a whole, and step by step
+@pytest.mark.parametrize("seed", [0, 3, 4])
+def test_types_that_are_hardly_told_apart_are_climbed_by_newton_once_em_creeps(seed, prior):
+    """Answers of one type, two types fitted: the information is not positive definite for long, and EM takes thousands of
+    steps, or ends lower."""
+    truth = an.Annotator(an.Tabular(np.random.default_rng(seed).normal(size=6) * 0.7), an.Luce())
+    data = an.simulate(truth, an.Design(an.Items(n=6), menu_size=6, feedback="ranking", annotators=800), seed=seed)
+    model = an.Mixture([an.Annotator(an.Tabular(6), an.Luce()) for _ in range(2)])
+    climbed = an.fit(model, data, starts=1, seed=0, prior=prior)
+    crept = an.fit(model, data, starts=1, seed=0, prior=prior, solver="em")
+    assert climbed.converged and climbed.iterations < 100 < crept.iterations
+    assert climbed.log_likelihood > crept.log_likelihood - 1e-6

@@ -2,9 +2,9 @@
 
 Newton's direction comes from a dense curvature by Cholesky in coordinates scaled by the diagonal, with the directions
 that change nothing deflated, or from an operator by truncated conjugate gradients. Where the curvature is not safely
-positive definite the step is EM's, or, without one, Newton's with the small eigenvalues raised. Steps are capped, and
-accepted only if the likelihood rises, or, within the rounding of its value, if the gradient falls. The tolerance is on
-the scaled gradient: each entry divided by the weight of the answers in which its coordinate has a part.
+positive definite the step is EM's, or, without one or after thirty iterations, Newton's with the small eigenvalues raised.
+Steps are capped, and accepted only if the likelihood rises, or, within the rounding of its value, if the gradient falls.
+The tolerance is on the scaled gradient: each entry divided by the weight of the answers in which its coordinate has a part.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ DirectSolve = Callable[[Vector], Vector]
 
 #: iterations of EM before Newton's method is tried
 EM_ITERATIONS = 6
+#: iterations after which EM no longer leads where the curvature is not positive definite: where types are hardly told apart a
+#: thousand of its steps end nats below the maximum
+PATIENCE = 30
 #: condition numbers up to which a Cholesky factor is trusted: with an EM step to fall back on, and without
 SAFE_CONDITION, LARGEST_CONDITION = 1e12, 1e15
 #: rise of the value that a step must bring, as a share of what its slope promises (Armijo)
@@ -37,8 +40,12 @@ KEEPS = 0.02
 #: products with the curvature in one truncated solve
 MOST_PRODUCTS = 500
 
+#: small eigenvalues are raised to this share of the largest
+LEAST_RAISED = 1e-12
 #: share of the largest curvature from which a negative one is no rounding, and how many saddles are left
 UPWARDS, MOST_ESCAPES = 1e-7, 5
+#: how far from a saddle it is looked for a higher point, in units of the scaled coordinates
+ESCAPES = (1.0, -1.0, 0.1, -0.1, 0.01, -0.01)
 RAISED = "the information was not positive definite at some step; its small eigenvalues were raised"
 
 
@@ -129,6 +136,7 @@ def maximise(
             polished = done
         taken = None
         if not ended and newton and (done or not function.has_em_step or iteration >= em_iterations):
+            steps.impatient = iteration >= PATIENCE
             taken = steps.step(now, done)
             newton_steps += taken is not None
         if not ended and taken is None and function.has_em_step and not done and not steps.at_rounding:
@@ -165,11 +173,12 @@ class _NewtonSteps:
     """Newton's steps; a factor is kept while it serves, where forming the curvature is costly.
 
     Attributes:
+        impatient: Newton's steps lead where the curvature is not positive definite, even where EM has one.
         at_rounding: the last step failed although it promised less than the rounding of the value: nothing rises.
     """
 
     def __init__(self, function: Maximand):
-        self.function, self.condition, self.at_rounding = function, float("nan"), False
+        self.function, self.condition, self.at_rounding, self.impatient = function, float("nan"), False, False
         self.notes: list[str] = []
         self._solve: Solve | None = None
         self._rising: Vector | None = None
@@ -200,12 +209,12 @@ class _NewtonSteps:
         if isinstance(curvature, InformationOperator):
             return self._truncated(now, curvature)
         limit = SAFE_CONDITION if self.function.has_em_step else LARGEST_CONDITION
-        solve: DirectSolve | None
+        solve: Solve | None
         solve, self.condition = factorise(curvature, self.function.null, limit)
         self._rising = None
-        if solve is None and not self.function.has_em_step:
+        if solve is None and (self.impatient or not self.function.has_em_step):
             solve, self.condition, self._rising = _raised(curvature, self.function.null)
-            if not self.function.flat_directions and RAISED not in self.notes:
+            if not (self.function.flat_directions or self.function.has_em_step or RAISED in self.notes):
                 self.notes.append(RAISED)
         return solve
 
@@ -215,7 +224,7 @@ class _NewtonSteps:
         if self._rising is None:
             return None
         found = []
-        for length in (1.0, -1.0, 0.1, -0.1, 0.01, -0.01):
+        for length in ESCAPES:
             trial = self.function.evaluate(now.point + length * self._rising)
             if np.isfinite(trial.value) and trial.value > now.value + 10 * _rounding(self.function, now):
                 found.append(trial)
@@ -299,7 +308,7 @@ def _scaled(matrix: Vector, null: Vector | None) -> tuple[Vector, Vector]:
     return system, d
 
 
-def _raised(matrix: Vector, null: Vector | None) -> tuple[DirectSolve | None, float, Vector | None]:
+def _raised(matrix: Vector, null: Vector | None) -> tuple[Solve | None, float, Vector | None]:
     """Newton's direction with eigenvalues made positive and the small ones raised; condition off the flat ones; and the
     direction in which the value curves upwards most, where it does.
 
@@ -313,11 +322,17 @@ def _raised(matrix: Vector, null: Vector | None) -> tuple[DirectSolve | None, fl
     except LinAlgError:
         return None, float("inf"), None
     top = max(float(np.abs(values).max(initial=0.0)), 1e-300)
-    safe = np.maximum(np.abs(values), 1e-12 * top)
+    safe = np.maximum(np.abs(values), LEAST_RAISED * top)
     live = values[values > 1e-10 * top]
     condition = top / float(live[0]) if len(live) else float("inf")
     rising = d * vectors[:, 0] if values[0] < -UPWARDS * top else None
-    return (lambda gradient: d * (vectors @ ((vectors.T @ (d * gradient)) / safe))), condition, rising
+
+    def solve(gradient: Vector) -> Vector | None:
+        with np.errstate(over="ignore", invalid="ignore"):  # next to no curvature, and a slope
+            move = d * (vectors @ ((vectors.T @ (d * gradient)) / safe))
+        return move if np.isfinite(move).all() else None
+
+    return solve, condition, rising
 
 
 def conjugate_gradients(

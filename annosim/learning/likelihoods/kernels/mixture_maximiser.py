@@ -1,7 +1,7 @@
 """The maximiser of :mod:`annosim.learning.solvers.maximise` for latent classes, compiled as a whole.
 
 Step by step it is that maximiser with the likelihood's EM step: the first steps are EM's, then Newton's wherever the
-information is safely positive definite. It exists because a study of replicates spends more time in Python between two
+information is safely positive definite, and everywhere once patience is at its end. It exists because a study of replicates spends more time in Python between two
 passes over a few thousand answers than in the passes, and because threads then share nothing; a test holds it to the
 other. The constants are that module's.
 
@@ -22,7 +22,18 @@ from annosim.learning.likelihoods.kernels import luce, mixture
 from annosim.learning.likelihoods.kernels.mixture import evaluate
 from annosim.learning.solvers import functions, maximise
 from annosim.learning.solvers.functions import Maximand
-from annosim.learning.solvers.maximise import FEW_TRIES, MANY_TRIES, SAFE_CONDITION, SHORTER, SUFFICIENT
+from annosim.learning.solvers.maximise import (
+    ESCAPES,
+    FEW_TRIES,
+    LEAST_RAISED,
+    MANY_TRIES,
+    MOST_ESCAPES,
+    PATIENCE,
+    SAFE_CONDITION,
+    SHORTER,
+    SUFFICIENT,
+    UPWARDS,
+)
 
 __all__ = ["STOPPED_BY", "ascend"]
 
@@ -30,6 +41,8 @@ _SHORTER, _SUFFICIENT = SHORTER, SUFFICIENT
 #: of Newton's step and of EM's; entries of an array are numbers to numba, and no constants
 _TRIES = np.array([FEW_TRIES, MANY_TRIES])
 _CONDITION, _ROUNDING = SAFE_CONDITION, Maximand.rounding
+_PATIENCE, _LEAST_RAISED, _UPWARDS, _MOST_ESCAPES = PATIENCE, LEAST_RAISED, UPWARDS, MOST_ESCAPES
+_ESCAPES = np.array(ESCAPES)
 #: words for the status that :func:`ascend` returns
 STOPPED_BY = ("gradient", "iterations", "rounding")
 _GRADIENT, _ITERATIONS, _AT_ROUNDING = 0, 1, 2
@@ -84,6 +97,38 @@ def solve_positive(matrix, right):
     for i in range(n):
         x[i] *= scale[i]
     return x, norm * inverse_norm
+
+
+@njit(cache=True, nogil=True)
+def _raised(matrix, right):
+    """Newton's direction with eigenvalues made positive and the small ones raised; the direction in which the value curves
+    upwards most; and whether it does. Zeros where the curvature overflowed."""
+    n = len(right)
+    top, system, scale = 1e-300, np.empty((n, n)), np.empty(n)
+    for i in range(n):
+        top = max(top, matrix[i, i])
+    for i in range(n):
+        scale[i] = 1.0 / np.sqrt(matrix[i, i] if matrix[i, i] > 1e-300 * top else top)
+    finite = True
+    for i in range(n):
+        for j in range(n):
+            system[i, j] = matrix[i, j] * scale[i] * scale[j]
+            finite = finite and np.isfinite(system[i, j])
+    move, rising = np.zeros(n), np.zeros(n)
+    if not finite:
+        return move, rising, False
+    values, vectors = np.linalg.eigh(system)
+    top = max(abs(values[0]), abs(values[n - 1]), 1e-300)
+    for e in range(n):
+        along = 0.0
+        for i in range(n):
+            along += vectors[i, e] * scale[i] * right[i]
+        along /= max(abs(values[e]), _LEAST_RAISED * top)
+        for i in range(n):
+            move[i] += scale[i] * vectors[i, e] * along
+    for i in range(n):
+        rising[i] = scale[i] * vectors[i, 0]
+    return move, rising, values[0] < -_UPWARDS * top
 
 
 @njit(cache=True, nogil=True)
@@ -205,6 +250,20 @@ def _accepted(theta, now, worst, move, tries, free, scale, longest, data, fixed,
 
 
 @njit(cache=True, nogil=True)
+def _above_saddle(theta, now, rising, free, data, fixed, weights_free, full):
+    """The highest of some points along a direction, if it is higher than the saddle."""
+    best, point, sums = now[0] + 10 * _ROUNDING * (1.0 + abs(now[0])), theta, now
+    for length in _ESCAPES:
+        trial = theta.copy()
+        for j in range(len(free)):
+            trial[free[j]] += length * rising[j]
+        there = _at(trial, data, fixed, weights_free, full)
+        if np.isfinite(there[0]) and there[0] > best:
+            best, point, sums = there[0], trial, there
+    return sums[0] > now[0], point, sums
+
+
+@njit(cache=True, nogil=True)
 def ascend(
     theta,
     data,
@@ -241,6 +300,7 @@ def ascend(
     now = _at(theta, data, fixed, weights_free, full)
     worst = _worst(now[1], free, scale)
     iteration, steps, polished, condition = 0, 0, not newton, np.nan
+    rising, rises, escapes = np.zeros(len(free)), False, 0
     while True:
         trace[iteration] = now[0]
         done = worst <= tolerance
@@ -254,8 +314,12 @@ def ascend(
             if not full:
                 now = _at(theta, data, fixed, weights_free, not full)  # True, but no constant
                 full = True
-            part, condition = solve_positive(*_free_part(now[3], now[1], free))
-            if condition < _CONDITION:
+            inner, slope = _free_part(now[3], now[1], free)
+            part, condition = solve_positive(inner, slope)
+            rises = False
+            if not condition < _CONDITION and iteration >= _PATIENCE:
+                part, rising, rises = _raised(inner, slope)
+            if condition < _CONDITION or iteration >= _PATIENCE:
                 move = np.zeros(len(theta))
                 for j in range(len(free)):
                     move[free[j]] = part[j]
@@ -274,6 +338,9 @@ def ascend(
             taken, theta, now, worst = _accepted(
                 theta, now, worst, move, _TRIES[1], free, scale, longest, data, fixed, weights_free, full
             )
+        if not taken and done and rises and escapes < _MOST_ESCAPES:
+            taken, theta, now = _above_saddle(theta, now, rising, free, data, fixed, weights_free, full)
+            worst, escapes, polished = _worst(now[1], free, scale), escapes + 1, False
         if not taken:
             status = _GRADIENT if done else _AT_ROUNDING
             break
