@@ -9,6 +9,7 @@ from annosim.study import Cell, Preset, Study, t_interval
 
 from . import formulas, paraphrases, real_votes, synthetic, two_kinds
 from .claims import (
+    HARD,
     cell,
     debate_gain,
     formula_statements,
@@ -79,7 +80,7 @@ def real_names():
     return ["M1 unsigned", "M2 signed", "M3 inside", "soft label", "majority"]
 
 
-def claims(shares, models):
+def claims(shares, models, debates):
     """Formulas, the 2 x 2, margins, judges, the two kinds, paraphrases, the real votes."""
     yield from formula_statements()
     yield from table_statements()
@@ -87,7 +88,7 @@ def claims(shares, models):
     yield from judge_statements()
     yield from kind_statements()
     yield from paraphrase_statements(shares)
-    yield from real_statements(models)
+    yield from real_statements(models, debates)
 
 
 def finding(found, claims):
@@ -100,7 +101,7 @@ def finding(found, claims):
     part = {k: reached[k] / ceiling[k] for k in kinds}
     falls = {k: _TOLD[verdict[f"A3.{k}"]] for k in kinds[1:]}
     return (
-        f"A reward model of single votes correlates {reached['agreed']:.2f} with held-out votes where people agree, "
+        f"A reward model of single votes forecasts held-out votes with correlation {reached['agreed']:.2f} where people agree, "
         f"{reached['plural']:.2f} where tastes differ and {reached['paraphrase']:.2f} where responses are paraphrases. Most of that is "
         f"the votes' own noise: the truth itself reaches {ceiling['plural']:.2f} and {ceiling['paraphrase']:.2f}. Of this ceiling the "
         f"model has {part['plural']:.0%} ({falls['plural']}) and {part['paraphrase']:.0%} ({falls['paraphrase']}), against "
@@ -119,22 +120,22 @@ _TOLD = {
 
 def _judges(found, verdict):
     """Faithful judges, and one persona."""
-    said = {"supported": [], "contradicted": [], "open": []}
+    lower, others = [], []
     for method in ("soft label", "majority", "M2 signed", "M1 unsigned", "M3 inside"):
-        change = f"{method} {1000 * gain(found, method, 'brier', 'all').value:+.1f}e-3"
-        said.get(verdict[f"M.brier.{method}"], said["open"]).append(change)
-    words = {
-        "supported": "lower the Brier score in every kind of hard prompts",
-        "contradicted": "do not",
-        "open": "not decided",
-    }
-    parts = [f"{words[key]}: {', '.join(methods)}" for key, methods in said.items() if methods]
+        changes = sorted(1000 * gain(found, method, "brier", kind).value for kind in HARD)
+        said = f"{method} ({changes[0]:+.1f}e-3 to {changes[-1]:+.1f}e-3)"
+        judged = verdict[f"M.brier.{method}"]
+        if judged == "supported":
+            lower.append(said)
+        else:
+            others.append(f"{method} {'raises it' if changes[0] > 0 else 'does not'} ({said.split('(')[1]}")
+    parts = [f"the Brier score falls in every kind of hard prompts with {', '.join(lower)}"] if lower else []
+    parts += others
     lost = {m: gain(found, m, "pearson", "plural", "one persona").value for m in ("soft label", "M1 unsigned")}
     hurt = "cost" if verdict["J.persona.soft"] == "supported" else "change by"
     nothing = "nothing" if verdict["J.persona.unsigned"] == "supported" else "something"
     return (
-        f"Ten judgements a pair by judges who are like the people (change over all prompts, after one temperature) "
-        f"{'; '.join(parts)}. Judges who are all one of the six types {hurt} soft labels {abs(lost['soft label']):.2f} of correlation in "
+        f"Ten judgements a pair by judges who are like the people, after one temperature: {'; '.join(parts)}. Judges who are all one of the six types {hurt} soft labels {abs(lost['soft label']):.2f} of correlation in "
         f"plural prompts and unsigned margins {nothing} ({lost['M1 unsigned']:+.2f})."
     )
 
@@ -147,9 +148,11 @@ def _real(found, verdict):
         ("on new arguments", "linear", lambda: real_gain(found, "soft label", "brier", "linear")),
         ("on debates left out", "debate", lambda: debate_gain(found, "soft label", "brier")),
     ):
+        if f"R.{id}.brier.soft label" not in verdict:  # the preset leaves no debate out
+            continue
         try:
             e = change()
-        except StudyError:  # the votes are not on this machine, or the preset leaves no debate out
+        except StudyError:  # the votes are not on this machine
             continue
         told = words.get(verdict[f"R.{id}.brier.soft label"], "do not surely change")
         parts.append(f"{told} the Brier score {where} ({e.value:+.4f} [{e.low:+.4f}, {e.high:+.4f}])")
@@ -160,13 +163,21 @@ def _real(found, verdict):
 
 def two_by_two(found):
     """Reward model of single votes and with infinite data, in each kind of prompts: correlations of d and sigmoid(d)
-    with the true preference p, of d and p with the share of four held-out votes, Brier score; means and 95 %
-    half-widths."""
+    with the true preference p; of d, of the forecast after one temperature and of p with the share of four held-out votes;
+    Brier score. Means and 95 % half-widths."""
     out = []
     for model in ("votes", "infinite data"):
         for kind in ("agreed", "plural", "paraphrase", "both"):
             row = {"responses": kind, "model": model}
-            for name in ("pearson", "spearman", "pearson_sigmoid", "pearson_share", "ceiling_share", "brier"):
+            for name in (
+                "pearson",
+                "spearman",
+                "pearson_sigmoid",
+                "gap_share",
+                "pearson_share",
+                "ceiling_share",
+                "brier",
+            ):
                 e = t_interval(cell(found, name, kind, model))
                 row[name] = f"{e.value:.3f} ± {e.high - e.value:.3f}"
             out.append(row)

@@ -18,11 +18,11 @@ def _parts(estimates):
 
 
 def when_judges_help(found):
-    """Left: correlation with four held-out votes, of a reward model of single votes and of the truth itself (the noise
-    ceiling). Middle: ten judgements a pair by judges who are like the people, change of the Brier score in each kind of hard
+    """Left: correlation with four held-out votes, of the forecasts of a reward model of single votes (after one temperature) and of
+    the truth itself (the noise ceiling). Middle: ten judgements a pair by judges who are like the people, change of the Brier score in each kind of hard
     prompts (left of zero is better). Right: the same by judges of other kinds, change of the correlation where tastes differ
     (right of zero is better). 95 % intervals over replicates."""
-    fig, axes = plotting.figure(1, 3, width=19.0, height=5.4, width_ratios=[0.9, 1, 1])
+    fig, axes = plotting.figure(1, 3, width=20.5, height=5.4, width_ratios=[0.9, 1, 1])
     _by_cell(axes[0, 0], found, ("single votes", "noise ceiling"))
     axes[0, 0].set_title("what single votes teach")
     methods = ("soft label", "M1 unsigned", "M2 signed", "M3 inside")
@@ -37,7 +37,8 @@ def when_judges_help(found):
     plotting.label(axes[0, 2], "change in correlation, plural prompts", "", "kinds of judges")
     for axis in axes[0, 1:]:
         axis.locator_params(axis="x", nbins=5)
-        plotting.legend(axis, loc="best")
+    plotting.legend(axes[0, 1], loc="best")
+    plotting.legend(axes[0, 2], outside=True)
     return fig
 
 
@@ -55,8 +56,9 @@ def _by_cell(axis, found, series):
 
 
 def correlation_by_cell(found):
-    """Correlation with the share of four held-out votes in each kind of prompts: reward model of single votes, the same
-    with infinite data, and the noise ceiling (the true preference itself); 95 % intervals over replicates."""
+    """Correlation with the share of four held-out votes in each kind of prompts: forecasts of a reward model of single votes (after
+    one temperature), the same with infinite data, and the noise ceiling (the true preference itself); 95 % intervals over
+    replicates."""
     fig, axes = plotting.figure(width=8.4, height=4.6)
     _by_cell(axes[0, 0], found, ("single votes", "infinite data", "noise ceiling"))
     return fig

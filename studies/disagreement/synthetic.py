@@ -107,14 +107,16 @@ def train(data, q, method, alpha):
 
 
 def scores(d, p, share, factor=1.0):
-    """Correlations of the gap d and of sigmoid(d) with the preference p, and the noise ceiling; errors of the forecast
-    sigmoid(d times ``factor``), the one temperature that held-out votes ask for, and raw."""
+    """Correlations of the gap d and of sigmoid(d) with the preference p; of the forecast sigmoid(d times ``factor``), the one
+    temperature that held-out votes ask for, with the share of held-out votes, and of the truth itself (the noise ceiling,
+    which is of probabilities and not of gaps); errors of the forecast, and raw."""
     forecast, raw = 1 / (1 + np.exp(-factor * d)), 1 / (1 + np.exp(-d))
     return {
         "pearson": pearsonr(d, p).statistic,
         "spearman": spearmanr(d, p).statistic,
         "pearson_sigmoid": pearsonr(raw, p).statistic,
-        "pearson_share": pearsonr(d, share).statistic,
+        "gap_share": pearsonr(d, share).statistic,
+        "pearson_share": pearsonr(forecast, share).statistic,
         "ceiling_share": pearsonr(p, share).statistic,
         "brier": brier_score(forecast, p),
         "ece": calibration_error(forecast, p),
@@ -168,18 +170,19 @@ def gaps(utility, items, menu):
 
 
 def single_votes(seed, votes, prompts, responses, votes_held_out):
-    """The 2 x 2: a reward model of single votes, beside the infinite-data one, in every cell."""
+    """The 2 x 2: a reward model of single votes, beside the infinite-data one, in every cell. The temperature of each is fitted
+    to votes on other pairs."""
     rng, people, data, items, menu, p, share, cell = world(seed, votes, prompts, responses, votes_held_out)
     learned = train(data, np.full(data.rows, 0.5), "none", 0.0)
     model = an.Annotator(an.Linear(COMMON + TASTE + NOISE), an.Luce())
     limit = an.project(model, people, an.Design(data.items)).population.utility
+    asked, vote = held_out_votes(rng, people, items)
     rows = []
-    for name in CELLS:
-        at = cell == name
-        for model_name, u in (("votes", learned), ("infinite data", limit)):
-            rows.append(
-                {"prompts_are": name, "model": model_name, **scores(gaps(u, items, menu)[at], p[at], share[at])}
-            )
+    for model_name, u in (("votes", learned), ("infinite data", limit)):
+        d, factor = gaps(u, items, menu), temperature(gaps(u, items, asked), vote)
+        for name in CELLS:
+            at = cell == name
+            rows.append({"prompts_are": name, "model": model_name, **scores(d[at], p[at], share[at], factor)})
     return rows
 
 
