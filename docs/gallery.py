@@ -16,15 +16,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from matplotlib.colors import to_rgb
 from PIL import Image
 
 from annosim.files import atomic_text
+from annosim.plotting.figures import COLOURS
 from annosim.study import Study, load_named
 from annosim.study.attribution import GROUPS
 
 STUDIES = Path(__file__).parent / "gallery" / "studies"
-#: Widest figure in pixels, twice the width at which it is shown, and the number of its colours.
-WIDTH, COLOURS = 1600, 128
+#: Widest figure in pixels, twice the width at which it is shown.
+WIDTH = 1600
 
 
 def finding(run: Path) -> str:
@@ -46,8 +48,10 @@ def figures(study: Study, run: Path) -> dict[str, list[str]]:
         file = f"{study.name}-{name}.png" if shown else f"{study.name}.png"
         picture = Image.open(source).convert("RGB")
         picture.thumbnail((WIDTH, 4 * WIDTH))
-        picture.quantize(COLOURS, method=Image.Quantize.MEDIANCUT).save(STUDIES / file, optimize=True)
+        few_colours(picture).save(STUDIES / file, optimize=True)
         shown[name] = [
+            f"({anchor(study, name)})=",
+            "",
             f"```{{image}} {file}",
             f":alt: {caption}",
             f":class: {'study-figure' if shown else 'key-figure'}",
@@ -57,6 +61,22 @@ def figures(study: Study, run: Path) -> dict[str, list[str]]:
             "",
         ]
     return shown
+
+
+def anchor(study: Study, name: str) -> str:
+    """Where a figure stands."""
+    return f"figure-{study.name}-{name}".replace("_", "-")
+
+
+def few_colours(picture: Image.Image) -> Image.Image:
+    """The picture in 256 colours, a third of the bytes: those of the series as they are, by which a reader tells them apart."""
+    series = [round(255 * part) for name in COLOURS for part in to_rgb(name)]
+    others = 256 - len(series) // 3
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(
+        series + (picture.quantize(others, method=Image.Quantize.MEDIANCUT).getpalette() or [])[: 3 * others]
+    )
+    return picture.quantize(palette=palette, dither=Image.Dither.NONE)
 
 
 def cell(text: object) -> str:
@@ -110,7 +130,8 @@ def page(study: Study, run: Path) -> str:
         for name in dict.fromkeys([*(c["figure"] for c in rows if c["figure"] in drawn), ""]):
             part = [c for c in rows if (c["figure"] if c["figure"] in drawn else "") == name]
             if part:
-                lines += [*pictures.pop(name, []), *table_of_claims(part), ""]
+                above = [f"Figure: [{name.replace('_', ' ')}](#{anchor(study, name)}), above.", ""] if name else []
+                lines += [*pictures.pop(name, above), *table_of_claims(part), ""]
     if pictures:
         lines += ["## More figures", "", *(line for shown in pictures.values() for line in shown)]
     return "\n".join(lines)
@@ -121,7 +142,15 @@ def table_of_claims(claims: list[dict[str, Any]]) -> list[str]:
     for c in claims:
         verdict = f"{{bdg-{BADGES[c['verdict']]}}}`{c['verdict']}`"
         shown = cell(c["found"] if c["value"] is not None else c["reason"])
-        lines.append(f"| {c['id']} | {cell(c['statement'])} | {cell(c['expected'])} | {shown} | {verdict} |")
+        source = "" if c["source"] in ("this study", "this project") else f"<br>*{cell(c['source'])}*"
+        why = (
+            f"<br>*{cell(c['reason'])}*"
+            if c["verdict"] in ("inconclusive", "not judged") and c["value"] is not None
+            else ""
+        )
+        lines.append(
+            f"| {c['id']} | {cell(c['statement'])}{source} | {cell(c['expected'])} | {shown} | {verdict}{why} |"
+        )
     return lines
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -135,3 +136,18 @@ def test_files_that_pages_name_exist():
     examples = ("NAME", "best_of_n")  # what a reader is told to write
     missing = sorted(f"{page}: {name}" for page, name in found if not (ROOT / name).exists())
     assert [one for one in missing if not any(word in one for word in examples)] == []
+
+
+def test_figures_of_the_gallery_keep_the_colours_of_their_series():
+    image = pytest.importorskip("PIL.Image")
+    gallery = runpy.run_path(str(DOCS / "gallery.py"))
+    series = [tuple(int(name[i : i + 2], 16) for i in (1, 3, 5)) for name in gallery["COLOURS"]]
+    picture = image.new("RGB", (400, 200), "white")
+    for x in range(400):  # a gradient with more colours than are kept
+        for y in range(150):
+            picture.putpixel((x, y), (x % 256, y, (x * y) % 256))
+    for at, colour in enumerate(series):
+        picture.putpixel((at, 180), colour)
+    kept = gallery["few_colours"](picture).convert("RGB")
+    assert [kept.getpixel((at, 180)) for at in range(len(series))] == series
+    assert kept.getpixel((300, 190)) == (255, 255, 255)

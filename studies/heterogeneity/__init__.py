@@ -217,9 +217,9 @@ def finding(found, judged):
             worded(
                 judged,
                 "B.weakest",
-                f"Best of three is the weakest way out: {needed['best of three']:.0f} annotators for odds of 20 to 1 that the "
+                f"Of four ways out best of three is the weakest: {needed['best of three']:.0f} annotators for odds of 20 to 1 that the "
                 f"antipodes are right, against {ways}.",
-                f"Best of three is not always the weakest way out: {needed['best of three']:.0f} annotators for odds of 20 to 1, "
+                f"Of four ways out best of three is not always the weakest: {needed['best of three']:.0f} annotators for odds of 20 to 1, "
                 f"against {ways}.",
             ),
             worded(
@@ -233,9 +233,9 @@ def finding(found, judged):
             worded(
                 judged,
                 "A.witness",
-                f"between equal antipodes and nobody hardly anything is at stake ({nothing:.2f} times, or {nats:.0e} nats against "
+                f"between equal antipodes and nobody hardly anything is at stake ({nothing:.2f} times, or {nats:.3f} nats against "
                 "none; means over sets of responses).",
-                f"between equal antipodes and nobody something is at stake as well ({nothing:.2f} times, or {nats:.0e} nats).",
+                f"between equal antipodes and nobody something is at stake as well ({nothing:.2f} times, or {nats:.3f} nats).",
             ),
             worded(
                 judged,

@@ -87,10 +87,17 @@ def twin_statements():
         whose=STUDY_ADDS,
     )
     yield Statement(
+        "lemma.pairs",
+        "pairs identify the types where each user answers several varied ones (here two: full rank, and no twin found)",
+        f"{PAPER}, lemma: many varied pairs of one user identify that user",
+        lambda f: every([verdict(f, c, "locally_identified", "identified") for c in CASES if c[:2] == "T3"]),
+        whose=paper_says("the lemma on many varied pairs of one user"),
+    )
+    yield Statement(
         "slogan",
-        "'Ternary preferences are necessary' is exact for one answer per annotator; two pairs by the same "
-        "annotator suffice",
-        f"strengthens the lemma of {PAPER} that many varied pairs of one user identify that user",
+        "'Ternary preferences are necessary' is exact where every annotator answers once, which is where the paper's lemma on one answer "
+        "each says it; two pairs by the same annotator suffice, which strengthens its lemma that many varied pairs of one user do",
+        f"this study; the two lemmas of {PAPER}",
         lambda f: every(
             [
                 at_most(max(f.values("witness", "pairs")), ZERO),

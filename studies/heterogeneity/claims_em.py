@@ -146,7 +146,7 @@ def _against_baselines(kind, many, most):
     yield Statement(
         f"EM.{kind}.answers",
         f"{kind} policies: types are found better with more answers per annotator ({most} against 1)",
-        f"{PAPER}, lemma: many varied pairs of one user identify that user",
+        "this study",
         lambda f: every(
             [
                 _higher(
@@ -157,7 +157,7 @@ def _against_baselines(kind, many, most):
             "share assigned rightly: larger",
             ["pairs", "best of three"],
         ),
-        whose=paper_says("the lemma on many varied pairs of one user"),
+        whose=STUDY_ADDS,
         figure="em_by_answers",
     )
     for best, name, words in (

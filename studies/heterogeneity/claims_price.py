@@ -88,7 +88,7 @@ def _answers():
     yield Statement(
         "B.weakest",
         "where equal antipodes are right and a world without preferences is the rival, one best-of-three answer each is the "
-        "weakest way to tell: two pairs, a ranking of three or three pairs from each annotator need fewer annotators",
+        "weakest of four ways to tell: two pairs, a ranking of three or three pairs from each annotator need fewer annotators",
         HERE,
         lambda f: every(
             [at_least(ratio(f, way), 2.0) for way in others],

@@ -82,8 +82,12 @@ def finding(found, claims):
     price = gain(found, "clean", *single, "utility_helpful", kls[len(kls) // 2]).value
     worst = [t_interval(aggregate(found, "worst", way, many)).value for way in ("LSC sum", "mean utility", "minimum")]
     leads = "leads at every KL" if verdict["P2.log_good.clean"] == "supported" else "does not lead at every KL"
+    clean = {kl: 100 * gain(found, "clean", *sums, kl).value for kl in kls}
+    lowest, ahead = min(clean, key=clean.get), [kl for kl in kls if clean[kl] > 0]
     crossed = all(verdict.get(f"P2.crossover.{end}") == "supported" for end in ("low", "high"))
-    crossover = ": it costs at a small KL and pays at a large one" if crossed else ""
+    behind = f"costs up to {-clean[lowest]:.1f} points (at KL {lowest:g})" if clean[lowest] < 0 else "costs nothing"
+    pays = f"pays {clean[many]:+.1f} at KL {many:g}" if clean[many] > 0 else f"does not pay at KL {many:g} either"
+    from_there = f", from KL {min(ahead):g} on" if crossed and ahead else ""
     path_of_types, at_few = (types_over_path(found, "worst", "LSC sum", "mean utility", at) for at in (kls, [few]))
     more = {"supported": "finds more good responses than", "contradicted": "finds fewer good responses than"}
     types = [more.get(verdict[id], "is not told apart from that") for id in ("E.worst", "E.minimum")]
@@ -92,9 +96,9 @@ def finding(found, claims):
         f"{few:g} to {many:g}: it beats the 85 % quantile of the helpful reward by {points('shortcut', *single, 'beat_helpful')} "
         f"against the raw reward, with {points('shortcut', *single, 'shortcut')} of mass on the shortcut; its sum of two rewards "
         f"{word('P2.raw_sum.shortcut')} in responses good in both, {points('shortcut', *sums)}. In a world without a shortcut "
-        f"and with equal prompts the LSC sum {word('P2.raw_sum.clean')}, {points('clean', *sums)}{crossover}. In the quantity of its "
-        f"own theory, E log P(good in every property), it {leads} there ({min(log_good):+.2f} to {max(log_good):+.2f} nats); its "
-        f"price is {-price:.2f} logits of mean utility at KL {kls[len(kls) // 2]:g}. Over three hidden types ({SET_UP}) its "
+        f"and with equal prompts the LSC sum {behind} and {pays}{from_there}. In the quantity of its own theory, E log P(good in every "
+        f"property), it {leads} there ({min(log_good):+.2f} to {max(log_good):+.2f} nats). One LSC reward instead of one raw reward "
+        f"costs {-price:.2f} logits of mean utility at KL {kls[len(kls) // 2]:g}. Over three hidden types ({SET_UP}) its "
         f"worst-served type {types[0]} under the mean utility ({worst[0]:.0%} against {worst[1]:.0%} at KL {many:g}; over the path "
         f"{100 * path_of_types.value:+.1f} points, at KL {few:g} {100 * at_few.value:+.1f}), and {types[1]} under the minimum over types "
         f"({worst[2]:.0%})."

@@ -382,13 +382,14 @@ def _combined(kls):
 def _in_its_own_terms(kls):
     """The sum of LSC rewards against the raw sum: the quantity of the theory, the crossover, and the price."""
     for world, place in PLACES.items():
+        whose = _whose(world)[1]
         yield Statement(
             f"P2.log_good.{world}",
             f"two rewards: E log P(good in every property) is higher under the LSC sum than under the raw sum at every equal "
             f"KL ({place})",
             f"{SOURCE}, abstract: the sum is the log-probability of being good in all measured properties",
             _always(world, "LSC sum", "raw sum", "log_good", kls, 1),
-            whose=ABSTRACT,
+            whose=whose,
             figure="log_good_against_kl",
         )
     low, high = [k for k in kls if k <= 1], [k for k in kls if k >= 2]

@@ -286,7 +286,7 @@ def test_the_finding_says_what_the_verdicts_say(study, rooms, exact_records, pai
         records += [Record(c.title, c.group, r, r, f"{c.title}{r}", "done", parameters, x) for r, x in enumerate(rows)]
     found = Outcome(records, study.presets["quick"].settings, "quick")
     said = study.finding(found, [c.decide(found, False) for c in study.statements("quick")])
-    for word in (*words, "Best of three is the weakest way out: 436", "times the regret (unequal antipodes)"):
+    for word in (*words, "Of four ways out best of three is the weakest: 436", "times the regret (unequal antipodes)"):
         assert word in said, said
     assert "spares the worst-off type 0.5" in said
 
