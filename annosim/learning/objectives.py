@@ -206,6 +206,8 @@ class SLiC(Objective):
 
 
 _KINDS = ("unsigned", "signed", "inside", "constant", "given")
+#: what a column holds where no kind is said
+_KIND_OF = {"judged": "signed", "margin": "given"}
 
 
 @dataclass(frozen=True)
@@ -223,7 +225,8 @@ class Margin(Objective):
     ===============  ============================  ====================================================================
 
     Args:
-        kind: one of the five.
+        kind: one of the five; where it is left out a column named ``margin`` is given, and ``judged`` holds shares of judges
+            (``signed``); any other column needs it, as shares and margins cannot be told apart by their numbers.
         column: the data's column that holds ``q``; of ``given`` the margin itself, how much better the chosen response is (it
             may be negative); not needed by ``constant``.
         alpha: at least 0.
@@ -234,16 +237,23 @@ class Margin(Objective):
         >>> h, q = torch.tensor([0.5]), torch.tensor([0.75])
         >>> round(float(Margin("signed", "q", 1.0).loss_of_logit(h, q)), 4)
         0.6931
-        >>> round(float(Margin("given", "margin").loss_of_logit(h, torch.tensor([2.0]))), 4)
+        >>> round(float(Margin(column="margin").loss_of_logit(h, torch.tensor([2.0]))), 4)
         1.7014
     """
 
-    kind: str = "signed"
+    kind: str = ""
     column: str = "judged"
     alpha: float = 1.0
     judge: Population | None = None
 
     def __post_init__(self) -> None:
+        if not self.kind:
+            if self.column not in _KIND_OF:
+                raise ArgumentError(
+                    f"Margin(column={self.column!r}): say what it holds: kind='given' for margins of the chosen response (any real "
+                    "number, as TRL's), kind='signed', 'unsigned' or 'inside' for the share of judges for the first displayed"
+                )
+            object.__setattr__(self, "kind", _KIND_OF[self.column])
         if self.kind not in _KINDS:
             raise ArgumentError(f"Margin(kind={self.kind!r}): one of {', '.join(_KINDS)}")
         check_number("Margin(alpha=)", self.alpha, "nonnegative")
@@ -432,6 +442,11 @@ def columns_of(objective: Objective, data_columns: Any, device: Any = "cpu") -> 
                 raise ArgumentError(
                     f"column {name!r}: {values[tuple(bad[0])]:.6g} in row {bad[0][-1]}; give shares from 0 to 1 "
                     f"({len(bad)} of {values.size} are not)"
+                    + (
+                        f", or Margin('given', {name!r}) for margins of the chosen response"
+                        if isinstance(objective, Margin)
+                        else ""
+                    )
                 )
         out[name] = check_value(f"column {name!r}", values, kind).to(device)
     return out

@@ -120,6 +120,7 @@ def test_forward_kl_is_zero_at_the_reference_and_equals_its_definition():
         (lambda: an.objectives.IPO(0.0), "IPO"),
         (lambda: an.objectives.SLiC(-1.0), "SLiC"),
         (lambda: an.objectives.Margin("odd"), "kind"),
+        (lambda: an.objectives.Margin(column="q"), "say what it holds: kind='given'"),
         (lambda: an.objectives.Margin("signed", "q", -1.0), "alpha"),
         (lambda: an.objectives.ForwardKL(an.utilities.truncated_normal(0, 1), -1.0), "weight"),
         (lambda: columns_of(an.objectives.SoftLabels("q"), {"other": [0.5]}), "'other'"),
@@ -284,7 +285,8 @@ def test_given_margins_do_not_depend_on_who_is_displayed_first():
 
 
 def test_given_margins_have_no_law_and_must_be_numbers():
-    objective = an.objectives.Margin("given", column="margin")
+    objective = an.objectives.Margin(column="margin")  # a column of this name is given, and read as TRL reads it
+    assert objective == an.objectives.Margin("given", column="margin")
     one = an.Annotator(an.Tabular([0.0, 1.0]), an.Luce())
     with pytest.raises(an.errors.NoProjectionError, match="recorded choices"):
         an.project(an.Annotator(an.Tabular(2), an.Luce()), one, an.Design(an.Items(n=2)), objective=objective)

@@ -362,3 +362,16 @@ def test_a_linear_model_under_a_loss_of_ones_own_is_where_the_slope_vanishes():
 def test_a_loss_that_reads_columns_is_refused_with_the_reason():
     with pytest.raises(an.errors.NoProjectionError, match="reads margin"):
         an.project(an.Annotator(an.Tabular(4), an.Luce()), PEOPLE, FOUR, objective=Lasso())
+
+
+class Bounded(an.objectives.Objective):
+    """``1 - tanh(h)``: a decided order costs least when it is sure."""
+
+    def loss_of_logit(self, h, q=None):
+        return 1 - torch.tanh(h)
+
+
+def test_a_loss_of_ones_own_whose_minimum_lies_at_infinity_is_refused():
+    truth = an.Annotator(an.Tabular([0.0, 0.5, 1.0, 1.5]), an.Luce())
+    with pytest.raises(an.errors.NotIdentifiedError, match="the minimum of Bounded does not exist.*16 times as large"):
+        an.project(an.Annotator(an.Tabular(4), an.Luce()), truth, an.Design(an.Items(n=4)), objective=Bounded())

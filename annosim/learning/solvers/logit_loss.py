@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from annosim.errors import NoProjectionError
+from annosim.errors import NoProjectionError, NotIdentifiedError
 from annosim.learning.likelihoods.pair_graph import PairGraph, graph_of, is_pairs
 from annosim.learning.objectives import Objective
 from annosim.learning.problem import Problem, Solution, register
@@ -37,6 +37,8 @@ __all__ = ["project_logit_loss"]
 
 #: starts of a search when the caller asks for one: a loss of unknown shape may have local minima
 STARTS = 8
+#: factors by which utilities are multiplied to see whether the loss rises again
+GROWN = (2, 4, 16)
 #: two minima are one when their values differ by less
 SAME = 1e-8
 
@@ -54,6 +56,7 @@ def project_logit_loss(problem: Problem) -> Solution:
 
     Raises:
         NoProjectionError: the objective reads columns, which a law does not have.
+        NotIdentifiedError: the loss goes on falling as the utilities grow.
     """
     affine, objective = affine_of(problem), problem.objective
     assert affine is not None and objective is not None  # what the method is registered for
@@ -70,10 +73,25 @@ def project_logit_loss(problem: Problem) -> Solution:
     found = [_minimum(function, affine, start, problem) for start in _starts(affine, count, problem.seed)]
     best = min(found, key=lambda one: one.value)
     theta = torch.as_tensor(best.x)
+    _check_finite(function, affine, theta, best.value, type(objective).__name__)
     notes = [_shape(objective, affine, graph, [one.x for one in found]), _agreement(found, best)]
     why = "a loss of its own: trust region from several starts, polished by Newton steps"
     solution = solution_of(affine, theta, best, best.iterations, why, notes)
     return replace(solution, starts=[-one.value for one in found])
+
+
+def _check_finite(function: Derivatives, affine: Affine, theta: torch.Tensor, value: float, name: str) -> None:
+    """Refuse what the search took for a minimum where larger utilities of the same shape lose no more: a bounded loss may
+    have its lowest value at infinity, where every gradient vanishes."""
+    null = affine.null_directions()
+    if null is not None:
+        basis = torch.linalg.qr(null).Q
+        theta = theta - basis @ (basis.T @ theta)
+    if float(theta.abs().max()) > 1e-3 and max(function(k * theta)[0] for k in GROWN) < value + SAME * 1e-2:
+        raise NotIdentifiedError(
+            f"project: the minimum of {name} does not exist: the loss is {value:.10g} where the search ended and no higher at utilities "
+            f"{GROWN[0]} to {GROWN[-1]} times as large. Remedies: a loss that rises again for sure logits, or regulariser="
+        )
 
 
 def _starts(affine: Affine, count: int, seed: int) -> list[NDArray[np.float64]]:
