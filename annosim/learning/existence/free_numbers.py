@@ -221,8 +221,7 @@ class _Rays:
         if lost:
             raise NotIdentifiedError(
                 f"fit: no finite estimate of {self._shown(lost)}: the likelihood rises for ever along it{self._unaided}. "
-                "Remedies: give it as a number, collect answers that speak against it, or pass "
-                "prior=an.priors.Gaussian(sd)"
+                f"Remedies: give it as a number, {self._a_prior('an.priors.Gaussian(sd)')}or collect answers that speak against it"
             )
         notes = []
         for j in beside:
@@ -236,7 +235,7 @@ class _Rays:
         if len(self.population.components()) == 1:
             raise NotIdentifiedError(
                 f"fit: no finite estimate of {self._shown(far)}: the likelihood rises for ever{self._unaided}. Remedies: "
-                "pass prior=an.priors.Ridge(1) or an.priors.Gaussian(sd), drop it, or collect answers that speak against it"
+                f"{self._a_prior('an.priors.Ridge(1) or an.priors.Gaussian(sd)')}drop it, or collect answers that speak against it"
             )
         names, places = self.population.parameter_names(), sorted(self._reported[far].tolist())
         told = ", ".join(names[j] for j in places[:6]) + (", ..." if len(far) > 6 else "")
@@ -249,6 +248,10 @@ class _Rays:
     @property
     def _unaided(self) -> str:
         return "" if self.prior is None else f"; prior={self.prior} does not act on it"
+
+    def _a_prior(self, which: str) -> str:
+        """A remedy, unless it was tried."""
+        return f"pass prior={which}, " if self.prior is None else ""
 
     def _shown(self, numbers: list[int]) -> str:
         numbers = sorted(numbers, key=lambda j: int(self._reported[j]))
