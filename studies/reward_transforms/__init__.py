@@ -32,7 +32,9 @@ def cells(prompts, responses, pairs, few_pairs, replicates, kls, ks, draws, worl
     yield Cell(
         pipeline.overoptimisation, {"world": "harmful", **size, "pairs": few_pairs, **path}, replicates=replicates
     )
-    yield Cell(fair.aggregate_types, {"prompts": 20, "responses": responses, "kls": kls}, replicates=2 * replicates)
+    for types in (3, 2):
+        world = {"prompts": 20, "responses": responses, "kls": kls, "types": types}
+        yield Cell(fair.aggregate_types, world, replicates=2 * replicates)
     yield Cell(pipeline.softmax_gradient, {"gamma": 0.5, "steps": steps}, replicates=gradients)
     yield Cell(pipeline.token_gradient, {"gamma": 1.0, "steps": steps}, replicates=gradients)
 
@@ -81,6 +83,7 @@ def finding(found, claims):
     log_good = [gain(found, "clean", "LSC sum", "raw sum", "log_good", kl).value for kl in kls]
     price = gain(found, "clean", *single, "utility_helpful", kls[len(kls) // 2]).value
     worst = [t_interval(aggregate(found, "worst", way, many)).value for way in ("LSC sum", "mean utility", "minimum")]
+    two = [t_interval(aggregate(found, "worst", way, many, types=2)).value for way in ("minimum", "LSC sum")]
     leads = "leads at every KL" if verdict["P2.log_good.clean"] == "supported" else "does not lead at every KL"
     clean = {kl: 100 * gain(found, "clean", *sums, kl).value for kl in kls}
     lowest, ahead = min(clean, key=clean.get), [kl for kl in kls if clean[kl] > 0]
@@ -101,8 +104,17 @@ def finding(found, claims):
         f"costs {-price:.2f} logits of mean utility at KL {kls[len(kls) // 2]:g}. Over three hidden types ({SET_UP}) its "
         f"worst-served type {types[0]} under the mean utility ({worst[0]:.0%} against {worst[1]:.0%} at KL {many:g}; over the path "
         f"{100 * path_of_types.value:+.1f} points, at KL {few:g} {100 * at_few.value:+.1f}), and {types[1]} under the minimum over types "
-        f"({worst[2]:.0%})."
+        f"({worst[2]:.0%}); with the first two of these types alone the minimum {_OF_TWO[verdict['E.two']]} ({two[0]:.0%} against "
+        f"{two[1]:.0%})."
     )
+
+
+_OF_TWO = {
+    "supported": "serves the worst better",
+    "contradicted": "does not serve the worst better either",
+    "inconclusive": "and the LSC sum are not told apart",
+    "not judged": "and the LSC sum are not told apart here",
+}
 
 
 def dependence_errors(found):

@@ -421,15 +421,15 @@ def _in_its_own_terms(kls):
     )
 
 
-def aggregate(found, name, way, at):
+def aggregate(found, name, way, at, types=3):
     """One column of the policies over hidden types, one number per world."""
-    rows = found.rows("aggregate_types")
+    rows = found.rows("aggregate_types", types=types)
     return np.array([r[name] for r in rows if r["way"] == way and r["at"] == at], dtype=float)
 
 
-def types_over_path(found, name, first, second, kls):
+def types_over_path(found, name, first, second, kls, types=3):
     """Paired difference of two policies over hidden types, averaged over the path of KL before worlds are compared."""
-    path = lambda way: np.mean([aggregate(found, name, way, kl) for kl in kls], axis=0)  # noqa: E731
+    path = lambda way: np.mean([aggregate(found, name, way, kl, types) for kl in kls], axis=0)  # noqa: E731
     return difference(path(first), path(second))
 
 
@@ -458,6 +458,14 @@ def _over_types(kls):
             whose=whose,
             figure="over_hidden_types",
         )
+    yield Statement(
+        "E.two",
+        "but with the first two of these types alone the worst-served finds more responses good under the minimum than under the LSC sum, "
+        f"on average over equal KL of {_list(kls)}",
+        "this study",
+        lambda f: at_least(types_over_path(f, "worst", "minimum", "LSC sum", kls, types=2), 0.0),
+        whose=STUDY_ADDS,
+    )
     yield Statement(
         "E.price",
         "the price: a lower mean utility at every equal KL",
