@@ -102,6 +102,19 @@ def test_names_on_the_pages_exist():
                 thing = getattr(thing, part)
 
 
+def test_links_have_words_where_the_site_does_not_supply_them():
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(p for p in DOCS.rglob("*.md") if "generated" not in p.parts)]
+    empty = [str(p.relative_to(ROOT)) for p in pages if "[](" in p.read_text("utf-8")]
+    assert empty == []
+
+
+def test_the_links_of_the_readme_need_no_site():
+    text = (ROOT / "README.md").read_text("utf-8")
+    assert "{py:" not in text and "{doc}" not in text and "{ref}" not in text
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", text):
+        assert (ROOT / target).exists(), target
+
+
 def test_pages_of_llms_txt_exist():
     for name in re.findall(r"^- ([\w/-]+)\.html:", (DOCS / "llms.txt").read_text("utf-8"), re.MULTILINE):
         assert (DOCS / f"{name}.md").is_file(), name
