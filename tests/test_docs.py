@@ -21,7 +21,7 @@ PAGES = sorted(p for p in DOCS.rglob("*.md") if "generated" not in p.parts and "
 #: Pages whose Python tests/test_readme.py runs.
 ELSEWHERE = {"index.md", "hidden-types.md"}
 #: Pages that describe measurements, which a test does not repeat.
-PROSE = {"mixed_logit.md", "performance.md"}
+PROSE = {"performance.md"}
 
 #: Extras whose Python a page shows.
 NEEDS = {"how-sure-am-i.md": [pytest.mark.bayes]}
