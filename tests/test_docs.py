@@ -103,7 +103,11 @@ def test_names_on_the_pages_exist():
 
 
 def test_links_have_words_where_the_site_does_not_supply_them():
-    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(p for p in DOCS.rglob("*.md") if "generated" not in p.parts)]
+    pages = [
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        *(p for p in DOCS.rglob("*.md") if "generated" not in p.parts),
+    ]
     empty = [str(p.relative_to(ROOT)) for p in pages if "[](" in p.read_text("utf-8")]
     assert empty == []
 
