@@ -1,4 +1,4 @@
-"""Public names, loaded when they are first used; a name that is misspelt or stands elsewhere is answered with the right one.
+"""Public names, loaded when they are first used; a name that is misspelt, elsewhere or the field's is answered with the right one.
 
 Each package lists its public names, with their types, in ``__init__.pyi``. ``lazy_loader`` reads that list (SPEC 1 of
 Scientific Python); this module adds the message for a name that the list does not have, and for a misspelt argument of a
@@ -22,6 +22,33 @@ import lazy_loader
 
 __all__ = ["attach_stub"]
 
+#: The field's words for what has another name here, in small letters without spaces; ``docs/glossary.md`` has them, too.
+WORDS = {
+    "bradleyterry": "an.Annotator(an.Tabular(n), an.Luce())",
+    "btl": "an.Annotator(an.Tabular(n), an.Luce())",
+    "elo": "an.fit of an.Annotator(an.Tabular(n), an.Luce())",
+    "leaderboard": "an.fit of an.Annotator(an.Tabular(n), an.Luce())",
+    "linearrewardmodel": "an.Annotator(an.Linear(d), an.Luce())",
+    "conditionallogit": "an.Annotator(an.Linear(d), an.Luce())",
+    "multinomiallogit": "an.Annotator(an.Linear(d), an.Luce())",
+    "mnl": "an.Annotator(an.Linear(d), an.Luce())",
+    "plackettluce": 'an.Luce() with feedback="ranking"',
+    "maxdiff": 'an.Luce() with feedback="best-worst"',
+    "probit": "an.Thurstone",
+    "mixedlogit": "an.RandomCoefficients",
+    "randomparameterlogit": "an.RandomCoefficients",
+    "latentclass": "an.Mixture",
+    "latentclasses": "an.Mixture",
+    "dawidskene": "an.rules.Reliability or an.rules.Spammer",
+    "likert": 'an.rules.OrderedLogit with feedback="rating"',
+    "kto": "an.rules.Thumbs",
+    "dpo": "the rule an.PBDE.dpo(beta, reference)",
+    "directpreferenceoptimization": "the rule an.PBDE.dpo(beta, reference)",
+    "rewardmodel": "an.SequenceReward or an.Network with an.Luce()",
+    "rlhf": "an.policies.gibbs(reference, utility, gamma)",
+    "poweranalysis": "an.plan",
+}
+
 
 def attach_stub(package: str, file: str) -> tuple[Callable[[str], object], Callable[[], list[str]], list[str]]:
     """``__getattr__``, ``__dir__`` and ``__all__`` of a package from the ``.pyi`` beside its file.
@@ -31,6 +58,9 @@ def attach_stub(package: str, file: str) -> tuple[Callable[[str], object], Calla
         >>> an.RaoKupper
         Traceback (most recent call last):
         AttributeError: module 'annosim' has no attribute 'RaoKupper'; it is an.rules.RaoKupper
+        >>> an.MixedLogit
+        Traceback (most recent call last):
+        AttributeError: module 'annosim' has no attribute 'MixedLogit'; here it is an.RandomCoefficients
     """
     load, listing, names = lazy_loader.attach_stub(package, file)
 
@@ -46,13 +76,17 @@ def attach_stub(package: str, file: str) -> tuple[Callable[[str], object], Calla
 
 
 def _hint(package: str, name: str, names: list[str]) -> str:
-    """Where the name stands, or what is close to it."""
+    """Where the name stands, what the field's word is called here, or what is close to it."""
     submodule = f"{package}.{name}"
     if name.startswith("_") or PathFinder.find_spec(submodule, sys.modules[package].__path__):
         return ""  # asked for by tools, or by the import of a submodule
     places = _places()
     if name in places:
         return f"; it is {places[name]}"
+    word = name.replace("_", "").lower()
+    here = WORDS.get(word) or WORDS.get(word.removesuffix("model"))
+    if here:
+        return f"; here it is {here}"
     close = difflib.get_close_matches(name, names, 3)
     close = close or [places[other] for other in difflib.get_close_matches(name, places, 3)]
     return f"; did you mean {' or '.join(close)}?" if close else ""

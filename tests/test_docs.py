@@ -21,7 +21,7 @@ PAGES = sorted(p for p in DOCS.rglob("*.md") if "generated" not in p.parts and "
 #: Pages whose Python tests/test_readme.py runs.
 ELSEWHERE = {"index.md", "hidden-types.md"}
 #: Pages that describe measurements, which a test does not repeat.
-PROSE = {"mixed_logit.md", "performance.md"}
+PROSE = {"performance.md"}
 
 #: Extras whose Python a page shows.
 NEEDS = {"how-sure-am-i.md": [pytest.mark.bayes]}
@@ -100,6 +100,23 @@ def test_names_on_the_pages_exist():
             for part in name.rstrip(".").split("."):
                 assert hasattr(thing, part), f"{page.relative_to(ROOT)}: an.{name}"
                 thing = getattr(thing, part)
+
+
+def test_links_have_words_where_the_site_does_not_supply_them():
+    pages = [
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        *(p for p in DOCS.rglob("*.md") if "generated" not in p.parts),
+    ]
+    empty = [str(p.relative_to(ROOT)) for p in pages if "[](" in p.read_text("utf-8")]
+    assert empty == []
+
+
+def test_the_links_of_the_readme_need_no_site():
+    text = (ROOT / "README.md").read_text("utf-8")
+    assert "{py:" not in text and "{doc}" not in text and "{ref}" not in text
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", text):
+        assert (ROOT / target).exists(), target
 
 
 def test_pages_of_llms_txt_exist():

@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import operator
 import pkgutil
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -16,6 +18,7 @@ from types import ModuleType
 import pytest
 
 import annosim as an
+from annosim import namespaces
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "annosim"
@@ -149,6 +152,11 @@ def test_no_module_shares_its_name_with_a_public_function(room):
         (an, "RaoKuper", r"did you mean an\.rules\.RaoKupper\?$"),
         (an.rules, "Annotator", r"it is an\.Annotator$"),
         (an.rules, "Skipp", r"did you mean Skip\?$"),
+        (an, "BradleyTerry", r"; here it is an\.Annotator\(an\.Tabular\(n\), an\.Luce\(\)\)$"),
+        (an, "DPO", r"; here it is the rule an\.PBDE\.dpo\(beta, reference\)$"),
+        (an.rules, "Plackett_Luce", r'; here it is an\.Luce\(\) with feedback="ranking"$'),
+        (an, "MixedLogitModel", r"; here it is an\.RandomCoefficients$"),
+        (an, "IPO", r"; it is an\.objectives\.IPO$"),
         (an, "xyzzy", r"has no attribute 'xyzzy'$"),
         (an, "__wrapped__", r"has no attribute '__wrapped__'$"),
     ],
@@ -214,3 +222,15 @@ def test_studies_import_only_the_public_api():
             deep = [n for n in names if n.startswith("annosim") and (n.count(".") > 1 or "._" in n)]
             wrong += [f"{path.relative_to(ROOT)}:{node.lineno} {n}" for n in deep]
     assert not wrong, f"import from annosim or annosim.ROOM: {wrong}"
+
+
+def test_words_of_the_field_and_what_they_are_here_stand_in_the_glossary():
+    text = (ROOT / "docs" / "glossary.md").read_text("utf-8")
+    section = text.partition("## Your word, and ours")[2].partition("\n## ")[0]
+    rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("| ")]
+    words = {re.sub(r"[^a-z]", "", word.lower()): row[1] for row in rows for word in re.split(r"[,/(]", row[0])}
+    for word, here in namespaces.WORDS.items():
+        assert word in words, word
+        for name in re.findall(r"an\.([A-Za-z_][\w.]*)", here):
+            assert f"an.{name}" in words[word], (word, name)
+            assert operator.attrgetter(name)(an) is not None

@@ -10,7 +10,7 @@ from typing import Any
 from annosim.data.preferences import PreferenceData
 from annosim.errors import warn
 from annosim.learning import estimation
-from annosim.learning.existence.checks import nearly_collinear_features, single_answers
+from annosim.learning.existence.checks import held_ties, nearly_collinear_features, single_answers
 from annosim.learning.problem import Problem, Solution, choose, is_nll
 from annosim.learning.result import Fit
 from annosim.learning.solvers import convex, logit_loss, slic
@@ -31,6 +31,8 @@ def solve(problem: Problem, solver: Solver | str) -> Fit:
     estimation.check_problem(problem)
     method, problem = choose(problem, solver)
     solution = method.solve(problem)
+    if is_nll(problem.objective):
+        solution.notes += held_ties(problem.model, problem.data)
     if is_nll(problem.objective) and problem.prior is None:
         solution.notes += single_answers(problem.model, problem.data)
         solution.notes += nearly_collinear_features(problem.model, problem.data)

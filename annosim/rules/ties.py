@@ -30,7 +30,7 @@ class RaoKupper(Tempered):
     difference this is a just-noticeable difference of ``log theta``. ``theta = 1`` is Bradley-Terry.
 
     Args:
-        theta: at least 1; ``free(start)`` to estimate.
+        theta: at least 1. A number is held fixed, also by ``fit``; ``free(start)`` is estimated.
         temperature: positive.
 
     Raises:
@@ -80,7 +80,8 @@ class Davidson(Tempered):
     such choices (as in R's PlackettLuce). ``delta = 0`` is Luce.
 
     Args:
-        delta: one number (ties of two), or ``[delta_2, ..., delta_D]``, nonnegative; ``free(start)`` to estimate.
+        delta: one number (ties of two), or ``[delta_2, ..., delta_D]``, nonnegative. Numbers are held fixed, also by
+            ``fit``; ``free(start)`` is estimated.
         temperature: positive.
 
     Example:

@@ -347,3 +347,23 @@ def test_a_mixture_of_one_type_is_that_type():
     assert mixed.converged and mixed.log_likelihood == pytest.approx(one.log_likelihood, abs=1e-9)
     assert mixed.population.component_weights().tolist() == [1.0]
     assert mixed.population.types[0].utility.values.tolist() == pytest.approx(one.population.utility.values.tolist())
+
+
+@pytest.mark.parametrize(
+    ("rule", "told"),
+    [
+        (an.Davidson(), ["delta of Davidson is held at 1 and"]),
+        (an.PositionBias(an.rules.RaoKupper(3.0), an.free(0.0)), ["theta of RaoKupper is held at 3 and"]),
+        (an.Davidson(delta=an.free(1.0)), []),
+    ],
+)
+def test_a_number_of_ties_that_is_held_is_noted(rule, told):
+    people = an.Annotator(an.Tabular([0.0, 0.5, 1.0]), an.Davidson(delta=0.5))
+    data = an.simulate(people, an.Design(an.Items(n=3), annotators=300), seed=0)
+    fit = an.fit(an.Annotator(an.Tabular(3), rule), data)
+    held = [note for note in fit.notes if " is held at " in note]
+    assert len(held) == len(told) and all(note.startswith(start) for note, start in zip(held, told, strict=True))
+    without = data.take(~np.asarray(data.tied).any(axis=-1))
+    assert not any(
+        " is held at " in note for note in an.fit(an.Annotator(an.Tabular(3), an.Davidson(0.5)), without).notes
+    )

@@ -32,6 +32,7 @@ __all__ = [
     "check_ties",
     "check_utilities",
     "empty_classes",
+    "held_ties",
     "nearly_collinear_features",
     "require_annotators",
     "require_magnitudes",
@@ -114,6 +115,31 @@ def single_answers(model: Population, data: PreferenceData) -> list[str]:
         "nobody answers twice, so that types show in averages alone, and pairs often fit two worlds equally well: ask "
         "an.identify(fit) what can be known, or collect two answers each"
     ]
+
+
+def held_ties(model: Population, data: PreferenceData) -> list[str]:
+    """A note for every number of ties that is held fixed though answers are tied.
+
+    Example:
+        >>> import annosim as an
+        >>> data = an.PreferenceData(an.Items(n=2), [[0, 1]] * 2, [[0, 1], [0, -1]], tied=[[True], [False]])
+        >>> held_ties(an.Annotator(an.Tabular(2), an.Davidson()), data)
+        ['delta of Davidson is held at 1 and the data have ties: Davidson(delta=an.free(1.0)) estimates it']
+    """
+    if not data.has_ties:
+        return []
+    notes = []
+    for layer in (layer for one in model.components() for layer in one.rule.layers()):
+        name = layer.tie_parameter
+        if name is None or getattr(layer, name).requires_grad:
+            continue
+        held, rule = getattr(layer, name).detach(), type(layer).__name__
+        told = ", ".join(f"{value:g}" for value in held.reshape(-1).tolist())
+        start = "2.0" if name == "theta" else "1.0" if held.numel() == 1 else str([1.0] * held.numel())
+        notes.append(
+            f"{name} of {rule} is held at {told} and the data have ties: {rule}({name}=an.free({start})) estimates it"
+        )
+    return list(dict.fromkeys(notes))
 
 
 def empty_classes(population: Population, people: float) -> list[str]:

@@ -142,7 +142,7 @@ def check_answers(population: Population, data: PreferenceData) -> None:
         tied, total = data.share_of(np.logical_or.reduce(np.asarray(data.tied), axis=-1))
         raise TiesError(
             f"{tied / total:.1%} of the answers are tied and the rule has no ties; ask for half wins with data.ties('half'), "
-            "or fit a rule with ties (an.Davidson, an.rules.RaoKupper)"
+            "or fit a rule with ties (an.Davidson(delta=an.free(1.0)), an.rules.RaoKupper(theta=an.free(2.0)))"
         )
     largest = min((limit for one in population.components() if (limit := one.rule.largest_tie)), default=None)
     if largest is not None and data.largest_tie > largest:
