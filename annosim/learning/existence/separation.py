@@ -190,7 +190,8 @@ def _null(a: np.ndarray) -> np.ndarray:
     if not len(a):
         return np.eye(a.shape[1])
     if len(a) > a.shape[1]:
-        a = np.linalg.qr(a, mode="r")  # the same singular values and right vectors, in a fraction of the time
+        # the same singular values and right vectors, in a fraction of the time
+        a = np.linalg.qr(a, mode="r")  # type: ignore[assignment]  # numpy's hints know the other mode
     _, values, rows = np.linalg.svd(a)
     rank = int((values > 1e-10 * max(values.max(initial=0.0), 1e-300)).sum())
     return rows[rank:].T
