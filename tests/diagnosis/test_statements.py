@@ -7,6 +7,7 @@ import math
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import annosim as an
@@ -254,3 +255,35 @@ def test_existence_names_who_never_lost_and_who_never_won():
     data = an.PreferenceData(top, [[0, 1], [1, 2], [0, 2], [2, 0]] * 5, answer=[1, 0, 0, 0] * 5)
     sentence = an.diagnose(data)["existence"].sentence
     assert "1 item never lost to the others: 'top'; 1 group never won against the others: 'x', 'y'." in sentence
+
+
+@pytest.mark.parametrize("wrong", [np.zeros((50, 50)), list(range(3000)), {"a": list(range(3000))}])
+def test_an_argument_of_a_wrong_type_is_named_in_one_short_line(wrong):
+    one, design = an.Annotator(an.Tabular(3), an.Luce()), an.Design(an.Items(n=3))
+    data = an.simulate(one, design, seed=0)
+    for call in (
+        lambda: an.fit(one, wrong),
+        lambda: an.fit(wrong, data),
+        lambda: an.simulate(wrong, design, seed=0),
+        lambda: an.simulate(one, wrong, seed=0),
+        lambda: an.simulate(one, design, seed=wrong),
+        lambda: an.project(wrong, one, design),
+        lambda: an.identify(wrong, design),
+        lambda: an.identify(one, wrong),
+        lambda: an.plan(wrong, design, precision=0.1),
+        lambda: an.plan(one, design, precision=wrong),
+        lambda: an.diagnose(wrong),
+        lambda: an.diagnose(data, precision=wrong),
+        lambda: an.law(wrong, design),
+    ):
+        with pytest.raises(an.errors.ArgumentError) as caught:
+            call()
+        assert len(str(caught.value)) < 250 and "\n" not in str(caught.value)
+
+
+def test_a_frame_in_place_of_data_is_named_and_told_how_to_read_it():
+    frame = pd.DataFrame({"left": ["a"] * 50, "right": ["b"] * 50, "winner": ["a"] * 50})
+    with pytest.raises(
+        an.errors.ArgumentError, match=r"^fit\(data=DataFrame of shape \(50, 3\)\): give an.PreferenceData; an.io"
+    ):
+        an.fit(an.Annotator(an.Tabular(2), an.Luce()), frame)
