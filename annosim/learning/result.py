@@ -453,6 +453,8 @@ class Fit(Result):
         file = _path(path, "Fit.load")
         try:
             content = torch.load(file, weights_only=False)
+        except FileNotFoundError:
+            raise FileReadError(f"{path}: there is no such file; write one with Fit.save") from None
         except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
             raise FileReadError(f"{path}: cannot be read as a saved fit ({error}); write one with Fit.save") from error
         if not isinstance(content, dict) or not isinstance(content.get("fit"), cls):
