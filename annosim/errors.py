@@ -32,6 +32,7 @@ __all__ = [
     "TiesError",
     "TooLargeError",
     "TrainingError",
+    "told",
     "warn",
 ]
 
@@ -350,6 +351,24 @@ class MissingDependencyError(AnnosimError, ImportError):
         Traceback (most recent call last):
         annosim.errors.MissingDependencyError: choix is not installed; pip install choix
     """
+
+
+def told(value: object) -> str:
+    """A value in a message of one line: as it is written, or where that is long, its type.
+
+    Example:
+        >>> told(0.5), told(list(range(1000)))
+        ('0.5', 'a list of 1000')
+    """
+    kind, shape = type(value).__name__, getattr(value, "shape", None)
+    if isinstance(shape, tuple) and shape:  # written out over many lines
+        return f"{kind} of shape {shape}"
+    text = repr(value)
+    if len(text) <= 100 and "\n" not in text:
+        return text
+    if isinstance(value, list | tuple | dict | set):
+        return f"a {kind} of {len(value)}"
+    return kind if "\n" in text or not text.startswith(kind) else f"{kind}(...)"
 
 
 def warn(message: str) -> None:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from annosim.data.preferences import PreferenceData
 from annosim.designs.design import Design
-from annosim.errors import ArgumentError, TooLargeError
+from annosim.errors import ArgumentError, TooLargeError, told
 from annosim.feedback import AnswerSpace
 from annosim.items import Items
 from annosim.populations.annotator import check_utilities
@@ -368,10 +368,10 @@ def check_question(where: str, population: Population, design: Design) -> None:
         ArgumentError: names the argument and what belongs there.
     """
     if not isinstance(population, Population):
-        shown = "a Fit; its .population is one" if hasattr(population, "population") else repr(population)
+        shown = "a Fit; its .population is one" if hasattr(population, "population") else told(population)
         raise ArgumentError(f"{where}(population={shown}): give a population such as an.Annotator(utility, an.Luce())")
     if not isinstance(design, Design):
-        raise ArgumentError(f"{where}(design={design!r}): give a design such as an.Design(items)")
+        raise ArgumentError(f"{where}(design={told(design)}): give a design such as an.Design(items)")
     check_utilities(population, design.items)
 
 

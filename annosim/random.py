@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri
 
-from annosim.errors import ArgumentError
+from annosim.errors import ArgumentError, told
 
 if TYPE_CHECKING:
     import torch
@@ -104,7 +104,7 @@ def check_seed(seed: object) -> int:
         7
     """
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= int(seed) < 2**64:
-        raise ArgumentError(f"seed={seed!r}: a seed is a whole number from 0 to 2**64 - 1; pass for example seed=0")
+        raise ArgumentError(f"seed={told(seed)}: a seed is a whole number from 0 to 2**64 - 1; pass for example seed=0")
     return int(seed)
 
 

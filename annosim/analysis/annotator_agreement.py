@@ -12,7 +12,7 @@ from annosim.analysis import agreement_statistics as statistics
 from annosim.analysis.agreement_statistics import People
 from annosim.analysis.agreement_tables import Answers, answer_labels, graded_items, labelled, ordered
 from annosim.data.preferences import PreferenceData
-from annosim.errors import ArgumentError, DataError
+from annosim.errors import ArgumentError, DataError, told
 from annosim.learning.inference.resample import multinomial_weights
 from annosim.results import Result
 
@@ -139,7 +139,7 @@ def _people(data: PreferenceData, replicates: int) -> tuple[PreferenceData, Floa
     if data.replicates is not None:
         raise ArgumentError("agreement: the data have replicates; pass one of them, data[r]")
     if isinstance(replicates, bool) or not isinstance(replicates, int | np.integer) or replicates < 0:
-        raise ArgumentError(f"agreement(replicates={replicates!r}): a whole number, 0 for no intervals")
+        raise ArgumentError(f"agreement(replicates={told(replicates)}): a whole number, 0 for no intervals")
     menu = np.sort(data.menu, axis=1)
     twice = ((menu[:, 1:] == menu[:, :-1]) & (menu[:, 1:] >= 0)).any(1)
     keep = ~np.asarray(data.skipped) & ~twice & (np.asarray(data.row_weight) > 0)

@@ -7,8 +7,10 @@ function or class.
 from __future__ import annotations
 
 import importlib
+import traceback
 from collections.abc import Callable, Iterable
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -333,15 +335,30 @@ def load(path: str) -> object:
     try:
         value: Any = importlib.import_module(module)
     except ImportError as error:
-        raise CheckError(f"estimator {path!r}: cannot import {module!r} ({error}); is it installed?") from error
+        missing = error.name if isinstance(error, ModuleNotFoundError) and error.name else module
+        if missing == module.partition(".")[0] or missing == module:
+            raise CheckError(f"estimator {path!r}: cannot import {module!r} ({error}); is it installed?") from error
+        if not isinstance(error, ModuleNotFoundError):
+            raise CheckError(f"estimator {path!r}: {module!r} fails on import: {_first_line(error)}") from error
+        raise CheckError(
+            f"estimator {path!r}: {module!r} imports {missing!r}, which is not found; is {missing!r} installed?"
+        ) from error
     except Exception as error:  # foreign code: whatever its own lines raise while they are read
-        where = f"line {error.lineno}: " if isinstance(error, SyntaxError) else ""
+        where = f"line {error.lineno}: " if isinstance(error, SyntaxError) else line_of(error)
         raise CheckError(f"estimator {path!r}: {module!r} fails on import: {where}{_first_line(error)}") from error
     for part in name.split("."):
         if not hasattr(value, part):
             raise CheckError(f"estimator {path!r}: {module!r} has no {part!r}")
         value = getattr(value, part)
     return value
+
+
+def line_of(error: BaseException) -> str:
+    """``zero.py, line 2: ``, the last line of a traceback that is not of annosim or of an installed package."""
+    own = Path(__file__).parents[1]
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith("<")]
+    mine = [f for f in frames if own not in Path(f.filename).parents and "site-packages" not in f.filename]
+    return f"{Path(mine[-1].filename).name}, line {mine[-1].lineno}: " if mine else ""
 
 
 def _first_line(error: Exception) -> str:

@@ -13,7 +13,7 @@ from annosim.checks.result import CheckReport, CheckResult
 from annosim.checks.statistics import compare_counts
 from annosim.data.preferences import PreferenceData
 from annosim.designs.design import Design
-from annosim.errors import AnnosimError, ArgumentError
+from annosim.errors import AnnosimError, ArgumentError, told
 from annosim.feedback import KINDS, AnswerSpace, Feedback
 from annosim.items import Items
 from annosim.laws import Law, law
@@ -73,7 +73,7 @@ def check_rule(
     given = list(KINDS) if kinds is None else list(kinds) if isinstance(kinds, Iterable) else [kinds]
     asked = tuple(kind for kind in KINDS if kind in given)
     if not asked or any(kind not in KINDS for kind in given):
-        raise ArgumentError(f"check_rule(kinds={kinds!r}): give a list of some of {', '.join(KINDS)}")
+        raise ArgumentError(f"check_rule(kinds={told(kinds)}): give a list of some of {', '.join(KINDS)}")
     person = Annotator(Tabular(np.linspace(-0.8, 1.0, items.n)), rule)
     return _run(person, items, asked, draws, seed, name or type(rule).__name__).concluded(raise_on_failure)
 

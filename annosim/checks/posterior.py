@@ -16,7 +16,7 @@ from annosim.coordinates.normalisation import canonical, interchangeable
 from annosim.coordinates.observed import centred, index_moments
 from annosim.data.preferences import PreferenceData
 from annosim.designs.design import Design
-from annosim.errors import ArgumentError, CheckError
+from annosim.errors import ArgumentError, CheckError, told
 from annosim.items import Items
 from annosim.learning.arguments import check_level
 from annosim.learning.likelihoods.reference import Blocks, block_log_likelihood
@@ -201,7 +201,7 @@ def _asked(model: Population | None, design: Design | None, prior: PriorLike | N
             raise ArgumentError("check_posterior(model=): say which design= and which prior=, too")
         return PosteriorProblem(model, design, prior)
     if case not in CASES:
-        raise ArgumentError(f"check_posterior(case={case!r}): one of {', '.join((*CASES, STRATEGIES))}")
+        raise ArgumentError(f"check_posterior(case={told(case)}): one of {', '.join((*CASES, STRATEGIES))}")
     return CASES[case]()
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 from annosim.checks import api_contract, invalid_input, recovery, symmetries
+from annosim.checks.adapt import line_of
 from annosim.checks.estimator import Estimator, as_estimator
 from annosim.checks.registry import CHECKS, Check, Finding, NotApplicable
 from annosim.checks.result import CheckReport, CheckResult
@@ -104,7 +105,7 @@ def run_check(check: Check, estimator: Estimator, seed: int = 0, expected: str |
         return CheckResult(check.name, "not_applicable", None, str(error), check.law)
     except Exception as error:  # the estimator is foreign code: whatever it raises on lawful data is the finding
         text = str(error).splitlines()[0] if str(error) else ""
-        finding = Finding(False, f"raised {type(error).__name__} on lawful data: {text}")
+        finding = Finding(False, f"raised {type(error).__name__} on lawful data: {line_of(error)}{text}")
     holds = finding.holds
     if finding.p_value is not None:
         count = sum(c.statistical for c in CHECKS.values())

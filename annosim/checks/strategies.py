@@ -24,7 +24,7 @@ import numpy as np
 from annosim.checks.shrinking import as_code, items_as_code
 from annosim.data.preferences import PreferenceData
 from annosim.designs.design import Design
-from annosim.errors import ArgumentError
+from annosim.errors import ArgumentError, told
 from annosim.extras import needed
 from annosim.feedback import KINDS, Feedback
 from annosim.items import Items
@@ -269,7 +269,7 @@ def populations(
 ) -> Population:
     """Populations on ``over``: ``kind`` is ``"annotator"``, ``"mixture"`` or ``"any"``; rules as in :func:`rules`."""
     if kind not in ("annotator", "mixture", "any"):
-        raise ArgumentError(f"populations(kind={kind!r}): annotator, mixture or any")
+        raise ArgumentError(f"populations(kind={told(kind)}): annotator, mixture or any")
     k = 1 if kind == "annotator" else draw(hs.integers(2 if kind == "mixture" else 1, max_types))
     if k == 1:
         return draw(annotators(over, feedback, menu_size))
@@ -420,9 +420,9 @@ def preference_data(
         "PreferenceData(Items(n=2), menu=[[0, 1], [1, 0]], answer=[0, 0], feedback='choice')"
     """
     if shape not in SHAPES:
-        raise ArgumentError(f"preference_data(shape={shape!r}): {', '.join(SHAPES)}")
+        raise ArgumentError(f"preference_data(shape={told(shape)}): {', '.join(SHAPES)}")
     if feedback not in KINDS:
-        raise ArgumentError(f"preference_data(feedback={feedback!r}): {', '.join(KINDS)}")
+        raise ArgumentError(f"preference_data(feedback={told(feedback)}): {', '.join(KINDS)}")
     over = draw(items(max_n=max_n))
     k = 2 if feedback in ("choice", "rating") else min(3, over.n)
     menus: list[tuple[int, ...]] = []

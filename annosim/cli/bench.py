@@ -7,6 +7,8 @@ from pathlib import Path
 
 import typer
 
+from annosim.cli.output import check_ending
+
 __all__ = ["register"]
 
 #: Modules of annosim.bench that are not benchmarks.
@@ -37,6 +39,7 @@ def _bench(
     from annosim.errors import ArgumentError
     from annosim.files import atomic_text
 
+    check_ending("--out", out, ".json")
     names = _names()
     if name is None:
         typer.echo("\n".join(names))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from annosim.cli.engines import CLUSTER, on_cluster
+from annosim.cli.output import check_ending
 
 if TYPE_CHECKING:
     from annosim.checks import CheckReport
@@ -67,6 +68,7 @@ def check(
         return
     if estimator is None:
         raise ArgumentError("annosim check: name an estimator, module:callable, or ask for --list")
+    check_ending("--html", html, ".html")
     if html is not None and not html.parent.is_dir():
         raise ArgumentError(f"--html {str(html)!r}: there is no folder {str(html.parent)!r}")
     sys.path.insert(0, os.getcwd())  # a user's own module lies where the command runs

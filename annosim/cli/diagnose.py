@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,7 +60,10 @@ def _diagnose(
         raise ArgumentError(f"--json {json}: a name that ends in .json, or - for the screen")
     named = {"annotator": annotator, "left": left, "right": right, "winner": winner, "prompt": prompt, "weight": weight}
     answers = read_answers(data, format, named | {"feedback": feedback}, words, settings or [], quiet=str(json) == "-")
-    found = an.diagnose(answers, precision=precision, detect=detect, power=power, seed=seed)
+    try:
+        found = an.diagnose(answers, precision=precision, detect=detect, power=power, seed=seed)
+    except ArgumentError as error:  # of arguments, which are options here
+        raise ArgumentError(re.sub(r"^diagnose\((\w+)=(.*?)\): ", r"--\1 \2: ", str(error))) from None
     try:
         for path in (html, json):
             if path is not None and str(path) != "-":

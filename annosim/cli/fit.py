@@ -12,6 +12,7 @@ import typer
 
 from annosim.cli.engines import CLUSTER, on_cluster
 from annosim.cli.launched import one_voice, rank
+from annosim.cli.output import check_ending
 from annosim.learning.solvers.options import Option, Settings
 from annosim.learning.solvers.settings import (
     EM,
@@ -236,6 +237,7 @@ def _posterior(
     unused = next((name for name in ("se", "responsibilities", "save", "export") if options[name] is not None), None)
     if unused is not None:
         raise ArgumentError(f"--{unused}: means nothing with --posterior; its table is written by --out")
+    check_ending("--out", options["out"], ".csv")
     check_writable(options["out"])
     if not print_posterior(family, answers, chosen, options["nuts"], options["out"]):
         raise typer.Exit(NOT_CONVERGED)
@@ -257,13 +259,14 @@ def _fitted(family: Population, answers: PreferenceData | Shards, chosen: FitOpt
     except NotIdentifiedError as error:
         helps = "prior" not in chosen.values and "prior=" in str(error)
         how = "gaussian=2" if answers.feedback.kind == "rating" else "dirichlet=1"
-        remedy = f" On the command line: --prior {how}." if helps else ""
+        said = str(error)
+        remedy = f"{' On' if said.endswith('.') else '; on'} the command line: --prior {how}." if helps else ""
         if helps and _asked_once(answers):
             remedy += (
                 " Most texts here were shown once, which tells no strength of each: --model takes a scenario whose "
                 "utility reads texts (kind = 'sequence_reward' or 'log_policy')."
             )
-        typer.echo(f"not identified: {error}{remedy}", err=True)
+        typer.echo(f"not identified: {said}{remedy}", err=True)
         raise typer.Exit(NOT_IDENTIFIED) from None
     if "device" in chosen.where and found.solver not in ("adam", "em"):
         typer.echo(f"note: {chosen.where['device']}: solver {found.solver} computes on the CPU", err=True)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from annosim.cli.output import check_ending
+
 if TYPE_CHECKING:
     from annosim.cli.inputs import Inputs
     from annosim.cli.training import FitOptions
@@ -52,6 +54,8 @@ class Outputs:
         self.given = given
         self.se, self.out, self.responsibilities, self.save, self.export = se, out, responsibilities, save, export
         self.network, self.likelihood = has_network(family), chosen.likelihood
+        check_ending("--out", out, ".csv")
+        check_ending("--responsibilities", responsibilities, ".csv")
         self._check_meaning()
         named = {"--out": out, "--responsibilities": responsibilities, "--save": save, "--export": export}
         written = {name: path for name, path in named.items() if path is not None} | chosen.written_files
@@ -131,8 +135,8 @@ def _print_estimates(found: Fit, table: Any) -> None:
     shown = table.drop(columns=["parameter"]) if table["item"].ne("").all() and "rank" in table else table
     typer.echo(f"\nestimates with standard errors ({kind}) and 95 % intervals")
     typer.echo(shown.to_string(index=False, float_format=lambda v: f"{v:.3f}"))
-    for line in found.normalisation:
-        typer.echo(f"not identified, and fixed by convention: {line}")
+    for line in dict.fromkeys(found.normalisation):
+        typer.echo(f"fixed by convention: {line}")
     for line in found.notes:
         typer.echo(f"note: {line}")
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import typer
 
+from annosim.cli.output import check_ending
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -29,6 +31,7 @@ def _identify(
     from annosim.reporting import write_page
     from annosim.scenario import load_scenario
 
+    check_ending("--html", html, ".html")
     found = load_scenario(scenario)
     people, design = found.asked()
     report = an.identify(people, design, starts=starts, seed=found.seed if seed is None else seed)

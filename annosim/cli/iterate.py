@@ -6,6 +6,8 @@ from pathlib import Path
 
 import typer
 
+from annosim.cli.output import check_ending
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -30,6 +32,8 @@ def _iterate(
     from annosim.scenario import load_scenario
     from annosim.scenario.iteration import IterateTable
 
+    check_ending("--out", out, ".csv")
+    check_ending("--html", html, ".html")
     found = load_scenario(scenario)
     found.need("items", "population")
     assert found.items is not None and found.population is not None

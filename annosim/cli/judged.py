@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import typer
 
+from annosim.cli.output import check_ending
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -37,6 +39,7 @@ def fit_judged(options: dict[str, Any]) -> None:
     from annosim.learning.training.checkpoints import check_writable
 
     _check_options(options)
+    check_ending("--out", options["out"], ".csv")
     check_writable(options["out"])
     people, judges = _read(options)
     try:

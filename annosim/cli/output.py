@@ -8,12 +8,28 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, TextIO, cast
 
-__all__ = ["READER_LEFT", "PatientStream", "patient_output"]
+__all__ = ["READER_LEFT", "PatientStream", "check_ending", "patient_output"]
 
 #: exit code of a program whose reader went away: what shells report of one that SIGPIPE ended
 READER_LEFT = 128 + 13
+
+
+def check_ending(option: str, path: Path | None, ending: str) -> None:
+    """Refuse a file under a name that promises another format than the one that is written; no ending promises none.
+
+    Raises:
+        ArgumentError: names the option.
+
+    Example:
+        >>> check_ending("--out", Path("board.csv"), ".csv")
+    """
+    from annosim.errors import ArgumentError
+
+    if path is not None and path.suffix and path.suffix.lower() != ending:
+        raise ArgumentError(f"{option} {path}: not written; give a name that ends in {ending}")
 
 
 class PatientStream:

@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from annosim.cli.engines import CLUSTER, on_cluster
+from annosim.cli.output import check_ending
 
 
 def register(app: typer.Typer) -> None:
@@ -36,6 +37,7 @@ def _plan(
     from annosim.reporting import FigureEntry, HtmlTable, TableEntry, write_page
     from annosim.scenario import load_scenario
 
+    check_ending("--html", html, ".html")
     found = load_scenario(scenario)
     people, _ = found.asked()
     table = found.plan

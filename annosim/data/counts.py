@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from annosim.errors import ArgumentError, DataError, TooLargeError
+from annosim.errors import ArgumentError, DataError, TooLargeError, told
 
 if TYPE_CHECKING:
     from annosim.data.preferences import PreferenceData
@@ -24,7 +24,7 @@ def collapse(
 ) -> PreferenceData:
     """Collapse equal blocks; see :meth:`PreferenceData.counts`."""
     if by not in ("annotator", "row"):
-        raise ArgumentError(f"counts(by={by!r}): 'annotator' (whole blocks) or 'row' (blocks do not matter)")
+        raise ArgumentError(f"counts(by={told(by)}): 'annotator' (whole blocks) or 'row' (blocks do not matter)")
     if data.replicates is not None:
         raise DataError("counts: one replicate at a time: data[r].counts()")
     missing = [name for name in columns if name not in data.columns]

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from annosim.data.equality import differences, equal_columns
 from annosim.data.preferences import PreferenceData
 from annosim.data.validation import ROW_COLUMNS
-from annosim.errors import ArgumentError, DataError
+from annosim.errors import ArgumentError, DataError, told
 
 __all__ = ["concat", "stack"]
 
@@ -40,7 +40,7 @@ def concat(parts: Sequence[PreferenceData], annotators: str = "same") -> Prefere
     if not len(parts):
         raise ArgumentError("concat: no parts; give at least one")
     if annotators not in ("same", "new"):
-        raise ArgumentError(f"concat(annotators={annotators!r}): 'same' (numbers mean the same people) or 'new'")
+        raise ArgumentError(f"concat(annotators={told(annotators)}): 'same' (numbers mean the same people) or 'new'")
     first = parts[0]
     for i, part in enumerate(parts):
         _check_fit(first, part, i)

@@ -20,7 +20,7 @@ from annosim.data.table import AnswerTable
 from annosim.data.ties import break_ties
 from annosim.data.validation import ROW_COLUMNS
 from annosim.designs.design import Design
-from annosim.errors import ArgumentError
+from annosim.errors import ArgumentError, told
 from annosim.feedback import Feedback
 from annosim.items import Items
 
@@ -372,7 +372,7 @@ class PreferenceData(AnswerTable):
         elif layout in ("wide", "long"):
             writers.write_frame(self, path, layout)
         else:
-            raise ArgumentError(f"to_csv(layout={layout!r}): pairs, wide or long")
+            raise ArgumentError(f"to_csv(layout={told(layout)}): pairs, wide or long")
 
     def to_parquet(self, path: Path) -> None:
         """One parquet file with everything; :func:`annosim.io.read_parquet` reads it. Hidden truth lies beside it.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from annosim.errors import ArgumentError, DataError
+from annosim.errors import ArgumentError, DataError, told
 from annosim.random import child_seed, uniform53
 
 if TYPE_CHECKING:
@@ -53,13 +53,13 @@ def split(
     shares = np.atleast_1d(np.asarray(fraction, dtype=np.float64)).tolist()
     shares = [*shares, 1.0 - shares[0]] if np.ndim(fraction) == 0 else shares
     if min(shares) <= 0 or not math.isclose(sum(shares), 1.0, abs_tol=1e-9):
-        raise ArgumentError(f"split(fraction={fraction!r}): a number in (0, 1), or positive shares that sum to one")
+        raise ArgumentError(f"split(fraction={told(fraction)}): a number in (0, 1), or positive shares that sum to one")
     if data.replicates is not None:
         raise DataError("split: one replicate at a time: data[r].split(...)")
     units = _units(data, by)
     present, codes = np.unique(units, return_inverse=True)
     if len(present) < len(shares):
-        raise DataError(f"split(by={by!r}): {len(present)} {by}(s) cannot fill {len(shares)} parts")
+        raise DataError(f"split(by={told(by)}): {len(present)} {by}(s) cannot fill {len(shares)} parts")
     rank = np.argsort(np.argsort(uniform53(child_seed(seed, f"split/{by}"), "analysis", present, 0), kind="stable"))
     edges = np.round(np.cumsum([0.0, *shares]) * len(present)).astype(int)
     edges = _nonempty(edges, len(present))
@@ -74,7 +74,7 @@ def leave_one_out(data: PreferenceData, by: str = "prompt") -> Iterator[tuple[in
     units = _units(data, by)
     present = np.unique(units)
     if len(present) < 2:
-        raise DataError(f"leave_one_out(by={by!r}): {len(present)} {by}(s); nothing would be left to learn from")
+        raise DataError(f"leave_one_out(by={told(by)}): {len(present)} {by}(s); nothing would be left to learn from")
     return _left_out(data, units, present)
 
 
@@ -110,4 +110,4 @@ def _units(data: PreferenceData, by: str) -> NDArray[np.int64]:
         if data.prompt is not None:
             return np.asarray(data.prompt, dtype=np.int64)
         return data.items.prompts.numpy()[data.menu.max(-1)]
-    raise ArgumentError(f"split(by={by!r}): one of annotator, prompt, row")
+    raise ArgumentError(f"split(by={told(by)}): one of annotator, prompt, row")

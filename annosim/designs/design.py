@@ -14,7 +14,7 @@ from annosim.arrays import Numbers
 from annosim.constraints import check_value, check_whole_number, check_whole_numbers
 from annosim.designs.menu_law import Menus, enumerate_menus, item_mass, sample_menus
 from annosim.designs.menus import lists_twice
-from annosim.errors import ArgumentError
+from annosim.errors import ArgumentError, told
 from annosim.feedback import Feedback, filled_places
 from annosim.items import Items
 from annosim.parameters import Fixed
@@ -219,7 +219,7 @@ class Design:
                 raise ArgumentError('Design(questions="all"): needs menus=, the list that everyone is asked')
             most = len(self.menus)
         elif isinstance(questions, str):
-            raise ArgumentError(f'Design(questions={questions!r}): a whole number of at least 1, or "all"')
+            raise ArgumentError(f'Design(questions={told(questions)}): a whole number of at least 1, or "all"')
         else:
             questions = most = check_whole_number("Design(questions=)", questions)
         if loads is None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from annosim.arrays import Numbers
 from annosim.constraints import check_size, check_whole_number, check_whole_numbers
-from annosim.errors import ArgumentError
+from annosim.errors import ArgumentError, told
 from annosim.items import Items
 from annosim.random import uniform53
 
@@ -68,7 +68,7 @@ def star(items: Items, centre: int | str | None = None) -> NDArray[np.int64]:
         raise ArgumentError("star(centre=): there are several prompts, each has a centre of its own; leave centre out")
     middle = items.id_of(centre) if isinstance(centre, str) else centre
     if middle is not None and not 0 <= middle < items.n:
-        raise ArgumentError(f"star(centre={centre!r}): item ids are 0..{items.n - 1}")
+        raise ArgumentError(f"star(centre={told(centre)}): item ids are 0..{items.n - 1}")
     at = 0 if middle is None else int(middle)
     return _per_prompt(items, lambda ids: [(at, j) for j in range(len(ids)) if j != at], 2)
 

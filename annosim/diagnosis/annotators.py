@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TypeAlias, cast
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 from scipy.stats import norm
 
@@ -19,8 +20,9 @@ from annosim.diagnosis.implied import Floats, Ints, first_of
 
 __all__ = ["against_others", "copies", "one_sided", "unreliable"]
 
-#: of each annotator: id, answers, slope on the strengths' differences, its error, and bounds of two tails
-Slopes: TypeAlias = tuple[Ints, Ints, Floats, Floats, Floats, Floats]
+#: of each annotator: id, answers, slope on the strengths' differences, its error, and bounds of two tails; and of each
+#: tail, by question, who could be noticed by it and how many answers that takes
+Slopes: TypeAlias = tuple[Ints, Ints, Floats, Floats, Floats, Floats, dict[str, tuple[NDArray[np.bool_], int]]]
 
 LEVEL = 0.05
 #: largest slope of an annotator on the strengths' differences
@@ -56,6 +58,10 @@ def one_sided(case: Case) -> Finding:
         (case.who(ids[a]), int(many[a]), float(left[a] / many[a]), float(mean[a]), float(adjusted[a]))
         for a in flagged[:SHOWN]
     )
+    need = int(np.ceil(np.log(2.0 * len(many) / LEVEL) / np.log(1.0 / (0.5 + abs(centre)))))
+    noticed = many * np.log(1.0 / np.minimum(mean, 1.0 - mean)) >= np.log(2.0 * len(many) / LEVEL)
+    if not noticed.any():
+        return _too_few(name, many, need, "Somebody who always takes one side")
     head = ("annotator", "answers", "share for the first place", "expected", "p (Holm)")
     test = "binomial bound on the answers for the first place, Holm over annotators"
     sentence = (
@@ -67,7 +73,8 @@ def one_sided(case: Case) -> Finding:
         f"{percent(float((left / many)[np.argmin(p)]))} of {plural(int(many[np.argmin(p)]), 'time')})."
     )
     change = (
-        _needed(many, "share", centre)
+        f"Somebody who always takes one side is noticed from {plural(need, 'answer')} on; {int(noticed.sum())} of "
+        f"{len(many)} annotators gave enough."
         if not len(flagged)
         else "Leave them out and diagnose again, or fit an.PositionBias per annotator."
     )
@@ -91,10 +98,14 @@ def _counted(
     )
 
 
-def _needed(many: Ints, what: str, centre: float) -> str:
-    """Who could have been noticed at all."""
-    need = int(np.ceil(np.log(2.0 * len(many) / LEVEL) / np.log(1.0 / (0.5 + abs(centre)))))
-    return f"Somebody who always takes one side is noticed from {plural(need, 'answer')} on; {int((many >= need).sum())} of {len(many)} annotators gave so many."
+def _too_few(name: str, many: Ints, need: int, who: str) -> Finding:
+    """Nobody answered so often that the test could reject, whatever they answered."""
+    need, most = max(need, int(many.max()) + 1), int(many.max())
+    return not_asked(
+        name,
+        f"{who} would be noticed from about {plural(need, 'answer')} on; none of {len(many)} annotators gave more than {most}.",
+        f"Ask each annotator about {plural(need, 'question')}.",
+    )
 
 
 def _first_places(case: Case) -> tuple[Floats, float, Ints, Floats]:
@@ -142,9 +153,10 @@ def against_others(case: Case) -> Finding:
     return _report(case, name, table, table[5], np.flatnonzero(holm(table[5]) <= LEVEL))
 
 
-#: of each question about slopes: what one and several annotators do, what nobody does, the remedy and the test
+#: of each question about slopes: who is sought, what one and several annotators do, what nobody does, the remedy and the test
 WORDS = {
     "spammers": (
+        "Somebody who answers at random",
         ("answers much more at random than the others", "answer much more at random than the others"),
         "Nobody answers at random where the others do not",
         "Look at their answers first: where 'types' finds several tastes, a minority looks like this, too. Then leave them "
@@ -152,6 +164,7 @@ WORDS = {
         "Chernoff bound on the answers' dependence on the strengths, slope 1 against less, Holm over annotators",
     ),
     "adversaries": (
+        "Somebody who always answers against the others",
         ("prefers what the others do not", "prefer what the others do not"),
         "Nobody answers against the others",
         "Look at their answers: a swapped column and an adversary look alike, and so does a minority's taste, which "
@@ -164,7 +177,8 @@ WORDS = {
 def _report(case: Case, name: str, table: Slopes, p: Floats, flagged: Ints) -> Finding:
     """The annotators that a question about slopes flags, the surest first."""
     ids, many, slope, error = table[:4]
-    found, none, remedy, test = WORDS[name]
+    sought, found, none, remedy, test = WORDS[name]
+    noticed, need = table[6][name]
     adjusted = holm(p)
     flagged = flagged[np.argsort(p[flagged], kind="stable")]
     rows = tuple(
@@ -183,8 +197,12 @@ def _report(case: Case, name: str, table: Slopes, p: Floats, flagged: Ints) -> F
         shown = listed((f"{row[0]} (slope {round(row[2], 2) + 0.0:g} over {row[1]} answers)" for row in rows), 3)
         sentence = f"{len(flagged)} of {len(ids)} annotators {found[len(flagged) > 1]}: {shown}."
         return _counted(name, sentence, rows, len(flagged), test, float(adjusted[flagged].min()), remedy, head)
-    enough = int((1.96 * error < 0.5).sum())
-    change = f"The slope is known to within .5 for {enough} of {len(ids)} annotators; the others need more answers."
+    enough = int(noticed.sum())
+    if not enough:
+        return _too_few(name, many, need, sought)
+    change = (
+        f"{sought} is noticed from about {plural(need, 'answer')} on; {enough} of {len(ids)} annotators gave enough."
+    )
     p_value = max(float(adjusted.min()), LEVEL * 1.0001)
     said = f"{none} ({len(ids)} annotators, of whom {enough} answered enough to tell)."
     return _counted(name, said, (), 0, test, p_value, change, head)
@@ -226,10 +244,17 @@ def _computed_slopes(case: Case) -> Slopes | Finding:
     slope, error = _maximum_slopes(who, gap, c.won)
     pair = combine([c.first, c.second])
     at = first_of(pair)
-    low = _lower_tail(who, pair, gap[at], p[at], _summed(who, gap * (c.won - p)))
     half = np.full(len(at), 0.5)
-    against = _lower_tail(who, pair, gap[at], half, _summed(who, gap * (c.won - 0.5)))
-    return ids, many, slope, error, low, against
+    low = _log_tail(who, pair, gap[at], p[at], _summed(who, gap * (c.won - p)))
+    against = _log_tail(who, pair, gap[at], half, _summed(who, gap * (c.won - 0.5)))
+    limit = np.log(LEVEL / len(ids))
+    able: dict[str, tuple[NDArray[np.bool_], int]] = {}
+    extremes = {"spammers": (p, gap * (0.5 - p)), "adversaries": (np.full(len(gap), 0.5), -0.5 * np.abs(gap))}
+    for name, (mean, extreme) in extremes.items():
+        bound = _log_tail(who, pair, gap[at], mean[at], _summed(who, extreme))
+        whole = float(_log_tail(np.zeros_like(who), pair, gap[at], mean[at], extreme.sum(keepdims=True))[0])
+        able[name] = bound <= limit, int(np.ceil(len(gap) * limit / min(whole, -1e-9)))
+    return ids, many, slope, error, np.exp(low), np.exp(against), able
 
 
 def _maximum_slopes(who: Ints, gap: Floats, won: Floats) -> tuple[Floats, Floats]:
@@ -254,8 +279,8 @@ def _summed(who: Ints, values: Floats) -> Floats:
     return np.asarray(np.bincount(who, values), dtype=np.float64)
 
 
-def _lower_tail(who: Ints, pair: Ints, gap: Floats, p: Floats, observed: Floats) -> Floats:
-    r"""Chernoff's bound of P(sum gap (Y - p) <= observed) of each annotator, Y in [0, 1] with means p.
+def _log_tail(who: Ints, pair: Ints, gap: Floats, p: Floats, observed: Floats) -> Floats:
+    r"""Logarithm of Chernoff's bound of P(sum gap (Y - p) <= observed) of each annotator, Y in [0, 1] with means p.
 
     ``min_t exp(sum log((1 - p) e^{t p g} + p e^{-t (1 - p) g}) + t x)`` over a grid of t: every t is a bound. ``gap``
     and ``p`` are those of the distinct pairs, of which there are far fewer than answers.
@@ -265,7 +290,7 @@ def _lower_tail(who: Ints, pair: Ints, gap: Floats, p: Floats, observed: Floats)
         a = t * gap
         step = np.logaddexp(np.log1p(-p) + p * a, np.log(p) - (1.0 - p) * a)
         best = np.minimum(best, np.bincount(who, step[pair]) + t * observed)
-    return np.exp(best)
+    return best
 
 
 def copies(case: Case) -> Finding:
@@ -281,11 +306,22 @@ def copies(case: Case) -> Finding:
             f"No two annotators share {SHARED} questions or more, so that copies cannot be seen.",
             f"Ask several annotators the same {SHARED} to 30 questions.",
         )
-    z = (agree - expected) / np.sqrt(variance)
+    sd = np.sqrt(variance)
+    z = (agree - expected) / sd
     centre, scale = float(np.median(z)), max(1.0, 1.4826 * float(np.median(np.abs(z - np.median(z)))))
     p = norm.sf((z - max(centre, 0.0)) / scale)
     alike = agree >= COPIED * shared
     p = np.where(alike, p, 1.0)  # two careful people agree more than others, too, but not always
+    needed = max(centre, 0.0) + scale * float(norm.isf(LEVEL / len(p)))
+    always = (shared - expected) / sd
+    if not (always >= needed).any():
+        need = int(np.ceil(float(np.median(shared * (needed / always) ** 2))))
+        return not_asked(
+            name,
+            f"Two annotators who always agree would be noticed from about {max(need, int(shared.max()) + 1)} shared questions "
+            f"on; none of {len(left):,} pairs share more than {int(shared.max())}.",
+            f"Ask several annotators the same {max(need, int(shared.max()) + 1)} questions.",
+        )
     adjusted = holm(p)
     flagged = np.flatnonzero(adjusted <= LEVEL)
     flagged = flagged[np.argsort(p[flagged], kind="stable")]

@@ -25,7 +25,7 @@ from annosim.diagnosis.page import page
 from annosim.diagnosis.ranking import ranking
 from annosim.diagnosis.reading import existence, overlap, read
 from annosim.diagnosis.types import number_of_types, one_type
-from annosim.errors import ArgumentError
+from annosim.errors import ArgumentError, told
 from annosim.files import atomic_text
 from annosim.learning.inference.leaderboard import Leaderboard
 from annosim.results import Result, versions
@@ -225,9 +225,12 @@ def _check(data: object, precision: float | None, detect: float | None, power: f
         raise ArgumentError(
             "diagnose: every weight is 0, so that nobody answered; give answers a weight above 0, or none"
         )
+    for name, number in (("precision", precision), ("detect", detect), ("power", power)):
+        if number is not None and not isinstance(number, int | float | np.number):
+            raise ArgumentError(f"diagnose({name}={told(number)}): give a number")
     if precision is not None and not 0.0 < precision < float("inf"):
-        raise ArgumentError(f"diagnose(precision={precision!r}): a half-width in logits, above 0")
+        raise ArgumentError(f"diagnose(precision={told(precision)}): a half-width in logits, above 0")
     if detect is not None and not 0.0 < detect < 0.5:
-        raise ArgumentError(f"diagnose(detect={detect!r}): a margin over one half, above 0 and below .5")
+        raise ArgumentError(f"diagnose(detect={told(detect)}): a margin over one half, above 0 and below .5")
     if not 0.05 < power < 1.0:
-        raise ArgumentError(f"diagnose(power={power!r}): a probability between .05 and 1")
+        raise ArgumentError(f"diagnose(power={told(power)}): a probability between .05 and 1")

@@ -139,19 +139,13 @@ def existence(case: Case) -> Finding:
     if case.by_features and isinstance(case.coefficients, Fit):
         return _by_features(case, case.coefficients)
     groups = [*([i] for i in found.unseen), *found.separate, *found.undefeated, *found.winless]
-    reasons = [
-        (found.unseen and f"{plural(len(found.unseen), 'item')} never compared"),
-        (found.separate and f"{_groups(found.separate)} never compared with the rest of their prompt"),
-        (found.undefeated and f"{_groups(found.undefeated)} never lost to the others"),
-        (found.winless and f"{_groups(found.winless)} never won against the others"),
-    ]
     missing = _outside(case)
     pairs = _missing_pairs(case, groups)
     apart = found.separate and not (found.unseen or found.undefeated or found.winless)
     sentence = (
         f"No {'common scale of' if apart else 'maximum-likelihood'} strengths for {plural(len(missing), 'item')} of {data.items.n}: "
-        + "; ".join(str(reason) for reason in reasons if reason)
-        + f" ({listed((repr(case.item(i)) for i in missing), 3)})."
+        + "; ".join(found.reasons(data.items, counted=True))
+        + "."
     )
     asked = "; ".join(f"{a!r} against {b!r}" for a, b in pairs[:3])
     change = (
@@ -176,11 +170,6 @@ def existence(case: Case) -> Finding:
         head=("ask", "against"),
         rows=tuple(pairs),
     )
-
-
-def _groups(groups: list[list[int]]) -> str:
-    """How many groups of items, or items where all groups are single ones."""
-    return plural(len(groups), "item" if all(len(group) == 1 for group in groups) else "group")
 
 
 def _tied(case: Case) -> Finding:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annosim.designs.design import Design
-from annosim.errors import ArgumentError
+from annosim.errors import ArgumentError, told
 from annosim.identifiability.formatting import fold
 from annosim.identifiability.identification import identify
 from annosim.identifiability.report import VERDICTS, IdentifiabilityReport
@@ -220,17 +220,17 @@ def _explored(
 
 def _check(rule: str, question: str, answers: int, weight: float, beta: float, precision: float) -> None:
     if rule not in RULES:
-        raise ArgumentError(f"explore(rule={rule!r}): use one of {', '.join(RULES)}")
+        raise ArgumentError(f"explore(rule={told(rule)}): use one of {', '.join(RULES)}")
     if question not in QUESTIONS:
-        raise ArgumentError(f"explore(question={question!r}): use one of {', '.join(QUESTIONS)}")
+        raise ArgumentError(f"explore(question={told(question)}): use one of {', '.join(QUESTIONS)}")
     if rule == "probit" and question == "pairs with ties":
         raise ArgumentError(
             "explore: ties have logit noise here (Davidson); choose rule='logit', or pairs without ties"
         )
     if answers not in range(1, MOST_ANSWERS + 1):
-        raise ArgumentError(f"explore(answers={answers!r}): between 1 and {MOST_ANSWERS}")
+        raise ArgumentError(f"explore(answers={told(answers)}): between 1 and {MOST_ANSWERS}")
     if not 0.0 < weight < 1.0:
-        raise ArgumentError(f"explore(weight={weight!r}): between 0 and 1")
+        raise ArgumentError(f"explore(weight={told(weight)}): between 0 and 1")
     for name, value in (("beta", beta), ("precision", precision)):
         if not (np.isfinite(value) and value > 0.0):
             raise ArgumentError(f"explore({name}={value!r}): a positive number")

@@ -13,7 +13,7 @@ from annosim.data.asked import distinct_covariates, distinct_menus
 from annosim.data.counts import expand
 from annosim.data.preferences import PreferenceData
 from annosim.designs.design import Design
-from annosim.errors import AnnosimError, ArgumentError, DataError
+from annosim.errors import AnnosimError, ArgumentError, DataError, told
 from annosim.laws import on_menus
 from annosim.learning.fitting import fit
 from annosim.learning.priors import Prior
@@ -115,7 +115,7 @@ def heterogeneity_test(
     _check("heterogeneity_test", data, replicates=replicates, types=types, starts=starts)
     data = _voters("heterogeneity_test", data)
     if method not in ("score", "likelihood_ratio"):
-        raise ArgumentError(f"heterogeneity_test(method={method!r}): score or likelihood_ratio")
+        raise ArgumentError(f"heterogeneity_test(method={told(method)}): score or likelihood_ratio")
     if method == "score" and np.bincount(np.asarray(data.annotator_ids)).max() < 2:
         raise ArgumentError(
             "heterogeneity_test: every annotator has one answer, so nothing is seen within annotators; use "
@@ -153,7 +153,7 @@ def _check(where: str, data: Any, **counts: Any) -> None:
     """Raise unless these are data, and whole numbers of at least 1."""
     if not isinstance(data, PreferenceData):
         raise ArgumentError(
-            f"{where}(data={data!r}): give an.PreferenceData, as an.simulate or an.io.read_csv return it"
+            f"{where}(data={told(data)}): give an.PreferenceData, as an.simulate or an.io.read_csv return it"
         )
     for name, value in counts.items():
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:

@@ -14,7 +14,7 @@ from annosim.coordinates.identifiable import RANK_TOLERANCE
 from annosim.coordinates.wording import normalisation_words
 from annosim.data.preferences import PreferenceData
 from annosim.designs.design import Design
-from annosim.errors import ArgumentError, NothingFreeError
+from annosim.errors import ArgumentError, NothingFreeError, told
 from annosim.identifiability.empirical import empirical
 from annosim.identifiability.families import AnyTastes, Family, Types
 from annosim.identifiability.functionals import (
@@ -124,7 +124,9 @@ def _one(population, design, family, functional, search, source) -> Identifiabil
         if len(own) != family.count or not all(isinstance(component, Annotator) for component in own):
             return among_types(population, design, family, functional, **search)
     elif family is not None:
-        raise ArgumentError(f"identify(among={family!r}): None (its own family), an.types(K) or an.any_tastes(grid)")
+        raise ArgumentError(
+            f"identify(among={told(family)}): None (its own family), an.types(K) or an.any_tastes(grid)"
+        )
     if not population.num_free():
         raise NothingFreeError("identify: nothing is free in this population, so there is nothing to know")
     frame = source if isinstance(source, DesignSupport) else prepare(population, design, seed=seed)
@@ -177,12 +179,14 @@ def read_question(population: Any, design: Any) -> tuple[Population, Design, Any
         fitted = getattr(population, "population", None)
         data = getattr(getattr(population, "problem", None), "data", None)
         if not isinstance(fitted, Population):
-            raise ArgumentError(f"identify(population={population!r}): give a population such as an.Annotator(...)")
+            raise ArgumentError(f"identify(population={told(population)}): give a population such as an.Annotator(...)")
         population, design = fitted, data if design is None else design
     if isinstance(design, PreferenceData):
         return population, *empirical(population, design)
     if not isinstance(design, Design):
-        raise ArgumentError(f"identify(design={design!r}): give an.Design(...), or the data whose questions were asked")
+        raise ArgumentError(
+            f"identify(design={told(design)}): give an.Design(...), or the data whose questions were asked"
+        )
     return population, design, None
 
 

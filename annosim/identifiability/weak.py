@@ -13,7 +13,7 @@ from annosim.coordinates import Coordinates, identifiable_coordinates
 from annosim.coordinates.identifiable import in_float64
 from annosim.coordinates.wording import describe_direction, sum_preserving
 from annosim.designs.design import Design
-from annosim.errors import ArgumentError, TooLargeError
+from annosim.errors import ArgumentError, TooLargeError, told
 from annosim.identifiability.formatting import fold
 from annosim.identifiability.local import LocalRank, local_rank
 from annosim.identifiability.search import gauss_newton
@@ -67,7 +67,7 @@ class WeakIdentification(Result):
             ArgumentError: the precision is not positive.
         """
         if not isinstance(precision, int | float | np.number) or not precision > 0:
-            raise ArgumentError(f"annotators(precision={precision!r}): a half-width, a number above 0")
+            raise ArgumentError(f"annotators(precision={told(precision)}): a half-width, a number above 0")
         return math.inf if self.hidden else math.ceil((Z * self.weakest_error / precision) ** 2)
 
     def to_frame(self) -> pd.DataFrame:
@@ -150,9 +150,9 @@ def weakest_in_words(population: Population, frame: DesignSupport, know: Coordin
 
 def _population_and_design(where: str, population: Any, design: Any) -> None:
     if not isinstance(population, Population):
-        raise ArgumentError(f"{where}(population={population!r}): give a population such as an.Annotator(...)")
+        raise ArgumentError(f"{where}(population={told(population)}): give a population such as an.Annotator(...)")
     if not isinstance(design, Design):
-        raise ArgumentError(f"{where}(design={design!r}): give an.Design(...)")
+        raise ArgumentError(f"{where}(design={told(design)}): give an.Design(...)")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -224,7 +224,7 @@ def expected_profile(
     if isinstance(points, bool) or not isinstance(points, int) or points < 1 or not span > 0:
         raise ArgumentError(f"expected_profile(span={span!r}, points={points!r}): a number above 0, a whole number")
     if name not in names:
-        raise ArgumentError(f"expected_profile(name={name!r}): the free parameters are {', '.join(names[:12])}")
+        raise ArgumentError(f"expected_profile(name={told(name)}): the free parameters are {', '.join(names[:12])}")
     at = names.index(name)
     frame = prepare(population, design, seed=seed)
     free = Unconstrained(population, margin=1e-6)

@@ -11,7 +11,7 @@ import torch
 from annosim.autodiff import forward_jacobian
 from annosim.coordinates.identifiable import in_float64
 from annosim.designs.design import Design
-from annosim.errors import ArgumentError, NothingFreeError, TooLargeError
+from annosim.errors import ArgumentError, NothingFreeError, TooLargeError, told
 from annosim.information.jacobian import (
     factors,
     listed_law,
@@ -86,9 +86,9 @@ def fisher_information(
     if not isinstance(population, Population) or not isinstance(design, Design | DesignSupport):
         raise ArgumentError("fisher_information(population, design): give a population and an.Design(...)")
     if method not in ("auto", "exact", "simulate"):
-        raise ArgumentError(f"fisher_information(method={method!r}): auto, exact or simulate")
+        raise ArgumentError(f"fisher_information(method={told(method)}): auto, exact or simulate")
     if isinstance(draws, bool) or not isinstance(draws, int | np.integer) or draws < 1:
-        raise ArgumentError(f"fisher_information(draws={draws!r}): a whole number of at least 1")
+        raise ArgumentError(f"fisher_information(draws={told(draws)}): a whole number of at least 1")
     population = in_float64(population)
     if not population.num_free():
         raise NothingFreeError("fisher_information: nothing is free in this population")

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from annosim.data.preferences import PreferenceData
-from annosim.errors import ArgumentError, NothingFreeError
+from annosim.errors import ArgumentError, NothingFreeError, told
 from annosim.items import Items
 from annosim.learning.fingerprint import of_model
 from annosim.learning.objectives import ForwardKL, Objective
@@ -73,7 +73,7 @@ def models_of(verb: str, model: Any, data: PreferenceData) -> list[Population]:
     if isinstance(model, Population):
         return [model]
     if not isinstance(model, list | tuple) or not model or not all(isinstance(one, Population) for one in model):
-        shown = "a Fit; its .population is one" if isinstance(model, FittedModel) else repr(model)
+        shown = "a Fit; its .population is one" if isinstance(model, FittedModel) else told(model)
         raise ArgumentError(f"{verb}(model={shown}): give a population such as an.Annotator(an.Tabular(n), an.Luce())")
     if len(model) != data.replicates:
         has = "data without replicates" if data.replicates is None else f"{data.replicates} replicates"
@@ -141,13 +141,13 @@ def check_settings(
             f"{verb}(prior={_word(prior)}): an.priors.Gaussian(sd), an.priors.Dirichlet(counts) or an.priors.Ridge(penalty)"
         )
     if isinstance(starts, bool) or not isinstance(starts, int | np.integer) or starts < 1:
-        raise ArgumentError(f"{verb}(starts={starts!r}): a whole number of at least 1")
+        raise ArgumentError(f"{verb}(starts={told(starts)}): a whole number of at least 1")
     check_seed(seed)
     if device is not None:
         try:
             torch.device(device)
         except (RuntimeError, TypeError):
-            raise ArgumentError(f"{verb}(device={device!r}): such as 'cpu' or 'cuda'") from None
+            raise ArgumentError(f"{verb}(device={told(device)}): such as 'cpu' or 'cuda'") from None
 
 
 def check_level(value: Any, where: str, what: str) -> None:
@@ -214,4 +214,4 @@ def check_gradients(model: Population, verb: str = "fit") -> None:
 
 
 def _word(value: Any) -> str:
-    return f"{value.__name__}, without its brackets" if isinstance(value, type) else repr(value)
+    return f"{value.__name__}, without its brackets" if isinstance(value, type) else told(value)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeGuard, overload
 import torch
 
 from annosim.data.preferences import PreferenceData
-from annosim.errors import ArgumentError
+from annosim.errors import ArgumentError, told
 from annosim.learning.arguments import check_model, check_settings, keywords_checked, models_of
 from annosim.learning.batched import BatchedFit, solve_replicates
 from annosim.learning.dispatch import solve
@@ -104,7 +104,7 @@ def fit(
     if not isinstance(data, PreferenceData):
         if _is_shards(data) and isinstance(model, Population):
             return _fit_shards(model, data, objective, regulariser, prior, solver, starts, seed, device)
-        raise ArgumentError(f"fit(data={data!r}): give an.PreferenceData, or read a file with an.io.read_csv(...)")
+        raise ArgumentError(f"fit(data={told(data)}): give an.PreferenceData; an.io.read reads a file, rows or a frame")
     data = to_cpu(data)  # what simulate(device="cuda") drew; minibatches are put together on the CPU
     models = models_of("fit", model, data)
     if data.annotator_names is not None:  # numbers per annotator are those of the people who answer here

@@ -13,7 +13,7 @@ import torch
 
 from annosim.annotators import PerAnnotator
 from annosim.data.preferences import PreferenceData
-from annosim.errors import ArgumentError, NotIdentifiedError
+from annosim.errors import ArgumentError, NotIdentifiedError, told
 from annosim.learning.arguments import keywords_checked
 from annosim.learning.fitting import fit
 from annosim.learning.likelihoods.reference import Blocks, block_log_likelihood
@@ -142,7 +142,7 @@ def choose_types(
     if not callable(model_of_k):
         raise ArgumentError(f"choose_types({model_of_k!r}): give a function of K, lambda k: an.Mixture([...] * k)")
     if not isinstance(data, PreferenceData):
-        raise ArgumentError(f"choose_types(data={data!r}): give an.PreferenceData")
+        raise ArgumentError(f"choose_types(data={told(data)}): give an.PreferenceData")
     ks = tuple(ks) if isinstance(ks, Sequence | range) and not isinstance(ks, str) else (ks,)
     _check(data, ks, by, folds)
     data = data.compact()
@@ -198,14 +198,14 @@ def choose_types(
 
 def _check(data: PreferenceData, ks: tuple[int, ...], by: str, folds: int) -> None:
     if by not in ("bic", "held_out"):
-        raise ArgumentError(f"choose_types(by={by!r}): one of bic, held_out")
+        raise ArgumentError(f"choose_types(by={told(by)}): one of bic, held_out")
     if not ks or len(set(ks)) < len(ks) or not all(_whole(k) and k >= 1 for k in ks):
-        raise ArgumentError(f"choose_types(ks={ks!r}): different whole numbers of at least 1, such as (1, 2, 3, 4)")
+        raise ArgumentError(f"choose_types(ks={told(ks)}): different whole numbers of at least 1, such as (1, 2, 3, 4)")
     if data.replicates is not None:
         raise ArgumentError("choose_types: one replicate at a time: data[r]")
     people = len(np.unique(data.annotator_ids))
     if not _whole(folds) or folds == 1 or not 0 <= folds <= people:
-        raise ArgumentError(f"choose_types(folds={folds!r}): 0, or from 2 to the number of annotators, {people}")
+        raise ArgumentError(f"choose_types(folds={told(folds)}): 0, or from 2 to the number of annotators, {people}")
     if folds == 0 and by == "held_out":
         raise ArgumentError("choose_types(by='held_out', folds=0): nobody is held out; give folds=5")
 

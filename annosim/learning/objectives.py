@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn.functional import logsigmoid
 
 from annosim.arrays import Numbers
-from annosim.errors import ArgumentError
+from annosim.errors import ArgumentError, told
 from annosim.items import Items, send
 from annosim.parameters import check_number, check_value
 from annosim.populations.base import Population
@@ -250,12 +250,12 @@ class Margin(Objective):
         if not self.kind:
             if self.column not in _KIND_OF:
                 raise ArgumentError(
-                    f"Margin(column={self.column!r}): say what it holds: kind='given' for margins of the chosen response (any real "
+                    f"Margin(column={told(self.column)}): say what it holds: kind='given' for margins of the chosen response (any real "
                     "number, as TRL's), kind='signed', 'unsigned' or 'inside' for the share of judges for the first displayed"
                 )
             object.__setattr__(self, "kind", _KIND_OF[self.column])
         if self.kind not in _KINDS:
-            raise ArgumentError(f"Margin(kind={self.kind!r}): one of {', '.join(_KINDS)}")
+            raise ArgumentError(f"Margin(kind={told(self.kind)}): one of {', '.join(_KINDS)}")
         check_number("Margin(alpha=)", self.alpha, "nonnegative")
 
     def columns(self) -> tuple[str, ...]:
@@ -365,7 +365,7 @@ class ForwardKL:
         check_number("ForwardKL(weight=)", self.weight, "nonnegative")
         whole = isinstance(self.draws, int) and not isinstance(self.draws, bool) and self.draws > 0
         if self.draws is not None and (self.shown or not whole):
-            raise ArgumentError(f"ForwardKL(draws={self.draws!r}): a whole number from 1, and not with shown=True")
+            raise ArgumentError(f"ForwardKL(draws={told(self.draws)}): a whole number from 1, and not with shown=True")
 
     def on(self, items: Items) -> ForwardKL:
         """Itself with the reference evaluated, where it lies and once for all, on these items.

@@ -16,7 +16,7 @@ import torch
 
 from annosim.data.preferences import PreferenceData
 from annosim.designs.design import Design
-from annosim.errors import ArgumentError, NoProjectionError
+from annosim.errors import ArgumentError, NoProjectionError, told
 from annosim.items import Items
 from annosim.laws import Law
 from annosim.learning.objectives import NLL, ForwardKL, Objective
@@ -283,7 +283,7 @@ def choose(problem: Problem, solver: Solver | str = "auto", verb: str = "fit") -
     if not rows:
         able = sorted({row.settings.__name__ for row in METHODS if row.applies(problem)})
         raise ArgumentError(
-            f"{verb}(solver={settings!r}): does not apply to this model and data; these do: {', '.join(able) or 'none'}"
+            f"{verb}(solver={told(settings)}): does not apply to this model and data; these do: {', '.join(able) or 'none'}"
         )
     return next((row for row in rows if row.takes(problem)), rows[0]), problem
 
@@ -322,7 +322,9 @@ def projection_for(problem: Problem, solver: Solver | str = "auto") -> tuple[Met
     for row in PROJECTIONS:
         if row.applies(problem):
             if settings is not None and not isinstance(settings, row.settings):
-                raise ArgumentError(f"project(solver={settings!r}): this objective takes an.{row.settings.__name__}")
+                raise ArgumentError(
+                    f"project(solver={told(settings)}): this objective takes an.{row.settings.__name__}"
+                )
             return row, replace(problem, solver=settings or row.settings())
     raise NoProjectionError(
         f"objective {type(problem.objective).__name__} has no declared population optimum for "

@@ -16,7 +16,7 @@ from annosim.arrays import Numbers
 from annosim.coordinates import best_naming, num_identifiable, renamed
 from annosim.coordinates.normalisation import conventions
 from annosim.data.preferences import PreferenceData
-from annosim.errors import ArgumentError, FileReadError, warn
+from annosim.errors import ArgumentError, FileReadError, told, warn
 from annosim.learning.inference import draw, uncertainty
 from annosim.learning.inference import leaderboard as leaderboards
 from annosim.learning.inference import profile as profiles
@@ -172,7 +172,7 @@ class Fit(Result):
     def held_out(self, data: PreferenceData) -> float:
         """Mean log-likelihood per annotator on other data."""
         if not isinstance(data, PreferenceData):
-            raise ArgumentError(f"held_out(data={data!r}): give an.PreferenceData on the same items")
+            raise ArgumentError(f"held_out(data={told(data)}): give an.PreferenceData on the same items")
         return log_likelihood(self.population, data) / total_weight(data)
 
     def covariance(self, kind: str = "hessian") -> torch.Tensor:
@@ -230,7 +230,7 @@ class Fit(Result):
         A nested mixture whose parts the best naming tears apart becomes the mixture of its components.
         """
         if not isinstance(truth, Population):
-            raise ArgumentError(f"align(truth={truth!r}): give a population whose types are named")
+            raise ArgumentError(f"align(truth={told(truth)}): give a population whose types are named")
         order = best_naming(self.population, truth, self.problem.items)
         return replace(self, population=renamed(self.population, order))
 
@@ -453,6 +453,8 @@ class Fit(Result):
         file = _path(path, "Fit.load")
         try:
             content = torch.load(file, weights_only=False)
+        except FileNotFoundError:
+            raise FileReadError(f"{path}: there is no such file; write one with Fit.save") from None
         except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
             raise FileReadError(f"{path}: cannot be read as a saved fit ({error}); write one with Fit.save") from error
         if not isinstance(content, dict) or not isinstance(content.get("fit"), cls):

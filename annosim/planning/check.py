@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import beta, chi2
 
 from annosim.designs.design import Design
-from annosim.errors import ArgumentError, TooLargeError
+from annosim.errors import ArgumentError, TooLargeError, told
 from annosim.identifiability.formatting import fold
 from annosim.identifiability.functionals import evaluate
 from annosim.learning.fitting import fit_replicates
@@ -128,7 +128,7 @@ def simulate_at(
         TooLargeError: more than 2e7 answers.
     """
     if isinstance(replicates, bool) or not isinstance(replicates, int) or replicates < 2:
-        raise ArgumentError(f"Plan.check(replicates={replicates!r}): a whole number of at least 2")
+        raise ArgumentError(f"Plan.check(replicates={told(replicates)}): a whole number of at least 2")
     sized = design.with_(annotators=annotators) if design.loads is None else _loaded(design, annotators)
     if sized.num_rows * replicates > MOST_ANSWERS:
         raise TooLargeError(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
 from annosim.designs.design import Design
-from annosim.errors import ArgumentError
+from annosim.errors import ArgumentError, told
 from annosim.learning.inference.prediction_powered import PredictionPowered
 from annosim.planning.cost import Cost
 from annosim.planning.question_bounds import Z
@@ -51,12 +51,12 @@ class Judged:
 
     def __post_init__(self) -> None:
         if not _number(self.answer) or not 0 <= self.answer < math.inf:
-            raise ArgumentError(f"Judged(answer={self.answer!r}): a price, a number of at least 0")
+            raise ArgumentError(f"Judged(answer={told(self.answer)}): a price, a number of at least 0")
         several = isinstance(self.shares, Sequence | np.ndarray) and not isinstance(self.shares, str)
         shares = list(self.shares) if several else []
         if not several or not all(_number(s) and LEAST_SHARE <= s < 1 for s in shares):
             raise ArgumentError(
-                f"Judged(shares={self.shares!r}): shares of the questions, from {LEAST_SHARE} to below 1"
+                f"Judged(shares={told(self.shares)}): shares of the questions, from {LEAST_SHARE} to below 1"
             )
         object.__setattr__(self, "shares", tuple(float(s) for s in shares))
 
@@ -102,7 +102,7 @@ def plan_votes(found: PredictionPowered, designs: object, precision: float, cost
     """
     if not isinstance(designs, Judged):
         raise ArgumentError(
-            f"plan(designs={designs!r}): for people and judges together give an.planning.Judged(answer=price of a judge's answer)"
+            f"plan(designs={told(designs)}): for people and judges together give an.planning.Judged(answer=price of a judge's answer)"
         )
     pilot, votes = _Pilot.of(found), found.votes
     each = found.people / len(np.unique(votes.annotator))  # answers of a person

@@ -15,7 +15,7 @@ from annosim.coordinates.identifiable import in_float64
 from annosim.data.asked import design_of
 from annosim.data.preferences import PreferenceData
 from annosim.designs.design import Design
-from annosim.errors import ArgumentError
+from annosim.errors import ArgumentError, told
 from annosim.identifiability.families import AnyTastes, Types
 from annosim.identifiability.functionals import evaluate
 from annosim.identifiability.identification import check_counts
@@ -164,11 +164,11 @@ def _weights_are_free(population: Population) -> bool:
 def _check(precision: object, cost: object, among: object, **counts: int | None) -> None:
     is_number = isinstance(precision, int | float | np.number) and not isinstance(precision, bool)
     if not is_number or not 0 < float(precision) < math.inf:  # type: ignore[arg-type]
-        raise ArgumentError(f"plan(precision={precision!r}): a half-width, a number above 0")
+        raise ArgumentError(f"plan(precision={told(precision)}): a half-width, a number above 0")
     if not isinstance(cost, Cost):
-        raise ArgumentError(f"plan(cost={cost!r}): give an.Cost(annotator=1.0, answer=0.1)")
+        raise ArgumentError(f"plan(cost={told(cost)}): give an.Cost(annotator=1.0, answer=0.1)")
     if among is not None and not isinstance(among, Types | AnyTastes):
-        raise ArgumentError(f"plan(among={among!r}): None (its own family), an.types(K) or an.any_tastes(grid)")
+        raise ArgumentError(f"plan(among={told(among)}): None (its own family), an.types(K) or an.any_tastes(grid)")
     check_counts("plan", **counts)
 
 
@@ -232,7 +232,7 @@ def _draws(population: Population | Fit, count: int, seed: int) -> tuple[Populat
     if isinstance(population, Population):
         return population, []
     if not isinstance(population, Fit):
-        raise ArgumentError(f"plan(population={population!r}): a population, or a Fit of pilot data")
+        raise ArgumentError(f"plan(population={told(population)}): a population, or a Fit of pilot data")
     fitted = in_float64(population.population)
     covariance = torch.as_tensor(population.covariance()).double()
     values, vectors = torch.linalg.eigh(covariance)

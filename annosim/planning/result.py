@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from annosim.errors import ArgumentError
+from annosim.errors import ArgumentError, told
 from annosim.identifiability.formatting import fold
 from annosim.planning.check import PlanCheck, simulate_at
 from annosim.planning.cost import Cost
@@ -103,7 +103,7 @@ class Plan(Result):
             raise ArgumentError("Plan.check: only plans for the population's own family are fitted")
         row = self._find(name)
         if not math.isfinite(row.annotators):
-            raise ArgumentError(f"Plan.check(name={row.name!r}): it does not identify the target ({row.reason})")
+            raise ArgumentError(f"Plan.check(name={told(row.name)}): it does not identify the target ({row.reason})")
         return simulate_at(
             row.name, row.population, row.design, int(row.annotators), self.function, row.half_width, replicates, seed
         )
@@ -115,7 +115,7 @@ class Plan(Result):
                 raise ArgumentError("Plan.check: none of the designs identifies the target")
             return self.best
         if name not in names:
-            raise ArgumentError(f"Plan.check(name={name!r}): the designs are {', '.join(names)}")
+            raise ArgumentError(f"Plan.check(name={told(name)}): the designs are {', '.join(names)}")
         return self.rows[names.index(name)]
 
     def _title(self) -> str:

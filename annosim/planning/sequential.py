@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from annosim.designs.design import Design
-from annosim.errors import ArgumentError
+from annosim.errors import ArgumentError, told
 from annosim.learning.arguments import check_level
 from annosim.learning.posterior.annotators import annotator_posterior
 from annosim.learning.posterior.information import expected_information
@@ -59,16 +59,16 @@ class Sequential:
 
     def __post_init__(self) -> None:
         if not isinstance(self.design, Design):
-            raise ArgumentError(f"Sequential(design={self.design!r}): give an.Design(...)")
+            raise ArgumentError(f"Sequential(design={told(self.design)}): give an.Design(...)")
         check_level(self.alpha, "Sequential(alpha=", "an error between 0 and 1")
         if self.choose not in ("best", "random"):
-            raise ArgumentError(f"Sequential(choose={self.choose!r}): 'best' or 'random'")
+            raise ArgumentError(f"Sequential(choose={told(self.choose)}): 'best' or 'random'")
         if self.target == "utility":
             raise ArgumentError(
                 "Sequential(target='utility'): utilities are never decided; 'type', 'policy' or a function"
             )
         if isinstance(self.most, bool) or not isinstance(self.most, int) or self.most < 1:
-            raise ArgumentError(f"Sequential(most={self.most!r}): a whole number of at least 1")
+            raise ArgumentError(f"Sequential(most={told(self.most)}): a whole number of at least 1")
 
     def simulate(self, population: Population, annotators: int | None = None, *, seed: int = 0) -> Interviews:
         """Interview simulated annotators, whose tastes lie on the population's nodes.

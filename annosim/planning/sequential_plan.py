@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from annosim.coordinates.identifiable import in_float64
-from annosim.errors import ArgumentError
+from annosim.errors import ArgumentError, told
 from annosim.learning.result import Fit
 from annosim.planning.cost import Cost
 from annosim.planning.result import Plan
@@ -33,7 +33,7 @@ def plan_interviews(population: Population | Fit, designs: Mapping[str, Sequenti
         ArgumentError: designs with other targets or errors.
     """
     if not isinstance(population, Population | Fit):
-        raise ArgumentError(f"plan(population={population!r}): a population, or a Fit of pilot data")
+        raise ArgumentError(f"plan(population={told(population)}): a population, or a Fit of pilot data")
     people = in_float64(population.population if isinstance(population, Fit) else population)
     first, *others = designs.values()
     if any((other.target, other.alpha) != (first.target, first.alpha) for other in others):

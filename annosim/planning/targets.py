@@ -8,7 +8,7 @@ from typing import TypeAlias
 import torch
 
 from annosim.constraints import check_value
-from annosim.errors import ArgumentError
+from annosim.errors import ArgumentError, told
 from annosim.identifiability.functionals import mean_utility, named_functionals
 from annosim.items import Items
 from annosim.policies.tilts import DensityLike
@@ -26,7 +26,7 @@ def target_function(target: str | Target) -> tuple[str, Target]:
     """Name and function of a target: ``"weights"``, ``"utilities"``, ..., or a function of the population."""
     found = named_functionals(target)
     if len(found) != 1:
-        raise ArgumentError(f"plan(target={target!r}): one name or one function of the population")
+        raise ArgumentError(f"plan(target={told(target)}): one name or one function of the population")
     return next(iter(found.items()))
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from annosim.arrays import Numbers, as_numpy
-from annosim.errors import ArgumentError
+from annosim.errors import ArgumentError, told
 from annosim.items import Items
 from annosim.policies.tilts import frozen, values_of
 from annosim.utilities.base import Utility
@@ -70,7 +70,7 @@ def ensemble(rewards: Sequence[Utility], kind: str = "mean", penalty: float = 1.
     """
     _check(rewards, "ensemble")
     if kind not in ("mean", "minimum", "mean-variance"):
-        raise ArgumentError(f"ensemble(kind={kind!r}): one of 'mean', 'minimum', 'mean-variance'")
+        raise ArgumentError(f"ensemble(kind={told(kind)}): one of 'mean', 'minimum', 'mean-variance'")
     if not penalty >= 0:
         raise ArgumentError(f"ensemble(penalty={penalty}): a number of at least 0")
     return _Combined([frozen(r, "ensemble(rewards=)") for r in rewards], kind, penalty=float(penalty))

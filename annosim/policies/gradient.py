@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from annosim.analysis.divergences import kl_divergence, log_density, prompt_sums
-from annosim.errors import ArgumentError, NothingFreeError, TrainingError
+from annosim.errors import ArgumentError, NothingFreeError, TrainingError, told
 from annosim.items import Items
 from annosim.policies.tilts import DensityLike, UtilityLike, gibbs, log_partition, values_of
 from annosim.random import uniform53
@@ -241,7 +241,7 @@ def check_policy(where: str, policy: object, gamma: float, baseline: str, batch:
     if not gamma > 0:
         raise ArgumentError(f"{where}(gamma={gamma}): a number above 0")
     if baseline not in _BASELINES:
-        raise ArgumentError(f"{where}(baseline={baseline!r}): one of {', '.join(_BASELINES)}")
+        raise ArgumentError(f"{where}(baseline={told(baseline)}): one of {', '.join(_BASELINES)}")
     if batch < (2 if baseline == "leave-one-out" else 1):
         raise ArgumentError(f"{where}(batch={batch}): {baseline!r} needs at least 2 responses per prompt")
 

@@ -74,12 +74,14 @@ class Iteration(Result):
         return lines + [("note", text) for text in self.notes]
 
     def to_frame(self) -> pd.DataFrame:
-        """One row per round and item: ``round, item, mass, reward`` (of the round that made the policy)."""
+        """One row per round and item: ``round, item, mass, reward`` (of the round that made the policy); items by name."""
         import pandas as pd
 
         rounds, n = self.mass.shape
         reward = np.concatenate([np.full((1, n), np.nan), self.rewards])
-        columns = {"round": np.repeat(np.arange(rounds), n), "item": np.tile(np.arange(n), rounds)}
+        numbered = self.names == tuple(map(str, range(n)))
+        items = np.arange(n) if numbered else np.array(self.names, dtype=object)
+        columns = {"round": np.repeat(np.arange(rounds), n), "item": np.tile(items, rounds)}
         return pd.DataFrame({**columns, "mass": self.mass.ravel(), "reward": reward.ravel()})
 
     def plot(self, axes: Axes | None = None) -> Axes:
@@ -88,7 +90,9 @@ class Iteration(Result):
 
         axes = plotting.figure()[1][0, 0] if axes is None else axes
         for index, item in enumerate(np.argsort(-self.mass.max(0), kind="stable")[:12]):
-            plotting.line(axes, np.arange(len(self.mass)), self.mass[:, item], self.names[item], index)
+            name = self.names[item]
+            name = f"item {name}" if name.isdigit() else name
+            plotting.line(axes, np.arange(len(self.mass)), self.mass[:, item], name, index)
         plotting.label(axes, "round", "mass of the policy")
         return plotting.legend(axes, outside=True)
 
@@ -182,7 +186,7 @@ def iterate(
         np.stack([p.mass(items).detach().numpy() for p in policies]),
         np.stack(rewards),
         np.array([kl_divergence(p, start, items) for p in policies]),
-        names=tuple(f"item {name}" if name.isdigit() else name for name in items.names),
+        names=tuple(items.names),
         notes=_notes(read),
         settings={
             "reference": reference,

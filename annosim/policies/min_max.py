@@ -21,7 +21,7 @@ from scipy.optimize import linprog
 
 from annosim.analysis.divergences import log_density
 from annosim.arrays import Numbers
-from annosim.errors import ArgumentError, TrainingError
+from annosim.errors import ArgumentError, TrainingError, told
 from annosim.items import Items
 from annosim.policies.pools import linear_pool
 from annosim.policies.tilts import DensityLike, UtilityLike, values_of
@@ -93,7 +93,7 @@ def matrix_game(losses: Numbers, method: str = "lp", iterations: int = 20_000) -
     elif method == "mwu":
         weights, adversary, count = _multiplicative_weights(table, iterations)
     else:
-        raise ArgumentError(f"matrix_game(method={method!r}): 'lp' or 'mwu'")
+        raise ArgumentError(f"matrix_game(method={told(method)}): 'lp' or 'mwu'")
     regrets = table @ weights
     gap = float(regrets.max() - (adversary @ table).min())
     settings = {"method": method, **versions()}
@@ -160,7 +160,7 @@ def loss_matrix(
     if against == "best":
         return value.max(1, keepdims=True) - value
     if against != "own":
-        raise ArgumentError(f"min_max_regret(against={against!r}): 'own' or 'best'")
+        raise ArgumentError(f"min_max_regret(against={told(against)}): 'own' or 'best'")
     if len(policies) < len(rewards):
         raise ArgumentError(
             f"min_max_regret: {len(policies)} policies for {len(rewards)} groups; against='own' needs group k's own "

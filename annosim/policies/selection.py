@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from annosim.analysis.divergences import log_density
-from annosim.errors import ArgumentError
+from annosim.errors import ArgumentError, told
 from annosim.items import Items
 from annosim.policies.tilts import DensityLike, as_density, frozen, values_of
 from annosim.random import uniform53
@@ -130,4 +130,4 @@ def best_of_n_win_rate_bound(n: float) -> float:
 
 def _check(n: object) -> None:
     if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
-        raise ArgumentError(f"best_of_n(n={n!r}): a whole number of at least 1")
+        raise ArgumentError(f"best_of_n(n={told(n)}): a whole number of at least 1")

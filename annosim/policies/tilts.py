@@ -14,7 +14,7 @@ from torch import nn
 from annosim.analysis.divergences import kl_divergence, log_density, prompt_sums
 from annosim.arrays import Numbers, as_numpy
 from annosim.constraints import check_value
-from annosim.errors import ArgumentError
+from annosim.errors import ArgumentError, told
 from annosim.items import Items
 from annosim.utilities.base import Density, Utility
 from annosim.utilities.densities import LogDensity, as_log_density, segment_logsumexp
@@ -165,7 +165,7 @@ def gibbs(reference: DensityLike, utility: Utility, gamma: float) -> LogDensity:
         [0.2689, 0.7311]
     """
     if isinstance(gamma, bool) or not isinstance(gamma, (int, float, np.number)) or not gamma >= 0:
-        raise ArgumentError(f"gibbs(gamma={gamma!r}): a number of at least 0")
+        raise ArgumentError(f"gibbs(gamma={told(gamma)}): a number of at least 0")
     return LogDensity(
         _Tilt(as_density(reference, "gibbs(reference=)"), frozen(utility, "gibbs(utility=)"), float(gamma))
     )

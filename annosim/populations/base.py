@@ -15,7 +15,7 @@ from torch import nn
 
 from annosim.annotators import Labels, PerAnnotator
 from annosim.arrays import Numbers
-from annosim.errors import ArgumentError
+from annosim.errors import ArgumentError, told
 from annosim.items import Items
 from annosim.parameters import Model
 from annosim.random import CounterRNG
@@ -183,7 +183,7 @@ def check_rule(where: str, rule: object) -> None:
     if isinstance(rule, type):
         raise ArgumentError(f"{where}(rule=): the class {rule.__name__}; give one of its kind, {rule.__name__}()")
     if not isinstance(rule, Rule):
-        raise ArgumentError(f"{where}(rule={rule!r}): give a rule such as an.Luce()")
+        raise ArgumentError(f"{where}(rule={told(rule)}): give a rule such as an.Luce()")
 
 
 def populations_of(types: nn.ModuleList) -> list[Population]:

@@ -9,7 +9,7 @@ import torch
 
 from annosim.arrays import Numbers
 from annosim.constraints import check_whole_number, check_whole_numbers
-from annosim.errors import ArgumentError
+from annosim.errors import ArgumentError, told
 from annosim.feedback import Feedback
 from annosim.items import Items
 from annosim.parameters import ParameterLike, check_value, marked_like, unmarked
@@ -89,7 +89,9 @@ class JudgePanels(RandomTastes):
         """
         shown = torch.as_tensor(check_whole_numbers("JudgePanels.correlation(menu=)", menu)).reshape(1, -1)
         if shown.shape[1] < 2 or bool((shown < 0).any()) or bool((shown >= items.n).any()):
-            raise ArgumentError(f"JudgePanels.correlation(menu={menu!r}): two or more items from 0 to {items.n - 1}")
+            raise ArgumentError(
+                f"JudgePanels.correlation(menu={told(menu)}): two or more items from 0 to {items.n - 1}"
+            )
         with torch.no_grad():
             index, weight = self.nodes(items)
             view = self.rule.view(items, shown, Feedback("choice"))

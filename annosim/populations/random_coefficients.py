@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from annosim.arrays import Numbers
-from annosim.errors import ArgumentError
+from annosim.errors import ArgumentError, told
 from annosim.items import Items
 from annosim.parameters import Fixed, ParameterLike, check_value, marked_like, unmarked
 from annosim.populations.random_tastes import Quadrature, RandomTastes, TasteSettings
@@ -192,7 +192,7 @@ def _names(distribution: Shape | Sequence[Shape], size: int) -> list[str]:
     names: list[str] = [distribution] * size if isinstance(distribution, str) else list(distribution)
     if len(names) != size or not set(names) <= {"normal", "lognormal", "same"}:
         raise ArgumentError(
-            f"RandomCoefficients(distribution={distribution!r}): 'normal', 'lognormal' or 'same' (for all annotators), "
+            f"RandomCoefficients(distribution={told(distribution)}): 'normal', 'lognormal' or 'same' (for all annotators), "
             f"or one of them for each of {size} coefficients, or pass a torch distribution as mean"
         )
     return names

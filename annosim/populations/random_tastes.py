@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 import numpy as np
 import torch
 
-from annosim.errors import ArgumentError
+from annosim.errors import ArgumentError, told
 from annosim.items import Items
 from annosim.parameters import describe
 from annosim.populations.base import Component, Population, check_rule, gather
@@ -69,10 +69,10 @@ class RandomTastes(Component):
         check_rule(type(self).__name__, rule)
         if quadrature not in ("auto", "trapezoid", "hermite", "sobol"):
             raise ArgumentError(
-                f"{type(self).__name__}(quadrature={quadrature!r}): one of auto, trapezoid, hermite, sobol"
+                f"{type(self).__name__}(quadrature={told(quadrature)}): one of auto, trapezoid, hermite, sobol"
             )
         if points is not None and (isinstance(points, bool) or points < 1):
-            raise ArgumentError(f"{type(self).__name__}(points={points!r}): a whole number of at least 1")
+            raise ArgumentError(f"{type(self).__name__}(points={told(points)}): a whole number of at least 1")
         self.rule, self.dim, self.normals = rule, int(dim), int(dim)
         self.quadrature = quadrature if quadrature != "auto" else ("trapezoid" if dim in _PRODUCT else "sobol")
         self.points = int(points or (_SOBOL if self.quadrature == "sobol" else _PRODUCT.get(dim, 5)))

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from scipy.special import ndtri
 
-from annosim.errors import ArgumentError
+from annosim.errors import ArgumentError, told
 from annosim.parameters import Model, ParameterLike, describe, free
 from annosim.random import uniform53
 from annosim.rules.base import Rule, View
@@ -73,7 +73,7 @@ class Covariates(ResponseBias):
         super().__init__(rule)
         if isinstance(covariates, str) or not isinstance(covariates, Sequence | Mapping):
             raise ArgumentError(
-                f"Covariates(covariates={covariates!r}): a list of names, or coefficients by name, {{'length': 0.5}}"
+                f"Covariates(covariates={told(covariates)}): a list of names, or coefficients by name, {{'length': 0.5}}"
             )
         odd = [name for name in covariates if not isinstance(name, str)]
         if odd:

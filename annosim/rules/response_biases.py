@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from annosim.arrays import Numbers, as_numpy
-from annosim.errors import ArgumentError
+from annosim.errors import ArgumentError, told
 from annosim.feedback import Feedback
 from annosim.items import Items
 from annosim.parameters import Constraint, ParameterLike
@@ -62,7 +62,7 @@ class ResponseBias(Rule):
     def __init__(self, rule: Rule):
         super().__init__()
         if not isinstance(rule, Rule):
-            raise ArgumentError(f"{type(self).__name__}(rule={rule!r}): give a rule such as an.Luce()")
+            raise ArgumentError(f"{type(self).__name__}(rule={told(rule)}): give a rule such as an.Luce()")
         self.rule = rule
         self.kinds = rule.kinds
         self.ties, self.skips = rule.ties, rule.skips
@@ -266,7 +266,7 @@ class Lapse(ResponseBias):
     def __init__(self, rule: Rule, rate: ParameterLike = 0.05, how: Literal["uniform", "flip", "first"] = "uniform"):
         super().__init__(rule)
         if how not in ("uniform", "flip", "first"):
-            raise ArgumentError(f"Lapse(how={how!r}): one of uniform, flip, first")
+            raise ArgumentError(f"Lapse(how={told(how)}): one of uniform, flip, first")
         self.declare("rate", rate, "unit", ndim=0)
         self.how = how
         if how == "flip":

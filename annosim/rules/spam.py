@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias, get_args
 
 import torch
 
-from annosim.errors import ArgumentError
+from annosim.errors import ArgumentError, told
 from annosim.items import Items
 from annosim.random import CounterRNG
 from annosim.rules.answers import choose, first_answer, log_first, log_uniform, sample_uniform
@@ -41,7 +41,7 @@ class Spammer(Rule):
     def __init__(self, how: Looks = "random"):
         super().__init__()
         if how not in get_args(Looks):
-            raise ArgumentError(f"Spammer(how={how!r}): one of random, first, last, alternating")
+            raise ArgumentError(f"Spammer(how={told(how)}): one of random, first, last, alternating")
         self.how = how
         kinds = {"choice", "ranking", "top", "best-worst"}
         self.kinds = frozenset(kinds | {"rating"} if how == "random" else kinds)

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from annosim.errors import AnswerKindError, ArgumentError
+from annosim.errors import AnswerKindError, ArgumentError, told
 from annosim.feedback import Feedback
 from annosim.items import Items
 from annosim.random import CounterRNG
@@ -102,7 +102,7 @@ class RepeatedSelection(Stagewise):
     def __init__(self, rule: Rule):
         super().__init__()
         if not isinstance(rule, Rule) or "choice" not in rule.kinds:
-            raise ArgumentError(f"RepeatedSelection(rule={rule!r}): give a rule that defines choices")
+            raise ArgumentError(f"RepeatedSelection(rule={told(rule)}): give a rule that defines choices")
         if rule.ties or rule.skips or rule.memory:
             raise AnswerKindError(
                 "RepeatedSelection: the rule must choose one alternative, without ties, skips or memory"

@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 from torch.nn.functional import logsigmoid
 
-from annosim.errors import AnswerKindError, ArgumentError, TooLargeError
+from annosim.errors import AnswerKindError, ArgumentError, TooLargeError, told
 from annosim.parameters import ParameterLike, check_value, marked_like, unmarked
 from annosim.random import CounterRNG
 from annosim.rules.base import Answer, Rule, Tempered, View
@@ -241,7 +241,7 @@ class JustNoticeable(ResponseBias):
     def __init__(self, rule: Rule, jnd: ParameterLike = 1.0, respond: Literal["guess", "tie"] = "guess"):
         super().__init__(rule)
         if respond not in ("guess", "tie"):
-            raise ArgumentError(f"JustNoticeable(respond={respond!r}): one of guess, tie")
+            raise ArgumentError(f"JustNoticeable(respond={told(respond)}): one of guess, tie")
         if respond == "tie" and rule.ties:
             raise ArgumentError(
                 "JustNoticeable(respond='tie'): the wrapped rule has ties of its own; use respond='guess'"

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from annosim.data.preferences import PreferenceData
-from annosim.errors import ArgumentError
+from annosim.errors import ArgumentError, told
 from annosim.learning.arguments import check_model, models_of
 from annosim.learning.likelihoods.reference import check_answers
 from annosim.learning.problem import Problem
@@ -74,7 +74,7 @@ def sample_posterior(
     """
     problem = _problem(model, data)
     if method not in ("laplace", "nuts"):
-        raise ArgumentError(f"sample_posterior(method={method!r}): 'laplace' or 'nuts'")
+        raise ArgumentError(f"sample_posterior(method={told(method)}): 'laplace' or 'nuts'")
     check_draws("sample_posterior", draws=draws, tune=tune, chains=chains)
     check_seed(seed)
     density = LogPosterior(problem, prior)
@@ -90,7 +90,7 @@ def sample_posterior(
 def _problem(model: Population, data: PreferenceData) -> Problem:
     if not isinstance(data, PreferenceData):
         raise ArgumentError(
-            f"sample_posterior(data={data!r}): give an.PreferenceData, or read a file with an.io.read(...)"
+            f"sample_posterior(data={told(data)}): give an.PreferenceData, or read a file with an.io.read(...)"
         )
     if data.replicates is not None:
         raise ArgumentError("sample_posterior(data=): one replicate at a time: data[r]")

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from annosim.annotators import PerAnnotator
-from annosim.errors import ArgumentError
+from annosim.errors import ArgumentError, told
 from annosim.feedback import Feedback
 from annosim.learning.arguments import check_level
 from annosim.learning.posterior.asked import Menus, Shown, answer_space, as_design, asked_of, asked_view
@@ -65,9 +65,9 @@ def next_vote(
         (0, 1, 2)
     """
     if not isinstance(posterior, PosteriorSample):
-        raise ArgumentError(f"next_vote(posterior={posterior!r}): give what an.sample_posterior returns")
+        raise ArgumentError(f"next_vote(posterior={told(posterior)}): give what an.sample_posterior returns")
     if target not in ("parameters", "policy"):
-        raise ArgumentError(f"next_vote(target={target!r}): 'parameters' or 'policy'")
+        raise ArgumentError(f"next_vote(target={told(target)}): 'parameters' or 'policy'")
     check_level(alpha, "next_vote(alpha=", "an error between 0 and 1")
     check_draws("next_vote", draws=draws)
     design = as_design("next_vote", candidates, posterior.items, posterior.density.problem.data.feedback)

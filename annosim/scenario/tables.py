@@ -92,7 +92,7 @@ def build(constructors: Constructors, spec: Spec, where: str, *first: object) ->
     """
     if not isinstance(spec, Mapping):
         raise ScenarioError(f"{where}: {_shown(spec)}; give a table with a kind, such as {{ kind = ... }}")
-    make = _constructor(constructors, kind_of(spec), where)
+    make = _constructor(constructors, kind_of(spec), where, str(spec.get("kind")))
     values = {key: value for key, value in spec.items() if key != "kind"}
     _check_keywords(make, values, where, len(first))
     for key, value in values.items():
@@ -156,10 +156,11 @@ def _shown(value: object) -> str:
     return shorten(repr(value), 60)
 
 
-def _constructor(constructors: Constructors, kind: str, where: str) -> Callable[..., object]:
+def _constructor(constructors: Constructors, kind: str, where: str, typed: str) -> Callable[..., object]:
     if kind not in constructors:
         near = hint(kind, list(constructors)) or f"the kinds are {', '.join(sorted(constructors))}"
-        raise ScenarioError(f"{where}.kind: {_shown(kind)} is unknown; {near}")
+        key = where if where.startswith("--") else f"{where}.kind"  # an option is its kind
+        raise ScenarioError(f"{key}: {_shown(typed)} is unknown; {near}")
     entry = constructors[kind]
     return entry.constructor() if isinstance(entry, Entry) else entry
 

@@ -15,7 +15,7 @@ import torch
 from annosim.data.joining import concat
 from annosim.data.preferences import PreferenceData
 from annosim.designs.design import Design
-from annosim.errors import ArgumentError, TooLargeError
+from annosim.errors import ArgumentError, TooLargeError, told
 from annosim.laws import Law, law
 from annosim.populations.base import Population
 from annosim.populations.random_tastes import RandomTastes
@@ -71,7 +71,7 @@ def simulate_counts(population: Population, design: Design, seed: int = 0, repli
 def _generator(seed: int, replicate: int) -> np.random.Generator:
     """numpy's Philox4x64 with the address as its 128-bit key."""
     if not 0 <= replicate < 2**32:
-        raise ArgumentError(f"simulate(replicate={replicate!r}): a whole number from 0 to 2**32 - 1")
+        raise ArgumentError(f"simulate(replicate={told(replicate)}): a whole number from 0 to 2**32 - 1")
     key = np.array([check_seed(seed), (STREAMS["counts"] << 32) | replicate], dtype=np.uint64)
     return np.random.Generator(np.random.Philox(key=key))
 

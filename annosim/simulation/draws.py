@@ -12,7 +12,7 @@ import torch
 
 from annosim.data.preferences import PreferenceData
 from annosim.designs.design import Design
-from annosim.errors import ArgumentError, TooLargeError
+from annosim.errors import ArgumentError, TooLargeError, told
 from annosim.laws import check_question
 from annosim.populations.annotator import Annotator
 from annosim.populations.base import Population
@@ -261,10 +261,11 @@ def _check(population: Population, design: Design, replicates: int | None, repli
     check_question("simulate", population, design)
     for component in population.components():
         component.rule.check_kind(design.feedback)
-    if replicates is not None and (isinstance(replicates, bool) or replicates < 1):
-        raise ArgumentError(f"simulate(replicates={replicates!r}): a whole number of at least 1")
+    whole = isinstance(replicates, int | np.integer) and not isinstance(replicates, bool)
+    if replicates is not None and not (whole and replicates >= 1):
+        raise ArgumentError(f"simulate(replicates={told(replicates)}): a whole number of at least 1")
     if not 0 <= replicate < 2**32:
-        raise ArgumentError(f"simulate(replicate={replicate!r}): a whole number from 0 to 2**32 - 1")
+        raise ArgumentError(f"simulate(replicate={told(replicate)}): a whole number from 0 to 2**32 - 1")
 
 
 def draw_types(population: Population, seed: int, annotators: np.ndarray, replicate: int) -> np.ndarray:

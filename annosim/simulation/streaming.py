@@ -26,7 +26,7 @@ from annosim.compiled import threads as pool
 from annosim.data.preferences import PreferenceData
 from annosim.data.writers.parquet import items_table, rows_table, truth_bytes, truth_name
 from annosim.designs.design import Design
-from annosim.errors import ArgumentError, ClusterError, FileReadError
+from annosim.errors import ArgumentError, ClusterError, FileReadError, told
 from annosim.execution.current import engine
 from annosim.execution.executor import Threads
 from annosim.execution.tasks import Died, iter_tasks
@@ -89,7 +89,7 @@ class Stream:
     ):
         shard_rows = shard_rows_of(design) if shard_rows is None else shard_rows
         if isinstance(shard_rows, bool) or shard_rows < 1:
-            raise ArgumentError(f"simulate(shard_rows={shard_rows!r}): a whole number of at least 1")
+            raise ArgumentError(f"simulate(shard_rows={told(shard_rows)}): a whole number of at least 1")
         self.sampler = RowSampler(population, design, seed, path, threads=1)
         self.design, self.seed, self.replicate = design, seed, replicate
         each = max(1, round(design.num_rows / design.annotators))

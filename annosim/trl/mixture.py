@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from annosim.errors import ArgumentError, DataError, TrainingError
+from annosim.errors import ArgumentError, DataError, TrainingError, told
 from annosim.extras import library
 from annosim.learning.saving import save_object
 from annosim.learning.solvers.settings import EM
@@ -81,7 +81,7 @@ class MixtureTraining:
         bound = inspect.signature(trainer.__init__).bind(self, model, *arguments, **keywords).arguments
         given: dict[str, Any] = {name: value for name, value in bound.items() if name != "self"}
         if isinstance(types, bool) or not isinstance(types, int) or types < 1:
-            raise ArgumentError(f"{who}(types={types!r}): a whole number of at least 1")
+            raise ArgumentError(f"{who}(types={told(types)}): a whole number of at least 1")
         if adapters is not None and given.get("peft_config") is not None:
             raise ArgumentError(f"{who}: adapters= (annosim's) or peft_config= (peft's), not both")
         if given.get("train_dataset") is None:
@@ -344,7 +344,7 @@ class Outputs(dict[str, torch.Tensor]):
 
 def _settings(who: str, em: EM) -> EM:
     if not isinstance(em, EM):
-        raise ArgumentError(f"{who}(em={em!r}): an.EM(e_step_every=...)")
+        raise ArgumentError(f"{who}(em={told(em)}): an.EM(e_step_every=...)")
     default = EM()
     for one in dataclasses.fields(em):
         if one.name not in READ and getattr(em, one.name) != getattr(default, one.name):

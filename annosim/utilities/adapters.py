@@ -15,7 +15,7 @@ from typing import Any, TypeVar, overload
 import torch
 from torch import nn
 
-from annosim.errors import ArgumentError
+from annosim.errors import ArgumentError, told
 from annosim.parameters import check_number
 from annosim.random import torch_generator
 
@@ -288,7 +288,7 @@ def moved(module: Module, device: str | torch.device) -> Module:
 def _targets(module: nn.Module, layers: str | Sequence[str] | None) -> list[str]:
     layers = [layers] if isinstance(layers, str) else layers
     if layers is not None and not (isinstance(layers, Iterable) and all(isinstance(end, str) for end in layers)):
-        raise ArgumentError(f"with_adapters(layers={layers!r}): a list of names such as ['c_attn'], or None")
+        raise ArgumentError(f"with_adapters(layers={told(layers)}): a list of names such as ['c_attn'], or None")
     output = getattr(module, "get_output_embeddings", lambda: None)()
     dense = {name: part for name, part in module.named_modules() if _is_dense(part)}
     if layers is None:
@@ -300,7 +300,7 @@ def _targets(module: nn.Module, layers: str | Sequence[str] | None) -> list[str]
     if not found:
         shown = sorted({name.split(".")[-1] for name in dense if name})
         raise ArgumentError(
-            f"with_adapters(layers={layers!r}): no dense layer has such a name; there are: {', '.join(shown) or 'none'}"
+            f"with_adapters(layers={told(layers)}): no dense layer has such a name; there are: {', '.join(shown) or 'none'}"
             " (put a bare layer into torch.nn.Sequential)"
         )
     return found

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from annosim.errors import ArgumentError
+from annosim.errors import ArgumentError, told
 from annosim.items import Items, send
 from annosim.utilities.adapters import copied, of_class
 from annosim.utilities.base import Utility
@@ -75,11 +75,11 @@ class LogPolicy(TokenUtility):
         if not isinstance(model, nn.Module):
             raise ArgumentError(f"LogPolicy({model!r}): give a causal language model, a torch.nn.Module")
         if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
-            raise ArgumentError(f"LogPolicy(batch={batch!r}): a whole number of at least 1")
+            raise ArgumentError(f"LogPolicy(batch={told(batch)}): a whole number of at least 1")
         whole = isinstance(begin, int | np.integer) and not isinstance(begin, bool)
         if begin is not None and not (whole and begin >= 0):
             raise ArgumentError(
-                f"LogPolicy(begin={begin!r}): the id of a token, at least 0, such as tokenizer.bos_token_id; or None"
+                f"LogPolicy(begin={told(begin)}): the id of a token, at least 0, such as tokenizer.bos_token_id; or None"
             )
         self.model, self.begin, self.batch, self.per_token = model.eval(), begin, batch, per_token
 
@@ -186,7 +186,7 @@ class SequenceReward(TokenUtility, MultipleOutputs):
         own = getattr(text_config(self.model), "pad_token_id", None)
         if self.pad is not None and own is not None and int(self.pad) != own:
             raise ArgumentError(
-                f"SequenceReward(pad={self.pad!r}): the model looks for its own pad, {own}, and would read its reward "
+                f"SequenceReward(pad={told(self.pad)}): the model looks for its own pad, {own}, and would read its reward "
                 "at a pad; leave pad= out, or change model.config.pad_token_id"
             )
         return int(own if own is not None else self.pad or 0)

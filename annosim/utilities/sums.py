@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from annosim.constraints import check_whole_numbers
-from annosim.errors import ArgumentError
+from annosim.errors import ArgumentError, told
 from annosim.items import Items
 from annosim.utilities.base import Utility, as_vector
 
@@ -69,7 +69,7 @@ class OnFeatures(Utility):
     def __init__(self, utility: Utility, features: Sequence[int]):
         super().__init__()
         if not isinstance(utility, Utility):
-            raise ArgumentError(f"OnFeatures(utility={utility!r}): a utility such as an.Linear(2)")
+            raise ArgumentError(f"OnFeatures(utility={told(utility)}): a utility such as an.Linear(2)")
         self.features = tuple(check_whole_numbers("OnFeatures(features=)", features).reshape(-1).tolist())
         if not self.features or min(self.features) < 0:
             raise ArgumentError("OnFeatures(features=): numbers of features, 0 for the first")

@@ -471,7 +471,8 @@ def test_a_crash_on_data_without_rows_is_no_refusal():
 
 
 @pytest.mark.parametrize(
-    ("source", "words"), [("def f(data:\n", "line 1: SyntaxError"), ("raise ValueError('a\\nb')", "ValueError: a")]
+    ("source", "words"),
+    [("def f(data:\n", "line 1: SyntaxError"), ("raise ValueError('a\\nb')", "unreadable.py, line 1: ValueError: a")],
 )
 def test_a_module_that_cannot_be_read_is_one_line(source, words, tmp_path, monkeypatch, capsys):
     (tmp_path / "unreadable.py").write_text(source)
@@ -480,3 +481,16 @@ def test_a_module_that_cannot_be_read_is_one_line(source, words, tmp_path, monke
     assert main(["check", "unreadable:f"]) == 2
     said = capsys.readouterr().err
     assert f"'unreadable' fails on import: {words}" in said and said.count("\n") == 1
+
+
+def test_a_fault_of_the_users_file_is_said_with_its_line_and_a_missing_module_by_its_name(
+    tmp_path, monkeypatch, capsys
+):
+    (tmp_path / "zero_of.py").write_text("def f(data):\n    return 1 / 0\n")
+    (tmp_path / "imports_of.py").write_text("import nothing_here\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert main(["check", "zero_of:f", "--fast", "--only", "check_deterministic"]) == 1
+    assert "zero_of.py, line 2: division by zero" in capsys.readouterr().out
+    assert main(["check", "imports_of:f"]) == 2
+    assert "'imports_of' imports 'nothing_here', which is not found" in capsys.readouterr().err

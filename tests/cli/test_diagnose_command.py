@@ -63,3 +63,12 @@ def test_bad_options_are_one_line(folder, capsys, more, said):
     assert main(["diagnose", str(folder / "clean.csv"), *COLUMNS, *more]) == 2
     error = capsys.readouterr().err.strip().splitlines()
     assert said in error[-1]
+
+
+def test_a_number_out_of_range_is_that_of_the_option(tmp_path, capsys):
+    path = tmp_path / "votes.csv"
+    path.write_text("left,right,winner\na,b,a\nb,a,b\nb,c,b\nc,a,c\n")
+    assert main(["diagnose", str(path), "--precision", "-1"]) == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith("annosim: --precision -1.0: a half-width")
+    assert main(["fit", str(path), "--prior", "-1"]) == 2
+    assert "--prior: '-1' is unknown; the kinds are" in capsys.readouterr().err

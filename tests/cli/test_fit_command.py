@@ -180,3 +180,23 @@ def test_the_first_leaderboard_waits_for_no_compiler(votes):
     command = [sys.executable, "-c", code, "fit", str(votes), *COLUMNS]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.stdout.splitlines()[-1] == "0 []", done.stderr[-600:]
+
+
+@pytest.mark.parametrize(
+    ("option", "more"),
+    [("--out", []), ("--responsibilities", []), ("--out", ["--posterior"]), ("--out", ["--judge", "gpt"])],
+)
+def test_no_table_is_written_under_the_name_of_another_format(option, more, votes, tmp_path, capsys):
+    for name in ("board.pdf", "s.xlsx"):
+        assert main(["fit", str(votes), *COLUMNS, *more, option, str(tmp_path / name)]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line == f"annosim: {option} {tmp_path / name}: not written; give a name that ends in .csv"
+        assert not (tmp_path / name).exists()
+
+
+def test_each_convention_is_said_once_and_the_prior_is_a_sentence_of_its_own(votes, capsys):
+    assert main(["fit", str(votes), *COLUMNS, "--ties", "davidson"]) == 0
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("fixed by convention: ")]
+    assert said and len(said) == len(set(said))
+    assert main(["fit", str(votes), *COLUMNS, "--types", "70"]) == 3
+    assert "or pass prior=; on the command line: --prior dirichlet=1." in capsys.readouterr().err

@@ -65,3 +65,14 @@ def test_bad_input_is_one_line(lines, says, tmp_path, capsys):
     told = capsys.readouterr().err.strip().splitlines()[-1]
     assert told.startswith("annosim: ") and says in told
     assert not (tmp_path / "rounds.csv").exists()
+
+
+def test_named_items_have_their_names_in_the_table_and_other_formats_are_refused(tmp_path, capsys):
+    file = tmp_path / "named.toml"
+    file.write_text(SCENARIO.replace("n = 3", 'names = ["tea", "milk", "juice"]'), encoding="utf-8")
+    assert main(["iterate", str(file), "--out", str(tmp_path / "rounds.csv")]) == 0
+    assert "juice" in capsys.readouterr().out
+    assert pd.read_csv(tmp_path / "rounds.csv")["item"].tolist() == ["tea", "milk", "juice"] * 4
+    for option, name in (("--out", "r.xlsx"), ("--html", "r.pdf")):
+        assert main(["iterate", str(file), option, str(tmp_path / name)]) == 2
+        assert f"{name}: not written; give a name that ends in ." in capsys.readouterr().err

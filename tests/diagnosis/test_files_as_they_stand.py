@@ -29,7 +29,7 @@ def test_a_minority_against_the_others_is_not_said_to_answer_at_random():
         an.simulate(people, an.Design(an.Items(n=6), annotators=40, questions=40), seed=2).for_learner()
     )
     by = {f.question: f for f in found.findings}
-    assert by["adversaries"].value >= 5 and by["spammers"].value == 0
+    assert by["adversaries"].value >= 5 and not by["spammers"].rows
 
 
 def test_no_number_of_votes_is_promised_where_the_same_questions_never_connect_the_items():

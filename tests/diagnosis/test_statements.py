@@ -7,6 +7,7 @@ import math
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import annosim as an
@@ -224,3 +225,65 @@ def test_pads_of_a_menu_change_no_agreement():
     plain = an.analysis.agreement(narrow, replicates=0)
     assert found.alpha == pytest.approx(plain.alpha) and found.kendall_w == pytest.approx(plain.kendall_w)
     assert an.analysis.agreement(data, replicates=0).alpha > 0.2  # four of five agree on everything
+
+
+def test_a_test_that_could_notice_nobody_is_not_called_ok():
+    people = an.Annotator(an.Tabular([0.0, 0.5, 1.0, 1.5, -0.5]), an.Luce())
+    few, many = (
+        an.diagnose(an.simulate(people, an.Design(an.Items(n=5), annotators=25, questions=n), seed=0)) for n in (4, 80)
+    )
+    for name in ("one side", "spammers", "adversaries"):
+        assert (few[name].status, few[name].p_value) == ("not asked", None)
+        needed = int(few[name].change.removeprefix("Ask each annotator about ").removesuffix(" questions."))
+        assert 4 < needed <= 80 and "none of 25 annotators gave more than 4" in few[name].sentence
+        assert many[name].status == "fine" and "25" in many[name].change
+    asked = sum(found.p_value is not None for found in few.findings)
+    assert f"none of {asked} tests rejects" in few.headline
+    # of 25 annotators by Holm at 5 %, both sides: 2 * 25 * .5 ** n <= .05 from n = 10 on
+    assert "about 10 answers" in few["one side"].sentence
+
+
+def test_two_annotators_who_share_too_little_are_not_called_different():
+    people = an.Annotator(an.Tabular([0.0, 3.0, 6.0]), an.Luce())  # they agree nearly always, copies or not
+    data = an.simulate(people, an.Design(an.Items(n=3), annotators=8, questions=12), seed=0)
+    found = an.diagnose(data)["copies"]
+    assert found.status == "not asked" and "would be noticed from about" in found.sentence
+
+
+def test_existence_names_who_never_lost_and_who_never_won():
+    top = an.Items(names=["x", "top", "y"])
+    data = an.PreferenceData(top, [[0, 1], [1, 2], [0, 2], [2, 0]] * 5, answer=[1, 0, 0, 0] * 5)
+    sentence = an.diagnose(data)["existence"].sentence
+    assert "1 item never lost to the others: 'top'; 1 group never won against the others: 'x', 'y'." in sentence
+
+
+@pytest.mark.parametrize("wrong", [np.zeros((50, 50)), list(range(3000)), {"a": list(range(3000))}])
+def test_an_argument_of_a_wrong_type_is_named_in_one_short_line(wrong):
+    one, design = an.Annotator(an.Tabular(3), an.Luce()), an.Design(an.Items(n=3))
+    data = an.simulate(one, design, seed=0)
+    for call in (
+        lambda: an.fit(one, wrong),
+        lambda: an.fit(wrong, data),
+        lambda: an.simulate(wrong, design, seed=0),
+        lambda: an.simulate(one, wrong, seed=0),
+        lambda: an.simulate(one, design, seed=wrong),
+        lambda: an.project(wrong, one, design),
+        lambda: an.identify(wrong, design),
+        lambda: an.identify(one, wrong),
+        lambda: an.plan(wrong, design, precision=0.1),
+        lambda: an.plan(one, design, precision=wrong),
+        lambda: an.diagnose(wrong),
+        lambda: an.diagnose(data, precision=wrong),
+        lambda: an.law(wrong, design),
+    ):
+        with pytest.raises(an.errors.ArgumentError) as caught:
+            call()
+        assert len(str(caught.value)) < 250 and "\n" not in str(caught.value)
+
+
+def test_a_frame_in_place_of_data_is_named_and_told_how_to_read_it():
+    frame = pd.DataFrame({"left": ["a"] * 50, "right": ["b"] * 50, "winner": ["a"] * 50})
+    with pytest.raises(
+        an.errors.ArgumentError, match=r"^fit\(data=DataFrame of shape \(50, 3\)\): give an.PreferenceData; an.io"
+    ):
+        an.fit(an.Annotator(an.Tabular(2), an.Luce()), frame)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from annosim.errors import DataError, TiesError
+from annosim.errors import DataError, TiesError, told
 
 if TYPE_CHECKING:
     from annosim.data.preferences import PreferenceData
@@ -41,7 +41,7 @@ def _kind(data: PreferenceData, kind: str | None) -> str:
     if data.menu_size != 2 or (data.menu < 0).any():
         kinds = tuple(one for one in kinds if one != "pairs")
     if data.replicates is not None or not kinds or (kind is not None and kind not in kinds):
-        raise DataError(f"to_choix(kind={kind!r}): {data!r} fit {', '.join(kinds) or 'no list of choix'}")
+        raise DataError(f"to_choix(kind={told(kind)}): {data!r} fit {', '.join(kinds) or 'no list of choix'}")
     return kind or kinds[0]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from annosim.errors import ArgumentError
+from annosim.errors import ArgumentError, told
 from annosim.identifiability.theorems.statement import Conclusion
 
 __all__ = [
@@ -100,7 +100,7 @@ def two_bradley_terry(kind: str, items: int) -> Conclusion:
     source = "Zhang, Zhang, Loh, Liang 2022 (2201.13132)"
     least = {"pairs": 5, "choices of three": 4, "rankings": 4}.get(kind)
     if least is None:
-        raise ArgumentError(f"two_bradley_terry(kind={kind!r}): pairs, choices of three, or rankings")
+        raise ArgumentError(f"two_bradley_terry(kind={told(kind)}): pairs, choices of three, or rankings")
     if items >= least:
         return Conclusion("generic", f"two types from {kind} over {items} items", source)
     if kind == "pairs":

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from annosim.errors import ArgumentError
+from annosim.errors import ArgumentError, told
 from annosim.identifiability.theorems.statement import Conclusion
 
 __all__ = ["duplicated_slate", "odd_part_twin", "same_annotator_pairs", "tastes_from_pairs", "tie_share"]
@@ -95,7 +95,7 @@ def tie_share(tastes: np.ndarray, weights: np.ndarray, difference: np.ndarray, t
         [0.1496, 0.3333]
     """
     if not threshold > 1:
-        raise ArgumentError(f"tie_share(threshold={threshold!r}): above 1, else nobody says equal")
+        raise ArgumentError(f"tie_share(threshold={told(threshold)}): above 1, else nobody says equal")
     t = np.atleast_2d(tastes) @ np.asarray(difference)
     cut = math.log(threshold)
     win = 1 / (1 + np.exp(-(t - cut))) + 1 / (1 + np.exp(-(-t - cut)))

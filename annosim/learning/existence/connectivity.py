@@ -48,25 +48,39 @@ class Connectivity:
 
     def message(self, items: Items, what: str = "", estimate: str = LIKELIHOOD, remedy: str = PRIORS) -> str:
         """One line: what is wrong, where, what to do."""
-        parts = []
-        if self.unseen:
-            parts.append(f"never compared: {_names(items, self.unseen)}")
-        if self.separate:
-            shown = "; ".join(_names(items, c) for c in self.separate[:3])
-            parts.append(f"{len(self.separate)} group(s) never compared with the rest of their prompt: {shown}")
-        if self.undefeated:
-            shown = "; ".join(_names(items, c) for c in self.undefeated[:3])
-            parts.append(f"never lost to the others: {shown}")
-        if self.winless:
-            shown = "; ".join(_names(items, c) for c in self.winless[:3])
-            parts.append(f"never won against the others: {shown}")
         remedies = [remedy, "drop these items"]
         pair = self.missing_question(items)
         if pair:
             remedies.append(f"ask more, for example {pair}")
         head = f"{what}: " if what else ""
-        what = f"{head}{estimate} does not exist: {'; '.join(parts)}"
+        what = f"{head}{estimate} does not exist: {'; '.join(self.reasons(items))}"
         return f"{what}. Remedies: {', '.join(remedies)}."
+
+    def reasons(self, items: Items, counted: bool = False) -> list[str]:
+        """What is wrong, a clause for each kind of fault with the items' names, and if asked how many.
+
+        Example:
+            >>> from scipy.sparse import csr_matrix
+            >>> tea = Items(names=["tea", "coffee"])
+            >>> connectivity(csr_matrix(([1.0], ([0], [1])), shape=(2, 2)), tea).reasons(tea, counted=True)
+            ["1 item never lost to the others: 'tea'", "1 item never won against the others: 'coffee'"]
+        """
+        faults = (
+            ([[i] for i in self.unseen], "never compared"),
+            (self.separate, "never compared with the rest of their prompt"),
+            (self.undefeated, "never lost to the others"),
+            (self.winless, "never won against the others"),
+        )
+        out = []
+        for groups, what in faults:
+            if groups:
+                shown = [self.unseen] if what == "never compared" else groups[:3]
+                names = "; ".join(_names(items, group) for group in shown)
+                unit = "item" if all(len(group) == 1 for group in groups) else "group"
+                count = f"{len(groups):,} {unit}{'' if len(groups) == 1 else 's'} " if counted else ""
+                count = f"{len(groups)} group(s) " if not counted and groups is self.separate else count
+                out.append(f"{count}{what}: {names}")
+        return out
 
     def missing_question(self, items: Items) -> str:
         """A comparison that would help, in words."""

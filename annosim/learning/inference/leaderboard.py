@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, ndtri
 
 from annosim.coordinates.normalisation import canonical
-from annosim.errors import ArgumentError
+from annosim.errors import ArgumentError, told
 from annosim.files import atomic_text
 from annosim.learning.arguments import check_level
 from annosim.learning.inference.simultaneous import Separation, quasi_variances, separate, tie_groups
@@ -169,7 +169,7 @@ class Leaderboard(Result):
         from annosim.learning.inference import board_text
 
         if format not in ("html", "markdown", "latex"):
-            raise ArgumentError(f"report(format={format!r}): html, markdown or latex")
+            raise ArgumentError(f"report(format={told(format)}): html, markdown or latex")
         if format == "html":
             text = self._html(title)
         else:

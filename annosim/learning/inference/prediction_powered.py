@@ -14,7 +14,7 @@ from scipy.special import ndtri
 from scipy.stats import chi2
 
 from annosim.data.preferences import PreferenceData
-from annosim.errors import ArgumentError, warn
+from annosim.errors import ArgumentError, told, warn
 from annosim.learning.arguments import check_level
 from annosim.learning.inference.judged_votes import JudgedVotes, judged_votes, split_judges
 from annosim.learning.inference.leaderboard import Leaderboard, Markup, ranked
@@ -202,7 +202,7 @@ class PredictionPowered(Result):
         if against is not None:
             if against not in self.names:
                 raise ArgumentError(
-                    f"win_rates(against={against!r}): no such item; they are {', '.join(self.names[:6])}"
+                    f"win_rates(against={told(against)}): no such item; they are {', '.join(self.names[:6])}"
                 )
             base = self.names.index(against)
             rows[(votes.first != base) & (votes.second != base)] = 0.0
@@ -329,7 +329,7 @@ def prediction_powered(
         True
     """
     if not isinstance(votes, PreferenceData):
-        raise ArgumentError(f"prediction_powered(votes={votes!r}): give an.PreferenceData")
+        raise ArgumentError(f"prediction_powered(votes={told(votes)}): give an.PreferenceData")
     people, cheap = split_judges(votes, judges)
     found = judged_votes(people, cheap, question)
     parts = Parts.of(found)

@@ -22,7 +22,7 @@ from annosim.autodiff import reverse_jacobian
 from annosim.coordinates.item_tables import item_tables, utility_tables
 from annosim.coordinates.normalisation import canonical, rotations
 from annosim.data.preferences import PreferenceData
-from annosim.errors import ArgumentError
+from annosim.errors import ArgumentError, told
 from annosim.learning.arguments import check_level
 from annosim.learning.existence.separation import feature_null_space
 from annosim.learning.inference.resample import refits
@@ -166,7 +166,7 @@ def bootstrap(fit: Fit, replicates: int = 200, seed: int = 0) -> torch.Tensor:
     if fit.problem is None or fit.is_projection:
         raise ArgumentError("bootstrap: needs a fit on data (a projection has no sampling error)")
     if isinstance(replicates, bool) or not isinstance(replicates, int | np.integer) or replicates < 2:
-        raise ArgumentError(f"bootstrap(replicates={replicates!r}): a whole number of at least 2")
+        raise ArgumentError(f"bootstrap(replicates={told(replicates)}): a whole number of at least 2")
     out = refits(fit, int(replicates), seed)
     missing = int((~torch.isfinite(out).all(1)).sum())
     if missing:
@@ -186,7 +186,7 @@ def summary(fit: Fit, kind: str | None = None, level: float = 0.95, sort: str = 
     import pandas as pd
 
     if sort not in ("estimate", "parameter"):
-        raise ArgumentError(f"summary(sort={sort!r}): estimate or parameter")
+        raise ArgumentError(f"summary(sort={told(sort)}): estimate or parameter")
     kind = default_kind(fit) if kind is None else kind
 
     check_level(level, "summary(level=", "a coverage between 0 and 1")

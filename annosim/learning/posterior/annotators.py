@@ -15,7 +15,7 @@ from annosim.annotators import PerAnnotator
 from annosim.arrays import Numbers
 from annosim.coordinates import centred
 from annosim.data.preferences import PreferenceData
-from annosim.errors import ArgumentError
+from annosim.errors import ArgumentError, told
 from annosim.feedback import AnswerSpace, Feedback
 from annosim.items import Items
 from annosim.learning.likelihoods.reference import Blocks, check_answers
@@ -275,14 +275,16 @@ def annotator_posterior(
         [0.9229, 0.8004]
     """
     if not isinstance(population, Population):
-        raise ArgumentError(f"annotator_posterior(population={population!r}): give a population, or call fit.posterior")
+        raise ArgumentError(
+            f"annotator_posterior(population={told(population)}): give a population, or call fit.posterior"
+        )
     if data is None:
         if items is None:
             raise ArgumentError("annotator_posterior: without data= say which items=")
         return _posterior(_of_nobody(population, covariates), None, items, Feedback("choice"), ("no answers yet",))
     if not isinstance(data, PreferenceData):
         raise ArgumentError(
-            f"posterior(data={data!r}): give an.PreferenceData, or None for an annotator without answers"
+            f"posterior(data={told(data)}): give an.PreferenceData, or None for an annotator without answers"
         )
     if data.replicates is not None:
         raise ArgumentError("posterior(data=): one replicate at a time: data[r]")

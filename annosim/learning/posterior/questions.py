@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from annosim.errors import ArgumentError
+from annosim.errors import ArgumentError, told
 from annosim.feedback import Feedback
 from annosim.items import Items
 from annosim.learning.arguments import check_level
@@ -219,7 +219,7 @@ def target_labels(posterior: AnnotatorPosterior, b: int, target: QuestionTarget)
             return torch.as_tensor(values.astype(np.int64)), int(values.max()) + 1
     else:
         raise ArgumentError(
-            f"next_question(target={target!r}): 'type', 'utility', 'policy', or a function of utilities"
+            f"next_question(target={told(target)}): 'type', 'utility', 'policy', or a function of utilities"
         )
     codes = np.unique(values, axis=0, return_inverse=True)[1].reshape(-1)
     return torch.as_tensor(codes), int(codes.max()) + 1

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 
-from annosim.errors import ArgumentError
+from annosim.errors import ArgumentError, told
 from annosim.learning.solvers.options import (
     Option,
     OptionType,
@@ -326,7 +326,7 @@ def solver_named(verb: str, solver: Solver | str) -> Solver | None:
         return None
     if isinstance(solver, type) and issubclass(solver, Solver):
         raise ArgumentError(f"{verb}(solver={solver.__name__}): write {solver.__name__}(), with brackets")
-    raise ArgumentError(f"{verb}(solver={solver!r}): 'auto', an.Newton(...), an.EM(...), {_words()}")
+    raise ArgumentError(f"{verb}(solver={told(solver)}): 'auto', an.Newton(...), an.EM(...), {_words()}")
 
 
 def _words() -> str:
