@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -292,3 +294,24 @@ def test_formats(tmp_path):
     assert an.io.read(path, "pairs", {"annotator": "worker", "prompt": None}).num_annotators == 1
     for entry in an.io.FORMATS.values():
         assert callable(entry.reader) and entry.description and isinstance(entry.options, tuple)
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="the system does not list a process's threads")
+def test_a_small_file_is_read_without_threads_that_a_refusal_would_abort(tmp_path):
+    """A command that refuses a file ends while Arrow's threads still start, and is aborted (exit code 134 for 2)."""
+    path = write(tmp_path, HEAD + "w,a,b,left\n")
+    code = f"""
+import os, sys
+from annosim.io.delimited import read_delimited
+before = len(os.listdir("/proc/self/task"))
+read_delimited({str(path)!r}, None)
+print(len(os.listdir("/proc/self/task")) - before)
+sys.exit(2)
+"""
+    for _ in range(4):
+        line = [sys.executable, "-c", code]
+        running = [subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(5)]
+        for one in running:
+            out, err = one.communicate(timeout=120)
+            assert (one.returncode, err) == (2, b"")
+            assert int(out) <= 1  # Arrow's reader of bytes; its pool has one thread for each core
