@@ -56,7 +56,7 @@ def read_arena(source: Source, annotator: str | None = "judge", prompt: str | No
     menu, items = name_items(table, [table.coded("model_a", "model_a"), table.coded("model_b", "model_b")], None, None)
     winner = _winner(table)
     outcome = read_winner(table, winner, menu, items, "side", _WORDS, ("model_a", "model_b"))
-    people = None if annotator is None else table.coded(annotator, "annotator")
+    people = None if annotator is None else table.people(annotator)
     context = None if prompt is None else table.coded(prompt, "prompt")
     table.errors.raise_if_any(f"winner is one of {', '.join(_WORDS)}; fix or remove these battles")
     columns = table.others(["model_a", "model_b", "winner", *_FLAGS, annotator, prompt])

@@ -108,7 +108,7 @@ def read_csv(
     if loser:
         outcome = np.where(outcome < 2, 1 - outcome, outcome)
         share = None if share is None else 1.0 - share
-    people = None if annotator is None else table.coded(annotator, "annotator")
+    people = None if annotator is None else table.people(annotator)
     context = None if prompt is None else table.coded(prompt, "prompt")
     weights = None if weight is None else table.numbers(weight, "weight")
     place = None if order is None else read_order(table, order, people)

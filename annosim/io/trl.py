@@ -165,7 +165,7 @@ def recognise_kto(seen: Seen) -> Reading | None:
 
 def _annotators(table: Table, annotator: str | None) -> tuple[str, Coded] | None:
     name = "annotator" if annotator is None and "annotator" in table else annotator
-    return None if name is None else (name, table.coded(name, "annotator"))
+    return None if name is None else (name, table.people(name))
 
 
 def _first_places(table: Table) -> NDArray[np.int64]:

@@ -315,3 +315,38 @@ sys.exit(2)
             out, err = one.communicate(timeout=120)
             assert (one.returncode, err) == (2, b"")
             assert int(out) <= 1  # Arrow's reader of bytes; its pool has one thread for each core
+
+
+# ---- annotators who are not named ----------------------------------------------------------------------------------
+
+UNNAMED = {
+    "pairs": "left,right,winner,annotator\na,b,left,ann\nb,c,left,\na,c,right, \na,b,right,ann\n",
+    "arena": "model_a,model_b,winner,judge\na,b,model_a,ann\nb,c,model_a,\na,c,model_b, \na,b,model_b,ann\n",
+    "beats": "winner,loser,worker\na,b,ann\nb,c,\nc,a, \nb,a,ann\n",
+    "scores": "item_a,item_b,score_a,score_b,rater\na,b,2,1,ann\nb,c,2,1,\na,c,1,2, \na,b,1,2,ann\n",
+    "ratings": "user,item,rating\nann,a,1\n,b,5\n ,c,2\nann,b,3\n",
+    "ballots": "voter,ranking\nann,a > b > c\n,b > c > a\n ,c > a > b\nann,b > a > c\n",
+}
+
+
+@pytest.mark.parametrize("layout", UNNAMED)
+def test_a_row_that_names_no_annotator_is_one_of_its_own(tmp_path, layout):
+    path = write(tmp_path, UNNAMED[layout])
+    with pytest.warns(UserWarning, match=r"f\.csv: 2 rows have no \w+: each is .* \(the first is line 3\)"):
+        data = an.io.read(path)
+    assert data.settings["format"] == layout
+    assert data.annotator_ids.tolist() == [0, 1, 2, 0]
+    assert list(data.annotator_names) == ["ann", "unnamed, line 3", "unnamed, line 4"]
+
+
+def test_the_rows_of_one_situation_have_one_annotator_though_nobody_is_named(tmp_path):
+    rows = "s1,bus,1,ann\ns1,car,0,ann\ns2,bus,0,\ns2,car,1,\ns3,bus,0,\ns3,car,1,\n"
+    path = write(tmp_path, "situation,alternative,choice,annotator\n" + rows)
+    with pytest.warns(UserWarning, match="4 rows have no annotator"):
+        data = an.io.read_long(path, "situation", "alternative", "choice", "annotator")
+    assert data.annotator_ids.tolist() == [0, 1, 2]
+
+
+def test_a_column_that_names_everybody_comes_before_one_with_gaps(tmp_path):
+    path = write(tmp_path, "left,right,winner,annotator,worker\na,b,left,,w\nb,c,left,x,v\n")
+    assert list(an.io.read(path).annotator_names) == ["w", "v"]

@@ -74,7 +74,7 @@ def read_orders(
     table = read_table(source)
     known = dict(words or {"left": "left", "right": "right", "tie": "tie"})
     one, two = table.coded(left, "left").text(), table.coded(right, "right").text()
-    who = None if annotator is None else table.coded(annotator, "annotator").text()
+    who = None if annotator is None else table.people(annotator).text()
     context = None if prompt is None else table.coded(prompt, "prompt").text()
     said = [table.coded(name, "verdicts", blank=True).text() for name in verdicts]
     flip = {"left": "right", "right": "left"}

@@ -60,7 +60,7 @@ def read_responses(
     table = read_table(source)
     sides = [as_texts(table, name) for name in (left, right)]
     context = np.full(len(table), "", dtype=object) if not prompt else as_texts(table, prompt, blank=True)
-    people = None if annotator is None else table.coded(annotator, "annotator")
+    people = None if annotator is None else table.people(annotator)
     ids, items, prompts = response_items(context, sides)
     share = None
     if scores:

@@ -178,7 +178,7 @@ def _built(
 
 
 def _people(table: Table, annotator: str | None, prompt: str | None) -> tuple[Coded | None, Coded | None]:
-    people = None if annotator is None else table.coded(annotator, "annotator")
+    people = None if annotator is None else table.people(annotator)
     return people, None if prompt is None else table.coded(prompt, "prompt")
 
 
