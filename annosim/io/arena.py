@@ -12,7 +12,7 @@ import numpy as np
 from annosim.data.preferences import PreferenceData
 from annosim.data.writers.arena import BOTH_BAD
 from annosim.io.format import EXPORTER, Reading
-from annosim.io.pairs import name_items, pair_data, read_winner
+from annosim.io.pairs import name_items, pair_data, read_winner, without_self
 from annosim.io.seen import Seen
 from annosim.io.sources import Source, read_table, source_name
 from annosim.io.tables import Coded, Table
@@ -50,7 +50,7 @@ def read_arena(source: Source, annotator: str | None = "judge", prompt: str | No
         >>> read_arena([{"model_a": "x", "model_b": "y", "winner": "both_bad", "judge": "u1"}]).columns["bothbad"]
         array([ True])
     """
-    table = read_table(source)
+    table = without_self(read_table(source), "model_a", "model_b")
     if annotator == "judge" and annotator not in table:
         annotator = None
     menu, items = name_items(table, [table.coded("model_a", "model_a"), table.coded("model_b", "model_b")], None, None)

@@ -145,7 +145,7 @@ class Table:
         names = coded.text()
         names[odd] = ""
         first: dict[int, int] = {}
-        for row in np.flatnonzero(unnamed):
+        for row in np.flatnonzero(unnamed).tolist():
             one = row if of is None else first.setdefault(int(of[row]), row)
             names[row] = f"unnamed, line {self.line(int(one))}"
         return factorize(names)

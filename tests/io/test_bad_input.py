@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import subprocess
 import sys
@@ -350,3 +351,55 @@ def test_the_rows_of_one_situation_have_one_annotator_though_nobody_is_named(tmp
 def test_a_column_that_names_everybody_comes_before_one_with_gaps(tmp_path):
     path = write(tmp_path, "left,right,winner,annotator,worker\na,b,left,,w\nb,c,left,x,v\n")
     assert list(an.io.read(path).annotator_names) == ["w", "v"]
+
+
+# ---- items against themselves --------------------------------------------------------------------------------------
+
+SELF = {
+    "pairs": "left,right,winner,note\na,b,left,1\na,a,left,2\nb,c,right,3\nc,c,tie,4\n",
+    "arena": "model_a,model_b,winner,note\na,b,model_a,1\na,a,model_a,2\nb,c,model_b,3\nc,c,tie,4\n",
+    "beats": "winner,loser,note\na,b,1\na,a,2\nc,b,3\nc,c,4\n",
+    "scores": "item_a,item_b,score_a,score_b,note\na,b,2,1,1\na,a,2,1,2\nb,c,1,2,3\nc,c,1,1,4\n",
+    "tallies": "item_a,item_b,wins_a,wins_b,note\na,b,1,0,1\na,a,2,1,2\nb,c,0,1,3\nc,c,1,1,4\n",
+    "trl": "prompt,chosen,rejected,note\np,yes,no,1\np,yes,yes,2\nq,no,yes,3\nq,no,no,4\n",
+    "responses": "prompt,response_a,response_b,winner,note\np,y,n,left,1\np,y,y,left,2\nq,n,y,left,3\nq,n,n,tie,4\n",
+}
+
+
+@pytest.mark.parametrize("layout", SELF)
+def test_an_item_against_itself_is_left_out_and_said(tmp_path, layout):
+    path = write(tmp_path, SELF[layout])
+    with pytest.warns(UserWarning, match=r"f\.csv: 2 rows compare an item with itself .* \(the first is line 3\)"):
+        data = an.io.read(path)
+    assert data.settings["format"] == layout
+    assert data.columns["note"].tolist() == [1, 3]
+    assert data.rows == 2 and (data.menu[:, 0] != data.menu[:, 1]).all()
+
+
+def test_a_file_of_nothing_but_items_against_themselves_is_refused(tmp_path):
+    path = write(tmp_path, "left,right,winner\na,a,left\nb,b,left\n")
+    refused(DataError, lambda: an.io.read_csv(path), "left and right are the same in every row")
+
+
+def test_lines_are_those_of_the_file_where_rows_are_left_out(tmp_path):
+    path = write(tmp_path, "left,right,winner\na,a,left\na,b,left\nb,a,neither\n")
+    with pytest.warns(UserWarning, match="1 row compares an item with itself and is left out .line 2."):
+        refused(RowsError, lambda: an.io.read_csv(path), "line 4")
+
+
+def test_spellings_that_are_merged_are_one_item(tmp_path):
+    path = write(tmp_path, "left,right,winner\na,A,left\na,b,left\n")
+    with pytest.warns(UserWarning, match="compares an item with itself"):
+        assert an.io.read_csv(path, merge=True).rows == 1
+
+
+@pytest.mark.parametrize("column", ["annotator", "rater", "Rater", "judge", "user", "worker_id"])
+def test_preferences_for_trl_name_their_annotators_as_other_layouts_do(tmp_path, column):
+    rows = [("p", "yes", "no", "ann"), ("q", "no", "yes", "bob"), ("r", "no", "yes", "ann")]
+    text = "".join(
+        json.dumps(dict(zip(("prompt", "chosen", "rejected", column), row, strict=True))) + "\n" for row in rows
+    )
+    data = an.io.read(write(tmp_path, text, "pairs.jsonl"))
+    assert data.settings["recognised"] == f"prompt, chosen and rejected, annotator={column}"
+    assert data.annotator_names[data.annotator_ids].tolist() == ["ann", "bob", "ann"]
+    assert column not in data.columns
