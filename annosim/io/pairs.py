@@ -28,7 +28,7 @@ WORDS: Mapping[str, str] = {"left": "left", "right": "right", "tie": "tie", "ski
 _REMEDY = "fix these rows"
 _REMEDY_OF_WINNERS = "fix the rows, or say what words mean: words={'won': 'left'} (left, right, tie, skip)"
 #: Unknown words that a remedy lists, and their characters.
-_MOST_UNKNOWN, _LONGEST_UNKNOWN = 5, 90
+_MOST_UNKNOWN, _LONGEST_UNKNOWN = 5, 62
 _MAX_ROWS = 100_000_000
 
 
@@ -137,9 +137,9 @@ def _words_remedy(unknown: Sequence[str], left: str, right: str) -> str:
         length += len(one) + 2
         if said and length > _LONGEST_UNKNOWN:
             break
-        said.append(one if len(one) <= _LONGEST_UNKNOWN else f"{word[:40] + '...'!r}: '...'")
+        said.append(one if len(one) <= _LONGEST_UNKNOWN else f"{word[:30] + '...'!r}: '...'")
     more = f" and {len(unknown) - len(said)} more" if len(said) < len(unknown) else ""
-    return f"fix the rows, or say what the words mean: words={{{', '.join(said)}}}{more} (left, right, tie, skip)"
+    return f"fix the rows, or say words={{{', '.join(said)}}}{more} (left, right, tie, skip)"
 
 
 def without_self(table: Table, left: str, right: str, merge: bool | None = False) -> Table:

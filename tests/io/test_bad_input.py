@@ -7,11 +7,13 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 
 import pytest
 
 import annosim as an
-from annosim.errors import ArgumentError, DataError, FileReadError, RowsError, TiesError
+from annosim.cli import main
+from annosim.errors import ArgumentError, DataError, FileReadError, LayoutError, RowsError, TiesError
 from annosim.files import atomic_path
 
 PAIR = {"items": an.Items(n=2), "menu": [[0, 1]], "answer": [0]}
@@ -72,7 +74,7 @@ def test_rows_of_one_fault_are_named_together(tmp_path):
     told = str(
         refused(RowsError, lambda: an.io.read_csv(path), "lines 2, 4, 6, 9: winner 'A'", "lines 3, 5, 7: winner 'B'")
     )
-    assert told.count("'A'") == 1
+    assert told.partition("Remedy")[0].count("'A'") == 1
 
 
 def test_lines_are_counted_in_the_file(tmp_path):
@@ -403,3 +405,38 @@ def test_preferences_for_trl_name_their_annotators_as_other_layouts_do(tmp_path,
     assert data.settings["recognised"] == f"prompt, chosen and rejected, annotator={column}"
     assert data.annotator_names[data.annotator_ids].tolist() == ["ann", "bob", "ann"]
     assert column not in data.columns
+
+
+# ---- remedies ------------------------------------------------------------------------------------------------------
+
+
+def test_the_remedy_for_unknown_words_lists_each_of_them_with_what_it_means(tmp_path):
+    path = write(tmp_path, HEAD + "w,a,b,links\nw,a,b,rechts\nw,a,b,unentschieden\nw,a,b,links\n")
+    said = "words={'links': 'left', 'rechts': 'right', 'unentschieden': 'tie'}"
+    refused(RowsError, lambda: an.io.read_csv(path, annotator="worker"), said)
+
+
+def test_many_unknown_words_are_counted(tmp_path):
+    path = write(tmp_path, HEAD + "".join(f"w,a,b,quux{i}\n" for i in range(9)))
+    refused(RowsError, lambda: an.io.read_csv(path), "'quux2': '...'} and 6 more (left, right, tie, skip)")
+
+
+def test_the_command_says_the_words_as_its_option_ready_to_complete(tmp_path, capsys):
+    path = write(tmp_path, HEAD + "w,a,b,links\nw,a,b,quux\n")
+    assert main(["read", str(path), "--format", "evalica"]) == 2
+    assert "--words links=left,quux=... (left, right, tie, skip)" in capsys.readouterr().err
+
+
+def test_several_words_beside_the_sides_are_all_asked_for(tmp_path):
+    path = write(tmp_path, "left,right,winner\na,b,left\nb,c,right\na,b,quux\na,b,quuux\n")
+    refused(LayoutError, lambda: an.io.read(path), "words=quux=...,quuux=... (each tie or skip)")
+
+
+@pytest.mark.parametrize("name", ["votes.xlsx", "votes.csv", "votes.jsonl"])
+@pytest.mark.parametrize(
+    "inside, said", [("xl/workbook.xml", "an Excel workbook, not text; save it as CSV"), ("votes.csv", "a zip archive")]
+)
+def test_a_workbook_and_an_archive_are_called_what_they_are(tmp_path, name, inside, said):
+    with zipfile.ZipFile(tmp_path / name, "w") as archive:
+        archive.writestr(inside, "a")
+    refused(FileReadError, lambda: an.io.read(tmp_path / name), said)
