@@ -131,7 +131,8 @@ def _words_remedy(unknown: Sequence[str], left: str, right: str) -> str:
     """What the unknown words may mean, to be completed: ``...`` stands for a meaning that no word tells."""
     from annosim.io.layouts.words import side_of_word  # which is about recognition, and loads its modules
 
-    sides, said, length = Sides(left, right, "", ("left", "right")), [], 0
+    sides, length = Sides(left, right, "", ("left", "right")), 0
+    said: list[str] = []
     for word in unknown[:_MOST_UNKNOWN]:
         one = f"{word!r}: '{side_of_word(word, sides) or '...'}'"
         length += len(one) + 2
