@@ -34,6 +34,8 @@ __all__ = [
 
 #: Byte-order marks of UTF-16, as Excel's "Unicode text" and PowerShell write them.
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+#: How zip archives begin; workbooks of Excel are such.
+_ZIP = b"PK\x03\x04"
 
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:
@@ -112,6 +114,9 @@ def decode(path: str | os.PathLike[str], raw: bytes) -> str:
     Raises:
         FileReadError: neither (the line is named).
     """
+    if raw[:4] == _ZIP:
+        what, do = ("an Excel workbook", "save it as CSV") if b"xl/" in raw else ("a zip archive", "unpack it")
+        raise FileReadError(f"{shown(path)}: this is {what}, not text; {do} and name that file")
     encoding = "utf-16" if raw[:2] in _UTF16 else "utf-8-sig"
     try:
         return raw.decode(encoding)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -228,10 +230,18 @@ def _as_options(text: str) -> str:
     Example:
         >>> _as_options("say what words mean: words={'won': 'left'}; or winner_is=item")
         'say what words mean: --words won=left; or --set winner_is=item'
+        >>> _as_options("words={'links': 'left', 'nichts von beidem': '...'} (left, right, tie, skip)")
+        "--words 'links=left,nichts von beidem=...' (left, right, tie, skip)"
     """
-    text = re.sub(r"words=\{'(.*?)': '(\w+)'\}", r"--words \1=\2", text)
+    text = re.sub(r"words=(\{.*?['\"]: '[\w.]+'\})", lambda found: _words_option(found[1]), text)
     text = re.sub(r"(?<![\w-])words=(?=\S+=)", "--words ", text)
     return re.sub(r"(?<![\w-])(winner_is|count|merge)=(?=\w)", r"--set \1=", text)
+
+
+def _words_option(mapping: str) -> str:
+    """``{'won': 'left'}`` as the option that says it, in quotes where a shell would take it apart."""
+    said = ",".join(f"{word}={meaning}" for word, meaning in ast.literal_eval(mapping).items())
+    return f"--words {shlex.quote(said) if any(mark.isspace() for mark in said) else said}"
 
 
 def _settings(words: str | None, given: list[str]) -> dict[str, str]:

@@ -12,7 +12,7 @@ import numpy as np
 from annosim.data.preferences import PreferenceData
 from annosim.data.writers.arena import BOTH_BAD
 from annosim.io.format import EXPORTER, Reading
-from annosim.io.pairs import name_items, pair_data, read_winner
+from annosim.io.pairs import name_items, pair_data, read_winner, without_self
 from annosim.io.seen import Seen
 from annosim.io.sources import Source, read_table, source_name
 from annosim.io.tables import Coded, Table
@@ -50,13 +50,13 @@ def read_arena(source: Source, annotator: str | None = "judge", prompt: str | No
         >>> read_arena([{"model_a": "x", "model_b": "y", "winner": "both_bad", "judge": "u1"}]).columns["bothbad"]
         array([ True])
     """
-    table = read_table(source)
+    table = without_self(read_table(source), "model_a", "model_b")
     if annotator == "judge" and annotator not in table:
         annotator = None
     menu, items = name_items(table, [table.coded("model_a", "model_a"), table.coded("model_b", "model_b")], None, None)
     winner = _winner(table)
     outcome = read_winner(table, winner, menu, items, "side", _WORDS, ("model_a", "model_b"))
-    people = None if annotator is None else table.coded(annotator, "annotator")
+    people = None if annotator is None else table.people(annotator)
     context = None if prompt is None else table.coded(prompt, "prompt")
     table.errors.raise_if_any(f"winner is one of {', '.join(_WORDS)}; fix or remove these battles")
     columns = table.others(["model_a", "model_b", "winner", *_FLAGS, annotator, prompt])

@@ -286,6 +286,9 @@ def _parse(source: str | pa.BufferReader, layout: _Layout, coded: set[str]) -> p
             skip_rows_after_names=layout.header_lines,
             encoding="utf8" if layout.encoding == "utf-8-sig" else layout.encoding,
             block_size=1 << 22 if isinstance(source, str) else 1 << 24,
+            # What is not read in blocks is one block: there is nothing to share. Arrow's threads would also still be
+            # starting when a command that refuses the file ends, and end it with an abort.
+            use_threads=isinstance(source, str),
         ),
         parse_options=pa.csv.ParseOptions(delimiter=layout.sep, newlines_in_values=True),
         convert_options=pa.csv.ConvertOptions(

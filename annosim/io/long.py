@@ -76,7 +76,7 @@ def read_long(
     rows = _situations(table, situations, alt)
     chosen = _chosen(table, choice, choice_is, alt, rows, ties)
     values = [table.numbers(name, "features") for name in features]
-    people = None if annotator is None else table.coded(annotator, "annotator")
+    people = None if annotator is None else table.people(annotator, rows.of)
     weights = None if weight is None else table.numbers(weight, "weight")
     check_weights(table, people, weights, weight)
     _check_constant(table, annotator, None if people is None else people.codes, rows)

@@ -11,8 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from annosim.data.preferences import PreferenceData
+from annosim.data.sides import Sides
 from annosim.data.writers.pairs import OUTCOMES
-from annosim.errors import ArgumentError, TooLargeError
+from annosim.errors import ArgumentError, DataError, TooLargeError
 from annosim.io.names import merge_names, name_key, similar_names
 from annosim.io.seen import as_number
 from annosim.io.sources import Source, read_table, source_name
@@ -25,7 +26,9 @@ __all__ = ["WORDS", "read_csv"]
 WORDS: Mapping[str, str] = {"left": "left", "right": "right", "tie": "tie", "skip": "skip"}
 
 _REMEDY = "fix these rows"
-_WORDS_REMEDY = "fix the rows, or say what words mean: words={'won': 'left'} (left, right, tie, skip)"
+_REMEDY_OF_WINNERS = "fix the rows, or say what words mean: words={'won': 'left'} (left, right, tie, skip)"
+#: Unknown words that a remedy lists, and their characters.
+_MOST_UNKNOWN, _LONGEST_UNKNOWN = 5, 62
 _MAX_ROWS = 100_000_000
 
 
@@ -93,9 +96,9 @@ def read_csv(
         >>> read_csv(path, annotator="who")
         PreferenceData(2 rows, choice from menus of 2, 2 annotators, 2 items, ties)
     """
-    table = read_table(source, sep)
+    table = without_self(read_table(source, sep), left, right, merge)
     menu, items = name_items(table, [table.coded(left, "left"), table.coded(right, "right")], items, merge)
-    share = None
+    share, unknown = None, []
     swapped = None if swapped == "none" else swapped
     if swapped is not None:
         menu = np.where(read_flags(table, swapped)[:, None], menu[:, ::-1], menu)
@@ -104,11 +107,13 @@ def read_csv(
     else:
         answers = table.coded(winner, "winner", blank=True)
         outcome = read_winner(table, answers, menu, items, winner_is, words, (left, right), winner)
-    table.errors.raise_if_any(_WORDS_REMEDY)
+        codes = _word_codes(winner_is, words, (left, right))
+        unknown = [word for word in answers.names if word not in codes] if winner_is in ("side", "column") else []
+    table.errors.raise_if_any(_words_remedy(unknown, left, right) if unknown else _REMEDY_OF_WINNERS)
     if loser:
         outcome = np.where(outcome < 2, 1 - outcome, outcome)
         share = None if share is None else 1.0 - share
-    people = None if annotator is None else table.coded(annotator, "annotator")
+    people = None if annotator is None else table.people(annotator)
     context = None if prompt is None else table.coded(prompt, "prompt")
     weights = None if weight is None else table.numbers(weight, "weight")
     place = None if order is None else read_order(table, order, people)
@@ -120,6 +125,50 @@ def read_csv(
     data = pair_data(menu, outcome, items, people, context, weights, place, columns, settings)
     data = data if times is None or share is not None else repeated(data, times)
     return data if share is None else shared(data, share, times, annotator)
+
+
+def _words_remedy(unknown: Sequence[str], left: str, right: str) -> str:
+    """What the unknown words may mean, to be completed: ``...`` stands for a meaning that no word tells."""
+    from annosim.io.layouts.words import side_of_word  # which is about recognition, and loads its modules
+
+    sides, length = Sides(left, right, "", ("left", "right")), 0
+    said: list[str] = []
+    for word in unknown[:_MOST_UNKNOWN]:
+        one = f"{word!r}: '{side_of_word(word, sides) or '...'}'"
+        length += len(one) + 2
+        if said and length > _LONGEST_UNKNOWN:
+            break
+        said.append(one if len(one) <= _LONGEST_UNKNOWN else f"{word[:30] + '...'!r}: '...'")
+    more = f" and {len(unknown) - len(said)} more" if len(said) < len(unknown) else ""
+    return f"fix the rows, or say words={{{', '.join(said)}}}{more} (left, right, tie, skip)"
+
+
+def without_self(table: Table, left: str, right: str, merge: bool | None = False) -> Table:
+    """The rows that compare two items. Those of an item against itself say nothing; they are left out, which is said.
+
+    Data as such may hold an item twice on a menu (designs draw with replacement): only a file that does is in error.
+
+    Raises:
+        DataError: no other row.
+    """
+    place: dict[str, int] = {}
+    sides = []
+    for column, option, empty in ((left, "left", -1), (right, "right", -2)):  # that a cell is empty is said by others
+        texts = table.texts(column, option)
+        keys = [name and (name_key(name) if merge else name) for name in texts.names]
+        sides.append(np.array([place.setdefault(k, len(place)) if k else empty for k in keys])[texts.codes])
+    return without_rows(table, sides[0] == sides[1], f"{left} and {right}")
+
+
+def without_rows(table: Table, same: NDArray[np.bool_], sides: str) -> Table:
+    """The rows whose two sides are not the same, which is said."""
+    if not same.any():
+        return table
+    if same.all():
+        raise DataError(f"{table.name}: {sides} are the same in every row; check which columns hold the two sides")
+    one = "compares an item with itself and is left out"
+    table.say(same, one, "compare an item with itself and are left out")
+    return table.where(~same)
 
 
 def read_flags(table: Table, column: str) -> NDArray[np.bool_]:

@@ -171,8 +171,8 @@ class Seen:
     # ---- who, what and how often ----
 
     def annotator(self, but: Iterable[str | None] = ()) -> str | None:
-        """The column that says who answered; in Inspect's logs the model that was asked is the judge."""
-        found = self.named(ANNOTATORS, but)
+        """The column that says who answered in every row, else in some; in Inspect's logs the judge is the model asked."""
+        found = self.named(ANNOTATORS, but) or self.named(ANNOTATORS, but, gaps=True)
         return self.named(["model"], but) if found is None and self.has("epoch", "model", "target") else found
 
     def people(self, but: Iterable[str | None] = ()) -> str | None:
@@ -209,12 +209,13 @@ class Seen:
         found = self.named(("weight", "weights"), but)
         return found if found is not None and self.kind(found) == "number" else None
 
-    def _all_said(self, column: str) -> bool:
-        """Whether every cell is a text that says something (a list of texts is one)."""
-        return all(name is not None and not blank(name) for name in self.table.texts(column, column).names)
+    def _all_said(self, column: str, gaps: bool) -> bool:
+        """Whether every cell is a text that says something (a list of texts is one), or with ``gaps`` is empty."""
+        names = self.table.texts(column, column).names
+        return all(name is not None and ((gaps and not name.strip()) or not blank(name)) for name in names)
 
-    def named(self, names: Iterable[str], but: Iterable[str | None]) -> str | None:
-        """The column with the first of these names whose every cell says something."""
+    def named(self, names: Iterable[str], but: Iterable[str | None], gaps: bool = False) -> str | None:
+        """The column with the first of these names whose every cell says something, or with ``gaps`` is empty."""
         taken = set(but)
         found = (self.plain.get(name) for name in names)
         return next(
@@ -224,7 +225,7 @@ class Seen:
                 if name is not None
                 and name not in taken
                 and self.kind(name) in ("text", "number", "list")
-                and self._all_said(name)
+                and self._all_said(name, gaps)
             ),
             None,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -58,6 +59,22 @@ class Table:
         """The same rows with one more column."""
         return Table(self.name, {**self._columns, column: values}, self._lines_of, self.notes)
 
+    def where(self, kept: NDArray[np.bool_]) -> Table:
+        """Some of the rows, which keep their lines."""
+        rows = np.flatnonzero(kept)
+        columns = {
+            name: cells[kept] if isinstance(cells, np.ndarray) else cells.filter(pa.array(kept))
+            for name, cells in self._columns.items()
+        }
+        return Table(self.name, columns, lambda: [self.line(int(row)) for row in rows], self.notes)
+
+    def say(self, rows: NDArray[np.bool_], one: str, several: str) -> None:
+        """Warn of some rows: how many, what about them, and the line of the first."""
+        count = int(rows.sum())
+        first = self.line(int(rows.argmax()))
+        what = f"1 row {one} (line {first})" if count == 1 else f"{count} rows {several} (the first is line {first})"
+        warnings.warn(f"{self.name}: {what}", stacklevel=4)
+
     def __len__(self) -> int:
         return len(next(iter(self._columns.values())))
 
@@ -106,6 +123,32 @@ class Table:
             )
             coded = Coded(coded.codes, np.array([n if isinstance(n, str) else "" for n in coded.names], dtype=object))
         return coded
+
+    def people(self, column: str, of: NDArray[np.int64] | None = None) -> Coded:
+        """The column of annotators; where nobody is named the row is an annotator of its own, and that is said.
+
+        Args:
+            column: the column that the option ``annotator`` names.
+            of: what each row belongs to, where several rows are one answer: they have one annotator.
+        """
+        coded = self.texts(column, "annotator")
+        unnamed = np.array([isinstance(name, str) and not name.strip() for name in coded.names], dtype=bool)[
+            coded.codes
+        ]
+        if not unnamed.any():
+            return self.coded(column, "annotator")
+        odd = np.array([not isinstance(name, str) for name in coded.names], dtype=bool)[coded.codes]
+        self.errors.add_where(odd, lambda r: f"{column} is not text")
+        self.say(
+            unnamed, f"has no {column}: an annotator of its own", f"have no {column}: each is an annotator of its own"
+        )
+        names = coded.text()
+        names[odd] = ""
+        first: dict[int, int] = {}
+        for row in np.flatnonzero(unnamed).tolist():
+            one = row if of is None else first.setdefault(int(of[row]), row)
+            names[row] = f"unnamed, line {self.line(int(one))}"
+        return factorize(names)
 
     def numbers(self, column: str, option: str, whole: bool = False) -> NDArray[np.float64]:
         """A column of finite numbers; anything else is a malformed row."""

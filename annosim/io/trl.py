@@ -17,6 +17,7 @@ from annosim.data.preferences import PreferenceData
 from annosim.errors import ArgumentError
 from annosim.feedback import Feedback
 from annosim.io.format import EXPORTER, Question, Reading
+from annosim.io.pairs import without_rows
 from annosim.io.responses import Texts, response_items
 from annosim.io.seen import Seen
 from annosim.io.sources import Source, read_table, source_name
@@ -48,7 +49,8 @@ def read_trl(
 
     Args:
         source: the file.
-        annotator: field with who answered (``to_trl`` writes ``annotator``, which is found by itself).
+        annotator: field with who answered (``to_trl`` writes ``annotator``, which is found by itself;
+            :func:`annosim.io.read` finds ``rater``, ``judge`` and their like, too).
         order: ``"chosen-first"``: the chosen response is displayed first, since the format does not say what stood
             where; ``"recorded"``: as the field ``chosen_position`` (which ``to_trl`` writes) says.
 
@@ -67,6 +69,9 @@ def read_trl(
     if order not in ("chosen-first", "recorded"):
         raise ArgumentError(f"order={order!r}: 'chosen-first' or 'recorded'")
     table = read_table(source)
+    one, two = (table.values(name, name) for name in ("chosen", "rejected"))
+    same = np.array([a == b and a not in (None, "") for a, b in zip(one, two, strict=True)], dtype=bool)
+    table = without_rows(table, same, "chosen and rejected")
     chosen, rejected = _field(table, "chosen"), _field(table, "rejected")
     if chosen.messages != rejected.messages:
         table.errors.add(0, "one of chosen and rejected is text, the other a list of messages")
@@ -144,7 +149,15 @@ def recognise_trl(seen: Seen) -> Reading | Question | None:
             strength=EXPORTER,
         )
     why = "prompt, chosen and rejected" if given else "chosen and rejected, which begin with their prompt"
-    return Reading(f"{why}{' as messages' if 'list' in kinds else ''}", strength=EXPORTER)
+    return _with_people(seen, f"{why}{' as messages' if 'list' in kinds else ''}", ["prompt", "chosen", "rejected"])
+
+
+def _with_people(seen: Seen, why: str, used: list[str]) -> Reading:
+    """How a file is read whose fields are known, with the column that says who answered."""
+    annotator = "annotator" if "annotator" in seen.table else seen.annotator(used)  # which the reader takes unasked
+    if annotator is None:
+        return Reading(why, strength=EXPORTER)
+    return Reading(f"{why}, annotator={annotator}", {"annotator": annotator}, EXPORTER)
 
 
 def _recur(seen: Seen) -> bool:
@@ -160,12 +173,12 @@ def recognise_kto(seen: Seen) -> Reading | None:
         return None
     if not set(seen.words("label")) <= set(map(str, _LABELS)):
         return None
-    return Reading("prompt, completion and label, true or false", strength=EXPORTER)
+    return _with_people(seen, "prompt, completion and label, true or false", ["prompt", "completion", "label"])
 
 
 def _annotators(table: Table, annotator: str | None) -> tuple[str, Coded] | None:
     name = "annotator" if annotator is None and "annotator" in table else annotator
-    return None if name is None else (name, table.coded(name, "annotator"))
+    return None if name is None else (name, table.people(name))
 
 
 def _first_places(table: Table) -> NDArray[np.int64]:

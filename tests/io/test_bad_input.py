@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
+import subprocess
+import sys
+import zipfile
 
 import pytest
 
 import annosim as an
-from annosim.errors import ArgumentError, DataError, FileReadError, RowsError, TiesError
+from annosim.cli import main
+from annosim.errors import ArgumentError, DataError, FileReadError, LayoutError, RowsError, TiesError
 from annosim.files import atomic_path
 
 PAIR = {"items": an.Items(n=2), "menu": [[0, 1]], "answer": [0]}
@@ -69,7 +74,7 @@ def test_rows_of_one_fault_are_named_together(tmp_path):
     told = str(
         refused(RowsError, lambda: an.io.read_csv(path), "lines 2, 4, 6, 9: winner 'A'", "lines 3, 5, 7: winner 'B'")
     )
-    assert told.count("'A'") == 1
+    assert told.partition("Remedy")[0].count("'A'") == 1
 
 
 def test_lines_are_counted_in_the_file(tmp_path):
@@ -292,3 +297,146 @@ def test_formats(tmp_path):
     assert an.io.read(path, "pairs", {"annotator": "worker", "prompt": None}).num_annotators == 1
     for entry in an.io.FORMATS.values():
         assert callable(entry.reader) and entry.description and isinstance(entry.options, tuple)
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="the system does not list a process's threads")
+def test_a_small_file_is_read_without_threads_that_a_refusal_would_abort(tmp_path):
+    """A command that refuses a file ends while Arrow's threads still start, and is aborted (exit code 134 for 2)."""
+    path = write(tmp_path, HEAD + "w,a,b,left\n")
+    code = f"""
+import os, sys
+from annosim.io.delimited import read_delimited
+before = len(os.listdir("/proc/self/task"))
+read_delimited({str(path)!r}, None)
+print(len(os.listdir("/proc/self/task")) - before)
+sys.exit(2)
+"""
+    for _ in range(4):
+        line = [sys.executable, "-c", code]
+        running = [subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(5)]
+        for one in running:
+            out, err = one.communicate(timeout=120)
+            assert (one.returncode, err) == (2, b"")
+            assert int(out) <= 1  # Arrow's reader of bytes; its pool has one thread for each core
+
+
+# ---- annotators who are not named ----------------------------------------------------------------------------------
+
+UNNAMED = {
+    "pairs": "left,right,winner,annotator\na,b,left,ann\nb,c,left,\na,c,right, \na,b,right,ann\n",
+    "arena": "model_a,model_b,winner,judge\na,b,model_a,ann\nb,c,model_a,\na,c,model_b, \na,b,model_b,ann\n",
+    "beats": "winner,loser,worker\na,b,ann\nb,c,\nc,a, \nb,a,ann\n",
+    "scores": "item_a,item_b,score_a,score_b,rater\na,b,2,1,ann\nb,c,2,1,\na,c,1,2, \na,b,1,2,ann\n",
+    "ratings": "user,item,rating\nann,a,1\n,b,5\n ,c,2\nann,b,3\n",
+    "ballots": "voter,ranking\nann,a > b > c\n,b > c > a\n ,c > a > b\nann,b > a > c\n",
+}
+
+
+@pytest.mark.parametrize("layout", UNNAMED)
+def test_a_row_that_names_no_annotator_is_one_of_its_own(tmp_path, layout):
+    path = write(tmp_path, UNNAMED[layout])
+    with pytest.warns(UserWarning, match=r"f\.csv: 2 rows have no \w+: each is .* \(the first is line 3\)"):
+        data = an.io.read(path)
+    assert data.settings["format"] == layout
+    assert data.annotator_ids.tolist() == [0, 1, 2, 0]
+    assert list(data.annotator_names) == ["ann", "unnamed, line 3", "unnamed, line 4"]
+
+
+def test_the_rows_of_one_situation_have_one_annotator_though_nobody_is_named(tmp_path):
+    rows = "s1,bus,1,ann\ns1,car,0,ann\ns2,bus,0,\ns2,car,1,\ns3,bus,0,\ns3,car,1,\n"
+    path = write(tmp_path, "situation,alternative,choice,annotator\n" + rows)
+    with pytest.warns(UserWarning, match="4 rows have no annotator"):
+        data = an.io.read_long(path, "situation", "alternative", "choice", "annotator")
+    assert data.annotator_ids.tolist() == [0, 1, 2]
+
+
+def test_a_column_that_names_everybody_comes_before_one_with_gaps(tmp_path):
+    path = write(tmp_path, "left,right,winner,annotator,worker\na,b,left,,w\nb,c,left,x,v\n")
+    assert list(an.io.read(path).annotator_names) == ["w", "v"]
+
+
+# ---- items against themselves --------------------------------------------------------------------------------------
+
+SELF = {
+    "pairs": "left,right,winner,note\na,b,left,1\na,a,left,2\nb,c,right,3\nc,c,tie,4\n",
+    "arena": "model_a,model_b,winner,note\na,b,model_a,1\na,a,model_a,2\nb,c,model_b,3\nc,c,tie,4\n",
+    "beats": "winner,loser,note\na,b,1\na,a,2\nc,b,3\nc,c,4\n",
+    "scores": "item_a,item_b,score_a,score_b,note\na,b,2,1,1\na,a,2,1,2\nb,c,1,2,3\nc,c,1,1,4\n",
+    "tallies": "item_a,item_b,wins_a,wins_b,note\na,b,1,0,1\na,a,2,1,2\nb,c,0,1,3\nc,c,1,1,4\n",
+    "trl": "prompt,chosen,rejected,note\np,yes,no,1\np,yes,yes,2\nq,no,yes,3\nq,no,no,4\n",
+    "responses": "prompt,response_a,response_b,winner,note\np,y,n,left,1\np,y,y,left,2\nq,n,y,left,3\nq,n,n,tie,4\n",
+}
+
+
+@pytest.mark.parametrize("layout", SELF)
+def test_an_item_against_itself_is_left_out_and_said(tmp_path, layout):
+    path = write(tmp_path, SELF[layout])
+    with pytest.warns(UserWarning, match=r"f\.csv: 2 rows compare an item with itself .* \(the first is line 3\)"):
+        data = an.io.read(path)
+    assert data.settings["format"] == layout
+    assert data.columns["note"].tolist() == [1, 3]
+    assert data.rows == 2 and (data.menu[:, 0] != data.menu[:, 1]).all()
+
+
+def test_a_file_of_nothing_but_items_against_themselves_is_refused(tmp_path):
+    path = write(tmp_path, "left,right,winner\na,a,left\nb,b,left\n")
+    refused(DataError, lambda: an.io.read_csv(path), "left and right are the same in every row")
+
+
+def test_lines_are_those_of_the_file_where_rows_are_left_out(tmp_path):
+    path = write(tmp_path, "left,right,winner\na,a,left\na,b,left\nb,a,neither\n")
+    with pytest.warns(UserWarning, match="1 row compares an item with itself and is left out .line 2."):
+        refused(RowsError, lambda: an.io.read_csv(path), "line 4")
+
+
+def test_spellings_that_are_merged_are_one_item(tmp_path):
+    path = write(tmp_path, "left,right,winner\na,A,left\na,b,left\n")
+    with pytest.warns(UserWarning, match="compares an item with itself"):
+        assert an.io.read_csv(path, merge=True).rows == 1
+
+
+@pytest.mark.parametrize("column", ["annotator", "rater", "Rater", "judge", "user", "worker_id"])
+def test_preferences_for_trl_name_their_annotators_as_other_layouts_do(tmp_path, column):
+    rows = [("p", "yes", "no", "ann"), ("q", "no", "yes", "bob"), ("r", "no", "yes", "ann")]
+    text = "".join(
+        json.dumps(dict(zip(("prompt", "chosen", "rejected", column), row, strict=True))) + "\n" for row in rows
+    )
+    data = an.io.read(write(tmp_path, text, "pairs.jsonl"))
+    assert data.settings["recognised"] == f"prompt, chosen and rejected, annotator={column}"
+    assert data.annotator_names[data.annotator_ids].tolist() == ["ann", "bob", "ann"]
+    assert column not in data.columns
+
+
+# ---- remedies ------------------------------------------------------------------------------------------------------
+
+
+def test_the_remedy_for_unknown_words_lists_each_of_them_with_what_it_means(tmp_path):
+    path = write(tmp_path, HEAD + "w,a,b,links\nw,a,b,rechts\nw,a,b,unentschieden\nw,a,b,links\n")
+    said = "words={'links': 'left', 'rechts': 'right', 'unentschieden': 'tie'}"
+    refused(RowsError, lambda: an.io.read_csv(path, annotator="worker"), said)
+
+
+def test_many_unknown_words_are_counted(tmp_path):
+    path = write(tmp_path, HEAD + "".join(f"w,a,b,quux{i}\n" for i in range(9)))
+    refused(RowsError, lambda: an.io.read_csv(path), "'quux2': '...'} and 6 more (left, right, tie, skip)")
+
+
+def test_the_command_says_the_words_as_its_option_ready_to_complete(tmp_path, capsys):
+    path = write(tmp_path, HEAD + "w,a,b,links\nw,a,b,quux\n")
+    assert main(["read", str(path), "--format", "evalica"]) == 2
+    assert "--words links=left,quux=... (left, right, tie, skip)" in capsys.readouterr().err
+
+
+def test_several_words_beside_the_sides_are_all_asked_for(tmp_path):
+    path = write(tmp_path, "left,right,winner\na,b,left\nb,c,right\na,b,quux\na,b,quuux\n")
+    refused(LayoutError, lambda: an.io.read(path), "words=quux=...,quuux=... (each tie or skip)")
+
+
+@pytest.mark.parametrize("name", ["votes.xlsx", "votes.csv", "votes.jsonl"])
+@pytest.mark.parametrize(
+    "inside, said", [("xl/workbook.xml", "an Excel workbook, not text; save it as CSV"), ("votes.csv", "a zip archive")]
+)
+def test_a_workbook_and_an_archive_are_called_what_they_are(tmp_path, name, inside, said):
+    with zipfile.ZipFile(tmp_path / name, "w") as archive:
+        archive.writestr(inside, "a")
+    refused(FileReadError, lambda: an.io.read(tmp_path / name), said)

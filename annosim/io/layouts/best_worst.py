@@ -121,7 +121,7 @@ def _data(
     prompt: str | None,
     used: list[str],
 ) -> PreferenceData:
-    people = None if annotator is None else table.coded(annotator, "annotator")
+    people = None if annotator is None else table.people(annotator)
     context = None if prompt is None else table.coded(prompt, "prompt")
     table.errors.raise_if_any("fill in these cells")
     warn_similar(table.name, names, has_merge=False)

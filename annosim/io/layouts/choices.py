@@ -156,7 +156,7 @@ def read_choices(
     off = np.array([not there.get(name, there[next(iter(there))])[row] for row, name in enumerate(chosen)])
     table.errors.add_where(off & (chosen != ""), lambda r: f"{chosen[r][:40]!r} was chosen and is not available")
     values = {name: [_attribute(table, columns[name], feature) for feature in wanted] for name in columns}
-    people = None if annotator is None else table.coded(annotator, "annotator").text()
+    people = None if annotator is None else table.people(annotator).text()
     table.errors.raise_if_any("say what the choice's words mean: alternatives=1=TRAIN,2=CAR")
     records, lines = [], []
     for row in range(len(table)):

@@ -99,7 +99,7 @@ def read_alpaca_eval(source: Source) -> PreferenceData:
     table = read_table(source)
     one, two = (table.coded(name, name).text() for name in ("generator_1", "generator_2"))
     said = table.coded("preference", "preference", blank=True).text()
-    who = table.coded("annotator", "annotator").text() if "annotator" in table else None
+    who = table.people("annotator").text() if "annotator" in table else None
     prompt = table.values("instruction", "instruction") if "instruction" in table else None
     votes = Votes(table, "alpaca-eval")
     for row in range(len(table)):

@@ -69,7 +69,9 @@ def read_listed(
         if len(numbers) < 2 or len(numbers) < len(numbered):
             table.errors.add(row, f"fewer than two responses with a {number}, or one twice")
             continue
-        others: dict[str, object] = {} if people is None else {"annotator": strings(people[row])}
+        others: dict[str, object] = (
+            {} if people is None else {"annotator": "" if people[row] is None else strings(people[row])}
+        )
         lists.add(row, numbers, strings(prompts[row]), **others)
     return lists.rankings(source)
 
@@ -134,7 +136,9 @@ def read_prodigy(source: Source, annotator: str | None = "_annotator_id", prompt
         if len(ranks) < max(len(options), 2) or 0.0 not in ranks.values():
             table.errors.add(row, "options that are the same, or an accepted one that is not shown")
             continue
-        others: dict[str, object] = {} if people is None else {"annotator": strings(people[row])}
+        others: dict[str, object] = (
+            {} if people is None else {"annotator": "" if people[row] is None else strings(people[row])}
+        )
         lists.add(row, ranks, strings(prompts[row]), **others)
     data = lists.choices(source)
     return data.with_(settings={**data.settings, "left_out": left_out}) if left_out else data

@@ -77,7 +77,7 @@ class Lists:
         feedback: Feedback,
         settings: Mapping[str, object],
     ) -> PreferenceData:
-        people = flat.coded("annotator", "annotator") if "annotator" in flat else None
+        people = flat.people("annotator") if "annotator" in flat else None
         context = flat.coded("prompt", "prompt")
         return PreferenceData(
             items,

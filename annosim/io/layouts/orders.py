@@ -13,6 +13,7 @@ from annosim.io.layouts.sides import TEXTS, sides_of
 from annosim.io.layouts.votes import Votes
 from annosim.io.layouts.winners import people_and_counts
 from annosim.io.layouts.words import Meaning, meaning_of_words
+from annosim.io.pairs import without_self
 from annosim.io.seen import Seen, blank, tokens
 from annosim.io.sources import Source, read_table
 
@@ -71,10 +72,10 @@ def read_orders(
         raise ArgumentError(
             f"verdicts={list(verdicts)!r:.60}, verdict_is={verdict_is!r}: two columns, and side or item"
         )
-    table = read_table(source)
+    table = without_self(read_table(source), left, right)
     known = dict(words or {"left": "left", "right": "right", "tie": "tie"})
     one, two = table.coded(left, "left").text(), table.coded(right, "right").text()
-    who = None if annotator is None else table.coded(annotator, "annotator").text()
+    who = None if annotator is None else table.people(annotator).text()
     context = None if prompt is None else table.coded(prompt, "prompt").text()
     said = [table.coded(name, "verdicts", blank=True).text() for name in verdicts]
     flip = {"left": "right", "right": "left"}

@@ -130,7 +130,7 @@ def read_questionnaire(
     named = {name: tuple(two) for name, two in given.items()} or _pairs(table)
     if not named or any(len(sides) != 2 for sides in named.values()):
         raise ArgumentError(f"{table.name}: no column such as 'A vs B'; say pairs=COLUMN=A:B,...")
-    people = None if annotator is None else table.coded(annotator, "annotator").text()
+    people = None if annotator is None else table.people(annotator).text()
     meaning = dict(words or {})
     cells = {column: table.texts(column, column).text() for column in named}
     records, lines = [], []

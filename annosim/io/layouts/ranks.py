@@ -185,7 +185,7 @@ def read_rank_rows(
     menu, ranks = np.full((len(size), width), -1, dtype=np.int64), np.full((len(size), width), np.nan)
     menu[of, place], ranks[of, place] = names.codes, value
     first = order[np.cumsum(size) - size]
-    people = None if annotator is None else table.coded(annotator, "annotator")
+    people = None if annotator is None else factorize(table.people(annotator, of).text()[first])
     warn_similar(table.name, names.names)
     answer, tied = _orders(menu, ranks)
     return PreferenceData(
@@ -194,7 +194,7 @@ def read_rank_rows(
         answer,
         feedback="ranking",
         tied=tied,
-        annotator=None if people is None else people.codes[first],
+        annotator=None if people is None else people.codes,
         annotator_names=None if people is None else people.names,
         settings={"source": source_name(source), "format": "rank-rows"},
     )
@@ -221,7 +221,7 @@ def ranked(
 ) -> PreferenceData:
     """Rankings from ranks ``(rows, items)``, NaN where there is none: not shown, or ``below`` those that are ranked."""
     annotator, prompt, count = used
-    people = None if annotator is None else table.coded(annotator, "annotator")
+    people = None if annotator is None else table.people(annotator)
     context = None if prompt is None else table.coded(prompt, "prompt")
     times = None if count is None else read_counts(table, count, whole=annotator is not None)
     table.errors.raise_if_any("fix these rows")

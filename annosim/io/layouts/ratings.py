@@ -84,7 +84,7 @@ def read_ratings(
     if merge:
         names = factorize(merge_names(names.text()))
     answer, scale = grades_of(table, [rating], lowest, grades, step, words, low_is_best)
-    people = None if annotator is None else table.coded(annotator, "annotator")
+    people = None if annotator is None else table.people(annotator)
     context = None if prompt is None else table.coded(prompt, "prompt")
     table.errors.raise_if_any("write whole numbers of one scale (lowest= and grades= say which)")
     warn_similar(table.name, names.names)
@@ -135,7 +135,7 @@ def read_likert(
     used = [annotator, names]
     columns = list(items) or [name for name in table.columns if name not in used]
     answer, scale = grades_of(table, columns, lowest, grades, 1.0, words, low_is_best)
-    people = None if annotator is None else table.coded(annotator, "annotator")
+    people = None if annotator is None else table.people(annotator)
     rows = None if names is None else table.coded(names, "names")
     table.errors.add_where((answer < 0).all(1), lambda r: "nothing is rated")
     table.errors.raise_if_any("write whole numbers of one scale (lowest= and grades= say which)")

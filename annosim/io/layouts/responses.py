@@ -15,7 +15,7 @@ from annosim.errors import ArgumentError
 from annosim.io.format import EXPORTER, Question, Reading
 from annosim.io.layouts.sides import SCORES, TEXTS, Sides, measured, sides_of
 from annosim.io.layouts.winners import winner_of
-from annosim.io.pairs import pair_data, read_scores, read_winner, shared
+from annosim.io.pairs import pair_data, read_scores, read_winner, shared, without_rows
 from annosim.io.responses import response_items
 from annosim.io.seen import PROMPTS, Seen
 from annosim.io.sources import Source, read_table, source_name
@@ -58,9 +58,12 @@ def read_responses(
         ('4', '5')
     """
     table = read_table(source)
+    shown = zip(table.values(left, "left"), table.values(right, "right"), strict=True)
+    same = np.array([a == b and a not in (None, "") for a, b in shown], dtype=bool)
+    table = without_rows(table, same, f"{left} and {right}")
     sides = [as_texts(table, name) for name in (left, right)]
     context = np.full(len(table), "", dtype=object) if not prompt else as_texts(table, prompt, blank=True)
-    people = None if annotator is None else table.coded(annotator, "annotator")
+    people = None if annotator is None else table.people(annotator)
     ids, items, prompts = response_items(context, sides)
     share = None
     if scores:
@@ -76,8 +79,6 @@ def read_responses(
     if loser:
         outcome = np.where(outcome < 2, 1 - outcome, outcome)
         share = None if share is None else 1.0 - share
-    same = ids[:, 0] == ids[:, 1]
-    table.errors.add_where(same, lambda r: "the two responses are the same")
     table.errors.raise_if_any("fix or remove these rows; words= says what the winner's words mean")
     columns = table.others([left, right, None if scores else winner, prompt or None, annotator])
     settings = {"source": source_name(source), "format": "responses"}

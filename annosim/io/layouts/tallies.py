@@ -11,7 +11,7 @@ from annosim.data.sides import OUTCOMES, pairs_of_names
 from annosim.io.format import Question, Reading
 from annosim.io.layouts.sides import NAMES, SCORES, WINS, Sides, measured, sides_of
 from annosim.io.layouts.winners import people_and_counts, winner_of
-from annosim.io.pairs import name_items, pair_data, read_counts, read_flags, repeated
+from annosim.io.pairs import name_items, pair_data, read_counts, read_flags, repeated, without_self
 from annosim.io.seen import Seen, tokens
 from annosim.io.sources import Source, read_table, source_name
 from annosim.io.tables import Coded, Table
@@ -52,7 +52,7 @@ def read_beats(
         >>> read_beats([{"winner": "tea", "loser": "milk"}]).answer.tolist()
         [0]
     """
-    table = read_table(source)
+    table = without_self(read_table(source), winner, loser, merge)
     tied = np.zeros(len(table), dtype=np.int64) if tie is None else 2 * read_flags(table, tie).astype(np.int64)
     return _built(table, source, (winner, loser), tied, annotator, prompt, count, [tie], "beats", merge)
 
@@ -92,7 +92,7 @@ def read_tallies(
         >>> data.answer.tolist(), data.weight.tolist()
         ([0, 1], [3.0, 1.0])
     """
-    table = read_table(source)
+    table = without_self(read_table(source), left, right, merge)
     right_wins = None if games is not None else right_wins
     columns = [name for name in (left_wins, right_wins or games, ties) if name is not None]
     times = np.stack([_counts(table, name, whole=annotator is not None) for name in columns], 1)
@@ -148,7 +148,7 @@ def read_scores(
         >>> read_scores([{"left": "tea", "right": "milk", "score_left": 2, "score_right": 5}]).answer.tolist()
         [1]
     """
-    table = read_table(source)
+    table = without_self(read_table(source), left, right, merge)
     one, two = (table.numbers(name, name) for name in (left_score, right_score))
     one, two = (-one, -two) if low_wins else (one, two)
     outcome = np.select([one > two, one < two], [0, 1], 2)
@@ -178,7 +178,7 @@ def _built(
 
 
 def _people(table: Table, annotator: str | None, prompt: str | None) -> tuple[Coded | None, Coded | None]:
-    people = None if annotator is None else table.coded(annotator, "annotator")
+    people = None if annotator is None else table.people(annotator)
     return people, None if prompt is None else table.coded(prompt, "prompt")
 
 

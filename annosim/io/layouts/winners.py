@@ -153,4 +153,5 @@ def _differs_within(seen: Seen, column: str, who: str) -> bool:
     values, people = seen.numbers(column), seen.table.texts(who, who)
     first = np.empty(len(people.names))
     first[people.codes[::-1]] = values[::-1]
-    return bool((first[people.codes] != values).any() and (values == np.round(values)).all())
+    named = np.array([bool(name and name.strip()) for name in people.names], dtype=bool)[people.codes]
+    return bool((first[people.codes] != values)[named].any() and (values == np.round(values)).all())

@@ -91,7 +91,8 @@ def _by_word(column: str, sides: Sides, words: Sequence[str]) -> Meaning | Quest
     if not decided:  # a winner's column of ties only
         all_tied = len(known) == len(words) and plain(column) == "winner"
         if not all_tied and plain(column) == "winner" and len(words) <= MOST_WORDS:
-            side = ",".join(f"{word}={one}" for word, one in zip(words, ("left", "right"), strict=False))
+            means = ["left", "right", *["..."] * 3]
+            side = ",".join(f"{word}={one}" for word, one in zip(words, means, strict=False))
             return Question(
                 f"{column} holds {_shown(words)}: which side is that? say words={side} (or tie, skip)", ("words",)
             )
@@ -101,10 +102,16 @@ def _by_word(column: str, sides: Sides, words: Sequence[str]) -> Meaning | Quest
         if len(odd) > len(known):
             return None
         return Question(
-            f"{column} also holds {_shown(odd)}: a tie or a skip? say words={odd[0]}=tie or words={odd[0]}=skip",
-            options={"words": known},
+            f"{column} also holds {_shown(odd)}: a tie or a skip? say {_ties_or_skips(odd)}", options={"words": known}
         )
     return Meaning("side", f"{column} holds {_shown(words)}", known)
+
+
+def _ties_or_skips(odd: Sequence[str]) -> str:
+    """How to say what words mean that are no sides; where there are several, each is to be completed."""
+    if len(odd) == 1:
+        return f"words={odd[0]}=tie or words={odd[0]}=skip"
+    return f"words={','.join(f'{word}=...' for word in odd[:5])} (each tie or skip)"
 
 
 def _of_points(word: str) -> str:
@@ -181,7 +188,7 @@ def _by_item(
     odd = [word for word in others if word not in known]
     if odd:
         return Question(
-            f"{column} also holds {_shown(odd)}: a tie or a skip? say words={odd[0]}=tie (or =skip)",
+            f"{column} also holds {_shown(odd)}: a tie or a skip? say {_ties_or_skips(odd)}",
             options={"words": known, "winner_is": "item"},
         )
     more = f", or {_shown(list(known))}" if known else ""
