@@ -231,7 +231,7 @@ _PAPER = _QUICK | {
     "shares": [0.1, 0.25, 0.5, 0.75, 0.9],
     "twins": 100,
     "debates": 32,
-    "draws": 8,
+    "draws": 6,
     "models": ["linear", "network"],
 }
 
