@@ -210,9 +210,9 @@ def told_apart_and_served(found):
             axes[0, 1], annotators, [share(found, "linear", answers, q, m) for m in annotators], f"{words} each", number
         )
     axes[0, 1].axhline(0.5, color="0.6", zorder=0)
-    axes[0, 1].set_ylim(0, None)
+    axes[0, 1].set_ylim(0, 1.45 * axes[0, 1].get_ylim()[1])  # room for the legend above the lines
     plotting.label(axes[0, 1], "annotators", "EM's error over the worlds' distance", "EM-DPO, linear policies")
-    plotting.legend(axes[0, 1])
+    plotting.legend(axes[0, 1], loc="upper right")
     people = max(found.settings["em_grid"]["linear"][1])
     which = {"tastes": "general", "kind": "linear", "answers": "best of three", "questions": 5, "annotators": people}
     estimates = [t_interval(column(found, "worst_regret", m, **which)) for m in SINGLE]
