@@ -387,7 +387,8 @@ def _in_its_own_terms(kls):
             f"P2.log_good.{world}",
             f"two rewards: E log P(good in every property) is higher under the LSC sum than under the raw sum at every equal "
             f"KL ({place})",
-            f"{SOURCE}, abstract: the sum is the log-probability of being good in all measured properties",
+            f"{SOURCE}, abstract: the sum is the log-probability of being good in all measured properties"
+            + ("" if world == "shortcut" else "; a world without its reasons is this study's"),
             _always(world, "LSC sum", "raw sum", "log_good", kls, 1),
             whose=whose,
             figure="log_good_against_kl",

@@ -121,7 +121,9 @@ def test_texts_that_were_compared_once_are_said_to_train_a_reward_model(tmp_path
     said = capsys.readouterr().err
     assert "Most texts here were shown once" in said and "never lost to the others: 'yes 0'; 'yes 1'" in said
     found = an.diagnose(an.io.read(path))["existence"]
-    assert "trains a reward model" in found.sentence and "'yes 0', 'no 0'" in found.sentence
+    assert (
+        "trains a reward model" in found.sentence and "never won against the others: 'no 0'; 'no 1'" in found.sentence
+    )
     thumbs = an.io.read([{"prompt": "q", "completion": "yes", "label": True}])
     assert an.diagnose(thumbs)["length"].sentence == "No two texts are compared in any answer."
 

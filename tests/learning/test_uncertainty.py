@@ -166,8 +166,11 @@ def test_summary_plot_save_and_load(tmp_path):
     assert fit.plot() is not None
     again = an.Fit.load(fit.save(tmp_path / "fit.pt"))
     assert repr(again) == repr(fit) and torch.equal(again.covariance("cluster"), fit.covariance("cluster"))
-    with pytest.raises(an.errors.AnnosimError, match="cannot be read"):
+    with pytest.raises(an.errors.AnnosimError, match="there is no such file"):
         an.Fit.load(tmp_path / "nothing.pt")
+    (tmp_path / "other.pt").write_text("no fit")
+    with pytest.raises(an.errors.AnnosimError, match="cannot be read"):
+        an.Fit.load(tmp_path / "other.pt")
     with pytest.raises(an.errors.AnnosimError, match="the kinds are"):
         fit.standard_errors("exact")
 
