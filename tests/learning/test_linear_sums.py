@@ -8,6 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from annosim.learning.likelihoods.kernels import luce as kernels
+from annosim.learning.likelihoods.kernels import mixture
+from annosim.learning.likelihoods.single_choices import SingleChoices
 from annosim.learning.likelihoods.statistics import SAFE_RANGE, PartialRankings
 
 
@@ -79,3 +81,21 @@ def test_rankings_among_items_far_below_the_best_are_finite(low):
     assert value == pytest.approx(expected, rel=1e-12)
     np.testing.assert_allclose(gradient[1:], slope, atol=1e-12)
     np.testing.assert_allclose(both.information(s)[1:, 1:], alone.information(s[1:] - low), atol=1e-12)
+
+
+@pytest.mark.parametrize(("k", "dim", "types", "pads"), [(2, 3, 2, False), (4, 5, 3, False), (4, 2, 3, True)])
+def test_panels_of_single_choices_have_the_sums_of_the_general_kernel(k, dim, types, pads):
+    rng = np.random.default_rng(k)
+    rows, n = 600, 40
+    order = np.argsort(rng.random((rows, n)), 1)[:, :k].astype(np.int32)
+    length = rng.integers(2, k + 1, rows).astype(np.int32) if pads else np.full(rows, k, np.int32)
+    order[np.arange(k) >= length[:, None]] = -1
+    depth, start = np.ones(rows, np.int32), np.arange(0, rows + 1, 3).astype(np.int64)
+    features, offset = rng.normal(size=(n, dim)), rng.normal(size=(types, n))
+    theta, shares = rng.normal(size=types * dim + types - 1), np.log(rng.dirichlet(np.ones(types)))
+    weight = rng.random(rows // 3)
+    panel = SingleChoices(features, offset, PartialRankings(order, depth, length, np.ones(rows), n), start)
+    data = features[None], np.zeros(types, np.int64), offset, order, depth, length, np.arange(rows), start, weight
+    expected = mixture.evaluate(theta, types, dim, *data, shares, True)
+    for ours, general in zip(panel(theta, shares, weight), expected, strict=True):
+        np.testing.assert_allclose(ours, general, rtol=1e-9, atol=1e-9)
